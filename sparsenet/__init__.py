@@ -1,0 +1,8 @@
+"""sparsenet: a framework-free inference engine for sparse convolutional networks."""
+
+from __future__ import annotations
+
+from sparsenet.graph import Graph, Node, TensorInfo
+
+__version__ = "0.1.0"
+__all__ = ["Graph", "Node", "TensorInfo", "__version__"]

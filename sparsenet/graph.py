@@ -1,0 +1,183 @@
+"""The Graph: what a network computes, with no word about layout or machine.
+
+A graph is a list of nodes in execution order. Values are named tensors; a name is either a graph input, a constant
+(a float32 array, dense in memory: sparsity is simply its zeros) or the output of one node. Shapes are static but for
+the batch, which is dimension 0 of every activation and written ``None``.
+
+    graph = Graph(
+        name="tiny",
+        inputs=[TensorInfo("input", (None, 3, 8, 8))],
+        outputs=["y"],
+        nodes=[Node("conv2d", "conv", ["input", "conv.weight"], ["y"], {"padding": [1, 1, 1, 1]})],
+        constants={"conv.weight": np.zeros((4, 3, 3, 3), np.float32)},
+    )
+    graph.verify()
+    graph.shapes()["y"]          # (None, 4, 8, 8)
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from sparsenet.errors import GraphError
+
+FloatArray = npt.NDArray[np.float32]
+Shape = tuple[int | None, ...]
+
+
+@dataclass(frozen=True)
+class TensorInfo:
+    """Name, shape (batch ``None``) and dtype of a graph input or output."""
+
+    name: str
+    shape: Shape
+    dtype: str = "float32"
+
+
+@dataclass
+class Node:
+    """One operation.
+
+    ``inputs`` are tensor names; an absent optional input is the empty string. ``attrs`` hold only JSON values.
+    ``attrs["epilogue"]`` is a list of ``[word, *numbers]`` applied in order to the result; the words ``affine`` (two
+    constants: scale, shift) and ``add`` (one activation) take their tensors from the end of ``inputs``, in order.
+    """
+
+    op: str
+    name: str
+    inputs: list[str]
+    outputs: list[str]
+    attrs: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def output(self) -> str:
+        """The only output; every op of today's table has exactly one."""
+        return self.outputs[0]
+
+    @property
+    def epilogue(self) -> list[list[Any]]:
+        """The fused tail of the op: ``[[word, *numbers], ...]`` in execution order."""
+        return list(self.attrs.get("epilogue", []))
+
+
+@dataclass
+class Graph:
+    """A whole network: inputs, nodes in execution order, constants, output names, free-form string metadata."""
+
+    name: str
+    inputs: list[TensorInfo]
+    outputs: list[str]
+    nodes: list[Node]
+    constants: dict[str, FloatArray] = field(default_factory=dict)
+    metadata: dict[str, str] = field(default_factory=dict)
+
+    def shapes(self) -> dict[str, Shape]:
+        """Shape of every tensor, inferred from inputs and constants.
+
+        Raises:
+            GraphError: a node's inputs do not fit its op; the message names the node.
+        """
+        from sparsenet.ops import infer_shape
+
+        shapes: dict[str, Shape] = {t.name: t.shape for t in self.inputs}
+        shapes.update({name: array.shape for name, array in self.constants.items()})
+        for node in self.nodes:
+            missing = [name for name in node.inputs if name and name not in shapes]
+            if missing:
+                raise GraphError(
+                    f"node '{node.name}' ({node.op}) reads '{missing[0]}', which no earlier node, input or constant makes"
+                )
+            shapes[node.output] = infer_shape(node, [shapes[n] if n else None for n in node.inputs], self.constants)
+        return shapes
+
+    def output_infos(self) -> list[TensorInfo]:
+        """Name and shape of every graph output."""
+        shapes = self.shapes()
+        return [TensorInfo(name, shapes[name]) for name in self.outputs]
+
+    def producer(self, tensor: str) -> Node | None:
+        """The node that makes ``tensor``; ``None`` for inputs and constants."""
+        return next((node for node in self.nodes if tensor in node.outputs), None)
+
+    def consumers(self, tensor: str) -> list[Node]:
+        """The nodes that read ``tensor``, each once."""
+        return [node for node in self.nodes if tensor in node.inputs]
+
+    def use_counts(self) -> Counter[str]:
+        """How often each tensor is read, a graph output counting as one more reader."""
+        counts: Counter[str] = Counter(self.outputs)
+        for node in self.nodes:
+            counts.update(name for name in node.inputs if name)
+        return counts
+
+    def drop_unused_constants(self) -> None:
+        """Forget constants that no node and no output reads."""
+        used = self.use_counts()
+        self.constants = {name: array for name, array in self.constants.items() if used[name]}
+
+    def weights(self) -> Iterator[tuple[Node, str, FloatArray]]:
+        """``(node, constant name, array)`` for the weight of every conv2d and linear node."""
+        for node in self.nodes:
+            if node.op in ("conv2d", "linear") and node.inputs[1] in self.constants:
+                yield node, node.inputs[1], self.constants[node.inputs[1]]
+
+    def copy(self) -> Graph:
+        """A graph whose nodes may be changed freely; the constant arrays themselves are shared."""
+        return Graph(
+            self.name,
+            list(self.inputs),
+            list(self.outputs),
+            [Node(n.op, n.name, list(n.inputs), list(n.outputs), dict(n.attrs)) for n in self.nodes],
+            dict(self.constants),
+            dict(self.metadata),
+        )
+
+    def verify(self) -> None:
+        """Check every rule a graph must obey.
+
+        Raises:
+            GraphError: with the node or tensor that breaks a rule, and how.
+        """
+        from sparsenet.ops import check_node
+
+        made: set[str] = set()
+        for info in self.inputs:
+            _claim(made, info.name, "graph input")
+            if len(info.shape) == 0 or info.shape[0] is not None or any(d is None or d < 1 for d in info.shape[1:]):
+                raise GraphError(f"input '{info.name}' has shape {info.shape}; only dimension 0 (the batch) may be None")
+            if info.dtype != "float32":
+                raise GraphError(f"input '{info.name}' has dtype {info.dtype}; only float32 is supported")
+        for name, array in self.constants.items():
+            _claim(made, name, "constant")
+            if array.dtype != np.float32:
+                raise GraphError(f"constant '{name}' has dtype {array.dtype}, expected float32")
+            if not np.isfinite(array).all():
+                raise GraphError(f"constant '{name}' holds NaN or infinity")
+        names: set[str] = set()
+        for node in self.nodes:
+            if node.name in names:
+                raise GraphError(f"two nodes are named '{node.name}'")
+            names.add(node.name)
+            check_node(node)
+            for tensor in node.outputs:
+                _claim(made, tensor, f"output of node '{node.name}'")
+        self.shapes()
+        if not self.outputs:
+            raise GraphError("the graph has no outputs")
+        for name in self.outputs:
+            if name not in made:
+                raise GraphError(f"graph output '{name}' is made by no node")
+
+
+def _claim(made: set[str], name: str, what: str) -> None:
+    if not name:
+        raise GraphError(f"{what} has an empty name")
+    if name in made:
+        raise GraphError(f"tensor '{name}' is defined twice (again as {what})")
+    made.add(name)

@@ -1,0 +1,336 @@
+"""The table of operations: for each, its inputs, attributes and shape rule.
+
+Whatever reads graphs (reference backend, planner, importers, model file) is written against this table. Symbols:
+``N`` batch (``None`` in shapes), ``C`` channels, ``H W`` rows and columns, ``F`` features. Layout of image tensors is
+NCHW. To add an op: one entry here, one file in ``reference/``, one stage in ``plan/``.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from sparsenet.errors import GraphError
+from sparsenet.graph import FloatArray, Node, Shape
+
+Shapes = list[Shape | None]
+Attrs = Mapping[str, Any]
+
+#: Activation words an epilogue may hold (also ops of their own), with the parameters each takes.
+ACTIVATIONS: dict[str, tuple[str, ...]] = {
+    "relu": (),
+    "leaky_relu": ("slope",),
+    "clip": ("min", "max"),
+    "sigmoid": (),
+    "tanh": (),
+    "silu": (),
+    "hard_sigmoid": (),  # clip(x / 6 + 1/2, 0, 1), as in PyTorch
+    "hard_swish": (),  # x * hard_sigmoid(x)
+}
+#: Epilogue words that read tensors, with how many.
+EPILOGUE_TENSORS = {"affine": 2, "add": 1}
+
+
+@dataclass(frozen=True)
+class OpSchema:
+    """What a node of this op looks like.
+
+    Attributes:
+        inputs: names of the op's own inputs; a trailing ``?`` marks an optional one (empty string in the node).
+        attrs: attribute name → default; ``REQUIRED`` where there is none.
+        infer: ``(input shapes, attrs with defaults) -> output shape``; raises ``ValueError`` with the reason.
+        epilogue: whether the op may carry a fused epilogue.
+    """
+
+    inputs: tuple[str, ...]
+    infer: Callable[[Shapes, Attrs], Shape]
+    attrs: Mapping[str, Any] = field(default_factory=dict)
+    epilogue: bool = False
+    variadic: bool = False
+
+
+class _Required:
+    def __repr__(self) -> str:
+        return "REQUIRED"
+
+
+REQUIRED = _Required()
+
+
+def attributes(node: Node) -> dict[str, Any]:
+    """The node's attributes with the schema's defaults filled in."""
+    return {**OPS[node.op].attrs, **node.attrs}
+
+
+def split_inputs(node: Node) -> tuple[list[str], list[str]]:
+    """The node's own inputs (optional ones padded with ``""``), and the tensors its epilogue reads."""
+    taken = sum(EPILOGUE_TENSORS.get(step[0], 0) for step in node.epilogue)
+    own = node.inputs[: len(node.inputs) - taken] if taken else list(node.inputs)
+    schema = OPS[node.op]
+    if not schema.variadic:
+        own = own + [""] * (len(schema.inputs) - len(own))
+    return own, node.inputs[len(node.inputs) - taken :] if taken else []
+
+
+def check_node(node: Node) -> None:
+    """Raise GraphError unless op, attribute names, input count and epilogue of ``node`` follow the table."""
+    where = f"node '{node.name}'"
+    schema = OPS.get(node.op)
+    if schema is None:
+        raise GraphError(f"{where} has unknown op '{node.op}'; known: {', '.join(sorted(OPS))}")
+    if len(node.outputs) != 1:
+        raise GraphError(f"{where} ({node.op}) has {len(node.outputs)} outputs, expected 1")
+    known = set(schema.attrs) | ({"epilogue"} if schema.epilogue else set())
+    for name in node.attrs:
+        if name not in known:
+            raise GraphError(f"{where} ({node.op}) has unknown attribute '{name}'; known: {', '.join(sorted(known))}")
+    for name, default in schema.attrs.items():
+        if default is REQUIRED and name not in node.attrs:
+            raise GraphError(f"{where} ({node.op}) lacks the attribute '{name}'")
+    for step in node.epilogue:
+        if not isinstance(step, list) or not step or step[0] not in (*ACTIVATIONS, *EPILOGUE_TENSORS):
+            raise GraphError(f"{where} has the unknown epilogue step {step!r}")
+        if len(step) - 1 != len(ACTIVATIONS.get(step[0], ())):
+            raise GraphError(f"{where}: epilogue step {step!r} has the wrong number of parameters")
+    if node.epilogue and len(node.inputs) < sum(EPILOGUE_TENSORS.get(s[0], 0) for s in node.epilogue) + 1:
+        raise GraphError(f"{where} has too few inputs for its epilogue")
+    own, _ = split_inputs(node)
+    if schema.variadic:
+        if not own:
+            raise GraphError(f"{where} ({node.op}) has no inputs")
+        return
+    if len(own) > len(schema.inputs):
+        raise GraphError(f"{where} ({node.op}) has {len(own)} inputs, expected at most {len(schema.inputs)}")
+    for role, name in zip(schema.inputs, own, strict=True):
+        if not name and not role.endswith("?"):
+            raise GraphError(f"{where} ({node.op}) lacks its input '{role}'")
+
+
+def infer_shape(node: Node, shapes: Shapes, constants: Mapping[str, FloatArray]) -> Shape:
+    """Output shape of ``node`` for the given input shapes, epilogue tensors checked too.
+
+    Raises:
+        GraphError: naming the node and what does not fit.
+    """
+    own, extra = split_inputs(node)
+    own_shapes: Shapes = list(shapes[: len(shapes) - len(extra)])
+    own_shapes += [None] * (len(own) - len(own_shapes))
+    try:
+        out = OPS[node.op].infer(own_shapes, attributes(node))
+        extra_shapes = iter(shapes[len(shapes) - len(extra) :])
+        for word, *_ in node.epilogue:
+            for _ in range(EPILOGUE_TENSORS.get(word, 0)):
+                got, expected = next(extra_shapes), out if word == "add" else (out[1],)
+                if got != expected:
+                    raise ValueError(f"epilogue '{word}' needs shape {expected}, got {got}")
+    except (ValueError, TypeError, IndexError, KeyError) as error:
+        described = ", ".join(f"{n}{tuple(s)}" for n, s in zip(node.inputs, shapes, strict=True) if s is not None)
+        raise GraphError(f"node '{node.name}' ({node.op}) over {described}: {error}") from None
+    return out
+
+
+def conv_output_size(size: int, kernel: int, stride: int, before: int, after: int, dilation: int) -> int:
+    """Rows (or columns) a sliding window yields: floor((size + pads - extent) / stride) + 1."""
+    return (size + before + after - dilation * (kernel - 1) - 1) // stride + 1
+
+
+def _ints(value: Any, count: int, name: str, minimum: int) -> list[int]:
+    if not isinstance(value, Sequence) or len(value) != count or any(not isinstance(v, int) or v < minimum for v in value):
+        raise ValueError(f"{name} must be {count} integers >= {minimum}, got {value!r}")
+    return list(value)
+
+
+def _image(shape: Shape | None, role: str = "x") -> tuple[int, int, int]:
+    if shape is None or len(shape) != 4:
+        raise ValueError(f"{role} must be (N, C, H, W), got {shape}")
+    return shape[1], shape[2], shape[3]  # type: ignore[return-value]
+
+
+def _window(shape: tuple[int, int], kernel: list[int], attrs: Attrs) -> tuple[int, int]:
+    stride = _ints(attrs["stride"], 2, "stride", 1)
+    top, left, bottom, right = _ints(attrs["padding"], 4, "padding", 0)
+    dilation = _ints(attrs.get("dilation", [1, 1]), 2, "dilation", 1)
+    sizes = []
+    for i, (before, after) in enumerate(((top, bottom), (left, right))):
+        out = conv_output_size(shape[i], kernel[i], stride[i], before, after, dilation[i])
+        if attrs.get("ceil_mode", False):
+            span = shape[i] + before + after - dilation[i] * (kernel[i] - 1) - 1
+            out = -(-span // stride[i]) + 1
+            # A window that would start in the padding behind the data is dropped, as in PyTorch and ONNX.
+            if (out - 1) * stride[i] >= shape[i] + before:
+                out -= 1
+        if out < 1:
+            raise ValueError(f"kernel {kernel} does not fit into {shape} with padding {[top, left, bottom, right]}")
+        sizes.append(out)
+    return sizes[0], sizes[1]
+
+
+def _conv2d(shapes: Shapes, attrs: Attrs) -> Shape:
+    channels, height, width = _image(shapes[0])
+    weight = shapes[1]
+    if weight is None or len(weight) != 4:
+        raise ValueError(f"weight must be (C_out, C_in/groups, K_h, K_w), got {weight}")
+    c_out, c_in, k_h, k_w = (int(d or 0) for d in weight)
+    groups = attrs["groups"]
+    if not isinstance(groups, int) or groups < 1 or channels != c_in * groups or c_out % groups:
+        raise ValueError(f"weight {weight} with groups={groups} does not fit {channels} input channels")
+    _check_bias(shapes[2], c_out)
+    return (shapes[0][0], c_out, *_window((height, width), [k_h, k_w], attrs))  # type: ignore[index]
+
+
+def _linear(shapes: Shapes, attrs: Attrs) -> Shape:
+    x, weight = shapes[0], shapes[1]
+    if x is None or len(x) != 2 or weight is None or len(weight) != 2 or x[1] != weight[1]:
+        raise ValueError(f"expected x (N, F_in) and weight (F_out, F_in), got {x} and {weight}")
+    _check_bias(shapes[2], int(weight[0] or 0))
+    return (x[0], weight[0])
+
+
+def _check_bias(bias: Shape | None, c_out: int) -> None:
+    if bias is not None and bias != (c_out,):
+        raise ValueError(f"bias must be ({c_out},), got {bias}")
+
+
+def _pool(shapes: Shapes, attrs: Attrs) -> Shape:
+    channels, height, width = _image(shapes[0])
+    kernel = _ints(attrs["kernel"], 2, "kernel", 1)
+    top, left, bottom, right = _ints(attrs["padding"], 4, "padding", 0)
+    if max(top, bottom) >= kernel[0] or max(left, right) >= kernel[1]:
+        raise ValueError(f"padding {attrs['padding']} must be smaller than the kernel {kernel}")
+    return (shapes[0][0], channels, *_window((height, width), kernel, attrs))  # type: ignore[index]
+
+
+def _global_pool(shapes: Shapes, attrs: Attrs) -> Shape:
+    channels, _, _ = _image(shapes[0])
+    return (shapes[0][0], channels, 1, 1)  # type: ignore[index]
+
+
+def _same(shapes: Shapes, attrs: Attrs) -> Shape:
+    assert shapes[0] is not None
+    return shapes[0]
+
+
+def _per_channel(shapes: Shapes, attrs: Attrs) -> Shape:
+    x = shapes[0]
+    if x is None or len(x) not in (2, 4):
+        raise ValueError(f"x must be (N, C) or (N, C, H, W), got {x}")
+    for shape in shapes[1:]:
+        if shape != (x[1],):
+            raise ValueError(f"per-channel tensors must be ({x[1]},), got {shape}")
+    return x
+
+
+def _broadcast(shapes: Shapes, attrs: Attrs) -> Shape:
+    a, b = shapes[0], shapes[1]
+    assert a is not None and b is not None
+    rank = max(len(a), len(b))
+    a, b = (1,) * (rank - len(a)) + a, (1,) * (rank - len(b)) + b
+    out: list[int | None] = []
+    for d, e in zip(a, b, strict=True):
+        if d == e or e == 1:
+            out.append(d)
+        elif d == 1:
+            out.append(e)
+        else:
+            raise ValueError(f"shapes {a} and {b} do not broadcast")
+    return tuple(out)
+
+
+def _concat(shapes: Shapes, attrs: Attrs) -> Shape:
+    first, axis = shapes[0], attrs["axis"]
+    assert first is not None
+    if not 1 <= axis < len(first):
+        raise ValueError(f"axis must be between 1 and {len(first) - 1}, got {axis}")
+    total = 0
+    for shape in shapes:
+        assert shape is not None
+        if len(shape) != len(first) or any(d != e for i, (d, e) in enumerate(zip(shape, first, strict=True)) if i != axis):
+            raise ValueError(f"cannot concatenate {first} and {shape} on axis {axis}")
+        total += shape[axis]  # type: ignore[operator]
+    return (*first[:axis], total, *first[axis + 1 :])
+
+
+def _size(shape: Shape) -> int:
+    return math.prod(int(d or 1) for d in shape[1:])
+
+
+def _flatten(shapes: Shapes, attrs: Attrs) -> Shape:
+    assert shapes[0] is not None
+    return (shapes[0][0], _size(shapes[0]))
+
+
+def _reshape(shapes: Shapes, attrs: Attrs) -> Shape:
+    x, target = shapes[0], list(attrs["shape"])
+    assert x is not None
+    if target.count(-1) > 1 or any(not isinstance(d, int) or d < -1 or d == 0 for d in target):
+        raise ValueError(f"shape must be positive sizes without the batch, one of them possibly -1; got {target}")
+    if -1 in target:
+        known = -math.prod(target)
+        target[target.index(-1)] = _size(x) // known
+    if math.prod(target) != _size(x):
+        raise ValueError(f"cannot reshape {x} to (N, {', '.join(map(str, target))})")
+    return (x[0], *target)
+
+
+def _transpose(shapes: Shapes, attrs: Attrs) -> Shape:
+    x, perm = shapes[0], attrs["perm"]
+    assert x is not None
+    if sorted(perm) != list(range(len(x))) or perm[0] != 0:
+        raise ValueError(f"perm must reorder {list(range(len(x)))} and leave the batch first, got {perm}")
+    return tuple(x[i] for i in perm)
+
+
+def _softmax(shapes: Shapes, attrs: Attrs) -> Shape:
+    x = shapes[0]
+    assert x is not None
+    if not 1 <= attrs["axis"] < len(x):
+        raise ValueError(f"axis must be between 1 and {len(x) - 1}, got {attrs['axis']}")
+    return x
+
+
+def _pad(shapes: Shapes, attrs: Attrs) -> Shape:
+    channels, height, width = _image(shapes[0])
+    top, left, bottom, right = _ints(attrs["padding"], 4, "padding", 0)
+    return (shapes[0][0], channels, height + top + bottom, width + left + right)  # type: ignore[index]
+
+
+def _resize(shapes: Shapes, attrs: Attrs) -> Shape:
+    channels, _, _ = _image(shapes[0])
+    size = _ints(attrs["size"], 2, "size", 1)
+    if attrs["mode"] not in ("nearest", "bilinear"):
+        raise ValueError(f"mode must be 'nearest' or 'bilinear', got {attrs['mode']!r}")
+    return (shapes[0][0], channels, *size)  # type: ignore[index]
+
+
+_CONV = {"stride": [1, 1], "padding": [0, 0, 0, 0], "dilation": [1, 1], "groups": 1}
+_POOL = {"kernel": REQUIRED, "stride": REQUIRED, "padding": [0, 0, 0, 0], "ceil_mode": False}
+
+OPS: dict[str, OpSchema] = {
+    "conv2d": OpSchema(("x", "weight", "bias?"), _conv2d, _CONV, epilogue=True),
+    "linear": OpSchema(("x", "weight", "bias?"), _linear, epilogue=True),
+    # y = (x - mean) / sqrt(var + eps) * scale + bias, per channel (dimension 1); passes turn it into `affine`.
+    "batch_norm": OpSchema(("x", "scale", "bias", "mean", "var"), _per_channel, {"eps": 1e-5}),
+    "affine": OpSchema(("x", "scale", "shift"), _per_channel, epilogue=True),  # y = x * scale + shift per channel
+    "max_pool2d": OpSchema(("x",), _pool, {**_POOL, "dilation": [1, 1]}),  # padding counts as -inf
+    "avg_pool2d": OpSchema(("x",), _pool, {**_POOL, "count_include_pad": True}),
+    "global_avg_pool2d": OpSchema(("x",), _global_pool),  # -> (N, C, 1, 1)
+    "add": OpSchema(("a", "b"), _broadcast, epilogue=True),  # NumPy broadcasting, either side may be a constant
+    "sub": OpSchema(("a", "b"), _broadcast, epilogue=True),
+    "mul": OpSchema(("a", "b"), _broadcast, epilogue=True),
+    **{
+        name: OpSchema(("x",), _same, dict.fromkeys(parameters, REQUIRED))
+        for name, parameters in ACTIVATIONS.items()
+    },
+    "softmax": OpSchema(("x",), _softmax, {"axis": 1}),
+    "concat": OpSchema(("x",), _concat, {"axis": 1}, variadic=True),
+    "flatten": OpSchema(("x",), _flatten),  # (N, ...) -> (N, F) in C order
+    "reshape": OpSchema(("x",), _reshape, {"shape": REQUIRED}),  # shape without the batch; one -1 allowed
+    "transpose": OpSchema(("x",), _transpose, {"perm": REQUIRED}),
+    "pad": OpSchema(("x",), _pad, {"padding": REQUIRED, "value": 0.0}),  # constant padding of H and W
+    # Coordinates: "half_pixel" is PyTorch's align_corners=False, "align_corners" the other; nearest floors (asymmetric).
+    "resize": OpSchema(("x",), _resize, {"size": REQUIRED, "mode": "nearest", "coordinates": "half_pixel"}),
+    "identity": OpSchema(("x",), _same),
+    "dropout": OpSchema(("x",), _same, {"p": 0.5}),  # identity at inference; removed by a pass
+}
