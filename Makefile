@@ -1,0 +1,52 @@
+# make demo    teacher -> student -> distilled -> pruned -> converted -> engine, with a report in demo-out/
+# make test    lint, types, the import rule and every test
+# make lint    the first three alone
+# make format  let ruff mend what it can
+#
+# The first call makes .venv; PYTHON=python3.12 chooses the interpreter, JOBS=4 the test processes.
+
+VENV  := .venv
+BIN   := $(VENV)/bin
+STAMP := $(VENV)/.installed
+JOBS  ?= 2
+
+# The first interpreter that is new enough and can make a virtual environment.
+CANDIDATES := $(or $(PYTHON),python3 python3.13 python3.12 python3.11)
+SUITABLE   := import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))
+
+.PHONY: demo test lint format install clean
+
+demo: install
+	$(BIN)/sparsenet demo $(DEMO_ARGS)
+
+test: lint
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile $(PYTEST_ARGS)
+
+lint: install
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: install
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+install: $(STAMP)
+
+$(STAMP): pyproject.toml constraints.txt
+	@for python in $(CANDIDATES); do \
+	    if $$python -c '$(SUITABLE)' >/dev/null 2>&1; then found=$$python; break; fi; \
+	done; \
+	if [ -z "$$found" ]; then \
+	    echo "error: no Python >= 3.11 with the venv module among: $(CANDIDATES)." \
+	         "Install one (on Debian: python3 and python3-venv) or name it: make PYTHON=/path/to/python" >&2; \
+	    exit 1; \
+	fi; \
+	echo "setting up $(VENV) with $$($$found --version): once, some minutes"; \
+	$$found -m venv $(VENV)
+	@$(BIN)/python -m pip install -qq -c constraints.txt -e '.[train,onnx,bench,dev]'
+	@touch $@
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache demo-out

@@ -1,0 +1,149 @@
+"""The ``sparsenet`` command: one lazy group over the entry points of all three packages.
+
+Listing the commands imports none of them, so ``sparsenet --help`` answers at once even where PyTorch is
+installed and still lists everything where it is not. Errors become one line here and nowhere else.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import IO, Any
+
+import click
+
+from sparsenet.errors import MissingExtraError, SparsenetError
+
+ENTRY_POINTS = "sparsenet.commands"
+
+# The listing's sections and one line for each command, here so that showing them imports nothing.
+# Commands another distribution brings are listed under "Other" with their own help.
+SECTIONS: dict[str, dict[str, str]] = {
+    "The whole way": {
+        "demo": "Teacher, student, distil, prune, convert, run, measure: one report.",
+    },
+    "Train (extra 'train')": {
+        "train": "Train a model of the zoo on images.",
+        "distill": "Train a student on a teacher's softened outputs.",
+        "prune": "Prune a trained model, at once or on a schedule while it trains.",
+        "evaluate": "Accuracy, F1, recall and confusion matrix on a test split.",
+    },
+    "Convert (extra 'train' or 'onnx')": {
+        "convert": "Turn a checkpoint or an ONNX file into a model file, verified and measured.",
+    },
+    "Run": {
+        "info": "What is in a model file: layers, shapes, sparsity, bytes.",
+        "run": "Run a model on an array, an image or random input.",
+        "profile": "Time each layer.",
+        "explain": "Which format and kernel each layer got, and why.",
+    },
+}
+_SHORT_HELP = {name: text for section in SECTIONS.values() for name, text in section.items()}
+
+# Which extra brings a module that a command may find missing.
+MODULE_EXTRAS = {
+    **dict.fromkeys(("torch", "accelerate", "sklearn", "PIL", "tqdm", "matplotlib", "jinja2"), "train"),
+    "onnx": "onnx",
+    **dict.fromkeys(("onnxruntime", "scipy", "pytest_benchmark"), "bench"),
+    "numba_cuda": "cuda",
+}
+
+
+class CommandFailed(click.ClickException):
+    """Bad input: click shows it as one line, ``error: ...``, and exits with 2."""
+
+    exit_code = 2
+
+    def show(self, file: IO[Any] | None = None) -> None:
+        """Print the message on stderr, whatever line breaks it came with."""
+        click.echo(f"error: {' '.join(self.message.split())}", file=file, err=file is None)
+
+
+class CommandGroup(click.Group):
+    """Finds subcommands through entry points and imports one only when it is called."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parse the group's own options; a wrong one becomes one line."""
+        with _one_line(ctx):
+            return super().parse_args(ctx, args)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the subcommand; every error that names a problem of the caller's becomes one line."""
+        with _one_line(ctx):
+            return super().invoke(ctx)
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Names of every installed subcommand: the known ones in the order of ``SECTIONS``, then the rest."""
+        found = {point.name for point in importlib.metadata.entry_points(group=ENTRY_POINTS)}
+        return [name for name in _SHORT_HELP if name in found] + sorted(found - _SHORT_HELP.keys())
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import and return one subcommand; ``None`` for an unknown name."""
+        for point in importlib.metadata.entry_points(group=ENTRY_POINTS, name=cmd_name):
+            command = point.load()
+            if not isinstance(command, click.Command):
+                raise SparsenetError(f"the entry point {point.value} of '{cmd_name}' is not a click command")
+            return command
+        return None
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the listing, section by section."""
+        names = self.list_commands(ctx)
+        for title, commands in SECTIONS.items():
+            rows = [(name, text) for name, text in commands.items() if name in names]
+            if rows:
+                with formatter.section(title):
+                    formatter.write_dl(rows, col_max=12)
+        others = [name for name in names if name not in _SHORT_HELP]
+        if others:
+            with formatter.section("Other"):
+                formatter.write_dl([(name, _foreign_help(self, ctx, name)) for name in others])
+
+
+def _foreign_help(group: CommandGroup, ctx: click.Context, name: str) -> str:
+    try:
+        command = group.get_command(ctx, name)
+    except (SparsenetError, ImportError) as error:
+        return f"(does not load: {error})"
+    return command.get_short_help_str(80) if command else ""
+
+
+@contextmanager
+def _one_line(ctx: click.Context) -> Iterator[None]:
+    try:
+        yield
+    except click.exceptions.NoArgsIsHelpError:
+        raise
+    except click.UsageError as error:
+        where = error.ctx.command_path if error.ctx else ctx.command_path
+        raise CommandFailed(f"{error.format_message().rstrip('.')}; see `{where} --help`") from error
+    except (SparsenetError, ModuleNotFoundError) as error:
+        shown = missing_extra(error, f"`{ctx.command_path} {ctx.invoked_subcommand}`")
+        if shown is None:
+            raise
+        if ctx.params["debug"]:
+            traceback.print_exc()
+        raise CommandFailed(str(shown)) from error
+
+
+def missing_extra(error: SparsenetError | ModuleNotFoundError, what: str) -> SparsenetError | None:
+    """``error`` as the error to show: the extra to install for a missing module; ``None`` if it is a bug."""
+    if isinstance(error, SparsenetError):
+        return error
+    extra = MODULE_EXTRAS.get((error.name or "").partition(".")[0])
+    return MissingExtraError(what, extra) if extra else None
+
+
+@click.group(
+    cls=CommandGroup,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+    epilog="`sparsenet COMMAND --help` shows a command's options and an example.",
+)
+@click.version_option(package_name="sparsenet", message="sparsenet %(version)s")
+@click.option(
+    "--debug", is_flag=True, envvar="SPARSENET_DEBUG", help="Show an error's traceback.", show_envvar=True
+)
+def main(debug: bool) -> None:
+    """Prune a convolutional network, convert it, and run it faster than dense, without PyTorch."""
