@@ -1,0 +1,44 @@
+"""Settings every test shares: one thread for each test process, reproducible examples, the shared data."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+# NumPy and PyTorch read these when they are imported, after this file: test processes run side by side, so each
+# takes one core.
+for _variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ.setdefault(_variable, "1")
+
+ROOT = Path(__file__).resolve().parents[1]
+
+# Examples are derived from each test's source, so a run can be repeated. No deadline: a kernel may be compiled
+# inside an example.
+settings.register_profile(
+    "sparsenet",
+    derandomize=True,
+    deadline=None,
+    max_examples=40,
+    database=None,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.load_profile("sparsenet")
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder of real data beside the checkout; tests that need it skip where it is not."""
+    folder = ROOT.parent / "shared" / "data"
+    if not folder.is_dir():
+        pytest.skip(f"no real data: {folder} does not exist")
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def _quiet_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Command lines are tested at a fixed width and with no settings of the person who runs the tests."""
+    monkeypatch.setenv("COLUMNS", "110")
+    monkeypatch.delenv("SPARSENET_DEBUG", raising=False)
