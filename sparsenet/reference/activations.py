@@ -1,0 +1,73 @@
+"""Elementwise activations. NaN in is NaN out for every one of them (``np.maximum`` and its like keep NaN)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from sparsenet.ops import ACTIVATIONS
+from sparsenet.reference.typing import Array, Attrs, Operation
+
+
+def relu(x: Array) -> Array:
+    """max(x, 0)."""
+    return np.maximum(x, 0.0)
+
+
+def leaky_relu(x: Array, slope: float) -> Array:
+    """x where x >= 0, slope · x elsewhere."""
+    return np.where(x >= 0, x, slope * x)
+
+
+def clip(x: Array, low: float, high: float) -> Array:
+    """min(max(x, low), high)."""
+    return np.minimum(np.maximum(x, low), high)
+
+
+def sigmoid(x: Array) -> Array:
+    """1 / (1 + exp(-x)), written so that neither tail overflows."""
+    return np.asarray(np.exp(-np.logaddexp(0.0, -x)))
+
+
+def tanh(x: Array) -> Array:
+    """Hyperbolic tangent."""
+    return np.tanh(x)
+
+
+def silu(x: Array) -> Array:
+    """x · sigmoid(x) (Elfwing et al. 2018)."""
+    return x * sigmoid(x)
+
+
+def hard_sigmoid(x: Array) -> Array:
+    """clip(x / 6 + 1/2, 0, 1) (Howard et al. 2019, section 5.2)."""
+    return clip(x / 6 + 0.5, 0.0, 1.0)
+
+
+def hard_swish(x: Array) -> Array:
+    """x · hard_sigmoid(x) (Howard et al. 2019, section 5.2)."""
+    return x * hard_sigmoid(x)
+
+
+#: Activation word → function of x and the parameters that ``ops.ACTIVATIONS`` lists.
+FUNCTIONS: dict[str, Callable[..., Array]] = {
+    "relu": relu,
+    "leaky_relu": leaky_relu,
+    "clip": clip,
+    "sigmoid": sigmoid,
+    "tanh": tanh,
+    "silu": silu,
+    "hard_sigmoid": hard_sigmoid,
+    "hard_swish": hard_swish,
+}
+
+
+def as_operation(word: str) -> Operation:
+    """The activation ``word`` as an op of its own, its parameters read from the node's attributes."""
+    function, parameters = FUNCTIONS[word], ACTIVATIONS[word]
+
+    def operation(inputs: list[Array], attrs: Attrs) -> Array:
+        return function(inputs[0], *(attrs[name] for name in parameters))
+
+    return operation

@@ -1,0 +1,23 @@
+"""The fused tail of a node, step by step on the op's result."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from sparsenet.reference.activations import FUNCTIONS
+from sparsenet.reference.normalization import affine
+from sparsenet.reference.typing import Array
+
+
+def apply_epilogue(x: Array, steps: Sequence[Sequence[Any]], tensors: Sequence[Array]) -> Array:
+    """Run ``steps``, ``[[word, *numbers], ...]``, in order; ``affine`` takes two of ``tensors``, ``add`` one."""
+    waiting = iter(tensors)
+    for word, *numbers in steps:
+        if word == "affine":
+            x = affine([x, next(waiting), next(waiting)], {})
+        elif word == "add":
+            x = x + next(waiting)
+        else:
+            x = FUNCTIONS[word](x, *numbers)
+    return x

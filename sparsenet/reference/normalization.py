@@ -1,0 +1,25 @@
+"""Per-channel scaling: the affine op and batch normalization at inference. Channels are dimension 1."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from sparsenet.reference.typing import Array, Attrs
+
+
+def affine(inputs: list[Array], attrs: Attrs) -> Array:
+    """y = x · scale + shift with x (N, C) or (N, C, H, W), scale and shift (C,)."""
+    x, scale, shift = inputs
+    return x * _along_channels(scale, x) + _along_channels(shift, x)
+
+
+def batch_norm(inputs: list[Array], attrs: Attrs) -> Array:
+    """y = (x - mean) / sqrt(var + eps) · scale + bias, all statistics (C,) (Ioffe & Szegedy 2015, eq. 11)."""
+    x = inputs[0]
+    scale, bias, mean, var = (_along_channels(vector, x) for vector in inputs[1:])
+    deviation: Array = np.sqrt(var + attrs["eps"])
+    return (x - mean) / deviation * scale + bias
+
+
+def _along_channels(vector: Array, x: Array) -> Array:
+    return vector.reshape(1, -1, *(1 for _ in x.shape[2:]))

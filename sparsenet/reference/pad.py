@@ -1,0 +1,20 @@
+"""Constant padding of rows and columns."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from sparsenet.reference.typing import Array, Attrs
+
+
+def pad_image(x: Array, padding: Sequence[int], value: float) -> Array:
+    """x (N, C, H, W) with ``padding`` = [top, left, bottom, right] more rows and columns, all ``value``."""
+    top, left, bottom, right = padding
+    return np.pad(x, ((0, 0), (0, 0), (top, bottom), (left, right)), constant_values=value)
+
+
+def pad(inputs: list[Array], attrs: Attrs) -> Array:
+    """The ``pad`` op: (N, C, H, W) → (N, C, top + H + bottom, left + W + right)."""
+    return pad_image(inputs[0], attrs["padding"], attrs["value"])

@@ -1,0 +1,36 @@
+"""Ops that move values but compute nothing: identity, dropout, flatten, reshape, transpose, concat."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from sparsenet.reference.typing import Array, Attrs
+
+
+def identity(inputs: list[Array], attrs: Attrs) -> Array:
+    """x. Also stands for dropout, which does nothing at inference."""
+    return inputs[0]
+
+
+def flatten(inputs: list[Array], attrs: Attrs) -> Array:
+    """(N, ...) → (N, F) in C order."""
+    return inputs[0].reshape(inputs[0].shape[0], int(np.prod(inputs[0].shape[1:])))
+
+
+def reshape(inputs: list[Array], attrs: Attrs) -> Array:
+    """(N, ...) → (N, *shape) in C order; one size may be -1."""
+    shape = list(attrs["shape"])
+    if -1 in shape:
+        size = int(np.prod(inputs[0].shape[1:]))
+        shape[shape.index(-1)] = size // -int(np.prod(shape))
+    return inputs[0].reshape(inputs[0].shape[0], *shape)
+
+
+def transpose(inputs: list[Array], attrs: Attrs) -> Array:
+    """Axis i of the result is axis ``perm[i]`` of x."""
+    return inputs[0].transpose(attrs["perm"])
+
+
+def concat(inputs: list[Array], attrs: Attrs) -> Array:
+    """All inputs, one after the other, along ``attrs["axis"]``."""
+    return np.concatenate(inputs, axis=attrs["axis"])

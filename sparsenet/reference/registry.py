@@ -1,0 +1,41 @@
+"""Op name → reference function; a test holds it against ``sparsenet.ops.OPS``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from sparsenet.ops import ACTIVATIONS
+from sparsenet.reference.activations import as_operation
+from sparsenet.reference.conv2d import conv2d
+from sparsenet.reference.elementwise import add, mul, sub
+from sparsenet.reference.linear import linear
+from sparsenet.reference.normalization import affine, batch_norm
+from sparsenet.reference.pad import pad
+from sparsenet.reference.pooling import avg_pool2d, global_avg_pool2d, max_pool2d
+from sparsenet.reference.rearrange import concat, flatten, identity, reshape, transpose
+from sparsenet.reference.resize import resize
+from sparsenet.reference.softmax import softmax
+from sparsenet.reference.typing import Operation
+
+OPERATIONS: Mapping[str, Operation] = {
+    "conv2d": conv2d,
+    "linear": linear,
+    "batch_norm": batch_norm,
+    "affine": affine,
+    "max_pool2d": max_pool2d,
+    "avg_pool2d": avg_pool2d,
+    "global_avg_pool2d": global_avg_pool2d,
+    "add": add,
+    "sub": sub,
+    "mul": mul,
+    **{word: as_operation(word) for word in ACTIVATIONS},
+    "softmax": softmax,
+    "concat": concat,
+    "flatten": flatten,
+    "reshape": reshape,
+    "transpose": transpose,
+    "pad": pad,
+    "resize": resize,
+    "identity": identity,
+    "dropout": identity,
+}
