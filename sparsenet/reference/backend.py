@@ -56,7 +56,7 @@ def run(
 
 
 def run_node(node: Node, inputs: list[Array | None]) -> Array:
-    """The result of one node, epilogue included; ``inputs`` are those of ``node.inputs``, None where absent."""
+    """Result of one node, epilogue included; ``inputs`` are those of ``node.inputs``, None where absent."""
     own_names, epilogue_names = split_inputs(node)
     count = len(node.inputs) - len(epilogue_names)
     own = inputs[:count] + [None] * (len(own_names) - count)

@@ -11,7 +11,7 @@ from sparsenet.reference.typing import Array
 
 
 def apply_epilogue(x: Array, steps: Sequence[Sequence[Any]], tensors: Sequence[Array]) -> Array:
-    """Run ``steps``, ``[[word, *numbers], ...]``, in order; ``affine`` takes two of ``tensors``, ``add`` one."""
+    """Run the ``[word, *numbers]`` steps in order; ``affine`` takes two of ``tensors``, ``add`` one."""
     waiting = iter(tensors)
     for word, *numbers in steps:
         if word == "affine":

@@ -14,7 +14,7 @@ def affine(inputs: list[Array], attrs: Attrs) -> Array:
 
 
 def batch_norm(inputs: list[Array], attrs: Attrs) -> Array:
-    """y = (x - mean) / sqrt(var + eps) · scale + bias, all statistics (C,) (Ioffe & Szegedy 2015, eq. 11)."""
+    """y = (x - mean) / sqrt(var + eps) · scale + bias, all statistics (C,) (Ioffe & Szegedy 2015, alg. 2)."""
     x = inputs[0]
     scale, bias, mean, var = (_along_channels(vector, x) for vector in inputs[1:])
     deviation: Array = np.sqrt(var + attrs["eps"])

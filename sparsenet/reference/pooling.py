@@ -44,7 +44,7 @@ def global_avg_pool2d(inputs: list[Array], attrs: Attrs) -> Array:
 
 
 def _starts(size: int, axis: int, attrs: Attrs) -> list[int]:
-    """First index of each window along one axis (0 rows, 1 columns); negative in the padding before the data."""
+    """First index of each window on one axis (0 rows, 1 columns); negative in the padding before the data."""
     before, after = attrs["padding"][axis], attrs["padding"][axis + 2]
     kernel, stride = attrs["kernel"][axis], attrs["stride"][axis]
     dilation = attrs.get("dilation", [1, 1])[axis]

@@ -11,8 +11,8 @@ from sparsenet.reference.typing import Array, Attrs
 def resize(inputs: list[Array], attrs: Attrs) -> Array:
     """x (N, C, H, W) → (N, C, *size), as PyTorch's ``interpolate(x, size, mode)`` without antialiasing.
 
-    ``nearest`` takes source pixel ⌊i · H / H_out⌋, in exact integer arithmetic. ``bilinear`` interpolates rows,
-    then columns, with ``coordinates`` "half_pixel" (align_corners=False) or "align_corners" (True).
+    ``nearest`` takes source pixel ⌊i · H / H_out⌋, in exact integers. ``bilinear`` interpolates rows, then
+    columns, with ``coordinates`` "half_pixel" (align_corners=False) or "align_corners" (True).
     """
     x = inputs[0]
     for axis, size in zip((2, 3), attrs["size"], strict=True):
