@@ -7,26 +7,26 @@ from collections.abc import Callable
 import numpy as np
 
 from sparsenet.ops import ACTIVATIONS
-from sparsenet.reference.typing import Array, Attrs, Operation
+from sparsenet.reference.operation import Array, Attrs, Operation
 
 
 def relu(x: Array) -> Array:
-    """max(x, 0)."""
+    """Rectifier, max(x, 0)."""
     return np.maximum(x, 0.0)
 
 
 def leaky_relu(x: Array, slope: float) -> Array:
-    """x where x >= 0, slope · x elsewhere."""
+    """Keep x where x >= 0, slope · x elsewhere."""
     return np.where(x >= 0, x, slope * x)
 
 
 def clip(x: Array, low: float, high: float) -> Array:
-    """min(max(x, low), high)."""
+    """Clamp, min(max(x, low), high)."""
     return np.minimum(np.maximum(x, low), high)
 
 
 def sigmoid(x: Array) -> Array:
-    """1 / (1 + exp(-x)), written so that neither tail overflows."""
+    """Logistic function 1 / (1 + exp(-x)), written so that neither tail overflows."""
     return np.asarray(np.exp(-np.logaddexp(0.0, -x)))
 
 
@@ -36,17 +36,17 @@ def tanh(x: Array) -> Array:
 
 
 def silu(x: Array) -> Array:
-    """x · sigmoid(x) (Elfwing et al. 2018)."""
+    """Swish, x · sigmoid(x) (Elfwing et al. 2018)."""
     return x * sigmoid(x)
 
 
 def hard_sigmoid(x: Array) -> Array:
-    """clip(x / 6 + 1/2, 0, 1) (Howard et al. 2019, section 5.2)."""
+    """Piecewise linear sigmoid, clip(x / 6 + 1/2, 0, 1) (Howard et al. 2019, section 5.2)."""
     return clip(x / 6 + 0.5, 0.0, 1.0)
 
 
 def hard_swish(x: Array) -> Array:
-    """x · hard_sigmoid(x) (Howard et al. 2019, section 5.2)."""
+    """Swish without exp, x · hard_sigmoid(x) (Howard et al. 2019, section 5.2)."""
     return x * hard_sigmoid(x)
 
 

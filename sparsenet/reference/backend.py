@@ -12,8 +12,8 @@ from sparsenet.errors import InputError
 from sparsenet.graph import FloatArray, Graph, Node
 from sparsenet.ops import attributes, split_inputs
 from sparsenet.reference.epilogue import apply_epilogue
+from sparsenet.reference.operation import Array
 from sparsenet.reference.registry import OPERATIONS
-from sparsenet.reference.typing import Array
 
 
 def run(

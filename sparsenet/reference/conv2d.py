@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from sparsenet.reference.operation import Array, Attrs
 from sparsenet.reference.pad import pad_image
-from sparsenet.reference.typing import Array, Attrs
 
 
 def conv2d(inputs: list[Array | None], attrs: Attrs) -> Array:
@@ -19,7 +19,8 @@ def conv2d(inputs: list[Array | None], attrs: Attrs) -> Array:
         (N, C_out, H_out, W_out).
     """
     x, weight, bias = inputs
-    assert x is not None and weight is not None
+    assert x is not None
+    assert weight is not None
     (s_h, s_w), (d_h, d_w), groups = attrs["stride"], attrs["dilation"], attrs["groups"]
     c_out, c_in, k_h, k_w = weight.shape
     padded = pad_image(x, attrs["padding"], 0.0)

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from sparsenet.reference.typing import Array, Attrs
+from sparsenet.reference.operation import Array, Attrs
 
 
-def add(inputs: list[Array], attrs: Attrs) -> Array:
-    """a + b."""
+def add(inputs: list[Array], _attrs: Attrs) -> Array:
+    """Sum a + b."""
     return inputs[0] + inputs[1]
 
 
-def sub(inputs: list[Array], attrs: Attrs) -> Array:
-    """a - b."""
+def sub(inputs: list[Array], _attrs: Attrs) -> Array:
+    """Difference a - b."""
     return inputs[0] - inputs[1]
 
 
-def mul(inputs: list[Array], attrs: Attrs) -> Array:
-    """a · b."""
+def mul(inputs: list[Array], _attrs: Attrs) -> Array:
+    """Product a · b."""
     return inputs[0] * inputs[1]

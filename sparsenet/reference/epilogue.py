@@ -7,7 +7,7 @@ from typing import Any
 
 from sparsenet.reference.activations import FUNCTIONS
 from sparsenet.reference.normalization import affine
-from sparsenet.reference.typing import Array
+from sparsenet.reference.operation import Array
 
 
 def apply_epilogue(x: Array, steps: Sequence[Sequence[Any]], tensors: Sequence[Array]) -> Array:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from sparsenet.reference.typing import Array, Attrs
+from sparsenet.reference.operation import Array, Attrs
 
 
-def linear(inputs: list[Array | None], attrs: Attrs) -> Array:
-    """y = x Wᵀ + b with x (N, F_in), weight (F_out, F_in), bias (F_out,) or None; y is (N, F_out)."""
+def linear(inputs: list[Array | None], _attrs: Attrs) -> Array:
+    """Compute y = x Wᵀ + b with x (N, F_in), weight (F_out, F_in), bias (F_out,) or None; y is (N, F_out)."""
     x, weight, bias = inputs
-    assert x is not None and weight is not None
+    assert x is not None
+    assert weight is not None
     result = x @ weight.T
     return result if bias is None else result + bias

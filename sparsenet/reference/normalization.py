@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import numpy as np
 
-from sparsenet.reference.typing import Array, Attrs
+from sparsenet.reference.operation import Array, Attrs
 
 
-def affine(inputs: list[Array], attrs: Attrs) -> Array:
-    """y = x · scale + shift with x (N, C) or (N, C, H, W), scale and shift (C,)."""
+def affine(inputs: list[Array], _attrs: Attrs) -> Array:
+    """Compute y = x · scale + shift with x (N, C) or (N, C, H, W), scale and shift (C,)."""
     x, scale, shift = inputs
     return x * _along_channels(scale, x) + _along_channels(shift, x)
 
 
 def batch_norm(inputs: list[Array], attrs: Attrs) -> Array:
-    """y = (x - mean) / sqrt(var + eps) · scale + bias, all statistics (C,) (Ioffe & Szegedy 2015, alg. 2)."""
+    """Compute y = (x - mean) / sqrt(var + eps) · scale + bias, all four (C,) (Ioffe & Szegedy 2015, alg. 2)."""
     x = inputs[0]
     scale, bias, mean, var = (_along_channels(vector, x) for vector in inputs[1:])
     deviation: Array = np.sqrt(var + attrs["eps"])

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from sparsenet.reference.typing import Array, Attrs
+from sparsenet.reference.operation import Array, Attrs
 
 
 def pad_image(x: Array, padding: Sequence[int], value: float) -> Array:
-    """x (N, C, H, W) with ``padding`` = [top, left, bottom, right] more rows and columns, all ``value``."""
+    """Surround x (N, C, H, W) with ``padding`` = [top, left, bottom, right] more rows and columns, all ``value``."""
     top, left, bottom, right = padding
     return np.pad(x, ((0, 0), (0, 0), (top, bottom), (left, right)), constant_values=value)
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from sparsenet.ops import conv_output_size
-from sparsenet.reference.typing import Array, Attrs
+from sparsenet.reference.operation import Array, Attrs
 
 
 def max_pool2d(inputs: list[Array], attrs: Attrs) -> Array:
@@ -38,7 +38,7 @@ def avg_pool2d(inputs: list[Array], attrs: Attrs) -> Array:
     return np.stack(by_row, axis=2)
 
 
-def global_avg_pool2d(inputs: list[Array], attrs: Attrs) -> Array:
+def global_avg_pool2d(inputs: list[Array], _attrs: Attrs) -> Array:
     """Mean over all pixels: (N, C, H, W) → (N, C, 1, 1)."""
     return np.asarray(inputs[0].mean(axis=(2, 3), keepdims=True))
 

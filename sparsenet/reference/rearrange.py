@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 
-from sparsenet.reference.typing import Array, Attrs
+from sparsenet.reference.operation import Array, Attrs
 
 
-def identity(inputs: list[Array], attrs: Attrs) -> Array:
-    """x. Also stands for dropout, which does nothing at inference."""
+def identity(inputs: list[Array], _attrs: Attrs) -> Array:
+    """Return x. Also stands for dropout, which does nothing at inference."""
     return inputs[0]
 
 
-def flatten(inputs: list[Array], attrs: Attrs) -> Array:
+def flatten(inputs: list[Array], _attrs: Attrs) -> Array:
     """(N, ...) → (N, F) in C order."""
     return inputs[0].reshape(inputs[0].shape[0], int(np.prod(inputs[0].shape[1:])))
 

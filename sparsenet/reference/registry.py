@@ -10,12 +10,12 @@ from sparsenet.reference.conv2d import conv2d
 from sparsenet.reference.elementwise import add, mul, sub
 from sparsenet.reference.linear import linear
 from sparsenet.reference.normalization import affine, batch_norm
+from sparsenet.reference.operation import Operation
 from sparsenet.reference.pad import pad
 from sparsenet.reference.pooling import avg_pool2d, global_avg_pool2d, max_pool2d
 from sparsenet.reference.rearrange import concat, flatten, identity, reshape, transpose
 from sparsenet.reference.resize import resize
 from sparsenet.reference.softmax import softmax
-from sparsenet.reference.typing import Operation
 
 OPERATIONS: Mapping[str, Operation] = {
     "conv2d": conv2d,

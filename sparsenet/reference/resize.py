@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from sparsenet.reference.typing import Array, Attrs
+from sparsenet.reference.operation import Array, Attrs
 
 
 def resize(inputs: list[Array], attrs: Attrs) -> Array:
-    """x (N, C, H, W) → (N, C, *size), as PyTorch's ``interpolate(x, size, mode)`` without antialiasing.
+    """Resize x (N, C, H, W) → (N, C, *size), as PyTorch's ``interpolate(x, size, mode)`` without antialiasing.
 
     ``nearest`` takes source pixel ⌊i · H / H_out⌋, in exact integers. ``bilinear`` interpolates rows, then
     columns, with ``coordinates`` "half_pixel" (align_corners=False) or "align_corners" (True).

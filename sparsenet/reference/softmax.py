@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from sparsenet.reference.typing import Array, Attrs
+from sparsenet.reference.operation import Array, Attrs
 
 
 def softmax(inputs: list[Array], attrs: Attrs) -> Array:
