@@ -1,0 +1,106 @@
+"""Mask files: one .safetensors, one bit per weight.
+
+Each tensor is the mask of the parameter it is named after: uint8, 1-D, ceil(weights / 8) bytes; weight ``i``
+in row-major order is bit ``i % 8`` (least significant first) of byte ``i // 8``, 1 = kept; unused bits are 0.
+Metadata (strings): ``format`` = "sparsenet.masks", ``format_version`` = "1", and JSON texts ``shapes``
+(name → list), ``info`` (how the masks were found), ``density_per_layer`` (for human readers; not trusted).
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save
+from torch import Tensor
+
+from sparsenet.errors import MaskError
+
+FORMAT = "sparsenet.masks"
+FORMAT_VERSION = "1"
+PathLike = str | os.PathLike[str]
+
+
+def write(
+    path: PathLike,
+    masks: Mapping[str, Tensor],
+    info: Mapping[str, Any],
+    density: Mapping[str, float],
+) -> None:
+    """Write bool masks; the file appears under ``path`` only when it is complete."""
+    target = Path(path)
+    temporary = target.with_name(f".{target.name}.{os.getpid()}")
+    packed = {n: np.packbits(mask.numpy().reshape(-1), bitorder="little") for n, mask in masks.items()}
+    metadata = {
+        "format": FORMAT,
+        "format_version": FORMAT_VERSION,
+        "shapes": json.dumps({name: list(mask.shape) for name, mask in masks.items()}),
+        "info": json.dumps(dict(info)),
+        "density_per_layer": json.dumps(dict(density)),
+    }
+    content = save(packed, metadata)
+    try:
+        temporary.write_bytes(content)
+        temporary.replace(target)
+    except OSError as error:
+        raise MaskError(f"cannot write masks to {target}: {error.strerror}") from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def read(path: PathLike) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Read masks (bool tensors, in the order they were written) and info; MaskError says what is wrong."""
+    if not Path(path).is_file():
+        raise MaskError(f"{path}: no such mask file")
+    try:
+        with safe_open(path, framework="numpy") as file:
+            metadata = file.metadata() or {}
+            if metadata.get("format") != FORMAT:
+                raise MaskError(f"{path}: not a mask file (no '{FORMAT}' in its metadata)")
+            if metadata.get("format_version") != FORMAT_VERSION:
+                version = metadata.get("format_version")
+                raise MaskError(
+                    f"{path}: mask format version {version!r}; this program reads {FORMAT_VERSION!r}"
+                )
+            shapes = _json_object(path, metadata, "shapes")
+            info = _json_object(path, metadata, "info")
+            if set(shapes) != set(file.keys()):
+                raise MaskError(f"{path}: the shapes in the metadata do not name the stored masks")
+            masks = {name: _unpack(path, name, file.get_tensor(name), shapes[name]) for name in shapes}
+    except (SafetensorError, OSError) as error:
+        raise MaskError(f"{path}: not a readable .safetensors file ({error})") from error
+    if not masks:
+        raise MaskError(f"{path}: holds no masks")
+    return masks, info
+
+
+def _json_object(path: PathLike, metadata: Mapping[str, str], key: str) -> dict[str, Any]:
+    try:
+        value = json.loads(metadata.get(key, ""))
+    except (ValueError, RecursionError):
+        value = None
+    if not isinstance(value, dict):
+        raise MaskError(f"{path}: metadata '{key}' is not a JSON object")
+    return value
+
+
+def _unpack(path: PathLike, name: str, packed: np.ndarray, shape: Any) -> Tensor:
+    if not isinstance(shape, list) or not all(type(side) is int and side > 0 for side in shape):
+        raise MaskError(f"{path}: mask '{name}' has no valid shape: {str(shape)[:80]}")
+    count = math.prod(shape)
+    if packed.dtype != np.uint8 or packed.ndim != 1 or packed.size != (count + 7) // 8:
+        raise MaskError(
+            f"{path}: mask '{name}' of shape {str(tuple(shape))[:80]} is stored as {packed.dtype} "
+            f"{packed.shape}, expected uint8 with one bit per weight"
+        )
+    bits = np.unpackbits(packed, bitorder="little")
+    if bits[count:].any():
+        raise MaskError(f"{path}: mask '{name}' has bits beyond its last weight")
+    return torch.from_numpy(bits[:count].astype(bool).reshape(shape))

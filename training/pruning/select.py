@@ -1,0 +1,183 @@
+"""From scores and a budget to what is kept: exact counts, ties broken by position, no layer emptied.
+
+A *unit* is what is kept or pruned as a whole: one weight, or one channel. Scores come as one 1-D tensor of
+units per layer; -inf marks a unit that is already pruned and can never be kept.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from sparsenet.errors import MaskError
+
+OnEmpty = Literal["keep", "raise", "allow"]
+Scope = Literal["layer", "global"]
+
+
+@dataclass(frozen=True)
+class Budget:
+    """How much stays: a ``sparsity`` (fraction of zeros) or a number of weights to ``keep``, exactly one."""
+
+    sparsity: float | None = None
+    keep: int | None = None
+
+    def __post_init__(self) -> None:
+        if (self.sparsity is None) == (self.keep is None):
+            raise MaskError("give either sparsity or keep, not both and not neither")
+        if self.sparsity is not None and not 0.0 <= self.sparsity <= 1.0:
+            raise MaskError(f"sparsity is the fraction of zeros, between 0 and 1; got {self.sparsity}")
+        if self.keep is not None and self.keep < 0:
+            raise MaskError(f"cannot keep {self.keep} weights")
+
+    def weights_of(self, total: int) -> int:
+        """Weights to keep out of ``total``. Half-way cases round as torch.nn.utils.prune does."""
+        if self.keep is not None:
+            if self.keep > total:
+                raise MaskError(f"cannot keep {self.keep} weights: the chosen layers have only {total}")
+            return self.keep
+        assert self.sparsity is not None
+        return total - round(self.sparsity * total)
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Kept units per layer (bool, 1-D), and the layers that only the guard lifted to its floor."""
+
+    kept: dict[str, Tensor]
+    rescued: tuple[str, ...]
+
+
+def select(
+    scores: Mapping[str, Tensor],
+    unit_sizes: Mapping[str, int],
+    budget: Budget,
+    scope: Scope,
+    min_density: float = 0.0,
+    on_empty: OnEmpty = "keep",
+) -> Selection:
+    """Keep the units with the highest scores, within each layer or over all layers together.
+
+    scores: layer → (units,) float; unit_sizes: layer → weights per unit.
+    Unstructured budgets are met exactly. Whole channels come in lumps: of a global budget, or of ``keep``, as
+    many as fit are kept, never more weights than asked.
+    ``min_density`` is the floor of every layer (rounded up, at least one unit). With ``on_empty`` "keep",
+    layers below it are filled up with their own best units, at the others' cost where the budget is shared (a
+    budget smaller than the sum of floors gives the floors); "raise" is a MaskError; "allow" leaves them.
+    """
+    if not 0.0 <= min_density <= 1.0:
+        raise MaskError(f"min_density is a fraction of kept weights, between 0 and 1; got {min_density}")
+    if on_empty not in ("keep", "raise", "allow"):
+        raise MaskError(f"on_empty is keep, raise or allow; got '{on_empty}'")
+    if scope not in ("layer", "global"):
+        raise MaskError(f"scope is layer or global; got '{scope}'")
+    for name, score in scores.items():
+        if torch.isnan(score).any():
+            raise MaskError(f"layer '{name}' has NaN scores: its weights or gradients are not finite")
+    floors = {name: _floor(score, min_density) for name, score in scores.items()}
+    chooser = _select_global if scope == "global" else _select_per_layer
+    no_floors = dict.fromkeys(floors, 0)
+    kept = chooser(scores, unit_sizes, budget, no_floors)
+    low = tuple(name for name in kept if int(kept[name].sum()) < floors[name])
+    if not low or on_empty == "allow":
+        return Selection(kept, ())
+    if on_empty == "raise":
+        raise MaskError(
+            f"too little would be left (min_density {min_density:g}, at least one) of: {', '.join(low)}; "
+            "lower the sparsity, exclude them, or let on_empty='keep' fill them up"
+        )
+    return Selection(chooser(scores, unit_sizes, budget, floors), low)
+
+
+def top_k(scores: Tensor, k: int) -> Tensor:
+    """Flags of the ``k`` highest of ``scores`` (1-D); of equal ones the earlier; -inf is never taken."""
+    k = min(k, int((scores > -math.inf).sum()))
+    if k == 0:
+        return torch.zeros_like(scores, dtype=torch.bool)
+    threshold = torch.kthvalue(scores, scores.numel() - k + 1).values
+    kept = scores > threshold
+    ties = (scores == threshold).nonzero().squeeze(1)
+    kept[ties[: k - int(kept.sum())]] = True
+    return kept
+
+
+def share_out(sizes: Mapping[str, int], total: int, floors: Mapping[str, int]) -> dict[str, int]:
+    """Split ``total`` in proportion to ``sizes`` by largest remainder, but give each at least its floor."""
+    result = {}
+    free = dict(sizes)
+    while free:
+        quota = {name: total * size / max(1, sum(free.values())) for name, size in free.items()}
+        low = [name for name in free if quota[name] < floors[name]]
+        if not low:
+            break
+        for name in low:
+            result[name] = floors[name]
+            total -= floors[name]
+            del free[name]
+    if free:
+        whole = {name: math.floor(quota[name]) for name in free}
+        by_remainder = sorted(free, key=lambda name: whole[name] - quota[name])
+        for name in by_remainder[: total - sum(whole.values())]:
+            whole[name] += 1
+        result |= whole
+    return {name: result[name] for name in sizes}
+
+
+def _floor(scores: Tensor, min_density: float) -> int:
+    # The small allowance keeps 0.1 * 30 from rounding up to 4.
+    wanted = max(1, math.ceil(min_density * scores.numel() - 1e-9))
+    return min(wanted, int((scores > -math.inf).sum()))
+
+
+def _select_per_layer(
+    scores: Mapping[str, Tensor],
+    unit_sizes: Mapping[str, int],
+    budget: Budget,
+    floors: Mapping[str, int],
+) -> dict[str, Tensor]:
+    units = {name: score.numel() for name, score in scores.items()}
+    if budget.sparsity is not None:
+        counts = {name: max(budget.weights_of(count), floors[name]) for name, count in units.items()}
+    elif all(size == 1 for size in unit_sizes.values()):
+        counts = share_out(units, budget.weights_of(sum(units.values())), floors)
+    else:
+        total = sum(units[name] * unit_sizes[name] for name in units)
+        keep = budget.weights_of(total)
+        counts = {name: max(keep * count // total, floors[name]) for name, count in units.items()}
+    return {name: top_k(score, counts[name]) for name, score in scores.items()}
+
+
+def _select_global(
+    scores: Mapping[str, Tensor],
+    unit_sizes: Mapping[str, int],
+    budget: Budget,
+    floors: Mapping[str, int],
+) -> dict[str, Tensor]:
+    keep = budget.weights_of(sum(score.numel() * unit_sizes[name] for name, score in scores.items()))
+    reserved = {name: top_k(score, floors[name]) for name, score in scores.items()}
+    keep = max(
+        keep,
+        sum(int(flags.sum()) * unit_sizes[name] for name, flags in reserved.items()),
+    )
+    # Infinitely good: counted in the budget, so that the total stays exact.
+    ranked = torch.cat([score.masked_fill(reserved[name], math.inf) for name, score in scores.items()])
+    if all(size == 1 for size in unit_sizes.values()):
+        chosen = top_k(ranked, keep)
+    else:
+        sizes = torch.cat([torch.full((score.numel(),), unit_sizes[n]) for n, score in scores.items()])
+        chosen = _longest_affordable_prefix(ranked, sizes, keep)
+    parts = chosen.split([score.numel() for score in scores.values()])
+    return {name: part.clone() for name, part in zip(scores, parts, strict=True)}
+
+
+def _longest_affordable_prefix(ranked: Tensor, sizes: Tensor, keep: int) -> Tensor:
+    order = torch.sort(ranked, descending=True, stable=True).indices
+    affordable = (sizes[order].cumsum(0) <= keep) & (ranked[order] > -math.inf)
+    chosen = torch.zeros_like(ranked, dtype=torch.bool)
+    chosen[order[affordable]] = True
+    return chosen
