@@ -1,0 +1,109 @@
+"""``sparsenet run``: one inference from the shell."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+import numpy.typing as npt
+
+from sparsenet.commands.inputs import random_inputs, read_inputs
+from sparsenet.commands.options import json_option, model_argument, threads_option
+from sparsenet.commands.table import render, shape_text, to_json
+
+EPILOG = """\b
+Examples:
+  sparsenet run model.safetensors --input face.png --top 2
+  sparsenet run model.safetensors --input x.npy --output y.npz
+  sparsenet run model.safetensors --random --threads 2 --json"""
+
+
+@click.command(epilog=EPILOG)
+@model_argument
+@click.option(
+    "--input",
+    "specs",
+    multiple=True,
+    metavar="[NAME=]FILE",
+    help="A .npy array (float32, batch first) or an image. Once for each input; NAME= where there are several.",
+)
+@click.option("--random", is_flag=True, help="Feed standard normal numbers instead.")
+@click.option("--batch", type=click.IntRange(1), default=1, show_default=True, help="Batch size of --random.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Seed of --random.")
+@threads_option
+@click.option(
+    "--output", type=click.Path(path_type=Path), metavar="FILE.npz", help="Save every output under its name."
+)
+@click.option(
+    "--top", type=click.IntRange(1), default=3, show_default=True, help="Largest values to show of each row."
+)
+@json_option
+def run(
+    model: Path,
+    specs: tuple[str, ...],
+    random: bool,
+    batch: int,
+    seed: int,
+    threads: int | None,
+    output: Path | None,
+    top: int,
+    as_json: bool,
+) -> None:
+    """Run MODEL on an array, an image or random input and show its largest outputs."""
+    if bool(specs) == random:
+        raise click.UsageError("give either --input or --random")
+    import sparsenet
+
+    engine = sparsenet.load(model, threads=threads)
+    feeds = random_inputs(engine.inputs, batch, seed) if random else read_inputs(specs, engine.inputs)
+    outputs = engine.run(feeds)
+    if output is not None:
+        _save(outputs, output)
+    results = [_result(name, array, top) for name, array in outputs.items()]
+    click.echo(to_json(results) if as_json else "\n\n".join(map(_text, results)))
+    if output is not None and not as_json:
+        click.echo(f"\nsaved to {output}")
+
+
+def _result(name: str, array: npt.NDArray[np.float32], top: int) -> dict[str, Any]:
+    """Shape and range of an output and, where it is one row of values for each input, the largest of them."""
+    result: dict[str, Any] = {
+        "output": name,
+        "shape": list(array.shape),
+        "min": float(array.min()),
+        "mean": float(array.mean(dtype=np.float64)),
+        "max": float(array.max()),
+    }
+    if array.ndim == 2:
+        order = np.argsort(-array, axis=1, kind="stable")[:, :top]
+        result["top"] = [
+            [{"index": int(i), "value": float(row[i])} for i in best]
+            for row, best in zip(array, order, strict=True)
+        ]
+    return result
+
+
+def _text(result: dict[str, Any]) -> str:
+    lines = [
+        f"{result['output']}: {shape_text(result['shape'])}, from {result['min']:.4g} to {result['max']:.4g}, "
+        f"mean {result['mean']:.4g}"
+    ]
+    if "top" in result:
+        rows = [
+            [sample, rank + 1, entry["index"], entry["value"]]
+            for sample, best in enumerate(result["top"])
+            for rank, entry in enumerate(best)
+        ]
+        lines.append(render(("sample", "rank", "index", "value"), rows))
+    return "\n".join(lines)
+
+
+def _save(outputs: dict[str, npt.NDArray[np.float32]], path: Path) -> None:
+    """Write through a temporary file beside ``path``, so that an interrupted run leaves no half file."""
+    with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".npz", delete=False) as file:
+        np.savez(file, **outputs)  # type: ignore[arg-type]
+    os.replace(file.name, path)

@@ -1,0 +1,69 @@
+"""Aligned plain-text tables and JSON, the two ways every command shows its rows."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+
+
+def render(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
+    """Rows under a header, columns aligned: numbers to the right, words to the left.
+
+    Floats show four significant digits, integers a thin grouping (1,234), ``None`` a dash.
+    """
+    table = [list(row) for row in rows]
+    numeric = [
+        any(_is_number(row[i]) for row in table) and all(row[i] is None or _is_number(row[i]) for row in table)
+        for i in range(len(header))
+    ]
+    text = [list(header)] + [[_cell(value) for value in row] for row in table]
+    widths = [max(len(row[i]) for row in text) for i in range(len(header))]
+    lines = [
+        "  ".join(
+            cell.rjust(width) if right else cell.ljust(width)
+            for cell, width, right in zip(row, widths, numeric, strict=True)
+        ).rstrip()
+        for row in text
+    ]
+    lines.insert(1, "  ".join("-" * width for width in widths))
+    return "\n".join(lines)
+
+
+def to_json(value: Any) -> str:
+    """``value`` as indented JSON; NumPy numbers and arrays become plain ones, NaN and infinity ``null``."""
+    return json.dumps(_plain(value), indent=2, ensure_ascii=False, allow_nan=False)
+
+
+def shape_text(shape: Sequence[int | None]) -> str:
+    """A shape as it is read aloud: ``N×3×256×256``."""
+    return "×".join("N" if size is None else str(size) for size in shape)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return "-"
+    if isinstance(value, int | np.integer) and not isinstance(value, bool):
+        return f"{value:,}"
+    if isinstance(value, float | np.floating):
+        value = float(value)
+        return f"{value:.4g}" if abs(value) < 1e4 else f"{value:,.0f}"
+    return str(value)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, np.ndarray | np.generic):
+        return _plain(value.tolist())
+    if isinstance(value, float) and not np.isfinite(value):
+        return None
+    return value
