@@ -31,7 +31,7 @@ SECTIONS: dict[str, dict[str, str]] = {
         "evaluate": "Accuracy, F1, recall and confusion matrix on a test split.",
     },
     "Convert (extra 'train' or 'onnx')": {
-        "convert": "Turn a checkpoint or an ONNX file into a model file, verified and measured.",
+        "convert": "Checkpoint or ONNX to model file, verified and measured.",
     },
     "Run": {
         "info": "What is in a model file: layers, shapes, sparsity, bytes.",
@@ -73,6 +73,13 @@ class CommandGroup(click.Group):
         """Run the subcommand; every error that names a problem of the caller's becomes one line."""
         with _one_line(ctx):
             return super().invoke(ctx)
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the subcommand, its name noted first so that an error while it is imported can tell it."""
+        ctx.invoked_subcommand = args[0]
+        return super().resolve_command(ctx, args)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Names of every installed subcommand: the known ones in the order of ``SECTIONS``, then the rest."""

@@ -38,7 +38,6 @@ def shared_data() -> Path:
 
 
 @pytest.fixture(autouse=True)
-def _quiet_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Command lines are tested at a fixed width and with no settings of the person who runs the tests."""
-    monkeypatch.setenv("COLUMNS", "110")
+def _no_debugging(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Command lines are tested without the settings of the person who runs the tests."""
     monkeypatch.delenv("SPARSENET_DEBUG", raising=False)

@@ -89,7 +89,9 @@ def _read_npy(path: Path) -> FloatArray:
 
 def _read_image(path: Path, info: TensorInfo) -> FloatArray:
     if len(info.shape) != 4 or info.shape[1] != 3:
-        raise InputError(f"{path}: an image cannot feed input '{info.name}' of shape {info.shape}; give a .npy file")
+        raise InputError(
+            f"{path}: an image cannot feed input '{info.name}' of shape {info.shape}; give a .npy file"
+        )
     try:
         from PIL import Image, UnidentifiedImageError
     except ModuleNotFoundError as error:
@@ -97,7 +99,9 @@ def _read_image(path: Path, info: TensorInfo) -> FloatArray:
     _, _, height, width = _sizes(info, 1)
     try:
         with Image.open(path) as image:
-            pixels = np.asarray(image.convert("RGB").resize((width, height), Image.Resampling.BILINEAR), np.float32)
+            pixels = np.asarray(
+                image.convert("RGB").resize((width, height), Image.Resampling.BILINEAR), np.float32
+            )
     except (OSError, UnidentifiedImageError, Image.DecompressionBombError) as error:
         raise InputError(f"{path}: not a readable image ({error})") from error
     # The training data's own normalisation: [0, 1], then (x - 0.5) / 0.5.

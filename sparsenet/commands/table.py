@@ -16,7 +16,8 @@ def render(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
     """
     table = [list(row) for row in rows]
     numeric = [
-        any(_is_number(row[i]) for row in table) and all(row[i] is None or _is_number(row[i]) for row in table)
+        any(_is_number(row[i]) for row in table)
+        and all(row[i] is None or _is_number(row[i]) for row in table)
         for i in range(len(header))
     ]
     text = [list(header)] + [[_cell(value) for value in row] for row in table]

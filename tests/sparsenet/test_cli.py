@@ -1,0 +1,159 @@
+from __future__ import annotations
+
+import importlib.metadata
+import subprocess
+import sys
+from collections.abc import Callable
+
+import click
+import pytest
+from click.testing import CliRunner, Result
+
+from sparsenet import cli
+from sparsenet.errors import GraphError
+
+Invoke = Callable[..., Result]
+
+
+class FakeEntryPoint:
+    """An entry point whose loading does what the test says."""
+
+    value = "somewhere:command"
+
+    def __init__(self, name: str, load: Callable[[], object]) -> None:
+        self.name = name
+        self.load = load
+
+
+@pytest.fixture
+def invoke(monkeypatch: pytest.MonkeyPatch) -> Invoke:
+    """Call the command line with one more subcommand, ``extra``, that runs the given function."""
+
+    def call(
+        *arguments: str, body: Callable[[], object] | None = None, load: Callable[[], object] | None = None
+    ) -> Result:
+        command = click.Command("extra", callback=body, params=[], help="A command of another distribution.")
+        point = FakeEntryPoint("extra", load or (lambda: command))
+        real = importlib.metadata.entry_points
+
+        def entry_points(*, group: str, name: str | None = None) -> list[object]:
+            found: list[object] = list(real(group=group, name=name) if name else real(group=group))
+            return found + [point] * (name in (None, "extra"))
+
+        monkeypatch.setattr(importlib.metadata, "entry_points", entry_points)
+        return CliRunner().invoke(cli.main, arguments)
+
+    return call
+
+
+def one_line(result: Result) -> str:
+    assert result.exit_code == 2
+    assert result.stdout == ""
+    (line,) = result.stderr.splitlines()
+    return line
+
+
+def raising(error: Exception) -> Callable[[], object]:
+    def body() -> object:
+        raise error
+
+    return body
+
+
+def test_listing_the_commands_imports_no_heavy_package() -> None:
+    code = (
+        "import sys\n"
+        "from click.testing import CliRunner\n"
+        "from sparsenet.cli import main\n"
+        "assert CliRunner().invoke(main, ['--help']).exit_code == 0\n"
+        "print([name for name in ('torch', 'onnx', 'scipy', 'numba', 'llvmlite') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_the_listing_has_sections_and_commands_of_others(invoke: Invoke) -> None:
+    result = invoke("--help")
+    assert result.exit_code == 0
+    for title, commands in cli.SECTIONS.items():
+        assert f"{title}:" in result.stdout
+        for name, text in commands.items():
+            assert f"  {name} " in result.stdout
+            assert text in result.stdout
+    assert "Other:\n  extra  A command of another distribution." in result.stdout
+
+
+def test_a_broken_command_of_others_does_not_break_the_listing(invoke: Invoke) -> None:
+    result = invoke("--help", load=raising(ImportError("no libfoo")))
+    assert result.exit_code == 0
+    assert "extra  (does not load: no libfoo)" in result.stdout
+
+
+def test_version(invoke: Invoke) -> None:
+    assert invoke("--version").stdout == f"sparsenet {importlib.metadata.version('sparsenet')}\n"
+
+
+def test_a_typed_error_is_one_line_and_exit_code_2(invoke: Invoke) -> None:
+    result = invoke("extra", body=raising(GraphError("node 'conv' is\nwrong")))
+    assert one_line(result) == "error: node 'conv' is wrong"
+
+
+@pytest.mark.parametrize("how", ["option", "variable"])
+def test_debug_shows_the_traceback_too(invoke: Invoke, how: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    if how == "variable":
+        monkeypatch.setenv("SPARSENET_DEBUG", "1")
+    result = invoke(*(["--debug"] if how == "option" else []), "extra", body=raising(GraphError("wrong")))
+    assert result.exit_code == 2
+    assert result.stderr.startswith("Traceback")
+    assert result.stderr.endswith("error: wrong\n")
+
+
+@pytest.mark.parametrize(
+    "module, extra", [("torch", "train"), ("PIL.Image", "train"), ("onnx", "onnx"), ("scipy", "bench")]
+)
+@pytest.mark.parametrize("when", ["loading", "running"])
+def test_a_missing_module_names_its_extra(invoke: Invoke, module: str, extra: str, when: str) -> None:
+    fail = raising(ModuleNotFoundError(f"No module named '{module}'", name=module))
+    result = invoke("extra", load=fail) if when == "loading" else invoke("extra", body=fail)
+    assert one_line(result).endswith(f" extra` needs the '{extra}' extra: pip install 'sparsenet[{extra}]'")
+
+
+def test_a_missing_module_of_no_extra_is_a_bug_and_shows_its_traceback(invoke: Invoke) -> None:
+    result = invoke(
+        "extra", body=raising(ModuleNotFoundError("No module named 'sparsenet.gone'", name="sparsenet.gone"))
+    )
+    assert isinstance(result.exception, ModuleNotFoundError)
+
+
+def test_an_unexpected_error_is_not_hidden(invoke: Invoke) -> None:
+    result = invoke("extra", body=raising(ZeroDivisionError()))
+    assert isinstance(result.exception, ZeroDivisionError)
+
+
+def test_an_entry_point_that_is_no_command_is_named(invoke: Invoke) -> None:
+    assert one_line(invoke("extra", load=lambda: 3)) == (
+        "error: the entry point somewhere:command of 'extra' is not a click command"
+    )
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        (["nonsense"], "error: No such command 'nonsense'; see `main --help`"),
+        (["--nonsense"], "error: No such option '--nonsense'; see `main --help`"),
+        (["run"], "error: Missing argument 'MODEL'; see `main run --help`"),
+        (
+            ["run", "m.safetensors", "--threads", "0"],
+            "error: Invalid value for '--threads': 0 is not in the range x>=1; see `main run --help`",
+        ),
+        (["run", "m.safetensors"], "error: give either --input or --random; see `main run --help`"),
+    ],
+)
+def test_a_wrong_command_line_is_one_line(invoke: Invoke, arguments: list[str], message: str) -> None:
+    assert one_line(invoke(*arguments)) == message
+
+
+def test_no_arguments_show_the_help(invoke: Invoke) -> None:
+    result = invoke()
+    assert result.exit_code == 2
+    assert "Usage:" in result.stderr

@@ -1,0 +1,113 @@
+"""What holds the repository together: entry points, pinned versions, make targets, documents that tell the truth."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import re
+import shutil
+import subprocess
+import tomllib
+from pathlib import Path
+
+import click
+import pytest
+
+import sparsenet
+from sparsenet.cli import ENTRY_POINTS, MODULE_EXTRAS, SECTIONS
+
+ROOT = Path(__file__).resolve().parents[1]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+OWN_COMMANDS = sorted(name for section in SECTIONS.values() for name in section)
+
+
+def requirement_name(requirement: str) -> str:
+    return re.split(r"[<>=!~;\[ ]", requirement, maxsplit=1)[0].lower()
+
+
+def test_the_listing_and_the_entry_points_name_the_same_commands() -> None:
+    assert sorted(PROJECT["project"]["entry-points"][ENTRY_POINTS]) == OWN_COMMANDS
+
+
+@pytest.mark.parametrize("name", OWN_COMMANDS)
+def test_every_command_has_help_with_an_example(name: str) -> None:
+    (point,) = importlib.metadata.entry_points(group=ENTRY_POINTS, name=name)
+    command = point.load()
+    assert isinstance(command, click.Command)
+    with click.Context(command, info_name=f"sparsenet {name}", max_content_width=110) as context:
+        text = command.get_help(context)
+    assert f"sparsenet {name}" in text.partition("\n")[2], "no example of the command in its own help"
+    assert len(command.get_short_help_str(200)) > 10
+
+
+def test_every_command_with_a_table_prints_json_too() -> None:
+    for name in ("info", "run", "profile", "explain", "convert", "evaluate"):
+        (point,) = importlib.metadata.entry_points(group=ENTRY_POINTS, name=name)
+        assert any("--json" in option.opts for option in point.load().params), name
+
+
+def test_the_engine_depends_on_four_packages() -> None:
+    assert sorted(map(requirement_name, PROJECT["project"]["dependencies"])) == [
+        "click",
+        "numba",
+        "numpy",
+        "safetensors",
+    ]
+
+
+def test_every_tested_version_is_pinned() -> None:
+    pinned = {
+        requirement_name(line)
+        for line in (ROOT / "constraints.txt").read_text().splitlines()
+        if not line.startswith("#")
+    }
+    extras = PROJECT["project"]["optional-dependencies"]
+    required = PROJECT["project"]["dependencies"] + [
+        requirement for extra in ("train", "onnx", "bench", "dev") for requirement in extras[extra]
+    ]
+    assert {requirement_name(requirement) for requirement in required} <= pinned
+
+
+def test_every_extra_the_command_line_names_exists() -> None:
+    assert set(MODULE_EXTRAS.values()) <= set(PROJECT["project"]["optional-dependencies"])
+
+
+@pytest.mark.parametrize("package", ["sparsenet", "converters", "training"])
+def test_every_package_says_that_it_is_typed(package: str) -> None:
+    assert (ROOT / package / "py.typed").is_file()
+
+
+def test_ci_runs_make_test() -> None:
+    script = ROOT / ".ci" / "run"
+    assert script.stat().st_mode & 0o100
+    assert script.read_text().splitlines()[-1] == "make test"
+
+
+def test_make_says_what_is_missing_where_there_is_no_python(tmp_path: Path) -> None:
+    for name in ("Makefile", "pyproject.toml", "constraints.txt"):
+        shutil.copy(ROOT / name, tmp_path)
+    result = subprocess.run(
+        ["make", "install", "PYTHON=/nonexistent/python"], cwd=tmp_path, capture_output=True, text=True
+    )
+    assert result.returncode != 0
+    assert result.stderr.startswith("error: no Python >= 3.11")
+    assert not (tmp_path / ".venv").exists()
+
+
+def test_the_changelog_knows_this_version() -> None:
+    assert sparsenet.__version__ in (ROOT / "CHANGELOG.md").read_text()
+    assert importlib.metadata.version("sparsenet") == sparsenet.__version__
+
+
+@pytest.mark.parametrize("document", sorted(p.relative_to(ROOT).as_posix() for p in ROOT.glob("*.md")))
+def test_links_between_documents_lead_somewhere(document: str) -> None:
+    text = (ROOT / document).read_text()
+    targets = re.findall(r"\]\(([^)\s]+)\)", text) + re.findall(r'(?:src|href)="([^"]+)"', text)
+    for target in targets:
+        path = target.partition("#")[0]
+        if path and "://" not in target:
+            assert (ROOT / path).exists(), f"{document} links to {path}"
+
+
+def test_the_readme_shows_every_command() -> None:
+    text = (ROOT / "README.md").read_text()
+    assert [name for name in OWN_COMMANDS if f"sparsenet {name}" not in text] == []
