@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from sparsenet.graph import Graph, Node, TensorInfo
+from sparsenet.model_file import load_graph, save
 
 __version__ = "0.1.0"
-__all__ = ["Graph", "Node", "TensorInfo", "__version__"]
+__all__ = ["Graph", "Node", "TensorInfo", "__version__", "load_graph", "save"]

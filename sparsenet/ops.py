@@ -98,8 +98,8 @@ def check_node(node: Node) -> None:
         raise GraphError(f"{where} has too few inputs for its epilogue")
     own, _ = split_inputs(node)
     if schema.variadic:
-        if not own:
-            raise GraphError(f"{where} ({node.op}) has no inputs")
+        if not own or "" in own:
+            raise GraphError(f"{where} ({node.op}) has no inputs, or an absent one")
         return
     if len(own) > len(schema.inputs):
         raise GraphError(f"{where} ({node.op}) has {len(own)} inputs, expected at most {len(schema.inputs)}")

@@ -1,0 +1,35 @@
+"""The dense format: every value, zeros included, in C order."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Self
+
+from sparsenet.formats.matrix import Values, check_values
+
+
+@dataclass(frozen=True)
+class Dense:
+    """A weight as the plain list of its values.
+
+    Attributes:
+        values: (C_out · C_in · K_h · K_w,), row after row.
+        shape: of the weight.
+    """
+
+    values: Values
+    shape: tuple[int, ...]
+
+    @classmethod
+    def from_dense(cls, weight: Values) -> Self:
+        """Store ``weight``, of any shape."""
+        return cls(weight.reshape(-1), weight.shape)
+
+    def to_dense(self) -> Values:
+        """The weight in its shape, in memory of its own."""
+        return self.values.reshape(self.shape).copy()
+
+    def validate(self) -> None:
+        """Raise ModelFileError unless there is one finite value for every position."""
+        check_values(self.values, math.prod(self.shape))

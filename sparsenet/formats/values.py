@@ -1,0 +1,88 @@
+"""How single values are written: float32, float16, or int8 with one scale per output channel."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from sparsenet.errors import ModelFileError
+from sparsenet.formats.matrix import Values, matrix_shape
+from sparsenet.graph import FloatArray
+
+#: Value encoding → NumPy dtype, little-endian.
+DTYPES: dict[str, np.dtype[Any]] = {"f32": np.dtype("<f4"), "f16": np.dtype("<f2"), "i8": np.dtype("i1")}
+LARGEST_F16 = 65504.0
+SMALLEST_NORMAL_F16 = 2.0**-14
+
+Scales = npt.NDArray[np.uint16]
+
+
+def encode(weight: FloatArray, values: str) -> tuple[Values, Scales | None]:
+    """Write a finite ``weight`` (C_out, ...) as ``values``: "f32", "f16" or "i8".
+
+    i8 is symmetric per output channel: q = round(w / scale) in [-127, 127] with scale = max|w| / 127. The scale is
+    kept as bfloat16, rounded up *before* the division, so its two bytes cost no accuracy and q never overflows. A
+    channel of zeros has scale 0. A small nonzero weight may round to 0; the sparsity can rise, never fall.
+
+    Returns:
+        the encoded values in the shape of ``weight``, and for i8 the scales (C_out,) as bfloat16 bit patterns.
+
+    Raises:
+        ModelFileError: a value is too large for f16.
+    """
+    if values == "f32":
+        return weight.astype(DTYPES["f32"], copy=False), None
+    if values == "f16":
+        largest = float(np.abs(weight).max(initial=0.0))
+        if largest > LARGEST_F16:
+            raise ModelFileError(
+                f"holds {largest:g}, more than f16 can ({LARGEST_F16:g}); use values='f32' or 'i8'"
+            )
+        return weight.astype(DTYPES["f16"]), None
+    matrix = weight.reshape(matrix_shape(weight.shape)).astype(np.float64)
+    scales = _bfloat16_up(np.abs(matrix).max(axis=1, initial=0.0) / 127)
+    divisor = _from_bfloat16(scales).astype(np.float64)
+    divisor[divisor == 0] = 1.0
+    return np.rint(matrix / divisor[:, None]).astype(DTYPES["i8"]).reshape(weight.shape), scales
+
+
+def decode(encoded: Values, scales: Scales | None) -> FloatArray:
+    """The float32 weight of the shape of ``encoded`` (C_out, ...); ``scales`` (C_out,) for i8, else None.
+
+    Exact: a product of 7 and 8 significant bits fits the 24 of float32.
+    """
+    if scales is None:
+        return encoded.astype(np.float32)
+    matrix = encoded.reshape(matrix_shape(encoded.shape)).astype(np.float32)
+    with np.errstate(over="ignore"):  # the caller checks for infinity and knows the tensor's name
+        product: FloatArray = matrix * _from_bfloat16(scales)[:, None]
+    return product.reshape(encoded.shape)
+
+
+def validate(encoded: Values, scales: Scales | None) -> None:
+    """Raise ModelFileError unless int8 values are in [-127, 127] and scales are finite and not negative."""
+    if scales is None:
+        return
+    if (encoded == -128).any():
+        raise ModelFileError("holds the value -128; i8 values are -127 … 127")
+    if (scales >= 0x7F80).any():  # the sign bit, infinity or NaN
+        raise ModelFileError("has a scale that is negative, infinite or NaN")
+
+
+def fits_f16(array: FloatArray) -> bool:
+    """Whether float16 keeps ``array`` to 2⁻¹¹ of its largest magnitude: no overflow, not all subnormal."""
+    largest = float(np.abs(array).max(initial=0.0))
+    return largest == 0 or SMALLEST_NORMAL_F16 <= largest <= LARGEST_F16
+
+
+def _bfloat16_up(positive: npt.NDArray[np.float64]) -> Scales:
+    """The smallest bfloat16 not below each number >= 0, as bit patterns."""
+    single = positive.astype(np.float32)
+    single = np.where(single < positive, np.nextafter(single, np.float32(np.inf)), single)
+    return ((single.view(np.uint32) + np.uint32(0xFFFF)) >> np.uint32(16)).astype(np.uint16)
+
+
+def _from_bfloat16(bits: Scales) -> FloatArray:
+    return (bits.astype(np.uint32) << np.uint32(16)).view(np.float32)

@@ -1,0 +1,241 @@
+"""The graph as JSON: everything of a model file but the numbers of its constants.
+
+Tensors are numbered: graph inputs first, then constants, then the output of each node in order; an absent optional
+input is -1. Because a node can only name smaller numbers, a cycle cannot be written. The layout is documented in
+docs/model_file.md. Reading trusts nothing: every field is checked before a Graph is built.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sparsenet.errors import ModelFileError
+from sparsenet.graph import Graph, Node, TensorInfo
+from sparsenet.ops import OPS
+
+MAX_RANK = 8
+MAX_SIZE = 2**31 - 1
+MAX_NAME = 1024
+
+
+@dataclass(frozen=True)
+class ConstantEntry:
+    """How one constant is stored: its encoding ("dense", "bitmask", "csr_u16_u32", …) and values ("f32", …)."""
+
+    name: str
+    shape: tuple[int, ...]
+    encoding: str
+    values: str
+
+
+def dump(graph: Graph, constants: Sequence[ConstantEntry]) -> str:
+    """The JSON text of ``graph``, its constants described by ``constants``; attributes at their default left out.
+
+    Raises:
+        ModelFileError: a name or attribute cannot be written as JSON.
+    """
+    names = (
+        [info.name for info in graph.inputs] + [c.name for c in constants] + [n.output for n in graph.nodes]
+    )
+    number = {name: i for i, name in enumerate(names)} | {"": -1}
+    nodes = []
+    for node in graph.nodes:
+        defaults = OPS[node.op].attrs
+        attrs = {k: v for k, v in node.attrs.items() if k not in defaults or v != defaults[k]}
+        if not node.epilogue:
+            attrs.pop("epilogue", None)
+        entry: list[Any] = [node.op, node.name, [number[name] for name in node.inputs]]
+        if node.output != node.name:
+            entry += [attrs, node.output]
+        elif attrs:
+            entry += [attrs]
+        nodes.append(entry)
+    document: dict[str, Any] = {
+        "name": graph.name,
+        "inputs": [[info.name, list(info.shape[1:])] for info in graph.inputs],
+        "constants": [_constant_entry(c) for c in constants],
+        "nodes": nodes,
+        "outputs": [number[name] for name in graph.outputs],
+    }
+    if graph.metadata:
+        document["metadata"] = graph.metadata
+    try:
+        text = json.dumps(document, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+        text.encode()  # half a surrogate pair is a Python string, but no text
+    except (TypeError, ValueError) as error:
+        raise ModelFileError(f"the graph has a name or attribute that JSON cannot hold: {error}") from None
+    return text
+
+
+def _constant_entry(constant: ConstantEntry) -> list[Any]:
+    entry: list[Any] = [constant.name, list(constant.shape), constant.encoding, constant.values]
+    if constant.values == "f32":
+        entry.pop()
+        if constant.encoding == "dense":
+            entry.pop()
+    return entry
+
+
+def parse(text: str) -> tuple[Graph, list[ConstantEntry]]:
+    """The Graph in ``text``, its constants still missing, and the entries that describe them.
+
+    Raises:
+        ModelFileError: with the field that is wrong.
+    """
+    try:
+        document = json.loads(text, parse_constant=_reject_constant, object_pairs_hook=_unique_keys)
+    except (ValueError, RecursionError) as error:
+        raise ModelFileError(f"the graph is not valid JSON: {error}") from None
+    expected = {"name", "inputs", "constants", "nodes", "outputs"}
+    if not isinstance(document, dict) or not expected <= document.keys() <= expected | {"metadata"}:
+        raise ModelFileError(f"the graph must be an object with the keys {', '.join(sorted(expected))}")
+    inputs = [_input(entry) for entry in _list(document["inputs"], "inputs")]
+    constants = [_constant(entry) for entry in _list(document["constants"], "constants")]
+    names = [info.name for info in inputs] + [constant.name for constant in constants]
+    nodes = []
+    for entry in _list(document["nodes"], "nodes"):
+        nodes.append(_node(entry, names))
+        names.append(nodes[-1].output)
+    outputs = [_tensor(i, names, "outputs") for i in _list(document["outputs"], "outputs")]
+    metadata = document.get("metadata", {})
+    if not isinstance(metadata, dict) or not all(isinstance(v, str) for v in metadata.values()):
+        raise ModelFileError("metadata must map text to text")
+    return Graph(_text(document["name"], "name"), inputs, outputs, nodes, {}, metadata), constants
+
+
+def _input(entry: Any) -> TensorInfo:
+    name, shape = _fields(entry, 2, 2, "input")
+    return TensorInfo(_name(name, "input"), (None, *_shape(shape, f"input '{name}'")))
+
+
+def _constant(entry: Any) -> ConstantEntry:
+    fields = _fields(entry, 2, 4, "constant")
+    name = _name(fields[0], "constant")
+    shape = _shape(fields[1], f"constant '{name}'")
+    encoding, values = (
+        _text(v, f"constant '{name}'") for v in (*fields[2:], *("dense", "f32")[len(fields) - 2 :])
+    )
+    return ConstantEntry(name, shape, encoding, values)
+
+
+def _node(entry: Any, names: Sequence[str]) -> Node:
+    fields = _fields(entry, 3, 5, "node")
+    op, name = _text(fields[0], "op"), _name(fields[1], "node")
+    where = f"node '{name}'"
+    inputs = [
+        "" if i == -1 and not isinstance(i, bool) else _tensor(i, names, where)
+        for i in _list(fields[2], where)
+    ]
+    attrs = fields[3] if len(fields) > 3 else {}
+    if not isinstance(attrs, dict):
+        raise ModelFileError(f"{where}: attributes must be an object")
+    for key, value in attrs.items():
+        if key not in ATTRIBUTE_CHECKS or not ATTRIBUTE_CHECKS[key](value):
+            raise ModelFileError(f"{where}: attribute {key!r} is unknown or cannot be {_short(value)}")
+    output = _name(fields[4], "tensor") if len(fields) > 4 else name
+    return Node(op, name, inputs, [output], attrs)
+
+
+# --- single fields --------------------------------------------------------------------------------------------
+
+
+def _is_int(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and abs(value) <= MAX_SIZE
+
+
+def _is_number(value: Any) -> bool:
+    return _is_int(value) or (isinstance(value, float) and math.isfinite(value))
+
+
+def _is_ints(value: Any) -> bool:
+    return isinstance(value, list) and all(_is_int(v) for v in value)
+
+
+def _is_epilogue(value: Any) -> bool:
+    """A list of [word, *numbers]; which words there are is for ``Graph.verify`` to say."""
+    return isinstance(value, list) and all(
+        isinstance(step, list) and step and isinstance(step[0], str) and all(_is_number(v) for v in step[1:])
+        for step in value
+    )
+
+
+def _is_bool(value: Any) -> bool:
+    return isinstance(value, bool)
+
+
+def _one_of(*words: str) -> Callable[[Any], bool]:
+    return lambda value: isinstance(value, str) and value in words
+
+
+#: What each attribute of ``ops.OPS`` may hold in a file; what the numbers mean is checked by ``Graph.verify``.
+ATTRIBUTE_CHECKS: dict[str, Callable[[Any], bool]] = {
+    **dict.fromkeys(("stride", "padding", "dilation", "kernel", "shape", "perm", "size"), _is_ints),
+    **dict.fromkeys(("groups", "axis"), _is_int),
+    **dict.fromkeys(("eps", "value", "p", "slope", "min", "max"), _is_number),
+    **dict.fromkeys(("ceil_mode", "count_include_pad"), _is_bool),
+    "mode": _one_of("nearest", "bilinear"),
+    "coordinates": _one_of("half_pixel", "align_corners"),
+    "epilogue": _is_epilogue,
+}
+
+
+def _reject_constant(word: str) -> Any:
+    raise ValueError(f"{word} is not JSON")
+
+
+def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    result = dict(pairs)
+    if len(result) != len(pairs):
+        raise ValueError("a key appears twice in one object")
+    return result
+
+
+def _list(value: Any, where: str) -> list[Any]:
+    if not isinstance(value, list):
+        raise ModelFileError(f"{where} must be a list, not {_short(value)}")
+    return value
+
+
+def _fields(value: Any, least: int, most: int, what: str) -> list[Any]:
+    if not isinstance(value, list) or not least <= len(value) <= most:
+        raise ModelFileError(f"a {what} must be a list of {least} to {most} fields, not {_short(value)}")
+    return value
+
+
+def _text(value: Any, where: str) -> str:
+    # Printable text only: a name ends up on a terminal, and lone surrogates cannot even be written to one.
+    if not isinstance(value, str) or len(value) > MAX_NAME or not value.isprintable():
+        raise ModelFileError(
+            f"{where}: expected printable text of at most {MAX_NAME} characters, not {_short(value)}"
+        )
+    return value
+
+
+def _name(value: Any, what: str) -> str:
+    if value == "":
+        raise ModelFileError(f"a {what} has an empty name")
+    return _text(value, f"name of a {what}")
+
+
+def _shape(value: Any, where: str) -> tuple[int, ...]:
+    if not _is_ints(value) or len(value) > MAX_RANK or any(d < 1 for d in value):
+        raise ModelFileError(f"{where}: a shape is at most {MAX_RANK} positive integers, not {_short(value)}")
+    return tuple(value)
+
+
+def _tensor(value: Any, names: Sequence[str], where: str) -> str:
+    if not _is_int(value) or not 0 <= value < len(names):
+        raise ModelFileError(
+            f"{where} refers to tensor {_short(value)}; only 0 … {len(names) - 1} exist there"
+        )
+    index: int = value
+    return names[index]
+
+
+def _short(value: Any) -> str:
+    text = ascii(value)
+    return text if len(text) <= 60 else text[:57] + "..."

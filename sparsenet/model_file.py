@@ -1,0 +1,272 @@
+"""Model files: ``save`` a Graph, ``load_graph`` it again. The byte-level description is docs/model_file.md.
+
+A model file is one .safetensors: the graph as JSON in its metadata, and the numbers of all constants pooled into one
+tensor per kind (all int8 values in one, all bitmasks in another, …), because one header entry per array would cost a
+small network a tenth of its file. Loading checks everything and executes nothing, so a file from a stranger can at
+worst be refused; kernels, which do no bounds checks, only ever see what passed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import os
+import secrets
+import struct
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import safetensors
+
+from sparsenet import graph_json
+from sparsenet.errors import GraphError, ModelFileError
+from sparsenet.formats import storage
+from sparsenet.formats.storage import POOLS, PoolReader, PoolWriter
+from sparsenet.graph import Graph
+from sparsenet.graph_json import ConstantEntry
+
+FORMAT = "sparsenet"
+FORMAT_VERSION = 1
+
+#: Dense values a file may unfold to: this many, and in large files this many per byte. A channel of zeros costs CSR
+#: two bytes whatever its length, so the second must be generous; the first keeps a tiny file from filling the memory.
+MAX_DENSE_VALUES = 2**24
+MAX_DENSE_VALUES_PER_BYTE = 4096
+#: Values any tensor of the graph may have per sample.
+MAX_TENSOR_VALUES = 2**31 - 1
+
+
+@dataclass(frozen=True)
+class StoredConstant:
+    """What one constant costs in a file: ``bytes`` counts values, scales and indices, not its line of JSON."""
+
+    name: str
+    shape: tuple[int, ...]
+    encoding: str
+    values: str
+    nnz: int
+    bytes: int
+
+
+def save(
+    graph: Graph, path: str | os.PathLike[str], values: str = "f32", *, encoding: str | None = None
+) -> None:
+    """Write ``graph`` to ``path``: to a temporary file beside it first, which then takes its name.
+
+    Args:
+        graph: what to store; verified first.
+        path: the file, by convention ``*.safetensors``.
+        values: how weights of conv2d and linear are written: "f32" (exact), "f16", or "i8" (one scale per output
+            channel). For the latter two all other constants become f16 where that keeps them to 2⁻¹¹ of their
+            largest magnitude, f32 elsewhere.
+        encoding: "dense", "csr" or "bitmask" for all those weights; by default, for each, whichever is smallest.
+
+    Raises:
+        GraphError: the graph breaks a rule.
+        ModelFileError: unknown ``values`` or ``encoding``, a value too large for f16, something a model file cannot
+            hold, or the folder cannot be written.
+    """
+    target = Path(path)
+    try:
+        data = serialize(graph, values, encoding)
+        deserialize(data)  # a file that would be refused later must not be written now
+        _write_atomically(target, data)
+    except ModelFileError as error:
+        raise ModelFileError(f"{target}: {error}") from None
+    except OSError as error:
+        raise ModelFileError(f"{target}: cannot be written: {error.strerror or error}") from None
+
+
+def load_graph(path: str | os.PathLike[str]) -> Graph:
+    """Read the Graph in the model file ``path``, its constants decoded to dense float32.
+
+    Raises:
+        ModelFileError: the file is missing, truncated, tampered with, from a newer format, or not a model file.
+    """
+    return _read(Path(path))[0]
+
+
+def stored_constants(path: str | os.PathLike[str]) -> list[StoredConstant]:
+    """How every constant of the model file ``path`` is stored, in file order.
+
+    Raises:
+        ModelFileError: as ``load_graph``.
+    """
+    return _read(Path(path))[1]
+
+
+def serialize(graph: Graph, values: str = "f32", encoding: str | None = None) -> bytes:
+    """The bytes ``save`` writes: the same for the same graph, everywhere.
+
+    Raises:
+        GraphError, ModelFileError: as ``save``.
+    """
+    if values not in storage.VALUES:
+        raise ModelFileError(f"values must be one of {', '.join(storage.VALUES)}, got {values!r}")
+    if encoding not in (None, *storage.ENCODINGS):
+        raise ModelFileError(
+            f"encoding must be one of {', '.join(storage.ENCODINGS)} or None, got {encoding!r}"
+        )
+    graph.verify()
+    weights = {name for _, name, _ in graph.weights()}
+    pools = PoolWriter()
+    entries = []
+    for name, array in graph.constants.items():
+        try:
+            if name in weights:
+                stored = storage.store_weight(array, values, encoding)
+            else:
+                stored = storage.store_constant(array, values)
+        except ModelFileError as error:
+            raise ModelFileError(f"constant '{name}' {error}") from None
+        entries.append(ConstantEntry(name, array.shape, stored.encoding, stored.values))
+        pools.add(stored.parts)
+    text = graph_json.dump(graph, entries)
+    tensors = pools.tensors()
+    metadata = {
+        "format": FORMAT,
+        "format_version": str(FORMAT_VERSION),
+        "graph": text,
+        "sha256": _checksum(text, tensors),
+    }
+    return _to_safetensors(tensors, metadata)
+
+
+def deserialize(data: bytes) -> tuple[Graph, list[StoredConstant]]:
+    """The Graph in the bytes of a model file, and how its constants are stored there.
+
+    Raises:
+        ModelFileError: with what is wrong, the file not named.
+    """
+    tensors, metadata = _from_safetensors(data)
+    _check_version(metadata)
+    for key in ("graph", "sha256"):
+        if key not in metadata:
+            raise ModelFileError(f"lacks '{key}' in its metadata")
+    if metadata["sha256"] != _checksum(metadata["graph"], tensors):
+        raise ModelFileError("is damaged or was changed: its SHA-256 does not match")
+    graph, entries = graph_json.parse(metadata["graph"])
+
+    total = sum(math.prod(entry.shape) for entry in entries)
+    if total > max(MAX_DENSE_VALUES, MAX_DENSE_VALUES_PER_BYTE * len(data)):
+        raise ModelFileError(f"claims {total} weights in {len(data)} bytes, more than a model file may")
+    pools = PoolReader(tensors)
+    stored = []
+    for entry in entries:
+        before = pools.bytes_read
+        try:
+            array = storage.restore(pools, entry.shape, entry.encoding, entry.values)
+        except ModelFileError as error:
+            raise ModelFileError(f"constant '{entry.name}' {error}") from None
+        if entry.name in graph.constants:
+            raise ModelFileError(f"constant '{entry.name}' is defined twice")
+        graph.constants[entry.name] = array
+        nnz = int(np.count_nonzero(array))
+        size = pools.bytes_read - before
+        stored.append(StoredConstant(entry.name, entry.shape, entry.encoding, entry.values, nnz, size))
+    pools.finish()
+    try:
+        graph.verify()
+        for name, shape in graph.shapes().items():
+            if math.prod(d for d in shape if d is not None) > MAX_TENSOR_VALUES:
+                raise GraphError(f"tensor '{name}' of shape {shape} is too large")
+    except GraphError as error:
+        raise ModelFileError(f"holds a broken graph: {error}") from None
+    return graph, stored
+
+
+def _read(path: Path) -> tuple[Graph, list[StoredConstant]]:
+    try:
+        return deserialize(path.read_bytes())
+    except FileNotFoundError:
+        raise ModelFileError(f"{path}: no such file") from None
+    except OSError as error:
+        raise ModelFileError(f"{path}: cannot be read: {error.strerror or error}") from None
+    except ModelFileError as error:
+        raise ModelFileError(f"{path}: {error}") from None
+
+
+def _check_version(metadata: Mapping[str, str]) -> None:
+    if metadata.get("format") != FORMAT:
+        raise ModelFileError(
+            "is a safetensors file, but not a sparsenet model; make one with 'sparsenet convert'"
+        )
+    version = metadata.get("format_version", "")
+    if version.isdecimal() and version.isascii() and len(version) < 10 and int(version) > FORMAT_VERSION:
+        raise ModelFileError(
+            f"has format version {version}; this sparsenet reads {FORMAT_VERSION}: upgrade it"
+        )
+    if version != str(FORMAT_VERSION):
+        raise ModelFileError(f"has the unknown format version {version[:20]!r}")
+
+
+def _checksum(text: str, tensors: Mapping[str, npt.NDArray[Any]]) -> str:
+    """SHA-256 over the graph's JSON, then every tensor's bytes by ascending name; independent of their file order."""
+    digest = hashlib.sha256(text.encode())
+    for name in sorted(tensors):
+        digest.update(np.ascontiguousarray(tensors[name]).data)
+    return digest.hexdigest()
+
+
+def _to_safetensors(tensors: Mapping[str, npt.NDArray[Any]], metadata: Mapping[str, str]) -> bytes:
+    """Lay out a safetensors file. Not left to the library, which writes metadata in random order."""
+    header: dict[str, Any] = {"__metadata__": metadata}
+    offset = 0
+    ordered = sorted(
+        tensors.items(), key=lambda item: (-item[1].itemsize, item[0])
+    )  # largest first: all aligned
+    for name, array in ordered:
+        end = offset + array.nbytes
+        header[name] = {
+            "dtype": POOLS[name].safetensors,
+            "shape": [array.size],
+            "data_offsets": [offset, end],
+        }
+        offset = end
+    text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
+    text += b" " * (-len(text) % 8)
+    return b"".join([struct.pack("<Q", len(text)), text, *(array.tobytes() for _, array in ordered)])
+
+
+def _from_safetensors(data: bytes) -> tuple[dict[str, npt.NDArray[Any]], dict[str, str]]:
+    try:
+        entries = safetensors.deserialize(data)  # type: ignore[no-untyped-call]
+    except safetensors.SafetensorError as error:
+        reason = " ".join(str(error).split()).removeprefix("Error while deserializing: ")
+        raise ModelFileError(f"is truncated or not a safetensors file ({reason})") from None
+    tensors = {}
+    for name, entry in entries:
+        pool = POOLS.get(name)
+        if (
+            pool is None
+            or entry["dtype"] != pool.safetensors
+            or len(entry["shape"]) != 1
+            or not entry["data"]
+        ):
+            raise ModelFileError(f"has the tensor {name[:60]!r}, which no model file holds in that form")
+        tensors[name] = np.frombuffer(entry["data"], pool.dtype)
+    # The library has checked the header by now, but hands out no metadata for bytes in memory.
+    (length,) = struct.unpack_from("<Q", data)
+    try:
+        metadata = json.loads(data[8 : 8 + length].decode()).get("__metadata__")
+    except (ValueError, RecursionError) as error:
+        raise ModelFileError(f"has an unreadable header: {error}") from None
+    return tensors, metadata or {}
+
+
+def _write_atomically(target: Path, data: bytes) -> None:
+    temporary = target.with_name(f".{target.name[:64]}.{secrets.token_hex(4)}.part")
+    try:
+        with temporary.open("xb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(target)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
