@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
+import io
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,8 @@ import numpy.typing as npt
 from sparsenet.commands.inputs import random_inputs, read_inputs
 from sparsenet.commands.options import json_option, model_argument, threads_option
 from sparsenet.commands.table import render, shape_text, to_json
+from sparsenet.errors import InputError
+from sparsenet.files import write_atomically
 
 EPILOG = """\b
 Examples:
@@ -89,8 +90,9 @@ def _result(name: str, array: npt.NDArray[np.float32], top: int) -> dict[str, An
 
 def _text(result: dict[str, Any]) -> str:
     lines = [
-        f"{result['output']}: {shape_text(result['shape'])}, from {result['min']:.4g} to {result['max']:.4g}, "
-        f"mean {result['mean']:.4g}"
+        "{output}: {size}, from {min:.4g} to {max:.4g}, mean {mean:.4g}".format(
+            size=shape_text(result["shape"]), **result
+        )
     ]
     if "top" in result:
         rows = [
@@ -103,7 +105,9 @@ def _text(result: dict[str, Any]) -> str:
 
 
 def _save(outputs: dict[str, npt.NDArray[np.float32]], path: Path) -> None:
-    """Write through a temporary file beside ``path``, so that an interrupted run leaves no half file."""
-    with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".npz", delete=False) as file:
-        np.savez(file, **outputs)  # type: ignore[arg-type]
-    os.replace(file.name, path)
+    buffer = io.BytesIO()
+    np.savez(buffer, allow_pickle=False, **outputs)
+    try:
+        write_atomically(path, buffer.getvalue())
+    except OSError as error:
+        raise InputError(f"{path}: cannot be written: {error.strerror or error}") from error

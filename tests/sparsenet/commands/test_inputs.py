@@ -1,0 +1,124 @@
+from __future__ import annotations
+
+import builtins
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from sparsenet.commands.inputs import random_inputs, read_inputs
+from sparsenet.errors import InputError, MissingExtraError
+from sparsenet.graph import TensorInfo
+
+ONE = [TensorInfo("input", (None, 3, 4, 6))]
+TWO = [TensorInfo("a", (None, 2)), TensorInfo("b", (None, 3))]
+
+
+def saved(path: Path, array: np.ndarray) -> str:
+    np.save(path, array)
+    return str(path)
+
+
+def test_an_array_feeds_the_only_input_unchanged(tmp_path: Path) -> None:
+    x = np.arange(72, dtype=np.float32).reshape(1, 3, 4, 6)
+    arrays = read_inputs([saved(tmp_path / "x.npy", x)], ONE)
+    np.testing.assert_array_equal(arrays["input"], x)
+
+
+def test_named_files_feed_their_inputs(tmp_path: Path) -> None:
+    a, b = np.ones((1, 2), np.float32), np.zeros((1, 3), np.float32)
+    specs = [f"b={saved(tmp_path / 'b.npy', b)}", f"a={saved(tmp_path / 'a.npy', a)}"]
+    arrays = read_inputs(specs, TWO)
+    assert {name: array.shape for name, array in arrays.items()} == {"a": (1, 2), "b": (1, 3)}
+
+
+def test_a_file_name_may_hold_an_equals_sign(tmp_path: Path) -> None:
+    x = np.zeros((1, 3, 4, 6), np.float32)
+    assert read_inputs([saved(tmp_path / "size=4.npy", x)], ONE)["input"].shape == x.shape
+
+
+def test_an_image_is_resized_and_scaled_to_plus_minus_one(tmp_path: Path) -> None:
+    path = tmp_path / "half.png"
+    pixels = np.zeros((8, 12, 3), np.uint8)
+    pixels[..., 0] = 255
+    Image.fromarray(pixels).save(path)
+    x = read_inputs([str(path)], ONE)["input"]
+    assert x.shape == (1, 3, 4, 6)
+    assert x.dtype == np.float32
+    np.testing.assert_array_equal(x[0, 0], 1.0)
+    np.testing.assert_array_equal(x[0, 1:], -1.0)
+
+
+def test_random_inputs_are_seeded() -> None:
+    first, again, other = (random_inputs(ONE, 2, seed)["input"] for seed in (0, 0, 1))
+    assert first.shape == (2, 3, 4, 6)
+    assert first.dtype == np.float32
+    np.testing.assert_array_equal(first, again)
+    assert (first != other).any()
+
+
+@pytest.mark.parametrize(
+    "array, message",
+    [
+        (np.zeros((1, 3, 4, 6)), "has dtype float64, expected float32"),
+        (np.array([[1.0, np.nan]], np.float32), r"holds 1 NaN, the first at index \(0, 1\)"),
+        (np.array([object()]), "not a readable .npy array"),
+    ],
+    ids=["dtype", "nan", "pickle"],
+)
+def test_bad_arrays_are_named(tmp_path: Path, array: np.ndarray, message: str) -> None:
+    path = tmp_path / "x.npy"
+    np.save(path, array, allow_pickle=True)
+    with pytest.raises(InputError, match=message) as caught:
+        read_inputs([str(path)], ONE)
+    assert str(path) in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["x.npy", "x.png"])
+def test_a_damaged_file_is_named(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    path.write_bytes(b"\x93NUMPY\x01")
+    with pytest.raises(InputError, match=f"{name}: not a readable"):
+        read_inputs([str(path)], ONE)
+
+
+@pytest.mark.parametrize(
+    "specs, infos, message",
+    [
+        (["missing.npy"], ONE, "missing.npy: no such file"),
+        (["{x}.txt"], ONE, "give a .npy file or an image"),
+        (["c={x}"], TWO, "the model has no input 'c'; its inputs: a, b"),
+        (["{x}"], TWO, "name the input that .* feeds, .*names: a, b"),
+        (["a={x}"], TWO, "no input given for 'b'"),
+        (["a={x}", "a={x}"], TWO, "input 'a' is given twice"),
+        (["{image}"], [TensorInfo("input", (None, 1, 4, 6))], "an image cannot feed input 'input'"),
+    ],
+)
+def test_wrong_feeding_says_what_the_model_wants(
+    tmp_path: Path, specs: list[str], infos: list[TensorInfo], message: str
+) -> None:
+    x = saved(tmp_path / "x.npy", np.zeros((1, 2), np.float32))
+    Path(f"{x}.txt").touch()
+    image = tmp_path / "x.png"
+    Image.new("RGB", (2, 2)).save(image)
+    with pytest.raises(InputError, match=message):
+        read_inputs([spec.format(x=x, image=image) for spec in specs], infos)
+
+
+def test_an_image_without_pillow_names_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "face.png"
+    path.touch()
+    for name in [name for name in sys.modules if name.partition(".")[0] == "PIL"]:
+        monkeypatch.delitem(sys.modules, name)
+    real = builtins.__import__
+
+    def without_pillow(name: str, *arguments: object) -> object:
+        if name.partition(".")[0] == "PIL":
+            raise ModuleNotFoundError("No module named 'PIL'", name="PIL")
+        return real(name, *arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(builtins, "__import__", without_pillow)
+    with pytest.raises(MissingExtraError, match=r"pip install 'sparsenet\[train\]'"):
+        read_inputs([str(path)], ONE)
