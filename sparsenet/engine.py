@@ -1,0 +1,273 @@
+"""The Engine: loads a model, plans it for this machine, runs it; one compiled call per image, nothing else."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from sparsenet.errors import InputError
+from sparsenet.graph import FloatArray, Graph, TensorInfo
+from sparsenet.kernels.abi import ROW_WORDS
+from sparsenet.model_file import load_graph
+from sparsenet.plan.builder import Decision, Options
+from sparsenet.plan.plan import Plan, aligned_bytes, make_plan
+from sparsenet.threads import WorkerPool, available_cpus
+
+
+@dataclass(frozen=True)
+class LayerProfile:
+    """Time of one layer, median over the profiled runs.
+
+    Attributes:
+        layer, op, kernel: node name, op, and the registry name of its main kernel.
+        ms: milliseconds, layout changes for this layer included.
+        share: of the whole inference, 0..1.
+        nnz, density: nonzero weights, and their share of all weights (1.0 without weights).
+        gflops: 1e9 floating-point operations on nonzero weights per second (2 per multiply-add).
+    """
+
+    layer: str
+    op: str
+    kernel: str
+    ms: float
+    share: float
+    nnz: int
+    density: float
+    gflops: float
+
+
+@dataclass
+class Timings:
+    """Seconds spent before steady state: reading the file, planning and packing, compiling or loading kernels."""
+
+    load: float = 0.0
+    plan: float = 0.0
+    compile: float = 0.0
+
+
+@dataclass
+class _Context:
+    """What one run needs for itself: an arena and a table of base addresses."""
+
+    arena: npt.NDArray[np.uint8]
+    bases: npt.NDArray[np.int64]
+
+
+@dataclass
+class _Contexts:
+    """Idle contexts; concurrent calls each take one and put it back."""
+
+    plan: Plan
+    idle: list[_Context] = field(default_factory=list)
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def take(self) -> _Context:
+        with self.lock:
+            if self.idle:
+                return self.idle.pop()
+        arena = aligned_bytes(self.plan.arena_bytes + 64)
+        bases = np.zeros(2 + len(self.plan.inputs) + len(self.plan.outputs), np.int64)
+        bases[:2] = self.plan.weights.ctypes.data, arena.ctypes.data
+        return _Context(arena, bases)
+
+    def give_back(self, context: _Context) -> None:
+        with self.lock:
+            self.idle.append(context)
+
+
+class Engine:
+    """Runs a Graph on this machine's CPU. Safe to call from several threads at once.
+
+    Args:
+        graph: the network; its constants may be changed afterwards without effect.
+        threads: worker threads per inference; ``None`` takes the CPUs this process may use.
+        sparse: ``False`` plans dense kernels only: the honest baseline of every speed-up quoted here.
+
+    Raises:
+        GraphError: the graph is malformed.
+    """
+
+    def __init__(self, graph: Graph, threads: int | None = None, *, sparse: bool = True) -> None:
+        if threads is not None and threads < 1:
+            raise InputError(f"threads must be at least 1, got {threads}")
+        self.threads = threads or available_cpus()
+        self.timings = Timings()
+        start = time.perf_counter()
+        self.plan = make_plan(graph, Options(sparse, self.threads))
+        self.timings.plan = time.perf_counter() - start
+        start = time.perf_counter()
+        self.plan.link()
+        self._pool = WorkerPool(self.threads)
+        self.timings.compile = time.perf_counter() - start
+        self._contexts = _Contexts(self.plan)
+
+    @property
+    def inputs(self) -> list[TensorInfo]:
+        """Name, shape and dtype of each input."""
+        return self.plan.inputs
+
+    @property
+    def outputs(self) -> list[TensorInfo]:
+        """Name, shape and dtype of each output."""
+        return self.plan.outputs
+
+    def __call__(self, *arrays: FloatArray) -> FloatArray | tuple[FloatArray, ...]:
+        """Outputs for the inputs in order: one array, or a tuple if the network has several outputs.
+
+        Raises:
+            InputError: wrong number of inputs, shape or dtype.
+        """
+        if len(arrays) != len(self.inputs):
+            raise InputError(f"expected {len(self.inputs)} inputs, got {len(arrays)}")
+        feeds = {info.name: array for info, array in zip(self.inputs, arrays, strict=True)}
+        outputs = tuple(self.run(feeds).values())
+        return outputs[0] if len(outputs) == 1 else outputs
+
+    def run(self, feeds: Mapping[str, FloatArray], *, check_finite: bool = False) -> dict[str, FloatArray]:
+        """Outputs by name for inputs by name, float32 (N, ...).
+
+        A NaN in the input comes out as NaN, unless ``check_finite`` asks for an error instead.
+
+        Raises:
+            InputError: unknown or missing name, wrong shape or dtype, or, if asked, NaN or infinity.
+        """
+        arrays, batch = self._check(feeds, check_finite)
+        outputs = [np.empty((batch, *_image_shape(info)), np.float32) for info in self.outputs]
+        context = self._contexts.take()
+        try:
+            self._run_batch(context, arrays, outputs, batch)
+        finally:
+            self._contexts.give_back(context)
+        return {info.name: array for info, array in zip(self.outputs, outputs, strict=True)}
+
+    def warmup(self) -> float:
+        """Run once on zeros; returns the seconds that first run took."""
+        feeds = {info.name: np.zeros((1, *_image_shape(info)), np.float32) for info in self.inputs}
+        start = time.perf_counter()
+        self.run(feeds)
+        return time.perf_counter() - start
+
+    def profile(self, *arrays: FloatArray, runs: int = 20) -> list[LayerProfile]:
+        """Time per layer for one image (the first of the batch), layers run one by one.
+
+        Raises:
+            InputError: as in ``__call__``.
+        """
+        feeds = {info.name: array[:1] for info, array in zip(self.inputs, arrays, strict=False)}
+        checked, _ = self._check(feeds, False)
+        outputs = [np.empty((1, *_image_shape(info)), np.float32) for info in self.outputs]
+        context = self._contexts.take()
+        try:
+            self._point(context, checked, outputs, 0)
+            samples = np.empty((runs + 1, len(self.plan.tape)))
+            for run in range(runs + 1):
+                for row in range(len(self.plan.tape)):
+                    start = time.perf_counter()
+                    self._execute(context, row, 1)
+                    samples[run, row] = time.perf_counter() - start
+        finally:
+            self._contexts.give_back(context)
+        return self._layer_profiles(np.median(samples[1:], axis=0) * 1e3)
+
+    def explain(self) -> list[Decision]:
+        """Per layer: the weight format and kernel chosen, and why."""
+        return list(self.plan.decisions)
+
+    def close(self) -> None:
+        """End the worker threads. Optional: they also end with the process."""
+        self._pool.close()
+
+    # ---
+
+    def _check(self, feeds: Mapping[str, FloatArray], check_finite: bool) -> tuple[list[FloatArray], int]:
+        names = [info.name for info in self.inputs]
+        for name in feeds:
+            if name not in names:
+                raise InputError(f"unknown input '{name}'; the model's inputs are: {', '.join(names)}")
+        arrays: list[FloatArray] = []
+        for info in self.inputs:
+            if info.name not in feeds:
+                raise InputError(
+                    f"input '{info.name}' is missing; the model's inputs are: {', '.join(names)}"
+                )
+            array: Any = feeds[info.name]
+            if not isinstance(array, np.ndarray):
+                raise InputError(f"input '{info.name}' must be a NumPy array, got {type(array).__name__}")
+            if array.dtype != np.float32:
+                raise InputError(f"input '{info.name}' must be float32, got {array.dtype}")
+            expected = _image_shape(info)
+            if array.ndim != len(expected) + 1 or array.shape[1:] != expected:
+                wanted = ", ".join(["N", *map(str, expected)])
+                raise InputError(f"input '{info.name}' must have shape ({wanted}), got {array.shape}")
+            if array.shape[0] != (arrays[0].shape[0] if arrays else array.shape[0]):
+                raise InputError(
+                    f"input '{info.name}' has batch {array.shape[0]}, the first input {arrays[0].shape[0]}"
+                )
+            if check_finite and not np.isfinite(array).all():
+                raise InputError(f"input '{info.name}' holds NaN or infinity")
+            arrays.append(np.ascontiguousarray(array))
+        return arrays, arrays[0].shape[0]
+
+    def _point(
+        self, context: _Context, arrays: list[FloatArray], outputs: list[FloatArray], image: int
+    ) -> None:
+        for number, array in enumerate(arrays + outputs):
+            context.bases[2 + number] = array.ctypes.data + image * array.strides[0]
+
+    def _execute(self, context: _Context, first_row: int, rows: int) -> None:
+        tape = self.plan.tape.ctypes.data + first_row * ROW_WORDS * 8
+        self._pool.run(tape, rows, context.bases.ctypes.data)
+
+    def _run_batch(
+        self, context: _Context, arrays: list[FloatArray], outputs: list[FloatArray], batch: int
+    ) -> None:
+        for image in range(batch):
+            self._point(context, arrays, outputs, image)
+            self._execute(context, 0, len(self.plan.tape))
+
+    def _layer_profiles(self, step_ms: npt.NDArray[np.float64]) -> list[LayerProfile]:
+        totals: dict[str, float] = {}
+        for layer, ms in zip(self.plan.layers, step_ms, strict=True):
+            totals[layer] = totals.get(layer, 0.0) + float(ms)
+        whole = sum(totals.values())
+        choices = {decision.layer: decision for decision in self.plan.decisions}
+        out = []
+        for layer, ms in totals.items():
+            choice = choices.get(layer, Decision(layer, "copy", "none", "", ""))
+            density = choice.nnz / choice.weights if choice.weights else 1.0
+            flops = 2.0 * choice.macs * density
+            gflops = flops / (ms * 1e6) if ms > 0 else 0.0
+            out.append(
+                LayerProfile(layer, choice.op, choice.kernel, ms, ms / whole, choice.nnz, density, gflops)
+            )
+        return out
+
+
+def _image_shape(info: TensorInfo) -> tuple[int, ...]:
+    return tuple(int(d or 0) for d in info.shape[1:])
+
+
+def load(path: str | os.PathLike[str], threads: int | None = None, *, sparse: bool = True) -> Engine:
+    """Load a model file and plan it for this machine.
+
+    Args:
+        path: a file written by ``save`` or ``sparsenet convert``.
+        threads: worker threads; ``None`` takes the CPUs this process may use (affinity and cgroup quota).
+        sparse: ``False`` for dense kernels only.
+
+    Raises:
+        ModelFileError: the file is not a valid model.
+    """
+    start = time.perf_counter()
+    graph = load_graph(path)
+    seconds = time.perf_counter() - start
+    engine = Engine(graph, threads, sparse=sparse)
+    engine.timings.load = seconds
+    return engine

@@ -1,0 +1,54 @@
+"""Average pooling: the sum over the window (halo zeros included) times a scale per row and per column.
+
+The number of values a window averages is a product of its rows and its columns, also where padding is not counted, so
+two short tables of reciprocals serve every case.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from sparsenet.kernels.device import integer, kernel_entry, pointer, share_begin
+from sparsenet.kernels.registry import Kernel
+from sparsenet.kernels.vector_ir import Tile, load_f32, load_i32
+
+
+def build(kernel: Kernel) -> Any:
+    """One image row of ``vectors`` vectors per step; ``scale_x`` is padded to whole lines."""
+    vectors, lanes = kernel.parameter("vectors"), kernel.lanes
+    tile = Tile(lanes, 1, vectors)
+    load, keep, store, splat, add, mul = tile.load, tile.keep, tile.store, tile.splat, tile.add, tile.mul
+    single = Tile(lanes)
+    splat_one, store_one = single.splat, single.store
+    zero = np.float32(0)
+
+    def avg_pool(args, bases, thread, threads):  # type: ignore[no-untyped-def]
+        x, tap_offsets, taps = pointer(args, bases, 0), pointer(args, bases, 1), integer(args, 2)
+        scale_y, scale_x = pointer(args, bases, 3), pointer(args, bases, 4)
+        x_row, x_channel, channels = integer(args, 5), integer(args, 6), integer(args, 7)
+        height, width = integer(args, 8), integer(args, 9)
+        line_vectors, halo_vectors = integer(args, 10), integer(args, 11)
+        out, out_row, out_channel = pointer(args, bases, 12), integer(args, 13), integer(args, 14)
+
+        for y in range(share_begin(height, thread, threads), share_begin(height, thread + 1, threads)):
+            for channel in range(channels):
+                source, target = (
+                    x + y * x_row + channel * x_channel,
+                    out + y * out_row + channel * out_channel,
+                )
+                for vector in range(0, line_vectors, vectors):
+                    vector = min(vector, line_vectors - vectors)
+                    x_bytes = vector * lanes * 4
+                    acc = splat(zero)
+                    for k in range(taps):
+                        acc = add(acc, load(source + x_bytes + load_i32(tap_offsets, k), 0))
+                    acc = mul(mul(acc, splat(load_f32(scale_y, y))), load(scale_x + x_bytes, 0))
+                    if width - vector * lanes < vectors * lanes:
+                        acc = keep(acc, 0, width - vector * lanes, zero)
+                    store(target + x_bytes, 0, acc)
+                for halo in range(line_vectors, line_vectors + halo_vectors):
+                    store_one(target + halo * lanes * 4, 0, splat_one(zero))
+
+    return kernel_entry(avg_pool)

@@ -1,0 +1,118 @@
+"""Dense convolution: a register tile of output channels by pixels, the honest baseline of every sparse claim.
+
+Weights are packed ``[group of R output channels][tap][R]``; a tap is one (input channel, row, column) with its byte
+offset, as in the sparse kernel. Each tap is an outer product of R weights and a tile of shifted pixels.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from sparsenet.kernels.device import device, integer, kernel_entry, pointer, share_begin
+from sparsenet.kernels.epilogue import image_epilogue
+from sparsenet.kernels.registry import Kernel
+from sparsenet.kernels.vector_ir import Tile, load_i32, outer_product, splat_rows, take_row
+
+
+def build(kernel: Kernel) -> Any:
+    """Tile ``outputs`` channels by ``rows x vectors`` pixels; a last block of channels overlaps the one before."""
+    outputs, rows, vectors = (
+        kernel.parameter("outputs"),
+        kernel.parameter("rows"),
+        kernel.parameter("vectors"),
+    )
+    lanes = kernel.lanes
+    pixels, single, block = (
+        Tile(lanes, rows, vectors),
+        Tile(lanes, rows, 1),
+        Tile(lanes, outputs, rows * vectors),
+    )
+    load = pixels.load
+    splat_one, store_one = single.splat, single.store
+    multiply, start = outer_product(block, pixels), splat_rows(block)
+    finish_rows = _finish(kernel, block, pixels, outputs)
+    zero = np.float32(0)
+
+    def conv_dense(args, bases, thread, threads):  # type: ignore[no-untyped-def]
+        x, tap_offsets = pointer(args, bases, 0), pointer(args, bases, 1)
+        weights, bias = pointer(args, bases, 2), pointer(args, bases, 3)
+        taps, groups, x_group = integer(args, 4), integer(args, 5), integer(args, 6)
+        c_out, height, width = integer(args, 7), integer(args, 8), integer(args, 9)
+        line_vectors, halo_vectors, x_row = integer(args, 10), integer(args, 11), integer(args, 12)
+        split_channels = integer(args, 13)
+        out, out_row, out_channel = pointer(args, bases, 14), integer(args, 15), integer(args, 16)
+
+        group_out = c_out // groups
+        group_blocks = (group_out + outputs - 1) // outputs
+        blocks = groups * group_blocks
+        row_tiles = (height + rows - 1) // rows
+        first, last, block_first, block_last = 0, row_tiles, 0, blocks
+        if split_channels:
+            block_first, block_last = (
+                share_begin(blocks, thread, threads),
+                share_begin(blocks, thread + 1, threads),
+            )
+        else:
+            first, last = share_begin(row_tiles, thread, threads), share_begin(row_tiles, thread + 1, threads)
+        for row_tile in range(first, last):
+            y = min(row_tile * rows, height - rows)
+            for vector in range(0, line_vectors, vectors):
+                vector = min(vector, line_vectors - vectors)
+                x_bytes = vector * lanes * 4
+                target = out + y * out_row + x_bytes
+                valid = width - vector * lanes
+                for b in range(block_first, block_last):
+                    group = b // group_blocks
+                    channel = group * group_out + min(
+                        (b - group * group_blocks) * outputs, group_out - outputs
+                    )
+                    source = x + y * x_row + x_bytes + group * x_group
+                    w = weights + b * taps * outputs * 4
+                    acc = start(bias + channel * 4)
+                    for k in range(taps):
+                        acc = multiply(acc, w, load(source + load_i32(tap_offsets, k), x_row))
+                        w += outputs * 4
+                    finish_rows(acc, args, bases, channel, y, x_bytes, valid, target, out_row, out_channel)
+            for halo in range(line_vectors, line_vectors + halo_vectors):
+                for b in range(block_first, block_last):
+                    group = b // group_blocks
+                    channel = group * group_out + min(
+                        (b - group * group_blocks) * outputs, group_out - outputs
+                    )
+                    for r in range(outputs):
+                        target = out + y * out_row + (channel + r) * out_channel + halo * lanes * 4
+                        store_one(target, out_row, splat_one(zero))
+
+    return kernel_entry(conv_dense)
+
+
+def _finish(kernel: Kernel, block: Tile, pixels: Tile, outputs: int) -> Any:
+    """``f(acc, ...)`` that ends and stores each of the block's output channels in turn."""
+    epilogue = image_epilogue(kernel, pixels)
+    keep, store = pixels.keep, pixels.store
+    span = pixels.vectors * pixels.lanes
+    zero = np.float32(0)
+
+    def one(row: int, before: Any) -> Any:
+        take = take_row(block, pixels, row)
+
+        @device
+        def finish(acc, args, bases, channel, y, x_bytes, valid, target, out_row, out_channel):  # type: ignore[no-untyped-def]
+            before(acc, args, bases, channel, y, x_bytes, valid, target, out_row, out_channel)
+            values = epilogue(take(acc), args, bases, channel + row, y, x_bytes)
+            if valid < span:
+                values = keep(values, 0, valid, zero)
+            store(target + (channel + row) * out_channel, out_row, values)
+
+        return finish
+
+    @device
+    def nothing(acc, args, bases, channel, y, x_bytes, valid, target, out_row, out_channel):  # type: ignore[no-untyped-def]
+        pass
+
+    chain = nothing
+    for row in range(outputs):
+        chain = one(row, chain)
+    return chain

@@ -1,0 +1,61 @@
+"""Depthwise convolution: each channel by its own small kernel, taps unrolled."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from sparsenet.kernels.device import integer, kernel_entry, pointer, share_begin
+from sparsenet.kernels.epilogue import image_epilogue
+from sparsenet.kernels.registry import Kernel
+from sparsenet.kernels.vector_ir import Tile, load_f32, load_i32
+
+
+def build(kernel: Kernel) -> Any:
+    """Tile ``rows x vectors`` pixels of one channel; ``taps`` is K_h * K_w, unrolled; threads share channels."""
+    taps, rows, vectors, lanes = (
+        kernel.parameter("taps"),
+        kernel.parameter("rows"),
+        kernel.parameter("vectors"),
+        kernel.lanes,
+    )
+    tile, single = Tile(lanes, rows, vectors), Tile(lanes, rows, 1)
+    load, fma, splat, keep, store = tile.load, tile.fma, tile.splat, tile.keep, tile.store
+    splat_one, store_one = single.splat, single.store
+    epilogue = image_epilogue(kernel, tile)
+    zero = np.float32(0)
+
+    def depthwise(args, bases, thread, threads):  # type: ignore[no-untyped-def]
+        x, tap_offsets = pointer(args, bases, 0), pointer(args, bases, 1)
+        weights, bias = pointer(args, bases, 2), pointer(args, bases, 3)
+        multiplier, x_channel, c_out = integer(args, 4), integer(args, 5), integer(args, 6)
+        height, width = integer(args, 7), integer(args, 8)
+        line_vectors, halo_vectors, x_row = integer(args, 9), integer(args, 10), integer(args, 11)
+        out, out_row, out_channel = pointer(args, bases, 12), integer(args, 13), integer(args, 14)
+
+        row_tiles = (height + rows - 1) // rows
+        first, last = share_begin(row_tiles, thread, threads), share_begin(row_tiles, thread + 1, threads)
+        for row_tile in range(first, last):
+            y = min(row_tile * rows, height - rows)
+            for channel in range(c_out):
+                w = weights + channel * taps * 4
+                source = x + y * x_row + (channel // multiplier) * x_channel
+                target = out + y * out_row + channel * out_channel
+                for vector in range(0, line_vectors, vectors):
+                    vector = min(vector, line_vectors - vectors)
+                    x_bytes = vector * lanes * 4
+                    acc = splat(load_f32(bias, channel))
+                    for k in range(taps):
+                        acc = fma(
+                            acc, load_f32(w, k), load(source + x_bytes + load_i32(tap_offsets, k), x_row)
+                        )
+                    acc = epilogue(acc, args, bases, channel, y, x_bytes)
+                    valid = width - vector * lanes
+                    if valid < vectors * lanes:
+                        acc = keep(acc, 0, valid, zero)
+                    store(target + x_bytes, out_row, acc)
+                for halo in range(line_vectors, line_vectors + halo_vectors):
+                    store_one(target + halo * lanes * 4, out_row, splat_one(zero))
+
+    return kernel_entry(depthwise)

@@ -1,0 +1,43 @@
+"""Fully connected layer, dense: output features along the lanes, weights packed ``[C_out / lanes][C_in][lanes]``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sparsenet.kernels.device import integer, kernel_entry, pointer, share_begin
+from sparsenet.kernels.epilogue import flat_epilogue
+from sparsenet.kernels.registry import Kernel
+from sparsenet.kernels.vector_ir import Tile, load_f32
+
+
+def build(kernel: Kernel) -> Any:
+    """``vectors`` vectors of output features at once (weights packed in blocks of that many); threads share blocks."""
+    vectors, lanes = kernel.parameter("vectors"), kernel.lanes
+    tile = Tile(lanes, 1, vectors)
+    load, fma, store, add, splat = tile.load, tile.fma, tile.store, tile.add, tile.splat
+    epilogue = flat_epilogue(kernel, tile)
+    block = vectors * lanes
+
+    def linear_dense(args, bases, thread, threads):  # type: ignore[no-untyped-def]
+        x, weights, bias = pointer(args, bases, 0), pointer(args, bases, 1), pointer(args, bases, 2)
+        c_in, c_out, out = integer(args, 3), integer(args, 4), pointer(args, bases, 5)
+        blocks = (c_out + block - 1) // block
+        even = c_in // 4 * 4
+        for b in range(share_begin(blocks, thread, threads), share_begin(blocks, thread + 1, threads)):
+            w = weights + b * c_in * block * 4
+            # Four sums hide the latency of the chain of FMAs.
+            acc0 = load(bias + b * block * 4, 0)
+            acc1 = acc2 = acc3 = splat(0.0)
+            for k in range(0, even, 4):
+                acc0 = fma(acc0, load_f32(x, k), load(w, 0))
+                acc1 = fma(acc1, load_f32(x, k + 1), load(w + block * 4, 0))
+                acc2 = fma(acc2, load_f32(x, k + 2), load(w + block * 8, 0))
+                acc3 = fma(acc3, load_f32(x, k + 3), load(w + block * 12, 0))
+                w += block * 16
+            for k in range(even, c_in):
+                acc0 = fma(acc0, load_f32(x, k), load(w, 0))
+                w += block * 4
+            acc = add(add(acc0, acc1), add(acc2, acc3))
+            store(out + b * block * 4, 0, epilogue(acc, args, bases, b * block, 0, 0))
+
+    return kernel_entry(linear_dense)

@@ -1,0 +1,29 @@
+"""Product of two flat tensors of one shape; then the epilogue."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sparsenet.kernels.device import integer, kernel_entry, pointer, share_begin
+from sparsenet.kernels.epilogue import flat_epilogue
+from sparsenet.kernels.registry import Kernel
+from sparsenet.kernels.vector_ir import Tile
+
+
+def build(kernel: Kernel) -> Any:
+    """Flat tensors are padded to whole vectors, so there is no tail."""
+    lanes = kernel.lanes
+    tile = Tile(lanes)
+    load, store, mul = tile.load, tile.store, tile.mul
+    epilogue = flat_epilogue(kernel, tile)
+
+    def multiply_flat(args, bases, thread, threads):  # type: ignore[no-untyped-def]
+        x, other = pointer(args, bases, 0), pointer(args, bases, 1)
+        size, out = integer(args, 2), pointer(args, bases, 3)
+        vectors = (size + lanes - 1) // lanes
+        for vector in range(share_begin(vectors, thread, threads), share_begin(vectors, thread + 1, threads)):
+            start = vector * lanes
+            product = mul(load(x + start * 4, 0), load(other + start * 4, 0))
+            store(out + start * 4, 0, epilogue(product, args, bases, start, 0, 0))
+
+    return kernel_entry(multiply_flat)

@@ -1,0 +1,58 @@
+"""Product of a map and one number per channel (squeeze-and-excitation), over rows; then the epilogue."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from sparsenet.kernels.device import integer, kernel_entry, pointer, share_begin
+from sparsenet.kernels.epilogue import image_epilogue
+from sparsenet.kernels.registry import Kernel
+from sparsenet.kernels.vector_ir import Tile, load_f32
+
+
+def build(kernel: Kernel) -> Any:
+    """``vectors`` vectors of one line per step."""
+    vectors, lanes = kernel.parameter("vectors"), kernel.lanes
+    tile, single = Tile(lanes, 1, vectors), Tile(lanes)
+    load, keep, store = tile.load, tile.keep, tile.store
+    mul, splat = tile.mul, tile.splat
+    splat_one, store_one = single.splat, single.store
+    epilogue = image_epilogue(kernel, tile)
+    zero = np.float32(0)
+
+    def scale(args, bases, thread, threads):  # type: ignore[no-untyped-def]
+        x, x_row, x_channel, gain = (
+            pointer(args, bases, 0),
+            integer(args, 1),
+            integer(args, 2),
+            pointer(args, bases, 3),
+        )
+        channels, height, width = integer(args, 4), integer(args, 5), integer(args, 6)
+        line_vectors, halo_vectors = integer(args, 7), integer(args, 8)
+        out, out_row, out_channel = pointer(args, bases, 9), integer(args, 10), integer(args, 11)
+        for y in range(share_begin(height, thread, threads), share_begin(height, thread + 1, threads)):
+            for channel in range(channels):
+                source, target = (
+                    x + y * x_row + channel * x_channel,
+                    out + y * out_row + channel * out_channel,
+                )
+                for vector in range(0, line_vectors, vectors):
+                    vector = min(vector, line_vectors - vectors)
+                    x_bytes = vector * lanes * 4
+                    acc = epilogue(
+                        mul(load(source + x_bytes, 0), splat(load_f32(gain, channel))),
+                        args,
+                        bases,
+                        channel,
+                        y,
+                        x_bytes,
+                    )
+                    if width - vector * lanes < vectors * lanes:
+                        acc = keep(acc, 0, width - vector * lanes, zero)
+                    store(target + x_bytes, 0, acc)
+                for halo in range(line_vectors, line_vectors + halo_vectors):
+                    store_one(target + halo * lanes * 4, 0, splat_one(zero))
+
+    return kernel_entry(scale)

@@ -1,0 +1,123 @@
+"""Fused epilogues: the words after an op, applied to the tile while it is still in registers.
+
+``image_epilogue`` serves kernels whose tile is pixels of one channel; ``flat_epilogue`` those whose tile is
+consecutive channels of a flat tensor. Each is a chain of small functions, one per word, put together at compile time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from sparsenet.kernels.device import device, integer, number, pointer
+from sparsenet.kernels.registry import EPILOGUE_ARGUMENTS, Kernel, epilogue_slot
+from sparsenet.kernels.vector_ir import Tile, load_f32
+from sparsenet.ops import ACTIVATIONS
+
+
+def image_epilogue(kernel: Kernel, tile: Tile) -> Any:
+    """``f(acc, args, bases, channel, y, x_bytes)`` for a tile whose first pixel is row ``y``, byte ``x_bytes``."""
+    return _chain(kernel, [_image_step(tile, word, slot) for word, slot in _slots(kernel)])
+
+
+def flat_epilogue(kernel: Kernel, tile: Tile) -> Any:
+    """``f(acc, args, bases, channel, 0, 0)`` for a tile of consecutive channels from ``channel`` on."""
+    return _chain(kernel, [_flat_step(tile, word, slot) for word, slot in _slots(kernel)])
+
+
+def _slots(kernel: Kernel) -> list[tuple[str, int]]:
+    slot, out = epilogue_slot(kernel), []
+    for word in kernel.epilogue:
+        out.append((word, slot))
+        slot += len(EPILOGUE_ARGUMENTS[word])
+    return out
+
+
+def _chain(kernel: Kernel, steps: Sequence[Any]) -> Any:
+    @device
+    def nothing(acc: Any, args: int, bases: int, channel: int, y: int, x_bytes: int) -> Any:
+        return acc
+
+    chain = nothing
+    for step in steps:
+        chain = _after(chain, step)
+    return chain
+
+
+def _after(first: Any, second: Any) -> Any:
+    @device
+    def both(acc: Any, args: int, bases: int, channel: int, y: int, x_bytes: int) -> Any:
+        return second(first(acc, args, bases, channel, y, x_bytes), args, bases, channel, y, x_bytes)
+
+    return both
+
+
+def _image_step(tile: Tile, word: str, slot: int) -> Any:
+    if word == "affine":
+        splat, mul_add = tile.splat, tile.mul_add
+
+        @device
+        def affine(acc: Any, args: int, bases: int, channel: int, y: int, x_bytes: int) -> Any:
+            scale = splat(load_f32(pointer(args, bases, slot), channel))
+            shift = splat(load_f32(pointer(args, bases, slot + 1), channel))
+            return mul_add(acc, scale, shift)
+
+        return affine
+    if word == "add":
+        plus, load = tile.add, tile.load
+
+        @device
+        def residual(acc: Any, args: int, bases: int, channel: int, y: int, x_bytes: int) -> Any:
+            row = integer(args, slot + 1)
+            start = pointer(args, bases, slot) + y * row + channel * integer(args, slot + 2) + x_bytes
+            return plus(acc, load(start, row))
+
+        return residual
+    return _activation_step(tile, word, slot)
+
+
+def _flat_step(tile: Tile, word: str, slot: int) -> Any:
+    load = tile.load
+    if word == "affine":
+        mul_add = tile.mul_add
+
+        @device
+        def affine(acc: Any, args: int, bases: int, channel: int, y: int, x_bytes: int) -> Any:
+            scale = load(pointer(args, bases, slot) + channel * 4, 0)
+            shift = load(pointer(args, bases, slot + 1) + channel * 4, 0)
+            return mul_add(acc, scale, shift)
+
+        return affine
+    if word == "add":
+        plus = tile.add
+
+        @device
+        def residual(acc: Any, args: int, bases: int, channel: int, y: int, x_bytes: int) -> Any:
+            return plus(acc, load(pointer(args, bases, slot) + channel * 4, 0))
+
+        return residual
+    return _activation_step(tile, word, slot)
+
+
+def _activation_step(tile: Tile, word: str, slot: int) -> Any:
+    function = tile.activation(word)
+    if len(ACTIVATIONS[word]) == 0:
+
+        @device
+        def plain(acc: Any, args: int, bases: int, channel: int, y: int, x_bytes: int) -> Any:
+            return function(acc)
+
+        return plain
+    if len(ACTIVATIONS[word]) == 1:
+
+        @device
+        def with_one(acc: Any, args: int, bases: int, channel: int, y: int, x_bytes: int) -> Any:
+            return function(acc, number(args, slot))
+
+        return with_one
+
+    @device
+    def with_two(acc: Any, args: int, bases: int, channel: int, y: int, x_bytes: int) -> Any:
+        return function(acc, number(args, slot), number(args, slot + 1))
+
+    return with_two

@@ -1,0 +1,298 @@
+"""Every kernel, once: the table that drives dispatch, tests, benchmarks and the README's support list.
+
+A *family* is an algorithm in one file of ``cpu/``; a *kernel* is a family with its parameters fixed, known by name::
+
+    f32_conv_csr_rows_bias_relu__cpu_v16_1x4
+    dtype op weight-format layout epilogue... target lanes tile
+
+Nothing here imports Numba: a warm start loads machine code by name alone.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from sparsenet.kernels import jit
+from sparsenet.ops import ACTIVATIONS
+
+#: Epilogue word → the tape arguments it reads. `affine` and `add` have pointers, activations their parameters.
+EPILOGUE_ARGUMENTS: dict[str, tuple[str, ...]] = {
+    "affine": ("scale", "shift"),
+    "add": ("residual", "residual_row", "residual_channel"),
+    **{word: parameters for word, parameters in ACTIVATIONS.items()},
+}
+
+
+@dataclass(frozen=True)
+class Family:
+    """One algorithm.
+
+    Attributes:
+        module: file below ``sparsenet.kernels`` whose ``build(kernel)`` returns the Numba cfunc.
+        arguments: names of the tape arguments, in order; those of the epilogue follow.
+        tile: names of the tile parameters, in the order of the name's last word.
+        summary: what it computes, for the support table.
+    """
+
+    module: str
+    arguments: tuple[str, ...]
+    tile: tuple[str, ...]
+    summary: str
+
+
+_GEOMETRY = ("c_out", "height", "width", "line_vectors", "halo_vectors", "x_row")
+_OUT = ("out", "out_row", "out_channel")
+
+FAMILIES: dict[str, Family] = {
+    "f32_conv_csr_rows": Family(
+        "cpu.conv_csr",
+        ("x", "row_offsets", "stream", "bias", *_GEOMETRY, "split_channels", *_OUT),
+        ("rows", "vectors"),
+        "convolution, CSR weights, any kernel size, stride, padding, dilation and groups",
+    ),
+    "f32_conv_dense_rows": Family(
+        "cpu.conv_dense",
+        (
+            "x",
+            "tap_offsets",
+            "weights",
+            "bias",
+            "taps",
+            "groups",
+            "x_group",
+            *_GEOMETRY,
+            "split_channels",
+            *_OUT,
+        ),
+        ("outputs", "rows", "vectors"),
+        "convolution, dense weights, any kernel size, stride, padding, dilation and groups",
+    ),
+    "f32_depthwise_dense_rows": Family(
+        "cpu.depthwise",
+        ("x", "tap_offsets", "weights", "bias", "multiplier", "x_channel", *_GEOMETRY, *_OUT),
+        ("taps", "rows", "vectors"),
+        "depthwise convolution, any kernel size, stride, padding and dilation",
+    ),
+    "f32_maxpool_none_rows": Family(
+        "cpu.max_pool",
+        (
+            "x",
+            "taps_x",
+            "n_taps_x",
+            "n_taps_y",
+            "dilation_y",
+            "stride_y",
+            "first_y",
+            "end_y",
+            "x_row",
+            "x_channel",
+            "channels",
+            "height",
+            "width",
+            "line_vectors",
+            "halo_vectors",
+            *_OUT,
+        ),
+        ("vectors",),
+        "max pooling, any window, padding as -inf",
+    ),
+    "f32_avgpool_none_rows": Family(
+        "cpu.avg_pool",
+        (
+            "x",
+            "tap_offsets",
+            "taps",
+            "scale_y",
+            "scale_x",
+            "x_row",
+            "x_channel",
+            "channels",
+            "height",
+            "width",
+            "line_vectors",
+            "halo_vectors",
+            *_OUT,
+        ),
+        ("vectors",),
+        "average pooling, any window, padding counted or not",
+    ),
+    "f32_globalavgpool_none_rows": Family(
+        "cpu.global_avg_pool",
+        ("x", "x_row", "x_channel", "channels", "height", "width", "line_vectors", "out"),
+        ("vectors",),
+        "global average pooling",
+    ),
+    "f32_linear_dense_flat": Family(
+        "cpu.linear_dense",
+        ("x", "weights", "bias", "c_in", "c_out", "out"),
+        ("vectors",),
+        "fully connected, dense weights",
+    ),
+    "f32_linear_csr_flat": Family(
+        "cpu.linear_csr",
+        ("x", "group_offsets", "stream", "bias", "c_out", "out"),
+        (),
+        "fully connected, sparse weights in groups of one row per lane",
+    ),
+    "f32_copy_none_rows": Family(
+        "cpu.elementwise",
+        ("x", "x_row", "x_channel", "channels", "height", "width", "line_vectors", "halo_vectors", *_OUT),
+        ("vectors",),
+        "element by element: activations, affine, add (all as epilogue)",
+    ),
+    "f32_mul_none_rows": Family(
+        "cpu.multiply",
+        (
+            "x",
+            "x_row",
+            "x_channel",
+            "y",
+            "y_row",
+            "y_channel",
+            "channels",
+            "height",
+            "width",
+            "line_vectors",
+            "halo_vectors",
+            *_OUT,
+        ),
+        ("vectors",),
+        "product of two maps of one shape",
+    ),
+    "f32_scale_none_rows": Family(
+        "cpu.scale",
+        (
+            "x",
+            "x_row",
+            "x_channel",
+            "gain",
+            "channels",
+            "height",
+            "width",
+            "line_vectors",
+            "halo_vectors",
+            *_OUT,
+        ),
+        ("vectors",),
+        "product of a map and one number per channel",
+    ),
+    "f32_copy_none_flat": Family(
+        "cpu.elementwise_flat", ("x", "size", "out"), (), "element by element over a flat tensor"
+    ),
+    "f32_mul_none_flat": Family(
+        "cpu.multiply_flat", ("x", "y", "size", "out"), (), "product of two flat tensors"
+    ),
+    "f32_relayout_none_any": Family(
+        "cpu.relayout",
+        (
+            "x",
+            "x_row",
+            "x_channel",
+            "x_rows",
+            "x_columns",
+            "first_row",
+            "row_step",
+            "first_column",
+            "phases",
+            "channels",
+            "rows",
+            "columns",
+            "column_step",
+            *_OUT,
+            "out_phase",
+        ),
+        ("stride",),
+        "between plain NCHW, rows and rows split by column phase; pads with zeros",
+    ),
+    "f32_fill_none_any": Family("cpu.fill", ("value", "size", "out"), (), "halo rows"),
+    "f32_softmax_none_flat": Family(
+        "cpu.softmax", ("x", "outer", "axis", "inner", "out"), (), "softmax along one axis of a plain tensor"
+    ),
+    "f32_permute_none_flat": Family(
+        "cpu.permute", ("x", "rank", "shape", "strides", "out"), (), "any transposition of a plain tensor"
+    ),
+    "f32_broadcast_none_flat": Family(
+        "cpu.broadcast",
+        ("x", "y", "rank", "shape", "x_strides", "y_strides", "operation", "out"),
+        (),
+        "add, subtract or multiply with any broadcasting, on plain tensors",
+    ),
+    "f32_resize_none_rows": Family(
+        "cpu.resize",
+        (
+            "x",
+            "x_row",
+            "x_channel",
+            "rows_low",
+            "rows_high",
+            "rows_weight",
+            "columns_low",
+            "columns_high",
+            "columns_weight",
+            "channels",
+            "height",
+            "width",
+            "line_vectors",
+            "halo_vectors",
+            *_OUT,
+        ),
+        (),
+        "nearest or bilinear resize by tables",
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """A family with its parameters fixed.
+
+    Attributes:
+        family: key of ``FAMILIES``.
+        lanes: float32 lanes per vector (16, 8 or 4).
+        tile: values of the family's tile parameters.
+        epilogue: fused words in execution order (see ``EPILOGUE_ARGUMENTS``).
+    """
+
+    family: str
+    lanes: int
+    tile: tuple[int, ...] = ()
+    epilogue: tuple[str, ...] = field(default=())
+
+    @property
+    def name(self) -> str:
+        """Registry key, benchmark id and profile entry."""
+        words = [self.family, *self.epilogue]
+        tile = "x".join(map(str, self.tile))
+        return "_".join(words) + f"__cpu_v{self.lanes}" + (f"_{tile}" if tile else "")
+
+    @property
+    def arguments(self) -> list[str]:
+        """Names of the tape arguments in order; an epilogue argument carries its step's index, as ``scale.1``."""
+        names = list(FAMILIES[self.family].arguments)
+        for step, word in enumerate(self.epilogue):
+            names += [f"{argument}.{step}" for argument in EPILOGUE_ARGUMENTS[word]]
+        return names
+
+    def parameter(self, name: str) -> int:
+        """Value of a tile parameter by name."""
+        return self.tile[FAMILIES[self.family].tile.index(name)]
+
+    def address(self) -> int:
+        """Address of the machine code, compiled or loaded now if it was not yet."""
+        return jit.function_address(self.name, self._build)
+
+    def _build(self) -> object:
+        module = importlib.import_module(f"sparsenet.kernels.{FAMILIES[self.family].module}")
+        return module.build(self)
+
+
+def epilogue_slot(kernel: Kernel) -> int:
+    """Tape index of the first epilogue argument."""
+    return len(FAMILIES[kernel.family].arguments)
+
+
+def support_table() -> Sequence[tuple[str, str]]:
+    """``(family, summary)`` of every kernel family, for the README."""
+    return [(name, family.summary) for name, family in FAMILIES.items()]

@@ -1,0 +1,103 @@
+"""The interpreter: one compiled call runs a whole inference.
+
+A tape is a table of int64 rows: the kernel's address, then its arguments (see ``abi``). Every thread walks the same
+tape and does its share of each row; a barrier between rows is all the synchronisation there is.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sparsenet.kernels import jit
+from sparsenet.kernels.abi import ROW_WORDS
+
+
+def run_tape_address() -> int:
+    """Address of ``void run_tape(tape, rows, bases, thread, threads, barrier)``, all int64."""
+    return jit.function_address("run_tape", _build_run)
+
+
+def worker_address() -> int:
+    """Address of ``void worker(control, job, thread, spins_before_parking)``; see ``threads.WorkerPool`` for the protocol."""
+    return jit.function_address("worker", _build_worker)
+
+
+def ask_address() -> int:
+    """Address of ``int64 ask(control)``: raises ``asked`` and returns whether the worker had parked."""
+    return jit.function_address("ask", _build_ask)
+
+
+def _run_tape() -> Any:
+    from sparsenet.kernels.device import barrier, device
+    from sparsenet.kernels.vector_ir import call_kernel, load_i64
+
+    @device
+    def run_tape(tape: int, rows: int, bases: int, thread: int, threads: int, counter: int) -> None:
+        for row in range(rows):
+            start = tape + row * ROW_WORDS * 8
+            call_kernel(load_i64(start, 0), start + 8, bases, thread, threads)
+            if threads > 1:
+                barrier(counter, (row + 1) * threads)
+
+    return run_tape
+
+
+def _build_run() -> object:
+    from numba import cfunc, types
+
+    run_tape = _run_tape()
+
+    def entry(tape, rows, bases, thread, threads, counter):  # type: ignore[no-untyped-def]
+        run_tape(tape, rows, bases, thread, threads, counter)
+
+    return cfunc(types.void(*[types.int64] * 6))(entry)
+
+
+def _build_worker() -> object:
+    from numba import cfunc, types
+
+    from sparsenet.kernels.vector_ir import atomic_load, atomic_store, load_i64, yield_processor
+
+    run_tape = _run_tape()
+
+    def worker(control, job, thread, spins_before_parking):  # type: ignore[no-untyped-def]
+        # control: [generation asked for, generation done, parked]; job: [tape, rows, bases, threads, counter]
+        done = load_i64(control, 1)
+        spins = 0
+        while True:
+            if atomic_load(control) != done:
+                atomic_store(control + 16, 0)
+                run_tape(
+                    load_i64(job, 0),
+                    load_i64(job, 1),
+                    load_i64(job, 2),
+                    thread,
+                    load_i64(job, 3),
+                    load_i64(job, 4),
+                )
+                done += 1
+                atomic_store(control + 8, done)
+                spins = 0
+            elif atomic_load(control + 16) == 1:
+                return
+            else:
+                spins += 1
+                if spins % 64 == 0:
+                    yield_processor()
+                if spins > spins_before_parking:
+                    # Announce, then look once more: whoever starts a job looks for the announcement after asking.
+                    atomic_store(control + 16, 1)
+
+    return cfunc(types.void(*[types.int64] * 4))(worker)
+
+
+def _build_ask() -> object:
+    from numba import cfunc, types
+
+    from sparsenet.kernels.vector_ir import atomic_add, atomic_load
+
+    def ask(control):  # type: ignore[no-untyped-def]
+        atomic_add(control, 1)
+        return atomic_load(control + 16)
+
+    return cfunc(types.int64(types.int64))(ask)

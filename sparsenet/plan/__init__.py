@@ -1,0 +1,1 @@
+"""From Graph to Plan: layouts, packed weights, kernels chosen, one arena, one tape."""

@@ -1,0 +1,63 @@
+"""Weights in the form each kernel streams them."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from sparsenet.graph import FloatArray
+
+
+def csr_stream(
+    matrix: FloatArray, offsets: npt.NDArray[np.int64]
+) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32]]:
+    """Row offsets, and (value, byte offset) pairs of the nonzeros as int32 words.
+
+    Args:
+        matrix: (C_out, taps) weights.
+        offsets: byte offset of each tap, shape (taps,) or, where rows differ (groups), (C_out, taps).
+    """
+    rows, columns = np.nonzero(matrix)
+    byte_offsets = offsets[columns] if offsets.ndim == 1 else offsets[rows, columns]
+    stream = np.empty((rows.size, 2), np.int32)
+    stream[:, 0] = matrix[rows, columns].view(np.int32)
+    stream[:, 1] = byte_offsets
+    row_offsets = np.zeros(matrix.shape[0] + 1, np.int32)
+    np.cumsum(np.bincount(rows, minlength=matrix.shape[0]), out=row_offsets[1:])
+    return row_offsets, stream
+
+
+def dense_blocks(matrix: FloatArray, outputs: int, groups: int = 1) -> FloatArray:
+    """``[group][block of outputs][tap][output]``; the last block of a group overlaps the one before it."""
+    per_group = matrix.shape[0] // groups
+    blocks = []
+    for group in range(groups):
+        for start in range(0, per_group, outputs):
+            first = group * per_group + min(start, per_group - outputs)
+            blocks.append(matrix[first : first + outputs].T)
+    return np.ascontiguousarray(np.stack(blocks))
+
+
+def linear_blocks(matrix: FloatArray, block: int) -> FloatArray:
+    """``[block of outputs][input][output]``, outputs padded with zeros to whole blocks."""
+    c_out, c_in = matrix.shape
+    padded = np.zeros((-(-c_out // block) * block, c_in), np.float32)
+    padded[:c_out] = matrix
+    return np.ascontiguousarray(padded.reshape(-1, block, c_in).transpose(0, 2, 1))
+
+
+def linear_groups(matrix: FloatArray, lanes: int) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32]]:
+    """Steps before each group of ``lanes`` rows, and per step ``lanes`` values and ``lanes`` byte offsets as int32."""
+    c_out = matrix.shape[0]
+    counts = np.count_nonzero(matrix, axis=1)
+    group_offsets, steps = [0], []
+    for start in range(0, c_out, lanes):
+        length = int(counts[start : start + lanes].max())
+        block = np.zeros((length, 2, lanes), np.int32)
+        for lane, row in enumerate(matrix[start : start + lanes]):
+            columns = np.flatnonzero(row)
+            block[: columns.size, 0, lane] = row[columns].view(np.int32)
+            block[: columns.size, 1, lane] = columns * 4
+        steps.append(block)
+        group_offsets.append(group_offsets[-1] + length)
+    return np.asarray(group_offsets, np.int32), np.concatenate(steps).reshape(-1)

@@ -1,0 +1,178 @@
+"""Making a plan: halos from the readers, steps from the nodes, offsets from lifetimes, one tape."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import prod
+
+import numpy as np
+import numpy.typing as npt
+
+from sparsenet.errors import GraphError
+from sparsenet.graph import Graph, TensorInfo
+from sparsenet.kernels.abi import ARENA, FIRST_TENSOR, ROW_WORDS, WEIGHTS, encode_pointer
+from sparsenet.kernels.registry import Kernel
+from sparsenet.ops import attributes
+from sparsenet.plan.arena import ALIGNMENT, Buffer, place
+from sparsenet.plan.builder import Builder, Decision, Options, Place, Ref
+from sparsenet.plan.layout import Plain
+from sparsenet.plan.lower import LOWER
+from sparsenet.plan.window import geometry
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A network ready to run on this machine.
+
+    Attributes:
+        tape: int64 (steps, ROW_WORDS); column 0, the kernel's address, is 0 until ``link``.
+        kernels: the kernel of every step.
+        layers: the node name of every step.
+        weights: all packed weights and tables, aligned.
+        arena_bytes: working memory of one run.
+        decisions: what was chosen per layer, and why.
+    """
+
+    tape: npt.NDArray[np.int64]
+    kernels: list[Kernel]
+    layers: list[str]
+    weights: npt.NDArray[np.uint8]
+    arena_bytes: int
+    decisions: list[Decision]
+    inputs: list[TensorInfo]
+    outputs: list[TensorInfo]
+
+    def link(self) -> None:
+        """Compile or load every kernel and write its address into the tape."""
+        addresses = {kernel: kernel.address() for kernel in dict.fromkeys(self.kernels)}
+        self.tape[:, 0] = [addresses[kernel] for kernel in self.kernels]
+
+
+def make_plan(graph: Graph, options: Options) -> Plan:
+    """Plan ``graph`` for one image at a time on this machine.
+
+    Raises:
+        GraphError: the graph is malformed.
+    """
+    graph.verify()
+    shapes = graph.shapes()
+    builder = Builder(graph, shapes, options, _halos(graph))
+    for index, info in enumerate(graph.inputs):
+        _place_input(builder, index, info)
+    for node in graph.nodes:
+        builder.layer = node.name
+        LOWER[node.op](builder, node)
+    builder.layer = "output"
+    for index, name in enumerate(graph.outputs):
+        _copy_output(builder, index, name)
+    return _assemble(builder)
+
+
+def aligned_bytes(size: int, alignment: int = 4096) -> npt.NDArray[np.uint8]:
+    """``size`` zero bytes whose address is a multiple of ``alignment``; NumPy's own 16 split every vector load."""
+    block = np.zeros(size + alignment, np.uint8)
+    start = -block.ctypes.data % alignment
+    return block[start : start + size]
+
+
+def _halos(graph: Graph) -> dict[str, tuple[int, int, int]]:
+    """Halo (rows above, rows below, columns) that each tensor's readers need, all windows of column stride 1."""
+    shapes = graph.shapes()
+    halos: dict[str, tuple[int, int, int]] = {}
+    for node in graph.nodes:
+        if node.op not in ("conv2d", "max_pool2d", "avg_pool2d"):
+            continue
+        x = node.inputs[0]
+        kernel = shapes[node.inputs[1]][2:] if node.op == "conv2d" else attributes(node)["kernel"]
+        geo = geometry(node, kernel, shapes[x][2:], shapes[node.output][2:])  # type: ignore[arg-type]
+        one_pixel = node.op == "conv2d" and geo.out == (1, 1) and attributes(node)["groups"] == 1
+        if geo.stride[1] == 1 and not one_pixel:
+            before = halos.get(x, (0, 0, 0))
+            halos[x] = tuple(map(max, before, geo.halo))  # type: ignore[assignment]
+    return halos
+
+
+def _place_input(builder: Builder, index: int, info: TensorInfo) -> None:
+    """Maps are read where the caller left them, by masked copies; flat inputs are copied to where vectors may read on."""
+    shape = builder.shape(info.name)
+    first = Ref("input", index, 0)
+    if len(shape) == 3 and shape[1] * shape[2] > 1:
+        builder.set_place(info.name, Place(Plain(shape), first))
+        return
+    builder.layer = "input"
+    out = builder.new_plain(info.name)
+    size = prod(shape)
+    builder.relayout(first, size * 4, 0, (1, 1, size), out.first, size * 4, 0, columns=size)
+
+
+def _copy_output(builder: Builder, index: int, name: str) -> None:
+    out = Ref("output", index, 0)
+    shape = builder.shape(name)
+    if builder.has_rows(name):
+        first, x_row, x_channel = builder.source(name)
+        width, height = shape[2], shape[1]
+        builder.relayout(first, x_row, x_channel, shape, out, width * 4, height * width * 4, columns=width)
+    else:
+        size = prod(shape)
+        builder.relayout(builder.plain(name).first, size * 4, 0, (1, 1, size), out, size * 4, 0, columns=size)
+
+
+def _assemble(builder: Builder) -> Plan:
+    weights, weight_offsets = _pack_constants(builder)
+    buffers = _lifetimes(builder)
+    arena_bytes = place([b for b in buffers if b is not None])
+    inputs = len(builder.graph.inputs)
+
+    def word(value: int | Ref) -> int:
+        if isinstance(value, int):
+            return value
+        if value.space == "weights":
+            return encode_pointer(WEIGHTS, weight_offsets[value.index] + value.offset)
+        if value.space == "arena":
+            buffer = buffers[value.index]
+            assert buffer is not None
+            return encode_pointer(ARENA, buffer.offset + value.offset)
+        number = value.index + (inputs if value.space == "output" else 0)
+        return encode_pointer(FIRST_TENSOR + number, value.offset)
+
+    tape = np.zeros((len(builder.steps), ROW_WORDS), np.int64)
+    for row, step in zip(tape, builder.steps, strict=True):
+        words = [word(step.arguments[name]) for name in step.kernel.arguments]
+        if len(words) >= ROW_WORDS:
+            raise GraphError(f"layer '{step.layer}' fuses too many operations: {len(words)} arguments")
+        row[1 : 1 + len(words)] = words
+    return Plan(
+        tape,
+        [step.kernel for step in builder.steps],
+        [step.layer for step in builder.steps],
+        weights,
+        arena_bytes,
+        builder.decisions,
+        list(builder.graph.inputs),
+        builder.graph.output_infos(),
+    )
+
+
+def _pack_constants(builder: Builder) -> tuple[npt.NDArray[np.uint8], list[int]]:
+    offsets, size = [], 0
+    for array in builder.constants:
+        offsets.append(size)
+        size += -(-array.nbytes // ALIGNMENT) * ALIGNMENT
+    block = aligned_bytes(size + ALIGNMENT)
+    for array, offset in zip(builder.constants, offsets, strict=True):
+        block[offset : offset + array.nbytes] = array.reshape(-1).view(np.uint8)
+    return block, offsets
+
+
+def _lifetimes(builder: Builder) -> list[Buffer | None]:
+    """First and last step of every arena buffer; None for buffers that no step touches."""
+    buffers: list[Buffer | None] = [None] * len(builder.buffer_sizes)
+    for number, step in enumerate(builder.steps):
+        for value in step.arguments.values():
+            if isinstance(value, Ref) and value.space == "arena":
+                buffer = buffers[value.index]
+                if buffer is None:
+                    buffers[value.index] = Buffer(builder.buffer_sizes[value.index], number, number)
+                else:
+                    buffer.last = number
+    return buffers

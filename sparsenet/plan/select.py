@@ -1,0 +1,79 @@
+"""Choosing kernels: the register tile for a map, and dense against sparse for a layer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sparsenet.kernels.jit import max_lanes
+from sparsenet.plan.layout import Rows
+
+#: Vector registers of the machine by lanes: AVX-512 has 32, AVX2 and SSE 16 (NEON 32, treated as 16).
+REGISTERS = {16: 32, 8: 16, 4: 16}
+
+#: Nonzero share below which a layer runs sparse, by bytes of input one tile reads. Measured here, one tile's input in
+#: L1 or in L2; see bench/ for the sweep.
+BREAK_EVEN_DENSITY_L1, BREAK_EVEN_DENSITY_L2 = 0.62, 0.5
+L1_BYTES = 32 * 1024
+
+
+@dataclass(frozen=True)
+class PixelTile:
+    """Image rows and vectors along a line that one kernel iteration computes."""
+
+    rows: int
+    vectors: int
+
+    @property
+    def count(self) -> int:
+        return self.rows * self.vectors
+
+
+def pixel_tile(layout: Rows, most: int) -> PixelTile:
+    """The tile of at most ``most`` vectors that computes the fewest beyond the map, larger ones first."""
+    best, best_cost = PixelTile(1, 1), float("inf")
+    for rows in range(1, min(most, layout.height) + 1):
+        for vectors in range(1, min(most // rows, layout.line_vectors) + 1):
+            if rows > 1 and vectors < layout.line_vectors:
+                continue  # several rows only where a whole line fits
+            row_tiles = -(-layout.height // rows)
+            line_tiles = -(-layout.line_vectors // vectors)
+            count = rows * vectors
+            # Per tile: its vectors, and a fixed part (weight load, loop) worth about one more.
+            cost = row_tiles * line_tiles * (count + 1.0)
+            if cost < best_cost - 1e-9:
+                best, best_cost = PixelTile(rows, vectors), cost
+    return best
+
+
+def dense_tile(layout: Rows, c_out: int) -> tuple[int, PixelTile]:
+    """Output channels and pixels of the dense register tile: fewest loads per FMA that fit the registers."""
+    registers = REGISTERS[max_lanes()]
+    best: tuple[int, PixelTile] = (1, PixelTile(1, 1))
+    best_cost = float("inf")
+    for most in range(1, 8):
+        tile = pixel_tile(layout, most)
+        outputs = min(c_out, (registers - 1 - tile.count) // tile.count, 16)
+        if outputs < 1:
+            continue
+        tiles = -(-layout.height // tile.rows) * -(-layout.line_vectors // tile.vectors)
+        blocks = -(-c_out // outputs)
+        # Two FMAs or two loads per cycle; at least 8 sums in flight hide the latency of 4 cycles.
+        cycles = max(outputs * tile.count, outputs + tile.count, 8) / 2
+        cost = tiles * blocks * cycles
+        if cost < best_cost - 1e-9:
+            best, best_cost = (outputs, tile), cost
+    return best
+
+
+def sparse_pays(density: float, tile_bytes: int) -> tuple[bool, str]:
+    """Whether a layer of this density should run sparse, and the reason in words."""
+    near = tile_bytes <= L1_BYTES
+    limit = BREAK_EVEN_DENSITY_L1 if near else BREAK_EVEN_DENSITY_L2
+    zeros, needed = 100 * (1 - density), 100 * (1 - limit)
+    place = "L1" if near else "L2"
+    if density < limit:
+        return (
+            True,
+            f"{zeros:.1f} % zeros, more than the {needed:.0f} % at which sparse pays (input tile in {place})",
+        )
+    return False, f"{zeros:.1f} % zeros, sparse pays from {needed:.0f} % on (input tile in {place})"
