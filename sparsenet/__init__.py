@@ -1,10 +1,39 @@
-"""sparsenet: a framework-free inference engine for sparse convolutional networks."""
+"""sparsenet: a framework-free inference engine for sparse convolutional networks.
+
+The names below are imported when they are first used, so that ``sparsenet --help`` does not wait for the compiler.
+"""
 
 from __future__ import annotations
 
-from sparsenet.engine import Engine, load
-from sparsenet.graph import Graph, Node, TensorInfo
-from sparsenet.model_file import load_graph, save
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from sparsenet.engine import Engine, load
+    from sparsenet.graph import Graph, Node, TensorInfo
+    from sparsenet.model_file import load_graph, save
 
 __version__ = "0.1.0"
 __all__ = ["Engine", "Graph", "Node", "TensorInfo", "__version__", "load", "load_graph", "save"]
+
+_MODULES = {
+    "Engine": "engine",
+    "load": "engine",
+    "Graph": "graph",
+    "Node": "graph",
+    "TensorInfo": "graph",
+    "load_graph": "model_file",
+    "save": "model_file",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULES:
+        raise AttributeError(f"module 'sparsenet' has no attribute '{name}'")
+    value = getattr(importlib.import_module(f"sparsenet.{_MODULES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(globals().keys() | _MODULES.keys())
