@@ -1,0 +1,131 @@
+"""Choosing the smallest encoding, and reading constants back from pools."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as npst
+
+from sparsenet.errors import ModelFileError
+from sparsenet.formats.storage import (
+    ENCODINGS,
+    PoolReader,
+    PoolWriter,
+    Stored,
+    restore,
+    store_constant,
+    store_weight,
+)
+
+
+def sparse_weight(shape: tuple[int, ...], sparsity: float, seed: int = 0) -> np.ndarray:
+    """Standard normal weights; exactly ``sparsity`` of them zero."""
+    rng = np.random.default_rng(seed)
+    weight = rng.standard_normal(int(np.prod(shape))).astype(np.float32)
+    weight[rng.permutation(weight.size)[: round(sparsity * weight.size)]] = 0
+    return weight.reshape(shape)
+
+
+def read_back(stored: Stored, shape: tuple[int, ...]) -> np.ndarray:
+    pools = PoolWriter()
+    pools.add(stored.parts)
+    reader = PoolReader(pools.tensors())
+    array = restore(reader, shape, stored.encoding, stored.values)
+    reader.finish()
+    assert reader.bytes_read == stored.nbytes
+    return array
+
+
+@pytest.mark.parametrize(
+    "sparsity, values, expected",
+    [
+        (0.0, "f32", "dense"),
+        (0.02, "f32", "dense"),  # a mask costs 1 bit in 32
+        (0.05, "f32", "bitmask"),
+        (0.05, "i8", "dense"),  # but 1 in 8 here
+        (0.2, "i8", "bitmask"),
+        (0.8, "f16", "bitmask"),
+        (0.9, "i8", "bitmask"),
+        (0.99, "i8", "csr_u16_u16"),  # 2 bytes per kept weight against 1 bit per weight
+        (1.0, "f32", "csr_u16_u16"),
+    ],
+)
+def test_smallest_encoding_is_taken(sparsity: float, values: str, expected: str) -> None:
+    weight = sparse_weight((32, 64, 3, 3), sparsity)
+    stored = store_weight(weight, values, None)
+    assert stored.encoding == expected
+    others = [store_weight(weight, values, word).nbytes for word in ENCODINGS]
+    assert stored.nbytes == min(others)
+
+
+@pytest.mark.parametrize(
+    "shape, nnz, expected",
+    [
+        ((2, 2**16), 3, "csr_u16_u16"),
+        ((2, 2**16 + 1), 3, "csr_u32_u16"),
+        ((2, 2**16), 2**16 - 1, "csr_u16_u16"),
+        ((2, 2**16), 2**16, "csr_u16_u32"),
+        ((1, 2**16 + 1), 2**16, "csr_u32_u32"),
+    ],
+)
+def test_index_width_follows_the_largest_index(shape: tuple[int, int], nnz: int, expected: str) -> None:
+    weight = np.zeros(shape, np.float32)
+    weight.reshape(-1)[-nnz:] = 1.5
+    stored = store_weight(weight, "f32", "csr")
+    assert stored.encoding == expected
+    assert np.array_equal(read_back(stored, shape), weight)
+
+
+elements = st.one_of(st.just(0.0), st.floats(-60000, 60000, width=32))
+weights = npst.arrays(np.float32, npst.array_shapes(min_dims=1, max_dims=4, max_side=6), elements=elements)
+
+
+@given(weights, st.sampled_from(ENCODINGS), st.sampled_from(["f32", "f16", "i8"]))
+def test_every_encoding_gives_the_same_weight(weight: np.ndarray, encoding: str, values: str) -> None:
+    array = read_back(store_weight(weight, values, encoding), weight.shape)
+    assert np.array_equal(array, read_back(store_weight(weight, values, None), weight.shape))
+    assert array.dtype == np.float32
+    if values == "f32":
+        assert np.array_equal(array, weight)
+
+
+def test_what_rounds_to_zero_costs_no_value() -> None:
+    weight = np.array([[100, 0.001, 0, 50]], np.float32)
+    stored = store_weight(weight, "i8", "bitmask")
+    assert dict(stored.parts)["values_i8"].size == 2
+    assert np.count_nonzero(read_back(stored, weight.shape)) == 2
+
+
+def test_other_constants_stay_f32_where_f16_would_hurt() -> None:
+    assert store_constant(np.array([1.0, 2.0], np.float32), "f32").values == "f32"
+    assert store_constant(np.array([1.0, 2.0], np.float32), "i8").values == "f16"
+    assert store_constant(np.array([1e6], np.float32), "i8").values == "f32"
+    assert store_constant(np.array([1e-7, 0], np.float32), "f16").values == "f32"
+    assert store_constant(np.array(0.5, np.float32), "f16").values == "f16"  # a scalar
+
+
+def test_weights_below_the_range_of_f16_stay_f32() -> None:
+    weight = np.array([[1e-7, -3e-8]], np.float32)
+    assert np.array_equal(read_back(store_weight(weight, "f16", None), weight.shape), weight)
+
+
+def test_pools_that_are_too_short_or_too_long() -> None:
+    pools = {"values_f32": np.ones(3, np.float32)}
+    with pytest.raises(ModelFileError, match="needs 4 more elements of 'values_f32', which has 3 left"):
+        restore(PoolReader(pools), (2, 2), "dense", "f32")
+    with pytest.raises(ModelFileError, match="needs 1 more elements of 'bitmasks', which has 0 left"):
+        restore(PoolReader(pools), (2, 2), "bitmask", "f32")
+    reader = PoolReader(pools)
+    restore(reader, (2,), "dense", "f32")
+    with pytest.raises(ModelFileError, match="1 elements in 'values_f32' that belong to no constant"):
+        reader.finish()
+
+
+@pytest.mark.parametrize(
+    "encoding, values", [("zip", "f32"), ("csr_u8_u8", "f32"), ("csr", "f32"), ("dense", "i4")]
+)
+def test_unknown_choices(encoding: str, values: str) -> None:
+    with pytest.raises(ModelFileError, match="unknown"):
+        restore(PoolReader({}), (2, 2), encoding, values)
