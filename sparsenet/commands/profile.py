@@ -1,0 +1,96 @@
+"""``sparsenet profile``: where the time goes."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from sparsenet.commands.inputs import random_inputs, read_inputs
+from sparsenet.commands.options import dense_option, json_option, model_argument, threads_option
+from sparsenet.commands.table import render, to_json
+from sparsenet.timing import interleaved, spread
+
+if TYPE_CHECKING:
+    from sparsenet.engine import Engine
+    from sparsenet.graph import FloatArray
+
+EPILOG = """\b
+Examples:
+  sparsenet profile model.safetensors --threads 1
+  sparsenet profile model.safetensors --dense --runs 50 --json"""
+
+COLUMNS = ("layer", "op", "ms", "share", "nnz", "density", "GFLOP/s", "kernel")
+
+
+@click.command(epilog=EPILOG)
+@model_argument
+@click.option(
+    "--input",
+    "specs",
+    multiple=True,
+    metavar="[NAME=]FILE",
+    help="What to run on.  [default: random numbers]",
+)
+@threads_option
+@click.option(
+    "--runs", type=click.IntRange(1), default=20, show_default=True, help="Runs to take medians of."
+)
+@dense_option
+@json_option
+def profile(
+    model: Path, specs: tuple[str, ...], threads: int | None, runs: int, dense: bool, as_json: bool
+) -> None:
+    """Time each layer of MODEL on one input.
+
+    Start-up is reported apart: reading the file, planning, compiling kernels (or loading them from the cache) and the
+    first inference. Layers are timed one by one, so their sum is a little above the steady time of a whole inference.
+    Density is the fraction of weights that are not zero; GFLOP/s counts operations with those alone.
+    """
+    import sparsenet
+
+    engine = sparsenet.load(model, threads=threads, sparse=not dense)
+    feeds = read_inputs(specs, engine.inputs) if specs else random_inputs(engine.inputs, 1, 0)
+    result = measure(engine, feeds, runs)
+    click.echo(to_json(result) if as_json else _text(result))
+
+
+def measure(engine: Engine, feeds: dict[str, FloatArray], runs: int) -> dict[str, Any]:
+    """Start-up times, steady time and time per layer, all in milliseconds, as plain values."""
+    arrays = [feeds[tensor.name][:1] for tensor in engine.inputs]
+    first = engine.warmup()
+    steady = interleaved({"steady": lambda: engine(*arrays)}, rounds=runs)["steady"]
+    timings = dataclasses.asdict(engine.timings) | {"first": first, "steady": spread(steady).median}
+    return {
+        "threads": engine.threads,
+        "runs": runs,
+        "ms": {name: seconds * 1e3 for name, seconds in timings.items()},
+        "layers": [dataclasses.asdict(layer) for layer in engine.profile(*arrays, runs=runs)],
+    }
+
+
+def _text(result: dict[str, Any]) -> str:
+    rows = [
+        [
+            layer["layer"],
+            layer["op"],
+            layer["ms"],
+            f"{layer['share']:.1%}",
+            layer["nnz"] or None,
+            layer["density"] if layer["nnz"] else None,
+            layer["gflops"] or None,
+            layer["kernel"],
+        ]
+        for layer in result["layers"]
+    ]
+    times = ", ".join(f"{name} {ms:.4g}" for name, ms in result["ms"].items())
+    return "\n".join(
+        [
+            render(COLUMNS, rows),
+            "",
+            f"sum of layers {sum(layer['ms'] for layer in result['layers']):.4g} ms",
+            f"{times} ms ({result['threads']} threads, median of {result['runs']} runs)",
+        ]
+    )
