@@ -1,0 +1,37 @@
+"""Graph → Graph: every pass is one function in the file of its name, works on a copy and never changes the maths."""
+
+from __future__ import annotations
+
+from converters.passes.batch_norm_to_affine import batch_norm_to_affine
+from converters.passes.constant_operand_to_affine import constant_operand_to_affine
+from converters.passes.eliminate_dead import eliminate_dead
+from converters.passes.fold_affine import fold_affine
+from converters.passes.fold_affine_forward import fold_affine_forward
+from converters.passes.fold_pad import fold_pad
+from converters.passes.fuse_activation import fuse_activation
+from converters.passes.fuse_add import fuse_add
+from converters.passes.fuse_affine import fuse_affine
+from converters.passes.merge_affine import merge_affine
+from converters.passes.optimize import PASSES, optimize
+from converters.passes.reduce_channels import kept_channels, reduce_channels
+from converters.passes.remove_identity import remove_identity
+from converters.passes.simplify_reshape import simplify_reshape
+
+__all__ = [
+    "PASSES",
+    "batch_norm_to_affine",
+    "constant_operand_to_affine",
+    "eliminate_dead",
+    "fold_affine",
+    "fold_affine_forward",
+    "fold_pad",
+    "fuse_activation",
+    "fuse_add",
+    "fuse_affine",
+    "kept_channels",
+    "merge_affine",
+    "optimize",
+    "reduce_channels",
+    "remove_identity",
+    "simplify_reshape",
+]

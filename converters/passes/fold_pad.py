@@ -1,0 +1,37 @@
+"""Explicit zero padding moves into the window op behind it."""
+
+from __future__ import annotations
+
+from converters.passes.eliminate_dead import eliminate_dead
+from sparsenet.graph import Graph, Node
+from sparsenet.ops import attributes
+
+
+def fold_pad(graph: Graph) -> Graph:
+    """Fold a ``pad`` with value 0 into the ``conv2d`` and ``avg_pool2d`` nodes that read it.
+
+    Exact for conv2d, whose own padding is zeros too. Exact for avg_pool2d when the divisor stays the same: it counted
+    the padding (or had none of its own, and from now on counts it), no window is dropped by ``ceil_mode``, and the
+    padding stays below the kernel size as the op demands. A max pool pads with -inf, so nothing is folded there.
+    """
+    graph = graph.copy()
+    for node in graph.nodes:
+        pad = graph.producer(node.inputs[0]) if node.op in ("conv2d", "avg_pool2d") else None
+        while pad is not None and pad.op == "pad" and attributes(pad)["value"] == 0 and _fold(pad, node):
+            pad = graph.producer(node.inputs[0])
+    return eliminate_dead(graph)
+
+
+def _fold(pad: Node, node: Node) -> bool:
+    attrs = attributes(node)
+    total = [a + b for a, b in zip(attributes(pad)["padding"], attrs["padding"], strict=True)]
+    if node.op == "avg_pool2d":
+        kernel_h, kernel_w = attrs["kernel"]
+        fits = max(total[0], total[2]) < kernel_h and max(total[1], total[3]) < kernel_w
+        counted = attrs["count_include_pad"] or not any(attrs["padding"])
+        if attrs["ceil_mode"] or not fits or not counted:
+            return False
+        node.attrs["count_include_pad"] = True
+    node.attrs["padding"] = total
+    node.inputs[0] = pad.inputs[0]
+    return True

@@ -1,0 +1,26 @@
+"""An affine map that cannot be folded into weights joins the epilogue of the op before it."""
+
+from __future__ import annotations
+
+from converters.passes.rewiring import merge_into, only_reader
+from sparsenet.graph import Graph
+from sparsenet.ops import OPS
+
+
+def fuse_affine(graph: Graph) -> Graph:
+    """Append every ``affine`` to the epilogue of its producer, if that may carry one and has no other reader.
+
+    This is how BatchNorm after ReLU stays exact: ``conv2d`` with the epilogue ``relu``, ``affine``. The affine's own
+    epilogue comes along behind it.
+    """
+    graph = graph.copy()
+    for node in [n for n in graph.nodes if n.op == "affine"]:
+        producer = graph.producer(node.inputs[0])
+        if (
+            producer is None
+            or not OPS[producer.op].epilogue
+            or only_reader(graph, producer.output) is not node
+        ):
+            continue
+        merge_into(graph, producer, node, [["affine"]], node.inputs[1:3])
+    return graph

@@ -1,0 +1,67 @@
+"""The passes in the order that lets each find its work done once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from converters.passes.batch_norm_to_affine import batch_norm_to_affine
+from converters.passes.constant_operand_to_affine import constant_operand_to_affine
+from converters.passes.eliminate_dead import eliminate_dead
+from converters.passes.fold_affine import fold_affine
+from converters.passes.fold_affine_forward import fold_affine_forward
+from converters.passes.fold_pad import fold_pad
+from converters.passes.fuse_activation import fuse_activation
+from converters.passes.fuse_add import fuse_add
+from converters.passes.fuse_affine import fuse_affine
+from converters.passes.merge_affine import merge_affine
+from converters.passes.reduce_channels import reduce_channels
+from converters.passes.remove_identity import remove_identity
+from converters.passes.simplify_reshape import simplify_reshape
+from sparsenet.errors import GraphError
+from sparsenet.graph import Graph
+
+PASSES: tuple[Callable[[Graph], Graph], ...] = (
+    eliminate_dead,  # a dead reader would look like a second reader to every fusion below
+    remove_identity,
+    simplify_reshape,
+    batch_norm_to_affine,
+    constant_operand_to_affine,
+    merge_affine,
+    fold_affine,
+    fold_affine_forward,
+    fold_pad,  # behind it: an affine between a pad and its reader is gone now
+    fuse_activation,  # before fuse_affine: conv2d → relu → affine joins from the front
+    fuse_affine,
+    fuse_add,
+    reduce_channels,
+    eliminate_dead,
+)
+
+
+def optimize(graph: Graph, reduce: bool = True) -> Graph:
+    """Run every pass in turn on a copy, verifying the graph after each.
+
+    Args:
+        graph: as an importer made it.
+        reduce: whether to remove channels emptied by structured pruning; without, every tensor that is left has the
+            shape it has in the source network.
+
+    Returns:
+        A graph that computes the same outputs, under the same names and shapes, from the same inputs.
+
+    Raises:
+        GraphError: ``graph`` is invalid, or (naming it) a pass broke a rule.
+    """
+    graph.verify()
+    inputs, outputs = graph.inputs, graph.output_infos()
+    for step in PASSES:
+        if step is reduce_channels and not reduce:
+            continue
+        graph = step(graph)
+        try:
+            graph.verify()
+        except GraphError as error:
+            raise GraphError(f"pass {step.__name__}: {error}") from error
+        if graph.inputs != inputs or graph.output_infos() != outputs:
+            raise GraphError(f"pass {step.__name__} changed the graph's inputs or outputs")
+    return graph

@@ -1,0 +1,27 @@
+"""Reshapes in their plainest form: ``flatten`` where that is what they do, nothing where they do nothing."""
+
+from __future__ import annotations
+
+from converters.passes.eliminate_dead import eliminate_dead
+from converters.passes.remove_identity import remove_identity
+from sparsenet.graph import Graph
+
+
+def simplify_reshape(graph: Graph) -> Graph:
+    """Turn a ``reshape`` to (N, F) into ``flatten``, skip reshapes before reshapes, remove those that do nothing.
+
+    Exact: neither op moves a number, both read and write in C order, so only the last shape of a chain matters.
+    """
+    graph = graph.copy()
+    shapes = graph.shapes()
+    for node in graph.nodes:
+        if node.op not in ("flatten", "reshape"):
+            continue
+        before = graph.producer(node.inputs[0])
+        if before is not None and before.op in ("flatten", "reshape"):
+            node.inputs = [before.inputs[0]]
+        if shapes[node.inputs[0]] == shapes[node.output]:
+            node.op, node.attrs = "identity", {}
+        elif len(shapes[node.output]) == 2:
+            node.op, node.attrs = "flatten", {}
+    return eliminate_dead(remove_identity(graph))
