@@ -1,0 +1,13 @@
+"""From other frameworks to the engine: importers, exact passes, the conversion pipeline.
+
+Importing this package needs neither torch nor onnx; each is loaded by the function that uses it.
+
+    from converters import from_onnx, from_torch
+"""
+
+from __future__ import annotations
+
+from converters.onnx_import import from_onnx
+from converters.torch_import import from_torch
+
+__all__ = ["from_onnx", "from_torch"]

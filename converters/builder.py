@@ -1,0 +1,182 @@
+"""What both importers build a Graph with: names that stay unique, shapes at every step, a list of what failed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from sparsenet.errors import GraphError, UnsupportedOpError
+from sparsenet.graph import Graph, Node, Shape, TensorInfo
+from sparsenet.ops import infer_shape
+
+
+class Unsupported(Exception):  # noqa: N818 - a message to the importer's loop, never seen by callers
+    """One source node cannot be expressed; the text is the hint that the final error lists."""
+
+
+@dataclass(frozen=True)
+class Act:
+    """An activation of the graph under construction, by tensor name."""
+
+    tensor: str
+
+
+@dataclass(frozen=True)
+class Const:
+    """A value known at conversion time, with the name it has in the source network ("" for a computed one)."""
+
+    array: np.ndarray
+    name: str = ""
+
+
+Value = Act | Const
+
+
+@dataclass(frozen=True)
+class Site:
+    """Where a source operation lands: name of the graph node, name of the tensor it makes."""
+
+    name: str
+    tensor: str
+
+    def sub(self, part: str) -> Site:
+        """A helper node in front of the main one."""
+        return Site(f"{self.name}.{part}", f"{self.tensor}.{part}")
+
+
+class GraphBuilder:
+    """A Graph that grows node by node; ``shapes`` is kept up to date so that rules can ask for them.
+
+    ``minus_inf`` holds paddings with -inf that wait for the max pooling which can take them over:
+    padded tensor → (tensor before padding, [top, left, bottom, right]).
+    """
+
+    def __init__(self, name: str) -> None:
+        self.graph = Graph(name, [], [], [])
+        self.shapes: dict[str, Shape] = {}
+        self.minus_inf: dict[str, tuple[str, list[int]]] = {}
+        self._failures: list[tuple[str, str, str]] = []
+        self._node_names: set[str] = set()
+
+    def input(self, name: str, shape: Shape) -> Act:
+        """Declare a graph input of shape (None, ...)."""
+        self.graph.inputs.append(TensorInfo(name, shape))
+        self.shapes[name] = shape
+        return Act(name)
+
+    def constant(self, array: np.ndarray, name: str) -> str:
+        """Store ``array`` as float32 under ``name``, or under ``name_1``, ... where that is taken by another."""
+        value = np.ascontiguousarray(array, dtype=np.float32).reshape(array.shape or (1,))
+        candidate, count = name, 0
+        while candidate in self.shapes:
+            held = self.graph.constants.get(candidate)
+            if held is not None and held.shape == value.shape and np.array_equal(held, value):
+                return candidate
+            count += 1
+            candidate = f"{name}_{count}"
+        self.graph.constants[candidate] = value
+        self.shapes[candidate] = value.shape
+        return candidate
+
+    def unique_name(self, name: str) -> str:
+        """``name``, or ``name_1``, ... where a node or tensor of that name exists."""
+        candidate, count = name, 0
+        while candidate in self._node_names or candidate in self.shapes:
+            count += 1
+            candidate = f"{name}_{count}"
+        return candidate
+
+    def unique_node(self, name: str) -> str:
+        """As ``unique_name``, for a node whose tensor is named apart from it."""
+        candidate, count = name, 0
+        while candidate in self._node_names:
+            count += 1
+            candidate = f"{name}_{count}"
+        return candidate
+
+    def node(self, op: str, site: Site, inputs: Sequence[str], attrs: dict[str, Any] | None = None) -> Act:
+        """Append a node and infer its shape.
+
+        Raises:
+            GraphError: the inputs do not fit the op.
+            Unsupported: an input is padded with -inf, which only a max pooling can take over.
+        """
+        for name in inputs:
+            if name in self.minus_inf:
+                raise Unsupported("padding with -inf is supported only right in front of a max pooling")
+        node = Node(op, site.name, list(inputs), [site.tensor], attrs or {})
+        shapes = [self.shapes[n] if n else None for n in node.inputs]
+        self.shapes[site.tensor] = infer_shape(node, shapes, self.graph.constants)
+        self._node_names.add(site.name)
+        self.graph.nodes.append(node)
+        return Act(site.tensor)
+
+    def stand_in(self, tensor: str, shape: Shape) -> Act:
+        """A tensor nothing makes, so that the nodes behind an unsupported one can be examined too."""
+        self.shapes[tensor] = shape
+        return Act(tensor)
+
+    def fail(self, name: str, op: str, hint: str) -> None:
+        """Note an unsupported source node; ``finish`` raises one error that lists them all."""
+        self._failures.append((name, op, " ".join(hint.split())))
+
+    @property
+    def failed(self) -> bool:
+        """Whether any node so far was unsupported."""
+        return bool(self._failures)
+
+    def finish(self, outputs: Sequence[tuple[str, Value | None]]) -> tuple[Graph, dict[str, str]]:
+        """Name the outputs, check everything, hand over the graph.
+
+        Args:
+            outputs: wanted output name and the value it stands for (None: what an unsupported node made).
+
+        Returns:
+            the graph and the tensors that were renamed on the way, old name → new name.
+
+        Raises:
+            UnsupportedOpError: at least one node was unsupported; the message lists every one.
+            GraphError: the network breaks a rule of the graph, for instance a NaN among its weights.
+        """
+        for wanted, value in outputs:
+            if isinstance(value, Const):
+                self.fail(wanted, "output", "does not depend on the input; leave it out of the network")
+            elif value is not None and value.tensor in self.minus_inf:
+                self.fail(wanted, "output", "is padded with -inf; drop the padding or pad with a number")
+        if self._failures:
+            raise UnsupportedOpError(self._report())
+        renamed: dict[str, str] = {}
+        for wanted, value in outputs:
+            assert isinstance(value, Act)
+            tensor = renamed.get(value.tensor, value.tensor)
+            if tensor != wanted and (tensor in self.graph.outputs or self.graph.producer(tensor) is None):
+                site = Site(self.unique_name(wanted), self.unique_name(wanted))
+                tensor = self.node("identity", site, [tensor]).tensor
+            elif tensor != wanted and wanted not in self.shapes:
+                self._rename(tensor, wanted)
+                renamed[value.tensor] = tensor = wanted
+            self.graph.outputs.append(tensor)
+        self.graph.drop_unused_constants()
+        self.graph.verify()
+        return self.graph, renamed
+
+    def _rename(self, old: str, new: str) -> None:
+        for node in self.graph.nodes:
+            node.inputs = [new if name == old else name for name in node.inputs]
+            node.outputs = [new if name == old else name for name in node.outputs]
+        self.shapes[new] = self.shapes.pop(old)
+
+    def _report(self) -> str:
+        listed = "; ".join(f"'{name}' ({op}): {hint}" for name, op, hint in self._failures)
+        count = len(self._failures)
+        nodes = "1 unsupported node" if count == 1 else f"{count} unsupported nodes"
+        return f"'{self.graph.name}' has {nodes}: {listed}"
+
+
+def explain(error: Unsupported | GraphError) -> str:
+    """The hint for a node that failed: a rule's own words, or why its shapes do not fit the op."""
+    text = str(error)
+    return text.split(": ", 1)[1] if isinstance(error, GraphError) and ": " in text else text

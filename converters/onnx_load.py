@@ -1,0 +1,162 @@
+"""ONNX files → a self-contained ModelProto, reading nothing outside the model's own folder.
+
+A model may keep weights in files beside it and names them by relative path. A crafted name could point anywhere
+(CVE-2025-51480), so a path that leaves the folder, or passes through a symbolic link, is an error.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath, PureWindowsPath
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from sparsenet.errors import MissingExtraError, ModelFileError
+
+if TYPE_CHECKING:
+    import onnx
+
+OnnxLike = Any  # str | os.PathLike[str] | bytes | onnx.ModelProto
+
+
+def load_model(source: OnnxLike) -> tuple[onnx.ModelProto, str]:
+    """The model with every tensor's data inside, and a name for it.
+
+    Raises:
+        ModelFileError: no such file, not an ONNX model, or external data that is missing, of the wrong size or
+            outside the model's folder.
+        MissingExtraError: onnx is not installed.
+    """
+    try:
+        import onnx
+    except ImportError as error:
+        raise MissingExtraError("reading an ONNX model", "onnx") from error
+    from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
+
+    folder, name = None, "model"
+    if isinstance(source, onnx.ModelProto):
+        model = onnx.ModelProto()
+        model.CopyFrom(source)
+    else:
+        try:
+            if isinstance(source, bytes | bytearray | memoryview):
+                content = bytes(source)
+            else:
+                path = Path(source)
+                folder, name = path.absolute().parent, path.stem
+                content = path.read_bytes()
+            model = onnx.load_model_from_string(content)
+        except OSError as error:
+            raise ModelFileError(f"cannot read ONNX model '{source}': {error.strerror}") from error
+        except DecodeError as error:
+            raise ModelFileError(f"'{name}' is not an ONNX model: {error}") from error
+    if not model.HasField("graph") or not model.opset_import:
+        raise ModelFileError(f"'{name}' is not an ONNX model: it has no graph or no opset")
+    for tensor in _tensors(model.graph):
+        if tensor.data_location == onnx.TensorProto.EXTERNAL:
+            tensor.raw_data = _external_bytes(tensor, folder)
+            del tensor.external_data[:]
+            tensor.data_location = onnx.TensorProto.DEFAULT
+    return model, model.graph.name if folder is None and model.graph.name else name
+
+
+def tensor_array(tensor: onnx.TensorProto) -> np.ndarray:
+    """A tensor's values; floats of any width as float32. ModelFileError if its data does not fit its shape."""
+    from onnx import numpy_helper
+
+    try:
+        array = np.array(numpy_helper.to_array(tensor))
+    except (ValueError, TypeError, KeyError, OverflowError, MemoryError, RuntimeError) as error:
+        raise ModelFileError(f"tensor '{tensor.name}' of the ONNX model is damaged: {error}") from error
+    return _plain(array)
+
+
+def sparse_tensor_array(tensor: onnx.SparseTensorProto) -> np.ndarray:
+    """A sparse initializer as a dense array; ModelFileError if an index lies outside."""
+    values, indices, dims = tensor_array(tensor.values), tensor_array(tensor.indices), tuple(tensor.dims)
+    name = tensor.values.name
+    if any(d < 1 for d in dims) or math.prod(dims) > 1 << 31:
+        raise ModelFileError(f"sparse tensor '{name}' has the impossible shape {dims}")
+    if indices.ndim == 2 and indices.shape[1] == len(dims) and ((indices >= 0) & (indices < dims)).all():
+        indices = np.ravel_multi_index(tuple(indices.T), dims)
+    if (
+        indices.shape != values.shape
+        or values.ndim != 1
+        or ((indices < 0) | (indices >= math.prod(dims))).any()
+    ):
+        raise ModelFileError(f"sparse tensor '{name}' has indices that do not fit shape {dims}")
+    dense = np.zeros(math.prod(dims), values.dtype)
+    dense[indices] = values
+    return dense.reshape(dims)
+
+
+def _plain(array: np.ndarray) -> np.ndarray:
+    """float16, bfloat16 and float64 as float32; everything else as it is."""
+    wide = array.dtype.kind == "f" or array.dtype.name.startswith("bfloat")
+    return array.astype(np.float32) if wide else array
+
+
+def _tensors(graph: onnx.GraphProto) -> Iterator[onnx.TensorProto]:
+    """Every tensor stored in a graph: initializers and attributes."""
+    yield from graph.initializer
+    for sparse in graph.sparse_initializer:
+        yield sparse.values
+        yield sparse.indices
+    for node in graph.node:
+        for attribute in node.attribute:
+            if attribute.HasField("t"):
+                yield attribute.t
+            yield from attribute.tensors
+
+
+def _external_bytes(tensor: onnx.TensorProto, folder: Path | None) -> bytes:
+    from onnx import helper
+
+    what = f"external data of tensor '{tensor.name}'"
+    entries = {entry.key: entry.value for entry in tensor.external_data}
+    location = entries.get("location", "")
+    if folder is None:
+        raise ModelFileError(f"{what} is in '{location}'; give the path of the model instead of its bytes")
+    path = _confined(folder, location, what)
+    try:
+        offset, length = int(entries.get("offset", 0)), int(entries.get("length", -1))
+        item = np.dtype(helper.tensor_dtype_to_np_dtype(tensor.data_type)).itemsize
+    except (ValueError, KeyError, TypeError) as error:
+        raise ModelFileError(f"{what} has a damaged description: {error}") from error
+    expected = math.prod(tensor.dims) * item
+    if any(d < 0 for d in tensor.dims) or offset < 0 or length not in (-1, expected):
+        raise ModelFileError(
+            f"{what}: {length} bytes do not fit shape {tuple(tensor.dims)} ({expected} bytes)"
+        )
+    try:
+        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0))
+        with os.fdopen(descriptor, "rb") as file:
+            status = os.fstat(descriptor)
+            if not stat.S_ISREG(status.st_mode):
+                raise ModelFileError(f"{what}: '{location}' is not a regular file")
+            if offset + expected > status.st_size:
+                raise ModelFileError(f"{what}: '{location}' ends before byte {offset + expected}")
+            file.seek(offset)
+            return file.read(expected)
+    except OSError as error:
+        raise ModelFileError(f"{what}: cannot read '{location}': {error.strerror}") from error
+
+
+def _confined(folder: Path, location: str, what: str) -> Path:
+    """``folder / location``, provided that it stays inside and passes through no symbolic link."""
+    posix, windows = PurePosixPath(location), PureWindowsPath(location)
+    parts = {*posix.parts, *windows.parts}
+    if not location or "\0" in location or ".." in parts or posix.is_absolute() or windows.anchor:
+        raise ModelFileError(f"{what} points outside the model's folder: '{location}'")
+    path = folder
+    for part in posix.parts:
+        path = path / part
+        if path.is_symlink():
+            raise ModelFileError(
+                f"{what} passes through the symbolic link '{path.name}', which is not followed"
+            )
+    return path

@@ -1,0 +1,216 @@
+"""A program exported by torch → Graph, node by node. No torch import: the program brings everything along."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from converters.builder import Act, Const, GraphBuilder, Site, Unsupported, Value, explain
+from converters.hints import torch_hint
+from converters.torch_ops import RULES, Call
+from sparsenet.errors import GraphError
+from sparsenet.graph import Graph, Shape
+
+if TYPE_CHECKING:
+    from torch import fx
+
+# Operations that only move or rename data: they do not own the name of the module they run in.
+_SHAPE_OPS = frozenset(
+    ["view", "reshape", "flatten", "permute", "transpose", "unsqueeze", "squeeze", "clone", "_unsafe_view"]
+)
+_WEIGHTED_OPS = {
+    "conv2d",
+    "convolution",
+    "linear",
+    "addmm",
+    "batch_norm",
+    "_native_batch_norm_legit_no_training",
+}
+
+
+@dataclass(frozen=True)
+class Program:
+    """What a functional ATen program consists of.
+
+    Attributes:
+        name: of the graph to be.
+        nodes: in execution order; ``meta["val"]`` holds each result's shape, ``meta["nn_module_stack"]`` its layer.
+        constants: placeholder → parameter, buffer or constant tensor, under the module's name for it.
+        inputs: placeholder → graph input name.
+        outputs: names of the outputs, in order.
+        evaluate: ``(node, args, kwargs)`` → result of a call whose arguments are all known, None if it has none.
+    """
+
+    name: str
+    nodes: list[fx.Node]
+    constants: dict[str, Const]
+    inputs: dict[str, str]
+    outputs: list[str]
+    evaluate: Callable[[Any, list[Any], dict[str, Any]], Value | list[Value] | None]
+
+
+def build_graph(program: Program) -> tuple[Graph, dict[str, str]]:
+    """The graph, and for each of its tensors the program node that makes the same values.
+
+    Raises:
+        UnsupportedOpError: listing every operation without a counterpart.
+    """
+    return _Walk(program).run()
+
+
+class _Walk:
+    def __init__(self, program: Program) -> None:
+        self.program = program
+        self.builder = GraphBuilder(program.name)
+        self.env: dict[str, Any] = dict(program.constants)
+        self.batch = ""
+
+    def run(self) -> tuple[Graph, dict[str, str]]:
+        live = _live_nodes(self.program.nodes)
+        for node in self.program.nodes:
+            if node.name in self.program.inputs:
+                self.batch = self.batch or str(node.meta["val"].shape[0])
+                shape = self._shape(node.meta["val"])
+                self.env[node.name] = self.builder.input(self.program.inputs[node.name], shape)
+            elif node.op == "call_function" and node in live:
+                self.env[node.name] = self._convert(node)
+        returned: Any = next(n for n in self.program.nodes if n.op == "output").args[0]
+        values = [self.env[n.name] if hasattr(n, "users") else Const(np.zeros(1)) for n in returned]
+        graph, renamed = self.builder.finish(list(zip(self.program.outputs, values, strict=True)))
+        return graph, self._value_names(graph, renamed)
+
+    def _value_names(self, graph: Graph, renamed: dict[str, str]) -> dict[str, str]:
+        made = {node.output for node in graph.nodes}
+        names: dict[str, str] = {}
+        for program_node, value in self.env.items():
+            if isinstance(value, Act):
+                tensor = renamed.get(value.tensor, value.tensor)
+                if tensor in made:
+                    names.setdefault(tensor, program_node)  # dropout and the like share their input's tensor
+        return names
+
+    def _convert(self, node: fx.Node) -> Any:
+        args, kwargs = self._resolve(node.args), self._resolve(node.kwargs)
+        on_batch = _involves(_Batch, (args, kwargs))
+        if not on_batch and not _involves(Act, (args, kwargs)):
+            folded = self.program.evaluate(node, args, kwargs)
+            if folded is not None:
+                return folded
+        target = str(node.target).removeprefix("aten.")
+        if "sym_size" in target or (on_batch and not hasattr(node.target, "_schema")):
+            return _BATCH  # sizes and arithmetic on them; rules read shapes from the program instead
+        site = self._site(node)
+        try:
+            if node.target is operator.getitem:
+                return _part(args[0], args[1])
+            rule = RULES.get(target)
+            if rule is None:
+                raise Unsupported(torch_hint(target))
+            shape = self._shape(node.meta["val"]) if hasattr(node.meta.get("val"), "shape") else None
+            return rule(Call(self.builder, site, _bind(node, args, kwargs), shape))
+        except (Unsupported, GraphError) as error:
+            self.builder.fail(site.name, target, explain(error))
+        except TypeError:
+            if not on_batch:
+                raise
+            self.builder.fail(site.name, target, "a number it needs depends on the batch size")
+        return self._stand_in(node, site)
+
+    def _stand_in(self, node: fx.Node, site: Site) -> Any:
+        """Tensors of the right shapes, so that the rest of the network is examined as well."""
+        made: Any = node.meta.get("val")
+        acts = [
+            self.builder.stand_in(
+                self.builder.unique_name(f"{site.tensor}.{i}"),
+                (None, *(int(d) if isinstance(d, int) else 1 for d in value.shape[1:])),
+            )
+            for i, value in enumerate(made if isinstance(made, list | tuple) else [made])
+            if hasattr(value, "shape")
+        ]
+        return acts if isinstance(made, list | tuple) else acts[0]
+
+    def _resolve(self, value: Any) -> Any:
+        if isinstance(value, list | tuple):
+            return [self._resolve(v) for v in value]
+        if isinstance(value, dict):
+            return {k: self._resolve(v) for k, v in value.items()}
+        return self.env[value.name] if hasattr(value, "users") else value
+
+    def _shape(self, value: Any) -> Shape:
+        """Shape with None for the batch; Unsupported when another dimension depends on the batch."""
+        dims = [None if i == 0 and str(d) == self.batch else d for i, d in enumerate(value.shape)]
+        if any(not isinstance(d, int | None) for d in dims):
+            shown = ", ".join(map(str, value.shape))
+            raise Unsupported(f"its shape ({shown}) mixes the batch with other dimensions")
+        return tuple(dims)
+
+    def _site(self, node: fx.Node) -> Site:
+        """Name by the layer that owns the weight, else by the module the call was made in."""
+        operation = str(node.target).removeprefix("aten.").split(".")[0]
+        constants = [self.env[n.name] for n in node.all_input_nodes if isinstance(self.env[n.name], Const)]
+        owners = [c.name.removesuffix(".weight") for c in constants if c.name.endswith(".weight")]
+        path, kind = _module_of(node)
+        owns_name = operation not in _SHAPE_OPS or kind.startswith("torch.nn.modules.flatten")
+        if operation in _WEIGHTED_OPS and owners:
+            base = owners[0]
+        elif path and kind.startswith("torch.nn.modules.") and owns_name:
+            base = path
+        else:
+            base = f"{path}.{operation.strip('_')}" if path else operation.strip("_")
+        unique = self.builder.unique_name(base)
+        return Site(unique, unique)
+
+
+class _Batch:
+    """Stands for the batch size, or a number computed from it, among the arguments of a call."""
+
+
+_BATCH = _Batch()
+
+
+def _part(values: Any, index: int) -> Any:
+    """One result of several: what rules return as a list."""
+    if not isinstance(values, list) or index >= len(values):
+        raise Unsupported("only the first result of this layer is supported, not indices or statistics")
+    return values[index]
+
+
+def _live_nodes(nodes: list[fx.Node]) -> set[fx.Node]:
+    """Nodes an output depends on; checks and forgotten results are not among them."""
+    live: set[fx.Node] = set()
+    waiting = [n for n in nodes if n.op == "output"]
+    while waiting:
+        for node in waiting.pop().all_input_nodes:
+            if node not in live:
+                live.add(node)
+                waiting.append(node)
+    return live
+
+
+def _module_of(node: fx.Node) -> tuple[str, str]:
+    """Path and class of the innermost module a call was made in."""
+    stack = list((node.meta.get("nn_module_stack") or {}).values())
+    if not stack:
+        return "", ""
+    path, kind = stack[-1]
+    return path, kind if isinstance(kind, str) else f"{kind.__module__}.{kind.__qualname__}"
+
+
+def _bind(node: fx.Node, args: list[Any], kwargs: dict[str, Any]) -> dict[str, Any]:
+    """Arguments by schema name, defaults filled in."""
+    schema = node.target._schema.arguments  # type: ignore[union-attr]
+    bound = {a.name: a.default_value for a in schema if a.has_default_value()}
+    bound.update({a.name: value for a, value in zip(schema, args, strict=False)})
+    return {**bound, **kwargs}
+
+
+def _involves(kind: type, value: Any) -> bool:
+    if isinstance(value, list | tuple):
+        return any(_involves(kind, v) for v in value)
+    if isinstance(value, dict):
+        return any(_involves(kind, v) for v in value.values())
+    return isinstance(value, kind)

@@ -1,0 +1,264 @@
+"""PyTorch module → Graph, through ``torch.export``. The only file of this package that imports torch."""
+
+from __future__ import annotations
+
+import copy
+import inspect
+import warnings
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from converters.builder import Const, Value
+from converters.torch_graph import Program, build_graph
+from sparsenet.errors import InputError, MaskError, MissingExtraError, UnsupportedOpError
+from sparsenet.graph import Graph
+
+if TYPE_CHECKING:
+    import torch
+
+
+def from_torch(
+    module: torch.nn.Module,
+    example_inputs: torch.Tensor | Sequence[torch.Tensor],
+    masks: Mapping[str, Any] | None = None,
+    *,
+    optimize: bool = True,
+    name: str | None = None,
+) -> Graph:
+    """Convert a PyTorch module, in evaluation mode, to a Graph. The module itself is left as it is.
+
+    Nodes and constants are named after the module's own layers ("block1.conv", "block1.conv.weight"). Batch norm
+    uses running statistics, ``torch.nn.utils.prune`` and parametrizations are made permanent, every weight becomes
+    float32. A single input is called "input", a single output "output"; several inputs keep the argument names of
+    ``forward``, dict outputs their keys, other outputs become "output_0", "output_1", ...
+
+    Args:
+        module: the network.
+        example_inputs: one float tensor per argument of ``forward``, shape (N, ...); N is free in the graph.
+        masks: parameter name → 0/1 tensor of its shape; the weights where it is 0 become 0.
+        optimize: run every exact pass (folding and fusion; see ``converters.passes``).
+        name: the graph's name; default: the module's class name.
+
+    Raises:
+        UnsupportedOpError: lists every operation without a counterpart, by layer, with a hint.
+        MaskError: a mask fits no parameter or holds other values than 0 and 1.
+        InputError: the example inputs are not float tensors with a batch dimension.
+        MissingExtraError: torch is not installed.
+    """
+    graph = TorchSource(module, example_inputs, masks, name).graph()
+    if optimize:
+        from converters import passes
+
+        graph = passes.optimize(graph)
+    return graph
+
+
+class TorchSource:
+    """A traced module: gives its Graph, and PyTorch's own value of every tensor for comparison.
+
+    Arguments and errors as in ``from_torch``.
+    """
+
+    def __init__(
+        self,
+        module: torch.nn.Module,
+        example_inputs: torch.Tensor | Sequence[torch.Tensor],
+        masks: Mapping[str, Any] | None = None,
+        name: str | None = None,
+    ) -> None:
+        _require_torch()
+        self.name = name or type(module).__name__
+        self._examples = _example_tuple(example_inputs)
+        self._module = _permanent_copy(module)
+        _apply_masks(self._module, masks or {})
+        self._exported, output_names = _export(self._module, self._examples, self.name)
+        self._lifted = _lifted(self._exported)
+        nodes = list(self._exported.graph.nodes)
+        self._placeholders = [n.name for n in nodes if n.op == "placeholder"]
+        given = [name for name in self._placeholders if name not in self._lifted]
+        arguments = list(inspect.signature(self._module.forward).parameters)
+        self._input_names = dict(zip(given, ["input"] if len(given) == 1 else arguments, strict=False))
+        self._program = Program(
+            self.name,
+            nodes,
+            {n: Const(_array(tensor), name) for n, (name, tensor) in self._lifted.items()},
+            self._input_names,
+            output_names,
+            _evaluate,
+        )
+        self._value_names: dict[str, str] = {}
+
+    @property
+    def weight_bytes(self) -> int:
+        """Bytes of the module's parameters, stored as dense float32."""
+        return 4 * sum(parameter.numel() for parameter in self._module.parameters())
+
+    def example(self) -> dict[str, np.ndarray]:
+        """The example inputs by graph input name, float32."""
+        return {n: t.numpy() for n, t in zip(self._input_names.values(), self._examples, strict=True)}
+
+    def graph(self) -> Graph:
+        """The network as it is written, before any pass."""
+        graph, self._value_names = build_graph(self._program)
+        return graph
+
+    def values(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """What PyTorch computes for every tensor of ``graph()``, by graph tensor name."""
+        import torch
+
+        recorded: dict[str, Any] = {}
+
+        class Recorder(torch.fx.Interpreter):
+            def run_node(self, n: torch.fx.Node) -> Any:
+                result = super().run_node(n)
+                recorded[n.name] = result[0] if isinstance(result, tuple) else result
+                return result
+
+        if not self._value_names:
+            self.graph()
+        feeds = {
+            placeholder: torch.from_numpy(np.ascontiguousarray(inputs[name], np.float32))
+            for placeholder, name in self._input_names.items()
+        }
+        feeds.update({placeholder: tensor for placeholder, (_, tensor) in self._lifted.items()})
+        with torch.no_grad():
+            Recorder(self._exported.graph_module).run(*(feeds[name] for name in self._placeholders))
+        return {tensor: recorded[node].numpy() for tensor, node in self._value_names.items()}
+
+
+def _require_torch() -> None:
+    try:
+        import torch  # noqa: F401
+    except ImportError as error:
+        raise MissingExtraError("converting a PyTorch module", "train") from error
+
+
+def _example_tuple(example_inputs: Any) -> tuple[torch.Tensor, ...]:
+    import torch
+
+    given = (example_inputs,) if isinstance(example_inputs, torch.Tensor) else tuple(example_inputs)
+    for i, tensor in enumerate(given):
+        if not isinstance(tensor, torch.Tensor) or not tensor.is_floating_point() or tensor.dim() < 1:
+            shown = (
+                f"{tensor.dtype}, shape {tuple(tensor.shape)}"
+                if isinstance(tensor, torch.Tensor)
+                else type(tensor)
+            )
+            raise InputError(f"example input {i} must be a float tensor (N, ...), got {shown}")
+    if not given or len({t.shape[0] for t in given}) != 1:
+        raise InputError("example inputs must be float tensors that agree on dimension 0, the batch")
+    return tuple(t.detach().cpu().float() for t in given)
+
+
+def _permanent_copy(module: torch.nn.Module) -> torch.nn.Module:
+    """A float32 CPU copy in eval mode, with pruning and parametrizations made permanent."""
+    import torch
+    from torch.nn.utils import parametrize, prune
+
+    # Reparametrised weights are results of autograd, which deepcopy refuses; they are recomputed anyway.
+    memo = {
+        id(value): value.detach().clone()
+        for part in module.modules()
+        for value in vars(part).values()
+        if isinstance(value, torch.Tensor) and not value.is_leaf
+    }
+    plain = copy.deepcopy(module, memo).cpu().float().eval()
+    for part in plain.modules():
+        for hook in list(part._forward_pre_hooks.values()):
+            if isinstance(hook, prune.BasePruningMethod):
+                prune.remove(part, hook._tensor_name)
+        for parameter in list(getattr(part, "parametrizations", {})):
+            parametrize.remove_parametrizations(part, parameter, leave_parametrized=True)
+    return plain
+
+
+def _apply_masks(module: torch.nn.Module, masks: Mapping[str, Any]) -> None:
+    import torch
+
+    parameters = dict(module.named_parameters(remove_duplicate=False))
+    for name, given in masks.items():
+        mask = torch.as_tensor(given)
+        if name not in parameters:
+            known = ", ".join(list(parameters)[:5])
+            raise MaskError(f"mask '{name}' fits no parameter of the module; it has {known}, ...")
+        if parameters[name].shape != mask.shape:
+            raise MaskError(
+                f"mask '{name}' is {tuple(mask.shape)}, its parameter {tuple(parameters[name].shape)}"
+            )
+        if not bool(((mask == 0) | (mask == 1)).all()):
+            raise MaskError(f"mask '{name}' holds values other than 0 and 1")
+        with torch.no_grad():
+            parameters[name].masked_fill_(mask.cpu() == 0, 0.0)
+
+
+def _export(
+    module: torch.nn.Module, inputs: tuple[torch.Tensor, ...], name: str
+) -> tuple[torch.export.ExportedProgram, list[str]]:
+    """The functional ATen program and the names of its outputs; the batch stays symbolic where the module lets it."""
+    import torch
+
+    # torch.export takes a size of 1 for a constant, so the batch is traced at 2.
+    doubled = tuple(torch.cat([t, t]) if t.shape[0] == 1 else t for t in inputs)
+    free_batch = tuple({0: torch.export.Dim.AUTO} for _ in inputs)
+    attempts = ((doubled, free_batch), (inputs, None))
+    failure: Exception | None = None
+    for example, dynamic in attempts:
+        try:
+            with warnings.catch_warnings(), torch.no_grad():
+                warnings.simplefilter("ignore")  # deprecations inside torch.export are not the caller's
+                program = torch.export.export(module, example, dynamic_shapes=dynamic).run_decompositions({})
+                return program, _output_names(program.call_spec.out_spec)
+        except Exception as error:  # tracing runs the user's code, which may raise anything
+            failure = failure or error
+    reason = str(failure).strip().splitlines()[0] if str(failure).strip() else type(failure).__name__
+    raise UnsupportedOpError(f"'{name}' cannot be traced by torch.export: {reason}") from failure
+
+
+def _lifted(exported: torch.export.ExportedProgram) -> dict[str, tuple[str, torch.Tensor]]:
+    """Placeholder name → (name in the module, value) of the parameters, buffers and constants it was lifted from."""
+    found = {}
+    for spec in exported.graph_signature.input_specs:
+        if spec.target is not None:
+            held = exported.state_dict.get(spec.target)
+            value = exported.constants[spec.target] if held is None else held
+            found[spec.arg.name] = (spec.target, value.detach())
+    return found
+
+
+def _output_names(spec: Any) -> list[str]:
+    import torch
+
+    count = spec.num_leaves
+    tree = torch.utils._pytree.tree_unflatten(list(range(count)), spec)
+    if isinstance(tree, dict) and len(tree) == count:
+        by_leaf = {leaf: str(key) for key, leaf in tree.items()}
+        return [by_leaf[i] for i in range(count)]
+    return ["output"] if count == 1 else [f"output_{i}" for i in range(count)]
+
+
+def _evaluate(node: torch.fx.Node, args: Any, kwargs: Any) -> Value | list[Value] | None:
+    """The result of a call whose arguments are all known; None if it is random or not a tensor."""
+    import torch
+
+    if torch.Tag.nondeterministic_seeded in getattr(node.target, "tags", ()):
+        return None
+
+    def restore(value: Any) -> Any:
+        if isinstance(value, list):
+            return [restore(v) for v in value]
+        return torch.from_numpy(value.array) if isinstance(value, Const) else value
+
+    with torch.no_grad():
+        result = node.target(*restore(args), **{k: restore(v) for k, v in kwargs.items()})  # type: ignore[operator]
+    if isinstance(result, torch.Tensor):
+        return Const(_array(result))
+    if isinstance(result, list | tuple) and all(isinstance(r, torch.Tensor) for r in result):
+        return [Const(_array(r)) for r in result]
+    return None
+
+
+def _array(tensor: torch.Tensor) -> np.ndarray:
+    plain = tensor.detach().cpu()
+    return (plain.float() if plain.is_floating_point() else plain).contiguous().numpy()
