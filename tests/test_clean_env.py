@@ -29,7 +29,7 @@ FRAMEWORKS = ("torch", "onnx", "onnxruntime", "scipy", "sklearn", "PIL", "matplo
 LOAD_AND_RUN = """
 import importlib, sys
 import numpy as np
-folder, frameworkys.argv[1], sys.argv[2:]
+folder, frameworks = sys.argv[1], sys.argv[2:]
 for name in frameworks:
     try:
         importlib.import_module(name)
@@ -156,7 +156,9 @@ def test_the_command_line_runs_the_model(environment: CleanEnvironment) -> None:
 def test_help_lists_every_command(environment: CleanEnvironment) -> None:
     result = environment.sparsenet("--help")
     assert result.returncode == 0, result.stderr
-    listed = {line.split()[0] for line in result.stdout.splitlines() if line.startswith("  ") and line.split()}
+    listed = {
+        line.split()[0] for line in result.stdout.splitlines() if line.startswith("  ") and line.split()
+    }
     assert listed >= {name for section in SECTIONS.values() for name in section}
 
 
