@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import json
 import struct
@@ -213,11 +214,11 @@ def test_any_json_under_a_right_checksum(data: st.DataObject) -> None:
             parent = parent[key]
         action = data.draw(st.sampled_from(["replace", "delete", "double"]))
         if action == "replace":
-            parent[path[-1]] = data.draw(evil)
+            parent[path[-1]] = copy.deepcopy(data.draw(evil))  # may be changed further below
         elif action == "delete":
             del parent[path[-1]]
         elif isinstance(parent, list):
-            parent.insert(path[-1], parent[path[-1]])
+            parent.insert(path[-1], copy.deepcopy(parent[path[-1]]))
     loads_validly_or_is_refused(put_together(metadata, graph, tensors))
 
 
