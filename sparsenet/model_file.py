@@ -1,8 +1,8 @@
 """Model files: ``save`` a Graph, ``load_graph`` it again. The byte-level description is docs/model_file.md.
 
 A model file is one .safetensors: the graph as JSON in its metadata, and the numbers of all constants pooled into one
-tensor per kind (all int8 values in one, all bitmasks in another, …), because one header entry per array would cost a
-small network a tenth of its file. Loading checks everything and executes nothing, so a file from a stranger can at
+tensor per kind (all int8 values in one, all bitmasks in another, …), because one header entry per array would double
+what a small network spends on anything but its weights. Loading checks everything and executes nothing, so a file from a stranger can at
 worst be refused; kernels, which do no bounds checks, only ever see what passed.
 """
 
@@ -12,7 +12,6 @@ import hashlib
 import json
 import math
 import os
-import secrets
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -25,6 +24,7 @@ import safetensors
 
 from sparsenet import graph_json
 from sparsenet.errors import GraphError, ModelFileError
+from sparsenet.files import write_atomically
 from sparsenet.formats import storage
 from sparsenet.formats.storage import POOLS, PoolReader, PoolWriter
 from sparsenet.graph import Graph
@@ -75,7 +75,7 @@ def save(
     try:
         data = serialize(graph, values, encoding)
         deserialize(data)  # a file that would be refused later must not be written now
-        _write_atomically(target, data)
+        write_atomically(target, data)
     except ModelFileError as error:
         raise ModelFileError(f"{target}: {error}") from None
     except OSError as error:
@@ -257,16 +257,3 @@ def _from_safetensors(data: bytes) -> tuple[dict[str, npt.NDArray[Any]], dict[st
     except (ValueError, RecursionError) as error:
         raise ModelFileError(f"has an unreadable header: {error}") from None
     return tensors, metadata or {}
-
-
-def _write_atomically(target: Path, data: bytes) -> None:
-    temporary = target.with_name(f".{target.name[:64]}.{secrets.token_hex(4)}.part")
-    try:
-        with temporary.open("xb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(target)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
