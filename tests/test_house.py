@@ -14,6 +14,7 @@ import pytest
 
 import sparsenet
 from sparsenet.cli import ENTRY_POINTS, MODULE_EXTRAS, SECTIONS
+from sparsenet.kernels.registry import support_table
 
 ROOT = Path(__file__).resolve().parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
@@ -111,3 +112,9 @@ def test_links_between_documents_lead_somewhere(document: str) -> None:
 def test_the_readme_shows_every_command() -> None:
     text = (ROOT / "README.md").read_text()
     assert [name for name in OWN_COMMANDS if f"sparsenet {name}" not in text] == []
+
+
+def test_the_readme_lists_every_kernel_family() -> None:
+    text = (ROOT / "README.md").read_text()
+    table = text.partition("<!-- kernels")[2].partition("<!-- /kernels -->")[0]
+    assert re.findall(r"^\| `(\w+)` \| (.+) \|$", table, re.MULTILINE) == list(support_table())
