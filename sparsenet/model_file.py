@@ -1,9 +1,9 @@
 """Model files: ``save`` a Graph, ``load_graph`` it again. The byte-level description is docs/model_file.md.
 
-A model file is one .safetensors: the graph as JSON in its metadata, and the numbers of all constants pooled into one
-tensor per kind (all int8 values in one, all bitmasks in another, …), because one header entry per array would double
-what a small network spends on anything but its weights. Loading checks everything and executes nothing, so a file from a stranger can at
-worst be refused; kernels, which do no bounds checks, only ever see what passed.
+A model file is one .safetensors: the graph as JSON in its metadata, and the numbers of all constants pooled into
+one tensor per kind (all int8 values in one, all bitmasks in another, …), because one header entry per array would
+double what a small network spends on anything but its weights. Loading checks everything and executes nothing, so a
+file from a stranger can at worst be refused; kernels, which do no bounds checks, only ever see what passed.
 """
 
 from __future__ import annotations
