@@ -91,7 +91,7 @@ class Graph:
             missing = [name for name in node.inputs if name and name not in shapes]
             if missing:
                 raise GraphError(
-                    f"node '{node.name}' ({node.op}) reads '{missing[0]}', which no earlier node, input or constant makes"
+                    f"node '{node.name}' ({node.op}) reads '{missing[0]}', which nothing before it makes"
                 )
             shapes[node.output] = infer_shape(node, [shapes[n] if n else None for n in node.inputs], self.constants)
         return shapes
@@ -150,7 +150,7 @@ class Graph:
         for info in self.inputs:
             _claim(made, info.name, "graph input")
             if len(info.shape) == 0 or info.shape[0] is not None or any(d is None or d < 1 for d in info.shape[1:]):
-                raise GraphError(f"input '{info.name}' has shape {info.shape}; only dimension 0 (the batch) may be None")
+                raise GraphError(f"input '{info.name}' has shape {info.shape}; only the batch (0) may be None")
             if info.dtype != "float32":
                 raise GraphError(f"input '{info.name}' has dtype {info.dtype}; only float32 is supported")
         for name, array in self.constants.items():

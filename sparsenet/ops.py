@@ -224,7 +224,8 @@ def _per_channel(shapes: Shapes, attrs: Attrs) -> Shape:
 
 def _broadcast(shapes: Shapes, attrs: Attrs) -> Shape:
     a, b = shapes[0], shapes[1]
-    assert a is not None and b is not None
+    assert a is not None
+    assert b is not None
     rank = max(len(a), len(b))
     a, b = (1,) * (rank - len(a)) + a, (1,) * (rank - len(b)) + b
     out: list[int | None] = []
@@ -329,7 +330,7 @@ OPS: dict[str, OpSchema] = {
     "reshape": OpSchema(("x",), _reshape, {"shape": REQUIRED}),  # shape without the batch; one -1 allowed
     "transpose": OpSchema(("x",), _transpose, {"perm": REQUIRED}),
     "pad": OpSchema(("x",), _pad, {"padding": REQUIRED, "value": 0.0}),  # constant padding of H and W
-    # Coordinates: "half_pixel" is PyTorch's align_corners=False, "align_corners" the other; nearest floors (asymmetric).
+    # Coordinates "half_pixel" and "align_corners" as PyTorch's align_corners=False and True; nearest floors.
     "resize": OpSchema(("x",), _resize, {"size": REQUIRED, "mode": "nearest", "coordinates": "half_pixel"}),
     "identity": OpSchema(("x",), _same),
     "dropout": OpSchema(("x",), _same, {"p": 0.5}),  # identity at inference; removed by a pass

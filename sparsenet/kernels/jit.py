@@ -95,7 +95,7 @@ def _compile(path: Path, build: Callable[[], object]) -> Path:
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name)
     with os.fdopen(handle, "wb") as file:
         file.write(len(symbol).to_bytes(4, "little") + symbol + code)
-    os.replace(temporary, path)
+    Path(temporary).replace(path)
     return path
 
 

@@ -21,7 +21,7 @@ from sparsenet.ops import ACTIVATIONS
 EPILOGUE_ARGUMENTS: dict[str, tuple[str, ...]] = {
     "affine": ("scale", "shift"),
     "add": ("residual", "residual_row", "residual_channel"),
-    **{word: parameters for word, parameters in ACTIVATIONS.items()},
+    **ACTIVATIONS,
 }
 
 
@@ -72,7 +72,7 @@ FAMILIES: dict[str, Family] = {
     "f32_depthwise_dense_rows": Family(
         "cpu.depthwise",
         ("x", "tap_offsets", "weights", "bias", "multiplier", "x_channel", *_GEOMETRY, *_OUT),
-        ("taps", "rows", "vectors"),
+        ("stride", "taps", "rows", "vectors"),
         "depthwise convolution, any kernel size, stride, padding and dilation",
     ),
     "f32_maxpool_none_rows": Family(
@@ -95,7 +95,7 @@ FAMILIES: dict[str, Family] = {
             "halo_vectors",
             *_OUT,
         ),
-        ("vectors",),
+        ("stride", "vectors"),
         "max pooling, any window, padding as -inf",
     ),
     "f32_avgpool_none_rows": Family(

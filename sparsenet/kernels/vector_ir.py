@@ -40,7 +40,7 @@ class TileType(types.Type):
 
 
 @register_model(TileType)
-class _TileModel(models.PrimitiveModel):  # type: ignore[misc]
+class _TileModel(models.PrimitiveModel):
     def __init__(self, manager: Any, numba_type: TileType) -> None:
         vector = ir.VectorType(F32, numba_type.lanes)
         super().__init__(manager, numba_type, ir.LiteralStructType([vector] * numba_type.count))
@@ -270,7 +270,8 @@ class Tile:
 
         names = ", ".join(f"a{i}" for i in range(len(arguments)))
         scope: dict[str, Any] = {"signature": result(*arguments), "generate": generate}
-        exec(f"def operation(typing_context, {names}):\n    return signature, generate\n", scope)
+        source = f"def operation(typing_context, {names}):\n    return signature, generate\n"
+        exec(source, scope)  # noqa: S102 - Numba reads an intrinsic's arity off its signature
         return intrinsic(scope["operation"])
 
     def _split(self, b: ir.IRBuilder, block: ir.Value) -> list[ir.Value]:
@@ -304,6 +305,23 @@ class Tile:
         )
 
     @cached_property
+    def load_every_second(self) -> Any:
+        """``load_every_second(pointer, row_stride)``: as ``load``, from every other float (windows of stride 2)."""
+
+        def emit(b: ir.IRBuilder, pointer: ir.Value, row_stride: ir.Value) -> list[ir.Value]:
+            out, numbers = [], ir.Constant(ir.VectorType(I32, self.lanes), [2 * i for i in range(self.lanes)])
+            start = pointer
+            for row in range(self.rows):
+                start = b.add(start, row_stride) if row else start
+                for j in range(self.vectors):
+                    low = self._load(b, _offset(b, start, j * self.lanes * 8))
+                    high = self._load(b, _offset(b, start, j * self.lanes * 8 + self.lanes * 4))
+                    out.append(b.shuffle_vector(low, high, numbers))
+            return out
+
+        return self._intrinsic([types.int64, types.int64], self.type, emit)
+
+    @cached_property
     def store(self) -> Any:
         """``store(pointer, row_stride, tile)``"""
 
@@ -333,14 +351,17 @@ class Tile:
 
     @cached_property
     def add(self) -> Any:
+        """``add(x, y)`` per lane."""
         return self._elementwise(lambda b, x, y: b.fadd(x, y), 2)
 
     @cached_property
     def sub(self) -> Any:
+        """``sub(x, y)`` per lane."""
         return self._elementwise(lambda b, x, y: b.fsub(x, y), 2)
 
     @cached_property
     def mul(self) -> Any:
+        """``mul(x, y)`` per lane."""
         return self._elementwise(lambda b, x, y: b.fmul(x, y), 2)
 
     @cached_property
@@ -359,6 +380,7 @@ class Tile:
 
     @cached_property
     def exp(self) -> Any:
+        """``exp(x)`` per lane; see ``_exp``."""
         return self._elementwise(_exp, 1)
 
     def activation(self, word: str) -> Any:
@@ -401,7 +423,7 @@ class Tile:
 
     @cached_property
     def load_between(self) -> Any:
-        """``load_between(pointer, low, high)``: lanes numbered [low, high) from memory, 0 elsewhere, nothing else read."""
+        """``load_between(pointer, low, high)``: lanes [low, high) from memory, 0 elsewhere; reads nothing else."""
 
         def emit(b: ir.IRBuilder, pointer: ir.Value, low: ir.Value, high: ir.Value) -> list[ir.Value]:
             vector, zero = _vector(self.lanes), _constant(0.0, self.lanes)
@@ -434,7 +456,7 @@ class Tile:
 
     @cached_property
     def gather_between(self) -> Any:
-        """``gather_between(pointer, stride, low, high)``: lane i from ``pointer + i * stride`` if in [low, high), else 0."""
+        """``gather_between(pointer, stride, low, high)``: lane i from ``pointer + i * stride``, 0 outside [low, high)."""
 
         def emit(
             b: ir.IRBuilder, pointer: ir.Value, stride: ir.Value, low: ir.Value, high: ir.Value

@@ -115,9 +115,9 @@ class Builder:
             raise ValueError(f"{kernel.name}: arguments {wrong} missing or unknown")
         self.steps.append(Step(kernel, arguments, self.layer))
 
-    def decide(self, node: Node, format: str, kernel: Kernel, reason: str, **counts: int) -> None:
+    def decide(self, node: Node, weight_format: str, kernel: Kernel, reason: str, **counts: int) -> None:
         """Record the choice made for ``node``."""
-        self.decisions.append(Decision(node.name, node.op, format, kernel.name, reason, **counts))
+        self.decisions.append(Decision(node.name, node.op, weight_format, kernel.name, reason, **counts))
 
     # --- tensors
 

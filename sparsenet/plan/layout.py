@@ -41,6 +41,7 @@ class Rows:
 
     @property
     def lanes(self) -> int:
+        """Vector length its lines are computed with."""
         return lanes_for(self.width)
 
     @property
@@ -62,10 +63,12 @@ class Rows:
 
     @property
     def row_bytes(self) -> int:
+        """From one image row to the next."""
         return self.channels * self.line * 4
 
     @property
     def channel_bytes(self) -> int:
+        """From one channel's line to the next."""
         return self.line * 4
 
     @property
@@ -75,6 +78,7 @@ class Rows:
 
     @property
     def size_bytes(self) -> int:
+        """Bytes of the buffer, guards included."""
         guards = 2 * (GUARD + round_up(self.side, 16)) * 4
         return guards + (self.top + self.height + self.bottom) * self.row_bytes
 
@@ -87,14 +91,17 @@ class Plain:
 
     @property
     def size(self) -> int:
+        """Number of elements."""
         return prod(self.shape)
 
     @property
     def first_bytes(self) -> int:
+        """Offset of element 0."""
         return GUARD * 4
 
     @property
     def size_bytes(self) -> int:
+        """Bytes of the buffer, guards included."""
         return (2 * GUARD + round_up(self.size, 16)) * 4
 
 

@@ -17,6 +17,7 @@ from sparsenet.plan.arena import ALIGNMENT, Buffer, place
 from sparsenet.plan.builder import Builder, Decision, Options, Place, Ref
 from sparsenet.plan.layout import Plain
 from sparsenet.plan.lower import LOWER
+from sparsenet.plan.lower.conv2d import DEPTHWISE_IN_PLACE_STRIDE
 from sparsenet.plan.window import geometry
 
 
@@ -76,24 +77,26 @@ def aligned_bytes(size: int, alignment: int = 4096) -> npt.NDArray[np.uint8]:
 
 
 def _halos(graph: Graph) -> dict[str, tuple[int, int, int]]:
-    """Halo (rows above, rows below, columns) that each tensor's readers need, all windows of column stride 1."""
+    """Halo (rows above, rows below, columns) that each tensor's readers need where windows read it in place."""
     shapes = graph.shapes()
     halos: dict[str, tuple[int, int, int]] = {}
     for node in graph.nodes:
-        if node.op not in ("conv2d", "max_pool2d", "avg_pool2d"):
-            continue
+        if node.op not in ("conv2d", "avg_pool2d"):
+            continue  # max pooling masks what lies outside
         x = node.inputs[0]
         kernel = shapes[node.inputs[1]][2:] if node.op == "conv2d" else attributes(node)["kernel"]
         geo = geometry(node, kernel, shapes[x][2:], shapes[node.output][2:])  # type: ignore[arg-type]
-        one_pixel = node.op == "conv2d" and geo.out == (1, 1) and attributes(node)["groups"] == 1
-        if geo.stride[1] == 1 and not one_pixel:
+        groups = attributes(node).get("groups", 1)
+        one_pixel = node.op == "conv2d" and geo.out == (1, 1) and groups == 1
+        in_place_stride = DEPTHWISE_IN_PLACE_STRIDE if groups > 1 and shapes[node.inputs[1]][1] == 1 else 1
+        if geo.stride[1] <= in_place_stride and not one_pixel:
             before = halos.get(x, (0, 0, 0))
             halos[x] = tuple(map(max, before, geo.halo))  # type: ignore[assignment]
     return halos
 
 
 def _place_input(builder: Builder, index: int, info: TensorInfo) -> None:
-    """Maps are read where the caller left them, by masked copies; flat inputs are copied to where vectors may read on."""
+    """Maps are read in place by masked copies; flat inputs are copied to where vectors may read past the end."""
     shape = builder.shape(info.name)
     first = Ref("input", index, 0)
     if len(shape) == 3 and shape[1] * shape[2] > 1:

@@ -25,6 +25,7 @@ class PixelTile:
 
     @property
     def count(self) -> int:
+        """Vectors in the tile."""
         return self.rows * self.vectors
 
 

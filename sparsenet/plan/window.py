@@ -56,7 +56,7 @@ class Window:
 
     Attributes:
         first: what the first tap of channel 0 reads for output pixel (0, 0).
-        out_row: step from one output row to the next; a step of one output column is one float.
+        out_row: step from one output row to the next; one output column on is ``column_step`` floats on.
         row, channel: step to the next source row and channel.
         columns: offset of each column of the window.
         row_dilation: source rows between two rows of the window.
@@ -68,6 +68,7 @@ class Window:
     channel: int
     columns: tuple[int, ...]
     row_dilation: int
+    column_step: int = 1
 
     def taps(self, channels: int, rows: int) -> npt.NDArray[np.int64]:
         """Byte offset of every tap, shape (channels, rows, columns of the window)."""
@@ -76,14 +77,14 @@ class Window:
         return channel + row + np.asarray(self.columns, np.int64)[None, None, :]
 
 
-def open_window(builder: Builder, tensor: str, geo: Geometry) -> Window:
+def open_window(builder: Builder, tensor: str, geo: Geometry, in_place_stride: int = 1) -> Window:
     """How windows of this geometry read ``tensor``.
 
-    Column stride 1 reads the rows in place, through their halo. Any other stride first splits the columns by phase
-    into a padded copy (cost: one pass over the input, against one per output channel saved); shared by all readers
-    of the same geometry.
+    Column strides up to ``in_place_stride`` read the rows in place, through their halo. Any other stride first splits
+    the columns by phase into a padded copy (cost: one pass over the input, against a shuffle per load saved); shared
+    by all readers of the same geometry.
     """
-    if geo.stride[1] == 1:
+    if geo.stride[1] <= in_place_stride:
         place = builder.rows(tensor)
         layout = place.layout
         assert isinstance(layout, Rows)
@@ -94,11 +95,13 @@ def open_window(builder: Builder, tensor: str, geo: Geometry) -> Window:
             layout.channel_bytes,
             tuple(k * geo.dilation[1] * 4 for k in range(geo.kernel[1])),
             geo.dilation[0],
+            geo.stride[1],
         )
     key: tuple[Any, ...] = (tensor, geo)
     if key not in builder.windows:
         builder.windows[key] = _split_phases(builder, tensor, geo)
-    return builder.windows[key]
+    window: Window = builder.windows[key]
+    return window
 
 
 def _split_phases(builder: Builder, tensor: str, geo: Geometry) -> Window:

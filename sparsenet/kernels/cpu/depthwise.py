@@ -13,7 +13,8 @@ from sparsenet.kernels.vector_ir import Tile, load_f32, load_i32
 
 
 def build(kernel: Kernel) -> Any:
-    """Tile ``rows x vectors`` pixels of one channel; ``taps`` is K_h * K_w, unrolled; threads share channels."""
+    """Tile ``rows x vectors`` pixels of one channel; ``taps`` is K_h * K_w, unrolled; ``stride`` 1 or 2 columns."""
+    stride = kernel.parameter("stride")
     taps, rows, vectors, lanes = (
         kernel.parameter("taps"),
         kernel.parameter("rows"),
@@ -21,7 +22,8 @@ def build(kernel: Kernel) -> Any:
         kernel.lanes,
     )
     tile, single = Tile(lanes, rows, vectors), Tile(lanes, rows, 1)
-    load, fma, splat, keep, store = tile.load, tile.fma, tile.splat, tile.keep, tile.store
+    load = tile.load if stride == 1 else tile.load_every_second
+    fma, splat, keep, store = tile.fma, tile.splat, tile.keep, tile.store
     splat_one, store_one = single.splat, single.store
     epilogue = image_epilogue(kernel, tile)
     zero = np.float32(0)
@@ -48,7 +50,9 @@ def build(kernel: Kernel) -> Any:
                     acc = splat(load_f32(bias, channel))
                     for k in range(taps):
                         acc = fma(
-                            acc, load_f32(w, k), load(source + x_bytes + load_i32(tap_offsets, k), x_row)
+                            acc,
+                            load_f32(w, k),
+                            load(source + x_bytes * stride + load_i32(tap_offsets, k), x_row),
                         )
                     acc = epilogue(acc, args, bases, channel, y, x_bytes)
                     valid = width - vector * lanes

@@ -12,14 +12,15 @@ from sparsenet.kernels.vector_ir import Tile, load_i32
 
 
 def build(kernel: Kernel) -> Any:
-    """One image row of ``vectors`` vectors per step.
+    """One image row of ``vectors`` vectors per step; ``stride`` 1 or 2 columns.
 
     ``taps_x`` holds ``(byte offset, first valid output column, end)`` int32 triples, one per column of the window. A
     window row above or below the image is moved onto the nearest image row: that row is inside the window anyway.
     """
-    vectors, lanes = kernel.parameter("vectors"), kernel.lanes
+    stride, vectors, lanes = kernel.parameter("stride"), kernel.parameter("vectors"), kernel.lanes
     tile = Tile(lanes, 1, vectors)
-    load, keep, store, splat, maximum = tile.load, tile.keep, tile.store, tile.splat, tile.maximum
+    load = tile.load if stride == 1 else tile.load_every_second
+    keep, store, splat, maximum = tile.keep, tile.store, tile.splat, tile.maximum
     single = Tile(lanes)
     splat_one, store_one = single.splat, single.store
     zero, lowest = np.float32(0), np.float32(-np.inf)
@@ -48,7 +49,7 @@ def build(kernel: Kernel) -> Any:
                     for ky in range(n_taps_y):
                         row = source + min(max(y * stride_y + ky * dilation_y, first_y), end_y - 1) * x_row
                         for kx in range(n_taps_x):
-                            values = load(row + column * 4 + load_i32(taps_x, 3 * kx), 0)
+                            values = load(row + column * 4 * stride + load_i32(taps_x, 3 * kx), 0)
                             low, high = (
                                 load_i32(taps_x, 3 * kx + 1) - column,
                                 load_i32(taps_x, 3 * kx + 2) - column,

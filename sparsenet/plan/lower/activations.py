@@ -6,7 +6,7 @@ from math import prod
 
 import numpy as np
 
-from sparsenet.graph import Node
+from sparsenet.graph import FloatArray, Node
 from sparsenet.kernels.jit import max_lanes
 from sparsenet.kernels.registry import EPILOGUE_ARGUMENTS, Kernel
 from sparsenet.ops import ACTIVATIONS, attributes, split_inputs
@@ -58,24 +58,27 @@ def _renumber(arguments: dict[str, int | Ref], by: int) -> dict[str, int | Ref]:
 
 
 def lower_activation(builder: Builder, node: Node) -> None:
+    """One activation word as the epilogue of a copy."""
     names = ACTIVATIONS[node.op]
     values = [attributes(node)[name] for name in names]
     copy(builder, node, (node.op,), parameters(EPILOGUE_ARGUMENTS[node.op], values, 0))
 
 
 def lower_affine(builder: Builder, node: Node) -> None:
+    """Scale and shift per channel as the epilogue of a copy."""
     own, _ = split_inputs(node)
     scale, shift = (builder.graph.constants[name] for name in own[1:])
     _affine(builder, node, scale, shift)
 
 
 def lower_batch_norm(builder: Builder, node: Node) -> None:
+    """Batch normalisation as the affine it is at inference, made in float64."""
     gamma, beta, mean, var = (builder.graph.constants[name].astype(np.float64) for name in node.inputs[1:])
     scale = gamma / np.sqrt(var + attributes(node)["eps"])
     _affine(builder, node, scale.astype(np.float32), (beta - mean * scale).astype(np.float32))
 
 
-def _affine(builder: Builder, node: Node, scale: np.ndarray, shift: np.ndarray) -> None:  # type: ignore[type-arg]
+def _affine(builder: Builder, node: Node, scale: FloatArray, shift: FloatArray) -> None:
     own: dict[str, int | Ref] = {
         "scale.0": builder.padded_constant(scale),
         "shift.0": builder.padded_constant(shift),
@@ -84,6 +87,7 @@ def _affine(builder: Builder, node: Node, scale: np.ndarray, shift: np.ndarray) 
 
 
 def lower_softmax(builder: Builder, node: Node) -> None:
+    """Softmax in C order."""
     source, place = builder.plain(node.inputs[0]), builder.new_plain(node.output)
     shape, axis = builder.shape(node.inputs[0]), attributes(node)["axis"] - 1
     kernel = Kernel("f32_softmax_none_flat", max_lanes())

@@ -15,6 +15,9 @@ from sparsenet.plan.pack import csr_stream, dense_blocks
 from sparsenet.plan.select import dense_tile, pixel_tile, sparse_pays
 from sparsenet.plan.window import Geometry, Window, geometry, open_window
 
+#: Column strides that the depthwise kernel reads without a copy split by phase.
+DEPTHWISE_IN_PLACE_STRIDE = 2
+
 
 def lower_conv2d(builder: Builder, node: Node) -> None:
     """Choose the kind of convolution and write its steps."""
@@ -54,13 +57,18 @@ def _geometry_arguments(layout: Rows, out: Ref, window: Window, height: int) -> 
 def _depthwise(builder: Builder, node: Node, weight: FloatArray, bias: FloatArray, geo: Geometry) -> None:
     x = node.inputs[0]
     c_out, taps = weight.shape[0], geo.kernel[0] * geo.kernel[1]
-    window = open_window(builder, x, geo)
+    window = open_window(builder, x, geo, DEPTHWISE_IN_PLACE_STRIDE)
     epilogue = rows_arguments(builder, node)
     place = builder.new_rows(node.output)
     layout = place.layout
     assert isinstance(layout, Rows)
     tile = pixel_tile(layout, 4)
-    kernel = Kernel("f32_depthwise_dense_rows", layout.lanes, (taps, tile.rows, tile.vectors), words(node))
+    kernel = Kernel(
+        "f32_depthwise_dense_rows",
+        layout.lanes,
+        (window.column_step, taps, tile.rows, tile.vectors),
+        words(node),
+    )
     macs = c_out * taps * geo.out[0] * geo.out[1]
     reason = "depthwise weights are too few for indices to pay"
     builder.decide(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from math import prod
 
 import numpy as np
+import numpy.typing as npt
 
 from sparsenet.graph import Node
 from sparsenet.kernels.jit import max_lanes
@@ -17,6 +18,7 @@ from sparsenet.plan.lower.epilogues import flat_arguments, rows_arguments, words
 
 
 def lower_add(builder: Builder, node: Node) -> None:
+    """A copy with a residual where shapes are equal, else general."""
     a, b = split_inputs(node)[0]
     if not _activations(builder, a, b) or builder.shape(a) != builder.shape(b):
         _broadcast(builder, node, 0)
@@ -36,6 +38,7 @@ def lower_add(builder: Builder, node: Node) -> None:
 
 
 def lower_mul(builder: Builder, node: Node) -> None:
+    """Two maps, a map and a gain per channel, two flat tensors, or general."""
     a, b = split_inputs(node)[0]
     if not _activations(builder, a, b):
         _broadcast(builder, node, 2)
@@ -52,6 +55,7 @@ def lower_mul(builder: Builder, node: Node) -> None:
 
 
 def lower_sub(builder: Builder, node: Node) -> None:
+    """Always the general kernel: networks hardly subtract."""
     _broadcast(builder, node, 1)
 
 
@@ -123,7 +127,7 @@ def _image_shape(builder: Builder, tensor: str) -> tuple[int, ...]:
     return builder.shape(tensor)
 
 
-def _strides(shape: tuple[int, ...], target: tuple[int, ...]) -> np.ndarray:  # type: ignore[type-arg]
+def _strides(shape: tuple[int, ...], target: tuple[int, ...]) -> npt.NDArray[np.int32]:
     """Strides in floats of ``shape`` over the axes of ``target``, 0 where it is repeated."""
     if len(shape) > len(target):
         shape = shape[len(shape) - len(target) :]

@@ -18,6 +18,7 @@ BREAK_EVEN_DENSITY = 0.35
 
 
 def lower_linear(builder: Builder, node: Node) -> None:
+    """A fully connected layer."""
     own, _ = split_inputs(node)
     weight = builder.graph.constants[own[1]]
     bias = builder.graph.constants[own[2]] if own[2] else np.zeros(weight.shape[0], np.float32)

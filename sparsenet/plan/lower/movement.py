@@ -18,6 +18,7 @@ from sparsenet.plan.resize_tables import resize_axis
 
 
 def lower_concat(builder: Builder, node: Node) -> None:
+    """Each operand copied to its part of the result."""
     axis = attributes(node)["axis"] - 1
     kernel = Kernel("f32_relayout_none_any", max_lanes(), (1,))
     builder.decide(node, "none", kernel, "each operand copied into its part of the result")
@@ -60,6 +61,7 @@ def lower_alias(builder: Builder, node: Node) -> None:
 
 
 def lower_identity(builder: Builder, node: Node) -> None:
+    """The same place under another name, unless a reader needs a halo."""
     place = builder.rows(node.inputs[0]) if is_map(builder, node.inputs[0]) else builder.plain(node.inputs[0])
     if builder.halos.get(node.output, (0, 0, 0)) == (0, 0, 0):
         builder.set_place(node.output, place)
@@ -75,6 +77,7 @@ def lower_identity(builder: Builder, node: Node) -> None:
 
 
 def lower_transpose(builder: Builder, node: Node) -> None:
+    """Any permutation, in C order."""
     source, out = builder.plain(node.inputs[0]), builder.new_plain(node.output)
     shape, perm = builder.shape(node.inputs[0]), [p - 1 for p in attributes(node)["perm"][1:]]
     strides = [prod(shape[axis + 1 :]) for axis in range(len(shape))]
@@ -88,6 +91,7 @@ def lower_transpose(builder: Builder, node: Node) -> None:
 
 
 def lower_pad(builder: Builder, node: Node) -> None:
+    """Fill with the value, then copy the map in."""
     attrs = attributes(node)
     top, left, _, _ = attrs["padding"]
     first, x_row, x_channel = builder.source(node.inputs[0])
@@ -104,6 +108,7 @@ def lower_pad(builder: Builder, node: Node) -> None:
 
 
 def lower_resize(builder: Builder, node: Node) -> None:
+    """Nearest or bilinear, by tables."""
     attrs = attributes(node)
     source = builder.rows(node.inputs[0])
     place = builder.new_rows(node.output)

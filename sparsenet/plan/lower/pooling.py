@@ -22,10 +22,15 @@ def _vectors(line_vectors: int) -> int:
     return min(4, line_vectors)
 
 
+def _in_place_stride(geo: Geometry) -> int:
+    """Windows up to 17 columns wide stay within the guard that every buffer has; wider ones read a padded copy."""
+    return 2 if (geo.kernel[1] - 1) * geo.dilation[1] <= 16 else 0
+
+
 def lower_max_pool2d(builder: Builder, node: Node) -> None:
     """Windows clipped to the image: by row in the kernel, by column through a table of valid output columns."""
     geo = _geometry(builder, node)
-    window = open_window(builder, node.inputs[0], geo)
+    window = open_window(builder, node.inputs[0], geo, _in_place_stride(geo))
     place = builder.new_rows(node.output)
     layout = place.layout
     assert isinstance(layout, Rows)
@@ -41,7 +46,9 @@ def lower_max_pool2d(builder: Builder, node: Node) -> None:
     first_y, end_y = geo.before[0], geo.before[0] + geo.size[0]
     if compact:
         first_y, end_y = 0, geo.out[0]
-    kernel = Kernel("f32_maxpool_none_rows", layout.lanes, (_vectors(layout.line_vectors),))
+    kernel = Kernel(
+        "f32_maxpool_none_rows", layout.lanes, (window.column_step, _vectors(layout.line_vectors))
+    )
     builder.decide(node, "none", kernel, "the only kernel for this op")
     builder.emit(
         kernel, x=window.first, taps_x=builder.constant(np.asarray(table, np.int32)), n_taps_x=geo.kernel[1],
@@ -68,6 +75,7 @@ def _reciprocals(node: Node, geo: Geometry, axis: int) -> FloatArray:
 
 
 def lower_avg_pool2d(builder: Builder, node: Node) -> None:
+    """Sums over windows, scaled by row and column."""
     geo = _geometry(builder, node)
     window = open_window(builder, node.inputs[0], geo)
     place = builder.new_rows(node.output)
@@ -86,6 +94,7 @@ def lower_avg_pool2d(builder: Builder, node: Node) -> None:
 
 
 def lower_global_avg_pool2d(builder: Builder, node: Node) -> None:
+    """One number per channel."""
     source = builder.rows(node.inputs[0])
     layout = source.layout
     assert isinstance(layout, Rows)
