@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import inspect
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,10 +18,12 @@ from sparsenet.graph import Graph
 if TYPE_CHECKING:
     import torch
 
+Examples = Any  # torch.Tensor | np.ndarray | Sequence of them
+
 
 def from_torch(
     module: torch.nn.Module,
-    example_inputs: torch.Tensor | Sequence[torch.Tensor],
+    example_inputs: Examples,
     masks: Mapping[str, Any] | None = None,
     *,
     optimize: bool = True,
@@ -36,7 +38,7 @@ def from_torch(
 
     Args:
         module: the network.
-        example_inputs: one float tensor per argument of ``forward``, shape (N, ...); N is free in the graph.
+        example_inputs: one float tensor (or array) per argument of ``forward``, shape (N, ...); N is free in the graph.
         masks: parameter name → 0/1 tensor of its shape; the weights where it is 0 become 0.
         optimize: run every exact pass (folding and fusion; see ``converters.passes``).
         name: the graph's name; default: the module's class name.
@@ -64,7 +66,7 @@ class TorchSource:
     def __init__(
         self,
         module: torch.nn.Module,
-        example_inputs: torch.Tensor | Sequence[torch.Tensor],
+        example_inputs: Examples,
         masks: Mapping[str, Any] | None = None,
         name: str | None = None,
     ) -> None:
@@ -138,7 +140,11 @@ def _require_torch() -> None:
 def _example_tuple(example_inputs: Any) -> tuple[torch.Tensor, ...]:
     import torch
 
-    given = (example_inputs,) if isinstance(example_inputs, torch.Tensor) else tuple(example_inputs)
+    single = isinstance(example_inputs, torch.Tensor | np.ndarray)
+    given = [
+        torch.from_numpy(value) if isinstance(value, np.ndarray) else value
+        for value in ([example_inputs] if single else example_inputs)
+    ]
     for i, tensor in enumerate(given):
         if not isinstance(tensor, torch.Tensor) or not tensor.is_floating_point() or tensor.dim() < 1:
             shown = (

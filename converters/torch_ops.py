@@ -266,7 +266,7 @@ def _nearest_exact(c: Call) -> Act:
 def _split(c: Call) -> list[Value]:
     axis = lowering.axis_of(c["dim"], len(c.b.shapes[c.x.tensor]))
     total = int(c.b.shapes[c.x.tensor][axis] or 0)
-    sizes = c.args.get("split_size", c.args.get("split_sizes"))
+    sizes: Any = c.args.get("split_size", c.args.get("split_sizes"))
     if isinstance(sizes, int):
         sizes = [min(sizes, total - start) for start in range(0, total, sizes)]
     parts: list[Value] = []

@@ -1,0 +1,95 @@
+"""``sparsenet convert``: a trained network becomes a model file, checked and measured."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from converters.verify import TOLERANCE, VerificationError, VerifyReport
+from sparsenet.commands.options import json_option, threads_option
+from sparsenet.commands.table import render, to_json
+
+EPILOG = """\b
+Examples:
+  sparsenet convert student.safetensors -o student.engine.safetensors --values i8 --verify
+  sparsenet convert model.onnx -o model.safetensors --masks masks.safetensors"""
+
+
+@click.command(epilog=EPILOG)
+@click.argument("model", type=click.Path(path_type=Path), metavar="MODEL")
+@click.option(
+    "-o", "--output", type=click.Path(path_type=Path), required=True, help="The model file to write."
+)
+@click.option(
+    "--values",
+    type=click.Choice(["f32", "f16", "i8"]),
+    default="f32",
+    show_default=True,
+    help="How weights are stored: exact, half precision, or 8 bits with one scale per output channel.",
+)
+@click.option("--no-reduce", is_flag=True, help="Keep channels that structured pruning has emptied.")
+@click.option("--masks", type=click.Path(path_type=Path), help="A mask file to apply first.")
+@click.option("--verify", is_flag=True, help="Compare every layer with the framework MODEL comes from.")
+@click.option(
+    "--tolerance",
+    type=click.FloatRange(0, min_open=True),
+    default=TOLERANCE,
+    show_default=True,
+    help="The largest relative error that passes --verify.",
+)
+@click.option("--no-speed", is_flag=True, help="Do not measure dense and sparse milliseconds.")
+@threads_option
+@json_option
+def convert(
+    model: Path,
+    output: Path,
+    values: str,
+    no_reduce: bool,
+    masks: Path | None,
+    verify: bool,
+    tolerance: float,
+    no_speed: bool,
+    threads: int | None,
+    as_json: bool,
+) -> None:
+    """Convert MODEL, an .onnx file or a trained model, to a model file the engine runs.
+
+    Prints bytes on disk against the source's weights as dense float32, weights and multiply-adds with and without
+    zeros, and measured milliseconds of dense and sparse kernels, run in turn on one input.
+    """
+    from converters.pipeline import convert as run_conversion
+    from converters.sources import open_masks
+
+    try:
+        report = run_conversion(
+            model,
+            output,
+            values=values,
+            reduce=not no_reduce,
+            masks=open_masks(masks) if masks else None,
+            verify_layers=verify,
+            measure_speed=not no_speed,
+            threads=threads,
+            tolerance=tolerance,
+        )
+    except VerificationError as error:
+        if not as_json:
+            click.echo(error_table(error.report))
+        raise
+    if as_json:
+        click.echo(to_json(report.to_dict()))
+        return
+    from converters.report_text import report_text
+
+    if report.verification is not None:
+        click.echo(error_table(report.verification) + "\n")
+    click.echo(report_text(report))
+
+
+def error_table(report: VerifyReport) -> str:
+    """Error per layer and backend, in execution order."""
+    rows = [
+        (e.layer, e.op, e.backend, e.max_abs, e.max_rel, "{}/{}".format(*e.channels)) for e in report.layers
+    ]
+    return render(("layer", "op", "backend", "max abs", "max rel", "channels"), rows)

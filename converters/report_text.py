@@ -1,0 +1,53 @@
+"""A conversion report as the lines ``sparsenet convert`` prints."""
+
+from __future__ import annotations
+
+from converters.pipeline import ConversionReport
+from converters.speed import SpeedReport
+from converters.verify import VerifyReport
+
+
+def report_text(report: ConversionReport) -> str:
+    """Everything but the table of layers, one fact per line."""
+    sums = report.totals
+    facts = [
+        ("written", str(report.output)),
+        ("bytes", f"{report.file_bytes:,} on disk"),
+        (
+            "source",
+            f"{report.source_bytes:,} bytes as dense float32: {report.compression:.1f} times the file",
+        ),
+        ("weights", f"{sums.weights:,}, {sums.nnz:,} of them nonzero: sparsity {sums.sparsity:.1%}"),
+        ("MACs", f"{sums.macs:,} for one input, {sums.nonzero_macs:,} of them with a nonzero weight"),
+    ]
+    if report.removed_channels:
+        facts.append(("reduced", f"{report.removed_channels:,} empty channels removed, exactly"))
+    if report.values != "f32":
+        moved = f"weights as {report.values} move the outputs by {report.storage_error:.2g} relative"
+        facts.append(("storage", moved))
+    if report.verification is not None:
+        facts.append(("verified", _verified(report.verification)))
+    if report.speed is not None:
+        facts += _speed(report.speed)
+    return "\n".join(f"{name:10}{text}" for name, text in facts)
+
+
+def _verified(report: VerifyReport) -> str:
+    worst = report.worst
+    return (
+        f"every layer within {report.tolerance:g} of its source; worst is '{worst.layer}' with "
+        f"{worst.max_rel:.2g} on the {worst.backend}"
+    )
+
+
+def _speed(speed: SpeedReport) -> list[tuple[str, str]]:
+    low, high = speed.speedup_iqr
+    ratio = f"{speed.speedup:.2f} times as fast (middle half of rounds {low:.2f} to {high:.2f})"
+    return [
+        ("dense", f"{speed.dense_ms:.3f} ms"),
+        ("sparse", f"{speed.sparse_ms:.3f} ms, {ratio}"),
+        ("measured", f"in turn, {speed.rounds} rounds, threads: {speed.threads}"),
+        ("start-up", f"kernels {speed.compile_ms:.0f} ms, first inference {speed.first_ms:.2f} ms"),
+        ("memory", f"{speed.memory_bytes:,} bytes of packed weights and working memory"),
+        ("verdict", speed.verdict),
+    ]

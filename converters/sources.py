@@ -1,0 +1,71 @@
+"""From a file name to a source network: ONNX models, and whatever a loader of another package can open.
+
+This package may not import the training package, so trained models and mask files are opened through the entry-point
+groups ``sparsenet.model_loaders`` (path → (module, info)) and ``sparsenet.mask_loaders`` (path → name → 0/1 mask).
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from converters.onnx_import import OnnxSource
+from converters.torch_import import TorchSource
+from converters.verify import Source
+from sparsenet.errors import ModelFileError
+
+MODEL_LOADERS = "sparsenet.model_loaders"
+MASK_LOADERS = "sparsenet.mask_loaders"
+
+
+def open_source(path: str | os.PathLike[str], masks: Mapping[str, Any] | None = None) -> Source:
+    """Open an .onnx model or a trained model file.
+
+    A model loader returns the module and a mapping ``info`` with "input_size" (one number, or height and width) and,
+    unless it is 3, "in_channels".
+
+    Args:
+        path: the file; by its suffix .onnx is ONNX, everything else goes to the model loaders.
+        masks: weight name → 0/1 array, applied before conversion.
+
+    Raises:
+        ModelFileError: no such file, or nobody can open it.
+        SparsenetError: whatever the importer or the loader has to say.
+    """
+    file = Path(path)
+    if not file.is_file():
+        raise ModelFileError(f"no such file: '{file}'")
+    if file.suffix.lower() == ".onnx":
+        return OnnxSource(file, masks)
+    module, info = _load(MODEL_LOADERS, file, "model")
+    size = info["input_size"]
+    height, width = (size, size) if isinstance(size, int) else size
+    shape = (2, int(info.get("in_channels", 3)), int(height), int(width))
+    example = np.random.default_rng(0).standard_normal(shape, np.float32)
+    return TorchSource(module, example, masks)
+
+
+def open_masks(path: str | os.PathLike[str]) -> Mapping[str, Any]:
+    """Read a mask file: weight name → 0/1 mask.
+
+    Raises:
+        ModelFileError: no such file, or nobody can open it.
+        MaskError: it is not a mask file.
+    """
+    file = Path(path)
+    if not file.is_file():
+        raise ModelFileError(f"no such file: '{file}'")
+    masks: Mapping[str, Any] = _load(MASK_LOADERS, file, "mask")
+    return masks
+
+
+def _load(group: str, path: Path, what: str) -> Any:
+    points = list(importlib.metadata.entry_points(group=group))
+    if not points:
+        raise ModelFileError(f"nothing installed can open the {what} file '{path}'")
+    return points[0].load()(path)
