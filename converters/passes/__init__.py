@@ -15,6 +15,7 @@ from converters.passes.merge_affine import merge_affine
 from converters.passes.optimize import PASSES, optimize
 from converters.passes.reduce_channels import kept_channels, reduce_channels
 from converters.passes.remove_identity import remove_identity
+from converters.passes.remove_redundant_relu import remove_redundant_relu
 from converters.passes.simplify_reshape import simplify_reshape
 
 __all__ = [
@@ -33,5 +34,6 @@ __all__ = [
     "optimize",
     "reduce_channels",
     "remove_identity",
+    "remove_redundant_relu",
     "simplify_reshape",
 ]

@@ -18,7 +18,7 @@ def fold_affine_forward(graph: Graph) -> Graph:
     """
     graph = graph.copy()
     shapes = graph.shapes()
-    for affine in [n for n in graph.nodes if n.op == "affine" and not n.epilogue]:
+    for affine in [n for n in reversed(graph.nodes) if n.op == "affine" and not n.epilogue]:
         pair = constants_of(graph, affine.inputs[1:])
         reader = only_reader(graph, affine.output)
         if pair is None or reader is None:

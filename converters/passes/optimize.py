@@ -16,6 +16,7 @@ from converters.passes.fuse_affine import fuse_affine
 from converters.passes.merge_affine import merge_affine
 from converters.passes.reduce_channels import reduce_channels
 from converters.passes.remove_identity import remove_identity
+from converters.passes.remove_redundant_relu import remove_redundant_relu
 from converters.passes.simplify_reshape import simplify_reshape
 from sparsenet.errors import GraphError
 from sparsenet.graph import Graph
@@ -24,6 +25,7 @@ PASSES: tuple[Callable[[Graph], Graph], ...] = (
     eliminate_dead,  # a dead reader would look like a second reader to every fusion below
     remove_identity,
     simplify_reshape,
+    remove_redundant_relu,
     batch_norm_to_affine,
     constant_operand_to_affine,
     merge_affine,

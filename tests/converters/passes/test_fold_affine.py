@@ -116,6 +116,14 @@ def test_affine_folds_through_flatten_into_linear() -> None:
     assert after.nodes[1].output not in graph.shapes()  # it holds other numbers now, so it has another name
 
 
+def test_a_row_of_affines_folds_forward_from_its_end() -> None:
+    net = Net()
+    graph = net.graph(net.conv(net.affine(net.affine(net.op("relu", "x"))), 4, 1))
+    after = fold_affine_forward(graph)
+    assert_same(graph, after)
+    assert [n.op for n in after.nodes] == ["relu", "conv2d"]
+
+
 def test_affine_that_others_read_stays() -> None:
     net = Net()
     x = net.affine("x")

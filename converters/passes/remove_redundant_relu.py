@@ -1,0 +1,32 @@
+"""A ReLU over numbers that are never negative does nothing."""
+
+from __future__ import annotations
+
+from converters.passes.remove_identity import remove_identity
+from sparsenet.graph import Graph, Node
+
+SIGN_KEEPING = {"max_pool2d", "identity", "dropout", "flatten", "reshape", "transpose"}
+
+
+def remove_redundant_relu(graph: Graph) -> Graph:
+    """Remove each ``relu`` whose input ends in a ReLU (or sigmoid, hard sigmoid, clip at 0 or above).
+
+    Exact: max(x, 0) = x for x ≥ 0, and NaN stays NaN. Networks with pre-activation blocks, Xception among them, apply
+    ReLU twice where a stem that ends in one meets a block that starts with one.
+    """
+    graph = graph.copy()
+    for node in [n for n in graph.nodes if n.op == "relu"]:
+        producer = graph.producer(node.inputs[0])
+        if producer is not None and _never_negative(graph, producer):
+            node.op = "identity"
+    return remove_identity(graph)
+
+
+def _never_negative(graph: Graph, node: Node) -> bool:
+    if node.epilogue:
+        word, *numbers = node.epilogue[-1]
+        return word in ("relu", "sigmoid", "hard_sigmoid") or (word == "clip" and numbers[0] >= 0)
+    if node.op in SIGN_KEEPING:
+        before = graph.producer(node.inputs[0])
+        return before is not None and _never_negative(graph, before)
+    return node.op in ("relu", "sigmoid", "hard_sigmoid") or (node.op == "clip" and node.attrs["min"] >= 0)
