@@ -175,6 +175,10 @@ def _permanent_copy(module: torch.nn.Module) -> torch.nn.Module:
         for hook in list(part._forward_pre_hooks.values()):
             if isinstance(hook, prune.BasePruningMethod):
                 prune.remove(part, hook._tensor_name)
+        if parametrize.is_parametrized(part):
+            # The weight is a property of a class made for this module, which the copy shares with the original.
+            made = type(part)
+            part.__class__ = type(made.__name__, made.__bases__, dict(vars(made)))
         for parameter in list(getattr(part, "parametrizations", {})):
             parametrize.remove_parametrizations(part, parameter, leave_parametrized=True)
     return plain

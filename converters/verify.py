@@ -12,8 +12,8 @@ from typing import Protocol
 
 import numpy as np
 
+import sparsenet
 from sparsenet import reference
-from sparsenet.engine import Engine
 from sparsenet.errors import GraphError, SparsenetError
 from sparsenet.graph import Graph, Node
 
@@ -147,8 +147,8 @@ def _engine_values(graph: Graph, feeds: dict[str, np.ndarray], threads: int) -> 
     """Every tensor as the engine computes it; outputs from the graph as it is, not from the one exposing all."""
     exposed = graph.copy()
     exposed.outputs = list(dict.fromkeys(node.output for node in graph.nodes))
-    values = Engine(exposed, threads=threads).run(feeds)
-    return {**values, **Engine(graph, threads=threads).run(feeds)}
+    values = sparsenet.Engine(exposed, threads=threads).run(feeds)
+    return {**values, **sparsenet.Engine(graph, threads=threads).run(feeds)}
 
 
 def _compare(

@@ -84,6 +84,14 @@ def test_a_node_adds_at_most_once() -> None:
     assert [n.op for n in fuse(graph).nodes] == ["conv2d", "tanh", "add"]
 
 
+def test_an_add_that_already_adds_in_its_epilogue_stays() -> None:
+    net = Net()
+    graph = net.graph(net.op("add", net.conv("x", 3), "x", name="out"))
+    graph.nodes[1].attrs["epilogue"] = [["relu"], ["add"]]
+    graph.nodes[1].inputs.append("x")
+    assert fuse(graph).nodes == graph.nodes
+
+
 def test_an_add_that_broadcasts_is_not_fused() -> None:
     net = Net()
     gate = net.conv(net.op("global_avg_pool2d", "x"), 3, 1)
