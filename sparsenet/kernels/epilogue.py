@@ -1,6 +1,6 @@
 """Fused epilogues: the words after an op, applied to the tile while it is still in registers.
 
-``image_epilogue`` serves kernels whose tile is pixels of one channel; ``flat_epilogue`` those whose tile is
+``image_epilogue`` serves kernels whose tile is pixels of one or several channels; ``flat_epilogue`` those whose tile is
 consecutive channels of a flat tensor. Each is a chain of small functions, one per word, put together at compile time.
 """
 
@@ -11,12 +11,12 @@ from typing import Any
 
 from sparsenet.kernels.device import device, integer, number, pointer
 from sparsenet.kernels.registry import EPILOGUE_ARGUMENTS, Kernel, epilogue_slot
-from sparsenet.kernels.vector_ir import Tile, load_f32
+from sparsenet.kernels.vector_ir import Tile
 from sparsenet.ops import ACTIVATIONS
 
 
 def image_epilogue(kernel: Kernel, tile: Tile) -> Any:
-    """``f(acc, args, bases, channel, y, x_bytes)`` for a tile whose first pixel is row ``y``, byte ``x_bytes``."""
+    """``f(acc, args, bases, channel, y, x_bytes)`` for a tile of channels from ``channel``, pixels from (y, x_bytes)."""
     return _chain(kernel, [_image_step(tile, word, slot) for word, slot in _slots(kernel)])
 
 
@@ -54,23 +54,22 @@ def _after(first: Any, second: Any) -> Any:
 
 def _image_step(tile: Tile, word: str, slot: int) -> Any:
     if word == "affine":
-        splat, mul_add = tile.splat, tile.mul_add
+        scale_shift = tile.scale_shift
 
         @device
         def affine(acc: Any, args: int, bases: int, channel: int, y: int, x_bytes: int) -> Any:
-            scale = splat(load_f32(pointer(args, bases, slot), channel))
-            shift = splat(load_f32(pointer(args, bases, slot + 1), channel))
-            return mul_add(acc, scale, shift)
+            scales, shifts = pointer(args, bases, slot), pointer(args, bases, slot + 1)
+            return scale_shift(acc, scales + channel * 4, shifts + channel * 4)
 
         return affine
     if word == "add":
-        plus, load = tile.add, tile.load
+        plus, load = tile.add, tile.load_channels
 
         @device
         def residual(acc: Any, args: int, bases: int, channel: int, y: int, x_bytes: int) -> Any:
-            row = integer(args, slot + 1)
-            start = pointer(args, bases, slot) + y * row + channel * integer(args, slot + 2) + x_bytes
-            return plus(acc, load(start, row))
+            row, per_channel = integer(args, slot + 1), integer(args, slot + 2)
+            start = pointer(args, bases, slot) + y * row + channel * per_channel + x_bytes
+            return plus(acc, load(start, per_channel, row))
 
         return residual
     return _activation_step(tile, word, slot)

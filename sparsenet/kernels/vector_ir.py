@@ -245,14 +245,14 @@ ACTIVATION_IR: dict[str, Callable[..., ir.Value]] = {
 
 
 class Tile:
-    """Operations on a register block of ``rows x vectors`` vectors of ``lanes`` float32.
+    """Operations on a register block of ``rows x vectors`` vectors of ``lanes`` float32, for ``outputs`` channels.
 
-    In memory, vector ``(i, j)`` stands at ``pointer + i * row_stride + j * lanes * 4``.
+    In memory, vector ``(i, j)`` of a channel stands at ``pointer + i * row_stride + j * lanes * 4``.
     """
 
-    def __init__(self, lanes: int, rows: int = 1, vectors: int = 1) -> None:
-        self.lanes, self.rows, self.vectors = lanes, rows, vectors
-        self.count = rows * vectors
+    def __init__(self, lanes: int, rows: int = 1, vectors: int = 1, outputs: int = 1) -> None:
+        self.lanes, self.rows, self.vectors, self.outputs = lanes, rows, vectors, outputs
+        self.count = outputs * rows * vectors
         self.type = TileType(self.count, lanes)
         self._ir = ir.LiteralStructType([_vector(lanes)] * self.count)
 
@@ -303,6 +303,61 @@ class Tile:
             self.type,
             lambda b, p, rs: [self._load(b, a) for a in self._addresses(b, p, rs)],
         )
+
+    def _channel_addresses(
+        self, b: ir.IRBuilder, pointer: ir.Value, channel_stride: ir.Value, row_stride: ir.Value
+    ) -> list[ir.Value]:
+        addresses = []
+        for output in range(self.outputs):
+            pointer = b.add(pointer, channel_stride) if output else pointer
+            addresses += self._addresses(b, pointer, row_stride)
+        return addresses
+
+    @cached_property
+    def load_channels(self) -> Any:
+        """``load_channels(pointer, channel_stride, row_stride)``: the pixels of ``outputs`` channels."""
+        return self._intrinsic(
+            [types.int64] * 3,
+            self.type,
+            lambda b, p, cs, rs: [self._load(b, a) for a in self._channel_addresses(b, p, cs, rs)],
+        )
+
+    @cached_property
+    def store_channels(self) -> Any:
+        """``store_channels(pointer, channel_stride, row_stride, tile)``"""
+
+        def emit(b: ir.IRBuilder, p: ir.Value, cs: ir.Value, rs: ir.Value, block: ir.Value) -> None:
+            for address, vector in zip(
+                self._channel_addresses(b, p, cs, rs), self._split(b, block), strict=True
+            ):
+                b.store(vector, _pointer(b, address, _vector(self.lanes))).align = 4
+
+        return self._intrinsic([*[types.int64] * 3, self.type], types.void, emit)
+
+    def _per_channel(self, b: ir.IRBuilder, pointer: ir.Value) -> list[ir.Value]:
+        """The float32 at ``pointer`` for channel 0, the next for channel 1...: each in all of its channel's vectors."""
+        out = []
+        for output in range(self.outputs):
+            value = b.load(_pointer(b, _offset(b, pointer, 4 * output), F32))
+            out += [_splat(b, value, self.lanes)] * (self.rows * self.vectors)
+        return out
+
+    @cached_property
+    def splat_channels(self) -> Any:
+        """``splat_channels(pointer)``: one float32 per channel (the biases), in every pixel."""
+        return self._intrinsic([types.int64], self.type, self._per_channel)
+
+    @cached_property
+    def scale_shift(self) -> Any:
+        """``scale_shift(tile, scales, shifts)``: tile * scale + shift, one of each per channel, from memory."""
+
+        def emit(b: ir.IRBuilder, block: ir.Value, scales: ir.Value, shifts: ir.Value) -> list[ir.Value]:
+            channels = zip(
+                self._split(b, block), self._per_channel(b, scales), self._per_channel(b, shifts), strict=True
+            )
+            return [_fma(b, v, scale, shift) for v, scale, shift in channels]
+
+        return self._intrinsic([self.type, types.int64, types.int64], self.type, emit)
 
     @cached_property
     def load_every_second(self) -> Any:
@@ -529,41 +584,18 @@ class Tile:
         )
 
 
-def outer_product(weights: Tile, pixels: Tile) -> Any:
-    """``f(acc, pointer, x)``: the dense register tile, acc[r][p] += w[r] * x[p].
+def outer_product(block: Tile, pixels: Tile) -> Any:
+    """``f(acc, pointer, x)``: the dense register tile, acc[channel] += w[channel] * x for the ``block``'s channels.
 
-    ``weights`` is the accumulator (``weights.rows`` output channels of ``pixels.count`` vectors each); ``pointer`` is
-    that many consecutive float32 weights.
+    ``pointer`` is one float32 weight per channel, consecutive; ``pixels`` is ``block`` with a single channel.
     """
 
     def emit(b: ir.IRBuilder, acc: ir.Value, pointer: ir.Value, x: ir.Value) -> list[ir.Value]:
-        sums, xs = weights._split(b, acc), pixels._split(b, x)
+        sums, xs = block._split(b, acc), pixels._split(b, x)
         out = []
-        for r in range(weights.rows):
-            w = _splat(b, b.load(_pointer(b, _offset(b, pointer, 4 * r), F32)), weights.lanes)
-            out += [_fma(b, w, v, sums[r * pixels.count + p]) for p, v in enumerate(xs)]
+        for channel in range(block.outputs):
+            w = _splat(b, b.load(_pointer(b, _offset(b, pointer, 4 * channel), F32)), block.lanes)
+            out += [_fma(b, w, v, sums[channel * pixels.count + p]) for p, v in enumerate(xs)]
         return out
 
-    return weights._intrinsic([weights.type, types.int64, pixels.type], weights.type, emit)
-
-
-def take_row(block: Tile, pixels: Tile, row: int) -> Any:
-    """``f(acc)``: the ``pixels`` of one output channel out of a dense register tile."""
-
-    def emit(b: ir.IRBuilder, acc: ir.Value) -> list[ir.Value]:
-        return block._split(b, acc)[row * pixels.count : (row + 1) * pixels.count]
-
-    return pixels._intrinsic([block.type], pixels.type, emit)
-
-
-def splat_rows(block: Tile) -> Any:
-    """``f(pointer)``: a dense register tile whose row r holds the r-th float32 at ``pointer`` (the biases)."""
-
-    def emit(b: ir.IRBuilder, pointer: ir.Value) -> list[ir.Value]:
-        out = []
-        for r in range(block.rows):
-            value = b.load(_pointer(b, _offset(b, pointer, 4 * r), F32))
-            out += [_splat(b, value, block.lanes)] * block.vectors
-        return out
-
-    return block._intrinsic([types.int64], block.type, emit)
+    return block._intrinsic([block.type, types.int64, pixels.type], block.type, emit)

@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from sparsenet.kernels.device import device, integer, kernel_entry, pointer, share_begin
+from sparsenet.kernels.device import integer, kernel_entry, pointer, share_begin
 from sparsenet.kernels.epilogue import image_epilogue
 from sparsenet.kernels.registry import Kernel
-from sparsenet.kernels.vector_ir import Tile, load_i32, outer_product, splat_rows, take_row
+from sparsenet.kernels.vector_ir import Tile, load_i32, outer_product
 
 
 def build(kernel: Kernel) -> Any:
@@ -24,15 +24,12 @@ def build(kernel: Kernel) -> Any:
         kernel.parameter("vectors"),
     )
     lanes = kernel.lanes
-    pixels, single, block = (
-        Tile(lanes, rows, vectors),
-        Tile(lanes, rows, 1),
-        Tile(lanes, outputs, rows * vectors),
-    )
-    load = pixels.load
+    pixels, single = Tile(lanes, rows, vectors), Tile(lanes, rows, 1)
+    block = Tile(lanes, rows, vectors, outputs)
+    load, start, keep, store = pixels.load, block.splat_channels, block.keep, block.store_channels
     splat_one, store_one = single.splat, single.store
-    multiply, start = outer_product(block, pixels), splat_rows(block)
-    finish_rows = _finish(kernel, block, pixels, outputs)
+    multiply = outer_product(block, pixels)
+    epilogue = image_epilogue(kernel, block)
     zero = np.float32(0)
 
     def conv_dense(args, bases, thread, threads):  # type: ignore[no-untyped-def]
@@ -74,7 +71,10 @@ def build(kernel: Kernel) -> Any:
                     for k in range(taps):
                         acc = multiply(acc, w, load(source + load_i32(tap_offsets, k), x_row))
                         w += outputs * 4
-                    finish_rows(acc, args, bases, channel, y, x_bytes, valid, target, out_row, out_channel)
+                    acc = epilogue(acc, args, bases, channel, y, x_bytes)
+                    if valid < vectors * lanes:
+                        acc = keep(acc, 0, valid, zero)
+                    store(target + channel * out_channel, out_channel, out_row, acc)
             for halo in range(line_vectors, line_vectors + halo_vectors):
                 for b in range(block_first, block_last):
                     group = b // group_blocks
@@ -86,33 +86,3 @@ def build(kernel: Kernel) -> Any:
                         store_one(target, out_row, splat_one(zero))
 
     return kernel_entry(conv_dense)
-
-
-def _finish(kernel: Kernel, block: Tile, pixels: Tile, outputs: int) -> Any:
-    """``f(acc, ...)`` that ends and stores each of the block's output channels in turn."""
-    epilogue = image_epilogue(kernel, pixels)
-    keep, store = pixels.keep, pixels.store
-    span = pixels.vectors * pixels.lanes
-    zero = np.float32(0)
-
-    def one(row: int, before: Any) -> Any:
-        take = take_row(block, pixels, row)
-
-        @device
-        def finish(acc, args, bases, channel, y, x_bytes, valid, target, out_row, out_channel):  # type: ignore[no-untyped-def]
-            before(acc, args, bases, channel, y, x_bytes, valid, target, out_row, out_channel)
-            values = epilogue(take(acc), args, bases, channel + row, y, x_bytes)
-            if valid < span:
-                values = keep(values, 0, valid, zero)
-            store(target + (channel + row) * out_channel, out_row, values)
-
-        return finish
-
-    @device
-    def nothing(acc, args, bases, channel, y, x_bytes, valid, target, out_row, out_channel):  # type: ignore[no-untyped-def]
-        pass
-
-    chain = nothing
-    for row in range(outputs):
-        chain = one(row, chain)
-    return chain

@@ -14,8 +14,8 @@ from sparsenet.kernels.vector_ir import Tile, load_i32
 def build(kernel: Kernel) -> Any:
     """One image row of ``vectors`` vectors per step; ``stride`` 1 or 2 columns.
 
-    ``taps_x`` holds ``(byte offset, first valid output column, end)`` int32 triples, one per column of the window. A
-    window row above or below the image is moved onto the nearest image row: that row is inside the window anyway.
+    ``taps_x`` holds ``(byte offset, first valid output column, end)`` int32 triples, one per column of the window;
+    window rows above or below the image are skipped.
     """
     stride, vectors, lanes = kernel.parameter("stride"), kernel.parameter("vectors"), kernel.lanes
     tile = Tile(lanes, 1, vectors)
@@ -28,7 +28,7 @@ def build(kernel: Kernel) -> Any:
     def max_pool(args, bases, thread, threads):  # type: ignore[no-untyped-def]
         x, taps_x = pointer(args, bases, 0), pointer(args, bases, 1)
         n_taps_x, n_taps_y = integer(args, 2), integer(args, 3)
-        dilation_y, stride_y, first_y, end_y = (
+        dilation_y, stride_y, padding_y, x_rows = (
             integer(args, 4),
             integer(args, 5),
             integer(args, 6),
@@ -47,9 +47,13 @@ def build(kernel: Kernel) -> Any:
                     column = vector * lanes
                     acc = splat(lowest)
                     for ky in range(n_taps_y):
-                        row = source + min(max(y * stride_y + ky * dilation_y, first_y), end_y - 1) * x_row
+                        row = y * stride_y + ky * dilation_y - padding_y
+                        if row < 0 or row >= x_rows:
+                            continue
                         for kx in range(n_taps_x):
-                            values = load(row + column * 4 * stride + load_i32(taps_x, 3 * kx), 0)
+                            values = load(
+                                source + row * x_row + column * 4 * stride + load_i32(taps_x, 3 * kx), 0
+                            )
                             low, high = (
                                 load_i32(taps_x, 3 * kx + 1) - column,
                                 load_i32(taps_x, 3 * kx + 2) - column,

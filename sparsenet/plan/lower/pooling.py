@@ -38,21 +38,24 @@ def lower_max_pool2d(builder: Builder, node: Node) -> None:
     for kx, offset in enumerate(window.columns):
         # Output column x reads source column x * stride + kx * dilation - before, valid in [0, W).
         shift = geo.before[1] - kx * geo.dilation[1]
-        first, end = -(-shift // geo.stride[1]), -(-(shift + geo.size[1]) // geo.stride[1])
-        table.append((offset, first, end))
-    # In rows of the window's own copy: with single-row windows only every stride-th row was copied.
-    compact = window.out_row == window.row and geo.stride[0] > 1
-    stride_y = 1 if compact else geo.stride[0]
-    first_y, end_y = geo.before[0], geo.before[0] + geo.size[0]
-    if compact:
-        first_y, end_y = 0, geo.out[0]
+        first_column, end = -(-shift // geo.stride[1]), -(-(shift + geo.size[1]) // geo.stride[1])
+        table.append((offset, first_column, end))
+    # Image row 0 is ``before`` rows into the window; but a single-row window may own a copy of just its rows.
+    first, stride_y, padding_y, x_rows = (
+        window.first + geo.before[0] * window.row,
+        geo.stride[0],
+        geo.before[0],
+        geo.size[0],
+    )
+    if window.out_row == window.row and geo.stride[0] > 1:
+        first, stride_y, padding_y, x_rows = window.first, 1, 0, geo.out[0]
     kernel = Kernel(
         "f32_maxpool_none_rows", layout.lanes, (window.column_step, _vectors(layout.line_vectors))
     )
     builder.decide(node, "none", kernel, "the only kernel for this op")
     builder.emit(
-        kernel, x=window.first, taps_x=builder.constant(np.asarray(table, np.int32)), n_taps_x=geo.kernel[1],
-        n_taps_y=geo.kernel[0], dilation_y=geo.dilation[0], stride_y=stride_y, first_y=first_y, end_y=end_y,
+        kernel, x=first, taps_x=builder.constant(np.asarray(table, np.int32)), n_taps_x=geo.kernel[1],
+        n_taps_y=geo.kernel[0], dilation_y=geo.dilation[0], stride_y=stride_y, padding_y=padding_y, x_rows=x_rows,
         x_row=window.row, x_channel=window.channel, channels=layout.channels, height=geo.out[0], width=layout.width,
         line_vectors=layout.line_vectors, halo_vectors=layout.halo_vectors,
         out=place.first, out_row=layout.row_bytes, out_channel=layout.channel_bytes,
