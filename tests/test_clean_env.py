@@ -170,7 +170,7 @@ def test_help_lists_every_command(environment: CleanEnvironment) -> None:
         (["distill"], "train"),
         (["prune"], "train"),
         (["evaluate"], "train"),
-        (["convert", "network.onnx", "network.safetensors"], "onnx"),
+        (["convert", "network.onnx", "-o", "network.safetensors"], "onnx"),
         (["run", "model.safetensors", "--input", "face.png"], "train"),
     ],
     ids=lambda value: value if isinstance(value, str) else value[0],
