@@ -138,9 +138,8 @@ class _Walk:
                 if i < len(results):
                     self.env[name] = results[i]
                 elif name and name in used:
-                    self.builder.fail(
-                        self._site(node).name, node.op_type, f"its output {i} ('{name}') is not supported"
-                    )
+                    hint = f"its output {i} ('{name}') is not supported"
+                    self.builder.fail(node.name or node.output[0], node.op_type, hint)
                     self.env[name] = None
         missing = [o.name for o in graph.output if o.name not in self.env]
         if missing:
@@ -282,8 +281,12 @@ def _is_list(value: Any) -> bool:
 def _infer_shapes(model: onnx.ModelProto) -> dict[str, Shape]:
     import onnx
 
+    declared = onnx.ModelProto()
+    declared.CopyFrom(model)
+    for domain in {node.domain for node in model.graph.node} - {o.domain for o in model.opset_import}:
+        declared.opset_import.append(onnx.helper.make_opsetid(domain, 1))
     try:
-        graph = onnx.shape_inference.infer_shapes(model).graph
+        graph = onnx.shape_inference.infer_shapes(declared).graph
     except Exception:  # it is only used to find more to report; what failed is reported anyway
         return {}
     found: dict[str, Shape] = {}

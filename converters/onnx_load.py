@@ -132,10 +132,11 @@ def _external_bytes(tensor: onnx.TensorProto, folder: Path | None) -> bytes:
         raise ModelFileError(
             f"{what}: {length} bytes do not fit shape {tuple(tensor.dims)} ({expected} bytes)"
         )
+    # A link or pipe put in place after the check must neither be followed nor block.
+    flags = sum(getattr(os, name, 0) for name in ("O_NOFOLLOW", "O_NONBLOCK", "O_BINARY"))
     try:
-        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0))
-        with os.fdopen(descriptor, "rb") as file:
-            status = os.fstat(descriptor)
+        with os.fdopen(os.open(path, os.O_RDONLY | flags), "rb") as file:
+            status = os.fstat(file.fileno())
             if not stat.S_ISREG(status.st_mode):
                 raise ModelFileError(f"{what}: '{location}' is not a regular file")
             if offset + expected > status.st_size:
@@ -143,7 +144,7 @@ def _external_bytes(tensor: onnx.TensorProto, folder: Path | None) -> bytes:
             file.seek(offset)
             return file.read(expected)
     except OSError as error:
-        raise ModelFileError(f"{what}: cannot read '{location}': {error.strerror}") from error
+        raise ModelFileError(f"{what}: cannot read '{location}': {error.strerror or error}") from error
 
 
 def _confined(folder: Path, location: str, what: str) -> Path:

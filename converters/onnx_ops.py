@@ -91,6 +91,8 @@ def _window(c: Call, kernel: list[int]) -> tuple[list[int], list[int], list[int]
     stride, dilation = c.attrs.get("strides", [1, 1]), c.attrs.get("dilations", [1, 1])
     mode = c.attrs.get("auto_pad", "NOTSET")
     if mode in ("SAME_UPPER", "SAME_LOWER"):
+        if list(dilation) != [1, 1]:  # runtimes disagree about it, or refuse it
+            raise Unsupported(f"auto_pad {mode} with dilations is ambiguous; give explicit pads")
         size = lowering.image_size(c.b, c.x)
         return stride, lowering.same_padding(size, kernel, stride, dilation, mode == "SAME_UPPER"), dilation
     padding = [0, 0, 0, 0] if mode == "VALID" else c.attrs.get("pads", [0, 0, 0, 0])
