@@ -112,6 +112,8 @@ def batch_norm(b: GraphBuilder, site: Site, x: Act, parameters: Sequence[Value |
             value = Const(np.full(channels, 1.0 if part == "weight" else 0.0, np.float32))
         if not isinstance(value, Const):
             raise Unsupported("batch norm parameters must be constants, not computed from the input")
+        if part == "running_var" and not np.all(value.array + eps > 0):
+            raise Unsupported("its variance is negative or NaN")
         names.append(b.constant(value.array, value.name or f"{site.name}.{part}"))
     return b.node("batch_norm", site, names, {"eps": float(eps)})
 
@@ -139,8 +141,8 @@ def divide(b: GraphBuilder, site: Site, left: Value, right: Value) -> Act:
     """Division by a constant, as multiplication by its reciprocal (one float32 rounding apart)."""
     if not isinstance(right, Const):
         raise Unsupported("only division by a constant is supported")
-    if not np.all(right.array):
-        raise Unsupported("division by zero")
+    if not np.isfinite(right.array).all() or (right.array == 0).any():
+        raise Unsupported("division by zero, NaN or infinity")
     return binary(b, site, "mul", left, Const(1.0 / right.array.astype(np.float64)))
 
 

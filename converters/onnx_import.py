@@ -233,7 +233,7 @@ def _input_shape(info: onnx.ValueInfoProto) -> Shape:
     dims = tensor.shape.dim
     sizes = [int(d.dim_value) for d in dims[1:]]
     if not dims or any(s < 1 for s in sizes):
-        shown = ", ".join(d.dim_param or (str(d.dim_value) if d.dim_value else "?") for d in dims)
+        shown = ", ".join(str(d.dim_param or d.dim_value or "?") for d in dims)
         raise InputError(
             f"input '{info.name}' has shape ({shown}); every dimension but the first, the batch, must be a number"
         )

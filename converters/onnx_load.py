@@ -53,7 +53,7 @@ def load_model(source: OnnxLike) -> tuple[onnx.ModelProto, str]:
         except OSError as error:
             raise ModelFileError(f"cannot read ONNX model '{source}': {error.strerror}") from error
         except DecodeError as error:
-            raise ModelFileError(f"'{name}' is not an ONNX model: {error}") from error
+            raise ModelFileError(f"'{name}' is not an ONNX model: {one_line(error)}") from error
     if not model.HasField("graph") or not model.opset_import:
         raise ModelFileError(f"'{name}' is not an ONNX model: it has no graph or no opset")
     for tensor in _tensors(model.graph):
@@ -71,7 +71,7 @@ def tensor_array(tensor: onnx.TensorProto) -> np.ndarray:
     try:
         array = np.array(numpy_helper.to_array(tensor))
     except (ValueError, TypeError, KeyError, OverflowError, MemoryError, RuntimeError) as error:
-        raise ModelFileError(f"tensor '{tensor.name}' of the ONNX model is damaged: {error}") from error
+        raise ModelFileError(f"tensor '{tensor.name}' of the ONNX model is damaged: {one_line(error)}") from error
     return _plain(array)
 
 
@@ -92,6 +92,11 @@ def sparse_tensor_array(tensor: onnx.SparseTensorProto) -> np.ndarray:
     dense = np.zeros(math.prod(dims), values.dtype)
     dense[indices] = values
     return dense.reshape(dims)
+
+
+def one_line(error: Exception) -> str:
+    """The first line of a foreign error's message, or its kind."""
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)
 
 
 def _plain(array: np.ndarray) -> np.ndarray:

@@ -15,6 +15,8 @@ from converters import lowering
 from converters.builder import Act, Const, GraphBuilder, Site, Unsupported
 
 Float64Array = np.ndarray
+#: Rows or columns an image may have; a crafted size must not eat the memory.
+LARGEST_SIDE = 1 << 20
 
 
 def resize(
@@ -82,6 +84,8 @@ def _lower(
         if axis >= 2:
             out[axis - 2] = int(value) if sizes is not None else int(np.floor(have[axis - 2] * value))
             factors[axis - 2] = value / have[axis - 2] if sizes is not None else value
+    if max(out) > LARGEST_SIDE or min(out) < 1:
+        raise Unsupported(f"a size of {tuple(out)} is not supported")
     mode = attrs.get("mode", "nearest")
     coordinates = [_coordinates(h, o, f, rule) for h, o, f in zip(have, out, factors, strict=True)]
     if mode == "nearest":
