@@ -93,6 +93,14 @@ def test_version(invoke: Invoke) -> None:
     assert invoke("--version").stdout == f"sparsenet {importlib.metadata.version('sparsenet')}\n"
 
 
+def test_python_m_sparsenet_is_the_same_command() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "sparsenet", "nonsense"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2
+    assert done.stderr == "error: No such command 'nonsense'; see `sparsenet --help`\n"
+
+
 def test_a_typed_error_is_one_line_and_exit_code_2(invoke: Invoke) -> None:
     result = invoke("extra", body=raising(GraphError("node 'conv' is\nwrong")))
     assert one_line(result) == "error: node 'conv' is wrong"
