@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import click
@@ -74,8 +75,7 @@ def convert(
             tolerance=tolerance,
         )
     except VerificationError as error:
-        if not as_json:
-            click.echo(error_table(error.report))
+        click.echo(to_json(dataclasses.asdict(error.report)) if as_json else error_table(error.report))
         raise
     if as_json:
         click.echo(to_json(report.to_dict()))

@@ -7,6 +7,7 @@ groups ``sparsenet.model_loaders`` (path → (module, info)) and ``sparsenet.mas
 from __future__ import annotations
 
 import importlib.metadata
+import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -21,13 +22,15 @@ from sparsenet.errors import ModelFileError
 
 MODEL_LOADERS = "sparsenet.model_loaders"
 MASK_LOADERS = "sparsenet.mask_loaders"
+#: What a user of the model file needs to know beside the network: attributes of a loader's ``info``.
+METADATA = ("class_names", "mean", "std")
 
 
 def open_source(path: str | os.PathLike[str], masks: Mapping[str, Any] | None = None) -> Source:
     """Open an .onnx model or a trained model file.
 
-    A model loader returns the module and a mapping ``info`` with "input_size" (one number, or height and width) and,
-    unless it is 3, "in_channels".
+    A model loader returns the module, for RGB images, and an ``info`` with ``input_size``, their height and width in
+    pixels. What else it says of the model (see ``METADATA``) goes into the graph's metadata as JSON.
 
     Args:
         path: the file; by its suffix .onnx is ONNX, everything else goes to the model loaders.
@@ -43,11 +46,10 @@ def open_source(path: str | os.PathLike[str], masks: Mapping[str, Any] | None = 
     if file.suffix.lower() == ".onnx":
         return OnnxSource(file, masks)
     module, info = _load(MODEL_LOADERS, file, "model")
-    size = info["input_size"]
-    height, width = (size, size) if isinstance(size, int) else size
-    shape = (2, int(info.get("in_channels", 3)), int(height), int(width))
-    example = np.random.default_rng(0).standard_normal(shape, np.float32)
-    return TorchSource(module, example, masks)
+    size = (2, 3, info.input_size, info.input_size)
+    example = np.random.default_rng(0).standard_normal(size, np.float32)
+    metadata = {key: json.dumps(getattr(info, key)) for key in METADATA if hasattr(info, key)}
+    return TorchSource(module, example, masks, metadata=metadata)
 
 
 def open_masks(path: str | os.PathLike[str]) -> Mapping[str, Any]:

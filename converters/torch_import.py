@@ -60,7 +60,7 @@ def from_torch(
 class TorchSource:
     """A traced module: gives its Graph, and PyTorch's own value of every tensor for comparison.
 
-    Arguments and errors as in ``from_torch``.
+    Arguments and errors as in ``from_torch``; ``metadata`` is free text that the graph carries along.
     """
 
     def __init__(
@@ -69,9 +69,11 @@ class TorchSource:
         example_inputs: Examples,
         masks: Mapping[str, Any] | None = None,
         name: str | None = None,
+        metadata: Mapping[str, str] | None = None,
     ) -> None:
         _require_torch()
         self.name = name or type(module).__name__
+        self._metadata = dict(metadata or {})
         self._examples = _example_tuple(example_inputs)
         self._module = _permanent_copy(module)
         _apply_masks(self._module, masks or {})
@@ -104,6 +106,7 @@ class TorchSource:
     def graph(self) -> Graph:
         """The network as it is written, before any pass."""
         graph, self._value_names = build_graph(self._program)
+        graph.metadata.update(self._metadata)
         return graph
 
     def values(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
