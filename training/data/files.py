@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Literal, get_args
 
 import numpy as np
 
 from sparsenet.errors import DataError
 
-SPLITS = ("train", "test")
+Split = Literal["train", "test"]
+OnError = Literal["raise", "skip"]
 TEST_FRACTION = 0.25
 
 # Left in folders by file managers, never meant as data; files starting with a dot are passed over as well.
@@ -20,8 +22,8 @@ _CLUTTER = {"thumbs.db", "desktop.ini"}
 class BadFiles:
     """What to do with a file that cannot be used: ``raise`` a DataError naming it, or ``skip`` and count it."""
 
-    def __init__(self, on_error: str) -> None:
-        if on_error not in ("raise", "skip"):
+    def __init__(self, on_error: OnError) -> None:
+        if on_error not in get_args(OnError):
             raise DataError(f"on_error is 'raise' or 'skip', not {on_error!r}")
         self._raise = on_error == "raise"
         self.count = 0
@@ -39,7 +41,7 @@ def check_arguments(size: int, split: str) -> None:
     """DataError unless ``size`` (pixels) is positive and ``split`` is train or test."""
     if size < 1:
         raise DataError(f"the image size must be at least 1 pixel, got {size}")
-    if split not in SPLITS:
+    if split not in get_args(Split):
         raise DataError(f"unknown split {split!r}: choose 'train' or 'test'")
 
 

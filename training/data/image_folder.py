@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from sparsenet.errors import DataError
-from training.data.files import BadFiles, check_arguments, held_out, list_files, subfolders
+from training.data.files import BadFiles, OnError, Split, check_arguments, held_out, list_files, subfolders
 from training.data.images import LabeledImages
 
 _EXPECTED = (
@@ -16,8 +16,8 @@ _EXPECTED = (
 def load_image_folder(
     folder: str | Path,
     size: int,
-    split: str = "train",
-    on_error: str = "raise",
+    split: Split = "train",
+    on_error: OnError = "raise",
     seed: int = 0,
     progress: bool = True,
 ) -> LabeledImages:
@@ -49,13 +49,13 @@ def load_image_folder(
     return LabeledImages.from_files(folder, list(labels.items()), class_names, size, bad, progress)
 
 
-def _parts(names: list[str]) -> dict[str, str]:
+def _parts(names: list[str]) -> dict[Split, str]:
     """Sub-folder of each split, or nothing where the folder holds the classes themselves."""
     test = next((name for name in ("test", "val") if name in names), None)
     return {"train": "train", "test": test} if "train" in names and test else {}
 
 
-def _class_names(folder: Path, parts: dict[str, str]) -> list[str]:
+def _class_names(folder: Path, parts: dict[Split, str]) -> list[str]:
     """Sorted names of the classes. DataError if there are fewer than two, or the splits disagree."""
     if parts:
         train, test = (subfolders(folder / part, _EXPECTED) for part in parts.values())

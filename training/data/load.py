@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import get_args
 
 from sparsenet.errors import DataError
-from training.data.files import subfolders
+from training.data.files import OnError, Split, subfolders
 from training.data.image_folder import load_image_folder
 from training.data.images import LabeledImages
-from training.data.maskedface_net import TASKS, load_maskedface_net
+from training.data.maskedface_net import Task, load_maskedface_net
 
 _EXPECTED = "CMFD/ and IMFD/ (MaskedFace-Net), or one sub-folder of images per class"
 
@@ -16,22 +17,22 @@ _EXPECTED = "CMFD/ and IMFD/ (MaskedFace-Net), or one sub-folder of images per c
 def load_images(
     folder: str | Path,
     size: int,
-    task: str = "4-class",
-    split: str = "train",
-    on_error: str = "raise",
+    task: Task | None = None,
+    split: Split = "train",
+    on_error: OnError = "raise",
     seed: int = 0,
     progress: bool = True,
 ) -> LabeledImages:
     """One split of the images in ``folder``: MaskedFace-Net if CMFD/ or IMFD/ is there, else an image folder.
 
-    An image folder's classes are its sub-folders, whatever the number in ``task``; the cascade tasks are
+    Without a ``task`` MaskedFace-Net has its four classes. An image folder's classes are its sub-folders, whatever the number in ``task``; the cascade tasks are
     MaskedFace-Net's alone. DataError for an unknown or unsuitable task, and as from the two loaders.
     """
     folder = Path(folder)
     if {"CMFD", "IMFD"} & set(subfolders(folder, _EXPECTED)):
-        return load_maskedface_net(folder, size, task, split, on_error, seed, progress)
-    if task not in TASKS:
-        raise DataError(f"unknown task {task!r}: choose one of {', '.join(TASKS)}")
-    if task.startswith("cascade"):
+        return load_maskedface_net(folder, size, task or "4-class", split, on_error, seed, progress)
+    if task not in (None, *get_args(Task)):
+        raise DataError(f"unknown task {task!r}: choose one of {', '.join(get_args(Task))}")
+    if task in ("cascade-1", "cascade-2"):
         raise DataError(f"{folder}: the task {task!r} needs MaskedFace-Net, with its folders CMFD/ and IMFD/")
     return load_image_folder(folder, size, split, on_error, seed, progress)

@@ -10,10 +10,13 @@ from __future__ import annotations
 import csv
 import re
 from pathlib import Path, PurePosixPath
+from typing import Literal, get_args
 
 from sparsenet.errors import DataError
-from training.data.files import SPLITS, BadFiles, check_arguments, held_out, list_files, subfolders
+from training.data.files import BadFiles, OnError, Split, check_arguments, held_out, list_files, subfolders
 from training.data.images import LabeledImages
+
+Task = Literal["2-class", "4-class", "cascade-1", "cascade-2"]
 
 CLASS_NAMES = ("correct", "uncovered_chin", "uncovered_nose", "uncovered_nose_and_mouth")
 
@@ -26,7 +29,7 @@ _FOLDERS = ("CMFD", "IMFD")
 _EXPECTED = "the folders CMFD/ and IMFD/ of MaskedFace-Net"
 
 # Class names of each task, and the task's class of each of the four; None: not part of the task.
-TASKS: dict[str, tuple[tuple[str, ...], tuple[int | None, ...]]] = {
+_TASKS: dict[str, tuple[tuple[str, ...], tuple[int | None, ...]]] = {
     "2-class": (("correct", "incorrect"), (0, 1, 1, 1)),
     "4-class": (CLASS_NAMES, (0, 1, 2, 3)),
     "cascade-1": (("correct", "incorrect"), (0, 1, 1, 1)),
@@ -37,9 +40,9 @@ TASKS: dict[str, tuple[tuple[str, ...], tuple[int | None, ...]]] = {
 def load_maskedface_net(
     folder: str | Path,
     size: int,
-    task: str = "4-class",
-    split: str = "train",
-    on_error: str = "raise",
+    task: Task = "4-class",
+    split: Split = "train",
+    on_error: OnError = "raise",
     seed: int = 0,
     progress: bool = True,
 ) -> LabeledImages:
@@ -58,15 +61,15 @@ def load_maskedface_net(
     """
     folder = Path(folder)
     check_arguments(size, split)
-    if task not in TASKS:
-        raise DataError(f"unknown task {task!r}: choose one of {', '.join(TASKS)}")
+    if task not in _TASKS:
+        raise DataError(f"unknown task {task!r}: choose one of {', '.join(get_args(Task))}")
     missing = [name for name in _FOLDERS if name not in subfolders(folder, _EXPECTED)]
     if missing:
         raise DataError(f"{folder} has no folder {' and no folder '.join(missing)}: expected {_EXPECTED}")
     bad = BadFiles(on_error)
     table = folder / "split.csv"
     chosen = _listed(folder, table, split, bad) if table.exists() else _by_person(folder, split, seed, bad)
-    class_names, classes = TASKS[task]
+    class_names, classes = _TASKS[task]
     labeled = [(file, label) for file, c in chosen.items() if (label := classes[c]) is not None]
     return LabeledImages.from_files(folder, labeled, class_names, size, bad, progress)
 
@@ -89,7 +92,7 @@ def parse_name(file: str) -> tuple[str, int]:
     return match["person"], label
 
 
-def _by_person(folder: Path, split: str, seed: int, bad: BadFiles) -> dict[str, int]:
+def _by_person(folder: Path, split: Split, seed: int, bad: BadFiles) -> dict[str, int]:
     """File → class of one split, all the images of a person on the same side."""
     people: dict[str, dict[str, int]] = {}
     for path in sorted(path for name in _FOLDERS for path in list_files(folder / name)):
@@ -111,7 +114,7 @@ def _by_person(folder: Path, split: str, seed: int, bad: BadFiles) -> dict[str, 
     }
 
 
-def _listed(folder: Path, table: Path, split: str, bad: BadFiles) -> dict[str, int]:
+def _listed(folder: Path, table: Path, split: Split, bad: BadFiles) -> dict[str, int]:
     """File → class of one split as split.csv lists it."""
     splits = _read_table(table)
     chosen: dict[str, int] = {}
@@ -132,7 +135,7 @@ def _read_table(table: Path) -> dict[str, str]:
     splits: dict[str, str] = {}
     for line, row in enumerate(rows, start=2):
         file, name = row.get("file"), row.get("split")
-        if not file or name is None or name not in SPLITS:
+        if not file or name is None or name not in get_args(Split):
             raise DataError(f"{table}, line {line}: expected the columns file and split (train or test)")
         path = PurePosixPath(file)
         if path.is_absolute() or ".." in path.parts:
