@@ -1,0 +1,144 @@
+"""The training loop: it learns, repeats, resumes exactly, stops early, prunes, and is the same on two processes."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from sparsenet.errors import CheckpointError, DataError, InputError
+from tests.training.tiny_images import tiny_images
+from training.distill import Distillation
+from training.evaluate import evaluate
+from training.models import build_model
+from training.pruning import GradualPruner, PolynomialSchedule
+from training.train import TrainConfig, TrainResult, train
+
+ROOT = Path(__file__).resolve().parents[2]
+# No mirroring: the class is where the bright quadrant lies.
+STILL = {"degrees": 0.0, "flip": False, "translate": 0.02, "scale": (1.0, 1.05)}
+CONFIG = TrainConfig(stages=((32, 3),), batch_size=8, lr=2e-3, precision="fp32", seed=7, augment=STILL)
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> None:
+    torch.set_num_threads(1)
+
+
+def model() -> torch.nn.Module:
+    return build_model("minixception-128", 4, seed=1)
+
+
+def weights(result: TrainResult) -> dict[str, torch.Tensor]:
+    return result.model.state_dict()
+
+
+def same(a: TrainResult, b: TrainResult) -> bool:
+    return a.history == b.history and all(torch.equal(x, weights(b)[name]) for name, x in weights(a).items())
+
+
+def test_it_learns() -> None:
+    config = dataclasses.replace(CONFIG, stages=((16, 4), (32, 10)), ema=0.9)
+    seen = []
+    result = train(model(), tiny_images(48), config, progress=False, on_epoch=seen.append)
+    assert [record.size for record in result.history] == [16] * 4 + [32] * 10
+    assert seen == result.history
+    assert result.history[-1].train_loss < 0.7 * result.history[0].train_loss
+    assert evaluate(result.model, tiny_images(24, seed=9), 32).accuracy > 0.6
+
+
+def test_the_given_model_is_left_as_it_was() -> None:
+    given = model()
+    before = {name: tensor.clone() for name, tensor in given.state_dict().items()}
+    train(given, tiny_images(16), dataclasses.replace(CONFIG, stages=((16, 1),)), progress=False)
+    assert all(torch.equal(tensor, before[name]) for name, tensor in given.state_dict().items())
+
+
+def pruner(target: torch.nn.Module) -> GradualPruner:
+    return GradualPruner(target, PolynomialSchedule(0.3, 0.8, 0, 6))
+
+
+@pytest.mark.parametrize("stop", [1, 2, 5])
+def test_an_interrupted_run_ends_with_the_same_result(tmp_path: Path, stop: int) -> None:
+    """Killed within and between epochs (2 steps each), with pruning and validation under way."""
+    data, validation = tiny_images(16), tiny_images(8, seed=4)
+    whole = train(model(), data, CONFIG, hooks=[pruner(model())], validation=validation, progress=False)
+    path = tmp_path / "run.ckpt"
+    options = {"validation": validation, "checkpoint": path, "progress": False}
+    train(model(), data, CONFIG, hooks=[pruner(model())], stop_after_steps=stop, **options)  # type: ignore[arg-type]
+    torch.rand(5)  # what another process would have drawn meanwhile
+    resumed = train(model(), data, CONFIG, hooks=[pruner(model())], **options)  # type: ignore[arg-type]
+    assert same(whole, resumed)
+
+
+def test_pruned_weights_stay_zero_in_the_average() -> None:
+    hook = pruner(model())
+    result = train(model(), tiny_images(16), CONFIG, hooks=[hook], progress=False)
+    assert hook.masks is not None
+    assert hook.masks.sparsity == pytest.approx(0.8, abs=0.01)
+    for name, mask in hook.masks.items():
+        assert torch.all(weights(result)[name][~mask.bool()] == 0)
+
+
+def test_distillation_is_a_loss_like_any_other() -> None:
+    loss = Distillation([(model(), 32)], temperature=4.0, alpha=0.5)
+    result = train(model(), tiny_images(16), CONFIG, loss=loss, progress=False)
+    assert len(result.history) == 3
+
+
+def test_early_stopping_returns_the_best_epoch() -> None:
+    config = dataclasses.replace(CONFIG, stages=((32, 12),), lr=1e-6, patience=2)
+    result = train(model(), tiny_images(16), config, validation=tiny_images(8), progress=False)
+    assert result.stopped_early
+    assert len(result.history) < 12
+    best = max(record.val_macro_f1 or 0 for record in result.history)
+    assert evaluate(result.model, tiny_images(8), 32).macro_f1 == pytest.approx(best)
+    with pytest.raises(InputError, match="early stopping needs validation"):
+        train(model(), tiny_images(16), config, progress=False)
+
+
+def test_checkpoints_of_another_run_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "run.ckpt"
+    train(model(), tiny_images(16), CONFIG, checkpoint=path, stop_after_steps=1, progress=False)
+    with pytest.raises(CheckpointError, match="of another run: its config"):
+        train(model(), tiny_images(16), dataclasses.replace(CONFIG, lr=1e-3), checkpoint=path, progress=False)
+    with pytest.raises(CheckpointError, match="of another run: its images is 16, now 20"):
+        train(model(), tiny_images(20), CONFIG, checkpoint=path, progress=False)
+    with pytest.raises(CheckpointError, match="does not fit this model"):
+        train(
+            build_model("minixception-128-256", 4), tiny_images(16), CONFIG, checkpoint=path, progress=False
+        )
+
+
+def test_bad_settings() -> None:
+    for options in (
+        {"stages": ()},
+        {"stages": ((8, 1),)},
+        {"batch_size": 1},
+        {"lr": 0.0},
+        {"precision": "int8"},
+    ):
+        with pytest.raises(InputError):
+            TrainConfig(**options)  # type: ignore[arg-type]
+    with pytest.raises(DataError, match="cannot train on 1 images"):
+        train(model(), tiny_images(1), CONFIG, progress=False)
+
+
+@pytest.mark.slow
+def test_two_processes_train_the_same_network_as_one(tmp_path: Path) -> None:
+    """gloo, global batch norm statistics, the same global batches: equal up to the order of float32 sums."""
+    script = Path(__file__).with_name("distributed_train.py")
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    one, two = tmp_path / "one.pt", tmp_path / "two.pt"
+    subprocess.run([sys.executable, str(script), str(one)], check=True, env=environment, timeout=300)
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    subprocess.run([*launcher, str(script), str(two)], check=True, env=environment, timeout=300)
+    a, b = torch.load(one, weights_only=True), torch.load(two, weights_only=True)
+    assert b["losses"] == pytest.approx(a["losses"], rel=1e-4)
+    # Weights that batch norm makes irrelevant (conv biases) drift apart under Adam; what the network says does not.
+    assert torch.allclose(a["logits"], b["logits"], atol=1e-3 * float(a["logits"].abs().max()))

@@ -1,0 +1,1 @@
+"""Training: models, data, distillation and pruning; everything before conversion."""

@@ -1,0 +1,1 @@
+"""Commands of the training package: train, distill, prune, evaluate, demo."""

@@ -1,0 +1,53 @@
+"""Models by name, as the command line and checkpoints know them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+import torch
+from torch import nn
+
+from sparsenet.errors import InputError
+from training.models.maskcnn import MaskCNN
+from training.models.minixception import MiniXception
+from training.models.mobilenetv1 import MobileNetV1
+from training.models.xception import Xception
+
+MODELS: dict[str, Callable[..., nn.Module]] = {
+    "maskcnn": MaskCNN,
+    "minixception-128": partial(MiniXception, widths=(128,)),
+    "minixception-128-256": partial(MiniXception, widths=(128, 256)),
+    "mobilenetv1": MobileNetV1,
+    "xception": Xception,
+}
+
+INPUT_SIZES: dict[str, int] = {
+    "maskcnn": MaskCNN.input_size,
+    "minixception-128": MiniXception.input_size,
+    "minixception-128-256": MiniXception.input_size,
+    "mobilenetv1": MobileNetV1.input_size,
+    "xception": Xception.input_size,
+}
+
+
+def build_model(name: str, num_classes: int, seed: int = 0) -> nn.Module:
+    """A freshly initialised model of the zoo; the same name and seed give the same weights.
+
+    Raises InputError for an unknown name. Leaves the global random state as it was.
+    """
+    if name not in MODELS:
+        raise InputError(f"unknown model '{name}': choose one of {', '.join(MODELS)}")
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return MODELS[name](num_classes=num_classes)
+
+
+def default_input_size(name: str) -> int:
+    """Side in pixels of the square input that the model was made for."""
+    return INPUT_SIZES[name]
+
+
+def count_parameters(model: nn.Module) -> int:
+    """Trainable numbers in the model; BatchNorm's running statistics are not counted."""
+    return sum(p.numel() for p in model.parameters() if p.requires_grad)

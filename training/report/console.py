@@ -1,0 +1,59 @@
+"""The final table on the terminal."""
+
+from __future__ import annotations
+
+from training.report.findings import findings
+from training.report.model import Report
+from training.report.page import number, percent, ratio
+from training.report.paper import published
+
+
+def console_table(report: Report) -> str:
+    """Quality and size beside the paper, speed, and the findings, as plain text."""
+    quality = [["network", "zeros", "accuracy", "macro F1", "weighted F1", "bytes", "compression", "paper"]]
+    for stage in report.stages:
+        stored, paper = report.file(stage.key, report.table_values), published(report.student, stage.key)
+        scores = stored.scores if stored else stage.scores
+        quality.append(
+            [
+                stage.title,
+                f"{percent(stage.sparsity, 0)} %",
+                percent(scores.accuracy),
+                percent(scores.macro_f1),
+                percent(scores.weighted_f1),
+                number(stored.bytes if stored else report.teacher_bytes),
+                f"{number(stored.compression if stored else 1)}×",
+                f"{paper.accuracy:.2f}/{paper.macro_f1:.2f}/{paper.weighted_f1:.2f}/{paper.compression:g}×"
+                if paper
+                else "–",
+            ]
+        )
+    speed = [["ms per image", "PyTorch", "dense", "sparse", "sparse vs dense", "sparse vs PyTorch"]]
+    for key in dict.fromkeys(m.stage for m in report.speed.latencies):
+        found = [report.speed.latency(key, engine) for engine in ("pytorch", "dense", "sparse")]
+        speed.append(
+            [
+                report.stage(key).title,
+                *(f"{m.median:.3f}" if m else "–" for m in found),
+                ratio(report.speed.speedup(key, "dense", "sparse")),
+                ratio(report.speed.speedup(key, "pytorch", "sparse")),
+            ]
+        )
+    counted = (
+        f"Students: the engine on its {report.table_values} files. Speed: batch {report.speed.input_shape[0]}, "
+        f"{report.speed.threads} thread(s), median of {report.speed.rounds} interleaved rounds (quartiles)."
+    )
+    return "\n".join([_align(quality), "", _align(speed), counted, "", *(f"• {s}" for s in findings(report))])
+
+
+def _align(rows: list[list[str]]) -> str:
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    lines = [
+        "  ".join(
+            cell.ljust(width) if i == 0 else cell.rjust(width)
+            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in rows
+    ]
+    lines.insert(1, "─" * max(map(len, lines)))
+    return "\n".join(lines)

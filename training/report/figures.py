@@ -1,0 +1,229 @@
+"""The report's pictures, each a function of the report that returns SVG text."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+
+import matplotlib as mpl
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, PercentFormatter
+
+from training.report.model import Report, Stage
+from training.report.paper import ACCURACY_AT_SPARSITY
+
+#: Okabe and Ito's palette, told apart by colour-blind readers too.
+ENGINE_COLOURS = {"pytorch": "#D55E00", "dense": "#0072B2", "sparse": "#009E73"}
+ENGINE_NAMES = {"pytorch": "PyTorch", "dense": "engine, dense", "sparse": "engine, sparse"}
+_INK, _FAINT = "#1f2933", "#d5dbe1"
+_STYLE = {
+    "font.family": "DejaVu Sans",
+    "font.size": 9,
+    "axes.edgecolor": "#9aa5b1",
+    "axes.labelcolor": _INK,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.titlesize": 9.5,
+    "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": "#e8ecf0",
+    "xtick.color": "#52606d",
+    "ytick.color": "#52606d",
+    "legend.frameon": False,
+    "lines.linewidth": 1.8,
+    "lines.markersize": 4,
+    "svg.hashsalt": "sparsenet",  # same numbers, same bytes
+}
+
+
+def _draw(
+    width: float, height: float, columns: int, paint: Callable[[list[Axes]], None], rows: int = 1
+) -> str:
+    """An SVG of ``rows`` × ``columns`` axes, painted by ``paint``."""
+    with mpl.rc_context(_STYLE):
+        figure = Figure(figsize=(width, height), layout="constrained")
+        paint(list(figure.subplots(rows, columns, squeeze=False).flat))
+        buffer = io.StringIO()
+        figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
+    return buffer.getvalue()
+
+
+def _percent(axis: Axes, which: str = "y") -> None:
+    (axis.yaxis if which == "y" else axis.xaxis).set_major_formatter(PercentFormatter(1, decimals=0))
+
+
+def accuracy_curve(report: Report) -> str:
+    """Accuracy and macro F1 against one-shot sparsity, the published curve and the fine-tuned student."""
+
+    def paint(axes: list[Axes]) -> None:
+        axis = axes[0]
+        x = [p.sparsity for p in report.accuracy_curve]
+        paper = ACCURACY_AT_SPARSITY
+        axis.plot(list(paper), list(paper.values()), "--", color="#9aa5b1", label="paper, table 1: accuracy")
+        axis.plot(x, [p.accuracy for p in report.accuracy_curve], "o-", color="#0072B2", label="accuracy")
+        axis.plot(x, [p.macro_f1 for p in report.accuracy_curve], "s-", color="#CC79A7", label="macro F1")
+        tuned = report.stage("distilled-pruned")
+        axis.plot(
+            [tuned.sparsity],
+            [tuned.scores.macro_f1],
+            "*",
+            markersize=13,
+            color="#CC79A7",
+            markeredgecolor="white",
+            label="macro F1 after gradual pruning",
+        )
+        axis.set(xlabel="sparsity (share of zero weights)", ylim=(0, 1.03), xlim=(-0.02, 1))
+        _percent(axis)
+        _percent(axis, "x")
+        axis.legend(loc="lower left", fontsize=8)
+
+    return _draw(5.2, 3.5, 1, paint)
+
+
+def latency_curve(report: Report) -> str:
+    """Milliseconds per image against sparsity, the quartiles as a band."""
+
+    def paint(axes: list[Axes]) -> None:
+        axis = axes[0]
+        x = [p.sparsity for p in report.latency_curve]
+        for engine, colour in ENGINE_COLOURS.items():
+            found = [m for p in report.latency_curve for m in p.latencies if m.engine == engine]
+            if len(found) == len(x) and found:
+                axis.plot(x, [m.median for m in found], "o-", color=colour, label=ENGINE_NAMES[engine])
+                axis.fill_between(
+                    x, [m.low for m in found], [m.high for m in found], color=colour, alpha=0.15, linewidth=0
+                )
+        axis.set(xlabel="sparsity (share of zero weights)", ylabel="ms per image", xlim=(-0.02, 1))
+        axis.set_ylim(bottom=0)
+        _percent(axis, "x")
+        axis.legend(loc="lower left", fontsize=8)
+
+    return _draw(5.2, 3.5, 1, paint)
+
+
+def latency_bars(report: Report) -> str:
+    """Median latency of every engine on every network that was timed, with quartiles as whiskers."""
+    titles = {s.key: s.title for s in report.stages}
+    # The teacher has its own scale: beside it the students' bars would vanish.
+    groups = [
+        s for s in ("distilled", "distilled-pruned") if any(m.stage == s for m in report.speed.latencies)
+    ]
+
+    def paint(axes: list[Axes]) -> None:
+        longest = max((m.high for m in report.speed.latencies if m.stage in groups), default=1.0)
+        for axis, stage in zip(axes, groups, strict=True):
+            found = [m for m in report.speed.latencies if m.stage == stage][::-1]
+            y = range(len(found))
+            values = [m.median for m in found]
+            errors = [[m.median - m.low for m in found], [m.high - m.median for m in found]]
+            colours = [ENGINE_COLOURS[m.engine] for m in found]
+            axis.barh(y, values, xerr=errors, color=colours, height=0.62, error_kw={"ecolor": _INK, "lw": 1})
+            for i, measured in enumerate(found):
+                axis.text(measured.high + longest * 0.02, i, f"{measured.median:.3g} ms", va="center")
+            axis.set_yticks(list(y), [ENGINE_NAMES[m.engine] for m in found])
+            axis.set(title=titles[stage], xlim=(0, longest * 1.25), xlabel="ms per image")
+            axis.grid(visible=False, axis="y")
+
+    return _draw(9.6, 2.1, max(len(groups), 1), paint) if groups else ""
+
+
+def training_curves(report: Report) -> str:
+    """Loss and validation quality of every stage, epoch by epoch; the schedule's sparsity where there is one."""
+    stages = [s for s in report.stages if s.epochs]
+
+    def paint(axes: list[Axes]) -> None:
+        for i, stage in enumerate(stages):
+            loss, quality = axes[i], axes[len(stages) + i]
+            _paint_losses(loss, stage)
+            _paint_quality(quality, stage)
+            if i:
+                quality.set_yticklabels([])
+            else:
+                loss.set_ylabel("loss")
+        axes[0].legend(fontsize=7.5)
+        axes[len(stages)].legend(fontsize=7.5, loc="lower right")
+
+    return _draw(9.6, 3.9, len(stages), paint, rows=2) if stages else ""
+
+
+def _paint_losses(axis: Axes, stage: Stage) -> None:
+    x = [e.epoch for e in stage.epochs]
+    axis.plot(x, [e.train_loss for e in stage.epochs], "o-", color="#52606d", label="training")
+    known = [e for e in stage.epochs if e.val_loss is not None]
+    axis.plot(
+        [e.epoch for e in known], [e.val_loss for e in known], "o-", color="#E69F00", label="validation"
+    )
+    axis.set(title=stage.title)
+    axis.set_ylim(bottom=0)
+    axis.xaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{v:.0f}" if v == int(v) else ""))
+
+
+def _paint_quality(axis: Axes, stage: Stage) -> None:
+    scored = [e for e in stage.epochs if e.val_macro_f1 is not None]
+    x = [e.epoch for e in scored]
+    axis.plot(x, [e.val_macro_f1 for e in scored], "o-", color="#CC79A7", label="validation macro F1")
+    if any(e.sparsity for e in stage.epochs):
+        x = [e.epoch for e in stage.epochs]
+        axis.plot(x, [e.sparsity for e in stage.epochs], "^:", color="#009E73", label="sparsity")
+        axis.legend(fontsize=7.5, loc="lower right")
+    axis.set(xlabel="epoch", ylim=(0, 1.03))
+    _percent(axis)
+    axis.xaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{v:.0f}" if v == int(v) else ""))
+
+
+def confusion_matrices(report: Report) -> str:
+    """One matrix per stage: rows are the truth, columns the prediction, colour the share of the row."""
+
+    def paint(axes: list[Axes]) -> None:
+        count = len(report.data.classes)
+        for i, (axis, stage) in enumerate(zip(axes, report.stages, strict=True)):
+            rows = stage.scores.confusion
+            shares = [[cell / max(sum(row), 1) for cell in row] for row in rows]
+            axis.imshow(shares, cmap="Blues", vmin=0, vmax=1.25)
+            for true in range(count):
+                for guess in range(count):
+                    ink = (
+                        "white" if shares[true][guess] > 0.75 else (_INK if rows[true][guess] else "#b0b8c1")
+                    )
+                    axis.text(
+                        guess, true, str(rows[true][guess]), ha="center", va="center", color=ink, fontsize=8
+                    )
+            names = [name.replace("uncovered_", "").replace("_and_", "+") for name in report.data.classes]
+            axis.set_xticks(range(count), names, rotation=40, ha="right", fontsize=7.5)
+            axis.set_yticks(range(count), names if i == 0 else [""] * count, fontsize=7.5)
+            axis.set(title=stage.title, xlabel="predicted", ylabel="true" if i == 0 else "")
+            axis.grid(visible=False)
+
+    return _draw(9.6, 2.6, len(report.stages), paint)
+
+
+def size_against_quality(report: Report) -> str:
+    """Macro F1 of every stored file against its bytes, the teacher's fp32 weights at the far end."""
+
+    def paint(axes: list[Axes]) -> None:
+        axis = axes[0]
+        teacher = report.stage("teacher")
+        axis.plot(
+            [report.teacher_bytes], [teacher.scores.macro_f1], "D", color="#52606d", label=teacher.title
+        )
+        colours = {"scratch": "#E69F00", "scratch-pruned": "#D55E00", "distilled": "#56B4E9"}
+        for stage in report.stages:
+            files = sorted((f for f in report.files if f.stage == stage.key), key=lambda f: f.bytes)
+            if files:
+                axis.plot(
+                    [f.bytes for f in files],
+                    [f.scores.macro_f1 for f in files],
+                    "o-",
+                    color=colours.get(stage.key, "#009E73"),
+                    label=stage.title,
+                )
+        axis.set_xscale("log")
+        axis.set(xlabel="bytes (logarithmic; i8, f16, f32 from left to right)", ylabel="macro F1")
+        _percent(axis)
+        axis.legend(fontsize=8)
+        axis.spines["left"].set_color(_FAINT)
+
+    return _draw(5.2, 3.5, 1, paint)

@@ -1,0 +1,233 @@
+"""The report as plain numbers: what ``report.json`` holds and everything else is drawn from.
+
+Shares (accuracy, F1, recall, sparsity) lie in [0, 1]; times are milliseconds unless the name says seconds.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import types
+import typing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from sparsenet.errors import DataError
+from training.report.files import write_text
+
+FORMAT_VERSION = 1
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Quality on a test set: ``recall`` per class, ``confusion[true][predicted]`` in images."""
+
+    accuracy: float
+    macro_f1: float
+    weighted_f1: float
+    recall: list[float]
+    confusion: list[list[int]]
+
+    @property
+    def images(self) -> int:
+        """How many images were judged."""
+        return sum(map(sum, self.confusion))
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """One epoch of training; ``sparsity`` is the schedule's at its end, 0 without pruning."""
+
+    epoch: int
+    train_loss: float
+    val_loss: float | None = None
+    val_accuracy: float | None = None
+    val_macro_f1: float | None = None
+    sparsity: float = 0.0
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One trained network: the teacher, or a student at one point of the story. ``scores`` are PyTorch's."""
+
+    key: str
+    title: str
+    model: str
+    parameters: int
+    sparsity: float
+    scores: Scores
+    epochs: list[Epoch]
+    seconds: float
+    weights: str
+    reused: str | None = None
+
+
+@dataclass(frozen=True)
+class StoredFile:
+    """A model file and what the engine makes of it: ``scores`` come from running exactly this file.
+
+    ``compression`` is the teacher's fp32 weight bytes ÷ ``bytes``; ``max_difference`` the largest difference of
+    a logit between engine and PyTorch float32 over the test set, divided by PyTorch's largest logit.
+    """
+
+    stage: str
+    values: str
+    path: str
+    bytes: int
+    compression: float
+    scores: Scores
+    max_difference: float
+
+
+@dataclass(frozen=True)
+class Latency:
+    """One engine running one network: median and quartiles of a call, in milliseconds."""
+
+    stage: str
+    engine: str
+    setting: str
+    median: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Speedup:
+    """How many times faster ``fast`` is than ``slow``: quartiles of the ratios of equal rounds."""
+
+    stage: str
+    slow: str
+    fast: str
+    median: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Speed:
+    """Latency of every engine, measured interleaved in one process on one input of shape (batch, 3, H, W)."""
+
+    input_shape: list[int]
+    threads: int
+    rounds: int
+    latencies: list[Latency]
+    speedups: list[Speedup]
+    max_difference: float
+
+    def latency(self, stage: str, engine: str) -> Latency | None:
+        """The measurement of one pair, if there is one."""
+        return next((m for m in self.latencies if (m.stage, m.engine) == (stage, engine)), None)
+
+    def speedup(self, stage: str, slow: str, fast: str) -> Speedup | None:
+        """The measured ratio of one pair, if there is one."""
+        return next((s for s in self.speedups if (s.stage, s.slow, s.fast) == (stage, slow, fast)), None)
+
+
+@dataclass(frozen=True)
+class AccuracyPoint:
+    """The student pruned once to ``sparsity`` (L1, per layer) without any training after it."""
+
+    sparsity: float
+    accuracy: float
+    macro_f1: float
+
+
+@dataclass(frozen=True)
+class LatencyPoint:
+    """The student at one sparsity: ``latencies`` of every engine and the sparse engine's speedups."""
+
+    sparsity: float
+    latencies: list[Latency]
+    speedups: list[Speedup]
+
+
+@dataclass(frozen=True)
+class Example:
+    """One test image (JPEG, base64) with the truth and what the engine said."""
+
+    image: str
+    label: int
+    predicted: int
+    probability: float
+
+
+@dataclass(frozen=True)
+class Data:
+    """What was trained and tested on: images per class (``counts[split][class]``)."""
+
+    name: str
+    source: str
+    size: int
+    classes: list[str]
+    counts: dict[str, list[int]]
+
+
+@dataclass(frozen=True)
+class Report:
+    """A whole run. ``settings`` and ``environment`` are name → value as shown; ``phases`` name → seconds."""
+
+    command: str
+    created: str
+    settings: dict[str, str]
+    environment: dict[str, str]
+    data: Data
+    teacher_bytes: int
+    student: str
+    stages: list[Stage]
+    files: list[StoredFile]
+    table_values: str
+    speed: Speed
+    accuracy_curve: list[AccuracyPoint]
+    latency_curve: list[LatencyPoint]
+    examples: list[Example]
+    phases: dict[str, float]
+    format_version: int = field(default=FORMAT_VERSION)
+
+    def stage(self, key: str) -> Stage:
+        """The stage of that name; KeyError if the run had none."""
+        return next(s for s in self.stages if s.key == key)
+
+    def file(self, stage: str, values: str) -> StoredFile | None:
+        """The file of a stage with these value encodings, if it was written."""
+        return next((f for f in self.files if (f.stage, f.values) == (stage, values)), None)
+
+
+def save_report(report: Report, path: Path) -> None:
+    """Write ``report.json``; it appears under ``path`` only when it is complete."""
+    write_text(path, json.dumps(dataclasses.asdict(report), indent=1) + "\n")
+
+
+def load_report(path: Path) -> Report:
+    """Read what :func:`save_report` wrote.
+
+    Raises:
+        DataError: the file is missing, no report, or of another version.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path}: not a readable report ({error})") from error
+    version = content.get("format_version") if isinstance(content, dict) else None
+    if version != FORMAT_VERSION:
+        raise DataError(f"{path}: report version {version!r}; this program reads {FORMAT_VERSION}")
+    try:
+        report: Report = _build(Report, content)
+    except (KeyError, TypeError, ValueError) as error:
+        raise DataError(f"{path}: not a complete report ({type(error).__name__}: {error})") from error
+    return report
+
+
+def _build(kind: Any, value: Any) -> Any:
+    """``value`` (from JSON) as an instance of the annotated type ``kind``."""
+    if dataclasses.is_dataclass(kind):
+        hints = typing.get_type_hints(kind)
+        return kind(**{name: _build(hints[name], item) for name, item in value.items()})
+    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
+    if origin is list:
+        return [_build(arguments[0], item) for item in value]
+    if origin is dict:
+        return {key: _build(arguments[1], item) for key, item in value.items()}
+    if origin is types.UnionType:
+        return None if value is None else _build(arguments[0], value)
+    return kind(value)

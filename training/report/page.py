@@ -1,0 +1,92 @@
+"""``report.html``: one file with its style and pictures inside, nothing fetched from anywhere."""
+
+from __future__ import annotations
+
+import base64
+from pathlib import Path
+
+import jinja2
+from markupsafe import Markup
+
+from training.report import figures
+from training.report.files import write_text
+from training.report.findings import FINAL, findings, smallest
+from training.report.model import Report, Speedup
+from training.report.paper import CITATION, published
+
+
+def render_page(report: Report) -> str:
+    """The whole page as HTML text; every value that came from outside is escaped."""
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("training.report", "."),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(percent=percent, number=number, ratio=ratio, image=_image)
+    return environment.get_template("page.html.j2").render(
+        report=report,
+        findings=findings(report),
+        cards=_cards(report),
+        published=published,
+        citation=CITATION,
+        figures=figures,
+        final=FINAL,
+        engine_names=figures.ENGINE_NAMES,
+        titles={s.key: s.title for s in report.stages},
+        timed=list(dict.fromkeys(m.stage for m in report.speed.latencies)),
+    )
+
+
+def save_page(report: Report, path: Path) -> None:
+    """Render and write ``report.html``; it appears under ``path`` only when it is complete."""
+    write_text(path, render_page(report))
+
+
+def percent(share: float | None, digits: int = 1) -> str:
+    """0.9731 → '97.3'; a dash where there is no value."""
+    return "–" if share is None else f"{share * 100:.{digits}f}"
+
+
+def number(value: float | None) -> str:
+    """1234567 → '1 234 567' with narrow no-break spaces, as SI writes it."""
+    return "–" if value is None else f"{value:,.0f}".replace(",", "\u202f")
+
+
+def ratio(speedup: Speedup | None) -> str:
+    """'2.31× (2.28–2.36)': median and quartiles."""
+    if speedup is None:
+        return "–"
+    return f"{speedup.median:.2f}× ({speedup.low:.2f}–{speedup.high:.2f})"
+
+
+def _cards(report: Report) -> list[tuple[str, str, str]]:
+    """(value, what it is, beside what) of the headline."""
+    cards: list[tuple[str, str, str]] = []
+    stored, final = smallest(report, FINAL), report.stage(FINAL)
+    if stored:
+        cards.append(
+            (
+                f"{number(stored.compression)}×",
+                "smaller than the teacher",
+                f"{number(stored.bytes)} bytes on disk",
+            )
+        )
+        teacher = report.stage("teacher").scores.macro_f1
+        cards.append((f"{percent(stored.scores.macro_f1)} %", "macro F1", f"teacher: {percent(teacher)} %"))
+    for slow, name in (("dense", "of the dense engine"), ("pytorch", "of PyTorch")):
+        speedup = report.speed.speedup(FINAL, slow, "sparse")
+        if speedup:
+            threads = f"{report.speed.threads} thread{'s' if report.speed.threads > 1 else ''}"
+            cards.append(
+                (f"{speedup.median:.2f}×", f"the speed {name}", f"{final.sparsity:.0%} zeros, {threads}")
+            )
+    cards.append((f"{report.speed.max_difference:.0e}", "largest difference", "engine and PyTorch, relative"))
+    return cards
+
+
+def _image(svg: str, caption: str) -> Markup:
+    """An ``<img>`` that carries its picture; as an image, no drawing's ids or styles meet another's."""
+    data = base64.b64encode(svg.encode()).decode()
+    return Markup('<img class="figure" alt="{}" src="data:image/svg+xml;base64,{}">').format(caption, data)

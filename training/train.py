@@ -1,0 +1,363 @@
+"""One plain training loop, the same on a CPU, a GPU, or several processes under ``torchrun``.
+
+Everything random comes from (seed, epoch, step), so a run is repeatable, continues exactly after an interruption, and
+is the same on one process as on several: every process draws the whole batch and keeps its own part of it.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+import os
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+from dataclasses import asdict, dataclass, field
+from typing import Any, Protocol
+
+import torch
+import torch.nn.functional as F
+from accelerate import Accelerator
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from sparsenet.errors import CheckpointError, DataError, InputError
+from training.checkpoint import load_checkpoint, save_checkpoint
+from training.data.augment import Augment, balanced_weights
+from training.data.images import LabeledImages
+from training.evaluate import Metrics, evaluate
+from training.sync_batch_norm import restore_batch_norm, synchronise_batch_norm
+
+Loss = Callable[[Tensor, Tensor, Tensor], Tensor]
+
+
+class Hook(Protocol):
+    """Something that acts after every optimizer step, such as a pruning schedule."""
+
+    def after_step(self, step: int, model: nn.Module) -> None:
+        """Called with the number of the step just taken, from 1 on, and the plain (unwrapped) model."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """State to continue from."""
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue from ``state``."""
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """How to train.
+
+    Attributes:
+        stages: (input size, epochs) one after another: small images first learn fast, the last size finishes.
+        batch_size: images per optimizer step, over all processes.
+        lr: peak learning rate of AdamW; linear warm-up, then cosine to a hundredth.
+        weight_decay: on weights, not on biases and normalisation.
+        warmup_steps: steps to the peak.
+        label_smoothing: of the plain cross-entropy; a loss given by the caller is left alone.
+        balance: 0 draws images as they come, 1 every class equally often; powers of 1/count between.
+        ema: decay of the running average of the weights, which is what training returns.
+        clip_norm: bound on the gradient's norm.
+        precision: "fp32", "bf16", or "auto": bf16 on a GPU, fp32 on a CPU.
+        patience: epochs without a better validation macro F1 before stopping; None trains to the end.
+        seed: of everything random.
+        augment: options of ``Augment`` that differ from its defaults.
+    """
+
+    stages: tuple[tuple[int, int], ...] = ((128, 24), (256, 6))
+    batch_size: int = 32
+    lr: float = 3e-3
+    weight_decay: float = 0.02
+    warmup_steps: int = 60
+    label_smoothing: float = 0.05
+    balance: float = 0.75
+    ema: float = 0.99
+    clip_norm: float = 5.0
+    precision: str = "auto"
+    patience: int | None = None
+    seed: int = 0
+    augment: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not self.stages or any(size < 16 or epochs < 1 for size, epochs in self.stages):
+            raise InputError(f"stages must be (size >= 16, epochs >= 1) pairs, got {self.stages}")
+        if self.batch_size < 2 or self.lr <= 0:
+            raise InputError(f"need batch_size >= 2 and lr > 0, got {self.batch_size} and {self.lr}")
+        if self.precision not in ("auto", "fp32", "bf16"):
+            raise InputError(f"precision must be auto, fp32 or bf16, got '{self.precision}'")
+
+    @property
+    def epochs(self) -> list[int]:
+        """Input size of every epoch in order."""
+        return [size for size, count in self.stages for _ in range(count)]
+
+
+@dataclass(frozen=True)
+class EpochRecord:
+    """One epoch: its mean training loss, and validation figures if there were any."""
+
+    epoch: int
+    size: int
+    train_loss: float
+    val_accuracy: float | None = None
+    val_macro_f1: float | None = None
+
+
+@dataclass(frozen=True)
+class TrainResult:
+    """The trained (averaged) model in eval mode, and how it went."""
+
+    model: nn.Module
+    history: list[EpochRecord]
+    stopped_early: bool
+
+
+def train(
+    model: nn.Module,
+    data: LabeledImages,
+    config: TrainConfig,
+    *,
+    loss: Loss | None = None,
+    hooks: Sequence[Hook] = (),
+    validation: LabeledImages | None = None,
+    checkpoint: str | os.PathLike[str] | None = None,
+    progress: bool = True,
+    on_epoch: Callable[[EpochRecord], None] | None = None,
+    stop_after_steps: int | None = None,
+) -> TrainResult:
+    """Train ``model`` (left as it is) and return the running average of its weights.
+
+    Args:
+        data: images at least as large as the largest stage wants them (smaller ones are enlarged).
+        loss: ``f(logits, labels, images)``; cross-entropy if None. See ``distill.Distillation``.
+        hooks: called after every step.
+        validation: judged after every epoch; needed for ``config.patience``.
+        checkpoint: file written after every epoch; if it exists, the run continues from it.
+        stop_after_steps: end (with a checkpoint) after so many steps of this call, as a kill would.
+
+    Raises:
+        CheckpointError: ``checkpoint`` is damaged or of another run.
+        DataError: fewer images than one batch needs.
+    """
+    if len(data) < 2:
+        raise DataError(f"cannot train on {len(data)} images")
+    if config.patience is not None and validation is None:
+        raise InputError("early stopping needs validation images")
+    run = _Run(model, data, config, loss, list(hooks), progress)
+    if checkpoint is not None and os.path.exists(checkpoint):  # noqa: PTH110 - any path-like
+        run.restore(load_checkpoint(checkpoint))
+    while run.epoch < len(config.epochs) and not run.out_of_patience():
+        steps_left = None if stop_after_steps is None else stop_after_steps - run.steps_here
+        finished = run.train_epoch(steps_left)
+        if finished:
+            record = run.finish_epoch(validation)
+            if on_epoch is not None:
+                on_epoch(record)
+        if checkpoint is not None and run.accelerator.is_main_process:
+            save_checkpoint(checkpoint, run.state())
+        if not finished:
+            break
+    return run.result()
+
+
+class _Run:
+    """The state of one training run, whole in ``state()``."""
+
+    def __init__(
+        self,
+        model: nn.Module,
+        data: LabeledImages,
+        config: TrainConfig,
+        loss: Loss | None,
+        hooks: list[Hook],
+        progress: bool,
+    ) -> None:
+        gpu = torch.cuda.is_available()
+        precision = ("bf16" if gpu else "fp32") if config.precision == "auto" else config.precision
+        self.accelerator = Accelerator(cpu=not gpu, mixed_precision="bf16" if precision == "bf16" else "no")
+        self.data, self.config, self.hooks = data, config, hooks
+        self.loss = loss or _CrossEntropy(config.label_smoothing)
+        if hasattr(self.loss, "to"):
+            self.loss.to(self.accelerator.device)
+        torch.manual_seed(config.seed)
+        # NHWC halves the time of depthwise-separable networks on CPUs (104 → 60 ms per image, measured).
+        self.plain = copy.deepcopy(model).to(self.accelerator.device, memory_format=torch.channels_last)
+        self.average = copy.deepcopy(self.plain).eval().requires_grad_(False)
+        if self.accelerator.num_processes > 1:
+            synchronise_batch_norm(self.plain)
+        self.optimizer = torch.optim.AdamW(_parameter_groups(self.plain, config.weight_decay), lr=config.lr)
+        self.model = self.accelerator.prepare_model(self.plain)
+        self.weights = balanced_weights(data.labels, config.balance)
+        self.steps_per_epoch = max(1, len(data) // config.batch_size)
+        self.total_steps = self.steps_per_epoch * len(config.epochs)
+        self.step = 0
+        self.epoch_loss = 0.0
+        self.history: list[EpochRecord] = []
+        self.best: tuple[float, int, dict[str, Tensor]] | None = None
+        self.steps_here = 0
+        self.progress = progress and self.accelerator.is_main_process
+
+    @property
+    def epoch(self) -> int:
+        return self.step // self.steps_per_epoch
+
+    def train_epoch(self, steps_left: int | None) -> bool:
+        """Train to the end of the epoch, or for ``steps_left`` steps; True if the epoch is done."""
+        epoch, size = self.epoch, self.config.epochs[self.epoch]
+        order = torch.multinomial(
+            self.weights,
+            self.steps_per_epoch * self.config.batch_size,
+            replacement=True,
+            generator=_generator(self.config.seed, epoch, -1),
+        )
+        augment = Augment(size, **self.config.augment)
+        first = self.step % self.steps_per_epoch
+        last = self.steps_per_epoch if steps_left is None else min(self.steps_per_epoch, first + steps_left)
+        self.model.train()
+        bar = tqdm(
+            range(first, last), initial=first, total=self.steps_per_epoch, leave=False, unit="step",
+            desc=f"epoch {epoch + 1}/{len(self.config.epochs)} at {size}²", disable=None if self.progress else True,
+        )  # fmt: skip
+        for number in bar:
+            batch = order[number * self.config.batch_size : (number + 1) * self.config.batch_size]
+            loss = self._step(batch, augment, _generator(self.config.seed, epoch, number))
+            self.epoch_loss += loss
+            bar.set_postfix(loss=f"{loss:.3f}", refresh=False)
+        return last == self.steps_per_epoch
+
+    def _step(self, batch: Tensor, augment: Augment, generator: torch.Generator) -> float:
+        images = augment(self.data.images[batch], generator)
+        labels = self.data.labels[batch]
+        rank, world = self.accelerator.process_index, self.accelerator.num_processes
+        device = self.accelerator.device
+        images = images[rank::world].to(device, memory_format=torch.channels_last)
+        labels = labels[rank::world].to(device)
+        # Dropout, too, is drawn per step: a resumed run sees the masks it would have seen.
+        torch.manual_seed(_mix(self.config.seed, self.step, rank))
+        for group in self.optimizer.param_groups:
+            group["lr"] = self._learning_rate()
+        with self.accelerator.autocast():
+            logits = self.model(images)
+        with self.accelerator.autocast() if self.config.precision != "fp32" else nullcontext():
+            loss = self.loss(logits.float(), labels, images)
+        self.optimizer.zero_grad(set_to_none=True)
+        self.accelerator.backward(loss)
+        self.accelerator.clip_grad_norm_(self.model.parameters(), self.config.clip_norm)
+        self.optimizer.step()
+        self.step += 1
+        self.steps_here += 1
+        for hook in self.hooks:
+            hook.after_step(self.step, self.plain)
+        self._update_average()
+        return float(self.accelerator.reduce(loss.detach(), reduction="mean"))
+
+    def _learning_rate(self) -> float:
+        warm = min(1.0, (self.step + 1) / max(1, min(self.config.warmup_steps, self.total_steps // 5)))
+        cosine = 0.5 * (1 + math.cos(math.pi * self.step / self.total_steps))
+        return self.config.lr * warm * (0.99 * cosine + 0.01)
+
+    @torch.no_grad()
+    def _update_average(self) -> None:
+        # A short memory at first, or the average would remember the initial weights for hundreds of steps.
+        decay = min(self.config.ema, (1 + self.step) / (10 + self.step))
+        state = self.plain.state_dict()
+        for name, average in self.average.state_dict().items():
+            if average.dtype.is_floating_point:
+                average.lerp_(state[name], 1 - decay)
+            else:
+                average.copy_(state[name])
+        for name, parameter in self.plain.named_parameters():
+            if self.hooks and parameter.ndim > 1:  # what a hook pruned is zero in the average as well
+                self.average.get_parameter(name).masked_fill_(parameter == 0, 0.0)
+
+    def finish_epoch(self, validation: LabeledImages | None) -> EpochRecord:
+        size = self.config.epochs[self.epoch - 1]
+        metrics: Metrics | None = evaluate(self.average, validation, size) if validation is not None else None
+        record = EpochRecord(
+            self.epoch,
+            size,
+            self.epoch_loss / self.steps_per_epoch,
+            metrics.accuracy if metrics else None,
+            metrics.macro_f1 if metrics else None,
+        )
+        self.history.append(record)
+        self.epoch_loss = 0.0
+        if metrics is not None and (self.best is None or metrics.macro_f1 > self.best[0]):
+            state = {name: tensor.clone() for name, tensor in self.average.state_dict().items()}
+            self.best = (metrics.macro_f1, self.epoch, state)
+        return record
+
+    def out_of_patience(self) -> bool:
+        if self.config.patience is None or self.best is None:
+            return False
+        return self.epoch - self.best[1] >= self.config.patience
+
+    def result(self) -> TrainResult:
+        stopped = self.out_of_patience() and self.epoch < len(self.config.epochs)
+        if self.config.patience is not None and self.best is not None:
+            self.average.load_state_dict(self.best[2])
+        restore_batch_norm(self.average)
+        return TrainResult(
+            self.average.cpu().to(memory_format=torch.contiguous_format).eval(), self.history, stopped
+        )
+
+    def state(self) -> dict[str, Any]:
+        return {
+            "config": asdict(self.config),
+            "images": len(self.data),
+            "step": self.step,
+            "epoch_loss": self.epoch_loss,
+            "history": [asdict(record) for record in self.history],
+            "model": self.plain.state_dict(),
+            "average": self.average.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "hooks": [hook.state_dict() for hook in self.hooks],
+            "best": self.best,
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        expected = {"config": asdict(self.config), "images": len(self.data)}
+        for key, own in expected.items():
+            if state.get(key) != own:
+                raise CheckpointError(
+                    f"the checkpoint is of another run: its {key} is {state.get(key)}, now {own}"
+                )
+        try:
+            self.plain.load_state_dict(state["model"])
+            self.average.load_state_dict(state["average"])
+            self.optimizer.load_state_dict(state["optimizer"])
+            for hook, hook_state in zip(self.hooks, state["hooks"], strict=True):
+                hook.load_state_dict(hook_state)
+        except (RuntimeError, KeyError, ValueError) as error:
+            raise CheckpointError(
+                f"the checkpoint does not fit this model: {str(error).splitlines()[-1]}"
+            ) from None
+        self.step, self.epoch_loss = state["step"], state["epoch_loss"]
+        self.history = [EpochRecord(**record) for record in state["history"]]
+        self.best = tuple(state["best"]) if state["best"] is not None else None  # type: ignore[assignment]
+
+
+@dataclass
+class _CrossEntropy:
+    smoothing: float
+
+    def __call__(self, logits: Tensor, labels: Tensor, images: Tensor) -> Tensor:
+        return F.cross_entropy(logits, labels, label_smoothing=self.smoothing)
+
+
+def _parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
+    decayed = [p for p in model.parameters() if p.ndim > 1]
+    others = [p for p in model.parameters() if p.ndim <= 1]
+    return [{"params": decayed, "weight_decay": weight_decay}, {"params": others, "weight_decay": 0.0}]
+
+
+def _mix(*numbers: int) -> int:
+    """A seed from several numbers; splitmix64 steps, so that neighbours are unrelated."""
+    state = 0
+    for number in numbers:
+        state = (state ^ (number + 0x9E3779B97F4A7C15)) * 0xBF58476D1CE4E5B9 % 2**64
+        state = (state ^ (state >> 27)) * 0x94D049BB133111EB % 2**64
+    return (state ^ (state >> 31)) % 2**63
+
+
+def _generator(*numbers: int) -> torch.Generator:
+    return torch.Generator().manual_seed(_mix(*numbers))
