@@ -1,0 +1,67 @@
+"""Every model of the zoo: the engine's outputs are PyTorch's, at every sparsity, pruned by weight or by channel."""
+
+from __future__ import annotations
+
+import copy
+import functools
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+import sparsenet
+from converters import from_torch
+from converters.verify import TOLERANCE, relative_error
+from sparsenet.counts import count_layers, total
+from training.models import MODELS, MaskCNN, build_model
+from training.pruning import Masks, find_masks
+
+# Small images keep PyTorch and the engine quick; MaskCNN's head fits one size only.
+SIDES = dict.fromkeys(MODELS, 64) | {"maskcnn": MaskCNN.input_size}
+NAMES = [pytest.param(name, marks=[pytest.mark.slow] if name == "xception" else []) for name in MODELS]
+
+
+@functools.cache
+def network(name: str) -> nn.Module:
+    """With batch norm statistics that are not the identity."""
+    generator = torch.Generator().manual_seed(0)
+    module = build_model(name, 4).eval()
+    for part in module.modules():
+        if isinstance(part, nn.BatchNorm2d):
+            part.running_mean.normal_(0, 0.2, generator=generator)
+            part.running_var.uniform_(0.5, 2, generator=generator)
+            nn.init.normal_(part.bias, 0, 0.2, generator=generator)
+    return module
+
+
+def compare(name: str, masks: Masks | None) -> sparsenet.Graph:
+    """Convert, run, compare two images; returns the graph the engine ran."""
+    side = SIDES[name]
+    x = torch.randn(2, 3, side, side, generator=torch.Generator().manual_seed(1))
+    graph = from_torch(network(name), x, masks)
+    module = copy.deepcopy(network(name))
+    if masks is not None:
+        masks.apply(module)
+    with torch.no_grad():
+        expected = module(x).numpy()
+    got = sparsenet.Engine(graph, threads=1)(x.numpy())
+    assert isinstance(got, np.ndarray)
+    assert relative_error(got, expected) <= TOLERANCE
+    return graph
+
+
+@pytest.mark.parametrize("sparsity", [0.0, 0.5, 0.8, 0.95])
+@pytest.mark.parametrize("name", NAMES)
+def test_engine_equals_pytorch(name: str, sparsity: float) -> None:
+    masks = find_masks(network(name), method="l1", sparsity=sparsity) if sparsity else None
+    graph = compare(name, masks)
+    if masks is not None:
+        assert total(count_layers(graph)).nnz <= masks.nnz
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_engine_equals_pytorch_after_channel_reduction(name: str) -> None:
+    masks = find_masks(network(name), method="l1", sparsity=0.5, structured="output", exclude=["head*"])
+    graph = compare(name, masks)
+    assert total(count_layers(graph)).weights < masks.total
