@@ -24,6 +24,9 @@ from converters.torch_import import TorchSource
 from sparsenet.cli import main
 from sparsenet.errors import ModelFileError, SparsenetError, UnsupportedOpError
 from tests.converters.onnx_models import model, node, run_onnxruntime, weights
+from training.checkpoint import ModelInfo, save_model
+from training.models import build_model, count_parameters
+from training.pruning import find_masks
 
 
 def sparse_weights(*shape: int) -> np.ndarray:
@@ -191,6 +194,22 @@ def test_trained_models_and_masks_are_opened_by_loaders(tmp_path: Path) -> None:
     graph = sparsenet.load_graph(output)
     assert graph.inputs[0].shape == (None, 3, 12, 12)
     assert json.loads(graph.metadata["class_names"]) == ["masked", "unmasked"]
+
+
+def test_files_of_the_training_package(tmp_path: Path) -> None:
+    trained, mask_file, output = (tmp_path / f"{name}.safetensors" for name in ("trained", "masks", "out"))
+    module = build_model("minixception-128", 2)
+    save_model(trained, module, ModelInfo("minixception-128", ("masked", "unmasked"), 40))
+    masks = find_masks(module, method="l1", sparsity=0.8)
+    masks.save(mask_file)
+    result = run(
+        trained, "-o", output, "--masks", mask_file, "--verify", "--no-speed", "--json", "--threads", 1
+    )
+    assert result.exit_code == 0, result.output
+    report = json.loads(result.stdout)
+    assert report["totals"]["nnz"] <= masks.nnz
+    assert report["source_bytes"] == 4 * count_parameters(module)
+    assert sparsenet.load_graph(output).inputs[0].shape == (None, 3, 40, 40)
 
 
 def test_nobody_to_open_a_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
