@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from converters import onnx_ops
 from converters.builder import Act, Const, GraphBuilder, Site, Unsupported, Value, explain
 from converters.hints import onnx_hint
+from converters.onnx_call import Call
 from converters.onnx_fold import Sizes, fold
 from converters.onnx_load import OnnxLike, load_model, sparse_tensor_array, tensor_array
+from converters.onnx_ops import RULES
 from sparsenet.errors import GraphError, InputError, MaskError, UnsupportedOpError
 from sparsenet.graph import Graph, Shape
 
@@ -167,12 +168,12 @@ class _Walk:
                 if node.domain not in ("", "ai.onnx"):
                     raise Unsupported(onnx_hint(op))
                 return list(fold(node, inputs, self.opset))  # type: ignore[arg-type]
-            rule = onnx_ops.RULES.get(op)
+            rule = RULES.get(op)
             if rule is None:
                 raise Unsupported(onnx_hint(op))
             if unknown:
                 return [None] * len(node.output)
-            call = onnx_ops.Call(
+            call = Call(
                 self.builder,
                 site,
                 inputs,

@@ -71,7 +71,9 @@ def tensor_array(tensor: onnx.TensorProto) -> np.ndarray:
     try:
         array = np.array(numpy_helper.to_array(tensor))
     except (ValueError, TypeError, KeyError, OverflowError, MemoryError, RuntimeError) as error:
-        raise ModelFileError(f"tensor '{tensor.name}' of the ONNX model is damaged: {one_line(error)}") from error
+        raise ModelFileError(
+            f"tensor '{tensor.name}' of the ONNX model is damaged: {one_line(error)}"
+        ) from error
     return _plain(array)
 
 

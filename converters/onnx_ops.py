@@ -6,82 +6,13 @@ Versions are told apart by ``opset`` where the meaning changed (Softmax 13, Clip
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
-
 import numpy as np
 
 from converters import lowering
-from converters.builder import Act, Const, GraphBuilder, Site, Unsupported, Value
-from converters.onnx_fold import Sizes, shape_value
+from converters import onnx_shape_ops as shape_ops
+from converters.builder import Act, Const, Unsupported, Value
+from converters.onnx_call import Call, Rule
 from converters.onnx_resize import resize, upsample
-from sparsenet.graph import Shape
-
-
-@dataclass(frozen=True)
-class Call:
-    """One ONNX node: inputs (None where absent), attributes, opset, names of its outputs.
-
-    ``static_batch`` is the batch size the model was exported with, None if it is free.
-    """
-
-    b: GraphBuilder
-    site: Site
-    inputs: list[Value | Sizes | None]
-    attrs: dict[str, Any]
-    opset: int
-    outputs: list[str]
-    static_batch: int | None
-
-    @property
-    def x(self) -> Act:
-        """The activation the node works on."""
-        return self.act(0)
-
-    @property
-    def shape(self) -> Shape:
-        """Shape of ``x``."""
-        return self.b.shapes[self.x.tensor]
-
-    def get(self, index: int) -> Value | Sizes | None:
-        """Input by position, None if absent."""
-        return self.inputs[index] if index < len(self.inputs) else None
-
-    def act(self, index: int) -> Act:
-        """Input that must depend on the network's input."""
-        value = self.get(index)
-        if not isinstance(value, Act):
-            raise Unsupported(f"input {index} must depend on the network's input")
-        return value
-
-    def const(self, index: int, what: str) -> Const | None:
-        """Input that must be a constant, None if absent."""
-        value = self.get(index)
-        if value is None or isinstance(value, Const):
-            return value
-        raise Unsupported(f"its {what} must be a constant")
-
-    def operand(self, index: int) -> Value:
-        """Either kind of input, as arithmetic takes it."""
-        value = self.get(index)
-        if not isinstance(value, Act | Const):
-            raise Unsupported("arithmetic with the batch size is not supported")
-        return value
-
-    def numbers(self, index: int, attribute: str, before: int, what: str) -> list[int] | None:
-        """Integers given as an attribute before opset ``before``, as a constant input from then on."""
-        if self.opset < before:
-            return self.attrs.get(attribute)
-        value = self.const(index, what)
-        return None if value is None else [int(v) for v in value.array.ravel()]
-
-    def unary(self, op: str, **attrs: Any) -> Act:
-        """A node that reads only ``x``."""
-        return self.b.node(op, self.site, [self.x.tensor], attrs)
-
-
-Rule = Callable[[Call], Value | Sizes | list[Act]]
 
 
 def _window(c: Call, kernel: list[int]) -> tuple[list[int], list[int], list[int]]:
@@ -236,88 +167,6 @@ def _reduce(kind: str) -> Rule:
     return rule
 
 
-def _concat(c: Call) -> Act:
-    return lowering.concat(c.b, c.site, [c.operand(i) for i in range(len(c.inputs))], c.attrs["axis"])
-
-
-def _flatten(c: Call) -> Act:
-    axis, shape = c.attrs.get("axis", 1), c.shape
-    axis += len(shape) if axis < 0 else 0
-    if axis < 1 or any(d != 1 for d in shape[1:axis]):
-        raise Unsupported(lowering.BATCH_HINT)
-    return lowering.reshape(c.b, c.site, c.x, [_size(shape)])
-
-
-def _size(shape: Shape) -> int:
-    return int(np.prod([d for d in shape[1:] if d is not None], dtype=np.int64))
-
-
-def _reshape(c: Call) -> Act:
-    target = c.get(1)
-    if isinstance(target, Const):
-        wanted: list[int | None] = [int(v) for v in target.array.ravel()]
-    elif isinstance(target, Sizes):
-        wanted = target.dims()
-    else:
-        raise Unsupported("its shape is computed from the input's values")
-    shape = c.shape
-    if not c.attrs.get("allowzero", 0):
-        wanted = [shape[i] if d == 0 and i < len(shape) else d for i, d in enumerate(wanted)]
-    first, rest = (wanted[0], wanted[1:]) if wanted else (None, [])
-    if not rest or any(d is None or d == 0 for d in rest):
-        raise Unsupported(lowering.BATCH_HINT)
-    sizes = [int(d or 0) for d in rest]
-    total, known = _size(shape), int(np.prod([d for d in sizes if d > 0], dtype=np.int64))
-    if first is None or (first == c.static_batch and first is not None):
-        sizes = [total // known if d == -1 else d for d in sizes]
-    elif first != -1 or -1 in sizes:
-        raise Unsupported(f"its shape {wanted} fixes the batch; export the model with a free batch dimension")
-    if int(np.prod(sizes, dtype=np.int64)) != total:
-        raise Unsupported(f"shape {wanted} of a tensor {shape} would change the batch")
-    return lowering.reshape(c.b, c.site, c.x, sizes)
-
-
-def _squeeze(c: Call) -> Act:
-    axes, shape = c.numbers(1, "axes", 13, "axes"), c.shape
-    if axes is None:
-        dropped = {i for i, d in enumerate(shape) if d == 1}
-    else:
-        dropped = {lowering.axis_of(a, len(shape)) for a in axes}
-    if any(shape[i] != 1 for i in dropped):
-        raise Unsupported(f"only dimensions of size 1 can be squeezed, got {shape}")
-    return lowering.reshape(
-        c.b, c.site, c.x, [int(d or 0) for i, d in enumerate(shape) if i and i not in dropped]
-    )
-
-
-def _unsqueeze(c: Call) -> Act:
-    axes, shape = c.numbers(1, "axes", 13, "axes") or [], c.shape
-    rank = len(shape) + len(axes)
-    added = {lowering.axis_of(a, rank) for a in axes}
-    old = iter(shape)
-    sizes = [1 if i in added else next(old) for i in range(rank)]
-    return lowering.reshape(c.b, c.site, c.x, [int(d or 0) for d in sizes[1:]])
-
-
-def _transpose(c: Call) -> Act:
-    return lowering.transpose(c.b, c.site, c.x, c.attrs.get("perm", list(reversed(range(len(c.shape))))))
-
-
-def _pad(c: Call) -> Act:
-    if c.attrs.get("mode", "constant") != "constant":
-        raise Unsupported(f"mode '{c.attrs['mode']}' is not supported; use constant padding")
-    amounts, rank = c.numbers(1, "pads", 11, "pads") or [], len(c.shape)
-    value = c.const(2, "value") if c.opset >= 11 else _number(c.attrs.get("value", 0.0))
-    axes = c.const(3, "axes")
-    touched = list(range(rank)) if axes is None else [int(a) % rank for a in axes.array.ravel()]
-    if len(amounts) != 2 * len(touched):
-        raise Unsupported(f"{len(amounts)} pads do not fit {len(touched)} dimensions")
-    before, after = [0] * rank, [0] * rank
-    for i, axis in enumerate(touched):
-        before[axis], after[axis] = amounts[i], amounts[i + len(touched)]
-    return lowering.pad(c.b, c.site, c.x, before, after, 0.0 if value is None else float(value.array.item()))
-
-
 def _softmax(c: Call) -> Act:
     shape = c.shape
     if c.opset >= 13:
@@ -347,35 +196,6 @@ def _dropout(c: Call) -> Act:
     if training is not None and training.array.any():
         raise Unsupported("dropout is active; export the model in evaluation mode")
     return c.x
-
-
-def _shape(c: Call) -> Value | Sizes:
-    return shape_value(c.shape, c.attrs.get("start", 0), c.attrs.get("end"))
-
-
-def _split(c: Call) -> list[Act]:
-    axis = lowering.axis_of(c.attrs.get("axis", 0), len(c.shape))
-    total, count = int(c.shape[axis] or 0), len(c.outputs)
-    sizes = c.numbers(1, "split", 13, "split")
-    if sizes is None:
-        part = -(-total // count)
-        sizes = [min(part, total - part * i) for i in range(count)]
-    parts, start = [], 0
-    for i, (size, tensor) in enumerate(zip(sizes, c.outputs, strict=True)):
-        site = Site(f"{c.site.name}.{i}", tensor)
-        parts.append(lowering.select(c.b, site, c.x, axis, start, start + size))
-        start += size
-    return parts
-
-
-def _slice(c: Call) -> Act:
-    if c.opset < 10:
-        starts, ends, axes, steps = c.attrs["starts"], c.attrs["ends"], c.attrs.get("axes"), None
-    else:
-        starts, ends, axes, steps = (c.numbers(i, "", 10, "bounds") for i in (1, 2, 3, 4))
-    if not starts or not ends or len(starts) != 1 or (steps and steps != [1]):
-        raise Unsupported("only slices of one dimension without a step are supported")
-    return lowering.select(c.b, c.site, c.x, (axes or [0])[0], starts[0], ends[0])
 
 
 def _resize(c: Call) -> Act:
@@ -413,20 +233,20 @@ RULES: dict[str, Rule] = {
     "GlobalMaxPool": _global_pool("max"),
     "ReduceMean": _reduce("avg"),
     "ReduceMax": _reduce("max"),
-    "Concat": _concat,
-    "Flatten": _flatten,
-    "Reshape": _reshape,
-    "Squeeze": _squeeze,
-    "Unsqueeze": _unsqueeze,
-    "Transpose": _transpose,
-    "Pad": _pad,
+    "Concat": shape_ops.concat,
+    "Flatten": shape_ops.flatten,
+    "Reshape": shape_ops.reshape,
+    "Squeeze": shape_ops.squeeze,
+    "Unsqueeze": shape_ops.unsqueeze,
+    "Transpose": shape_ops.transpose,
+    "Pad": shape_ops.pad,
     "Softmax": _softmax,
     "Cast": _cast,
     "Identity": _same,
     "Dropout": _dropout,
-    "Shape": _shape,
-    "Split": _split,
-    "Slice": _slice,
+    "Shape": shape_ops.shape,
+    "Split": shape_ops.split,
+    "Slice": shape_ops.slice_channels,
     "Resize": _resize,
     "Upsample": _upsample,
 }
