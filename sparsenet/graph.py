@@ -93,7 +93,9 @@ class Graph:
                 raise GraphError(
                     f"node '{node.name}' ({node.op}) reads '{missing[0]}', which nothing before it makes"
                 )
-            shapes[node.output] = infer_shape(node, [shapes[n] if n else None for n in node.inputs], self.constants)
+            shapes[node.output] = infer_shape(
+                node, [shapes[n] if n else None for n in node.inputs], self.constants
+            )
         return shapes
 
     def output_infos(self) -> list[TensorInfo]:
@@ -149,8 +151,14 @@ class Graph:
         made: set[str] = set()
         for info in self.inputs:
             _claim(made, info.name, "graph input")
-            if len(info.shape) == 0 or info.shape[0] is not None or any(d is None or d < 1 for d in info.shape[1:]):
-                raise GraphError(f"input '{info.name}' has shape {info.shape}; only the batch (0) may be None")
+            if (
+                len(info.shape) == 0
+                or info.shape[0] is not None
+                or any(d is None or d < 1 for d in info.shape[1:])
+            ):
+                raise GraphError(
+                    f"input '{info.name}' has shape {info.shape}; only the batch (0) may be None"
+                )
             if info.dtype != "float32":
                 raise GraphError(f"input '{info.name}' has dtype {info.dtype}; only float32 is supported")
         for name, array in self.constants.items():

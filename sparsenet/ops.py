@@ -85,7 +85,9 @@ def check_node(node: Node) -> None:
     known = set(schema.attrs) | ({"epilogue"} if schema.epilogue else set())
     for name in node.attrs:
         if name not in known:
-            raise GraphError(f"{where} ({node.op}) has unknown attribute '{name}'; known: {', '.join(sorted(known))}")
+            raise GraphError(
+                f"{where} ({node.op}) has unknown attribute '{name}'; known: {', '.join(sorted(known))}"
+            )
     for name, default in schema.attrs.items():
         if default is REQUIRED and name not in node.attrs:
             raise GraphError(f"{where} ({node.op}) lacks the attribute '{name}'")
@@ -126,7 +128,9 @@ def infer_shape(node: Node, shapes: Shapes, constants: Mapping[str, FloatArray])
                 if got != expected:
                     raise ValueError(f"epilogue '{word}' needs shape {expected}, got {got}")
     except (ValueError, TypeError, IndexError, KeyError) as error:
-        described = ", ".join(f"{n}{tuple(s)}" for n, s in zip(node.inputs, shapes, strict=True) if s is not None)
+        described = ", ".join(
+            f"{n}{tuple(s)}" for n, s in zip(node.inputs, shapes, strict=True) if s is not None
+        )
         raise GraphError(f"node '{node.name}' ({node.op}) over {described}: {error}") from None
     return out
 
@@ -137,7 +141,11 @@ def conv_output_size(size: int, kernel: int, stride: int, before: int, after: in
 
 
 def _ints(value: Any, count: int, name: str, minimum: int) -> list[int]:
-    if not isinstance(value, Sequence) or len(value) != count or any(not isinstance(v, int) or v < minimum for v in value):
+    if (
+        not isinstance(value, Sequence)
+        or len(value) != count
+        or any(not isinstance(v, int) or v < minimum for v in value)
+    ):
         raise ValueError(f"{name} must be {count} integers >= {minimum}, got {value!r}")
     return list(value)
 
@@ -162,7 +170,9 @@ def _window(shape: tuple[int, int], kernel: list[int], attrs: Attrs) -> tuple[in
             if (out - 1) * stride[i] >= shape[i] + before:
                 out -= 1
         if out < 1:
-            raise ValueError(f"kernel {kernel} does not fit into {shape} with padding {[top, left, bottom, right]}")
+            raise ValueError(
+                f"kernel {kernel} does not fit into {shape} with padding {[top, left, bottom, right]}"
+            )
         sizes.append(out)
     return sizes[0], sizes[1]
 
@@ -247,7 +257,9 @@ def _concat(shapes: Shapes, attrs: Attrs) -> Shape:
     total = 0
     for shape in shapes:
         assert shape is not None
-        if len(shape) != len(first) or any(d != e for i, (d, e) in enumerate(zip(shape, first, strict=True)) if i != axis):
+        if len(shape) != len(first) or any(
+            d != e for i, (d, e) in enumerate(zip(shape, first, strict=True)) if i != axis
+        ):
             raise ValueError(f"cannot concatenate {first} and {shape} on axis {axis}")
         total += shape[axis]  # type: ignore[operator]
     return (*first[:axis], total, *first[axis + 1 :])
@@ -266,7 +278,9 @@ def _reshape(shapes: Shapes, attrs: Attrs) -> Shape:
     x, target = shapes[0], list(attrs["shape"])
     assert x is not None
     if target.count(-1) > 1 or any(not isinstance(d, int) or d < -1 or d == 0 for d in target):
-        raise ValueError(f"shape must be positive sizes without the batch, one of them possibly -1; got {target}")
+        raise ValueError(
+            f"shape must be positive sizes without the batch, one of them possibly -1; got {target}"
+        )
     if -1 in target:
         known = -math.prod(target)
         target[target.index(-1)] = _size(x) // known
@@ -313,11 +327,13 @@ OPS: dict[str, OpSchema] = {
     "linear": OpSchema(("x", "weight", "bias?"), _linear, epilogue=True),
     # y = (x - mean) / sqrt(var + eps) * scale + bias, per channel (dimension 1); passes turn it into `affine`.
     "batch_norm": OpSchema(("x", "scale", "bias", "mean", "var"), _per_channel, {"eps": 1e-5}),
-    "affine": OpSchema(("x", "scale", "shift"), _per_channel, epilogue=True),  # y = x * scale + shift per channel
+    # y = x * scale + shift, per channel.
+    "affine": OpSchema(("x", "scale", "shift"), _per_channel, epilogue=True),
     "max_pool2d": OpSchema(("x",), _pool, {**_POOL, "dilation": [1, 1]}),  # padding counts as -inf
     "avg_pool2d": OpSchema(("x",), _pool, {**_POOL, "count_include_pad": True}),
     "global_avg_pool2d": OpSchema(("x",), _global_pool),  # -> (N, C, 1, 1)
-    "add": OpSchema(("a", "b"), _broadcast, epilogue=True),  # NumPy broadcasting, either side may be a constant
+    # These three broadcast as NumPy does, and either side may be a constant.
+    "add": OpSchema(("a", "b"), _broadcast, epilogue=True),
     "sub": OpSchema(("a", "b"), _broadcast, epilogue=True),
     "mul": OpSchema(("a", "b"), _broadcast, epilogue=True),
     **{

@@ -16,7 +16,7 @@ from sparsenet.ops import ACTIVATIONS
 
 
 def image_epilogue(kernel: Kernel, tile: Tile) -> Any:
-    """``f(acc, args, bases, channel, y, x_bytes)`` for a tile of channels from ``channel``, pixels from (y, x_bytes)."""
+    """``f(acc, args, bases, channel, y, x_bytes)`` for a tile from ``channel`` on and pixel (y, x_bytes) on."""
     return _chain(kernel, [_image_step(tile, word, slot) for word, slot in _slots(kernel)])
 
 

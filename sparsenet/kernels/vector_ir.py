@@ -511,7 +511,7 @@ class Tile:
 
     @cached_property
     def gather_between(self) -> Any:
-        """``gather_between(pointer, stride, low, high)``: lane i from ``pointer + i * stride``, 0 outside [low, high)."""
+        """``gather_between(pointer, stride, low, high)``: lane i at ``pointer + i * stride``, 0 outside [low, high)."""
 
         def emit(
             b: ir.IRBuilder, pointer: ir.Value, stride: ir.Value, low: ir.Value, high: ir.Value
