@@ -18,7 +18,7 @@ def run_tape_address() -> int:
 
 
 def worker_address() -> int:
-    """Address of ``void worker(control, job, thread, spins_before_parking)``: ``threads.WorkerPool`` has the protocol."""
+    """Address of ``void worker(control, job, thread, spins_before_parking)``; its protocol: ``threads.WorkerPool``."""
     return jit.function_address("worker", _build_worker)
 
 
