@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import math
+import dataclasses
 from pathlib import Path
 from typing import Any
 
 import click
-import numpy as np
 
 from sparsenet.commands.options import json_option, model_argument
 from sparsenet.commands.table import render, shape_text, to_json
+from sparsenet.counts import LayerCount, count_layers, total
 from sparsenet.graph import Graph, Node, Shape, TensorInfo
 from sparsenet.model_file import StoredConstant, load_graph, stored_constants
 
@@ -19,7 +19,18 @@ Examples:
   sparsenet info model.safetensors
   sparsenet info model.safetensors --json"""
 
-COLUMNS = ("layer", "op", "output", "weights", "nnz", "sparsity", "MACs", "MACs kept", "stored as", "bytes")
+COLUMNS = {
+    "layer": "layer",
+    "op": "op",
+    "output": "output",
+    "weights": "weights",
+    "nnz": "nnz",
+    "sparsity": "sparsity",
+    "macs": "MACs",
+    "nonzero_macs": "MACs kept",
+    "stored_as": "stored as",
+    "bytes": "bytes",
+}
 
 
 @click.command(epilog=EPILOG)
@@ -38,27 +49,31 @@ def info(model: Path, as_json: bool) -> None:
 def describe(graph: Graph, stored: list[StoredConstant], file_bytes: int) -> dict[str, Any]:
     """Everything ``info`` shows, as plain values ready for JSON."""
     shapes = graph.shapes()
+    counts = count_layers(graph)
+    by_layer = {count.layer: count for count in counts}
+    # A constant that two layers read is listed with the first: it is in the file once.
     constants = {constant.name: constant for constant in stored}
-    layers = [_layer(node, graph, shapes[node.output], constants) for node in graph.nodes]
-    total = {key: sum(layer[key] or 0 for layer in layers) for key in ("weights", "nnz", "MACs", "MACs kept")}
+    layers = []
+    for node in graph.nodes:
+        own = [constants.pop(name) for name in dict.fromkeys(node.inputs) if name in constants]
+        layers.append(_layer(node, shapes[node.output], by_layer.get(node.name), own))
+    totals = total(counts)
     return {
         "name": graph.name,
         "metadata": graph.metadata,
         "inputs": [_tensor(tensor) for tensor in graph.inputs],
         "outputs": [_tensor(tensor) for tensor in graph.output_infos()],
         "layers": layers,
-        "total": {
-            **total,
-            "sparsity": _sparsity(total["weights"], total["nnz"]),
-            "constant bytes": sum(constant.bytes for constant in stored),
-            "file bytes": file_bytes,
+        "total": dataclasses.asdict(totals)
+        | {
+            "sparsity": totals.sparsity,
+            "constant_bytes": sum(constant.bytes for constant in stored),
+            "file_bytes": file_bytes,
         },
     }
 
 
-def _layer(node: Node, graph: Graph, shape: Shape, constants: dict[str, StoredConstant]) -> dict[str, Any]:
-    # A constant that two layers read is counted with the first: it is in the file once.
-    own = [constants.pop(name) for name in dict.fromkeys(node.inputs) if name in constants]
+def _layer(node: Node, shape: Shape, count: LayerCount | None, own: list[StoredConstant]) -> dict[str, Any]:
     layer: dict[str, Any] = dict.fromkeys(COLUMNS)
     layer |= {
         "layer": node.name,
@@ -66,23 +81,17 @@ def _layer(node: Node, graph: Graph, shape: Shape, constants: dict[str, StoredCo
         "output": list(shape),
         "bytes": sum(constant.bytes for constant in own) or None,
     }
-    weight = graph.constants.get(node.inputs[1]) if node.op in ("conv2d", "linear") else None
-    if weight is not None:
-        nnz, pixels = int(np.count_nonzero(weight)), math.prod(size or 1 for size in shape[2:])
-        layer |= {
-            "weights": weight.size,
-            "nnz": nnz,
-            "sparsity": _sparsity(weight.size, nnz),
-            "MACs": weight.size * pixels,
-            "MACs kept": nnz * pixels,
-        }
+    if count is not None:
         how = next((constant for constant in own if constant.name == node.inputs[1]), None)
-        layer["stored as"] = f"{how.encoding} {how.values}" if how else "shared"
+        layer |= {
+            "weights": count.weights,
+            "nnz": count.nnz,
+            "sparsity": 1 - count.nnz / count.weights,
+            "macs": count.macs,
+            "nonzero_macs": count.nonzero_macs,
+            "stored_as": f"{how.encoding} {how.values}" if how else "shared",
+        }
     return layer
-
-
-def _sparsity(weights: int, nnz: int) -> float:
-    return 1 - nnz / weights if weights else 0.0
 
 
 def _tensor(tensor: TensorInfo) -> dict[str, Any]:
@@ -90,7 +99,7 @@ def _tensor(tensor: TensorInfo) -> dict[str, Any]:
 
 
 def _text(summary: dict[str, Any]) -> str:
-    total = summary["total"]
+    sums = summary["total"]
     tensors = [
         f"{kind:8}{tensor['name']}  {shape_text(tensor['shape'])}  {tensor['dtype']}"
         for kind in ("inputs", "outputs")
@@ -106,10 +115,10 @@ def _text(summary: dict[str, Any]) -> str:
             *tensors,
             *(f"{key:8}{value}" for key, value in summary["metadata"].items()),
             "",
-            render(COLUMNS, rows),
+            render(list(COLUMNS.values()), rows),
             "",
-            f"{total['weights']:,} weights, {total['nnz']:,} of them nonzero (sparsity {total['sparsity']:.1%})",
-            f"{total['MACs']:,} multiply-adds for one input, {total['MACs kept']:,} with a nonzero weight",
-            f"{total['file bytes']:,} bytes on disk, {total['constant bytes']:,} of them numbers",
+            f"{sums['weights']:,} weights, {sums['nnz']:,} of them nonzero (sparsity {sums['sparsity']:.1%})",
+            f"{sums['macs']:,} multiply-adds for one input, {sums['nonzero_macs']:,} with a nonzero weight",
+            f"{sums['file_bytes']:,} bytes on disk, {sums['constant_bytes']:,} of them numbers",
         ]
     )

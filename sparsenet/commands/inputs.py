@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from sparsenet.commands.metadata import normalisation
 from sparsenet.errors import InputError, MissingExtraError
-from sparsenet.graph import TensorInfo
+from sparsenet.graph import FloatArray, TensorInfo
 
-FloatArray = npt.NDArray[np.float32]
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp")
 
 
-def read_inputs(specs: Sequence[str], infos: Sequence[TensorInfo]) -> dict[str, FloatArray]:
+def read_inputs(
+    specs: Sequence[str], infos: Sequence[TensorInfo], metadata: Mapping[str, str]
+) -> dict[str, FloatArray]:
     """Read every ``FILE`` or ``NAME=FILE`` into the input it feeds.
 
-    A file without a name feeds the only input. ``.npy`` files are taken as they are; an image is converted to RGB,
-    resized to the input's height and width and scaled from [0, 255] to [-1, 1].
+    A file without a name feeds the only input. ``.npy`` files are taken as they are; an image is converted to RGB in
+    [0, 1], resized to the input's height and width and normalised with the model's ``mean`` and ``std``.
 
     Raises:
         InputError: unknown or missing input, unreadable file, dtype other than float32, NaN.
@@ -36,7 +38,7 @@ def read_inputs(specs: Sequence[str], infos: Sequence[TensorInfo]) -> dict[str, 
         if suffix == ".npy":
             arrays[name] = _read_npy(path)
         elif suffix in IMAGE_SUFFIXES:
-            arrays[name] = _read_image(path, known[name])
+            arrays[name] = _read_image(path, known[name], metadata)
         else:
             raise InputError(f"{path}: give a .npy file or an image ({', '.join(IMAGE_SUFFIXES)})")
     missing = [name for name in known if name not in arrays]
@@ -80,6 +82,8 @@ def _read_npy(path: Path) -> FloatArray:
         raise InputError(f"{path}: not a readable .npy array ({error})") from error
     if array.dtype != np.float32:
         raise InputError(f"{path} has dtype {array.dtype}, expected float32: save array.astype(np.float32)")
+    if array.size == 0:
+        raise InputError(f"{path} is empty: its shape is {array.shape}")
     holes = np.isnan(array)
     if holes.any():
         first = tuple(int(i) for i in np.argwhere(holes)[0])
@@ -87,7 +91,7 @@ def _read_npy(path: Path) -> FloatArray:
     return array
 
 
-def _read_image(path: Path, info: TensorInfo) -> FloatArray:
+def _read_image(path: Path, info: TensorInfo, metadata: Mapping[str, str]) -> FloatArray:
     if len(info.shape) != 4 or info.shape[1] != 3:
         raise InputError(
             f"{path}: an image cannot feed input '{info.name}' of shape {info.shape}; give a .npy file"
@@ -104,5 +108,5 @@ def _read_image(path: Path, info: TensorInfo) -> FloatArray:
             )
     except (OSError, UnidentifiedImageError, Image.DecompressionBombError) as error:
         raise InputError(f"{path}: not a readable image ({error})") from error
-    # The training data's own normalisation: [0, 1], then (x - 0.5) / 0.5.
-    return np.ascontiguousarray(((pixels / 255.0 - 0.5) / 0.5).transpose(2, 0, 1)[None], np.float32)
+    mean, std = normalisation(metadata)
+    return np.ascontiguousarray(((pixels / 255 - mean) / std).transpose(2, 0, 1)[None])

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from sparsenet.commands.inputs import random_inputs, read_inputs
+from sparsenet.commands.inputs import random_inputs
 from sparsenet.commands.options import dense_option, json_option, model_argument, threads_option
 from sparsenet.commands.table import render, to_json
 from sparsenet.timing import interleaved, spread
@@ -27,23 +27,14 @@ COLUMNS = ("layer", "op", "ms", "share", "nnz", "density", "GFLOP/s", "kernel")
 
 @click.command(epilog=EPILOG)
 @model_argument
-@click.option(
-    "--input",
-    "specs",
-    multiple=True,
-    metavar="[NAME=]FILE",
-    help="What to run on.  [default: random numbers]",
-)
 @threads_option
 @click.option(
     "--runs", type=click.IntRange(1), default=20, show_default=True, help="Runs to take medians of."
 )
 @dense_option
 @json_option
-def profile(
-    model: Path, specs: tuple[str, ...], threads: int | None, runs: int, dense: bool, as_json: bool
-) -> None:
-    """Time each layer of MODEL on one input.
+def profile(model: Path, threads: int | None, runs: int, dense: bool, as_json: bool) -> None:
+    """Time each layer of MODEL on one input of random numbers.
 
     Start-up is reported apart: reading the file, planning, compiling kernels (or loading them from the cache) and the
     first inference. Layers are timed one by one, so their sum is a little above the steady time of a whole inference.
@@ -52,14 +43,13 @@ def profile(
     import sparsenet
 
     engine = sparsenet.load(model, threads=threads, sparse=not dense)
-    feeds = read_inputs(specs, engine.inputs) if specs else random_inputs(engine.inputs, 1, 0)
-    result = measure(engine, feeds, runs)
+    result = measure(engine, random_inputs(engine.inputs, 1, 0), runs)
     click.echo(to_json(result) if as_json else _text(result))
 
 
 def measure(engine: Engine, feeds: dict[str, FloatArray], runs: int) -> dict[str, Any]:
     """Start-up times, steady time and time per layer, all in milliseconds, as plain values."""
-    arrays = [feeds[tensor.name][:1] for tensor in engine.inputs]
+    arrays = [feeds[tensor.name] for tensor in engine.inputs]
     first = engine.warmup()
     steady = interleaved({"steady": lambda: engine(*arrays)}, rounds=runs)["steady"]
     timings = dataclasses.asdict(engine.timings) | {"first": first, "steady": spread(steady).median}

@@ -8,13 +8,15 @@ from typing import Any
 
 import click
 import numpy as np
-import numpy.typing as npt
 
 from sparsenet.commands.inputs import random_inputs, read_inputs
+from sparsenet.commands.metadata import class_names
 from sparsenet.commands.options import json_option, model_argument, threads_option
 from sparsenet.commands.table import render, shape_text, to_json
 from sparsenet.errors import InputError
 from sparsenet.files import write_atomically
+from sparsenet.graph import FloatArray
+from sparsenet.model_file import load_graph
 
 EPILOG = """\b
 Examples:
@@ -57,20 +59,25 @@ def run(
     """Run MODEL on an array, an image or random input and show its largest outputs."""
     if bool(specs) == random:
         raise click.UsageError("give either --input or --random")
-    import sparsenet
+    from sparsenet.engine import Engine
 
-    engine = sparsenet.load(model, threads=threads)
-    feeds = random_inputs(engine.inputs, batch, seed) if random else read_inputs(specs, engine.inputs)
-    outputs = engine.run(feeds)
+    graph = load_graph(model)
+    feeds = (
+        random_inputs(graph.inputs, batch, seed)
+        if random
+        else read_inputs(specs, graph.inputs, graph.metadata)
+    )
+    outputs = Engine(graph, threads).run(feeds)
     if output is not None:
         _save(outputs, output)
-    results = [_result(name, array, top) for name, array in outputs.items()]
+    names = class_names(graph.metadata)
+    results = [_result(name, array, top, names) for name, array in outputs.items()]
     click.echo(to_json(results) if as_json else "\n\n".join(map(_text, results)))
     if output is not None and not as_json:
         click.echo(f"\nsaved to {output}")
 
 
-def _result(name: str, array: npt.NDArray[np.float32], top: int) -> dict[str, Any]:
+def _result(name: str, array: FloatArray, top: int, names: list[str] | None) -> dict[str, Any]:
     """Shape and range of an output and, where it is one row of values for each input, the largest of them."""
     result: dict[str, Any] = {
         "output": name,
@@ -80,9 +87,13 @@ def _result(name: str, array: npt.NDArray[np.float32], top: int) -> dict[str, An
         "max": float(array.max()),
     }
     if array.ndim == 2:
+        known = names if names and len(names) == array.shape[1] else None
         order = np.argsort(-array, axis=1, kind="stable")[:, :top]
         result["top"] = [
-            [{"index": int(i), "value": float(row[i])} for i in best]
+            [
+                {"index": int(i), **({"class": known[i]} if known else {}), "value": float(row[i])}
+                for i in best
+            ]
             for row, best in zip(array, order, strict=True)
         ]
     return result
@@ -95,16 +106,17 @@ def _text(result: dict[str, Any]) -> str:
         )
     ]
     if "top" in result:
+        columns = list(result["top"][0][0])
         rows = [
-            [sample, rank + 1, entry["index"], entry["value"]]
+            [sample, rank + 1, *entry.values()]
             for sample, best in enumerate(result["top"])
             for rank, entry in enumerate(best)
         ]
-        lines.append(render(("sample", "rank", "index", "value"), rows))
+        lines.append(render(("sample", "rank", *columns), rows))
     return "\n".join(lines)
 
 
-def _save(outputs: dict[str, npt.NDArray[np.float32]], path: Path) -> None:
+def _save(outputs: dict[str, FloatArray], path: Path) -> None:
     buffer = io.BytesIO()
     np.savez(buffer, allow_pickle=False, **outputs)
     try:

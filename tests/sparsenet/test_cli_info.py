@@ -49,14 +49,14 @@ def test_json_counts_weights_zeros_and_work(model: Path) -> None:
     assert first["op"] == "conv2d+relu"
     assert (first["weights"], first["nnz"]) == (108, 10)
     assert first["sparsity"] == pytest.approx(98 / 108)
-    assert (first["MACs"], first["MACs kept"]) == (108 * 36, 10 * 36)
-    assert first["stored as"] == "bitmask f32"
+    assert (first["macs"], first["nonzero_macs"]) == (108 * 36, 10 * 36)
+    assert first["stored_as"] == "bitmask f32"
     assert first["bytes"] == 10 * 4 + 14
     assert (head["weights"], head["nnz"], head["bytes"]) == (8, 8, 40)
     assert (pool["weights"], pool["bytes"]) == (None, None)
-    assert second["stored as"] == "shared"
-    assert summary["total"]["constant bytes"] == 54 + 40
-    assert summary["total"]["file bytes"] == model.stat().st_size
+    assert second["stored_as"] == "shared"
+    assert summary["total"]["constant_bytes"] == 54 + 40
+    assert summary["total"]["file_bytes"] == model.stat().st_size
 
 
 def test_text_aligns_the_same_numbers(model: Path) -> None:

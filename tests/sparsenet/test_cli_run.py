@@ -40,6 +40,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
             Node("flatten", "flat", ["map"], ["y"]),
         ],
         {"weight": weight},
+        {"class_names": '["red", "green"]'},
     )
     path = tmp_path_factory.mktemp("model") / "sums.safetensors"
     sparsenet.save(graph, path)
@@ -65,21 +66,27 @@ def test_run_saves_and_shows_the_outputs(model: Path, x: Path, tmp_path: Path, t
         np.testing.assert_allclose(saved["y"], EXPECTED)
     lines = result.stdout.splitlines()
     assert lines[0] == "y: 2×2, from -1144 to 888, mean -128"
-    assert [line.split() for line in lines[3:5]] == [["0", "1", "0", "120"], ["1", "1", "0", "888"]]
+    assert [line.split() for line in lines[3:5]] == [
+        ["0", "1", "0", "red", "120"],
+        ["1", "1", "0", "red", "888"],
+    ]
     assert lines[-1] == f"saved to {out}"
 
 
 def test_run_prints_json(model: Path, x: Path) -> None:
     (output,) = json.loads(invoke("run", model, "--input", f"input={x}", "--json").stdout)
     assert (output["output"], output["shape"], output["max"]) == ("y", [2, 2], 888.0)
-    assert output["top"][1] == [{"index": 0, "value": 888.0}, {"index": 1, "value": -1144.0}]
+    assert output["top"][1] == [
+        {"index": 0, "class": "red", "value": 888.0},
+        {"index": 1, "class": "green", "value": -1144.0},
+    ]
 
 
 def test_run_takes_an_image(model: Path, tmp_path: Path) -> None:
     path = tmp_path / "red.png"
     Image.new("RGB", (9, 7), (255, 0, 0)).save(path)
     (output,) = json.loads(invoke("run", model, "--input", path, "--json").stdout)
-    assert output["top"][0] == [{"index": 0, "value": 16.0}, {"index": 1, "value": 16.0}]
+    assert [entry["value"] for entry in output["top"][0]] == [16.0, 16.0]
 
 
 def test_run_on_random_numbers_is_repeatable(model: Path) -> None:
@@ -142,8 +149,8 @@ def test_profile_times_every_layer_and_the_start(model: Path, dense: bool) -> No
     assert sum(layer["share"] for layer in report["layers"]) == pytest.approx(1)
 
 
-def test_profile_prints_a_table(model: Path, x: Path) -> None:
-    result = invoke("profile", model, "--input", x, "--threads", 2, "--runs", 2)
+def test_profile_prints_a_table(model: Path) -> None:
+    result = invoke("profile", model, "--threads", 2, "--runs", 2)
     assert result.exit_code == 0, result.stderr
     lines = result.stdout.splitlines()
     assert lines[0].split() == ["layer", "op", "ms", "share", "nnz", "density", "GFLOP/s", "kernel"]

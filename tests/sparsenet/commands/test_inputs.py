@@ -23,20 +23,20 @@ def saved(path: Path, array: np.ndarray) -> str:
 
 def test_an_array_feeds_the_only_input_unchanged(tmp_path: Path) -> None:
     x = np.arange(72, dtype=np.float32).reshape(1, 3, 4, 6)
-    arrays = read_inputs([saved(tmp_path / "x.npy", x)], ONE)
+    arrays = read_inputs([saved(tmp_path / "x.npy", x)], ONE, {})
     np.testing.assert_array_equal(arrays["input"], x)
 
 
 def test_named_files_feed_their_inputs(tmp_path: Path) -> None:
     a, b = np.ones((1, 2), np.float32), np.zeros((1, 3), np.float32)
     specs = [f"b={saved(tmp_path / 'b.npy', b)}", f"a={saved(tmp_path / 'a.npy', a)}"]
-    arrays = read_inputs(specs, TWO)
+    arrays = read_inputs(specs, TWO, {})
     assert {name: array.shape for name, array in arrays.items()} == {"a": (1, 2), "b": (1, 3)}
 
 
 def test_a_file_name_may_hold_an_equals_sign(tmp_path: Path) -> None:
     x = np.zeros((1, 3, 4, 6), np.float32)
-    assert read_inputs([saved(tmp_path / "size=4.npy", x)], ONE)["input"].shape == x.shape
+    assert read_inputs([saved(tmp_path / "size=4.npy", x)], ONE, {})["input"].shape == x.shape
 
 
 def test_an_image_is_resized_and_scaled_to_plus_minus_one(tmp_path: Path) -> None:
@@ -44,11 +44,14 @@ def test_an_image_is_resized_and_scaled_to_plus_minus_one(tmp_path: Path) -> Non
     pixels = np.zeros((8, 12, 3), np.uint8)
     pixels[..., 0] = 255
     Image.fromarray(pixels).save(path)
-    x = read_inputs([str(path)], ONE)["input"]
+    x = read_inputs([str(path)], ONE, {})["input"]
     assert x.shape == (1, 3, 4, 6)
     assert x.dtype == np.float32
     np.testing.assert_array_equal(x[0, 0], 1.0)
     np.testing.assert_array_equal(x[0, 1:], -1.0)
+    metadata = {"mean": "[0.5, 0.25, 0]", "std": "[0.25, 0.5, 1]"}
+    x = read_inputs([str(path)], ONE, metadata)["input"]
+    np.testing.assert_array_equal(x[0, :, 0, 0], np.array([2.0, -0.5, 0.0], np.float32))
 
 
 def test_random_inputs_are_seeded() -> None:
@@ -65,14 +68,15 @@ def test_random_inputs_are_seeded() -> None:
         (np.zeros((1, 3, 4, 6)), "has dtype float64, expected float32"),
         (np.array([[1.0, np.nan]], np.float32), r"holds 1 NaN, the first at index \(0, 1\)"),
         (np.array([object()]), "not a readable .npy array"),
+        (np.zeros((0, 3, 4, 6), np.float32), r"is empty: its shape is \(0, 3, 4, 6\)"),
     ],
-    ids=["dtype", "nan", "pickle"],
+    ids=["dtype", "nan", "pickle", "empty"],
 )
 def test_bad_arrays_are_named(tmp_path: Path, array: np.ndarray, message: str) -> None:
     path = tmp_path / "x.npy"
     np.save(path, array, allow_pickle=True)
     with pytest.raises(InputError, match=message) as caught:
-        read_inputs([str(path)], ONE)
+        read_inputs([str(path)], ONE, {})
     assert str(path) in str(caught.value)
 
 
@@ -81,7 +85,7 @@ def test_a_damaged_file_is_named(tmp_path: Path, name: str) -> None:
     path = tmp_path / name
     path.write_bytes(b"\x93NUMPY\x01")
     with pytest.raises(InputError, match=f"{name}: not a readable"):
-        read_inputs([str(path)], ONE)
+        read_inputs([str(path)], ONE, {})
 
 
 @pytest.mark.parametrize(
@@ -104,7 +108,7 @@ def test_wrong_feeding_says_what_the_model_wants(
     image = tmp_path / "x.png"
     Image.new("RGB", (2, 2)).save(image)
     with pytest.raises(InputError, match=message):
-        read_inputs([spec.format(x=x, image=image) for spec in specs], infos)
+        read_inputs([spec.format(x=x, image=image) for spec in specs], infos, {})
 
 
 def test_an_image_without_pillow_names_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -121,4 +125,4 @@ def test_an_image_without_pillow_names_the_extra(tmp_path: Path, monkeypatch: py
 
     monkeypatch.setattr(builtins, "__import__", without_pillow)
     with pytest.raises(MissingExtraError, match=r"pip install 'sparsenet\[train\]'"):
-        read_inputs([str(path)], ONE)
+        read_inputs([str(path)], ONE, {})

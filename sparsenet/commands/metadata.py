@@ -1,0 +1,55 @@
+"""What a converted model says beside its graph: the names of its classes, how its images were normalised."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from sparsenet.errors import ModelFileError
+from sparsenet.graph import FloatArray
+
+
+def class_names(metadata: Mapping[str, str]) -> list[str] | None:
+    """One name for each class, or None if the model does not say.
+
+    Raises:
+        ModelFileError: ``class_names`` is not a list of strings.
+    """
+    names = _parsed(metadata, "class_names")
+    if names is None:
+        return None
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise ModelFileError("the model's metadata 'class_names' is not a list of names")
+    return names
+
+
+def normalisation(metadata: Mapping[str, str]) -> tuple[FloatArray, FloatArray]:
+    """Mean and standard deviation, (3,) each, of RGB values in [0, 1]; 0.5 if the model does not say.
+
+    Raises:
+        ModelFileError: ``mean`` or ``std`` is not three numbers, or a deviation is not positive.
+    """
+    mean, std = (_channels(metadata, key) for key in ("mean", "std"))
+    if not (std > 0).all():
+        raise ModelFileError("the model's metadata 'std' must be positive")
+    return mean, std
+
+
+def _channels(metadata: Mapping[str, str], key: str) -> FloatArray:
+    value = _parsed(metadata, key)
+    if value is None:
+        return np.full(3, 0.5, np.float32)
+    numbers = isinstance(value, list) and len(value) == 3 and all(type(v) in (int, float) for v in value)
+    if not numbers or not np.isfinite(value).all():
+        raise ModelFileError(f"the model's metadata '{key}' is not three numbers")
+    return np.array(value, np.float32)
+
+
+def _parsed(metadata: Mapping[str, str], key: str) -> Any:
+    try:
+        return json.loads(metadata[key]) if key in metadata else None
+    except (ValueError, RecursionError):
+        raise ModelFileError(f"the model's metadata '{key}' is not JSON") from None
