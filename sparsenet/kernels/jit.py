@@ -20,6 +20,8 @@ from pathlib import Path
 
 import llvmlite.binding as llvm
 
+from sparsenet.files import write_atomically
+
 _lock = threading.Lock()
 _addresses: dict[str, int] = {}
 _engines: list[llvm.ExecutionEngine] = []  # own the loaded code: never freed
@@ -92,10 +94,7 @@ def _compile(path: Path, build: Callable[[], object]) -> Path:
     function = build()
     symbol = function._wrapper_name.encode()  # type: ignore[attr-defined]
     code = function._library._get_compiled_object()  # type: ignore[attr-defined]
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name)
-    with os.fdopen(handle, "wb") as file:
-        file.write(len(symbol).to_bytes(4, "little") + symbol + code)
-    Path(temporary).replace(path)
+    write_atomically(path, len(symbol).to_bytes(4, "little") + symbol + code)
     return path
 
 

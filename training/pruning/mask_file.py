@@ -22,6 +22,7 @@ from safetensors.numpy import save
 from torch import Tensor
 
 from sparsenet.errors import MaskError
+from sparsenet.files import write_atomically
 
 FORMAT = "sparsenet.masks"
 FORMAT_VERSION = "1"
@@ -35,8 +36,6 @@ def write(
     density: Mapping[str, float],
 ) -> None:
     """Write bool masks; the file appears under ``path`` only when it is complete."""
-    target = Path(path)
-    temporary = target.with_name(f".{target.name}.{os.getpid()}")
     packed = {n: np.packbits(mask.numpy().reshape(-1), bitorder="little") for n, mask in masks.items()}
     metadata = {
         "format": FORMAT,
@@ -45,14 +44,10 @@ def write(
         "info": json.dumps(dict(info)),
         "density_per_layer": json.dumps(dict(density)),
     }
-    content = save(packed, metadata)
     try:
-        temporary.write_bytes(content)
-        temporary.replace(target)
+        write_atomically(path, save(packed, metadata))
     except OSError as error:
-        raise MaskError(f"cannot write masks to {target}: {error.strerror}") from error
-    finally:
-        temporary.unlink(missing_ok=True)
+        raise MaskError(f"cannot write masks to {path}: {error.strerror}") from error
 
 
 def read(path: PathLike) -> tuple[dict[str, Tensor], dict[str, Any]]:
