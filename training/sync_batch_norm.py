@@ -17,13 +17,13 @@ class _AllReduceSum(torch.autograd.Function):
     """The sum over all processes; its gradient is the sum of all processes' gradients."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor) -> Tensor:
+    def forward(ctx: Any, x: Tensor) -> Tensor:  # noqa: ARG004 - autograd's signature
         total = x.clone()
         dist.all_reduce(total)
         return total
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> Tensor:  # type: ignore[override]
+    def backward(ctx: Any, grad: Tensor) -> Tensor:  # noqa: ARG004
         total = grad.clone()
         dist.all_reduce(total)
         return total
@@ -69,5 +69,5 @@ def restore_batch_norm(model: nn.Module) -> nn.Module:
     """Undo ``synchronise_batch_norm``."""
     for module in model.modules():
         if type(module) is SyncedBatchNorm2d:
-            module.__class__ = nn.BatchNorm2d
+            module.__class__ = nn.BatchNorm2d  # type: ignore[assignment]
     return model

@@ -180,7 +180,7 @@ class _Run:
             self.loss.to(self.accelerator.device)
         torch.manual_seed(config.seed)
         # NHWC halves the time of depthwise-separable networks on CPUs (104 → 60 ms per image, measured).
-        self.plain = copy.deepcopy(model).to(self.accelerator.device, memory_format=torch.channels_last)
+        self.plain = _in_format(copy.deepcopy(model).to(self.accelerator.device), torch.channels_last)
         self.average = copy.deepcopy(self.plain).eval().requires_grad_(False)
         if self.accelerator.num_processes > 1:
             synchronise_batch_norm(self.plain)
@@ -297,7 +297,7 @@ class _Run:
             self.average.load_state_dict(self.best[2])
         restore_batch_norm(self.average)
         return TrainResult(
-            self.average.cpu().to(memory_format=torch.contiguous_format).eval(), self.history, stopped
+            _in_format(self.average.cpu(), torch.contiguous_format).eval(), self.history, stopped
         )
 
     def state(self) -> dict[str, Any]:
@@ -333,7 +333,7 @@ class _Run:
             ) from None
         self.step, self.epoch_loss = state["step"], state["epoch_loss"]
         self.history = [EpochRecord(**record) for record in state["history"]]
-        self.best = tuple(state["best"]) if state["best"] is not None else None  # type: ignore[assignment]
+        self.best = tuple(state["best"]) if state["best"] is not None else None
 
 
 @dataclass
@@ -342,6 +342,12 @@ class _CrossEntropy:
 
     def __call__(self, logits: Tensor, labels: Tensor, images: Tensor) -> Tensor:
         return F.cross_entropy(logits, labels, label_smoothing=self.smoothing)
+
+
+def _in_format(model: nn.Module, memory_format: torch.memory_format) -> nn.Module:
+    # The overloads of Module.to do not know memory_format alone.
+    converted: nn.Module = model.to(memory_format=memory_format)  # type: ignore[call-overload]
+    return converted
 
 
 def _parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:

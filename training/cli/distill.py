@@ -31,7 +31,7 @@ from training.train import train as run_training
 EPILOG = """\b
 Examples:
   sparsenet distill minixception-128-256 --teacher teacher.safetensors -o student.safetensors
-  sparsenet distill minixception-128 --teacher a.safetensors --teacher b.safetensors --temperature 10 -o s.safetensors"""
+  sparsenet distill minixception-128 --teacher a.safetensors --teacher b.safetensors -o s.safetensors"""
 
 
 @click.command(epilog=EPILOG)

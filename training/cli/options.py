@@ -10,6 +10,7 @@ import click
 
 from sparsenet.commands.table import render
 from training.checkpoint import ModelInfo
+from training.data.files import Split
 from training.data.images import LabeledImages
 from training.data.sources import load_split
 from training.evaluate import Metrics
@@ -106,7 +107,7 @@ def config_from(options: dict[str, Any]) -> TrainConfig:
     return TrainConfig(**{name: options[name] for name in names})
 
 
-def load_data(options: dict[str, Any], size: int, split: str) -> LabeledImages:
+def load_data(options: dict[str, Any], size: int, split: Split) -> LabeledImages:
     """The images behind ``data_options``."""
     return load_split(
         options["data"], size, split, task=options["task"], count=options["images"],
@@ -157,8 +158,8 @@ def model_info(model: str, data: LabeledImages, options: dict[str, Any], **notes
     """What the weights file will say of itself."""
     stages: tuple[tuple[int, int], ...] = options["stages"]
     return ModelInfo(
-        model=model, class_names=data.class_names, input_size=stages[-1][0], task=options["task"] or "4-class", seed=options["seed"],
-        notes=notes,
+        model=model, class_names=data.class_names, input_size=stages[-1][0], task=options["task"] or "4-class",
+        seed=options["seed"], notes=notes,
     )  # fmt: skip
 
 
