@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable
+from typing import Any
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
@@ -17,7 +18,7 @@ from training.report.paper import ACCURACY_AT_SPARSITY
 ENGINE_COLOURS = {"pytorch": "#D55E00", "dense": "#0072B2", "sparse": "#009E73"}
 ENGINE_NAMES = {"pytorch": "PyTorch", "dense": "engine, dense", "sparse": "engine, sparse"}
 _INK, _FAINT = "#1f2933", "#d5dbe1"
-_STYLE = {
+_STYLE: Any = {
     "font.family": "DejaVu Sans",
     "font.size": 9,
     "axes.edgecolor": "#9aa5b1",
@@ -149,22 +150,23 @@ def training_curves(report: Report) -> str:
     return _draw(9.6, 3.9, len(stages), paint, rows=2) if stages else ""
 
 
+def _columns(points: list[tuple[int, float]]) -> tuple[list[int], list[float]]:
+    return [x for x, _ in points], [y for _, y in points]
+
+
 def _paint_losses(axis: Axes, stage: Stage) -> None:
     x = [e.epoch for e in stage.epochs]
     axis.plot(x, [e.train_loss for e in stage.epochs], "o-", color="#52606d", label="training")
-    known = [e for e in stage.epochs if e.val_loss is not None]
-    axis.plot(
-        [e.epoch for e in known], [e.val_loss for e in known], "o-", color="#E69F00", label="validation"
-    )
+    known = [(e.epoch, e.val_loss) for e in stage.epochs if e.val_loss is not None]
+    axis.plot(*_columns(known), "o-", color="#E69F00", label="validation")
     axis.set(title=stage.title)
     axis.set_ylim(bottom=0)
     axis.xaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{v:.0f}" if v == int(v) else ""))
 
 
 def _paint_quality(axis: Axes, stage: Stage) -> None:
-    scored = [e for e in stage.epochs if e.val_macro_f1 is not None]
-    x = [e.epoch for e in scored]
-    axis.plot(x, [e.val_macro_f1 for e in scored], "o-", color="#CC79A7", label="validation macro F1")
+    scored = [(e.epoch, e.val_macro_f1) for e in stage.epochs if e.val_macro_f1 is not None]
+    axis.plot(*_columns(scored), "o-", color="#CC79A7", label="validation macro F1")
     if any(e.sparsity for e in stage.epochs):
         x = [e.epoch for e in stage.epochs]
         axis.plot(x, [e.sparsity for e in stage.epochs], "^:", color="#009E73", label="sparsity")

@@ -220,7 +220,7 @@ def load_report(path: Path) -> Report:
 
 def _build(kind: Any, value: Any) -> Any:
     """``value`` (from JSON) as an instance of the annotated type ``kind``."""
-    if dataclasses.is_dataclass(kind):
+    if isinstance(kind, type) and dataclasses.is_dataclass(kind):
         hints = typing.get_type_hints(kind)
         return kind(**{name: _build(hints[name], item) for name, item in value.items()})
     origin, arguments = typing.get_origin(kind), typing.get_args(kind)
