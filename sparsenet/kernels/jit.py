@@ -7,6 +7,7 @@ a warm start imports llvmlite only.
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import hashlib
 import os
@@ -80,28 +81,34 @@ def function_address(name: str, build: Callable[[], object]) -> int:
     """Address of the machine code called ``name``; ``build()`` returns the Numba ``cfunc`` if it must be compiled."""
     with _lock:
         if name not in _addresses:
-            path = cache_directory() / f"{name}-{_fingerprint()}.o"
-            _addresses[name] = _load(path) if path.exists() else _load(_compile(path, build))
+            path = cache_directory() / _fingerprint() / f"{name}.o"
+            _addresses[name] = _load(_read(path) or _compile(path, build))
         return _addresses[name]
 
 
-def is_compiled(name: str) -> bool:
-    """Whether ``name`` is loaded or waits in the cache."""
-    return name in _addresses or (cache_directory() / f"{name}-{_fingerprint()}.o").exists()
-
-
-def _compile(path: Path, build: Callable[[], object]) -> Path:
+def _compile(path: Path, build: Callable[[], object]) -> bytes:
     function = build()
     symbol = function._wrapper_name.encode()  # type: ignore[attr-defined]
     code = function._library._get_compiled_object()  # type: ignore[attr-defined]
-    write_atomically(path, len(symbol).to_bytes(4, "little") + symbol + code)
-    return path
+    payload: bytes = len(symbol).to_bytes(4, "little") + symbol + code
+    with contextlib.suppress(OSError):  # a full or read-only disk costs the next start, not this one
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(path, hashlib.sha256(payload).digest() + payload)
+    return payload
 
 
-def _load(path: Path) -> int:
-    data = path.read_bytes()
-    length = int.from_bytes(data[:4], "little")
-    symbol, code = data[4 : 4 + length].decode(), data[4 + length :]
+def _read(path: Path) -> bytes | None:
+    """What ``_compile`` kept, or None if there is nothing whole: a damaged object would crash the process."""
+    try:
+        data = path.read_bytes()
+    except OSError:
+        return None
+    return data[32:] if hashlib.sha256(data[32:]).digest() == data[:32] else None
+
+
+def _load(payload: bytes) -> int:
+    length = int.from_bytes(payload[:4], "little")
+    symbol, code = payload[4 : 4 + length].decode(), payload[4 + length :]
     # One engine per object: kernels compiled in different processes may share symbol names.
     engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), _target_machine())
     engine.add_object_file(llvm.ObjectFileRef.from_data(code))

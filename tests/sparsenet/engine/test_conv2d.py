@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tests.sparsenet.against_reference import assert_engine_matches
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sparsenet import Graph, Node, TensorInfo
+from tests.sparsenet.against_reference import assert_engine_matches
 
 
 def conv_graph(
@@ -71,7 +71,7 @@ def test_pointwise_sizes(size: tuple[int, int], sparse: bool) -> None:
 
 @pytest.mark.parametrize("sparse", [True, False], ids=["sparse", "dense"])
 @pytest.mark.parametrize(
-    ("size", "options"),
+    "size, options",
     [
         ((14, 14), {"padding": (1, 1, 1, 1)}),
         ((15, 17), {"padding": (1, 1, 1, 1), "stride": (2, 2)}),
@@ -102,7 +102,7 @@ def test_every_density(sparsity: float) -> None:
 
 @pytest.mark.parametrize("multiplier", [1, 2])
 @pytest.mark.parametrize(
-    ("kernel", "stride", "padding", "size"),
+    "kernel, stride, padding, size",
     [
         ((3, 3), (1, 1), (1, 1, 1, 1), (17, 35)),
         ((3, 3), (2, 2), (1, 1, 1, 1), (17, 35)),

@@ -9,14 +9,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.sparsenet.against_reference import assert_engine_matches, random_feeds
-from tests.sparsenet.sample_graphs import minixception
 
 import sparsenet
 from sparsenet import Engine, Graph, Node, TensorInfo, reference
 from sparsenet.errors import InputError
 from sparsenet.kernels import jit
 from sparsenet.threads import available_cpus
+from tests.sparsenet.against_reference import assert_engine_matches, random_feeds
+from tests.sparsenet.sample_graphs import minixception
 
 
 def residual_graph(size: int = 18, sparsity: float = 0.8) -> Graph:
@@ -111,7 +111,7 @@ def test_inputs_need_not_be_contiguous() -> None:
 
 
 @pytest.mark.parametrize(
-    ("feeds", "message"),
+    "feeds, message",
     [
         ({}, "input 'x' is missing; the model's inputs are: x"),
         ({"z": np.zeros((1, 3, 18, 18), np.float32)}, "unknown input 'z'; the model's inputs are: x"),

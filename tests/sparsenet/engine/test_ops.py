@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tests.sparsenet.against_reference import assert_engine_matches
 
 from sparsenet import Graph, Node, TensorInfo
 from sparsenet.ops import OPS
 from sparsenet.plan.lower import LOWER
+from tests.sparsenet.against_reference import assert_engine_matches
 
 RNG = np.random.default_rng(5)
 
@@ -81,7 +81,7 @@ def test_affine_and_batch_norm(shape: tuple[int, ...]) -> None:
 
 @pytest.mark.parametrize("op", ["max_pool2d", "avg_pool2d"])
 @pytest.mark.parametrize(
-    ("shape", "attrs"),
+    "shape, attrs",
     [
         ((3, 12, 20), {"kernel": [2, 2], "stride": [2, 2]}),
         ((3, 13, 21), {"kernel": [3, 3], "stride": [2, 2], "padding": [1, 1, 1, 1]}),
@@ -137,7 +137,7 @@ def test_global_avg_pool(shape: tuple[int, ...]) -> None:
 
 @pytest.mark.parametrize("op", ["add", "sub", "mul"])
 @pytest.mark.parametrize(
-    ("a", "b"),
+    "a, b",
     [(MAP, MAP), (FLAT, FLAT), (MAP, (5, 1, 1)), ((5, 1, 1), MAP), (MAP, (1, 9, 21)), ((6, 7), (6, 7))],
     ids=str,
 )
@@ -158,14 +158,14 @@ def test_arithmetic_epilogues() -> None:
 
 
 @pytest.mark.parametrize(
-    ("shape", "axis"), [((10,), 1), ((6, 7), 1), ((6, 7), 2), ((4, 5, 6), 1), ((4, 5, 6), 3)], ids=str
+    "shape, axis", [((10,), 1), ((6, 7), 1), ((6, 7), 2), ((4, 5, 6), 1), ((4, 5, 6), 3)], ids=str
 )
 def test_softmax(shape: tuple[int, ...], axis: int) -> None:
     assert_engine_matches(graph_of("softmax", [shape], {"axis": axis}))
 
 
 @pytest.mark.parametrize(
-    ("shapes", "axis"),
+    "shapes, axis",
     [
         ([(3, 5, 20), (4, 5, 20)], 1),
         ([(3, 5, 20), (3, 2, 20)], 2),
@@ -198,7 +198,7 @@ def test_resize(size: tuple[int, int], mode: str) -> None:
     assert_engine_matches(graph_of("resize", [MAP], attrs))
 
 
-@pytest.mark.parametrize(("c_in", "c_out"), [(1, 1), (5, 4), (64, 10), (33, 70), (130, 17)])
+@pytest.mark.parametrize("c_in, c_out", [(1, 1), (5, 4), (64, 10), (33, 70), (130, 17)])
 @pytest.mark.parametrize("sparsity", [0.0, 0.9])
 def test_linear(c_in: int, c_out: int, sparsity: float) -> None:
     weight = array(c_out, c_in)

@@ -1,0 +1,50 @@
+"""The cache of machine code: found again without Numba, recompiled when damaged, never fatal when unwritable."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PROGRAM = """
+import sys
+import numpy as np
+from sparsenet import Engine, Graph, Node, TensorInfo
+graph = Graph("g", [TensorInfo("x", (None, 5))], ["y"], [Node("softmax", "s", ["x"], ["y"], {"axis": 1})])
+y = Engine(graph, 2)(np.zeros((1, 5), np.float32))
+assert abs(float(y.sum()) - 1) < 1e-6, y
+print("numba" in sys.modules)
+"""
+
+
+def run(cache: Path) -> str:
+    environment = {**os.environ, "SPARSENET_CACHE_DIR": str(cache)}
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=300,
+    )
+    return done.stdout.strip()
+
+
+@pytest.mark.slow
+def test_a_warm_start_needs_no_numba_and_damage_is_noticed(tmp_path: Path) -> None:
+    assert run(tmp_path) == "True"
+    assert run(tmp_path) == "False"
+    damaged = next(tmp_path.rglob("f32_softmax*.o"))
+    damaged.write_bytes(damaged.read_bytes()[:-50])
+    assert run(tmp_path) == "True"
+    assert run(tmp_path) == "False"
+
+
+@pytest.mark.slow
+def test_an_unusable_cache_directory_is_no_error(tmp_path: Path) -> None:
+    blocked = tmp_path / "file"
+    blocked.write_text("not a folder")
+    assert run(blocked / "below") == "True"
