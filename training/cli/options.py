@@ -70,13 +70,19 @@ def data_options(function: Callable[..., Any]) -> Callable[..., Any]:
     return function
 
 
-def training_options(stages: str, lr: float) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """The options behind ``TrainConfig``, with a command's own defaults for schedule and learning rate."""
+def training_options(
+    stages: str | None, lr: float, flag: str = "--stages", early_stopping: bool = True
+) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """The options behind ``TrainConfig``, with a command's own defaults for schedule and learning rate.
+
+    ``flag`` is the name of the option that gives the stages; without a default, no training is asked for.
+    """
 
     def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
         options = [
             click.option(
-                "--stages", type=Stages(), default=stages, show_default=True, help="Input sizes and epochs, in order."
+                flag, "stages", type=Stages(), default=stages, show_default=stages is not None,
+                metavar="SIZE:EPOCHS[,…]", help="Input sizes and epochs, in order.",
             ),
             click.option("--batch-size", type=click.IntRange(2), default=32, show_default=True),
             click.option("--lr", type=float, default=lr, show_default=True, help="Peak learning rate."),
@@ -86,14 +92,15 @@ def training_options(stages: str, lr: float) -> Callable[[Callable[..., Any]], C
                          help="auto: bf16 on a GPU, fp32 on a CPU."),
             click.option("--validation", type=click.FloatRange(0, 0.5), default=0.0, show_default=True,
                          help="Share of the training images kept aside and judged after every epoch."),
-            click.option("--patience", type=click.IntRange(1),
-                         help="Stop after so many epochs without a better validation macro F1."),
             click.option("--checkpoint", type=click.Path(path_type=Path),
                          help="Written after every epoch; an interrupted run continues from it."),
             click.option("--threads", type=click.IntRange(1), help="Threads PyTorch uses.  [default: its own choice]"),
             click.option("--seed", type=int, default=0, show_default=True),
             click.option("--quiet", is_flag=True, help="No progress bars."),
         ]  # fmt: skip
+        if early_stopping:
+            help_ = "Stop after so many epochs without a better validation macro F1."
+            options.append(click.option("--patience", type=click.IntRange(1), help=help_))
         for option in reversed(options):
             function = option(function)
         return function
@@ -104,7 +111,7 @@ def training_options(stages: str, lr: float) -> Callable[[Callable[..., Any]], C
 def config_from(options: dict[str, Any]) -> TrainConfig:
     """The ``TrainConfig`` behind ``training_options``."""
     names = ("stages", "batch_size", "lr", "balance", "precision", "patience", "seed")
-    return TrainConfig(**{name: options[name] for name in names})
+    return TrainConfig(**{name: options[name] for name in names if name in options})
 
 
 def load_data(options: dict[str, Any], size: int, split: Split) -> LabeledImages:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import prune
 
-from sparsenet.errors import MaskError
+from sparsenet.errors import CheckpointError, MaskError
 from training.pruning import mask_file
 from training.pruning.prunable import (
     effective_weight,
@@ -128,6 +128,15 @@ class Masks(Mapping[str, Tensor]):
     def after_step(self, step: int, model: nn.Module) -> None:
         """Training hook: hold the pruned weights at zero."""
         self.apply(model)
+
+    def state_dict(self) -> dict[str, Any]:
+        """For a checkpoint: masks do not change while they are held, so this only tells them apart."""
+        return {"masks": dict(self._kept)}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Raise CheckpointError if the run was saved under other masks."""
+        if Masks(state["masks"]) != self:
+            raise CheckpointError("the checkpoint is of a run with other masks")
 
     def finalize(self, model: nn.Module) -> None:
         """Make the masks permanent: plain dense weights with zeros, nothing of torch.nn.utils.prune left."""

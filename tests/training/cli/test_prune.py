@@ -1,0 +1,245 @@
+"""``sparsenet prune``: sparse weights, masks and a table; fine-tuned on a schedule; errors in one line."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from click.testing import CliRunner, Result
+from PIL import Image
+
+from sparsenet.cli import main
+from tests.training.tiny_images import tiny_images
+from training.checkpoint import ModelInfo, load_model, save_model
+from training.models import build_model
+from training.pruning import Masks, find_masks
+
+INFO = ModelInfo("minixception-128", ("a", "b", "c", "d"), 32, task="folder", seed=3, notes={"from": "test"})
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> None:
+    torch.set_num_threads(1)
+
+
+@pytest.fixture
+def weights(tmp_path: Path) -> Path:
+    save_model(tmp_path / "w.safetensors", build_model("minixception-128", 4, seed=1), INFO)
+    return tmp_path / "w.safetensors"
+
+
+@pytest.fixture(scope="module")
+def faces(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("faces")
+    data = tiny_images(40)
+    for index, (image, label) in enumerate(zip(data.images, data.labels.tolist(), strict=True)):
+        path = folder / data.class_names[label] / f"{index:02d}.png"
+        path.parent.mkdir(exist_ok=True)
+        Image.fromarray(image.permute(1, 2, 0).numpy()).save(path)
+    return folder
+
+
+def run(*arguments: object) -> Result:
+    return CliRunner().invoke(main, ["prune", *map(str, arguments)])
+
+
+def summary(*arguments: object) -> dict:
+    result = run(*arguments, "--json", "--threads", 1)
+    assert result.exit_code == 0, result.output
+    return json.loads(result.stdout)
+
+
+def fails(message: str, *arguments: object) -> None:
+    result = run(*arguments)
+    assert result.exit_code == 2
+    assert message in result.output
+    assert result.output.count("\n") == 1
+
+
+def same(first: Path, second: Path) -> bool:
+    state = load_model(first)[0].state_dict()
+    return all(torch.equal(t, state[name]) for name, t in load_model(second)[0].state_dict().items())
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"method": "random", "seed": 5},
+        {"scope": "global", "sparsity": 0.9, "min_density": 0.05},
+        {"structured": "output", "sparsity": 0.5},
+        {"structured": "input", "sparsity": 0.5, "exclude": ["head", "stem.*"]},
+        {"include": ["blocks.*"]},
+    ],
+)
+def test_prunes_as_find_masks_does(tmp_path: Path, weights: Path, options: dict) -> None:
+    flags: list[object] = []
+    for name, value in options.items():
+        for item in value if isinstance(value, list) else [value]:
+            flags += [f"--{name.replace('_', '-')}", item]
+    out, file = tmp_path / "out.safetensors", tmp_path / "out.masks.safetensors"
+    told = summary(weights, "-o", out, "--masks", file, *flags)
+    dense, _ = load_model(weights)
+    expected = find_masks(dense, **({"sparsity": 0.8} | options))
+    assert Masks.load(file) == expected
+    expected.apply(dense)
+    pruned, info = load_model(out)
+    assert all(torch.equal(t, dense.state_dict()[name]) for name, t in pruned.state_dict().items())
+    assert told["sparsity"] == expected.sparsity
+    assert told["test"] is None
+    assert (info.model, info.input_size, info.seed) == (INFO.model, INFO.input_size, INFO.seed)
+    assert info.notes["from"] == "test"
+    assert float(info.notes["sparsity"]) == pytest.approx(expected.sparsity, abs=1e-6)
+    assert info.notes["method"] == options.get("method", "l1")
+
+
+def test_table_and_json_count_what_is_in_the_file(tmp_path: Path, weights: Path) -> None:
+    out = tmp_path / "out.safetensors"
+    told = summary(weights, "-o", out, "--exclude", "head")
+    state = load_model(out)[0].state_dict()
+    for layer in told["layers"]:
+        weight = state[f"{layer['name']}.weight"]
+        assert layer["shape"] == "×".join(map(str, weight.shape))
+        assert layer["weights"] == weight.numel()
+        assert layer["nnz"] == weight.count_nonzero()
+        assert layer["density"] == pytest.approx(1.0 if layer["name"] == "head" else 0.2, abs=0.02)
+    result = run(weights, "-o", out, "--exclude", "head")
+    assert result.exit_code == 0
+    table = result.stdout.splitlines()
+    assert table[0].split() == ["name", "shape", "weights", "nnz", "density"]
+    assert [line.split()[0] for line in table[2:-3]] == [layer["name"] for layer in told["layers"]]
+    nnz = sum(layer["nnz"] for layer in told["layers"])
+    assert table[-3].split()[0] == "all"
+    assert table[-3].split()[2] == f"{nnz:,}"
+    assert table[-1].startswith("sparsity 0.80")
+
+
+def test_rescued_layers_are_named(tmp_path: Path, weights: Path) -> None:
+    flags = (weights, "-o", tmp_path / "o", "--sparsity", 0.99, "--scope", "global", "--min-density", 0.2)
+    rescued = summary(*flags)["rescued"]
+    assert rescued
+    assert f"kept from running empty: {', '.join(rescued)}" in run(*flags).stdout
+
+
+def test_a_mask_file_decides_alone(tmp_path: Path, weights: Path) -> None:
+    file, first, second = tmp_path / "m.safetensors", tmp_path / "1.safetensors", tmp_path / "2.safetensors"
+    summary(weights, "-o", first, "--masks", file, "--method", "random", "--sparsity", 0.6)
+    told = summary(weights, "-o", second, "--apply-masks", file)
+    assert told["sparsity"] == pytest.approx(0.6, abs=0.001)
+    assert load_model(second)[1].notes == load_model(first)[1].notes
+    assert same(first, second)
+    fails(
+        "--apply-masks decides what is pruned: leave out --method",
+        weights, "-o", second, "--apply-masks", file, "--method", "l1",
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("structured", [None, "output"])
+def test_finetuning_follows_the_schedule_and_learns(
+    tmp_path: Path, weights: Path, faces: Path, structured: str | None
+) -> None:
+    """16 steps, the last quarter of them at the final sparsity."""
+    out, file = tmp_path / "out.safetensors", tmp_path / "out.masks.safetensors"
+    flags = ["--structured", structured] if structured else []
+    told = summary(
+        weights, "-o", out, "--masks", file, "--finetune", "16:2,32:2", "--data", faces, "--quiet",
+        "--sparsity", 0.7, "--initial", 0.4, "--ramp", 0.75, "--batch-size", 8, *flags,
+    )  # fmt: skip
+    masks = Masks.load(file)
+    assert masks.sparsity == pytest.approx(0.7, abs=0.01 if structured is None else 0.08)
+    schedule = masks.info["schedule"]
+    assert (schedule["initial"], schedule["final"], schedule["end_step"]) == (0.4, 0.7, 12)
+    assert schedule["step"] == 12
+    model, info = load_model(out)
+    masks.check(model)
+    before = load_model(weights)[0].state_dict()
+    assert not any(
+        torch.equal(t[t != 0], before[n][t != 0]) for n, t in model.state_dict().items() if t.ndim > 1
+    )
+    assert info.input_size == 32
+    assert info.notes["finetuned"] == "16:2,32:2"
+    assert sum(told["test"]["support"]) > 0
+
+
+def test_finetuning_with_a_teacher_and_an_interruption(tmp_path: Path, weights: Path, faces: Path) -> None:
+    """A second call with the same checkpoint finds the work done and writes the same network."""
+    teacher = tmp_path / "teacher.safetensors"
+    save_model(teacher, build_model("minixception-128", 4, seed=8), replace(INFO, input_size=16))
+    flags = ["--finetune", "32:1", "--data", faces, "--quiet", "--batch-size", 8, "--teacher", teacher]
+    out, other = tmp_path / "out.safetensors", tmp_path / "other.safetensors"
+    summary(weights, "-o", out, *flags, "--checkpoint", tmp_path / "c")
+    summary(weights, "-o", other, *flags, "--checkpoint", tmp_path / "c")
+    assert same(out, other)
+    assert load_model(out)[1] == load_model(other)[1]
+    assert load_model(out)[1].notes["teacher"] == "teacher.safetensors"
+    summary(weights, "-o", other, *flags, "--alpha", 0.9)
+    assert not same(out, other)
+
+
+def test_finetuning_under_given_masks_keeps_them(tmp_path: Path, weights: Path, faces: Path) -> None:
+    masks = find_masks(load_model(weights)[0], "random", 0.5, include=["blocks.*"])
+    file, out = tmp_path / "m.safetensors", tmp_path / "out.safetensors"
+    masks.save(file)
+    flags = [
+        "--finetune",
+        "32:1",
+        "--data",
+        faces,
+        "--quiet",
+        "--batch-size",
+        8,
+        "--checkpoint",
+        tmp_path / "c",
+    ]
+    summary(weights, "-o", out, "--apply-masks", file, *flags)
+    model, _ = load_model(out)
+    masks.check(model)
+    zeros = Masks.from_zeros(model)
+    assert all(torch.equal(zeros[name], mask) for name, mask in masks.items())
+    find_masks(load_model(weights)[0], "random", 0.5, seed=9).save(file)
+    fails("other masks", weights, "-o", out, "--apply-masks", file, *flags)
+
+
+def test_data_without_finetuning_tests_the_result(tmp_path: Path, weights: Path, faces: Path) -> None:
+    result = run(weights, "-o", tmp_path / "out", "--data", faces, "--quiet", "--sparsity", 0)
+    assert result.exit_code == 0
+    assert "macro F1" in result.stdout
+    for name in INFO.class_names:
+        assert f"\n{name} " in result.stdout
+
+
+def test_bad_options(tmp_path: Path, weights: Path) -> None:
+    flags = (weights, "-o", tmp_path / "out.safetensors")
+    fails("no such file", tmp_path / "absent", "-o", tmp_path / "out.safetensors")
+    fails("'nowhere' matches no prunable layer", *flags, "--include", "nowhere")
+    fails("there is no folder", weights, "-o", tmp_path / "no" / "out")
+    fails("there is no folder", *flags, "--masks", tmp_path / "no" / "masks")
+    fails("is not in the range", *flags, "--sparsity", 1.5)
+    fails("'magic'", *flags, "--method", "magic")
+    fails("--teacher needs --finetune", *flags, "--teacher", weights)
+    fails("--ramp, --lr needs --finetune", *flags, "--ramp", 0.5, "--lr", 0.1)
+    fails("not SIZE:EPOCHS", *flags, "--finetune", "two")
+    fails("no such mask file", *flags, "--apply-masks", tmp_path / "absent")
+    assert list(tmp_path.iterdir()) == [weights]
+
+
+def test_bad_data_and_schedule(tmp_path: Path, weights: Path, faces: Path) -> None:
+    out, strangers = tmp_path / "out.safetensors", tmp_path / "strangers.safetensors"
+    data = ("-o", out, "--data", faces, "--quiet")
+    finetune = (*data, "--finetune", "32:1")
+    save_model(strangers, build_model("minixception-128", 4), replace(INFO, class_names=("a", "b", "c", "e")))
+    fails("tells apart", strangers, *data)
+    fails("tells apart", strangers, *finetune)
+    fails("teacher", weights, *finetune, "--teacher", strangers)
+    fails("0 ≤ initial ≤ final", weights, *finetune, "--initial", 0.9)
+    assert not out.exists()
+
+
+def test_help_has_examples() -> None:
+    result = run("--help")
+    assert result.exit_code == 0
+    assert "sparsenet prune student.safetensors -o pruned.safetensors" in result.output
+    assert "SIZE:EPOCHS" in result.output

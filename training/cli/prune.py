@@ -1,0 +1,246 @@
+"""``sparsenet prune``: set weights to zero, at once or on a schedule while the network is fine-tuned."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import click
+from torch import Tensor, nn
+
+from sparsenet.commands.options import json_option
+from sparsenet.commands.table import render, shape_text, to_json
+from sparsenet.errors import InputError
+from training.checkpoint import ModelInfo, load_model, save_model
+from training.cli.options import (
+    config_from,
+    data_options,
+    load_data,
+    metrics_table,
+    report_epoch,
+    split_validation,
+    training_options,
+    use_threads,
+)
+from training.data.images import LabeledImages
+from training.distill import Distillation
+from training.evaluate import Metrics, evaluate
+from training.pruning import SCORERS, GradualPruner, Masks, PolynomialSchedule, find_masks, prunable_weights
+from training.train import TrainConfig, train
+
+EPILOG = """\b
+Examples:
+  sparsenet prune student.safetensors -o pruned.safetensors --sparsity 0.8
+  sparsenet prune student.safetensors -o pruned.safetensors --finetune 256:2 --teacher teacher.safetensors --data faces
+  sparsenet prune student.safetensors -o half.safetensors --structured output --sparsity 0.5 --exclude head
+  sparsenet prune student.safetensors -o same.safetensors --apply-masks pruned.masks.safetensors"""
+
+# What decides the masks, in the words of ``find_masks``; a mask file decides all of it.
+CRITERIA = ("method", "scope", "structured", "include", "exclude", "min_density", "seed")
+ONLY_FINETUNING = ("initial", "ramp", "teachers", "temperature", "alpha", "checkpoint", "validation", "lr")
+UPDATES = 30  # how often masks tighten on the way to the final sparsity, where there are steps enough
+
+
+@click.command(epilog=EPILOG)
+@click.argument("weights", type=click.Path(path_type=Path))
+@click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="Weights file to write.")
+@click.option("--method", type=click.Choice(list(SCORERS)), default="l1", show_default=True)
+@click.option(
+    "--sparsity",
+    type=click.FloatRange(0, 1),
+    default=0.8,
+    show_default=True,
+    help="Fraction of zeros to reach.",
+)
+@click.option(
+    "--scope", type=click.Choice(["layer", "global"]), default="layer", show_default=True,
+    help="The same share of every layer, or the least important weights wherever they are.",
+)  # fmt: skip
+@click.option(
+    "--structured",
+    type=click.Choice(["output", "input"]),
+    help="Prune whole channels.  [default: single weights]",
+)
+@click.option(
+    "--include", metavar="PATTERN", multiple=True, help="Layers to prune, e.g. 'blocks.*'.  [default: all]"
+)
+@click.option("--exclude", metavar="PATTERN", multiple=True, help="Layers to leave whole, e.g. head.")
+@click.option(
+    "--min-density", type=click.FloatRange(0, 1), default=0.0, show_default=True,
+    help="Share of its weights that every layer keeps; at least one in any case.",
+)  # fmt: skip
+@click.option(
+    "--masks", "masks_file", type=click.Path(path_type=Path), help="Write the masks to a file of their own."
+)
+@click.option(
+    "--apply-masks", type=click.Path(path_type=Path), help="Take the masks of this file, find none."
+)
+@click.option(
+    "--initial", type=click.FloatRange(0, 1),
+    help="Sparsity that fine-tuning starts from.  [default: 0.5, or --sparsity if lower]",
+)  # fmt: skip
+@click.option(
+    "--ramp", type=click.FloatRange(0, 1), default=0.6, show_default=True,
+    help="Share of the fine-tuning steps after which --sparsity is reached.",
+)  # fmt: skip
+@click.option("--teacher", "teachers", type=click.Path(path_type=Path), multiple=True,
+              help="Weights of a teacher to fine-tune with; several are averaged.")  # fmt: skip
+@click.option("--temperature", type=click.FloatRange(0, min_open=True), default=5.0, show_default=True)
+@click.option(
+    "--alpha", type=click.FloatRange(0, 1), default=0.1, show_default=True, help="Weight of the hard labels."
+)
+@data_options
+# Early stopping could bring back an epoch from before the final sparsity.
+@training_options(stages=None, lr=1e-3, flag="--finetune", early_stopping=False)
+@json_option
+@click.pass_context
+def prune(
+    ctx: click.Context,
+    /,
+    weights: Path,
+    output: Path,
+    masks_file: Path | None,
+    as_json: bool,
+    **options: Any,
+) -> None:
+    """Set the least important of WEIGHTS to zero and save the sparse network.
+
+    With --finetune sparsity rises from --initial to --sparsity while the network trains (polynomial schedule).
+    Images are needed for that only; with --data the result is tested as well.
+    """
+    _refuse_contradictions(ctx, options)
+    for path in (output, masks_file):
+        if path is not None and not path.absolute().parent.is_dir():
+            raise InputError(f"cannot write {path}: there is no folder {path.parent}")
+    use_threads(options["threads"])
+    model, info = load_model(weights)
+    options["task"] = options["task"] or (info.task if info.task != "folder" else None)
+    given = Masks.load(options["apply_masks"]) if options["apply_masks"] else None
+    if options["stages"]:
+        model, masks = _fine_tune(model, info, given, options)
+        info, test = replace(info, input_size=options["stages"][-1][0], seed=options["seed"]), None
+    else:
+        test = _test_images(info, options) if options["data"] else None
+        criteria = {name: options[name] for name in CRITERIA}
+        masks = given or find_masks(model, sparsity=options["sparsity"], **criteria)
+    masks.finalize(model)
+    save_model(output, model, replace(info, notes=info.notes | _notes(masks, options)))
+    if masks_file is not None:
+        masks.save(masks_file)
+    if options["stages"]:
+        test = _test_images(info, options)
+    tested = evaluate(model, test, info.input_size) if test is not None else None
+    _report(output, masks_file, model, masks, tested, as_json)
+
+
+def _refuse_contradictions(ctx: click.Context, options: dict[str, Any]) -> None:
+    def given(names: tuple[str, ...]) -> list[str]:
+        explicit = [n for n in names if ctx.get_parameter_source(n) == click.core.ParameterSource.COMMANDLINE]
+        return [param.opts[-1] for param in ctx.command.params if param.name in explicit]
+
+    decided = given((*(name for name in CRITERIA if name != "seed"), "sparsity", "initial", "ramp"))
+    if options["apply_masks"] and decided:
+        raise InputError(f"--apply-masks decides what is pruned: leave out {', '.join(decided)}")
+    lonely = given(ONLY_FINETUNING)
+    if not options["stages"] and lonely:
+        raise InputError(f"{', '.join(lonely)} needs --finetune SIZE:EPOCHS")
+
+
+def _fine_tune(
+    model: nn.Module, info: ModelInfo, given: Masks | None, options: dict[str, Any]
+) -> tuple[nn.Module, Masks]:
+    config = config_from(options)
+    data = load_data(options, max(size for size, _ in config.stages), "train")
+    _same_classes("the network", info, data.class_names)
+    data, validation = split_validation(data, options["validation"], options["seed"])
+    hook: GradualPruner | Masks
+    if given is not None:
+        given.apply(model)
+        hook = given
+    else:
+        criteria = {name: options[name] for name in CRITERIA}
+        hook = GradualPruner(model, _schedule(config, len(data), options), **criteria)
+    teachers = [load_model(path) for path in options["teachers"]]
+    for path, (_, teacher) in zip(options["teachers"], teachers, strict=True):
+        _same_classes(f"teacher {path}", teacher, data.class_names)
+    pairs = [(network, teacher.input_size) for network, teacher in teachers]
+    result = train(
+        model,
+        data,
+        config,
+        loss=Distillation(pairs, options["temperature"], options["alpha"]) if pairs else None,
+        hooks=[hook],
+        validation=validation,
+        checkpoint=options["checkpoint"],
+        progress=not options["quiet"],
+        on_epoch=report_epoch(options["quiet"]),
+    )
+    masks = hook if isinstance(hook, Masks) else hook.masks
+    assert masks is not None
+    return result.model, masks
+
+
+def _schedule(config: TrainConfig, images: int, options: dict[str, Any]) -> PolynomialSchedule:
+    final: float = options["sparsity"]
+    steps = max(1, images // config.batch_size) * len(config.epochs)
+    end = max(1, round(options["ramp"] * steps))
+    initial = min(0.5, final) if options["initial"] is None else options["initial"]
+    return PolynomialSchedule(initial, final, 0, end, every=max(1, min(10, end // UPDATES)))
+
+
+def _test_images(info: ModelInfo, options: dict[str, Any]) -> LabeledImages:
+    test = load_data(options, info.input_size, "test")
+    _same_classes("the network", info, test.class_names)
+    return test
+
+
+def _same_classes(what: str, info: ModelInfo, class_names: tuple[str, ...]) -> None:
+    if info.class_names != class_names:
+        raise InputError(f"{what} tells apart {info.class_names}, the images {class_names}")
+
+
+def _notes(masks: Masks, options: dict[str, Any]) -> dict[str, str]:
+    found = ("method", "scope", "structured")
+    notes = {"sparsity": f"{masks.sparsity:.6f}"}
+    notes |= {name: str(masks.info[name]) for name in found if masks.info.get(name) is not None}
+    if options["stages"]:
+        notes["finetuned"] = ",".join(f"{size}:{epochs}" for size, epochs in options["stages"])
+    if options["teachers"]:
+        notes["teacher"] = ", ".join(path.name for path in options["teachers"])
+    return notes
+
+
+def _report(
+    output: Path,
+    masks_file: Path | None,
+    model: nn.Module,
+    masks: Masks,
+    tested: Metrics | None,
+    as_json: bool,
+) -> None:
+    columns = ("name", "shape", "weights", "nnz", "density")
+    rows = [
+        (weight.layer, shape_text(weight.tensor.shape), *_counts(weight.tensor))
+        for weight in prunable_weights(model).values()
+    ]
+    rescued = masks.info.get("rescued", [])
+    if as_json:
+        summary = {"weights": str(output), "masks": str(masks_file) if masks_file else None,
+                   "sparsity": masks.sparsity, "total": masks.total, "nnz": masks.nnz, "rescued": rescued,
+                   "layers": [dict(zip(columns, row, strict=True)) for row in rows],
+                   "test": tested.to_json() if tested else None}  # fmt: skip
+        click.echo(to_json(summary))
+        return
+    total, nnz = sum(row[2] for row in rows), sum(row[3] for row in rows)
+    click.echo(render(columns, [*rows, ("all", "", total, nnz, nnz / total)]))
+    click.echo(f"\nsparsity {masks.sparsity:.4f} over the {len(masks)} pruned layers; wrote {output}")
+    if rescued:
+        click.echo(f"kept from running empty: {', '.join(rescued)}")
+    if tested is not None:
+        click.echo(f"\n{metrics_table(tested)}")
+
+
+def _counts(weight: Tensor) -> tuple[int, int, float]:
+    nnz = int(weight.count_nonzero())
+    return weight.numel(), nnz, nnz / weight.numel()
