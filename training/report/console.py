@@ -40,8 +40,8 @@ def console_table(report: Report) -> str:
             ]
         )
     counted = (
-        f"Students: the engine on its {report.table_values} files. Speed: batch {report.speed.input_shape[0]}, "
-        f"{report.speed.threads} thread(s), median of {report.speed.rounds} interleaved rounds (quartiles)."
+        f"Students: the engine on its {report.table_values} files. Speed: one image, {report.speed.threads} thread(s), "
+        f"medians of interleaved rounds; ratios with quartiles."
     )
     return "\n".join([_align(quality), "", _align(speed), counted, "", *(f"• {s}" for s in findings(report))])
 

@@ -132,7 +132,7 @@ def latency_bars(report: Report) -> str:
 
 
 def training_curves(report: Report) -> str:
-    """Loss and validation quality of every stage, epoch by epoch; the schedule's sparsity where there is one."""
+    """Loss and quality of every stage, epoch by epoch; the schedule's sparsity where there is one."""
     stages = [s for s in report.stages if s.epochs]
 
     def paint(axes: list[Axes]) -> None:
@@ -157,16 +157,14 @@ def _columns(points: list[tuple[int, float]]) -> tuple[list[int], list[float]]:
 def _paint_losses(axis: Axes, stage: Stage) -> None:
     x = [e.epoch for e in stage.epochs]
     axis.plot(x, [e.train_loss for e in stage.epochs], "o-", color="#52606d", label="training")
-    known = [(e.epoch, e.val_loss) for e in stage.epochs if e.val_loss is not None]
-    axis.plot(*_columns(known), "o-", color="#E69F00", label="validation")
     axis.set(title=stage.title)
     axis.set_ylim(bottom=0)
     axis.xaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{v:.0f}" if v == int(v) else ""))
 
 
 def _paint_quality(axis: Axes, stage: Stage) -> None:
-    scored = [(e.epoch, e.val_macro_f1) for e in stage.epochs if e.val_macro_f1 is not None]
-    axis.plot(*_columns(scored), "o-", color="#CC79A7", label="validation macro F1")
+    scored = [(e.epoch, e.macro_f1) for e in stage.epochs if e.macro_f1 is not None]
+    axis.plot(*_columns(scored), "o-", color="#CC79A7", label="macro F1")
     if any(e.sparsity for e in stage.epochs):
         x = [e.epoch for e in stage.epochs]
         axis.plot(x, [e.sparsity for e in stage.epochs], "^:", color="#009E73", label="sparsity")

@@ -37,23 +37,31 @@ class Scores:
 
 @dataclass(frozen=True)
 class Epoch:
-    """One epoch of training; ``sparsity`` is the schedule's at its end, 0 without pruning."""
+    """One epoch of training at an input size; ``sparsity`` is the schedule's at its end, 0 without pruning.
+
+    ``accuracy`` and ``macro_f1`` are of images that were not trained on.
+    """
 
     epoch: int
+    size: int
     train_loss: float
-    val_loss: float | None = None
-    val_accuracy: float | None = None
-    val_macro_f1: float | None = None
     sparsity: float = 0.0
+    accuracy: float | None = None
+    macro_f1: float | None = None
 
 
 @dataclass(frozen=True)
 class Stage:
-    """One trained network: the teacher, or a student at one point of the story. ``scores`` are PyTorch's."""
+    """One trained network: the teacher, or a student at one point of the story.
+
+    ``size`` is the side of its square input in pixels; ``scores`` are PyTorch's. ``reused`` says where weights that
+    were not, or not wholly, trained in this run came from.
+    """
 
     key: str
     title: str
     model: str
+    size: int
     parameters: int
     sparsity: float
     scores: Scores
@@ -82,11 +90,12 @@ class StoredFile:
 
 @dataclass(frozen=True)
 class Latency:
-    """One engine running one network: median and quartiles of a call, in milliseconds."""
+    """One engine running one network: median and quartiles of ``rounds`` calls on one image, in milliseconds."""
 
     stage: str
     engine: str
     setting: str
+    rounds: int
     median: float
     low: float
     high: float
@@ -106,11 +115,12 @@ class Speedup:
 
 @dataclass(frozen=True)
 class Speed:
-    """Latency of every engine, measured interleaved in one process on one input of shape (batch, 3, H, W)."""
+    """Latency of every engine on one image, measured interleaved in one process.
 
-    input_shape: list[int]
+    ``max_difference`` is the largest between engine and PyTorch on that image, of the network's largest logit.
+    """
+
     threads: int
-    rounds: int
     latencies: list[Latency]
     speedups: list[Speedup]
     max_difference: float
@@ -165,7 +175,12 @@ class Data:
 
 @dataclass(frozen=True)
 class Report:
-    """A whole run. ``settings`` and ``environment`` are name → value as shown; ``phases`` name → seconds."""
+    """A whole run.
+
+    ``settings`` and ``environment`` are name → value as shown, ``phases`` name → seconds. ``examples`` are drawn at
+    random from the test set, ``mistakes`` are the most confident ones; ``table_values`` names the stored values of
+    the files in the main table.
+    """
 
     command: str
     created: str
@@ -181,6 +196,7 @@ class Report:
     accuracy_curve: list[AccuracyPoint]
     latency_curve: list[LatencyPoint]
     examples: list[Example]
+    mistakes: list[Example]
     phases: dict[str, float]
     format_version: int = field(default=FORMAT_VERSION)
 
@@ -191,6 +207,13 @@ class Report:
     def file(self, stage: str, values: str) -> StoredFile | None:
         """The file of a stage with these value encodings, if it was written."""
         return next((f for f in self.files if (f.stage, f.values) == (stage, values)), None)
+
+    @property
+    def max_difference(self) -> float:
+        """Largest of any f32 file: the engine against PyTorch, over all students and the test set."""
+        return max(
+            (f.max_difference for f in self.files if f.values == "f32"), default=self.speed.max_difference
+        )
 
 
 def save_report(report: Report, path: Path) -> None:

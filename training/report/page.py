@@ -82,7 +82,7 @@ def _cards(report: Report) -> list[tuple[str, str, str]]:
             cards.append(
                 (f"{speedup.median:.2f}×", f"the speed {name}", f"{final.sparsity:.0%} zeros, {threads}")
             )
-    cards.append((f"{report.speed.max_difference:.0e}", "largest difference", "engine and PyTorch, relative"))
+    cards.append((f"{report.max_difference:.0e}", "largest difference", "engine and PyTorch, relative"))
     return cards
 
 

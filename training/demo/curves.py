@@ -1,0 +1,62 @@
+"""What sparsity costs and what it buys: the distilled student pruned in one shot, from not at all to 95 %."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterable
+
+import numpy as np
+from torch import nn
+
+from converters import from_torch
+from sparsenet.engine import Engine
+from sparsenet.graph import FloatArray
+from training.data.images import LabeledImages
+from training.demo.model_files import run
+from training.demo.speed import time_network
+from training.evaluate import metrics
+from training.pruning import find_masks
+from training.report.model import AccuracyPoint, LatencyPoint
+
+SPARSITIES = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.95)
+
+
+def sparsity_curves(
+    model: nn.Module,
+    test: LabeledImages,
+    size: int,
+    image: FloatArray,
+    *,
+    layout: str,
+    threads: int,
+    sparsities: Iterable[float] = SPARSITIES,
+    seconds: float = 1.0,
+) -> tuple[list[AccuracyPoint], list[LatencyPoint]]:
+    """Quality and latency of ``model`` at each sparsity: L1, the same share of every layer, nothing retrained.
+
+    Args:
+        test: images the engine is judged on, shown at ``size`` × ``size`` pixels.
+        image: the input that is timed, (1, 3, size, size).
+        layout: PyTorch's memory layout.
+        threads: of every engine while timed.
+        seconds: about how long to time each sparsity.
+    """
+    accuracies, latencies = [], []
+    for sparsity in sparsities:
+        pruned = copy.deepcopy(model)
+        if sparsity > 0:
+            find_masks(pruned, "l1", sparsity=sparsity, scope="layer").apply(pruned)
+        graph = from_torch(pruned, np.zeros_like(image))
+        found = metrics(test.labels, run(Engine(graph), test, size).argmax(1), test.class_names)
+        accuracies.append(AccuracyPoint(sparsity, found.accuracy, found.macro_f1))
+        timing = time_network(
+            f"student at {sparsity:.0%} zeros",
+            pruned,
+            graph,
+            image,
+            layouts=[layout],
+            threads=threads,
+            seconds=seconds,
+        )
+        latencies.append(LatencyPoint(sparsity, timing.latencies, timing.speedups))
+    return accuracies, latencies

@@ -1,0 +1,148 @@
+"""What a demo run is asked to do, and the recipe of each of its five networks."""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import dataclass
+from pathlib import Path
+
+from sparsenet.errors import InputError
+from training.data.files import OnError
+from training.models.registry import MODELS
+from training.train import TrainConfig
+
+#: (input size, epochs) one after another, as in ``TrainConfig.stages``.
+Stages = tuple[tuple[int, int], ...]
+
+TEACHER_LR, STUDENT_LR, PRUNE_LR = 2e-3, 3e-3, 1e-3
+
+
+@dataclass(frozen=True)
+class Schedules:
+    """Input sizes and epochs of the teacher, of both students, and of both students' pruning."""
+
+    teacher: Stages
+    student: Stages
+    prune: Stages
+
+
+#: For drawn faces: minutes on two cores.
+QUICK = Schedules(teacher=((64, 4),), student=((64, 8),), prune=((64, 2),))
+#: For a folder of photographs: as long as real accuracy takes.
+THOROUGH = Schedules(teacher=((96, 20),), student=((128, 24), (256, 6)), prune=((256, 4),))
+
+
+@dataclass(frozen=True)
+class DemoSettings:
+    """A whole run.
+
+    Attributes:
+        data: folder of images; None draws ``images`` faces for training and a quarter as many for the test.
+        out: folder for weights, model files and the report.
+        schedules: how long every network trains, at which input sizes.
+        sparsity: fraction of zeros after pruning; the schedule starts at half, or below if this is lower.
+        temperature, alpha: of distillation; alpha weighs the hard labels.
+        threads: of the engine and of PyTorch while they are timed. Training uses what PyTorch takes by itself.
+        precision: "fp32" or "bf16", in training.
+        values: storage of the weights in the files that stand in the main table.
+        weights: folder with trained weights to use instead of training, ``<stage>.safetensors``.
+        progress: whether to draw progress bars.
+    """
+
+    out: Path
+    data: Path | None = None
+    images: int = 1500
+    on_error: OnError = "raise"
+    teacher: str = "xception"
+    student: str = "minixception-128-256"
+    schedules: Schedules = QUICK
+    sparsity: float = 0.8
+    temperature: float = 5.0
+    alpha: float = 0.1
+    threads: int = 1
+    precision: str = "fp32"
+    values: str = "i8"
+    seed: int = 0
+    weights: Path | None = None
+    progress: bool = True
+
+    def __post_init__(self) -> None:
+        for name in (self.teacher, self.student):
+            if name not in MODELS:
+                raise InputError(f"unknown model '{name}': choose one of {', '.join(MODELS)}")
+        if not 0 < self.sparsity < 1:
+            raise InputError(f"sparsity must lie between 0 and 1, got {self.sparsity}")
+        if self.threads < 1:
+            raise InputError(f"threads must be at least 1, got {self.threads}")
+
+    @property
+    def initial_sparsity(self) -> float:
+        """Where the pruning schedule starts."""
+        return min(0.5, self.sparsity)
+
+    def command(self) -> str:
+        """The command line that asks for exactly this, every default spelled out."""
+        words: list[str] = ["sparsenet", "demo"]
+        if self.data is not None:
+            words += ["--data", str(self.data), "--on-error", self.on_error]
+        else:
+            words += ["--images", str(self.images)]
+        words += ["--teacher", self.teacher, "--student", self.student]
+        words += ["--teacher-stages", stages_text(self.schedules.teacher)]
+        words += ["--stages", stages_text(self.schedules.student)]
+        words += ["--prune-stages", stages_text(self.schedules.prune)]
+        words += ["--sparsity", f"{self.sparsity:g}", "--values", self.values]
+        words += ["--temperature", f"{self.temperature:g}", "--alpha", f"{self.alpha:g}"]
+        words += ["--threads", str(self.threads), "--precision", self.precision, "--seed", str(self.seed)]
+        if self.weights is not None:
+            words += ["--weights", str(self.weights)]
+        return shlex.join([*words, "--out", str(self.out)])
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How one network is made.
+
+    Attributes:
+        key, title: name of the stage, in file names and for readers.
+        model: name in the model zoo.
+        config: of its training.
+        start: stage whose weights it starts from; random ones if None.
+        teacher: stage whose answers it learns besides the labels; the labels alone if None.
+        sparsity: what it is pruned to while it trains; 0 leaves it whole.
+    """
+
+    key: str
+    title: str
+    model: str
+    config: TrainConfig
+    start: str | None = None
+    teacher: str | None = None
+    sparsity: float = 0.0
+
+
+def recipes(settings: DemoSettings) -> list[Recipe]:
+    """The five networks, in the order they are made."""
+
+    def config(stages: Stages, lr: float) -> TrainConfig:
+        return TrainConfig(stages=stages, lr=lr, precision=settings.precision, seed=settings.seed)
+
+    schedules, student = settings.schedules, settings.student
+    return [
+        Recipe("teacher", "Teacher", settings.teacher, config(schedules.teacher, TEACHER_LR)),
+        Recipe("scratch", "From scratch", student, config(schedules.student, STUDENT_LR)),
+        Recipe(
+            "scratch-pruned", "From scratch + pruned", student, config(schedules.prune, PRUNE_LR),
+            start="scratch", sparsity=settings.sparsity,
+        ),
+        Recipe("distilled", "Distilled", student, config(schedules.student, STUDENT_LR), teacher="teacher"),
+        Recipe(
+            "distilled-pruned", "Distilled + pruned", student, config(schedules.prune, PRUNE_LR),
+            start="distilled", teacher="teacher", sparsity=settings.sparsity,
+        ),
+    ]  # fmt: skip
+
+
+def stages_text(stages: Stages) -> str:
+    """``((128, 24), (256, 6))`` as the command line writes it: ``128:24,256:6``."""
+    return ",".join(f"{size}:{epochs}" for size, epochs in stages)

@@ -1,0 +1,125 @@
+"""PyTorch, the engine dense and the engine sparse: timed side by side on one input, outputs compared first."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import nn
+
+from sparsenet.engine import Engine
+from sparsenet.errors import SparsenetError
+from sparsenet.graph import FloatArray, Graph
+from sparsenet.timing import Samples, interleaved, paired_ratio, spread
+from training.report.model import Latency, Speedup
+
+#: Engine and PyTorch must agree to this share of the largest logit before their times mean anything.
+TOLERANCE = 1e-4
+FEWEST_ROUNDS, MOST_ROUNDS = 15, 101
+LAYOUTS = {"contiguous": torch.contiguous_format, "channels_last": torch.channels_last}
+PAIRS = (("dense", "sparse"), ("pytorch", "sparse"), ("pytorch", "dense"))
+
+
+@dataclass(frozen=True)
+class Timing:
+    """What one network's measurement found; ``max_difference`` from PyTorch, of its largest logit."""
+
+    latencies: list[Latency]
+    speedups: list[Speedup]
+    max_difference: float
+
+
+def time_network(
+    stage: str,
+    model: nn.Module,
+    graph: Graph,
+    image: FloatArray,
+    *,
+    engines: Sequence[str] = ("dense", "sparse"),
+    layouts: Sequence[str] = tuple(LAYOUTS),
+    threads: int = 1,
+    seconds: float = 4.0,
+) -> Timing:
+    """Time ``model`` in PyTorch and ``graph`` in the engine, every call once per round.
+
+    Args:
+        stage: name the results carry.
+        image: network input (1, 3, H, W).
+        engines: "dense" (sparse kernels switched off) and "sparse".
+        layouts: PyTorch's memory layouts to try; the faster one counts.
+        threads: of each.
+        seconds: about how long to measure; 15 to 101 rounds.
+
+    Raises:
+        SparsenetError: engine and PyTorch disagree.
+    """
+    with _torch_threads(threads):
+        calls = {layout: _torch_call(model, image, layout) for layout in layouts}
+        expected = calls[layouts[0]]()
+        difference = 0.0
+        for name in engines:
+            call = _engine_call(Engine(graph, threads, sparse=name == "sparse"), image)
+            difference = max(difference, float(np.abs(call() - expected).max() / np.abs(expected).max()))
+            calls[name] = call
+        if not difference <= TOLERANCE:
+            raise SparsenetError(
+                f"{stage}: engine and PyTorch differ by {difference:.1e} of the largest logit: their times mean nothing"
+            )
+        # Threads of one engine spin on after its call; with one thread each there is nothing to wait for.
+        settle = 0.005 if threads > 1 else 0.0
+        trial = interleaved(calls, rounds=3, warmup=2, settle=settle)
+        rounds = int(np.clip(seconds / sum(map(np.median, trial.values())), FEWEST_ROUNDS, MOST_ROUNDS))
+        samples = interleaved(calls, rounds=rounds, warmup=2, settle=settle)
+    return _timing(stage, samples, layouts, difference)
+
+
+def _timing(stage: str, samples: dict[str, Samples], layouts: Sequence[str], difference: float) -> Timing:
+    layout = min(layouts, key=lambda name: np.median(samples[name]))
+    chosen = {"pytorch": samples[layout], **{k: v for k, v in samples.items() if k not in layouts}}
+    latencies = []
+    for engine, times in chosen.items():
+        median, (low, high) = spread(times * 1e3)
+        setting = layout if engine == "pytorch" else ""
+        latencies.append(Latency(stage, engine, setting, len(times), median, low, high))
+    speedups = []
+    for slow, fast in PAIRS:
+        if slow in chosen and fast in chosen:
+            median, (low, high) = paired_ratio(chosen[slow], chosen[fast])
+            speedups.append(Speedup(stage, slow, fast, median, low, high))
+    return Timing(latencies, speedups, difference)
+
+
+def _torch_call(model: nn.Module, image: FloatArray, layout: str) -> Callable[[], FloatArray]:
+    # The overloads of Module.to do not know memory_format.
+    laid_out = copy.deepcopy(model).eval().to(memory_format=LAYOUTS[layout])  # type: ignore[call-overload]
+    x = torch.from_numpy(image).contiguous(memory_format=LAYOUTS[layout])
+
+    def call() -> FloatArray:
+        with torch.inference_mode():
+            output: FloatArray = laid_out(x).numpy()
+        return output
+
+    return call
+
+
+def _engine_call(engine: Engine, image: FloatArray) -> Callable[[], FloatArray]:
+    def call() -> FloatArray:
+        output = engine(image)
+        assert isinstance(output, np.ndarray)
+        return output
+
+    return call
+
+
+@contextmanager
+def _torch_threads(threads: int) -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
