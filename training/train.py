@@ -266,7 +266,7 @@ class _Run:
             else:
                 average.copy_(state[name])
         for name, parameter in self.plain.named_parameters():
-            if self.hooks and parameter.ndim > 1:  # what a hook pruned is zero in the average as well
+            if self.hooks:  # what a hook pruned is zero in the average as well
                 self.average.get_parameter(name).masked_fill_(parameter == 0, 0.0)
 
     def finish_epoch(self, validation: LabeledImages | None) -> EpochRecord:

@@ -227,14 +227,17 @@ def _report(
     rescued = masks.info.get("rescued", [])
     if as_json:
         summary = {"weights": str(output), "masks": str(masks_file) if masks_file else None,
-                   "sparsity": masks.sparsity, "total": masks.total, "nnz": masks.nnz, "rescued": rescued,
+                   "sparsity": masks.sparsity, "total": masks.total, "nnz": masks.nnz,
+                   "affine_pruned": masks.affine_pruned, "rescued": rescued,
                    "layers": [dict(zip(columns, row, strict=True)) for row in rows],
                    "test": tested.to_json() if tested else None}  # fmt: skip
         click.echo(to_json(summary))
         return
     total, nnz = sum(row[2] for row in rows), sum(row[3] for row in rows)
     click.echo(render(columns, [*rows, ("all", "", total, nnz, nnz / total)]))
-    click.echo(f"\nsparsity {masks.sparsity:.4f} over the {len(masks)} pruned layers; wrote {output}")
+    click.echo(f"\nsparsity {masks.sparsity:.4f} over the {len(masks.weights)} pruned layers; wrote {output}")
+    if masks.affine_pruned:
+        click.echo(f"with them {masks.affine_pruned:,} biases and BatchNorm values of pruned channels")
     if rescued:
         click.echo(f"kept from running empty: {', '.join(rescued)}")
     if tested is not None:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from sparsenet.errors import MaskError
+from training.pruning.affine import affine_masks
 from training.pruning.masks import Masks
 from training.pruning.prunable import (
     PrunableWeight,
@@ -38,6 +39,7 @@ def find_masks(
     on_empty: OnEmpty = "keep",
     structured: Structured | None = None,
     within: Masks | None = None,
+    prune_affine: bool = True,
 ) -> Masks:
     """Masks of the weights worth keeping; the model is not changed (see ``Masks.apply``).
 
@@ -51,6 +53,8 @@ def find_masks(
     structured  None: single weights. "output": whole output channels (Li et al. 2017); "input": whole input
                 channels. Named apart because paper and code of the same work can differ in it.
     within      only weights kept by these masks may be kept.
+    prune_affine  with structured="output", also mask the bias and the BatchNorm's γ and β of a pruned channel: the
+                channel is then exactly 0 and can be cut out of the network (see ``affine``). Not part of the budget.
 
     ``Masks.info`` records all of it, and the layers that the guard rescued. Raises MaskError.
     """
@@ -94,7 +98,12 @@ def find_masks(
         "min_density": min_density,
         "rescued": list(selection.rescued),
     }
-    return Masks(tensors, info)
+    affine: dict[str, Tensor] = {}
+    if structured == "output" and prune_affine:
+        affine = affine_masks(model, tensors)
+    if within is not None:
+        affine |= {name: within[name] & affine.get(name, within[name]) for name in within.affine}
+    return Masks(tensors | affine, info, affine=affine)
 
 
 def _allowed(weight: PrunableWeight, within: Masks | None) -> Tensor:

@@ -38,6 +38,7 @@ class GradualPruner:
         min_density: float = 0.0,
         on_empty: OnEmpty = "keep",
         seed: int = 0,
+        prune_affine: bool = True,
     ) -> None:
         self.schedule = schedule
         self.masks: Masks | None = None
@@ -51,6 +52,7 @@ class GradualPruner:
             "min_density": min_density,
             "on_empty": on_empty,
             "seed": seed,
+            "prune_affine": prune_affine,
         }
         # Bad patterns and options are errors before the first epoch, not after it.
         prunable_weights(model, include, exclude)
@@ -73,6 +75,7 @@ class GradualPruner:
             "options": self._plain_options(),
             "last_update": self.last_update,
             "masks": None if self.masks is None else dict(self.masks),
+            "affine": None if self.masks is None else sorted(self.masks.affine),
             "info": None if self.masks is None else self.masks.info,
         }
 
@@ -88,7 +91,7 @@ class GradualPruner:
                 )
         self.last_update = state["last_update"]
         kept: dict[str, torch.Tensor] | None = state["masks"]
-        self.masks = None if kept is None else Masks(kept, state["info"])
+        self.masks = None if kept is None else Masks(kept, state["info"], state["affine"])
 
     def _plain_options(self) -> dict[str, Any]:
         return {k: list(v) if isinstance(v, tuple) else v for k, v in self._options.items()}

@@ -3,7 +3,8 @@
 Each tensor is the mask of the parameter it is named after: uint8, 1-D, ceil(weights / 8) bytes; weight ``i``
 in row-major order is bit ``i % 8`` (least significant first) of byte ``i // 8``, 1 = kept; unused bits are 0.
 Metadata (strings): ``format`` = "sparsenet.masks", ``format_version`` = "1", and JSON texts ``shapes``
-(name → list), ``info`` (how the masks were found), ``density_per_layer`` (for human readers; not trusted).
+(name → list), ``info`` (how the masks were found), ``affine`` (list of the names that are biases or BatchNorm values,
+not weights; absent: none), ``density_per_layer`` (for human readers; not trusted).
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,7 @@ def write(
     path: PathLike,
     masks: Mapping[str, Tensor],
     info: Mapping[str, Any],
+    affine: Sequence[str],
     density: Mapping[str, float],
 ) -> None:
     """Write bool masks; the file appears under ``path`` only when it is complete."""
@@ -42,6 +44,7 @@ def write(
         "format_version": FORMAT_VERSION,
         "shapes": json.dumps({name: list(mask.shape) for name, mask in masks.items()}),
         "info": json.dumps(dict(info)),
+        "affine": json.dumps(list(affine)),
         "density_per_layer": json.dumps(dict(density)),
     }
     try:
@@ -50,8 +53,8 @@ def write(
         raise MaskError(f"cannot write masks to {path}: {error.strerror}") from error
 
 
-def read(path: PathLike) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Read masks (bool tensors, in the order they were written) and info; MaskError says what is wrong."""
+def read(path: PathLike) -> tuple[dict[str, Tensor], dict[str, Any], list[str]]:
+    """Read masks (bool tensors, in the order they were written), info and affine; MaskError says what is wrong."""
     if not Path(path).is_file():
         raise MaskError(f"{path}: no such mask file")
     try:
@@ -66,24 +69,36 @@ def read(path: PathLike) -> tuple[dict[str, Tensor], dict[str, Any]]:
                 )
             shapes = _json_object(path, metadata, "shapes")
             info = _json_object(path, metadata, "info")
+            affine = _names(path, metadata, set(shapes))
             if set(shapes) != set(file.keys()):
                 raise MaskError(f"{path}: the shapes in the metadata do not name the stored masks")
             masks = {name: _unpack(path, name, file.get_tensor(name), shapes[name]) for name in shapes}
     except (SafetensorError, OSError) as error:
         raise MaskError(f"{path}: not a readable .safetensors file ({error})") from error
-    if not masks:
-        raise MaskError(f"{path}: holds no masks")
-    return masks, info
+    if not masks.keys() - set(affine):
+        raise MaskError(f"{path}: holds no masks of weights")
+    return masks, info, affine
 
 
 def _json_object(path: PathLike, metadata: Mapping[str, str], key: str) -> dict[str, Any]:
-    try:
-        value = json.loads(metadata.get(key, ""))
-    except (ValueError, RecursionError):
-        value = None
+    value = _json(metadata.get(key, ""))
     if not isinstance(value, dict):
         raise MaskError(f"{path}: metadata '{key}' is not a JSON object")
     return value
+
+
+def _names(path: PathLike, metadata: Mapping[str, str], stored: set[str]) -> list[str]:
+    value = _json(metadata.get("affine", "[]"))
+    if not isinstance(value, list) or not all(isinstance(name, str) and name in stored for name in value):
+        raise MaskError(f"{path}: metadata 'affine' is not a list of names of stored masks")
+    return value
+
+
+def _json(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return None
 
 
 def _unpack(path: PathLike, name: str, packed: np.ndarray, shape: Any) -> Tensor:

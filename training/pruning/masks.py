@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import torch
@@ -24,12 +24,24 @@ class Masks(Mapping[str, Tensor]):
     """Parameter name → bool tensor of the parameter's shape, True where the weight is kept.
 
     ``info`` says how they were found (method, seed, sparsity or keep, scope, …) and travels with the file.
-    Tensors given as numbers must hold 0 and 1 only; MaskError names the layer otherwise.
+    ``affine`` names those that are no weights but the biases and BatchNorm values of pruned channels: held at zero
+    like the others, counted apart. Tensors given as numbers must hold 0 and 1 only; MaskError names the layer
+    otherwise.
     """
 
-    def __init__(self, masks: Mapping[str, Tensor], info: Mapping[str, Any] | None = None) -> None:
-        if not masks:
+    def __init__(
+        self,
+        masks: Mapping[str, Tensor],
+        info: Mapping[str, Any] | None = None,
+        affine: Iterable[str] = (),
+    ) -> None:
+        self.affine = frozenset(affine)
+        if not masks.keys() - self.affine:
             raise MaskError("there are no masks: at least one layer must be masked")
+        if self.affine - masks.keys():
+            raise MaskError(
+                f"no mask of '{min(self.affine - masks.keys())}', named as a bias or BatchNorm value"
+            )
         self._kept = {name: _as_bool(name, mask) for name, mask in masks.items()}
         self.info = dict(info or {})
         self._pruned_on: dict[tuple[str, torch.device], Tensor] = {}
@@ -45,12 +57,11 @@ class Masks(Mapping[str, Tensor]):
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Masks:
         """Read a mask file (format: ``mask_file``). MaskError if it is anything else or has been damaged."""
-        kept, info = mask_file.read(path)
-        return cls(kept, info)
+        return cls(*mask_file.read(path))
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write a .safetensors mask file, one bit per weight; an older file is replaced once it is whole."""
-        mask_file.write(path, self._kept, self.info, self.density_per_layer())
+        mask_file.write(path, self._kept, self.info, sorted(self.affine), self.density_per_layer())
 
     def __getitem__(self, name: str) -> Tensor:
         return self._kept[name]
@@ -64,31 +75,43 @@ class Masks(Mapping[str, Tensor]):
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Masks):
             return NotImplemented
-        return self.keys() == other.keys() and all(torch.equal(self[name], other[name]) for name in self)
+        if self.keys() != other.keys() or self.affine != other.affine:
+            return False
+        return all(torch.equal(self[name], other[name]) for name in self)
 
     __hash__ = None  # type: ignore[assignment]
 
     def __repr__(self) -> str:
-        return f"Masks({len(self)} layers, sparsity {self.sparsity:.4f})"
+        return f"Masks({len(self.weights)} layers, sparsity {self.sparsity:.4f})"
+
+    @property
+    def weights(self) -> dict[str, Tensor]:
+        """The masks of weights alone, without ``affine``."""
+        return {name: mask for name, mask in self.items() if name not in self.affine}
 
     @property
     def total(self) -> int:
         """Number of weights under a mask, kept or not."""
-        return sum(mask.numel() for mask in self.values())
+        return sum(mask.numel() for mask in self.weights.values())
 
     @property
     def nnz(self) -> int:
         """Number of weights kept."""
-        return sum(int(mask.sum()) for mask in self.values())
+        return sum(int(mask.sum()) for mask in self.weights.values())
+
+    @property
+    def affine_pruned(self) -> int:
+        """Number of biases and BatchNorm values held at zero."""
+        return sum(int((~self[name]).sum()) for name in self.affine)
 
     @property
     def sparsity(self) -> float:
-        """Fraction of zeros over the masked parameters (layers without a mask do not count)."""
+        """Fraction of zeros over the masked weights (layers without a mask do not count)."""
         return 1.0 - self.nnz / self.total
 
     def density_per_layer(self) -> dict[str, float]:
         """Parameter name → fraction of its weights that is kept."""
-        return {name: int(mask.sum()) / mask.numel() for name, mask in self.items()}
+        return {name: int(mask.sum()) / mask.numel() for name, mask in self.weights.items()}
 
     def intersect(self, other: Masks) -> Masks:
         """Keep what both keep; a layer that only one of them masks keeps that mask."""
@@ -99,7 +122,7 @@ class Masks(Mapping[str, Tensor]):
                     f"masks of '{name}' differ in shape: {tuple(merged[name].shape)} and {tuple(mask.shape)}"
                 )
             merged[name] = merged[name] & mask if name in merged else mask
-        return Masks(merged, self.info)
+        return Masks(merged, self.info, self.affine | other.affine)
 
     __and__ = intersect
 

@@ -85,7 +85,7 @@ def test_structured_l1_matches_torch(structured: str, dim: int) -> None:
 @given(st.floats(0, 1), st.sampled_from(["layer", "global"]), st.sampled_from(["l1", "random"]))
 def test_structured_output_prunes_whole_channels(sparsity: float, scope: str, method: str) -> None:
     masks = find_masks(small_net(), method, sparsity, scope=scope, structured="output")
-    for mask in masks.values():
+    for mask in masks.weights.values():
         rows = mask.flatten(1)
         assert torch.equal(rows.all(dim=1), rows.any(dim=1))
         assert rows.any()

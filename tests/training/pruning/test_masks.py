@@ -265,6 +265,11 @@ def test_the_good_file_of_the_hostile_tests_is_good(tmp_path: Path) -> None:
         ({"shapes": '{"w": [4294967296, 4294967296]}'}, "'w' of shape"),
         ({"shapes": '{"w": [2]}'}, "'w' has bits beyond"),
         ({"info": "3"}, "'info'"),
+        ({"affine": "{}"}, "'affine'"),
+        ({"affine": "["}, "'affine'"),
+        ({"affine": "[3]"}, "'affine'"),
+        ({"affine": '["v"]'}, "'affine'"),
+        ({"affine": '["w"]'}, "no masks of weights"),
     ],
 )
 def test_hostile_metadata(tmp_path: Path, change: dict[str, str | None], message: str) -> None:
