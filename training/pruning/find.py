@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from sparsenet.errors import MaskError
 from training.pruning.affine import affine_masks
+from training.pruning.channel_flow import ChannelFlow, channel_flow
 from training.pruning.masks import Masks
 from training.pruning.prunable import (
     PrunableWeight,
@@ -51,7 +52,8 @@ def find_masks(
     batches     (x, y) pairs, and loss(model(x), y): for scorers that look at gradients.
     min_density, on_empty   the guard against emptied layers, see ``select.select``.
     structured  None: single weights. "output": whole output channels (Li et al. 2017); "input": whole input
-                channels. Named apart because paper and code of the same work can differ in it.
+                channels. Named apart because paper and code of the same work can differ in it. A depthwise
+                convolution has no output channels of its own: it loses those that the layer before it loses.
     within      only weights kept by these masks may be kept.
     prune_affine  with structured="output", also mask the bias and the BatchNorm's γ and β of a pruned channel: the
                 channel is then exactly 0 and can be cut out of the network (see ``affine``). Not part of the budget.
@@ -66,9 +68,17 @@ def find_masks(
     generator = torch.Generator().manual_seed(seed)
     scores = scorer.score(model, list(weights), batches, loss, generator)
 
+    flow = channel_flow(model) if structured == "output" else ChannelFlow()
+    leaders = {
+        name: leader
+        for name, weight in weights.items()
+        if (leader := f"{flow.leaders.get(weight.layer)}.weight") in weights
+    }
     units: dict[str, Tensor] = {}
     unit_sizes: dict[str, int] = {}
     for name, weight in weights.items():
+        if name in leaders:
+            continue
         score = scores[name].detach().to("cpu", torch.float32)
         allowed = _allowed(weight, within)
         if structured is None:
@@ -79,11 +89,13 @@ def find_masks(
             alive = to_channels(allowed, structured, weight.groups).any(dim=1)
             units[name] = by_channel.masked_fill(~alive, -math.inf)
             unit_sizes[name] = score.numel() // by_channel.numel()
+    for name, leader in leaders.items():
+        unit_sizes[leader] += weights[name].tensor[0].numel()
 
     selection = select(units, unit_sizes, budget, scope, min_density, on_empty)
     tensors: dict[str, Tensor] = {}
     for name, weight in weights.items():
-        kept, shape = selection.kept[name], weight.tensor.shape
+        kept, shape = selection.kept[leaders.get(name, name)], weight.tensor.shape
         if structured is None:
             tensors[name] = kept.reshape(shape)
         else:
@@ -100,7 +112,7 @@ def find_masks(
     }
     affine: dict[str, Tensor] = {}
     if structured == "output" and prune_affine:
-        affine = affine_masks(model, tensors)
+        affine = affine_masks(model, tensors, flow.batch_norms)
     if within is not None:
         affine |= {name: within[name] & affine.get(name, within[name]) for name in within.affine}
     return Masks(tensors | affine, info, affine=affine)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 
 def small_net(seed: int = 0) -> nn.Sequential:
@@ -42,3 +44,18 @@ def take_steps(
         nn.functional.cross_entropy(model(x), y).backward()
         optimizer.step()
         after_step(step, model)
+
+
+class Wired(nn.Module):
+    """Convolutions and BatchNorms, put together by a function."""
+
+    def __init__(self, wire: Callable[[Wired, Tensor], Tensor]) -> None:
+        super().__init__()
+        self.conv, self.other = nn.Conv2d(4, 4, 1), nn.Conv2d(4, 4, 1)
+        self.depthwise = nn.Conv2d(4, 4, 3, padding=1, groups=4)
+        self.bn, self.bn2 = nn.BatchNorm2d(4), nn.BatchNorm2d(4)
+        self.relu = nn.ReLU()
+        self.wire = wire
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.wire(self, x)

@@ -9,18 +9,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from converters import from_torch
 from sparsenet.errors import MaskError
 from sparsenet.graph import Graph
 from sparsenet.reference import run
-from tests.training.pruning.networks import batch, small_net, take_steps
+from tests.training.pruning.networks import Wired, batch, small_net, take_steps
 from training.models import MaskCNN, MiniXception, MobileNetV1
-from training.models.registry import MODELS, build_model
 from training.pruning import GradualPruner, Masks, PolynomialSchedule, find_masks
-from training.pruning.affine import batch_norms
 
 
 def with_statistics(model: nn.Module) -> nn.Module:
@@ -34,10 +31,6 @@ def with_statistics(model: nn.Module) -> nn.Module:
             module.running_var.uniform_(0.5, 2, generator=generator)
             nn.init.normal_(module.bias, 0.1, 0.3, generator=generator)
     return model.eval()
-
-
-def depthwise(model: nn.Module) -> list[str]:
-    return [name for name, m in model.named_modules() if isinstance(m, nn.Conv2d) and m.groups > 1]
 
 
 def weights_of(graph: Graph) -> int:
@@ -70,13 +63,6 @@ def test_only_output_channels_have_them(structured: str | None) -> None:
     assert not find_masks(small_net(), sparsity=0.5, structured=structured).affine  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("name", MODELS)
-def test_every_batch_norm_of_the_zoo_is_found(name: str) -> None:
-    model = build_model(name, 4)
-    found = [b for behind in batch_norms(model).values() for b in behind]
-    assert sorted(found) == sorted(n for n, m in model.named_modules() if isinstance(m, nn.BatchNorm2d))
-
-
 def test_a_channel_behind_relu_and_batch_norm_is_zero() -> None:
     """MaskCNN: convolution, ReLU, BatchNorm."""
     model = with_statistics(MaskCNN(num_classes=4))
@@ -94,59 +80,18 @@ def test_a_channel_behind_relu_and_batch_norm_is_zero() -> None:
         assert out[:, ~dead].abs().amax(dim=(0, 2, 3)).min() > 0
 
 
-class Wired(nn.Module):
-    """A convolution and BatchNorms, put together by a function."""
-
-    def __init__(self, wire: Callable[[Wired, Tensor], Tensor]) -> None:
-        super().__init__()
-        self.conv, self.other = nn.Conv2d(4, 4, 1), nn.Conv2d(4, 4, 1)
-        self.bn, self.bn2 = nn.BatchNorm2d(4), nn.BatchNorm2d(4)
-        self.relu = nn.ReLU()
-        self.wire = wire
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.wire(self, x)
-
-
-@pytest.mark.parametrize(
-    "wire, expected",
-    [
-        (lambda m, x: m.bn(m.conv(x)), {"conv": ["bn"]}),
-        (lambda m, x: m.bn(m.relu(m.conv(x))), {"conv": ["bn"]}),
-        (lambda m, x: m.bn(F.relu(m.conv(x))), {"conv": ["bn"]}),
-        (lambda m, x: m.bn(m.conv(x).relu()), {"conv": ["bn"]}),
-        (lambda m, x: m.bn(m.conv(x)) + m.bn2(m.relu(m.conv2(x))), {}),  # no such layer: not traceable
-        (lambda m, x: m.bn(m.bn2(m.conv(x))), {"conv": ["bn2"]}),
-        (lambda m, x: m.bn(m.relu(y := m.conv(x))) + m.bn2(y), {"conv": ["bn", "bn2"]}),
-        (lambda m, x: m.bn(m.conv(x) + m.other(x)), {}),
-        (lambda m, x: m.bn(torch.flip(m.conv(x), [1])), {}),
-        (lambda m, x: m.bn(m.bn(m.conv(x))), {}),  # the BatchNorm serves twice
-        (lambda m, x: m.bn(m.conv(x)) + m.bn(m.other(x)), {}),
-        (lambda m, x: m.bn(m.conv(m.conv(x))), {}),  # so does the convolution
-        (lambda m, x: m.bn(x) + m.conv(x), {}),
-    ],
-)
-def test_only_a_batch_norm_of_one_convolution_counts(wire: Callable, expected: dict[str, list[str]]) -> None:
-    model = Wired(wire)
-    if "conv2" in wire.__code__.co_names:
-        with pytest.warns(UserWarning, match=r"cannot trace Wired .*keep their values"):
-            assert batch_norms(model) == expected
-    else:
-        assert batch_norms(model) == expected
-
-
 def test_shared_parameters_stay() -> None:
     model = Wired(lambda m, x: m.bn(m.conv(x)) + m.bn2(m.other(x)))
     model.bn2.bias = model.bn.bias
     masks = find_masks(model, sparsity=0.5, structured="output")
-    assert masks.affine == {"conv.bias", "bn.weight", "other.bias", "bn2.weight"}
+    assert masks.affine == {"conv.bias", "bn.weight", "other.bias", "bn2.weight", "depthwise.bias"}
 
 
 def test_an_untraceable_model_keeps_its_batch_norms_and_says_so() -> None:
     model = Wired(lambda m, x: m.bn(m.conv(x)) if x.sum() > 0 else x)
     with pytest.warns(UserWarning, match=r"cannot trace Wired"):
         masks = find_masks(model, sparsity=0.5, structured="output")
-    assert masks.affine == {"conv.bias", "other.bias"}
+    assert masks.affine == {"conv.bias", "other.bias", "depthwise.bias"}
 
 
 def test_they_stay_zero_under_momentum_and_survive_a_file(tmp_path: Path) -> None:
@@ -217,7 +162,7 @@ def test_pruned_channels_are_cut_out_exactly(make: Callable[[], nn.Module], side
     """Half the channels leave about a quarter of the weights; the outputs are those of the masked model."""
     torch.manual_seed(0)
     model = with_statistics(make())
-    masks = find_masks(model, sparsity=0.5, structured="output", exclude=["head", *depthwise(model)])
+    masks = find_masks(model, sparsity=0.5, structured="output", exclude=["head"])
     x = torch.rand(2, 3, side, side, generator=torch.Generator().manual_seed(1)) * 2 - 1
     graph = from_torch(model, x, masks)
     masks.apply(model)
@@ -230,7 +175,7 @@ def test_pruned_channels_are_cut_out_exactly(make: Callable[[], nn.Module], side
 
 def test_mobilenet_keeps_half_its_channels() -> None:
     model = with_statistics(MobileNetV1(width=0.25))
-    masks = find_masks(model, sparsity=0.5, structured="output", exclude=["head", *depthwise(model)])
+    masks = find_masks(model, sparsity=0.5, structured="output", exclude=["head"])
     graph = from_torch(model, torch.zeros(1, 3, 64, 64), masks)
     channels = [weight.shape[0] for *_, weight in graph.weights()][:-1]
     full = [m.out_channels for m in model.modules() if isinstance(m, nn.Conv2d)]

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from sparsenet.errors import CheckpointError, MaskError
 from tests.training.pruning.networks import small_net, take_steps
 from training.pruning import GradualPruner, Masks, PolynomialSchedule
+from training.pruning.select import Scope
 
 schedules = st.builds(
     lambda low, high, begin, length, power, every: PolynomialSchedule(
@@ -115,17 +116,46 @@ def test_follows_the_schedule_and_never_revives(method: str, structured: str | N
     assert Masks.from_zeros(model).sparsity >= history[-1].sparsity
 
 
-@pytest.mark.parametrize("method", ["l1", "random"])
+OPTIMIZERS = {
+    "sgd": lambda p: torch.optim.SGD(p, lr=0.05, momentum=0.9, weight_decay=0.05, nesterov=True),
+    "adamw": lambda p: torch.optim.AdamW(p, lr=0.01, weight_decay=0.05),
+}
+
+
+@pytest.mark.parametrize("scope", ["layer", "global"])
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_from_50_to_80_percent_over_two_epochs(name: str, scope: Scope) -> None:
+    """Two epochs of 20 steps, and a third at the final sparsity; an update after every step."""
+    model = small_net()
+    optimizer = OPTIMIZERS[name](model.parameters())
+    pruner = GradualPruner(model, PolynomialSchedule(0.5, 0.8, 0, 40, every=1), scope=scope)
+    reached: dict[int, float] = {}
+
+    def after_step(step: int, model: torch.nn.Module) -> None:
+        pruner.after_step(step, model)
+        assert pruner.masks is not None
+        pruner.masks.check(model)
+        reached[step] = pruner.masks.sparsity
+        # Momentum and weight decay would move what the mask has pruned; nothing else is touched.
+        assert Masks.from_zeros(model) == pruner.masks
+
+    take_steps(model, optimizer, 1, 60, after_step)
+    assert reached[1] == pytest.approx(0.8 - 0.3 * (39 / 40) ** 3, abs=0.01)
+    assert reached[20] == pytest.approx(0.8 - 0.3 / 8, abs=0.01)
+    assert reached[20] < reached[40] == reached[60] == pytest.approx(0.8, abs=0.01)
+
+
+@pytest.mark.parametrize("method, structured", [("l1", None), ("random", None), ("l1", "output")])
 @pytest.mark.parametrize("stop", [1, 6, 13])
-def test_resumed_run_gives_the_same_result(method: str, stop: int) -> None:
-    model, optimizer, pruner = make(method)
+def test_resumed_run_gives_the_same_result(method: str, structured: str | None, stop: int) -> None:
+    model, optimizer, pruner = make(method, structured)
     take_steps(model, optimizer, 1, stop, pruner.after_step)
     saved = io.BytesIO()
     torch.save(pruner.state_dict(), saved)
     weights, moments = copy.deepcopy(model.state_dict()), copy.deepcopy(optimizer.state_dict())
     take_steps(model, optimizer, stop + 1, 15, pruner.after_step)
 
-    resumed, resumed_optimizer, resumed_pruner = make(method)
+    resumed, resumed_optimizer, resumed_pruner = make(method, structured)
     resumed.load_state_dict(weights)
     resumed_optimizer.load_state_dict(moments)
     saved.seek(0)
