@@ -100,7 +100,7 @@ class Engine:
         self.threads = threads or available_cpus()
         self.timings = Timings()
         start = time.perf_counter()
-        self.plan = make_plan(graph, Options(sparse, self.threads))
+        self.plan = make_plan(graph, Options("auto" if sparse else "dense", self.threads))
         self.timings.plan = time.perf_counter() - start
         start = time.perf_counter()
         self.plan.link()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -61,9 +61,15 @@ class Decision:
 
 @dataclass(frozen=True)
 class Options:
-    """What the caller asked of the planner."""
+    """What the caller asked of the planner.
 
-    sparse: bool = True
+    Attributes:
+        kernels: "auto" chooses per layer; "dense" is the baseline; "sparse" takes sparse kernels wherever there are
+            any, whatever they cost, for measuring where they pay.
+        threads: threads that will share each step.
+    """
+
+    kernels: Literal["auto", "sparse", "dense"] = "auto"
     threads: int = 1
 
 

@@ -10,9 +10,9 @@ from sparsenet.plan.layout import Rows
 #: Vector registers of the machine by lanes: AVX-512 has 32, AVX2 and SSE 16 (NEON 32, treated as 16).
 REGISTERS = {16: 32, 8: 16, 4: 16}
 
-#: Nonzero share below which a layer runs sparse, by bytes of input one tile reads. Measured here, one tile's input in
-#: L1 or in L2; see bench/ for the sweep.
-BREAK_EVEN_DENSITY_L1, BREAK_EVEN_DENSITY_L2 = 0.62, 0.5
+#: Density below which a sparse convolution is faster than the dense kernel, by what one tile reads: 1x1 from L1, 1x1
+#: from L2, larger windows (two of three taps are unaligned loads). From ``python -m bench.break_even`` on AVX-512.
+BREAK_EVEN_DENSITY = {"1x1 in L1": 0.5, "1x1 in L2": 0.4, "window": 0.33}
 L1_BYTES = 32 * 1024
 
 
@@ -66,15 +66,17 @@ def dense_tile(layout: Rows, c_out: int) -> tuple[int, PixelTile]:
     return best
 
 
-def sparse_pays(density: float, tile_bytes: int) -> tuple[bool, str]:
-    """Whether a layer of this density should run sparse, and the reason in words."""
-    near = tile_bytes <= L1_BYTES
-    limit = BREAK_EVEN_DENSITY_L1 if near else BREAK_EVEN_DENSITY_L2
-    zeros, needed = 100 * (1 - density), 100 * (1 - limit)
-    place = "L1" if near else "L2"
+def choose_format(kernels: str, density: float, limit: float, note: str = "") -> tuple[bool, str]:
+    """Whether a layer runs sparse, and the reason in words: by ``Options.kernels``, else density against its limit."""
+    if kernels != "auto":
+        return kernels == "sparse", f"only {kernels} kernels were asked for"
+    zeros, needed = f"{100 * (1 - density):.1f} % zeros", f"{100 * (1 - limit):.0f} %"
     if density < limit:
-        return (
-            True,
-            f"{zeros:.1f} % zeros, more than the {needed:.0f} % at which sparse pays (input tile in {place})",
-        )
-    return False, f"{zeros:.1f} % zeros, sparse pays from {needed:.0f} % on (input tile in {place})"
+        return True, f"{zeros}, more than the {needed} from which sparse pays{note}"
+    return False, f"{zeros}, sparse pays from {needed} on{note}"
+
+
+def conv_break_even(window_taps: int, tile_bytes: int) -> tuple[float, str]:
+    """Density below which a sparse convolution pays, and the case it was chosen by."""
+    case = "window" if window_taps > 1 else "1x1 in L1" if tile_bytes <= L1_BYTES else "1x1 in L2"
+    return BREAK_EVEN_DENSITY[case], f" ({case})"

@@ -12,7 +12,7 @@ from sparsenet.plan.layout import Rows
 from sparsenet.plan.lower.epilogues import rows_arguments, words
 from sparsenet.plan.lower.linear import lower_matrix
 from sparsenet.plan.pack import csr_stream, dense_blocks
-from sparsenet.plan.select import dense_tile, pixel_tile, sparse_pays
+from sparsenet.plan.select import choose_format, conv_break_even, dense_tile, pixel_tile
 from sparsenet.plan.window import Geometry, Window, geometry, open_window
 
 #: Column strides that the depthwise kernel reads without a copy split by phase.
@@ -107,9 +107,10 @@ def _convolution(
     few_rows = geo.out[0] < 8 * builder.options.threads
     tile = _sparse_tile(layout, group_in)
     tile_bytes = group_in * (geo.kernel[0] + tile.rows - 1) * tile.vectors * layout.lanes * 4
-    pays, reason = sparse_pays(nnz / matrix.size, tile_bytes)
+    limit, note = conv_break_even(geo.kernel[0] * geo.kernel[1], tile_bytes)
+    sparse, reason = choose_format(builder.options.kernels, nnz / matrix.size, limit, note)
     counts = {"macs": matrix.size * geo.out[0] * geo.out[1], "nnz": nnz, "weights": matrix.size}
-    if builder.options.sparse and pays:
+    if sparse:
         kernel = Kernel("f32_conv_csr_rows", layout.lanes, (tile.rows, tile.vectors), words(node))
         group_of_row = np.arange(c_out) // (c_out // groups)
         offsets = taps if groups == 1 else taps[None, :] + (group_of_row * group_in * window.channel)[:, None]
@@ -130,7 +131,7 @@ def _convolution(
         node,
         "dense",
         kernel,
-        reason if builder.options.sparse else "sparse kernels are switched off",
+        reason,
         **counts,
     )
     builder.emit(

@@ -11,9 +11,10 @@ from sparsenet.plan.builder import Builder
 from sparsenet.plan.layout import lanes_for
 from sparsenet.plan.lower.epilogues import flat_arguments, words
 from sparsenet.plan.pack import linear_blocks, linear_groups
+from sparsenet.plan.select import choose_format
 
-#: Zeros from which gathering single inputs beats streaming the whole matrix: a gather costs about four plain loads,
-#: and eight bytes per nonzero stand against four per weight.
+#: Density below which gathering single inputs beats streaming the whole matrix: a gather costs about four plain
+#: loads, and eight bytes per nonzero stand against four per weight.
 BREAK_EVEN_DENSITY = 0.35
 
 
@@ -35,8 +36,7 @@ def lower_matrix(builder: Builder, node: Node, matrix: FloatArray, bias: FloatAr
     nnz = int(np.count_nonzero(matrix))
     density = nnz / matrix.size
     counts = {"macs": matrix.size, "nnz": nnz, "weights": matrix.size}
-    zeros = f"{100 * (1 - density):.1f} % zeros"
-    needed = f"{100 * (1 - BREAK_EVEN_DENSITY):.0f} %"
+    sparse, reason = choose_format(builder.options.kernels, density, BREAK_EVEN_DENSITY)
     common = {
         "x": source.first,
         "bias": builder.padded_constant(bias),
@@ -44,21 +44,16 @@ def lower_matrix(builder: Builder, node: Node, matrix: FloatArray, bias: FloatAr
         "out": place.first,
         **epilogue,
     }
-    if builder.options.sparse and density < BREAK_EVEN_DENSITY:
+    if sparse:
         kernel = Kernel("f32_linear_csr_flat", lanes, (), words(node))
         group_offsets, stream = linear_groups(np.ascontiguousarray(matrix), lanes)
-        builder.decide(node, "csr", kernel, f"{zeros}, more than the {needed} at which gathers pay", **counts)
+        builder.decide(node, "csr", kernel, reason, **counts)
         builder.emit(
             kernel, group_offsets=builder.constant(group_offsets), stream=builder.constant(stream), **common
         )
         return
     vectors = min(4, -(-c_out // lanes))
     kernel = Kernel("f32_linear_dense_flat", lanes, (vectors,), words(node))
-    reason = (
-        f"{zeros}, gathers pay from {needed} on"
-        if builder.options.sparse
-        else "sparse kernels are switched off"
-    )
     builder.decide(node, "dense", kernel, reason, **counts)
     builder.emit(
         kernel, weights=builder.constant(linear_blocks(matrix, vectors * lanes)), c_in=c_in, **common

@@ -208,7 +208,7 @@ def test_explain_gives_format_kernel_and_reason() -> None:
     assert choices["dw"].format == "dense"
     dense = {choice.layer: choice for choice in Engine(graph, 1, sparse=False).explain()}
     assert dense["pw"].format == "dense"
-    assert dense["pw"].reason == "sparse kernels are switched off"
+    assert dense["pw"].reason == "only dense kernels were asked for"
 
 
 def test_load_and_timings(tmp_path: Path) -> None:
