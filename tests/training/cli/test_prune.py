@@ -89,6 +89,8 @@ def test_prunes_as_find_masks_does(tmp_path: Path, weights: Path, options: dict)
     pruned, info = load_model(out)
     assert all(torch.equal(t, dense.state_dict()[name]) for name, t in pruned.state_dict().items())
     assert told["sparsity"] == expected.sparsity
+    assert told["affine_pruned"] == expected.affine_pruned
+    assert (told["affine_pruned"] > 0) == (options.get("structured") == "output")
     assert told["test"] is None
     assert (info.model, info.input_size, info.seed) == (INFO.model, INFO.input_size, INFO.seed)
     assert info.notes["from"] == "test"
