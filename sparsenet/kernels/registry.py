@@ -2,8 +2,8 @@
 
 A *family* is an algorithm in one file of ``cpu/``; a *kernel* is a family with its parameters fixed, known by name::
 
-    f32_conv_csr_rows_bias_relu__cpu_v16_1x4
-    dtype op weight-format layout epilogue... target lanes tile
+    f32_conv_csr_rows_add_relu__cpu_v16_1x4
+    dtype op weight-format layout epilogue... target lanes tile      (a bias is part of every conv and linear)
 
 Nothing here imports Numba: a warm start loads machine code by name alone.
 """
