@@ -56,6 +56,10 @@ class Augment:
                 raise DataError(
                     f"augmentation: {name} must be (lowest, highest) from 0 up, got ({low}, {high})"
                 )
+        if self.scale[0] == 0:
+            raise DataError("augmentation: scale must be above 0")
+        if self.aspect >= 1:
+            raise DataError(f"augmentation: aspect must be below 1, got {self.aspect}")
 
     def __call__(self, batch: Tensor, generator: torch.Generator) -> Tensor:
         """The augmented batch, on the batch's device; ``generator`` is advanced."""

@@ -55,6 +55,6 @@ def decode_image(path: Path, size: int) -> NDArray[np.uint8]:
     except UnidentifiedImageError as error:
         raise DataError("not an image") from error
     except _DAMAGED as error:
-        unreadable = isinstance(error, OSError) and error.strerror
-        reason = str(error.strerror).lower() if unreadable else " ".join(str(error).split())  # type: ignore[union-attr]
-        raise DataError(f"cannot be read: {reason}" if unreadable else f"damaged image: {reason}") from error
+        if isinstance(error, OSError) and error.strerror:  # the system's refusal, not a decoder's complaint
+            raise DataError(f"cannot be read: {error.strerror.lower()}") from error
+        raise DataError(f"damaged image: {' '.join(str(error).split())}") from error

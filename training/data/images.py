@@ -142,8 +142,7 @@ class LabeledImages:
         decoded = _decode_all([folder / file for file in files], size)
         for index, pixels in enumerate(_bar(decoded, len(files), folder.name, progress)):
             if isinstance(pixels, DataError):
-                decoded_file = folder / files[index]
-                bad.add(decoded_file, str(pixels))
+                bad.add(folder / files[index], str(pixels))
             else:
                 images[index] = torch.from_numpy(pixels)
                 kept.append(index)

@@ -25,8 +25,11 @@ def load_images(
 ) -> LabeledImages:
     """One split of the images in ``folder``: MaskedFace-Net if CMFD/ or IMFD/ is there, else an image folder.
 
-    Without a ``task`` MaskedFace-Net has its four classes. An image folder's classes are its sub-folders, whatever the number in ``task``; the cascade tasks are
-    MaskedFace-Net's alone. DataError for an unknown or unsuitable task, and as from the two loaders.
+    Without a ``task`` MaskedFace-Net has its four classes. An image folder's classes are its sub-folders,
+    whatever the number in ``task``; the cascade tasks are MaskedFace-Net's alone.
+
+    Raises:
+        DataError: the task is unknown or does not suit the folder; or as from the two loaders.
     """
     folder = Path(folder)
     if {"CMFD", "IMFD"} & set(subfolders(folder, _EXPECTED)):
