@@ -6,6 +6,7 @@ import ctypes
 import math
 import os
 import threading
+import weakref
 from pathlib import Path
 
 import numpy as np
@@ -43,12 +44,50 @@ def _cgroup_quota() -> float | None:
         return None
 
 
+class _Workers:
+    """The memory that a pool shares with its workers, and the workers; they hold this, never the pool."""
+
+    def __init__(self, count: int) -> None:
+        self.process = os.getpid()
+        self.stopping = False
+        self.job = np.zeros(8, np.int64)
+        self.counter = np.zeros(8, np.int64)
+        self.controls = [np.zeros(8, np.int64) for _ in range(count)]
+        self.wake = [threading.Semaphore(0) for _ in range(count)]
+        self.threads = [
+            threading.Thread(target=_work, args=(self, i), name=f"sparsenet-{i + 1}", daemon=True)
+            for i in range(count)
+        ]
+        for thread in self.threads:
+            thread.start()
+
+    def stop(self) -> None:
+        """End the workers; called once, by ``close`` or when the pool is forgotten."""
+        if self.process != os.getpid():
+            return
+        self.stopping = True
+        for control, wake in zip(self.controls, self.wake, strict=True):
+            control[2] = 1
+            wake.release()
+
+
+def _work(workers: _Workers, index: int) -> None:
+    function = _Worker(worker_address())
+    control, job = workers.controls[index], workers.job
+    while True:
+        function(control.ctypes.data, job.ctypes.data, index + 1, SPINS_BEFORE_PARKING)
+        workers.wake[index].acquire()
+        if workers.stopping:
+            return
+
+
 class WorkerPool:
     """Runs a tape on ``threads`` threads, the calling one among them.
 
-    Protocol per worker, in ``control``: the caller writes the job, then raises ``asked``; the worker runs and raises
-    ``done``. A worker that has waited long sets ``parked`` and, unless ``asked`` moved meanwhile, leaves compiled
-    code to block on a semaphore. All accesses are sequentially consistent, so one side always sees the other.
+    Protocol per worker, in its control block ``[asked, done, parked]``: the caller writes the job, then raises
+    ``asked``; the worker runs and raises ``done``. A worker that has waited long sets ``parked`` and, unless ``asked``
+    moved meanwhile, leaves compiled code to block on a semaphore. All accesses are sequentially consistent, so one
+    side always sees the other.
     """
 
     def __init__(self, threads: int) -> None:
@@ -59,28 +98,8 @@ class WorkerPool:
         self._start()
 
     def _start(self) -> None:
-        self._process = os.getpid()
-        self._stopping = False
-        self._job = np.zeros(8, np.int64)
-        self._counter = np.zeros(8, np.int64)
-        self._controls = [np.zeros(8, np.int64) for _ in range(self.threads - 1)]
-        self._wake = [threading.Semaphore(0) for _ in self._controls]
-        self._workers = []
-        for index in range(len(self._controls)):
-            worker = threading.Thread(
-                target=self._work, args=(index,), name=f"sparsenet-{index + 1}", daemon=True
-            )
-            worker.start()
-            self._workers.append(worker)
-
-    def _work(self, index: int) -> None:
-        function = _Worker(worker_address())
-        control, job = self._controls[index], self._job
-        while True:
-            function(control.ctypes.data, job.ctypes.data, index + 1, SPINS_BEFORE_PARKING)
-            self._wake[index].acquire()
-            if self._stopping:
-                return
+        self._workers = _Workers(self.threads - 1)
+        self._finalizer = weakref.finalize(self, self._workers.stop)
 
     def run(self, tape: int, rows: int, bases: int) -> None:
         """Run ``rows`` rows of the tape at address ``tape`` with the base table at address ``bases``."""
@@ -88,24 +107,22 @@ class WorkerPool:
             self._run(tape, rows, bases, 0, 1, 0)
             return
         with self._lock:
-            if self._process != os.getpid():  # forked: the workers stayed in the parent
+            if self._workers.process != os.getpid() or self._workers.stopping:  # forked, or closed before
                 self._start()
-            self._counter[0] = 0
-            self._job[:5] = tape, rows, bases, self.threads, self._counter.ctypes.data
-            for control, wake in zip(self._controls, self._wake, strict=True):
+            workers = self._workers
+            workers.counter[0] = 0
+            workers.job[:5] = tape, rows, bases, self.threads, workers.counter.ctypes.data
+            for control, wake in zip(workers.controls, workers.wake, strict=True):
                 if self._ask(control.ctypes.data):
                     wake.release()
-            self._run(tape, rows, bases, 0, self.threads, self._counter.ctypes.data)
-            for control in self._controls:
+            self._run(tape, rows, bases, 0, self.threads, workers.counter.ctypes.data)
+            for control in workers.controls:
                 while control[1] != control[0]:
                     pass
 
     def close(self) -> None:
-        """End the workers."""
+        """End the workers and wait for them; the next run would start new ones."""
         with self._lock:
-            self._stopping = True
-            for control, wake in zip(self._controls, self._wake, strict=True):
-                control[2] = 1
-                wake.release()
-            for worker in self._workers:
-                worker.join(timeout=5)
+            self._finalizer()
+            for thread in self._workers.threads:
+                thread.join(timeout=5)

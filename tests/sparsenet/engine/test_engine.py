@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -185,6 +187,25 @@ def test_works_after_fork() -> None:
     if child == 0:
         os._exit(0 if np.array_equal(engine(x), expected) else 1)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
+def test_a_closed_engine_starts_its_threads_again() -> None:
+    engine = Engine(residual_graph(), 2)
+    x = random_feeds(residual_graph())["x"]
+    expected = engine(x)
+    engine.close()
+    np.testing.assert_array_equal(engine(x), expected)
+
+
+def test_forgotten_engines_take_their_threads_along() -> None:
+    before = threading.active_count()
+    for _ in range(3):
+        Engine(residual_graph(), 3)
+    gc.collect()
+    for thread in threading.enumerate():
+        if thread.name.startswith("sparsenet-"):
+            thread.join(timeout=5)
+    assert threading.active_count() <= before
 
 
 def test_profile_names_every_layer() -> None:
