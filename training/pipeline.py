@@ -52,7 +52,6 @@ def run_demo(settings: DemoSettings, say: Callable[[str], None] = lambda _: None
         CheckpointError: weights given are damaged.
     """
     clock = _Clock()
-    _make_folder(settings)
     plan = recipes(settings)
     given = {r.key: found for r in plan if (found := given_weights(settings, r)) is not None}
     if settings.weights is not None and not given:
@@ -60,6 +59,7 @@ def run_demo(settings: DemoSettings, say: Callable[[str], None] = lambda _: None
         raise InputError(f"{settings.weights}: none of {names} is there")
     with clock("images"):
         train_images, test = _images(settings, max(_sizes(settings, given)))
+    _make_folder(settings)
     say(f"images  {len(train_images)} for training, {len(test)} for the test; {', '.join(test.class_names)}")
 
     trainer = StageTrainer(settings, train_images, _watched(test, settings.seed), given, say)
@@ -86,10 +86,11 @@ def run_demo(settings: DemoSettings, say: Callable[[str], None] = lambda _: None
         timings = [_time(networks[key], test, settings) for key in ("teacher", "distilled", FINAL)]
     with clock("curves"):
         say("curves: accuracy and latency against sparsity")
-        distilled = networks["distilled"]
+        student = networks["distilled"]
+        size = student.info.input_size
         accuracy_curve, latency_curve = sparsity_curves(
-            distilled.model, test, distilled.info.input_size, _one_image(test, distilled.info.input_size),
-            layout=timings[1].latencies[0].setting, threads=settings.threads,
+            student.model, settings.curve, test, size, _one_image(test, size),
+            layout=timings[1].latencies[0].setting, threads=settings.threads, seconds=settings.seconds / 4,
         )  # fmt: skip
 
     final_file = settings.out / "models" / f"{FINAL}-{settings.values}.safetensors"
@@ -195,7 +196,9 @@ def _time(made: Trained, test: LabeledImages, settings: DemoSettings) -> Timing:
     engines = ("dense", "sparse") if made.recipe.sparsity else ("dense",)
     graph = passes.optimize(open_source(made.path).graph())
     image = _one_image(test, made.info.input_size)
-    return time_network(made.recipe.key, made.model, graph, image, engines=engines, threads=settings.threads)
+    return time_network(
+        made.recipe.key, made.model, graph, image, engines=engines, threads=settings.threads, seconds=settings.seconds
+    )  # fmt: skip
 
 
 def _settings_shown(settings: DemoSettings) -> dict[str, str]:

@@ -18,18 +18,16 @@ from training.evaluate import metrics
 from training.pruning import find_masks
 from training.report.model import AccuracyPoint, LatencyPoint
 
-SPARSITIES = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.95)
-
 
 def sparsity_curves(
     model: nn.Module,
+    sparsities: Iterable[float],
     test: LabeledImages,
     size: int,
     image: FloatArray,
     *,
     layout: str,
     threads: int,
-    sparsities: Iterable[float] = SPARSITIES,
     seconds: float = 1.0,
 ) -> tuple[list[AccuracyPoint], list[LatencyPoint]]:
     """Quality and latency of ``model`` at each sparsity: L1, the same share of every layer, nothing retrained.

@@ -46,6 +46,8 @@ class DemoSettings:
         precision: "fp32" or "bf16", in training.
         values: storage of the weights in the files that stand in the main table.
         weights: folder with trained weights to use instead of training, ``<stage>.safetensors``.
+        curve: sparsities at which the distilled student is judged and timed.
+        seconds: about how long to time each network; each point of the curve gets a quarter.
         progress: whether to draw progress bars.
     """
 
@@ -64,6 +66,8 @@ class DemoSettings:
     values: str = "i8"
     seed: int = 0
     weights: Path | None = None
+    curve: tuple[float, ...] = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.95)
+    seconds: float = 4.0
     progress: bool = True
 
     def __post_init__(self) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from training.report.findings import findings
 from training.report.model import Report
-from training.report.page import number, percent, ratio
+from training.report.numbers import number, percent, ratio
 from training.report.paper import published
 
 
@@ -43,7 +43,16 @@ def console_table(report: Report) -> str:
         f"Students: the engine on its {report.table_values} files. Speed: one image, {report.speed.threads} thread(s), "
         f"medians of interleaved rounds; ratios with quartiles."
     )
-    return "\n".join([_align(quality), "", _align(speed), counted, "", *(f"• {s}" for s in findings(report))])
+    return "\n".join(
+        [
+            _align(quality),
+            "",
+            _align(speed),
+            counted,
+            "",
+            *(f"• {found.topic}: {found.text}" for found in findings(report)),
+        ]
+    )
 
 
 def _align(rows: list[list[str]]) -> str:

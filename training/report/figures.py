@@ -53,7 +53,7 @@ def _draw(
 
 
 def _percent(axis: Axes, which: str = "y") -> None:
-    (axis.yaxis if which == "y" else axis.xaxis).set_major_formatter(PercentFormatter(1, decimals=0))
+    (axis.yaxis if which == "y" else axis.xaxis).set_major_formatter(PercentFormatter(1))
 
 
 def accuracy_curve(report: Report) -> str:
@@ -100,7 +100,7 @@ def latency_curve(report: Report) -> str:
         axis.set(xlabel="sparsity (share of zero weights)", ylabel="ms per image", xlim=(-0.02, 1))
         axis.set_ylim(bottom=0)
         _percent(axis, "x")
-        axis.legend(loc="lower left", fontsize=8)
+        axis.legend(loc="best", fontsize=8)
 
     return _draw(5.2, 3.5, 1, paint)
 
@@ -117,22 +117,22 @@ def latency_bars(report: Report) -> str:
         longest = max((m.high for m in report.speed.latencies if m.stage in groups), default=1.0)
         for axis, stage in zip(axes, groups, strict=True):
             found = [m for m in report.speed.latencies if m.stage == stage][::-1]
-            y = range(len(found))
+            y = range(3 - len(found), 3)
             values = [m.median for m in found]
             errors = [[m.median - m.low for m in found], [m.high - m.median for m in found]]
             colours = [ENGINE_COLOURS[m.engine] for m in found]
             axis.barh(y, values, xerr=errors, color=colours, height=0.62, error_kw={"ecolor": _INK, "lw": 1})
-            for i, measured in enumerate(found):
+            for i, measured in zip(y, found, strict=True):
                 axis.text(measured.high + longest * 0.02, i, f"{measured.median:.3g} ms", va="center")
             axis.set_yticks(list(y), [ENGINE_NAMES[m.engine] for m in found])
-            axis.set(title=titles[stage], xlim=(0, longest * 1.25), xlabel="ms per image")
+            axis.set(title=titles[stage], xlim=(0, longest * 1.25), ylim=(-0.6, 2.6), xlabel="ms per image")
             axis.grid(visible=False, axis="y")
 
     return _draw(9.6, 2.1, max(len(groups), 1), paint) if groups else ""
 
 
 def training_curves(report: Report) -> str:
-    """Loss and quality of every stage, epoch by epoch; the schedule's sparsity where there is one."""
+    """Loss and quality of every stage with a history, epoch by epoch; the schedule's sparsity where there is one."""
     stages = [s for s in report.stages if s.epochs]
 
     def paint(axes: list[Axes]) -> None:
@@ -144,10 +144,9 @@ def training_curves(report: Report) -> str:
                 quality.set_yticklabels([])
             else:
                 loss.set_ylabel("loss")
-        axes[0].legend(fontsize=7.5)
         axes[len(stages)].legend(fontsize=7.5, loc="lower right")
 
-    return _draw(9.6, 3.9, len(stages), paint, rows=2) if stages else ""
+    return _draw(9.6, 3.9, len(stages), paint, rows=2)
 
 
 def _columns(points: list[tuple[int, float]]) -> tuple[list[int], list[float]]:
@@ -156,7 +155,7 @@ def _columns(points: list[tuple[int, float]]) -> tuple[list[int], list[float]]:
 
 def _paint_losses(axis: Axes, stage: Stage) -> None:
     x = [e.epoch for e in stage.epochs]
-    axis.plot(x, [e.train_loss for e in stage.epochs], "o-", color="#52606d", label="training")
+    axis.plot(x, [e.train_loss for e in stage.epochs], "o-", color="#52606d")
     axis.set(title=stage.title)
     axis.set_ylim(bottom=0)
     axis.xaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{v:.0f}" if v == int(v) else ""))

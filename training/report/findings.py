@@ -2,51 +2,123 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from training.report.model import Report, Speedup, StoredFile
+from training.report.numbers import number, percent, points, scientific
 from training.report.paper import published
 
 FINAL = "distilled-pruned"
 
 
-def points(share: float) -> str:
-    """A difference of shares in percentage points: 0.0123 → '1.2 points'."""
-    return f"{abs(share) * 100:.1f} point{'' if f'{abs(share) * 100:.1f}' == '1.0' else 's'}"
+class Finding(NamedTuple):
+    """One sentence or two, and the word to find it by."""
+
+    topic: str
+    text: str
 
 
-def findings(report: Report) -> list[str]:
+def findings(report: Report) -> list[Finding]:
     """The sentences at the top of the report, most important first."""
-    sentences = [_compression(report), _speed(report), _distillation(report), _pruning(report)]
-    sentences += [_storage(report), _parity(report), _break_even(report), _resolution(report)]
-    return [sentence for sentence in sentences if sentence]
+    texts = {
+        "Size": _size(report),
+        "Speed": _speed(report),
+        "Distillation": _distillation(report),
+        "Pruning": _pruning(report),
+        "Stored values": _storage(report),
+        "Same outputs": _parity(report),
+        "Break-even": _break_even(report),
+        "Reading these numbers": _resolution(report),
+    }
+    return [Finding(topic, text) for topic, text in texts.items() if text]
+
+
+def main_file(report: Report, stage: str) -> StoredFile | None:
+    """The file of a stage whose numbers stand in the main table."""
+    return report.file(stage, report.table_values)
 
 
 def _change(verb_up: str, verb_down: str, before: float, after: float, measure: str) -> str:
-    span = f"({before * 100:.1f} → {after * 100:.1f} %)"
-    if round(abs(after - before) * 1000) == 0:
+    span = f"({percent(before)} → {percent(after)} %)"
+    if percent(after) == percent(before):
         return f"left {measure} unchanged {span}"
     return f"{verb_up if after > before else verb_down} {points(after - before)} of {measure} {span}"
 
 
+def _size(report: Report) -> str:
+    stored, paper = main_file(report, FINAL), published(report.student, FINAL)
+    if stored is None:
+        return ""
+    text = (
+        f"The final student's file has {number(stored.bytes)} bytes; the teacher's fp32 weights have "
+        f"{number(report.teacher_bytes)}, {number(stored.compression)} times as many"
+    )
+    if paper:
+        relation = "more" if stored.compression > paper.compression else "less"
+        text += f": {relation} than the paper's {number(paper.compression)}×, which was counted less strictly"
+    return (
+        f"{text}. Running this file, the engine reaches {percent(stored.scores.accuracy)} % accuracy and "
+        f"{percent(stored.scores.macro_f1)} % macro F1."
+    )
+
+
+def _speed(report: Report) -> str:
+    dense = report.speed.speedup(FINAL, "dense", "sparse")
+    torch = report.speed.speedup(FINAL, "pytorch", "sparse")
+    if dense is None or torch is None:
+        return ""
+    verdicts = f"{_times_as_fast(dense, 'the dense engine')} and {_times_as_fast(torch, 'PyTorch')}"
+    text = f"On the final student the sparse engine is {verdicts}."
+    if dense.high < 1:
+        text += " Sparsity does not pay here."
+    teacher, student = report.speed.latency("teacher", "pytorch"), report.speed.latency(FINAL, "sparse")
+    if teacher and student:
+        text += (
+            f" One image takes {student.median:.2f} ms; the teacher in PyTorch takes {teacher.median:.1f} ms"
+            f"{_at_sizes(report)}."
+        )
+    return text
+
+
+def _at_sizes(report: Report) -> str:
+    teacher, student = report.stage("teacher").size, report.stage(FINAL).size
+    return "" if teacher == student else f" (at {teacher}², the student at {student}²)"
+
+
+def _times_as_fast(ratio: Speedup, other: str) -> str:
+    # Quartiles on both sides of 1 are no verdict either way.
+    if ratio.low <= 1 <= ratio.high:
+        return f"as fast as {other} within the spread ({ratio.median:.2f}×)"
+    if ratio.median > 1:
+        return f"{ratio.median:.2f} times as fast as {other}"
+    return f"slower than {other}, which is {1 / ratio.median:.2f} times as fast"
+
+
 def _distillation(report: Report) -> str:
     before, after = report.stage("scratch").scores, report.stage("distilled").scores
-    return (
-        f"Distillation {_change('gained', 'lost', before.accuracy, after.accuracy, 'accuracy')} and "
+    text = (
+        f"Learning from the teacher {_change('gained', 'lost', before.accuracy, after.accuracy, 'accuracy')} and "
         f"{_change('gained', 'lost', before.macro_f1, after.macro_f1, 'macro F1')} "
         f"against the same student trained from scratch."
     )
+    teacher = report.stage("teacher").scores.macro_f1
+    if teacher < after.macro_f1:
+        text += f" The student passes its teacher ({percent(teacher)} % macro F1)."
+    return text
 
 
 def _pruning(report: Report) -> str:
     before, after = report.stage("distilled"), report.stage(FINAL)
     text = (
-        f"Pruning the distilled student to {after.sparsity * 100:.0f} % zeros with fine-tuning "
+        f"Bringing the distilled student to {percent(after.sparsity, 0)} % zeros while fine-tuning it "
         f"{_change('gained', 'cost', before.scores.macro_f1, after.scores.macro_f1, 'macro F1')}"
     )
     one_shot = [p for p in report.accuracy_curve if p.sparsity <= after.sparsity + 0.005]
     if one_shot:
         point = one_shot[-1]
         text += (
-            f"; without fine-tuning it stands at {point.macro_f1 * 100:.1f} % at {point.sparsity:.0%} zeros"
+            f"; pruned in one shot to {percent(point.sparsity, 0)} %, without fine-tuning, it has "
+            f"{percent(point.macro_f1)} %"
         )
     return text + "."
 
@@ -61,83 +133,49 @@ def _storage(report: Report) -> str:
         if stored:
             before, after = exact.scores.accuracy, stored.scores.accuracy
             parts.append(f"{values} {_change('gained', 'lost', before, after, 'accuracy')}")
-    return f"Stored values of the final student: {', '.join(parts)} against f32." if parts else ""
-
-
-def smallest(report: Report, stage: str) -> StoredFile | None:
-    """The file of a stage whose numbers stand in the main table."""
-    return report.file(stage, report.table_values)
-
-
-def _compression(report: Report) -> str:
-    stored, paper = smallest(report, FINAL), published(report.student, FINAL)
-    if stored is None:
-        return ""
-    text = (
-        f"The final student's file has {stored.bytes:,} bytes, {stored.compression:,.0f}× fewer than the "
-        f"teacher's {report.teacher_bytes:,} bytes of fp32 weights; the engine reaches "
-        f"{stored.scores.accuracy * 100:.1f} % accuracy and {stored.scores.macro_f1 * 100:.1f} % macro F1 with it"
-    )
-    if paper:
-        relation = "more than" if stored.compression > paper.compression else "less than"
-        text += (
-            f". The ratio is {relation} the paper's {paper.compression:,.0f}×, whose count was less strict"
-        )
-    return text + "."
-
-
-def _faster(ratio: Speedup, other: str) -> str:
-    # An interquartile range that holds 1 is no verdict either way.
-    if ratio.low <= 1 <= ratio.high:
-        return f"as fast as {other} within the spread ({ratio.median:.2f}×)"
-    if ratio.median > 1:
-        return f"{ratio.median:.2f}× faster than {other}"
-    return f"{1 / ratio.median:.2f}× slower than {other}"
-
-
-def _speed(report: Report) -> str:
-    dense = report.speed.speedup(FINAL, "dense", "sparse")
-    torch = report.speed.speedup(FINAL, "pytorch", "sparse")
-    if dense is None or torch is None:
-        return ""
-    verdicts = f"{_faster(dense, 'the dense engine')} and {_faster(torch, 'PyTorch')}"
-    text = f"On the final student the sparse engine is {verdicts}"
-    if dense.high < 1:
-        text += "; sparsity does not pay here"
-    return text + "."
+    return f"Against f32 weights in the final student's file, {', '.join(parts)}." if parts else ""
 
 
 def _parity(report: Report) -> str:
     return (
-        "Engine and PyTorch agree: over all students and the whole test set the largest difference of a logit is "
-        f"{report.max_difference:.1e} of the largest, with f32 values."
+        "Between engine and PyTorch, over all students and the whole test set, no logit differs by more than "
+        f"{scientific(report.max_difference)} of the largest (f32 values)."
     )
 
 
 def _break_even(report: Report) -> str:
     ratios = {
-        p.sparsity: ratio.median
-        for p in report.latency_curve
-        for ratio in p.speedups
+        point.sparsity: ratio
+        for point in report.latency_curve
+        for ratio in point.speedups
         if (ratio.slow, ratio.fast) == ("dense", "sparse")
     }
     if not ratios:
         return ""
-    # From here on every higher sparsity measured is faster too.
+    # From here on every higher sparsity measured is faster too, by more than the spread.
     paying: list[float] = []
     for sparsity in sorted(ratios, reverse=True):
-        if ratios[sparsity] <= 1:
+        if ratios[sparsity].low <= 1:
             break
         paying.append(sparsity)
     if not paying:
-        return "At no sparsity measured is the sparse engine faster than the dense one."
-    top = max(ratios)
+        return "At no sparsity measured is the sparse engine faster than the dense one beyond the spread."
+    best = max(paying, key=lambda sparsity: ratios[sparsity].median)
     return (
-        f"Of the sparsities measured, the sparse engine is faster than the dense one from {min(paying):.0%} on "
-        f"({ratios[top]:.2f}× at {top:.0%})."
+        f"Of the sparsities measured on the student pruned in one shot, the sparse engine is faster than the dense "
+        f"one from {percent(min(paying), 0)} % zeros on; the most is {ratios[best].median:.2f}× at "
+        f"{percent(best, 0)} %."
     )
 
 
 def _resolution(report: Report) -> str:
-    images = report.stage(FINAL).scores.images
-    return f"The test set has {images:,} images: one of them is {1 / images * 100:.2f} points of accuracy."
+    scores = report.stage(FINAL).scores
+    images = scores.images
+    text = (
+        f"The test set has {number(images)} images: one of them is {percent(1 / images, 2)} points of accuracy. "
+        f"Its rarest class has {number(min(map(sum, scores.confusion)))}."
+    )
+    reused = [stage.title for stage in report.stages if stage.reused]
+    if reused:
+        text += f" Not trained in this run alone: {', '.join(reused)} (see Training)."
+    return text

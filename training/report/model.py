@@ -202,7 +202,7 @@ class Report:
 
     def stage(self, key: str) -> Stage:
         """The stage of that name; KeyError if the run had none."""
-        return next(s for s in self.stages if s.key == key)
+        return {stage.key: stage for stage in self.stages}[key]
 
     def file(self, stage: str, values: str) -> StoredFile | None:
         """The file of a stage with these value encodings, if it was written."""

@@ -10,8 +10,9 @@ from markupsafe import Markup
 
 from training.report import figures
 from training.report.files import write_text
-from training.report.findings import FINAL, findings, smallest
-from training.report.model import Report, Speedup
+from training.report.findings import FINAL, findings, main_file
+from training.report.model import Report
+from training.report.numbers import number, percent, quartiles, scientific
 from training.report.paper import CITATION, published
 
 
@@ -24,7 +25,9 @@ def render_page(report: Report) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(percent=percent, number=number, ratio=ratio, image=_image)
+    environment.filters.update(
+        percent=percent, number=number, quartiles=quartiles, scientific=scientific, image=_image
+    )
     return environment.get_template("page.html.j2").render(
         report=report,
         findings=findings(report),
@@ -44,27 +47,10 @@ def save_page(report: Report, path: Path) -> None:
     write_text(path, render_page(report))
 
 
-def percent(share: float | None, digits: int = 1) -> str:
-    """0.9731 → '97.3'; a dash where there is no value."""
-    return "–" if share is None else f"{share * 100:.{digits}f}"
-
-
-def number(value: float | None) -> str:
-    """1234567 → '1 234 567' with narrow no-break spaces, as SI writes it."""
-    return "–" if value is None else f"{value:,.0f}".replace(",", "\u202f")
-
-
-def ratio(speedup: Speedup | None) -> str:
-    """'2.31× (2.28–2.36)': median and quartiles."""
-    if speedup is None:
-        return "–"
-    return f"{speedup.median:.2f}× ({speedup.low:.2f}–{speedup.high:.2f})"
-
-
 def _cards(report: Report) -> list[tuple[str, str, str]]:
     """(value, what it is, beside what) of the headline."""
     cards: list[tuple[str, str, str]] = []
-    stored, final = smallest(report, FINAL), report.stage(FINAL)
+    stored, final = main_file(report, FINAL), report.stage(FINAL)
     if stored:
         cards.append(
             (
@@ -80,9 +66,13 @@ def _cards(report: Report) -> list[tuple[str, str, str]]:
         if speedup:
             threads = f"{report.speed.threads} thread{'s' if report.speed.threads > 1 else ''}"
             cards.append(
-                (f"{speedup.median:.2f}×", f"the speed {name}", f"{final.sparsity:.0%} zeros, {threads}")
+                (
+                    f"{speedup.median:.2f}×",
+                    f"the speed {name}",
+                    f"{percent(final.sparsity, 0)} % zeros, {threads}",
+                )
             )
-    cards.append((f"{report.max_difference:.0e}", "largest difference", "engine and PyTorch, relative"))
+    cards.append((scientific(report.max_difference), "largest difference", "engine and PyTorch, relative"))
     return cards
 
 

@@ -50,7 +50,7 @@ def speedups(stage: str, times: dict[str, float]) -> list[Speedup]:
     return [Speedup(stage, slow, fast, ratio, ratio * 0.98, ratio * 1.03) for slow, fast, ratio in ratios]
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def report() -> Report:
     stages = []
     for key, title, sparsity, quality in STAGES:

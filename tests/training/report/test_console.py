@@ -1,0 +1,27 @@
+"""The table on the terminal."""
+
+from __future__ import annotations
+
+import re
+
+from training.report.console import console_table
+from training.report.findings import findings
+from training.report.model import Report
+
+
+def test_every_stage_measurement_and_finding_is_there(report: Report) -> None:
+    lines = console_table(report).splitlines()
+    [row] = [line for line in lines if re.match(r"Distilled \+ pruned +80 %", line)]
+    cells = ["80", "%", "91.0", "89.0", "90.0", "70\u202f000", "1\u202f189×", "0.90/0.76/0.92/1004×"]
+    assert re.split(" +", row)[3:] == cells
+    teacher = next(line for line in lines if line.startswith("Teacher"))
+    assert re.split(" +", teacher)[1:6] == ["0", "%", "98.0", "96.0", "97.0"]
+    for found in findings(report):
+        assert f"• {found.topic}: {found.text}" in lines
+
+
+def test_columns_line_up(report: Report) -> None:
+    lines = console_table(report).splitlines()
+    head, rows = lines[0], lines[2:7]
+    edge = head.index("accuracy") + len("accuracy")
+    assert [row[edge - 4 : edge] for row in rows] == ["98.0", "89.0", "84.0", "93.0", "91.0"]

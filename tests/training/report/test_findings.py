@@ -1,0 +1,148 @@
+"""The sentences say what the numbers say, whichever way they point."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from training.report.findings import findings
+from training.report.model import LatencyPoint, Report, Speedup
+
+
+def text(report: Report, topic: str) -> str:
+    return dict(findings(report))[topic]
+
+
+def with_scores(report: Report, key: str, **scores: Any) -> Report:
+    stages = [
+        replace(stage, scores=replace(stage.scores, **scores)) if stage.key == key else stage
+        for stage in report.stages
+    ]
+    return replace(report, stages=stages)
+
+
+def with_speedup(report: Report, slow: str, median: float, low: float, high: float) -> Report:
+    kept = [s for s in report.speed.speedups if (s.stage, s.slow) != ("distilled-pruned", slow)]
+    new = Speedup("distilled-pruned", slow, "sparse", median, low, high)
+    return replace(report, speed=replace(report.speed, speedups=[*kept, new]))
+
+
+def test_every_topic_has_a_sentence(report: Report) -> None:
+    topics = [topic for topic, _ in findings(report)]
+    assert topics == [
+        "Size",
+        "Speed",
+        "Distillation",
+        "Pruning",
+        "Stored values",
+        "Same outputs",
+        "Break-even",
+        "Reading these numbers",
+    ]
+
+
+@pytest.mark.parametrize(
+    "accuracy, expected",
+    [
+        (0.95, "gained 5.0 points of accuracy (90.0 → 95.0 %)"),
+        (0.85, "lost 5.0 points of accuracy (90.0 → 85.0 %)"),
+        (0.90, "left accuracy unchanged (90.0 → 90.0 %)"),
+    ],
+)
+def test_distillation_gains_loses_or_changes_nothing(report: Report, accuracy: float, expected: str) -> None:
+    assert expected in text(with_scores(report, "distilled", accuracy=accuracy), "Distillation")
+
+
+def test_a_student_better_than_its_teacher_is_said_to_be(report: Report) -> None:
+    assert "passes its teacher" not in text(report, "Distillation")
+    assert "passes its teacher" in text(with_scores(report, "distilled", macro_f1=0.99), "Distillation")
+
+
+def test_pruning_can_cost_or_gain(report: Report) -> None:
+    assert "cost 2.0 points of macro F1" in text(report, "Pruning")
+    assert "gained 4.0 points of macro F1" in text(
+        with_scores(report, "distilled-pruned", macro_f1=0.96), "Pruning"
+    )
+
+
+def test_pruning_names_the_one_shot_result_at_the_same_sparsity(report: Report) -> None:
+    [point] = [p for p in report.accuracy_curve if p.sparsity == 0.8]
+    expected = f"pruned in one shot to 80 %, without fine-tuning, it has {point.macro_f1 * 100:.1f} %"
+    assert expected in text(report, "Pruning")
+
+
+@pytest.mark.parametrize("size, relation", [(70_000, "more than"), (90_000, "less than")])
+def test_compression_is_compared_with_the_paper_as_it_is(report: Report, size: int, relation: str) -> None:
+    files = [
+        replace(f, bytes=size, compression=report.teacher_bytes / size)
+        if (f.stage, f.values) == ("distilled-pruned", "i8")
+        else f
+        for f in report.files
+    ]
+    assert f"{relation} the paper's 1\u202f004×" in text(replace(report, files=files), "Size")
+
+
+def test_a_student_the_paper_does_not_know_is_compared_with_nothing(report: Report) -> None:
+    assert "paper" not in text(replace(report, student="mobilenetv1"), "Size")
+
+
+@pytest.mark.parametrize(
+    "median, low, high, expected",
+    [
+        (2.5, 2.4, 2.6, "2.50 times as fast as the dense engine"),
+        (0.5, 0.4, 0.6, "slower than the dense engine, which is 2.00 times as fast"),
+        (1.01, 0.98, 1.03, "as fast as the dense engine within the spread (1.01×)"),
+    ],
+)
+def test_speed_is_faster_slower_or_undecided(
+    report: Report, median: float, low: float, high: float, expected: str
+) -> None:
+    changed = with_speedup(report, "dense", median, low, high)
+    assert expected in text(changed, "Speed")
+    assert ("does not pay" in text(changed, "Speed")) == (high < 1)
+
+
+def test_storage_names_what_each_encoding_changes(report: Report) -> None:
+    sentence = text(report, "Stored values")
+    assert "f16 left accuracy unchanged (92.0 → 92.0 %)" in sentence
+    assert "i8 lost 1.0 point of accuracy (92.0 → 91.0 %)" in sentence
+
+
+def curve(ratios: dict[float, tuple[float, float]]) -> list[LatencyPoint]:
+    return [
+        LatencyPoint(s, [], [Speedup("", "dense", "sparse", median, low, median + 0.1)])
+        for s, (median, low) in ratios.items()
+    ]
+
+
+@pytest.mark.parametrize(
+    "ratios, expected",
+    [
+        (
+            {0.0: (0.8, 0.7), 0.5: (1.2, 1.1), 0.9: (3.0, 2.9)},
+            "from 50 % zeros on; the most is 3.00× at 90 %",
+        ),
+        ({0.0: (1.1, 1.05), 0.5: (1.02, 0.97), 0.9: (1.5, 1.4)}, "from 90 % zeros on"),
+        ({0.0: (0.8, 0.7), 0.9: (1.01, 0.9)}, "At no sparsity measured"),
+    ],
+)
+def test_break_even_needs_every_higher_sparsity_to_pay(
+    report: Report, ratios: dict[float, tuple[float, float]], expected: str
+) -> None:
+    assert expected in text(replace(report, latency_curve=curve(ratios)), "Break-even")
+
+
+def test_the_difference_is_the_largest_of_the_exact_files(report: Report) -> None:
+    files = [
+        replace(f, max_difference=7.7e-6) if (f.stage, f.values) == ("scratch", "f32") else f
+        for f in report.files
+    ]
+    assert "7.7·10⁻⁶" in text(replace(report, files=files), "Same outputs")
+
+
+def test_networks_trained_before_are_named(report: Report) -> None:
+    assert "Not trained in this run alone: From scratch" in text(report, "Reading these numbers")
+    fresh = replace(report, stages=[replace(stage, reused=None) for stage in report.stages])
+    assert "Not trained" not in text(fresh, "Reading these numbers")
