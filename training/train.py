@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from sparsenet.errors import CheckpointError, DataError, InputError
+from training.allocator import keep_freed_memory
 from training.checkpoint import load_checkpoint, save_checkpoint
 from training.data.augment import Augment, balanced_weights
 from training.data.images import LabeledImages
@@ -142,6 +143,7 @@ def train(
         raise DataError(f"cannot train on {len(data)} images")
     if config.patience is not None and validation is None:
         raise InputError("early stopping needs validation images")
+    keep_freed_memory()
     run = _Run(model, data, config, loss, list(hooks), progress)
     if checkpoint is not None and os.path.exists(checkpoint):  # noqa: PTH110 - any path-like
         run.restore(load_checkpoint(checkpoint))
