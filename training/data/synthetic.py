@@ -31,7 +31,7 @@ _SUPERSAMPLING = 2
 class SyntheticMaskedFaces:
     """A map-style dataset of ``n`` drawn faces; item i is (RGB image of ``size`` × ``size`` pixels, class number).
 
-    Item i depends on ``seed``, ``split``, ``balance`` and i alone: another ``n`` cuts the same sequence shorter or longer.
+    Item i depends on ``seed``, ``split``, ``balance`` and i alone: another ``n`` cuts the same sequence elsewhere.
     With ``balance="uniform"`` every four items in a row show each class once; with ``"natural"`` the classes
     occur as often as in MaskedFace-Net.
 
