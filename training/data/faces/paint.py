@@ -32,7 +32,10 @@ def any_color(rng: Generator, low: int = 10, high: int = 245) -> Color:
 def pick(rng: Generator, colors: tuple[Color, ...], spread: int = 14) -> Color:
     """One of ``colors``, varied by up to ``spread`` per channel."""
     color = colors[int(rng.integers(len(colors)))]
-    r, g, b = (int(min(255, max(0, c + d))) for c, d in zip(color, rng.integers(-spread, spread + 1, 3), strict=False))
+    r, g, b = (
+        int(min(255, max(0, c + d)))
+        for c, d in zip(color, rng.integers(-spread, spread + 1, 3), strict=False)
+    )
     return r, g, b
 
 
