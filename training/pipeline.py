@@ -28,6 +28,7 @@ from training.demo.environment import environment
 from training.demo.settings import DemoSettings, recipes, stages_text
 from training.demo.speed import Timing, time_network
 from training.demo.stages import RISE, StageTrainer, Trained, given_weights
+from training.demo.startup import startup
 from training.evaluate import metrics, predict
 from training.models.registry import count_parameters
 from training.pruning import Masks
@@ -84,6 +85,9 @@ def run_demo(settings: DemoSettings, say: Callable[[str], None] = lambda _: None
     with clock("speed"):
         say(f"speed: PyTorch, engine dense, engine sparse; {settings.threads} thread(s)")
         timings = [_time(networks[key], test, settings) for key in ("teacher", "distilled", FINAL)]
+        final = networks[FINAL]
+        final_file = settings.out / "models" / f"{FINAL}-{settings.values}.safetensors"
+        starts = startup(final_file, final.path, final.info.input_size)
     with clock("curves"):
         say("curves: accuracy and latency against sparsity")
         student = networks["distilled"]
@@ -93,12 +97,11 @@ def run_demo(settings: DemoSettings, say: Callable[[str], None] = lambda _: None
             layout=timings[1].latencies[0].setting, threads=settings.threads, seconds=settings.seconds / 4,
         )  # fmt: skip
 
-    final_file = settings.out / "models" / f"{FINAL}-{settings.values}.safetensors"
-    answers = model_files.run(sparsenet.load(final_file), test, networks[FINAL].info.input_size)
+    answers = model_files.run(sparsenet.load(final_file), test, final.info.input_size)
     report = Report(
         command=settings.command(),
         created=datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC"),
-        settings=_settings_shown(settings),
+        settings=_settings_shown(settings, list(networks.values())),
         environment=environment(),
         data=_data(settings, train_images, test),
         teacher_bytes=teacher_bytes,
@@ -112,6 +115,7 @@ def run_demo(settings: DemoSettings, say: Callable[[str], None] = lambda _: None
             speedups=[speedup for timing in timings for speedup in timing.speedups],
             max_difference=max(timing.max_difference for timing in timings),
         ),
+        startup=starts,
         accuracy_curve=accuracy_curve,
         latency_curve=latency_curve,
         examples=examples.examples(test, answers, seed=settings.seed),
@@ -201,21 +205,25 @@ def _time(made: Trained, test: LabeledImages, settings: DemoSettings) -> Timing:
     )  # fmt: skip
 
 
-def _settings_shown(settings: DemoSettings) -> dict[str, str]:
-    shown = {
-        recipe.title: f"{recipe.model}, {stages_text(recipe.config.stages)} (input size:epochs), "
-        f"learning rate {recipe.config.lr:g}"
-        for recipe in recipes(settings)
-    }
-    config = recipes(settings)[0].config
-    return shown | {
-        "optimizer": f"AdamW, batch {config.batch_size}, weight decay {config.weight_decay:g}, "
-        f"averaged weights (decay {config.ema:g}), {settings.precision}",
-        "distillation": f"temperature {settings.temperature:g}, weight of the labels {settings.alpha:g}",
-        "pruning": f"L1 per layer, every Conv2d and Linear, {settings.initial_sparsity:.0%} to {settings.sparsity:.0%} "
-        f"by a cubic schedule over the first {RISE:.0%} of the steps",
-        "seed": str(settings.seed),
-    }
+def _settings_shown(settings: DemoSettings, networks: list[Trained]) -> dict[str, str]:
+    shown = {made.recipe.title: made.description() for made in networks}
+    trained = [made.recipe for made in networks if not made.given]
+    if trained:
+        config = trained[0].config
+        shown["optimizer"] = (
+            f"AdamW, batch {config.batch_size}, weight decay {config.weight_decay:g}, averaged weights "
+            f"(decay {config.ema:g}), {config.precision}"
+        )
+    if any(recipe.teacher for recipe in trained):
+        shown["distillation"] = (
+            f"temperature {settings.temperature:g}, weight of the labels {settings.alpha:g}"
+        )
+    if any(recipe.sparsity for recipe in trained):
+        shown["pruning"] = (
+            f"L1 per layer, every Conv2d and Linear, {settings.initial_sparsity:.0%} to {settings.sparsity:.0%} by a "
+            f"cubic schedule over the first {RISE:.0%} of the steps"
+        )
+    return shown | {"seed": str(settings.seed)}
 
 
 def _data(settings: DemoSettings, train_images: LabeledImages, test: LabeledImages) -> Data:

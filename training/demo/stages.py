@@ -29,6 +29,9 @@ RISE = 0.75
 #: How often the masks are found anew on the way.
 MASK_UPDATES = 30
 
+#: What a stage notes in its weights file for runs to come.
+OWN_NOTES = ("identity", "stages", "seconds", "epochs")
+
 Say = Callable[[str], None]
 
 
@@ -44,6 +47,7 @@ class Trained:
         identity: equal for networks made in the same way from the same images.
         epochs, seconds: how its training went; no epochs where the file does not tell.
         reused: where it or a part of its training came from, None if all of it was trained in this run.
+        given: whether it was not trained by a demo with these settings at all.
     """
 
     recipe: Recipe
@@ -54,6 +58,15 @@ class Trained:
     epochs: list[Epoch]
     seconds: float
     reused: str | None
+    given: bool = False
+
+    def description(self) -> str:
+        """How it was trained, as far as that is known."""
+        if self.given:
+            told = [f"{key} {value}" for key, value in self.info.notes.items() if key not in OWN_NOTES]
+            return f"{self.info.model}, {'; '.join(['given trained', *told])}"
+        config = self.recipe.config
+        return f"{self.info.model}, {stages_text(config.stages)} (input size:epochs), learning rate {config.lr:g}"
 
 
 def given_weights(settings: DemoSettings, recipe: Recipe) -> Trained | None:
@@ -72,7 +85,7 @@ def given_weights(settings: DemoSettings, recipe: Recipe) -> Trained | None:
     if info.model != recipe.model:
         raise InputError(f"{path} holds a '{info.model}', but this run is to use a '{recipe.model}'")
     identity = hashlib.sha256(path.read_bytes()).hexdigest()
-    return _from_file(recipe, model, info, path, identity, f"given: {path}")
+    return dataclasses.replace(_from_file(recipe, model, info, path, identity, f"given: {path}"), given=True)
 
 
 class StageTrainer:
@@ -153,12 +166,13 @@ class StageTrainer:
         )
         seconds = time.perf_counter() - start
         epochs = [self._epoch(recipe, record, schedule) for record in result.history]
-        notes = {
-            "identity": identity,
-            "stages": stages_text(recipe.config.stages),
-            "seconds": f"{seconds:.1f}",
-            "epochs": json.dumps([dataclasses.asdict(epoch) for epoch in epochs]),
-        }
+        told = (
+            identity,
+            stages_text(recipe.config.stages),
+            f"{seconds:.1f}",
+            json.dumps([dataclasses.asdict(epoch) for epoch in epochs]),
+        )
+        notes = dict(zip(OWN_NOTES, told, strict=True))
         path = self.folder / f"{recipe.key}.safetensors"
         info = ModelInfo(
             model=recipe.model,

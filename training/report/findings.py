@@ -77,7 +77,19 @@ def _speed(report: Report) -> str:
             f" One image takes {student.median:.2f} ms; the teacher in PyTorch takes {teacher.median:.1f} ms"
             f"{_at_sizes(report)}."
         )
-    return text
+    return text + _start(report)
+
+
+def _start(report: Report) -> str:
+    starts = {start.engine: start for start in report.startup}
+    if starts.keys() != {"sparse", "pytorch"}:
+        return ""
+    seconds = {name: start.importing + start.loading + start.first for name, start in starts.items()}
+    return (
+        f" A fresh process has its first answer after {seconds['sparse']:.1f} s with the engine and after "
+        f"{seconds['pytorch']:.1f} s with PyTorch, at a peak of {number(starts['sparse'].memory / 1e6)} and "
+        f"{number(starts['pytorch'].memory / 1e6)} MB of memory."
+    )
 
 
 def _at_sizes(report: Report) -> str:

@@ -135,6 +135,17 @@ class Speed:
 
 
 @dataclass(frozen=True)
+class Startup:
+    """A fresh process of one engine: seconds of importing, of loading and of the first answer; peak memory in bytes."""
+
+    engine: str
+    importing: float
+    loading: float
+    first: float
+    memory: int
+
+
+@dataclass(frozen=True)
 class AccuracyPoint:
     """The student pruned once to ``sparsity`` (L1, per layer) without any training after it."""
 
@@ -193,6 +204,7 @@ class Report:
     files: list[StoredFile]
     table_values: str
     speed: Speed
+    startup: list[Startup]
     accuracy_curve: list[AccuracyPoint]
     latency_curve: list[LatencyPoint]
     examples: list[Example]

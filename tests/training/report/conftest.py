@@ -20,6 +20,7 @@ from training.report.model import (
     Speed,
     Speedup,
     Stage,
+    Startup,
     StoredFile,
 )
 
@@ -96,6 +97,10 @@ def report() -> Report:
         [ratio for stage, times in measured.items() for ratio in speedups(stage, times)],
         3.1e-6,
     )
+    startup = [
+        Startup("sparse", 0.3, 0.02, 0.004, 90_000_000),
+        Startup("pytorch", 2.1, 0.1, 0.05, 310_000_000),
+    ]
     curve = []
     for s in (0.0, 0.5, 0.8, 0.95):
         times = {"pytorch": 3.0, "dense": 2.5, "sparse": 3.5 * (1 - s) + 0.3}
@@ -115,6 +120,7 @@ def report() -> Report:
         files=files,
         table_values="i8",
         speed=speed,
+        startup=startup,
         accuracy_curve=[AccuracyPoint(s, 0.94 - s**4, 0.92 - s**4) for s in (0.0, 0.2, 0.5, 0.8, 0.95)],
         latency_curve=curve,
         examples=[Example(picture, 0, 0, 0.99), Example(picture, 1, 2, 0.61)],
