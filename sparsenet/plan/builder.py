@@ -9,6 +9,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from sparsenet.errors import GraphError
 from sparsenet.graph import FloatArray, Graph, Node, Shape
 from sparsenet.kernels.abi import encode_float
 from sparsenet.kernels.jit import max_lanes
@@ -104,11 +105,18 @@ class Builder:
 
     def buffer(self, layout: Layout) -> Place:
         """A new arena buffer of this layout."""
-        self.buffer_sizes.append(layout.size_bytes)
-        return Place(layout, Ref("arena", len(self.buffer_sizes) - 1, layout.first_bytes))
+        return Place(layout, self.scratch(layout.size_bytes) + layout.first_bytes)
 
     def scratch(self, size_bytes: int) -> Ref:
-        """A new arena buffer of so many bytes."""
+        """A new arena buffer of so many bytes.
+
+        Raises:
+            GraphError: kernels reach any tap of a map by a 32-bit byte offset; this one is too large for that.
+        """
+        if size_bytes >= 2**31:
+            raise GraphError(
+                f"layer '{self.layer}' needs a buffer of {size_bytes:,} bytes; the limit is 2 GiB per image"
+            )
         self.buffer_sizes.append(size_bytes)
         return Ref("arena", len(self.buffer_sizes) - 1, 0)
 

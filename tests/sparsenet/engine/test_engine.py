@@ -14,7 +14,7 @@ import pytest
 
 import sparsenet
 from sparsenet import Engine, Graph, Node, TensorInfo, reference
-from sparsenet.errors import InputError
+from sparsenet.errors import GraphError, InputError
 from sparsenet.kernels import jit
 from sparsenet.threads import available_cpus
 from tests.sparsenet.against_reference import assert_engine_matches, random_feeds
@@ -129,6 +129,14 @@ def test_inputs_need_not_be_contiguous() -> None:
 def test_bad_inputs(feeds: dict[str, np.ndarray], message: str) -> None:
     with pytest.raises(InputError, match=message):
         Engine(residual_graph(), 1).run(feeds)
+
+
+def test_maps_beyond_the_reach_of_kernels_are_refused() -> None:
+    graph = Graph(
+        "huge", [TensorInfo("x", (None, 1, 40_000, 20_000))], ["y"], [Node("relu", "big", ["x"], ["y"])]
+    )
+    with pytest.raises(GraphError, match="layer 'big' needs a buffer of .* bytes; the limit is 2 GiB"):
+        Engine(graph, 1)
 
 
 def test_wrong_number_of_inputs_and_threads() -> None:
