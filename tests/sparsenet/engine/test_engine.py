@@ -135,7 +135,7 @@ def test_maps_beyond_the_reach_of_kernels_are_refused() -> None:
     graph = Graph(
         "huge", [TensorInfo("x", (None, 1, 40_000, 20_000))], ["y"], [Node("relu", "big", ["x"], ["y"])]
     )
-    with pytest.raises(GraphError, match="layer 'big' needs a buffer of .* bytes; the limit is 2 GiB"):
+    with pytest.raises(GraphError, match=r"layer 'big' needs a buffer of .* bytes; the limit is 2 GiB"):
         Engine(graph, 1)
 
 
