@@ -220,8 +220,8 @@ def _settings_shown(settings: DemoSettings, networks: list[Trained]) -> dict[str
         )
     if any(recipe.sparsity for recipe in trained):
         shown["pruning"] = (
-            f"L1 per layer, every Conv2d and Linear, {settings.initial_sparsity:.0%} to {settings.sparsity:.0%} by a "
-            f"cubic schedule over the first {RISE:.0%} of the steps"
+            f"L1 per layer, depthwise and first convolutions left whole, {settings.initial_sparsity:.0%} to "
+            f"{settings.sparsity:.0%} of all weights by a cubic schedule over the first {RISE:.0%} of the steps"
         )
     return shown | {"seed": str(settings.seed)}
 

@@ -14,6 +14,7 @@ from sparsenet.graph import FloatArray
 from training.data.images import LabeledImages
 from training.demo.model_files import run
 from training.demo.speed import time_network
+from training.demo.stages import spared_layers
 from training.evaluate import metrics
 from training.pruning import find_masks
 from training.report.model import AccuracyPoint, LatencyPoint
@@ -30,7 +31,7 @@ def sparsity_curves(
     threads: int,
     seconds: float = 1.0,
 ) -> tuple[list[AccuracyPoint], list[LatencyPoint]]:
-    """Quality and latency of ``model`` at each sparsity: L1, the same share of every layer, nothing retrained.
+    """Quality and latency of ``model`` at each sparsity: L1, an equal share of all but the spared layers, not retrained.
 
     Args:
         test: images the engine is judged on, shown at ``size`` × ``size`` pixels.
@@ -43,7 +44,9 @@ def sparsity_curves(
     for sparsity in sparsities:
         pruned = copy.deepcopy(model)
         if sparsity > 0:
-            find_masks(pruned, "l1", sparsity=sparsity, scope="layer").apply(pruned)
+            find_masks(
+                pruned, "l1", sparsity=sparsity, scope="layer", exclude=spared_layers(pruned) or None
+            ).apply(pruned)
         graph = from_torch(pruned, np.zeros_like(image))
         found = metrics(test.labels, run(Engine(graph), test, size).argmax(1), test.class_names)
         accuracies.append(AccuracyPoint(sparsity, found.accuracy, found.macro_f1))

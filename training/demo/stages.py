@@ -21,6 +21,7 @@ from training.demo.settings import DemoSettings, Recipe, stages_text
 from training.distill import Distillation
 from training.models import build_model
 from training.pruning import GradualPruner, PolynomialSchedule
+from training.pruning.prunable import prunable_weights
 from training.report.model import Epoch
 from training.train import EpochRecord, train
 
@@ -130,7 +131,9 @@ class StageTrainer:
             "images": self._images_identity,
             "from": [self.made[key].identity for key in (recipe.start, recipe.teacher) if key],
             "distillation": [self.settings.temperature, self.settings.alpha] if recipe.teacher else None,
-            "pruning": [self.settings.initial_sparsity, RISE, MASK_UPDATES] if recipe.sparsity else None,
+            "pruning": [self.settings.initial_sparsity, RISE, MASK_UPDATES, "spared"]
+            if recipe.sparsity
+            else None,
         }
         return hashlib.sha256(json.dumps(description, sort_keys=True).encode()).hexdigest()
 
@@ -158,7 +161,7 @@ class StageTrainer:
             self.images,
             recipe.config,
             loss=self._loss(recipe),
-            hooks=[GradualPruner(model, schedule, seed=self.settings.seed)] if schedule else [],
+            hooks=self._pruner(model, schedule) if schedule else [],
             validation=self.watched,
             checkpoint=checkpoint,
             progress=self.settings.progress,
@@ -212,6 +215,13 @@ class StageTrainer:
         every = max(1, end // MASK_UPDATES)
         return PolynomialSchedule(self.settings.initial_sparsity, recipe.sparsity, end_step=end, every=every)
 
+    def _pruner(self, model: nn.Module, schedule: PolynomialSchedule) -> list[GradualPruner]:
+        spared = spared_layers(model)
+        # The zeros that spared layers do not take are taken from the others: the network as a whole gets its share.
+        share = _weights(model, None) / _weights(model, spared)
+        raised = dataclasses.replace(schedule, final=min(0.99, schedule.final * share))
+        return [GradualPruner(model, raised, exclude=spared or None, seed=self.settings.seed)]
+
     def _epoch(self, recipe: Recipe, record: EpochRecord, schedule: PolynomialSchedule | None) -> Epoch:
         sparsity = schedule.sparsity(record.epoch * self._steps_per_epoch(recipe)) if schedule else 0.0
         return Epoch(
@@ -236,3 +246,21 @@ def _images_identity(images: LabeledImages) -> str:
     digest.update(images.labels.numpy().tobytes())
     digest.update(images.images.numpy().data)
     return digest.hexdigest()
+
+
+def spared_layers(model: nn.Module) -> list[str]:
+    """Names of the layers that pruning leaves whole: depthwise convolutions and those that read the image.
+
+    They hold 2 % of a MiniXception's weights and most of what pruning breaks: with them spared, macro F1 after four
+    epochs of fine-tuning was 0.907 on MaskedFace-Net, and 0.820 with every layer pruned to 80 %.
+    """
+    return [
+        name
+        for name, module in model.named_modules()
+        if isinstance(module, nn.Conv2d)
+        and (module.in_channels == 3 or module.groups == module.in_channels > 1)
+    ]
+
+
+def _weights(model: nn.Module, exclude: list[str] | None) -> int:
+    return sum(weight.tensor.numel() for weight in prunable_weights(model, exclude=exclude or None).values())
