@@ -31,7 +31,7 @@ def sparsity_curves(
     threads: int,
     seconds: float = 1.0,
 ) -> tuple[list[AccuracyPoint], list[LatencyPoint]]:
-    """Quality and latency of ``model`` at each sparsity: L1, an equal share of all but the spared layers, not retrained.
+    """Quality and latency of ``model`` at each sparsity: L1, an equal share of all but spared layers, not retrained.
 
     Args:
         test: images the engine is judged on, shown at ``size`` × ``size`` pixels.
