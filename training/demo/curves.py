@@ -14,7 +14,7 @@ from sparsenet.graph import FloatArray
 from training.data.images import LabeledImages
 from training.demo.model_files import run
 from training.demo.speed import time_network
-from training.demo.stages import spared_layers
+from training.demo.stages import raised_sparsity, spared_layers
 from training.evaluate import metrics
 from training.pruning import find_masks
 from training.report.model import AccuracyPoint, LatencyPoint
@@ -44,9 +44,8 @@ def sparsity_curves(
     for sparsity in sparsities:
         pruned = copy.deepcopy(model)
         if sparsity > 0:
-            find_masks(
-                pruned, "l1", sparsity=sparsity, scope="layer", exclude=spared_layers(pruned) or None
-            ).apply(pruned)
+            share, spared = raised_sparsity(pruned, sparsity), spared_layers(pruned)
+            find_masks(pruned, "l1", sparsity=share, scope="layer", exclude=spared or None).apply(pruned)
         graph = from_torch(pruned, np.zeros_like(image))
         found = metrics(test.labels, run(Engine(graph), test, size).argmax(1), test.class_names)
         accuracies.append(AccuracyPoint(sparsity, found.accuracy, found.macro_f1))

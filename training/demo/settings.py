@@ -17,6 +17,10 @@ Stages = tuple[tuple[int, int], ...]
 
 TEACHER_LR, STUDENT_LR, PRUNE_LR = 2e-3, 3e-3, 1e-3
 
+#: A run of few epochs on few drawn faces is short of steps, not of images: six epochs at 64² bring a student to 83 %
+#: accuracy in batches of 16, to 60 % in batches of 32.
+DRAWN_BATCH, BATCH = 16, 32
+
 
 @dataclass(frozen=True)
 class Schedules:
@@ -143,9 +147,14 @@ def recipes(settings: DemoSettings) -> list[Recipe]:
     """The five networks, in the order they are made."""
 
     def config(stages: Stages, lr: float) -> TrainConfig:
-        augment = DRAWN_AUGMENT if settings.data is None else {}
+        drawn = settings.data is None
         return TrainConfig(
-            stages=stages, lr=lr, precision=settings.precision, seed=settings.seed, augment=augment
+            stages=stages,
+            lr=lr,
+            batch_size=DRAWN_BATCH if drawn else BATCH,
+            precision=settings.precision,
+            seed=settings.seed,
+            augment=DRAWN_AUGMENT if drawn else {},
         )
 
     schedules, student = settings.schedules, settings.student

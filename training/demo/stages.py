@@ -217,9 +217,7 @@ class StageTrainer:
 
     def _pruner(self, model: nn.Module, schedule: PolynomialSchedule) -> list[GradualPruner]:
         spared = spared_layers(model)
-        # The zeros that spared layers do not take are taken from the others: the network as a whole gets its share.
-        share = _weights(model, None) / _weights(model, spared)
-        raised = dataclasses.replace(schedule, final=min(0.99, schedule.final * share))
+        raised = dataclasses.replace(schedule, final=raised_sparsity(model, schedule.final))
         return [GradualPruner(model, raised, exclude=spared or None, seed=self.settings.seed)]
 
     def _epoch(self, recipe: Recipe, record: EpochRecord, schedule: PolynomialSchedule | None) -> Epoch:
@@ -260,6 +258,11 @@ def spared_layers(model: nn.Module) -> list[str]:
         if isinstance(module, nn.Conv2d)
         and (module.in_channels == 3 or module.groups == module.in_channels > 1)
     ]
+
+
+def raised_sparsity(model: nn.Module, sparsity: float) -> float:
+    """What all other layers need, for the network as a whole to have ``sparsity`` although some layers are spared."""
+    return min(0.99, sparsity * _weights(model, None) / _weights(model, spared_layers(model)))
 
 
 def _weights(model: nn.Module, exclude: list[str] | None) -> int:
