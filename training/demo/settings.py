@@ -73,7 +73,7 @@ class DemoSettings:
 
     out: Path
     data: Path | None = None
-    images: int = 1200
+    images: int = 1100
     on_error: OnError = "raise"
     teacher: str = "xception"
     student: str = "minixception-128-256"
@@ -87,7 +87,7 @@ class DemoSettings:
     seed: int = 0
     weights: Path | None = None
     curve: tuple[float, ...] = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.95)
-    seconds: float = 4.0
+    seconds: float = 2.5
     progress: bool = True
 
     def __post_init__(self) -> None:
