@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from sparsenet.errors import InputError
 from sparsenet.graph import FloatArray, Graph, TensorInfo
-from sparsenet.kernels.abi import ROW_WORDS
+from sparsenet.kernels.abi import ARENA, COUNTER, FIRST_TENSOR, WEIGHTS
 from sparsenet.model_file import load_graph
 from sparsenet.plan.builder import Decision, Options
 from sparsenet.plan.plan import Plan, aligned_bytes, make_plan
@@ -54,9 +54,10 @@ class Timings:
 
 @dataclass
 class _Context:
-    """What one run needs for itself: an arena and a table of base addresses."""
+    """What one run needs for itself: an arena, the barriers' counter and a table of base addresses."""
 
     arena: npt.NDArray[np.uint8]
+    counter: npt.NDArray[np.int64]
     bases: npt.NDArray[np.int64]
 
 
@@ -73,9 +74,10 @@ class _Contexts:
             if self.idle:
                 return self.idle.pop()
         arena = aligned_bytes(self.plan.arena_bytes + 64)
-        bases = np.zeros(2 + len(self.plan.inputs) + len(self.plan.outputs), np.int64)
-        bases[:2] = self.plan.weights.ctypes.data, arena.ctypes.data
-        return _Context(arena, bases)
+        counter = np.zeros(16, np.int64)
+        bases = np.zeros(FIRST_TENSOR + len(self.plan.inputs) + len(self.plan.outputs), np.int64)
+        bases[[WEIGHTS, ARENA, COUNTER]] = [a.ctypes.data for a in (self.plan.weights, arena, counter)]
+        return _Context(arena, counter, bases)
 
     def give_back(self, context: _Context) -> None:
         with self.lock:
@@ -104,6 +106,7 @@ class Engine:
         self.timings.plan = time.perf_counter() - start
         start = time.perf_counter()
         self.plan.link()
+        self._tapes = self.plan.tape_table()
         self._pool = WorkerPool(self.threads)
         self.timings.compile = time.perf_counter() - start
         self._contexts = _Contexts(self.plan)
@@ -155,7 +158,7 @@ class Engine:
         return time.perf_counter() - start
 
     def profile(self, *arrays: FloatArray, runs: int = 20) -> list[LayerProfile]:
-        """Time per layer for one image (the first of the batch), layers run one by one.
+        """Time per layer for one image (the first of the batch), on the first thread, waiting for the others included.
 
         Raises:
             InputError: as in ``__call__``.
@@ -164,17 +167,19 @@ class Engine:
         checked, _ = self._check(feeds, False)
         outputs = [np.empty((1, *_image_shape(info)), np.float32) for info in self.outputs]
         context = self._contexts.take()
+        samples, seconds = [], []
         try:
             self._point(context, checked, outputs, 0)
-            samples = np.empty((runs + 1, len(self.plan.tape)))
-            for run in range(runs + 1):
-                for row in range(len(self.plan.tape)):
-                    start = time.perf_counter()
-                    self._execute(context, row, 1)
-                    samples[run, row] = time.perf_counter() - start
+            for _ in range(runs + 1):
+                context.counter[0] = 0
+                start = time.perf_counter()
+                samples.append(self._pool.run_timed(self._tapes, context.bases.ctypes.data))
+                seconds.append(time.perf_counter() - start)
         finally:
             self._contexts.give_back(context)
-        return self._layer_profiles(np.median(samples[1:], axis=0) * 1e3)
+        cycles = np.stack(samples[1:]).astype(np.float64)
+        cycles *= np.asarray(seconds[1:])[:, None] / cycles.sum(axis=1, keepdims=True)
+        return self._layer_profiles(np.median(cycles, axis=0) * 1e3)
 
     def explain(self) -> list[Decision]:
         """Per layer: the weight format and kernel chosen, and why."""
@@ -219,22 +224,19 @@ class Engine:
         self, context: _Context, arrays: list[FloatArray], outputs: list[FloatArray], image: int
     ) -> None:
         for number, array in enumerate(arrays + outputs):
-            context.bases[2 + number] = array.ctypes.data + image * array.strides[0]
-
-    def _execute(self, context: _Context, first_row: int, rows: int) -> None:
-        tape = self.plan.tape.ctypes.data + first_row * ROW_WORDS * 8
-        self._pool.run(tape, rows, context.bases.ctypes.data)
+            context.bases[FIRST_TENSOR + number] = array.ctypes.data + image * array.strides[0]
 
     def _run_batch(
         self, context: _Context, arrays: list[FloatArray], outputs: list[FloatArray], batch: int
     ) -> None:
         for image in range(batch):
             self._point(context, arrays, outputs, image)
-            self._execute(context, 0, len(self.plan.tape))
+            context.counter[0] = 0
+            self._pool.run(self._tapes, context.bases.ctypes.data)
 
     def _layer_profiles(self, step_ms: npt.NDArray[np.float64]) -> list[LayerProfile]:
         totals: dict[str, float] = {}
-        for layer, ms in zip(self.plan.layers, step_ms, strict=True):
+        for layer, ms in zip(self.plan.layers[0], step_ms, strict=True):
             totals[layer] = totals.get(layer, 0.0) + float(ms)
         whole = sum(totals.values())
         choices = {decision.layer: decision for decision in self.plan.decisions}

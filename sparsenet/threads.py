@@ -10,13 +10,15 @@ import weakref
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
-from sparsenet.kernels.tape import ask_address, run_tape_address, worker_address
+from sparsenet.kernels.tape import ask_address, run_tape_address, run_tape_timed_address, worker_address
 
 #: Polls before a worker parks: a few hundred microseconds, so back-to-back inferences wake nobody.
 SPINS_BEFORE_PARKING = 20_000
 
-_RunTape = ctypes.CFUNCTYPE(None, *[ctypes.c_int64] * 6)
+_RunTape = ctypes.CFUNCTYPE(None, *[ctypes.c_int64] * 3)
+_RunTapeTimed = ctypes.CFUNCTYPE(None, *[ctypes.c_int64] * 4)
 _Ask = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_int64)
 _Worker = ctypes.CFUNCTYPE(None, *[ctypes.c_int64] * 4)
 
@@ -50,8 +52,7 @@ class _Workers:
     def __init__(self, count: int) -> None:
         self.process = os.getpid()
         self.stopping = False
-        self.job = np.zeros(8, np.int64)
-        self.counter = np.zeros(8, np.int64)
+        self.job = np.zeros(3 + 2 * count, np.int64)
         self.controls = [np.zeros(8, np.int64) for _ in range(count)]
         self.wake = [threading.Semaphore(0) for _ in range(count)]
         self.threads = [
@@ -101,24 +102,36 @@ class WorkerPool:
         self._workers = _Workers(self.threads - 1)
         self._finalizer = weakref.finalize(self, self._workers.stop)
 
-    def run(self, tape: int, rows: int, bases: int) -> None:
-        """Run ``rows`` rows of the tape at address ``tape`` with the base table at address ``bases``."""
+    def run(self, tapes: npt.NDArray[np.int64], bases: int) -> None:
+        """Run the ``(address, rows)`` tape of every thread with the base table at address ``bases``."""
         if self.threads == 1:
-            self._run(tape, rows, bases, 0, 1, 0)
+            self._run(int(tapes[0, 0]), int(tapes[0, 1]), bases)
             return
         with self._lock:
-            if self._workers.process != os.getpid() or self._workers.stopping:  # forked, or closed before
-                self._start()
-            workers = self._workers
-            workers.counter[0] = 0
-            workers.job[:5] = tape, rows, bases, self.threads, workers.counter.ctypes.data
-            for control, wake in zip(workers.controls, workers.wake, strict=True):
-                if self._ask(control.ctypes.data):
-                    wake.release()
-            self._run(tape, rows, bases, 0, self.threads, workers.counter.ctypes.data)
-            for control in workers.controls:
-                while control[1] != control[0]:
-                    pass
+            workers = self._give_work(tapes, bases)
+            self._run(int(tapes[0, 0]), int(tapes[0, 1]), bases)
+            _wait(workers)
+
+    def run_timed(self, tapes: npt.NDArray[np.int64], bases: int) -> npt.NDArray[np.int64]:
+        """As ``run``; returns the cycles that each row of the first thread's tape took."""
+        stamps = np.zeros(int(tapes[0, 1]) + 1, np.int64)
+        timed = _RunTapeTimed(run_tape_timed_address())
+        with self._lock:
+            workers = self._give_work(tapes, bases)
+            timed(int(tapes[0, 0]), int(tapes[0, 1]), bases, stamps.ctypes.data)
+            _wait(workers)
+        return np.diff(stamps)
+
+    def _give_work(self, tapes: npt.NDArray[np.int64], bases: int) -> _Workers:
+        if self._workers.process != os.getpid() or self._workers.stopping:  # forked, or closed before
+            self._start()
+        workers = self._workers
+        workers.job[0] = bases
+        workers.job[1:] = tapes.reshape(-1)
+        for control, wake in zip(workers.controls, workers.wake, strict=True):
+            if self._ask(control.ctypes.data):
+                wake.release()
+        return workers
 
     def close(self) -> None:
         """End the workers and wait for them; the next run would start new ones."""
@@ -126,3 +139,9 @@ class WorkerPool:
             self._finalizer()
             for thread in self._workers.threads:
                 thread.join(timeout=5)
+
+
+def _wait(workers: _Workers) -> None:
+    for control in workers.controls:
+        while control[1] != control[0]:
+            pass

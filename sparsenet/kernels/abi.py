@@ -1,17 +1,17 @@
-"""How kernels are called: one row of int64 numbers, a table of base addresses, and a share of the work.
+"""How kernels are called: one row of int64 numbers and a table of base addresses.
 
-Every kernel has the machine-level signature ``void (int64 args, int64 bases, int64 thread, int64 threads)``. ``args``
-is the address of its row on the tape. A pointer on the tape is a base number and a byte offset in one int64, so the
-tape holds no address: it can be saved, and concurrent runs share one tape and one copy of the weights, each with a
-base table of its own.
+Every kernel has the machine-level signature ``void (int64 args, int64 bases)``. ``args`` is the address of its row on
+the tape, which says exactly what to compute: sharing work between threads is the planner's business. A pointer on the
+tape is a base number and a byte offset in one int64, so the tape holds no address: it can be saved, and concurrent runs
+share one tape and one copy of the weights, each with a base table of its own.
 """
 
 from __future__ import annotations
 
 import struct
 
-#: Base numbers: weights, the arena, then the graph's inputs and outputs in order.
-WEIGHTS, ARENA, FIRST_TENSOR = 0, 1, 2
+#: Base numbers: weights, the arena, the barriers' counter, then the graph's inputs and outputs in order.
+WEIGHTS, ARENA, COUNTER, FIRST_TENSOR = 0, 1, 2, 3
 BASE_SHIFT = 48
 OFFSET_MASK = (1 << BASE_SHIFT) - 1
 

@@ -48,7 +48,7 @@ _OUT = ("out", "out_row", "out_channel")
 FAMILIES: dict[str, Family] = {
     "f32_conv_csr_rows": Family(
         "cpu.conv_csr",
-        ("x", "row_offsets", "stream", "bias", *_GEOMETRY, "split_channels", *_OUT),
+        ("x", "row_offsets", "stream", "bias", *_GEOMETRY, *_OUT),
         ("rows", "vectors"),
         "convolution, CSR weights, any kernel size, stride, padding, dilation and groups",
     ),
@@ -63,7 +63,6 @@ FAMILIES: dict[str, Family] = {
             "groups",
             "x_group",
             *_GEOMETRY,
-            "split_channels",
             *_OUT,
         ),
         ("outputs", "rows", "vectors"),
@@ -206,6 +205,7 @@ FAMILIES: dict[str, Family] = {
         ("stride",),
         "between plain NCHW, rows and rows split by column phase; pads with zeros",
     ),
+    "f32_barrier_none_any": Family("cpu.barrier", ("counter", "target"), (), "waiting for the other threads"),
     "f32_fill_none_any": Family("cpu.fill", ("value", "size", "out"), (), "halo rows"),
     "f32_softmax_none_flat": Family(
         "cpu.softmax", ("x", "outer", "axis", "inner", "out"), (), "softmax along one axis of a plain tensor"

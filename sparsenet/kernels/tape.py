@@ -1,7 +1,7 @@
 """The interpreter: one compiled call runs a whole inference.
 
-A tape is a table of int64 rows: the kernel's address, then its arguments (see ``abi``). Every thread walks the same
-tape and does its share of each row; a barrier between rows is all the synchronisation there is.
+A tape is a table of int64 rows: the kernel's address, then its arguments (see ``abi``). Every thread has a tape of its
+own; where one needs what another wrote, both tapes hold a barrier.
 """
 
 from __future__ import annotations
@@ -13,8 +13,13 @@ from sparsenet.kernels.abi import ROW_WORDS
 
 
 def run_tape_address() -> int:
-    """Address of ``void run_tape(tape, rows, bases, thread, threads, barrier)``, all int64."""
+    """Address of ``void run_tape(tape, rows, bases)``, all int64."""
     return jit.function_address("run_tape", _build_run)
+
+
+def run_tape_timed_address() -> int:
+    """Address of ``void run_tape_timed(tape, rows, bases, stamps)``; ``stamps[i]``: cycles before row i."""
+    return jit.function_address("run_tape_timed", _build_run_timed)
 
 
 def worker_address() -> int:
@@ -28,16 +33,14 @@ def ask_address() -> int:
 
 
 def _run_tape() -> Any:
-    from sparsenet.kernels.device import barrier, device
+    from sparsenet.kernels.device import device
     from sparsenet.kernels.vector_ir import call_kernel, load_i64
 
     @device
-    def run_tape(tape: int, rows: int, bases: int, thread: int, threads: int, counter: int) -> None:
+    def run_tape(tape: int, rows: int, bases: int) -> None:
         for row in range(rows):
             start = tape + row * ROW_WORDS * 8
-            call_kernel(load_i64(start, 0), start + 8, bases, thread, threads)
-            if threads > 1:
-                barrier(counter, (row + 1) * threads)
+            call_kernel(load_i64(start, 0), start + 8, bases)
 
     return run_tape
 
@@ -47,10 +50,25 @@ def _build_run() -> object:
 
     run_tape = _run_tape()
 
-    def entry(tape, rows, bases, thread, threads, counter):  # type: ignore[no-untyped-def]
-        run_tape(tape, rows, bases, thread, threads, counter)
+    def entry(tape, rows, bases):  # type: ignore[no-untyped-def]
+        run_tape(tape, rows, bases)
 
-    return cfunc(types.void(*[types.int64] * 6))(entry)
+    return cfunc(types.void(*[types.int64] * 3))(entry)
+
+
+def _build_run_timed() -> object:
+    from numba import cfunc, types
+
+    from sparsenet.kernels.vector_ir import call_kernel, cycle_counter, load_i64, store_i64
+
+    def entry(tape, rows, bases, stamps):  # type: ignore[no-untyped-def]
+        for row in range(rows):
+            start = tape + row * ROW_WORDS * 8
+            store_i64(stamps, row, cycle_counter())
+            call_kernel(load_i64(start, 0), start + 8, bases)
+        store_i64(stamps, rows, cycle_counter())
+
+    return cfunc(types.void(*[types.int64] * 4))(entry)
 
 
 def _build_worker() -> object:
@@ -61,20 +79,13 @@ def _build_worker() -> object:
     run_tape = _run_tape()
 
     def worker(control, job, thread, spins_before_parking):  # type: ignore[no-untyped-def]
-        # control: [generation asked for, generation done, parked]; job: [tape, rows, bases, threads, counter]
+        # control: [generation asked for, generation done, parked]; job: [bases, then tape and rows of every thread]
         done = load_i64(control, 1)
         spins = 0
         while True:
             if atomic_load(control) != done:
                 atomic_store(control + 16, 0)
-                run_tape(
-                    load_i64(job, 0),
-                    load_i64(job, 1),
-                    load_i64(job, 2),
-                    thread,
-                    load_i64(job, 3),
-                    load_i64(job, 4),
-                )
+                run_tape(load_i64(job, 1 + 2 * thread), load_i64(job, 2 + 2 * thread), load_i64(job, 0))
                 done += 1
                 atomic_store(control + 8, done)
                 spins = 0

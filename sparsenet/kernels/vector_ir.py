@@ -94,18 +94,29 @@ def load_i64(typing_context: Any, address: Any, index: Any) -> Any:
     )
 
 
+@intrinsic
+def store_i64(typing_context: Any, address: Any, index: Any, value: Any) -> Any:
+    """``((int64_t*)address)[index] = value``"""
+
+    def emit(c: Any, b: ir.IRBuilder, s: Any, a: Sequence[ir.Value]) -> Any:
+        b.store(a[2], b.gep(_pointer(b, a[0], I64), [a[1]]))
+        return c.get_dummy_value()
+
+    return types.void(types.int64, types.int64, types.int64), emit
+
+
 # --- calls and synchronisation -----------------------------------------------------------------------------------
 
 
 @intrinsic
-def call_kernel(typing_context: Any, function: Any, args: Any, bases: Any, thread: Any, threads: Any) -> Any:
+def call_kernel(typing_context: Any, function: Any, args: Any, bases: Any) -> Any:
     """Call the kernel whose machine code starts at ``function``."""
 
     def emit(c: Any, b: ir.IRBuilder, s: Any, a: Sequence[ir.Value]) -> Any:
-        b.call(_pointer(b, a[0], ir.FunctionType(ir.VoidType(), [I64] * 4)), a[1:])
+        b.call(_pointer(b, a[0], ir.FunctionType(ir.VoidType(), [I64] * 2)), a[1:])
         return c.get_dummy_value()
 
-    return types.void(*[types.int64] * 5), emit
+    return types.void(*[types.int64] * 3), emit
 
 
 @intrinsic
@@ -133,6 +144,12 @@ def atomic_add(typing_context: Any, address: Any, value: Any) -> Any:
         return b.atomic_rmw("add", _pointer(b, a[0], I64), a[1], "seq_cst")
 
     return types.int64(types.int64, types.int64), emit
+
+
+@intrinsic
+def cycle_counter(typing_context: Any) -> Any:
+    """The processor's time stamp counter."""
+    return types.int64(), lambda c, b, s, a: _intrinsic_call(b, "llvm.readcyclecounter", I64, [])
 
 
 @intrinsic

@@ -26,17 +26,17 @@ class Plan:
     """A network ready to run on this machine.
 
     Attributes:
-        tape: int64 (steps, ROW_WORDS); column 0, the kernel's address, is 0 until ``link``.
-        kernels: the kernel of every step.
-        layers: the node name of every step.
+        tapes: per thread int64 (steps, ROW_WORDS); column 0, the kernel's address, is 0 until ``link``.
+        kernels: per thread the kernel of every step.
+        layers: per thread the node name of every step.
         weights: all packed weights and tables, aligned.
         arena_bytes: working memory of one run.
         decisions: what was chosen per layer, and why.
     """
 
-    tape: npt.NDArray[np.int64]
-    kernels: list[Kernel]
-    layers: list[str]
+    tapes: list[npt.NDArray[np.int64]]
+    kernels: list[list[Kernel]]
+    layers: list[list[str]]
     weights: npt.NDArray[np.uint8]
     arena_bytes: int
     decisions: list[Decision]
@@ -44,9 +44,14 @@ class Plan:
     outputs: list[TensorInfo]
 
     def link(self) -> None:
-        """Compile or load every kernel and write its address into the tape."""
-        addresses = {kernel: kernel.address() for kernel in dict.fromkeys(self.kernels)}
-        self.tape[:, 0] = [addresses[kernel] for kernel in self.kernels]
+        """Compile or load every kernel and write its address into the tapes."""
+        addresses = {kernel: kernel.address() for kernels in self.kernels for kernel in kernels}
+        for tape, kernels in zip(self.tapes, self.kernels, strict=True):
+            tape[:, 0] = [addresses[kernel] for kernel in kernels]
+
+    def tape_table(self) -> npt.NDArray[np.int64]:
+        """Address and number of rows of every thread's tape."""
+        return np.array([(tape.ctypes.data, len(tape)) for tape in self.tapes], np.int64)
 
 
 def make_plan(graph: Graph, options: Options) -> Plan:
@@ -144,10 +149,11 @@ def _assemble(builder: Builder) -> Plan:
         if len(words) >= ROW_WORDS:
             raise GraphError(f"layer '{step.layer}' fuses too many operations: {len(words)} arguments")
         row[1 : 1 + len(words)] = words
+    idle = builder.options.threads - 1
     return Plan(
-        tape,
-        [step.kernel for step in builder.steps],
-        [step.layer for step in builder.steps],
+        [tape, *[tape[:0]] * idle],
+        [[step.kernel for step in builder.steps], *[[]] * idle],
+        [[step.layer for step in builder.steps], *[[]] * idle],
         weights,
         arena_bytes,
         builder.decisions,

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from sparsenet.kernels.device import integer, kernel_entry, pointer, share_begin
+from sparsenet.kernels.device import integer, kernel_entry, pointer
 from sparsenet.kernels.registry import Kernel
 from sparsenet.kernels.vector_ir import Tile, load_f32, load_i32
 
@@ -24,7 +24,7 @@ def build(kernel: Kernel) -> Any:
     splat_one, store_one = single.splat, single.store
     zero = np.float32(0)
 
-    def avg_pool(args, bases, thread, threads):  # type: ignore[no-untyped-def]
+    def avg_pool(args, bases):  # type: ignore[no-untyped-def]
         x, tap_offsets, taps = pointer(args, bases, 0), pointer(args, bases, 1), integer(args, 2)
         scale_y, scale_x = pointer(args, bases, 3), pointer(args, bases, 4)
         x_row, x_channel, channels = integer(args, 5), integer(args, 6), integer(args, 7)
@@ -32,7 +32,7 @@ def build(kernel: Kernel) -> Any:
         line_vectors, halo_vectors = integer(args, 10), integer(args, 11)
         out, out_row, out_channel = pointer(args, bases, 12), integer(args, 13), integer(args, 14)
 
-        for y in range(share_begin(height, thread, threads), share_begin(height, thread + 1, threads)):
+        for y in range(height):
             for channel in range(channels):
                 source, target = (
                     x + y * x_row + channel * x_channel,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sparsenet.kernels.device import integer, kernel_entry, pointer, share_begin
+from sparsenet.kernels.device import integer, kernel_entry, pointer
 from sparsenet.kernels.registry import Kernel
 from sparsenet.kernels.vector_ir import load_f32, load_i32, store_f32
 
@@ -12,7 +12,7 @@ from sparsenet.kernels.vector_ir import load_f32, load_i32, store_f32
 def build(kernel: Kernel) -> Any:
     """``operation`` is 0 add, 1 sub, 2 mul; strides are in floats, 0 along a broadcast axis."""
 
-    def broadcast(args, bases, thread, threads):  # type: ignore[no-untyped-def]
+    def broadcast(args, bases):  # type: ignore[no-untyped-def]
         x, y, rank = pointer(args, bases, 0), pointer(args, bases, 1), integer(args, 2)
         shape = pointer(args, bases, 3)
         x_strides, y_strides = pointer(args, bases, 4), pointer(args, bases, 5)
@@ -20,7 +20,7 @@ def build(kernel: Kernel) -> Any:
         size = 1
         for axis in range(rank):
             size *= load_i32(shape, axis)
-        for index in range(share_begin(size, thread, threads), share_begin(size, thread + 1, threads)):
+        for index in range(size):
             rest, i, j = index, 0, 0
             for axis in range(rank - 1, -1, -1):
                 extent = load_i32(shape, axis)

@@ -11,14 +11,14 @@ from typing import Any
 
 import numpy as np
 
-from sparsenet.kernels.device import integer, kernel_entry, pointer, share_begin
+from sparsenet.kernels.device import integer, kernel_entry, pointer
 from sparsenet.kernels.epilogue import image_epilogue
 from sparsenet.kernels.registry import Kernel
 from sparsenet.kernels.vector_ir import Tile, load_f32, load_i32
 
 
 def build(kernel: Kernel) -> Any:
-    """Tile ``rows x vectors`` pixels of one output channel; threads share image rows, or channels on small maps."""
+    """Tile ``rows x vectors`` pixels of one output channel."""
     rows, vectors, lanes = kernel.parameter("rows"), kernel.parameter("vectors"), kernel.lanes
     tile, single = Tile(lanes, rows, vectors), Tile(lanes, rows, 1)
     load, fma, splat, keep, store = tile.load, tile.fma, tile.splat, tile.keep, tile.store
@@ -26,24 +26,14 @@ def build(kernel: Kernel) -> Any:
     epilogue = image_epilogue(kernel, tile)
     zero = np.float32(0)
 
-    def conv_csr(args, bases, thread, threads):  # type: ignore[no-untyped-def]
+    def conv_csr(args, bases):  # type: ignore[no-untyped-def]
         x, row_offsets = pointer(args, bases, 0), pointer(args, bases, 1)
         stream, bias = pointer(args, bases, 2), pointer(args, bases, 3)
         c_out, height, width = integer(args, 4), integer(args, 5), integer(args, 6)
         line_vectors, halo_vectors, x_row = integer(args, 7), integer(args, 8), integer(args, 9)
-        split_channels = integer(args, 10)
-        out, out_row, out_channel = pointer(args, bases, 11), integer(args, 12), integer(args, 13)
+        out, out_row, out_channel = pointer(args, bases, 10), integer(args, 11), integer(args, 12)
 
-        row_tiles = (height + rows - 1) // rows
-        first, last, channel_first, channel_last = 0, row_tiles, 0, c_out
-        if split_channels:
-            channel_first, channel_last = (
-                share_begin(c_out, thread, threads),
-                share_begin(c_out, thread + 1, threads),
-            )
-        else:
-            first, last = share_begin(row_tiles, thread, threads), share_begin(row_tiles, thread + 1, threads)
-        for row_tile in range(first, last):
+        for row_tile in range((height + rows - 1) // rows):
             # The last tile of a map or line moves back to end with it: a few pixels twice, no tail kernels.
             y = min(row_tile * rows, height - rows)
             for vector in range(0, line_vectors, vectors):
@@ -51,8 +41,8 @@ def build(kernel: Kernel) -> Any:
                 x_bytes = vector * lanes * 4
                 source, target = x + y * x_row + x_bytes, out + y * out_row + x_bytes
                 valid = width - vector * lanes
-                k = load_i32(row_offsets, channel_first)
-                for channel in range(channel_first, channel_last):
+                k = load_i32(row_offsets, 0)
+                for channel in range(c_out):
                     end = load_i32(row_offsets, channel + 1)
                     acc = splat(load_f32(bias, channel))
                     while k < end:
@@ -65,7 +55,7 @@ def build(kernel: Kernel) -> Any:
                         acc = keep(acc, 0, valid, zero)
                     store(target + channel * out_channel, out_row, acc)
             for halo in range(line_vectors, line_vectors + halo_vectors):
-                for channel in range(channel_first, channel_last):
+                for channel in range(c_out):
                     target = out + y * out_row + channel * out_channel + halo * lanes * 4
                     store_one(target, out_row, splat_one(zero))
 

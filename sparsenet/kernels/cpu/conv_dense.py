@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from sparsenet.kernels.device import integer, kernel_entry, pointer, share_begin
+from sparsenet.kernels.device import integer, kernel_entry, pointer
 from sparsenet.kernels.epilogue import image_epilogue
 from sparsenet.kernels.registry import Kernel
 from sparsenet.kernels.vector_ir import Tile, load_i32, outer_product
@@ -32,35 +32,25 @@ def build(kernel: Kernel) -> Any:
     epilogue = image_epilogue(kernel, block)
     zero = np.float32(0)
 
-    def conv_dense(args, bases, thread, threads):  # type: ignore[no-untyped-def]
+    def conv_dense(args, bases):  # type: ignore[no-untyped-def]
         x, tap_offsets = pointer(args, bases, 0), pointer(args, bases, 1)
         weights, bias = pointer(args, bases, 2), pointer(args, bases, 3)
         taps, groups, x_group = integer(args, 4), integer(args, 5), integer(args, 6)
         c_out, height, width = integer(args, 7), integer(args, 8), integer(args, 9)
         line_vectors, halo_vectors, x_row = integer(args, 10), integer(args, 11), integer(args, 12)
-        split_channels = integer(args, 13)
-        out, out_row, out_channel = pointer(args, bases, 14), integer(args, 15), integer(args, 16)
+        out, out_row, out_channel = pointer(args, bases, 13), integer(args, 14), integer(args, 15)
 
         group_out = c_out // groups
         group_blocks = (group_out + outputs - 1) // outputs
         blocks = groups * group_blocks
-        row_tiles = (height + rows - 1) // rows
-        first, last, block_first, block_last = 0, row_tiles, 0, blocks
-        if split_channels:
-            block_first, block_last = (
-                share_begin(blocks, thread, threads),
-                share_begin(blocks, thread + 1, threads),
-            )
-        else:
-            first, last = share_begin(row_tiles, thread, threads), share_begin(row_tiles, thread + 1, threads)
-        for row_tile in range(first, last):
+        for row_tile in range((height + rows - 1) // rows):
             y = min(row_tile * rows, height - rows)
             for vector in range(0, line_vectors, vectors):
                 vector = min(vector, line_vectors - vectors)
                 x_bytes = vector * lanes * 4
                 target = out + y * out_row + x_bytes
                 valid = width - vector * lanes
-                for b in range(block_first, block_last):
+                for b in range(blocks):
                     group = b // group_blocks
                     channel = group * group_out + min(
                         (b - group * group_blocks) * outputs, group_out - outputs
@@ -76,7 +66,7 @@ def build(kernel: Kernel) -> Any:
                         acc = keep(acc, 0, valid, zero)
                     store(target + channel * out_channel, out_channel, out_row, acc)
             for halo in range(line_vectors, line_vectors + halo_vectors):
-                for b in range(block_first, block_last):
+                for b in range(blocks):
                     group = b // group_blocks
                     channel = group * group_out + min(
                         (b - group * group_blocks) * outputs, group_out - outputs

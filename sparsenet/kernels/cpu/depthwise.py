@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from sparsenet.kernels.device import integer, kernel_entry, pointer, share_begin
+from sparsenet.kernels.device import integer, kernel_entry, pointer
 from sparsenet.kernels.epilogue import image_epilogue
 from sparsenet.kernels.registry import Kernel
 from sparsenet.kernels.vector_ir import Tile, load_f32, load_i32
@@ -28,7 +28,7 @@ def build(kernel: Kernel) -> Any:
     epilogue = image_epilogue(kernel, tile)
     zero = np.float32(0)
 
-    def depthwise(args, bases, thread, threads):  # type: ignore[no-untyped-def]
+    def depthwise(args, bases):  # type: ignore[no-untyped-def]
         x, tap_offsets = pointer(args, bases, 0), pointer(args, bases, 1)
         weights, bias = pointer(args, bases, 2), pointer(args, bases, 3)
         multiplier, x_channel, c_out = integer(args, 4), integer(args, 5), integer(args, 6)
@@ -36,9 +36,7 @@ def build(kernel: Kernel) -> Any:
         line_vectors, halo_vectors, x_row = integer(args, 9), integer(args, 10), integer(args, 11)
         out, out_row, out_channel = pointer(args, bases, 12), integer(args, 13), integer(args, 14)
 
-        row_tiles = (height + rows - 1) // rows
-        first, last = share_begin(row_tiles, thread, threads), share_begin(row_tiles, thread + 1, threads)
-        for row_tile in range(first, last):
+        for row_tile in range((height + rows - 1) // rows):
             y = min(row_tile * rows, height - rows)
             for channel in range(c_out):
                 w = weights + channel * taps * 4

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from sparsenet.kernels.device import integer, kernel_entry, pointer, share_begin
+from sparsenet.kernels.device import integer, kernel_entry, pointer
 from sparsenet.kernels.epilogue import image_epilogue
 from sparsenet.kernels.registry import Kernel
 from sparsenet.kernels.vector_ir import Tile
@@ -21,7 +21,7 @@ def build(kernel: Kernel) -> Any:
     epilogue = image_epilogue(kernel, tile)
     zero = np.float32(0)
 
-    def elementwise(args, bases, thread, threads):  # type: ignore[no-untyped-def]
+    def elementwise(args, bases):  # type: ignore[no-untyped-def]
         x, x_row, x_channel, channels = (
             pointer(args, bases, 0),
             integer(args, 1),
@@ -31,7 +31,7 @@ def build(kernel: Kernel) -> Any:
         height, width = integer(args, 4), integer(args, 5)
         line_vectors, halo_vectors = integer(args, 6), integer(args, 7)
         out, out_row, out_channel = pointer(args, bases, 8), integer(args, 9), integer(args, 10)
-        for y in range(share_begin(height, thread, threads), share_begin(height, thread + 1, threads)):
+        for y in range(height):
             for channel in range(channels):
                 source, target = (
                     x + y * x_row + channel * x_channel,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sparsenet.kernels.device import integer, kernel_entry, pointer, share_begin
+from sparsenet.kernels.device import integer, kernel_entry, pointer
 from sparsenet.kernels.epilogue import flat_epilogue
 from sparsenet.kernels.registry import Kernel
 from sparsenet.kernels.vector_ir import Tile
@@ -17,10 +17,10 @@ def build(kernel: Kernel) -> Any:
     load, store = tile.load, tile.store
     epilogue = flat_epilogue(kernel, tile)
 
-    def elementwise_flat(args, bases, thread, threads):  # type: ignore[no-untyped-def]
+    def elementwise_flat(args, bases):  # type: ignore[no-untyped-def]
         x, size, out = pointer(args, bases, 0), integer(args, 1), pointer(args, bases, 2)
         vectors = (size + lanes - 1) // lanes
-        for vector in range(share_begin(vectors, thread, threads), share_begin(vectors, thread + 1, threads)):
+        for vector in range(vectors):
             start = vector * lanes
             store(out + start * 4, 0, epilogue(load(x + start * 4, 0), args, bases, start, 0, 0))
 

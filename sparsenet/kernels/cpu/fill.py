@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sparsenet.kernels.device import integer, kernel_entry, number, pointer, share_begin
+from sparsenet.kernels.device import integer, kernel_entry, number, pointer
 from sparsenet.kernels.registry import Kernel
 from sparsenet.kernels.vector_ir import Tile
 
@@ -15,10 +15,10 @@ def build(kernel: Kernel) -> Any:
     tile = Tile(lanes)
     splat, store_between = tile.splat, tile.store_between
 
-    def fill(args, bases, thread, threads):  # type: ignore[no-untyped-def]
+    def fill(args, bases):  # type: ignore[no-untyped-def]
         value, size, out = number(args, 0), integer(args, 1), pointer(args, bases, 2)
         vectors = (size + lanes - 1) // lanes
-        for vector in range(share_begin(vectors, thread, threads), share_begin(vectors, thread + 1, threads)):
+        for vector in range(vectors):
             store_between(out + vector * lanes * 4, 0, size - vector * lanes, splat(value))
 
     return kernel_entry(fill)

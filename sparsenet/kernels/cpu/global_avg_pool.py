@@ -6,18 +6,18 @@ from typing import Any
 
 import numpy as np
 
-from sparsenet.kernels.device import integer, kernel_entry, pointer, share_begin
+from sparsenet.kernels.device import integer, kernel_entry, pointer
 from sparsenet.kernels.registry import Kernel
 from sparsenet.kernels.vector_ir import Tile, store_f32
 
 
 def build(kernel: Kernel) -> Any:
-    """Partial sums in ``vectors`` vectors, which ``line_vectors`` is a multiple of; threads share channels."""
+    """Partial sums in ``vectors`` vectors, which ``line_vectors`` is a multiple of."""
     vectors, lanes = kernel.parameter("vectors"), kernel.lanes
     tile = Tile(lanes, 1, vectors)
     load, splat, add, total = tile.load, tile.splat, tile.add, tile.sum
 
-    def global_avg_pool(args, bases, thread, threads):  # type: ignore[no-untyped-def]
+    def global_avg_pool(args, bases):  # type: ignore[no-untyped-def]
         x, x_row, x_channel, channels = (
             pointer(args, bases, 0),
             integer(args, 1),
@@ -27,9 +27,7 @@ def build(kernel: Kernel) -> Any:
         height, width, line_vectors = integer(args, 4), integer(args, 5), integer(args, 6)
         out = pointer(args, bases, 7)
         count = np.float32(height * width)
-        for channel in range(
-            share_begin(channels, thread, threads), share_begin(channels, thread + 1, threads)
-        ):
+        for channel in range(channels):
             acc = splat(np.float32(0))
             for y in range(height):
                 line = x + y * x_row + channel * x_channel

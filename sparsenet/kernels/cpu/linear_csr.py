@@ -8,26 +8,26 @@ from __future__ import annotations
 
 from typing import Any
 
-from sparsenet.kernels.device import integer, kernel_entry, pointer, share_begin
+from sparsenet.kernels.device import integer, kernel_entry, pointer
 from sparsenet.kernels.epilogue import flat_epilogue
 from sparsenet.kernels.registry import Kernel
 from sparsenet.kernels.vector_ir import Tile, load_i32
 
 
 def build(kernel: Kernel) -> Any:
-    """``group_offsets[g]`` counts the steps before group g; threads share groups."""
+    """``group_offsets[g]`` counts the steps before group g."""
     lanes = kernel.lanes
     tile = Tile(lanes)
     load, gather, mul_add, store = tile.load, tile.gather, tile.mul_add, tile.store
     epilogue = flat_epilogue(kernel, tile)
     step_bytes = lanes * 8
 
-    def linear_csr(args, bases, thread, threads):  # type: ignore[no-untyped-def]
+    def linear_csr(args, bases):  # type: ignore[no-untyped-def]
         x, group_offsets = pointer(args, bases, 0), pointer(args, bases, 1)
         stream, bias = pointer(args, bases, 2), pointer(args, bases, 3)
         c_out, out = integer(args, 4), pointer(args, bases, 5)
         groups = (c_out + lanes - 1) // lanes
-        for group in range(share_begin(groups, thread, threads), share_begin(groups, thread + 1, threads)):
+        for group in range(groups):
             acc = load(bias + group * lanes * 4, 0)
             for step in range(load_i32(group_offsets, group), load_i32(group_offsets, group + 1)):
                 entry = stream + step * step_bytes

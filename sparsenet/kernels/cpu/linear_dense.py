@@ -4,26 +4,26 @@ from __future__ import annotations
 
 from typing import Any
 
-from sparsenet.kernels.device import integer, kernel_entry, pointer, share_begin
+from sparsenet.kernels.device import integer, kernel_entry, pointer
 from sparsenet.kernels.epilogue import flat_epilogue
 from sparsenet.kernels.registry import Kernel
 from sparsenet.kernels.vector_ir import Tile, load_f32
 
 
 def build(kernel: Kernel) -> Any:
-    """``vectors`` vectors of output features at once (weights packed in blocks of that many); threads share blocks."""
+    """``vectors`` vectors of output features at once (weights packed in blocks of that many)."""
     vectors, lanes = kernel.parameter("vectors"), kernel.lanes
     tile = Tile(lanes, 1, vectors)
     load, fma, store, add, splat = tile.load, tile.fma, tile.store, tile.add, tile.splat
     epilogue = flat_epilogue(kernel, tile)
     block = vectors * lanes
 
-    def linear_dense(args, bases, thread, threads):  # type: ignore[no-untyped-def]
+    def linear_dense(args, bases):  # type: ignore[no-untyped-def]
         x, weights, bias = pointer(args, bases, 0), pointer(args, bases, 1), pointer(args, bases, 2)
         c_in, c_out, out = integer(args, 3), integer(args, 4), pointer(args, bases, 5)
         blocks = (c_out + block - 1) // block
         even = c_in // 4 * 4
-        for b in range(share_begin(blocks, thread, threads), share_begin(blocks, thread + 1, threads)):
+        for b in range(blocks):
             w = weights + b * c_in * block * 4
             # Four sums hide the latency of the chain of FMAs.
             acc0 = load(bias + b * block * 4, 0)

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from sparsenet.kernels.device import integer, kernel_entry, pointer, share_begin
+from sparsenet.kernels.device import integer, kernel_entry, pointer
 from sparsenet.kernels.registry import Kernel
 from sparsenet.kernels.vector_ir import Tile, load_i32
 
@@ -25,7 +25,7 @@ def build(kernel: Kernel) -> Any:
     splat_one, store_one = single.splat, single.store
     zero, lowest = np.float32(0), np.float32(-np.inf)
 
-    def max_pool(args, bases, thread, threads):  # type: ignore[no-untyped-def]
+    def max_pool(args, bases):  # type: ignore[no-untyped-def]
         x, taps_x = pointer(args, bases, 0), pointer(args, bases, 1)
         n_taps_x, n_taps_y = integer(args, 2), integer(args, 3)
         dilation_y, stride_y, padding_y, x_rows = (
@@ -39,7 +39,7 @@ def build(kernel: Kernel) -> Any:
         line_vectors, halo_vectors = integer(args, 13), integer(args, 14)
         out, out_row, out_channel = pointer(args, bases, 15), integer(args, 16), integer(args, 17)
 
-        for y in range(share_begin(height, thread, threads), share_begin(height, thread + 1, threads)):
+        for y in range(height):
             for channel in range(channels):
                 source, target = x + channel * x_channel, out + y * out_row + channel * out_channel
                 for vector in range(0, line_vectors, vectors):

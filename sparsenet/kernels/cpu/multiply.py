@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from sparsenet.kernels.device import integer, kernel_entry, pointer, share_begin
+from sparsenet.kernels.device import integer, kernel_entry, pointer
 from sparsenet.kernels.epilogue import image_epilogue
 from sparsenet.kernels.registry import Kernel
 from sparsenet.kernels.vector_ir import Tile
@@ -21,13 +21,13 @@ def build(kernel: Kernel) -> Any:
     epilogue = image_epilogue(kernel, tile)
     zero = np.float32(0)
 
-    def multiply(args, bases, thread, threads):  # type: ignore[no-untyped-def]
+    def multiply(args, bases):  # type: ignore[no-untyped-def]
         x, x_row, x_channel = pointer(args, bases, 0), integer(args, 1), integer(args, 2)
         factor, y_row, y_channel = pointer(args, bases, 3), integer(args, 4), integer(args, 5)
         channels, height, width = integer(args, 6), integer(args, 7), integer(args, 8)
         line_vectors, halo_vectors = integer(args, 9), integer(args, 10)
         out, out_row, out_channel = pointer(args, bases, 11), integer(args, 12), integer(args, 13)
-        for y in range(share_begin(height, thread, threads), share_begin(height, thread + 1, threads)):
+        for y in range(height):
             for channel in range(channels):
                 source, other = x + y * x_row + channel * x_channel, factor + y * y_row + channel * y_channel
                 target = out + y * out_row + channel * out_channel

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sparsenet.kernels.device import integer, kernel_entry, pointer, share_begin
+from sparsenet.kernels.device import integer, kernel_entry, pointer
 from sparsenet.kernels.epilogue import flat_epilogue
 from sparsenet.kernels.registry import Kernel
 from sparsenet.kernels.vector_ir import Tile
@@ -17,11 +17,11 @@ def build(kernel: Kernel) -> Any:
     load, store, mul = tile.load, tile.store, tile.mul
     epilogue = flat_epilogue(kernel, tile)
 
-    def multiply_flat(args, bases, thread, threads):  # type: ignore[no-untyped-def]
+    def multiply_flat(args, bases):  # type: ignore[no-untyped-def]
         x, other = pointer(args, bases, 0), pointer(args, bases, 1)
         size, out = integer(args, 2), pointer(args, bases, 3)
         vectors = (size + lanes - 1) // lanes
-        for vector in range(share_begin(vectors, thread, threads), share_begin(vectors, thread + 1, threads)):
+        for vector in range(vectors):
             start = vector * lanes
             product = mul(load(x + start * 4, 0), load(other + start * 4, 0))
             store(out + start * 4, 0, epilogue(product, args, bases, start, 0, 0))

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sparsenet.kernels.device import integer, kernel_entry, pointer, share_begin
+from sparsenet.kernels.device import integer, kernel_entry, pointer
 from sparsenet.kernels.registry import Kernel
 from sparsenet.kernels.vector_ir import Tile
 
@@ -25,7 +25,7 @@ def build(kernel: Kernel) -> Any:
     load_between, store_between, even = tile.load_between, tile.store_between, tile.even_lanes
     gather_between = tile.gather_between
 
-    def relayout(args, bases, thread, threads):  # type: ignore[no-untyped-def]
+    def relayout(args, bases):  # type: ignore[no-untyped-def]
         x, x_row, x_channel = pointer(args, bases, 0), integer(args, 1), integer(args, 2)
         x_rows, x_columns = integer(args, 3), integer(args, 4)
         first_row, row_step, first_column = integer(args, 5), integer(args, 6), integer(args, 7)
@@ -42,7 +42,7 @@ def build(kernel: Kernel) -> Any:
             integer(args, 15),
             integer(args, 16),
         )
-        for row in range(share_begin(rows, thread, threads), share_begin(rows, thread + 1, threads)):
+        for row in range(rows):
             y = first_row + row * row_step
             # A row outside the source is all zeros: no lane is valid.
             source_columns = x_columns if 0 <= y < x_rows else 0

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from sparsenet.kernels.device import integer, kernel_entry, pointer, share_begin
+from sparsenet.kernels.device import integer, kernel_entry, pointer
 from sparsenet.kernels.registry import Kernel
 from sparsenet.kernels.vector_ir import Tile, load_f32, load_i32
 
@@ -23,7 +23,7 @@ def build(kernel: Kernel) -> Any:
     keep, store = tile.keep, tile.store
     zero = np.float32(0)
 
-    def resize(args, bases, thread, threads):  # type: ignore[no-untyped-def]
+    def resize(args, bases):  # type: ignore[no-untyped-def]
         x, x_row, x_channel = pointer(args, bases, 0), integer(args, 1), integer(args, 2)
         rows_low, rows_high, rows_weight = (
             pointer(args, bases, 3),
@@ -35,7 +35,7 @@ def build(kernel: Kernel) -> Any:
         channels, height, width = integer(args, 9), integer(args, 10), integer(args, 11)
         line_vectors, halo_vectors = integer(args, 12), integer(args, 13)
         out, out_row, out_channel = pointer(args, bases, 14), integer(args, 15), integer(args, 16)
-        for y in range(share_begin(height, thread, threads), share_begin(height, thread + 1, threads)):
+        for y in range(height):
             weight_y = splat(load_f32(rows_weight, y))
             for channel in range(channels):
                 low = x + load_i32(rows_low, y) * x_row + channel * x_channel

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from sparsenet.kernels.device import integer, kernel_entry, pointer, share_begin
+from sparsenet.kernels.device import integer, kernel_entry, pointer
 from sparsenet.kernels.epilogue import image_epilogue
 from sparsenet.kernels.registry import Kernel
 from sparsenet.kernels.vector_ir import Tile, load_f32
@@ -22,7 +22,7 @@ def build(kernel: Kernel) -> Any:
     epilogue = image_epilogue(kernel, tile)
     zero = np.float32(0)
 
-    def scale(args, bases, thread, threads):  # type: ignore[no-untyped-def]
+    def scale(args, bases):  # type: ignore[no-untyped-def]
         x, x_row, x_channel, gain = (
             pointer(args, bases, 0),
             integer(args, 1),
@@ -32,7 +32,7 @@ def build(kernel: Kernel) -> Any:
         channels, height, width = integer(args, 4), integer(args, 5), integer(args, 6)
         line_vectors, halo_vectors = integer(args, 7), integer(args, 8)
         out, out_row, out_channel = pointer(args, bases, 9), integer(args, 10), integer(args, 11)
-        for y in range(share_begin(height, thread, threads), share_begin(height, thread + 1, threads)):
+        for y in range(height):
             for channel in range(channels):
                 source, target = (
                     x + y * x_row + channel * x_channel,

@@ -7,19 +7,19 @@ from typing import Any
 
 import numpy as np
 
-from sparsenet.kernels.device import integer, kernel_entry, pointer, share_begin
+from sparsenet.kernels.device import integer, kernel_entry, pointer
 from sparsenet.kernels.registry import Kernel
 from sparsenet.kernels.vector_ir import load_f32, store_f32
 
 
 def build(kernel: Kernel) -> Any:
-    """Scalar: classifiers have few classes; threads share (outer, inner) pairs."""
+    """Scalar: classifiers have few classes."""
 
-    def softmax(args, bases, thread, threads):  # type: ignore[no-untyped-def]
+    def softmax(args, bases):  # type: ignore[no-untyped-def]
         x, outer, axis, inner = pointer(args, bases, 0), integer(args, 1), integer(args, 2), integer(args, 3)
         out = pointer(args, bases, 4)
         items = outer * inner
-        for item in range(share_begin(items, thread, threads), share_begin(items, thread + 1, threads)):
+        for item in range(items):
             first = item // inner * axis * inner + item % inner
             largest = load_f32(x, first)
             for i in range(1, axis):

@@ -103,8 +103,6 @@ def _convolution(
     nnz = int(np.count_nonzero(matrix))
     common = _geometry_arguments(layout, place.first, window, geo.out[0])
     common |= {"bias": builder.constant(bias), "c_out": c_out, "x": window.first}
-    # Rows are shared between threads where there are enough of them, else output channels.
-    few_rows = geo.out[0] < 8 * builder.options.threads
     tile = _sparse_tile(layout, group_in)
     tile_bytes = group_in * (geo.kernel[0] + tile.rows - 1) * tile.vectors * layout.lanes * 4
     limit, note = conv_break_even(geo.kernel[0] * geo.kernel[1], tile_bytes)
@@ -120,7 +118,6 @@ def _convolution(
             kernel,
             row_offsets=builder.constant(row_offsets),
             stream=builder.constant(stream),
-            split_channels=int(few_rows),
             **common,
             **epilogue,
         )
@@ -141,7 +138,6 @@ def _convolution(
         taps=taps.size,
         groups=groups,
         x_group=group_in * window.channel,
-        split_channels=int(few_rows),
         **common,
         **epilogue,
     )
