@@ -42,7 +42,9 @@ class Family:
     summary: str
 
 
-_GEOMETRY = ("c_out", "height", "width", "line_vectors", "halo_vectors", "x_row")
+#: How the output lies: pixels to keep are all those of the first ``full_vectors`` of a line, then by ``lane_bits``.
+_LINES = ("height", "full_vectors", "lane_bits", "line_vectors", "halo_vectors")
+_GEOMETRY = ("c_out", *_LINES, "x_row")
 _OUT = ("out", "out_row", "out_channel")
 
 FAMILIES: dict[str, Family] = {
@@ -108,10 +110,7 @@ FAMILIES: dict[str, Family] = {
             "x_row",
             "x_channel",
             "channels",
-            "height",
-            "width",
-            "line_vectors",
-            "halo_vectors",
+            *_LINES,
             *_OUT,
         ),
         ("vectors",),
@@ -137,7 +136,7 @@ FAMILIES: dict[str, Family] = {
     ),
     "f32_copy_none_rows": Family(
         "cpu.elementwise",
-        ("x", "x_row", "x_channel", "channels", "height", "width", "line_vectors", "halo_vectors", *_OUT),
+        ("x", "x_row", "x_channel", "channels", *_LINES, *_OUT),
         ("vectors",),
         "element by element: activations, affine, add (all as epilogue)",
     ),
@@ -151,10 +150,7 @@ FAMILIES: dict[str, Family] = {
             "y_row",
             "y_channel",
             "channels",
-            "height",
-            "width",
-            "line_vectors",
-            "halo_vectors",
+            *_LINES,
             *_OUT,
         ),
         ("vectors",),
@@ -168,10 +164,7 @@ FAMILIES: dict[str, Family] = {
             "x_channel",
             "gain",
             "channels",
-            "height",
-            "width",
-            "line_vectors",
-            "halo_vectors",
+            *_LINES,
             *_OUT,
         ),
         ("vectors",),

@@ -494,6 +494,20 @@ class Tile:
         return self._intrinsic([self.type, types.int64, types.int64, types.float32], self.type, emit)
 
     @cached_property
+    def keep_pixels(self) -> Any:
+        """``keep_pixels(tile, bits)``: zero in lanes whose bit is 0; ``bits``: one uint16 per vector of a row."""
+
+        def emit(b: ir.IRBuilder, block: ir.Value, bits: ir.Value) -> list[ir.Value]:
+            masks, zero = [], _constant(0.0, self.lanes)
+            for j in range(self.vectors):
+                word = b.load(_pointer(b, _offset(b, bits, 2 * j), ir.IntType(16)))
+                narrow = b.trunc(word, ir.IntType(self.lanes)) if self.lanes < 16 else word
+                masks.append(b.bitcast(narrow, ir.VectorType(I1, self.lanes)))
+            return [b.select(masks[i % self.vectors], v, zero) for i, v in enumerate(self._split(b, block))]
+
+        return self._intrinsic([self.type, types.int64], self.type, emit)
+
+    @cached_property
     def load_between(self) -> Any:
         """``load_between(pointer, low, high)``: lanes [low, high) from memory, 0 elsewhere; reads nothing else."""
 

@@ -88,6 +88,7 @@ class Builder:
     decisions: list[Decision] = field(default_factory=list)
     layer: str = ""
     _places: dict[tuple[str, str], Place] = field(default_factory=dict)
+    _lane_bits: dict[Rows, Ref] = field(default_factory=dict)
     windows: dict[tuple[Any, ...], Any] = field(default_factory=dict)
 
     # --- memory
@@ -119,6 +120,18 @@ class Builder:
             )
         self.buffer_sizes.append(size_bytes)
         return Ref("arena", len(self.buffer_sizes) - 1, 0)
+
+    def lines(self, layout: Rows, height: int | None = None) -> dict[str, int | Ref]:
+        """The arguments that tell a kernel how its output lies: ``height`` rows (the whole map's by default)."""
+        if layout not in self._lane_bits:
+            self._lane_bits[layout] = self.constant(layout.lane_bits())
+        return {
+            "height": layout.height if height is None else height,
+            "full_vectors": layout.full_vectors,
+            "lane_bits": self._lane_bits[layout],
+            "line_vectors": layout.line_vectors,
+            "halo_vectors": layout.halo_vectors,
+        }
 
     # --- steps
 

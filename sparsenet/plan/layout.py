@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import prod
 
+import numpy as np
+import numpy.typing as npt
+
 from sparsenet.kernels.jit import max_lanes
 
 #: Floats readable before and after every buffer: vector loads of shifted taps may run over the ends.
@@ -60,6 +63,16 @@ class Rows:
     def halo_vectors(self) -> int:
         """Whole vectors behind them that must be zero."""
         return self.line // self.lanes - self.line_vectors
+
+    @property
+    def full_vectors(self) -> int:
+        """Vectors of a line that hold nothing but pixels."""
+        return self.width // self.lanes
+
+    def lane_bits(self) -> npt.NDArray[np.uint16]:
+        """One word per vector of a line, bit i set where lane i is a pixel."""
+        pixels = np.arange(round_up(self.width, self.lanes)).reshape(-1, self.lanes) < self.width
+        return (pixels @ (1 << np.arange(self.lanes))).astype(np.uint16)
 
     @property
     def row_bytes(self) -> int:

@@ -19,7 +19,14 @@ def build(kernel: Kernel) -> Any:
     """One image row of ``vectors`` vectors per step; ``scale_x`` is padded to whole lines."""
     vectors, lanes = kernel.parameter("vectors"), kernel.lanes
     tile = Tile(lanes, 1, vectors)
-    load, keep, store, splat, add, mul = tile.load, tile.keep, tile.store, tile.splat, tile.add, tile.mul
+    load, keep_pixels, store, splat, add, mul = (
+        tile.load,
+        tile.keep_pixels,
+        tile.store,
+        tile.splat,
+        tile.add,
+        tile.mul,
+    )
     single = Tile(lanes)
     splat_one, store_one = single.splat, single.store
     zero = np.float32(0)
@@ -28,9 +35,10 @@ def build(kernel: Kernel) -> Any:
         x, tap_offsets, taps = pointer(args, bases, 0), pointer(args, bases, 1), integer(args, 2)
         scale_y, scale_x = pointer(args, bases, 3), pointer(args, bases, 4)
         x_row, x_channel, channels = integer(args, 5), integer(args, 6), integer(args, 7)
-        height, width = integer(args, 8), integer(args, 9)
-        line_vectors, halo_vectors = integer(args, 10), integer(args, 11)
-        out, out_row, out_channel = pointer(args, bases, 12), integer(args, 13), integer(args, 14)
+        height, full_vectors = integer(args, 8), integer(args, 9)
+        lane_bits = pointer(args, bases, 10)
+        line_vectors, halo_vectors = integer(args, 11), integer(args, 12)
+        out, out_row, out_channel = pointer(args, bases, 13), integer(args, 14), integer(args, 15)
 
         for y in range(height):
             for channel in range(channels):
@@ -45,8 +53,8 @@ def build(kernel: Kernel) -> Any:
                     for k in range(taps):
                         acc = add(acc, load(source + x_bytes + load_i32(tap_offsets, k), 0))
                     acc = mul(mul(acc, splat(load_f32(scale_y, y))), load(scale_x + x_bytes, 0))
-                    if width - vector * lanes < vectors * lanes:
-                        acc = keep(acc, 0, width - vector * lanes, zero)
+                    if vector + vectors > full_vectors:
+                        acc = keep_pixels(acc, lane_bits + vector * 2)
                     store(target + x_bytes, 0, acc)
                 for halo in range(line_vectors, line_vectors + halo_vectors):
                     store_one(target + halo * lanes * 4, 0, splat_one(zero))

@@ -21,7 +21,7 @@ def build(kernel: Kernel) -> Any:
     """Tile ``rows x vectors`` pixels of one output channel."""
     rows, vectors, lanes = kernel.parameter("rows"), kernel.parameter("vectors"), kernel.lanes
     tile, single = Tile(lanes, rows, vectors), Tile(lanes, rows, 1)
-    load, fma, splat, keep, store = tile.load, tile.fma, tile.splat, tile.keep, tile.store
+    load, fma, splat, keep_pixels, store = tile.load, tile.fma, tile.splat, tile.keep_pixels, tile.store
     splat_one, store_one = single.splat, single.store
     epilogue = image_epilogue(kernel, tile)
     zero = np.float32(0)
@@ -29,9 +29,10 @@ def build(kernel: Kernel) -> Any:
     def conv_csr(args, bases):  # type: ignore[no-untyped-def]
         x, row_offsets = pointer(args, bases, 0), pointer(args, bases, 1)
         stream, bias = pointer(args, bases, 2), pointer(args, bases, 3)
-        c_out, height, width = integer(args, 4), integer(args, 5), integer(args, 6)
-        line_vectors, halo_vectors, x_row = integer(args, 7), integer(args, 8), integer(args, 9)
-        out, out_row, out_channel = pointer(args, bases, 10), integer(args, 11), integer(args, 12)
+        c_out, height, full_vectors = integer(args, 4), integer(args, 5), integer(args, 6)
+        lane_bits = pointer(args, bases, 7)
+        line_vectors, halo_vectors, x_row = integer(args, 8), integer(args, 9), integer(args, 10)
+        out, out_row, out_channel = pointer(args, bases, 11), integer(args, 12), integer(args, 13)
 
         for row_tile in range((height + rows - 1) // rows):
             # The last tile of a map or line moves back to end with it: a few pixels twice, no tail kernels.
@@ -40,7 +41,6 @@ def build(kernel: Kernel) -> Any:
                 vector = min(vector, line_vectors - vectors)
                 x_bytes = vector * lanes * 4
                 source, target = x + y * x_row + x_bytes, out + y * out_row + x_bytes
-                valid = width - vector * lanes
                 k = load_i32(row_offsets, 0)
                 for channel in range(c_out):
                     end = load_i32(row_offsets, channel + 1)
@@ -51,8 +51,8 @@ def build(kernel: Kernel) -> Any:
                         )
                         k += 1
                     acc = epilogue(acc, args, bases, channel, y, x_bytes)
-                    if valid < vectors * lanes:
-                        acc = keep(acc, 0, valid, zero)
+                    if vector + vectors > full_vectors:
+                        acc = keep_pixels(acc, lane_bits + vector * 2)
                     store(target + channel * out_channel, out_row, acc)
             for halo in range(line_vectors, line_vectors + halo_vectors):
                 for channel in range(c_out):

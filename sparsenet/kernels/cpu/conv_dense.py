@@ -26,7 +26,12 @@ def build(kernel: Kernel) -> Any:
     lanes = kernel.lanes
     pixels, single = Tile(lanes, rows, vectors), Tile(lanes, rows, 1)
     block = Tile(lanes, rows, vectors, outputs)
-    load, start, keep, store = pixels.load, block.splat_channels, block.keep, block.store_channels
+    load, start, keep_pixels, store = (
+        pixels.load,
+        block.splat_channels,
+        block.keep_pixels,
+        block.store_channels,
+    )
     splat_one, store_one = single.splat, single.store
     multiply = outer_product(block, pixels)
     epilogue = image_epilogue(kernel, block)
@@ -36,9 +41,10 @@ def build(kernel: Kernel) -> Any:
         x, tap_offsets = pointer(args, bases, 0), pointer(args, bases, 1)
         weights, bias = pointer(args, bases, 2), pointer(args, bases, 3)
         taps, groups, x_group = integer(args, 4), integer(args, 5), integer(args, 6)
-        c_out, height, width = integer(args, 7), integer(args, 8), integer(args, 9)
-        line_vectors, halo_vectors, x_row = integer(args, 10), integer(args, 11), integer(args, 12)
-        out, out_row, out_channel = pointer(args, bases, 13), integer(args, 14), integer(args, 15)
+        c_out, height, full_vectors = integer(args, 7), integer(args, 8), integer(args, 9)
+        lane_bits = pointer(args, bases, 10)
+        line_vectors, halo_vectors, x_row = integer(args, 11), integer(args, 12), integer(args, 13)
+        out, out_row, out_channel = pointer(args, bases, 14), integer(args, 15), integer(args, 16)
 
         group_out = c_out // groups
         group_blocks = (group_out + outputs - 1) // outputs
@@ -49,7 +55,6 @@ def build(kernel: Kernel) -> Any:
                 vector = min(vector, line_vectors - vectors)
                 x_bytes = vector * lanes * 4
                 target = out + y * out_row + x_bytes
-                valid = width - vector * lanes
                 for b in range(blocks):
                     group = b // group_blocks
                     channel = group * group_out + min(
@@ -62,8 +67,8 @@ def build(kernel: Kernel) -> Any:
                         acc = multiply(acc, w, load(source + load_i32(tap_offsets, k), x_row))
                         w += outputs * 4
                     acc = epilogue(acc, args, bases, channel, y, x_bytes)
-                    if valid < vectors * lanes:
-                        acc = keep(acc, 0, valid, zero)
+                    if vector + vectors > full_vectors:
+                        acc = keep_pixels(acc, lane_bits + vector * 2)
                     store(target + channel * out_channel, out_channel, out_row, acc)
             for halo in range(line_vectors, line_vectors + halo_vectors):
                 for b in range(blocks):

@@ -23,7 +23,7 @@ def build(kernel: Kernel) -> Any:
     )
     tile, single = Tile(lanes, rows, vectors), Tile(lanes, rows, 1)
     load = tile.load if stride == 1 else tile.load_every_second
-    fma, splat, keep, store = tile.fma, tile.splat, tile.keep, tile.store
+    fma, splat, keep_pixels, store = tile.fma, tile.splat, tile.keep_pixels, tile.store
     splat_one, store_one = single.splat, single.store
     epilogue = image_epilogue(kernel, tile)
     zero = np.float32(0)
@@ -32,9 +32,10 @@ def build(kernel: Kernel) -> Any:
         x, tap_offsets = pointer(args, bases, 0), pointer(args, bases, 1)
         weights, bias = pointer(args, bases, 2), pointer(args, bases, 3)
         multiplier, x_channel, c_out = integer(args, 4), integer(args, 5), integer(args, 6)
-        height, width = integer(args, 7), integer(args, 8)
-        line_vectors, halo_vectors, x_row = integer(args, 9), integer(args, 10), integer(args, 11)
-        out, out_row, out_channel = pointer(args, bases, 12), integer(args, 13), integer(args, 14)
+        height, full_vectors = integer(args, 7), integer(args, 8)
+        lane_bits = pointer(args, bases, 9)
+        line_vectors, halo_vectors, x_row = integer(args, 10), integer(args, 11), integer(args, 12)
+        out, out_row, out_channel = pointer(args, bases, 13), integer(args, 14), integer(args, 15)
 
         for row_tile in range((height + rows - 1) // rows):
             y = min(row_tile * rows, height - rows)
@@ -53,9 +54,8 @@ def build(kernel: Kernel) -> Any:
                             load(source + x_bytes * stride + load_i32(tap_offsets, k), x_row),
                         )
                     acc = epilogue(acc, args, bases, channel, y, x_bytes)
-                    valid = width - vector * lanes
-                    if valid < vectors * lanes:
-                        acc = keep(acc, 0, valid, zero)
+                    if vector + vectors > full_vectors:
+                        acc = keep_pixels(acc, lane_bits + vector * 2)
                     store(target + x_bytes, out_row, acc)
                 for halo in range(line_vectors, line_vectors + halo_vectors):
                     store_one(target + halo * lanes * 4, out_row, splat_one(zero))

@@ -16,7 +16,7 @@ def build(kernel: Kernel) -> Any:
     """``vectors`` vectors of one line per step."""
     vectors, lanes = kernel.parameter("vectors"), kernel.lanes
     tile, single = Tile(lanes, 1, vectors), Tile(lanes)
-    load, keep, store = tile.load, tile.keep, tile.store
+    load, keep_pixels, store = tile.load, tile.keep_pixels, tile.store
     splat_one, store_one = single.splat, single.store
     epilogue = image_epilogue(kernel, tile)
     zero = np.float32(0)
@@ -28,9 +28,10 @@ def build(kernel: Kernel) -> Any:
             integer(args, 2),
             integer(args, 3),
         )
-        height, width = integer(args, 4), integer(args, 5)
-        line_vectors, halo_vectors = integer(args, 6), integer(args, 7)
-        out, out_row, out_channel = pointer(args, bases, 8), integer(args, 9), integer(args, 10)
+        height, full_vectors = integer(args, 4), integer(args, 5)
+        lane_bits = pointer(args, bases, 6)
+        line_vectors, halo_vectors = integer(args, 7), integer(args, 8)
+        out, out_row, out_channel = pointer(args, bases, 9), integer(args, 10), integer(args, 11)
         for y in range(height):
             for channel in range(channels):
                 source, target = (
@@ -41,8 +42,8 @@ def build(kernel: Kernel) -> Any:
                     vector = min(vector, line_vectors - vectors)
                     x_bytes = vector * lanes * 4
                     acc = epilogue(load(source + x_bytes, 0), args, bases, channel, y, x_bytes)
-                    if width - vector * lanes < vectors * lanes:
-                        acc = keep(acc, 0, width - vector * lanes, zero)
+                    if vector + vectors > full_vectors:
+                        acc = keep_pixels(acc, lane_bits + vector * 2)
                     store(target + x_bytes, 0, acc)
                 for halo in range(line_vectors, line_vectors + halo_vectors):
                     store_one(target + halo * lanes * 4, 0, splat_one(zero))

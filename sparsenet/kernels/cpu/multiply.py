@@ -16,7 +16,7 @@ def build(kernel: Kernel) -> Any:
     """``vectors`` vectors of one line per step."""
     vectors, lanes = kernel.parameter("vectors"), kernel.lanes
     tile, single = Tile(lanes, 1, vectors), Tile(lanes)
-    load, keep, store, mul = tile.load, tile.keep, tile.store, tile.mul
+    load, keep_pixels, store, mul = tile.load, tile.keep_pixels, tile.store, tile.mul
     splat_one, store_one = single.splat, single.store
     epilogue = image_epilogue(kernel, tile)
     zero = np.float32(0)
@@ -24,9 +24,10 @@ def build(kernel: Kernel) -> Any:
     def multiply(args, bases):  # type: ignore[no-untyped-def]
         x, x_row, x_channel = pointer(args, bases, 0), integer(args, 1), integer(args, 2)
         factor, y_row, y_channel = pointer(args, bases, 3), integer(args, 4), integer(args, 5)
-        channels, height, width = integer(args, 6), integer(args, 7), integer(args, 8)
-        line_vectors, halo_vectors = integer(args, 9), integer(args, 10)
-        out, out_row, out_channel = pointer(args, bases, 11), integer(args, 12), integer(args, 13)
+        channels, height, full_vectors = integer(args, 6), integer(args, 7), integer(args, 8)
+        lane_bits = pointer(args, bases, 9)
+        line_vectors, halo_vectors = integer(args, 10), integer(args, 11)
+        out, out_row, out_channel = pointer(args, bases, 12), integer(args, 13), integer(args, 14)
         for y in range(height):
             for channel in range(channels):
                 source, other = x + y * x_row + channel * x_channel, factor + y * y_row + channel * y_channel
@@ -42,8 +43,8 @@ def build(kernel: Kernel) -> Any:
                         y,
                         x_bytes,
                     )
-                    if width - vector * lanes < vectors * lanes:
-                        acc = keep(acc, 0, width - vector * lanes, zero)
+                    if vector + vectors > full_vectors:
+                        acc = keep_pixels(acc, lane_bits + vector * 2)
                     store(target + x_bytes, 0, acc)
                 for halo in range(line_vectors, line_vectors + halo_vectors):
                     store_one(target + halo * lanes * 4, 0, splat_one(zero))

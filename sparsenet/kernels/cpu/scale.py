@@ -16,7 +16,7 @@ def build(kernel: Kernel) -> Any:
     """``vectors`` vectors of one line per step."""
     vectors, lanes = kernel.parameter("vectors"), kernel.lanes
     tile, single = Tile(lanes, 1, vectors), Tile(lanes)
-    load, keep, store = tile.load, tile.keep, tile.store
+    load, keep_pixels, store = tile.load, tile.keep_pixels, tile.store
     mul, splat = tile.mul, tile.splat
     splat_one, store_one = single.splat, single.store
     epilogue = image_epilogue(kernel, tile)
@@ -29,9 +29,10 @@ def build(kernel: Kernel) -> Any:
             integer(args, 2),
             pointer(args, bases, 3),
         )
-        channels, height, width = integer(args, 4), integer(args, 5), integer(args, 6)
-        line_vectors, halo_vectors = integer(args, 7), integer(args, 8)
-        out, out_row, out_channel = pointer(args, bases, 9), integer(args, 10), integer(args, 11)
+        channels, height, full_vectors = integer(args, 4), integer(args, 5), integer(args, 6)
+        lane_bits = pointer(args, bases, 7)
+        line_vectors, halo_vectors = integer(args, 8), integer(args, 9)
+        out, out_row, out_channel = pointer(args, bases, 10), integer(args, 11), integer(args, 12)
         for y in range(height):
             for channel in range(channels):
                 source, target = (
@@ -49,8 +50,8 @@ def build(kernel: Kernel) -> Any:
                         y,
                         x_bytes,
                     )
-                    if width - vector * lanes < vectors * lanes:
-                        acc = keep(acc, 0, width - vector * lanes, zero)
+                    if vector + vectors > full_vectors:
+                        acc = keep_pixels(acc, lane_bits + vector * 2)
                     store(target + x_bytes, 0, acc)
                 for halo in range(line_vectors, line_vectors + halo_vectors):
                     store_one(target + halo * lanes * 4, 0, splat_one(zero))

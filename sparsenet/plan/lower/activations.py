@@ -36,8 +36,7 @@ def copy(builder: Builder, node: Node, own_words: tuple[str, ...], own: dict[str
         kernel = Kernel("f32_copy_none_rows", layout.lanes, (min(4, layout.line_vectors),), all_words)
         builder.emit(
             kernel, x=source.first, x_row=inside.row_bytes, x_channel=inside.channel_bytes, channels=layout.channels,
-            height=layout.height, width=layout.width, line_vectors=layout.line_vectors,
-            halo_vectors=layout.halo_vectors, out=place.first, out_row=layout.row_bytes,
+            **builder.lines(layout), out=place.first, out_row=layout.row_bytes,
             out_channel=layout.channel_bytes, **own, **extra,
         )  # fmt: skip
     else:

@@ -46,10 +46,11 @@ def _one_pixel_matrix(weight: FloatArray, geo: Geometry, channels: int) -> Float
     return matrix.reshape(weight.shape[0], -1)
 
 
-def _geometry_arguments(layout: Rows, out: Ref, window: Window, height: int) -> dict[str, int | Ref]:
+def _geometry_arguments(
+    builder: Builder, layout: Rows, out: Ref, window: Window, height: int
+) -> dict[str, int | Ref]:
     return {
-        "height": height, "width": layout.width, "line_vectors": layout.line_vectors,
-        "halo_vectors": layout.halo_vectors, "x_row": window.out_row,
+        **builder.lines(layout, height), "x_row": window.out_row,
         "out": out, "out_row": layout.row_bytes, "out_channel": layout.channel_bytes,
     }  # fmt: skip
 
@@ -83,7 +84,7 @@ def _depthwise(builder: Builder, node: Node, weight: FloatArray, bias: FloatArra
         multiplier=c_out // builder.shape(x)[0],
         x_channel=window.channel,
         c_out=c_out,
-        **_geometry_arguments(layout, place.first, window, geo.out[0]),
+        **_geometry_arguments(builder, layout, place.first, window, geo.out[0]),
         **epilogue,
     )
 
@@ -101,7 +102,7 @@ def _convolution(
     matrix = np.ascontiguousarray(weight.reshape(c_out, -1))
     taps = window.taps(group_in, geo.kernel[0]).reshape(-1)
     nnz = int(np.count_nonzero(matrix))
-    common = _geometry_arguments(layout, place.first, window, geo.out[0])
+    common = _geometry_arguments(builder, layout, place.first, window, geo.out[0])
     common |= {"bias": builder.constant(bias), "c_out": c_out, "x": window.first}
     tile = _sparse_tile(layout, group_in)
     tile_bytes = group_in * (geo.kernel[0] + tile.rows - 1) * tile.vectors * layout.lanes * 4

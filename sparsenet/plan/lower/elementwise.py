@@ -83,8 +83,7 @@ def _multiply_rows(builder: Builder, node: Node, a: str, b: str) -> None:
     assert isinstance(layout, Rows)
     common: dict[str, int | Ref] = {
         "x": x.first, "x_row": inside.row_bytes, "x_channel": inside.channel_bytes, "channels": layout.channels,
-        "height": layout.height, "width": layout.width, "line_vectors": layout.line_vectors,
-        "halo_vectors": layout.halo_vectors, "out": place.first, "out_row": layout.row_bytes,
+        **builder.lines(layout), "out": place.first, "out_row": layout.row_bytes,
         "out_channel": layout.channel_bytes, **extra,
     }  # fmt: skip
     tile = (min(4, layout.line_vectors),)

@@ -91,8 +91,8 @@ def lower_avg_pool2d(builder: Builder, node: Node) -> None:
         tap_offsets=builder.constant(window.taps(1, geo.kernel[0]).reshape(-1).astype(np.int32)),
         taps=geo.kernel[0] * geo.kernel[1], scale_y=builder.padded_constant(_reciprocals(node, geo, 0)),
         scale_x=builder.padded_constant(_reciprocals(node, geo, 1)), x_row=window.out_row, x_channel=window.channel,
-        channels=layout.channels, height=geo.out[0], width=layout.width, line_vectors=layout.line_vectors,
-        halo_vectors=layout.halo_vectors, out=place.first, out_row=layout.row_bytes, out_channel=layout.channel_bytes,
+        channels=layout.channels, **builder.lines(layout, geo.out[0]), out=place.first, out_row=layout.row_bytes,
+        out_channel=layout.channel_bytes,
     )  # fmt: skip
 
 
