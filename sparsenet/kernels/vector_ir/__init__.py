@@ -1,0 +1,44 @@
+"""Vectors for Numba: the only package that knows LLVM.
+
+Numba has no vector type, and LLVM's auto-vectorizer prefers 256 bits and gives up on pointers that may alias. Here a
+``Tile`` is a block of hardware vectors held in registers, ``rows x vectors`` of ``lanes`` float32 each, and kernels
+are written in plain Numba over it::
+
+    tile = Tile(lanes=16, rows=1, vectors=4)
+    load, fma = tile.load, tile.fma
+    acc = fma(acc, weight, load(pointer, row_stride))
+
+Every pointer and stride is an int64 count of *bytes*. Kernels do no bounds checks: what they read was validated when
+the model was loaded and planned. NaN stays NaN in every operation (`minimum`/`maximum` compare with the tile's value
+on the side that an unordered comparison returns). Lanes are 16 (AVX-512), 8 (AVX2) or 4 (SSE, NEON); LLVM splits
+vectors longer than the machine's.
+"""
+
+from __future__ import annotations
+
+from sparsenet.kernels.vector_ir.runtime import (
+    atomic_add,
+    atomic_load,
+    atomic_store,
+    call_kernel,
+    cycle_counter,
+    yield_processor,
+)
+from sparsenet.kernels.vector_ir.scalars import load_f32, load_i32, load_i64, store_f32, store_i64
+from sparsenet.kernels.vector_ir.tile import Tile, outer_product
+
+__all__ = [
+    "Tile",
+    "atomic_add",
+    "atomic_load",
+    "atomic_store",
+    "call_kernel",
+    "cycle_counter",
+    "load_f32",
+    "load_i32",
+    "load_i64",
+    "outer_product",
+    "store_f32",
+    "store_i64",
+    "yield_processor",
+]

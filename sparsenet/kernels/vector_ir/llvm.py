@@ -1,0 +1,49 @@
+"""LLVM values that llvmlite's builder has no word for. ``b`` is always the builder of the code being made."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from llvmlite import ir
+from numba.core import cgutils
+
+F32 = ir.FloatType()
+I1, I8, I16, I32, I64 = (ir.IntType(bits) for bits in (1, 8, 16, 32, 64))
+
+
+def typed_pointer(b: ir.IRBuilder, address: ir.Value, pointee: ir.Type) -> ir.Value:
+    """An int64 address as a pointer."""
+    return b.inttoptr(address, pointee.as_pointer())
+
+
+def displaced(b: ir.IRBuilder, address: ir.Value, distance: int) -> ir.Value:
+    """``address + distance`` in bytes."""
+    return b.add(address, ir.Constant(I64, distance)) if distance else address
+
+
+def vector_type(lanes: int) -> ir.VectorType:
+    """``lanes`` float32."""
+    return ir.VectorType(F32, lanes)
+
+
+def splat(b: ir.IRBuilder, scalar: ir.Value, lanes: int) -> ir.Value:
+    """A vector of one scalar."""
+    undefined = ir.Constant(ir.VectorType(scalar.type, lanes), ir.Undefined)
+    first = b.insert_element(undefined, scalar, ir.Constant(I32, 0))
+    return b.shuffle_vector(first, undefined, ir.Constant(ir.VectorType(I32, lanes), [0] * lanes))
+
+
+def constant(value: float, lanes: int) -> ir.Value:
+    """A vector of one number known now."""
+    return ir.Constant(vector_type(lanes), [value] * lanes)
+
+
+def call_intrinsic(b: ir.IRBuilder, name: str, result: ir.Type, args: Sequence[ir.Value]) -> ir.Value:
+    """Call the LLVM intrinsic ``name``."""
+    function_type = ir.FunctionType(result, [x.type for x in args])
+    return b.call(cgutils.get_or_insert_function(b.module, function_type, name), args)
+
+
+def fma(b: ir.IRBuilder, x: ir.Value, y: ir.Value, z: ir.Value) -> ir.Value:
+    """x * y + z per lane, rounded once."""
+    return call_intrinsic(b, f"llvm.fma.v{x.type.count}f32", x.type, [x, y, z])

@@ -1,0 +1,70 @@
+"""What the interpreter and its threads need of the machine: calls, atomics, the cycle counter."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic
+
+from sparsenet.kernels.vector_ir.llvm import I32, I64, call_intrinsic, typed_pointer
+
+
+@intrinsic
+def call_kernel(typing_context: Any, function: Any, args: Any, bases: Any) -> Any:
+    """Call the kernel whose machine code starts at ``function``."""
+
+    def emit(c: Any, b: ir.IRBuilder, s: Any, a: Sequence[ir.Value]) -> Any:
+        b.call(typed_pointer(b, a[0], ir.FunctionType(ir.VoidType(), [I64] * 2)), a[1:])
+        return c.get_dummy_value()
+
+    return types.void(*[types.int64] * 3), emit
+
+
+@intrinsic
+def atomic_load(typing_context: Any, address: Any) -> Any:
+    """Sequentially consistent load of an int64."""
+    return types.int64(types.int64), lambda c, b, s, a: b.load_atomic(
+        typed_pointer(b, a[0], I64), "seq_cst", 8
+    )
+
+
+@intrinsic
+def atomic_store(typing_context: Any, address: Any, value: Any) -> Any:
+    """Sequentially consistent store of an int64."""
+
+    def emit(c: Any, b: ir.IRBuilder, s: Any, a: Sequence[ir.Value]) -> Any:
+        b.store_atomic(a[1], typed_pointer(b, a[0], I64), "seq_cst", 8)
+        return c.get_dummy_value()
+
+    return types.void(types.int64, types.int64), emit
+
+
+@intrinsic
+def atomic_add(typing_context: Any, address: Any, value: Any) -> Any:
+    """Add to an int64 and return the value before."""
+
+    def emit(c: Any, b: ir.IRBuilder, s: Any, a: Sequence[ir.Value]) -> Any:
+        return b.atomic_rmw("add", typed_pointer(b, a[0], I64), a[1], "seq_cst")
+
+    return types.int64(types.int64, types.int64), emit
+
+
+@intrinsic
+def cycle_counter(typing_context: Any) -> Any:
+    """The processor's time stamp counter."""
+    return types.int64(), lambda c, b, s, a: call_intrinsic(b, "llvm.readcyclecounter", I64, [])
+
+
+@intrinsic
+def yield_processor(typing_context: Any) -> Any:
+    """Let another thread have this core: libc's ``sched_yield``."""
+
+    def emit(c: Any, b: ir.IRBuilder, s: Any, a: Sequence[ir.Value]) -> Any:
+        b.call(cgutils.get_or_insert_function(b.module, ir.FunctionType(I32, []), "sched_yield"), [])
+        return c.get_dummy_value()
+
+    return types.void(), emit

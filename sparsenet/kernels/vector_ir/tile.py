@@ -1,0 +1,34 @@
+"""The tile kernels are written with."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from llvmlite import ir
+from numba import types
+
+from sparsenet.kernels.vector_ir.arithmetic import Arithmetic
+from sparsenet.kernels.vector_ir.lanes import Lanes
+from sparsenet.kernels.vector_ir.llvm import F32, displaced, fma, splat, typed_pointer
+from sparsenet.kernels.vector_ir.memory import Memory
+
+
+class Tile(Memory, Arithmetic, Lanes):
+    """All operations on a register block (see ``Block`` for its shape and place in memory)."""
+
+
+def outer_product(block: Tile, pixels: Tile) -> Any:
+    """``f(acc, pointer, x)``: the dense register tile, acc[channel] += w[channel] * x for the ``block``'s channels.
+
+    ``pointer`` is one float32 weight per channel, consecutive; ``pixels`` is ``block`` with a single channel.
+    """
+
+    def emit(b: ir.IRBuilder, acc: ir.Value, pointer: ir.Value, x: ir.Value) -> list[ir.Value]:
+        sums, xs = block._split(b, acc), pixels._split(b, x)
+        out = []
+        for channel in range(block.outputs):
+            w = splat(b, b.load(typed_pointer(b, displaced(b, pointer, 4 * channel), F32)), block.lanes)
+            out += [fma(b, w, v, sums[channel * pixels.count + p]) for p, v in enumerate(xs)]
+        return out
+
+    return block._intrinsic([block.type, types.int64, pixels.type], block.type, emit)
