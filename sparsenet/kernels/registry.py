@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from sparsenet.kernels import jit
 from sparsenet.ops import ACTIVATIONS
@@ -224,11 +224,9 @@ FAMILIES: dict[str, Family] = {
             "columns_low",
             "columns_high",
             "columns_weight",
+            "x_first",
             "channels",
-            "height",
-            "width",
-            "line_vectors",
-            "halo_vectors",
+            *_LINES,
             *_OUT,
         ),
         (),
@@ -271,6 +269,11 @@ class Kernel:
     def parameter(self, name: str) -> int:
         """Value of a tile parameter by name."""
         return self.tile[FAMILIES[self.family].tile.index(name)]
+
+    def with_parameter(self, name: str, value: int) -> Kernel:
+        """The same kernel with another value of one tile parameter."""
+        index = FAMILIES[self.family].tile.index(name)
+        return replace(self, tile=(*self.tile[:index], value, *self.tile[index + 1 :]))
 
     def address(self) -> int:
         """Address of the machine code, compiled or loaded now if it was not yet."""

@@ -29,10 +29,11 @@ def lanes_for(width: int) -> int:
 
 @dataclass(frozen=True)
 class Rows:
-    """A map as ``[top + H + bottom][C][line]`` floats, line = W + halo columns rounded up to whole vectors.
+    """A map as rows ``[C][line]`` of floats, line = W + halo columns rounded up to whole vectors.
 
-    Halo rows and columns are zero. One run of zeros between two lines is the right halo of the first and the left
-    halo of the second.
+    Rows from ``-top`` to ``height + bottom`` exist; those outside the image, and the halo columns, are zero. One run of
+    zeros between two lines is the right halo of the first and the left halo of the second. Between row and line there
+    is no gap, so a kernel reaches any tap of a window by one constant offset.
     """
 
     channels: int
@@ -85,15 +86,50 @@ class Rows:
         return self.line * 4
 
     @property
-    def first_bytes(self) -> int:
-        """Offset of pixel (0, 0) of channel 0."""
-        return (GUARD + round_up(self.side, 16)) * 4 + self.top * self.row_bytes
+    def front_bytes(self) -> int:
+        """Bytes of a buffer before its first row; they are the left halo of that row's first line."""
+        return (GUARD + round_up(self.side, 16)) * 4
+
+    def buffer_bytes(self, rows: int) -> int:
+        """Bytes of a buffer for ``rows`` rows, guards included."""
+        return 2 * self.front_bytes + rows * self.row_bytes
+
+
+@dataclass(frozen=True)
+class Phases:
+    """A padded copy of a map with columns split by phase, rows ``[C][phases][line]``; for strided windows."""
+
+    channels: int
+    height: int
+    phases: int
+    columns: int
+    top: int = 0
+    bottom: int = 0
+    side: int = 0
 
     @property
-    def size_bytes(self) -> int:
-        """Bytes of the buffer, guards included."""
-        guards = 2 * (GUARD + round_up(self.side, 16)) * 4
-        return guards + (self.top + self.height + self.bottom) * self.row_bytes
+    def line(self) -> int:
+        """Floats from one phase's line to the next."""
+        return round_up(self.columns, lanes_for(self.columns))
+
+    @property
+    def row_bytes(self) -> int:
+        """From one row to the next."""
+        return self.channels * self.channel_bytes
+
+    @property
+    def channel_bytes(self) -> int:
+        """From one channel to the next."""
+        return self.phases * self.line * 4
+
+    @property
+    def front_bytes(self) -> int:
+        """Bytes of a buffer before its first row."""
+        return GUARD * 4
+
+    def buffer_bytes(self, rows: int) -> int:
+        """Bytes of a buffer for ``rows`` rows, guards included."""
+        return 2 * self.front_bytes + rows * self.row_bytes
 
 
 @dataclass(frozen=True)
@@ -108,8 +144,8 @@ class Plain:
         return prod(self.shape)
 
     @property
-    def first_bytes(self) -> int:
-        """Offset of element 0."""
+    def front_bytes(self) -> int:
+        """Bytes of a buffer before element 0."""
         return GUARD * 4
 
     @property
@@ -118,4 +154,4 @@ class Plain:
         return (2 * GUARD + round_up(self.size, 16)) * 4
 
 
-Layout = Rows | Plain
+Layout = Rows | Phases | Plain

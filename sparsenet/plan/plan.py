@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from math import prod
 
 import numpy as np
 import numpy.typing as npt
 
 from sparsenet.errors import GraphError
 from sparsenet.graph import Graph, TensorInfo
-from sparsenet.kernels.abi import ARENA, FIRST_TENSOR, ROW_WORDS, WEIGHTS, encode_pointer
+from sparsenet.kernels.abi import ARENA, COUNTER, FIRST_TENSOR, ROW_WORDS, WEIGHTS, encode_pointer
 from sparsenet.kernels.registry import Kernel
 from sparsenet.ops import attributes
-from sparsenet.plan.arena import ALIGNMENT, Buffer, place
-from sparsenet.plan.builder import Builder, Decision, Options, Place, Ref
+from sparsenet.plan.arena import ALIGNMENT, place
+from sparsenet.plan.builder import Builder, Decision, Options
 from sparsenet.plan.layout import Plain
 from sparsenet.plan.lower import LOWER
 from sparsenet.plan.lower.conv2d import DEPTHWISE_IN_PLACE_STRIDE
+from sparsenet.plan.lower.relayout import FlatCopy, MapCopy
+from sparsenet.plan.segments import Segment, cut
+from sparsenet.plan.stage import Ref, Value
+from sparsenet.plan.trace import Step, Trace, trace
 from sparsenet.plan.window import geometry
 
 
@@ -32,6 +36,7 @@ class Plan:
         weights: all packed weights and tables, aligned.
         arena_bytes: working memory of one run.
         decisions: what was chosen per layer, and why.
+        segments: the layers of every segment; rows stream through those that stand together.
     """
 
     tapes: list[npt.NDArray[np.int64]]
@@ -40,6 +45,7 @@ class Plan:
     weights: npt.NDArray[np.uint8]
     arena_bytes: int
     decisions: list[Decision]
+    segments: list[list[str]]
     inputs: list[TensorInfo]
     outputs: list[TensorInfo]
 
@@ -61,8 +67,7 @@ def make_plan(graph: Graph, options: Options) -> Plan:
         GraphError: the graph is malformed.
     """
     graph.verify()
-    shapes = graph.shapes()
-    builder = Builder(graph, shapes, options, _halos(graph))
+    builder = Builder(graph, graph.shapes(), options, _halos(graph))
     for index, info in enumerate(graph.inputs):
         _place_input(builder, index, info)
     for node in graph.nodes:
@@ -71,7 +76,8 @@ def make_plan(graph: Graph, options: Options) -> Plan:
     builder.layer = "output"
     for index, name in enumerate(graph.outputs):
         _copy_output(builder, index, name)
-    return _assemble(builder)
+    segments = cut(builder.stages, options.stream)
+    return _assemble(builder, segments, trace(segments, options.threads))
 
 
 def aligned_bytes(size: int, alignment: int = 4096) -> npt.NDArray[np.uint8]:
@@ -102,33 +108,25 @@ def _halos(graph: Graph) -> dict[str, tuple[int, int, int]]:
 
 def _place_input(builder: Builder, index: int, info: TensorInfo) -> None:
     """Maps are read in place by masked copies; flat inputs are copied to where vectors may read past the end."""
-    shape = builder.shape(info.name)
-    first = Ref("input", index, 0)
-    if len(shape) == 3 and shape[1] * shape[2] > 1:
-        builder.set_place(info.name, Place(Plain(shape), first))
+    given = Value(info.name, Plain(builder.shape(info.name)), Ref("input", index))
+    if builder.is_map(info.name):
+        builder.put(info.name, given)
         return
-    builder.layer = "input"
-    out = builder.new_plain(info.name)
-    size = prod(shape)
-    builder.relayout(first, size * 4, 0, (1, 1, size), out.first, size * 4, 0, columns=size)
+    builder.add(FlatCopy("input", builder.new_plain(info.name), 1, given))
 
 
 def _copy_output(builder: Builder, index: int, name: str) -> None:
-    out = Ref("output", index, 0)
     shape = builder.shape(name)
-    if builder.has_rows(name):
-        first, x_row, x_channel = builder.source(name)
-        width, height = shape[2], shape[1]
-        builder.relayout(first, x_row, x_channel, shape, out, width * 4, height * width * 4, columns=width)
+    out = Value(name, Plain(shape), Ref("output", index))
+    if builder.is_map(name):
+        builder.add(MapCopy("output", out, shape[1], builder.any(name), shape))
     else:
-        size = prod(shape)
-        builder.relayout(builder.plain(name).first, size * 4, 0, (1, 1, size), out, size * 4, 0, columns=size)
+        builder.add(FlatCopy("output", out, 1, builder.plain(name)))
 
 
-def _assemble(builder: Builder) -> Plan:
+def _assemble(builder: Builder, segments: Sequence[Segment], result: Trace) -> Plan:
     weights, weight_offsets = _pack_constants(builder)
-    buffers = _lifetimes(builder)
-    arena_bytes = place([b for b in buffers if b is not None])
+    arena_bytes = place(result.memory.buffers)
     inputs = len(builder.graph.inputs)
 
     def word(value: int | Ref) -> int:
@@ -137,29 +135,33 @@ def _assemble(builder: Builder) -> Plan:
         if value.space == "weights":
             return encode_pointer(WEIGHTS, weight_offsets[value.index] + value.offset)
         if value.space == "arena":
-            buffer = buffers[value.index]
-            assert buffer is not None
-            return encode_pointer(ARENA, buffer.offset + value.offset)
+            return encode_pointer(ARENA, result.memory.buffers[value.index].offset + value.offset)
+        if value.space == "counter":
+            return encode_pointer(COUNTER, 0)
         number = value.index + (inputs if value.space == "output" else 0)
         return encode_pointer(FIRST_TENSOR + number, value.offset)
 
-    tape = np.zeros((len(builder.steps), ROW_WORDS), np.int64)
-    for row, step in zip(tape, builder.steps, strict=True):
+    return Plan(
+        [_tape(steps, word) for steps in result.tapes],
+        [[step.kernel for step in steps] for steps in result.tapes],
+        [[step.layer for step in steps] for steps in result.tapes],
+        weights,
+        arena_bytes,
+        builder.decisions,
+        [[stage.layer for stage in segment.stages] for segment in segments],
+        list(builder.graph.inputs),
+        builder.graph.output_infos(),
+    )
+
+
+def _tape(steps: Sequence[Step], word: Callable[[int | Ref], int]) -> npt.NDArray[np.int64]:
+    tape = np.zeros((len(steps), ROW_WORDS), np.int64)
+    for row, step in zip(tape, steps, strict=True):
         words = [word(step.arguments[name]) for name in step.kernel.arguments]
         if len(words) >= ROW_WORDS:
             raise GraphError(f"layer '{step.layer}' fuses too many operations: {len(words)} arguments")
         row[1 : 1 + len(words)] = words
-    idle = builder.options.threads - 1
-    return Plan(
-        [tape, *[tape[:0]] * idle],
-        [[step.kernel for step in builder.steps], *[[]] * idle],
-        [[step.layer for step in builder.steps], *[[]] * idle],
-        weights,
-        arena_bytes,
-        builder.decisions,
-        list(builder.graph.inputs),
-        builder.graph.output_infos(),
-    )
+    return tape
 
 
 def _pack_constants(builder: Builder) -> tuple[npt.NDArray[np.uint8], list[int]]:
@@ -171,17 +173,3 @@ def _pack_constants(builder: Builder) -> tuple[npt.NDArray[np.uint8], list[int]]
     for array, offset in zip(builder.constants, offsets, strict=True):
         block[offset : offset + array.nbytes] = array.reshape(-1).view(np.uint8)
     return block, offsets
-
-
-def _lifetimes(builder: Builder) -> list[Buffer | None]:
-    """First and last step of every arena buffer; None for buffers that no step touches."""
-    buffers: list[Buffer | None] = [None] * len(builder.buffer_sizes)
-    for number, step in enumerate(builder.steps):
-        for value in step.arguments.values():
-            if isinstance(value, Ref) and value.space == "arena":
-                buffer = buffers[value.index]
-                if buffer is None:
-                    buffers[value.index] = Buffer(builder.buffer_sizes[value.index], number, number)
-                else:
-                    buffer.last = number
-    return buffers

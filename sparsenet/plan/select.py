@@ -80,3 +80,9 @@ def conv_break_even(window_taps: int, tile_bytes: int) -> tuple[float, str]:
     """Density below which a sparse convolution pays, and the case it was chosen by."""
     case = "window" if window_taps > 1 else "1x1 in L1" if tile_bytes <= L1_BYTES else "1x1 in L2"
     return BREAK_EVEN_DENSITY[case], f" ({case})"
+
+
+def sparse_tile(layout: Rows, c_in: int) -> PixelTile:
+    """The pixel tile of the CSR kernel for ``c_in`` input channels."""
+    # Wide inputs leave L1 with many vectors per tile; narrow ones profit from more sums in flight.
+    return pixel_tile(layout, 8 if c_in <= 64 else 7 if layout.line_vectors == 1 else 4)

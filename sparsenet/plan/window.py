@@ -11,8 +11,10 @@ import numpy.typing as npt
 
 from sparsenet.graph import Node
 from sparsenet.ops import attributes
-from sparsenet.plan.builder import Builder, Ref
-from sparsenet.plan.layout import GUARD, Rows, lanes_for, round_up
+from sparsenet.plan.builder import Builder
+from sparsenet.plan.layout import Phases, Plain, Rows
+from sparsenet.plan.lower.relayout import PhaseSplit
+from sparsenet.plan.stage import Emitter, Need, Ref, Value
 
 
 @dataclass(frozen=True)
@@ -55,26 +57,57 @@ class Window:
     """A map as windows read it. All strides are bytes.
 
     Attributes:
-        first: what the first tap of channel 0 reads for output pixel (0, 0).
-        out_row: step from one output row to the next; one output column on is ``column_step`` floats on.
-        row, channel: step to the next source row and channel.
-        columns: offset of each column of the window.
-        row_dilation: source rows between two rows of the window.
+        value: the map, or its copy split by phases.
+        row_step, first_row: the window of output row y begins at row ``y * row_step + first_row`` of ``value``.
+        rows, row_dilation: rows of a window, and how far apart they are.
+        start: offset of the first tap of output column 0 from the beginning of its line.
+        columns: offset of each column of the window from there.
+        column_step: floats from one output column to the next.
     """
 
-    first: Ref
-    out_row: int
-    row: int
-    channel: int
-    columns: tuple[int, ...]
+    value: Value
+    row_step: int
+    first_row: int
+    rows: int
     row_dilation: int
+    start: int
+    columns: tuple[int, ...]
     column_step: int = 1
 
-    def taps(self, channels: int, rows: int) -> npt.NDArray[np.int64]:
+    @property
+    def row(self) -> int:
+        """Bytes from one row of the map to the next."""
+        return self._layout.row_bytes
+
+    @property
+    def channel(self) -> int:
+        """Bytes from one channel to the next."""
+        return self._layout.channel_bytes
+
+    @property
+    def out_row(self) -> int:
+        """Bytes from the window of one output row to that of the next."""
+        return self.row_step * self.row
+
+    @property
+    def _layout(self) -> Rows | Phases:
+        assert not isinstance(self.value.layout, Plain)
+        return self.value.layout
+
+    def taps(self, channels: int) -> npt.NDArray[np.int64]:
         """Byte offset of every tap, shape (channels, rows, columns of the window)."""
         channel = np.arange(channels, dtype=np.int64)[:, None, None] * self.channel
-        row = np.arange(rows, dtype=np.int64)[None, :, None] * (self.row_dilation * self.row)
+        row = np.arange(self.rows, dtype=np.int64)[None, :, None] * (self.row_dilation * self.row)
         return channel + row + np.asarray(self.columns, np.int64)[None, None, :]
+
+    def needs(self, first: int, last: int) -> Need:
+        """Rows that the windows of output rows ``first`` to ``last`` read."""
+        end = (last - 1) * self.row_step + self.first_row + (self.rows - 1) * self.row_dilation + 1
+        return self.value, first * self.row_step + self.first_row, end
+
+    def at(self, to: Emitter, y: int) -> Ref:
+        """The first tap of output pixel (y, 0)."""
+        return to.row(self.value, y * self.row_step + self.first_row) + self.start
 
 
 def open_window(builder: Builder, tensor: str, geo: Geometry, in_place_stride: int = 1) -> Window:
@@ -85,48 +118,36 @@ def open_window(builder: Builder, tensor: str, geo: Geometry, in_place_stride: i
     by all readers of the same geometry.
     """
     if geo.stride[1] <= in_place_stride:
-        place = builder.rows(tensor)
-        layout = place.layout
-        assert isinstance(layout, Rows)
+        columns = tuple(k * geo.dilation[1] * 4 for k in range(geo.kernel[1]))
         return Window(
-            place.first + (-geo.before[0] * layout.row_bytes - geo.before[1] * 4),
-            geo.stride[0] * layout.row_bytes,
-            layout.row_bytes,
-            layout.channel_bytes,
-            tuple(k * geo.dilation[1] * 4 for k in range(geo.kernel[1])),
-            geo.dilation[0],
-            geo.stride[1],
-        )
+            builder.rows(tensor), geo.stride[0], -geo.before[0], geo.kernel[0], geo.dilation[0],
+            -geo.before[1] * 4, columns, geo.stride[1],
+        )  # fmt: skip
     key: tuple[Any, ...] = (tensor, geo)
     if key not in builder.windows:
         builder.windows[key] = _split_phases(builder, tensor, geo)
-    window: Window = builder.windows[key]
-    return window
+    value = builder.windows[key]
+    assert isinstance(value.layout, Phases)
+    taps = [k * geo.dilation[1] for k in range(geo.kernel[1])]
+    offsets = tuple((tap % geo.stride[1] * value.layout.line + tap // geo.stride[1]) * 4 for tap in taps)
+    row_step = 1 if geo.kernel[0] == 1 else geo.stride[0]
+    return Window(value, row_step, 0, geo.kernel[0], geo.dilation[0], 0, offsets)
 
 
-def _split_phases(builder: Builder, tensor: str, geo: Geometry) -> Window:
+def _split_phases(builder: Builder, tensor: str, geo: Geometry) -> Value:
     channels, height, width = builder.shape(tensor)
     stride_y, stride_x = geo.stride
     extent_x = (geo.kernel[1] - 1) * geo.dilation[1]
-    phases = min(stride_x, extent_x + 1)
     if geo.kernel[0] == 1:  # rows between two window rows are never read: leave them out
-        rows, row_step, out_step = geo.out[0], stride_y, 1
+        rows, row_step = geo.out[0], stride_y
     else:
-        rows, row_step, out_step = (
-            (geo.out[0] - 1) * stride_y + (geo.kernel[0] - 1) * geo.dilation[0] + 1,
-            1,
-            stride_y,
+        rows, row_step = (geo.out[0] - 1) * stride_y + (geo.kernel[0] - 1) * geo.dilation[0] + 1, 1
+    layout = Phases(channels, rows, min(stride_x, extent_x + 1), geo.out[1] + extent_x // stride_x)
+    value = Value(tensor, layout)
+    builder.add(
+        PhaseSplit(
+            builder.layer, value, rows, builder.any(tensor), (channels, height, width),
+            -geo.before[0], row_step, -geo.before[1], stride_x,
         )
-    columns = geo.out[1] + extent_x // stride_x
-    line = round_up(columns, lanes_for(columns))
-    row_bytes = channels * phases * line * 4
-    first = builder.scratch(rows * row_bytes + 2 * GUARD * 4) + GUARD * 4
-    source, x_row, x_channel = builder.source(tensor)
-    builder.relayout(
-        source, x_row, x_channel, (channels, height, width), first, row_bytes, phases * line * 4,
-        columns=line, rows=rows, first_row=-geo.before[0], row_step=row_step, first_column=-geo.before[1],
-        column_step=stride_x, phases=phases, out_phase=line * 4,
     )  # fmt: skip
-    taps = (k * geo.dilation[1] for k in range(geo.kernel[1]))
-    offsets = tuple((tap % stride_x * line + tap // stride_x) * 4 for tap in taps)
-    return Window(first, out_step * row_bytes, row_bytes, phases * line * 4, offsets, geo.dilation[0])
+    return value

@@ -16,11 +16,12 @@ from sparsenet.kernels.vector_ir import Tile, load_f32, load_i32
 
 
 def build(kernel: Kernel) -> Any:
-    """Row tables are int32 row numbers; column tables int32 byte offsets, padded to whole vectors."""
+    """Row tables are int32 row numbers, of which ``x_first`` stands at ``x``; column tables int32 byte offsets, padded
+    to whole vectors."""
     lanes = kernel.lanes
     tile = Tile(lanes)
     load, gather, splat, mul_add, sub = tile.load, tile.gather, tile.splat, tile.mul_add, tile.sub
-    keep, store = tile.keep, tile.store
+    keep_pixels, store = tile.keep_pixels, tile.store
     zero = np.float32(0)
 
     def resize(args, bases):  # type: ignore[no-untyped-def]
@@ -32,14 +33,19 @@ def build(kernel: Kernel) -> Any:
         )
         columns_low, columns_high = pointer(args, bases, 6), pointer(args, bases, 7)
         columns_weight = pointer(args, bases, 8)
-        channels, height, width = integer(args, 9), integer(args, 10), integer(args, 11)
-        line_vectors, halo_vectors = integer(args, 12), integer(args, 13)
-        out, out_row, out_channel = pointer(args, bases, 14), integer(args, 15), integer(args, 16)
+        x_first, channels, height, full_vectors = (
+            integer(args, 9),
+            integer(args, 10),
+            integer(args, 11),
+            integer(args, 12),
+        )
+        lane_bits, line_vectors, halo_vectors = pointer(args, bases, 13), integer(args, 14), integer(args, 15)
+        out, out_row, out_channel = pointer(args, bases, 16), integer(args, 17), integer(args, 18)
         for y in range(height):
             weight_y = splat(load_f32(rows_weight, y))
             for channel in range(channels):
-                low = x + load_i32(rows_low, y) * x_row + channel * x_channel
-                high = x + load_i32(rows_high, y) * x_row + channel * x_channel
+                low = x + (load_i32(rows_low, y) - x_first) * x_row + channel * x_channel
+                high = x + (load_i32(rows_high, y) - x_first) * x_row + channel * x_channel
                 target = out + y * out_row + channel * out_channel
                 for vector in range(line_vectors):
                     column = vector * lanes * 4
@@ -49,7 +55,9 @@ def build(kernel: Kernel) -> Any:
                     top = mul_add(sub(gather(low, right), top), weight_x, top)
                     bottom = mul_add(sub(gather(high, right), bottom), weight_x, bottom)
                     values = mul_add(sub(bottom, top), weight_y, top)
-                    store(target + column, 0, keep(values, 0, width - vector * lanes, zero))
+                    if vector >= full_vectors:
+                        values = keep_pixels(values, lane_bits + vector * 2)
+                    store(target + column, 0, values)
                 for halo in range(line_vectors, line_vectors + halo_vectors):
                     store(target + halo * lanes * 4, 0, splat(zero))
 

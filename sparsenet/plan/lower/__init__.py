@@ -9,14 +9,13 @@ from collections.abc import Callable
 
 from sparsenet.graph import Node
 from sparsenet.plan.builder import Builder
-from sparsenet.plan.lower import activations, conv2d, elementwise, linear, movement, pooling
+from sparsenet.plan.lower import conv2d, elementwise, linear, movement, pooling
 
 LOWER: dict[str, Callable[[Builder, Node], None]] = {
     **conv2d.LOWER,
     **linear.LOWER,
     **pooling.LOWER,
     **elementwise.LOWER,
-    **activations.LOWER,
     **movement.LOWER,
 }
 

@@ -1,20 +1,135 @@
-"""Add, subtract and multiply: fast for equal shapes and per-channel gains, general for any broadcasting."""
+"""Element by element: activations, affine, add, subtract, multiply, with any broadcasting."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from math import prod
 
 import numpy as np
 import numpy.typing as npt
 
-from sparsenet.graph import Node
+from sparsenet.graph import FloatArray, Node
 from sparsenet.kernels.jit import max_lanes
 from sparsenet.kernels.registry import Kernel
-from sparsenet.ops import split_inputs
-from sparsenet.plan.builder import Builder, Ref
-from sparsenet.plan.layout import Rows
-from sparsenet.plan.lower.activations import copy, is_map
-from sparsenet.plan.lower.epilogues import flat_arguments, rows_arguments, words
+from sparsenet.ops import ACTIVATIONS, attributes, split_inputs
+from sparsenet.plan.builder import Builder
+from sparsenet.plan.layout import Plain
+from sparsenet.plan.lower.epilogues import Epilogue, epilogue_of
+from sparsenet.plan.stage import Emitter, Need, Ref, Span, Stage, Value
+
+
+@dataclass(eq=False)
+class MapElements(Stage):
+    """A kernel over the pixels of one or two maps of the output's shape; ``gain``: one number per channel instead."""
+
+    source: Value
+    kernel: Kernel
+    epilogue: Epilogue
+    lines: dict[str, int | Ref]
+    other: Value | None = None
+    gain: Value | None = None
+
+    def needs(self, first: int, last: int) -> list[Need]:
+        needs = [(self.source, first, last), *self.epilogue.needs(first, last)]
+        if self.other is not None:
+            needs.append((self.other, first, last))
+        if self.gain is not None:
+            needs.append((self.gain, 0, 1))
+        return needs
+
+    def emit(self, to: Emitter, first: int, last: int, lots: Span) -> None:
+        channel, x_channel = lots[0], self.source.rows.channel_bytes
+        arguments: dict[str, int | Ref] = {}
+        if self.other is not None:
+            y_channel = self.other.rows.channel_bytes
+            arguments["y"] = to.row(self.other, first) + channel * y_channel
+            arguments["y_row"], arguments["y_channel"] = self.other.rows.row_bytes, y_channel
+        if self.gain is not None:
+            arguments["gain"] = to.whole(self.gain) + channel * 4
+        to.call(
+            self.kernel, x=to.row(self.source, first) + channel * x_channel, x_row=self.source.rows.row_bytes,
+            x_channel=x_channel, channels=lots[1] - lots[0], height=last - first,
+            out=to.row(self.out, first) + channel * self.out.rows.channel_bytes,
+            **self.lines, **arguments, **self.epilogue.arguments(to, first, channel),
+        )  # fmt: skip
+
+
+@dataclass(eq=False)
+class FlatElements(Stage):
+    """A kernel over the elements of one or two plain tensors."""
+
+    source: Value
+    kernel: Kernel
+    epilogue: Epilogue
+    other: Value | None = None
+
+    def needs(self, first: int, last: int) -> list[Need]:
+        others = [] if self.other is None else [(self.other, 0, 1)]
+        return [(self.source, 0, 1), *others, *self.epilogue.needs(0, 1)]
+
+    def emit(self, to: Emitter, first: int, last: int, lots: Span) -> None:
+        assert isinstance(self.out.layout, Plain)
+        other = {} if self.other is None else {"y": to.whole(self.other)}
+        to.call(
+            self.kernel, x=to.whole(self.source), **other, size=self.out.layout.size, out=to.whole(self.out),
+            **self.epilogue.arguments(to, 0),
+        )  # fmt: skip
+
+
+def copy(builder: Builder, node: Node, x: str, start: Epilogue) -> None:
+    """``out = epilogue(start(x))``."""
+    over_rows = builder.is_map(x)
+    epilogue = epilogue_of(builder, node, over_rows, start)
+    if over_rows:
+        kernel = _map_stage(builder, node, "f32_copy_none_rows", x, epilogue)
+    else:
+        source, out = builder.plain(x), builder.new_plain(node.output)
+        kernel = Kernel("f32_copy_none_flat", max_lanes(), (), epilogue.words)
+        builder.add(FlatElements(node.name, out, 1, source, kernel, epilogue))
+    builder.decide(node, "none", kernel, "the only kernel for this op")
+
+
+def _map_stage(
+    builder: Builder, node: Node, family: str, x: str, epilogue: Epilogue,
+    other: Value | None = None, gain: Value | None = None,
+) -> Kernel:  # fmt: skip
+    source, out = builder.rows(x), builder.new_rows(node.output)
+    layout = out.rows
+    kernel = Kernel(family, layout.lanes, (min(4, layout.line_vectors),), epilogue.words)
+    builder.add(
+        MapElements(
+            node.name, out, layout.height, source, kernel, epilogue, builder.lines(layout), other, gain,
+            lots=layout.channels,
+        )
+    )  # fmt: skip
+    return kernel
+
+
+def lower_activation(builder: Builder, node: Node) -> None:
+    """One activation word as the epilogue of a copy."""
+    start = Epilogue()
+    start.add_activation(node.op, [attributes(node)[name] for name in ACTIVATIONS[node.op]])
+    copy(builder, node, node.inputs[0], start)
+
+
+def lower_affine(builder: Builder, node: Node) -> None:
+    """Scale and shift per channel as the epilogue of a copy."""
+    own, _ = split_inputs(node)
+    scale, shift = (builder.graph.constants[name] for name in own[1:])
+    _affine(builder, node, scale, shift)
+
+
+def lower_batch_norm(builder: Builder, node: Node) -> None:
+    """Batch normalisation as the affine it is at inference, made in float64."""
+    gamma, beta, mean, var = (builder.graph.constants[name].astype(np.float64) for name in node.inputs[1:])
+    scale = gamma / np.sqrt(var + attributes(node)["eps"])
+    _affine(builder, node, scale.astype(np.float32), (beta - mean * scale).astype(np.float32))
+
+
+def _affine(builder: Builder, node: Node, scale: FloatArray, shift: FloatArray) -> None:
+    start = Epilogue()
+    start.add_affine(builder.padded_constant(scale), builder.padded_constant(shift))
+    copy(builder, node, node.inputs[0], start)
 
 
 def lower_add(builder: Builder, node: Node) -> None:
@@ -23,77 +138,66 @@ def lower_add(builder: Builder, node: Node) -> None:
     if not _activations(builder, a, b) or builder.shape(a) != builder.shape(b):
         _broadcast(builder, node, 0)
         return
-    if is_map(builder, a):
-        other = builder.rows(b)
-        assert isinstance(other.layout, Rows)
-        row, channel = other.layout.row_bytes, other.layout.channel_bytes
-    else:
-        other, row, channel = builder.plain(b), 0, 4
-    own: dict[str, int | Ref] = {
-        "residual.0": other.first,
-        "residual_row.0": row,
-        "residual_channel.0": channel,
-    }
-    copy(builder, node, ("add",), own)
-
-
-def lower_mul(builder: Builder, node: Node) -> None:
-    """Two maps, a map and a gain per channel, two flat tensors, or general."""
-    a, b = split_inputs(node)[0]
-    if not _activations(builder, a, b):
-        _broadcast(builder, node, 2)
-        return
-    if not is_map(builder, a) and is_map(builder, b):
-        a, b = b, a
-    shape_a, shape_b = builder.shape(a), builder.shape(b)
-    if shape_a == shape_b and not is_map(builder, a):
-        _multiply_flat(builder, node, a, b)
-    elif is_map(builder, a) and shape_b in (shape_a, (shape_a[0], 1, 1)):
-        _multiply_rows(builder, node, a, b)
-    else:
-        _broadcast(builder, node, 2)
+    start = Epilogue()
+    start.add_residual(builder.rows(b) if builder.is_map(a) else builder.plain(b))
+    copy(builder, node, a, start)
 
 
 def lower_sub(builder: Builder, node: Node) -> None:
-    """Always the general kernel: networks hardly subtract."""
+    """Always the general kernel: networks rarely subtract maps."""
     _broadcast(builder, node, 1)
+
+
+def lower_mul(builder: Builder, node: Node) -> None:
+    """Two maps of one shape, a map and one number per channel, or anything that broadcasts."""
+    a, b = split_inputs(node)[0]
+    if _activations(builder, a, b):
+        shapes = builder.shape(a), builder.shape(b)
+        if builder.is_map(b) and not builder.is_map(a):
+            a, b = b, a
+        if shapes[0] == shapes[1]:
+            _multiply_equal(builder, node, a, b)
+            return
+        if builder.is_map(a) and builder.shape(b) == (builder.shape(a)[0], 1, 1):
+            epilogue = epilogue_of(builder, node, True)
+            kernel = _map_stage(builder, node, "f32_scale_none_rows", a, epilogue, gain=builder.plain(b))
+            builder.decide(node, "none", kernel, "one number per channel")
+            return
+    _broadcast(builder, node, 2)
+
+
+def _multiply_equal(builder: Builder, node: Node, a: str, b: str) -> None:
+    if builder.is_map(a):
+        epilogue = epilogue_of(builder, node, True)
+        kernel = _map_stage(builder, node, "f32_mul_none_rows", a, epilogue, other=builder.rows(b))
+        builder.decide(node, "none", kernel, "two maps")
+        return
+    x, y = builder.plain(a), builder.plain(b)
+    epilogue = epilogue_of(builder, node, False)
+    out = builder.new_plain(node.output)
+    kernel = Kernel("f32_mul_none_flat", max_lanes(), (), epilogue.words)
+    builder.decide(node, "none", kernel, "both operands flat and of one shape")
+    builder.add(FlatElements(node.name, out, 1, x, kernel, epilogue, y))
 
 
 def _activations(builder: Builder, a: str, b: str) -> bool:
     return a not in builder.graph.constants and b not in builder.graph.constants
 
 
-def _multiply_flat(builder: Builder, node: Node, a: str, b: str) -> None:
-    x, y = builder.plain(a), builder.plain(b)
-    extra = flat_arguments(builder, node)
-    place = builder.new_plain(node.output)
-    kernel = Kernel("f32_mul_none_flat", max_lanes(), (), words(node))
-    builder.decide(node, "none", kernel, "both operands flat and of one shape")
-    builder.emit(kernel, x=x.first, y=y.first, size=prod(builder.shape(a)), out=place.first, **extra)
+@dataclass(eq=False)
+class Broadcast(Stage):
+    """Add, subtract or multiply plain tensors whose shapes differ."""
 
+    a: Value
+    b: Value
+    arguments: dict[str, int | Ref]
 
-def _multiply_rows(builder: Builder, node: Node, a: str, b: str) -> None:
-    x = builder.rows(a)
-    same = builder.shape(a) == builder.shape(b)
-    y = builder.rows(b) if same else builder.plain(b)
-    extra = rows_arguments(builder, node)
-    place = builder.new_rows(node.output)
-    inside, layout = x.layout, place.layout
-    assert isinstance(inside, Rows)
-    assert isinstance(layout, Rows)
-    common: dict[str, int | Ref] = {
-        "x": x.first, "x_row": inside.row_bytes, "x_channel": inside.channel_bytes, "channels": layout.channels,
-        **builder.lines(layout), "out": place.first, "out_row": layout.row_bytes,
-        "out_channel": layout.channel_bytes, **extra,
-    }  # fmt: skip
-    tile = (min(4, layout.line_vectors),)
-    if isinstance(y.layout, Rows):
-        kernel = Kernel("f32_mul_none_rows", layout.lanes, tile, words(node))
-        builder.emit(kernel, y=y.first, y_row=y.layout.row_bytes, y_channel=y.layout.channel_bytes, **common)
-    else:
-        kernel = Kernel("f32_scale_none_rows", layout.lanes, tile, words(node))
-        builder.emit(kernel, gain=y.first, **common)
-    builder.decide(node, "none", kernel, "two maps" if same else "one number per channel")
+    def needs(self, first: int, last: int) -> list[Need]:
+        return [(self.a, 0, 1), (self.b, 0, 1)]
+
+    def emit(self, to: Emitter, first: int, last: int, lots: Span) -> None:
+        kernel = Kernel("f32_broadcast_none_flat", max_lanes())
+        to.call(kernel, x=to.whole(self.a), y=to.whole(self.b), out=to.whole(self.out), **self.arguments)
 
 
 def _broadcast(builder: Builder, node: Node, operation: int) -> None:
@@ -102,20 +206,17 @@ def _broadcast(builder: Builder, node: Node, operation: int) -> None:
     x, y = builder.plain(a), builder.plain(b)
     result = node.output if not node.epilogue else f"{node.output}//before epilogue"
     builder.shapes[result] = builder.shapes[node.output]
-    place = builder.new_plain(result)
-    kernel = Kernel("f32_broadcast_none_flat", max_lanes())
+    out = builder.new_plain(result)
     tables = [_strides(_image_shape(builder, name), shape) for name in (a, b)]
-    builder.emit(
-        kernel, x=x.first, y=y.first, rank=len(shape), shape=builder.constant(np.asarray(shape, np.int32)),
-        x_strides=builder.constant(tables[0]), y_strides=builder.constant(tables[1]), operation=operation,
-        out=place.first,
-    )  # fmt: skip
+    arguments: dict[str, int | Ref] = {
+        "rank": len(shape), "shape": builder.constant(np.asarray(shape, np.int32)), "operation": operation,
+        "x_strides": builder.constant(tables[0]), "y_strides": builder.constant(tables[1]),
+    }  # fmt: skip
+    builder.add(Broadcast(node.name, out, 1, x, y, arguments))
     if node.epilogue:
-        tail = Node(
-            "identity", node.name, [result, *split_inputs(node)[1]], node.outputs, {"epilogue": node.epilogue}
-        )
-        copy(builder, tail, (), {})
+        copy(builder, node, result, Epilogue())
     else:
+        kernel = Kernel("f32_broadcast_none_flat", max_lanes())
         builder.decide(node, "none", kernel, "general broadcasting, or a constant operand")
 
 
@@ -138,4 +239,11 @@ def _strides(shape: tuple[int, ...], target: tuple[int, ...]) -> npt.NDArray[np.
     return np.asarray(strides, np.int32)
 
 
-LOWER = {"add": lower_add, "sub": lower_sub, "mul": lower_mul}
+LOWER = {
+    **dict.fromkeys(ACTIVATIONS, lower_activation),
+    "affine": lower_affine,
+    "batch_norm": lower_batch_norm,
+    "add": lower_add,
+    "sub": lower_sub,
+    "mul": lower_mul,
+}

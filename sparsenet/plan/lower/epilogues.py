@@ -1,59 +1,83 @@
-"""Epilogue arguments: what a node's fused words read, as the kernel wants it."""
+"""Epilogues: what a node's fused words read, as the kernel wants it."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 from sparsenet.graph import Node
 from sparsenet.kernels.abi import encode_float
-from sparsenet.ops import EPILOGUE_TENSORS, split_inputs
-from sparsenet.plan.builder import Builder, Ref
-from sparsenet.plan.layout import Rows
+from sparsenet.kernels.registry import EPILOGUE_ARGUMENTS
+from sparsenet.ops import split_inputs
+from sparsenet.plan.builder import Builder
+from sparsenet.plan.stage import Emitter, Need, Ref, Value
 
 
-def words(node: Node) -> tuple[str, ...]:
-    """The epilogue words of ``node`` in order."""
-    return tuple(step[0] for step in node.epilogue)
+@dataclass
+class Epilogue:
+    """The fused words of one kernel call, with what they read.
+
+    Attributes:
+        words: in order of execution.
+        numbers: parameters of activations.
+        vectors: per-channel scales and shifts.
+        residuals: tensors added, by the index of their word.
+    """
+
+    words: tuple[str, ...] = ()
+    numbers: dict[str, int] = field(default_factory=dict)
+    vectors: dict[str, Ref] = field(default_factory=dict)
+    residuals: dict[int, Value] = field(default_factory=dict)
+
+    def needs(self, first: int, last: int) -> list[Need]:
+        """Rows of the residuals that output rows ``first`` to ``last`` read."""
+        return [(v, first, last) if v.by_rows else (v, 0, 1) for v in self.residuals.values()]
+
+    def arguments(self, to: Emitter, y: int, channel: int = 0) -> dict[str, int | Ref]:
+        """Tape arguments for a call that begins at row ``y`` and ``channel`` of the output."""
+        arguments: dict[str, int | Ref] = dict(self.numbers)
+        for name, vector in self.vectors.items():
+            arguments[name] = vector + channel * 4
+        for step, value in self.residuals.items():
+            if value.by_rows:
+                row, per_channel = value.rows.row_bytes, value.rows.channel_bytes
+                start = to.row(value, y)
+            else:
+                row, per_channel, start = 0, 4, to.whole(value)
+            arguments[f"residual.{step}"] = start + channel * per_channel
+            arguments[f"residual_row.{step}"], arguments[f"residual_channel.{step}"] = row, per_channel
+        return arguments
+
+    def add_activation(self, word: str, values: Sequence[float]) -> None:
+        """Append an activation word with its parameters."""
+        step = len(self.words)
+        self.words += (word,)
+        for name, value in zip(EPILOGUE_ARGUMENTS[word], values, strict=True):
+            self.numbers[f"{name}.{step}"] = encode_float(value)
+
+    def add_affine(self, scale: Ref, shift: Ref) -> None:
+        """Append ``scale * y + shift`` per channel."""
+        step = len(self.words)
+        self.words += ("affine",)
+        self.vectors[f"scale.{step}"], self.vectors[f"shift.{step}"] = scale, shift
+
+    def add_residual(self, value: Value) -> None:
+        """Append the sum with another tensor of the output's shape."""
+        self.residuals[len(self.words)] = value
+        self.words += ("add",)
 
 
-def rows_arguments(builder: Builder, node: Node) -> dict[str, int | Ref]:
-    """Tape arguments of the epilogue of a kernel over rows."""
-    return _arguments(builder, node, True)
-
-
-def flat_arguments(builder: Builder, node: Node) -> dict[str, int | Ref]:
-    """Tape arguments of the epilogue of a kernel over a flat tensor."""
-    return _arguments(builder, node, False)
-
-
-def parameters(names: Sequence[str], values: Sequence[float], step: int) -> dict[str, int | Ref]:
-    """Numbers of an activation word as tape arguments."""
-    return {f"{name}.{step}": encode_float(value) for name, value in zip(names, values, strict=True)}
-
-
-def _arguments(builder: Builder, node: Node, over_rows: bool) -> dict[str, int | Ref]:
-    from sparsenet.kernels.registry import EPILOGUE_ARGUMENTS
-
+def epilogue_of(builder: Builder, node: Node, over_rows: bool, start: Epilogue | None = None) -> Epilogue:
+    """The epilogue of ``node``, behind the words of ``start``; ``over_rows``: for a kernel over rows, else flat."""
+    epilogue = start or Epilogue()
     tensors = iter(split_inputs(node)[1])
-    arguments: dict[str, int | Ref] = {}
-    for step, (word, *values) in enumerate(node.epilogue):
+    for word, *values in node.epilogue:
         if word == "affine":
-            scale, shift = next(tensors), next(tensors)
-            arguments[f"scale.{step}"] = builder.padded_constant(builder.graph.constants[scale])
-            arguments[f"shift.{step}"] = builder.padded_constant(builder.graph.constants[shift])
+            scale, shift = (builder.graph.constants[next(tensors)] for _ in range(2))
+            epilogue.add_affine(builder.padded_constant(scale), builder.padded_constant(shift))
         elif word == "add":
-            arguments |= _residual(builder, next(tensors), step, over_rows)
+            tensor = next(tensors)
+            epilogue.add_residual(builder.rows(tensor) if over_rows else builder.plain(tensor))
         else:
-            arguments |= parameters(EPILOGUE_ARGUMENTS[word], values, step)
-    assert sum(EPILOGUE_TENSORS.get(word, 0) for word in words(node)) == len(split_inputs(node)[1])
-    return arguments
-
-
-def _residual(builder: Builder, tensor: str, step: int, over_rows: bool) -> dict[str, int | Ref]:
-    if over_rows:
-        place = builder.rows(tensor)
-        assert isinstance(place.layout, Rows)
-        row, channel = place.layout.row_bytes, place.layout.channel_bytes
-    else:
-        place, row, channel = builder.plain(tensor), 0, 4
-    return {f"residual.{step}": place.first, f"residual_row.{step}": row, f"residual_channel.{step}": channel}
+            epilogue.add_activation(word, values)
+    return epilogue

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from sparsenet.graph import FloatArray, Node
@@ -9,13 +11,42 @@ from sparsenet.kernels.registry import Kernel
 from sparsenet.ops import split_inputs
 from sparsenet.plan.builder import Builder
 from sparsenet.plan.layout import lanes_for
-from sparsenet.plan.lower.epilogues import flat_arguments, words
+from sparsenet.plan.lower.epilogues import Epilogue, epilogue_of
 from sparsenet.plan.pack import linear_blocks, linear_groups
 from sparsenet.plan.select import choose_format
+from sparsenet.plan.stage import Emitter, Need, Ref, Span, Stage, Value
 
 #: Density below which gathering single inputs beats streaming the whole matrix: a gather costs about four plain
 #: loads, and eight bytes per nonzero stand against four per weight.
 BREAK_EVEN_DENSITY = 0.35
+
+
+@dataclass(eq=False)
+class MatrixVector(Stage):
+    """``out = matrix @ source + bias``; a lot is a block of ``lot_channels`` output features."""
+
+    source: Value
+    kernel: Kernel
+    epilogue: Epilogue
+    channels: int
+    lot_channels: int
+    fixed: dict[str, int | Ref]
+    per_lot: dict[str, tuple[Ref, int]]
+
+    def needs(self, first: int, last: int) -> list[Need]:
+        return [(self.source, 0, 1), *self.epilogue.needs(0, 1)]
+
+    def emit(self, to: Emitter, first: int, last: int, lots: Span) -> None:
+        begin = lots[0] * self.lot_channels
+        to.call(
+            self.kernel,
+            x=to.whole(self.source),
+            c_out=min(lots[1] * self.lot_channels, self.channels) - begin,
+            out=to.whole(self.out) + begin * 4,
+            **self.fixed,
+            **{name: start + lots[0] * step for name, (start, step) in self.per_lot.items()},
+            **self.epilogue.arguments(to, 0, begin),
+        )
 
 
 def lower_linear(builder: Builder, node: Node) -> None:
@@ -30,34 +61,32 @@ def lower_matrix(builder: Builder, node: Node, matrix: FloatArray, bias: FloatAr
     """``out = matrix @ x + bias`` with x in C order."""
     c_out, c_in = matrix.shape
     source = builder.plain(x)
-    epilogue = flat_arguments(builder, node)
-    place = builder.new_plain(node.output)
+    epilogue = epilogue_of(builder, node, False)
+    out = builder.new_plain(node.output)
     lanes = lanes_for(c_out)
     nnz = int(np.count_nonzero(matrix))
-    density = nnz / matrix.size
     counts = {"macs": matrix.size, "nnz": nnz, "weights": matrix.size}
-    sparse, reason = choose_format(builder.options.kernels, density, BREAK_EVEN_DENSITY)
-    common = {
-        "x": source.first,
-        "bias": builder.padded_constant(bias),
-        "c_out": c_out,
-        "out": place.first,
-        **epilogue,
-    }
+    sparse, reason = choose_format(builder.options.kernels, nnz / matrix.size, BREAK_EVEN_DENSITY)
     if sparse:
-        kernel = Kernel("f32_linear_csr_flat", lanes, (), words(node))
+        kernel, lot = Kernel("f32_linear_csr_flat", lanes, (), epilogue.words), lanes
         group_offsets, stream = linear_groups(np.ascontiguousarray(matrix), lanes)
-        builder.decide(node, "csr", kernel, reason, **counts)
-        builder.emit(
-            kernel, group_offsets=builder.constant(group_offsets), stream=builder.constant(stream), **common
+        fixed: dict[str, int | Ref] = {"stream": builder.constant(stream)}
+        per_lot = {"group_offsets": (builder.constant(group_offsets), 4)}
+        nbytes = stream.nbytes
+    else:
+        vectors = min(4, -(-c_out // lanes))
+        kernel, lot = Kernel("f32_linear_dense_flat", lanes, (vectors,), epilogue.words), vectors * lanes
+        blocks = linear_blocks(matrix, lot)
+        fixed, nbytes = {"c_in": c_in}, blocks.nbytes
+        per_lot = {"weights": (builder.constant(blocks), lot * c_in * 4)}
+    builder.decide(node, "csr" if sparse else "dense", kernel, reason, **counts)
+    per_lot["bias"] = (builder.padded_constant(bias), lot * 4)
+    builder.add(
+        MatrixVector(
+            node.name, out, 1, source, kernel, epilogue, c_out, lot, fixed, per_lot,
+            lots=-(-c_out // lot), weight_bytes=nbytes,
         )
-        return
-    vectors = min(4, -(-c_out // lanes))
-    kernel = Kernel("f32_linear_dense_flat", lanes, (vectors,), words(node))
-    builder.decide(node, "dense", kernel, reason, **counts)
-    builder.emit(
-        kernel, weights=builder.constant(linear_blocks(matrix, vectors * lanes)), c_in=c_in, **common
-    )
+    )  # fmt: skip
 
 
 LOWER = {"linear": lower_linear}

@@ -1,20 +1,57 @@
-"""Ops that only move data: concat, flatten, reshape, transpose, pad, resize, identity."""
+"""Ops that only move data: concat, flatten, reshape, transpose, pad, resize, identity; and softmax."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from math import prod
 
 import numpy as np
 
 from sparsenet.graph import Node
-from sparsenet.kernels.abi import encode_float
 from sparsenet.kernels.jit import max_lanes
 from sparsenet.kernels.registry import Kernel
 from sparsenet.ops import attributes
-from sparsenet.plan.builder import Builder, Place
-from sparsenet.plan.layout import Plain, Rows, round_up
-from sparsenet.plan.lower.activations import is_map
+from sparsenet.plan.builder import Builder
+from sparsenet.plan.layout import Plain, round_up
+from sparsenet.plan.lower.relayout import FILL, MapCopy, copy_map, fill, map_needs, map_source, relayout
 from sparsenet.plan.resize_tables import resize_axis
+from sparsenet.plan.stage import Emitter, Need, Ref, Span, Stage, Value
+
+
+@dataclass(eq=False)
+class ConcatChannels(Stage):
+    """Maps side by side along the channels."""
+
+    sources: list[tuple[Value, tuple[int, ...]]]
+
+    def needs(self, first: int, last: int) -> list[Need]:
+        return [map_needs(value, first, last) for value, _ in self.sources]
+
+    def emit(self, to: Emitter, first: int, last: int, lots: Span) -> None:
+        channel = 0
+        for value, shape in self.sources:
+            x, x_row, x_channel = map_source(to, value, first)
+            copy_map(to, x, x_row, x_channel, (shape[0], last - first, shape[2]), self.out, first, channel)
+            channel += shape[0]
+
+
+@dataclass(eq=False)
+class ConcatPlain(Stage):
+    """Plain tensors side by side: ``outer`` runs of each operand's ``widths`` floats."""
+
+    sources: list[Value]
+    outer: int
+    widths: list[int]
+
+    def needs(self, first: int, last: int) -> list[Need]:
+        return [(value, 0, 1) for value in self.sources]
+
+    def emit(self, to: Emitter, first: int, last: int, lots: Span) -> None:
+        start, total = 0, sum(self.widths)
+        for value, width in zip(self.sources, self.widths, strict=True):
+            out = to.whole(self.out) + start * 4
+            relayout(to, to.whole(value), width * 4, 0, (1, self.outer, width), out, total * 4, 0, columns=width)
+            start += width
 
 
 def lower_concat(builder: Builder, node: Node) -> None:
@@ -22,114 +59,162 @@ def lower_concat(builder: Builder, node: Node) -> None:
     axis = attributes(node)["axis"] - 1
     kernel = Kernel("f32_relayout_none_any", max_lanes(), (1,))
     builder.decide(node, "none", kernel, "each operand copied into its part of the result")
-    if axis == 0 and is_map(builder, node.output):
-        _concat_channels(builder, node)
+    if axis == 0 and builder.is_map(node.output):
+        sources = [(builder.any(name), builder.shape(name)) for name in node.inputs]
+        out = builder.new_rows(node.output)
+        builder.add(ConcatChannels(node.name, out, out.rows.height, sources))
         return
-    places = [builder.plain(name) for name in node.inputs]
+    values = [builder.plain(name) for name in node.inputs]
     shape = builder.shape(node.output)
-    out = builder.new_plain(node.output)
-    outer, inner = prod(shape[:axis]), prod(shape[axis + 1 :])
-    start = 0
-    for name, place in zip(node.inputs, places, strict=True):
-        width = builder.shape(name)[axis] * inner
-        builder.relayout(
-            place.first, width * 4, 0, (1, outer, width), out.first + start * 4, shape[axis] * inner * 4, 0,
-            columns=width,
-        )  # fmt: skip
-        start += width
-
-
-def _concat_channels(builder: Builder, node: Node) -> None:
-    sources = [builder.source(name) for name in node.inputs]
-    place = builder.new_rows(node.output)
-    layout = place.layout
-    assert isinstance(layout, Rows)
-    channel = 0
-    for name, (first, x_row, x_channel) in zip(node.inputs, sources, strict=True):
-        shape = builder.shape(name)
-        builder.relayout(
-            first, x_row, x_channel, shape, place.first + channel * layout.channel_bytes,
-            layout.row_bytes, layout.channel_bytes, columns=layout.line,
-        )  # fmt: skip
-        channel += shape[0]
+    inner = prod(shape[axis + 1 :])
+    widths = [builder.shape(name)[axis] * inner for name in node.inputs]
+    builder.add(ConcatPlain(node.name, builder.new_plain(node.output), 1, values, prod(shape[:axis]), widths))
 
 
 def lower_alias(builder: Builder, node: Node) -> None:
     """Flatten and reshape: C order seen under another shape."""
-    place = builder.plain(node.inputs[0])
-    builder.set_place(node.output, Place(Plain(builder.shape(node.output)), place.first))
+    builder.put(node.output, builder.plain(node.inputs[0]).view(node.output, Plain(builder.shape(node.output))))
 
 
 def lower_identity(builder: Builder, node: Node) -> None:
-    """The same place under another name, unless a reader needs a halo."""
-    place = builder.rows(node.inputs[0]) if is_map(builder, node.inputs[0]) else builder.plain(node.inputs[0])
-    if builder.halos.get(node.output, (0, 0, 0)) == (0, 0, 0):
-        builder.set_place(node.output, place)
+    """The same value under another name, unless a reader needs a halo."""
+    x = node.inputs[0]
+    if not builder.is_map(x):
+        builder.put(node.output, builder.plain(x))
         return
-    layout = place.layout
+    source = builder.rows(x)
+    if builder.halos.get(node.output, (0, 0, 0)) == (0, 0, 0):
+        builder.put(node.output, source)
+        return
     out = builder.new_rows(node.output)
-    assert isinstance(layout, Rows)
-    assert isinstance(out.layout, Rows)
-    builder.relayout(
-        place.first, layout.row_bytes, layout.channel_bytes, builder.shape(node.output), out.first,
-        out.layout.row_bytes, out.layout.channel_bytes, columns=out.layout.line,
-    )  # fmt: skip
+    builder.add(MapCopy(node.name, out, out.rows.height, source, builder.shape(x)))
+
+
+@dataclass(eq=False)
+class PlainCall(Stage):
+    """One kernel call from one plain tensor to another."""
+
+    source: Value
+    kernel: Kernel
+    arguments: dict[str, int | Ref]
+
+    def needs(self, first: int, last: int) -> list[Need]:
+        return [(self.source, 0, 1)]
+
+    def emit(self, to: Emitter, first: int, last: int, lots: Span) -> None:
+        to.call(self.kernel, x=to.whole(self.source), out=to.whole(self.out), **self.arguments)
+
+
+def _plain_call(builder: Builder, node: Node, family: str, arguments: dict[str, int | Ref]) -> None:
+    kernel = Kernel(family, max_lanes())
+    source = builder.plain(node.inputs[0])
+    builder.decide(node, "none", kernel, "the only kernel for this op")
+    builder.add(PlainCall(node.name, builder.new_plain(node.output), 1, source, kernel, arguments))
 
 
 def lower_transpose(builder: Builder, node: Node) -> None:
     """Any permutation, in C order."""
-    source, out = builder.plain(node.inputs[0]), builder.new_plain(node.output)
     shape, perm = builder.shape(node.inputs[0]), [p - 1 for p in attributes(node)["perm"][1:]]
     strides = [prod(shape[axis + 1 :]) for axis in range(len(shape))]
-    kernel = Kernel("f32_permute_none_flat", max_lanes())
-    builder.decide(node, "none", kernel, "the only kernel for this op")
-    builder.emit(
-        kernel, x=source.first, rank=len(shape),
-        shape=builder.constant(np.asarray([shape[p] for p in perm], np.int32)),
-        strides=builder.constant(np.asarray([strides[p] for p in perm], np.int32)), out=out.first,
-    )  # fmt: skip
+    arguments: dict[str, int | Ref] = {
+        "rank": len(shape),
+        "shape": builder.constant(np.asarray([shape[p] for p in perm], np.int32)),
+        "strides": builder.constant(np.asarray([strides[p] for p in perm], np.int32)),
+    }
+    _plain_call(builder, node, "f32_permute_none_flat", arguments)
+
+
+def lower_softmax(builder: Builder, node: Node) -> None:
+    """Softmax in C order."""
+    shape, axis = builder.shape(node.inputs[0]), attributes(node)["axis"] - 1
+    sizes: dict[str, int | Ref] = {
+        "outer": prod(shape[:axis]),
+        "axis": shape[axis],
+        "inner": prod(shape[axis + 1 :]),
+    }
+    _plain_call(builder, node, "f32_softmax_none_flat", sizes)
+
+
+@dataclass(eq=False)
+class Pad(Stage):
+    """Filled with the value, then the map copied in."""
+
+    source: Value
+    shape: tuple[int, ...]
+    top: int
+    left: int
+    value: float
+
+    def needs(self, first: int, last: int) -> list[Need]:
+        return [map_needs(self.source, 0, self.shape[1])]
+
+    def emit(self, to: Emitter, first: int, last: int, lots: Span) -> None:
+        assert isinstance(self.out.layout, Plain)
+        _, height, width = self.out.layout.shape
+        out = to.whole(self.out)
+        fill(to, out, self.out.layout.size * 4, self.value)
+        x, x_row, x_channel = map_source(to, self.source, 0)
+        relayout(
+            to, x, x_row, x_channel, self.shape, out + (self.top * width + self.left) * 4, width * 4,
+            height * width * 4, columns=self.shape[2],
+        )  # fmt: skip
 
 
 def lower_pad(builder: Builder, node: Node) -> None:
-    """Fill with the value, then copy the map in."""
+    """Padding with a constant, in C order."""
     attrs = attributes(node)
     top, left, _, _ = attrs["padding"]
-    first, x_row, x_channel = builder.source(node.inputs[0])
-    shape = builder.shape(node.inputs[0])
-    channels, height, width = builder.shape(node.output)
-    out = builder.new_plain(node.output)
-    fill = Kernel("f32_fill_none_any", max_lanes())
-    builder.emit(fill, value=encode_float(attrs["value"]), size=channels * height * width, out=out.first)
-    builder.relayout(
-        first, x_row, x_channel, shape, out.first + (top * width + left) * 4, width * 4, height * width * 4,
-        columns=shape[2],
-    )  # fmt: skip
-    builder.decide(node, "none", fill, "filled with the value, then the map copied in")
+    source, out = builder.any(node.inputs[0]), builder.new_plain(node.output)
+    builder.decide(node, "none", Kernel(FILL, max_lanes()), "filled with the value, then the map copied in")
+    builder.add(Pad(node.name, out, 1, source, builder.shape(node.inputs[0]), top, left, attrs["value"]))
+
+
+@dataclass(eq=False)
+class Resize(Stage):
+    """Nearest or bilinear, by tables; ``low`` and ``high`` are the source rows that each output row mixes."""
+
+    source: Value
+    kernel: Kernel
+    low: list[int]
+    high: list[int]
+    tables: dict[str, Ref]
+    fixed: dict[str, int | Ref]
+
+    def needs(self, first: int, last: int) -> list[Need]:
+        return [(self.source, min(self.low[first:last]), max(self.high[first:last]) + 1)]
+
+    def emit(self, to: Emitter, first: int, last: int, lots: Span) -> None:
+        begin = min(self.low[first:last])
+        to.call(
+            self.kernel, x=to.row(self.source, begin), x_first=begin, height=last - first,
+            out=to.row(self.out, first), **{name: table + first * 4 for name, table in self.tables.items()}, **self.fixed,
+        )  # fmt: skip
 
 
 def lower_resize(builder: Builder, node: Node) -> None:
     """Nearest or bilinear, by tables."""
     attrs = attributes(node)
-    source = builder.rows(node.inputs[0])
-    place = builder.new_rows(node.output)
-    inside, layout = source.layout, place.layout
-    assert isinstance(inside, Rows)
-    assert isinstance(layout, Rows)
+    source, out = builder.rows(node.inputs[0]), builder.new_rows(node.output)
+    inside, layout = source.rows, out.rows
     rows = resize_axis(inside.height, layout.height, attrs["mode"], attrs["coordinates"])
     columns = resize_axis(inside.width, layout.width, attrs["mode"], attrs["coordinates"])
-    padded = round_up(layout.width, 16)
+    missing = round_up(layout.width, 16) - layout.width
     kernel = Kernel("f32_resize_none_rows", layout.lanes)
+    tables = {
+        "rows_low": builder.constant(rows.low),
+        "rows_high": builder.constant(rows.high),
+        "rows_weight": builder.constant(rows.weight),
+    }
+    fixed: dict[str, int | Ref] = {
+        "x_row": inside.row_bytes, "x_channel": inside.channel_bytes, "channels": layout.channels,
+        "columns_low": builder.constant(np.pad(columns.low * 4, (0, missing))),
+        "columns_high": builder.constant(np.pad(columns.high * 4, (0, missing))),
+        "columns_weight": builder.constant(np.pad(columns.weight, (0, missing))),
+        **builder.lines(layout),
+    }  # fmt: skip
     builder.decide(node, "none", kernel, "the only kernel for this op")
-    builder.emit(
-        kernel, x=source.first, x_row=inside.row_bytes, x_channel=inside.channel_bytes,
-        rows_low=builder.constant(rows.low), rows_high=builder.constant(rows.high),
-        rows_weight=builder.constant(rows.weight),
-        columns_low=builder.constant(np.pad(columns.low * 4, (0, padded - layout.width))),
-        columns_high=builder.constant(np.pad(columns.high * 4, (0, padded - layout.width))),
-        columns_weight=builder.constant(np.pad(columns.weight, (0, padded - layout.width))),
-        channels=layout.channels, height=layout.height, width=layout.width, line_vectors=layout.line_vectors,
-        halo_vectors=layout.halo_vectors, out=place.first, out_row=layout.row_bytes, out_channel=layout.channel_bytes,
-    )  # fmt: skip
+    low, high = rows.low.tolist(), rows.high.tolist()
+    builder.add(Resize(node.name, out, layout.height, source, kernel, low, high, tables, fixed))
 
 
 LOWER = {
@@ -139,6 +224,7 @@ LOWER = {
     "identity": lower_identity,
     "dropout": lower_identity,
     "transpose": lower_transpose,
+    "softmax": lower_softmax,
     "pad": lower_pad,
     "resize": lower_resize,
 }

@@ -1,0 +1,151 @@
+"""Stages that move a tensor from one layout to another."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sparsenet.kernels.abi import encode_float
+from sparsenet.kernels.jit import max_lanes
+from sparsenet.kernels.registry import Kernel
+from sparsenet.plan.builder import Builder
+from sparsenet.plan.layout import Phases, Plain, Rows, lanes_for
+from sparsenet.plan.stage import Emitter, Need, Ref, Span, Stage, Value
+
+FILL = "f32_fill_none_any"
+
+
+def map_source(to: Emitter, value: Value, y: int) -> tuple[Ref, int, int]:
+    """Where row ``y`` of a map stands, its row stride and its channel stride, for plain maps and rows alike."""
+    if isinstance(value.layout, Plain):
+        _, height, width = value.layout.shape
+        return to.whole(value) + y * width * 4, width * 4, height * width * 4
+    return to.row(value, y), value.layout.row_bytes, value.layout.channel_bytes
+
+
+def map_needs(value: Value, first: int, last: int) -> Need:
+    """That rows ``first`` to ``last`` of a map are needed; all of it if it is plain."""
+    return (value, first, last) if value.by_rows else (value, 0, 1)
+
+
+def relayout(
+    to: Emitter, x: Ref, x_row: int, x_channel: int, source: Sequence[int], out: Ref, out_row: int, out_channel: int, *,
+    columns: int, rows: int | None = None, row_step: int = 1, first_column: int = 0, column_step: int = 1,
+    phases: int = 1, out_phase: int = 0,
+) -> None:  # fmt: skip
+    """Copy a (channels, rows, columns) source, zeros where its lines end; see ``kernels/cpu/relayout.py``."""
+    channels, x_rows, x_columns = source
+    stride = column_step if column_step <= 2 else 0
+    to.call(
+        Kernel("f32_relayout_none_any", lanes_for(columns), (stride,)),
+        x=x, x_row=x_row, x_channel=x_channel, x_rows=x_rows, x_columns=x_columns, first_row=0, row_step=row_step,
+        first_column=first_column, phases=phases, channels=channels, rows=x_rows if rows is None else rows,
+        columns=columns, column_step=column_step, out=out, out_row=out_row, out_channel=out_channel,
+        out_phase=out_phase,
+    )  # fmt: skip
+
+
+def fill(to: Emitter, out: Ref, size_bytes: int, value: float = 0.0) -> None:
+    """So many bytes of one float."""
+    to.call(Kernel(FILL, max_lanes()), value=encode_float(value), size=size_bytes // 4, out=out)
+
+
+@dataclass(eq=False)
+class MapCopy(Stage):
+    """A map, plain or rows, to plain or rows; ``first_channel`` of the target on."""
+
+    source: Value
+    shape: tuple[int, ...]
+
+    def needs(self, first: int, last: int) -> list[Need]:
+        return [map_needs(self.source, first, last)]
+
+    def emit(self, to: Emitter, first: int, last: int, lots: Span) -> None:
+        x, x_row, x_channel = map_source(to, self.source, first)
+        copy_map(to, x, x_row, x_channel, (self.shape[0], last - first, self.shape[2]), self.out, first)
+
+
+def copy_map(
+    to: Emitter, x: Ref, x_row: int, x_channel: int, source: tuple[int, int, int], target: Value, y: int, channel: int = 0
+) -> None:
+    """Copy (channels, rows, columns) to ``target`` from row ``y`` and ``channel`` on."""
+    out, out_row, out_channel = map_source(to, target, y)
+    columns = target.layout.line if isinstance(target.layout, Rows) else source[2]
+    relayout(to, x, x_row, x_channel, source, out + channel * out_channel, out_row, out_channel, columns=columns)
+
+
+@dataclass(eq=False)
+class FlatCopy(Stage):
+    """A plain tensor, as it is."""
+
+    source: Value
+
+    def needs(self, first: int, last: int) -> list[Need]:
+        return [(self.source, 0, 1)]
+
+    def emit(self, to: Emitter, first: int, last: int, lots: Span) -> None:
+        assert isinstance(self.out.layout, Plain)
+        size = self.out.layout.size
+        relayout(to, to.whole(self.source), 0, 0, (1, 1, size), to.whole(self.out), 0, 0, columns=size)
+
+
+def to_rows(builder: Builder, tensor: str) -> Value:
+    """``tensor``, so far plain, as rows."""
+    source, out = builder.plain(tensor), builder.new_rows(tensor)
+    builder.add(MapCopy(builder.layer, out, out.rows.height, source, builder.shape(tensor)))
+    return out
+
+
+def to_plain(builder: Builder, tensor: str) -> Value:
+    """``tensor``, so far rows, in C order."""
+    source = builder.rows(tensor)
+    out = builder.new_plain(tensor)
+    builder.add(MapCopy(builder.layer, out, source.rows.height, source, builder.shape(tensor)))
+    return out
+
+
+@dataclass(eq=False)
+class PhaseSplit(Stage):
+    """A padded copy of a map, its columns split by phase.
+
+    Row r of the copy is row ``first_row + r * row_step`` of the source, zeros outside.
+    """
+
+    source: Value
+    shape: tuple[int, ...]
+    first_row: int
+    row_step: int
+    first_column: int
+    column_step: int
+
+    def _inside(self, first: int, last: int) -> Span:
+        """The rows of [first, last) that come from the image."""
+        begin = -(self.first_row // self.row_step)
+        end = -((self.first_row - self.shape[1]) // self.row_step)
+        return min(max(first, begin), last), max(min(last, end), first)
+
+    def needs(self, first: int, last: int) -> list[Need]:
+        first, last = self._inside(first, last)
+        if first >= last:
+            return []
+        y = self.first_row + first * self.row_step
+        return [map_needs(self.source, y, self.first_row + (last - 1) * self.row_step + 1)]
+
+    def emit(self, to: Emitter, first: int, last: int, lots: Span) -> None:
+        layout = self.out.layout
+        assert isinstance(layout, Phases)
+        begin, end = self._inside(first, last)
+        if begin >= end:
+            fill(to, to.row(self.out, first), (last - first) * layout.row_bytes)
+            return
+        if begin > first:
+            fill(to, to.row(self.out, first), (begin - first) * layout.row_bytes)
+        if last > end:
+            fill(to, to.row(self.out, end), (last - end) * layout.row_bytes)
+        y = self.first_row + begin * self.row_step
+        x, x_row, x_channel = map_source(to, self.source, y)
+        relayout(
+            to, x, x_row, x_channel, (self.shape[0], self.shape[1] - y, self.shape[2]), to.row(self.out, begin),
+            layout.row_bytes, layout.channel_bytes, columns=layout.line, rows=end - begin, row_step=self.row_step,
+            first_column=self.first_column, column_step=self.column_step, phases=layout.phases, out_phase=layout.line * 4,
+        )  # fmt: skip

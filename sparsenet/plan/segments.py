@@ -1,0 +1,61 @@
+"""Cutting the stages into segments: runs of layers through which rows stream while they are in the cache."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sparsenet.plan.stage import Stage, Value
+
+#: A map smaller than this stays in L2 (2 MB here, 1 MB on many servers) until the next layer has read it.
+STREAMED_MAP_BYTES = 512 * 1024
+#: Weights are read again for every row that streams by: together they must leave L2 room for the rows.
+STREAMED_WEIGHT_BYTES = 768 * 1024
+
+
+@dataclass
+class Segment:
+    """Stages that run together; of one stage: layer by layer."""
+
+    stages: list[Stage]
+
+    @property
+    def streamed(self) -> bool:
+        """Whether rows flow through several layers."""
+        return len(self.stages) > 1
+
+
+def cut(stages: Sequence[Stage], stream: bool) -> list[Segment]:
+    """Segments of ``stages``, which stand in topological order: each as long as its maps are too large for the cache.
+
+    A stage joins the segment before it if it reads one of its maps row by row, that map is large, and the weights of
+    the whole segment stay in the cache.
+    """
+    segments: list[Segment] = []
+    for stage in stages:
+        if segments and stream and _joins(stage, segments[-1]):
+            segments[-1].stages.append(stage)
+        else:
+            segments.append(Segment([stage]))
+    return segments
+
+
+def _joins(stage: Stage, segment: Segment) -> bool:
+    made = {other.out.root for other in segment.stages}
+    inputs = {value.root for value, _, _ in stage.needs(0, stage.units)}
+    weights = stage.weight_bytes + sum(other.weight_bytes for other in segment.stages)
+    return (
+        stage.units > 1
+        and all(value.by_rows for value in inputs & made)
+        and any(value.size_bytes >= STREAMED_MAP_BYTES for value in inputs & made)
+        and weights <= STREAMED_WEIGHT_BYTES
+    )
+
+
+def readers(stages: Sequence[Stage]) -> dict[Value, list[Stage]]:
+    """The stages that read each value."""
+    table: dict[Value, list[Stage]] = {}
+    for stage in stages:
+        for value in dict.fromkeys(value.root for value, _, _ in stage.needs(0, stage.units)):
+            table.setdefault(value, []).append(stage)
+    return table

@@ -1,0 +1,128 @@
+"""Values and the stages that make them: what the planner traces.
+
+A *value* is a tensor in one memory layout. A *stage* makes one value, a few rows at a time, and can say which rows of
+its inputs those rows need. A stage knows kernels and packed weights, but neither addresses nor order: the trace gives
+it both.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from sparsenet.kernels.registry import Kernel
+from sparsenet.plan.layout import Layout, Plain, Rows
+
+
+@dataclass(frozen=True)
+class Ref:
+    """A place in memory: a space ("weights", "arena", "input", "output", "counter"), which one of it, a byte offset."""
+
+    space: str
+    index: int
+    offset: int = 0
+
+    def __add__(self, offset: int) -> Ref:
+        return Ref(self.space, self.index, self.offset + offset)
+
+
+@dataclass(eq=False)
+class Value:
+    """A tensor in one layout.
+
+    Attributes:
+        tensor: its name in the graph.
+        layout: how it lies in memory.
+        fixed: where it stands, if that is not the arena (graph inputs, outputs, constants).
+        producer: the stage that makes it; None for what exists before an inference.
+        viewed: the value whose memory it shares, if it is a reshaped view of one.
+    """
+
+    tensor: str
+    layout: Layout
+    fixed: Ref | None = None
+    producer: Stage | None = None
+    viewed: Value | None = None
+
+    def view(self, tensor: str, layout: Plain) -> Value:
+        """The same memory under another name and shape."""
+        return Value(tensor, layout, viewed=self.root)
+
+    @property
+    def root(self) -> Value:
+        """The value whose memory this is."""
+        return self.viewed or self
+
+    @property
+    def by_rows(self) -> bool:
+        """Whether it can be made and read row by row; otherwise it is there as a whole or not at all."""
+        return not isinstance(self.layout, Plain)
+
+    @property
+    def rows(self) -> Rows:
+        """Its layout, where that is known to be rows."""
+        assert isinstance(self.layout, Rows)
+        return self.layout
+
+    @property
+    def size_bytes(self) -> int:
+        """Bytes of the whole value."""
+        if isinstance(self.layout, Plain):
+            return self.layout.size_bytes
+        return (self.layout.top + self.layout.height + self.layout.bottom) * self.layout.row_bytes
+
+
+Span = tuple[int, int]
+Need = tuple[Value, int, int]
+
+
+class Emitter(Protocol):
+    """Where a stage writes its kernel calls."""
+
+    def call(self, kernel: Kernel, **arguments: int | Ref) -> None:
+        """Append a kernel call; every argument must be given (the epilogue's as ``scale.1``), none beside them."""
+
+    def row(self, value: Value, y: int) -> Ref:
+        """Where row ``y`` of a value by rows stands now."""
+
+    def whole(self, value: Value) -> Ref:
+        """Where element 0 of a plain value stands."""
+
+    def begun(self, stage: Stage) -> bool:
+        """Whether this thread has already done some units of ``stage``."""
+
+
+@dataclass(eq=False)
+class Stage(ABC):
+    """Makes ``out``. Work is counted in *units*: rows of ``out``, or of the input where ``out`` is plain.
+
+    Attributes:
+        layer: name of the node it belongs to.
+        out: the value it makes.
+        units: how much work there is.
+        band: units that are best done in one call.
+        lots: blocks of output channels that can be done apart, 1 if they cannot.
+        weight_bytes: packed weights it streams for every unit.
+        sums_units: its plain output is a sum over units, so threads that share them each make a partial one.
+    """
+
+    layer: str
+    out: Value
+    units: int
+    band: int = field(default=1, kw_only=True)
+    lots: int = field(default=1, kw_only=True)
+    weight_bytes: int = field(default=0, kw_only=True)
+    sums_units: bool = field(default=False, kw_only=True)
+
+    @abstractmethod
+    def needs(self, first: int, last: int) -> Sequence[Need]:
+        """Rows ``(value, first, last)`` of every input that units ``first`` to ``last`` read, halo rows included.
+
+        Plain inputs are needed whole: ``(value, 0, 1)``.
+        """
+
+    @abstractmethod
+    def emit(self, to: Emitter, first: int, last: int, lots: Span) -> None:
+        """Write the kernel calls of units ``first`` to ``last`` for the given blocks of output channels."""

@@ -1,0 +1,367 @@
+"""The schedule is the trace of asking.
+
+The stages at the end of a segment are asked for their rows in order; each asks its inputs for the rows it needs, and
+every kernel call is written to the tape as it happens. What comes out is a depth-first order in which a row is read
+while it is still in the cache, for any graph. Rows between the layers of a segment live in a *sliding window*: a buffer
+somewhat larger than the rows alive at once; when it is full, those move back to its front. So a window of any kernel is
+always at constant offsets, and no kernel knows about it.
+
+Every thread traces its own share of the rows, with windows of its own; rows at the seam that both need are computed
+twice, which costs less than waiting. Between segments all threads meet at a barrier.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from sparsenet.kernels.jit import max_lanes
+from sparsenet.kernels.registry import Kernel
+from sparsenet.plan.layout import Plain
+from sparsenet.plan.lower.relayout import fill
+from sparsenet.plan.memory import SLACK_BYTES, Memory, Rows
+from sparsenet.plan.segments import Segment, readers
+from sparsenet.plan.stage import Ref, Span, Stage, Value
+
+
+@dataclass
+class Step:
+    """One kernel call: the kernel, its arguments by name, the layer it belongs to."""
+
+    kernel: Kernel
+    arguments: dict[str, int | Ref]
+    layer: str
+
+
+@dataclass
+class Trace:
+    """The steps of every thread and the buffers they use."""
+
+    tapes: list[list[Step]]
+    memory: Memory = field(default_factory=Memory)
+    homes: dict[Value, Rows | int] = field(default_factory=dict)
+    barriers: int = 0
+
+    def barrier(self) -> None:
+        """All threads wait for each other."""
+        threads = len(self.tapes)
+        if threads == 1:
+            return
+        self.barriers += 1
+        kernel = Kernel("f32_barrier_none_any", max_lanes())
+        for tape in self.tapes:
+            target = self.barriers * threads
+            tape.append(Step(kernel, {"counter": Ref("counter", 0), "target": target}, "barrier"))
+
+
+def trace(segments: Sequence[Segment], threads: int) -> Trace:
+    """The steps of ``threads`` threads."""
+    result = Trace([[] for _ in range(threads)])
+    stages = [stage for segment in segments for stage in segment.stages]
+    table = readers(stages)
+    number = {stage: i for i, segment in enumerate(segments) for stage in segment.stages}
+    for i, segment in enumerate(segments):
+        inside = {
+            stage.out
+            for stage in segment.stages
+            if stage.out.by_rows and all(number[reader] == i for reader in table.get(stage.out, []))
+        }
+        for stage in segment.stages:
+            if stage.out not in inside and stage.out.fixed is None:
+                last = max((number[reader] for reader in table.get(stage.out, [])), default=i)
+                _give_home(result, stage, i, last)
+        walkers = [_Walker(result, segment, i, inside, table, t) for t in range(threads)]
+        for walker in walkers:
+            walker.walk()
+        result.barrier()
+        _merge_sums(result, segment, walkers)
+    return result
+
+
+def _give_home(result: Trace, stage: Stage, first: int, last: int) -> None:
+    """A buffer for a whole value; lines before and after its rows are zeroed, as left halo and halo rows."""
+    value, layout = stage.out, stage.out.layout
+    if isinstance(layout, Plain):
+        result.homes[value] = result.memory.new(layout.size_bytes, first, last, stage.layer)
+        return
+    rows = layout.top + layout.height + layout.bottom
+    buffer = result.memory.new(layout.buffer_bytes(rows), first, last, stage.layer)
+    result.homes[value] = Rows(value, buffer, -layout.top, -layout.top, layout.height + layout.bottom)
+
+
+def _merge_sums(result: Trace, segment: Segment, walkers: Sequence[_Walker]) -> None:
+    """Partial sums that threads made of one stage's units become one."""
+    for stage in segment.stages:
+        partial = [walker.partial[stage] for walker in walkers if stage in walker.partial]
+        if not partial:
+            continue
+        walker, layout, home = walkers[0], stage.out.layout, result.homes[stage.out]
+        assert isinstance(layout, Plain)
+        assert isinstance(home, int)
+        walker.layer, out = stage.layer, Ref("arena", home, layout.front_bytes)
+        if partial[0] != out:
+            walker.call(Kernel("f32_copy_none_flat", max_lanes()), x=partial[0], size=layout.size, out=out)
+        for other in partial[1:]:
+            kernel = Kernel("f32_copy_none_flat", max_lanes(), (), ("add",))
+            residual = {"residual.0": other, "residual_row.0": 0, "residual_channel.0": 4}
+            walker.call(kernel, x=out, size=layout.size, out=out, **residual)
+        result.barrier()
+
+
+class _Walker:
+    """One thread's way through one segment; also the ``Emitter`` that stages write to."""
+
+    def __init__(
+        self, result: Trace, segment: Segment, number: int, inside: set[Value], table: dict[Value, list[Stage]],
+        thread: int,
+    ) -> None:  # fmt: skip
+        self.result, self.segment, self.number, self.inside = result, segment, number, inside
+        self.thread, self.threads = thread, len(result.tapes)
+        self.layer = ""
+        self.partial: dict[Stage, Ref] = {}
+        self.windows: dict[Value, Rows] = {}
+        self.next: dict[Stage, int] = {}
+        self.spans, self.row_spans = self._spans()
+        own = set(segment.stages)
+        self.readers = {value: [s for s in table.get(value, []) if s in own] for value in inside}
+        self._dry = False
+
+    # --- Emitter
+
+    def call(self, kernel: Kernel, **arguments: int | Ref) -> None:
+        if set(arguments) != set(kernel.arguments):
+            wrong = sorted(set(arguments) ^ set(kernel.arguments))
+            raise ValueError(f"{kernel.name}: arguments {wrong} missing or unknown")
+        self.result.tapes[self.thread].append(Step(kernel, arguments, self.layer))
+
+    def row(self, value: Value, y: int) -> Ref:
+        window = self.windows.get(value)
+        if window is None:
+            home = self.result.homes[value]
+            assert isinstance(home, Rows)
+            window = home
+        return window.at(y)
+
+    def whole(self, value: Value) -> Ref:
+        root = value.root
+        if root.fixed is not None:
+            return root.fixed
+        stage = root.producer
+        if stage is not None and stage in self.partial:
+            return self.partial[stage]
+        home = self.result.homes[root]
+        assert isinstance(home, int)
+        return Ref("arena", home, root.layout.front_bytes)
+
+    def begun(self, stage: Stage) -> bool:
+        return self.next[stage] > self.spans[stage][0]
+
+    # --- shares
+
+    def _spans(self) -> tuple[dict[Stage, Span], dict[Value, Span]]:
+        """Units of every stage, and rows of every value (halo rows included), that this thread makes."""
+        spans: dict[Stage, Span] = {}
+        wanted: dict[Value, Span] = {}
+        for stage in reversed(self.segment.stages):
+            span = wanted.get(stage.out)
+            if stage.out not in self.inside:
+                span = _union(span, self._share(stage))
+            if span is None or span[0] >= span[1]:
+                continue
+            wanted[stage.out] = span
+            first, last = max(0, span[0]), min(stage.units, span[1])
+            spans[stage] = first, last
+            if first < last:
+                for value, low, high in stage.needs(first, last):
+                    wanted[value] = _union(wanted.get(value), (low, high))
+        return spans, wanted
+
+    def _share(self, stage: Stage) -> Span:
+        """This thread's part of the units of a stage at the end of the segment, with the halo rows at its ends."""
+        cuts = [round(stage.units * t / self.threads / stage.band) * stage.band for t in range(self.threads)]
+        cuts.append(stage.units)
+        if not self.segment.streamed and self._by_lots(stage):
+            cuts = [0] + [stage.units] * self.threads
+        first, last = cuts[self.thread], max(cuts[self.thread], cuts[self.thread + 1])
+        layout = stage.out.layout
+        if first < last and not isinstance(layout, Plain):
+            first -= layout.top if first == 0 else 0
+            last += layout.bottom if last == stage.units else 0
+        return first, last
+
+    def _by_lots(self, stage: Stage) -> bool:
+        """Whether threads share the output channels of a stage and not its rows."""
+        calls = -(-stage.units // stage.band)
+        return calls < 4 * self.threads and calls % self.threads != 0
+
+    def _lots(self, stage: Stage) -> Span:
+        if self.segment.streamed or self.threads == 1 or not self._by_lots(stage):
+            return 0, stage.lots
+        return stage.lots * self.thread // self.threads, stage.lots * (self.thread + 1) // self.threads
+
+    # --- walking
+
+    def walk(self) -> None:
+        """Write this thread's steps of the segment."""
+        if not self.segment.streamed:
+            self._whole_stage(self.segment.stages[0])
+            return
+        for stage in self.segment.stages:
+            if stage.sums_units and stage in self.spans and self.threads > 1:
+                assert isinstance(stage.out.layout, Plain)
+                home = self.result.homes[stage.out]
+                assert isinstance(home, int)
+                if self.thread > 0:
+                    home = self.result.memory.new(
+                        stage.out.layout.size_bytes, self.number, self.number + 1, stage.layer
+                    )
+                self.partial[stage] = Ref("arena", home, stage.out.layout.front_bytes)
+        self._open_windows()
+        self._dry = True
+        self._stream()
+        self._size_windows()
+        self._dry = False
+        self._stream()
+
+    def _whole_stage(self, stage: Stage) -> None:
+        lots = self._lots(stage)
+        if self._by_lots(stage) and self.threads > 1:
+            span = (0, stage.units) if lots[0] < lots[1] else (0, 0)
+        elif stage in self.spans:
+            span = self.spans[stage]
+        else:
+            return
+        self.layer = stage.layer
+        self.spans[stage], self.next[stage] = span, span[0]
+        if span[0] < span[1]:
+            self._zero_outside(stage, lots)
+            stage.emit(self, *span, lots)
+
+    def _zero_outside(self, stage: Stage, lots: Span) -> None:
+        """Zeros before the first line and in the halo rows of a value that stands whole."""
+        layout = stage.out.layout
+        if isinstance(layout, Plain) or stage.out.fixed is not None:
+            return
+        home = self.result.homes[stage.out]
+        assert isinstance(home, Rows)
+        first, last = self.spans[stage]
+        if first == 0 and lots[0] == 0 and (layout.top or layout.side):
+            fill(self, Ref("arena", home.buffer), layout.front_bytes + layout.top * layout.row_bytes)
+        if last == stage.units and lots[1] == stage.lots and layout.bottom:
+            fill(self, home.at(layout.height), layout.bottom * layout.row_bytes)
+
+    def _open_windows(self) -> None:
+        for stage in self.segment.stages:
+            value = stage.out
+            if value.by_rows and value in self.row_spans:
+                first, last = self.row_spans[value]
+                self.windows[value] = Rows(value, -1, first, first, last, sliding=value in self.inside)
+
+    def _size_windows(self) -> None:
+        for value, window in self.windows.items():
+            layout, stage = value.layout, value.producer
+            assert not isinstance(layout, Plain)
+            assert stage is not None
+            if not window.sliding:
+                home = self.result.homes[value]
+                assert isinstance(home, Rows)
+                first, last = self.row_spans[value]
+                self.windows[value] = Rows(value, home.buffer, home.base, first, last)
+                continue
+            slack = max(stage.band, SLACK_BYTES // layout.row_bytes)
+            capacity = min(window.most + slack, window.stop - window.base)
+            size = layout.buffer_bytes(capacity)
+            buffer = self.result.memory.new(size, self.number, self.number, stage.layer)
+            self.windows[value] = Rows(value, buffer, window.base, window.base, window.stop, capacity, 0, True)
+
+    def _stream(self) -> None:
+        """Ask the stages at the end of the segment for all their rows, in step with each other."""
+        self.next = {stage: span[0] for stage, span in self.spans.items()}
+        if not self._dry:
+            for value, window in self.windows.items():
+                layout = value.layout
+                assert not isinstance(layout, Plain)
+                if layout.side and window.sliding:
+                    self.layer = value.producer.layer if value.producer else ""
+                    fill(self, Ref("arena", window.buffer), layout.front_bytes)
+        ends = [stage for stage in self.segment.stages if stage.out not in self.inside and stage in self.spans]
+        if not self._dry:
+            for stage in ends:
+                self.layer = stage.layer
+                self._zero_outside(stage, (0, stage.lots))
+        steps = max((self.spans[s][1] - self.spans[s][0] for s in ends), default=0)
+        for step in range(1, steps + 1):
+            for stage in ends:
+                first, last = self.spans[stage]
+                self._advance(stage, first + -(-(last - first) * step // steps))
+
+    def _advance(self, stage: Stage, until: int) -> None:
+        """Do units of ``stage`` until those below ``until`` are done."""
+        while self.next[stage] < until:
+            first = self.next[stage]
+            last = min(first + stage.band, self.spans[stage][1])
+            for value, _, high in stage.needs(first, last):
+                if value in self.windows:
+                    self._make(self.windows[value], high)
+            if stage.out in self.windows:
+                self._make_room(self.windows[stage.out], last - first)
+            if not self._dry:
+                self.layer = stage.layer
+                stage.emit(self, first, last, (0, stage.lots))
+            self.next[stage] = last
+            if stage.out in self.windows:
+                self.windows[stage.out].done = last
+
+    def _make(self, window: Rows, until: int) -> None:
+        """Make rows of a sliding window until those below ``until`` are there; rows outside the image are zeros."""
+        stage, layout = window.value.producer, window.value.layout
+        assert stage is not None
+        assert not isinstance(layout, Plain)
+        while window.done < until:
+            first, last = self.spans[stage]
+            if first <= window.done < last:
+                self._advance(stage, window.done + 1)
+                continue
+            rows = (min(0, until) if window.done < 0 else until) - window.done
+            self._make_room(window, rows)
+            if not self._dry and window.sliding:  # a home has its halo rows filled once, by their owner
+                self.layer = stage.layer
+                fill(self, window.at(window.done), rows * layout.row_bytes)
+            window.done += rows
+
+    def _make_room(self, window: Rows, rows: int) -> None:
+        """See to it that ``rows`` more rows fit, moving the live ones to the front if they do not."""
+        if not window.sliding:
+            return
+        low = self._oldest_needed(window)
+        window.most = max(window.most, window.done + rows - low)
+        if window.capacity is None or window.done + rows - window.base <= window.capacity:
+            return
+        layout = window.value.layout
+        assert not isinstance(layout, Plain)
+        assert window.done + rows - low <= window.capacity
+        source = window.at(low)
+        window.base = low
+        if window.done > low and not self._dry:
+            assert window.value.producer is not None
+            self.layer = window.value.producer.layer
+            size = (window.done - low) * layout.row_bytes // 4
+            kernel = Kernel("f32_copy_none_flat", max_lanes())
+            self.call(kernel, x=source, size=size, out=window.at(low))
+
+    def _oldest_needed(self, window: Rows) -> int:
+        """The first row that a reader will still ask for."""
+        low = window.done
+        for reader in self.readers[window.value]:
+            if reader in self.spans and self.next[reader] < self.spans[reader][1]:
+                unit = self.next[reader]
+                low = min(
+                    [low, *(first for value, first, _ in reader.needs(unit, unit + 1) if value is window.value)]
+                )
+        return low
+
+
+def _union(a: Span | None, b: Span) -> Span:
+    if b[0] >= b[1]:
+        return a or b
+    return b if a is None or a[0] >= a[1] else (min(a[0], b[0]), max(a[1], b[1]))
