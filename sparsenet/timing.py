@@ -29,7 +29,11 @@ class Spread(NamedTuple):
 
 
 def interleaved(
-    calls: Mapping[str, Callable[[], object]], rounds: int = 30, warmup: int = 3, settle: float = 0.0
+    calls: Mapping[str, Callable[[], object]],
+    rounds: int = 30,
+    warmup: int = 3,
+    settle: float = 0.0,
+    clock: Callable[[], float] = time.perf_counter,
 ) -> dict[str, Samples]:
     """Seconds of every call, measured in turn.
 
@@ -42,6 +46,8 @@ def interleaved(
         warmup: rounds made first and thrown away; compilation belongs there.
         settle: seconds of idling before each call. Thread pools spin for a while after their work, on cores
             that another engine's threads need; some milliseconds keep one out of the other's time.
+        clock: seconds; ``time.thread_time`` leaves out what other processes took of a shared core, and suits calls
+            that start no threads.
 
     Returns:
         name → float64 array (rounds,), in order of rounds: equal indices were measured side by side.
@@ -68,9 +74,9 @@ def interleaved(
                 call = calls[name]
                 if settle:
                     time.sleep(settle)
-                start = time.perf_counter()
+                start = clock()
                 call()
-                samples[name][i] = time.perf_counter() - start
+                samples[name][i] = clock() - start
     finally:
         if collecting:
             gc.enable()
