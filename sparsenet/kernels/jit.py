@@ -117,12 +117,24 @@ def _load(payload: bytes) -> int:
     return int(engine.get_function_address(symbol))
 
 
+_NUMBA_RUNTIME = (
+    "NRT_Free",
+    "NRT_incref",
+    "NRT_decref",
+    "numba_do_raise",
+    "numba_gil_ensure",
+    "numba_gil_release",
+    "numba_runtime_build_excinfo_struct",
+    "numba_unpickle",
+)
+
+
 @cache
 def _initialise() -> None:
     llvm.initialize_native_target()
     llvm.initialize_native_asmprinter()
     # Numba's wrapper refers to its runtime on paths that kernels never take (they allocate and raise nothing).
-    for symbol in ("NRT_incref", "NRT_decref", "numba_gil_ensure", "numba_gil_release", "numba_unpickle"):
+    for symbol in _NUMBA_RUNTIME:
         if not llvm.address_of_symbol(symbol):
             llvm.add_symbol(symbol, ctypes.cast(ctypes.pythonapi.Py_IncRef, ctypes.c_void_p).value)
 

@@ -103,7 +103,7 @@ def _merge_sums(result: Trace, segment: Segment, walkers: Sequence[_Walker]) -> 
             walker.call(Kernel("f32_copy_none_flat", max_lanes()), x=partial[0], size=layout.size, out=out)
         for other in partial[1:]:
             kernel = Kernel("f32_copy_none_flat", max_lanes(), (), ("add",))
-            residual = {"residual.0": other, "residual_row.0": 0, "residual_channel.0": 4}
+            residual: dict[str, int | Ref] = {"residual.0": other, "residual_row.0": 0, "residual_channel.0": 4}
             walker.call(kernel, x=out, size=layout.size, out=out, **residual)
         result.barrier()
 
@@ -192,7 +192,7 @@ class _Walker:
     def _by_lots(self, stage: Stage) -> bool:
         """Whether threads share the output channels of a stage and not its rows."""
         calls = -(-stage.units // stage.band)
-        return calls < 4 * self.threads and calls % self.threads != 0
+        return stage.sums_units or (calls < 4 * self.threads and calls % self.threads != 0)
 
     def _lots(self, stage: Stage) -> Span:
         if self.segment.streamed or self.threads == 1 or not self._by_lots(stage):
