@@ -22,6 +22,14 @@ from sparsenet.kernels.vector_ir.tile import Tile
 Step = Callable[[list[ir.Value]], list[ir.Value]]
 
 
+def _keep_rolled(b: ir.IRBuilder, back: ir.Instruction) -> None:
+    """Forbid unrolling: buckets are short, and an odd column before pairs of them costs a hard branch each time."""
+    options = b.module.add_metadata(["llvm.loop.unroll.disable"])
+    loop = b.module.add_metadata([options, len(b.module.metadata)])
+    loop.operands = (loop, options)  # LLVM knows a loop's metadata by its referring to itself
+    back.set_metadata("llvm.loop", loop)
+
+
 def _counted_loop(b: ir.IRBuilder, count: ir.Value, carried: list[ir.Value], body: Step) -> list[ir.Value]:
     """``count`` times ``carried = body(carried)``; what is carried stays in registers."""
     before = b.block
@@ -35,7 +43,7 @@ def _counted_loop(b: ir.IRBuilder, count: ir.Value, carried: list[ir.Value], bod
     for phi, first, later in zip([left, *inside], [count, *carried], [fewer, *changed], strict=True):
         phi.add_incoming(first, before)
         phi.add_incoming(later, end)
-    b.cbranch(b.icmp_unsigned("==", fewer, zero), after, loop)
+    _keep_rolled(b, b.cbranch(b.icmp_unsigned("==", fewer, zero), after, loop))
     b.position_at_end(after)
     results = [b.phi(value.type) for value in carried]
     for phi, first, later in zip(results, carried, changed, strict=True):
