@@ -1,7 +1,8 @@
 """Fused epilogues: the words after an op, applied to the tile while it is still in registers.
 
-``image_epilogue`` serves kernels whose tile is pixels of one or several channels; ``flat_epilogue`` those whose tile is
-consecutive channels of a flat tensor. Each is a chain of small functions, one per word, put together at compile time.
+``image_epilogue`` serves kernels whose tile is pixels of one or several channels, consecutive or named by a table;
+``flat_epilogue`` those whose tile is consecutive channels of a flat tensor. Each is a chain of small functions, one per
+word, put together at compile time.
 """
 
 from __future__ import annotations
@@ -15,9 +16,14 @@ from sparsenet.kernels.vector_ir import Tile
 from sparsenet.ops import ACTIVATIONS
 
 
-def image_epilogue(kernel: Kernel, tile: Tile) -> Any:
-    """``f(acc, args, bases, channel, y, x_bytes)`` for a tile from ``channel`` on and pixel (y, x_bytes) on."""
-    return _chain(kernel, [_image_step(tile, word, slot) for word, slot in _slots(kernel)])
+def image_epilogue(kernel: Kernel, tile: Tile, *, scattered: bool = False) -> Any:
+    """``f(acc, args, bases, channel, y, x_bytes)`` for a tile from ``channel`` on and pixel (y, x_bytes) on.
+
+    If ``scattered``, the tile's channels need not follow each other and ``channel`` is the address of their numbers,
+    one int32 each.
+    """
+    step = _scattered_step if scattered else _image_step
+    return _chain(kernel, [step(tile, word, slot) for word, slot in _slots(kernel)])
 
 
 def flat_epilogue(kernel: Kernel, tile: Tile) -> Any:
@@ -70,6 +76,28 @@ def _image_step(tile: Tile, word: str, slot: int) -> Any:
             row, per_channel = integer(args, slot + 1), integer(args, slot + 2)
             start = pointer(args, bases, slot) + y * row + channel * per_channel + x_bytes
             return plus(acc, load(start, per_channel, row))
+
+        return residual
+    return _activation_step(tile, word, slot)
+
+
+def _scattered_step(tile: Tile, word: str, slot: int) -> Any:
+    if word == "affine":
+        scale_shift = tile.scale_shift_at
+
+        @device
+        def affine(acc: Any, args: int, bases: int, channel: int, y: int, x_bytes: int) -> Any:
+            return scale_shift(acc, pointer(args, bases, slot), pointer(args, bases, slot + 1), channel)
+
+        return affine
+    if word == "add":
+        plus, load = tile.add, tile.load_at
+
+        @device
+        def residual(acc: Any, args: int, bases: int, channel: int, y: int, x_bytes: int) -> Any:
+            row, per_channel = integer(args, slot + 1), integer(args, slot + 2)
+            start = pointer(args, bases, slot) + y * row + x_bytes
+            return plus(acc, load(start, channel, per_channel, row))
 
         return residual
     return _activation_step(tile, word, slot)

@@ -123,7 +123,9 @@ class Builder:
     def new_rows(self, tensor: str) -> Value:
         """``tensor`` as rows, with the halo its readers need, for a stage to make."""
         channels, height, width = self.shape(tensor)
-        return self.put(tensor, Value(tensor, Rows(channels, height, width, *self.halos.get(tensor, (0, 0, 0)))))
+        return self.put(
+            tensor, Value(tensor, Rows(channels, height, width, *self.halos.get(tensor, (0, 0, 0))))
+        )
 
     def new_plain(self, tensor: str) -> Value:
         """``tensor`` in C order, for a stage to make."""
@@ -142,5 +144,7 @@ class Builder:
         value = self.get(tensor, Plain)
         if value is None and tensor in self.graph.constants:
             array = self.graph.constants[tensor]
-            value = self.put(tensor, Value(tensor, Plain(array.shape), self.padded_constant(array.reshape(-1))))
+            value = self.put(
+                tensor, Value(tensor, Plain(array.shape), self.padded_constant(array.reshape(-1)))
+            )
         return value or to_plain(self, tensor)

@@ -103,7 +103,11 @@ def _merge_sums(result: Trace, segment: Segment, walkers: Sequence[_Walker]) -> 
             walker.call(Kernel("f32_copy_none_flat", max_lanes()), x=partial[0], size=layout.size, out=out)
         for other in partial[1:]:
             kernel = Kernel("f32_copy_none_flat", max_lanes(), (), ("add",))
-            residual: dict[str, int | Ref] = {"residual.0": other, "residual_row.0": 0, "residual_channel.0": 4}
+            residual: dict[str, int | Ref] = {
+                "residual.0": other,
+                "residual_row.0": 0,
+                "residual_channel.0": 4,
+            }
             walker.call(kernel, x=out, size=layout.size, out=out, **residual)
         result.barrier()
 
@@ -272,7 +276,9 @@ class _Walker:
             capacity = min(window.most + slack, window.stop - window.base)
             size = layout.buffer_bytes(capacity)
             buffer = self.result.memory.new(size, self.number, self.number, stage.layer)
-            self.windows[value] = Rows(value, buffer, window.base, window.base, window.stop, capacity, 0, True)
+            self.windows[value] = Rows(
+                value, buffer, window.base, window.base, window.stop, capacity, 0, True
+            )
 
     def _stream(self) -> None:
         """Ask the stages at the end of the segment for all their rows, in step with each other."""
@@ -284,7 +290,9 @@ class _Walker:
                 if layout.side and window.sliding:
                     self.layer = value.producer.layer if value.producer else ""
                     fill(self, Ref("arena", window.buffer), layout.front_bytes)
-        ends = [stage for stage in self.segment.stages if stage.out not in self.inside and stage in self.spans]
+        ends = [
+            stage for stage in self.segment.stages if stage.out not in self.inside and stage in self.spans
+        ]
         if not self._dry:
             for stage in ends:
                 self.layer = stage.layer
@@ -356,7 +364,10 @@ class _Walker:
             if reader in self.spans and self.next[reader] < self.spans[reader][1]:
                 unit = self.next[reader]
                 low = min(
-                    [low, *(first for value, first, _ in reader.needs(unit, unit + 1) if value is window.value)]
+                    [
+                        low,
+                        *(first for value, first, _ in reader.needs(unit, unit + 1) if value is window.value),
+                    ]
                 )
         return low
 

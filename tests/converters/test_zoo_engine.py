@@ -19,7 +19,10 @@ from training.pruning import Masks, find_masks
 
 # Small images keep PyTorch and the engine quick; MaskCNN's head fits one size only.
 SIDES = dict.fromkeys(MODELS, 64) | {"maskcnn": MaskCNN.input_size}
-NAMES = [pytest.param(name, marks=[pytest.mark.slow] if name == "xception" else []) for name in MODELS]
+NAMES = [
+    pytest.param(name, marks=[pytest.mark.slow] if name in ("resnet50", "xception") else [])
+    for name in MODELS
+]
 
 
 @functools.cache

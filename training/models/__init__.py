@@ -1,19 +1,34 @@
-"""The zoo: every model returns logits and is built by name with :func:`build_model`."""
+"""The zoo: classifiers return logits and are built by name with :func:`build_model`; detectors, with
+:func:`build_detector`, return boxes, classes and landmarks.
+"""
 
 from __future__ import annotations
 
 from training.models.maskcnn import MaskCNN
 from training.models.minixception import MiniXception
 from training.models.mobilenetv1 import MobileNetV1
-from training.models.registry import MODELS, build_model, count_parameters, default_input_size
+from training.models.registry import (
+    DETECTORS,
+    MODELS,
+    build_detector,
+    build_model,
+    count_parameters,
+    default_input_size,
+)
+from training.models.resnet import ResNet50
+from training.models.retinaface import RetinaFace
 from training.models.xception import Xception
 
 __all__ = [
+    "DETECTORS",
     "MODELS",
     "MaskCNN",
     "MiniXception",
     "MobileNetV1",
+    "ResNet50",
+    "RetinaFace",
     "Xception",
+    "build_detector",
     "build_model",
     "count_parameters",
     "default_input_size",

@@ -12,6 +12,8 @@ from sparsenet.errors import InputError
 from training.models.maskcnn import MaskCNN
 from training.models.minixception import MiniXception
 from training.models.mobilenetv1 import MobileNetV1
+from training.models.resnet import ResNet50
+from training.models.retinaface import RetinaFace
 from training.models.xception import Xception
 
 MODELS: dict[str, Callable[..., nn.Module]] = {
@@ -19,7 +21,14 @@ MODELS: dict[str, Callable[..., nn.Module]] = {
     "minixception-128": partial(MiniXception, widths=(128,)),
     "minixception-128-256": partial(MiniXception, widths=(128, 256)),
     "mobilenetv1": MobileNetV1,
+    "resnet50": ResNet50,
     "xception": Xception,
+}
+
+#: Face detectors: they take no number of classes and answer with boxes, classes and landmarks.
+DETECTORS: dict[str, Callable[..., nn.Module]] = {
+    "retinaface-resnet50": partial(RetinaFace, backbone="resnet50"),
+    "retinaface-mobilenet0.25": partial(RetinaFace, backbone="mobilenet0.25"),
 }
 
 INPUT_SIZES: dict[str, int] = {
@@ -27,7 +36,9 @@ INPUT_SIZES: dict[str, int] = {
     "minixception-128": MiniXception.input_size,
     "minixception-128-256": MiniXception.input_size,
     "mobilenetv1": MobileNetV1.input_size,
+    "resnet50": ResNet50.input_size,
     "xception": Xception.input_size,
+    **dict.fromkeys(DETECTORS, RetinaFace.input_size),
 }
 
 
@@ -38,9 +49,20 @@ def build_model(name: str, num_classes: int, seed: int = 0) -> nn.Module:
     """
     if name not in MODELS:
         raise InputError(f"unknown model '{name}': choose one of {', '.join(MODELS)}")
+    return _seeded(partial(MODELS[name], num_classes=num_classes), seed)
+
+
+def build_detector(name: str, seed: int = 0) -> nn.Module:
+    """A freshly initialised detector; otherwise as ``build_model``."""
+    if name not in DETECTORS:
+        raise InputError(f"unknown detector '{name}': choose one of {', '.join(DETECTORS)}")
+    return _seeded(DETECTORS[name], seed)
+
+
+def _seeded(make: Callable[[], nn.Module], seed: int) -> nn.Module:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return MODELS[name](num_classes=num_classes)
+        return make()
 
 
 def default_input_size(name: str) -> int:

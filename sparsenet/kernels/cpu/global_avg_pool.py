@@ -1,38 +1,56 @@
-"""Global average pooling: one number per channel. Line tails are zero, so whole lines are summed."""
+"""Global average pooling: one number per channel, over all rows at once or added to row by row."""
 
 from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
-from sparsenet.kernels.device import integer, kernel_entry, pointer
+from sparsenet.kernels.device import device, integer, kernel_entry, number, pointer
 from sparsenet.kernels.registry import Kernel
-from sparsenet.kernels.vector_ir import Tile, store_f32
+from sparsenet.kernels.vector_ir import Tile
+from sparsenet.kernels.vector_ir.sums import channel_sums
 
 
 def build(kernel: Kernel) -> Any:
-    """Partial sums in ``vectors`` vectors, which ``line_vectors`` is a multiple of."""
-    vectors, lanes = kernel.parameter("vectors"), kernel.lanes
-    tile = Tile(lanes, 1, vectors)
-    load, splat, add, total = tile.load, tile.splat, tile.add, tile.sum
+    """``channels`` channels at a time, a power of two up to the lanes; what is left over one by one.
+
+    ``out`` becomes ``scale`` times the sum over ``height`` rows, plus what it was if ``accumulate`` is not 0. Lanes
+    behind the last pixel are zero, so whole vectors are summed.
+    """
+    together = kernel.parameter("channels")
+    block, one = _sum_lines(kernel.lanes, together), _sum_lines(kernel.lanes, 1)
 
     def global_avg_pool(args, bases):  # type: ignore[no-untyped-def]
-        x, x_row, x_channel, channels = (
-            pointer(args, bases, 0),
-            integer(args, 1),
-            integer(args, 2),
-            integer(args, 3),
-        )
-        height, width, line_vectors = integer(args, 4), integer(args, 5), integer(args, 6)
-        out = pointer(args, bases, 7)
-        count = np.float32(height * width)
-        for channel in range(channels):
-            acc = splat(np.float32(0))
-            for y in range(height):
-                line = x + y * x_row + channel * x_channel
-                for vector in range(0, line_vectors, vectors):
-                    acc = add(acc, load(line + vector * lanes * 4, 0))
-            store_f32(out, channel, total(acc) / count)
+        x, x_row, x_channel = pointer(args, bases, 0), integer(args, 1), integer(args, 2)
+        channels, height, line_vectors = integer(args, 3), integer(args, 4), integer(args, 5)
+        scale, accumulate, out = number(args, 6), integer(args, 7), pointer(args, bases, 8)
+        whole = channels // together * together
+        for channel in range(0, whole, together):
+            lines = x + channel * x_channel
+            block(lines, x_row, x_channel, height, line_vectors, scale, accumulate, out + channel * 4)
+        for channel in range(whole, channels):
+            lines = x + channel * x_channel
+            one(lines, x_row, x_channel, height, line_vectors, scale, accumulate, out + channel * 4)
 
     return kernel_entry(global_avg_pool)
+
+
+def _sum_lines(lanes: int, channels: int) -> Any:
+    """``f(x, x_row, x_channel, height, line_vectors, scale, accumulate, out)`` for ``channels`` channels."""
+    tile, sums = Tile(lanes, outputs=channels), Tile(channels)
+    load, add, total = tile.load_channels, tile.add, channel_sums(tile, sums)
+    splat, mul, mul_add, load_sums, store = sums.splat, sums.mul, sums.mul_add, sums.load, sums.store
+
+    @device
+    def sum_lines(x, x_row, x_channel, height, line_vectors, scale, accumulate, out):  # type: ignore[no-untyped-def]
+        acc = load(x, x_channel, 0)
+        for vector in range(1, line_vectors):
+            acc = add(acc, load(x + vector * lanes * 4, x_channel, 0))
+        for y in range(1, height):
+            for vector in range(line_vectors):
+                acc = add(acc, load(x + y * x_row + vector * lanes * 4, x_channel, 0))
+        if accumulate != 0:
+            store(out, 0, mul_add(total(acc), splat(scale), load_sums(out, 0)))
+        else:
+            store(out, 0, mul(total(acc), splat(scale)))
+
+    return sum_lines

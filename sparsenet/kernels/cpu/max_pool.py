@@ -1,4 +1,7 @@
-"""Max pooling: padding counts as -inf, so taps outside the image are masked out, never read as zeros."""
+"""Max pooling: padding counts as -inf, so columns outside the image are masked out, never read as zeros.
+
+Which rows a window has is the planner's business: all output rows of a call have the same number of them.
+"""
 
 from __future__ import annotations
 
@@ -6,65 +9,120 @@ from typing import Any
 
 import numpy as np
 
-from sparsenet.kernels.device import integer, kernel_entry, pointer
+from sparsenet.kernels.device import device, integer, kernel_entry, pointer
+from sparsenet.kernels.epilogue import image_epilogue
 from sparsenet.kernels.registry import Kernel
 from sparsenet.kernels.vector_ir import Tile, load_i32
+from sparsenet.kernels.vector_ir.window import Span, maximum_of
 
 
 def build(kernel: Kernel) -> Any:
     """One image row of ``vectors`` vectors per step; ``stride`` 1 or 2 columns.
 
-    ``taps_x`` holds ``(byte offset, first valid output column, end)`` int32 triples, one per column of the window;
-    window rows above or below the image are skipped.
+    ``columns`` adjacent window columns, of which ``before`` are padding left of the image, are unrolled: rows are
+    folded first, then columns. 0 ``columns`` stands for any window: ``taps_x`` holds the byte offset of every column.
+    ``tap_bits`` holds, per window column and vector, the lanes that read inside the image; vectors from
+    ``inner_first`` to ``inner_end`` read nothing else.
     """
-    stride, vectors, lanes = kernel.parameter("stride"), kernel.parameter("vectors"), kernel.lanes
-    tile = Tile(lanes, 1, vectors)
-    load = tile.load if stride == 1 else tile.load_every_second
-    keep, store, splat, maximum = tile.keep, tile.store, tile.splat, tile.maximum
+    tile = Tile(kernel.lanes, 1, kernel.parameter("vectors"))
+    window = _any_window(kernel, tile) if kernel.parameter("columns") == 0 else _adjacent_columns(kernel)
+    vectors, lanes, stride = tile.vectors, kernel.lanes, kernel.parameter("stride")
+    keep_pixels, store = tile.keep_pixels, tile.store
     single = Tile(lanes)
     splat_one, store_one = single.splat, single.store
-    zero, lowest = np.float32(0), np.float32(-np.inf)
+    epilogue = image_epilogue(kernel, tile)
+    zero = np.float32(0)
 
     def max_pool(args, bases):  # type: ignore[no-untyped-def]
-        x, taps_x = pointer(args, bases, 0), pointer(args, bases, 1)
-        n_taps_x, n_taps_y = integer(args, 2), integer(args, 3)
-        dilation_y, stride_y, padding_y, x_rows = (
-            integer(args, 4),
-            integer(args, 5),
-            integer(args, 6),
-            integer(args, 7),
-        )
+        x, taps_x, tap_bits = pointer(args, bases, 0), pointer(args, bases, 1), pointer(args, bases, 2)
+        n_taps_x, n_taps_y, tap_row = integer(args, 3), integer(args, 4), integer(args, 5)
+        inner_first, inner_end = integer(args, 6), integer(args, 7)
         x_row, x_channel, channels = integer(args, 8), integer(args, 9), integer(args, 10)
-        height, width = integer(args, 11), integer(args, 12)
-        line_vectors, halo_vectors = integer(args, 13), integer(args, 14)
-        out, out_row, out_channel = pointer(args, bases, 15), integer(args, 16), integer(args, 17)
+        height, full_vectors = integer(args, 11), integer(args, 12)
+        lane_bits = pointer(args, bases, 13)
+        line_vectors, halo_vectors = integer(args, 14), integer(args, 15)
+        out, out_row, out_channel = pointer(args, bases, 16), integer(args, 17), integer(args, 18)
 
         for y in range(height):
             for channel in range(channels):
-                source, target = x + channel * x_channel, out + y * out_row + channel * out_channel
+                source = x + y * x_row + channel * x_channel
+                target = out + y * out_row + channel * out_channel
                 for vector in range(0, line_vectors, vectors):
                     vector = min(vector, line_vectors - vectors)
-                    column = vector * lanes
-                    acc = splat(lowest)
-                    for ky in range(n_taps_y):
-                        row = y * stride_y + ky * dilation_y - padding_y
-                        if row < 0 or row >= x_rows:
-                            continue
-                        for kx in range(n_taps_x):
-                            values = load(
-                                source + row * x_row + column * 4 * stride + load_i32(taps_x, 3 * kx), 0
-                            )
-                            low, high = (
-                                load_i32(taps_x, 3 * kx + 1) - column,
-                                load_i32(taps_x, 3 * kx + 2) - column,
-                            )
-                            if low > 0 or high < vectors * lanes:
-                                values = keep(values, low, high, lowest)
-                            acc = maximum(acc, values)
-                    if width - column < vectors * lanes:
-                        acc = keep(acc, 0, width - column, zero)
-                    store(target + column * 4, 0, acc)
+                    x_bytes = vector * lanes * 4
+                    acc = window(
+                        source + x_bytes * stride,
+                        n_taps_y,
+                        tap_row,
+                        taps_x,
+                        n_taps_x,
+                        inner_first <= vector and vector + vectors <= inner_end,
+                        tap_bits + vector * 2,
+                        line_vectors * 2,
+                    )
+                    acc = epilogue(acc, args, bases, channel, y, x_bytes)
+                    if vector + vectors > full_vectors:
+                        acc = keep_pixels(acc, lane_bits + vector * 2)
+                    store(target + x_bytes, 0, acc)
                 for halo in range(line_vectors, line_vectors + halo_vectors):
                     store_one(target + halo * lanes * 4, 0, splat_one(zero))
 
     return kernel_entry(max_pool)
+
+
+def _adjacent_columns(kernel: Kernel) -> Any:
+    """``f(source, n_taps_y, tap_row, _, _, inside, bits, bits_step)``: a tile of window maxima."""
+    span = Span(
+        kernel.lanes,
+        kernel.parameter("vectors"),
+        kernel.parameter("columns"),
+        kernel.parameter("stride"),
+        kernel.parameter("before"),
+    )
+    start, fold = span.start, _fold_rows(span, span.load)
+    columns, columns_inside = span.largest_column(), span.largest_column_inside()
+
+    @device
+    def window(source, n_taps_y, tap_row, taps_x, n_taps_x, inside, bits, bits_step):  # type: ignore[no-untyped-def]
+        row = fold(source + start, n_taps_y, tap_row)
+        return columns(row) if inside else columns_inside(row, bits, bits_step)
+
+    return window
+
+
+def _any_window(kernel: Kernel, tile: Tile) -> Any:
+    """As ``_adjacent_columns``, columns taken from ``taps_x``."""
+    fold = _fold_rows(tile, tile.load if kernel.parameter("stride") == 1 else tile.load_every_second)
+    splat, maximum, keep_lanes = tile.splat, maximum_of(tile, 2), tile.keep_lanes
+    lowest = np.float32(-np.inf)
+
+    @device
+    def window(source, n_taps_y, tap_row, taps_x, n_taps_x, inside, bits, bits_step):  # type: ignore[no-untyped-def]
+        acc = splat(lowest)
+        for k in range(n_taps_x):
+            values = fold(source + load_i32(taps_x, k), n_taps_y, tap_row)
+            if not inside:
+                values = keep_lanes(values, bits + k * bits_step, lowest)
+            acc = maximum(acc, values)
+        return acc
+
+    return window
+
+
+def _fold_rows(tile: Tile, load: Any) -> Any:
+    """``f(source, rows, row_step)``: the largest of a tile's ``rows`` window rows."""
+    splat, largest_of_2, largest_of_3 = tile.splat, maximum_of(tile, 2), maximum_of(tile, 3)
+    lowest = np.float32(-np.inf)
+
+    @device
+    def fold(source, rows, row_step):  # type: ignore[no-untyped-def]
+        if rows == 3:
+            return largest_of_3(load(source, 0), load(source + row_step, 0), load(source + 2 * row_step, 0))
+        if rows == 2:
+            return largest_of_2(load(source, 0), load(source + row_step, 0))
+        acc = splat(lowest)
+        for row in range(rows):
+            acc = largest_of_2(acc, load(source + row * row_step, 0))
+        return acc
+
+    return fold

@@ -17,7 +17,8 @@ from sparsenet.kernels.vector_ir import Tile, load_f32, load_i32
 
 def build(kernel: Kernel) -> Any:
     """Row tables are int32 row numbers, of which ``x_first`` stands at ``x``; column tables int32 byte offsets, padded
-    to whole vectors."""
+    to whole vectors.
+    """
     lanes = kernel.lanes
     tile = Tile(lanes)
     load, gather, splat, mul_add, sub = tile.load, tile.gather, tile.splat, tile.mul_add, tile.sub

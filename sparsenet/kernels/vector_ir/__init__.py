@@ -16,6 +16,7 @@ vectors longer than the machine's.
 
 from __future__ import annotations
 
+from sparsenet.kernels.vector_ir.buckets import multiply_buckets
 from sparsenet.kernels.vector_ir.runtime import (
     atomic_add,
     atomic_load,
@@ -37,6 +38,7 @@ __all__ = [
     "load_f32",
     "load_i32",
     "load_i64",
+    "multiply_buckets",
     "outer_product",
     "store_f32",
     "store_i64",

@@ -47,10 +47,7 @@ class Block:
         def generate(context: Any, b: ir.IRBuilder, signature: Any, values: Sequence[ir.Value]) -> Any:
             out = emit(b, *values)
             if isinstance(out, list):
-                block = ir.Constant(self._ir, ir.Undefined)
-                for i, vector in enumerate(out):
-                    block = b.insert_value(block, vector, i)
-                return block
+                return self._join(b, out)
             return context.get_dummy_value() if out is None else out
 
         names = ", ".join(f"a{i}" for i in range(len(arguments)))
@@ -61,6 +58,12 @@ class Block:
 
     def _split(self, b: ir.IRBuilder, block: ir.Value) -> list[ir.Value]:
         return [b.extract_value(block, i) for i in range(self.count)]
+
+    def _join(self, b: ir.IRBuilder, vectors: Sequence[ir.Value]) -> ir.Value:
+        block = ir.Constant(self._ir, ir.Undefined)
+        for i, vector in enumerate(vectors):
+            block = b.insert_value(block, vector, i)
+        return block
 
     def _addresses(self, b: ir.IRBuilder, pointer: ir.Value, row_stride: ir.Value) -> list[ir.Value]:
         starts = [pointer]

@@ -52,15 +52,29 @@ class Lanes(Block):
         return self._intrinsic([self.type, types.int64, types.int64, types.float32], self.type, emit)
 
     @cached_property
+    def keep_lanes(self) -> Any:
+        """``keep_lanes(tile, bits, other)``: ``other`` (scalar) where a bit is 0; ``bits``: a uint16 per vector."""
+
+        def emit(b: ir.IRBuilder, block: ir.Value, bits: ir.Value, other: ir.Value) -> list[ir.Value]:
+            rest = splat(b, other, self.lanes)
+            masks = [self._bit_mask(b, displaced(b, bits, 2 * j)) for j in range(self.vectors)]
+            return [b.select(masks[i % self.vectors], v, rest) for i, v in enumerate(self._split(b, block))]
+
+        return self._intrinsic([self.type, types.int64, types.float32], self.type, emit)
+
+    def _bit_mask(self, b: ir.IRBuilder, address: ir.Value) -> ir.Value:
+        """The mask of one vector from the uint16 at ``address``."""
+        word = b.load(typed_pointer(b, address, I16))
+        narrow = b.trunc(word, ir.IntType(self.lanes)) if self.lanes < 16 else word
+        return b.bitcast(narrow, ir.VectorType(I1, self.lanes))
+
+    @cached_property
     def keep_pixels(self) -> Any:
         """``keep_pixels(tile, bits)``: zero in lanes whose bit is 0; ``bits``: one uint16 per vector of a row."""
 
         def emit(b: ir.IRBuilder, block: ir.Value, bits: ir.Value) -> list[ir.Value]:
-            masks, zero = [], constant(0.0, self.lanes)
-            for j in range(self.vectors):
-                word = b.load(typed_pointer(b, displaced(b, bits, 2 * j), I16))
-                narrow = b.trunc(word, ir.IntType(self.lanes)) if self.lanes < 16 else word
-                masks.append(b.bitcast(narrow, ir.VectorType(I1, self.lanes)))
+            zero = constant(0.0, self.lanes)
+            masks = [self._bit_mask(b, displaced(b, bits, 2 * j)) for j in range(self.vectors)]
             return [b.select(masks[i % self.vectors], v, zero) for i, v in enumerate(self._split(b, block))]
 
         return self._intrinsic([self.type, types.int64], self.type, emit)

@@ -11,9 +11,10 @@ from sparsenet.kernels.vector_ir.arithmetic import Arithmetic
 from sparsenet.kernels.vector_ir.lanes import Lanes
 from sparsenet.kernels.vector_ir.llvm import F32, displaced, fma, splat, typed_pointer
 from sparsenet.kernels.vector_ir.memory import Memory
+from sparsenet.kernels.vector_ir.scattered import Scattered
 
 
-class Tile(Memory, Arithmetic, Lanes):
+class Tile(Memory, Arithmetic, Lanes, Scattered):
     """All operations on a register block (see ``Block`` for its shape and place in memory)."""
 
 

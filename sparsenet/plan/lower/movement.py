@@ -50,7 +50,9 @@ class ConcatPlain(Stage):
         start, total = 0, sum(self.widths)
         for value, width in zip(self.sources, self.widths, strict=True):
             out = to.whole(self.out) + start * 4
-            relayout(to, to.whole(value), width * 4, 0, (1, self.outer, width), out, total * 4, 0, columns=width)
+            relayout(
+                to, to.whole(value), width * 4, 0, (1, self.outer, width), out, total * 4, 0, columns=width
+            )
             start += width
 
 
@@ -73,7 +75,9 @@ def lower_concat(builder: Builder, node: Node) -> None:
 
 def lower_alias(builder: Builder, node: Node) -> None:
     """Flatten and reshape: C order seen under another shape."""
-    builder.put(node.output, builder.plain(node.inputs[0]).view(node.output, Plain(builder.shape(node.output))))
+    builder.put(
+        node.output, builder.plain(node.inputs[0]).view(node.output, Plain(builder.shape(node.output)))
+    )
 
 
 def lower_identity(builder: Builder, node: Node) -> None:
@@ -187,7 +191,8 @@ class Resize(Stage):
         begin = min(self.low[first:last])
         to.call(
             self.kernel, x=to.row(self.source, begin), x_first=begin, height=last - first,
-            out=to.row(self.out, first), **{name: table + first * 4 for name, table in self.tables.items()}, **self.fixed,
+            out=to.row(self.out, first), **self.fixed,
+            **{name: table + first * 4 for name, table in self.tables.items()},
         )  # fmt: skip
 
 

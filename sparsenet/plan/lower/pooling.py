@@ -17,7 +17,6 @@ from sparsenet.plan.lower.epilogues import Epilogue, epilogue_of
 from sparsenet.plan.stage import Emitter, Need, Ref, Span, Stage, Value
 from sparsenet.plan.window import Geometry, Window, geometry, open_window
 
-
 #: Widest max-pooling window whose columns are unrolled.
 MOST_COLUMNS = 5
 
@@ -77,7 +76,8 @@ class MaxPool(Stage):
         row = first * self.window.row_step + self.window.first_row + taps[0] * self.window.row_dilation
         x = to.row(self.window.value, row) + self.window.start
         to.call(
-            self.kernel, x=x + lots[0] * self.window.channel, n_taps_y=taps[1] - taps[0], channels=lots[1] - lots[0], height=last - first,
+            self.kernel, x=x + lots[0] * self.window.channel, n_taps_y=taps[1] - taps[0],
+            channels=lots[1] - lots[0], height=last - first,
             out=to.row(self.out, first) + lots[0] * self.out.rows.channel_bytes,
             **self.fixed, **self.epilogue.arguments(to, first, lots[0]),
         )  # fmt: skip

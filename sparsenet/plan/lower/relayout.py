@@ -66,12 +66,21 @@ class MapCopy(Stage):
 
 
 def copy_map(
-    to: Emitter, x: Ref, x_row: int, x_channel: int, source: tuple[int, int, int], target: Value, y: int, channel: int = 0
+    to: Emitter,
+    x: Ref,
+    x_row: int,
+    x_channel: int,
+    source: tuple[int, int, int],
+    target: Value,
+    y: int,
+    channel: int = 0,
 ) -> None:
     """Copy (channels, rows, columns) to ``target`` from row ``y`` and ``channel`` on."""
     out, out_row, out_channel = map_source(to, target, y)
     columns = target.layout.line if isinstance(target.layout, Rows) else source[2]
-    relayout(to, x, x_row, x_channel, source, out + channel * out_channel, out_row, out_channel, columns=columns)
+    relayout(
+        to, x, x_row, x_channel, source, out + channel * out_channel, out_row, out_channel, columns=columns
+    )
 
 
 @dataclass(eq=False)
@@ -147,5 +156,6 @@ class PhaseSplit(Stage):
         relayout(
             to, x, x_row, x_channel, (self.shape[0], self.shape[1] - y, self.shape[2]), to.row(self.out, begin),
             layout.row_bytes, layout.channel_bytes, columns=layout.line, rows=end - begin, row_step=self.row_step,
-            first_column=self.first_column, column_step=self.column_step, phases=layout.phases, out_phase=layout.line * 4,
+            first_column=self.first_column, column_step=self.column_step, phases=layout.phases,
+            out_phase=layout.line * 4,
         )  # fmt: skip

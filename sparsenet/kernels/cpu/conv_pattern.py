@@ -1,0 +1,74 @@
+"""Sparse convolution by pattern buckets: a few output channels share every load of pixels (see ``vector_ir.buckets``).
+
+A column is one tap with its byte offset, as in ``conv_csr`` and ``conv_dense``. Channels are put in groups of
+``outputs`` that use the same columns as far as possible; a table holds their true numbers, so the order shows nowhere.
+Where the input is too deep for the first-level cache, columns come in chunks of input channels, and every group
+goes on from the sums that the chunk before left in the output.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from sparsenet.kernels.device import integer, kernel_entry, pointer
+from sparsenet.kernels.epilogue import image_epilogue
+from sparsenet.kernels.patterns import patterns
+from sparsenet.kernels.registry import Kernel
+from sparsenet.kernels.vector_ir import Tile, load_i32, multiply_buckets
+
+
+def build(kernel: Kernel) -> Any:
+    """Tile ``outputs`` channels by ``rows x vectors`` pixels."""
+    outputs, rows, vectors = (
+        kernel.parameter("outputs"),
+        kernel.parameter("rows"),
+        kernel.parameter("vectors"),
+    )
+    lanes = kernel.lanes
+    pixels, single = Tile(lanes, rows, vectors), Tile(lanes, rows, 1)
+    block = Tile(lanes, rows, vectors, outputs)
+    start, resume, store, keep_pixels = block.splat_at, block.load_at, block.store_at, block.keep_pixels
+    splat_one, store_one = single.splat, single.store
+    multiply = multiply_buckets(block, pixels)
+    epilogue = image_epilogue(kernel, block, scattered=True)
+    count_bytes, table_bytes = 2 * len(patterns(outputs)), 4 * outputs
+    zero = np.float32(0)
+
+    def conv_pattern(args, bases):  # type: ignore[no-untyped-def]
+        x, stream, counts = pointer(args, bases, 0), pointer(args, bases, 1), pointer(args, bases, 2)
+        channels, bias = pointer(args, bases, 3), pointer(args, bases, 4)
+        row_groups, chunks = integer(args, 5), integer(args, 6)
+        height, full_vectors, lane_bits = integer(args, 7), integer(args, 8), pointer(args, bases, 9)
+        line_vectors, halo_vectors, x_row = integer(args, 10), integer(args, 11), integer(args, 12)
+        out, out_row, out_channel = pointer(args, bases, 13), integer(args, 14), integer(args, 15)
+
+        for row_tile in range((height + rows - 1) // rows):
+            # The last tile of a map or line moves back to end with it: a few pixels twice, no tail kernels.
+            y = min(row_tile * rows, height - rows)
+            for vector in range(0, line_vectors, vectors):
+                vector = min(vector, line_vectors - vectors)
+                x_bytes = vector * lanes * 4
+                source, target = x + y * x_row + x_bytes, out + y * out_row + x_bytes
+                column, count = stream, counts
+                for chunk in range(chunks):
+                    for group in range(row_groups):
+                        table = channels + group * table_bytes
+                        if chunk == 0:
+                            acc = start(bias, table)
+                        else:
+                            acc = resume(target, table, out_channel, out_row)
+                        acc, column = multiply(acc, column, count, source, x_row)
+                        count += count_bytes
+                        if chunk == chunks - 1:
+                            acc = epilogue(acc, args, bases, table, y, x_bytes)
+                            if vector + vectors > full_vectors:
+                                acc = keep_pixels(acc, lane_bits + vector * 2)
+                        store(target, table, out_channel, out_row, acc)
+            for halo in range(line_vectors, line_vectors + halo_vectors):
+                for i in range(row_groups * outputs):
+                    target = out + y * out_row + load_i32(channels, i) * out_channel + halo * lanes * 4
+                    store_one(target, out_row, splat_one(zero))
+
+    return kernel_entry(conv_pattern)

@@ -1,0 +1,127 @@
+"""Sliding windows in registers: each vector of a source row is loaded once, its neighbours are cut out by shuffles.
+
+A load that crosses a cache line costs two, and a window of three columns has two such loads per vector; a shuffle
+costs half of that. Windows that step by two columns split even from odd columns once per source row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from llvmlite import ir
+from numba import types
+
+from sparsenet.kernels.vector_ir.llvm import I32, constant, displaced
+from sparsenet.kernels.vector_ir.tile import Tile
+
+Lane = tuple[ir.Value, int]
+
+
+class Span(Tile):
+    """The vectors of one source row that ``vectors`` vectors of output see through windows of adjacent columns.
+
+    Args:
+        lanes: float32 per vector.
+        vectors: vectors of output pixels.
+        columns: columns of the window, one float apart.
+        stride: 1 or 2 columns from one output pixel to the next.
+        before: columns of the window left of the source column that stands first in a vector (the left padding:
+            that column is the only one whose loads are aligned).
+    """
+
+    def __init__(self, lanes: int, vectors: int, columns: int, stride: int, before: int) -> None:
+        self.columns, self.stride, self.before = columns, stride, before
+        self.first = -before // lanes
+        last = ((vectors * lanes - 1) * stride + columns - 1 - before) // lanes
+        super().__init__(lanes, 1, last - self.first + 1)
+        self.pixels = Tile(lanes, 1, vectors)
+        #: From the first column of the first window to the first float of the span, in bytes.
+        self.start = (self.first * lanes + before) * 4
+
+    def cut(self, b: ir.IRBuilder, row: Sequence[ir.Value], column: int) -> list[ir.Value]:
+        """What every output pixel sees in one column of its window; ``row`` holds the vectors of the span."""
+        distance, parity = divmod(column - self.before, self.stride)
+        lanes, count = self.lanes, self.pixels.count
+
+        def source(number: int) -> Lane:
+            vector, lane = divmod(number, lanes)
+            return row[vector - self.first], lane
+
+        # Every stride-th column, as it falls on pixel boundaries; a window further left or right is a shift of these.
+        aligned = [
+            _pick(b, [source((n * lanes + i) * self.stride + parity) for i in range(lanes)])
+            for n in range(count)
+        ]
+
+        def pixel(number: int) -> Lane:
+            vector, lane = divmod(number, lanes)
+            return (aligned[vector], lane) if 0 <= vector < count else source(number * self.stride + parity)
+
+        return [_pick(b, [pixel(n * lanes + i + distance) for i in range(lanes)]) for n in range(count)]
+
+    def largest_column(self) -> Any:
+        """``f(span)``: the largest of each pixel's window columns; NaN if one is NaN."""
+
+        def emit(b: ir.IRBuilder, span: ir.Value) -> list[ir.Value]:
+            row = self._split(b, span)
+            columns = [self.cut(b, row, k) for k in range(self.columns)]
+            return [largest(b, values) for values in zip(*columns, strict=True)]
+
+        return self.pixels._intrinsic([self.type], self.pixels.type, emit)
+
+    def largest_column_inside(self) -> Any:
+        """``f(span, bits, step)``: as ``largest_column``, of the columns that lie inside the source.
+
+        Bit i of the uint16 at ``bits + column * step + 2 * vector`` tells it for lane i.
+        """
+
+        def emit(b: ir.IRBuilder, span: ir.Value, bits: ir.Value, step: ir.Value) -> list[ir.Value]:
+            row, outside = self._split(b, span), constant(float("-inf"), self.lanes)
+            columns = []
+            for k in range(self.columns):
+                masks = [self._bit_mask(b, displaced(b, bits, 2 * j)) for j in range(self.pixels.count)]
+                values = self.cut(b, row, k)
+                columns.append([b.select(m, v, outside) for m, v in zip(masks, values, strict=True)])
+                bits = b.add(bits, step)
+            return [largest(b, values) for values in zip(*columns, strict=True)]
+
+        return self.pixels._intrinsic([self.type, types.int64, types.int64], self.pixels.type, emit)
+
+
+def maximum_of(tile: Tile, count: int) -> Any:
+    """``f(x, y, ...)`` of ``count`` tiles: the largest per lane, NaN if one is NaN."""
+    return tile._elementwise(lambda b, *vectors: largest(b, vectors), count)
+
+
+def largest(b: ir.IRBuilder, vectors: Sequence[ir.Value]) -> ir.Value:
+    """The largest per lane; NaN if one is NaN.
+
+    x86's maximum returns its second operand where they are unordered, so the last vector's NaN survives by itself;
+    the others are tested in pairs.
+    """
+    result = vectors[0]
+    for vector in vectors[1:]:
+        result = b.select(b.fcmp_ordered(">", result, vector), result, vector)
+    others = list(vectors[:-1])
+    if not others:
+        return result
+    pairs = zip(others[::2], others[1::2] + others[-1:], strict=False)
+    unordered = [b.fcmp_unordered("uno", x, y) for x, y in pairs]
+    anywhere = unordered[0]
+    for mask in unordered[1:]:
+        anywhere = b.or_(anywhere, mask)
+    return b.select(anywhere, constant(float("nan"), result.type.count), result)
+
+
+def _pick(b: ir.IRBuilder, lanes: Sequence[Lane]) -> ir.Value:
+    """A vector with these lanes of at most two vectors."""
+    sources: list[ir.Value] = []
+    for vector, _ in lanes:
+        if vector not in sources:
+            sources.append(vector)
+    if len(sources) == 1 and [lane for _, lane in lanes] == list(range(len(lanes))):
+        return sources[0]
+    first, second = sources[0], sources[-1]
+    numbers = [lane + (0 if vector is first else len(lanes)) for vector, lane in lanes]
+    return b.shuffle_vector(first, second, ir.Constant(ir.VectorType(I32, len(lanes)), numbers))

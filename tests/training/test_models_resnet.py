@@ -1,0 +1,58 @@
+"""ResNet-50: its size is the published one, its strides are v1.5's, and the engine computes what PyTorch does."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from converters import from_torch
+from converters.verify import relative_error
+from sparsenet import Engine
+from training.models import build_model, count_parameters
+from training.models.resnet import Bottleneck, ResNetTrunk
+
+
+@pytest.mark.parametrize("classes, expected", [(1000, 25_557_032), (4, 23_516_228)])
+def test_parameter_count(classes: int, expected: int) -> None:
+    assert count_parameters(build_model("resnet50", classes)) == expected
+
+
+def test_published_names() -> None:
+    """Names as in the widely published weights, 320 tensors with the BatchNorm counters."""
+    names = build_model("resnet50", 1000).state_dict()
+    assert len(names) == 320
+    assert {
+        "conv1.weight",
+        "bn1.running_mean",
+        "layer1.0.downsample.0.weight",
+        "layer4.2.bn3.bias",
+        "fc.bias",
+    } <= set(names)
+
+
+def test_the_stride_is_in_the_3x3_convolution() -> None:
+    blocks = [m for m in ResNetTrunk().modules() if isinstance(m, Bottleneck)]
+    assert len(blocks) == 16
+    assert [b.conv2.stride[0] for b in blocks if b.conv2.stride != (1, 1)] == [2, 2, 2]
+    assert all(b.conv1.stride == b.conv3.stride == (1, 1) for b in blocks)
+
+
+@pytest.mark.parametrize("side", [64, 75])
+def test_trunk_maps(side: int) -> None:
+    maps = ResNetTrunk().eval()(torch.zeros(1, 3, side, side))
+    sides = [-(-side // stride) for stride in (8, 16, 32)]
+    assert [tuple(m.shape) for m in maps] == [
+        (1, c, s, s) for c, s in zip((512, 1024, 2048), sides, strict=True)
+    ]
+
+
+@pytest.mark.slow
+def test_engine_equals_pytorch() -> None:
+    model = build_model("resnet50", 5).eval()
+    x = torch.randn(1, 3, 96, 96, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        expected = model(x).numpy()
+    got = Engine(from_torch(model, x), threads=1)(x.numpy())
+    assert isinstance(got, np.ndarray)
+    assert relative_error(got, expected) < 1e-4
