@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import onnx
@@ -21,22 +21,30 @@ from sparsenet.ops import attributes, split_inputs
 OPSET, IR_VERSION = 13, 8
 
 
-def to_onnx(graph: Graph, batch: int = 1) -> onnx.ModelProto:
+#: How a scale and shift per channel is written. ONNX Runtime runs MaskCNN 1.3 times as fast with "batch_norm",
+#: DeepSparse 1.2 times as fast with "mul_add"; each gets what it is best at.
+Affine = Literal["mul_add", "batch_norm"]
+
+
+def to_onnx(graph: Graph, batch: int = 1, affine: Affine = "mul_add") -> onnx.ModelProto:
     """The checked ONNX model of ``graph`` for inputs of ``batch`` images; tensor names stay what they are."""
-    model = _Writer(graph, batch).model()
+    model = _Writer(graph, batch, affine).model()
     onnx.checker.check_model(model, full_check=True)
     return model
 
 
-def write_onnx(graph: Graph, path: str | os.PathLike[str], batch: int = 1) -> None:
-    """Write ``to_onnx(graph, batch)`` to a file."""
-    onnx.save(to_onnx(graph, batch), os.fspath(path))
+def write_onnx(
+    graph: Graph, path: str | os.PathLike[str], batch: int = 1, affine: Affine = "mul_add"
+) -> None:
+    """Write ``to_onnx(graph, batch, affine)`` to a file."""
+    onnx.save(to_onnx(graph, batch, affine), os.fspath(path))
 
 
 class _Writer:
-    def __init__(self, graph: Graph, batch: int) -> None:
+    def __init__(self, graph: Graph, batch: int, affine_form: Affine) -> None:
         self.graph = graph
         self.batch = batch
+        self.affine_form = affine_form
         self.shapes = graph.shapes()
         self.nodes: list[onnx.NodeProto] = []
         self.initializers: dict[str, onnx.TensorProto] = {}
@@ -93,6 +101,12 @@ class _Writer:
                 x = _ACTIVATIONS[word](self, x, name, *numbers)
 
     def affine(self, x: str, scale: str, shift: str, rank: int, name: str) -> str:
+        if self.affine_form == "batch_norm":
+            channels = self.graph.constants[scale].size
+            zeros = self.constant(f"zeros/{channels}", np.zeros(channels, np.float32))
+            ones = self.constant(f"ones/{channels}", np.ones(channels, np.float32))
+            inputs = [x, self.tensor(scale), self.tensor(shift), zeros, ones]
+            return self.emit("BatchNormalization", inputs, name, epsilon=0.0)
         shape = (1, -1, *[1] * (rank - 2))
         factor = self.constant(f"{scale}/{rank}d", self.graph.constants[scale].reshape(shape))
         offset = self.constant(f"{shift}/{rank}d", self.graph.constants[shift].reshape(shape))

@@ -10,7 +10,7 @@ import onnx
 import onnxruntime
 import pytest
 
-from bench.engines.onnx_writer import WRITERS, to_onnx, write_onnx
+from bench.engines.onnx_writer import WRITERS, Affine, to_onnx, write_onnx
 from sparsenet import Graph, Node, TensorInfo, reference
 from sparsenet.ops import OPS
 from tests.sparsenet.against_reference import random_feeds
@@ -18,10 +18,10 @@ from tests.sparsenet.one_node import one_node_graph
 from tests.sparsenet.sample_graphs import minixception, tiny_graph
 
 
-def assert_onnx_matches(graph: Graph, batch: int = 2) -> None:
+def assert_onnx_matches(graph: Graph, batch: int = 2, affine: Affine = "mul_add") -> None:
     feeds = random_feeds(graph, batch)
     expected = reference.run(graph, feeds)
-    session = onnxruntime.InferenceSession(to_onnx(graph, batch).SerializeToString())
+    session = onnxruntime.InferenceSession(to_onnx(graph, batch, affine).SerializeToString())
     for name, got in zip(graph.outputs, session.run(graph.outputs, feeds), strict=True):
         assert got.shape == expected[name].shape
         np.testing.assert_allclose(got, expected[name], rtol=1e-4, atol=1e-4)
@@ -49,12 +49,13 @@ def test_conv2d(weight: tuple[int, ...], attrs: dict[str, Any], bias: bool) -> N
     assert_onnx_matches(one_node_graph("conv2d", {"x": (2, 3, 9, 8)}, constants, attrs))
 
 
-def test_epilogue_words_come_in_order() -> None:
+@pytest.mark.parametrize("affine", ["mul_add", "batch_norm"])
+def test_epilogue_words_come_in_order(affine: Affine) -> None:
     constants = {"w": numbers(4, 3, 1, 1), "scale": numbers(4, seed=1), "shift": numbers(4, seed=2)}
     attrs = {"epilogue": [["relu"], ["affine"], ["add"], ["clip", -0.5, 0.75]]}
     inputs = ["x", "w", "", "scale", "shift", "skip"]
     activations = {"x": (2, 3, 5, 5), "skip": (2, 4, 5, 5)}
-    assert_onnx_matches(one_node_graph("conv2d", activations, constants, attrs, inputs))
+    assert_onnx_matches(one_node_graph("conv2d", activations, constants, attrs, inputs), affine=affine)
 
 
 @pytest.mark.parametrize("bias", [True, False])
@@ -63,10 +64,13 @@ def test_linear(bias: bool) -> None:
     assert_onnx_matches(one_node_graph("linear", {"x": (2, 6)}, constants, {"epilogue": [["silu"]]}))
 
 
+@pytest.mark.parametrize("affine", ["mul_add", "batch_norm"])
 @pytest.mark.parametrize("shape", [(2, 3), (2, 3, 4, 4)])
-def test_per_channel(shape: tuple[int, ...]) -> None:
+def test_per_channel(shape: tuple[int, ...], affine: Affine) -> None:
     scale, shift = numbers(3), numbers(3, seed=1)
-    assert_onnx_matches(one_node_graph("affine", {"x": shape}, {"scale": scale, "shift": shift}))
+    assert_onnx_matches(
+        one_node_graph("affine", {"x": shape}, {"scale": scale, "shift": shift}), affine=affine
+    )
     statistics = {"s": scale, "b": shift, "m": numbers(3, seed=2), "v": numbers(3, seed=3) ** 2 + 0.5}
     assert_onnx_matches(one_node_graph("batch_norm", {"x": shape}, statistics, {"eps": 1e-3}))
 

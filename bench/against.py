@@ -1,0 +1,346 @@
+"""Our engine against others on whole pruned networks, interleaved in one run.
+
+python -m bench.against --models mobilenetv1 resnet50 --sparsity 0 0.8 0.9 --threads 1 --json out.json
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import sys
+import textwrap
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+from bench.engines import ENGINES, EngineMissing, Network, Session
+from bench.networks import MODELS, SPARSITY_NOTE, build_graph, sparsify
+from bench.rounds import rounds_for, shuffled_rounds
+from converters.verify import relative_error
+from sparsenet import Graph
+from sparsenet.commands.table import render, to_json
+from sparsenet.counts import count_layers, total
+from sparsenet.errors import InputError, SparsenetError
+from sparsenet.files import write_atomically
+from sparsenet.threads import available_cpus
+from sparsenet.timing import Samples, paired_ratio, spread
+
+TOLERANCE = 1e-3
+DEFAULT_MODELS = ["minixception-128-256", "mobilenetv1", "maskcnn", "resnet50"]
+LABELS = {
+    "ours": "ours, sparse",
+    "dense": "ours, dense",
+    "ort": "ONNX Runtime",
+    "deepsparse": "DeepSparse",
+    "torch": "PyTorch eager",
+}
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How every network of a run is measured: ``seconds`` is about how long, ``size`` the side of its images."""
+
+    threads: int = 1
+    batch: int = 1
+    seconds: float = 5.0
+    size: int | None = None
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Result:
+    """One engine on one network at one sparsity.
+
+    Attributes:
+        model, sparsity, engine: what ran; ``sparsity`` as asked for.
+        zeros: share of zeros among all weights of convolutions and linear layers.
+        median_ms, min_ms: of one inference, the whole batch.
+        ratio: median over rounds of its time over that of our sparse engine in the same round, above 1 where ours is
+            faster; ``ratio_quartiles`` its 25th and 75th percentile. None without our engine in the run.
+        error: largest relative difference of any output from the first engine's.
+        rounds: how many samples of each engine.
+    """
+
+    model: str
+    sparsity: float
+    engine: str
+    zeros: float
+    median_ms: float
+    min_ms: float
+    ratio: float | None
+    ratio_quartiles: tuple[float, float] | None
+    error: float
+    rounds: int
+
+
+@dataclass
+class Comparison:
+    """All results of a run, and the engines left out of it with the reason."""
+
+    results: list[Result]
+    skipped: dict[str, str]
+
+    def geometric_means(self) -> list[tuple[str, float, float]]:
+        """(engine, sparsity, geometric mean over the models of the median ratios)."""
+        groups: dict[tuple[str, float], list[float]] = {}
+        for r in self.results:
+            if r.ratio is not None and r.engine != "ours":
+                groups.setdefault((r.engine, r.sparsity), []).append(r.ratio)
+        return [(*key, float(np.exp(np.mean(np.log(ratios))))) for key, ratios in groups.items()]
+
+
+def compare(
+    models: Sequence[str],
+    sparsities: Sequence[float],
+    engines: Sequence[str],
+    settings: Settings,
+    keep: Callable[[Comparison], object] = lambda _: None,
+) -> Comparison:
+    """Prepare, check and time every engine on every network at every sparsity.
+
+    ``keep`` is called with what there is after each, so that a run cut short has not been in vain.
+
+    Raises:
+        SparsenetError: outputs of two engines differ by more than ``TOLERANCE``, so that their times mean nothing.
+        InputError: unknown model or engine, a sparsity outside [0, 1), more threads than CPUs.
+    """
+    _check(models, sparsities, engines, settings.threads)
+    comparison = Comparison([], {})
+    with tqdm(total=len(models) * len(sparsities), unit="network", file=sys.stderr) as bar:
+        for model in models:
+            bar.set_description(f"{model}: building")
+            graph = build_graph(model, settings.size, settings.seed)
+            for sparsity in sparsities:
+                bar.set_description(f"{model} at {sparsity:.0%}")
+                pruned = sparsify(graph, sparsity)
+                comparison.results += _measure(pruned, model, sparsity, engines, settings, comparison.skipped)
+                keep(comparison)
+                bar.update()
+    return comparison
+
+
+def _measure(
+    graph: Graph,
+    model: str,
+    sparsity: float,
+    engines: Sequence[str],
+    settings: Settings,
+    skipped: dict[str, str],
+) -> list[Result]:
+    network = Network(graph, settings.batch)
+    sessions: dict[str, Session] = {}
+    try:
+        for name in engines:
+            try:
+                sessions[name] = ENGINES[name](network, settings.threads)
+            except EngineMissing as missing:
+                skipped[name] = str(missing)
+        if not sessions:
+            raise InputError(f"no engine is left to time: {'; '.join(skipped.values())}")
+        x = network.example(settings.seed)
+        errors = _check_outputs({name: session(x) for name, session in sessions.items()}, model, sparsity)
+        rounds = rounds_for(sessions, settings.seconds)
+        with tqdm(total=rounds, unit="round", leave=False, file=sys.stderr) as bar:
+            samples = shuffled_rounds(sessions, rounds, seed=settings.seed, progress=bar.update)
+    finally:
+        for session in sessions.values():
+            session.close()
+        network.close()
+    zeros = total(count_layers(graph)).sparsity
+    return [_result(model, sparsity, name, zeros, samples, errors[name], rounds) for name in samples]
+
+
+def _check_outputs(outputs: dict[str, list[np.ndarray]], model: str, sparsity: float) -> dict[str, float]:
+    """Largest relative difference of each engine's outputs from the first engine's."""
+    first, expected = next(iter(outputs.items()))
+    if not all(np.isfinite(y).all() for y in expected):
+        raise SparsenetError(f"{model} at {sparsity:.0%}: '{first}' returns NaN or infinity")
+    errors = {}
+    for name, got in outputs.items():
+        errors[name] = max(relative_error(a, b) for a, b in zip(got, expected, strict=True))
+        if not errors[name] <= TOLERANCE:
+            raise SparsenetError(
+                f"{model} at {sparsity:.0%}: outputs of '{name}' and '{first}' differ by {errors[name]:.2g} relative, "
+                "so their times mean nothing"
+            )
+    return errors
+
+
+def _result(
+    model: str,
+    sparsity: float,
+    engine: str,
+    zeros: float,
+    samples: dict[str, Samples],
+    error: float,
+    rounds: int,
+) -> Result:
+    ratio = paired_ratio(samples[engine], samples["ours"]) if "ours" in samples else None
+    return Result(
+        model,
+        sparsity,
+        engine,
+        zeros,
+        spread(samples[engine]).median * 1e3,
+        float(samples[engine].min()) * 1e3,
+        ratio.median if ratio else None,
+        ratio.iqr if ratio else None,
+        error,
+        rounds,
+    )
+
+
+def _check(models: Sequence[str], sparsities: Sequence[float], engines: Sequence[str], threads: int) -> None:
+    for kind, given, known in (("model", models, MODELS), ("engine", engines, ENGINES)):
+        for name in given:
+            if name not in known:
+                raise InputError(f"unknown {kind} '{name}': choose from {', '.join(known)}")
+    for sparsity in sparsities:
+        if not 0 <= sparsity < 1:
+            raise InputError(f"sparsity is the fraction of zeros, at least 0 and below 1; got {sparsity}")
+    if not 1 <= threads <= available_cpus():
+        raise InputError(
+            f"threads must be between 1 and the {available_cpus()} CPUs this process may use, got {threads}"
+        )
+
+
+def tables(comparison: Comparison, batch: int) -> str:
+    """Every result, then geometric means over the models, as aligned text."""
+    rows = [
+        (
+            r.model,
+            f"{r.sparsity:.0%}",
+            f"{r.zeros:.1%}",
+            LABELS[r.engine],
+            r.median_ms,
+            r.min_ms,
+            r.median_ms / batch,
+            *_ratio_cells(r),
+            f"{r.error:.0e}",
+            r.rounds,
+        )
+        for r in comparison.results
+    ]
+    header = ["model", "sparsity", "all zeros", "engine", "median ms", "min ms", "ms/image"]
+    header += ["ours is × faster", "quartiles", "error", "rounds"]
+    parts = [render(header, rows)]
+    means = comparison.geometric_means()
+    if means:
+        sparsities = list(dict.fromkeys(s for _, s, _ in means))
+        of = {(engine, s): value for engine, s, value in means}
+        by_engine = [
+            (f"ours vs {LABELS[e]}", *(of.get((e, s)) for s in sparsities))
+            for e in dict.fromkeys(e for e, _, _ in means)
+        ]
+        parts.append(render(["geometric mean over models", *(f"{s:.0%}" for s in sparsities)], by_engine))
+    return "\n\n".join(parts)
+
+
+def _ratio_cells(result: Result) -> tuple[float | None, str | None]:
+    if result.engine == "ours" or result.ratio is None or result.ratio_quartiles is None:
+        return None, None
+    low, high = result.ratio_quartiles
+    return result.ratio, f"{low:.3g} to {high:.3g}"
+
+
+def versions() -> dict[str, str]:
+    """What ran the comparison: processor, Python, and the packages whose speed it depends on."""
+    from importlib.metadata import PackageNotFoundError, version
+
+    found = {"cpu": _cpu_name(), "python": platform.python_version()}
+    for package in ("sparsenet", "numpy", "numba", "onnxruntime", "torch"):
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def _cpu_name() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor()
+    return next(
+        (line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.machine()
+    )
+
+
+def arguments(argv: list[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m bench.against",
+        description=textwrap.fill(
+            "Time our engine, sparse and dense, against ONNX Runtime, DeepSparse and PyTorch on pruned networks. "
+            "Outputs are compared first; engines then take turns in random order within one run, so that a busy or "
+            "slowing machine hits all of them alike. Ratios are medians over rounds: the other's time over ours.",
+            100,
+        ),
+        epilog=textwrap.fill(f"{SPARSITY_NOTE}.", 100)
+        + "\n\nDeepSparse needs Python 3.11: name an interpreter that has it in SPARSENET_DEEPSPARSE_PYTHON."
+        + "\n\nexample:\n  taskset -c 0 python -m bench.against --models mobilenetv1 resnet50 --sparsity 0 0.9 "
+        "--engines ours ort",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "--models", nargs="+", default=DEFAULT_MODELS, metavar="NAME", help=f"of {', '.join(MODELS)}"
+    )
+    parser.add_argument(
+        "--sparsity", nargs="+", type=float, default=[0, 0.5, 0.7, 0.8, 0.9, 0.95], metavar="S"
+    )
+    parser.add_argument(
+        "--engines", nargs="+", default=list(ENGINES), metavar="NAME", help=f"of {', '.join(ENGINES)}"
+    )
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--batch", type=int, default=1)
+    parser.add_argument("--seconds", type=float, default=5.0, help="about how long each network is timed")
+    parser.add_argument(
+        "--size", type=int, help="side of the images, where a network takes others than its own"
+    )
+    parser.add_argument("--seed", type=int, default=0, help="of weights, input and order")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write every figure there as well")
+    return parser.parse_args(argv)
+
+
+def main(argv: list[str] | None = None) -> int:
+    args = arguments(argv)
+    try:
+        settings = Settings(args.threads, args.batch, args.seconds, args.size, args.seed)
+        comparison = compare(
+            args.models,
+            args.sparsity,
+            args.engines,
+            settings,
+            lambda so_far: _write_json(args, so_far) if args.json else None,
+        )
+    except SparsenetError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    print(tables(comparison, args.batch))
+    print(f"\n{args.threads} thread(s), batch {args.batch}; {SPARSITY_NOTE}.")
+    for engine, note in comparison.skipped.items():
+        print(f"{LABELS[engine]} left out: {note}.")
+    return 0
+
+
+def _write_json(args: argparse.Namespace, comparison: Comparison) -> None:
+    record: dict[str, Any] = {
+        "settings": {key: value for key, value in vars(args).items() if key != "json"},
+        "affinity": sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None,
+        "versions": versions(),
+        "note": SPARSITY_NOTE,
+        "skipped": comparison.skipped,
+        "results": [asdict(r) for r in comparison.results],
+        "geometric_means": [
+            {"engine": e, "sparsity": s, "ratio": ratio} for e, s, ratio in comparison.geometric_means()
+        ],
+    }
+    write_atomically(args.json, to_json(record).encode())
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,78 @@
+"""What an engine gets, and what it gives back: a network in, something that answers and times itself out."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+import numpy.typing as npt
+
+from bench.engines.onnx_writer import Affine, write_onnx
+from sparsenet import Graph
+
+Array = npt.NDArray[np.float32]
+
+
+class EngineMissing(Exception):  # noqa: N818 - it is left out with a note, which is no failure
+    """An outside engine is not installed; the text is the note to show in its place."""
+
+
+class Network:
+    """A graph of one input at a fixed batch, and on demand ONNX files of it; close it to delete them."""
+
+    def __init__(self, graph: Graph, batch: int = 1) -> None:
+        self.graph = graph
+        self.batch = batch
+        self._folder: TemporaryDirectory[str] | None = None
+
+    def example(self, seed: int = 0) -> Array:
+        """Standard-normal input (batch, ...)."""
+        shape = [int(size or 0) for size in self.graph.inputs[0].shape[1:]]
+        return np.random.default_rng(seed).standard_normal((self.batch, *shape), np.float32)
+
+    def onnx_path(self, affine: Affine) -> Path:
+        """The network as an ONNX file, written when first asked for."""
+        if self._folder is None:
+            self._folder = TemporaryDirectory(prefix="bench-")
+        path = Path(self._folder.name) / f"{affine}.onnx"
+        if not path.exists():
+            write_onnx(self.graph, path, self.batch, affine)
+        return path
+
+    def close(self) -> None:
+        if self._folder is not None:
+            self._folder.cleanup()
+
+
+class Session:
+    """A network ready to run in one engine.
+
+    Args:
+        run: input → outputs in the order of the graph.
+        close: gives back threads and processes.
+    """
+
+    def __init__(
+        self, run: Callable[[Array], Sequence[Array]], close: Callable[[], None] = lambda: None
+    ) -> None:
+        self.run = run
+        self.close = close
+        self._x: Array | None = None
+
+    def __call__(self, x: Array) -> list[Array]:
+        """Outputs for ``x``, which is kept as the input to be timed."""
+        self._x = x
+        return [np.asarray(y) for y in self.run(x)]
+
+    def seconds(self, runs: int) -> list[float]:
+        """Seconds of each of ``runs`` inferences in a row, of the input last called with."""
+        assert self._x is not None, "call the session once before timing it"
+        out = []
+        for _ in range(runs):
+            start = time.perf_counter()
+            self.run(self._x)
+            out.append(time.perf_counter() - start)
+        return out

@@ -1,0 +1,155 @@
+"""The comparison: fair turns, checked outputs, figures that follow from the samples, a command that explains itself."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bench import against
+from bench.against import Comparison, Result, Settings, compare, main
+from bench.engines import ENGINES, EngineMissing, Network, Session
+from bench.rounds import rounds_for, shuffled_rounds
+from sparsenet.errors import InputError, SparsenetError
+from tests.sparsenet.sample_graphs import tiny_graph
+
+TINY = ["--models", "minixception-128", "--size", "48", "--seconds", "0.05"]
+
+
+class Scripted(Session):
+    """A session whose inferences take scripted times and leave a trace."""
+
+    def __init__(self, name: str, times: list[float], trace: list[str]) -> None:
+        super().__init__(lambda x: [x])
+        self.name, self.times, self.trace = name, times, trace
+
+    def seconds(self, runs: int) -> list[float]:
+        self.trace.append(self.name)
+        return [9.0] * (runs - 1) + [self.times[self.trace.count(self.name) - 1]]
+
+
+def test_turns_are_shuffled_and_the_first_inference_of_a_turn_is_thrown_away() -> None:
+    trace: list[str] = []
+    sessions = {name: Scripted(name, [float(i + 1) for i in range(40)], trace) for name in "abc"}
+    done: list[int] = []
+    samples = shuffled_rounds(sessions, 40, settle=0.0, progress=done.append)
+    rounds = [tuple(trace[i : i + 3]) for i in range(0, len(trace), 3)]
+    assert all(sorted(r) == ["a", "b", "c"] for r in rounds)
+    assert len(set(rounds)) == 6
+    assert sum(done) == 40
+    for name in "abc":
+        assert samples[name].tolist() == [float(i + 1) for i in range(40)]
+
+
+@pytest.mark.parametrize("seconds, expected", [(0.0, 5), (8.0, 10), (1e9, 400)])
+def test_rounds_fill_the_time(seconds: float, expected: int) -> None:
+    class Steady(Session):
+        def seconds(self, runs: int) -> list[float]:
+            return [0.2] * runs
+
+    sessions = {name: Steady(lambda x: [x]) for name in "ab"}
+    assert rounds_for(sessions, seconds) == expected
+
+
+def test_a_tiny_run_of_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "out.json"
+    engines = ["ours", "dense", "ort"]
+    assert main([*TINY, "--sparsity", "0", "0.9", "--engines", *engines, "--json", str(out)]) == 0
+    text = capsys.readouterr().out
+    assert "ours vs ONNX Runtime" in text
+    assert "the smallest weights by magnitude are zero" in text
+    record = json.loads(out.read_text())
+    results = record["results"]
+    assert [(r["sparsity"], r["engine"]) for r in results] == [(s, e) for s in (0, 0.9) for e in engines]
+    for r in results:
+        assert r["error"] < 1e-4
+        assert 0 < r["min_ms"] <= r["median_ms"]
+        assert r["ratio_quartiles"][0] <= r["ratio"] <= r["ratio_quartiles"][1]
+        assert r["zeros"] == pytest.approx(0.87 if r["sparsity"] else 0, abs=0.02)
+    assert [r["ratio"] for r in results if r["engine"] == "ours"] == [1, 1]
+    assert {m["engine"] for m in record["geometric_means"]} == {"dense", "ort"}
+    assert record["versions"]["onnxruntime"]
+
+
+def test_an_engine_that_is_missing_is_named(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def missing(network: Network, threads: int) -> Session:
+        raise EngineMissing("it is not here")
+
+    monkeypatch.setitem(ENGINES, "deepsparse", missing)
+    assert main([*TINY, "--sparsity", "0.5", "--engines", "ort", "deepsparse"]) == 0
+    assert "DeepSparse left out: it is not here." in capsys.readouterr().out
+    assert main([*TINY, "--sparsity", "0.5", "--engines", "deepsparse"]) == 2
+    assert "no engine is left to time: it is not here" in capsys.readouterr().err
+
+
+def test_wrong_outputs_stop_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    def wrong(network: Network, threads: int) -> Session:
+        right = ENGINES["ort"](network, threads)
+        return Session(lambda x: [1.01 * np.asarray(y) for y in right.run(x)])
+
+    monkeypatch.setattr(against, "build_graph", lambda *_: tiny_graph())
+    monkeypatch.setitem(ENGINES, "torch", wrong)
+    with pytest.raises(SparsenetError, match=r"outputs of 'torch' and 'ort' differ by 0\.01 relative"):
+        compare(["maskcnn"], [0.0], ["ort", "torch"], Settings(seconds=0.01))
+
+
+def test_nan_stops_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(against, "build_graph", lambda *_: tiny_graph())
+    nan = np.full((1, 3), np.nan, np.float32)
+    monkeypatch.setitem(ENGINES, "ort", lambda *_: Session(lambda x: [nan, nan]))
+    with pytest.raises(SparsenetError, match="'ort' returns NaN or infinity"):
+        compare(["maskcnn"], [0.0], ["ort"], Settings())
+
+
+def test_results_so_far_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(against, "build_graph", lambda *_: tiny_graph())
+    kept: list[int] = []
+    compare(["maskcnn"], [0.0, 0.5], ["ort"], Settings(seconds=0.01), lambda c: kept.append(len(c.results)))
+    assert kept == [1, 2]
+
+
+def test_geometric_means_are_per_engine_and_sparsity() -> None:
+    def result(model: str, sparsity: float, engine: str, ratio: float) -> Result:
+        return Result(model, sparsity, engine, sparsity, 1.0, 1.0, ratio, (ratio, ratio), 0.0, 5)
+
+    means = Comparison(
+        [
+            result("a", 0.5, "ours", 1.0),
+            result("a", 0.5, "ort", 2.0),
+            result("b", 0.5, "ort", 8.0),
+            result("a", 0.9, "ort", 3.0),
+        ],
+        {},
+    ).geometric_means()
+    assert [(e, s) for e, s, _ in means] == [("ort", 0.5), ("ort", 0.9)]
+    assert math.isclose(means[0][2], 4.0)
+    assert math.isclose(means[1][2], 3.0)
+
+
+@pytest.mark.parametrize(
+    "models, sparsity, engines, threads, message",
+    [
+        (["vgg"], 0.5, ["ort"], 1, "unknown model 'vgg'"),
+        (["maskcnn"], 0.5, ["tvm"], 1, "unknown engine 'tvm'"),
+        (["maskcnn"], 1.0, ["ort"], 1, "sparsity is the fraction of zeros"),
+        (["maskcnn"], 0.5, ["ort"], 10_000, "threads must be between 1 and"),
+    ],
+)
+def test_bad_requests(
+    models: list[str], sparsity: float, engines: list[str], threads: int, message: str
+) -> None:
+    with pytest.raises(InputError, match=message):
+        compare(models, [sparsity], engines, Settings(threads=threads))
+
+
+def test_help_has_an_example(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="0"):
+        main(["--help"])
+    text = capsys.readouterr().out
+    assert "python -m bench.against --models mobilenetv1 resnet50" in text
+    assert "always at 68.4%" in " ".join(text.split())

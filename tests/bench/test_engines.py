@@ -1,0 +1,150 @@
+"""Every engine gives the same answers, times what it was asked, and says so when it is not there."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bench.engines import ENGINES, EngineMissing, Network
+from bench.engines.deepsparse import PYTHON_VARIABLE
+from bench.engines.pytorch import OPERATIONS
+from sparsenet import reference
+from sparsenet.errors import SparsenetError
+from sparsenet.ops import OPS
+from tests.sparsenet.one_node import one_node_graph
+from tests.sparsenet.sample_graphs import tiny_graph
+
+# Behaves as DeepSparse does, prints included, and computes with ONNX Runtime.
+STAND_IN = """
+__version__ = "stand-in"
+print("a banner that must not land among the answers")
+
+class compile_model:
+    def __init__(self, path, batch_size, num_cores):
+        import onnxruntime
+        if num_cores > 7:
+            raise ValueError("too many cores")
+        self.session = onnxruntime.InferenceSession(path)
+
+    def run(self, feeds):
+        if feeds[0][0, 0, 0, 0] == -1000:
+            raise SystemExit(3)
+        return self.session.run(None, {self.session.get_inputs()[0].name: feeds[0]})
+"""
+
+
+@pytest.fixture
+def stand_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An interpreter that finds the stand-in for DeepSparse."""
+    (tmp_path / "deepsparse.py").write_text(STAND_IN)
+    start = f"import sys; sys.argv.pop(0); sys.path.insert(0, {str(tmp_path)!r}); import runpy; "
+    start += "runpy.run_path(sys.argv[0], run_name='__main__')"
+    python = tmp_path / "python"
+    python.write_text(f'#!/bin/sh\nshift\nexec "{sys.executable}" -I -c "{start}" "$@"\n')
+    python.chmod(0o755)
+    monkeypatch.setenv(PYTHON_VARIABLE, str(python))
+
+
+def check(name: str, batch: int) -> None:
+    network = Network(tiny_graph(), batch)
+    x = network.example(1)
+    session = ENGINES[name](network, 1)
+    expected = reference.run(network.graph, {"image": x})
+    got = session(x)
+    for y, output in zip(got, network.graph.outputs, strict=True):
+        np.testing.assert_allclose(y, expected[output], rtol=1e-4, atol=1e-4)
+    seconds = session.seconds(3)
+    assert len(seconds) == 3
+    assert all(s > 0 for s in seconds)
+    session.close()
+    network.close()
+
+
+@pytest.mark.parametrize("batch", [1, 3])
+@pytest.mark.parametrize("name", sorted(set(ENGINES) - {"deepsparse"}))
+def test_answers_are_the_reference(name: str, batch: int) -> None:
+    check(name, batch)
+
+
+@pytest.mark.parametrize("batch", [1, 3])
+@pytest.mark.usefixtures("stand_in")
+def test_the_worker_process(batch: int) -> None:
+    check("deepsparse", batch)
+
+
+def test_deepsparse_itself() -> None:
+    if PYTHON_VARIABLE not in os.environ:
+        pytest.skip(f"{PYTHON_VARIABLE} names no interpreter with deepsparse")
+    check("deepsparse", 1)
+
+
+@pytest.mark.usefixtures("stand_in")
+def test_a_refusal_is_told() -> None:
+    network = Network(tiny_graph())
+    with pytest.raises(SparsenetError, match="DeepSparse: ValueError: too many cores"):
+        ENGINES["deepsparse"](network, 8)
+    network.close()
+
+
+@pytest.mark.usefixtures("stand_in")
+def test_a_worker_that_dies_is_told() -> None:
+    network = Network(tiny_graph())
+    session = ENGINES["deepsparse"](network, 1)
+    with pytest.raises(SparsenetError, match="ended with exit code 3"):
+        session(np.full((1, 3, 8, 8), -1000, np.float32))
+    session.close()
+    network.close()
+
+
+@pytest.mark.parametrize(
+    "python, note", [("/nowhere/python", "cannot be started"), (sys.executable, "is not installed")]
+)
+def test_a_missing_engine_leaves_a_note(python: str, note: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(PYTHON_VARIABLE, python)
+    network = Network(tiny_graph())
+    with pytest.raises(EngineMissing, match=note):
+        ENGINES["deepsparse"](network, 1)
+    network.close()
+
+
+def test_onnx_files_are_written_once_and_deleted() -> None:
+    network = Network(tiny_graph())
+    path = network.onnx_path("mul_add")
+    written = path.stat().st_mtime_ns
+    assert network.onnx_path("mul_add").stat().st_mtime_ns == written
+    assert network.onnx_path("batch_norm") != path
+    network.close()
+    assert not path.exists()
+
+
+def test_pytorch_knows_every_op() -> None:
+    assert set(OPERATIONS) == set(OPS)
+
+
+@pytest.mark.parametrize(
+    "op, attrs",
+    [
+        ("max_pool2d", {"kernel": [3, 3], "stride": [2, 2], "padding": [0, 0, 1, 1]}),
+        ("avg_pool2d", {"kernel": [2, 2], "stride": [2, 2], "padding": [1, 1, 1, 1], "ceil_mode": True}),
+        ("resize", {"size": [16, 18], "mode": "nearest"}),
+        ("resize", {"size": [5, 11], "mode": "bilinear", "coordinates": "align_corners"}),
+        ("pad", {"padding": [1, 0, 2, 3], "value": 0.5}),
+        ("clip", {"min": -0.5, "max": 0.5}),
+        ("hard_swish", {}),
+        ("transpose", {"perm": [0, 2, 3, 1]}),
+        ("reshape", {"shape": [6, -1]}),
+        ("softmax", {"axis": 2}),
+        ("dropout", {}),
+    ],
+)
+def test_pytorch_computes_the_op(op: str, attrs: dict) -> None:
+    graph = one_node_graph(op, {"x": (2, 3, 8, 9)}, attrs=attrs)
+    network = Network(graph, 2)
+    x = network.example()
+    np.testing.assert_allclose(
+        ENGINES["torch"](network, 1)(x)[0], reference.run(graph, {"x": x})["y"], rtol=1e-4, atol=1e-5
+    )
