@@ -17,7 +17,7 @@ from sparsenet.plan.arena import ALIGNMENT, place
 from sparsenet.plan.builder import Builder, Decision, Options
 from sparsenet.plan.layout import Plain
 from sparsenet.plan.lower import LOWER
-from sparsenet.plan.lower.conv2d import DEPTHWISE_IN_PLACE_STRIDE
+from sparsenet.plan.lower.depthwise import IN_PLACE_STRIDE
 from sparsenet.plan.lower.relayout import FlatCopy, MapCopy
 from sparsenet.plan.segments import Segment, cut
 from sparsenet.plan.stage import Ref, Value
@@ -99,7 +99,7 @@ def _halos(graph: Graph) -> dict[str, tuple[int, int, int]]:
         geo = geometry(node, kernel, shapes[x][2:], shapes[node.output][2:])  # type: ignore[arg-type]
         groups = attributes(node).get("groups", 1)
         one_pixel = node.op == "conv2d" and geo.out == (1, 1) and groups == 1
-        in_place_stride = DEPTHWISE_IN_PLACE_STRIDE if groups > 1 and shapes[node.inputs[1]][1] == 1 else 1
+        in_place_stride = IN_PLACE_STRIDE if groups > 1 and shapes[node.inputs[1]][1] == 1 else 1
         if geo.stride[1] <= in_place_stride and not one_pixel:
             before = halos.get(x, (0, 0, 0))
             halos[x] = tuple(map(max, before, geo.halo))  # type: ignore[assignment]

@@ -10,9 +10,7 @@ from sparsenet.plan.layout import Rows
 #: Vector registers of the machine by lanes: AVX-512 has 32, AVX2 and SSE 16 (NEON 32, treated as 16).
 REGISTERS = {16: 32, 8: 16, 4: 16}
 
-#: Density below which a sparse convolution is faster than the dense kernel, by what one tile reads: 1x1 from L1, 1x1
-#: from L2, larger windows (two of three taps are unaligned loads). From ``python -m bench.break_even`` on AVX-512.
-BREAK_EVEN_DENSITY = {"1x1 in L1": 0.5, "1x1 in L2": 0.4, "window": 0.33}
+#: Bytes of first-level cache that the pixels of one tile, over all input channels, may fill.
 L1_BYTES = 32 * 1024
 
 
@@ -42,6 +40,24 @@ def pixel_tile(layout: Rows, most: int) -> PixelTile:
             # Per tile: its vectors, and a fixed part (weight load, loop) worth about one more.
             cost = row_tiles * line_tiles * (count + 1.0)
             if cost < best_cost - 1e-9:
+                best, best_cost = PixelTile(rows, vectors), cost
+    return best
+
+
+def window_tile(layout: Rows, kernel: tuple[int, int], stride: int) -> PixelTile:
+    """The tile of a depthwise convolution, by the vector operations that it needs for the whole map."""
+    registers = REGISTERS[max_lanes()] // 4
+    best, best_cost = PixelTile(1, 1), float("inf")
+    for vectors in range(1, min(4, layout.line_vectors) + 1):
+        # Wider tiles of several rows run out of registers, a third slower; more rows of long lines gain nothing.
+        most = registers if layout.line_vectors == 1 else min(4, registers // vectors) if vectors <= 2 else 1
+        for rows in range(1, min(most, layout.height) + 1):
+            source_rows = (rows - 1) * stride + kernel[0]
+            # Products, then loading each source row and cutting the window's columns out of it, then what is fixed.
+            loads, cuts = stride * vectors + 2, vectors * kernel[1]
+            work = rows * vectors * kernel[0] * kernel[1] + source_rows * (loads + cuts) + 10
+            cost = work * -(-layout.height // rows) * -(-layout.line_vectors // vectors)
+            if cost < best_cost:
                 best, best_cost = PixelTile(rows, vectors), cost
     return best
 
@@ -76,13 +92,34 @@ def choose_format(kernels: str, density: float, limit: float, note: str = "") ->
     return False, f"{zeros}, sparse pays from {needed} on{note}"
 
 
-def conv_break_even(window_taps: int, tile_bytes: int) -> tuple[float, str]:
-    """Density below which a sparse convolution pays, and the case it was chosen by."""
-    case = "window" if window_taps > 1 else "1x1 in L1" if tile_bytes <= L1_BYTES else "1x1 in L2"
-    return BREAK_EVEN_DENSITY[case], f" ({case})"
-
-
 def sparse_tile(layout: Rows, c_in: int) -> PixelTile:
     """The pixel tile of the CSR kernel for ``c_in`` input channels."""
     # Wide inputs leave L1 with many vectors per tile; narrow ones profit from more sums in flight.
     return pixel_tile(layout, 8 if c_in <= 64 else 7 if layout.line_vectors == 1 else 4)
+
+
+def pattern_tile(layout: Rows, c_out: int) -> tuple[int, PixelTile]:
+    """Output channels and pixels of a tile of the pattern-bucket kernel."""
+    outputs = min(4, c_out)
+    registers = REGISTERS[max_lanes()]
+    most = 5 if layout.line_vectors == 1 else 4
+    return outputs, pixel_tile(layout, most if registers == 32 else 2)
+
+
+def pattern_break_even(kernel: tuple[int, int], c_in: int) -> float:
+    """Density below which pattern buckets are faster than the dense kernel."""
+    return 0.75 if kernel == (1, 1) and c_in < 512 else 0.7
+
+
+def chunk_taps(c_in: int, kernel: tuple[int, int], channel_bytes: int) -> list[int]:
+    """Taps at which a new chunk of input channels begins, so that a chunk's pixels stay in the first-level cache.
+
+    Args:
+        channel_bytes: pixels of one input channel that a tile reads.
+    """
+    fit = max(16, L1_BYTES // channel_bytes)
+    if kernel == (1, 1):
+        # Reloading sums costs more than a load from L2 now and then: twice as many fit well, measured.
+        fit *= 2
+    count = -(-c_in // fit)
+    return [round(c_in * i / count) * kernel[0] * kernel[1] for i in range(1, count)]

@@ -1,0 +1,144 @@
+"""The ways to run one convolution: dense, CSR, pattern buckets, each with the tile that suits the map."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from sparsenet.graph import FloatArray
+from sparsenet.kernels.registry import Kernel
+from sparsenet.plan.builder import Builder
+from sparsenet.plan.choice import Candidate
+from sparsenet.plan.lower.conv_rows import ConvRows, PatternRows
+from sparsenet.plan.lower.epilogues import Epilogue
+from sparsenet.plan.pack import csr_stream, dense_blocks
+from sparsenet.plan.select import chunk_taps, dense_tile, pattern_break_even, pattern_tile, sparse_tile
+from sparsenet.plan.stage import Ref, Stage, Value
+from sparsenet.plan.window import Geometry, Window
+
+
+@dataclass(frozen=True)
+class Convolution:
+    """A convolution to choose a kernel for; ``matrix`` is (C_out, C_in / groups * K_h * K_w)."""
+
+    layer: str
+    out: Value
+    window: Window
+    epilogue: Epilogue
+    matrix: FloatArray
+    bias: FloatArray
+    geo: Geometry
+    groups: int
+
+    @property
+    def c_out(self) -> int:
+        """Output channels."""
+        return len(self.matrix)
+
+    @property
+    def group_in(self) -> int:
+        """Input channels of a group."""
+        return int(self.matrix.shape[1]) // (self.geo.kernel[0] * self.geo.kernel[1])
+
+    @property
+    def nnz(self) -> int:
+        """Nonzero weights."""
+        return int(np.count_nonzero(self.matrix))
+
+    @property
+    def density(self) -> float:
+        """Share of weights that are not zero."""
+        return self.nnz / self.matrix.size
+
+    def taps(self) -> npt.NDArray[np.int64]:
+        """Byte offset of every tap of the first group."""
+        return self.window.taps(self.group_in).reshape(-1)
+
+    def row_taps(self) -> npt.NDArray[np.int64]:
+        """Byte offset of every tap: shape (taps,), or (C_out, taps) where groups differ."""
+        taps = self.taps()
+        if self.groups == 1:
+            return taps
+        group_of_row = np.arange(self.c_out) // (self.c_out // self.groups)
+        return taps[None, :] + (group_of_row * self.group_in * self.window.channel)[:, None]
+
+
+def candidates(layer: Convolution) -> list[Candidate]:
+    """All ways to run ``layer``, the dense one first."""
+    found = [_dense(layer)]
+    if layer.nnz < layer.matrix.size:
+        found.append(_pattern(layer))
+        found.append(_csr(layer))
+    return found
+
+
+def _dense(layer: Convolution) -> Candidate:
+    layout = layer.out.rows
+    outputs, tile = dense_tile(layout, layer.c_out // layer.groups)
+    kernel = Kernel(
+        "f32_conv_dense_rows", layout.lanes, (outputs, tile.rows, tile.vectors), layer.epilogue.words
+    )
+
+    def make(builder: Builder) -> Stage:
+        taps = layer.taps()
+        blocks = dense_blocks(layer.matrix, outputs, layer.groups)
+        fixed: dict[str, int | Ref] = {
+            "tap_offsets": builder.constant(taps.astype(np.int32)), "taps": taps.size, "groups": layer.groups,
+            "x_group": layer.group_in * layer.window.channel, **builder.lines(layout),
+        }  # fmt: skip
+        # Blocks of channels can be told apart by address where the last one does not overlap the one before.
+        even = layer.groups == 1 and layer.c_out % outputs == 0
+        lot, lots = (outputs, layer.c_out // outputs) if even else (layer.c_out, 1)
+        per_channel = {
+            "weights": (builder.constant(blocks), taps.size * 4),
+            "bias": (builder.constant(layer.bias), 4),
+        }
+        return ConvRows(
+            layer.layer, layer.out, layer.geo.out[0], layer.window, kernel, layer.epilogue, layer.c_out, fixed,
+            per_channel, lot, band=tile.rows, lots=lots, weight_bytes=blocks.nbytes,
+        )  # fmt: skip
+
+    return Candidate("dense", kernel, 1.0, make)
+
+
+def _csr(layer: Convolution) -> Candidate:
+    layout = layer.out.rows
+    tile = sparse_tile(layout, layer.group_in)
+    kernel = Kernel("f32_conv_csr_rows", layout.lanes, (tile.rows, tile.vectors), layer.epilogue.words)
+
+    def make(builder: Builder) -> Stage:
+        row_offsets, stream = csr_stream(layer.matrix, layer.row_taps())
+        per_channel = {
+            "row_offsets": (builder.constant(row_offsets), 4),
+            "bias": (builder.constant(layer.bias), 4),
+        }
+        fixed: dict[str, int | Ref] = {"stream": builder.constant(stream), **builder.lines(layout)}
+        return ConvRows(
+            layer.layer, layer.out, layer.geo.out[0], layer.window, kernel, layer.epilogue, layer.c_out, fixed,
+            per_channel, 1, band=tile.rows, lots=layer.c_out, weight_bytes=stream.nbytes,
+        )  # fmt: skip
+
+    return Candidate("csr", kernel, 0.03, make)
+
+
+def _pattern(layer: Convolution) -> Candidate:
+    layout = layer.out.rows
+    outputs, tile = pattern_tile(layout, layer.c_out // layer.groups)
+    kernel = Kernel(
+        "f32_conv_pattern_rows", layout.lanes, (outputs, tile.rows, tile.vectors), layer.epilogue.words
+    )
+    window_rows = layer.geo.kernel[0] + tile.rows - 1
+
+    def make(builder: Builder) -> Stage:
+        chunks = chunk_taps(layer.group_in, layer.geo.kernel, window_rows * tile.vectors * layout.lanes * 4)
+        whole_groups = layer.groups == 1
+        return PatternRows(
+            layer.layer, layer.out, layer.geo.out[0], layer.window, kernel, layer.epilogue, layer.c_out,
+            builder.lines(layout), builder, layer.matrix, layer.row_taps(), chunks, layer.groups,
+            builder.constant(layer.bias), band=tile.rows, lots=-(-layer.c_out // outputs) if whole_groups else 1,
+            weight_bytes=6 * layer.nnz,
+        )  # fmt: skip
+
+    return Candidate("pattern", kernel, pattern_break_even(layer.geo.kernel, layer.group_in), make)
