@@ -16,8 +16,9 @@ from sparsenet.errors import InputError
 from sparsenet.graph import FloatArray, Graph, TensorInfo
 from sparsenet.kernels.abi import ARENA, COUNTER, FIRST_TENSOR, WEIGHTS
 from sparsenet.model_file import load_graph
+from sparsenet.plan.assemble import aligned_bytes
 from sparsenet.plan.builder import Decision, Options
-from sparsenet.plan.plan import Plan, aligned_bytes, make_plan
+from sparsenet.plan.plan import Plan, make_plan
 from sparsenet.threads import WorkerPool, available_cpus
 
 
@@ -91,18 +92,22 @@ class Engine:
         graph: the network; its constants may be changed afterwards without effect.
         threads: worker threads per inference; ``None`` takes the CPUs this process may use.
         sparse: ``False`` plans dense kernels only: the honest baseline of every speed-up quoted here.
+        tune: time the candidates of every layer on this machine (seconds the first time, kept on disk) and take the
+            fastest, instead of the one that a model expects to be.
 
     Raises:
         GraphError: the graph is malformed.
     """
 
-    def __init__(self, graph: Graph, threads: int | None = None, *, sparse: bool = True) -> None:
+    def __init__(
+        self, graph: Graph, threads: int | None = None, *, sparse: bool = True, tune: bool = False
+    ) -> None:
         if threads is not None and threads < 1:
             raise InputError(f"threads must be at least 1, got {threads}")
         self.threads = threads or available_cpus()
         self.timings = Timings()
         start = time.perf_counter()
-        self.plan = make_plan(graph, Options("auto" if sparse else "dense", self.threads))
+        self.plan = make_plan(graph, Options("auto" if sparse else "dense", self.threads, tune))
         self.timings.plan = time.perf_counter() - start
         start = time.perf_counter()
         self.plan.link()

@@ -65,7 +65,7 @@ def cache_directory() -> Path:
 
 
 @cache
-def _fingerprint() -> str:
+def fingerprint() -> str:
     """Hash of everything but the kernel's name that its machine code depends on."""
     digest = hashlib.sha256()
     for path in sorted(Path(__file__).parent.rglob("*.py")):
@@ -81,7 +81,7 @@ def function_address(name: str, build: Callable[[], object]) -> int:
     """Address of the machine code called ``name``; ``build()`` returns the Numba ``cfunc`` if it must be compiled."""
     with _lock:
         if name not in _addresses:
-            path = cache_directory() / _fingerprint() / f"{name}.o"
+            path = cache_directory() / fingerprint() / f"{name}.o"
             _addresses[name] = _load(_read(path) or _compile(path, build))
         return _addresses[name]
 

@@ -36,11 +36,13 @@ class Options:
         kernels: "auto" chooses per layer; "dense" is the baseline; "sparse" takes sparse kernels wherever there are
             any, whatever they cost, for measuring where they pay.
         threads: threads that will share the work.
+        tune: whether candidates are timed on this machine, rather than chosen by a model.
         stream: whether rows flow through several layers while they are in the cache; False runs layer by layer.
     """
 
     kernels: Literal["auto", "sparse", "dense"] = "auto"
     threads: int = 1
+    tune: bool = False
     stream: bool = True
 
 

@@ -1,4 +1,4 @@
-"""Choosing among the ways to run a layer."""
+"""Choosing among the ways to run a layer: by measurement, or by the density from which each is known to pay."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from sparsenet.kernels.registry import Kernel
-from sparsenet.plan.builder import Builder, Options
+from sparsenet.plan.builder import Builder
 from sparsenet.plan.stage import Stage
 
 
@@ -19,29 +19,58 @@ class Candidate:
         kernel: its kernel.
         limit: density below which it is expected to be faster than the candidates before it in the list.
         make: packs the weights and returns the stage.
+        variant: what tells it from others with the same kernel.
     """
 
     format: str
     kernel: Kernel
     limit: float
     make: Callable[[Builder], Stage]
+    variant: str = ""
+
+    @property
+    def name(self) -> str:
+        """Unique among the candidates of a layer."""
+        return self.kernel.name + (f" {self.variant}" if self.variant else "")
 
 
-def choose(options: Options, candidates: Sequence[Candidate], density: float) -> tuple[Candidate, str]:
-    """The candidate to run and the reason in words; the first candidate is the dense one.
+def choose(
+    builder: Builder, candidates: Sequence[Candidate], density: float, key: Callable[[], str]
+) -> tuple[Candidate, str]:
+    """The candidate to run and the reason in words; the first candidates are dense ones.
 
-    By ``options.kernels``, else by the density from which each pays.
+    ``key()`` identifies the layer, for measurements kept on disk.
     """
-    dense, *sparse = candidates
-    if options.kernels == "dense" or not sparse:
-        return dense, "only dense kernels were asked for" if options.kernels == "dense" else "no zeros"
-    chosen = dense
-    for candidate in sparse:
-        if density < candidate.limit or (options.kernels == "sparse" and chosen is dense):
-            chosen = candidate
-    if options.kernels == "sparse":
-        return chosen, "only sparse kernels were asked for"
-    zeros = f"{100 * (1 - density):.1f} % zeros"
-    if chosen is dense:
-        return dense, f"{zeros}, sparse pays from {100 * (1 - sparse[0].limit):.0f} % on"
-    return chosen, f"{zeros}, more than the {100 * (1 - chosen.limit):.0f} % from which it pays"
+    wanted = builder.options.kernels
+    if wanted != "auto":
+        dense = [candidate for candidate in candidates if candidate.format == "dense"]
+        sparse = [candidate for candidate in candidates if candidate.format != "dense"]
+        candidates = dense if wanted == "dense" or not sparse else sparse
+    if builder.options.tune and len(candidates) > 1:
+        return _measured(builder, candidates, key())
+    if wanted != "auto":
+        return _expected(candidates, density), f"only {wanted} kernels were asked for"
+    chosen, zeros = _expected(candidates, density), f"{100 * (1 - density):.1f} % zeros"
+    if chosen.format != "dense":
+        return chosen, f"{zeros}, more than the {100 * (1 - chosen.limit):.0f} % from which it pays"
+    limits = [candidate.limit for candidate in candidates if candidate.format != "dense"]
+    return chosen, f"{zeros}, sparse pays from {100 * (1 - max(limits)):.0f} % on" if limits else "no zeros"
+
+
+def _expected(candidates: Sequence[Candidate], density: float) -> Candidate:
+    """The last candidate whose limit the density is below; the first if there is none."""
+    return [candidates[0], *(c for c in candidates if density < c.limit)][-1]
+
+
+def _measured(builder: Builder, candidates: Sequence[Candidate], key: str) -> tuple[Candidate, str]:
+    from sparsenet.plan.tune import race
+
+    seconds = race(builder, candidates, key)
+    ranked = sorted(zip(seconds, candidates, strict=True), key=lambda pair: pair[0])
+    best, chosen = ranked[0]
+    others: dict[str, float] = {}
+    for time, candidate in ranked:
+        if candidate.format != chosen.format:
+            others.setdefault(candidate.format, time / best)
+    margins = ", ".join(f"{margin:.2f}x as fast as {name}" for name, margin in others.items())
+    return chosen, f"measured: {margins or 'the fastest of its kind'}"

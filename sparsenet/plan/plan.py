@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from sparsenet.errors import GraphError
 from sparsenet.graph import Graph, TensorInfo
-from sparsenet.kernels.abi import ARENA, COUNTER, FIRST_TENSOR, ROW_WORDS, WEIGHTS, encode_pointer
+from sparsenet.kernels.abi import ARENA, COUNTER, FIRST_TENSOR, WEIGHTS, encode_pointer
 from sparsenet.kernels.registry import Kernel
 from sparsenet.ops import attributes
-from sparsenet.plan.arena import ALIGNMENT, place
+from sparsenet.plan.arena import place
+from sparsenet.plan.assemble import encode_tape, pack_constants
 from sparsenet.plan.builder import Builder, Decision, Options
 from sparsenet.plan.layout import Plain
 from sparsenet.plan.lower import LOWER
@@ -21,7 +21,7 @@ from sparsenet.plan.lower.depthwise import IN_PLACE_STRIDE
 from sparsenet.plan.lower.relayout import FlatCopy, MapCopy
 from sparsenet.plan.segments import Segment, cut
 from sparsenet.plan.stage import Ref, Value
-from sparsenet.plan.trace import Step, Trace, trace
+from sparsenet.plan.trace import Trace, trace
 from sparsenet.plan.window import geometry
 
 
@@ -80,13 +80,6 @@ def make_plan(graph: Graph, options: Options) -> Plan:
     return _assemble(builder, segments, trace(segments, options.threads))
 
 
-def aligned_bytes(size: int, alignment: int = 4096) -> npt.NDArray[np.uint8]:
-    """``size`` zero bytes whose address is a multiple of ``alignment``; NumPy's own 16 split every vector load."""
-    block = np.zeros(size + alignment, np.uint8)
-    start = -block.ctypes.data % alignment
-    return block[start : start + size]
-
-
 def _halos(graph: Graph) -> dict[str, tuple[int, int, int]]:
     """Halo (rows above, rows below, columns) that each tensor's readers need where windows read it in place."""
     shapes = graph.shapes()
@@ -125,7 +118,7 @@ def _copy_output(builder: Builder, index: int, name: str) -> None:
 
 
 def _assemble(builder: Builder, segments: Sequence[Segment], result: Trace) -> Plan:
-    weights, weight_offsets = _pack_constants(builder)
+    weights, weight_offsets = pack_constants(builder.constants)
     arena_bytes = place(result.memory.buffers)
     inputs = len(builder.graph.inputs)
 
@@ -142,7 +135,7 @@ def _assemble(builder: Builder, segments: Sequence[Segment], result: Trace) -> P
         return encode_pointer(FIRST_TENSOR + number, value.offset)
 
     return Plan(
-        [_tape(steps, word) for steps in result.tapes],
+        [encode_tape(steps, word) for steps in result.tapes],
         [[step.kernel for step in steps] for steps in result.tapes],
         [[step.layer for step in steps] for steps in result.tapes],
         weights,
@@ -152,24 +145,3 @@ def _assemble(builder: Builder, segments: Sequence[Segment], result: Trace) -> P
         list(builder.graph.inputs),
         builder.graph.output_infos(),
     )
-
-
-def _tape(steps: Sequence[Step], word: Callable[[int | Ref], int]) -> npt.NDArray[np.int64]:
-    tape = np.zeros((len(steps), ROW_WORDS), np.int64)
-    for row, step in zip(tape, steps, strict=True):
-        words = [word(step.arguments[name]) for name in step.kernel.arguments]
-        if len(words) >= ROW_WORDS:
-            raise GraphError(f"layer '{step.layer}' fuses too many operations: {len(words)} arguments")
-        row[1 : 1 + len(words)] = words
-    return tape
-
-
-def _pack_constants(builder: Builder) -> tuple[npt.NDArray[np.uint8], list[int]]:
-    offsets, size = [], 0
-    for array in builder.constants:
-        offsets.append(size)
-        size += -(-array.nbytes // ALIGNMENT) * ALIGNMENT
-    block = aligned_bytes(size + ALIGNMENT)
-    for array, offset in zip(builder.constants, offsets, strict=True):
-        block[offset : offset + array.nbytes] = array.reshape(-1).view(np.uint8)
-    return block, offsets

@@ -10,8 +10,10 @@ from sparsenet.plan.layout import Rows
 #: Vector registers of the machine by lanes: AVX-512 has 32, AVX2 and SSE 16 (NEON 32, treated as 16).
 REGISTERS = {16: 32, 8: 16, 4: 16}
 
-#: Bytes of first-level cache that the pixels of one tile, over all input channels, may fill.
-L1_BYTES = 32 * 1024
+#: Bytes that the pixels of one tile may fill, over all input channels of a chunk: more than the first-level cache has,
+#: as reloading sums costs more than a load from L2 now and then.
+L1_BYTES = 64 * 1024
+NO_CHUNKS = 1 << 30
 
 
 @dataclass(frozen=True)
@@ -111,15 +113,18 @@ def pattern_break_even(kernel: tuple[int, int], c_in: int) -> float:
     return 0.75 if kernel == (1, 1) and c_in < 512 else 0.7
 
 
-def chunk_taps(c_in: int, kernel: tuple[int, int], channel_bytes: int) -> list[int]:
-    """Taps at which a new chunk of input channels begins, so that a chunk's pixels stay in the first-level cache.
+def pattern_tiles(layout: Rows) -> list[PixelTile]:
+    """Tiles of the pattern-bucket kernel worth a try."""
+    most = (3, 4, 5) if REGISTERS[max_lanes()] == 32 else (2, 3)
+    return [pixel_tile(layout, vectors) for vectors in most]
+
+
+def chunk_taps(c_in: int, kernel: tuple[int, int], channel_bytes: int, cache_bytes: int) -> list[int]:
+    """Taps at which a new chunk of input channels begins, so that a chunk's pixels stay in the cache.
 
     Args:
         channel_bytes: pixels of one input channel that a tile reads.
     """
-    fit = max(16, L1_BYTES // channel_bytes)
-    if kernel == (1, 1):
-        # Reloading sums costs more than a load from L2 now and then: twice as many fit well, measured.
-        fit *= 2
+    fit = max(16, cache_bytes // channel_bytes)
     count = -(-c_in // fit)
     return [round(c_in * i / count) * kernel[0] * kernel[1] for i in range(1, count)]

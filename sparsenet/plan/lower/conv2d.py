@@ -50,7 +50,7 @@ def _convolution(
     out = builder.new_rows(node.output)
     matrix = np.ascontiguousarray(weight.reshape(weight.shape[0], -1))
     layer = Convolution(node.name, out, window, epilogue, matrix, bias, geo, groups)
-    chosen, reason = choose(builder.options, candidates(layer), layer.density)
+    chosen, reason = choose(builder, candidates(layer, builder.options.tune), layer.density, layer.key)
     counts = {"macs": matrix.size * geo.out[0] * geo.out[1], "nnz": layer.nnz, "weights": matrix.size}
     builder.decide(node, chosen.format, chosen.kernel, reason, **counts)
     builder.add(chosen.make(builder))

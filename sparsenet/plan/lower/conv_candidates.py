@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,7 +15,17 @@ from sparsenet.plan.choice import Candidate
 from sparsenet.plan.lower.conv_rows import ConvRows, PatternRows
 from sparsenet.plan.lower.epilogues import Epilogue
 from sparsenet.plan.pack import csr_stream, dense_blocks
-from sparsenet.plan.select import chunk_taps, dense_tile, pattern_break_even, pattern_tile, sparse_tile
+from sparsenet.plan.select import (
+    L1_BYTES,
+    NO_CHUNKS,
+    PixelTile,
+    chunk_taps,
+    dense_tile,
+    pattern_break_even,
+    pattern_tile,
+    pattern_tiles,
+    sparse_tile,
+)
 from sparsenet.plan.stage import Ref, Stage, Value
 from sparsenet.plan.window import Geometry, Window
 
@@ -56,6 +67,14 @@ class Convolution:
         """Byte offset of every tap of the first group."""
         return self.window.taps(self.group_in).reshape(-1)
 
+    def key(self) -> str:
+        """Everything that the speed of a candidate depends on, but for the machine."""
+        layouts = [self.out.layout, self.window.value.layout]
+        layouts += [value.layout for value in self.epilogue.residuals.values()]
+        shape = (layouts, self.epilogue.words, self.window.columns, self.geo, self.groups, self.matrix.shape)
+        zeros = hashlib.sha256(np.packbits(self.matrix != 0).tobytes()).hexdigest()
+        return f"{shape!r} {zeros}"
+
     def row_taps(self) -> npt.NDArray[np.int64]:
         """Byte offset of every tap: shape (taps,), or (C_out, taps) where groups differ."""
         taps = self.taps()
@@ -65,13 +84,22 @@ class Convolution:
         return taps[None, :] + (group_of_row * self.group_in * self.window.channel)[:, None]
 
 
-def candidates(layer: Convolution) -> list[Candidate]:
-    """All ways to run ``layer``, the dense one first."""
+def candidates(layer: Convolution, tune: bool) -> list[Candidate]:
+    """The ways to run ``layer``, dense ones first; more of them if they are going to be timed."""
     found = [_dense(layer)]
     if layer.nnz < layer.matrix.size:
-        found.append(_pattern(layer))
+        layout = layer.out.rows
+        outputs, tile = pattern_tile(layout, layer.c_out // layer.groups)
+        found.append(_pattern(layer, outputs, tile, L1_BYTES))
+        if tune:
+            tiles = dict.fromkeys([tile, *pattern_tiles(layout)])
+            caches = (L1_BYTES // 2, L1_BYTES, NO_CHUNKS)
+            found += [_pattern(layer, outputs, other, cache) for other in tiles for cache in caches]
         found.append(_csr(layer))
-    return found
+    names: dict[str, Candidate] = {}
+    for candidate in found:
+        names.setdefault(candidate.name, candidate)
+    return list(names.values())
 
 
 def _dense(layer: Convolution) -> Candidate:
@@ -123,16 +151,16 @@ def _csr(layer: Convolution) -> Candidate:
     return Candidate("csr", kernel, 0.03, make)
 
 
-def _pattern(layer: Convolution) -> Candidate:
+def _pattern(layer: Convolution, outputs: int, tile: PixelTile, cache_bytes: int) -> Candidate:
     layout = layer.out.rows
-    outputs, tile = pattern_tile(layout, layer.c_out // layer.groups)
     kernel = Kernel(
         "f32_conv_pattern_rows", layout.lanes, (outputs, tile.rows, tile.vectors), layer.epilogue.words
     )
     window_rows = layer.geo.kernel[0] + tile.rows - 1
+    channel_bytes = window_rows * tile.vectors * layout.lanes * 4
+    chunks = chunk_taps(layer.group_in, layer.geo.kernel, channel_bytes, cache_bytes)
 
     def make(builder: Builder) -> Stage:
-        chunks = chunk_taps(layer.group_in, layer.geo.kernel, window_rows * tile.vectors * layout.lanes * 4)
         whole_groups = layer.groups == 1
         return PatternRows(
             layer.layer, layer.out, layer.geo.out[0], layer.window, kernel, layer.epilogue, layer.c_out,
@@ -141,4 +169,5 @@ def _pattern(layer: Convolution) -> Candidate:
             weight_bytes=6 * layer.nnz,
         )  # fmt: skip
 
-    return Candidate("pattern", kernel, pattern_break_even(layer.geo.kernel, layer.group_in), make)
+    limit = pattern_break_even(layer.geo.kernel, layer.group_in)
+    return Candidate("pattern", kernel, limit, make, f"in {len(chunks) + 1} chunks")

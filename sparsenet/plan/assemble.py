@@ -1,0 +1,64 @@
+"""From steps to what the interpreter runs: one block of constants, and tapes of numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from sparsenet.errors import GraphError
+from sparsenet.kernels.abi import ROW_WORDS
+from sparsenet.kernels.registry import Kernel
+from sparsenet.plan.arena import ALIGNMENT
+from sparsenet.plan.stage import Ref
+
+
+@dataclass
+class Step:
+    """One kernel call: the kernel, its arguments by name, the layer it belongs to."""
+
+    kernel: Kernel
+    arguments: dict[str, int | Ref]
+    layer: str
+
+    def __post_init__(self) -> None:
+        if set(self.arguments) != set(self.kernel.arguments):
+            wrong = sorted(set(self.arguments) ^ set(self.kernel.arguments))
+            raise ValueError(f"{self.kernel.name}: arguments {wrong} missing or unknown")
+
+
+def aligned_bytes(size: int, alignment: int = 4096) -> npt.NDArray[np.uint8]:
+    """``size`` zero bytes whose address is a multiple of ``alignment``; NumPy's own 16 split every vector load."""
+    block = np.zeros(size + alignment, np.uint8)
+    start = -block.ctypes.data % alignment
+    return block[start : start + size]
+
+
+def pack_constants(constants: Sequence[npt.NDArray[Any]]) -> tuple[npt.NDArray[np.uint8], list[int]]:
+    """One block that holds all constants, and the offset of each."""
+    offsets, size = [], 0
+    for array in constants:
+        offsets.append(size)
+        size += -(-array.nbytes // ALIGNMENT) * ALIGNMENT
+    block = aligned_bytes(size + ALIGNMENT)
+    for array, offset in zip(constants, offsets, strict=True):
+        block[offset : offset + array.nbytes] = array.reshape(-1).view(np.uint8)
+    return block, offsets
+
+
+def encode_tape(steps: Sequence[Step], word: Callable[[int | Ref], int]) -> npt.NDArray[np.int64]:
+    """int64 (steps, ROW_WORDS); column 0 is left for the kernel's address, ``word`` encodes an argument.
+
+    Raises:
+        GraphError: a call has more arguments than a row has words.
+    """
+    tape = np.zeros((len(steps), ROW_WORDS), np.int64)
+    for row, step in zip(tape, steps, strict=True):
+        words = [word(step.arguments[name]) for name in step.kernel.arguments]
+        if len(words) >= ROW_WORDS:
+            raise GraphError(f"layer '{step.layer}' fuses too many operations: {len(words)} arguments")
+        row[1 : 1 + len(words)] = words
+    return tape

@@ -1,0 +1,150 @@
+"""Choice by measurement: the candidates of a layer raced on this machine, with its real weights.
+
+Times are kept on disk under a name that hashes the layer, the candidates and everything machine code depends on, so a
+layer is measured once per CPU and kernel version.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import hashlib
+import json
+import random
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from sparsenet.files import write_atomically
+from sparsenet.kernels import jit
+from sparsenet.kernels.abi import ARENA, WEIGHTS, encode_pointer
+from sparsenet.kernels.registry import Kernel
+from sparsenet.kernels.tape import run_tape_address
+from sparsenet.plan.assemble import Step, aligned_bytes, encode_tape, pack_constants
+from sparsenet.plan.builder import Builder
+from sparsenet.plan.choice import Candidate
+from sparsenet.plan.layout import Plain, round_up
+from sparsenet.plan.segments import STREAMED_MAP_BYTES
+from sparsenet.plan.stage import Ref, Stage, Value
+
+ROUNDS, SECONDS = 12, 0.15
+#: A race works on few rows of a large map: what streams through the cache is timed as it will be run.
+STREAMED_ROWS = 8
+
+
+def race(builder: Builder, candidates: Sequence[Candidate], key: str) -> list[float]:
+    """Seconds of every candidate, least over interleaved rounds; ``key`` identifies the layer's weights and shape."""
+    names = [candidate.name for candidate in candidates]
+    identity = "\n".join([jit.fingerprint(), key, *names])
+    path = jit.cache_directory() / "tuning" / f"{hashlib.sha256(identity.encode()).hexdigest()[:32]}.json"
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+        kept = json.loads(path.read_text())
+        return [float(kept[name]) for name in names]
+    seconds = _measure([_Contestant(builder, candidate) for candidate in candidates])
+    with contextlib.suppress(OSError):  # without a cache the next start measures again
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(path, json.dumps(dict(zip(names, seconds, strict=True))).encode())
+    return seconds
+
+
+def _measure(contestants: Sequence[_Contestant]) -> list[float]:
+    best = [float("inf")] * len(contestants)
+    order = random.Random(0)  # noqa: S311 - a shuffle
+    numbers = list(range(len(contestants)))
+    for contestant in contestants:
+        contestant.run()
+    end = time.perf_counter() + SECONDS * len(contestants)
+    for _ in range(ROUNDS):
+        order.shuffle(numbers)
+        for number in numbers:
+            contestants[number].run()  # the caches are this one's now
+            start = time.perf_counter()
+            contestants[number].run()
+            best[number] = min(best[number], time.perf_counter() - start)
+        if time.perf_counter() > end:
+            break
+    return best
+
+
+class _Contestant:
+    """One candidate, packed, compiled and ready to run alone on random pixels."""
+
+    def __init__(self, builder: Builder, candidate: Candidate) -> None:
+        scratch = Builder(builder.graph, builder.shapes, builder.options, builder.halos)
+        scratch.constants = list(builder.constants)  # what the epilogue reads is there already
+        stage = candidate.make(scratch)
+        bench = _Bench(stage)
+        bench.write()
+        arguments = [value for step in bench.steps for value in step.arguments.values()]
+        used = sorted({v.index for v in arguments if isinstance(v, Ref) and v.space == "weights"})
+        weights, starts = pack_constants([scratch.constants[index] for index in used])
+        offsets = dict(zip(used, starts, strict=True))
+        self._weights = weights
+        self._arena = aligned_bytes(bench.size + 64)
+        pixels = np.random.default_rng(0).standard_normal(self._arena.size // 4 - 1, np.float32)
+        self._arena[: pixels.nbytes] = pixels.view(np.uint8)
+
+        def word(value: int | Ref) -> int:
+            if isinstance(value, int):
+                return value
+            if value.space == "weights":
+                return encode_pointer(WEIGHTS, offsets[value.index] + value.offset)
+            return encode_pointer(ARENA, value.offset)
+
+        self._tape = encode_tape(bench.steps, word)
+        self._tape[:, 0] = [step.kernel.address() for step in bench.steps]
+        self._bases = np.array([weights.ctypes.data, self._arena.ctypes.data, 0], np.int64)
+        self._function = ctypes.CFUNCTYPE(None, *[ctypes.c_int64] * 3)(run_tape_address())
+
+    def run(self) -> None:
+        """Once."""
+        self._function(self._tape.ctypes.data, len(self._tape), self._bases.ctypes.data)
+
+
+@dataclass
+class _Bench:
+    """Takes the kernel calls of a stage that runs alone: every value has a place, rows from its first needed one."""
+
+    stage: Stage
+    steps: list[Step] = field(default_factory=list)
+    size: int = 0
+    _places: dict[Value, tuple[int, int]] = field(default_factory=dict)
+
+    def write(self) -> None:
+        """All calls: of a large map some rows band by band, of a small one the whole at once."""
+        stage = self.stage
+        streamed = stage.out.size_bytes >= STREAMED_MAP_BYTES
+        band = stage.band if streamed else stage.units
+        units = min(stage.units, round_up(STREAMED_ROWS, band)) if streamed else stage.units
+        for value, first, last in [*stage.needs(0, units), (stage.out, 0, units)]:
+            self._place(value.root, first, last)
+        for first in range(0, units, band):
+            stage.emit(self, first, min(first + band, units), (0, stage.lots))
+
+    def _place(self, value: Value, first: int, last: int) -> None:
+        if value in self._places:
+            return
+        layout = value.layout
+        self._places[value] = self.size + layout.front_bytes, first
+        size = layout.size_bytes if isinstance(layout, Plain) else layout.buffer_bytes(last - first)
+        self.size += round_up(size, 64) + 64 * 65  # an odd number of lines apart
+
+    def call(self, kernel: Kernel, **arguments: int | Ref) -> None:
+        """As ``Emitter.call``."""
+        self.steps.append(Step(kernel, arguments, self.stage.layer))
+
+    def row(self, value: Value, y: int) -> Ref:
+        """As ``Emitter.row``."""
+        start, first = self._places[value]
+        assert not isinstance(value.layout, Plain)
+        return Ref("arena", 0, start + (y - first) * value.layout.row_bytes)
+
+    def whole(self, value: Value) -> Ref:
+        """As ``Emitter.whole``."""
+        return Ref("arena", 0, self._places[value.root][0])
+
+    def begun(self, stage: Stage) -> bool:
+        """As ``Emitter.begun``."""
+        return False
