@@ -90,7 +90,7 @@ FAMILIES: dict[str, Family] = {
     "f32_depthwise_dense_rows": Family(
         "cpu.depthwise",
         ("x", "tap_offsets", "weights", "bias", "multiplier", "x_channel", *_GEOMETRY, *_OUT),
-        ("stride", "taps", "rows", "vectors"),
+        ("stride", "taps", "columns", "before", "whole_line", "rows", "vectors"),
         "depthwise convolution, any kernel size, stride, padding and dilation",
     ),
     "f32_maxpool_none_rows": Family(

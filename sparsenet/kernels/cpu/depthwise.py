@@ -1,32 +1,33 @@
-"""Depthwise convolution: each channel by its own small kernel, taps unrolled."""
+"""Depthwise convolution: each channel by its own small kernel, whose taps stay in registers along the line."""
 
 from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
-from sparsenet.kernels.device import integer, kernel_entry, pointer
+from sparsenet.kernels.device import device, integer, kernel_entry, pointer
 from sparsenet.kernels.epilogue import image_epilogue
+from sparsenet.kernels.halo import clear_halo
 from sparsenet.kernels.registry import Kernel
 from sparsenet.kernels.vector_ir import Tile, load_f32, load_i32
+from sparsenet.kernels.vector_ir.window import Correlation, Span
 
 
 def build(kernel: Kernel) -> Any:
-    """Tile ``rows x vectors`` pixels of one channel; ``taps`` is K_h * K_w, unrolled; ``stride`` 1 or 2 columns."""
-    stride = kernel.parameter("stride")
-    taps, rows, vectors, lanes = (
-        kernel.parameter("taps"),
-        kernel.parameter("rows"),
-        kernel.parameter("vectors"),
-        kernel.lanes,
+    """Tile ``rows x vectors`` pixels of one channel; ``taps`` is K_h * K_w, unrolled; ``stride`` 1 or 2 columns.
+
+    With ``columns`` = K_w, of which ``before`` are padding on the left, the window's taps must be adjacent (dilation
+    1) and it must step by ``stride`` rows too: each source row is then loaded once per tile. If the tile is the
+    ``whole_line`` of input and output, the padding beside it is not even read. 0 ``columns`` stands for any window.
+    """
+    rows, vectors, lanes = kernel.parameter("rows"), kernel.parameter("vectors"), kernel.lanes
+    taps, stride = kernel.parameter("taps"), kernel.parameter("stride")
+    tile = Tile(lanes, rows, vectors)
+    prepare, load_weights, correlate = (
+        _any_window(kernel, tile) if kernel.parameter("columns") == 0 else _adjacent_columns(kernel)
     )
-    tile, single = Tile(lanes, rows, vectors), Tile(lanes, rows, 1)
-    load = tile.load if stride == 1 else tile.load_every_second
-    fma, splat, keep_pixels, store = tile.fma, tile.splat, tile.keep_pixels, tile.store
-    splat_one, store_one = single.splat, single.store
-    epilogue = image_epilogue(kernel, tile)
-    zero = np.float32(0)
+    splat, keep_pixels, store = tile.splat, tile.keep_pixels, tile.store
+    epilogue, clear = image_epilogue(kernel, tile), clear_halo(lanes)
+    whole_line = kernel.parameter("whole_line") == 1
 
     def depthwise(args, bases):  # type: ignore[no-untyped-def]
         x, tap_offsets = pointer(args, bases, 0), pointer(args, bases, 1)
@@ -37,27 +38,55 @@ def build(kernel: Kernel) -> Any:
         line_vectors, halo_vectors, x_row = integer(args, 10), integer(args, 11), integer(args, 12)
         out, out_row, out_channel = pointer(args, bases, 13), integer(args, 14), integer(args, 15)
 
+        offsets = prepare(tap_offsets)
         for row_tile in range((height + rows - 1) // rows):
             y = min(row_tile * rows, height - rows)
-            for channel in range(c_out):
-                w = weights + channel * taps * 4
-                source = x + y * x_row + (channel // multiplier) * x_channel
-                target = out + y * out_row + channel * out_channel
-                for vector in range(0, line_vectors, vectors):
-                    vector = min(vector, line_vectors - vectors)
-                    x_bytes = vector * lanes * 4
-                    acc = splat(load_f32(bias, channel))
-                    for k in range(taps):
-                        acc = fma(
-                            acc,
-                            load_f32(w, k),
-                            load(source + x_bytes * stride + load_i32(tap_offsets, k), x_row),
-                        )
-                    acc = epilogue(acc, args, bases, channel, y, x_bytes)
-                    if vector + vectors > full_vectors:
-                        acc = keep_pixels(acc, lane_bits + vector * 2)
-                    store(target + x_bytes, out_row, acc)
-                for halo in range(line_vectors, line_vectors + halo_vectors):
-                    store_one(target + halo * lanes * 4, out_row, splat_one(zero))
+            for c_in in range(c_out // multiplier):
+                source = x + y * x_row + c_in * x_channel
+                for channel in range(c_in * multiplier, (c_in + 1) * multiplier):
+                    w = load_weights(weights + channel * taps * 4)
+                    target = out + y * out_row + channel * out_channel
+                    for vector in range(0, vectors if whole_line else line_vectors, vectors):
+                        vector = 0 if whole_line else min(vector, line_vectors - vectors)
+                        x_bytes = vector * lanes * 4
+                        acc = splat(load_f32(bias, channel))
+                        acc = correlate(acc, w, source + x_bytes * stride, offsets, x_row)
+                        acc = epilogue(acc, args, bases, channel, y, x_bytes)
+                        if vector + vectors > full_vectors:
+                            acc = keep_pixels(acc, lane_bits + vector * 2)
+                        store(target + x_bytes, out_row, acc)
+            clear(out + y * out_row, out_row, out_channel, rows, c_out, line_vectors, halo_vectors)
 
     return kernel_entry(depthwise)
+
+
+def _adjacent_columns(kernel: Kernel) -> tuple[Any, Any, Any]:
+    """``prepare(tap_offsets)``, ``load_weights(pointer)`` and ``f(acc, weights, source, prepared, x_row)``."""
+    span = Span(
+        kernel.lanes,
+        kernel.parameter("vectors"),
+        kernel.parameter("columns"),
+        kernel.parameter("stride"),
+        kernel.parameter("before"),
+        whole_line=kernel.parameter("whole_line") == 1,
+    )
+    correlation = Correlation(span, kernel.parameter("rows"), kernel.parameter("taps"))
+    return correlation.row_starts(), correlation.weights.splat_channels, correlation.accumulate()
+
+
+def _any_window(kernel: Kernel, tile: Tile) -> tuple[Any, Any, Any]:
+    """As ``_adjacent_columns``; nothing is prepared."""
+    taps, fma = kernel.parameter("taps"), tile.fma
+    load = tile.load if kernel.parameter("stride") == 1 else tile.load_every_second
+
+    @device
+    def as_it_is(address):  # type: ignore[no-untyped-def]
+        return address
+
+    @device
+    def correlate(acc, weights, source, tap_offsets, x_row):  # type: ignore[no-untyped-def]
+        for k in range(taps):
+            acc = fma(acc, load_f32(weights, k), load(source + load_i32(tap_offsets, k), x_row))
+        return acc
+
+    return as_it_is, as_it_is, correlate

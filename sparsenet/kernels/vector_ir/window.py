@@ -12,7 +12,7 @@ from typing import Any
 from llvmlite import ir
 from numba import types
 
-from sparsenet.kernels.vector_ir.llvm import I32, constant, displaced
+from sparsenet.kernels.vector_ir.llvm import I32, I64, constant, displaced, fma, typed_pointer
 from sparsenet.kernels.vector_ir.tile import Tile
 
 Lane = tuple[ir.Value, int]
@@ -28,12 +28,16 @@ class Span(Tile):
         stride: 1 or 2 columns from one output pixel to the next.
         before: columns of the window left of the source column that stands first in a vector (the left padding:
             that column is the only one whose loads are aligned).
+        whole_line: nothing but zeros lies left and right of what the aligned columns see; it is not read.
     """
 
-    def __init__(self, lanes: int, vectors: int, columns: int, stride: int, before: int) -> None:
+    def __init__(
+        self, lanes: int, vectors: int, columns: int, stride: int, before: int, whole_line: bool = False
+    ) -> None:
         self.columns, self.stride, self.before = columns, stride, before
-        self.first = -before // lanes
-        last = ((vectors * lanes - 1) * stride + columns - 1 - before) // lanes
+        self.first, last = -before // lanes, ((vectors * lanes - 1) * stride + columns - 1 - before) // lanes
+        if whole_line:
+            self.first, last = 0, min(last, vectors * stride - 1)
         super().__init__(lanes, 1, last - self.first + 1)
         self.pixels = Tile(lanes, 1, vectors)
         #: From the first column of the first window to the first float of the span, in bytes.
@@ -42,11 +46,12 @@ class Span(Tile):
     def cut(self, b: ir.IRBuilder, row: Sequence[ir.Value], column: int) -> list[ir.Value]:
         """What every output pixel sees in one column of its window; ``row`` holds the vectors of the span."""
         distance, parity = divmod(column - self.before, self.stride)
-        lanes, count = self.lanes, self.pixels.count
+        lanes, count, zeros = self.lanes, self.pixels.count, constant(0.0, self.lanes)
 
         def source(number: int) -> Lane:
             vector, lane = divmod(number, lanes)
-            return row[vector - self.first], lane
+            inside = self.first <= vector < self.first + self.count
+            return (row[vector - self.first] if inside else zeros), lane
 
         # Every stride-th column, as it falls on pixel boundaries; a window further left or right is a shift of these.
         aligned = [
@@ -87,6 +92,67 @@ class Span(Tile):
             return [largest(b, values) for values in zip(*columns, strict=True)]
 
         return self.pixels._intrinsic([self.type, types.int64, types.int64], self.pixels.type, emit)
+
+
+class Correlation:
+    """The sums of a window's products, one channel: ``rows`` output rows by the vectors of ``span``.
+
+    Each source row is loaded and cut once, for all output rows whose windows it belongs to: windows step by as many
+    rows as columns, and their rows follow each other.
+    """
+
+    def __init__(self, span: Span, rows: int, taps: int) -> None:
+        self.span, self.rows, self.window_rows = span, rows, taps // span.columns
+        self.pixels = Tile(span.lanes, rows, span.pixels.vectors)
+        self.weights = Tile(span.lanes, outputs=taps)
+        self._starts = types.UniTuple(types.int64, self.window_rows)
+
+    def row_starts(self) -> Any:
+        """``f(tap_offsets)``: where the window's rows start, out of the int32 byte offsets of its taps."""
+
+        def emit(b: ir.IRBuilder, offsets: ir.Value) -> ir.Value:
+            starts = ir.Constant(ir.ArrayType(I64, self.window_rows), ir.Undefined)
+            for row in range(self.window_rows):
+                address = displaced(b, offsets, 4 * row * self.span.columns)
+                start = b.add(
+                    b.sext(b.load(typed_pointer(b, address, I32)), I64), ir.Constant(I64, self.span.start)
+                )
+                starts = b.insert_value(starts, start, row)
+            return starts
+
+        return self.pixels._intrinsic([types.int64], self._starts, emit)
+
+    def accumulate(self) -> Any:
+        """``f(acc, weights, source, starts, row_step)``; ``weights`` holds every tap in a vector of its own."""
+
+        def emit(
+            b: ir.IRBuilder,
+            acc: ir.Value,
+            weights: ir.Value,
+            source: ir.Value,
+            starts: ir.Value,
+            row_step: ir.Value,
+        ) -> list[ir.Value]:
+            span, sums, taps = self.span, self.pixels._split(b, acc), self.weights._split(b, weights)
+            rows = [b.add(source, b.extract_value(starts, i)) for i in range(self.window_rows)]
+            for row in range((self.rows - 1) * span.stride + self.window_rows):
+                if row >= self.window_rows:
+                    rows.append(b.add(rows[row - span.stride], row_step))
+                vectors = [
+                    span._load(b, displaced(b, rows[row], j * span.lanes * 4)) for j in range(span.count)
+                ]
+                for column in range(span.columns):
+                    seen = span.cut(b, vectors, column)
+                    for y in range(self.rows):
+                        tap = row - y * span.stride
+                        if not 0 <= tap < self.window_rows:
+                            continue
+                        for n, pixels in enumerate(seen, y * len(seen)):
+                            sums[n] = fma(b, taps[tap * span.columns + column], pixels, sums[n])
+            return sums
+
+        arguments = [self.pixels.type, self.weights.type, types.int64, self._starts, types.int64]
+        return self.pixels._intrinsic(arguments, self.pixels.type, emit)
 
 
 def maximum_of(tile: Tile, count: int) -> Any:

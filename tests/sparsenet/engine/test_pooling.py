@@ -2,28 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import pytest
 
 from sparsenet import Engine, Graph, reference
-from sparsenet.kernels import jit
 from tests.sparsenet.against_reference import assert_engine_matches
 from tests.sparsenet.one_node import one_node_graph
-
-
-@pytest.fixture(params=[16, 8, 4])
-def lanes(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
-    """Vectors of every length that this CPU has."""
-    if request.param > jit.max_lanes():
-        pytest.skip("longer vectors than this CPU's")
-    monkeypatch.setenv("SPARSENET_LANES", str(request.param))
-    jit.max_lanes.cache_clear()
-    yield request.param
-    monkeypatch.undo()
-    jit.max_lanes.cache_clear()
 
 
 def pool(op: str, height: int, width: int, **attrs: Any) -> Graph:

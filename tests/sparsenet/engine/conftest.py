@@ -1,0 +1,21 @@
+"""Vector lengths for the engine's tests."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from sparsenet.kernels import jit
+
+
+@pytest.fixture(params=[16, 8, 4])
+def lanes(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
+    """Plans are made for vectors of this length: every one that this CPU has."""
+    if request.param > jit.max_lanes():
+        pytest.skip("longer vectors than this CPU's")
+    monkeypatch.setenv("SPARSENET_LANES", str(request.param))
+    jit.max_lanes.cache_clear()
+    yield request.param
+    monkeypatch.undo()
+    jit.max_lanes.cache_clear()
