@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from sparsenet.plan.stage import Stage, Value
 
 #: A map smaller than this stays in L2 (2 MB here, 1 MB on many servers) until the next layer has read it.
-STREAMED_MAP_BYTES = 512 * 1024
+STREAMED_MAP_BYTES = 768 * 1024
 #: Weights are read again for every row that streams by: together they must leave L2 room for the rows.
 STREAMED_WEIGHT_BYTES = 768 * 1024
 
