@@ -16,9 +16,9 @@ from sparsenet.errors import InputError
 from sparsenet.graph import FloatArray, Graph, TensorInfo
 from sparsenet.kernels.abi import ARENA, COUNTER, FIRST_TENSOR, WEIGHTS
 from sparsenet.model_file import load_graph
-from sparsenet.plan.assemble import aligned_bytes
 from sparsenet.plan.builder import Decision, Options
 from sparsenet.plan.plan import Plan, make_plan
+from sparsenet.plan.ring_memory import Arena
 from sparsenet.threads import WorkerPool, available_cpus
 
 
@@ -57,7 +57,7 @@ class Timings:
 class _Context:
     """What one run needs for itself: an arena, the barriers' counter and a table of base addresses."""
 
-    arena: npt.NDArray[np.uint8]
+    arena: Arena
     counter: npt.NDArray[np.int64]
     bases: npt.NDArray[np.int64]
 
@@ -72,12 +72,15 @@ class _Contexts:
 
     def take(self) -> _Context:
         with self.lock:
-            if self.idle:
-                return self.idle.pop()
-        arena = aligned_bytes(self.plan.arena_bytes + 64)
+            while self.idle:
+                context = self.idle.pop()
+                if context.arena.process == os.getpid():
+                    return context
+        arena = Arena(self.plan.arena_bytes + 64, self.plan.rings)
         counter = np.zeros(16, np.int64)
         bases = np.zeros(FIRST_TENSOR + len(self.plan.inputs) + len(self.plan.outputs), np.int64)
-        bases[[WEIGHTS, ARENA, COUNTER]] = [a.ctypes.data for a in (self.plan.weights, arena, counter)]
+        bases[WEIGHTS], bases[ARENA] = self.plan.weights.ctypes.data, arena.address
+        bases[COUNTER] = counter.ctypes.data
         return _Context(arena, counter, bases)
 
     def give_back(self, context: _Context) -> None:

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from sparsenet.graph import FloatArray, Graph, Node, Shape
 from sparsenet.kernels.registry import Kernel
 from sparsenet.plan.layout import Layout, Plain, Rows
+from sparsenet.plan.ring_memory import rings_available
 from sparsenet.plan.stage import Ref, Stage, Value
 
 
@@ -37,12 +38,14 @@ class Options:
             any, whatever they cost, for measuring where they pay.
         threads: threads that will share the work.
         tune: whether candidates are timed on this machine, rather than chosen by a model.
+        rings: whether rows between layers may stand in rings (see ``ring_memory``).
         stream: whether rows flow through several layers while they are in the cache; False runs layer by layer.
     """
 
     kernels: Literal["auto", "sparse", "dense"] = "auto"
     threads: int = 1
     tune: bool = False
+    rings: bool = field(default_factory=rings_available)
     stream: bool = True
 
 

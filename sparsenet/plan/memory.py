@@ -1,12 +1,14 @@
-"""Where values stand during the trace: whole in a home of their own, or a few rows at a time in a sliding window."""
+"""Where values stand during the trace: whole in a home of their own, or a few rows at a time in a window."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from math import gcd
 
 from sparsenet.errors import GraphError
-from sparsenet.plan.arena import Buffer
+from sparsenet.plan.arena import ALIGNMENT, Buffer, place
 from sparsenet.plan.layout import Plain
+from sparsenet.plan.ring_memory import GUARD_BYTES, PAGE, Ring
 from sparsenet.plan.stage import Ref, Value
 
 #: Rows beyond those alive, so that the live ones need not move back to the front for every new one.
@@ -15,9 +17,25 @@ SLACK_BYTES = 128 * 1024
 
 @dataclass
 class Memory:
-    """All arena buffers of a plan; lifetimes are counted in segments."""
+    """All buffers and rings of a plan; lifetimes are counted in segments."""
 
     buffers: list[Buffer] = field(default_factory=list)
+    rings: list[Buffer] = field(default_factory=list)
+
+    def new_ring(self, size_bytes: int, segment: int) -> int:
+        """Number of a new ring of so many bytes, a multiple of ``PAGE``, for one segment."""
+        self.rings.append(Buffer(size_bytes, segment, segment))
+        return len(self.rings) - 1
+
+    def arrange(self) -> tuple[int, list[Ring]]:
+        """Give everything its place: bytes of plain memory, and the rings behind it."""
+        plain = place(self.buffers)
+        place(self.rings)
+        start, rings = -(-plain // PAGE) * PAGE + ALIGNMENT * PAGE, []
+        for ring in self.rings:
+            rings.append(Ring(start + GUARD_BYTES, ring.size, ring.offset))
+            start += 2 * GUARD_BYTES + 2 * ring.size
+        return plain, rings
 
     def new(self, size_bytes: int, first: int, last: int, layer: str) -> int:
         """Number of a new buffer that lives from segment ``first`` to ``last``.
@@ -33,9 +51,15 @@ class Memory:
         return len(self.buffers) - 1
 
 
+def ring_rows(row_bytes: int, rows: int) -> int:
+    """At least ``rows`` rows that fill whole pages."""
+    step = PAGE // gcd(PAGE, row_bytes)
+    return -(-rows // step) * step
+
+
 @dataclass(eq=False)
 class Rows:
-    """A value by rows in a buffer whose slot 0 holds row ``base``.
+    """A value by rows: in a buffer whose slot 0 holds row ``base``, or in a ring.
 
     Attributes:
         capacity: rows that fit; None while a first pass finds out how many are ever alive.
@@ -43,6 +67,7 @@ class Rows:
         stop: rows from this one on will not be made.
         most: the most rows ever alive at once.
         sliding: whether it holds only some of the rows; otherwise all of them have a place.
+        ring: whether ``buffer`` is the number of a ring.
     """
 
     value: Value
@@ -53,9 +78,13 @@ class Rows:
     capacity: int | None = None
     most: int = 0
     sliding: bool = False
+    ring: bool = False
 
     def at(self, y: int) -> Ref:
         """Address of row ``y``."""
         layout = self.value.layout
         assert not isinstance(layout, Plain)
+        if self.ring:
+            assert self.capacity is not None
+            return Ref("ring", self.buffer, y % self.capacity * layout.row_bytes)
         return Ref("arena", self.buffer, layout.front_bytes + (y - self.base) * layout.row_bytes)

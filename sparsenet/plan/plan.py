@@ -12,13 +12,13 @@ from sparsenet.graph import Graph, TensorInfo
 from sparsenet.kernels.abi import ARENA, COUNTER, FIRST_TENSOR, WEIGHTS, encode_pointer
 from sparsenet.kernels.registry import Kernel
 from sparsenet.ops import attributes
-from sparsenet.plan.arena import place
 from sparsenet.plan.assemble import encode_tape, pack_constants
 from sparsenet.plan.builder import Builder, Decision, Options
 from sparsenet.plan.layout import Plain
 from sparsenet.plan.lower import LOWER
 from sparsenet.plan.lower.depthwise import IN_PLACE_STRIDE
 from sparsenet.plan.lower.relayout import FlatCopy, MapCopy
+from sparsenet.plan.ring_memory import Ring
 from sparsenet.plan.segments import Segment, cut
 from sparsenet.plan.stage import Ref, Value
 from sparsenet.plan.trace import Trace, trace
@@ -34,7 +34,8 @@ class Plan:
         kernels: per thread the kernel of every step.
         layers: per thread the node name of every step.
         weights: all packed weights and tables, aligned.
-        arena_bytes: working memory of one run.
+        arena_bytes: working memory of one run, but for the rings.
+        rings: where rows circulate.
         decisions: what was chosen per layer, and why.
         segments: the layers of every segment; rows stream through those that stand together.
     """
@@ -44,6 +45,7 @@ class Plan:
     layers: list[list[str]]
     weights: npt.NDArray[np.uint8]
     arena_bytes: int
+    rings: list[Ring]
     decisions: list[Decision]
     segments: list[list[str]]
     inputs: list[TensorInfo]
@@ -77,7 +79,7 @@ def make_plan(graph: Graph, options: Options) -> Plan:
     for index, name in enumerate(graph.outputs):
         _copy_output(builder, index, name)
     segments = cut(builder.stages, options.stream)
-    return _assemble(builder, segments, trace(segments, options.threads))
+    return _assemble(builder, segments, trace(segments, options.threads, options.rings))
 
 
 def _halos(graph: Graph) -> dict[str, tuple[int, int, int]]:
@@ -119,7 +121,7 @@ def _copy_output(builder: Builder, index: int, name: str) -> None:
 
 def _assemble(builder: Builder, segments: Sequence[Segment], result: Trace) -> Plan:
     weights, weight_offsets = pack_constants(builder.constants)
-    arena_bytes = place(result.memory.buffers)
+    arena_bytes, rings = result.memory.arrange()
     inputs = len(builder.graph.inputs)
 
     def word(value: int | Ref) -> int:
@@ -129,6 +131,8 @@ def _assemble(builder: Builder, segments: Sequence[Segment], result: Trace) -> P
             return encode_pointer(WEIGHTS, weight_offsets[value.index] + value.offset)
         if value.space == "arena":
             return encode_pointer(ARENA, result.memory.buffers[value.index].offset + value.offset)
+        if value.space == "ring":
+            return encode_pointer(ARENA, rings[value.index].start + value.offset)
         if value.space == "counter":
             return encode_pointer(COUNTER, 0)
         number = value.index + (inputs if value.space == "output" else 0)
@@ -140,6 +144,7 @@ def _assemble(builder: Builder, segments: Sequence[Segment], result: Trace) -> P
         [[step.layer for step in steps] for steps in result.tapes],
         weights,
         arena_bytes,
+        rings,
         builder.decisions,
         [[stage.layer for stage in segment.stages] for segment in segments],
         list(builder.graph.inputs),

@@ -2,9 +2,9 @@
 
 The stages at the end of a segment are asked for their rows in order; each asks its inputs for the rows it needs, and
 every kernel call is written to the tape as it happens. What comes out is a depth-first order in which a row is read
-while it is still in the cache, for any graph. Rows between the layers of a segment live in a *sliding window*: a buffer
-somewhat larger than the rows alive at once; when it is full, those move back to its front. So a window of any kernel is
-always at constant offsets, and no kernel knows about it.
+while it is still in the cache, for any graph. Rows between the layers of a segment live in a *window*: a ring as large
+as the rows alive at once (see ``ring_memory``), or, where rings are not to be had, a buffer somewhat larger whose live
+rows move back to its front when it is full. Either way what a kernel reads is at constant offsets, and none knows.
 
 Every thread traces its own share of the rows, with windows of its own; rows at the seam that both need are computed
 twice, which costs less than waiting. Between segments all threads meet at a barrier.
@@ -20,7 +20,7 @@ from sparsenet.kernels.registry import Kernel
 from sparsenet.plan.assemble import Step
 from sparsenet.plan.layout import Plain
 from sparsenet.plan.lower.relayout import fill
-from sparsenet.plan.memory import SLACK_BYTES, Memory, Rows
+from sparsenet.plan.memory import SLACK_BYTES, Memory, Rows, ring_rows
 from sparsenet.plan.segments import Segment, readers
 from sparsenet.plan.stage import Ref, Span, Stage, Value
 
@@ -33,6 +33,7 @@ class Trace:
     memory: Memory = field(default_factory=Memory)
     homes: dict[Value, Rows | int] = field(default_factory=dict)
     barriers: int = 0
+    rings: bool = False
 
     def barrier(self) -> None:
         """All threads wait for each other."""
@@ -46,9 +47,9 @@ class Trace:
             tape.append(Step(kernel, {"counter": Ref("counter", 0), "target": target}, "barrier"))
 
 
-def trace(segments: Sequence[Segment], threads: int) -> Trace:
-    """The steps of ``threads`` threads."""
-    result = Trace([[] for _ in range(threads)])
+def trace(segments: Sequence[Segment], threads: int, rings: bool) -> Trace:
+    """The steps of ``threads`` threads; ``rings``: whether windows may be rings."""
+    result = Trace([[] for _ in range(threads)], rings=rings)
     stages = [stage for segment in segments for stage in segment.stages]
     table = readers(stages)
     number = {stage: i for i, segment in enumerate(segments) for stage in segment.stages}
@@ -261,8 +262,16 @@ class _Walker:
                 first, last = self.row_spans[value]
                 self.windows[value] = Rows(value, home.buffer, home.base, first, last)
                 continue
+            span = window.stop - window.base
+            ring = ring_rows(layout.row_bytes, window.most)
+            if self.result.rings and ring < span:
+                number = self.result.memory.new_ring(ring * layout.row_bytes, self.number)
+                self.windows[value] = Rows(
+                    value, number, window.base, window.base, window.stop, ring, 0, True, True
+                )
+                continue
             slack = max(stage.band, SLACK_BYTES // layout.row_bytes)
-            capacity = min(window.most + slack, window.stop - window.base)
+            capacity = min(window.most + slack, span)
             size = layout.buffer_bytes(capacity)
             buffer = self.result.memory.new(size, self.number, self.number, stage.layer)
             self.windows[value] = Rows(
@@ -278,7 +287,7 @@ class _Walker:
                 assert not isinstance(layout, Plain)
                 if layout.side and window.sliding:
                     self.layer = value.producer.layer if value.producer else ""
-                    fill(self, Ref("arena", window.buffer), layout.front_bytes)
+                    fill(self, window.at(window.base) + -layout.front_bytes, layout.front_bytes)
         ends = [
             stage for stage in self.segment.stages if stage.out not in self.inside and stage in self.spans
         ]
@@ -332,7 +341,7 @@ class _Walker:
             return
         low = self._oldest_needed(window)
         window.most = max(window.most, window.done + rows - low)
-        if window.capacity is None or window.done + rows - window.base <= window.capacity:
+        if window.capacity is None or window.ring or window.done + rows - window.base <= window.capacity:
             return
         layout = window.value.layout
         assert not isinstance(layout, Plain)

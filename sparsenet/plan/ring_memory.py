@@ -1,0 +1,103 @@
+"""Working memory with rings that the memory management unit closes.
+
+A ring of S bytes is mapped twice in a row, so what begins anywhere in its first copy goes on across the end without a
+gap: kernels see rows at constant offsets, and no row is ever moved. Linux only (memfd); where it is not to be had, the
+planner uses windows that slide.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import mmap
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+#: Mapped before and after a ring as well, for vectors that reach over its ends.
+GUARD_BYTES = PAGE = 4096
+
+_PROT = mmap.PROT_READ | mmap.PROT_WRITE if hasattr(mmap, "PROT_READ") else 0
+_MAP_FIXED = 0x10
+_FAILED = ctypes.c_void_p(-1).value
+
+
+@dataclass(frozen=True)
+class Ring:
+    """A ring in the arena's address space.
+
+    Attributes:
+        start: arena offset of its first copy; the second follows.
+        size: bytes of a copy, a multiple of ``PAGE``.
+        physical: where its memory begins; rings that are never alive together share memory.
+    """
+
+    start: int
+    size: int
+    physical: int
+
+
+@cache
+def rings_available() -> bool:
+    """Whether this system can map rings."""
+    if sys.platform != "linux" or not hasattr(os, "memfd_create") or mmap.PAGESIZE != PAGE:
+        return False
+    try:
+        Arena(PAGE, [Ring(2 * PAGE, PAGE, 0)])
+    except OSError:
+        return False
+    return True
+
+
+class Arena:
+    """Memory for one run at a time.
+
+    Attributes:
+        address: of its first byte, a multiple of ``PAGE``.
+        process: the process that made it; after a fork, a child shares the rings and must make its own.
+
+    Raises:
+        OSError: the memory cannot be had.
+    """
+
+    def __init__(self, plain_bytes: int, rings: Sequence[Ring]) -> None:
+        end = max([plain_bytes, *(ring.start + 2 * ring.size + GUARD_BYTES for ring in rings)])
+        size = -(-end // PAGE) * PAGE
+        self.process = os.getpid()
+        self._block = mmap.mmap(-1, size + PAGE)
+        view = ctypes.c_char.from_buffer(self._block)
+        self.address = -(-ctypes.addressof(view) // PAGE) * PAGE
+        del view
+        if rings:
+            self._map(rings)
+
+    def _map(self, rings: Sequence[Ring]) -> None:
+        file = os.memfd_create("sparsenet")
+        try:
+            os.ftruncate(file, max(ring.physical + ring.size for ring in rings))
+            for ring in rings:
+                start, end = self.address + ring.start, ring.physical + ring.size
+                _map_at(start - GUARD_BYTES, GUARD_BYTES, file, end - GUARD_BYTES)
+                _map_at(start, ring.size, file, ring.physical)
+                _map_at(start + ring.size, ring.size, file, ring.physical)
+                _map_at(start + 2 * ring.size, GUARD_BYTES, file, ring.physical)
+        finally:
+            os.close(file)
+
+
+@cache
+def _libc_mmap() -> Any:
+    function = ctypes.CDLL(None, use_errno=True).mmap
+    function.restype = ctypes.c_void_p
+    function.argtypes = [ctypes.c_void_p, ctypes.c_size_t, *[ctypes.c_int] * 3, ctypes.c_int64]
+    return function
+
+
+def _map_at(address: int, size: int, file: int, offset: int) -> None:
+    """Put ``size`` bytes of ``file`` in the place of the memory at ``address``, which this process owns."""
+    got = _libc_mmap()(address, size, _PROT, mmap.MAP_SHARED | _MAP_FIXED, file, offset)
+    if got == _FAILED:
+        number = ctypes.get_errno()
+        raise OSError(number, f"cannot map a ring: {os.strerror(number)}")
