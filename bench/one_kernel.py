@@ -15,9 +15,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from sparsenet.kernels import tape
 from sparsenet.kernels.abi import ROW_WORDS, encode_float, encode_pointer
 from sparsenet.kernels.registry import Kernel
-from sparsenet.kernels.tape import run_tape_address
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class OneKernel:
             words = [kernel.address(), *(self._word(arguments[name]) for name in kernel.arguments)]
             tape_row[: len(words)] = words
         self._bases = np.asarray([array.ctypes.data for array in self._arrays] or [0], np.int64)
-        self._run = ctypes.CFUNCTYPE(None, *[ctypes.c_int64] * 3)(run_tape_address())
+        self._run = ctypes.CFUNCTYPE(None, *[ctypes.c_int64] * 3)(tape.address("run_tape"))
         self._arguments = (self._tape.ctypes.data, len(rows), self._bases.ctypes.data)
 
     def _word(self, value: Argument) -> int:

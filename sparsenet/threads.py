@@ -7,12 +7,13 @@ import math
 import os
 import threading
 import weakref
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from sparsenet.kernels.tape import ask_address, run_tape_address, run_tape_timed_address, worker_address
+from sparsenet.kernels import tape
 
 #: Polls before a worker parks: a few hundred microseconds, so back-to-back inferences wake nobody.
 SPINS_BEFORE_PARKING = 20_000
@@ -49,7 +50,8 @@ def _cgroup_quota() -> float | None:
 class _Workers:
     """The memory that a pool shares with its workers, and the workers; they hold this, never the pool."""
 
-    def __init__(self, count: int) -> None:
+    def __init__(self, count: int, address: Callable[[str], int]) -> None:
+        self.address = address
         self.process = os.getpid()
         self.stopping = False
         self.job = np.zeros(3 + 2 * count, np.int64)
@@ -73,7 +75,7 @@ class _Workers:
 
 
 def _work(workers: _Workers, index: int) -> None:
-    function = _Worker(worker_address())
+    function = _Worker(workers.address("worker"))
     control, job = workers.controls[index], workers.job
     while True:
         function(control.ctypes.data, job.ctypes.data, index + 1, SPINS_BEFORE_PARKING)
@@ -91,15 +93,16 @@ class WorkerPool:
     side always sees the other.
     """
 
-    def __init__(self, threads: int) -> None:
+    def __init__(self, threads: int, address: Callable[[str], int] = tape.address) -> None:
         self.threads = threads
-        self._run = _RunTape(run_tape_address())
-        self._ask = _Ask(ask_address())
+        self._address = address
+        self._run = _RunTape(address("run_tape"))
+        self._ask = _Ask(address("ask")) if threads > 1 else _Ask()
         self._lock = threading.Lock()
         self._start()
 
     def _start(self) -> None:
-        self._workers = _Workers(self.threads - 1)
+        self._workers = _Workers(self.threads - 1, self._address)
         self._finalizer = weakref.finalize(self, self._workers.stop)
 
     def run(self, tapes: npt.NDArray[np.int64], bases: int) -> None:
@@ -115,7 +118,7 @@ class WorkerPool:
     def run_timed(self, tapes: npt.NDArray[np.int64], bases: int) -> npt.NDArray[np.int64]:
         """As ``run``; returns the cycles that each row of the first thread's tape took."""
         stamps = np.zeros(int(tapes[0, 1]) + 1, np.int64)
-        timed = _RunTapeTimed(run_tape_timed_address())
+        timed = _RunTapeTimed(self._address("run_tape_timed"))
         with self._lock:
             workers = self._give_work(tapes, bases)
             timed(int(tapes[0, 0]), int(tapes[0, 1]), bases, stamps.ctypes.data)

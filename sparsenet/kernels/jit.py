@@ -1,8 +1,8 @@
-"""Machine code: compiled once by Numba, kept on disk, loaded by llvmlite alone.
+"""Machine code: compiled once by Numba, kept on disk, loaded without it.
 
 A kernel is compiled to a relocatable object. Objects are kept in a cache directory under a name that hashes the kernel
-sources, the compiler versions and the CPU, so a stale one is never found. Loading needs neither Numba nor a compiler:
-a warm start imports llvmlite only.
+sources, the compiler versions and the CPU, so a stale one is never found. A warm start needs neither Numba nor LLVM;
+only objects that ``elf`` cannot load, those of other platforms, take LLVM's loader.
 """
 
 from __future__ import annotations
@@ -10,22 +10,26 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import hashlib
+import importlib.util
 import os
 import sys
 import tempfile
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
-from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
-import llvmlite.binding as llvm
-
+from sparsenet.cpu import host_features, host_identity
 from sparsenet.files import write_atomically
+from sparsenet.kernels import elf
+
+#: Returns the Numba ``cfunc`` of a function.
+Build = Callable[[], object]
 
 _lock = threading.Lock()
 _addresses: dict[str, int] = {}
-_engines: list[llvm.ExecutionEngine] = []  # own the loaded code: never freed
+_engines: list[Any] = []  # own the code that LLVM loaded: never freed
 
 
 @cache
@@ -34,7 +38,7 @@ def cpu_features() -> frozenset[str]:
     override = os.environ.get("NUMBA_CPU_FEATURES")
     if override is not None:
         return frozenset(word[1:] for word in override.split(",") if word.startswith("+"))
-    return frozenset(name for name, present in llvm.get_host_cpu_features().items() if present)
+    return host_features()
 
 
 @cache
@@ -71,22 +75,62 @@ def fingerprint() -> str:
     for path in sorted(Path(__file__).parent.rglob("*.py")):
         digest.update(path.read_bytes())
     digest.update((Path(__file__).parents[1] / "ops.py").read_bytes())
-    for word in (version("numba"), version("llvmlite"), sys.version, sys.platform, llvm.get_host_cpu_name()):
+    for word in (*map(_version_of, ("numba", "llvmlite")), sys.version, sys.platform, host_identity()):
         digest.update(word.encode())
     digest.update(",".join(sorted(cpu_features())).encode())
     return digest.hexdigest()[:16]
 
 
-def function_address(name: str, build: Callable[[], object]) -> int:
-    """Address of the machine code called ``name``; ``build()`` returns the Numba ``cfunc`` if it must be compiled."""
+def _version_of(package: str) -> str:
+    """The file that tells a package's version: importing the package, or its metadata, takes far longer."""
+    spec = importlib.util.find_spec(package)
+    folders = spec.submodule_search_locations if spec else None
+    return (Path(folders[0]) / "_version.py").read_text() if folders else "none"
+
+
+def function_address(name: str, build: Build) -> int:
+    """Address of the machine code called ``name``; ``build`` makes it if it must be compiled."""
+    return function_addresses({name: build})[0]
+
+
+def function_addresses(functions: Mapping[str, Build]) -> list[int]:
+    """Addresses of several functions by name, loaded together."""
     with _lock:
-        if name not in _addresses:
-            path = cache_directory() / fingerprint() / f"{name}.o"
-            _addresses[name] = _load(_read(path) or _compile(path, build))
-        return _addresses[name]
+        missing = {name: _payload(name, build) for name, build in functions.items() if name not in _addresses}
+        if missing:
+            _addresses.update(zip(missing, load(list(missing.values())), strict=True))
+        return [_addresses[name] for name in functions]
 
 
-def _compile(path: Path, build: Callable[[], object]) -> bytes:
+def payload(name: str, build: Build) -> bytes:
+    """The machine code called ``name`` as bytes that ``load`` takes."""
+    with _lock:
+        return _payload(name, build)
+
+
+def load(payloads: Sequence[bytes]) -> list[int]:
+    """Addresses of the functions in ``payloads``, which are trusted as one trusts a program.
+
+    Raises:
+        elf.ObjectFileError: no code for this machine.
+    """
+    lengths = [int.from_bytes(payload[:4], "little") for payload in payloads]
+    pairs = zip(payloads, lengths, strict=True)
+    entries, objects = zip(*((p[4 : 4 + n].decode(), p[4 + n :]) for p, n in pairs), strict=True)
+    try:
+        if sys.platform == "linux":
+            return elf.load(objects, entries)
+    except elf.ObjectFileError:
+        pass
+    return [_load_by_llvm(code, entry) for code, entry in zip(objects, entries, strict=True)]
+
+
+def _payload(name: str, build: Build) -> bytes:
+    path = cache_directory() / fingerprint() / f"{name}.o"
+    return _read(path) or _compile(path, build)
+
+
+def _compile(path: Path, build: Build) -> bytes:
     function = build()
     symbol = function._wrapper_name.encode()  # type: ignore[attr-defined]
     code = function._library._get_compiled_object()  # type: ignore[attr-defined]
@@ -106,15 +150,23 @@ def _read(path: Path) -> bytes | None:
     return data[32:] if hashlib.sha256(data[32:]).digest() == data[:32] else None
 
 
-def _load(payload: bytes) -> int:
-    length = int.from_bytes(payload[:4], "little")
-    symbol, code = payload[4 : 4 + length].decode(), payload[4 + length :]
-    # One engine per object: kernels compiled in different processes may share symbol names.
-    engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), _target_machine())
-    engine.add_object_file(llvm.ObjectFileRef.from_data(code))
+def _load_by_llvm(code: bytes, entry: str) -> int:
+    import llvmlite.binding as llvm
+
+    _initialise_llvm()
+    try:
+        # One engine per object: kernels compiled in different processes may share symbol names.
+        machine = llvm.Target.from_default_triple().create_target_machine()
+        engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), machine)
+        engine.add_object_file(llvm.ObjectFileRef.from_data(code))
+    except (RuntimeError, llvm.ParseError) as error:
+        raise elf.ObjectFileError(f"not an object file for this machine: {error}") from error
     engine.finalize_object()
     _engines.append(engine)
-    return int(engine.get_function_address(symbol))
+    address = int(engine.get_function_address(entry))
+    if not address:
+        raise elf.ObjectFileError(f"no function '{entry[:80]}' in it")
+    return address
 
 
 _NUMBA_RUNTIME = (
@@ -130,15 +182,12 @@ _NUMBA_RUNTIME = (
 
 
 @cache
-def _initialise() -> None:
+def _initialise_llvm() -> None:
+    import llvmlite.binding as llvm
+
     llvm.initialize_native_target()
     llvm.initialize_native_asmprinter()
     # Numba's wrapper refers to its runtime on paths that kernels never take (they allocate and raise nothing).
     for symbol in _NUMBA_RUNTIME:
         if not llvm.address_of_symbol(symbol):
             llvm.add_symbol(symbol, ctypes.cast(ctypes.pythonapi.Py_IncRef, ctypes.c_void_p).value)
-
-
-def _target_machine() -> llvm.TargetMachine:
-    _initialise()
-    return llvm.Target.from_default_triple().create_target_machine()

@@ -13,6 +13,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 from sparsenet.kernels import jit
 from sparsenet.ops import ACTIVATIONS
@@ -265,14 +266,14 @@ class Kernel:
     tile: tuple[int, ...] = ()
     epilogue: tuple[str, ...] = field(default=())
 
-    @property
+    @cached_property
     def name(self) -> str:
         """Registry key, benchmark id and profile entry."""
         words = [self.family, *self.epilogue]
         tile = "x".join(map(str, self.tile))
         return "_".join(words) + f"__cpu_v{self.lanes}" + (f"_{tile}" if tile else "")
 
-    @property
+    @cached_property
     def arguments(self) -> list[str]:
         """Names of the tape arguments in order; an epilogue argument carries its step's index, as ``scale.1``."""
         names = list(FAMILIES[self.family].arguments)
@@ -291,9 +292,10 @@ class Kernel:
 
     def address(self) -> int:
         """Address of the machine code, compiled or loaded now if it was not yet."""
-        return jit.function_address(self.name, self._build)
+        return jit.function_address(self.name, self.build)
 
-    def _build(self) -> object:
+    def build(self) -> object:
+        """Compile: returns the Numba ``cfunc``."""
         module = importlib.import_module(f"sparsenet.kernels.{FAMILIES[self.family].module}")
         return module.build(self)
 

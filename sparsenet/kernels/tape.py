@@ -12,24 +12,9 @@ from sparsenet.kernels import jit
 from sparsenet.kernels.abi import ROW_WORDS
 
 
-def run_tape_address() -> int:
-    """Address of ``void run_tape(tape, rows, bases)``, all int64."""
-    return jit.function_address("run_tape", _build_run)
-
-
-def run_tape_timed_address() -> int:
-    """Address of ``void run_tape_timed(tape, rows, bases, stamps)``; ``stamps[i]``: cycles before row i."""
-    return jit.function_address("run_tape_timed", _build_run_timed)
-
-
-def worker_address() -> int:
-    """Address of ``void worker(control, job, thread, spins_before_parking)``; its protocol: ``threads.WorkerPool``."""
-    return jit.function_address("worker", _build_worker)
-
-
-def ask_address() -> int:
-    """Address of ``int64 ask(control)``: raises ``asked`` and returns whether the worker had parked."""
-    return jit.function_address("ask", _build_ask)
+def address(name: str) -> int:
+    """Address of one of ``FUNCTIONS``."""
+    return jit.function_address(name, FUNCTIONS[name])
 
 
 def _run_tape() -> Any:
@@ -112,3 +97,14 @@ def _build_ask() -> object:
         return atomic_load(control + 16)
 
     return cfunc(types.int64(types.int64))(ask)
+
+
+#: All arguments are int64. ``run_tape(tape, rows, bases)``; ``run_tape_timed(tape, rows, bases, stamps)`` notes in
+#: ``stamps[i]`` the cycles before row i; ``worker(control, job, thread, spins_before_parking)``, whose protocol
+#: ``threads.WorkerPool`` tells; ``ask(control)`` raises ``asked`` and returns whether the worker had parked.
+FUNCTIONS: dict[str, jit.Build] = {
+    "run_tape": _build_run,
+    "run_tape_timed": _build_run_timed,
+    "worker": _build_worker,
+    "ask": _build_ask,
+}

@@ -18,10 +18,9 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from sparsenet.files import write_atomically
-from sparsenet.kernels import jit
+from sparsenet.kernels import jit, tape
 from sparsenet.kernels.abi import ARENA, WEIGHTS, encode_pointer
 from sparsenet.kernels.registry import Kernel
-from sparsenet.kernels.tape import run_tape_address
 from sparsenet.plan.assemble import Step, aligned_bytes, encode_tape, pack_constants
 from sparsenet.plan.builder import Builder
 from sparsenet.plan.choice import Candidate
@@ -96,7 +95,7 @@ class _Contestant:
         self._tape = encode_tape(bench.steps, word)
         self._tape[:, 0] = [step.kernel.address() for step in bench.steps]
         self._bases = np.array([weights.ctypes.data, self._arena.ctypes.data, 0], np.int64)
-        self._function = ctypes.CFUNCTYPE(None, *[ctypes.c_int64] * 3)(run_tape_address())
+        self._function = ctypes.CFUNCTYPE(None, *[ctypes.c_int64] * 3)(tape.address("run_tape"))
 
     def run(self) -> None:
         """Once."""
