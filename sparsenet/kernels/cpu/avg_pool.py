@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from sparsenet.kernels.device import integer, kernel_entry, pointer
+from sparsenet.kernels.halo import clear_halo
 from sparsenet.kernels.registry import Kernel
 from sparsenet.kernels.vector_ir import Tile, load_f32, load_i32
 
@@ -27,8 +28,7 @@ def build(kernel: Kernel) -> Any:
         tile.add,
         tile.mul,
     )
-    single = Tile(lanes)
-    splat_one, store_one = single.splat, single.store
+    clear = clear_halo(lanes)
     zero = np.float32(0)
 
     def avg_pool(args, bases):  # type: ignore[no-untyped-def]
@@ -56,7 +56,6 @@ def build(kernel: Kernel) -> Any:
                     if vector + vectors > full_vectors:
                         acc = keep_pixels(acc, lane_bits + vector * 2)
                     store(target + x_bytes, 0, acc)
-                for halo in range(line_vectors, line_vectors + halo_vectors):
-                    store_one(target + halo * lanes * 4, 0, splat_one(zero))
+            clear(out + y * out_row, out_row, out_channel, 1, channels, line_vectors, halo_vectors)
 
     return kernel_entry(avg_pool)

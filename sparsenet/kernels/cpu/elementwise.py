@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from sparsenet.kernels.device import integer, kernel_entry, pointer
 from sparsenet.kernels.epilogue import image_epilogue
+from sparsenet.kernels.halo import clear_halo
 from sparsenet.kernels.registry import Kernel
 from sparsenet.kernels.vector_ir import Tile
 
@@ -15,11 +14,10 @@ from sparsenet.kernels.vector_ir import Tile
 def build(kernel: Kernel) -> Any:
     """``vectors`` vectors of one line per step."""
     vectors, lanes = kernel.parameter("vectors"), kernel.lanes
-    tile, single = Tile(lanes, 1, vectors), Tile(lanes)
+    tile = Tile(lanes, 1, vectors)
     load, keep_pixels, store = tile.load, tile.keep_pixels, tile.store
-    splat_one, store_one = single.splat, single.store
+    clear = clear_halo(lanes)
     epilogue = image_epilogue(kernel, tile)
-    zero = np.float32(0)
 
     def elementwise(args, bases):  # type: ignore[no-untyped-def]
         x, x_row, x_channel, channels = (
@@ -45,7 +43,6 @@ def build(kernel: Kernel) -> Any:
                     if vector + vectors > full_vectors:
                         acc = keep_pixels(acc, lane_bits + vector * 2)
                     store(target + x_bytes, 0, acc)
-                for halo in range(line_vectors, line_vectors + halo_vectors):
-                    store_one(target + halo * lanes * 4, 0, splat_one(zero))
+            clear(out + y * out_row, out_row, out_channel, 1, channels, line_vectors, halo_vectors)
 
     return kernel_entry(elementwise)

@@ -11,6 +11,7 @@ import numpy as np
 
 from sparsenet.kernels.device import device, integer, kernel_entry, pointer
 from sparsenet.kernels.epilogue import image_epilogue
+from sparsenet.kernels.halo import clear_halo
 from sparsenet.kernels.registry import Kernel
 from sparsenet.kernels.vector_ir import Tile, load_i32
 from sparsenet.kernels.vector_ir.window import Span, maximum_of
@@ -28,10 +29,8 @@ def build(kernel: Kernel) -> Any:
     window = _any_window(kernel, tile) if kernel.parameter("columns") == 0 else _adjacent_columns(kernel)
     vectors, lanes, stride = tile.vectors, kernel.lanes, kernel.parameter("stride")
     keep_pixels, store = tile.keep_pixels, tile.store
-    single = Tile(lanes)
-    splat_one, store_one = single.splat, single.store
+    clear = clear_halo(lanes)
     epilogue = image_epilogue(kernel, tile)
-    zero = np.float32(0)
 
     def max_pool(args, bases):  # type: ignore[no-untyped-def]
         x, taps_x, tap_bits = pointer(args, bases, 0), pointer(args, bases, 1), pointer(args, bases, 2)
@@ -64,8 +63,7 @@ def build(kernel: Kernel) -> Any:
                     if vector + vectors > full_vectors:
                         acc = keep_pixels(acc, lane_bits + vector * 2)
                     store(target + x_bytes, 0, acc)
-                for halo in range(line_vectors, line_vectors + halo_vectors):
-                    store_one(target + halo * lanes * 4, 0, splat_one(zero))
+            clear(out + y * out_row, out_row, out_channel, 1, channels, line_vectors, halo_vectors)
 
     return kernel_entry(max_pool)
 

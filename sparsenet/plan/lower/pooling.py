@@ -100,7 +100,9 @@ def lower_max_pool2d(builder: Builder, node: Node) -> None:
         first_valid, end_valid = geo.before[0], geo.before[0] + geo.size[0]
     adjacent = window.column_step == geo.stride[1] and geo.dilation[1] == 1 and geo.kernel[1] <= MOST_COLUMNS
     columns, before = (geo.kernel[1], geo.before[1]) if adjacent else (0, 0)
-    tile = (window.column_step, columns, before, _vectors(layout.line_vectors))
+    # Several vectors at once share their neighbours; where windows share nothing, one is half as fast again.
+    vectors = 1 if adjacent and columns + before <= geo.stride[1] else _vectors(layout.line_vectors)
+    tile = (window.column_step, columns, before, vectors)
     kernel = Kernel("f32_maxpool_none_rows", layout.lanes, tile, epilogue.words)
     bits = _columns_inside(geo, layout)
     whole = np.flatnonzero((bits == layout.lane_bits()).all(axis=0))
