@@ -101,7 +101,7 @@ def _verdict(graph: Graph, engine: Engine, speedup: float, iqr: tuple[float, flo
         return f"sparse kernels make it {speedup:.2f} times as fast as dense ones here"
     counts = count_layers(graph)
     sums = total(counts)
-    sparse_layers = sum(d.format == "csr" for d in engine.explain() if d.weights)
+    sparse_layers = sum(d.format != "dense" for d in engine.explain() if d.weights)
     if sums.sparsity < 0.5:
         reason = f"only {sums.sparsity:.0%} of the weights are zero; prune further"
     elif sparse_layers == 0:

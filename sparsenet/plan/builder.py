@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from sparsenet.graph import FloatArray, Graph, Node, Shape
 from sparsenet.kernels.registry import Kernel
-from sparsenet.plan.layout import Layout, Plain, Rows
+from sparsenet.plan.layout import Folded, Layout, Plain, Rows
 from sparsenet.plan.ring_memory import rings_available
 from sparsenet.plan.stage import Ref, Stage, Value
 
@@ -51,12 +51,17 @@ class Options:
 
 @dataclass
 class Builder:
-    """Collects the stages of one graph; lowering functions write into it."""
+    """Collects the stages of one graph; lowering functions write into it.
+
+    ``halos`` holds (rows above, rows below, columns) per tensor, ``folds`` the pitch of maps that are folded, by their
+    height and width.
+    """
 
     graph: Graph
     shapes: dict[str, Shape]
     options: Options
     halos: dict[str, tuple[int, int, int]]
+    folds: dict[tuple[int, int], int]
     stages: list[Stage] = field(default_factory=list)
     constants: list[npt.NDArray[Any]] = field(default_factory=list)
     decisions: list[Decision] = field(default_factory=list)
@@ -113,7 +118,7 @@ class Builder:
 
     def put(self, tensor: str, value: Value) -> Value:
         """``tensor`` is also to be had as ``value``."""
-        self._values[tensor, type(value.layout).__name__] = value
+        self._values[tensor, "Rows" if isinstance(value.layout, Rows) else "Plain"] = value
         return value
 
     def get(self, tensor: str, layout: type[Layout]) -> Value | None:
@@ -128,9 +133,12 @@ class Builder:
     def new_rows(self, tensor: str) -> Value:
         """``tensor`` as rows, with the halo its readers need, for a stage to make."""
         channels, height, width = self.shape(tensor)
-        return self.put(
-            tensor, Value(tensor, Rows(channels, height, width, *self.halos.get(tensor, (0, 0, 0))))
+        halo = self.halos.get(tensor, (0, 0, 0))
+        pitch = self.folds.get((height, width), 0)
+        layout = (
+            Folded(channels, height, width, *halo, pitch) if pitch else Rows(channels, height, width, *halo)
         )
+        return self.put(tensor, Value(tensor, layout))
 
     def new_plain(self, tensor: str) -> Value:
         """``tensor`` in C order, for a stage to make."""

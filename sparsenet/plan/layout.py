@@ -96,6 +96,81 @@ class Rows:
 
 
 @dataclass(frozen=True)
+class Folded(Rows):
+    """A small map as ``[C][line]``, a line holding all its rows, ``pitch`` floats apart, and a gap of zeros.
+
+    Lines of 7 or 10 pixels would leave half of every vector empty. Where input and output are folded alike, a kernel
+    takes the whole map for one line of pixels (``as_line``); others see rows, by their strides, as always. Between two
+    rows stands the side halo, behind the last one a gap as large as the halo rows.
+    """
+
+    pitch: int = 0
+
+    @property
+    def line(self) -> int:
+        """Floats from one channel to the next."""
+        reach = self.line_vectors * self.lanes - self.pitch  # of the last row's last vector
+        gap = max(max(self.top, self.bottom) * self.pitch + self.side, reach)
+        floats = round_up(self.height * self.pitch + gap, max_lanes())
+        return floats + 16 if floats % 128 == 0 else floats
+
+    @property
+    def halo_vectors(self) -> int:
+        """None: what a row's last vector reaches over belongs to the next row, written later, or to the gap."""
+        return 0
+
+    @property
+    def row_bytes(self) -> int:
+        """From one image row to the next."""
+        return self.pitch * 4
+
+    @property
+    def front_bytes(self) -> int:
+        """Bytes of a buffer before its first pixel, the gap before channel 0 among them."""
+        return round_up(GUARD + max(self.top, self.bottom) * self.pitch + self.side, 16) * 4
+
+    def buffer_bytes(self, rows: int) -> int:
+        """Bytes of the buffer, guards included; always for all rows."""
+        return 2 * self.front_bytes + self.channels * self.channel_bytes
+
+    def as_line(self) -> FoldedLine:
+        """The map as one line of pixels."""
+        return FoldedLine(self.channels, 1, self.height * self.pitch, folded=self)
+
+
+@dataclass(frozen=True)
+class FoldedLine(Rows):
+    """A folded map seen as one row; its lanes between the rows of the image are kept zero."""
+
+    folded: Folded = None  # type: ignore[assignment]
+
+    @property
+    def line(self) -> int:
+        """Floats from one channel to the next."""
+        return self.folded.line
+
+    @property
+    def full_vectors(self) -> int:
+        """None, or all if nothing stands between the rows."""
+        return self.width // self.lanes if self.folded.pitch == self.folded.width else 0
+
+    def lane_bits(self) -> npt.NDArray[np.uint16]:
+        """One word per vector of the line, bit i set where lane i is a pixel."""
+        lanes = np.arange(round_up(self.width, self.lanes)).reshape(-1, self.lanes)
+        pixels = (lanes < self.width) & (lanes % self.folded.pitch < self.folded.width)
+        return (pixels @ (1 << np.arange(self.lanes))).astype(np.uint16)
+
+
+def fold_pitch(height: int, width: int, side: int) -> int:
+    """Pixels from row to row if a map of this size is better folded, else 0."""
+    pitch = width + side
+    line = -(-height * pitch // max_lanes())
+    # Longer rows would be written over by the last vector of the row before them.
+    one_vector = width <= lanes_for(width)
+    return pitch if one_vector and 1 < height and height > 1.15 * line else 0
+
+
+@dataclass(frozen=True)
 class Phases:
     """A padded copy of a map with columns split by phase, rows ``[C][phases][line]``; for strided windows."""
 

@@ -14,12 +14,12 @@ from sparsenet.kernels.registry import Kernel
 from sparsenet.ops import attributes
 from sparsenet.plan.assemble import encode_tape, pack_constants
 from sparsenet.plan.builder import Builder, Decision, Options
-from sparsenet.plan.layout import Plain
+from sparsenet.plan.layout import Plain, fold_pitch
 from sparsenet.plan.lower import LOWER
 from sparsenet.plan.lower.depthwise import IN_PLACE_STRIDE
 from sparsenet.plan.lower.relayout import FlatCopy, MapCopy
 from sparsenet.plan.ring_memory import Ring
-from sparsenet.plan.segments import Segment, cut
+from sparsenet.plan.segments import STREAMED_MAP_BYTES, Segment, cut
 from sparsenet.plan.stage import Ref, Value
 from sparsenet.plan.trace import Trace, trace
 from sparsenet.plan.window import geometry
@@ -69,7 +69,8 @@ def make_plan(graph: Graph, options: Options) -> Plan:
         GraphError: the graph is malformed.
     """
     graph.verify()
-    builder = Builder(graph, graph.shapes(), options, _halos(graph))
+    halos = _halos(graph)
+    builder = Builder(graph, graph.shapes(), options, halos, _folds(graph, halos))
     for index, info in enumerate(graph.inputs):
         _place_input(builder, index, info)
     for node in graph.nodes:
@@ -99,6 +100,21 @@ def _halos(graph: Graph) -> dict[str, tuple[int, int, int]]:
             before = halos.get(x, (0, 0, 0))
             halos[x] = tuple(map(max, before, geo.halo))  # type: ignore[assignment]
     return halos
+
+
+def _folds(graph: Graph, halos: dict[str, tuple[int, int, int]]) -> dict[tuple[int, int], int]:
+    """Pitch of every size of map that is better folded: those with half-empty vectors that stay in the cache."""
+    sides: dict[tuple[int, int], int] = {}
+    large: set[tuple[int, int]] = set()
+    for tensor, shape in graph.shapes().items():
+        if len(shape) != 4 or tensor in graph.constants:
+            continue
+        channels, height, width = (int(d or 0) for d in shape[1:])
+        sides[height, width] = max(sides.get((height, width), 0), halos.get(tensor, (0, 0, 0))[2])
+        if channels * height * width * 4 >= STREAMED_MAP_BYTES:
+            large.add((height, width))
+    pitches = {size: fold_pitch(*size, side) for size, side in sides.items() if size not in large}
+    return {size: pitch for size, pitch in pitches.items() if pitch}
 
 
 def _place_input(builder: Builder, index: int, info: TensorInfo) -> None:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from sparsenet.kernels.registry import Kernel
-from sparsenet.plan.layout import Layout, Plain, Rows
+from sparsenet.plan.layout import Folded, Layout, Plain, Rows
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class Value:
     @property
     def by_rows(self) -> bool:
         """Whether it can be made and read row by row; otherwise it is there as a whole or not at all."""
-        return not isinstance(self.layout, Plain)
+        return not isinstance(self.layout, Plain | Folded)
 
     @property
     def rows(self) -> Rows:
@@ -71,6 +71,8 @@ class Value:
         """Bytes of the whole value."""
         if isinstance(self.layout, Plain):
             return self.layout.size_bytes
+        if isinstance(self.layout, Folded):
+            return self.layout.buffer_bytes(self.layout.height)
         return (self.layout.top + self.layout.height + self.layout.bottom) * self.layout.row_bytes
 
 
@@ -105,6 +107,7 @@ class Stage(ABC):
         band: units that are best done in one call.
         lots: blocks of output channels that can be done apart, 1 if they cannot.
         weight_bytes: packed weights it streams for every unit.
+        as_line: it writes a folded map as one line, zeros between its pixels included.
         sums_units: its plain output is a sum over units, so threads that share them each make a partial one.
     """
 
@@ -114,6 +117,7 @@ class Stage(ABC):
     band: int = field(default=1, kw_only=True)
     lots: int = field(default=1, kw_only=True)
     weight_bytes: int = field(default=0, kw_only=True)
+    as_line: bool = field(default=False, kw_only=True)
     sums_units: bool = field(default=False, kw_only=True)
 
     @abstractmethod
@@ -122,6 +126,10 @@ class Stage(ABC):
 
         Plain inputs are needed whole: ``(value, 0, 1)``.
         """
+
+    def lot_channels_of(self, lots: Span) -> Span:
+        """The output channels of so many lots."""
+        return lots
 
     @abstractmethod
     def emit(self, to: Emitter, first: int, last: int, lots: Span) -> None:

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from sparsenet.kernels.jit import max_lanes
 from sparsenet.kernels.registry import Kernel
 from sparsenet.plan.assemble import Step
-from sparsenet.plan.layout import Plain
+from sparsenet.plan.layout import Folded, Plain
 from sparsenet.plan.lower.relayout import fill
 from sparsenet.plan.memory import SLACK_BYTES, Memory, Rows, ring_rows
 from sparsenet.plan.segments import Segment, readers
@@ -76,6 +76,10 @@ def _give_home(result: Trace, stage: Stage, first: int, last: int) -> None:
     value, layout = stage.out, stage.out.layout
     if isinstance(layout, Plain):
         result.homes[value] = result.memory.new(layout.size_bytes, first, last, stage.layer)
+        return
+    if isinstance(layout, Folded):
+        buffer = result.memory.new(layout.buffer_bytes(layout.height), first, last, stage.layer)
+        result.homes[value] = Rows(value, buffer, 0, 0, layout.height)
         return
     rows = layout.top + layout.height + layout.bottom
     buffer = result.memory.new(layout.buffer_bytes(rows), first, last, stage.layer)
@@ -178,13 +182,15 @@ class _Walker:
             cuts = [0] + [stage.units] * self.threads
         first, last = cuts[self.thread], max(cuts[self.thread], cuts[self.thread + 1])
         layout = stage.out.layout
-        if first < last and not isinstance(layout, Plain):
+        if first < last and not isinstance(layout, Plain | Folded):
             first -= layout.top if first == 0 else 0
             last += layout.bottom if last == stage.units else 0
         return first, last
 
     def _by_lots(self, stage: Stage) -> bool:
         """Whether threads share the output channels of a stage and not its rows."""
+        if isinstance(stage.out.layout, Folded):  # a row's last vector reaches into the next row
+            return True
         calls = -(-stage.units // stage.band)
         return stage.sums_units or (calls < 4 * self.threads and calls % self.threads != 0)
 
@@ -239,6 +245,14 @@ class _Walker:
         home = self.result.homes[stage.out]
         assert isinstance(home, Rows)
         first, last = self.spans[stage]
+        if isinstance(layout, Folded):
+            if lots[0] == 0:
+                fill(self, Ref("arena", home.buffer), layout.front_bytes)
+            if not stage.as_line:
+                channels = stage.lot_channels_of(lots) if stage.lots > 1 else (0, layout.channels)
+                size = (channels[1] - channels[0]) * layout.channel_bytes
+                fill(self, home.at(0) + channels[0] * layout.channel_bytes, size)
+            return
         if first == 0 and lots[0] == 0 and (layout.top or layout.side):
             fill(self, Ref("arena", home.buffer), layout.front_bytes + layout.top * layout.row_bytes)
         if last == stage.units and lots[1] == stage.lots and layout.bottom:

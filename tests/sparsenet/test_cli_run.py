@@ -145,7 +145,7 @@ def test_profile_times_every_layer_and_the_start(model: Path, dense: bool) -> No
     layers = {layer["layer"]: layer for layer in report["layers"]}
     assert layers["sum"]["nnz"] == 32
     assert layers["sum"]["density"] == pytest.approx(1 / 3)
-    assert ("csr" in layers["sum"]["kernel"]) is not dense
+    assert ("dense" in layers["sum"]["kernel"]) is dense
     assert sum(layer["share"] for layer in report["layers"]) == pytest.approx(1)
 
 
@@ -160,7 +160,7 @@ def test_profile_prints_a_table(model: Path) -> None:
 
 def test_explain_gives_a_reason_for_each_choice(model: Path) -> None:
     (decision, *_) = json.loads(invoke("explain", model, "--threads", 1, "--json").stdout)
-    assert (decision["layer"], decision["format"], decision["nnz"]) == ("sum", "csr", 32)
+    assert (decision["layer"], decision["format"], decision["nnz"]) == ("sum", "pattern", 32)
     assert "% zeros" in decision["reason"]
     text = invoke("explain", model, "--threads", 1).stdout
     assert decision["reason"] in text

@@ -12,6 +12,7 @@ from sparsenet.graph import FloatArray
 from sparsenet.kernels.registry import Kernel
 from sparsenet.plan.builder import Builder
 from sparsenet.plan.choice import Candidate
+from sparsenet.plan.layout import Folded, Rows
 from sparsenet.plan.lower.conv_rows import ConvRows, PatternRows
 from sparsenet.plan.lower.epilogues import Epilogue
 from sparsenet.plan.pack import csr_stream, dense_blocks
@@ -63,6 +64,28 @@ class Convolution:
         """Share of weights that are not zero."""
         return self.nnz / self.matrix.size
 
+    @property
+    def as_line(self) -> bool:
+        """Whether input and output are folded alike, so that the whole map is one line of pixels."""
+        layout = self.window.value.layout
+        return (
+            isinstance(self.out.layout, Folded)
+            and isinstance(layout, Folded)
+            and self.geo.stride == (1, 1)
+            and (layout.height, layout.width) == (self.out.layout.height, self.out.layout.width)
+        )
+
+    @property
+    def lines(self) -> Rows:
+        """The output as kernels see it."""
+        layout = self.out.rows
+        return layout.as_line() if self.as_line and isinstance(layout, Folded) else layout
+
+    @property
+    def units(self) -> int:
+        """Rows of the output as kernels see it."""
+        return self.lines.height
+
     def taps(self) -> npt.NDArray[np.int64]:
         """Byte offset of every tap of the first group."""
         return self.window.taps(self.group_in).reshape(-1)
@@ -88,7 +111,7 @@ def candidates(layer: Convolution, tune: bool) -> list[Candidate]:
     """The ways to run ``layer``, dense ones first; more of them if they are going to be timed."""
     found = [_dense(layer)]
     if layer.nnz < layer.matrix.size:
-        layout = layer.out.rows
+        layout = layer.lines
         outputs, tile = pattern_tile(layout, layer.c_out // layer.groups)
         found.append(_pattern(layer, outputs, tile, L1_BYTES))
         if tune:
@@ -103,7 +126,7 @@ def candidates(layer: Convolution, tune: bool) -> list[Candidate]:
 
 
 def _dense(layer: Convolution) -> Candidate:
-    layout = layer.out.rows
+    layout = layer.lines
     outputs, tile = dense_tile(layout, layer.c_out // layer.groups)
     kernel = Kernel(
         "f32_conv_dense_rows", layout.lanes, (outputs, tile.rows, tile.vectors), layer.epilogue.words
@@ -124,15 +147,15 @@ def _dense(layer: Convolution) -> Candidate:
             "bias": (builder.constant(layer.bias), 4),
         }
         return ConvRows(
-            layer.layer, layer.out, layer.geo.out[0], layer.window, kernel, layer.epilogue, layer.c_out, fixed,
-            per_channel, lot, band=tile.rows, lots=lots, weight_bytes=blocks.nbytes,
+            layer.layer, layer.out, layer.units, layer.window, kernel, layer.epilogue, layer.c_out, lot, fixed,
+            per_channel, as_line=layer.as_line, band=tile.rows, lots=lots, weight_bytes=blocks.nbytes,
         )  # fmt: skip
 
     return Candidate("dense", kernel, 1.0, make)
 
 
 def _csr(layer: Convolution) -> Candidate:
-    layout = layer.out.rows
+    layout = layer.lines
     tile = sparse_tile(layout, layer.group_in)
     kernel = Kernel("f32_conv_csr_rows", layout.lanes, (tile.rows, tile.vectors), layer.epilogue.words)
 
@@ -144,15 +167,15 @@ def _csr(layer: Convolution) -> Candidate:
         }
         fixed: dict[str, int | Ref] = {"stream": builder.constant(stream), **builder.lines(layout)}
         return ConvRows(
-            layer.layer, layer.out, layer.geo.out[0], layer.window, kernel, layer.epilogue, layer.c_out, fixed,
-            per_channel, 1, band=tile.rows, lots=layer.c_out, weight_bytes=stream.nbytes,
+            layer.layer, layer.out, layer.units, layer.window, kernel, layer.epilogue, layer.c_out, 1, fixed,
+            per_channel, as_line=layer.as_line, band=tile.rows, lots=layer.c_out, weight_bytes=stream.nbytes,
         )  # fmt: skip
 
     return Candidate("csr", kernel, 0.03, make)
 
 
 def _pattern(layer: Convolution, outputs: int, tile: PixelTile, cache_bytes: int) -> Candidate:
-    layout = layer.out.rows
+    layout = layer.lines
     kernel = Kernel(
         "f32_conv_pattern_rows", layout.lanes, (outputs, tile.rows, tile.vectors), layer.epilogue.words
     )
@@ -163,9 +186,11 @@ def _pattern(layer: Convolution, outputs: int, tile: PixelTile, cache_bytes: int
     def make(builder: Builder) -> Stage:
         whole_groups = layer.groups == 1
         return PatternRows(
-            layer.layer, layer.out, layer.geo.out[0], layer.window, kernel, layer.epilogue, layer.c_out,
-            builder.lines(layout), builder, layer.matrix, layer.row_taps(), chunks, layer.groups,
-            builder.constant(layer.bias), band=tile.rows, lots=-(-layer.c_out // outputs) if whole_groups else 1,
+            layer.layer, layer.out, layer.units, layer.window, kernel, layer.epilogue, layer.c_out,
+            outputs if whole_groups else layer.c_out, builder.lines(layout), builder, layer.matrix, layer.row_taps(),
+            chunks, layer.groups,
+            builder.constant(layer.bias), as_line=layer.as_line, band=tile.rows,
+            lots=-(-layer.c_out // outputs) if whole_groups else 1,
             weight_bytes=6 * layer.nnz,
         )  # fmt: skip
 

@@ -29,10 +29,14 @@ class WindowRows(Stage):
     kernel: Kernel
     epilogue: Epilogue
     channels: int
+    lot_channels: int
     fixed: dict[str, int | Ref]
 
     def needs(self, first: int, last: int) -> list[Need]:
         return [self.window.needs(first, last), *self.epilogue.needs(first, last)]
+
+    def lot_channels_of(self, lots: Span) -> Span:
+        return lots[0] * self.lot_channels, min(lots[1] * self.lot_channels, self.channels)
 
     def kernel_for(self, rows: int) -> Kernel:
         """The kernel for so many rows."""
@@ -47,17 +51,14 @@ class ConvRows(WindowRows):
     Attributes:
         fixed: arguments that are the same in every call.
         per_channel: arguments to advance by output channel, and by how many bytes.
-        lot_channels: output channels of a lot.
         input_step: (channels, bytes): so many output channels on, the input is so many bytes on (depthwise).
     """
 
     per_channel: dict[str, tuple[Ref, int]]
-    lot_channels: int
     input_step: tuple[int, int] = (1, 0)
 
     def emit(self, to: Emitter, first: int, last: int, lots: Span) -> None:
-        begin = lots[0] * self.lot_channels
-        end = min(lots[1] * self.lot_channels, self.channels)
+        begin, end = self.lot_channels_of(lots)
         channels, step = self.input_step
         to.call(
             self.kernel_for(last - first),
@@ -107,11 +108,8 @@ class PatternRows(WindowRows):
         )
 
     def _pack(self, lots: Span) -> dict[str, int | Ref]:
-        outputs = self.kernel.parameter("outputs")
-        whole = lots == (0, self.lots)
-        begin, end = (
-            (0, self.channels) if whole else (lots[0] * outputs, min(lots[1] * outputs, self.channels))
-        )
+        outputs, whole = self.kernel.parameter("outputs"), lots == (0, self.lots)
+        begin, end = self.lot_channels_of(lots)
         offsets = self.offsets if self.offsets.ndim == 1 else self.offsets[begin:end]
         groups = self.groups if whole else 1
         packed = pattern_stream(self.matrix[begin:end], offsets, outputs, self.chunks, groups)

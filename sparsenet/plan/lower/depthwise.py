@@ -49,7 +49,7 @@ def lower_depthwise(
     }
     builder.add(
         ConvRows(
-            node.name, out, geo.out[0], window, kernel, epilogue, c_out, fixed, per_channel, multiplier,
+            node.name, out, geo.out[0], window, kernel, epilogue, c_out, multiplier, fixed, per_channel,
             (multiplier, window.channel), band=kernel.parameter("rows"), lots=c_out // multiplier,
             weight_bytes=weight.nbytes,
         )

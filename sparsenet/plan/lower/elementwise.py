@@ -12,7 +12,7 @@ from sparsenet.kernels.jit import max_lanes
 from sparsenet.kernels.registry import Kernel
 from sparsenet.ops import ACTIVATIONS, attributes, split_inputs
 from sparsenet.plan.builder import Builder
-from sparsenet.plan.layout import Plain
+from sparsenet.plan.layout import Folded, Plain
 from sparsenet.plan.lower.epilogues import Epilogue, epilogue_of
 from sparsenet.plan.stage import Emitter, Need, Ref, Span, Stage, Value
 
@@ -93,12 +93,12 @@ def _map_stage(
     other: Value | None = None, gain: Value | None = None,
 ) -> Kernel:  # fmt: skip
     source, out = builder.rows(x), builder.new_rows(node.output)
-    layout = out.rows
+    layout = out.rows.as_line() if isinstance(out.rows, Folded) else out.rows
     kernel = Kernel(family, layout.lanes, (min(4, layout.line_vectors),), epilogue.words)
     builder.add(
         MapElements(
             node.name, out, layout.height, source, kernel, epilogue, builder.lines(layout), other, gain,
-            lots=layout.channels,
+            lots=layout.channels, as_line=isinstance(out.rows, Folded),
         )
     )  # fmt: skip
     return kernel

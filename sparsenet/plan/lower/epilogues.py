@@ -10,6 +10,7 @@ from sparsenet.kernels.abi import encode_float
 from sparsenet.kernels.registry import EPILOGUE_ARGUMENTS
 from sparsenet.ops import split_inputs
 from sparsenet.plan.builder import Builder
+from sparsenet.plan.layout import Plain
 from sparsenet.plan.stage import Emitter, Need, Ref, Value
 
 
@@ -39,7 +40,7 @@ class Epilogue:
         for name, vector in self.vectors.items():
             arguments[name] = vector + channel * 4
         for step, value in self.residuals.items():
-            if value.by_rows:
+            if not isinstance(value.layout, Plain):
                 row, per_channel = value.rows.row_bytes, value.rows.channel_bytes
                 start = to.row(value, y)
             else:

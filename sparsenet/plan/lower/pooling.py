@@ -12,7 +12,7 @@ from sparsenet.kernels.abi import encode_float
 from sparsenet.kernels.registry import Kernel
 from sparsenet.ops import attributes
 from sparsenet.plan.builder import Builder
-from sparsenet.plan.layout import Rows
+from sparsenet.plan.layout import Folded, Rows
 from sparsenet.plan.lower.epilogues import Epilogue, epilogue_of
 from sparsenet.plan.stage import Emitter, Need, Ref, Span, Stage, Value
 from sparsenet.plan.window import Geometry, Window, geometry, open_window
@@ -200,10 +200,12 @@ class GlobalAvgPool(Stage):
 
     def emit(self, to: Emitter, first: int, last: int, lots: Span) -> None:
         layout = self.source.rows
+        scale = 1 / (layout.height * layout.width)
+        layout = layout.as_line() if isinstance(layout, Folded) else layout
         to.call(
             self.kernel, x=to.row(self.source, first) + lots[0] * layout.channel_bytes, x_row=layout.row_bytes,
             x_channel=layout.channel_bytes, channels=lots[1] - lots[0], height=last - first,
-            line_vectors=layout.line_vectors, scale=encode_float(1 / (layout.height * layout.width)),
+            line_vectors=layout.line_vectors, scale=encode_float(scale),
             accumulate=int(to.begun(self)), out=to.whole(self.out) + lots[0] * 4,
         )  # fmt: skip
 
@@ -211,7 +213,7 @@ class GlobalAvgPool(Stage):
 def lower_global_avg_pool2d(builder: Builder, node: Node) -> None:
     """Global average pooling; its units are rows of the input."""
     source, out = builder.rows(node.inputs[0]), builder.new_plain(node.output)
-    layout = source.rows
+    layout = source.rows.as_line() if isinstance(source.rows, Folded) else source.rows
     kernel = Kernel("f32_globalavgpool_none_rows", layout.lanes, (min(8, layout.lanes),))
     builder.decide(node, "none", kernel, "the only kernel for this op")
     builder.add(

@@ -9,7 +9,7 @@ from sparsenet.kernels.abi import encode_float
 from sparsenet.kernels.jit import max_lanes
 from sparsenet.kernels.registry import Kernel
 from sparsenet.plan.builder import Builder
-from sparsenet.plan.layout import Phases, Plain, Rows, lanes_for
+from sparsenet.plan.layout import Folded, Phases, Plain, Rows, lanes_for
 from sparsenet.plan.stage import Emitter, Need, Ref, Span, Stage, Value
 
 FILL = "f32_fill_none_any"
@@ -77,7 +77,8 @@ def copy_map(
 ) -> None:
     """Copy (channels, rows, columns) to ``target`` from row ``y`` and ``channel`` on."""
     out, out_row, out_channel = map_source(to, target, y)
-    columns = target.layout.line if isinstance(target.layout, Rows) else source[2]
+    whole_lines = isinstance(target.layout, Rows) and not isinstance(target.layout, Folded)
+    columns = target.rows.line if whole_lines else source[2]
     relayout(
         to, x, x_row, x_channel, source, out + channel * out_channel, out_row, out_channel, columns=columns
     )
