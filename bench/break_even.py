@@ -12,7 +12,7 @@ from bench.shapes import CONVOLUTIONS, ConvShape
 from sparsenet import Engine
 from sparsenet.commands.table import render
 from sparsenet.plan.builder import Options
-from sparsenet.plan.plan import make_plan
+from sparsenet.plan.make import make_plan
 from sparsenet.timing import interleaved, paired_ratio
 
 

@@ -16,8 +16,9 @@ from sparsenet.errors import InputError
 from sparsenet.graph import FloatArray, Graph, TensorInfo
 from sparsenet.kernels.abi import ARENA, COUNTER, FIRST_TENSOR, WEIGHTS
 from sparsenet.model_file import load_graph
-from sparsenet.plan.builder import Decision, Options
-from sparsenet.plan.plan import Plan, make_plan
+from sparsenet.plan.builder import Options
+from sparsenet.plan.make import make_plan
+from sparsenet.plan.plan import Decision, Plan
 from sparsenet.plan.ring_memory import Arena
 from sparsenet.threads import WorkerPool, available_cpus
 

@@ -11,22 +11,9 @@ import numpy.typing as npt
 from sparsenet.graph import FloatArray, Graph, Node, Shape
 from sparsenet.kernels.registry import Kernel
 from sparsenet.plan.layout import Folded, Layout, Plain, Rows
+from sparsenet.plan.plan import Decision
 from sparsenet.plan.ring_memory import rings_available
 from sparsenet.plan.stage import Ref, Stage, Value
-
-
-@dataclass
-class Decision:
-    """What was chosen for one layer and why, for ``explain``."""
-
-    layer: str
-    op: str
-    format: str
-    kernel: str
-    reason: str
-    macs: int = 0
-    nnz: int = 0
-    weights: int = 0
 
 
 @dataclass(frozen=True)

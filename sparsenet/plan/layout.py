@@ -167,7 +167,7 @@ def fold_pitch(height: int, width: int, side: int) -> int:
     line = -(-height * pitch // max_lanes())
     # Longer rows would be written over by the last vector of the row before them.
     one_vector = width <= lanes_for(width)
-    return pitch if one_vector and 1 < height and height > 1.15 * line else 0
+    return pitch if one_vector and height > 1 and height > 1.15 * line else 0
 
 
 @dataclass(frozen=True)

@@ -1,28 +1,73 @@
-"""Making a plan: halos from the readers, steps from the nodes, offsets from lifetimes, one tape."""
+"""The plan: everything an engine needs to run a network on one machine, as plain values.
+
+Making one is ``make.make_plan``; nothing here imports the planner, so that a saved plan is loaded without it.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from sparsenet.graph import Graph, TensorInfo
-from sparsenet.kernels.abi import ARENA, COUNTER, FIRST_TENSOR, WEIGHTS, encode_pointer
+from sparsenet.graph import TensorInfo
+from sparsenet.kernels import jit
 from sparsenet.kernels.registry import Kernel
-from sparsenet.ops import attributes
-from sparsenet.plan.assemble import encode_tape, pack_constants
-from sparsenet.plan.builder import Builder, Decision, Options
-from sparsenet.plan.layout import Plain, fold_pitch
-from sparsenet.plan.lower import LOWER
-from sparsenet.plan.lower.depthwise import IN_PLACE_STRIDE
-from sparsenet.plan.lower.relayout import FlatCopy, MapCopy
 from sparsenet.plan.ring_memory import Ring
-from sparsenet.plan.segments import STREAMED_MAP_BYTES, Segment, cut
-from sparsenet.plan.stage import Ref, Value
-from sparsenet.plan.trace import Trace, trace
-from sparsenet.plan.window import geometry
+
+
+@dataclass
+class Decision:
+    """What was chosen for one layer and why, for ``explain``."""
+
+    layer: str
+    op: str
+    format: str
+    kernel: str
+    reason: str
+    macs: int = 0
+    nnz: int = 0
+    weights: int = 0
+
+
+@dataclass(frozen=True)
+class PlannedStage:
+    """A stage of the schedule.
+
+    Attributes:
+        layer: the node it belongs to.
+        tensor: what it makes.
+        units: rows of work; 1 where there are none.
+        band: rows made by one call.
+        kept: rows of its result that have a place in memory at a time; all of them where it stands whole.
+        buffer_bytes: the memory of one thread for those; 0 where the result goes to the caller.
+        weight_bytes: packed weights that it streams.
+    """
+
+    layer: str
+    tensor: str
+    units: int
+    band: int
+    kept: int
+    buffer_bytes: int
+    weight_bytes: int
+
+
+@dataclass(frozen=True)
+class PlannedSegment:
+    """Stages that run together, before all threads meet at a barrier.
+
+    Attributes:
+        streamed: whether rows flow from stage to stage; otherwise there is one stage, which makes the whole at once.
+        working_set_bytes: one thread's rows and weights that are wanted again and again: windows between the stages,
+            or input and output of a lone one.
+        calls: kernel calls of each thread.
+    """
+
+    stages: list[PlannedStage]
+    streamed: bool
+    working_set_bytes: int
+    calls: list[int]
 
 
 @dataclass(frozen=True)
@@ -37,7 +82,8 @@ class Plan:
         arena_bytes: working memory of one run, but for the rings.
         rings: where rows circulate.
         decisions: what was chosen per layer, and why.
-        segments: the layers of every segment; rows stream through those that stand together.
+        segments: the schedule: which stages run together.
+        pointers: of every kernel, which of its tape arguments are pointers.
     """
 
     tapes: list[npt.NDArray[np.int64]]
@@ -47,122 +93,24 @@ class Plan:
     arena_bytes: int
     rings: list[Ring]
     decisions: list[Decision]
-    segments: list[list[str]]
+    segments: list[PlannedSegment]
     inputs: list[TensorInfo]
     outputs: list[TensorInfo]
+    pointers: dict[Kernel, tuple[int, ...]]
 
-    def link(self) -> None:
-        """Compile or load every kernel and write its address into the tapes."""
-        addresses = {kernel: kernel.address() for kernels in self.kernels for kernel in kernels}
+    @property
+    def used_kernels(self) -> list[Kernel]:
+        """Every kernel on the tapes, once."""
+        return list(self.pointers)
+
+    def link(self, addresses: dict[str, int] | None = None) -> None:
+        """Write the kernels' addresses into the tapes: those given by name, or else compiled or loaded now."""
+        if addresses is None:
+            builds = {kernel.name: kernel.build for kernel in self.used_kernels}
+            addresses = dict(zip(builds, jit.function_addresses(builds), strict=True))
         for tape, kernels in zip(self.tapes, self.kernels, strict=True):
-            tape[:, 0] = [addresses[kernel] for kernel in kernels]
+            tape[:, 0] = [addresses[kernel.name] for kernel in kernels]
 
     def tape_table(self) -> npt.NDArray[np.int64]:
         """Address and number of rows of every thread's tape."""
         return np.array([(tape.ctypes.data, len(tape)) for tape in self.tapes], np.int64)
-
-
-def make_plan(graph: Graph, options: Options) -> Plan:
-    """Plan ``graph`` for one image at a time on this machine.
-
-    Raises:
-        GraphError: the graph is malformed.
-    """
-    graph.verify()
-    halos = _halos(graph)
-    builder = Builder(graph, graph.shapes(), options, halos, _folds(graph, halos))
-    for index, info in enumerate(graph.inputs):
-        _place_input(builder, index, info)
-    for node in graph.nodes:
-        builder.layer = node.name
-        LOWER[node.op](builder, node)
-    builder.layer = "output"
-    for index, name in enumerate(graph.outputs):
-        _copy_output(builder, index, name)
-    segments = cut(builder.stages, options.stream)
-    return _assemble(builder, segments, trace(segments, options.threads, options.rings))
-
-
-def _halos(graph: Graph) -> dict[str, tuple[int, int, int]]:
-    """Halo (rows above, rows below, columns) that each tensor's readers need where windows read it in place."""
-    shapes = graph.shapes()
-    halos: dict[str, tuple[int, int, int]] = {}
-    for node in graph.nodes:
-        if node.op not in ("conv2d", "avg_pool2d"):
-            continue  # max pooling masks what lies outside
-        x = node.inputs[0]
-        kernel = shapes[node.inputs[1]][2:] if node.op == "conv2d" else attributes(node)["kernel"]
-        geo = geometry(node, kernel, shapes[x][2:], shapes[node.output][2:])  # type: ignore[arg-type]
-        groups = attributes(node).get("groups", 1)
-        one_pixel = node.op == "conv2d" and geo.out == (1, 1) and groups == 1
-        in_place_stride = IN_PLACE_STRIDE if groups > 1 and shapes[node.inputs[1]][1] == 1 else 1
-        if geo.stride[1] <= in_place_stride and not one_pixel:
-            before = halos.get(x, (0, 0, 0))
-            halos[x] = tuple(map(max, before, geo.halo))  # type: ignore[assignment]
-    return halos
-
-
-def _folds(graph: Graph, halos: dict[str, tuple[int, int, int]]) -> dict[tuple[int, int], int]:
-    """Pitch of every size of map that is better folded: those with half-empty vectors that stay in the cache."""
-    sides: dict[tuple[int, int], int] = {}
-    large: set[tuple[int, int]] = set()
-    for tensor, shape in graph.shapes().items():
-        if len(shape) != 4 or tensor in graph.constants:
-            continue
-        channels, height, width = (int(d or 0) for d in shape[1:])
-        sides[height, width] = max(sides.get((height, width), 0), halos.get(tensor, (0, 0, 0))[2])
-        if channels * height * width * 4 >= STREAMED_MAP_BYTES:
-            large.add((height, width))
-    pitches = {size: fold_pitch(*size, side) for size, side in sides.items() if size not in large}
-    return {size: pitch for size, pitch in pitches.items() if pitch}
-
-
-def _place_input(builder: Builder, index: int, info: TensorInfo) -> None:
-    """Maps are read in place by masked copies; flat inputs are copied to where vectors may read past the end."""
-    given = Value(info.name, Plain(builder.shape(info.name)), Ref("input", index))
-    if builder.is_map(info.name):
-        builder.put(info.name, given)
-        return
-    builder.add(FlatCopy("input", builder.new_plain(info.name), 1, given))
-
-
-def _copy_output(builder: Builder, index: int, name: str) -> None:
-    shape = builder.shape(name)
-    out = Value(name, Plain(shape), Ref("output", index))
-    if builder.is_map(name):
-        builder.add(MapCopy("output", out, shape[1], builder.any(name), shape))
-    else:
-        builder.add(FlatCopy("output", out, 1, builder.plain(name)))
-
-
-def _assemble(builder: Builder, segments: Sequence[Segment], result: Trace) -> Plan:
-    weights, weight_offsets = pack_constants(builder.constants)
-    arena_bytes, rings = result.memory.arrange()
-    inputs = len(builder.graph.inputs)
-
-    def word(value: int | Ref) -> int:
-        if isinstance(value, int):
-            return value
-        if value.space == "weights":
-            return encode_pointer(WEIGHTS, weight_offsets[value.index] + value.offset)
-        if value.space == "arena":
-            return encode_pointer(ARENA, result.memory.buffers[value.index].offset + value.offset)
-        if value.space == "ring":
-            return encode_pointer(ARENA, rings[value.index].start + value.offset)
-        if value.space == "counter":
-            return encode_pointer(COUNTER, 0)
-        number = value.index + (inputs if value.space == "output" else 0)
-        return encode_pointer(FIRST_TENSOR + number, value.offset)
-
-    return Plan(
-        [encode_tape(steps, word) for steps in result.tapes],
-        [[step.kernel for step in steps] for steps in result.tapes],
-        [[step.layer for step in steps] for steps in result.tapes],
-        weights,
-        arena_bytes,
-        rings,
-        builder.decisions,
-        [[stage.layer for stage in segment.stages] for segment in segments],
-        list(builder.graph.inputs),
-        builder.graph.output_infos(),
-    )

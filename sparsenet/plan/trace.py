@@ -12,7 +12,7 @@ twice, which costs less than waiting. Between segments all threads meet at a bar
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from sparsenet.kernels.jit import max_lanes
@@ -21,6 +21,7 @@ from sparsenet.plan.assemble import Step
 from sparsenet.plan.layout import Folded, Plain
 from sparsenet.plan.lower.relayout import fill
 from sparsenet.plan.memory import SLACK_BYTES, Memory, Rows, ring_rows
+from sparsenet.plan.plan import PlannedSegment, PlannedStage
 from sparsenet.plan.segments import Segment, readers
 from sparsenet.plan.stage import Ref, Span, Stage, Value
 
@@ -34,6 +35,7 @@ class Trace:
     homes: dict[Value, Rows | int] = field(default_factory=dict)
     barriers: int = 0
     rings: bool = False
+    segments: list[PlannedSegment] = field(default_factory=list)
 
     def barrier(self) -> None:
         """All threads wait for each other."""
@@ -64,11 +66,35 @@ def trace(segments: Sequence[Segment], threads: int, rings: bool) -> Trace:
                 last = max((number[reader] for reader in table.get(stage.out, [])), default=i)
                 _give_home(result, stage, i, last)
         walkers = [_Walker(result, segment, i, inside, table, t) for t in range(threads)]
+        before = [len(tape) for tape in result.tapes]
         for walker in walkers:
             walker.walk()
+        calls = [len(tape) - start for tape, start in zip(result.tapes, before, strict=True)]
+        result.segments.append(_describe(segment, walkers[0].windows, calls))
         result.barrier()
         _merge_sums(result, segment, walkers)
     return result
+
+
+def _describe(segment: Segment, windows: Mapping[Value, Rows], calls: list[int]) -> PlannedSegment:
+    stages, working_set = [], 0
+    for stage in segment.stages:
+        value, layout = stage.out, stage.out.layout
+        window, kept = windows.get(value), stage.units if isinstance(layout, Plain) else layout.height
+        size = 0 if value.fixed is not None else value.size_bytes
+        if window is not None and window.sliding and window.capacity is not None:
+            kept = window.capacity
+            size = kept * value.rows.row_bytes
+            working_set += size
+        working_set += stage.weight_bytes
+        stages.append(
+            PlannedStage(stage.layer, value.tensor, stage.units, stage.band, kept, size, stage.weight_bytes)
+        )
+    if not segment.streamed:
+        stage = segment.stages[0]
+        read = {value.root for value, _, _ in stage.needs(0, stage.units)}
+        working_set += sum(value.size_bytes for value in {*read, stage.out})
+    return PlannedSegment(stages, segment.streamed, working_set, calls)
 
 
 def _give_home(result: Trace, stage: Stage, first: int, last: int) -> None:

@@ -160,7 +160,7 @@ def test_profile_prints_a_table(model: Path) -> None:
 
 def test_explain_gives_a_reason_for_each_choice(model: Path) -> None:
     (decision, *_) = json.loads(invoke("explain", model, "--threads", 1, "--json").stdout)
-    assert (decision["layer"], decision["format"], decision["nnz"]) == ("sum", "pattern", 32)
+    assert (decision["layer"], decision["format"], decision["nnz"]) == ("sum", "csr", 32)
     assert "% zeros" in decision["reason"]
     text = invoke("explain", model, "--threads", 1).stdout
     assert decision["reason"] in text
