@@ -1,4 +1,4 @@
-"""Weights as the pattern-bucket kernel streams them."""
+"""Weights as the pattern kernel streams them."""
 
 from __future__ import annotations
 
@@ -10,70 +10,37 @@ import numpy as np
 import numpy.typing as npt
 
 from sparsenet.graph import FloatArray
-from sparsenet.kernels.patterns import patterns, rows_of
+from sparsenet.kernels.patterns import step_kinds, step_words
 
-Integers = npt.NDArray[np.int32]
+Words = npt.NDArray[np.int32]
+Numbers = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
 class PatternStream:
-    """A sparse matrix for ``f32_conv_pattern_rows``; G groups of R rows, P = 2**R - 1 patterns.
+    """A sparse matrix for ``f32_conv_pattern_rows``: G groups of R rows, K kinds of steps.
 
     Attributes:
-        stream: int32 words; per chunk, group, pattern and column: the byte offset, then the pattern's weights (bits of
-            float32) by ascending place in the group.
-        counts: uint16 (chunks, G, P): columns per pattern, in the order of ``patterns``.
-        channels: int32 (G, R): output channel of every place. A group short of rows repeats one of its own channels in
-            its first places, without weights: what they store, the last place writes again.
+        stream: int32 words; per chunk, group, kind, step and block of the kind: a byte offset, then one weight (the
+            bits of a float32) per row of the block, ascending.
+        counts: uint16 (chunks, G, K): steps of each kind, in the order of ``step_kinds``.
+        channels: int32 (chunks, G, R): the output channel of every row. Chunks group rows differently; a group short of
+            rows repeats one of its own.
     """
 
-    stream: Integers
+    stream: Words
     counts: npt.NDArray[np.uint16]
-    channels: Integers
-
-    @property
-    def row_groups(self) -> int:
-        """G."""
-        return int(self.channels.shape[0])
+    channels: Words
 
     @property
     def chunks(self) -> int:
         """How many chunks of columns."""
         return int(self.counts.shape[0])
 
-
-def group_rows(nonzero: npt.NDArray[np.bool_], outputs: int) -> tuple[Integers, npt.NDArray[np.bool_]]:
-    """Put rows that use the same columns together: (G, R) row numbers, and which of them are real.
-
-    Greedy: the row with most nonzeros among those left, then R - 1 times the row that shares most columns with the
-    group so far. Places beyond the last row stand first in the last group, repeat one of its rows and are not real.
-
-    Args:
-        nonzero: (rows, columns).
-        outputs: R.
-    """
-    rows = nonzero.shape[0]
-    numbers = nonzero.astype(np.float32)
-    shared = numbers @ numbers.T
-    size = shared.diagonal().copy()
-    hole = np.float32(-1 - outputs * nonzero.shape[1])  # so deep that no sum of overlaps gets out of it
-    taken = np.zeros(rows, np.float32)
-    order: list[int] = []
-    for _ in range(0, rows, outputs):
-        row = int(size.argmax())
-        score = shared[row] + taken
-        for place in range(min(outputs, rows - len(order))):
-            if place:
-                row = int(score.argmax())
-                score += shared[row]
-            order.append(row)
-            size[row] = score[row] = taken[row] = hole
-    padding = -rows % outputs
-    last = len(order) - (outputs - padding)
-    order[last:last] = [order[-1]] * padding
-    real = np.ones(len(order), np.bool_)
-    real[last : last + padding] = False
-    return np.asarray(order, np.int32).reshape(-1, outputs), real.reshape(-1, outputs)
+    @property
+    def row_groups(self) -> int:
+        """G."""
+        return int(self.counts.shape[1])
 
 
 def pattern_stream(
@@ -93,57 +60,105 @@ def pattern_stream(
         groups: of the convolution; rows of different ones have different offsets and never share a row group.
 
     Raises:
-        ValueError: a bucket of more than 65535 columns: more boundaries are needed.
+        ValueError: more than 65535 steps of one kind: more boundaries are needed.
     """
-    c_out, taps = matrix.shape
-    per_group = c_out // groups
-    parts = [
-        group_rows(matrix[first : first + per_group] != 0, outputs) for first in range(0, c_out, per_group)
-    ]
-    channels = np.concatenate(
-        [rows + np.int32(i * per_group) for i, (rows, _) in enumerate(parts)], dtype=np.int32
+    parts = []
+    for first, last in pairwise([0, *boundaries, matrix.shape[1]]):
+        channels = group_rows(np.count_nonzero(matrix[:, first:last], axis=1), outputs, groups)
+        rows = channels[:, 0]
+        where = offsets[first:last] if offsets.ndim == 1 else offsets[rows, first:last]
+        parts.append((*_pack(matrix[channels, first:last], where), channels))
+    counts = np.stack([count for _, count, _ in parts])
+    if counts.max(initial=0) > np.iinfo(np.uint16).max:
+        raise ValueError(f"{counts.max()} steps of one kind, at most 65535 can be counted: use more chunks")
+    return PatternStream(
+        np.concatenate([stream for stream, _, _ in parts]),
+        counts.astype(np.uint16),
+        np.stack([channels for _, _, channels in parts]),
     )
-    real = np.concatenate([is_real for _, is_real in parts])
-    values = np.where(real[:, :, None], matrix[channels], np.float32(0))
 
-    order = patterns(outputs)
-    bucket_of = np.zeros(1 << outputs, np.uint8)
-    bucket_of[order] = np.arange(1, len(order) + 1)
-    mask = np.zeros((channels.shape[0], taps), np.uint8)
-    for place in range(outputs):
-        mask |= (values[:, place] != 0).astype(np.uint8) << np.uint8(place)
-    buckets = bucket_of[mask]
 
-    group_of, tap_of, counts = [], [], []
-    for first, last in pairwise([0, *boundaries, taps]):
-        by_bucket = np.argsort(buckets[:, first:last], axis=1, kind="stable")
-        used = np.take_along_axis(buckets[:, first:last], by_bucket, 1) > 0
-        group_of.append(np.nonzero(used)[0])
-        tap_of.append(by_bucket[used] + first)
-        places = np.arange(channels.shape[0])[:, None] * (len(order) + 1) + buckets[:, first:last]
-        size = channels.shape[0] * (len(order) + 1)
-        counts.append(
-            np.bincount(places.ravel(), minlength=size).reshape(channels.shape[0], len(order) + 1)[:, 1:]
-        )
-    count = np.stack(counts)
-    if count.max(initial=0) > np.iinfo(np.uint16).max:
-        raise ValueError(
-            f"{count.max()} columns of one pattern, at most 65535 can be counted: use more chunks"
-        )
+def group_rows(nonzeros: npt.NDArray[np.integer], outputs: int, groups: int = 1) -> Words:
+    """Rows in groups of ``outputs`` with about as many nonzeros each, (G, outputs): a group is as slow as its fullest.
 
-    group, tap = np.concatenate(group_of), np.concatenate(tap_of)
-    column_mask = mask[group, tap]
-    weights_before = np.zeros((outputs + 1, 1 << outputs), np.int64)
-    for pattern in order:
-        for row in rows_of(pattern):
-            weights_before[row + 1 :, pattern] += 1
-    words = 1 + weights_before[outputs, column_mask]
-    starts = np.cumsum(words) - words
-    stream = np.empty(int(words.sum()), np.int32)
-    stream[starts] = offsets[tap] if offsets.ndim == 1 else offsets[channels[group, -1], tap]
+    Args:
+        nonzeros: of each row, (rows,).
+        outputs: rows per group; if the rows do not go round, the last one of its group is repeated.
+        groups: consecutive equal parts of the rows that are not to be mixed.
+    """
+    per_part = nonzeros.size // groups
+    order = np.argsort(-nonzeros.reshape(groups, per_part), axis=1, kind="stable")
+    order = np.pad(order, ((0, 0), (0, -per_part % outputs)), mode="edge")
+    return (order + np.arange(groups)[:, None] * per_part).reshape(-1, outputs).astype(np.int32)
+
+
+def _pack(values: FloatArray, offsets: npt.NDArray[np.integer]) -> tuple[Words, Numbers]:
+    """Stream and counts (G, K) of one chunk: ``values`` (G, R, taps), ``offsets`` (taps,) or (G, taps)."""
+    groups, rows, _ = values.shape
+    kinds = step_kinds(rows)
+    words = np.asarray([step_words(kind) for kind in kinds])
+    group, tap, pattern, rank, found = _columns(values)
+    where = offsets[tap] if offsets.ndim == 1 else offsets[group, tap]
     bits = values.view(np.int32)
-    for place in range(outputs):
-        at = np.flatnonzero(column_mask >> np.uint8(place) & 1)
-        word = starts[at] + 1 + weights_before[place, column_mask[at]]
-        stream[word] = bits[group[at], place, tap[at]]
-    return PatternStream(stream, count.astype(np.uint16), channels)
+
+    # Columns that find partners: as many of each pattern as there are of all others in its kind.
+    steps = np.zeros((groups, len(kinds)), np.int64)
+    partnered = np.zeros_like(found)
+    kind_of, word_of = np.zeros((2, 1 << rows), np.int64)
+    for number, kind in enumerate(kinds[:-1]):
+        steps[:, number] = found[:, kind].min(axis=1)
+        partnered[:, kind] = steps[:, [number]]
+        kind_of[list(kind)] = number
+        word_of[list(kind)] = [step_words(kind[:block]) for block in range(len(kind))]
+    in_step = rank < partnered[group, pattern]
+
+    # The others are taken apart into single rows.
+    alone = [np.flatnonzero(~in_step & (pattern >> row & 1 > 0)) for row in range(rows)]
+    left = np.stack([np.bincount(group[at], minlength=groups) for at in alone], axis=1)
+    steps[:, -1] = left.max(axis=1)
+
+    sizes = steps * words
+    starts = (np.cumsum(sizes) - sizes.ravel()).reshape(sizes.shape)
+    stream = np.zeros(int(sizes.sum()), np.int32)
+
+    column = np.flatnonzero(in_step)
+    kind = kind_of[pattern[column]]
+    word = starts[group[column], kind] + rank[column] * words[kind] + word_of[pattern[column]]
+    stream[word] = where[column]
+    for row in range(rows):
+        used = pattern[column] >> row & 1 > 0
+        at, before = column[used], np.bitwise_count(pattern[column[used]] & ((1 << row) - 1))
+        stream[word[used] + 1 + before] = bits[group[at], row, tap[at]]
+
+    single = []
+    for row, at in enumerate(alone):
+        turn = np.arange(at.size) - (np.cumsum(left[:, row]) - left[:, row])[group[at]]
+        single.append(starts[group[at], -1] + turn * words[-1])
+        # Rows that run out before the fullest one multiply its pixels by zero.
+        fullest = left[group[at]].argmax(axis=1) == row
+        stream[single[row][fullest, None] + 2 * np.arange(rows)] = where[at[fullest], None]
+    for row, (at, word) in enumerate(zip(alone, single, strict=True)):
+        stream[word + 2 * row] = where[at]
+        stream[word + 2 * row + 1] = bits[group[at], row, tap[at]]
+    return stream, steps
+
+
+def _columns(values: FloatArray) -> tuple[Numbers, Numbers, Numbers, Numbers, Numbers]:
+    """Columns with a nonzero, by group and pattern, then tap.
+
+    Returns:
+        Of every column its group, tap, pattern, and rank among those of its group and pattern; and how many columns
+        each group has of each pattern, (G, 2**R).
+    """
+    groups, rows, _ = values.shape
+    patterns = np.zeros(values[:, 0].shape, np.uint8)
+    for row in range(rows):
+        patterns |= (values[:, row] != 0).astype(np.uint8) << np.uint8(row)
+    order = np.argsort(patterns, axis=1, kind="stable")
+    in_order = np.take_along_axis(patterns, order, axis=1)
+    group, place = np.nonzero(in_order)
+    pattern = in_order[group, place].astype(np.int64)
+    key = group << rows | pattern
+    found = np.bincount(key, minlength=groups << rows)
+    rank = np.arange(key.size) - (np.cumsum(found) - found)[key]
+    return group, order[group, place], pattern, rank, found.reshape(groups, -1)

@@ -1,9 +1,9 @@
-"""Sparse convolution by pattern buckets: a few output channels share every load of pixels (see ``vector_ir.buckets``).
+"""Sparse convolution in groups of output channels that share loads of pixels (see ``vector_ir.steps``).
 
 A column is one tap with its byte offset, as in ``conv_csr`` and ``conv_dense``. Channels are put in groups of
-``outputs`` that use the same columns as far as possible; a table holds their true numbers, so the order shows nowhere.
-Where the input is too deep for the first-level cache, columns come in chunks of input channels, and every group
-goes on from the sums that the chunk before left in the output.
+``outputs`` with about as many nonzeros each; a table holds their true numbers, so the order shows nowhere. Where the
+input is too deep for the first-level cache, columns come in chunks of input channels with an order of channels each,
+and a group goes on from the sums that the chunk before left in the output.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ import numpy as np
 
 from sparsenet.kernels.device import integer, kernel_entry, pointer
 from sparsenet.kernels.epilogue import image_epilogue
-from sparsenet.kernels.patterns import patterns
+from sparsenet.kernels.patterns import step_kinds
 from sparsenet.kernels.registry import Kernel
-from sparsenet.kernels.vector_ir import Tile, load_i32, multiply_buckets
+from sparsenet.kernels.vector_ir import Tile, load_i32, multiply_steps
 
 
 def build(kernel: Kernel) -> Any:
@@ -31,9 +31,9 @@ def build(kernel: Kernel) -> Any:
     block = Tile(lanes, rows, vectors, outputs)
     start, resume, store, keep_pixels = block.splat_at, block.load_at, block.store_at, block.keep_pixels
     splat_one, store_one = single.splat, single.store
-    multiply = multiply_buckets(block, pixels)
+    multiply = multiply_steps(block, pixels)
     epilogue = image_epilogue(kernel, block, scattered=True)
-    count_bytes, table_bytes = 2 * len(patterns(outputs)), 4 * outputs
+    count_bytes, table_bytes = 2 * len(step_kinds(outputs)), 4 * outputs
     zero = np.float32(0)
 
     def conv_pattern(args, bases):  # type: ignore[no-untyped-def]
@@ -52,9 +52,9 @@ def build(kernel: Kernel) -> Any:
                 x_bytes = vector * lanes * 4
                 source, target = x + y * x_row + x_bytes, out + y * out_row + x_bytes
                 column, count = stream, counts
+                table = channels
                 for chunk in range(chunks):
-                    for group in range(row_groups):
-                        table = channels + group * table_bytes
+                    for _ in range(row_groups):
                         if chunk == 0:
                             acc = start(bias, table)
                         else:
@@ -66,6 +66,7 @@ def build(kernel: Kernel) -> Any:
                             if vector + vectors > full_vectors:
                                 acc = keep_pixels(acc, lane_bits + vector * 2)
                         store(target, table, out_channel, out_row, acc)
+                        table += table_bytes
             for halo in range(line_vectors, line_vectors + halo_vectors):
                 for i in range(row_groups * outputs):
                     target = out + y * out_row + load_i32(channels, i) * out_channel + halo * lanes * 4

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sparsenet.kernels.device import integer, kernel_entry, pointer
+from sparsenet.kernels.device import device, integer, kernel_entry, pointer
 from sparsenet.kernels.registry import Kernel
 from sparsenet.kernels.vector_ir import Tile
 
@@ -18,12 +18,10 @@ def build(kernel: Kernel) -> Any:
     """``stride`` is the column step, 1 or 2; 0 stands for any other, read from ``column_step``.
 
     Output row r comes from source row ``first_row + r * row_step``; exactly ``columns`` floats of each line are
-    written, so a plain NCHW array can be the target.
+    written, so a plain NCHW array can be the target. Only the ends of a line are masked.
     """
-    lanes, stride = kernel.lanes, kernel.parameter("stride")
-    tile = Tile(lanes)
-    load_between, store_between, even = tile.load_between, tile.store_between, tile.even_lanes
-    gather_between = tile.gather_between
+    tile = Tile(kernel.lanes)
+    copy_line = {1: _copy_line, 2: _halve_line, 0: _gather_line}[kernel.parameter("stride")](tile)
 
     def relayout(args, bases):  # type: ignore[no-untyped-def]
         x, x_row, x_channel = pointer(args, bases, 0), integer(args, 1), integer(args, 2)
@@ -48,28 +46,76 @@ def build(kernel: Kernel) -> Any:
             source_columns = x_columns if 0 <= y < x_rows else 0
             for channel in range(channels):
                 source = x + y * x_row + channel * x_channel
-                for phase in range(phases):
-                    target = out + row * out_row + channel * out_channel + phase * out_phase
-                    for column in range(0, columns, lanes):
-                        if stride == 1:
-                            x0 = first_column + column
-                            values = load_between(source + x0 * 4, -x0, source_columns - x0)
-                        elif stride == 2:
-                            x0 = first_column + phase + 2 * column
-                            x1 = x0 + lanes
-                            values = even(
-                                load_between(source + x0 * 4, -x0, source_columns - x0),
-                                load_between(source + x1 * 4, -x1, source_columns - x1),
-                            )
-                        else:
-                            x0 = first_column + phase + column_step * column
-                            low = (column_step - 1 - x0) // column_step
-                            high = (
-                                (source_columns - x0 + column_step - 1) // column_step
-                                if source_columns > 0
-                                else 0
-                            )
-                            values = gather_between(source + x0 * 4, column_step * 4, low, high)
-                        store_between(target + column * 4, 0, columns - column, values)
+                target = out + row * out_row + channel * out_channel
+                copy_line(
+                    source, source_columns, first_column, column_step, phases, target, columns, out_phase
+                )
 
     return kernel_entry(relayout)
+
+
+def _copy_line(tile: Tile) -> Any:
+    """``f(source, source_columns, first_column, column_step, phases, target, columns, out_phase)`` for step 1."""
+    lanes, load, store = tile.lanes, tile.load, tile.store
+    load_between, store_between = tile.load_between, tile.store_between
+
+    @device
+    def copy_line(  # type: ignore[no-untyped-def]
+        source, source_columns, first_column, column_step, phases, target, columns, out_phase
+    ):
+        for column in range(0, columns, lanes):
+            x0 = first_column + column
+            if x0 >= 0 and x0 + lanes <= source_columns and column + lanes <= columns:
+                store(target + column * 4, 0, load(source + x0 * 4, 0))
+            else:
+                values = load_between(source + x0 * 4, -x0, source_columns - x0)
+                store_between(target + column * 4, 0, columns - column, values)
+
+    return copy_line
+
+
+def _halve_line(tile: Tile) -> Any:
+    """As ``_copy_line``, for step 2: each source vector is loaded once for both phases."""
+    lanes, load, store, even, odd = tile.lanes, tile.load, tile.store, tile.even_lanes, tile.odd_lanes
+    load_between, store_between = tile.load_between, tile.store_between
+
+    @device
+    def copy_line(  # type: ignore[no-untyped-def]
+        source, source_columns, first_column, column_step, phases, target, columns, out_phase
+    ):
+        for column in range(0, columns, lanes):
+            x0, out = first_column + 2 * column, target + column * 4
+            if x0 >= 0 and x0 + 2 * lanes <= source_columns and column + lanes <= columns:
+                low, high = load(source + x0 * 4, 0), load(source + (x0 + lanes) * 4, 0)
+                store(out, 0, even(low, high))
+                if phases == 2:
+                    store(out + out_phase, 0, odd(low, high))
+            else:
+                x1 = x0 + lanes
+                low = load_between(source + x0 * 4, -x0, source_columns - x0)
+                high = load_between(source + x1 * 4, -x1, source_columns - x1)
+                store_between(out, 0, columns - column, even(low, high))
+                if phases == 2:
+                    store_between(out + out_phase, 0, columns - column, odd(low, high))
+
+    return copy_line
+
+
+def _gather_line(tile: Tile) -> Any:
+    """As ``_copy_line``, for any step."""
+    lanes, gather_between, store_between = tile.lanes, tile.gather_between, tile.store_between
+
+    @device
+    def copy_line(  # type: ignore[no-untyped-def]
+        source, source_columns, first_column, column_step, phases, target, columns, out_phase
+    ):
+        for phase in range(phases):
+            line = target + phase * out_phase
+            for column in range(0, columns, lanes):
+                x0 = first_column + phase + column_step * column
+                low = (column_step - 1 - x0) // column_step
+                high = (source_columns - x0 + column_step - 1) // column_step if source_columns > 0 else 0
+                values = gather_between(source + x0 * 4, column_step * 4, low, high)
+                store_between(line + column * 4, 0, columns - column, values)
+
+    return copy_line

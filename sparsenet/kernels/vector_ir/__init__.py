@@ -16,7 +16,6 @@ vectors longer than the machine's.
 
 from __future__ import annotations
 
-from sparsenet.kernels.vector_ir.buckets import multiply_buckets
 from sparsenet.kernels.vector_ir.runtime import (
     atomic_add,
     atomic_load,
@@ -26,6 +25,7 @@ from sparsenet.kernels.vector_ir.runtime import (
     yield_processor,
 )
 from sparsenet.kernels.vector_ir.scalars import load_f32, load_i32, load_i64, store_f32, store_i64
+from sparsenet.kernels.vector_ir.steps import multiply_steps
 from sparsenet.kernels.vector_ir.tile import Tile, outer_product
 
 __all__ = [
@@ -38,7 +38,7 @@ __all__ = [
     "load_f32",
     "load_i32",
     "load_i64",
-    "multiply_buckets",
+    "multiply_steps",
     "outer_product",
     "store_f32",
     "store_i64",

@@ -110,15 +110,19 @@ class Arithmetic(Block):
 
         return self._intrinsic([self.type, *[types.float32] * len(ACTIVATIONS[word])], self.type, emit)
 
+    def _every_second(self, first: int) -> Any:
+        numbers = ir.Constant(ir.VectorType(I32, self.lanes), [2 * i + first for i in range(self.lanes)])
+        return self._elementwise(lambda b, x, y: b.shuffle_vector(x, y, numbers), 2)
+
     @cached_property
     def even_lanes(self) -> Any:
         """``even_lanes(first, second)``: every other float of two tiles that follow each other in memory."""
+        return self._every_second(0)
 
-        def evens(b: ir.IRBuilder, x: ir.Value, y: ir.Value) -> ir.Value:
-            numbers = ir.Constant(ir.VectorType(I32, self.lanes), [2 * i for i in range(self.lanes)])
-            return b.shuffle_vector(x, y, numbers)
-
-        return self._elementwise(evens, 2)
+    @cached_property
+    def odd_lanes(self) -> Any:
+        """``odd_lanes(first, second)``: the floats that ``even_lanes`` leaves out."""
+        return self._every_second(1)
 
     def _reduce(self, b: ir.IRBuilder, block: ir.Value, combine: Callable[..., ir.Value]) -> ir.Value:
         vectors = self._split(b, block)

@@ -1,4 +1,4 @@
-"""The pattern-bucket convolution against the oracle: tiles, edges, chunks, groups, densities, epilogues, packing."""
+"""The pattern convolution against the oracle: tiles, edges, chunks, groups, densities, epilogues, packing."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from bench.one_conv import Convolution
 from bench.one_kernel import Map
 from sparsenet import Graph, Node, TensorInfo, reference
 from sparsenet.kernels.jit import max_lanes
-from sparsenet.kernels.patterns import patterns, rows_of
+from sparsenet.kernels.patterns import rows_of, step_kinds, step_words
 from sparsenet.kernels.registry import Kernel
-from sparsenet.plan.pack_pattern import group_rows, pattern_stream
+from sparsenet.plan.pack_pattern import PatternStream, group_rows, pattern_stream
 
 FAMILY = "f32_conv_pattern_rows"
 LANES = [lanes for lanes in (16, 8, 4) if lanes <= max_lanes()]
@@ -104,9 +104,15 @@ def assert_matches(
         assert not conv.out.rows[:, :, width:].any()
 
 
-@pytest.mark.parametrize("lanes", LANES)
-@pytest.mark.parametrize("tile", [(2, 1, 1), (3, 1, 3), (4, 2, 1), (4, 1, 4), (5, 1, 2), (6, 1, 1)], ids=str)
-def test_tiles_and_lanes(tile: tuple[int, int, int], lanes: int) -> None:
+TILES = [(2, 1, 1), (3, 1, 3), (4, 2, 1), (4, 1, 4), (5, 1, 2), (6, 1, 1)]
+
+
+@pytest.mark.parametrize(
+    "lanes, tile",
+    [(lanes, tile) for lanes in LANES for tile in TILES[:: 1 if lanes == LANES[0] else 2]],
+    ids=str,
+)
+def test_tiles_and_lanes(lanes: int, tile: tuple[int, int, int]) -> None:
     """Lines of whole vectors, and one that ends inside a vector."""
     for width in (4 * lanes, 5 * lanes - 3):
         assert_matches(convolution((5, width), (7, 11), 3, lanes=lanes), tile)
@@ -114,7 +120,7 @@ def test_tiles_and_lanes(tile: tuple[int, int, int], lanes: int) -> None:
 
 @pytest.mark.parametrize("c_out", [1, 2, 3, 4, 5, 7, 8, 9])
 def test_output_channels_around_a_group(c_out: int) -> None:
-    """Chunks too: the repeated channel of a short group must keep its partial sums."""
+    """Chunks too: a channel that a short group repeats must keep its partial sums."""
     assert_matches(convolution((3, 17), (10, c_out)), boundaries=(4,))
 
 
@@ -129,7 +135,7 @@ def test_sizes_around_a_tile(size: tuple[int, int]) -> None:
 @pytest.mark.parametrize("density", [0.0, 0.01, 0.2, 0.5, 1.0])
 @pytest.mark.parametrize("boundaries", [(), (40,), (1, 81)], ids=str)
 def test_every_density_in_chunks(density: float, boundaries: tuple[int, ...]) -> None:
-    """At 0 the output is the bias, at 1 all columns are in one bucket."""
+    """At 0 the output is the bias, at 1 all columns have all rows."""
     assert_matches(convolution((4, 20), (16, 10), 3, density=density), (4, 1, 2), boundaries)
 
 
@@ -191,18 +197,21 @@ def test_drawn_convolutions(
     assert_matches(convolution(size, channels, kernel, density=density, seed=seed), tile, inside)
 
 
-def unpacked(matrix: np.ndarray, packed: Any, outputs: int) -> np.ndarray:
+def unpacked(matrix: np.ndarray, packed: PatternStream, outputs: int) -> np.ndarray:
     """The matrix a stream stands for, read word by word; a column's offset must be its number."""
     out = np.zeros_like(matrix)
     words = iter(packed.stream.tolist())
-    for chunk in packed.counts.tolist():
-        for group, per_pattern in zip(packed.channels.tolist(), chunk, strict=True):
-            for pattern, columns in zip(patterns(outputs), per_pattern, strict=True):
-                for _ in range(columns):
+    for groups, counts in zip(packed.channels.tolist(), packed.counts.tolist(), strict=True):
+        chunk = np.zeros_like(matrix)
+        for channels, steps in zip(groups, counts, strict=True):
+            sums = np.zeros((outputs, matrix.shape[1]), np.float32)
+            for kind, count in zip(step_kinds(outputs), steps, strict=True):
+                for pattern in kind * count:
                     column = next(words)
-                    for place in rows_of(pattern):
-                        assert out[group[place], column] == 0
-                        out[group[place], column] = np.int32(next(words)).view(np.float32)
+                    for row in rows_of(pattern):
+                        sums[row, column] += np.int32(next(words)).view(np.float32)
+            chunk[channels] = sums  # a channel that stands twice must have the same sums
+        out += chunk
     assert next(words, None) is None
     return out
 
@@ -215,23 +224,30 @@ def test_a_stream_holds_every_nonzero_once(outputs: int, density: float) -> None
     matrix[rng.random(matrix.shape) >= density] = 0
     for boundaries in ((), (30,), (1, 69)):
         packed = pattern_stream(matrix, np.arange(70), outputs, boundaries)
-        assert packed.counts.shape == (len(boundaries) + 1, -(-23 // outputs), 2**outputs - 1)
-        assert set(packed.channels.ravel()) == set(range(23))
+        shape = (len(boundaries) + 1, -(-23 // outputs))
+        assert packed.counts.shape == (*shape, len(step_kinds(outputs)))
+        assert packed.channels.shape == (*shape, outputs)
+        for channels in packed.channels:
+            assert set(channels.ravel()) == set(range(23))
         np.testing.assert_array_equal(unpacked(matrix, packed, outputs), matrix)
 
 
-def test_rows_that_share_columns_are_put_together() -> None:
-    """Two kinds of rows, shuffled: no group mixes them, so every column is loaded by half the groups."""
-    rng = np.random.default_rng(3)
-    kind = rng.permutation(np.repeat([0, 1], 8))
-    columns = np.arange(40) < 20
-    rows, real = group_rows((columns == kind[:, None]), 4)
-    assert real.all()
-    assert (kind[rows] == kind[rows][:, :1]).all()
-    assert sorted(rows.ravel()) == list(range(16))
+@pytest.mark.parametrize("rows", [1, 2, 3, 4, 5, 6])
+def test_steps_bring_every_row_forward_once(rows: int) -> None:
+    kinds = step_kinds(rows)
+    assert len(set(kinds)) == len(kinds)
+    for kind in kinds:
+        assert sorted(row for pattern in kind for row in rows_of(pattern)) == list(range(rows))
+        assert step_words(kind) == len(kind) + rows
 
 
-def test_more_columns_than_can_be_counted_need_chunks() -> None:
+def test_rows_with_as_many_nonzeros_are_put_together() -> None:
+    """Groups are as slow as their fullest row. Parts of the rows are not mixed, and the last row fills up."""
+    nonzeros = np.asarray([5, 90, 7, 91, 6, 1, 2, 3, 4, 5])
+    assert group_rows(nonzeros, 2, 2).tolist() == [[3, 1], [2, 4], [0, 0], [9, 8], [7, 6], [5, 5]]
+
+
+def test_more_steps_than_can_be_counted_need_chunks() -> None:
     matrix = np.ones((2, 70_000), np.float32)
     with pytest.raises(ValueError, match="use more chunks"):
         pattern_stream(matrix, np.arange(70_000), 2)
