@@ -82,9 +82,9 @@ def _describe(segment: Segment, windows: Mapping[Value, Rows], calls: list[int])
         value, layout = stage.out, stage.out.layout
         window, kept = windows.get(value), stage.units if isinstance(layout, Plain) else layout.height
         size = 0 if value.fixed is not None else value.size_bytes
-        if window is not None and window.sliding and window.capacity is not None:
+        if window is not None and window.capacity is not None and not isinstance(layout, Plain):
             kept = window.capacity
-            size = kept * value.rows.row_bytes
+            size = kept * layout.row_bytes
             working_set += size
         working_set += stage.weight_bytes
         stages.append(
