@@ -6,6 +6,7 @@ The names below are imported when they are first used, so that ``sparsenet --hel
 from __future__ import annotations
 
 import importlib
+import time
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -27,10 +28,20 @@ _MODULES = {
 }
 
 
+_seconds: list[float] = []
+
+
+def import_seconds() -> float:
+    """Seconds that the imports behind the names above have taken."""
+    return sum(_seconds)
+
+
 def __getattr__(name: str) -> Any:
     if name not in _MODULES:
         raise AttributeError(f"module 'sparsenet' has no attribute '{name}'")
+    start = time.perf_counter()
     value = getattr(importlib.import_module(f"sparsenet.{_MODULES[name]}"), name)
+    _seconds.append(time.perf_counter() - start)
     globals()[name] = value
     return value
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+import sys
 from functools import cache
 from pathlib import Path
 
@@ -26,6 +27,16 @@ def host_features() -> frozenset[str]:
         return frozenset(name for name, present in llvm.get_host_cpu_features().items() if present)
     flags = set(block.get("flags", "").split())
     return frozenset(name for name, flag in _X86_FEATURES.items() if flag in flags)
+
+
+def host_name() -> str:
+    """What the CPU calls itself, for people."""
+    return (_first_processor() or {}).get("model name") or platform.processor() or platform.machine()
+
+
+def platform_name() -> str:
+    """The system and instruction set that machine code is made for: ``linux-x86_64``."""
+    return f"{sys.platform}-{platform.machine()}"
 
 
 @cache

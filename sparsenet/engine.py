@@ -2,56 +2,48 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
+import sparsenet
 from sparsenet.errors import InputError
 from sparsenet.graph import FloatArray, Graph, TensorInfo
 from sparsenet.kernels.abi import ARENA, COUNTER, FIRST_TENSOR, WEIGHTS
-from sparsenet.model_file import load_graph
-from sparsenet.plan.builder import Options
-from sparsenet.plan.make import make_plan
-from sparsenet.plan.plan import Decision, Plan
+from sparsenet.layer_profile import LayerProfile, layer_profiles
+from sparsenet.plan.plan import COUNTER_BYTES, Decision, Plan
 from sparsenet.plan.ring_memory import Arena
 from sparsenet.threads import WorkerPool, available_cpus
 
-
-@dataclass(frozen=True)
-class LayerProfile:
-    """Time of one layer, median over the profiled runs.
-
-    Attributes:
-        layer, op, kernel: node name, op, and the registry name of its main kernel.
-        ms: milliseconds, layout changes for this layer included.
-        share: of the whole inference, 0..1.
-        nnz, density: nonzero weights, and their share of all weights (1.0 without weights).
-        gflops: 1e9 floating-point operations on nonzero weights per second (2 per multiply-add).
-    """
-
-    layer: str
-    op: str
-    kernel: str
-    ms: float
-    share: float
-    nnz: int
-    density: float
-    gflops: float
+if TYPE_CHECKING:
+    from sparsenet.bundle import Bundle
 
 
 @dataclass
 class Timings:
-    """Seconds spent before steady state: reading the file, planning and packing, compiling or loading kernels."""
+    """Seconds spent before steady state.
 
+    Attributes:
+        imports: importing what the engine needs, as far as ``sparsenet`` itself did it.
+        load: reading and checking the model file or bundle.
+        plan: planning and packing weights; 0 for a bundle.
+        compile: compiling kernels, or loading their machine code.
+        first: the first inference.
+    """
+
+    imports: float = 0.0
     load: float = 0.0
     plan: float = 0.0
     compile: float = 0.0
+    first: float = 0.0
 
 
 @dataclass
@@ -78,7 +70,7 @@ class _Contexts:
                 if context.arena.process == os.getpid():
                     return context
         arena = Arena(self.plan.arena_bytes + 64, self.plan.rings)
-        counter = np.zeros(16, np.int64)
+        counter = np.zeros(COUNTER_BYTES // 8, np.int64)
         bases = np.zeros(FIRST_TENSOR + len(self.plan.inputs) + len(self.plan.outputs), np.int64)
         bases[WEIGHTS], bases[ARENA] = self.plan.weights.ctypes.data, arena.address
         bases[COUNTER] = counter.ctypes.data
@@ -99,26 +91,51 @@ class Engine:
         tune: time the candidates of every layer on this machine (seconds the first time, kept on disk) and take the
             fastest, instead of the one that a model expects to be.
 
+    Attributes:
+        threads, sparse: as asked for.
+        metadata: what the model says beside its graph, such as the names of its classes.
+        timings: seconds spent before steady state.
+
     Raises:
         GraphError: the graph is malformed.
     """
+
+    threads: int
+    sparse: bool
+    metadata: dict[str, str]
+    timings: Timings
 
     def __init__(
         self, graph: Graph, threads: int | None = None, *, sparse: bool = True, tune: bool = False
     ) -> None:
         if threads is not None and threads < 1:
             raise InputError(f"threads must be at least 1, got {threads}")
-        self.threads = threads or available_cpus()
-        self.timings = Timings()
-        start = time.perf_counter()
-        self.plan = make_plan(graph, Options("auto" if sparse else "dense", self.threads, tune))
-        self.timings.plan = time.perf_counter() - start
-        start = time.perf_counter()
-        self.plan.link()
-        self._tapes = self.plan.tape_table()
-        self._pool = WorkerPool(self.threads)
-        self.timings.compile = time.perf_counter() - start
-        self._contexts = _Contexts(self.plan)
+        timings = Timings()
+        with _add_seconds(timings, "imports"):
+            from sparsenet.plan.builder import Options
+            from sparsenet.plan.make import make_plan
+        with _add_seconds(timings, "plan"):
+            plan = make_plan(graph, Options("auto" if sparse else "dense", threads or available_cpus(), tune))
+        with _add_seconds(timings, "compile"):
+            plan.link()
+            self._start(plan, WorkerPool(len(plan.tapes)))
+        self.sparse, self.metadata, self.timings = sparse, dict(graph.metadata), timings
+
+    @classmethod
+    def _from_bundle(cls, bundle: Bundle, timings: Timings) -> Engine:
+        engine = cls.__new__(cls)
+        with _add_seconds(timings, "compile"):
+            code = bundle.load_code()
+            bundle.plan.link(code)
+            engine._start(bundle.plan, WorkerPool(len(bundle.plan.tapes), code.__getitem__))
+        engine.sparse, engine.metadata, engine.timings = bundle.sparse, bundle.metadata, timings
+        return engine
+
+    def _start(self, plan: Plan, pool: WorkerPool) -> None:
+        self.plan, self.threads = plan, pool.threads
+        self._pool = pool
+        self._tapes = plan.tape_table()
+        self._contexts = _Contexts(plan)
 
     @property
     def inputs(self) -> list[TensorInfo]:
@@ -151,12 +168,15 @@ class Engine:
             InputError: unknown or missing name, wrong shape or dtype, or, if asked, NaN or infinity.
         """
         arrays, batch = self._check(feeds, check_finite)
+        start = time.perf_counter()
         outputs = [np.empty((batch, *_image_shape(info)), np.float32) for info in self.outputs]
         context = self._contexts.take()
         try:
             self._run_batch(context, arrays, outputs, batch)
         finally:
             self._contexts.give_back(context)
+        if not self.timings.first:
+            self.timings.first = time.perf_counter() - start
         return {info.name: array for info, array in zip(self.outputs, outputs, strict=True)}
 
     def warmup(self) -> float:
@@ -186,9 +206,7 @@ class Engine:
                 seconds.append(time.perf_counter() - start)
         finally:
             self._contexts.give_back(context)
-        cycles = np.stack(samples[1:]).astype(np.float64)
-        cycles *= np.asarray(seconds[1:])[:, None] / cycles.sum(axis=1, keepdims=True)
-        return self._layer_profiles(np.median(cycles, axis=0) * 1e3)
+        return layer_profiles(self.plan, samples[1:], seconds[1:])
 
     def explain(self) -> list[Decision]:
         """Per layer: the weight format and kernel chosen, and why."""
@@ -243,42 +261,48 @@ class Engine:
             context.counter[0] = 0
             self._pool.run(self._tapes, context.bases.ctypes.data)
 
-    def _layer_profiles(self, step_ms: npt.NDArray[np.float64]) -> list[LayerProfile]:
-        totals: dict[str, float] = {}
-        for layer, ms in zip(self.plan.layers[0], step_ms, strict=True):
-            totals[layer] = totals.get(layer, 0.0) + float(ms)
-        whole = sum(totals.values())
-        choices = {decision.layer: decision for decision in self.plan.decisions}
-        out = []
-        for layer, ms in totals.items():
-            choice = choices.get(layer, Decision(layer, "copy", "none", "", ""))
-            density = choice.nnz / choice.weights if choice.weights else 1.0
-            flops = 2.0 * choice.macs * density
-            gflops = flops / (ms * 1e6) if ms > 0 else 0.0
-            out.append(
-                LayerProfile(layer, choice.op, choice.kernel, ms, ms / whole, choice.nnz, density, gflops)
-            )
-        return out
-
 
 def _image_shape(info: TensorInfo) -> tuple[int, ...]:
     return tuple(int(d or 0) for d in info.shape[1:])
 
 
-def load(path: str | os.PathLike[str], threads: int | None = None, *, sparse: bool = True) -> Engine:
-    """Load a model file and plan it for this machine.
+@contextlib.contextmanager
+def _add_seconds(timings: Timings, name: str) -> Iterator[None]:
+    start = time.perf_counter()
+    yield
+    setattr(timings, name, getattr(timings, name) + time.perf_counter() - start)
+
+
+def load(
+    path: str | os.PathLike[str], threads: int | None = None, *, sparse: bool = True, tune: bool = False
+) -> Engine:
+    """Load a model file and plan it for this machine, or load a bundle that ``sparsenet compile`` wrote for it.
+
+    A bundle holds machine code: load only bundles that you made or trust. A model file is safe from anyone.
 
     Args:
-        path: a file written by ``save`` or ``sparsenet convert``.
-        threads: worker threads; ``None`` takes the CPUs this process may use (affinity and cgroup quota).
-        sparse: ``False`` for dense kernels only.
+        path: a file written by ``save`` or ``sparsenet convert``, or the folder of a bundle.
+        threads: worker threads; ``None`` takes the CPUs this process may use (affinity and cgroup quota), or those a
+            bundle was compiled for: it runs on no other number.
+        sparse: ``False`` for dense kernels only; a bundle must have been compiled so.
+        tune: as for ``Engine``; a bundle was tuned when it was compiled, or not.
 
     Raises:
         ModelFileError: the file is not a valid model.
+        BundleError: the folder is not a valid bundle, or not one for this CPU or what was asked for.
     """
-    start = time.perf_counter()
-    graph = load_graph(path)
-    seconds = time.perf_counter() - start
-    engine = Engine(graph, threads, sparse=sparse)
-    engine.timings.load = seconds
+    timings = Timings(imports=sparsenet.import_seconds())
+    if Path(path).is_dir():
+        with _add_seconds(timings, "imports"):
+            from sparsenet import bundle
+        with _add_seconds(timings, "load"):
+            loaded = bundle.load(path, threads, sparse=sparse)
+        return Engine._from_bundle(loaded, timings)
+    with _add_seconds(timings, "imports"):
+        from sparsenet.model_file import load_graph
+    with _add_seconds(timings, "load"):
+        graph = load_graph(path)
+    engine = Engine(graph, threads, sparse=sparse, tune=tune)
+    engine.timings.imports += timings.imports
+    engine.timings.load = timings.load
     return engine

@@ -15,6 +15,9 @@ from sparsenet.kernels import jit
 from sparsenet.kernels.registry import Kernel
 from sparsenet.plan.ring_memory import Ring
 
+#: Size of the counter that barriers use; it has a cache line to itself.
+COUNTER_BYTES = 128
+
 
 @dataclass
 class Decision:

@@ -51,6 +51,11 @@ def rings_available() -> bool:
     return True
 
 
+def arena_end(plain_bytes: int, rings: Sequence[Ring]) -> int:
+    """The first arena offset behind everything."""
+    return max([plain_bytes, *(ring.start + 2 * ring.size + GUARD_BYTES for ring in rings)])
+
+
 class Arena:
     """Memory for one run at a time.
 
@@ -63,8 +68,7 @@ class Arena:
     """
 
     def __init__(self, plain_bytes: int, rings: Sequence[Ring]) -> None:
-        end = max([plain_bytes, *(ring.start + 2 * ring.size + GUARD_BYTES for ring in rings)])
-        size = -(-end // PAGE) * PAGE
+        size = -(-arena_end(plain_bytes, rings) // PAGE) * PAGE
         self.process = os.getpid()
         self._block = mmap.mmap(-1, size + PAGE)
         view = ctypes.c_char.from_buffer(self._block)

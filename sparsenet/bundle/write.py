@@ -1,0 +1,129 @@
+"""Writing a bundle."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+import sparsenet
+from sparsenet.bundle.format import CODE, FORMAT, FORMAT_VERSION, MANIFEST, PLAN, TAPES, WEIGHTS
+from sparsenet.cpu import host_features, host_name, platform_name
+from sparsenet.errors import BundleError
+from sparsenet.kernels import jit, tape
+from sparsenet.plan.plan import Plan
+
+
+def save(plan: Plan, path: str | os.PathLike[str], *, sparse: bool, metadata: Mapping[str, str]) -> None:
+    """Write a bundle to the folder ``path``: to a temporary one beside it first, which then takes its name.
+
+    Raises:
+        BundleError: something that is not a bundle stands there, or the folder cannot be written.
+    """
+    target = Path(path)
+    if target.exists() and not _is_bundle(target):
+        raise BundleError(
+            f"{target}: exists and is not a bundle; it is not overwritten, choose another folder"
+        )
+    builds: dict[str, jit.Build] = {kernel.name: kernel.build for kernel in plan.used_kernels}
+    code = {name: jit.payload(name, build) for name, build in {**builds, **tape.FUNCTIONS}.items()}
+    files: dict[str, bytes | memoryview] = {
+        PLAN: json.dumps(_describe(plan, code, sparse, metadata), separators=(",", ":")).encode(),
+        TAPES: b"".join(table.tobytes() for table in _numbered(plan)),
+        WEIGHTS: plan.weights.data,
+        CODE: b"".join(code.values()),
+    }
+    manifest = {
+        "format": FORMAT,
+        "format_version": FORMAT_VERSION,
+        "sparsenet": sparsenet.__version__,
+        "platform": platform_name(),
+        "cpu": host_name(),
+        "features": sorted(_features()),
+        "files": {
+            name: {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+            for name, data in files.items()
+        },
+    }
+    files[MANIFEST] = json.dumps(manifest, indent=1).encode()
+    try:
+        _write_folder(target, files)
+    except OSError as error:
+        raise BundleError(f"{target}: cannot be written: {error.strerror or error}") from None
+
+
+def _features() -> frozenset[str]:
+    """What the code may need. Fewer features asked of Numba leave those of the CPU that it compiles for."""
+    return jit.cpu_features() & host_features() if "NUMBA_CPU_NAME" in os.environ else host_features()
+
+
+def _is_bundle(folder: Path) -> bool:
+    try:
+        return bool(json.loads((folder / MANIFEST).read_bytes())["format"] == FORMAT)
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+
+
+def _numbered(plan: Plan) -> list[npt.NDArray[np.int64]]:
+    """The tapes with a kernel's number where a linked one has its address."""
+    number = {kernel: i for i, kernel in enumerate(plan.used_kernels)}
+    tables = [table.copy() for table in plan.tapes]
+    for table, kernels in zip(tables, plan.kernels, strict=True):
+        table[:, 0] = [number[kernel] for kernel in kernels]
+    return tables
+
+
+def _describe(
+    plan: Plan, code: Mapping[str, bytes], sparse: bool, metadata: Mapping[str, str]
+) -> dict[str, Any]:
+    layers = list(dict.fromkeys(layer for names in plan.layers for layer in names))
+    number = {layer: i for i, layer in enumerate(layers)}
+    return {
+        "inputs": [dataclasses.asdict(info) for info in plan.inputs],
+        "outputs": [dataclasses.asdict(info) for info in plan.outputs],
+        "arena_bytes": plan.arena_bytes,
+        "rings": [dataclasses.asdict(ring) for ring in plan.rings],
+        "kernels": [
+            dataclasses.asdict(kernel) | {"pointers": pointers} for kernel, pointers in plan.pointers.items()
+        ],
+        "code": [[name, len(data)] for name, data in code.items()],
+        "layers": layers,
+        "step_layers": [[number[layer] for layer in names] for names in plan.layers],
+        "decisions": [dataclasses.asdict(decision) for decision in plan.decisions],
+        "segments": [dataclasses.asdict(segment) for segment in plan.segments],
+        "sparse": sparse,
+        "metadata": dict(metadata),
+    }
+
+
+def _write_folder(target: Path, files: Mapping[str, bytes | memoryview]) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(prefix=f".{target.name[:64]}.", dir=target.parent))
+    old = temporary / "old"
+    try:
+        new = temporary / "new"
+        new.mkdir()
+        for name, data in files.items():
+            with (new / name).open("wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+        if target.exists():
+            target.rename(old)
+        try:
+            new.rename(target)
+        except OSError:
+            if old.exists():
+                old.rename(target)
+            raise
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
