@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from sparsenet.graph import FloatArray, Graph, Node, Shape
 from sparsenet.kernels.registry import Kernel
-from sparsenet.plan.layout import Folded, Layout, Plain, Rows
+from sparsenet.plan.layout import Folded, Layout, Plain, Rows, lanes_for
 from sparsenet.plan.plan import Decision
 from sparsenet.plan.ring_memory import rings_available
 from sparsenet.plan.stage import Ref, Stage, Value
@@ -117,15 +117,18 @@ class Builder:
         value = self.get(tensor, Rows) or self.get(tensor, Plain)
         return value if value is not None else self.plain(tensor)
 
-    def new_rows(self, tensor: str) -> Value:
-        """``tensor`` as rows, with the halo its readers need, for a stage to make."""
+    def new_rows(self, tensor: str, row_by_row: bool = False) -> Value:
+        """``tensor`` as rows, with the halo its readers need, for a stage to make.
+
+        A stage that writes whole vectors ``row_by_row`` gets plain rows where it would write over the next row of a
+        folded map; they are folded when a reader wants them.
+        """
         channels, height, width = self.shape(tensor)
         halo = self.halos.get(tensor, (0, 0, 0))
         pitch = self.folds.get((height, width), 0)
-        layout = (
-            Folded(channels, height, width, *halo, pitch) if pitch else Rows(channels, height, width, *halo)
-        )
-        return self.put(tensor, Value(tensor, layout))
+        if pitch and not (row_by_row and width > lanes_for(width)):
+            return self.put(tensor, Value(tensor, Folded(channels, height, width, *halo, pitch)))
+        return self.put(tensor, Value(tensor, Rows(channels, height, width, *(() if pitch else halo))))
 
     def new_plain(self, tensor: str) -> Value:
         """``tensor`` in C order, for a stage to make."""
@@ -133,9 +136,11 @@ class Builder:
 
     def rows(self, tensor: str) -> Value:
         """``tensor`` as rows; a stage that converts it is added if need be."""
-        from sparsenet.plan.lower.relayout import to_rows
+        from sparsenet.plan.lower.relayout import fold, to_rows
 
-        return self.get(tensor, Rows) or to_rows(self, tensor)
+        value = self.get(tensor, Rows) or to_rows(self, tensor)
+        folded = self.folds.get((value.rows.height, value.rows.width), 0)
+        return fold(self, tensor, value) if folded and not isinstance(value.layout, Folded) else value
 
     def plain(self, tensor: str) -> Value:
         """``tensor`` in C order; a stage that converts it is added if need be."""

@@ -99,9 +99,9 @@ class Rows:
 class Folded(Rows):
     """A small map as ``[C][line]``, a line holding all its rows, ``pitch`` floats apart, and a gap of zeros.
 
-    Lines of 7 or 10 pixels would leave half of every vector empty. Where input and output are folded alike, a kernel
-    takes the whole map for one line of pixels (``as_line``); others see rows, by their strides, as always. Between two
-    rows stands the side halo, behind the last one a gap as large as the halo rows.
+    Lines of 7, 10 or 19 pixels would leave half of every other vector empty. Where input and output are folded alike,
+    a kernel takes the whole map for one line of pixels (``as_line``); others see rows, by their strides, as always.
+    Between two rows stands the side halo, behind the last one a gap as large as the halo rows.
     """
 
     pitch: int = 0
@@ -165,9 +165,8 @@ def fold_pitch(height: int, width: int, side: int) -> int:
     """Pixels from row to row if a map of this size is better folded, else 0."""
     pitch = width + side
     line = -(-height * pitch // max_lanes())
-    # Longer rows would be written over by the last vector of the row before them.
-    one_vector = width <= lanes_for(width)
-    return pitch if one_vector and height > 1 and height > 1.15 * line else 0
+    rows = height * -(-width // lanes_for(width))
+    return pitch if height > 1 and rows > 1.15 * line else 0
 
 
 @dataclass(frozen=True)

@@ -62,7 +62,7 @@ def _halos(graph: Graph) -> dict[str, tuple[int, int, int]]:
 
 
 def _folds(graph: Graph, halos: dict[str, tuple[int, int, int]]) -> dict[tuple[int, int], int]:
-    """Pitch of every size of map that is better folded: those with half-empty vectors that stay in the cache."""
+    """Pitch of every size of map that is better folded: those with half-empty vectors that are not streamed."""
     sides: dict[tuple[int, int], int] = {}
     large: set[tuple[int, int]] = set()
     for tensor, shape in graph.shapes().items():
@@ -70,7 +70,7 @@ def _folds(graph: Graph, halos: dict[str, tuple[int, int, int]]) -> dict[tuple[i
             continue
         channels, height, width = (int(d or 0) for d in shape[1:])
         sides[height, width] = max(sides.get((height, width), 0), halos.get(tensor, (0, 0, 0))[2])
-        if channels * height * width * 4 >= STREAMED_MAP_BYTES:
+        if channels * height * width * 4 >= 2 * STREAMED_MAP_BYTES:
             large.add((height, width))
     pitches = {size: fold_pitch(*size, side) for size, side in sides.items() if size not in large}
     return {size: pitch for size, pitch in pitches.items() if pitch}

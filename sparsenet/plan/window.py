@@ -12,7 +12,7 @@ import numpy.typing as npt
 from sparsenet.graph import Node
 from sparsenet.ops import attributes
 from sparsenet.plan.builder import Builder
-from sparsenet.plan.layout import Phases, Plain, Rows
+from sparsenet.plan.layout import Folded, Phases, Plain, Rows
 from sparsenet.plan.lower.relayout import PhaseSplit
 from sparsenet.plan.stage import Emitter, Need, Ref, Value
 
@@ -93,6 +93,16 @@ class Window:
     def _layout(self) -> Rows | Phases:
         assert not isinstance(self.value.layout, Plain)
         return self.value.layout
+
+    def folds_with(self, geo: Geometry, pitch: int) -> bool:
+        """Whether the whole map, folded to this pitch, is one line of windows."""
+        layout = self.value.layout
+        return (
+            isinstance(layout, Folded)
+            and geo.stride == (1, 1)
+            and geo.size == geo.out
+            and layout.pitch == pitch
+        )
 
     def taps(self, channels: int) -> npt.NDArray[np.int64]:
         """Byte offset of every tap, shape (channels, rows, columns of the window)."""

@@ -47,9 +47,10 @@ def _convolution(
 ) -> None:
     window = open_window(builder, node.inputs[0], geo)
     epilogue = epilogue_of(builder, node, True)
-    out = builder.new_rows(node.output)
+    as_line = window.folds_with(geo, builder.folds.get(geo.out, 0))
+    out = builder.new_rows(node.output, row_by_row=not as_line)
     matrix = np.ascontiguousarray(weight.reshape(weight.shape[0], -1))
-    layer = Convolution(node.name, out, window, epilogue, matrix, bias, geo, groups)
+    layer = Convolution(node.name, out, window, epilogue, matrix, bias, geo, groups, as_line)
     chosen, reason = choose(builder, candidates(layer, builder.options.tune), layer.density, layer.key)
     counts = {"macs": matrix.size * geo.out[0] * geo.out[1], "nnz": layer.nnz, "weights": matrix.size}
     builder.decide(node, chosen.format, chosen.kernel, reason, **counts)

@@ -33,7 +33,11 @@ from sparsenet.plan.window import Geometry, Window
 
 @dataclass(frozen=True)
 class Convolution:
-    """A convolution to choose a kernel for; ``matrix`` is (C_out, C_in / groups * K_h * K_w)."""
+    """A convolution to choose a kernel for.
+
+    ``matrix`` is (C_out, C_in / groups * K_h * K_w); ``as_line``: input and output are folded alike, so that the whole
+    map is one line of pixels.
+    """
 
     layer: str
     out: Value
@@ -43,6 +47,7 @@ class Convolution:
     bias: FloatArray
     geo: Geometry
     groups: int
+    as_line: bool
 
     @property
     def c_out(self) -> int:
@@ -63,17 +68,6 @@ class Convolution:
     def density(self) -> float:
         """Share of weights that are not zero."""
         return self.nnz / self.matrix.size
-
-    @property
-    def as_line(self) -> bool:
-        """Whether input and output are folded alike, so that the whole map is one line of pixels."""
-        layout = self.window.value.layout
-        return (
-            isinstance(self.out.layout, Folded)
-            and isinstance(layout, Folded)
-            and self.geo.stride == (1, 1)
-            and (layout.height, layout.width) == (self.out.layout.height, self.out.layout.width)
-        )
 
     @property
     def lines(self) -> Rows:

@@ -7,7 +7,7 @@ import numpy as np
 from sparsenet.graph import FloatArray, Node
 from sparsenet.kernels.registry import Kernel
 from sparsenet.plan.builder import Builder
-from sparsenet.plan.layout import Rows
+from sparsenet.plan.layout import Folded, Rows
 from sparsenet.plan.lower.conv_rows import ConvRows
 from sparsenet.plan.lower.epilogues import epilogue_of
 from sparsenet.plan.select import pixel_tile, window_tile
@@ -28,9 +28,11 @@ def lower_depthwise(
     c_out, taps = weight.shape[0], geo.kernel[0] * geo.kernel[1]
     window = open_window(builder, x, geo, IN_PLACE_STRIDE)
     epilogue = epilogue_of(builder, node, True)
-    out = builder.new_rows(node.output)
-    tile = _tile(out.rows, geo, window)
-    kernel = Kernel("f32_depthwise_dense_rows", out.rows.lanes, tile, epilogue.words)
+    as_line = window.folds_with(geo, builder.folds.get(geo.out, 0))
+    out = builder.new_rows(node.output, row_by_row=not as_line)
+    lines = out.rows.as_line() if as_line and isinstance(out.rows, Folded) else out.rows
+    tile = _tile(lines, geo, window, as_line)
+    kernel = Kernel("f32_depthwise_dense_rows", lines.lanes, tile, epilogue.words)
     multiplier = c_out // builder.shape(x)[0]
     macs = c_out * taps * geo.out[0] * geo.out[1]
     reason = "depthwise weights are too few for indices to pay"
@@ -41,7 +43,7 @@ def lower_depthwise(
         "tap_offsets": builder.constant(window.taps(1).reshape(-1).astype(np.int32)),
         "multiplier": multiplier,
         "x_channel": window.channel,
-        **builder.lines(out.rows),
+        **builder.lines(lines),
     }
     per_channel = {
         "weights": (builder.constant(weight.reshape(c_out, taps)), taps * 4),
@@ -49,14 +51,14 @@ def lower_depthwise(
     }
     builder.add(
         ConvRows(
-            node.name, out, geo.out[0], window, kernel, epilogue, c_out, multiplier, fixed, per_channel,
-            (multiplier, window.channel), band=kernel.parameter("rows"), lots=c_out // multiplier,
+            node.name, out, lines.height, window, kernel, epilogue, c_out, multiplier, fixed, per_channel,
+            (multiplier, window.channel), band=kernel.parameter("rows"), lots=c_out // multiplier, as_line=as_line,
             weight_bytes=weight.nbytes,
         )
     )  # fmt: skip
 
 
-def _tile(layout: Rows, geo: Geometry, window: Window) -> tuple[int, ...]:
+def _tile(layout: Rows, geo: Geometry, window: Window, as_line: bool) -> tuple[int, ...]:
     """The kernel's parameters: see ``kernels/cpu/depthwise.py``."""
     stride, columns, taps = window.column_step, geo.kernel[1], geo.kernel[0] * geo.kernel[1]
     if geo.dilation != (1, 1) or geo.stride != (stride, stride) or columns > MOST_ADJACENT_COLUMNS:
@@ -64,4 +66,5 @@ def _tile(layout: Rows, geo: Geometry, window: Window) -> tuple[int, ...]:
         return stride, taps, 0, 0, 0, tile.rows, tile.vectors
     tile = window_tile(layout, geo.kernel, stride)
     whole_line = tile.vectors == layout.line_vectors and geo.size[1] <= tile.vectors * layout.lanes * stride
+    whole_line = whole_line and not as_line
     return stride, taps, columns, geo.before[1], int(whole_line), tile.rows, tile.vectors

@@ -199,7 +199,7 @@ class Resize(Stage):
 def lower_resize(builder: Builder, node: Node) -> None:
     """Nearest or bilinear, by tables."""
     attrs = attributes(node)
-    source, out = builder.rows(node.inputs[0]), builder.new_rows(node.output)
+    source, out = builder.rows(node.inputs[0]), builder.new_rows(node.output, row_by_row=True)
     inside, layout = source.rows, out.rows
     rows = resize_axis(inside.height, layout.height, attrs["mode"], attrs["coordinates"])
     columns = resize_axis(inside.width, layout.width, attrs["mode"], attrs["coordinates"])

@@ -88,7 +88,7 @@ def lower_max_pool2d(builder: Builder, node: Node) -> None:
     geo = _geometry(builder, node)
     window = open_window(builder, node.inputs[0], geo, _in_place_stride(geo))
     epilogue = epilogue_of(builder, node, True)
-    out = builder.new_rows(node.output)
+    out = builder.new_rows(node.output, row_by_row=True)
     layout = out.rows
     # In place, image rows are numbered from 0; a copy split by phases begins ``before`` rows above the image, or, for
     # windows of one row, holds just the rows that are read.
@@ -175,7 +175,7 @@ def lower_avg_pool2d(builder: Builder, node: Node) -> None:
     """Average over windows."""
     geo = _geometry(builder, node)
     window = open_window(builder, node.inputs[0], geo)
-    out = builder.new_rows(node.output)
+    out = builder.new_rows(node.output, row_by_row=True)
     layout = out.rows
     kernel = Kernel("f32_avgpool_none_rows", layout.lanes, (_vectors(layout.line_vectors),))
     fixed: dict[str, int | Ref] = {

@@ -106,11 +106,18 @@ def to_rows(builder: Builder, tensor: str) -> Value:
     return out
 
 
+def fold(builder: Builder, tensor: str, source: Value) -> Value:
+    """``tensor``, so far rows, folded."""
+    out = builder.new_rows(tensor)
+    builder.add(MapCopy(builder.layer, out, source.rows.height, source, builder.shape(tensor)))
+    return out
+
+
 def to_plain(builder: Builder, tensor: str) -> Value:
     """``tensor``, so far rows, in C order."""
-    source = builder.rows(tensor)
+    source = builder.any(tensor)
     out = builder.new_plain(tensor)
-    builder.add(MapCopy(builder.layer, out, source.rows.height, source, builder.shape(tensor)))
+    builder.add(MapCopy(builder.layer, out, builder.shape(tensor)[1], source, builder.shape(tensor)))
     return out
 
 
