@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from sparsenet.graph import FloatArray
-from sparsenet.kernels.patterns import step_kinds, step_words
+from sparsenet.kernels.patterns import rows_of, step_kinds, step_words
 
 Words = npt.NDArray[np.int32]
 Numbers = npt.NDArray[np.int64]
+#: Row groups and taps of some columns.
+Columns = tuple[Numbers, Numbers]
 
 
 @dataclass(frozen=True)
@@ -92,73 +96,102 @@ def group_rows(nonzeros: npt.NDArray[np.integer], outputs: int, groups: int = 1)
     return (order + np.arange(groups)[:, None] * per_part).reshape(-1, outputs).astype(np.int32)
 
 
+class _Blocks(NamedTuple):
+    """Blocks of one kind of step that start at ``word`` in it: of each its row group, tap and step number.
+
+    The blocks' rows are those of ``pattern``; blocks of none read pixels only.
+    """
+
+    kind: int
+    word: int
+    pattern: int
+    group: Numbers
+    tap: Numbers
+    step: Numbers
+
+
 def _pack(values: FloatArray, offsets: npt.NDArray[np.integer]) -> tuple[Words, Numbers]:
     """Stream and counts (G, K) of one chunk: ``values`` (G, R, taps), ``offsets`` (taps,) or (G, taps)."""
-    groups, rows, _ = values.shape
-    kinds = step_kinds(rows)
-    words = np.asarray([step_words(kind) for kind in kinds])
-    group, tap, pattern, rank, found = _columns(values)
-    where = offsets[tap] if offsets.ndim == 1 else offsets[group, tap]
-    bits = values.view(np.int32)
-
-    # Columns that find partners: as many of each pattern as there are of all others in its kind.
-    steps = np.zeros((groups, len(kinds)), np.int64)
-    partnered = np.zeros_like(found)
-    kind_of, word_of = np.zeros((2, 1 << rows), np.int64)
-    for number, kind in enumerate(kinds[:-1]):
-        steps[:, number] = found[:, kind].min(axis=1)
-        partnered[:, kind] = steps[:, [number]]
-        kind_of[list(kind)] = number
-        word_of[list(kind)] = [step_words(kind[:block]) for block in range(len(kind))]
-    in_step = rank < partnered[group, pattern]
-
-    # The others are taken apart into single rows.
-    alone = [np.flatnonzero(~in_step & (pattern >> row & 1 > 0)) for row in range(rows)]
-    left = np.stack([np.bincount(group[at], minlength=groups) for at in alone], axis=1)
-    steps[:, -1] = left.max(axis=1)
-
-    sizes = steps * words
+    steps, counts = _steps(values != 0)
+    words = np.asarray([step_words(kind) for kind in step_kinds(values.shape[1])])
+    sizes = counts * words
     starts = (np.cumsum(sizes) - sizes.ravel()).reshape(sizes.shape)
     stream = np.zeros(int(sizes.sum()), np.int32)
-
-    column = np.flatnonzero(in_step)
-    kind = kind_of[pattern[column]]
-    word = starts[group[column], kind] + rank[column] * words[kind] + word_of[pattern[column]]
-    stream[word] = where[column]
-    for row in range(rows):
-        used = pattern[column] >> row & 1 > 0
-        at, before = column[used], np.bitwise_count(pattern[column[used]] & ((1 << row) - 1))
-        stream[word[used] + 1 + before] = bits[group[at], row, tap[at]]
-
-    single = []
-    for row, at in enumerate(alone):
-        turn = np.arange(at.size) - (np.cumsum(left[:, row]) - left[:, row])[group[at]]
-        single.append(starts[group[at], -1] + turn * words[-1])
-        # Rows that run out before the fullest one multiply its pixels by zero.
-        fullest = left[group[at]].argmax(axis=1) == row
-        stream[single[row][fullest, None] + 2 * np.arange(rows)] = where[at[fullest], None]
-    for row, (at, word) in enumerate(zip(alone, single, strict=True)):
-        stream[word + 2 * row] = where[at]
-        stream[word + 2 * row + 1] = bits[group[at], row, tap[at]]
-    return stream, steps
+    bits = values.view(np.int32)
+    for kind, word, pattern, group, tap, step in steps:
+        at = starts[group, kind] + step * words[kind] + word
+        stream[at] = offsets[tap] if offsets.ndim == 1 else offsets[group, tap]
+        for place, row in enumerate(rows_of(pattern), 1):
+            stream[at + place] = bits[group, row, tap]
+    return stream, counts
 
 
-def _columns(values: FloatArray) -> tuple[Numbers, Numbers, Numbers, Numbers, Numbers]:
-    """Columns with a nonzero, by group and pattern, then tap.
+def _steps(nonzero: npt.NDArray[np.bool_]) -> tuple[list[_Blocks], Numbers]:
+    """The steps for ``nonzero`` (G, R, taps), and how many each group has of each kind, (G, K).
 
-    Returns:
-        Of every column its group, tap, pattern, and rank among those of its group and pattern; and how many columns
-        each group has of each pattern, (G, 2**R).
+    A step takes one column of each of its patterns. A column that finds no partner gives up its first row and tries
+    again, as two; what finds none at all ends as single rows, in steps of the last kind.
     """
-    groups, rows, _ = values.shape
-    patterns = np.zeros(values[:, 0].shape, np.uint8)
+    groups, rows, _ = nonzero.shape
+    kinds = step_kinds(rows)
+    counts = np.zeros((groups, len(kinds)), np.int64)
+    steps = []
+    columns = _by_pattern(nonzero)
+    for number, kind in enumerate(kinds[:-1]):
+        members = [_merged(columns.pop(pattern, [])) for pattern in kind]
+        found = np.stack([np.bincount(group, minlength=groups) for group, _ in members])
+        counts[:, number] = found.min(axis=0)
+        for block, (pattern, (group, tap)) in enumerate(zip(kind, members, strict=True)):
+            step = _turns(group, found[block])
+            has = step < counts[group, number]
+            word = step_words(kind[:block])
+            steps.append(_Blocks(number, word, pattern, group[has], tap[has], step[has]))
+            first = pattern & -pattern
+            for part in {first, pattern ^ first} - {0}:
+                columns[part].append((group[~has], tap[~has]))
+    for pattern in [pattern for pattern in columns if pattern.bit_count() > 1]:
+        several = columns.pop(pattern)
+        for row in rows_of(pattern):
+            columns[1 << row] += several
+
+    singles = [_merged(columns[1 << row]) for row in range(rows)]
+    found = np.stack([np.bincount(group, minlength=groups) for group, _ in singles])
+    counts[:, -1] = found.max(axis=0)
+    fullest = found.argmax(axis=0)
+    for row, (group, tap) in enumerate(singles):
+        step = _turns(group, found[row])
+        steps.append(_Blocks(len(kinds) - 1, 2 * row, 1 << row, group, tap, step))
+        # Rows that run out multiply zero by the pixels of the fullest one.
+        for other in range(rows):
+            alone = (fullest[group] == row) & (step >= found[other, group])
+            steps.append(_Blocks(len(kinds) - 1, 2 * other, 0, group[alone], tap[alone], step[alone]))
+    return steps, counts
+
+
+def _by_pattern(nonzero: npt.NDArray[np.bool_]) -> defaultdict[int, list[Columns]]:
+    """Pattern → columns of that pattern; see ``_steps``."""
+    groups, rows, taps = nonzero.shape
+    patterns = np.zeros((groups, taps), np.uint8)
     for row in range(rows):
-        patterns |= (values[:, row] != 0).astype(np.uint8) << np.uint8(row)
-    order = np.argsort(patterns, axis=1, kind="stable")
-    in_order = np.take_along_axis(patterns, order, axis=1)
-    group, place = np.nonzero(in_order)
-    pattern = in_order[group, place].astype(np.int64)
-    key = group << rows | pattern
-    found = np.bincount(key, minlength=groups << rows)
-    rank = np.arange(key.size) - (np.cumsum(found) - found)[key]
-    return group, order[group, place], pattern, rank, found.reshape(groups, -1)
+        patterns |= nonzero[:, row].astype(np.uint8) << np.uint8(row)
+    ends = np.cumsum(np.bincount(patterns.ravel(), minlength=1 << rows))
+    group, tap = np.divmod(np.argsort(patterns, axis=None, kind="stable"), taps)
+    found = defaultdict(list)
+    for pattern in range(1, 1 << rows):
+        those = slice(ends[pattern - 1], ends[pattern])
+        found[pattern].append((group[those], tap[those]))
+    return found
+
+
+def _merged(parts: list[Columns]) -> Columns:
+    """All columns of ``parts`` by row group."""
+    if not parts:
+        return np.zeros(0, np.int64), np.zeros(0, np.int64)
+    group, tap = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
+    order = np.argsort(group, kind="stable")
+    return group[order], tap[order]
+
+
+def _turns(group: Numbers, found: Numbers) -> Numbers:
+    """0, 1, 2... within each row group: ``found`` (G,) columns each, ``group`` ascending."""
+    return np.arange(group.size) - (np.cumsum(found) - found)[group]
