@@ -207,6 +207,45 @@ class Phases:
 
 
 @dataclass(frozen=True)
+class FoldedPhases:
+    """A padded copy of a map for strided windows of folded output: ``[C][row phase][column phase][line]``.
+
+    A line holds every row of one phase, ``pitch`` floats apart, as the folded output has them.
+    """
+
+    channels: int
+    height: int
+    row_phases: int
+    column_phases: int
+    pitch: int
+    columns: int
+
+    @property
+    def line(self) -> int:
+        """Floats from one phase to the next."""
+        return round_up(self.height * self.pitch + self.columns, max_lanes())
+
+    @property
+    def row_bytes(self) -> int:
+        """From one row of a phase to the next."""
+        return self.pitch * 4
+
+    @property
+    def channel_bytes(self) -> int:
+        """From one channel to the next."""
+        return self.row_phases * self.column_phases * self.line * 4
+
+    @property
+    def front_bytes(self) -> int:
+        """Bytes of a buffer before its first pixel."""
+        return GUARD * 4
+
+    def buffer_bytes(self, rows: int) -> int:
+        """Bytes of the buffer, guards included; always for all rows."""
+        return 2 * self.front_bytes + self.channels * self.channel_bytes
+
+
+@dataclass(frozen=True)
 class Plain:
     """A tensor in C order, padded at its end to whole vectors; a (C, 1, 1) map is plain too."""
 
@@ -228,4 +267,4 @@ class Plain:
         return (2 * GUARD + round_up(self.size, 16)) * 4
 
 
-Layout = Rows | Phases | Plain
+Layout = Rows | Phases | FoldedPhases | Plain

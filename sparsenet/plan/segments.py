@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sparsenet.plan.layout import Folded
+from sparsenet.plan.layout import Folded, FoldedPhases
 from sparsenet.plan.stage import Stage, Value
 
 #: A map smaller than this stays in L2 (2 MB here, 1 MB on many servers) until the next layer has read it.
@@ -47,7 +47,7 @@ def _joins(stage: Stage, segment: Segment) -> bool:
     weights = stage.weight_bytes + sum(other.weight_bytes for other in segment.stages)
     return (
         stage.units > 1
-        and not isinstance(stage.out.layout, Folded)
+        and not isinstance(stage.out.layout, Folded | FoldedPhases)
         and all(value.by_rows for value in inputs & made)
         and any(value.size_bytes >= STREAMED_MAP_BYTES for value in inputs & made)
         and weights <= STREAMED_WEIGHT_BYTES

@@ -110,7 +110,7 @@ def pattern_tile(layout: Rows, c_out: int) -> tuple[int, PixelTile]:
 
 def pattern_break_even(kernel: tuple[int, int], c_in: int) -> float:
     """Density below which pattern buckets are faster than the dense kernel."""
-    return 0.75 if kernel == (1, 1) and c_in < 512 else 0.7
+    return (0.78 if c_in < 512 else 0.68) if kernel == (1, 1) else 0.72
 
 
 def pattern_tiles(layout: Rows) -> list[PixelTile]:

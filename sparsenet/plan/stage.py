@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from sparsenet.kernels.registry import Kernel
-from sparsenet.plan.layout import Folded, Layout, Plain, Rows
+from sparsenet.plan.layout import Folded, FoldedPhases, Layout, Plain, Rows
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class Value:
     @property
     def by_rows(self) -> bool:
         """Whether it can be made and read row by row; otherwise it is there as a whole or not at all."""
-        return not isinstance(self.layout, Plain | Folded)
+        return not isinstance(self.layout, Plain | Folded | FoldedPhases)
 
     @property
     def rows(self) -> Rows:
@@ -71,7 +71,7 @@ class Value:
         """Bytes of the whole value."""
         if isinstance(self.layout, Plain):
             return self.layout.size_bytes
-        if isinstance(self.layout, Folded):
+        if isinstance(self.layout, Folded | FoldedPhases):
             return self.layout.buffer_bytes(self.layout.height)
         return (self.layout.top + self.layout.height + self.layout.bottom) * self.layout.row_bytes
 

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from sparsenet.kernels.jit import max_lanes
 from sparsenet.kernels.registry import Kernel
 from sparsenet.plan.assemble import Step
-from sparsenet.plan.layout import Folded, Plain
+from sparsenet.plan.layout import Folded, FoldedPhases, Plain
 from sparsenet.plan.lower.relayout import fill
 from sparsenet.plan.memory import SLACK_BYTES, Memory, Rows, ring_rows
 from sparsenet.plan.plan import PlannedSegment, PlannedStage
@@ -103,7 +103,7 @@ def _give_home(result: Trace, stage: Stage, first: int, last: int) -> None:
     if isinstance(layout, Plain):
         result.homes[value] = result.memory.new(layout.size_bytes, first, last, stage.layer)
         return
-    if isinstance(layout, Folded):
+    if isinstance(layout, Folded | FoldedPhases):
         buffer = result.memory.new(layout.buffer_bytes(layout.height), first, last, stage.layer)
         result.homes[value] = Rows(value, buffer, 0, 0, layout.height)
         return
@@ -208,14 +208,16 @@ class _Walker:
             cuts = [0] + [stage.units] * self.threads
         first, last = cuts[self.thread], max(cuts[self.thread], cuts[self.thread + 1])
         layout = stage.out.layout
-        if first < last and not isinstance(layout, Plain | Folded):
+        if first < last and not isinstance(layout, Plain | Folded | FoldedPhases):
             first -= layout.top if first == 0 else 0
             last += layout.bottom if last == stage.units else 0
         return first, last
 
     def _by_lots(self, stage: Stage) -> bool:
         """Whether threads share the output channels of a stage and not its rows."""
-        if isinstance(stage.out.layout, Folded):  # a row's last vector reaches into the next row
+        if isinstance(
+            stage.out.layout, Folded | FoldedPhases
+        ):  # a row's last vector reaches into the next row
             return True
         calls = -(-stage.units // stage.band)
         return stage.sums_units or (calls < 4 * self.threads and calls % self.threads != 0)
@@ -266,7 +268,7 @@ class _Walker:
     def _zero_outside(self, stage: Stage, lots: Span) -> None:
         """Zeros before the first line and in the halo rows of a value that stands whole."""
         layout = stage.out.layout
-        if isinstance(layout, Plain) or stage.out.fixed is not None:
+        if isinstance(layout, Plain | FoldedPhases) or stage.out.fixed is not None:
             return
         home = self.result.homes[stage.out]
         assert isinstance(home, Rows)
@@ -324,7 +326,7 @@ class _Walker:
         if not self._dry:
             for value, window in self.windows.items():
                 layout = value.layout
-                assert not isinstance(layout, Plain)
+                assert not isinstance(layout, Plain | FoldedPhases)
                 if layout.side and window.sliding:
                     self.layer = value.producer.layer if value.producer else ""
                     fill(self, window.at(window.base) + -layout.front_bytes, layout.front_bytes)

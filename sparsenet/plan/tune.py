@@ -24,7 +24,7 @@ from sparsenet.kernels.registry import Kernel
 from sparsenet.plan.assemble import Step, aligned_bytes, encode_tape, pack_constants
 from sparsenet.plan.builder import Builder
 from sparsenet.plan.choice import Candidate
-from sparsenet.plan.layout import Folded, Plain, round_up
+from sparsenet.plan.layout import Folded, FoldedPhases, Plain, round_up
 from sparsenet.plan.segments import STREAMED_MAP_BYTES
 from sparsenet.plan.stage import Ref, Stage, Value
 
@@ -126,7 +126,10 @@ class _Bench:
         if value in self._places:
             return
         layout = value.layout
-        self._places[value] = self.size + layout.front_bytes, 0 if isinstance(layout, Folded) else first
+        self._places[value] = (
+            self.size + layout.front_bytes,
+            0 if isinstance(layout, Folded | FoldedPhases) else first,
+        )
         size = layout.size_bytes if isinstance(layout, Plain) else layout.buffer_bytes(last - first)
         self.size += round_up(size, 64) + 64 * 65  # an odd number of lines apart
 

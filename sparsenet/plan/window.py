@@ -12,8 +12,8 @@ import numpy.typing as npt
 from sparsenet.graph import Node
 from sparsenet.ops import attributes
 from sparsenet.plan.builder import Builder
-from sparsenet.plan.layout import Folded, Phases, Plain, Rows
-from sparsenet.plan.lower.relayout import PhaseSplit
+from sparsenet.plan.layout import Folded, FoldedPhases, Phases, Plain, Rows
+from sparsenet.plan.lower.relayout import FoldedPhaseSplit, PhaseSplit
 from sparsenet.plan.stage import Emitter, Need, Ref, Value
 
 
@@ -63,6 +63,7 @@ class Window:
         start: offset of the first tap of output column 0 from the beginning of its line.
         columns: offset of each column of the window from there.
         column_step: floats from one output column to the next.
+        row_offsets: bytes to each row of the window where they are not ``row_dilation`` rows apart.
     """
 
     value: Value
@@ -73,6 +74,7 @@ class Window:
     start: int
     columns: tuple[int, ...]
     column_step: int = 1
+    row_offsets: tuple[int, ...] | None = None
 
     @property
     def row(self) -> int:
@@ -90,7 +92,7 @@ class Window:
         return self.row_step * self.row
 
     @property
-    def _layout(self) -> Rows | Phases:
+    def _layout(self) -> Rows | Phases | FoldedPhases:
         assert not isinstance(self.value.layout, Plain)
         return self.value.layout
 
@@ -107,8 +109,12 @@ class Window:
     def taps(self, channels: int) -> npt.NDArray[np.int64]:
         """Byte offset of every tap, shape (channels, rows, columns of the window)."""
         channel = np.arange(channels, dtype=np.int64)[:, None, None] * self.channel
-        row = np.arange(self.rows, dtype=np.int64)[None, :, None] * (self.row_dilation * self.row)
-        return channel + row + np.asarray(self.columns, np.int64)[None, None, :]
+        rows = self.row_offsets or [k * self.row_dilation * self.row for k in range(self.rows)]
+        return (
+            channel
+            + np.asarray(rows, np.int64)[None, :, None]
+            + np.asarray(self.columns, np.int64)[None, None, :]
+        )
 
     def needs(self, first: int, last: int) -> Need:
         """Rows that the windows of output rows ``first`` to ``last`` read."""
@@ -120,12 +126,14 @@ class Window:
         return to.row(self.value, y * self.row_step + self.first_row) + self.start
 
 
-def open_window(builder: Builder, tensor: str, geo: Geometry, in_place_stride: int = 1) -> Window:
+def open_window(
+    builder: Builder, tensor: str, geo: Geometry, in_place_stride: int = 1, fold: bool = False
+) -> Window:
     """How windows of this geometry read ``tensor``.
 
     Column strides up to ``in_place_stride`` read the rows in place, through their halo. Any other stride first splits
     the columns by phase into a padded copy (cost: one pass over the input, against a shuffle per load saved); shared
-    by all readers of the same geometry.
+    by all readers of the same geometry. ``fold``: the reader makes a folded map as one line if it can.
     """
     if geo.stride[1] <= in_place_stride:
         columns = tuple(k * geo.dilation[1] * 4 for k in range(geo.kernel[1]))
@@ -133,6 +141,9 @@ def open_window(builder: Builder, tensor: str, geo: Geometry, in_place_stride: i
             builder.rows(tensor), geo.stride[0], -geo.before[0], geo.kernel[0], geo.dilation[0],
             -geo.before[1] * 4, columns, geo.stride[1],
         )  # fmt: skip
+    pitch = builder.folds.get(geo.out, 0) if fold else 0
+    if pitch >= geo.out[1] + (geo.kernel[1] - 1) * geo.dilation[1] // geo.stride[1]:
+        return _folded_window(builder, tensor, geo, pitch)
     key: tuple[Any, ...] = (tensor, geo)
     if key not in builder.windows:
         builder.windows[key] = _split_phases(builder, tensor, geo)
@@ -142,6 +153,34 @@ def open_window(builder: Builder, tensor: str, geo: Geometry, in_place_stride: i
     offsets = tuple((tap % geo.stride[1] * value.layout.line + tap // geo.stride[1]) * 4 for tap in taps)
     row_step = 1 if geo.kernel[0] == 1 else geo.stride[0]
     return Window(value, row_step, 0, geo.kernel[0], geo.dilation[0], 0, offsets)
+
+
+def _folded_window(builder: Builder, tensor: str, geo: Geometry, pitch: int) -> Window:
+    """Windows that read a copy split by phase of rows and columns, folded as the output is."""
+    key: tuple[Any, ...] = (tensor, geo)
+    extent = [(geo.kernel[i] - 1) * geo.dilation[i] for i in (0, 1)]
+    if key not in builder.windows:
+        channels, height, width = builder.shape(tensor)
+        row_phases, column_phases = (min(geo.stride[i], extent[i] + 1) for i in (0, 1))
+        rows, columns = geo.out[0] + extent[0] // geo.stride[0], extent[1] // geo.stride[1]
+        value = Value(tensor, FoldedPhases(channels, rows, row_phases, column_phases, pitch, columns))
+        builder.add(
+            FoldedPhaseSplit(
+                builder.layer, value, 1, builder.any(tensor), (channels, height, width),
+                (-geo.before[0], -geo.before[1]), geo.stride, lots=channels,
+            )
+        )  # fmt: skip
+        builder.windows[key] = value
+    value = builder.windows[key]
+    layout = value.layout
+    assert isinstance(layout, FoldedPhases)
+    taps = [[k * geo.dilation[i] for k in range(geo.kernel[i])] for i in (0, 1)]
+    rows_at = tuple(
+        (t % geo.stride[0] * layout.column_phases * layout.line + t // geo.stride[0] * pitch) * 4
+        for t in taps[0]
+    )
+    columns_at = tuple((t % geo.stride[1] * layout.line + t // geo.stride[1]) * 4 for t in taps[1])
+    return Window(value, 1, 0, geo.kernel[0], 1, 0, columns_at, row_offsets=rows_at)
 
 
 def _split_phases(builder: Builder, tensor: str, geo: Geometry) -> Value:

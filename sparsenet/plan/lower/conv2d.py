@@ -45,7 +45,7 @@ def _one_pixel_matrix(weight: FloatArray, geo: Geometry, channels: int) -> Float
 def _convolution(
     builder: Builder, node: Node, weight: FloatArray, bias: FloatArray, geo: Geometry, groups: int
 ) -> None:
-    window = open_window(builder, node.inputs[0], geo)
+    window = open_window(builder, node.inputs[0], geo, fold=True)
     epilogue = epilogue_of(builder, node, True)
     as_line = window.folds_with(geo, builder.folds.get(geo.out, 0))
     out = builder.new_rows(node.output, row_by_row=not as_line)

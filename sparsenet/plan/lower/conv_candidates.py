@@ -30,6 +30,9 @@ from sparsenet.plan.select import (
 from sparsenet.plan.stage import Ref, Stage, Value
 from sparsenet.plan.window import Geometry, Window
 
+#: Rows of fewer nonzeros are better done one by one than sorted by pattern.
+CSR_NONZEROS = 5
+
 
 @dataclass(frozen=True)
 class Convolution:
@@ -165,7 +168,7 @@ def _csr(layer: Convolution) -> Candidate:
             per_channel, as_line=layer.as_line, band=tile.rows, lots=layer.c_out, weight_bytes=stream.nbytes,
         )  # fmt: skip
 
-    return Candidate("csr", kernel, 0.03, make)
+    return Candidate("csr", kernel, CSR_NONZEROS / layer.matrix.shape[1], make)
 
 
 def _pattern(layer: Convolution, outputs: int, tile: PixelTile, cache_bytes: int) -> Candidate:

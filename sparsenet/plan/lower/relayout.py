@@ -9,7 +9,7 @@ from sparsenet.kernels.abi import encode_float
 from sparsenet.kernels.jit import max_lanes
 from sparsenet.kernels.registry import Kernel
 from sparsenet.plan.builder import Builder
-from sparsenet.plan.layout import Folded, Phases, Plain, Rows, lanes_for
+from sparsenet.plan.layout import Folded, FoldedPhases, Phases, Plain, Rows, lanes_for
 from sparsenet.plan.stage import Emitter, Need, Ref, Span, Stage, Value
 
 FILL = "f32_fill_none_any"
@@ -30,17 +30,17 @@ def map_needs(value: Value, first: int, last: int) -> Need:
 
 def relayout(
     to: Emitter, x: Ref, x_row: int, x_channel: int, source: Sequence[int], out: Ref, out_row: int, out_channel: int, *,
-    columns: int, rows: int | None = None, row_step: int = 1, first_column: int = 0, column_step: int = 1,
-    phases: int = 1, out_phase: int = 0,
+    columns: int, rows: int | None = None, first_row: int = 0, row_step: int = 1, first_column: int = 0,
+    column_step: int = 1, phases: int = 1, out_phase: int = 0,
 ) -> None:  # fmt: skip
     """Copy a (channels, rows, columns) source, zeros where its lines end; see ``kernels/cpu/relayout.py``."""
     channels, x_rows, x_columns = source
     stride = column_step if column_step <= 2 else 0
     to.call(
         Kernel("f32_relayout_none_any", lanes_for(columns), (stride,)),
-        x=x, x_row=x_row, x_channel=x_channel, x_rows=x_rows, x_columns=x_columns, first_row=0, row_step=row_step,
-        first_column=first_column, phases=phases, channels=channels, rows=x_rows if rows is None else rows,
-        columns=columns, column_step=column_step, out=out, out_row=out_row, out_channel=out_channel,
+        x=x, x_row=x_row, x_channel=x_channel, x_rows=x_rows, x_columns=x_columns, first_row=first_row,
+        row_step=row_step, first_column=first_column, phases=phases, channels=channels,
+        rows=x_rows if rows is None else rows, columns=columns, column_step=column_step, out=out, out_row=out_row, out_channel=out_channel,
         out_phase=out_phase,
     )  # fmt: skip
 
@@ -119,6 +119,33 @@ def to_plain(builder: Builder, tensor: str) -> Value:
     out = builder.new_plain(tensor)
     builder.add(MapCopy(builder.layer, out, builder.shape(tensor)[1], source, builder.shape(tensor)))
     return out
+
+
+@dataclass(eq=False)
+class FoldedPhaseSplit(Stage):
+    """A padded copy of a map, rows and columns split by phase, for windows of folded output."""
+
+    source: Value
+    shape: tuple[int, ...]
+    first: Span
+    step: Span
+
+    def needs(self, first: int, last: int) -> list[Need]:
+        return [map_needs(self.source, 0, self.shape[1])]
+
+    def emit(self, to: Emitter, first: int, last: int, lots: Span) -> None:
+        layout = self.out.layout
+        assert isinstance(layout, FoldedPhases)
+        x, x_row, x_channel = map_source(to, self.source, 0)
+        out = to.row(self.out, 0) + lots[0] * layout.channel_bytes
+        for phase in range(layout.row_phases):
+            relayout(
+                to, x + lots[0] * x_channel, x_row, x_channel, (lots[1] - lots[0], *self.shape[1:]),
+                out + phase * layout.column_phases * layout.line * 4, layout.row_bytes, layout.channel_bytes,
+                columns=layout.pitch, rows=layout.height, first_row=self.first[0] + phase, row_step=self.step[0],
+                first_column=self.first[1], column_step=self.step[1], phases=layout.column_phases,
+                out_phase=layout.line * 4,
+            )  # fmt: skip
 
 
 @dataclass(eq=False)

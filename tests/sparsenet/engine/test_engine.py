@@ -232,7 +232,7 @@ def test_profile_names_every_layer() -> None:
 def test_explain_gives_format_kernel_and_reason() -> None:
     graph = residual_graph()
     choices = {choice.layer: choice for choice in Engine(graph, 1).explain()}
-    assert choices["pw"].format == "pattern"
+    assert choices["pw"].format == "csr"
     assert "zeros" in choices["pw"].reason
     assert choices["dw"].format == "dense"
     dense = {choice.layer: choice for choice in Engine(graph, 1, sparse=False).explain()}
