@@ -117,9 +117,8 @@ def _pruned(weight: FloatArray, sparsity: float) -> FloatArray:
     kept.flat[np.argpartition(np.abs(weight), zeros - 1, axis=None)[:zeros]] = 0
     axes = tuple(range(1, weight.ndim))
     before, after = (np.square(w, dtype=np.float64).sum(axis=axes, keepdims=True) for w in (weight, kept))
-    return kept * np.sqrt(np.divide(before, after, where=after > 0, out=np.zeros_like(after))).astype(
-        np.float32
-    )
+    gain = np.sqrt(np.divide(before, after, where=after > 0, out=np.zeros_like(after)))
+    return (kept * gain).astype(np.float32)
 
 
 def _is_depthwise(node: Node, weight: FloatArray) -> bool:

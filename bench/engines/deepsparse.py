@@ -38,9 +38,9 @@ class _Worker:
         # Isolated: this folder must not be on the worker's path, it holds a module of the engine's name.
         command = [python, "-I", str(WORKER), str(path), str(network.batch), str(threads)]
         self.log = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the worker
-        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": self.log}
+        pipe = subprocess.PIPE
         try:
-            self.process = subprocess.Popen(command, **pipes)  # noqa: S603
+            self.process = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=self.log)  # noqa: S603
         except OSError as error:
             self.log.close()
             raise EngineMissing(f"{PYTHON_VARIABLE}={python} cannot be started: {error.strerror}") from error
