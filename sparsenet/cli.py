@@ -37,7 +37,8 @@ SECTIONS: dict[str, dict[str, str]] = {
         "info": "What is in a model file: layers, shapes, sparsity, bytes.",
         "run": "Run a model on an array, an image or random input.",
         "profile": "Time each layer.",
-        "explain": "Which format and kernel each layer got, and why.",
+        "explain": "Which format and kernel each layer got, and why; the schedule, drawn.",
+        "compile": "Model file to a bundle that starts at once on CPUs like this one.",
     },
 }
 _SHORT_HELP = {name: text for section in SECTIONS.values() for name, text in section.items()}

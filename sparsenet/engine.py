@@ -32,7 +32,7 @@ class Timings:
     """Seconds spent before steady state.
 
     Attributes:
-        imports: importing what the engine needs, as far as ``sparsenet`` itself did it.
+        imports: importing what the engine needs, once in a process, as far as ``sparsenet`` itself did it.
         load: reading and checking the model file or bundle.
         plan: planning and packing weights; 0 for a bundle.
         compile: compiling kernels, or loading their machine code.

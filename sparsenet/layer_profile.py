@@ -36,7 +36,7 @@ class LayerProfile:
 def layer_profiles(
     plan: Plan, cycles: Sequence[npt.NDArray[np.int64]], seconds: Sequence[float]
 ) -> list[LayerProfile]:
-    """One record per layer, in the order in which they begin.
+    """One record per layer, in the order in which they begin; one that only other threads work on has 0 ms.
 
     Args:
         cycles: of every step of the first thread's tape, per run.
@@ -44,14 +44,15 @@ def layer_profiles(
     """
     shares = np.stack(cycles).astype(np.float64)
     shares *= np.asarray(seconds)[:, None] / shares.sum(axis=1, keepdims=True)
-    totals: dict[str, float] = {}
+    totals = dict.fromkeys((layer for layers in plan.layers for layer in layers), 0.0)
     for layer, ms in zip(plan.layers[0], np.median(shares, axis=0) * 1e3, strict=True):
-        totals[layer] = totals.get(layer, 0.0) + float(ms)
+        totals[layer] += float(ms)
     whole = sum(totals.values())
     choices = {decision.layer: decision for decision in plan.decisions}
     out = []
     for layer, ms in totals.items():
-        choice = choices.get(layer, Decision(layer, "copy", "none", "", ""))
+        without = "wait" if layer == "barrier" else "copy"
+        choice = choices.get(layer, Decision(layer, without, "none", "", ""))
         density = choice.nnz / choice.weights if choice.weights else 1.0
         flops = 2.0 * choice.macs * density
         gflops = flops / (ms * 1e6) if ms > 0 else 0.0

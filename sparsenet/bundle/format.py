@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from sparsenet.elf import ObjectFileError
 from sparsenet.errors import BundleError
 from sparsenet.kernels import jit
-from sparsenet.kernels.elf import ObjectFileError
 from sparsenet.plan.plan import Plan
 
 FORMAT = "sparsenet-bundle"

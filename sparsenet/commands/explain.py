@@ -1,4 +1,4 @@
-"""``sparsenet explain``: what the plan chose for each layer, and why."""
+"""``sparsenet explain``: what the plan chose for each layer, and why; in which order it runs them."""
 
 from __future__ import annotations
 
@@ -7,25 +7,70 @@ from pathlib import Path
 
 import click
 
-from sparsenet.commands.options import dense_option, json_option, model_argument, threads_option
+from sparsenet.commands.options import dense_option, json_option, model_argument, threads_option, tune_option
 from sparsenet.commands.table import render, to_json
+from sparsenet.errors import InputError, MissingExtraError
 
 EPILOG = """\b
 Examples:
   sparsenet explain model.safetensors
-  sparsenet explain model.safetensors --threads 1 --json"""
+  sparsenet explain model.safetensors --threads 1 --json
+  sparsenet explain model.safetensors --schedule
+  sparsenet explain model.safetensors --plot schedule.svg"""
+
+PLOT_SUFFIXES = (".png", ".svg", ".pdf")
 
 
 @click.command(epilog=EPILOG)
 @model_argument
 @threads_option
 @dense_option
+@tune_option
+@click.option(
+    "--schedule", is_flag=True, help="Show what runs together instead: segments, rows kept, bytes, calls."
+)
+@click.option(
+    "--plot",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help=f"Draw the schedule to a file ({', '.join(PLOT_SUFFIXES)}); needs matplotlib.",
+)
 @json_option
-def explain(model: Path, threads: int | None, dense: bool, as_json: bool) -> None:
-    """Show the weight format and kernel each layer of MODEL gets on this machine, and the reason."""
+def explain(
+    model: Path,
+    threads: int | None,
+    dense: bool,
+    tune: bool,
+    schedule: bool,
+    plot: Path | None,
+    as_json: bool,
+) -> None:
+    """Show the weight format and kernel each layer of MODEL gets on this machine, and the reason.
+
+    MODEL is a model file or the folder of a compiled bundle. The schedule tells which layers stream: rows go from layer
+    to layer while they are in the cache, a few at a time, instead of whole maps going through memory.
+    """
     import sparsenet
 
-    decisions = sparsenet.load(model, threads=threads, sparse=not dense).explain()
+    if plot is not None and plot.suffix.lower() not in PLOT_SUFFIXES:
+        raise InputError(f"{plot}: a schedule is drawn as one of {', '.join(PLOT_SUFFIXES)}")
+    engine = sparsenet.load(model, threads=threads, sparse=not dense, tune=tune)
+    if plot is not None:
+        try:
+            from sparsenet.commands.schedule_plot import draw
+        except ModuleNotFoundError as error:
+            raise MissingExtraError("drawing a schedule", "plot") from error
+        draw(engine.plan.segments, plot, f"{model.name}, threads: {engine.threads}")
+        if not schedule:
+            click.echo(f"{plot}: {len(engine.plan.segments)} segments")
+            return
+    if schedule:
+        from sparsenet.commands.schedule import schedule_text
+
+        segments = engine.plan.segments
+        click.echo(to_json([dataclasses.asdict(s) for s in segments]) if as_json else schedule_text(segments))
+        return
+    decisions = engine.explain()
     if as_json:
         click.echo(to_json([dataclasses.asdict(decision) for decision in decisions]))
         return

@@ -36,9 +36,10 @@ COLUMNS = ("layer", "op", "ms", "share", "nnz", "density", "GFLOP/s", "kernel")
 def profile(model: Path, threads: int | None, runs: int, dense: bool, as_json: bool) -> None:
     """Time each layer of MODEL on one input of random numbers.
 
-    Start-up is reported apart: reading the file, planning, compiling kernels (or loading them from the cache) and the
-    first inference. Layers are timed one by one, so their sum is a little above the steady time of a whole inference.
-    Density is the fraction of weights that are not zero; GFLOP/s counts operations with those alone.
+    MODEL is a model file or the folder of a compiled bundle. Start-up is reported apart: imports, reading the file,
+    planning, compiling kernels (or loading their machine code) and the first inference. Layers are timed one by one,
+    so their sum is a little above the steady time of a whole inference. Density is the fraction of weights that are
+    not zero; GFLOP/s counts operations with those alone.
     """
     import sparsenet
 
@@ -50,9 +51,9 @@ def profile(model: Path, threads: int | None, runs: int, dense: bool, as_json: b
 def measure(engine: Engine, feeds: dict[str, FloatArray], runs: int) -> dict[str, Any]:
     """Start-up times, steady time and time per layer, all in milliseconds, as plain values."""
     arrays = [feeds[tensor.name] for tensor in engine.inputs]
-    first = engine.warmup()
+    engine.warmup()
     steady = interleaved({"steady": lambda: engine(*arrays)}, rounds=runs)["steady"]
-    timings = dataclasses.asdict(engine.timings) | {"first": first, "steady": spread(steady).median}
+    timings = dataclasses.asdict(engine.timings) | {"steady": spread(steady).median}
     return {
         "threads": engine.threads,
         "runs": runs,

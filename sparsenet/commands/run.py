@@ -11,18 +11,18 @@ import numpy as np
 
 from sparsenet.commands.inputs import random_inputs, read_inputs
 from sparsenet.commands.metadata import class_names
-from sparsenet.commands.options import json_option, model_argument, threads_option
+from sparsenet.commands.options import json_option, model_argument, seconds_text, threads_option
 from sparsenet.commands.table import render, shape_text, to_json
 from sparsenet.errors import InputError
 from sparsenet.files import write_atomically
 from sparsenet.graph import FloatArray
-from sparsenet.model_file import load_graph
 
 EPILOG = """\b
 Examples:
   sparsenet run model.safetensors --input face.png --top 2
   sparsenet run model.safetensors --input x.npy --output y.npz
-  sparsenet run model.safetensors --random --threads 2 --json"""
+  sparsenet run model.safetensors --random --threads 2 --json
+  sparsenet run model-here --input face.png --timings       (a bundle of `sparsenet compile`)"""
 
 
 @click.command(epilog=EPILOG)
@@ -44,6 +44,7 @@ Examples:
 @click.option(
     "--top", type=click.IntRange(1), default=3, show_default=True, help="Largest values to show of each row."
 )
+@click.option("--timings", is_flag=True, help="Print on stderr what the start and the first inference took.")
 @json_option
 def run(
     model: Path,
@@ -54,23 +55,26 @@ def run(
     threads: int | None,
     output: Path | None,
     top: int,
+    timings: bool,
     as_json: bool,
 ) -> None:
-    """Run MODEL on an array, an image or random input and show its largest outputs."""
+    """Run MODEL on an array, an image or random input and show its largest outputs.
+
+    MODEL is a model file or the folder of a compiled bundle; of those, run only what you made or trust.
+    """
     if bool(specs) == random:
         raise click.UsageError("give either --input or --random")
-    from sparsenet.engine import Engine
+    import sparsenet
 
-    graph = load_graph(model)
-    feeds = (
-        random_inputs(graph.inputs, batch, seed)
-        if random
-        else read_inputs(specs, graph.inputs, graph.metadata)
-    )
-    outputs = Engine(graph, threads).run(feeds)
+    engine = sparsenet.load(model, threads)
+    infos, metadata = engine.inputs, engine.metadata
+    feeds = random_inputs(infos, batch, seed) if random else read_inputs(specs, infos, metadata)
+    outputs = engine.run(feeds)
+    if timings:
+        click.echo(seconds_text(engine.timings), err=True)
     if output is not None:
         _save(outputs, output)
-    names = class_names(graph.metadata)
+    names = class_names(metadata)
     results = [_result(name, array, top, names) for name, array in outputs.items()]
     click.echo(to_json(results) if as_json else "\n\n".join(map(_text, results)))
     if output is not None and not as_json:

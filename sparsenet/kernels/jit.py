@@ -20,9 +20,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from sparsenet import elf
 from sparsenet.cpu import host_features, host_identity
 from sparsenet.files import write_atomically
-from sparsenet.kernels import elf
 
 #: Returns the Numba ``cfunc`` of a function.
 Build = Callable[[], object]
@@ -77,7 +77,7 @@ def fingerprint() -> str:
     digest.update((Path(__file__).parents[1] / "ops.py").read_bytes())
     for word in (*map(_version_of, ("numba", "llvmlite")), sys.version, sys.platform, host_identity()):
         digest.update(word.encode())
-    digest.update(",".join(sorted(cpu_features())).encode())
+    digest.update(",".join([*sorted(cpu_features()), os.environ.get("NUMBA_CPU_NAME", "")]).encode())
     return digest.hexdigest()[:16]
 
 
@@ -120,7 +120,7 @@ def load(payloads: Sequence[bytes]) -> list[int]:
     try:
         if sys.platform == "linux":
             return elf.load(objects, entries)
-    except elf.ObjectFileError:
+    except elf.UnsupportedObjectError:
         pass
     return [_load_by_llvm(code, entry) for code, entry in zip(objects, entries, strict=True)]
 

@@ -25,7 +25,11 @@ _NEVER_CALLED = ("Py", "_Py", "numba_", "NRT_")
 
 
 class ObjectFileError(Exception):
-    """This is not an object that the loader knows how to load."""
+    """This is no object file, or a damaged one."""
+
+
+class UnsupportedObjectError(ObjectFileError):
+    """An object file that may be right, but asks for more than this loader can do."""
 
 
 @dataclass
@@ -54,7 +58,7 @@ def load(objects: Sequence[bytes], entries: Sequence[str]) -> list[int]:
     """Addresses of ``entries[i]`` in ``objects[i]``. Symbols of different objects do not see each other.
 
     Raises:
-        ObjectFileError: damaged, for another machine, or more than this loader can do.
+        ObjectFileError: damaged; ``UnsupportedObjectError``: for another machine, or more than this loader can do.
     """
     try:
         return _load(objects, entries)
@@ -86,7 +90,7 @@ def _load(objects: Sequence[bytes], entries: Sequence[str]) -> list[int]:
     protect = _libc().mprotect
     protect.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
     if protect(base, fixed, mmap.PROT_READ | mmap.PROT_EXEC):
-        raise ObjectFileError("memory cannot be made executable")
+        raise UnsupportedObjectError("memory cannot be made executable")
     _blocks.append(block)
     return found
 
@@ -96,8 +100,10 @@ _blocks: list[mmap.mmap] = []  # the loaded code: never freed
 
 def _parse(data: bytes) -> _Object:
     magic, kind, machine = data[:6], *struct.unpack_from("<HH", data, 16)
-    if (magic, kind, machine) != (b"\x7fELF\x02\x01", 1, 62):
-        raise ObjectFileError("not an x86-64 ELF object")
+    if not magic.startswith(b"\x7fELF"):
+        raise ObjectFileError("not an ELF object")
+    if (magic[4:], kind, machine) != (b"\x02\x01", 1, 62):
+        raise UnsupportedObjectError("not an x86-64 object")
     (table,) = struct.unpack_from("<Q", data, 40)
     size, count = struct.unpack_from("<HH", data, 58)
     sections = []
@@ -146,14 +152,14 @@ def _address(one: _Object, number: int, base: int) -> int | None:
             return base
         function = getattr(_libc(), name, None)
         if function is None:
-            raise ObjectFileError(f"it needs '{name}', which is nowhere to be found")
+            raise UnsupportedObjectError(f"it needs '{name}', which is nowhere to be found")
         return ctypes.cast(function, ctypes.c_void_p).value
     if where == _COMMON:
         return base + one.commons[number]
     if where == _ABSOLUTE:
         return value
     if where >= _FIRST_RESERVED:
-        raise ObjectFileError(f"symbol '{name}' in section {where}")
+        raise UnsupportedObjectError(f"symbol '{name}' in section {where}")
     return base + one.places[where] + value if where in one.places else None
 
 
@@ -180,10 +186,10 @@ def _relocate(one: _Object, block: mmap.mmap, base: int, addresses: Sequence[int
                 or kind not in (_R_64, _R_PC32, _R_PLT32, _R_PC64)
                 or offset + width > target.size
             ):
-                raise ObjectFileError(f"relocation of kind {kind}")
+                raise UnsupportedObjectError(f"relocation of kind {kind}")
             value = symbol + addend - (0 if kind == _R_64 else base + place + offset)
             if width == 4 and not -(2**31) <= value < 2**31:
-                raise ObjectFileError("a relocation reaches too far")
+                raise UnsupportedObjectError("a relocation reaches too far")
             at = place + offset
             block[at : at + width] = (value % (1 << 8 * width)).to_bytes(width, "little")
 
