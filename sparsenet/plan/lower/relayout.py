@@ -40,8 +40,8 @@ def relayout(
         Kernel("f32_relayout_none_any", lanes_for(columns), (stride,)),
         x=x, x_row=x_row, x_channel=x_channel, x_rows=x_rows, x_columns=x_columns, first_row=first_row,
         row_step=row_step, first_column=first_column, phases=phases, channels=channels,
-        rows=x_rows if rows is None else rows, columns=columns, column_step=column_step, out=out, out_row=out_row, out_channel=out_channel,
-        out_phase=out_phase,
+        rows=x_rows if rows is None else rows, columns=columns,
+        column_step=column_step, out=out, out_row=out_row, out_channel=out_channel, out_phase=out_phase,
     )  # fmt: skip
 
 
