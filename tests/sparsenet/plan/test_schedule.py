@@ -1,0 +1,113 @@
+"""The trace of asking: any schedule, with rings, sliding windows or whole maps, gives the oracle's results."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from sparsenet import Graph, Node, TensorInfo, reference
+from sparsenet.engine import Engine
+from sparsenet.plan import segments
+from sparsenet.plan.builder import Options
+from sparsenet.plan.make import make_plan
+from sparsenet.plan.ring_memory import rings_available
+from tests.sparsenet.against_reference import random_feeds
+from tests.sparsenet.sample_graphs import minixception
+
+
+def network(size: int = 40) -> Graph:
+    """Strides, dilation, two branches, a residual, pooling with overlap, concat, upsampling, two outputs."""
+    rng = np.random.default_rng(5)
+
+    def weight(*shape: int, zeros: float = 0.7) -> np.ndarray:
+        w = (rng.standard_normal(shape) / np.sqrt(np.prod(shape[1:]))).astype(np.float32)
+        w[rng.random(shape) < zeros] = 0
+        return w
+
+    same = {"padding": [1, 1, 1, 1]}
+    nodes = [
+        Node("conv2d", "stem", ["x", "w0"], ["a"], {**same, "stride": [2, 2], "epilogue": [["relu"]]}),
+        Node("conv2d", "wide", ["a", "w1"], ["b"], {"padding": [2, 2, 2, 2], "dilation": [2, 2]}),
+        Node("conv2d", "dw", ["b", "w2"], ["c"], {**same, "groups": 12}),
+        Node("conv2d", "pw", ["c", "w3", "", "b"], ["d"], {"epilogue": [["add"], ["relu"]]}),
+        Node("max_pool2d", "pool", ["d"], ["e"], {"kernel": [3, 3], **same, "stride": [2, 2]}),
+        Node(
+            "avg_pool2d", "mean", ["d"], ["f"], {"kernel": [2, 2], "stride": [2, 2], "padding": [0, 0, 0, 0]}
+        ),
+        Node("concat", "cat", ["e", "f"], ["g"], {"axis": 1}),
+        Node("conv2d", "down", ["g", "w4"], ["h"], {**same, "stride": [2, 2]}),
+        Node("conv2d", "square", ["h", "w5"], ["i"], same),
+        Node("resize", "up", ["i"], ["j"], {"size": [size // 4, size // 4], "mode": "nearest"}),
+        Node("add", "sum", ["j", "e"], ["k"]),
+        Node("global_avg_pool2d", "gap", ["k"], ["l"]),
+    ]
+    constants = {
+        "w0": weight(12, 3, 3, 3, zeros=0), "w1": weight(12, 12, 3, 3), "w2": weight(12, 1, 3, 3, zeros=0),
+        "w3": weight(12, 12, 1, 1), "w4": weight(12, 24, 3, 3), "w5": weight(12, 12, 3, 3, zeros=0.3),
+    }  # fmt: skip
+    graph = Graph("network", [TensorInfo("x", (None, 3, size, size))], ["l", "k"], nodes, constants)
+    graph.verify()
+    return graph
+
+
+def check(graph: Graph, options: Options) -> Engine:
+    engine = Engine(graph, options.threads)
+    engine.plan = make_plan(graph, options)
+    engine.plan.link()
+    engine._tapes = engine.plan.tape_table()
+    engine._contexts.plan = engine.plan
+    feeds = random_feeds(graph)
+    expected = reference.run(graph, feeds)
+    for _ in range(2):
+        for name, got in engine.run(feeds).items():
+            error = np.abs(got - expected[name]).max() / np.abs(expected[name]).max()
+            assert error < 3e-6, f"{name}: {error:.2e}"
+    return engine
+
+
+@pytest.fixture
+def everything_streams(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No map is small enough to be left whole."""
+    monkeypatch.setattr(segments, "STREAMED_MAP_BYTES", 0)
+    monkeypatch.setattr("sparsenet.plan.make.STREAMED_MAP_BYTES", 0)
+
+
+@pytest.mark.usefixtures("everything_streams")
+@pytest.mark.parametrize("threads", [1, 2, 3])
+@pytest.mark.parametrize("rings", [True, False], ids=["rings", "sliding"])
+@pytest.mark.parametrize("size", [40, 52])
+def test_streamed_rows(threads: int, rings: bool, size: int) -> None:
+    if rings and not rings_available():
+        pytest.skip("this system cannot map rings")
+    engine = check(network(size), Options("auto", threads, rings=rings))
+    assert any(segment.streamed for segment in engine.plan.segments)
+    assert bool(engine.plan.rings) is rings
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_layer_by_layer(threads: int) -> None:
+    engine = check(network(), Options("auto", threads, stream=False))
+    assert not any(segment.streamed for segment in engine.plan.segments)
+
+
+@pytest.mark.parametrize("size", [28, 36, 80])
+def test_folded_maps(size: int) -> None:
+    """Quarter-size maps of 7, 9 and 20 pixels: one, one and two vectors to a line."""
+    for threads in (1, 2):
+        check(network(size), Options("auto", threads))
+
+
+@pytest.mark.usefixtures("everything_streams")
+def test_streaming_needs_less_memory() -> None:
+    graph = minixception((64, 64))
+    graph.inputs[0] = TensorInfo("input", (None, 3, 192, 192))
+    streamed, whole = (make_plan(graph, Options("auto", 1, stream=stream)) for stream in (True, False))
+    rings = sum(ring.size for ring in streamed.rings)
+    assert (streamed.arena_bytes + rings) * 3 < whole.arena_bytes
+
+
+def test_threads_share_the_calls() -> None:
+    graph = minixception((64,))
+    plan = make_plan(graph, Options("auto", 2))
+    calls = [len(tape) for tape in plan.tapes]
+    assert min(calls) > 0.8 * max(calls)

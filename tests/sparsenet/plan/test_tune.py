@@ -1,0 +1,71 @@
+"""Choice by measurement: the fastest candidate, right results, and times that are kept."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from sparsenet import Engine, Graph, Node, TensorInfo
+from sparsenet.kernels import jit
+from sparsenet.plan import tune
+from tests.sparsenet.against_reference import random_feeds
+
+
+def one_conv(zeros: float, kernel: int = 1) -> Graph:
+    rng = np.random.default_rng(0)
+    w = rng.standard_normal((32, 32, kernel, kernel)).astype(np.float32)
+    w[rng.random(w.shape) < zeros] = 0
+    pad = [kernel // 2] * 4
+    node = Node(
+        "conv2d", "conv", ["x", "w", "b", "x"], ["y"], {"padding": pad, "epilogue": [["add"], ["relu"]]}
+    )
+    constants = {"w": w, "b": rng.standard_normal(32).astype(np.float32)}
+    return Graph("g", [TensorInfo("x", (None, 32, 24, 24))], ["y"], [node], constants)
+
+
+@pytest.fixture
+def cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """Times go here; machine code stays where it is."""
+    monkeypatch.setattr(tune.jit, "cache_directory", lambda: tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize("kernel", [1, 3])
+def test_whatever_wins_computes_the_same(cache: Path, kernel: int) -> None:
+    graph = one_conv(0.8, kernel)
+    feeds = random_feeds(graph)
+    tuned, plain = Engine(graph, 1, tune=True), Engine(graph, 1, sparse=False)
+    np.testing.assert_allclose(tuned.run(feeds)["y"], plain.run(feeds)["y"], rtol=1e-4, atol=1e-4)
+    assert tuned.explain()[0].reason.startswith("measured: ")
+
+
+def test_nearly_empty_weights_are_not_run_dense(cache: Path) -> None:
+    assert Engine(one_conv(0.98), 1, tune=True).explain()[0].format != "dense"
+
+
+def test_dense_engines_stay_dense(cache: Path) -> None:
+    assert Engine(one_conv(0.98), 1, sparse=False, tune=True).explain()[0].format == "dense"
+
+
+def test_times_are_kept_and_decide(cache: Path) -> None:
+    graph = one_conv(0.8)
+    Engine(graph, 1, tune=True)
+    (kept,) = (cache / "tuning").glob("*.json")
+    times = json.loads(kept.read_text())
+    assert all(seconds > 0 for seconds in times.values())
+    slow = next(name for name in times if "dense" in name)
+    kept.write_text(json.dumps({name: 1e-9 if name == slow else 1.0 for name in times}))
+    assert Engine(graph, 1, tune=True).explain()[0].format == "dense"
+
+
+def test_damaged_times_are_measured_again(cache: Path) -> None:
+    graph = one_conv(0.8)
+    Engine(graph, 1, tune=True)
+    (kept,) = (cache / "tuning").glob("*.json")
+    kept.write_text("{")
+    Engine(graph, 1, tune=True)
+    assert json.loads(kept.read_text())
+    assert jit.fingerprint()
