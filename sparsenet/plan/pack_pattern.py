@@ -25,8 +25,8 @@ class PatternStream:
     """A sparse matrix for ``f32_conv_pattern_rows``: G groups of R rows, K kinds of steps.
 
     Attributes:
-        stream: int32 words; per chunk, group, kind, step and block of the kind: a byte offset, then one weight (the
-            bits of a float32) per row of the block, ascending.
+        stream: int32 words; per chunk, group, kind and step: the byte offset of every block, then one weight (the bits
+            of a float32) per row, block after block.
         counts: uint16 (chunks, G, K): steps of each kind, in the order of ``step_kinds``.
         channels: int32 (chunks, G, R): the output channel of every row. Chunks group rows differently; a group short of
             rows repeats one of its own.
@@ -97,13 +97,13 @@ def group_rows(nonzeros: npt.NDArray[np.integer], outputs: int, groups: int = 1)
 
 
 class _Blocks(NamedTuple):
-    """Blocks of one kind of step that start at ``word`` in it: of each its row group, tap and step number.
+    """The same block of many steps of one kind: of each its row group, tap and step number.
 
     The blocks' rows are those of ``pattern``; blocks of none read pixels only.
     """
 
     kind: int
-    word: int
+    block: int
     pattern: int
     group: Numbers
     tap: Numbers
@@ -112,17 +112,19 @@ class _Blocks(NamedTuple):
 
 def _pack(values: FloatArray, offsets: npt.NDArray[np.integer]) -> tuple[Words, Numbers]:
     """Stream and counts (G, K) of one chunk: ``values`` (G, R, taps), ``offsets`` (taps,) or (G, taps)."""
-    steps, counts = _steps(values != 0)
-    words = np.asarray([step_words(kind) for kind in step_kinds(values.shape[1])])
+    blocks, counts = _steps(values != 0)
+    kinds = step_kinds(values.shape[1])
+    words = np.asarray([step_words(kind) for kind in kinds])
     sizes = counts * words
     starts = (np.cumsum(sizes) - sizes.ravel()).reshape(sizes.shape)
     stream = np.zeros(int(sizes.sum()), np.int32)
     bits = values.view(np.int32)
-    for kind, word, pattern, group, tap, step in steps:
-        at = starts[group, kind] + step * words[kind] + word
-        stream[at] = offsets[tap] if offsets.ndim == 1 else offsets[group, tap]
-        for place, row in enumerate(rows_of(pattern), 1):
-            stream[at + place] = bits[group, row, tap]
+    for kind, block, pattern, group, tap, step in blocks:
+        start = starts[group, kind] + step * words[kind]
+        stream[start + block] = offsets[tap] if offsets.ndim == 1 else offsets[group, tap]
+        before = len(kinds[kind]) + sum(other.bit_count() for other in kinds[kind][:block])
+        for word, row in enumerate(rows_of(pattern), before):
+            stream[start + word] = bits[group, row, tap]
     return stream, counts
 
 
@@ -135,7 +137,7 @@ def _steps(nonzero: npt.NDArray[np.bool_]) -> tuple[list[_Blocks], Numbers]:
     groups, rows, _ = nonzero.shape
     kinds = step_kinds(rows)
     counts = np.zeros((groups, len(kinds)), np.int64)
-    steps = []
+    blocks = []
     columns = _by_pattern(nonzero)
     for number, kind in enumerate(kinds[:-1]):
         members = [_merged(columns.pop(pattern, [])) for pattern in kind]
@@ -144,8 +146,7 @@ def _steps(nonzero: npt.NDArray[np.bool_]) -> tuple[list[_Blocks], Numbers]:
         for block, (pattern, (group, tap)) in enumerate(zip(kind, members, strict=True)):
             step = _turns(group, found[block])
             has = step < counts[group, number]
-            word = step_words(kind[:block])
-            steps.append(_Blocks(number, word, pattern, group[has], tap[has], step[has]))
+            blocks.append(_Blocks(number, block, pattern, group[has], tap[has], step[has]))
             first = pattern & -pattern
             for part in {first, pattern ^ first} - {0}:
                 columns[part].append((group[~has], tap[~has]))
@@ -160,12 +161,12 @@ def _steps(nonzero: npt.NDArray[np.bool_]) -> tuple[list[_Blocks], Numbers]:
     fullest = found.argmax(axis=0)
     for row, (group, tap) in enumerate(singles):
         step = _turns(group, found[row])
-        steps.append(_Blocks(len(kinds) - 1, 2 * row, 1 << row, group, tap, step))
+        blocks.append(_Blocks(len(kinds) - 1, row, 1 << row, group, tap, step))
         # Rows that run out multiply zero by the pixels of the fullest one.
         for other in range(rows):
             alone = (fullest[group] == row) & (step >= found[other, group])
-            steps.append(_Blocks(len(kinds) - 1, 2 * other, 0, group[alone], tap[alone], step[alone]))
-    return steps, counts
+            blocks.append(_Blocks(len(kinds) - 1, other, 0, group[alone], tap[alone], step[alone]))
+    return blocks, counts
 
 
 def _by_pattern(nonzero: npt.NDArray[np.bool_]) -> defaultdict[int, list[Columns]]:

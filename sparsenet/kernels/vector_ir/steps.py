@@ -53,13 +53,26 @@ def _counted_loop(b: ir.IRBuilder, count: ir.Value, carried: list[ir.Value], bod
     return results
 
 
+def _offsets(b: ir.IRBuilder, stream: ir.Value, count: int) -> list[ir.Value]:
+    """``count`` int32 at ``stream``. What limits steps of many blocks is loads: there, one load brings two."""
+    if count > 2 and count % 2 == 0:
+        return [half for first in range(0, count, 2) for half in _halves(b, displaced(b, stream, 4 * first))]
+    return [b.sext(b.load(typed_pointer(b, displaced(b, stream, 4 * i), I32)), I64) for i in range(count)]
+
+
+def _halves(b: ir.IRBuilder, address: ir.Value) -> list[ir.Value]:
+    both = b.load(typed_pointer(b, address, I64))
+    both.align = 4
+    return [b.sext(b.trunc(both, I32), I64), b.ashr(both, ir.Constant(I64, 32))]
+
+
 def multiply_steps(block: Tile, pixels: Tile) -> Any:
     """``f(acc, stream, counts, source, row_stride)``: acc[row] += w[row, column] * x[column] for all steps of a group.
 
     Args of f:
         acc: sums, one output of ``block`` per row.
-        stream: address of the steps, kind after kind: per block of a kind the int32 byte offset of its column's
-            pixels from ``source``, and one float32 per row.
+        stream: address of the steps, kind after kind: per step for every block the int32 byte offset of its column's
+            pixels from ``source``, then one float32 per row, block after block.
         counts: address of one uint16 per kind, its steps.
         row_stride: bytes between image rows, as ``pixels``, which is ``block`` with one output, reads them.
 
@@ -82,10 +95,8 @@ def multiply_steps(block: Tile, pixels: Tile) -> Any:
 
             def step(now: list[ir.Value], kind: tuple[int, ...] = kind) -> list[ir.Value]:
                 stream, *sums = now
-                word = 0
-                for pattern in kind:
-                    offset = b.sext(b.load(typed_pointer(b, displaced(b, stream, 4 * word), I32)), I64)
-                    word += 1
+                word = len(kind)
+                for offset, pattern in zip(_offsets(b, stream, len(kind)), kind, strict=True):
                     xs = [
                         pixels._load(b, displaced(b, b.add(start, offset), j * block.lanes * 4))
                         for start in sources

@@ -206,10 +206,11 @@ def unpacked(matrix: np.ndarray, packed: PatternStream, outputs: int) -> np.ndar
         for channels, steps in zip(groups, counts, strict=True):
             sums = np.zeros((outputs, matrix.shape[1]), np.float32)
             for kind, count in zip(step_kinds(outputs), steps, strict=True):
-                for pattern in kind * count:
-                    column = next(words)
-                    for row in rows_of(pattern):
-                        sums[row, column] += np.int32(next(words)).view(np.float32)
+                for _ in range(count):
+                    columns = [next(words) for _ in kind]
+                    for column, pattern in zip(columns, kind, strict=True):
+                        for row in rows_of(pattern):
+                            sums[row, column] += np.int32(next(words)).view(np.float32)
             chunk[channels] = sums  # a channel that stands twice must have the same sums
         out += chunk
     assert next(words, None) is None
