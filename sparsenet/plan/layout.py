@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from math import prod
 
 import numpy as np
@@ -43,29 +44,29 @@ class Rows:
     bottom: int = 0
     side: int = 0
 
-    @property
+    @cached_property
     def lanes(self) -> int:
         """Vector length its lines are computed with."""
         return lanes_for(self.width)
 
-    @property
+    @cached_property
     def line(self) -> int:
         """Floats from one channel's line to the next."""
         floats = round_up(self.width + self.side, self.lanes)
         # A stride of a multiple of 512 bytes maps all channels onto few L1 sets: 3x slower, measured.
         return floats + 16 if floats % 128 == 0 else floats
 
-    @property
+    @cached_property
     def line_vectors(self) -> int:
         """Vectors that hold data."""
         return -(-self.width // self.lanes)
 
-    @property
+    @cached_property
     def halo_vectors(self) -> int:
         """Whole vectors behind them that must be zero."""
         return self.line // self.lanes - self.line_vectors
 
-    @property
+    @cached_property
     def full_vectors(self) -> int:
         """Vectors of a line that hold nothing but pixels."""
         return self.width // self.lanes
@@ -75,17 +76,17 @@ class Rows:
         pixels = np.arange(round_up(self.width, self.lanes)).reshape(-1, self.lanes) < self.width
         return (pixels @ (1 << np.arange(self.lanes))).astype(np.uint16)
 
-    @property
+    @cached_property
     def row_bytes(self) -> int:
         """From one image row to the next."""
         return self.channels * self.line * 4
 
-    @property
+    @cached_property
     def channel_bytes(self) -> int:
         """From one channel's line to the next."""
         return self.line * 4
 
-    @property
+    @cached_property
     def front_bytes(self) -> int:
         """Bytes of a buffer before its first row; they are the left halo of that row's first line."""
         return (GUARD + round_up(self.side, 16)) * 4
@@ -106,7 +107,7 @@ class Folded(Rows):
 
     pitch: int = 0
 
-    @property
+    @cached_property
     def line(self) -> int:
         """Floats from one channel to the next."""
         reach = self.line_vectors * self.lanes - self.pitch  # of the last row's last vector
@@ -114,17 +115,17 @@ class Folded(Rows):
         floats = round_up(self.height * self.pitch + gap, max_lanes())
         return floats + 16 if floats % 128 == 0 else floats
 
-    @property
+    @cached_property
     def halo_vectors(self) -> int:
         """None: what a row's last vector reaches over belongs to the next row, written later, or to the gap."""
         return 0
 
-    @property
+    @cached_property
     def row_bytes(self) -> int:
         """From one image row to the next."""
         return self.pitch * 4
 
-    @property
+    @cached_property
     def front_bytes(self) -> int:
         """Bytes of a buffer before its first pixel, the gap before channel 0 among them."""
         return round_up(GUARD + max(self.top, self.bottom) * self.pitch + self.side, 16) * 4
@@ -144,12 +145,12 @@ class FoldedLine(Rows):
 
     folded: Folded = None  # type: ignore[assignment]
 
-    @property
+    @cached_property
     def line(self) -> int:
         """Floats from one channel to the next."""
         return self.folded.line
 
-    @property
+    @cached_property
     def full_vectors(self) -> int:
         """None, or all if nothing stands between the rows."""
         return self.width // self.lanes if self.folded.pitch == self.folded.width else 0
@@ -181,22 +182,22 @@ class Phases:
     bottom: int = 0
     side: int = 0
 
-    @property
+    @cached_property
     def line(self) -> int:
         """Floats from one phase's line to the next."""
         return round_up(self.columns, lanes_for(self.columns))
 
-    @property
+    @cached_property
     def row_bytes(self) -> int:
         """From one row to the next."""
         return self.channels * self.channel_bytes
 
-    @property
+    @cached_property
     def channel_bytes(self) -> int:
         """From one channel to the next."""
         return self.phases * self.line * 4
 
-    @property
+    @cached_property
     def front_bytes(self) -> int:
         """Bytes of a buffer before its first row."""
         return GUARD * 4
@@ -220,22 +221,22 @@ class FoldedPhases:
     pitch: int
     columns: int
 
-    @property
+    @cached_property
     def line(self) -> int:
         """Floats from one phase to the next."""
         return round_up(self.height * self.pitch + self.columns, max_lanes())
 
-    @property
+    @cached_property
     def row_bytes(self) -> int:
         """From one row of a phase to the next."""
         return self.pitch * 4
 
-    @property
+    @cached_property
     def channel_bytes(self) -> int:
         """From one channel to the next."""
         return self.row_phases * self.column_phases * self.line * 4
 
-    @property
+    @cached_property
     def front_bytes(self) -> int:
         """Bytes of a buffer before its first pixel."""
         return GUARD * 4
@@ -251,17 +252,17 @@ class Plain:
 
     shape: tuple[int, ...]
 
-    @property
+    @cached_property
     def size(self) -> int:
         """Number of elements."""
         return prod(self.shape)
 
-    @property
+    @cached_property
     def front_bytes(self) -> int:
         """Bytes of a buffer before element 0."""
         return GUARD * 4
 
-    @property
+    @cached_property
     def size_bytes(self) -> int:
         """Bytes of the buffer, guards included."""
         return (2 * GUARD + round_up(self.size, 16)) * 4

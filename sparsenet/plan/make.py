@@ -99,19 +99,18 @@ def _assemble(builder: Builder, result: Trace) -> Plan:
     arena_bytes, rings = result.memory.arrange()
     inputs = len(builder.graph.inputs)
 
+    starts = {("counter", 0): (COUNTER, 0)}
+    starts |= {("weights", i): (WEIGHTS, offset) for i, offset in enumerate(weight_offsets)}
+    starts |= {("arena", i): (ARENA, buffer.offset) for i, buffer in enumerate(result.memory.buffers)}
+    starts |= {("ring", i): (ARENA, ring.start) for i, ring in enumerate(rings)}
+    starts |= {("input", i): (FIRST_TENSOR + i, 0) for i in range(inputs)}
+    starts |= {("output", i): (FIRST_TENSOR + inputs + i, 0) for i in range(len(builder.graph.outputs))}
+
     def word(value: int | Ref) -> int:
         if isinstance(value, int):
             return value
-        if value.space == "weights":
-            return encode_pointer(WEIGHTS, weight_offsets[value.index] + value.offset)
-        if value.space == "arena":
-            return encode_pointer(ARENA, result.memory.buffers[value.index].offset + value.offset)
-        if value.space == "ring":
-            return encode_pointer(ARENA, rings[value.index].start + value.offset)
-        if value.space == "counter":
-            return encode_pointer(COUNTER, 0)
-        number = value.index + (inputs if value.space == "output" else 0)
-        return encode_pointer(FIRST_TENSOR + number, value.offset)
+        base, start = starts[value.space, value.index]
+        return encode_pointer(base, start + value.offset)
 
     return Plan(
         [encode_tape(steps, word) for steps in result.tapes],

@@ -379,11 +379,11 @@ class _Walker:
 
     def _make_room(self, window: Rows, rows: int) -> None:
         """See to it that ``rows`` more rows fit, moving the live ones to the front if they do not."""
-        if not window.sliding:
+        if not window.sliding or window.ring:
             return
         low = self._oldest_needed(window)
         window.most = max(window.most, window.done + rows - low)
-        if window.capacity is None or window.ring or window.done + rows - window.base <= window.capacity:
+        if window.capacity is None or window.done + rows - window.base <= window.capacity:
             return
         layout = window.value.layout
         assert not isinstance(layout, Plain)
