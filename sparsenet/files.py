@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from pathlib import Path
 
 
@@ -13,6 +12,8 @@ def write_atomically(path: str | os.PathLike[str], data: bytes) -> None:
     Raises:
         OSError: the folder does not exist or cannot be written; what stood at ``path`` is untouched then.
     """
+    import tempfile  # takes longer to import than most of the engine, which only reads
+
     target = Path(path)
     descriptor, temporary = tempfile.mkstemp(
         prefix=f".{target.name[:64]}.", suffix=".part", dir=target.parent

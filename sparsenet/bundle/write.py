@@ -6,8 +6,6 @@ import dataclasses
 import hashlib
 import json
 import os
-import shutil
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -106,6 +104,9 @@ def _describe(
 
 
 def _write_folder(target: Path, files: Mapping[str, bytes | memoryview]) -> None:
+    import shutil  # who only reads bundles should not wait for these two
+    import tempfile
+
     target.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(prefix=f".{target.name[:64]}.", dir=target.parent))
     old = temporary / "old"

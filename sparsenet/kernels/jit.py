@@ -13,7 +13,6 @@ import hashlib
 import importlib.util
 import os
 import sys
-import tempfile
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
@@ -65,6 +64,8 @@ def cache_directory() -> Path:
                 return path
         except OSError:
             continue
+    import tempfile
+
     return Path(tempfile.mkdtemp(prefix="sparsenet-"))
 
 
