@@ -25,7 +25,7 @@ class Convolution:
         bias: (C_out,).
         lanes: float32 per vector.
         dilation, groups: of the convolution.
-        leftovers: what the output map holds before the first call, outside of the input map's halo too.
+        leftovers: what the maps hold where nobody has written: all of the output, the ends of the input's lines.
     """
 
     x: Floats
@@ -64,7 +64,8 @@ class Convolution:
         if self.groups == 1:
             return self.offsets()
         group = np.repeat(np.arange(self.groups), self.weight.shape[0] // self.groups)
-        return self.offsets() + group[:, None] * self.weight.shape[1] * self.source.channel_bytes
+        first: npt.NDArray[np.int64] = group * self.weight.shape[1] * self.source.channel_bytes
+        return self.offsets() + first[:, None]
 
     def pattern(self, outputs: int, boundaries: tuple[int, ...] = ()) -> dict[str, Argument]:
         """Arguments of ``f32_conv_pattern_rows`` alone; ``boundaries`` are tap numbers."""
