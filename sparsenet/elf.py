@@ -18,6 +18,8 @@ _SYMBOLS, _RELOCATIONS, _NO_BITS, _UNWIND = 2, 4, 8, 0x70000001
 _COMMON, _ABSOLUTE, _FIRST_RESERVED = 0xFFF2, 0xFFF1, 0xFF00
 _R_64, _R_PC32, _R_PLT32, _R_PC64 = 1, 2, 4, 24
 _CODE_ALIGNMENT = 64
+#: Kernels take some kilobytes each; a size beyond this is damage.
+_MAX_BYTES = 2**28
 _TRAP = b"\x0f\x0b"
 
 #: Symbols on paths that kernels never take, since they allocate and raise nothing: Numba's entry refers to them.
@@ -62,7 +64,7 @@ def load(objects: Sequence[bytes], entries: Sequence[str]) -> list[int]:
     """
     try:
         return _load(objects, entries)
-    except (struct.error, IndexError, ValueError, UnicodeDecodeError) as error:
+    except (struct.error, IndexError, ValueError, OverflowError) as error:
         raise ObjectFileError(f"damaged object file: {error}") from error
 
 
@@ -75,6 +77,8 @@ def _load(objects: Sequence[bytes], entries: Sequence[str]) -> list[int]:
     size = fixed
     for one in parsed:
         size = _place(one, size, writable=True)
+    if size > _MAX_BYTES:
+        raise ObjectFileError(f"it wants {size} bytes of memory")
     block = mmap.mmap(-1, size, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
     base = ctypes.addressof(ctypes.c_char.from_buffer(block))
     block[: len(_TRAP)] = _TRAP

@@ -153,6 +153,21 @@ def test_the_command_line_runs_the_model(environment: CleanEnvironment) -> None:
     np.testing.assert_allclose(y, np.load(folder / "expected.npy"), rtol=1e-4, atol=1e-5)
 
 
+def test_a_compiled_bundle_runs_where_numba_is_gone(environment: CleanEnvironment) -> None:
+    folder = environment.folder
+    compiled = environment.sparsenet("compile", "model.safetensors", "-o", "bundle", "--threads", "2")
+    assert compiled.returncode == 0, compiled.stderr
+    program = (
+        "import sys; sys.modules.update(dict.fromkeys(['numba', 'llvmlite', 'safetensors', 'click']))\n"
+        "import numpy as np, sparsenet\n"
+        "np.save('y.npy', sparsenet.load('bundle')(np.load('x.npy')))"
+    )
+    result = environment.python("-W", "error", "-c", program)
+    assert result.returncode == 0, result.stderr
+    expected = np.load(folder / "expected.npy")
+    np.testing.assert_allclose(np.load(folder / "y.npy"), expected, rtol=1e-4, atol=1e-5)
+
+
 def test_help_lists_every_command(environment: CleanEnvironment) -> None:
     result = environment.sparsenet("--help")
     assert result.returncode == 0, result.stderr
@@ -172,6 +187,7 @@ def test_help_lists_every_command(environment: CleanEnvironment) -> None:
         (["evaluate"], "train"),
         (["convert", "network.onnx", "-o", "network.safetensors"], "onnx"),
         (["run", "model.safetensors", "--input", "face.png"], "train"),
+        (["explain", "model.safetensors", "--plot", "schedule.png"], "plot"),
     ],
     ids=lambda value: value if isinstance(value, str) else value[0],
 )

@@ -54,12 +54,13 @@ def explain(
 
     if plot is not None and plot.suffix.lower() not in PLOT_SUFFIXES:
         raise InputError(f"{plot}: a schedule is drawn as one of {', '.join(PLOT_SUFFIXES)}")
-    engine = sparsenet.load(model, threads=threads, sparse=not dense, tune=tune)
     if plot is not None:
         try:
             from sparsenet.commands.schedule_plot import draw
         except ModuleNotFoundError as error:
             raise MissingExtraError("drawing a schedule", "plot") from error
+    engine = sparsenet.load(model, threads=threads, sparse=not dense, tune=tune)
+    if plot is not None:
         draw(engine.plan.segments, plot, f"{model.name}, threads: {engine.threads}")
         if not schedule:
             click.echo(f"{plot}: {len(engine.plan.segments)} segments")
