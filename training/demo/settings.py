@@ -75,7 +75,7 @@ class DemoSettings:
 
     out: Path
     data: Path | None = None
-    images: int = 1100
+    images: int = 1000
     on_error: OnError = "raise"
     teacher: str = "xception"
     student: str = "minixception-128-256"
