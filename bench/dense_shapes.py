@@ -1,8 +1,8 @@
 """Our dense kernels against ONNX Runtime's, one thread, layer by layer of real networks.
 
 Run ``python -m bench.dense_shapes``. A layer alone would also be charged for changing the layout of its input and
-output; what a layer costs inside a network is the difference between the chain A → B → A' → B' and its first half, where
-A is the layer and B leads back from its output to its input (all four with weights of their own). First convolutions
+output; what a layer costs inside a network is the difference between the chain A → B → A' → B' and its first half,
+where A is the layer and B leads back from its output to its input (all four with weights of their own). First convolutions
 cannot be chained: they are timed whole, from the image to global averages.
 """
 
@@ -161,7 +161,9 @@ def main(rounds: int, only: str) -> None:
         rates = [shape.flops / seconds / 1e9 for seconds in (ort, own)]
         rows.append((shape.name, f"{ort * 1e3:.3f}", f"{own * 1e3:.3f}", *rates, ort / own, kernels))
         click.echo(f"{shape.name}: {ort / own:.2f}", err=True)
-    click.echo(render(["layer", "ORT ms", "ours ms", "ORT GFLOP/s", "ours GFLOP/s", "speed-up", "tiles"], rows))
+    click.echo(
+        render(["layer", "ORT ms", "ours ms", "ORT GFLOP/s", "ours GFLOP/s", "speed-up", "tiles"], rows)
+    )
 
 
 if __name__ == "__main__":

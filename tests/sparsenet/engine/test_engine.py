@@ -133,7 +133,10 @@ def test_bad_inputs(feeds: dict[str, np.ndarray], message: str) -> None:
 
 def test_maps_beyond_the_reach_of_kernels_are_refused() -> None:
     graph = Graph(
-        "huge", [TensorInfo("x", (None, 1, 40_000, 20_000))], ["y"], [Node("softmax", "big", ["x"], ["y"], {"axis": 1})]
+        "huge",
+        [TensorInfo("x", (None, 1, 40_000, 20_000))],
+        ["y"],
+        [Node("softmax", "big", ["x"], ["y"], {"axis": 1})],
     )
     with pytest.raises(GraphError, match=r"layer 'big' needs a buffer of .* bytes; the limit is 2 GiB"):
         Engine(graph, 1)
