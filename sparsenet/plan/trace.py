@@ -12,7 +12,7 @@ twice, which costs less than waiting. Between segments all threads meet at a bar
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from sparsenet.kernels.jit import max_lanes
@@ -21,7 +21,8 @@ from sparsenet.plan.assemble import Step
 from sparsenet.plan.layout import Folded, FoldedPhases, Plain
 from sparsenet.plan.lower.relayout import fill
 from sparsenet.plan.memory import SLACK_BYTES, Memory, Rows, ring_rows
-from sparsenet.plan.plan import PlannedSegment, PlannedStage
+from sparsenet.plan.plan import PlannedSegment
+from sparsenet.plan.schedule import describe
 from sparsenet.plan.segments import Segment, readers
 from sparsenet.plan.stage import Ref, Span, Stage, Value
 
@@ -70,31 +71,10 @@ def trace(segments: Sequence[Segment], threads: int, rings: bool) -> Trace:
         for walker in walkers:
             walker.walk()
         calls = [len(tape) - start for tape, start in zip(result.tapes, before, strict=True)]
-        result.segments.append(_describe(segment, walkers[0].windows, calls))
+        result.segments.append(describe(segment, walkers[0].windows, calls))
         result.barrier()
         _merge_sums(result, segment, walkers)
     return result
-
-
-def _describe(segment: Segment, windows: Mapping[Value, Rows], calls: list[int]) -> PlannedSegment:
-    stages, working_set = [], 0
-    for stage in segment.stages:
-        value, layout = stage.out, stage.out.layout
-        window, kept = windows.get(value), stage.units if isinstance(layout, Plain) else layout.height
-        size = 0 if value.fixed is not None else value.size_bytes
-        if window is not None and window.capacity is not None and not isinstance(layout, Plain):
-            kept = window.capacity
-            size = kept * layout.row_bytes
-            working_set += size
-        working_set += stage.weight_bytes
-        stages.append(
-            PlannedStage(stage.layer, value.tensor, stage.units, stage.band, kept, size, stage.weight_bytes)
-        )
-    if not segment.streamed:
-        stage = segment.stages[0]
-        read = {value.root for value, _, _ in stage.needs(0, stage.units)}
-        working_set += sum(value.size_bytes for value in {*read, stage.out})
-    return PlannedSegment(stages, segment.streamed, working_set, calls)
 
 
 def _give_home(result: Trace, stage: Stage, first: int, last: int) -> None:
