@@ -2,8 +2,8 @@
 
 Run ``python -m bench.dense_shapes``. A layer alone would also be charged for changing the layout of its input and
 output; what a layer costs inside a network is the difference between the chain A → B → A' → B' and its first half,
-where A is the layer and B leads back from its output to its input (all four with weights of their own). First convolutions
-cannot be chained: they are timed whole, from the image to global averages.
+where A is the layer and B leads back from its output to its input (all four with weights of their own). First
+convolutions cannot be chained: they are timed whole, from the image to global averages.
 """
 
 from __future__ import annotations
