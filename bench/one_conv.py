@@ -94,6 +94,12 @@ class Convolution:
             "c_out": self.weight.shape[0],
         }
 
+    def blocked(self, outputs: int, repeats: int) -> dict[str, Argument]:
+        """Arguments of ``f32_conv_blocked_rows`` alone; its weights stand there ``repeats`` times."""
+        weights = dense_blocks(self.matrix, outputs, self.groups, repeats)
+        place: dict[str, Argument] = {"width": self.out.width, "halo": self.out.line - self.out.width}
+        return {**self.dense(outputs), "weights": weights, **place}
+
     def call(
         self,
         kernel: Kernel,
@@ -104,8 +110,8 @@ class Convolution:
         """Ready to run, the whole map in one call or a few rows at a time.
 
         Args:
-            kernel: of any of the three families.
-            weights: from ``pattern``, ``csr`` or ``dense``.
+            kernel: of any of these families.
+            weights: from ``pattern``, ``csr``, ``dense`` or ``blocked``.
             epilogue: arguments of the kernel's epilogue; row by row, residuals are advanced by their rows.
             rows_per_call: all if None.
         """
@@ -117,7 +123,9 @@ class Convolution:
             x = self.source.at(y - self.reach)
             x = At(x.array, x.offset - self.reach * 4)
             arguments = {"x": x, "bias": self.bias, "x_row": self.source.row_bytes, **weights}
-            arguments |= {**self.out.lines(), **self.out.output(), "height": step, "out": self.out.at(y)}
+            if "line_vectors" in kernel.arguments:
+                arguments |= self.out.lines()
+            arguments |= {**self.out.output(), "height": step, "out": self.out.at(y)}
             for name, value in (epilogue or {}).items():
                 if isinstance(value, At):
                     value = At(value.array, value.offset + y * self.out.row_bytes)

@@ -18,6 +18,11 @@ def device(function: Any) -> Any:
     return njit(inline="never", **FLAGS)(function)
 
 
+def inlined(function: Any) -> Any:
+    """As ``device``, without the cost of a call: for what each tile does once."""
+    return njit(inline="never", forceinline=True, **FLAGS)(function)
+
+
 @device
 def integer(args: int, index: int) -> int:
     """The plain int64 argument ``index``."""

@@ -27,15 +27,18 @@ def csr_stream(
     return row_offsets, stream
 
 
-def dense_blocks(matrix: FloatArray, outputs: int, groups: int = 1) -> FloatArray:
-    """``[group][block of outputs][tap][output]``; the last block of a group overlaps the one before it."""
+def dense_blocks(matrix: FloatArray, outputs: int, groups: int = 1, repeats: int = 1) -> FloatArray:
+    """``[group][block of outputs][tap][output]``; the last block of a group overlaps the one before it.
+
+    Every weight stands there ``repeats`` times in a row.
+    """
     per_group = matrix.shape[0] // groups
     blocks = []
     for group in range(groups):
         for start in range(0, per_group, outputs):
             first = group * per_group + min(start, per_group - outputs)
             blocks.append(matrix[first : first + outputs].T)
-    return np.ascontiguousarray(np.stack(blocks))
+    return np.repeat(np.stack(blocks), repeats, axis=-1)
 
 
 def linear_blocks(matrix: FloatArray, block: int) -> FloatArray:

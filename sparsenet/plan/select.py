@@ -64,26 +64,6 @@ def window_tile(layout: Rows, kernel: tuple[int, int], stride: int) -> PixelTile
     return best
 
 
-def dense_tile(layout: Rows, c_out: int) -> tuple[int, PixelTile]:
-    """Output channels and pixels of the dense register tile: fewest loads per FMA that fit the registers."""
-    registers = REGISTERS[max_lanes()]
-    best: tuple[int, PixelTile] = (1, PixelTile(1, 1))
-    best_cost = float("inf")
-    for most in range(1, 8):
-        tile = pixel_tile(layout, most)
-        outputs = min(c_out, (registers - 1 - tile.count) // tile.count, 16)
-        if outputs < 1:
-            continue
-        tiles = -(-layout.height // tile.rows) * -(-layout.line_vectors // tile.vectors)
-        blocks = -(-c_out // outputs)
-        # Two FMAs or two loads per cycle; at least 8 sums in flight hide the latency of 4 cycles.
-        cycles = max(outputs * tile.count, outputs + tile.count, 8) / 2
-        cost = tiles * blocks * cycles
-        if cost < best_cost - 1e-9:
-            best, best_cost = (outputs, tile), cost
-    return best
-
-
 def choose_format(kernels: str, density: float, limit: float, note: str = "") -> tuple[bool, str]:
     """Whether a layer runs sparse, and the reason in words: by ``Options.kernels``, else density against its limit."""
     if kernels != "auto":

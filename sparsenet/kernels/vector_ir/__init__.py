@@ -16,12 +16,14 @@ vectors longer than the machine's.
 
 from __future__ import annotations
 
+from sparsenet.kernels.vector_ir.channel_lanes import channel_product, channel_start, turn
 from sparsenet.kernels.vector_ir.runtime import (
     atomic_add,
     atomic_load,
     atomic_store,
     call_kernel,
     cycle_counter,
+    stack_memory,
     yield_processor,
 )
 from sparsenet.kernels.vector_ir.scalars import load_f32, load_i32, load_i64, store_f32, store_i64
@@ -34,13 +36,17 @@ __all__ = [
     "atomic_load",
     "atomic_store",
     "call_kernel",
+    "channel_product",
+    "channel_start",
     "cycle_counter",
     "load_f32",
     "load_i32",
     "load_i64",
     "multiply_steps",
     "outer_product",
+    "stack_memory",
     "store_f32",
     "store_i64",
+    "turn",
     "yield_processor",
 ]

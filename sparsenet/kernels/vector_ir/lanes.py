@@ -113,6 +113,27 @@ class Lanes(Block):
         return self._intrinsic([types.int64, types.int64, types.int64, self.type], types.void, emit)
 
     @cached_property
+    def store_channels_between(self) -> Any:
+        """``store_channels_between(pointer, channel_stride, low, high, tile)``: one vector per channel, masked."""
+
+        def emit(
+            b: ir.IRBuilder,
+            pointer: ir.Value,
+            stride: ir.Value,
+            low: ir.Value,
+            high: ir.Value,
+            block: ir.Value,
+        ) -> None:
+            vector, mask = vector_type(self.lanes), self._between(b, low, high, 0)
+            name = f"llvm.masked.store.v{self.lanes}f32.p0"
+            for output, value in enumerate(self._split(b, block)):
+                pointer = b.add(pointer, stride) if output else pointer
+                address = typed_pointer(b, pointer, vector)
+                call_intrinsic(b, name, ir.VoidType(), [value, address, ir.Constant(I32, 4), mask])
+
+        return self._intrinsic([*[types.int64] * 4, self.type], types.void, emit)
+
+    @cached_property
     def gather_between(self) -> Any:
         """``gather_between(pointer, stride, low, high)``: lane i at ``pointer + i * stride``, 0 outside [low, high)."""
 

@@ -1,4 +1,4 @@
-"""What the interpreter and its threads need of the machine: calls, atomics, the cycle counter."""
+"""What kernels and the interpreter need of the machine: calls, atomics, the cycle counter, the stack."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from sparsenet.kernels.vector_ir.llvm import I32, I64, call_intrinsic, typed_pointer
+from sparsenet.kernels.vector_ir.llvm import CACHE_LINE, I32, I64, call_intrinsic, typed_pointer
 
 
 @intrinsic
@@ -68,3 +68,19 @@ def yield_processor(typing_context: Any) -> Any:
         return c.get_dummy_value()
 
     return types.void(), emit
+
+
+def stack_memory(size: int) -> Any:
+    """``f()``: address of ``size`` bytes of the calling kernel's own, from a cache line's beginning on."""
+
+    @intrinsic
+    def memory(typing_context: Any) -> Any:
+        def emit(c: Any, b: ir.IRBuilder, s: Any, a: Sequence[ir.Value]) -> Any:
+            with b.goto_entry_block():  # once per call of the kernel, in whatever loop this stands
+                bytes_ = b.alloca(ir.ArrayType(ir.IntType(8), size))
+            bytes_.align = CACHE_LINE
+            return b.ptrtoint(bytes_, I64)
+
+        return types.int64(), emit
+
+    return memory

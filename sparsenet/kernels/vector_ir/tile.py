@@ -9,7 +9,7 @@ from numba import types
 
 from sparsenet.kernels.vector_ir.arithmetic import Arithmetic
 from sparsenet.kernels.vector_ir.lanes import Lanes
-from sparsenet.kernels.vector_ir.llvm import F32, displaced, fma, splat, typed_pointer
+from sparsenet.kernels.vector_ir.llvm import F32, displaced, fma, prefetch_ahead, splat, typed_pointer
 from sparsenet.kernels.vector_ir.memory import Memory
 from sparsenet.kernels.vector_ir.scattered import Scattered
 
@@ -26,6 +26,7 @@ def outer_product(block: Tile, pixels: Tile) -> Any:
 
     def emit(b: ir.IRBuilder, acc: ir.Value, pointer: ir.Value, x: ir.Value) -> list[ir.Value]:
         sums, xs = block._split(b, acc), pixels._split(b, x)
+        prefetch_ahead(b, pointer, 4 * block.outputs)
         out = []
         for channel in range(block.outputs):
             w = splat(b, b.load(typed_pointer(b, displaced(b, pointer, 4 * channel), F32)), block.lanes)

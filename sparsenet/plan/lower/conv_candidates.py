@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -14,14 +15,14 @@ from sparsenet.plan.builder import Builder
 from sparsenet.plan.choice import Candidate
 from sparsenet.plan.layout import Folded, Rows
 from sparsenet.plan.lower.conv_rows import ConvRows, PatternRows
+from sparsenet.plan.lower.dense_candidates import dense_candidates
 from sparsenet.plan.lower.epilogues import Epilogue
-from sparsenet.plan.pack import csr_stream, dense_blocks
+from sparsenet.plan.pack import csr_stream
 from sparsenet.plan.select import (
     L1_BYTES,
     NO_CHUNKS,
     PixelTile,
     chunk_taps,
-    dense_tile,
     pattern_break_even,
     pattern_tile,
     pattern_tiles,
@@ -72,7 +73,7 @@ class Convolution:
         """Share of weights that are not zero."""
         return self.nnz / self.matrix.size
 
-    @property
+    @cached_property
     def lines(self) -> Rows:
         """The output as kernels see it."""
         layout = self.out.rows
@@ -106,7 +107,7 @@ class Convolution:
 
 def candidates(layer: Convolution, tune: bool) -> list[Candidate]:
     """The ways to run ``layer``, dense ones first; more of them if they are going to be timed."""
-    found = [_dense(layer)]
+    found = dense_candidates(layer, tune)
     if layer.nnz < layer.matrix.size:
         layout = layer.lines
         outputs, tile = pattern_tile(layout, layer.c_out // layer.groups)
@@ -120,35 +121,6 @@ def candidates(layer: Convolution, tune: bool) -> list[Candidate]:
     for candidate in found:
         names.setdefault(candidate.name, candidate)
     return list(names.values())
-
-
-def _dense(layer: Convolution) -> Candidate:
-    layout = layer.lines
-    outputs, tile = dense_tile(layout, layer.c_out // layer.groups)
-    kernel = Kernel(
-        "f32_conv_dense_rows", layout.lanes, (outputs, tile.rows, tile.vectors), layer.epilogue.words
-    )
-
-    def make(builder: Builder) -> Stage:
-        taps = layer.taps()
-        blocks = dense_blocks(layer.matrix, outputs, layer.groups)
-        fixed: dict[str, int | Ref] = {
-            "tap_offsets": builder.constant(taps.astype(np.int32)), "taps": taps.size, "groups": layer.groups,
-            "x_group": layer.group_in * layer.window.channel, **builder.lines(layout),
-        }  # fmt: skip
-        # Blocks of channels can be told apart by address where the last one does not overlap the one before.
-        even = layer.groups == 1 and layer.c_out % outputs == 0
-        lot, lots = (outputs, layer.c_out // outputs) if even else (layer.c_out, 1)
-        per_channel = {
-            "weights": (builder.constant(blocks), taps.size * 4),
-            "bias": (builder.constant(layer.bias), 4),
-        }
-        return ConvRows(
-            layer.layer, layer.out, layer.units, layer.window, kernel, layer.epilogue, layer.c_out, lot, fixed,
-            per_channel, as_line=layer.as_line, band=tile.rows, lots=lots, weight_bytes=blocks.nbytes,
-        )  # fmt: skip
-
-    return Candidate("dense", kernel, 1.0, make)
 
 
 def _csr(layer: Convolution) -> Candidate:

@@ -11,7 +11,7 @@ import pytest
 from sparsenet.kernels import abi, registry
 from sparsenet.kernels.registry import FAMILIES, Kernel
 
-NAME = re.compile(r"f32_[a-z0-9]+_(csr|dense|none|pattern)_(rows|flat|any)")
+NAME = re.compile(r"f32_[a-z0-9]+_(blocked|csr|dense|none|pattern)_(rows|flat|any)")
 
 
 def test_family_names_follow_the_grammar() -> None:
