@@ -16,8 +16,10 @@ WEIGHT_BYTES_PER_CYCLE, L1_BLOCK_BYTES = 14, 16 * 1024
 #: Cycles to begin a tile; to finish a vector of it; to turn and finish the channels of one vector, up to a vector of
 #: pixels, by how many neighbouring pixels a vector has of each.
 BEGIN_CYCLES, FINISH_CYCLES, TURN_CYCLES = 40.0, 2.0, {1: 145.0, 4: 12.0}
-#: What single pixels cost beside that, measured.
-PIXEL_FACTOR = {1: 1.03, 4: 1.1}
+#: Weights of single-pixel tiles that do not stay in L2 hold up the work, bytes per cycle. Lines ask for a fifth.
+COLD_BYTES_PER_CYCLE, L2_BYTES = 7, 1 << 20
+#: What single pixels cost beside that, measured; maps larger than L2 cost more.
+PIXEL_FACTOR, LARGE_MAP_FACTOR = {1: 1.03, 4: 1.1}, 1.15
 #: Weights that stand in memory several times must still stay in L2 while rows stream by.
 MOST_REPEATED_BYTES = 768 * 1024
 
@@ -89,8 +91,8 @@ def _line_tiles(layout: Rows, c_out: int, taps: int) -> Iterator[DenseTile]:
 def _pixel_tiles(layout: Rows, c_out: int, taps: int, column_step: int, together: int) -> Iterator[DenseTile]:
     """Tiles of ``f32_conv_blocked_rows``: lanes are output channels, of ``together`` pixels each."""
     lanes = max_lanes()
-    repeated_bytes = c_out * taps * 4 * together
-    if together > 1 and (column_step > 1 or lanes < 2 * together or repeated_bytes > MOST_REPEATED_BYTES):
+    weight_bytes = c_out * taps * 4 * together
+    if together > 1 and (column_step > 1 or lanes < 2 * together or weight_bytes > MOST_REPEATED_BYTES):
         return
     for rows in range(1, min(MOST, layout.height) + 1):
         for vectors in range(1, MOST + 1):
@@ -114,5 +116,7 @@ def _pixel_tiles(layout: Rows, c_out: int, taps: int, column_step: int, together
             cycles = (
                 (full + 1.2 * left / rows) * across * -(-c_out // outputs) * tile * PIXEL_FACTOR[together]
             )
+            cycles += weight_bytes / COLD_BYTES_PER_CYCLE if weight_bytes > L2_BYTES else 0
+            cycles *= LARGE_MAP_FACTOR if taps > 1024 and layout.height * layout.row_bytes > 2 * L2_BYTES else 1
             sizes = (column_step, together, rows, pixels, vectors)
             yield DenseTile("f32_conv_blocked_rows", lanes, sizes, outputs, together, cycles)
