@@ -166,7 +166,7 @@ FAMILIES: dict[str, Family] = {
     "f32_linear_csr_flat": Family(
         "cpu.linear_csr",
         ("x", "group_offsets", "stream", "bias", "c_out", "out"),
-        (),
+        ("index_bytes",),
         "fully connected, sparse weights in groups of one row per lane",
     ),
     "f32_copy_none_rows": Family(

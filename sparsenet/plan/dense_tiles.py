@@ -117,6 +117,8 @@ def _pixel_tiles(layout: Rows, c_out: int, taps: int, column_step: int, together
                 (full + 1.2 * left / rows) * across * -(-c_out // outputs) * tile * PIXEL_FACTOR[together]
             )
             cycles += weight_bytes / COLD_BYTES_PER_CYCLE if weight_bytes > L2_BYTES else 0
-            cycles *= LARGE_MAP_FACTOR if taps > 1024 and layout.height * layout.row_bytes > 2 * L2_BYTES else 1
+            cycles *= (
+                LARGE_MAP_FACTOR if taps > 1024 and layout.height * layout.row_bytes > 2 * L2_BYTES else 1
+            )
             sizes = (column_step, together, rows, pixels, vectors)
             yield DenseTile("f32_conv_blocked_rows", lanes, sizes, outputs, together, cycles)

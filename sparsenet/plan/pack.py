@@ -49,18 +49,22 @@ def linear_blocks(matrix: FloatArray, block: int) -> FloatArray:
     return np.ascontiguousarray(padded.reshape(-1, block, c_in).transpose(0, 2, 1))
 
 
-def linear_groups(matrix: FloatArray, lanes: int) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32]]:
-    """Steps before each group of ``lanes`` rows, and per step ``lanes`` values and ``lanes`` byte offsets as int32."""
-    c_out = matrix.shape[0]
+def linear_groups(matrix: FloatArray, lanes: int) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.uint16]]:
+    """Groups of ``lanes`` rows, padded with zeros to the longest of them (SELL-C, Kreutzer et al., arXiv 1307.6209).
+
+    Returns:
+        How many steps stand before each group; and all steps, one per row: ``lanes`` float32 values, then as many
+        numbers of inputs, uint16 if those suffice, else uint32, everything as 16-bit words.
+    """
+    c_out, c_in = matrix.shape
+    index = np.dtype(np.uint16 if c_in <= 1 << 16 else np.uint32)
     counts = np.count_nonzero(matrix, axis=1)
-    group_offsets, steps = [0], []
-    for start in range(0, c_out, lanes):
-        length = int(counts[start : start + lanes].max())
-        block = np.zeros((length, 2, lanes), np.int32)
-        for lane, row in enumerate(matrix[start : start + lanes]):
-            columns = np.flatnonzero(row)
-            block[: columns.size, 0, lane] = row[columns].view(np.int32)
-            block[: columns.size, 1, lane] = columns * 4
-        steps.append(block)
-        group_offsets.append(group_offsets[-1] + length)
-    return np.asarray(group_offsets, np.int32), np.concatenate(steps).reshape(-1)
+    lengths = [int(counts[start : start + lanes].max()) for start in range(0, c_out, lanes)]
+    group_offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32)
+    values = np.zeros((group_offsets[-1], lanes), np.float32)
+    numbers = np.zeros((group_offsets[-1], lanes), index)
+    for row in range(c_out):
+        columns = np.flatnonzero(matrix[row])
+        steps = slice(group_offsets[row // lanes], group_offsets[row // lanes] + columns.size)
+        values[steps, row % lanes], numbers[steps, row % lanes] = matrix[row, columns], columns
+    return group_offsets, np.concatenate([values.view(np.uint16), numbers.view(np.uint16)], axis=1)

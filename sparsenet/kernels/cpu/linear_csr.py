@@ -1,7 +1,7 @@
 """Fully connected layer, sparse: one output feature per lane, inputs gathered.
 
 Rows are taken ``lanes`` at a time and padded to the longest of them (SELL-C, Kreutzer et al., arXiv 1307.6209). The
-stream of a group is, per step, ``lanes`` float32 values and then ``lanes`` int32 byte offsets into x.
+stream of a group is, per step, ``lanes`` float32 values and then ``lanes`` numbers of inputs.
 """
 
 from __future__ import annotations
@@ -15,12 +15,13 @@ from sparsenet.kernels.vector_ir import Tile, load_i32
 
 
 def build(kernel: Kernel) -> Any:
-    """``group_offsets[g]`` counts the steps before group g."""
-    lanes = kernel.lanes
+    """``group_offsets[g]`` counts the steps before group g; ``index_bytes`` is the size of an input's number."""
+    lanes, index_bytes = kernel.lanes, kernel.parameter("index_bytes")
     tile = Tile(lanes)
-    load, gather, mul_add, store = tile.load, tile.gather, tile.mul_add, tile.store
+    load, load_streamed, mul_add, store = tile.load, tile.load_streamed, tile.mul_add, tile.store
+    gather = tile.gather_numbers(index_bytes)
     epilogue = flat_epilogue(kernel, tile)
-    step_bytes = lanes * 8
+    step_bytes = lanes * (4 + index_bytes)
 
     def linear_csr(args, bases):  # type: ignore[no-untyped-def]
         x, group_offsets = pointer(args, bases, 0), pointer(args, bases, 1)
@@ -31,7 +32,7 @@ def build(kernel: Kernel) -> Any:
             acc = load(bias + group * lanes * 4, 0)
             for step in range(load_i32(group_offsets, group), load_i32(group_offsets, group + 1)):
                 entry = stream + step * step_bytes
-                acc = mul_add(load(entry, 0), gather(x, entry + lanes * 4), acc)
+                acc = mul_add(load_streamed(entry), gather(x, entry + lanes * 4), acc)
             store(out + group * lanes * 4, 0, epilogue(acc, args, bases, group * lanes, 0, 0))
 
     return kernel_entry(linear_csr)

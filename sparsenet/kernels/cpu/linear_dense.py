@@ -15,6 +15,7 @@ def build(kernel: Kernel) -> Any:
     vectors, lanes = kernel.parameter("vectors"), kernel.lanes
     tile = Tile(lanes, 1, vectors)
     load, fma, store, add, splat = tile.load, tile.fma, tile.store, tile.add, tile.splat
+    load_streamed = tile.load_streamed
     epilogue = flat_epilogue(kernel, tile)
     block = vectors * lanes
 
@@ -29,13 +30,13 @@ def build(kernel: Kernel) -> Any:
             acc0 = load(bias + b * block * 4, 0)
             acc1 = acc2 = acc3 = splat(0.0)
             for k in range(0, even, 4):
-                acc0 = fma(acc0, load_f32(x, k), load(w, 0))
-                acc1 = fma(acc1, load_f32(x, k + 1), load(w + block * 4, 0))
-                acc2 = fma(acc2, load_f32(x, k + 2), load(w + block * 8, 0))
-                acc3 = fma(acc3, load_f32(x, k + 3), load(w + block * 12, 0))
+                acc0 = fma(acc0, load_f32(x, k), load_streamed(w))
+                acc1 = fma(acc1, load_f32(x, k + 1), load_streamed(w + block * 4))
+                acc2 = fma(acc2, load_f32(x, k + 2), load_streamed(w + block * 8))
+                acc3 = fma(acc3, load_f32(x, k + 3), load_streamed(w + block * 12))
                 w += block * 16
             for k in range(even, c_in):
-                acc0 = fma(acc0, load_f32(x, k), load(w, 0))
+                acc0 = fma(acc0, load_f32(x, k), load_streamed(w))
                 w += block * 4
             acc = add(add(acc0, acc1), add(acc2, acc3))
             store(out + b * block * 4, 0, epilogue(acc, args, bases, b * block, 0, 0))

@@ -160,6 +160,24 @@ class Lanes(Block):
             b, name, vector, [pointers, ir.Constant(I32, 4), mask, constant(0.0, self.lanes)]
         )
 
+    def gather_numbers(self, index_bytes: int) -> Any:
+        """``f(base, numbers)``: lane i is float number ``numbers[i]`` behind ``base``; unsigned, so many bytes each."""
+
+        def emit(b: ir.IRBuilder, base: ir.Value, numbers: ir.Value) -> list[ir.Value]:
+            integers = ir.VectorType(ir.IntType(8 * index_bytes), self.lanes)
+            everything = ir.Constant(ir.VectorType(I1, self.lanes), [True] * self.lanes)
+            out = []
+            for j in range(self.vectors):
+                at = displaced(b, numbers, j * self.lanes * index_bytes)
+                indices = b.load(typed_pointer(b, at, integers))
+                indices.align = index_bytes
+                wide = b.zext(indices, ir.VectorType(I64, self.lanes))
+                distances = b.shl(wide, ir.Constant(wide.type, [2] * self.lanes))
+                out.append(self._gather(b, b.add(splat(b, base, self.lanes), distances), everything))
+            return out
+
+        return self._intrinsic([types.int64, types.int64], self.type, emit)
+
     @cached_property
     def gather(self) -> Any:
         """``gather(base, offsets)``: lane i from ``base + offsets[i]``; offsets are int32 byte counts in memory."""

@@ -9,7 +9,7 @@ from llvmlite import ir
 from numba import types
 
 from sparsenet.kernels.vector_ir.block import Block
-from sparsenet.kernels.vector_ir.llvm import I32, displaced, typed_pointer, vector_type
+from sparsenet.kernels.vector_ir.llvm import I32, displaced, prefetch_ahead, typed_pointer, vector_type
 
 
 class Memory(Block):
@@ -23,6 +23,16 @@ class Memory(Block):
             self.type,
             lambda b, p, rs: [self._load(b, a) for a in self._addresses(b, p, rs)],
         )
+
+    @cached_property
+    def load_streamed(self) -> Any:
+        """``load_streamed(pointer)``: the next of a stream of rows, and a hint to fetch those further on."""
+
+        def emit(b: ir.IRBuilder, pointer: ir.Value) -> list[ir.Value]:
+            prefetch_ahead(b, pointer, self.vectors * self.lanes * 4)
+            return [self._load(b, displaced(b, pointer, j * self.lanes * 4)) for j in range(self.vectors)]
+
+        return self._intrinsic([types.int64], self.type, emit)
 
     def _channel_addresses(
         self, b: ir.IRBuilder, pointer: ir.Value, channel_stride: ir.Value, row_stride: ir.Value

@@ -17,8 +17,8 @@ from sparsenet.plan.select import choose_format
 from sparsenet.plan.stage import Emitter, Need, Ref, Span, Stage, Value
 
 #: Density below which gathering single inputs beats streaming the whole matrix: a gather costs about four plain
-#: loads, and eight bytes per nonzero stand against four per weight.
-BREAK_EVEN_DENSITY = 0.35
+#: loads, and six bytes per nonzero stand against four per weight.
+BREAK_EVEN_DENSITY = 0.4
 
 
 @dataclass(eq=False)
@@ -68,8 +68,9 @@ def lower_matrix(builder: Builder, node: Node, matrix: FloatArray, bias: FloatAr
     counts = {"macs": matrix.size, "nnz": nnz, "weights": matrix.size}
     sparse, reason = choose_format(builder.options.kernels, nnz / matrix.size, BREAK_EVEN_DENSITY)
     if sparse:
-        kernel, lot = Kernel("f32_linear_csr_flat", lanes, (), epilogue.words), lanes
         group_offsets, stream = linear_groups(np.ascontiguousarray(matrix), lanes)
+        index_bytes = stream.itemsize * stream.shape[1] // lanes - 4
+        kernel, lot = Kernel("f32_linear_csr_flat", lanes, (index_bytes,), epilogue.words), lanes
         fixed: dict[str, int | Ref] = {"stream": builder.constant(stream)}
         per_lot = {"group_offsets": (builder.constant(group_offsets), 4)}
         nbytes = stream.nbytes

@@ -208,6 +208,12 @@ def test_linear(c_in: int, c_out: int, sparsity: float) -> None:
     )
 
 
+def test_linear_of_more_inputs_than_16_bits_number() -> None:
+    weight = array(5, 70_000)
+    weight[RNG.random(weight.shape) < 0.99] = 0
+    assert_engine_matches(graph_of("linear", [(70_000,)], {}, {"w": weight, "b": array(5)}))
+
+
 def test_rearranged_maps_feed_convolutions() -> None:
     """A tensor written in C order, read through a halo: the conversion must zero what the window sees."""
     weight = array(4, 21, 3, 3)
