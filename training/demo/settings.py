@@ -36,7 +36,7 @@ class Schedules:
 
 
 #: For drawn faces: minutes on two cores.
-QUICK = Schedules(teacher=((48, 5),), student=((64, 6),), prune=((64, 2),))
+QUICK = Schedules(teacher=((48, 4),), student=((64, 6),), prune=((64, 2),))
 #: For a folder of photographs: as long as real accuracy takes.
 THOROUGH = Schedules(teacher=((96, 20),), student=((128, 24), (256, 6)), prune=((256, 4),))
 
