@@ -14,7 +14,7 @@ from sparsenet.errors import MaskError
 from training.pruning.affine import affine_masks
 from training.pruning.masks import Masks
 from training.pruning.problem import Batches, Loss, Mode, Problem, undisturbed
-from training.pruning.prunable import PrunableWeight, prunable_weights
+from training.pruning.prunable import PrunableWeight, matching, prunable_weights
 from training.pruning.scores import Scorer, get_scorer
 from training.pruning.select import Budget, OnEmpty, Scope, select
 from training.pruning.units import Structured, Units
@@ -76,10 +76,11 @@ def find_masks(
         raise MaskError(f"masks are found in at least one round; got {rounds}")
     chosen, weights = _chosen(model, include, exclude, whole)
     budget = Budget(sparsity, keep)
+    may_stay = {name: _allowed(weight, within) for name, weight in chosen.items()}
     total, ranked = _count(chosen), _count(weights)
     if len(weights) < len(chosen):
-        budget = _budget_of_rest(budget, total, total - ranked)
-    may_stay = {name: _allowed(weight, within) for name, weight in chosen.items()}
+        spared = sum(int(may_stay[name].sum()) for name in chosen.keys() - weights.keys())
+        budget = _budget_of_rest(budget, total, spared)
     problem = _problem(model, scorer, weights, batches, loss, seed, input_shape)
     units = Units(model, weights, structured)
     allowed = kept = may_stay
@@ -164,14 +165,7 @@ def _chosen(
 ) -> tuple[dict[str, PrunableWeight], dict[str, PrunableWeight]]:
     """All layers in the scope, and those of them that may be pruned."""
     chosen = prunable_weights(model, include, exclude)
-    if not whole:
-        return chosen, chosen
-    spared = prunable_weights(model, whole)
-    outside = [weight.layer for name, weight in spared.items() if name not in chosen]
-    if outside:
-        raise MaskError(
-            f"to be kept whole, layer '{outside[0]}' must be among the chosen ones, which it is not"
-        )
+    spared = matching(chosen, whole or (), "whole")
     weights = {name: weight for name, weight in chosen.items() if name not in spared}
     if not weights:
         raise MaskError("there is nothing to prune: all chosen layers are to be kept whole")

@@ -14,8 +14,8 @@ class Grasp(Scorer):
     """Gradient signal preservation: θ ⊙ H g, with g = ∂L/∂θ and H = ∂²L/∂θ² over the weights rated.
 
     Removing weight j changes the squared gradient norm gᵀg by about −2 θ_j (H g)_j, so the weights whose removal
-    costs most gradient flow score highest. The loss is taken as it is given: the paper divides the logits by a
-    temperature of 200 in it.
+    costs most gradient flow score highest. Weights that are zero, as pruned ones, carry no flow. The loss is taken as
+    it is given: the paper divides the logits by a temperature of 200 in it.
     """
 
     name = "grasp"
@@ -30,7 +30,7 @@ class Grasp(Scorer):
     def score(self, problem: Problem) -> dict[str, Tensor]:
         """θ ⊙ H g by two passes: g over all samples, then the derivative of gᵀ·stop(g) batch by batch."""
         weights = problem.leaves()
-        gradient = problem.gradients(weights)
+        gradient = {name: g * (weights[name] != 0) for name, g in problem.gradients(weights).items()}
         product = {name: torch.zeros_like(weight) for name, weight in weights.items()}
         for part in problem.losses(weights):
             parts = derivatives(part, weights, create_graph=True)
