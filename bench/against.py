@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import platform
 import sys
 import textwrap
 from collections.abc import Callable, Sequence
@@ -21,6 +20,7 @@ from tqdm import tqdm
 from bench.engines import ENGINES, EngineMissing, Network, Session
 from bench.networks import MODELS, SPARSITY_NOTE, build_graph, sparsify
 from bench.rounds import rounds_for, shuffled_rounds
+from bench.versions import versions
 from converters.verify import relative_error
 from sparsenet import Graph
 from sparsenet.commands.table import render, to_json
@@ -246,29 +246,6 @@ def _ratio_cells(result: Result) -> tuple[float | None, str | None]:
         return None, None
     low, high = result.ratio_quartiles
     return result.ratio, f"{low:.3g} to {high:.3g}"
-
-
-def versions() -> dict[str, str]:
-    """What ran the comparison: processor, Python, and the packages whose speed it depends on."""
-    from importlib.metadata import PackageNotFoundError, version
-
-    found = {"cpu": _cpu_name(), "python": platform.python_version()}
-    for package in ("sparsenet", "numpy", "numba", "onnxruntime", "torch"):
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            continue
-    return found
-
-
-def _cpu_name() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return platform.processor()
-    return next(
-        (line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.machine()
-    )
 
 
 def arguments(argv: list[str] | None = None) -> argparse.Namespace:

@@ -42,6 +42,9 @@ PUBLISHED_NAMES = {
     "LandmarkHead.": "landmark_heads.",
     ".conv1x1.": ".",
 }
+#: RGB values in [0, 1] as those detectors want them; they were trained on BGR values 0 to 255, less (104, 117, 123).
+PUBLISHED_MEAN = (123 / 255, 117 / 255, 104 / 255)
+PUBLISHED_STD = (1 / 255, 1 / 255, 1 / 255)
 
 
 def _activation(channels: int) -> nn.Module:
@@ -197,6 +200,9 @@ class RetinaFace(nn.Module):
     def load_published(self, state: Mapping[str, Tensor]) -> None:
         """Take over weights of the widely published PyTorch detectors, whose layers have other names.
 
+        Those look at blue, green, red; here the first layer's channels change places, so that this model takes RGB,
+        normalised with ``PUBLISHED_MEAN`` and ``PUBLISHED_STD``.
+
         Raises:
             InputError: the weights belong to another backbone or another network.
         """
@@ -213,7 +219,8 @@ class RetinaFace(nn.Module):
             raise InputError(
                 f"these weights do not fit this RetinaFace: '{wrong[0]}' is missing, extra or of another size"
             )
-        self.load_state_dict(renamed)
+        first = next(name for name in own if name.startswith("backbone.") and own[name].ndim == 4)
+        self.load_state_dict(renamed | {first: renamed[first].flip(1)})
 
     @staticmethod
     def _heads(channels: int, values: int) -> nn.ModuleList:
