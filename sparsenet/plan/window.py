@@ -101,8 +101,9 @@ class Window:
         layout = self.value.layout
         if isinstance(layout, FoldedPhases):
             return layout.pitch == pitch
-        in_place = isinstance(layout, Folded) and geo.stride == (1, 1) and geo.size == geo.out
-        return in_place and layout.pitch == pitch
+        if not isinstance(layout, Folded) or geo.stride != (1, 1) or geo.size != geo.out:
+            return False
+        return layout.pitch == pitch
 
     def taps(self, channels: int) -> npt.NDArray[np.int64]:
         """Byte offset of every tap, shape (channels, rows, columns of the window)."""

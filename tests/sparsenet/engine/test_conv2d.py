@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sparsenet import Engine, Graph, Node, TensorInfo
+from sparsenet.kernels.jit import max_lanes
 from tests.sparsenet.against_reference import assert_engine_matches
 
 
@@ -103,7 +104,8 @@ def test_strided_windows_into_a_folded_map(size: int, kernel: int, stride: int, 
     graph.outputs = ["z"]
     assert_engine_matches(graph, sparse=sparse)
     rows = {s.layer: s.units for segment in Engine(graph, 1).plan.segments for s in segment.stages}
-    assert rows["conv"] == 1
+    if max_lanes() == 16:  # shorter vectors waste less on such maps: they stay unfolded
+        assert rows["conv"] == 1
 
 
 @pytest.mark.parametrize("c_out", [1, 2, 7, 8, 9, 17])
