@@ -23,6 +23,7 @@ ENTRY_POINTS = "sparsenet.commands"
 SECTIONS: dict[str, dict[str, str]] = {
     "The whole way": {
         "demo": "Teacher, student, distil, prune, convert, run, measure: one report.",
+        "reproduce": "Every table and figure of both papers (extra 'reproduce').",
     },
     "Train (extra 'train')": {
         "train": "Train a model of the zoo on images.",
@@ -49,6 +50,7 @@ MODULE_EXTRAS = {
     "onnx": "onnx",
     **dict.fromkeys(("onnxruntime", "scipy", "pytest_benchmark"), "bench"),
     "numba_cuda": "cuda",
+    "snakemake": "reproduce",
 }
 
 
