@@ -29,6 +29,7 @@ SECTIONS: dict[str, dict[str, str]] = {
         "train": "Train a model of the zoo on images.",
         "distill": "Train a student on a teacher's softened outputs.",
         "prune": "Prune a trained model, at once or on a schedule while it trains.",
+        "lottery": "Find lottery tickets level by level, beside random ones.",
         "evaluate": "Accuracy, F1, recall and confusion matrix on a test split.",
     },
     "Convert (extra 'train' or 'onnx')": {
