@@ -23,11 +23,13 @@ ENTRY_POINTS = "sparsenet.commands"
 SECTIONS: dict[str, dict[str, str]] = {
     "The whole way": {
         "demo": "Teacher, student, distil, prune, convert, run, measure: one report.",
+        "reproduce": "Every table and figure of both papers (extra 'reproduce').",
     },
     "Train (extra 'train')": {
         "train": "Train a model of the zoo on images.",
         "distill": "Train a student on a teacher's softened outputs.",
         "prune": "Prune a trained model, at once or on a schedule while it trains.",
+        "lottery": "Find lottery tickets level by level, beside random ones.",
         "evaluate": "Accuracy, F1, recall and confusion matrix on a test split.",
     },
     "Convert (extra 'train' or 'onnx')": {
@@ -49,6 +51,7 @@ MODULE_EXTRAS = {
     "onnx": "onnx",
     **dict.fromkeys(("onnxruntime", "scipy", "pytest_benchmark"), "bench"),
     "numba_cuda": "cuda",
+    "snakemake": "reproduce",
 }
 
 

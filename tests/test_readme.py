@@ -27,6 +27,8 @@ def test_the_python_examples_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         "model": module,
         "example_inputs": example,
         "x": example.numpy(),
+        "images": example,
+        "labels": torch.tensor([1]),
     }
     blocks = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
     assert len(blocks) == 3

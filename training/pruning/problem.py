@@ -120,7 +120,8 @@ def undisturbed(model: nn.Module, mode: Mode | None, seed: int) -> Iterator[None
         for module in root.modules():
             if isinstance(module, _DropoutNd):
                 module.eval()
-        with torch.random.fork_rng(list(devices)), torch.enable_grad():
+        exact = torch.backends.cudnn.flags(enabled=True, deterministic=True, allow_tf32=False)
+        with exact, torch.random.fork_rng(list(devices)), torch.enable_grad():
             torch.manual_seed(seed)
             yield
     finally:
