@@ -118,6 +118,13 @@ class FamilyAlone:
 
     runs = 1
 
+    def slow_down(self, factor: float) -> None:
+        """Make a run do ``factor`` times the work without telling: what a kernel that slow would look like."""
+        once, extra = self._rows, round(4 * (factor - 1) * len(self._rows))
+        if extra:
+            self._rows = np.concatenate([*[once] * 4, np.resize(once, (extra, once.shape[1]))])
+            self.runs *= 4
+
     def run(self) -> None:
         """All calls, ``runs`` times."""
         self._run(self._rows.ctypes.data, len(self._rows), self._table.ctypes.data)
@@ -153,5 +160,5 @@ def _moved_bytes(kernel: Kernel, row: np.ndarray) -> float:
     """Of one call: floats written, and read where there is a source."""
     value = dict(zip(kernel.arguments, row[1:].tolist(), strict=False))
     if kernel.family == "f32_fill_none_any":
-        return 4.0 * value["size"]
-    return 8.0 * value["channels"] * value["rows"] * value["columns"]
+        return 4.0 * float(value["size"])
+    return 8.0 * float(value["channels"] * value["rows"] * value["columns"])
