@@ -182,7 +182,9 @@ class _Walker:
 
     def _share(self, stage: Stage) -> Span:
         """This thread's part of the units of a stage at the end of the segment, with the halo rows at its ends."""
-        cuts = [round(stage.units * t / self.threads / stage.band) * stage.band for t in range(self.threads)]
+        # Whole bands where they are many; of few ones, an uneven share costs more than a band cut in two.
+        grain = stage.band if stage.units >= 16 * stage.band * self.threads else 1
+        cuts = [round(stage.units * t / self.threads / grain) * grain for t in range(self.threads)]
         cuts.append(stage.units)
         if not self.segment.streamed and self._by_lots(stage):
             cuts = [0] + [stage.units] * self.threads
