@@ -52,7 +52,7 @@ def lower_depthwise(
     builder.add(
         ConvRows(
             node.name, out, lines.height, window, kernel, epilogue, c_out, multiplier, fixed, per_channel,
-            (multiplier, window.channel), band=kernel.parameter("rows"), lots=c_out // multiplier, as_line=as_line,
+            (multiplier, window.channel), band=kernel.parameter("rows"), lots=c_out // multiplier, as_line=as_line, channelwise=True,
             weight_bytes=weight.nbytes,
         )
     )  # fmt: skip
