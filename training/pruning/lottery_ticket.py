@@ -27,6 +27,7 @@ from sparsenet.files import write_atomically
 from training.pruning.controls import shuffle
 from training.pruning.find import find_masks
 from training.pruning.masks import Masks
+from training.pruning.prunable import prunable_weights
 from training.pruning.rewind import Rewind, Snapshot
 from training.pruning.select import Scope
 from training.train import Hook
@@ -142,6 +143,8 @@ def draw_tickets(
         raise InputError(
             f"a training has {trainer.steps} steps: it cannot be rewound to step {settings.rewind.step}"
         )
+    # Bad patterns are errors before the first training, not after it.
+    prunable_weights(make(settings.seed), settings.include, settings.exclude)
     _claim(folder, {"settings": _plain(asdict(settings)), "trainer": _plain(trainer.identity())})
     return _Lottery(make, trainer, settings, folder, say).run()
 
