@@ -31,6 +31,8 @@ SECTIONS: dict[str, dict[str, str]] = {
         "prune": "Prune a trained model, at once or on a schedule while it trains.",
         "lottery": "Find lottery tickets level by level, beside random ones.",
         "evaluate": "Accuracy, F1, recall and confusion matrix on a test split.",
+        "train-detector": "Train a face detector on annotated images.",
+        "evaluate-detector": "Average precision and latency of a face detector, pruned to several degrees.",
     },
     "Convert (extra 'train' or 'onnx')": {
         "convert": "Checkpoint or ONNX to model file, verified and measured.",
@@ -38,6 +40,7 @@ SECTIONS: dict[str, dict[str, str]] = {
     "Run": {
         "info": "What is in a model file: layers, shapes, sparsity, bytes.",
         "run": "Run a model on an array, an image or random input.",
+        "detect": "Find the faces in an image, and draw them.",
         "profile": "Time each layer.",
         "explain": "Which format and kernel each layer got, and why; the schedule, drawn.",
         "compile": "Model file to a bundle that starts at once on CPUs like this one.",
@@ -47,9 +50,9 @@ _SHORT_HELP = {name: text for section in SECTIONS.values() for name, text in sec
 
 # Which extra brings a module that a command may find missing.
 MODULE_EXTRAS = {
-    **dict.fromkeys(("torch", "accelerate", "sklearn", "PIL", "tqdm", "matplotlib", "jinja2"), "train"),
+    **dict.fromkeys(("torch", "accelerate", "sklearn", "PIL", "tqdm", "matplotlib", "jinja2", "scipy"), "train"),
     "onnx": "onnx",
-    **dict.fromkeys(("onnxruntime", "scipy", "pytest_benchmark"), "bench"),
+    **dict.fromkeys(("onnxruntime", "pytest_benchmark"), "bench"),
     "numba_cuda": "cuda",
     "snakemake": "reproduce",
 }
