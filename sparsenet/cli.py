@@ -31,8 +31,10 @@ SECTIONS: dict[str, dict[str, str]] = {
         "prune": "Prune a trained model, at once or on a schedule while it trains.",
         "lottery": "Find lottery tickets level by level, beside random ones.",
         "evaluate": "Accuracy, F1, recall and confusion matrix on a test split.",
+    },
+    "Detect faces (extra 'train')": {
         "train-detector": "Train a face detector on annotated images.",
-        "evaluate-detector": "Average precision and latency of a face detector, pruned to several degrees.",
+        "evaluate-detector": "Average precision and latency, as it is and pruned.",
     },
     "Convert (extra 'train' or 'onnx')": {
         "convert": "Checkpoint or ONNX to model file, verified and measured.",
@@ -109,7 +111,7 @@ class CommandGroup(click.Group):
             rows = [(name, text) for name, text in commands.items() if name in names]
             if rows:
                 with formatter.section(title):
-                    formatter.write_dl(rows, col_max=12)
+                    formatter.write_dl(rows, col_max=18)
         others = [name for name in names if name not in _SHORT_HELP]
         if others:
             with formatter.section("Other"):
