@@ -33,7 +33,7 @@ from training.pruning.select import Scope
 from training.train import Hook
 
 Control = Literal["shuffled", "reinitialised"]
-TICKET = "ticket"
+DENSE, TICKET = "dense", "ticket"
 
 
 class Trainer(Protocol):
@@ -101,7 +101,7 @@ class LevelRecord:
 
     Attributes:
         level: 0 is the dense network.
-        network: "ticket" or the name of a control.
+        network: "dense", "ticket" or the name of a control.
         sparsity: fraction of zeros over the weights that may be pruned.
         kept, total: numbers of these weights.
         metrics: figures of ``Trainer.test``.
@@ -167,7 +167,7 @@ class _Lottery:
             self.trainer.save(self.start, self.make(seed), {"lottery": "start"})
         early = self.settings.rewind.to == "early"
         snapshot = Snapshot(self.settings.rewind.step) if early else None
-        records = [self._trained(0, TICKET, None, self._load(self.start), 0, snapshot)]
+        records = [self._trained(0, DENSE, None, self._load(self.start), 0, snapshot)]
         masks: Masks | None = None
         for level, sparsity in enumerate(self.settings.sparsities, start=1):
             masks = self._masks(level, sparsity, masks)
@@ -260,13 +260,13 @@ class _Lottery:
         return model
 
     def _path(self, level: int, network: str, suffix: str) -> Path:
-        name = f"level-{level:02d}" + ("" if network == TICKET else f"-{network}")
+        name = f"level-{level:02d}" + ("" if network in (DENSE, TICKET) else f"-{network}")
         return self.folder / f"{name}.{suffix}"
 
 
 def _title(level: int, levels: int, network: str, masks: Masks | None) -> str:
     if masks is None:
-        return f"level 0 of {levels}: dense network"
+        return f"level 0 of {levels}: {network} network"
     return f"level {level} of {levels}: {network}, {masks.sparsity:.1%} zeros"
 
 

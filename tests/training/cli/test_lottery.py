@@ -46,7 +46,7 @@ def test_json_csv_and_files_agree(drawn: tuple[Path, dict]) -> None:
     with (folder / "curve.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert [(row["level"], row["network"]) for row in rows] == [
-        ("0", "ticket"), ("1", "ticket"), ("1", "shuffled"), ("2", "ticket"), ("2", "shuffled"),
+        ("0", "dense"), ("1", "ticket"), ("1", "shuffled"), ("2", "ticket"), ("2", "shuffled"),
     ]  # fmt: skip
     for row, line in zip(rows, told["curve"], strict=True):
         assert {name: str(value) for name, value in line.items()} == row
