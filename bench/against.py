@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from bench.engines import ENGINES, EngineMissing, Network, Session
+from bench.engines import ENGINES, LABELS, EngineMissing, Network, Session
 from bench.networks import MODELS, SPARSITY_NOTE, build_graph, sparsify
 from bench.rounds import rounds_for, shuffled_rounds
 from bench.versions import versions
@@ -32,13 +32,8 @@ from sparsenet.timing import Samples, paired_ratio, spread
 
 TOLERANCE = 1e-3
 DEFAULT_MODELS = ["minixception-128-256", "mobilenetv1", "maskcnn", "resnet50"]
-LABELS = {
-    "ours": "ours, sparse",
-    "dense": "ours, dense",
-    "ort": "ONNX Runtime",
-    "deepsparse": "DeepSparse",
-    "torch": "PyTorch eager",
-}
+#: Others are compared when named: OpenVINO, and what one writes with NumPy or SciPy.
+DEFAULT_ENGINES = ["ours", "dense", "ort", "deepsparse", "torch"]
 
 
 @dataclass(frozen=True)
@@ -270,7 +265,7 @@ def arguments(argv: list[str] | None = None) -> argparse.Namespace:
         "--sparsity", nargs="+", type=float, default=[0, 0.5, 0.7, 0.8, 0.9, 0.95], metavar="S"
     )
     parser.add_argument(
-        "--engines", nargs="+", default=list(ENGINES), metavar="NAME", help=f"of {', '.join(ENGINES)}"
+        "--engines", nargs="+", default=DEFAULT_ENGINES, metavar="NAME", help=f"of {', '.join(ENGINES)}"
     )
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--batch", type=int, default=1)

@@ -45,8 +45,9 @@ Examples:
 @click.option("--freeze-statistics", is_flag=True, help="Keep every BatchNorm's running statistics.")
 @click.option("--epochs", type=click.IntRange(1), default=100, show_default=True)
 @click.option("--batch-size", type=click.IntRange(1), default=2, show_default=True)
+@click.option("--optimizer", type=click.Choice(["sgd", "adamw"]), default="sgd", show_default=True)
 @click.option("--lr", type=click.FloatRange(0, min_open=True), default=1e-3, show_default=True,
-              help="Of SGD; a tenth after 70 % of the epochs, a hundredth after 90 %.")  # fmt: skip
+              help="Learning rate; a tenth after 70 % of the epochs, a hundredth after 90 %.")  # fmt: skip
 @click.option("--size", type=click.IntRange(32), default=640, show_default=True, help="Side of the crops.")
 @click.option("--scales", type=Numbers(0.01, 1), default=CROP_SCALES, metavar="S[,…]",
               help="Sides of the crops in units of the image's shorter side.  [default: 0.3,…,1]")  # fmt: skip
@@ -82,7 +83,7 @@ def train_detector(
         network, info = open_detector(start, size)
         if info.model != model:
             raise click.UsageError(f"{start} holds '{info.model}', not '{model}'")
-        info = replace(info, input_size=size, seed=seed)
+        info = replace(info, seed=seed)
     else:
         network, info = build_detector(model, seed), detector_info(model, size, seed)
     if backbone is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pickle
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -14,6 +15,7 @@ from training.models import DETECTORS, RetinaFace, build_detector
 from training.models.retinaface import PUBLISHED_MEAN, PUBLISHED_STD
 
 CLASS_NAMES = ("background", "face")
+PUBLISHED_SUFFIXES = (".pth", ".pt")
 
 
 def detector_info(name: str, size: int, seed: int = 0) -> ModelInfo:
@@ -27,20 +29,22 @@ def detector_info(name: str, size: int, seed: int = 0) -> ModelInfo:
     )  # fmt: skip
 
 
-def open_detector(
-    path: str | os.PathLike[str], size: int = RetinaFace.input_size
-) -> tuple[RetinaFace, ModelInfo]:
-    """A detector from a weights file of ours, or from a .pth file of published weights, made for ``size`` pixels.
+def open_detector(path: str | os.PathLike[str], size: int | None = None) -> tuple[RetinaFace, ModelInfo]:
+    """A detector from a weights file of ours, or from a .pth file of published weights.
+
+    Args:
+        path: the file.
+        size: side of its input in pixels; None takes what the file says, or 640.
 
     Raises:
         CheckpointError: the file is missing or damaged, or holds no detector.
     """
-    if Path(path).suffix in (".pth", ".pt"):
-        return _published(path, size)
+    if Path(path).suffix in PUBLISHED_SUFFIXES:
+        return _published(path, size or RetinaFace.input_size)
     model, info = load_model(path)
     if not isinstance(model, RetinaFace):
         raise CheckpointError(f"{os.fspath(path)} holds '{info.model}', which is no face detector")
-    return model, info
+    return model, replace(info, input_size=size or info.input_size)
 
 
 def _published(path: str | os.PathLike[str], size: int) -> tuple[RetinaFace, ModelInfo]:

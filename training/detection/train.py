@@ -38,9 +38,11 @@ class DetectionConfig:
     Attributes:
         epochs: passes over the images; each shows every image once, in a crop of its own.
         batch_size: images per step.
-        lr: of SGD.
+        optimizer: "sgd", or "adamw", which repairs a pruned detector in far fewer steps.
+        lr: learning rate.
         decay_at: shares of the epochs after which the learning rate is divided by 10.
-        momentum, weight_decay: of SGD.
+        momentum: of SGD.
+        weight_decay: of either.
         size: side of the square crops in pixels.
         scales: sides of the crops in units of the image's shorter side.
         colour: whether to distort colours.
@@ -54,6 +56,7 @@ class DetectionConfig:
 
     epochs: int = 100
     batch_size: int = 2
+    optimizer: str = "sgd"
     lr: float = 1e-3
     decay_at: tuple[float, ...] = (0.7, 0.9)
     momentum: float = 0.9
@@ -75,6 +78,8 @@ class DetectionConfig:
                 "need epochs >= 1, batch_size >= 1, lr > 0 and size >= 32, got "
                 f"{self.epochs}, {self.batch_size}, {self.lr} and {self.size}"
             )
+        if self.optimizer not in ("sgd", "adamw"):
+            raise InputError(f"optimizer must be sgd or adamw, got '{self.optimizer}'")
         if not self.scales or not all(0 < scale <= 1 for scale in self.scales):
             raise InputError(f"scales of crops must be in (0, 1], got {self.scales}")
 
@@ -198,10 +203,7 @@ class _Run:
         self.model = copy.deepcopy(model).to(self.device)
         self.loss = loss or _multitask(config)
         self.frozen = _freeze(self.model, config)
-        learning = [p for p in self.model.parameters() if p.requires_grad]
-        self.optimizer = torch.optim.SGD(
-            learning, config.lr, momentum=config.momentum, weight_decay=config.weight_decay
-        )
+        self.optimizer = _optimizer(self.model, config)
         self.step = 0
         self.history: list[DetectionEpoch] = []
         for hook in hooks:
@@ -280,6 +282,13 @@ def _identity(config: DetectionConfig) -> dict[str, Any]:
 def _multitask(config: DetectionConfig) -> Loss:
     multitask = MultitaskLoss(config.size, config.size, config.box_weight, config.landmark_weight)
     return lambda outputs, targets, _pixels: multitask(outputs, targets)
+
+
+def _optimizer(model: nn.Module, config: DetectionConfig) -> torch.optim.Optimizer:
+    learning = [p for p in model.parameters() if p.requires_grad]
+    if config.optimizer == "adamw":
+        return torch.optim.AdamW(learning, config.lr, weight_decay=config.weight_decay)
+    return torch.optim.SGD(learning, config.lr, momentum=config.momentum, weight_decay=config.weight_decay)
 
 
 def _freeze(model: nn.Module, config: DetectionConfig) -> list[nn.Module]:

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from sparsenet.errors import InputError
-from training.models.layers import initialise
+from training.models.layers import initialise, scale_variance
 from training.models.resnet import ResNetTrunk
 
 ANCHORS = 2
@@ -225,16 +225,6 @@ class RetinaFace(nn.Module):
     @staticmethod
     def _heads(channels: int, values: int) -> nn.ModuleList:
         return nn.ModuleList(nn.Conv2d(channels, ANCHORS * values, 1) for _ in range(3))
-
-
-def scale_variance(part: nn.Module) -> None:
-    """Draw every convolution weight of ``part`` as randn / √fan_in, biases zero; reads the global generator."""
-    for module in part.modules():
-        if isinstance(module, nn.Conv2d):
-            fan_in = module.weight[0].numel()
-            nn.init.normal_(module.weight, 0.0, fan_in**-0.5)
-            if module.bias is not None:
-                nn.init.zeros_(module.bias)
 
 
 def _predictions(heads: nn.ModuleList, levels: Sequence[Tensor], values: int) -> Tensor:

@@ -14,7 +14,7 @@ from matplotlib.ticker import PercentFormatter
 
 from sparsenet.errors import CheckpointError
 from sparsenet.files import write_atomically
-from training.pruning.lottery_ticket import TICKET, LevelRecord
+from training.pruning.lottery_ticket import DENSE, TICKET, LevelRecord
 
 #: Okabe and Ito's palette, told apart by colour-blind readers too.
 COLOURS = {TICKET: "#0072B2", "shuffled": "#D55E00", "reinitialised": "#009E73"}
@@ -71,10 +71,8 @@ def _png(records: Sequence[LevelRecord], metric: str) -> bytes:
     axes = figure.subplots()
     dense = records[0].metrics[metric]
     axes.axhline(dense, color="#52606d", linewidth=1, linestyle="--", label="dense network")
-    for network in dict.fromkeys(record.network for record in records):
-        points = [r for r in records if r.network == network]
-        if network != TICKET:
-            points = [records[0], *points]
+    for network in dict.fromkeys(record.network for record in records[1:]):
+        points = [r for r in records if r.network in (DENSE, network)]
         axes.plot(
             [r.sparsity for r in points],
             [r.metrics[metric] for r in points],
@@ -90,7 +88,7 @@ def _png(records: Sequence[LevelRecord], metric: str) -> bytes:
     axes.grid(color="#e8ecf0")
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(frameon=False, loc="lower left")
+    axes.legend(frameon=False, loc="best")
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", metadata={"Software": None})
     return buffer.getvalue()

@@ -27,12 +27,13 @@ from sparsenet.files import write_atomically
 from training.pruning.controls import shuffle
 from training.pruning.find import find_masks
 from training.pruning.masks import Masks
+from training.pruning.prunable import prunable_weights
 from training.pruning.rewind import Rewind, Snapshot
 from training.pruning.select import Scope
 from training.train import Hook
 
 Control = Literal["shuffled", "reinitialised"]
-TICKET = "ticket"
+DENSE, TICKET = "dense", "ticket"
 
 
 class Trainer(Protocol):
@@ -100,7 +101,7 @@ class LevelRecord:
 
     Attributes:
         level: 0 is the dense network.
-        network: "ticket" or the name of a control.
+        network: "dense", "ticket" or the name of a control.
         sparsity: fraction of zeros over the weights that may be pruned.
         kept, total: numbers of these weights.
         metrics: figures of ``Trainer.test``.
@@ -142,6 +143,8 @@ def draw_tickets(
         raise InputError(
             f"a training has {trainer.steps} steps: it cannot be rewound to step {settings.rewind.step}"
         )
+    # Bad patterns are errors before the first training, not after it.
+    prunable_weights(make(settings.seed), settings.include, settings.exclude)
     _claim(folder, {"settings": _plain(asdict(settings)), "trainer": _plain(trainer.identity())})
     return _Lottery(make, trainer, settings, folder, say).run()
 
@@ -164,7 +167,7 @@ class _Lottery:
             self.trainer.save(self.start, self.make(seed), {"lottery": "start"})
         early = self.settings.rewind.to == "early"
         snapshot = Snapshot(self.settings.rewind.step) if early else None
-        records = [self._trained(0, TICKET, None, self._load(self.start), 0, snapshot)]
+        records = [self._trained(0, DENSE, None, self._load(self.start), 0, snapshot)]
         masks: Masks | None = None
         for level, sparsity in enumerate(self.settings.sparsities, start=1):
             masks = self._masks(level, sparsity, masks)
@@ -257,13 +260,13 @@ class _Lottery:
         return model
 
     def _path(self, level: int, network: str, suffix: str) -> Path:
-        name = f"level-{level:02d}" + ("" if network == TICKET else f"-{network}")
+        name = f"level-{level:02d}" + ("" if network in (DENSE, TICKET) else f"-{network}")
         return self.folder / f"{name}.{suffix}"
 
 
 def _title(level: int, levels: int, network: str, masks: Masks | None) -> str:
     if masks is None:
-        return f"level 0 of {levels}: dense network"
+        return f"level 0 of {levels}: {network} network"
     return f"level {level} of {levels}: {network}, {masks.sparsity:.1%} zeros"
 
 

@@ -45,6 +45,8 @@ class Plan:
                 for student in self.settings.students.students
                 for stage in STUDENT_STAGES
             ]
+        if "comparison" in self.settings.sections:
+            found += [f"results/comparison/{name}.json" for name in self.comparison_names()]
         return found + [f"results/latency/{family}.json" for family in self.families]
 
     @property
@@ -61,6 +63,9 @@ class Plan:
             for student in self.settings.students.students:
                 files = [f"students/{student}/models/{stage}-f32.safetensors" for stage in STUDENT_STAGES]
                 found[f"students-{student}"] = Family(files[0], files)
+        if "comparison" in self.settings.sections:
+            files = [f"comparison/models/{name}.safetensors" for name in self.comparison_names()]
+            found["comparison"] = Family(files[0], files)
         return found
 
     def maskcnn_names(self) -> list[str]:
@@ -74,6 +79,23 @@ class Plan:
             for seed in asked.seeds
             for method, ratio in [(PRUNING_METHODS[0], 0.0), *pruned]
         ]
+
+    def comparison_names(self) -> list[str]:
+        """``dense-0.0-seed`` and ``method-sparsity-seed`` of the comparison, dense ones first."""
+        asked = self.settings.comparison
+        return [f"dense-0.0-{seed}" for seed in asked.seeds] + [
+            f"{method}-{sparsity}-{seed}"
+            for method in asked.methods
+            for sparsity in asked.sparsities
+            for seed in asked.seeds
+        ]
+
+    def level_before(self, sparsity: str, seed: str) -> str:
+        """Name of the network that a lottery ticket of this level is drawn from."""
+        position = self.settings.comparison.levels.index(float(sparsity))
+        if position == 0:
+            return f"dense-0.0-{seed}"
+        return f"lottery-{self.settings.comparison.levels[position - 1]}-{seed}"
 
     @property
     def student_image_size(self) -> int:
@@ -106,6 +128,14 @@ class Plan:
         values = dataclasses.asdict(self.settings.students)
         del values["students"]
         return [*values.values(), self.settings.augment]
+
+
+def comparison_training(settings: Settings) -> list[Any]:
+    """For the comparison; which methods, budgets and seeds there are is no matter of one training."""
+    values = dataclasses.asdict(settings.comparison)
+    for name in ("methods", "sparsities", "seeds"):
+        del values[name]
+    return [*values.values(), settings.augment]
 
 
 def images(split: str, size: int) -> str:

@@ -113,9 +113,10 @@ class ComparisonSettings:
 
     Attributes:
         model, size: network of the zoo and side of its input.
-        epochs: every final training; those that prune a trained network train it as long before.
+        epochs: of every training; methods that prune a trained network train it as long before.
         fine_tune_epochs: after magnitude pruning.
-        batch_size, lr: of training.
+        batch_size: images per step.
+        lr, fine_tune_lr: peak learning rates of both.
         methods: see ``comparison.METHODS``.
         sparsities: budgets, as fractions of zeros of the whole network.
         levels: sparsities that lottery tickets pass on their way, budgets included.
@@ -124,11 +125,12 @@ class ComparisonSettings:
     """
 
     model: str = "minixception-128"
-    size: int = 64
-    epochs: int = 6
-    fine_tune_epochs: int = 3
+    size: int = 48
+    epochs: int = 8
+    fine_tune_epochs: int = 4
     batch_size: int = 16
     lr: float = 3e-3
+    fine_tune_lr: float = 1e-3
     methods: tuple[str, ...] = ("random", "snip", "magnitude", "lottery")
     sparsities: tuple[float, ...] = (0.8, 0.95)
     levels: tuple[float, ...] = (0.5, 0.8, 0.95)
@@ -230,7 +232,7 @@ def _paper(data: str) -> Settings:
         ),
         comparison=ComparisonSettings(
             size=256, epochs=20, fine_tune_epochs=10, batch_size=64,
-            methods=("random", "snip", "synflow", "grasp", "shuffle", "magnitude", "lottery"),
+            methods=("random", "snip", "synflow", "grasp", "snip-shuffled", "magnitude", "lottery"),
             sparsities=(0.5, 0.8, 0.9, 0.95), levels=(0.2, 0.36, 0.5, 0.68, 0.8, 0.9, 0.95), seeds=(0, 1, 2, 3, 4),
             snip_batch=128,
         ),

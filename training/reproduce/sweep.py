@@ -61,6 +61,7 @@ def _arguments(out: Path, cores: int, quiet: bool) -> list[str]:
     return [
         "--snakefile", str(WORKFLOW), "--directory", str(out), "--cores", str(cores),
         "--scheduler", "greedy", "--keep-going", "--rerun-incomplete", "--nolock",
+        "--rerun-triggers", "mtime", "input", "params",
         "--resources", "timing=1", f"gpu={_gpus() or cores}",
         "--show-failed-logs", "--quiet", *(["all"] if quiet else ["host", "reason", "rules"]),
     ]  # fmt: skip

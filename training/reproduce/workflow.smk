@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from training.reproduce import plan
+from training.reproduce.comparison import METHODS
 from training.reproduce.settings import Settings
 
 SETTINGS = Settings.load(Path("settings.json"))
@@ -123,6 +124,64 @@ rule student:
     shell:
         CELL + " students.train_stage settings.json images={input.images} test={input.test} teacher={input.teacher}"
         " student={wildcards.student} stage={wildcards.stage} out={output.weights} result={output.result} > {log} 2>&1"
+
+
+# --- the comparison -------------------------------------------------------------------------------------------
+
+
+rule dense:
+    input:
+        images=plan.images("train", SETTINGS.comparison.size),
+        test=plan.images("test", SETTINGS.comparison.size),
+    output:
+        weights="comparison/weights/dense-0.0-{seed}.safetensors",
+        file="comparison/models/dense-0.0-{seed}.safetensors",
+        result="results/comparison/dense-0.0-{seed}.json",
+    params:
+        settings=plan.comparison_training(SETTINGS),
+    resources:
+        gpu=1,
+    log:
+        "logs/comparison/dense-{seed}.log",
+    shell:
+        CELL + " comparison.train_dense settings.json images={input.images} test={input.test} seed={wildcards.seed}"
+        " out={output.weights} file={output.file} result={output.result} > {log} 2>&1"
+
+
+def before(wildcards):
+    """What magnitude and lottery tickets start from: trained weights, and the masks of the level before."""
+    if wildcards.method == "magnitude":
+        return {"trained": f"comparison/weights/dense-0.0-{wildcards.seed}.safetensors"}
+    if wildcards.method == "lottery":
+        name = PLAN.level_before(wildcards.sparsity, wildcards.seed)
+        found = {"trained": f"comparison/weights/{name}.safetensors"}
+        return found if name.startswith("dense") else found | {"within": f"comparison/masks/{name}.safetensors"}
+    return {}
+
+
+rule sparse:
+    input:
+        unpack(before),
+        images=plan.images("train", SETTINGS.comparison.size),
+        test=plan.images("test", SETTINGS.comparison.size),
+    output:
+        weights="comparison/weights/{method}-{sparsity}-{seed}.safetensors",
+        masks="comparison/masks/{method}-{sparsity}-{seed}.safetensors",
+        file="comparison/models/{method}-{sparsity}-{seed}.safetensors",
+        result="results/comparison/{method}-{sparsity}-{seed}.json",
+    wildcard_constraints:
+        method="|".join(METHODS),
+    params:
+        settings=plan.comparison_training(SETTINGS),
+        before=lambda wildcards: " ".join(f"{key}={file}" for key, file in before(wildcards).items()),
+    resources:
+        gpu=1,
+    log:
+        "logs/comparison/{method}-{sparsity}-{seed}.log",
+    shell:
+        CELL + " comparison.train_sparse settings.json images={input.images} test={input.test}"
+        " method={wildcards.method} sparsity={wildcards.sparsity} seed={wildcards.seed} {params.before}"
+        " out={output.weights} masks={output.masks} file={output.file} result={output.result} > {log} 2>&1"
 
 
 # --- time and report ------------------------------------------------------------------------------------------

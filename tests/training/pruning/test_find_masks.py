@@ -42,6 +42,16 @@ def test_global_count_is_exact(sparsity: float, method: str, seed: int) -> None:
     assert masks.nnz == total(model) - round(sparsity * total(model))
 
 
+@given(st.integers(4, 768), st.integers(1, 9), st.sampled_from(["layer", "global"]))
+def test_rounds_end_at_the_exact_budget(keep: int, rounds: int, scope: str) -> None:
+    assert find_masks(small_net(), "l1", keep=keep, rounds=rounds, scope=scope).nnz == keep
+
+
+def test_no_rounds() -> None:
+    with pytest.raises(MaskError, match="at least one round; got 0"):
+        find_masks(small_net(), sparsity=0.5, rounds=0)
+
+
 @pytest.mark.parametrize("scope", ["layer", "global"])
 def test_keep_counts_weights(scope: str) -> None:
     assert find_masks(small_net(), keep=123, scope=scope).nnz == 123

@@ -94,7 +94,7 @@ def test_each_level_prunes_the_smallest_weights_of_the_last_and_starts_at_the_be
     tmp_path: Path,
 ) -> None:
     trainer, records = draw(tmp_path, controls=())
-    assert [(r.level, r.network) for r in records] == [(0, "ticket"), (1, "ticket"), (2, "ticket")]
+    assert [(r.level, r.network) for r in records] == [(0, "dense"), (1, "ticket"), (2, "ticket")]
     assert [r.sparsity for r in records] == [0, 0.5, 0.75]
     within = None
     for level, sparsity in ((1, 0.5), (2, 0.75)):
@@ -140,7 +140,7 @@ def test_fresh_weights_differ_at_every_level(tmp_path: Path) -> None:
 
 def test_controls(tmp_path: Path) -> None:
     trainer, records = draw(tmp_path, controls=("shuffled", "reinitialised"))
-    assert [r.network for r in records] == ["ticket"] + ["ticket", "shuffled", "reinitialised"] * 2
+    assert [r.network for r in records] == ["dense"] + ["ticket", "shuffled", "reinitialised"] * 2
     for level in ("level-01", "level-02"):
         ticket, shuffled, again = (
             Masks.load(tmp_path / f"{level}{control}.masks.safetensors")

@@ -7,15 +7,17 @@ import torch
 import torch.nn.functional as F
 from hypothesis import given
 from hypothesis import strategies as st
-from torch import Tensor
 
 from sparsenet.errors import MaskError
 from tests.training.pruning.networks import batch, small_net
+from training.detection.loss import MultitaskLoss
 from training.models import build_detector
 from training.pruning import SCORERS, Masks, find_masks, prunable_weights
 
 SCOPE = ["fpn.*", "ssh.*"]
 CONTEXT = ["ssh.*.context.*"]
+#: Left, top, right, bottom in pixels: a face for each level of the pyramid (the last one wider than the image).
+FACES = [[10.0, 20.0, 34.0, 44.0], [40.0, 10.0, 110.0, 90.0], [-40.0, -50.0, 160.0, 170.0]]
 
 
 @pytest.fixture(scope="module")
@@ -26,24 +28,17 @@ def retinaface() -> torch.nn.Module:
     return model
 
 
-def loss(output: tuple[Tensor, Tensor, Tensor], target: tuple[Tensor, Tensor, Tensor]) -> Tensor:
-    """Of the detector's form: boxes and landmarks by smooth L1, classes by cross-entropy."""
-    boxes, classes, landmarks = output
-    found = F.cross_entropy(classes.flatten(0, 1), target[1].flatten())
-    return found + F.smooth_l1_loss(boxes, target[0]) + F.smooth_l1_loss(landmarks, target[2])
-
-
-def snip(model: torch.nn.Module, **budget) -> Masks:
-    generator = torch.Generator().manual_seed(0)
-    x = torch.randn(2, 3, 64, 64, generator=generator)
-    priors = 2 * (8 * 8 + 4 * 4 + 2 * 2)
-    target = tuple(torch.randn(2, priors, n, generator=generator) for n in (4, 10))
-    faces = torch.randint(0, 2, (2, priors), generator=generator)
+def snip(model: torch.nn.Module, faces: list[list[float]] = FACES, **budget) -> Masks:
+    """Images of 128 × 128 pixels, one for each face, seen by the detector's own loss."""
+    x = torch.randn(len(faces), 3, 128, 128, generator=torch.Generator().manual_seed(0))
+    boxes = torch.tensor(faces)[:, None]
+    landmarks = boxes[..., [0, 1, 2, 1, 0, 3, 2, 3, 0, 2]]
+    targets = torch.cat([boxes, landmarks, torch.ones(len(faces), 1, 1)], dim=2)
     return find_masks(
         model,
         "snip",
-        batches=[(x, (target[0], faces, target[1]))],
-        loss=loss,
+        batches=[(x, targets)],
+        loss=MultitaskLoss(128, 128),
         scope="global",
         include=SCOPE,
         **budget,
@@ -59,6 +54,15 @@ def test_snip_keeps_what_the_paper_counts(retinaface: torch.nn.Module) -> None:
     assert masks.info["emptied"] == masks.info["rescued"] == []
     density = masks.density_per_layer()
     assert max(density.values()) - min(density.values()) > 0.1
+
+
+def test_levels_that_no_face_reaches_are_reported(retinaface: torch.nn.Module) -> None:
+    """With small faces alone the coarser levels are told to find nothing: the guard keeps some of each layer."""
+    masks = snip(retinaface, faces=FACES[:1], sparsity=0.9, min_density=0.01)
+    coarse = [name for name in masks if name.startswith(("ssh.1", "ssh.2"))]
+    assert masks.info["rescued"] == coarse
+    assert all(0.01 <= masks.density_per_layer()[name] < 0.0101 for name in coarse)
+    assert masks.nnz == 3_756_032 - round(0.9 * 3_756_032)
 
 
 def test_modified_snip_keeps_the_context_branches_and_the_total(retinaface: torch.nn.Module) -> None:
