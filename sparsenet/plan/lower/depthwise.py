@@ -52,8 +52,8 @@ def lower_depthwise(
     builder.add(
         ConvRows(
             node.name, out, lines.height, window, kernel, epilogue, c_out, multiplier, fixed, per_channel,
-            (multiplier, window.channel), band=kernel.parameter("rows"), lots=c_out // multiplier, as_line=as_line, channelwise=True,
-            weight_bytes=weight.nbytes,
+            (multiplier, window.channel), band=kernel.parameter("rows"), lots=c_out // multiplier, as_line=as_line,
+            channelwise=True, weight_bytes=weight.nbytes,
         )
     )  # fmt: skip
 
