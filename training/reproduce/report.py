@@ -35,6 +35,8 @@ def write(settings: Settings, out: Path) -> None:
         (folder / "figures").mkdir(exist_ok=True)
         for picture in section.pictures:
             write_atomically(folder / "figures" / f"{picture.key}.png", picture.png)
+            if picture.csv is not None:
+                write_text(folder / "figures" / f"{picture.key}.csv", picture.csv)
     write_text(out, render(settings, sections))
 
 

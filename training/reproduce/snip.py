@@ -141,6 +141,11 @@ def test_images(asked: SnipSettings) -> tuple[Sequence[AnnotatedImage], GroundTr
     return faces, GroundTruth.load(root / "ground_truth")
 
 
+def keeps_backbone(asked: SnipSettings) -> bool:
+    """Whether the backbone is trained already and stays as it is, as in the paper."""
+    return asked.backbone is not None and asked.model == COUNTED
+
+
 def _initial(asked: SnipSettings, name: str) -> nn.Module:
     model = build_detector(name, asked.seed)
     if asked.backbone is not None and name == COUNTED:
@@ -156,7 +161,7 @@ def _config(asked: SnipSettings) -> DetectionConfig:
         lr=asked.lr,
         decay_at=asked.decay_at,
         size=asked.size,
-        freeze=() if asked.backbone is None else ("backbone.*",),
+        freeze=("backbone.*",) if keeps_backbone(asked) else (),
         clip_norm=10.0,
         seed=asked.seed,
     )

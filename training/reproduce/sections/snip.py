@@ -14,6 +14,7 @@ from training.reproduce.published import DETECTION
 from training.reproduce.results import Result, read_result
 from training.reproduce.sections.section import Section, latencies
 from training.reproduce.settings import Settings
+from training.reproduce.snip import keeps_backbone
 from training.reproduce.tables import SPEED, Column, Row, Table, count, percent, speed_of
 
 TITLES = {
@@ -47,7 +48,7 @@ def build(settings: Settings, folder: Path) -> Section:
     rows = _rows(counted, trained, latencies(folder, "snip"))
     layers = _layers(counted)
     asked = settings.snip
-    frozen = "pre-trained and frozen" if asked.backbone else "random and trained"
+    frozen = "pre-trained and frozen" if keeps_backbone(asked) else "random at first and trained"
     faces = (
         f"WIDERFACE's validation set at {asked.size} × {asked.size}"
         if asked.data
@@ -55,8 +56,8 @@ def build(settings: Settings, folder: Path) -> Section:
     )
     caption = (
         "“Parameters, ResNet-50”: convolution weights of pyramid and context modules in RetinaFace with ResNet-50, "
-        f"what the paper counts; SNIP looked at one batch of {asked.batch_size} images. AP and times are of {asked.model}, "
-        f"{asked.epochs} epochs at {asked.size} × {asked.size}, its backbone {frozen}, run by the engine; AP on "
+        f"what the paper counts; SNIP looked at one batch of {asked.batch_size} images. AP and times are of "
+        f"{asked.model}, {asked.epochs} epochs at {asked.size} × {asked.size}, its backbone {frozen}, run by the engine; AP on "
         f"{faces}. Grey: the paper, ResNet-50 on WIDERFACE."
     )
     return Section(
@@ -168,6 +169,4 @@ def _losses(trained: Mapping[str, Result]) -> Picture:
         for v, r in trained.items()
     ]
     plot = Plot(lines, "epoch", "multitask loss", whole_x=True)
-    return Picture(
-        "snip-loss", "Training loss, mean of each epoch: figure 4 of the paper.", line_plots([plot])
-    )
+    return line_plots("snip-loss", "Training loss, mean of each epoch: figure 4 of the paper.", [plot])
