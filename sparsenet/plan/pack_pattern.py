@@ -98,14 +98,14 @@ def group_rows(nonzero: npt.NDArray[np.bool_], outputs: int, groups: int = 1) ->
         groups: consecutive equal parts of the rows that are not to be mixed.
     """
     per_part = len(nonzero) // groups
-    order = np.argsort(-np.count_nonzero(nonzero.reshape(groups, per_part, -1), axis=2), axis=1, kind="stable")
+    order = np.argsort(
+        -np.count_nonzero(nonzero.reshape(groups, per_part, -1), axis=2), axis=1, kind="stable"
+    )
     order += np.arange(groups)[:, None] * per_part
     size = WINDOW // outputs * outputs
     whole = per_part // size * size
-    found = []
-    for rows in (order[:, :whole].reshape(-1, size), order[:, whole:]):
-        if rows.size:
-            found.append(_partners(rows, nonzero, outputs).reshape(groups, -1, outputs))
+    windows = [rows for rows in (order[:, :whole].reshape(-1, size), order[:, whole:]) if rows.size]
+    found = [_partners(rows, nonzero, outputs).reshape(groups, -1, outputs) for rows in windows]
     return np.concatenate(found, axis=1).reshape(-1, outputs).astype(np.int32)
 
 
