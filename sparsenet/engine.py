@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import threading
 import time
@@ -19,6 +20,7 @@ from sparsenet.errors import InputError
 from sparsenet.graph import FloatArray, Graph, TensorInfo
 from sparsenet.kernels.abi import ARENA, COUNTER, FIRST_TENSOR, WEIGHTS
 from sparsenet.layer_profile import LayerProfile, layer_profiles
+from sparsenet.limits import require_memory
 from sparsenet.plan.plan import COUNTER_BYTES, Decision, Plan
 from sparsenet.plan.ring_memory import Arena
 from sparsenet.threads import WorkerPool, available_cpus
@@ -98,6 +100,7 @@ class Engine:
 
     Raises:
         GraphError: the graph is malformed.
+        MemoryLimitError: weights or working memory would take more than ``limits.memory_limit``.
     """
 
     threads: int
@@ -136,6 +139,7 @@ class Engine:
         self._pool = pool
         self._tapes = plan.tape_table()
         self._contexts = _Contexts(plan)
+        self._output_values = sum(math.prod(_image_shape(info)) for info in plan.outputs)
 
     @property
     def inputs(self) -> list[TensorInfo]:
@@ -166,9 +170,11 @@ class Engine:
 
         Raises:
             InputError: unknown or missing name, wrong shape or dtype, or, if asked, NaN or infinity.
+            MemoryLimitError: the outputs would take more than ``limits.memory_limit``.
         """
         arrays, batch = self._check(feeds, check_finite)
         start = time.perf_counter()
+        require_memory(4 * batch * self._output_values, f"the outputs for a batch of {batch}")
         outputs = [np.empty((batch, *_image_shape(info)), np.float32) for info in self.outputs]
         context = self._contexts.take()
         try:
@@ -289,6 +295,7 @@ def load(
 
     Raises:
         ModelFileError: the file is not a valid model.
+        MemoryLimitError: it would take more memory than ``limits.memory_limit``.
         BundleError: the folder is not a valid bundle, or not one for this CPU or what was asked for.
     """
     timings = Timings(imports=sparsenet.import_seconds())

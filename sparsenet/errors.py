@@ -23,6 +23,10 @@ class ModelFileError(SparsenetError, ValueError):
     """A model file is truncated, tampered with, from a newer format, or not a model at all."""
 
 
+class MemoryLimitError(SparsenetError, MemoryError):
+    """A model would take more memory than the limit allows; nothing was allocated."""
+
+
 class BundleError(SparsenetError, ValueError):
     """A compiled bundle is damaged, for another CPU or another version, or cannot be written where it was asked for."""
 
