@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from converters.builder import Act, Const, GraphBuilder, Site, Unsupported, Value, explain
 from converters.hints import onnx_hint
+from converters.lowering import BATCH_HINT
 from converters.onnx_call import Call
 from converters.onnx_fold import Sizes, fold
 from converters.onnx_load import OnnxLike, load_model, sparse_tensor_array, tensor_array
@@ -20,19 +21,31 @@ from sparsenet.graph import Graph, Shape
 if TYPE_CHECKING:
     import onnx
 
-OLDEST_OPSET, NEWEST_OPSET = 9, 23
+OLDEST_OPSET, NEWEST_OPSET = 7, 28
 _FLOAT_TYPES = {1: np.float32, 10: np.float16, 11: np.float64}  # onnx.TensorProto.DataType
 
 
-def from_onnx(model: OnnxLike, *, optimize: bool = True, masks: Mapping[str, Any] | None = None) -> Graph:
+Batch = Literal["free", "fixed"]
+
+
+def from_onnx(
+    model: OnnxLike,
+    *,
+    optimize: bool = True,
+    masks: Mapping[str, Any] | None = None,
+    batch: Batch = "free",
+) -> Graph:
     """Convert an ONNX model to a Graph. Tensors and nodes keep their ONNX names; every weight becomes float32.
 
     Shapes must be static but for dimension 0, the batch, which is free in the graph even if the model fixed it.
 
     Args:
-        model: a path, the bytes of a file, or an ``onnx.ModelProto``. Opsets 9 to 23.
+        model: a path, the bytes of a file, or an ``onnx.ModelProto``. Opsets 7 to 28.
         optimize: run every exact pass (folding and fusion; see ``converters.passes``).
         masks: initializer name → 0/1 array of its shape; the weights where it is 0 become 0.
+        batch: "free": dimension 0 of every tensor is the batch, of any size. "fixed": dimension 0 is a dimension like
+            any other, for models that work across it; a tensor of the model is then one sample of the graph, which has
+            its own batch in front: a model's input (1, 3, 224, 224) is the graph's (N, 1, 3, 224, 224).
 
     Raises:
         UnsupportedOpError: lists every node without a counterpart, by name, with a hint; or the opset is not known.
@@ -41,7 +54,7 @@ def from_onnx(model: OnnxLike, *, optimize: bool = True, masks: Mapping[str, Any
         MaskError: a mask fits no initializer or holds other values than 0 and 1.
         MissingExtraError: onnx is not installed.
     """
-    graph = OnnxSource(model, masks).graph()
+    graph = OnnxSource(model, masks, batch).graph()
     if optimize:
         from converters import passes
 
@@ -55,10 +68,15 @@ class OnnxSource:
 
     model: OnnxLike
     masks: Mapping[str, Any] | None = None
+    batch: Batch = "free"
     value_names: dict[str, str] = field(default_factory=dict, init=False)
 
     def __post_init__(self) -> None:
         self.proto, self.name = load_model(self.model)
+        if self.proto.functions:
+            from onnx.inliner import inline_local_functions
+
+            self.proto = inline_local_functions(self.proto)
         self.opset = _opset(self.proto, self.name)
         for name, mask in (self.masks or {}).items():
             _mask_initializer(self.proto.graph, name, np.asarray(mask))
@@ -74,7 +92,8 @@ class OnnxSource:
     def example(self) -> dict[str, np.ndarray]:
         """Seeded standard-normal inputs by name, with the model's batch or 1."""
         rng = np.random.default_rng(0)
-        shapes = {info.name: _input_shape(info) for info in _inputs(self.proto.graph)}
+        lead = 1 if self.batch == "fixed" else 0
+        shapes = {info.name: _input_shape(info, lead) for info in _inputs(self.proto.graph)}
         batch = _static_batch(self.proto.graph) or 1
         sizes = {name: [batch, *(int(d or 0) for d in shape[1:])] for name, shape in shapes.items()}
         return {name: rng.standard_normal(size).astype(np.float32) for name, size in sizes.items()}
@@ -119,7 +138,9 @@ class _Walk:
 
     def __init__(self, source: OnnxSource) -> None:
         self.proto, self.opset = source.proto, source.opset
+        self.lead = 1 if source.batch == "fixed" else 0
         self.builder = GraphBuilder(source.name)
+        self.builder.source = f"opset {self.opset}"
         self.env: dict[str, Value | Sizes | None] = {}  # None: made by an unsupported node, shape unknown
         self.static_batch = _static_batch(self.proto.graph)
         self._inferred: dict[str, Shape] | None = None
@@ -130,8 +151,13 @@ class _Walk:
             self.env[tensor.name] = Const(tensor_array(tensor), tensor.name)
         for sparse in graph.sparse_initializer:
             self.env[sparse.values.name] = Const(sparse_tensor_array(sparse), sparse.values.name)
+        refused = []
         for info in _inputs(graph):
-            self.env[info.name] = self.builder.input(info.name, _input_shape(info))
+            try:
+                self.env[info.name] = self.builder.input(info.name, _input_shape(info, self.lead))
+            except InputError as error:
+                refused.append(str(error))
+                self.env[info.name] = None
         used = {name for node in graph.node for name in node.input} | {o.name for o in graph.output}
         for node in graph.node:
             results = self._convert(node)
@@ -145,6 +171,10 @@ class _Walk:
         missing = [o.name for o in graph.output if o.name not in self.env]
         if missing:
             raise GraphError(f"output '{missing[0]}' of the ONNX model is made by no node")
+        if refused and not self.builder.failed:
+            raise InputError("; ".join(refused))
+        for reason in refused:
+            self.builder.fail(reason.split("'")[1], "input", reason)
         outputs = [(o.name, _as_value(self.env[o.name])) for o in graph.output]
         built, _ = self.builder.finish(outputs)
         made_there = {name for node in graph.node for name in node.output}
@@ -180,26 +210,40 @@ class _Walk:
                 _attributes(node),
                 self.opset,
                 list(node.output),
-                self.static_batch,
+                None if self.lead else self.static_batch,
+                self.lead,
             )
             result = rule(call)
-            return result if isinstance(result, list) else [result]
+            return list(result) if isinstance(result, Sequence) else [result]
         except (Unsupported, GraphError) as error:
-            self.builder.fail(site.name, op, explain(error))
+            self.builder.fail(site.name, _with_attribute(op, node, error), self._hint(error))
         except (KeyError, TypeError, ValueError, IndexError) as error:
             self.builder.fail(site.name, op, f"its attributes or inputs are incomplete: {error}")
         return [self._stand_in(name) for name in node.output]
+
+    def _hint(self, error: Unsupported | GraphError) -> str:
+        across_batch = str(error) == BATCH_HINT and not self.lead
+        return explain(error) + ("; or convert with batch='fixed'" if across_batch else "")
 
     def _stand_in(self, name: str) -> Act | None:
         """A tensor of the shape onnx infers, so that the nodes behind are examined too; None if it infers none."""
         if self._inferred is None:
             self._inferred = _infer_shapes(self.proto)
         shape = self._inferred.get(name)
-        return self.builder.stand_in(name, shape) if shape and name else None
+        if not shape or not name or (self.lead and shape[0] is None):
+            return None
+        return self.builder.stand_in(name, (None, *shape) if self.lead else shape)
 
     def _site(self, node: onnx.NodeProto) -> Site:
         tensor = node.output[0] if node.output else ""
         return Site(self.builder.unique_node(node.name or tensor), tensor)
+
+
+def _with_attribute(op: str, node: onnx.NodeProto, error: Exception) -> str:
+    """The operator, with the attribute that is to blame."""
+    name = getattr(error, "attribute", "")
+    value = _attributes(node).get(name) if name else None
+    return op if value is None else f"{op}, {name}={value!r}"
 
 
 def _as_value(value: Value | Sizes | None) -> Value | None:
@@ -213,11 +257,6 @@ def _opset(model: onnx.ModelProto, name: str) -> int:
             f"'{name}' uses ONNX opset {version}; opsets {OLDEST_OPSET} to {NEWEST_OPSET} are supported "
             "(onnx.version_converter changes it)"
         )
-    if model.functions:
-        listed = ", ".join(f"'{f.name}'" for f in model.functions)
-        raise UnsupportedOpError(
-            f"'{name}' defines functions of its own: {listed}; inline them with onnx.inliner"
-        )
     return version
 
 
@@ -227,13 +266,15 @@ def _inputs(graph: onnx.GraphProto) -> list[onnx.ValueInfoProto]:
     return [info for info in graph.input if info.name not in constants]
 
 
-def _input_shape(info: onnx.ValueInfoProto) -> Shape:
+def _input_shape(info: onnx.ValueInfoProto, lead: int) -> Shape:
     tensor = info.type.tensor_type
     if tensor.elem_type not in _FLOAT_TYPES:
         raise InputError(f"input '{info.name}' is not a float tensor; only float inputs are supported")
     dims = tensor.shape.dim
-    sizes = [int(d.dim_value) for d in dims[1:]]
-    if not dims or any(s < 1 for s in sizes):
+    sizes = [int(d.dim_value) for d in dims[1 - lead :]]
+    if any(d.HasField("dim_value") and d.dim_value == 0 for d in dims[1 - lead :]):
+        raise InputError(f"input '{info.name}' has no elements; empty tensors are not supported")
+    if (not dims and not lead) or any(s < 1 for s in sizes):
         shown = ", ".join(str(d.dim_param or d.dim_value or "?") for d in dims)
         raise InputError(
             f"input '{info.name}' has shape ({shown}); every dimension but the first, the batch, must be a number"

@@ -15,7 +15,8 @@ from typing import Any
 
 from sparsenet.errors import ModelFileError
 from sparsenet.graph import Graph, Node, TensorInfo
-from sparsenet.ops import OPS
+from sparsenet.ops import OPS, PAD_MODES
+from sparsenet.shape_rules import REDUCTIONS
 
 MAX_RANK = 8
 MAX_SIZE = 2**31 - 1
@@ -173,11 +174,14 @@ def _one_of(*words: str) -> Callable[[Any], bool]:
 
 #: What each attribute of ``ops.OPS`` may hold in a file; what the numbers mean is checked by ``Graph.verify``.
 ATTRIBUTE_CHECKS: dict[str, Callable[[Any], bool]] = {
-    **dict.fromkeys(("stride", "padding", "dilation", "kernel", "shape", "perm", "size"), _is_ints),
-    **dict.fromkeys(("groups", "axis"), _is_int),
-    **dict.fromkeys(("eps", "value", "p", "slope", "min", "max"), _is_number),
-    **dict.fromkeys(("ceil_mode", "count_include_pad"), _is_bool),
-    "mode": _one_of("nearest", "bilinear"),
+    **dict.fromkeys(
+        ("stride", "padding", "dilation", "kernel", "shape", "perm", "size", "axes", "indices"), _is_ints
+    ),
+    **dict.fromkeys(("groups", "axis", "start", "count", "step"), _is_int),
+    **dict.fromkeys(("eps", "value", "p", "slope", "min", "max", "alpha"), _is_number),
+    **dict.fromkeys(("ceil_mode", "count_include_pad", "keepdims", "last"), _is_bool),
+    "mode": _one_of("nearest", "bilinear", *PAD_MODES),
+    "kind": _one_of(*REDUCTIONS),
     "coordinates": _one_of("half_pixel", "align_corners"),
     "epilogue": _is_epilogue,
 }

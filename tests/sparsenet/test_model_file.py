@@ -335,7 +335,11 @@ def test_defaults_that_files_rely_on() -> None:
         "avg_pool2d": {**window, "count_include_pad": True},
         "softmax": {"axis": 1},
         "concat": {"axis": 1},
-        "pad": {"value": 0.0},
+        "pad": {"value": 0.0, "mode": "constant"},
+        "reduce": {"keepdims": True},
+        "argmax": {"last": False},
+        "normalize": {"eps": 1e-5},
+        "slice": {"step": 1},
         "resize": {"mode": "nearest", "coordinates": "half_pixel"},
         "dropout": {"p": 0.5},
     }
