@@ -45,7 +45,7 @@ $(STAMP): pyproject.toml constraints.txt
 	fi; \
 	echo "setting up $(VENV) with $$($$found --version): once, some minutes"; \
 	$$found -m venv $(VENV)
-	@$(BIN)/python -m pip install -qq -c constraints.txt -e '.[train,onnx,bench,dev]'
+	@$(BIN)/python -m pip install -qq -c constraints.txt -e '.[train,onnx,bench,reproduce,dev]'
 	@touch $@
 
 clean:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import platform
 import sys
 import textwrap
 from collections.abc import Callable, Sequence
@@ -18,9 +17,10 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from bench.engines import ENGINES, EngineMissing, Network, Session
+from bench.engines import ENGINES, LABELS, EngineMissing, Network, Session
 from bench.networks import MODELS, SPARSITY_NOTE, build_graph, sparsify
 from bench.rounds import rounds_for, shuffled_rounds
+from bench.versions import versions
 from converters.verify import relative_error
 from sparsenet import Graph
 from sparsenet.commands.table import render, to_json
@@ -32,13 +32,8 @@ from sparsenet.timing import Samples, paired_ratio, spread
 
 TOLERANCE = 1e-3
 DEFAULT_MODELS = ["minixception-128-256", "mobilenetv1", "maskcnn", "resnet50"]
-LABELS = {
-    "ours": "ours, sparse",
-    "dense": "ours, dense",
-    "ort": "ONNX Runtime",
-    "deepsparse": "DeepSparse",
-    "torch": "PyTorch eager",
-}
+#: Others are compared when named: OpenVINO, and what one writes with NumPy or SciPy.
+DEFAULT_ENGINES = ["ours", "dense", "ort", "deepsparse", "torch"]
 
 
 @dataclass(frozen=True)
@@ -248,29 +243,6 @@ def _ratio_cells(result: Result) -> tuple[float | None, str | None]:
     return result.ratio, f"{low:.3g} to {high:.3g}"
 
 
-def versions() -> dict[str, str]:
-    """What ran the comparison: processor, Python, and the packages whose speed it depends on."""
-    from importlib.metadata import PackageNotFoundError, version
-
-    found = {"cpu": _cpu_name(), "python": platform.python_version()}
-    for package in ("sparsenet", "numpy", "numba", "onnxruntime", "torch"):
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            continue
-    return found
-
-
-def _cpu_name() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return platform.processor()
-    return next(
-        (line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.machine()
-    )
-
-
 def arguments(argv: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m bench.against",
@@ -293,7 +265,7 @@ def arguments(argv: list[str] | None = None) -> argparse.Namespace:
         "--sparsity", nargs="+", type=float, default=[0, 0.5, 0.7, 0.8, 0.9, 0.95], metavar="S"
     )
     parser.add_argument(
-        "--engines", nargs="+", default=list(ENGINES), metavar="NAME", help=f"of {', '.join(ENGINES)}"
+        "--engines", nargs="+", default=DEFAULT_ENGINES, metavar="NAME", help=f"of {', '.join(ENGINES)}"
     )
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--batch", type=int, default=1)

@@ -4,20 +4,19 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 import pytest
 
-from bench.shapes import CONVOLUTIONS, ConvShape
+from bench.shapes import CONVOLUTIONS, LayerShape
 from sparsenet import Engine
 
 
 @pytest.mark.parametrize("kernels", ["dense", "sparse"])
 @pytest.mark.parametrize("sparsity", [0.5, 0.8, 0.9])
 @pytest.mark.parametrize("shape", CONVOLUTIONS, ids=lambda shape: shape.name.replace(" ", "-"))
-def test_convolution(benchmark: Any, shape: ConvShape, sparsity: float, kernels: str) -> None:
+def test_convolution(benchmark: Any, shape: LayerShape, sparsity: float, kernels: str) -> None:
     graph = shape.graph(sparsity)
     engine = Engine(graph, 1, sparse=kernels == "sparse")
-    x = np.random.default_rng(1).standard_normal((1, shape.c_in, shape.size, shape.size)).astype(np.float32)
+    x = shape.example()
     engine(x)
     choice = engine.explain()[0]
     benchmark.group = f"{shape.name} at {sparsity:.0%}"

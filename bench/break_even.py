@@ -8,7 +8,7 @@ from __future__ import annotations
 import click
 import numpy as np
 
-from bench.shapes import CONVOLUTIONS, ConvShape
+from bench.shapes import CONVOLUTIONS, LayerShape
 from sparsenet import Engine
 from sparsenet.commands.table import render
 from sparsenet.plan.builder import Options
@@ -16,7 +16,7 @@ from sparsenet.plan.make import make_plan
 from sparsenet.timing import interleaved, paired_ratio
 
 
-def speedup(shape: ConvShape, sparsity: float, threads: int, rounds: int) -> float:
+def speedup(shape: LayerShape, sparsity: float, threads: int, rounds: int) -> float:
     """Median of paired ratios dense ÷ sparse of one layer, sparse kernels forced."""
     graph = shape.graph(sparsity)
     engines = {kernels: Engine(graph, threads) for kernels in ("dense", "sparse")}
@@ -24,7 +24,7 @@ def speedup(shape: ConvShape, sparsity: float, threads: int, rounds: int) -> flo
         engine.plan = make_plan(graph, Options(kernels, threads))  # type: ignore[arg-type]
         engine.plan.link()
         engine._contexts.plan = engine.plan
-    x = np.random.default_rng(1).standard_normal((1, shape.c_in, shape.size, shape.size)).astype(np.float32)
+    x = shape.example()
     results = [engine(x) for engine in engines.values()]
     np.testing.assert_allclose(results[0], results[1], rtol=1e-3, atol=1e-3)
     samples = interleaved(

@@ -23,12 +23,18 @@ ENTRY_POINTS = "sparsenet.commands"
 SECTIONS: dict[str, dict[str, str]] = {
     "The whole way": {
         "demo": "Teacher, student, distil, prune, convert, run, measure: one report.",
+        "reproduce": "Every table and figure of both papers (extra 'reproduce').",
     },
     "Train (extra 'train')": {
         "train": "Train a model of the zoo on images.",
         "distill": "Train a student on a teacher's softened outputs.",
         "prune": "Prune a trained model, at once or on a schedule while it trains.",
+        "lottery": "Find lottery tickets level by level, beside random ones.",
         "evaluate": "Accuracy, F1, recall and confusion matrix on a test split.",
+    },
+    "Detect faces (extra 'train')": {
+        "train-detector": "Train a face detector on annotated images.",
+        "evaluate-detector": "Average precision and latency, as it is and pruned.",
     },
     "Convert (extra 'train' or 'onnx')": {
         "convert": "Checkpoint or ONNX to model file, verified and measured.",
@@ -36,6 +42,7 @@ SECTIONS: dict[str, dict[str, str]] = {
     "Run": {
         "info": "What is in a model file: layers, shapes, sparsity, bytes.",
         "run": "Run a model on an array, an image or random input.",
+        "detect": "Find the faces in an image, and draw them.",
         "profile": "Time each layer.",
         "explain": "Which format and kernel each layer got, and why; the schedule, drawn.",
         "compile": "Model file to a bundle that starts at once on CPUs like this one.",
@@ -45,10 +52,11 @@ _SHORT_HELP = {name: text for section in SECTIONS.values() for name, text in sec
 
 # Which extra brings a module that a command may find missing.
 MODULE_EXTRAS = {
-    **dict.fromkeys(("torch", "accelerate", "sklearn", "PIL", "tqdm", "matplotlib", "jinja2"), "train"),
+    **dict.fromkeys(("torch", "accelerate", "sklearn", "PIL", "tqdm", "matplotlib", "jinja2", "scipy"), "train"),
     "onnx": "onnx",
-    **dict.fromkeys(("onnxruntime", "scipy", "pytest_benchmark"), "bench"),
+    **dict.fromkeys(("onnxruntime", "pytest_benchmark"), "bench"),
     "numba_cuda": "cuda",
+    "snakemake": "reproduce",
 }
 
 
@@ -103,7 +111,7 @@ class CommandGroup(click.Group):
             rows = [(name, text) for name, text in commands.items() if name in names]
             if rows:
                 with formatter.section(title):
-                    formatter.write_dl(rows, col_max=12)
+                    formatter.write_dl(rows, col_max=18)
         others = [name for name in names if name not in _SHORT_HELP]
         if others:
             with formatter.section("Other"):

@@ -27,6 +27,8 @@ def test_the_python_examples_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         "model": module,
         "example_inputs": example,
         "x": example.numpy(),
+        "images": example,
+        "labels": torch.tensor([1]),
     }
     blocks = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
     assert len(blocks) == 3
@@ -37,7 +39,7 @@ def test_the_python_examples_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert sorted(path.name for path in tmp_path.iterdir()) == ["masks.safetensors", "model.safetensors"]
 
 
-@pytest.mark.parametrize("command", sorted(set(re.findall(r"^sparsenet (\w+) .*", README, re.MULTILINE))))
+@pytest.mark.parametrize("command", sorted(set(re.findall(r"^sparsenet ([\w-]+) .*", README, re.MULTILINE))))
 def test_the_options_in_its_examples_exist(command: str) -> None:
     from importlib.metadata import entry_points
 

@@ -21,7 +21,7 @@ from torch import nn
 
 from sparsenet.errors import CheckpointError
 from sparsenet.files import write_atomically
-from training.models import build_model
+from training.models import DETECTORS, build_detector, build_model
 
 FORMAT = "sparsenet-weights"
 
@@ -35,7 +35,7 @@ class ModelInfo:
         class_names: one per logit.
         input_size: side in pixels of the square input.
         mean, std: per-channel normalisation of RGB values in [0, 1].
-        task: "2-class", "4-class", "cascade-1", "cascade-2" or "folder".
+        task: "2-class", "4-class", "cascade-1", "cascade-2", "folder" or "detection".
         seed: of the training run.
         notes: free text values, e.g. sparsity or the teacher's name.
     """
@@ -86,7 +86,8 @@ def load_model(path: str | os.PathLike[str]) -> tuple[nn.Module, ModelInfo]:
         if isinstance(error, CheckpointError):
             raise
         raise CheckpointError(f"{name} is damaged or no weights file: {error}") from None
-    model = build_model(info.model, len(info.class_names))
+    detector = info.model in DETECTORS
+    model = build_detector(info.model) if detector else build_model(info.model, len(info.class_names))
     try:
         model.load_state_dict(state)
     except RuntimeError as error:

@@ -124,6 +124,7 @@ def train(
     progress: bool = True,
     on_epoch: Callable[[EpochRecord], None] | None = None,
     stop_after_steps: int | None = None,
+    first_step: int = 0,
 ) -> TrainResult:
     """Train ``model`` (left as it is) and return the running average of its weights.
 
@@ -134,6 +135,8 @@ def train(
         validation: judged after every epoch; needed for ``config.patience``.
         checkpoint: file written after every epoch; if it exists, the run continues from it.
         stop_after_steps: end (with a checkpoint) after so many steps of this call, as a kill would.
+        first_step: ``model`` has been trained for so many steps already: data order and learning rate go on from
+            there, the optimizer starts anew.
 
     Raises:
         CheckpointError: ``checkpoint`` is damaged or of another run.
@@ -144,7 +147,7 @@ def train(
     if config.patience is not None and validation is None:
         raise InputError("early stopping needs validation images")
     keep_freed_memory()
-    run = _Run(model, data, config, loss, list(hooks), progress)
+    run = _Run(model, data, config, loss, list(hooks), progress, first_step)
     if checkpoint is not None and os.path.exists(checkpoint):  # noqa: PTH110 - any path-like
         run.restore(load_checkpoint(checkpoint))
     while run.epoch < len(config.epochs) and not run.out_of_patience():
@@ -172,6 +175,7 @@ class _Run:
         loss: Loss | None,
         hooks: list[Hook],
         progress: bool,
+        first_step: int = 0,
     ) -> None:
         gpu = torch.cuda.is_available()
         precision = ("bf16" if gpu else "fp32") if config.precision == "auto" else config.precision
@@ -191,7 +195,11 @@ class _Run:
         self.weights = balanced_weights(data.labels, config.balance)
         self.steps_per_epoch = max(1, len(data) // config.batch_size)
         self.total_steps = self.steps_per_epoch * len(config.epochs)
-        self.step = 0
+        if not 0 <= first_step < self.total_steps:
+            raise InputError(
+                f"the training has {self.total_steps} steps: it cannot start at step {first_step}"
+            )
+        self.step = self.first_step = first_step
         self.epoch_loss = 0.0
         self.history: list[EpochRecord] = []
         self.best: tuple[float, int, dict[str, Tensor]] | None = None
@@ -277,7 +285,7 @@ class _Run:
         record = EpochRecord(
             self.epoch,
             size,
-            self.epoch_loss / self.steps_per_epoch,
+            self.epoch_loss / min(self.steps_per_epoch, self.step - self.first_step),
             metrics.accuracy if metrics else None,
             metrics.macro_f1 if metrics else None,
         )
@@ -306,6 +314,7 @@ class _Run:
         return {
             "config": asdict(self.config),
             "images": len(self.data),
+            "first_step": self.first_step,
             "step": self.step,
             "epoch_loss": self.epoch_loss,
             "history": [asdict(record) for record in self.history],
@@ -317,9 +326,10 @@ class _Run:
         }
 
     def restore(self, state: dict[str, Any]) -> None:
-        expected = {"config": asdict(self.config), "images": len(self.data)}
+        expected = {"config": asdict(self.config), "images": len(self.data), "first_step": self.first_step}
         for key, own in expected.items():
-            if state.get(key) != own:
+            # Checkpoints without a first step were all written by runs that started at 0.
+            if state.get(key, 0) != own:
                 raise CheckpointError(
                     f"the checkpoint is of another run: its {key} is {state.get(key)}, now {own}"
                 )

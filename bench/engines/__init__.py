@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from bench.engines import deepsparse, ort, ours, pytorch
+from bench.engines import deepsparse, matrices, openvino, ort, ours, pytorch
 from bench.engines.session import EngineMissing, Network, Session
 
 Prepare = Callable[[Network, int], Session]
@@ -18,7 +18,22 @@ ENGINES: dict[str, Prepare] = {
     "dense": ours.prepare_dense,
     "ort": ort.prepare,
     "deepsparse": deepsparse.prepare,
+    "openvino": openvino.prepare,
     "torch": pytorch.prepare,
+    "numpy": matrices.prepare_numpy,
+    "scipy": matrices.prepare_scipy,
 }
 
-__all__ = ["ENGINES", "EngineMissing", "Network", "Prepare", "Session"]
+#: For people.
+LABELS = {
+    "ours": "ours, sparse",
+    "dense": "ours, dense",
+    "ort": "ONNX Runtime",
+    "deepsparse": "DeepSparse",
+    "openvino": "OpenVINO",
+    "torch": "PyTorch eager",
+    "numpy": "NumPy im2col",
+    "scipy": "SciPy CSR im2col",
+}
+
+__all__ = ["ENGINES", "LABELS", "EngineMissing", "Network", "Prepare", "Session"]

@@ -106,6 +106,7 @@ class Stage(ABC):
         units: how much work there is.
         band: units that are best done in one call.
         lots: blocks of output channels that can be done apart, 1 if they cannot.
+        channelwise: a block of its output channels reads only the same block of its first input's channels.
         weight_bytes: packed weights it streams for every unit.
         as_line: it writes a folded map as one line, zeros between its pixels included.
         sums_units: its plain output is a sum over units, so threads that share them each make a partial one.
@@ -116,6 +117,7 @@ class Stage(ABC):
     units: int
     band: int = field(default=1, kw_only=True)
     lots: int = field(default=1, kw_only=True)
+    channelwise: bool = field(default=False, kw_only=True)
     weight_bytes: int = field(default=0, kw_only=True)
     as_line: bool = field(default=False, kw_only=True)
     sums_units: bool = field(default=False, kw_only=True)

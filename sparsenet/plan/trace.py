@@ -37,6 +37,7 @@ class Trace:
     barriers: int = 0
     rings: bool = False
     segments: list[PlannedSegment] = field(default_factory=list)
+    shared_by_lots: set[Stage | None] = field(default_factory=set)
 
     def barrier(self) -> None:
         """All threads wait for each other."""
@@ -182,7 +183,9 @@ class _Walker:
 
     def _share(self, stage: Stage) -> Span:
         """This thread's part of the units of a stage at the end of the segment, with the halo rows at its ends."""
-        cuts = [round(stage.units * t / self.threads / stage.band) * stage.band for t in range(self.threads)]
+        # Whole bands where they are many; of few ones, an uneven share costs more than a band cut in two.
+        grain = stage.band if stage.units >= 16 * stage.band * self.threads else 1
+        cuts = [round(stage.units * t / self.threads / grain) * grain for t in range(self.threads)]
         cuts.append(stage.units)
         if not self.segment.streamed and self._by_lots(stage):
             cuts = [0] + [stage.units] * self.threads
@@ -199,6 +202,8 @@ class _Walker:
             stage.out.layout, Folded | FoldedPhases
         ):  # a row's last vector reaches into the next row
             return True
+        if stage.channelwise and stage.needs(0, 1)[0][0].root.producer in self.result.shared_by_lots:
+            return True  # its input's channels are still in the cache of the thread that made them
         calls = -(-stage.units // stage.band)
         return stage.sums_units or (calls < 4 * self.threads and calls % self.threads != 0)
 
@@ -234,6 +239,7 @@ class _Walker:
     def _whole_stage(self, stage: Stage) -> None:
         lots = self._lots(stage)
         if self._by_lots(stage) and self.threads > 1:
+            self.result.shared_by_lots.add(stage)
             span = (0, stage.units) if lots[0] < lots[1] else (0, 0)
         elif stage in self.spans:
             span = self.spans[stage]

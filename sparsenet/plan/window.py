@@ -99,12 +99,11 @@ class Window:
     def folds_with(self, geo: Geometry, pitch: int) -> bool:
         """Whether the whole map, folded to this pitch, is one line of windows."""
         layout = self.value.layout
-        return (
-            isinstance(layout, Folded)
-            and geo.stride == (1, 1)
-            and geo.size == geo.out
-            and layout.pitch == pitch
-        )
+        if isinstance(layout, FoldedPhases):
+            return layout.pitch == pitch
+        if not isinstance(layout, Folded) or geo.stride != (1, 1) or geo.size != geo.out:
+            return False
+        return layout.pitch == pitch
 
     def taps(self, channels: int) -> npt.NDArray[np.int64]:
         """Byte offset of every tap, shape (channels, rows, columns of the window)."""

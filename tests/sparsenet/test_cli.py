@@ -117,7 +117,7 @@ def test_debug_shows_the_traceback_too(invoke: Invoke, how: str, monkeypatch: py
 
 
 @pytest.mark.parametrize(
-    "module, extra", [("torch", "train"), ("PIL.Image", "train"), ("onnx", "onnx"), ("scipy", "bench")]
+    "module, extra", [("torch", "train"), ("PIL.Image", "train"), ("onnx", "onnx"), ("scipy", "train")]
 )
 @pytest.mark.parametrize("when", ["loading", "running"])
 def test_a_missing_module_names_its_extra(invoke: Invoke, module: str, extra: str, when: str) -> None:

@@ -14,7 +14,8 @@ from converters.verify import relative_error
 from sparsenet import Engine
 from sparsenet.errors import InputError
 from training.models import ResNet50, RetinaFace, build_detector, default_input_size
-from training.models.retinaface import FeaturePyramid, scale_variance
+from training.models.layers import scale_variance
+from training.models.retinaface import FeaturePyramid
 from training.pruning import find_masks
 
 BACKBONES = ["resnet50", "mobilenet0.25"]
@@ -108,11 +109,11 @@ def test_pyramid_passes_coarse_maps_down() -> None:
     assert all(d > 0 for d in differences)
 
 
-def test_variance_scaling() -> None:
-    layer = nn.Conv2d(64, 128, 3)
+@pytest.mark.parametrize("layer, fan_in", [(nn.Conv2d(64, 128, 3), 64 * 9), (nn.Linear(300, 200), 300)])
+def test_variance_scaling(layer: nn.Conv2d | nn.Linear, fan_in: int) -> None:
     torch.manual_seed(0)
-    scale_variance(layer)
-    assert layer.weight.std().item() == pytest.approx((64 * 9) ** -0.5, rel=0.02)
+    scale_variance(nn.Sequential(layer))
+    assert layer.weight.std().item() == pytest.approx(fan_in**-0.5, rel=0.02)
     assert layer.bias is not None
     assert layer.bias.abs().max() == 0
 

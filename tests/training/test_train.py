@@ -144,3 +144,30 @@ def test_two_processes_train_the_same_network_as_one(tmp_path: Path) -> None:
     assert b["losses"] == pytest.approx(a["losses"], rel=1e-4)
     # Weights that batch norm makes irrelevant (conv biases) drift apart under Adam; what the network says does not.
     assert torch.allclose(a["logits"], b["logits"], atol=1e-2 * float(a["logits"].abs().max()))
+
+
+def test_a_later_first_step_takes_the_rest_of_the_training(tmp_path: Path) -> None:
+    """The images and learning rates of the steps left; a checkpoint of it is not one of a whole run."""
+    data, seen = tiny_images(16), []
+
+    class Spy:
+        def after_step(self, step: int, model: torch.nn.Module) -> None:
+            seen.append(step)
+
+        def state_dict(self) -> dict:
+            return {}
+
+        def load_state_dict(self, state: dict) -> None:
+            pass
+
+    options = {"hooks": [Spy()], "checkpoint": tmp_path / "c", "progress": False, "first_step": 3}
+    train(model(), data, CONFIG, stop_after_steps=1, **options)  # type: ignore[arg-type]
+    result = train(model(), data, CONFIG, **options)  # type: ignore[arg-type]
+    assert seen == [4, 5, 6]
+    assert [record.epoch for record in result.history] == [2, 3]
+    assert all(0.5 < record.train_loss < 3 for record in result.history)
+    assert same(result, train(model(), data, CONFIG, progress=False, first_step=3, hooks=[Spy()]))
+    with pytest.raises(CheckpointError, match="its first_step is 3, now 0"):
+        train(model(), data, CONFIG, **options | {"first_step": 0})  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="cannot start at step 6"):
+        train(model(), data, CONFIG, progress=False, first_step=6)

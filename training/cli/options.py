@@ -71,11 +71,16 @@ def data_options(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def training_options(
-    stages: str | None, lr: float, flag: str = "--stages", early_stopping: bool = True
+    stages: str | None,
+    lr: float,
+    flag: str = "--stages",
+    early_stopping: bool = True,
+    single_run: bool = True,
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """The options behind ``TrainConfig``, with a command's own defaults for schedule and learning rate.
 
-    ``flag`` is the name of the option that gives the stages; without a default, no training is asked for.
+    ``flag`` is the name of the option that gives the stages; without a default, no training is asked for. A command
+    that trains several networks (``single_run=False``) has no validation images and checkpoint files of its own.
     """
 
     def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -90,14 +95,17 @@ def training_options(
                          help="0 draws images as they come, 1 every class equally often."),
             click.option("--precision", type=click.Choice(["auto", "fp32", "bf16"]), default="auto", show_default=True,
                          help="auto: bf16 on a GPU, fp32 on a CPU."),
-            click.option("--validation", type=click.FloatRange(0, 0.5), default=0.0, show_default=True,
-                         help="Share of the training images kept aside and judged after every epoch."),
-            click.option("--checkpoint", type=click.Path(path_type=Path),
-                         help="Written after every epoch; an interrupted run continues from it."),
             click.option("--threads", type=click.IntRange(1), help="Threads PyTorch uses.  [default: its own choice]"),
             click.option("--seed", type=int, default=0, show_default=True),
             click.option("--quiet", is_flag=True, help="No progress bars."),
         ]  # fmt: skip
+        if single_run:
+            options += [
+                click.option("--validation", type=click.FloatRange(0, 0.5), default=0.0, show_default=True,
+                             help="Share of the training images kept aside and judged after every epoch."),
+                click.option("--checkpoint", type=click.Path(path_type=Path),
+                             help="Written after every epoch; an interrupted run continues from it."),
+            ]  # fmt: skip
         if early_stopping:
             help_ = "Stop after so many epochs without a better validation macro F1."
             options.append(click.option("--patience", type=click.IntRange(1), help=help_))

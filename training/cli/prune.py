@@ -1,7 +1,8 @@
-"""``sparsenet prune``: set weights to zero, at once or on a schedule while the network is fine-tuned."""
+"""``sparsenet prune``: set weights to zero, before training, at once, or on a schedule while the network is tuned."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -23,59 +24,50 @@ from training.cli.options import (
     training_options,
     use_threads,
 )
+from training.cli.scoring import (
+    CRITERIA,
+    ONLY_AT_ONCE,
+    given_masks,
+    masks_at_once,
+    needs_images,
+    scoring_options,
+)
 from training.data.images import LabeledImages
 from training.distill import Distillation
 from training.evaluate import Metrics, evaluate
-from training.pruning import SCORERS, GradualPruner, Masks, PolynomialSchedule, find_masks, prunable_weights
+from training.models import build_model, default_input_size
+from training.models.registry import MODELS
+from training.pruning import SCORERS, GradualPruner, Masks, PolynomialSchedule, prunable_weights
 from training.train import TrainConfig, train
 
 EPILOG = """\b
 Examples:
   sparsenet prune student.safetensors -o pruned.safetensors --sparsity 0.8
-  sparsenet prune student.safetensors -o pruned.safetensors --finetune 256:2 --teacher teacher.safetensors --data faces
+  sparsenet prune student.safetensors -o pruned.safetensors --finetune 256:4 --teacher teacher.safetensors --data faces
   sparsenet prune student.safetensors -o half.safetensors --structured output --sparsity 0.5 --exclude head
-  sparsenet prune student.safetensors -o same.safetensors --apply-masks pruned.masks.safetensors"""
+  sparsenet prune student.safetensors -o same.safetensors --apply-masks pruned.masks.safetensors
+  sparsenet prune maskcnn -o snip.safetensors --method snip --sparsity 0.9 --data faces --finetune 124:20 --lr 3e-3
+  sparsenet prune maskcnn -o flow.safetensors --method synflow --keep 50000 --whole head"""
 
-# What decides the masks, in the words of ``find_masks``; a mask file decides all of it.
-CRITERIA = ("method", "scope", "structured", "include", "exclude", "min_density", "seed")
 ONLY_FINETUNING = ("initial", "ramp", "teachers", "temperature", "alpha", "checkpoint", "validation", "lr")
+ONLY_ON_SCHEDULE = ("initial", "ramp")
 UPDATES = 30  # how often masks tighten on the way to the final sparsity, where there are steps enough
 
 
 @click.command(epilog=EPILOG)
-@click.argument("weights", type=click.Path(path_type=Path))
+@click.argument("weights", metavar="WEIGHTS|MODEL")
 @click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="Weights file to write.")
-@click.option("--method", type=click.Choice(list(SCORERS)), default="l1", show_default=True)
-@click.option(
-    "--sparsity",
-    type=click.FloatRange(0, 1),
-    default=0.8,
-    show_default=True,
-    help="Fraction of zeros to reach.",
-)
-@click.option(
-    "--scope", type=click.Choice(["layer", "global"]), default="layer", show_default=True,
-    help="The same share of every layer, or the least important weights wherever they are.",
-)  # fmt: skip
-@click.option(
-    "--structured",
-    type=click.Choice(["output", "input"]),
-    help="Prune whole channels.  [default: single weights]",
-)
-@click.option(
-    "--include", metavar="PATTERN", multiple=True, help="Layers to prune, e.g. 'blocks.*'.  [default: all]"
-)
-@click.option("--exclude", metavar="PATTERN", multiple=True, help="Layers to leave whole, e.g. head.")
-@click.option(
-    "--min-density", type=click.FloatRange(0, 1), default=0.0, show_default=True,
-    help="Share of its weights that every layer keeps; at least one in any case.",
-)  # fmt: skip
+@scoring_options
 @click.option(
     "--masks", "masks_file", type=click.Path(path_type=Path), help="Write the masks to a file of their own."
 )
 @click.option(
     "--apply-masks", type=click.Path(path_type=Path), help="Take the masks of this file, find none."
 )
+@click.option(
+    "--at-once", is_flag=True,
+    help="Find the masks before fine-tuning and hold them, as the methods for untrained networks always do.",
+)  # fmt: skip
 @click.option(
     "--initial", type=click.FloatRange(0, 1),
     help="Sparsity that fine-tuning starts from.  [default: 0.5, or --sparsity if lower]",
@@ -98,7 +90,7 @@ UPDATES = 30  # how often masks tighten on the way to the final sparsity, where 
 def prune(
     ctx: click.Context,
     /,
-    weights: Path,
+    weights: str,
     output: Path,
     masks_file: Path | None,
     as_json: bool,
@@ -106,24 +98,46 @@ def prune(
 ) -> None:
     """Set the least important of WEIGHTS to zero and save the sparse network.
 
-    With --finetune sparsity rises from --initial to --sparsity while the network trains (polynomial schedule).
-    Images are needed for that only; with --data the result is tested as well.
+    With --finetune sparsity rises from --initial to --sparsity while the network trains (polynomial schedule), or, with
+    --at-once and for methods made for untrained networks, the masks are found first and held. The name of a MODEL
+    instead of a file stands for an untrained network. Images are needed for training and for methods that look at the
+    loss; with --data the result is tested as well.
     """
+    options["at_once"] = options["at_once"] or SCORERS[options["method"]].foresight
     _refuse_contradictions(ctx, options)
     for path in (output, masks_file):
         if path is not None and not path.absolute().parent.is_dir():
             raise InputError(f"cannot write {path}: there is no folder {path.parent}")
     use_threads(options["threads"])
-    model, info = load_model(weights)
-    options["task"] = options["task"] or (info.task if info.task != "folder" else None)
-    given = Masks.load(options["apply_masks"]) if options["apply_masks"] else None
-    if options["stages"]:
-        model, masks = _fine_tune(model, info, given, options)
-        info, test = replace(info, input_size=options["stages"][-1][0], seed=options["seed"]), None
+    fresh = weights in MODELS and not Path(weights).exists()
+    given = given_masks(options)
+    data: LabeledImages | None = None
+    if fresh:
+        size = options["stages"][-1][0] if options["stages"] else default_input_size(weights)
+        data = _training_images(size, options)
+        model = build_model(weights, len(data.class_names), options["seed"])
+        info = ModelInfo(
+            weights, data.class_names, size, task=options["task"] or "4-class", seed=options["seed"]
+        )
     else:
-        test = _test_images(info, options) if options["data"] else None
-        criteria = {name: options[name] for name in CRITERIA}
-        masks = given or find_masks(model, sparsity=options["sparsity"], **criteria)
+        model, info = load_model(weights)
+        options["task"] = options["task"] or (info.task if info.task != "folder" else None)
+        if options["stages"] or (given is None and needs_images(options)):
+            data = _training_images(info.input_size, options)
+            _same_classes("the network", info, data.class_names)
+    validation: LabeledImages | None = None
+    if options["stages"]:
+        assert data is not None
+        data, validation = split_validation(data, options["validation"], options["seed"])
+    test = None if options["stages"] or not options["data"] else _test_images(info, options)
+    masks = given
+    if given is None and (options["at_once"] or not options["stages"]):
+        masks = masks_at_once(model, info.input_size, data, trained=not fresh, options=options)
+    if options["stages"]:
+        assert data is not None
+        model, masks = _fine_tune(model, masks, data, validation, options)
+        info = replace(info, input_size=options["stages"][-1][0], seed=options["seed"])
+    assert masks is not None
     masks.finalize(model)
     save_model(output, model, replace(info, notes=info.notes | _notes(masks, options)))
     if masks_file is not None:
@@ -135,31 +149,50 @@ def prune(
 
 
 def _refuse_contradictions(ctx: click.Context, options: dict[str, Any]) -> None:
-    def given(names: tuple[str, ...]) -> list[str]:
+    def given(names: Iterable[str]) -> list[str]:
         explicit = [n for n in names if ctx.get_parameter_source(n) == click.core.ParameterSource.COMMANDLINE]
         return [param.opts[-1] for param in ctx.command.params if param.name in explicit]
 
-    decided = given((*(name for name in CRITERIA if name != "seed"), "sparsity", "initial", "ramp"))
+    if len(given(("sparsity", "keep"))) == 2:
+        raise InputError("--sparsity and --keep are two ways to say the same: give one of them")
+    decided = [name for name in (*CRITERIA, *ONLY_AT_ONCE) if name not in ("seed", "shuffle")]
+    decided = given((*decided, "sparsity", *ONLY_ON_SCHEDULE))
     if options["apply_masks"] and decided:
         raise InputError(f"--apply-masks decides what is pruned: leave out {', '.join(decided)}")
     lonely = given(ONLY_FINETUNING)
     if not options["stages"] and lonely:
         raise InputError(f"{', '.join(lonely)} needs --finetune SIZE:EPOCHS")
+    if options["at_once"] and given(ONLY_ON_SCHEDULE):
+        raise InputError(
+            f"{', '.join(given(ONLY_ON_SCHEDULE))}: these masks are found at once, on no schedule"
+        )
+    static = given(ONLY_AT_ONCE)
+    if options["stages"] and not options["at_once"] and not options["apply_masks"] and static:
+        raise InputError(
+            f"{', '.join(static)}: a schedule cannot follow this; add --at-once to find the masks first"
+        )
+
+
+def _training_images(size: int, options: dict[str, Any]) -> LabeledImages:
+    return load_data(options, max([size, *(side for side, _ in options["stages"] or ())]), "train")
 
 
 def _fine_tune(
-    model: nn.Module, info: ModelInfo, given: Masks | None, options: dict[str, Any]
+    model: nn.Module,
+    masks: Masks | None,
+    data: LabeledImages,
+    validation: LabeledImages | None,
+    options: dict[str, Any],
 ) -> tuple[nn.Module, Masks]:
+    """Under ``masks``, or on a schedule if there are none yet."""
     config = config_from(options)
-    data = load_data(options, max(size for size, _ in config.stages), "train")
-    _same_classes("the network", info, data.class_names)
-    data, validation = split_validation(data, options["validation"], options["seed"])
     hook: GradualPruner | Masks
-    if given is not None:
-        given.apply(model)
-        hook = given
+    if masks is not None:
+        masks.apply(model)
+        hook = masks
     else:
         criteria = {name: options[name] for name in CRITERIA}
+        criteria["scope"] = criteria["scope"] or SCORERS[options["method"]].scope
         hook = GradualPruner(model, _schedule(config, len(data), options), **criteria)
     teachers = [load_model(path) for path in options["teachers"]]
     for path, (_, teacher) in zip(options["teachers"], teachers, strict=True):
@@ -176,9 +209,9 @@ def _fine_tune(
         progress=not options["quiet"],
         on_epoch=report_epoch(options["quiet"]),
     )
-    masks = hook if isinstance(hook, Masks) else hook.masks
-    assert masks is not None
-    return result.model, masks
+    final = hook if isinstance(hook, Masks) else hook.masks
+    assert final is not None
+    return result.model, final
 
 
 def _schedule(config: TrainConfig, images: int, options: dict[str, Any]) -> PolynomialSchedule:
@@ -204,6 +237,8 @@ def _notes(masks: Masks, options: dict[str, Any]) -> dict[str, str]:
     found = ("method", "scope", "structured")
     notes = {"sparsity": f"{masks.sparsity:.6f}"}
     notes |= {name: str(masks.info[name]) for name in found if masks.info.get(name) is not None}
+    if masks.info.get("shuffled"):
+        notes["shuffled"] = "within layers"
     if options["stages"]:
         notes["finetuned"] = ",".join(f"{size}:{epochs}" for size, epochs in options["stages"])
     if options["teachers"]:
@@ -224,11 +259,11 @@ def _report(
         (weight.layer, shape_text(weight.tensor.shape), *_counts(weight.tensor))
         for weight in prunable_weights(model).values()
     ]
-    rescued = masks.info.get("rescued", [])
+    rescued, emptied = masks.info.get("rescued", []), masks.info.get("emptied", [])
     if as_json:
         summary = {"weights": str(output), "masks": str(masks_file) if masks_file else None,
                    "sparsity": masks.sparsity, "total": masks.total, "nnz": masks.nnz,
-                   "affine_pruned": masks.affine_pruned, "rescued": rescued,
+                   "affine_pruned": masks.affine_pruned, "rescued": rescued, "emptied": emptied,
                    "layers": [dict(zip(columns, row, strict=True)) for row in rows],
                    "test": tested.to_json() if tested else None}  # fmt: skip
         click.echo(to_json(summary))
@@ -240,6 +275,8 @@ def _report(
         click.echo(f"with them {masks.affine_pruned:,} biases and BatchNorm values of pruned channels")
     if rescued:
         click.echo(f"kept from running empty: {', '.join(rescued)}")
+    if emptied:
+        click.echo(f"left empty, so that nothing passes through: {', '.join(emptied)}")
     if tested is not None:
         click.echo(f"\n{metrics_table(tested)}")
 

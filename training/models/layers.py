@@ -56,3 +56,17 @@ def initialise(model: nn.Module) -> None:
         elif isinstance(module, nn.Linear):
             nn.init.normal_(module.weight, 0.0, 0.01)
             nn.init.zeros_(module.bias)
+
+
+def scale_variance(part: nn.Module) -> None:
+    """Draw every convolution and linear weight of ``part`` as randn / √fan_in, biases zero; reads the global generator.
+
+    For new layers that are to be pruned before training, so that gradients of one size reach all of them: Lee et al.
+    2019, "SNIP: Single-shot Network Pruning based on Connection Sensitivity", section 4.2.
+    """
+    for module in part.modules():
+        if isinstance(module, nn.Conv2d | nn.Linear):
+            fan_in = module.weight[0].numel()
+            nn.init.normal_(module.weight, 0.0, fan_in**-0.5)
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)

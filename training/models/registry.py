@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from typing import TypeVar
 
 import torch
 from torch import nn
@@ -16,6 +17,8 @@ from training.models.resnet import ResNet50
 from training.models.retinaface import RetinaFace
 from training.models.xception import Xception
 
+Model = TypeVar("Model", bound=nn.Module)
+
 MODELS: dict[str, Callable[..., nn.Module]] = {
     "maskcnn": MaskCNN,
     "minixception-128": partial(MiniXception, widths=(128,)),
@@ -26,7 +29,7 @@ MODELS: dict[str, Callable[..., nn.Module]] = {
 }
 
 #: Face detectors: they take no number of classes and answer with boxes, classes and landmarks.
-DETECTORS: dict[str, Callable[..., nn.Module]] = {
+DETECTORS: dict[str, Callable[..., RetinaFace]] = {
     "retinaface-resnet50": partial(RetinaFace, backbone="resnet50"),
     "retinaface-mobilenet0.25": partial(RetinaFace, backbone="mobilenet0.25"),
 }
@@ -52,14 +55,14 @@ def build_model(name: str, num_classes: int, seed: int = 0) -> nn.Module:
     return _seeded(partial(MODELS[name], num_classes=num_classes), seed)
 
 
-def build_detector(name: str, seed: int = 0) -> nn.Module:
+def build_detector(name: str, seed: int = 0) -> RetinaFace:
     """A freshly initialised detector; otherwise as ``build_model``."""
     if name not in DETECTORS:
         raise InputError(f"unknown detector '{name}': choose one of {', '.join(DETECTORS)}")
     return _seeded(DETECTORS[name], seed)
 
 
-def _seeded(make: Callable[[], nn.Module], seed: int) -> nn.Module:
+def _seeded(make: Callable[[], Model], seed: int) -> Model:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return make()

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from sparsenet.errors import InputError
-from training.models.layers import initialise
+from training.models.layers import initialise, scale_variance
 from training.models.resnet import ResNetTrunk
 
 ANCHORS = 2
@@ -42,6 +42,9 @@ PUBLISHED_NAMES = {
     "LandmarkHead.": "landmark_heads.",
     ".conv1x1.": ".",
 }
+#: RGB values in [0, 1] as those detectors want them; they were trained on BGR values 0 to 255, less (104, 117, 123).
+PUBLISHED_MEAN = (123 / 255, 117 / 255, 104 / 255)
+PUBLISHED_STD = (1 / 255, 1 / 255, 1 / 255)
 
 
 def _activation(channels: int) -> nn.Module:
@@ -197,6 +200,9 @@ class RetinaFace(nn.Module):
     def load_published(self, state: Mapping[str, Tensor]) -> None:
         """Take over weights of the widely published PyTorch detectors, whose layers have other names.
 
+        Those look at blue, green, red; here the first layer's channels change places, so that this model takes RGB,
+        normalised with ``PUBLISHED_MEAN`` and ``PUBLISHED_STD``.
+
         Raises:
             InputError: the weights belong to another backbone or another network.
         """
@@ -213,21 +219,12 @@ class RetinaFace(nn.Module):
             raise InputError(
                 f"these weights do not fit this RetinaFace: '{wrong[0]}' is missing, extra or of another size"
             )
-        self.load_state_dict(renamed)
+        first = next(name for name in own if name.startswith("backbone.") and own[name].ndim == 4)
+        self.load_state_dict(renamed | {first: renamed[first].flip(1)})
 
     @staticmethod
     def _heads(channels: int, values: int) -> nn.ModuleList:
         return nn.ModuleList(nn.Conv2d(channels, ANCHORS * values, 1) for _ in range(3))
-
-
-def scale_variance(part: nn.Module) -> None:
-    """Draw every convolution weight of ``part`` as randn / √fan_in, biases zero; reads the global generator."""
-    for module in part.modules():
-        if isinstance(module, nn.Conv2d):
-            fan_in = module.weight[0].numel()
-            nn.init.normal_(module.weight, 0.0, fan_in**-0.5)
-            if module.bias is not None:
-                nn.init.zeros_(module.bias)
 
 
 def _predictions(heads: nn.ModuleList, levels: Sequence[Tensor], values: int) -> Tensor:

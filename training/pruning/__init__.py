@@ -1,13 +1,15 @@
 """Pruning: find which weights to keep, hold them at zero while training, store the masks as files.
 
-``scores`` says how important a weight is, ``select`` turns scores and a budget into masks, ``masks`` holds
-and applies them, ``schedule`` and ``gradual`` raise sparsity during training. A new criterion is one function
-in ``scores``; everything else stays as it is.
+``scores`` is the registry of criteria (``magnitude``, ``snip``, ``grasp``, ``synflow``, ``controls``), ``select`` turns
+scores and a budget into masks, ``masks`` holds and applies them, ``schedule`` and ``gradual`` raise sparsity during
+training. A new criterion is one small class; everything else stays as it is.
 """
 
 from __future__ import annotations
 
-from training.pruning.find import find_masks
+from training.pruning import controls, grasp, magnitude, snip, synflow  # noqa: F401 - they enter the registry
+from training.pruning.controls import shuffle
+from training.pruning.find import find_masks, score_weights
 from training.pruning.gradual import GradualPruner
 from training.pruning.masks import Masks
 from training.pruning.prunable import prunable_weights
@@ -23,4 +25,6 @@ __all__ = [
     "find_masks",
     "prunable_weights",
     "register",
+    "score_weights",
+    "shuffle",
 ]

@@ -2,27 +2,22 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
-from typing import Literal
+import hashlib
+import warnings
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from sparsenet.errors import MaskError
 from training.pruning.affine import affine_masks
-from training.pruning.channel_flow import ChannelFlow, channel_flow
 from training.pruning.masks import Masks
-from training.pruning.prunable import (
-    PrunableWeight,
-    from_channels,
-    prunable_weights,
-    to_channels,
-)
-from training.pruning.scores import Batches, Loss, get_scorer
+from training.pruning.problem import Batches, Loss, Mode, Problem, undisturbed
+from training.pruning.prunable import PrunableWeight, matching, prunable_weights
+from training.pruning.scores import Scorer, get_scorer
 from training.pruning.select import Budget, OnEmpty, Scope, select
-
-Structured = Literal["output", "input"]
+from training.pruning.units import Structured, Units
 
 
 def find_masks(
@@ -30,7 +25,7 @@ def find_masks(
     method: str = "l1",
     sparsity: float | None = None,
     keep: int | None = None,
-    scope: Scope = "layer",
+    scope: Scope | None = None,
     include: Sequence[str] | None = None,
     exclude: Sequence[str] | None = None,
     batches: Batches | None = None,
@@ -41,81 +36,191 @@ def find_masks(
     structured: Structured | None = None,
     within: Masks | None = None,
     prune_affine: bool = True,
+    whole: Sequence[str] | None = None,
+    rounds: int | None = None,
+    shuffle: bool = False,
+    mode: Mode | None = None,
+    input_shape: Sequence[int] | None = None,
 ) -> Masks:
     """Masks of the weights worth keeping; the model is not changed (see ``Masks.apply``).
 
-    method      a registered scorer: "l1", "random", …
+    method      a registered scorer: "l1", "random", "snip", "iterative-snip", "force", "grasp", "synflow".
     sparsity    fraction of zeros over the chosen layers (of channels, for structured pruning within a layer);
                 or keep: the number of weights that stay. Exactly one of the two.
-    scope       "layer": the same share in every layer; "global": the best weights wherever they are.
-    include     shell patterns of layers to prune (default: every Conv2d and Linear); exclude: to leave whole.
-    batches     (x, y) pairs, and loss(model(x), y): for scorers that look at gradients.
+    scope       "layer": the same share in every layer; "global": the best weights wherever they are; None: the
+                method's own.
+    include     shell patterns of layers to prune (default: every Conv2d and Linear); exclude: to leave out.
+    batches, loss, mode, input_shape   what the scorer looks at, see ``score_weights``.
     min_density, on_empty   the guard against emptied layers, see ``select.select``.
     structured  None: single weights. "output": whole output channels (Li et al. 2017); "input": whole input
                 channels. Named apart because paper and code of the same work can differ in it. A depthwise
                 convolution has no output channels of its own: it loses those that the layer before it loses.
-    within      only weights kept by these masks may be kept.
+    within      only weights kept by these masks may be kept; the others count as zero already.
     prune_affine  with structured="output", also mask the bias and the BatchNorm's γ and β of a pruned channel: the
                 channel is then exactly 0 and can be cut out of the network (see ``affine``). Not part of the budget.
+    whole       patterns of layers that lose nothing and yet count: the budget stays that of all chosen layers, and
+                the others pay (modified SNIP).
+    rounds      prune in so many steps, each by the same ratio and scored anew on what is left (the exponential
+                schedule of de Jorge et al. 2021 and Tanaka et al. 2020); None: the method's own number.
+    shuffle     the control: in the end, move what is kept to random places within each layer.
 
-    ``Masks.info`` records all of it, and the layers that the guard rescued. Raises MaskError.
+    ``Masks.info`` records all of it, the batches by samples and hash, the layers that the guard rescued, and those
+    left empty where that is allowed, of which a warning tells as well. Raises MaskError.
     """
     if structured not in (None, "output", "input"):
         raise MaskError(f"structured is output, input or nothing; got '{structured}'")
-    budget = Budget(sparsity, keep)
-    weights = prunable_weights(model, include, exclude)
     scorer = get_scorer(method)
-    generator = torch.Generator().manual_seed(seed)
-    scores = scorer.score(model, list(weights), batches, loss, generator)
+    scope = scorer.scope if scope is None else scope
+    rounds = scorer.rounds if rounds is None else rounds
+    if rounds < 1:
+        raise MaskError(f"masks are found in at least one round; got {rounds}")
+    chosen, weights = _chosen(model, include, exclude, whole)
+    budget = Budget(sparsity, keep)
+    may_stay = {name: _allowed(weight, within) for name, weight in chosen.items()}
+    total, ranked = _count(chosen), _count(weights)
+    if len(weights) < len(chosen):
+        spared = sum(int(may_stay[name].sum()) for name in chosen.keys() - weights.keys())
+        budget = _budget_of_rest(budget, total, spared)
+    problem = _problem(model, scorer, weights, batches, loss, seed, input_shape)
+    units = Units(model, weights, structured)
+    allowed = kept = may_stay
+    with undisturbed(model, mode, seed):
+        for number in range(1, rounds + 1):
+            scores = scorer.score(problem.pruned_to(kept))
+            if not scorer.revives:
+                allowed = kept
+            selection = select(
+                units.scores(scores, allowed, scorer), units.sizes(), _part(budget, ranked, number / rounds),
+                scope, min_density, on_empty,
+            )  # fmt: skip
+            kept = units.masks(selection.kept, allowed)
+    if shuffle:
+        kept = units.masks(units.shuffled(selection.kept, may_stay, seed), may_stay)
 
-    flow = channel_flow(model) if structured == "output" else ChannelFlow()
-    leaders = {
-        name: leader
-        for name, weight in weights.items()
-        if (leader := f"{flow.leaders.get(weight.layer)}.weight") in weights
-    }
-    units: dict[str, Tensor] = {}
-    unit_sizes: dict[str, int] = {}
-    for name, weight in weights.items():
-        if name in leaders:
-            continue
-        score = scores[name].detach().to("cpu", torch.float32)
-        allowed = _allowed(weight, within)
-        if structured is None:
-            units[name] = score.flatten().masked_fill(~allowed.flatten(), -math.inf)
-            unit_sizes[name] = 1
-        else:
-            by_channel = scorer.channel_score(to_channels(score, structured, weight.groups))
-            alive = to_channels(allowed, structured, weight.groups).any(dim=1)
-            units[name] = by_channel.masked_fill(~alive, -math.inf)
-            unit_sizes[name] = score.numel() // by_channel.numel()
-    for name, leader in leaders.items():
-        unit_sizes[leader] += weights[name].tensor[0].numel()
-
-    selection = select(units, unit_sizes, budget, scope, min_density, on_empty)
-    tensors: dict[str, Tensor] = {}
-    for name, weight in weights.items():
-        kept, shape = selection.kept[leaders.get(name, name)], weight.tensor.shape
-        if structured is None:
-            tensors[name] = kept.reshape(shape)
-        else:
-            tensors[name] = from_channels(kept, shape, structured, weight.groups) & _allowed(weight, within)
+    tensors = {name: kept.get(name, may_stay[name]) for name in chosen}
+    emptied = [name for name, mask in tensors.items() if not mask.any()]
+    if emptied:
+        warnings.warn(f"nothing is left of {', '.join(emptied)}", stacklevel=2)
     info = {
         "method": method,
         "seed": seed,
         "sparsity": sparsity,
         "keep": keep,
+        "total": total,
+        "kept": sum(int(mask.sum()) for mask in tensors.values()),
         "scope": scope,
         "structured": structured,
+        "whole": [weight.layer for name, weight in chosen.items() if name not in weights],
+        "rounds": rounds,
+        "mode": mode,
+        "batches": [{"samples": len(x), "sha256": _digest(x)} for x, _ in problem.batches],
+        "shuffled": shuffle,
         "min_density": min_density,
         "rescued": list(selection.rescued),
+        "emptied": emptied,
     }
     affine: dict[str, Tensor] = {}
     if structured == "output" and prune_affine:
-        affine = affine_masks(model, tensors, flow.batch_norms)
+        affine = affine_masks(model, tensors, units.flow.batch_norms)
     if within is not None:
         affine |= {name: within[name] & affine.get(name, within[name]) for name in within.affine}
     return Masks(tensors | affine, info, affine=affine)
+
+
+def score_weights(
+    model: nn.Module,
+    method: str,
+    batches: Batches | None = None,
+    loss: Loss | None = None,
+    include: Sequence[str] | None = None,
+    exclude: Sequence[str] | None = None,
+    seed: int = 0,
+    mode: Mode | None = None,
+    input_shape: Sequence[int] | None = None,
+) -> dict[str, Tensor]:
+    """The scores behind ``find_masks``: parameter name → tensor of its shape, higher = keep. The model is not changed.
+
+    batches     (x, y) pairs with samples along dim 0, and loss(model(x), y), the mean over the samples: for scorers
+                that look at gradients. What counts is the mean over all samples of all batches, so it does not matter
+                how they were split, as long as the model treats samples one by one; BatchNorm in training mode
+                normalises by the batch, and then each batch is one question of its own.
+    mode        run the model in "train" or "eval" mode for that; None: as it is, module by module. Dropout is off.
+    input_shape of one sample, for "synflow"; None: that of the first batch.
+
+    Raises:
+        MaskError: no such method or layers, or the method needs what is not given.
+    """
+    weights = prunable_weights(model, include, exclude)
+    scorer = get_scorer(method)
+    problem = _problem(model, scorer, weights, batches, loss, seed, input_shape)
+    with undisturbed(model, mode, seed):
+        return scorer.score(problem)
+
+
+def _chosen(
+    model: nn.Module,
+    include: Sequence[str] | None,
+    exclude: Sequence[str] | None,
+    whole: Sequence[str] | None,
+) -> tuple[dict[str, PrunableWeight], dict[str, PrunableWeight]]:
+    """All layers in the scope, and those of them that may be pruned."""
+    chosen = prunable_weights(model, include, exclude)
+    spared = matching(chosen, whole or (), "whole")
+    weights = {name: weight for name, weight in chosen.items() if name not in spared}
+    if not weights:
+        raise MaskError("there is nothing to prune: all chosen layers are to be kept whole")
+    return chosen, weights
+
+
+def _problem(
+    model: nn.Module,
+    scorer: Scorer,
+    weights: Mapping[str, PrunableWeight],
+    batches: Batches | None,
+    loss: Loss | None,
+    seed: int,
+    input_shape: Sequence[int] | None,
+) -> Problem:
+    samples = tuple(batches or ())
+    if scorer.needs_data and (loss is None or sum(len(x) for x, _ in samples) == 0):
+        raise MaskError(
+            f"method '{scorer.name}' looks at gradients: give batches=[(x, y), ...] and loss=f(model(x), y)"
+        )
+    if input_shape is None and samples:
+        input_shape = samples[0][0].shape[1:]
+    return Problem(
+        model,
+        {name: weight.tensor.detach() for name, weight in weights.items()},
+        {name: weight.tensor.detach() for name, weight in weights.items()},
+        samples,
+        loss,
+        torch.Generator().manual_seed(seed),
+        None if input_shape is None else tuple(input_shape),
+    )
+
+
+def _budget_of_rest(budget: Budget, total: int, whole: int) -> Budget:
+    keep = budget.weights_of(total) - whole
+    if keep < 0:
+        raise MaskError(
+            f"the layers to be kept whole have {whole:,} weights, the budget is {keep + whole:,} of {total:,}"
+        )
+    return Budget(keep=keep)
+
+
+def _part(budget: Budget, total: int, progress: float) -> Budget:
+    """The budget after this share of the rounds: density^progress, exact at the end."""
+    if progress == 1:
+        return budget
+    # An empty network in the end is still approached by ratios.
+    density = max(budget.weights_of(total), 1) / total
+    if budget.sparsity is not None:
+        return Budget(sparsity=1 - density**progress)
+    return Budget(keep=round(total * density**progress))
+
+
+def _count(weights: Mapping[str, PrunableWeight]) -> int:
+    return sum(weight.tensor.numel() for weight in weights.values())
 
 
 def _allowed(weight: PrunableWeight, within: Masks | None) -> Tensor:
@@ -127,3 +232,9 @@ def _allowed(weight: PrunableWeight, within: Masks | None) -> Tensor:
             f"the weight has {tuple(weight.tensor.shape)}"
         )
     return within[weight.name]
+
+
+def _digest(x: Tensor) -> str:
+    """Of a batch's bytes: which images were looked at can be checked later."""
+    flat: Any = x.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy()
+    return hashlib.sha256(flat.tobytes()).hexdigest()[:16]

@@ -10,11 +10,12 @@ import torch
 from torch import nn
 
 from sparsenet.errors import CheckpointError
-from training.pruning.find import Structured, find_masks
+from training.pruning.find import find_masks
 from training.pruning.masks import Masks
 from training.pruning.prunable import prunable_weights
 from training.pruning.schedule import PolynomialSchedule
 from training.pruning.select import OnEmpty, Scope
+from training.pruning.units import Structured
 
 
 class GradualPruner:

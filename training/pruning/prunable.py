@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
@@ -82,27 +82,29 @@ def prunable_weights(
             groups = module.groups if isinstance(module, nn.Conv2d) else 1
             found[name] = PrunableWeight(name, effective_weight(root, name), groups)
 
-    def matching(patterns: Sequence[str], option: str) -> set[str]:
-        matched: set[str] = set()
-        for pattern in patterns:
-            hits = {
-                name
-                for name, weight in found.items()
-                if fnmatchcase(weight.layer, pattern) or fnmatchcase(name, pattern)
-            }
-            if not hits:
-                names = ", ".join(weight.layer for weight in found.values()) or "none"
-                raise MaskError(f"{option} pattern '{pattern}' matches no prunable layer; there are: {names}")
-            matched |= hits
-        return matched
-
-    chosen = matching(include, "include") if include else set(found)
-    chosen -= matching(exclude or (), "exclude")
+    chosen = matching(found, include, "include") if include else set(found)
+    chosen -= matching(found, exclude or (), "exclude")
     if not chosen:
         raise MaskError(
             "there is nothing to prune: no Conv2d or Linear layer is left after include and exclude"
         )
     return {name: weight for name, weight in found.items() if name in chosen}
+
+
+def matching(weights: Mapping[str, PrunableWeight], patterns: Sequence[str], option: str) -> set[str]:
+    """Names of the ``weights`` that a pattern fits; MaskError, naming ``option``, if one of the patterns fits none."""
+    matched: set[str] = set()
+    for pattern in patterns:
+        hits = {
+            name
+            for name, weight in weights.items()
+            if fnmatchcase(weight.layer, pattern) or fnmatchcase(name, pattern)
+        }
+        if not hits:
+            names = ", ".join(weight.layer for weight in weights.values()) or "none"
+            raise MaskError(f"{option} pattern '{pattern}' matches no prunable layer; there are: {names}")
+        matched |= hits
+    return matched
 
 
 def to_channels(tensor: Tensor, axis: str, groups: int = 1) -> Tensor:

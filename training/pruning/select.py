@@ -81,8 +81,7 @@ def select(
             raise MaskError(f"layer '{name}' has NaN scores: its weights or gradients are not finite")
     floors = {name: _floor(score, min_density) for name, score in scores.items()}
     chooser = _select_global if scope == "global" else _select_per_layer
-    no_floors = dict.fromkeys(floors, 0)
-    kept = chooser(scores, unit_sizes, budget, no_floors)
+    kept = chooser(scores, unit_sizes, budget, dict.fromkeys(floors, 0))
     low = tuple(name for name in kept if int(kept[name].sum()) < floors[name])
     if not low or on_empty == "allow":
         return Selection(kept, ())
@@ -144,7 +143,17 @@ def _select_per_layer(
     if budget.sparsity is not None:
         counts = {name: max(budget.weights_of(count), floors[name]) for name, count in units.items()}
     elif all(size == 1 for size in unit_sizes.values()):
-        counts = share_out(units, budget.weights_of(sum(units.values())), floors)
+        keep = budget.weights_of(sum(units.values()))
+        alive = {name: int((score > -math.inf).sum()) for name, score in scores.items()}
+        counts = {name: min(count, alive[name]) for name, count in share_out(units, keep, floors).items()}
+        # What a layer cannot take, because earlier masks have left less of it, goes to the others.
+        room = {name: alive[name] - count for name, count in counts.items()}
+        missing = min(keep - sum(counts.values()), sum(room.values()))
+        if missing > 0:
+            counts = {
+                name: counts[name] + more
+                for name, more in share_out(room, missing, dict.fromkeys(room, 0)).items()
+            }
     else:
         total = sum(units[name] * unit_sizes[name] for name in units)
         keep = budget.weights_of(total)

@@ -110,12 +110,13 @@ def candidates(layer: Convolution, tune: bool) -> list[Candidate]:
     found = dense_candidates(layer, tune)
     if layer.nnz < layer.matrix.size:
         layout = layer.lines
-        outputs, tile = pattern_tile(layout, layer.c_out // layer.groups)
-        found.append(_pattern(layer, outputs, tile, L1_BYTES))
+        c_out = layer.c_out // layer.groups
+        usual = pattern_tile(layout, c_out, layer.matrix.shape[1])
+        found.append(_pattern(layer, *usual, L1_BYTES))
         if tune:
-            tiles = dict.fromkeys([tile, *pattern_tiles(layout)])
+            tiles = dict.fromkeys([usual, *pattern_tiles(layout, c_out)])
             caches = (L1_BYTES // 2, L1_BYTES, NO_CHUNKS)
-            found += [_pattern(layer, outputs, other, cache) for other in tiles for cache in caches]
+            found += [_pattern(layer, *tile, cache) for tile in tiles for cache in caches]
         found.append(_csr(layer))
     names: dict[str, Candidate] = {}
     for candidate in found:

@@ -53,7 +53,7 @@ def lower_depthwise(
         ConvRows(
             node.name, out, lines.height, window, kernel, epilogue, c_out, multiplier, fixed, per_channel,
             (multiplier, window.channel), band=kernel.parameter("rows"), lots=c_out // multiplier, as_line=as_line,
-            weight_bytes=weight.nbytes,
+            channelwise=True, weight_bytes=weight.nbytes,
         )
     )  # fmt: skip
 

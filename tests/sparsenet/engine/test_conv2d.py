@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sparsenet import Graph, Node, TensorInfo
+from sparsenet import Engine, Graph, Node, TensorInfo
+from sparsenet.kernels.jit import max_lanes
 from tests.sparsenet.against_reference import assert_engine_matches
 
 
@@ -87,6 +88,24 @@ def test_pointwise_sizes(size: tuple[int, int], sparse: bool) -> None:
 )
 def test_3x3_geometry(size: tuple[int, int], options: dict[str, Any], sparse: bool) -> None:
     assert_engine_matches(conv_graph(size, (8, 12), (3, 3), sparsity=0.8, **options), sparse=sparse)
+
+
+@pytest.mark.parametrize("sparse", [True, False], ids=["sparse", "dense"])
+@pytest.mark.parametrize("size, kernel, stride", [(14, 3, 2), (13, 1, 2), (20, 3, 3)])
+def test_strided_windows_into_a_folded_map(size: int, kernel: int, stride: int, sparse: bool) -> None:
+    """The second convolution's halo makes room for the first one's windows: both take the map for one line."""
+    half = kernel // 2
+    graph = conv_graph(
+        (size, size), (8, 12), (kernel, kernel), stride=(stride, stride), padding=(half,) * 4, sparsity=0.8
+    )
+    after = conv_graph((1, 1), (12, 9), (3, 3), padding=(1, 1, 1, 1), sparsity=0.8)
+    graph.constants |= {"weight2": after.constants["weight"], "bias2": after.constants["bias"]}
+    graph.nodes.append(Node("conv2d", "second", ["y", "weight2", "bias2"], ["z"], after.nodes[0].attrs))
+    graph.outputs = ["z"]
+    assert_engine_matches(graph, sparse=sparse)
+    rows = {s.layer: s.units for segment in Engine(graph, 1).plan.segments for s in segment.stages}
+    if max_lanes() == 16:  # shorter vectors waste less on such maps: they stay unfolded
+        assert rows["conv"] == 1
 
 
 @pytest.mark.parametrize("c_out", [1, 2, 7, 8, 9, 17])

@@ -244,8 +244,16 @@ def test_steps_bring_every_row_forward_once(rows: int) -> None:
 
 def test_rows_with_as_many_nonzeros_are_put_together() -> None:
     """Groups are as slow as their fullest row. Parts of the rows are not mixed, and the last row fills up."""
-    nonzeros = np.asarray([5, 90, 7, 91, 6, 1, 2, 3, 4, 5])
-    assert group_rows(nonzeros, 2, 2).tolist() == [[3, 1], [2, 4], [0, 0], [9, 8], [7, 6], [5, 5]]
+    counts = np.asarray([5, 90, 7, 91, 6, 1, 2, 3, 4, 5])
+    nonzero = np.arange(100) < counts[:, None]
+    assert group_rows(nonzero, 2, 2).tolist() == [[3, 1], [2, 4], [0, 0], [9, 8], [7, 6], [5, 5]]
+
+
+def test_of_rows_with_as_many_nonzeros_those_that_share_columns_are_put_together() -> None:
+    nonzero = np.zeros((6, 12), bool)
+    for row, first in enumerate([0, 4, 8, 0, 8, 4]):
+        nonzero[row, first : first + 4] = True
+    assert group_rows(nonzero, 2).tolist() == [[0, 3], [1, 5], [2, 4]]
 
 
 def test_more_steps_than_can_be_counted_need_chunks() -> None:

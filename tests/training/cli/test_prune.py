@@ -8,12 +8,15 @@ from pathlib import Path
 
 import pytest
 import torch
+import torch.nn.functional as F
 from click.testing import CliRunner, Result
 from PIL import Image
 
 from sparsenet.cli import main
 from tests.training.tiny_images import tiny_images
 from training.checkpoint import ModelInfo, load_model, save_model
+from training.data.images import to_float
+from training.data.load import load_images
 from training.models import build_model
 from training.pruning import Masks, find_masks
 
@@ -238,6 +241,108 @@ def test_bad_data_and_schedule(tmp_path: Path, weights: Path, faces: Path) -> No
     fails("teacher", weights, *finetune, "--teacher", strangers)
     fails("0 ≤ initial ≤ final", weights, *finetune, "--initial", 0.9)
     assert not out.exists()
+
+
+def test_snip_on_images_before_training(tmp_path: Path, faces: Path) -> None:
+    """An untrained network by name, masks from training images, held while it trains."""
+    out, file = tmp_path / "out.safetensors", tmp_path / "m.safetensors"
+    flags = ["minixception-128", "-o", out, "--masks", file, "--method", "snip", "--keep", 20_000, "--data", faces,
+             "--quiet", "--score-images", 20, "--batch-size", 8, "--seed", 4, "--whole", "head"]  # fmt: skip
+    told = summary(*flags, "--finetune", "32:2")
+    model, info = load_model(out)
+    masks = Masks.load(file)
+    masks.check(model)
+    assert told["nnz"] == masks.nnz == 20_000
+    assert masks["head.weight"].all()
+    assert [batch["samples"] for batch in masks.info["batches"]] == [8, 8, 4]
+    assert len(set(masks.info["images"])) == 20
+    assert all((faces / name).is_file() for name in masks.info["images"])
+    assert (masks.info["scope"], masks.info["mode"]) == ("global", "train")
+    assert info.class_names == INFO.class_names
+    assert info.notes["finetuned"] == "32:2"
+    # The same masks without training: the weights are those the name and the seed stand for.
+    summary(*flags, "--mode", "train", "--finetune", "32:1")
+    assert Masks.load(file) == masks
+    fresh = build_model("minixception-128", 4, seed=4).state_dict()
+    untrained = [*flags]
+    untrained[2] = tmp_path / "untrained.safetensors"
+    assert summary(*untrained, "--method", "synflow", "--rounds", 2, "--keep", 30_000)["nnz"] == 30_000
+    state = load_model(untrained[2])[0].state_dict()
+    for name, tensor in state.items():
+        assert torch.equal(tensor[tensor != 0], fresh[name][tensor != 0])
+
+
+def test_foresight_on_a_trained_network_sees_stored_statistics(
+    tmp_path: Path, weights: Path, faces: Path
+) -> None:
+    file = tmp_path / "m.safetensors"
+    flags = ["--masks", file, "--method", "grasp", "--data", faces, "--quiet", "--batch-size", 40]
+    summary(weights, "-o", tmp_path / "out.safetensors", *flags)
+    masks = Masks.load(file)
+    model, _ = load_model(weights)
+    data = {name: (image, label) for name, image, label in _by_name(faces)}
+    chosen = [data[name] for name in masks.info["images"]]
+    batch = (
+        to_float(torch.stack([image for image, _ in chosen])),
+        torch.tensor([label for _, label in chosen]),
+    )
+    expected = find_masks(model, "grasp", 0.8, batches=[batch], loss=F.cross_entropy, mode="eval")
+    assert masks == expected
+    assert masks.info["mode"] == "eval"
+
+
+def _by_name(folder: Path) -> list[tuple[str, torch.Tensor, int]]:
+    data = load_images(folder, 32, progress=False)
+    return list(zip(data.files, data.images, data.labels.tolist(), strict=True))
+
+
+def test_shuffled_masks(tmp_path: Path, weights: Path) -> None:
+    plain, shuffled, again = (tmp_path / f"{name}.safetensors" for name in ("plain", "shuffled", "again"))
+    out = tmp_path / "out.safetensors"
+    summary(weights, "-o", out, "--masks", plain, "--scope", "global")
+    told = summary(weights, "-o", out, "--masks", shuffled, "--scope", "global", "--shuffle")
+    assert load_model(out)[1].notes["shuffled"] == "within layers"
+    summary(weights, "-o", out, "--masks", again, "--apply-masks", plain, "--shuffle")
+    assert Masks.load(shuffled) == Masks.load(again) != Masks.load(plain)
+    assert Masks.load(shuffled).density_per_layer() == Masks.load(plain).density_per_layer()
+    assert told["nnz"] == Masks.load(plain).nnz
+
+
+def test_emptied_layers_are_reported(tmp_path: Path, weights: Path) -> None:
+    flags = (weights, "-o", tmp_path / "o", "--sparsity", 0.999, "--scope", "global", "--on-empty")
+    emptied = summary(*flags, "allow")["emptied"]
+    assert emptied
+    result = run(*flags, "allow")
+    assert f"left empty, so that nothing passes through: {', '.join(emptied)}" in result.stdout
+    assert result.stderr == ""
+    assert summary(*flags, "keep")["rescued"] == emptied
+    fails(f"at least one) of: {', '.join(emptied)}", *flags, "raise")
+
+
+def test_contradictions_of_new_options(tmp_path: Path, weights: Path, faces: Path) -> None:
+    flags = (weights, "-o", tmp_path / "out.safetensors")
+    tune = ("--finetune", "32:1", "--data", faces, "--quiet")
+    fails("--sparsity and --keep are two ways", *flags, "--sparsity", 0.5, "--keep", 10)
+    fails("--whole, --rounds: a schedule cannot", *flags, *tune, "--rounds", 2, "--whole", "head")
+    fails("--ramp: these masks are found at once", *flags, *tune, "--method", "synflow", "--ramp", 0.5)
+    fails("--initial: these masks are found at once", *flags, *tune, "--at-once", "--initial", 0.5)
+    fails(
+        "--apply-masks decides what is pruned: leave out --keep",
+        *flags,
+        "--apply-masks",
+        weights,
+        "--keep",
+        5,
+    )
+    fails("no such file: nomodel", "nomodel", "-o", tmp_path / "out.safetensors")
+
+
+def test_masks_at_once_are_held(tmp_path: Path, weights: Path, faces: Path) -> None:
+    file, out = tmp_path / "m.safetensors", tmp_path / "out.safetensors"
+    tune = ["--finetune", "32:1", "--data", faces, "--quiet", "--batch-size", 8]
+    summary(weights, "-o", out, "--masks", file, "--at-once", *tune, "--sparsity", 0.7)
+    assert Masks.load(file) == find_masks(load_model(weights)[0], "l1", 0.7)
+    Masks.load(file).check(load_model(out)[0])
 
 
 def test_help_has_examples() -> None:

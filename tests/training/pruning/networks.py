@@ -59,3 +59,17 @@ class Wired(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return self.wire(self, x)
+
+
+def smooth_net(seed: int = 0, activation: type[nn.Module] = nn.Tanh) -> nn.Sequential:
+    """A small network in float64, for finite differences; input (N, 3, 5, 5), 4 classes."""
+    torch.manual_seed(seed)
+    return nn.Sequential(
+        nn.Conv2d(3, 4, 3),
+        nn.BatchNorm2d(4),
+        activation(),
+        nn.Conv2d(4, 4, 3, padding=1, groups=2),
+        activation(),
+        nn.Flatten(),
+        nn.Linear(36, 4),
+    ).double()

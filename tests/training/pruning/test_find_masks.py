@@ -12,8 +12,9 @@ from torch.nn.utils import prune
 from sparsenet.errors import MaskError
 from tests.training.pruning.networks import small_net
 from training.pruning import SCORERS, Masks, find_masks, prunable_weights
+from training.pruning.problem import Problem
 from training.pruning.prunable import from_channels, to_channels
-from training.pruning.scores import register
+from training.pruning.scores import Scorer, register
 
 WEIGHTS = ["0.weight", "3.weight", "4.weight", "8.weight"]
 DEPTHWISE = "3"
@@ -33,11 +34,22 @@ def test_shared_weight_is_counted_once() -> None:
     assert list(find_masks(tied, sparsity=0.5)) == ["0.weight"]
 
 
+@pytest.mark.filterwarnings("ignore:nothing is left")
 @given(st.floats(0, 1), st.sampled_from(["l1", "random"]), st.integers(0, 3))
 def test_global_count_is_exact(sparsity: float, method: str, seed: int) -> None:
     model = small_net()
     masks = find_masks(model, method, sparsity, scope="global", seed=seed, on_empty="allow")
     assert masks.nnz == total(model) - round(sparsity * total(model))
+
+
+@given(st.integers(4, 768), st.integers(1, 9), st.sampled_from(["layer", "global"]))
+def test_rounds_end_at_the_exact_budget(keep: int, rounds: int, scope: str) -> None:
+    assert find_masks(small_net(), "l1", keep=keep, rounds=rounds, scope=scope).nnz == keep
+
+
+def test_no_rounds() -> None:
+    with pytest.raises(MaskError, match="at least one round; got 0"):
+        find_masks(small_net(), sparsity=0.5, rounds=0)
 
 
 @pytest.mark.parametrize("scope", ["layer", "global"])
@@ -166,7 +178,7 @@ def test_nothing_left_to_prune() -> None:
 
 
 def test_unknown_method_lists_the_known() -> None:
-    with pytest.raises(MaskError, match="l1, random"):
+    with pytest.raises(MaskError, match="there are: force, grasp, iterative-snip, l1, random, snip, synflow"):
         find_masks(small_net(), "magic", 0.5)
 
 
@@ -219,13 +231,15 @@ def test_model_is_left_alone() -> None:
 
 
 def test_a_registered_scorer_sees_batches_and_loss() -> None:
-    @register("first-gradient", "test only")
-    def first_gradient(model, names, batches, loss, generator):
-        x, y = next(iter(batches))
-        parameters = [model.get_parameter(name) for name in names]
-        gradients = torch.autograd.grad(loss(model(x), y), parameters)
-        return {name: gradient.abs() for name, gradient in zip(names, gradients, strict=True)}
+    class FirstGradient(Scorer):
+        name = "first-gradient"
+        citation = "test only"
+        needs_data = True
 
+        def score(self, problem: Problem) -> dict[str, torch.Tensor]:
+            return {name: g.abs() for name, g in problem.gradients(problem.leaves()).items()}
+
+    register(FirstGradient)
     try:
         linear = nn.Linear(3, 1, bias=False)
         batches = [(torch.tensor([[1.0, 3.0, 2.0]]), torch.zeros(1, 1))]
@@ -234,7 +248,7 @@ def test_a_registered_scorer_sees_batches_and_loss() -> None:
         )
         assert masks["weight"].tolist() == [[False, True, False]]
         with pytest.raises(ValueError, match="already"):
-            register("first-gradient", "again")(first_gradient)
+            register(FirstGradient)
     finally:
         del SCORERS["first-gradient"]
 

@@ -110,6 +110,19 @@ def test_share_out_is_exact_and_within_one_of_proportional(
     assert all(abs(shares[name] - keep * sizes[name] / total) < 1 for name in sizes)
 
 
+def test_what_a_layer_cannot_take_goes_to_the_others() -> None:
+    dead = -math.inf
+    scores = {
+        "worn": torch.tensor([1.0, dead, dead, dead]),
+        "whole": torch.arange(4.0),
+        "other": torch.arange(8.0),
+    }
+    kept = select(scores, ones(scores), Budget(keep=8), "layer").kept
+    assert {name: int(flags.sum()) for name, flags in kept.items()} == {"worn": 1, "whole": 2, "other": 5}
+    kept = select(scores, ones(scores), Budget(keep=14), "layer").kept
+    assert sum(int(flags.sum()) for flags in kept.values()) == 13
+
+
 def test_whole_channels_never_exceed_the_budget() -> None:
     scores = {"narrow": torch.tensor([4.0, 1.0]), "wide": torch.tensor([3.0, 2.0])}
     kept = select(scores, {"narrow": 2, "wide": 10}, Budget(keep=13), "global", on_empty="allow").kept

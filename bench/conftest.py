@@ -1,0 +1,3 @@
+"""Benchmarks and the gate share the plugin that times pairs."""
+
+pytest_plugins = ["bench.gate.plugin"]

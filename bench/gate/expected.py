@@ -1,0 +1,105 @@
+"""What speed-ups are expected: minima in the repository, and those of an earlier run on the same machine."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bench.gate.paired import Ratio
+from bench.versions import versions
+from sparsenet.errors import SparsenetError
+from sparsenet.files import write_atomically
+from sparsenet.kernels.jit import max_lanes
+
+EXPECTED = Path(__file__).with_name("expected.toml")
+#: Share of the measured speed-up that is expected again: on the machine it was measured on, and on another CPU.
+SAME_CPU, OTHER_CPU = 0.9, 0.65
+#: Share of an earlier run's that may be lost, its own interval and floor aside.
+LOST = 0.05
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Group → least speed-up, where it comes from, and the versions it was measured with."""
+
+    least: dict[str, float]
+    source: str
+    versions: dict[str, str]
+
+    def changed(self) -> str:
+        """What differs from those versions now."""
+        now = versions()
+        names = [name for name in {**self.versions, **now} if self.versions.get(name) != now.get(name)]
+        return (
+            ", ".join(f"{n}: {self.versions.get(n, 'none')} -> {now.get(n, 'none')}" for n in names)
+            or "nothing"
+        )
+
+
+def expected(path: Path = EXPECTED) -> Limits:
+    """The minima of the repository for this CPU's vector length; lower on another CPU than they were measured on.
+
+    Raises:
+        SparsenetError: the file is not there or not readable.
+    """
+    try:
+        table = tomllib.loads(path.read_text())
+    except (OSError, tomllib.TOMLDecodeError) as error:
+        raise SparsenetError(f"{path}: not a readable file of expected speed-ups ({error})") from error
+    entry = table.get(f"lanes{max_lanes()}", {"versions": {}, "measured": {}})
+    share = SAME_CPU if entry["versions"].get("cpu") == versions()["cpu"] else OTHER_CPU
+    least = {group: share * ratio for group, ratio in entry["measured"].items()}
+    return Limits(least, f"{share:.0%} of {path.name}", entry["versions"])
+
+
+def baseline(path: Path) -> Limits:
+    """The minima that a run saved by ``save`` implies.
+
+    Raises:
+        SparsenetError: the file is not there, not such a run, or from another CPU.
+    """
+    try:
+        record = json.loads(path.read_text())
+        ratios = {group: Ratio(**entry["ratio"]) for group, entry in record["groups"].items()}
+        measured_with = {str(name): str(value) for name, value in record["versions"].items()}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise SparsenetError(
+            f"{path}: not a run saved with --speed-save ({type(error).__name__}: {error})"
+        ) from error
+    for name in ("cpu", "lanes"):
+        if measured_with.get(name) != versions()[name]:
+            raise SparsenetError(
+                f"{path} was measured on {name} {measured_with.get(name)}, this is {versions()[name]}: "
+                "save a new run here"
+            )
+    return Limits(
+        {group: (1 - LOST) * ratio.surely_above for group, ratio in ratios.items()}, str(path), measured_with
+    )
+
+
+def save(path: Path, groups: dict[str, dict[str, Any]]) -> None:
+    """Write a run: group → ``{"ratio": fields of Ratio, ...}``."""
+    write_atomically(path, json.dumps({"versions": versions(), "groups": groups}, indent=2).encode())
+
+
+def record(measured: dict[str, float], path: Path = EXPECTED) -> None:
+    """Write ``measured`` as what is expected of this vector length, those of others kept."""
+    table = tomllib.loads(path.read_text()) if path.exists() else {}
+    entry = table.setdefault(f"lanes{max_lanes()}", {"measured": {}})
+    entry["measured"] |= measured
+    entry["versions"] = versions()
+    lines = [
+        "# Speed-ups as measured (`pytest bench/gate_speed.py --speed-record`); the gate asks for a share of them."
+    ]
+    for lanes, parts in sorted(table.items()):
+        for part in ("measured", "versions"):
+            lines += ["", f"[{lanes}.{part}]"]
+            lines += [f"{json.dumps(key)} = {_value(value)}" for key, value in parts[part].items()]
+    write_atomically(path, ("\n".join(lines) + "\n").encode())
+
+
+def _value(value: float | str) -> str:
+    return f"{value:.3f}" if isinstance(value, float) else json.dumps(value)

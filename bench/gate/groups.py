@@ -1,0 +1,131 @@
+"""What the gate holds: groups of layers, each a kernel family against something that another change leaves alone."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from bench.engines.pytorch import prepare
+from bench.engines.session import Network
+from bench.gate.paired import Pair, Timed, timed
+from bench.kernels.alone import FamilyAlone
+from bench.shapes import LayerShape
+from bench.shapes.layers import CONVOLUTIONS, DEPTHWISE, LINEAR, MAX_POOLS
+from converters.verify import relative_error
+from sparsenet.plan.builder import Options
+from sparsenet.plan.make import make_plan
+
+#: A sample takes this long at least.
+SECONDS = 1e-4
+TOLERANCE = 1e-4
+
+#: Makes what B is held against, for a layer at a sparsity.
+Baseline = Callable[[LayerShape, float], Timed]
+
+
+@dataclass(frozen=True)
+class Group:
+    """Layers on which ``family`` is held against ``against``.
+
+    Attributes:
+        name: key of its expected speed-up.
+        family: of the kernel whose speed is held.
+        sparsity: of the weights.
+        layers: of networks.
+        against: key of ``BASELINES``.
+    """
+
+    name: str
+    family: str
+    sparsity: float
+    layers: tuple[LayerShape, ...]
+    against: str
+
+
+class Held:
+    """One layer of a group, ready: checked when asked, then timed."""
+
+    def __init__(self, group: Group, layer: LayerShape, plant: float = 1.0) -> None:
+        """Args: plant: how many times as long B is to take, to see the gate catch it."""
+        self.group, self.layer = group, layer
+        self.copies = [FamilyAlone(group.family, layer, group.sparsity) for _ in range(2)]
+        self.plant = plant
+
+    @property
+    def kernel(self) -> str:
+        return self.copies[0].kernel.name
+
+    def error(self) -> float:
+        """Largest difference of either copy's output from PyTorch's, relative to the largest value."""
+        network = Network(self.layer.graph(self.group.sparsity))
+        (expected,) = prepare(network, 1)(self.layer.example())
+        return max(relative_error(copy.output, expected) for copy in self.copies)
+
+    def pair(self) -> Pair:
+        """The two copies against the baseline."""
+        for copy in self.copies:
+            copy.repeat(SECONDS)
+            copy.slow_down(self.plant)
+        a = BASELINES[self.group.against](self.layer, self.group.sparsity)
+        return Pair(a, *(_seconds_of(copy) for copy in self.copies))
+
+
+def _seconds_of(alone: FamilyAlone) -> Timed:
+    return lambda: alone.seconds() / alone.runs
+
+
+def _dense_kernel(layer: LayerShape, sparsity: float) -> Timed:
+    """The dense kernel that the planner takes."""
+    decisions = make_plan(layer.graph(), Options("dense")).decisions
+    kernel = next(d.kernel for d in decisions if d.layer == "layer")
+    dense = FamilyAlone(kernel.partition("__")[0].removesuffix("_relu"), layer, sparsity)
+    dense.repeat(SECONDS)
+    return _seconds_of(dense)
+
+
+def _numpy_product(layer: LayerShape, _: float) -> Timed:
+    """NumPy's matrix product of the same size, one thread."""
+    weight = layer.graph().constants["w"].reshape(layer.c_out, -1)
+    columns = np.ones((weight.shape[1], (layer.size // layer.stride) ** 2), np.float32)
+    out = np.empty((layer.c_out, columns.shape[1]), np.float32)
+    return timed(lambda: np.matmul(weight, columns, out), time.thread_time)
+
+
+def _numpy_multiply(layer: LayerShape, _: float) -> Timed:
+    """NumPy's product of a map with itself."""
+    x = layer.example()
+    out = np.empty_like(x)
+    return timed(lambda: np.multiply(x, x, out), time.thread_time)
+
+
+BASELINES: dict[str, Baseline] = {
+    "our dense kernel": _dense_kernel,
+    "NumPy's matrix product": _numpy_product,
+    "NumPy's multiply": _numpy_multiply,
+}
+
+
+def _layers(*words: str, among: list[LayerShape] = CONVOLUTIONS) -> tuple[LayerShape, ...]:
+    found = [layer for layer in among if any(layer.name.endswith(word) for word in words)]
+    assert len(found) >= len(words), words
+    return tuple(found)
+
+
+_ONE = _layers("1x1 256-256 @28", "1x1 512-512 @14", "1x1 256-64 @56", "1x1 128-128 @56")
+_THREE = _layers("resnet50 3x3 64-64 @56", "3x3 128-128 @28", "3x3 256-256 @14")
+
+GROUPS = [
+    Group("pattern 1x1, 50 % zeros", "f32_conv_pattern_rows", 0.5, _ONE, "our dense kernel"),
+    Group("pattern 1x1, 90 % zeros", "f32_conv_pattern_rows", 0.9, _ONE, "our dense kernel"),
+    Group("pattern 3x3, 50 % zeros", "f32_conv_pattern_rows", 0.5, _THREE, "our dense kernel"),
+    Group("pattern 3x3, 90 % zeros", "f32_conv_pattern_rows", 0.9, _THREE, "our dense kernel"),
+    Group("csr 1x1, 95 % zeros", "f32_conv_csr_rows", 0.95, _ONE, "our dense kernel"),
+    Group("linear csr, 90 % zeros", "f32_linear_csr_flat", 0.9, tuple(LINEAR), "our dense kernel"),
+    Group("dense 1x1, lanes are pixels", "f32_conv_dense_rows", 0.0, _ONE, "NumPy's matrix product"),
+    Group("dense 1x1, lanes are channels", "f32_conv_blocked_rows", 0.0, _ONE, "NumPy's matrix product"),
+    Group("depthwise", "f32_depthwise_dense_rows", 0.0, tuple(DEPTHWISE[1:5]), "NumPy's multiply"),
+    Group("max pooling", "f32_maxpool_none_rows", 0.0, tuple(MAX_POOLS), "NumPy's multiply"),
+]

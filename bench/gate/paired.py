@@ -1,0 +1,120 @@
+"""Pairs of callables timed in turn, and how sure their ratio is.
+
+A round times every callable several times in turn and keeps the least of each: a neighbour on the machine only ever
+adds time, and a round is short beside the drift of a processor's speed. The median over rounds of the ratio within a
+round is what counts. B takes part twice, as two copies with memory of their own: their ratio would be 1 on a machine
+without noise, and shows what noise there was in these very rounds.
+"""
+
+from __future__ import annotations
+
+import gc
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+#: Seconds of one run, measured by the callable itself.
+Timed = Callable[[], float]
+Logs = npt.NDArray[np.float64]
+
+CONFIDENCE, RESAMPLES, TURNS = 0.99, 2000, 5
+#: No machine is trusted to tell less than this apart.
+LEAST_FLOOR = 0.01
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A (what B is held against), and B twice."""
+
+    a: Timed
+    b: Timed
+    again: Timed
+
+
+@dataclass(frozen=True)
+class Ratio:
+    """How many times as long A took as B.
+
+    Attributes:
+        median: median over rounds of A ÷ B in the same round; of several pairs the geometric mean.
+        low, high: bootstrap interval of it at ``CONFIDENCE``.
+        floor: noise floor: how far from 1 the interval of B ÷ B reaches, as a factor less 1.
+        rounds: how many.
+    """
+
+    median: float
+    low: float
+    high: float
+    floor: float
+    rounds: int
+
+    @property
+    def surely_above(self) -> float:
+        """What the ratio is at least, noise considered."""
+        return self.low / (1 + self.floor)
+
+    @property
+    def surely_below(self) -> float:
+        """What the ratio is at most, noise considered."""
+        return self.high * (1 + self.floor)
+
+
+def timed(call: Callable[[], object], clock: Callable[[], float] = time.perf_counter) -> Timed:
+    """``call`` as a callable that returns its own seconds, after an untimed call that brings back its caches."""
+
+    def seconds() -> float:
+        call()
+        start = clock()
+        call()
+        return clock() - start
+
+    return seconds
+
+
+def take_rounds(pair: Pair, rounds: int, turns: int = TURNS) -> Logs:
+    """(rounds, 3) logarithms of the least seconds of A, B and B again in each round, ``turns`` turns long."""
+    calls = (pair.a, pair.b, pair.again)
+    least = np.full((rounds, 3), np.inf)
+    collecting = gc.isenabled()
+    gc.disable()
+    try:
+        for i in range(rounds):
+            for turn in range(turns):
+                for j in range(3):
+                    which = (turn + j) % 3
+                    least[i, which] = min(least[i, which], calls[which]())
+    finally:
+        if collecting:
+            gc.enable()
+    if not np.all(least > 0):
+        raise ValueError("a time is not positive: the callables are too short for their clock")
+    logs: Logs = np.log(least)
+    return logs
+
+
+def ratio_of(samples: Sequence[Logs], seed: int = 0) -> Ratio:
+    """The geometric mean over pairs of their median ratios, its bootstrap interval, and the noise floor.
+
+    Args:
+        samples: of each pair, as ``take_rounds`` gives them.
+        seed: of the resampling.
+    """
+    if not samples or any(len(logs) == 0 for logs in samples):
+        raise ValueError("a ratio needs at least one round of at least one pair")
+    rng = np.random.default_rng(seed)
+    ratio, same = np.zeros(RESAMPLES), np.zeros(RESAMPLES)
+    median = 0.0
+    for logs in samples:
+        ratios = logs[:, 0] - logs[:, 1:].mean(axis=1)
+        draws = rng.integers(0, len(logs), (RESAMPLES, len(logs)))
+        ratio += np.median(ratios[draws], axis=1)
+        same += np.median((logs[:, 1] - logs[:, 2])[draws], axis=1)
+        median += float(np.median(ratios))
+    ends = [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2]
+    low, high = np.exp(np.quantile(ratio / len(samples), ends))
+    farthest = np.abs(np.quantile(same / len(samples), ends)).max()
+    floor = max(float(np.expm1(farthest)), LEAST_FLOOR)
+    return Ratio(float(np.exp(median / len(samples))), float(low), float(high), floor, min(map(len, samples)))

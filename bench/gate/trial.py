@@ -1,0 +1,117 @@
+"""Does the gate cry wolf, does it sleep? Many runs of it as it stands, and many with one kernel made slower.
+
+python -m bench.gate.trial --runs 20 --factor 1.25 --json trial.json
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import click
+from tqdm import tqdm
+
+from bench.gate.groups import GROUPS
+from bench.versions import versions
+from sparsenet.commands.table import render, to_json
+from sparsenet.files import write_atomically
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run of the gate.
+
+    Attributes:
+        planted: family that was made slower; empty if none.
+        answers: group → answer.
+        ratios: group → measured speed-up ÷ least expected.
+        seconds: it took.
+        load: of the machine, one-minute average at its end.
+    """
+
+    planted: str
+    answers: dict[str, str]
+    ratios: dict[str, float]
+    seconds: float
+    load: float
+
+    @property
+    def alarm(self) -> bool:
+        """Whether any group failed."""
+        return "fails" in self.answers.values()
+
+
+def run(planted: str, factor: float) -> Run:
+    """The gate in a process of its own; with ``planted``, only the groups of that family, ``factor`` times as slow."""
+    with tempfile.TemporaryDirectory() as folder:
+        saved = Path(folder) / "run.json"
+        # An exit code tells of failures alone; what was measured is read from the file.
+        words = ["bench/gate_speed.py", "-q", "--speed-save", str(saved)]
+        if planted:
+            names = [group.name for group in GROUPS if group.family == planted]
+            words = [f"bench/gate_speed.py::test_speed[{name}]" for name in names] + words[1:]
+            words += ["--speed-plant", f"{planted}={factor}"]
+        start = time.perf_counter()
+        done = subprocess.run(  # noqa: S603 - this interpreter
+            [sys.executable, "-m", "pytest", *words], cwd=ROOT, capture_output=True, text=True, check=False
+        )
+        seconds = time.perf_counter() - start
+        if not saved.exists():
+            raise click.ClickException(f"the gate did not run: {done.stdout[-2000:]}{done.stderr[-500:]}")
+        groups = json.loads(saved.read_text())["groups"]
+    answers = {name: str(group["answer"]) for name, group in groups.items()}
+    ratios = {name: group["ratio"]["median"] / group["limit"] for name, group in groups.items()}
+    return Run(planted, answers, ratios, seconds, os.getloadavg()[0])
+
+
+def summary(runs: list[Run]) -> str:
+    """Alarms and doubts, per planted family."""
+    rows = []
+    for planted in dict.fromkeys(run.planted for run in runs):
+        own = [run for run in runs if run.planted == planted]
+        groups = [answer for run in own for answer in run.answers.values()]
+        rows.append(
+            (
+                planted or "nothing",
+                len(own),
+                sum(run.alarm for run in own),
+                len(groups),
+                *(groups.count(answer) for answer in ("holds", "fails", "too noisy to tell")),
+                sum(run.seconds for run in own) / len(own),
+                f"{min(run.load for run in own):.1f} to {max(run.load for run in own):.1f}",
+            )
+        )
+    header = ["slowed", "runs", "alarms", "groups", "hold", "fail", "too noisy", "seconds a run", "load"]
+    return render(header, rows)
+
+
+@click.command(epilog="Example: taskset -c 1 python -m bench.gate.trial --runs 20 --json trial.json")
+@click.option("--runs", type=click.IntRange(0), default=20, show_default=True, help="Runs as it stands.")
+@click.option(
+    "--planted", type=click.IntRange(0), default=20, show_default=True, help="Runs with a slower kernel."
+)
+@click.option("--factor", type=float, default=1.25, show_default=True, help="How much slower.")
+@click.option("--json", "json_file", type=click.Path(path_type=Path), help="Write every run there.")
+def main(runs: int, planted: int, factor: float, json_file: Path | None) -> None:
+    """Run the gate again and again, alone and with each family in turn made slower; tell the alarms."""
+    families = list(dict.fromkeys(group.family for group in GROUPS))
+    todo = ["" for _ in range(runs)] + [families[i % len(families)] for i in range(planted)]
+    done: list[Run] = []
+    for family in tqdm(todo, unit="run"):
+        done.append(run(family, factor))
+        if json_file:
+            text = to_json({"versions": versions(), "factor": factor, "runs": [asdict(r) for r in done]})
+            write_atomically(json_file, text.encode())
+    click.echo(summary(done))
+
+
+if __name__ == "__main__":
+    main()

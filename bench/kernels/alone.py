@@ -1,0 +1,164 @@
+"""A layer planned as a network would have it, and the calls of one kernel family in it, to be run by themselves."""
+
+from __future__ import annotations
+
+import ctypes
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from math import prod
+from unittest.mock import patch
+
+import numpy as np
+
+from bench.shapes import LayerShape
+from sparsenet.errors import SparsenetError
+from sparsenet.graph import FloatArray, Graph
+from sparsenet.kernels import tape
+from sparsenet.kernels.abi import ARENA, COUNTER, FIRST_TENSOR, WEIGHTS
+from sparsenet.kernels.registry import Kernel
+from sparsenet.plan.builder import Builder, Options
+from sparsenet.plan.choice import Candidate
+from sparsenet.plan.lower import conv2d
+from sparsenet.plan.make import make_plan
+from sparsenet.plan.plan import COUNTER_BYTES, Plan
+from sparsenet.plan.ring_memory import Arena
+from sparsenet.plan.tune import race
+
+#: Families that move what others need: their calls belong to other layers' stages.
+MOVERS = ("f32_relayout_none_any", "f32_fill_none_any")
+
+
+class NotOffered(Exception):  # noqa: N818 - a family need not take every layer
+    """The planner has no candidate of this family for this layer."""
+
+
+def plan_with(family: str, graph: Graph, tune: bool = False) -> Plan:
+    """``graph``, one thread, its convolutions by kernels of ``family`` if they are of its kind.
+
+    Args:
+        family: key of ``FAMILIES``.
+        tune: whether to race the family's tiles rather than to take the one that is expected to be the fastest.
+
+    Raises:
+        NotOffered: no candidate for a convolution is of this family.
+    """
+
+    def choose(
+        builder: Builder, candidates: Sequence[Candidate], _density: float, key: Callable[[], str]
+    ) -> tuple[Candidate, str]:
+        own = [candidate for candidate in candidates if candidate.kernel.family == family]
+        if not own:
+            raise NotOffered(family)
+        seconds = race(builder, own, key()) if tune and len(own) > 1 else [0.0]
+        return own[seconds.index(min(seconds))], f"only {family} was asked for"
+
+    if family.startswith("f32_conv_"):
+        with patch.object(conv2d, "choose", choose):
+            return make_plan(graph, Options(threads=1, tune=True))
+    return make_plan(graph, Options("sparse" if "_csr_" in family else "dense", threads=1))
+
+
+@dataclass(frozen=True)
+class Work:
+    """What the calls do: operations (2 per multiply-add with a nonzero weight) and bytes of activations and weights.
+
+    Activations count once: pixels read and pixels written, no halo, no padding of lines.
+    """
+
+    flops: float
+    nbytes: float
+    nnz: int
+
+
+class FamilyAlone:
+    """The calls of one family in the plan of one layer; the whole plan has run once, so what they read is there.
+
+    Attributes:
+        kernel: the family's kernel with its tile.
+        work: of all its calls.
+        output: of the whole layer, for checking.
+    """
+
+    def __init__(self, family: str, layer: LayerShape, sparsity: float, tune: bool = False) -> None:
+        graph = layer.graph(sparsity)
+        plan = plan_with(family, graph, tune)
+        plan.link()
+        x, self.output = layer.example(), np.empty((1, *_sizes(plan)), np.float32)
+        bases = self._bases(plan, x)
+        self._run = ctypes.CFUNCTYPE(None, *[ctypes.c_int64] * 3)(tape.address("run_tape"))
+        rows = plan.tapes[0]
+        self._run(rows.ctypes.data, len(rows), bases)
+        mine = [
+            kernel.family == family and (name == "layer" or family in MOVERS)
+            for kernel, name in zip(plan.kernels[0], plan.layers[0], strict=True)
+        ]
+        kernels = [kernel for kernel, own in zip(plan.kernels[0], mine, strict=True) if own]
+        if not kernels:
+            raise SparsenetError(f"the plan of '{layer.name}' has no call of {family}")
+        self.kernel = kernels[0]
+        self.work = _work(self.kernel, graph, plan, rows[mine])
+        self._rows = np.ascontiguousarray(rows[mine])
+        self._alive = plan, x
+
+    def _bases(self, plan: Plan, x: FloatArray) -> int:
+        self._arena, self._counter = Arena(plan.arena_bytes + 64, plan.rings), np.zeros(COUNTER_BYTES // 8)
+        self._table = np.zeros(FIRST_TENSOR + 2, np.int64)
+        self._table[WEIGHTS], self._table[ARENA] = plan.weights.ctypes.data, self._arena.address
+        self._table[COUNTER] = self._counter.ctypes.data
+        self._table[FIRST_TENSOR:] = x.ctypes.data, self.output.ctypes.data
+        return int(self._table.ctypes.data)
+
+    def repeat(self, seconds: float) -> None:
+        """Make one ``run`` take about ``seconds`` or more, by doing everything several times in one call."""
+        self.runs = 1
+        while self.seconds() < seconds and self.runs < 4096:
+            self.runs *= 2
+            self._rows = np.concatenate([self._rows, self._rows])
+
+    runs = 1
+
+    def slow_down(self, factor: float) -> None:
+        """Make a run do ``factor`` times the work without telling: what a kernel that slow would look like."""
+        once, extra = self._rows, round(4 * (factor - 1) * len(self._rows))
+        if extra:
+            self._rows = np.concatenate([*[once] * 4, np.resize(once, (extra, once.shape[1]))])
+            self.runs *= 4
+
+    def run(self) -> None:
+        """All calls, ``runs`` times."""
+        self._run(self._rows.ctypes.data, len(self._rows), self._table.ctypes.data)
+
+    def seconds(self) -> float:
+        """Processor seconds of one ``run``, once the caches are warm."""
+        self.run()
+        start = time.thread_time()
+        self.run()
+        return time.thread_time() - start
+
+
+def _sizes(plan: Plan) -> tuple[int, ...]:
+    return tuple(int(size or 0) for size in plan.outputs[0].shape[1:])
+
+
+def _work(kernel: Kernel, graph: Graph, plan: Plan, rows: np.ndarray) -> Work:
+    if kernel.family in MOVERS:
+        return Work(0.0, sum(_moved_bytes(kernel, row) for row in rows), 0)
+    shapes = graph.shapes()
+    node = graph.nodes[-1]
+    tensors = [*(name for name in node.inputs if name and name not in graph.constants), *node.outputs]
+    nbytes = 4.0 * sum(prod(int(size or 1) for size in shapes[name]) for name in tensors)
+    decision = next(d for d in plan.decisions if d.layer == node.name)
+    if not decision.weights:
+        return Work(0.0, nbytes, 0)
+    flops = 2.0 * decision.macs * decision.nnz / decision.weights
+    stored = decision.nnz if decision.format != "dense" else decision.weights
+    return Work(flops, nbytes + 4.0 * stored, decision.nnz)
+
+
+def _moved_bytes(kernel: Kernel, row: np.ndarray) -> float:
+    """Of one call: floats written, and read where there is a source."""
+    value = dict(zip(kernel.arguments, row[1:].tolist(), strict=False))
+    if kernel.family == "f32_fill_none_any":
+        return 4.0 * float(value["size"])
+    return 8.0 * float(value["channels"] * value["rows"] * value["columns"])

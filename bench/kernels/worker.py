@@ -1,0 +1,95 @@
+"""Times kernels at one vector length in a process of its own; a line of JSON for every event.
+
+python -m bench.kernels.worker '{"lanes": 16, "quick": true, ...}'
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from bench.kernels.measure import Case, Rate, cases, measure
+from sparsenet.cpu import host_features
+from sparsenet.errors import SparsenetError
+
+#: The newest x86 that has no AVX-512, in LLVM's spelling.
+AVX2_CPU = "haswell"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a worker is asked for; see ``measure`` and ``cases``."""
+
+    lanes: int
+    quick: bool
+    families: tuple[str, ...]
+    rounds: int
+    seconds: float
+    tune: bool
+
+
+def environment(lanes: int) -> dict[str, str]:
+    """Variables that make a process compile for vectors of ``lanes`` float32, as a CPU with no longer ones would."""
+    changed = {"SPARSENET_LANES": str(lanes), "OMP_NUM_THREADS": "1"}
+    if lanes < 16 and "avx512f" in host_features():
+        features = sorted(name for name in host_features() if not name.startswith("avx512"))
+        changed["NUMBA_CPU_FEATURES"] = ",".join(f"+{name}" for name in features)
+        changed["NUMBA_CPU_NAME"] = AVX2_CPU
+    return changed
+
+
+def run(settings: Settings, began: Callable[[str], object]) -> list[Rate]:
+    """All rates that a worker measures.
+
+    Args:
+        began: called with the name of every case as it begins.
+
+    Raises:
+        SparsenetError: the worker failed, with its last words.
+    """
+    command = [sys.executable, "-m", "bench.kernels.worker", json.dumps(asdict(settings))]
+    variables = {**os.environ, **environment(settings.lanes)}
+    rates, words = [], [""]
+    root = Path(__file__).resolve().parents[2]
+    with subprocess.Popen(  # noqa: S603 - this interpreter, this module
+        command, env=variables, cwd=root, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    ) as worker:
+        assert worker.stdout is not None
+        for line in worker.stdout:
+            if not line.startswith('{"'):
+                words.append(line.strip())
+                continue
+            event = json.loads(line)
+            if "error" in event:
+                raise SparsenetError(event["error"])
+            if "rate" in event:
+                rates.append(Rate(**event["rate"]))
+            else:
+                began(event["case"])
+    if worker.returncode:
+        raise SparsenetError(f"the worker for {settings.lanes} lanes failed: {words[-1]}")
+    return rates
+
+
+def main(argument: str) -> None:
+    values = json.loads(argument)
+    settings = Settings(**{**values, "families": tuple(values["families"])})
+
+    def began(case: Case) -> None:
+        print(json.dumps({"case": f"{case.family} {case.layer.name}"}), flush=True)
+
+    try:
+        todo = cases(settings.quick, settings.families)
+        for rate in measure(todo, settings.lanes, settings.rounds, settings.seconds, settings.tune, began):
+            print(json.dumps({"rate": asdict(rate)}), flush=True)
+    except SparsenetError as error:
+        print(json.dumps({"error": str(error)}), flush=True)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

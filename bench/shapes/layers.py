@@ -1,0 +1,209 @@
+"""The layers that MaskCNN, MiniXception, MobileNetV1, ResNet-50, Xception and RetinaFace are made of, deduplicated.
+
+Where several layers differ little in what a kernel meets (512 channels at 14 pixels five times over, a residual add
+more or less), one stands for them. ``tests/bench/test_shapes.py`` holds the table against the networks.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from sparsenet import Graph, Node, TensorInfo
+from sparsenet.graph import FloatArray
+
+
+@dataclass(frozen=True)
+class LayerShape:
+    """One layer over a square map; padding keeps its size but for the stride.
+
+    Attributes:
+        network: where it stands.
+        op: of the op table; ``conv2d`` whose ``groups`` are the channels is depthwise.
+        c_in, c_out: channels, or features of a linear layer.
+        size: side of the input map.
+        kernel, stride: of windows; for ``resize`` the stride is how many times larger the output is.
+        groups: of a convolution.
+    """
+
+    network: str
+    op: str
+    c_in: int
+    c_out: int
+    size: int = 1
+    kernel: int = 1
+    stride: int = 1
+    groups: int = 1
+
+    @property
+    def name(self) -> str:
+        """As in ``resnet50 3x3 64-64 @56``."""
+        op = {"conv2d": "", "max_pool2d": "max ", "avg_pool2d": "average "}.get(self.op, f"{self.op} ")
+        window = f"{self.kernel}x{self.kernel} " if self.op in _WINDOWS else ""
+        depthwise = "depthwise " if self.groups > 1 else ""
+        channels = f"{self.c_in}-{self.c_out}" if self.op in ("conv2d", "linear") else f"{self.c_in}"
+        place = f" @{self.size}" if self.size > 1 else ""
+        stride = f" /{self.stride}" if self.stride > 1 else ""
+        return f"{self.network} {depthwise}{op}{window}{channels}{place}{stride}"
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """Of one image."""
+        return (self.c_in,) if self.size == 1 else (self.c_in, self.size, self.size)
+
+    @property
+    def weight_shape(self) -> tuple[int, ...]:
+        """Empty where there are no weights."""
+        if self.op == "linear":
+            return self.c_out, self.c_in
+        return (self.c_out, self.c_in // self.groups, self.kernel, self.kernel) if self.op == "conv2d" else ()
+
+    def example(self, batch: int = 1, seed: int = 1) -> FloatArray:
+        """Standard-normal input."""
+        return np.random.default_rng(seed).standard_normal((batch, *self.input_shape), np.float32)
+
+    def graph(self, sparsity: float = 0.0, seed: int = 0) -> Graph:
+        """The layer alone, named ``layer``; weights are random and pruned at random to exactly ``sparsity``."""
+        inputs, constants, node = ["x"], {}, Node(self.op, "layer", ["x"], ["y"])
+        before: list[Node] = []
+        if self.weight_shape:
+            constants = _weights(self.weight_shape, sparsity, seed)
+            inputs += ["w", "b"]
+        if self.op == "conv2d":
+            stride = [self.stride] * 2
+            node.attrs = {"stride": stride, "padding": [self.kernel // 2] * 4, "groups": self.groups}
+            node.attrs["epilogue"] = [["relu"]]
+        elif self.op in ("max_pool2d", "avg_pool2d"):
+            node.attrs = {"kernel": [self.kernel] * 2, "stride": [self.stride] * 2}
+            if self.kernel > self.stride:
+                node.attrs["padding"] = [self.kernel // 2] * 4
+        elif self.op == "resize":
+            node.attrs = {
+                "size": [self.size * self.stride] * 2, "mode": "nearest", "coordinates": "half_pixel"
+            }  # fmt: skip
+        elif self.op == "softmax":
+            node.attrs = {"axis": 1}
+        elif self.op == "transpose":
+            node.attrs = {"perm": [0, 2, 3, 1]}
+        elif self.op == "scale":  # a gain per channel, as squeeze-and-excitation applies it
+            node.op = "mul"
+            before, inputs = [Node("global_avg_pool2d", "gain", ["x"], ["g"])], ["x", "g"]
+        elif self.op in ("add", "sub", "mul"):
+            before, inputs = [Node("relu", "other", ["x"], ["r"])], ["x", "r"]
+        node.inputs = inputs
+        return Graph(
+            self.name, [TensorInfo("x", (None, *self.input_shape))], ["y"], [*before, node], constants
+        )
+
+
+_WINDOWS = ("conv2d", "max_pool2d", "avg_pool2d")
+
+
+def _weights(shape: tuple[int, ...], sparsity: float, seed: int) -> dict[str, FloatArray]:
+    rng = np.random.default_rng(seed)
+    weight = rng.standard_normal(shape, np.float32) * np.float32((2 / np.prod(shape[1:])) ** 0.5)
+    weight.reshape(-1)[rng.permutation(weight.size)[: round(sparsity * weight.size)]] = 0
+    return {"w": weight, "b": rng.standard_normal(shape[0], np.float32)}
+
+
+def _conv(
+    network: str, c_in: int, c_out: int, size: int, kernel: int = 1, stride: int = 1, groups: int = 1
+) -> LayerShape:
+    return LayerShape(network, "conv2d", c_in, c_out, size, kernel, stride, groups)
+
+
+def _depthwise(network: str, channels: int, size: int, stride: int = 1) -> LayerShape:
+    return _conv(network, channels, channels, size, 3, stride, channels)
+
+
+#: What is pruned.
+CONVOLUTIONS = [
+    _conv("minixception-128-256", 32, 128, 128),
+    _conv("minixception-128-256", 128, 128, 128),
+    _conv("minixception-128-256", 256, 256, 64),
+    _conv("minixception-128-256", 256, 1024, 32),
+    _conv("mobilenetv1", 32, 64, 112),
+    _conv("mobilenetv1", 128, 128, 56),
+    _conv("mobilenetv1", 256, 256, 28),
+    _conv("mobilenetv1", 512, 512, 14),
+    _conv("mobilenetv1", 1024, 1024, 7),
+    _conv("resnet50", 256, 64, 56),
+    _conv("resnet50", 512, 128, 28),
+    _conv("resnet50", 256, 1024, 14),
+    _conv("resnet50", 2048, 512, 7),
+    _conv("resnet50", 64, 64, 56, 3),
+    _conv("resnet50", 128, 128, 28, 3),
+    _conv("resnet50", 256, 256, 14, 3),
+    _conv("resnet50", 512, 512, 7, 3),
+    _conv("resnet50", 256, 256, 28, 3, 2),
+    _conv("maskcnn", 256, 128, 62, 3),
+    _conv("maskcnn", 128, 64, 62, 3),
+    _conv("xception", 728, 728, 19),
+    _conv("retinaface-resnet50", 256, 256, 40, 3),
+    _conv("retinaface-resnet50", 256, 64, 40, 3),
+]
+#: Stems, never pruned.
+STEMS = [
+    _conv("minixception-128-256", 3, 32, 256, 3, 2),
+    _conv("resnet50", 3, 64, 224, 7, 2),
+    _conv("maskcnn", 3, 256, 124, 5),
+]
+DEPTHWISE = [
+    _depthwise("minixception-128-256", 128, 128),
+    _depthwise("minixception-128-256", 256, 64),
+    _depthwise("mobilenetv1", 64, 112, 2),
+    _depthwise("mobilenetv1", 128, 56),
+    _depthwise("mobilenetv1", 512, 14),
+    _depthwise("mobilenetv1", 1024, 7),
+    _depthwise("xception", 728, 19),
+]
+LINEAR = [
+    LayerShape("mobilenetv1", "linear", 1024, 1000),
+    LayerShape("resnet50", "linear", 2048, 1000),
+]
+MAX_POOLS = [
+    LayerShape("resnet50", "max_pool2d", 64, 64, 112, 3, 2),
+    LayerShape("maskcnn", "max_pool2d", 256, 256, 124, 2, 2),
+]
+GLOBAL_AVERAGES = [
+    LayerShape("mobilenetv1", "global_avg_pool2d", 1024, 1024, 7),
+    LayerShape("minixception-128-256", "global_avg_pool2d", 1024, 1024, 32),
+]
+ACTIVATIONS = [
+    LayerShape("minixception-128-256", "relu", 128, 128, 64),
+    LayerShape("retinaface-resnet50", "relu", 256, 256, 40),
+]
+RESIZES = [LayerShape("retinaface-resnet50", "resize", 256, 256, 20, stride=2)]
+TRANSPOSES = [LayerShape("retinaface-resnet50", "transpose", 8, 8, 80)]
+
+#: Everything above: layers as they stand in the networks.
+LAYERS = [
+    *CONVOLUTIONS, *STEMS, *DEPTHWISE, *LINEAR, *MAX_POOLS, *GLOBAL_AVERAGES, *ACTIVATIONS, *RESIZES, *TRANSPOSES,
+]  # fmt: skip
+
+_OTHERS = "(no zoo network)"
+#: Kernel family → the layers it is timed on. What no network of the zoo uses gets a size usual elsewhere.
+BY_FAMILY: dict[str, list[LayerShape]] = {
+    "f32_conv_csr_rows": CONVOLUTIONS,
+    "f32_conv_pattern_rows": CONVOLUTIONS,
+    "f32_conv_dense_rows": [*CONVOLUTIONS, *STEMS],
+    "f32_conv_blocked_rows": [*CONVOLUTIONS, *STEMS],
+    "f32_depthwise_dense_rows": DEPTHWISE,
+    "f32_maxpool_none_rows": MAX_POOLS,
+    "f32_avgpool_none_rows": [LayerShape(_OTHERS, "avg_pool2d", 256, 256, 28, 2, 2)],
+    "f32_globalavgpool_none_rows": GLOBAL_AVERAGES,
+    "f32_linear_dense_flat": LINEAR,
+    "f32_linear_csr_flat": LINEAR,
+    "f32_copy_none_rows": [*ACTIVATIONS, LayerShape(_OTHERS, "add", 256, 256, 28)],
+    "f32_mul_none_rows": [LayerShape(_OTHERS, "mul", 256, 256, 28)],
+    "f32_scale_none_rows": [LayerShape(_OTHERS, "scale", 256, 256, 28)],
+    "f32_copy_none_flat": [LayerShape(_OTHERS, "relu", 65536, 65536)],
+    "f32_mul_none_flat": [LayerShape(_OTHERS, "mul", 65536, 65536)],
+    "f32_relayout_none_any": STEMS,
+    "f32_fill_none_any": [_conv("resnet50", 64, 64, 56, 3)],
+    "f32_softmax_none_flat": [LayerShape("mobilenetv1", "softmax", 1000, 1000)],
+    "f32_permute_none_flat": TRANSPOSES,
+    "f32_broadcast_none_flat": [LayerShape(_OTHERS, "sub", 256, 256, 28)],
+    "f32_resize_none_rows": RESIZES,
+}

@@ -1,0 +1,60 @@
+"""The table of layers is true: each stands in the network it names, and is the graph it says."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import numpy as np
+import pytest
+import torch
+
+from bench.networks import MODELS
+from bench.shapes import LAYERS, LayerShape
+from converters import from_torch
+from sparsenet import reference
+from sparsenet.graph import Graph
+from sparsenet.ops import attributes
+from training.models import default_input_size
+
+Signature = tuple[object, ...]
+
+
+@cache
+def signatures(network: str) -> set[Signature]:
+    size = default_input_size(network)
+    graph = from_torch(MODELS[network]().eval(), torch.zeros(1, 3, size, size), name=network)
+    return {signature(graph, i) for i in range(len(graph.nodes))}
+
+
+def signature(graph: Graph, index: int) -> Signature:
+    """What identifies a layer: op, input, output, window."""
+    shapes, node = graph.shapes(), graph.nodes[index]
+    attrs = attributes(node)
+    weight = shapes[node.inputs[1]] if node.op in ("conv2d", "linear") else ()
+    window = attrs.get("kernel", ())
+    return (node.op, shapes[node.inputs[0]], shapes[node.output], weight, *window, *attrs.get("stride", ()))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("network", sorted({layer.network for layer in LAYERS}))
+def test_the_network_has_these_layers(network: str) -> None:
+    for layer in LAYERS:
+        if layer.network == network:
+            assert signature(layer.graph(), -1) in signatures(network), layer.name
+
+
+def test_layers_are_told_apart_by_name() -> None:
+    assert len({layer.name for layer in LAYERS}) == len(LAYERS)
+
+
+@pytest.mark.parametrize("sparsity", [0.0, 0.3, 0.9])
+def test_weights_have_exactly_the_sparsity_asked_for(sparsity: float) -> None:
+    weight = LayerShape("test", "conv2d", 20, 10, 8, 3).graph(sparsity).constants["w"]
+    assert np.count_nonzero(weight) == round((1 - sparsity) * weight.size)
+
+
+@pytest.mark.parametrize("op", ["add", "sub", "mul", "scale", "softmax", "transpose", "resize", "avg_pool2d"])
+def test_every_kind_of_layer_runs(op: str) -> None:
+    layer = LayerShape("test", op, 6, 6, 8, 2, 2)
+    y = reference.run(layer.graph(), {"x": layer.example()})["y"]
+    assert np.isfinite(y).all()

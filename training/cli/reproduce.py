@@ -1,0 +1,63 @@
+"""``sparsenet reproduce``: every table and figure of both papers, ours beside theirs."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import click
+
+from training.reproduce.settings import SECTIONS, Scale, Settings
+
+EPILOG = """\b
+Examples:
+  sparsenet reproduce                                             # drawn faces, some minutes
+  sparsenet reproduce --data maskedface_net --only comparison     # photographs: CMFD/ and IMFD/
+  sparsenet reproduce --scale paper --data MaskedFace-Net --widerface WIDER
+  sparsenet reproduce --scale paper --data faces -- --executor slurm --jobs 40"""
+
+
+@click.command(epilog=EPILOG)
+@click.option("--scale", type=click.Choice(["small", "paper"]), default="small", show_default=True,
+              help="small: minutes on two cores. paper: the papers' own sizes and epochs, for a GPU.")  # fmt: skip
+@click.option("--data", type=click.Path(path_type=Path, exists=True, file_okay=False),
+              help="MaskedFace-Net (CMFD/, IMFD/).  [default: drawn faces]")  # fmt: skip
+@click.option(
+    "--only", metavar="SECTION[,…]", help=f"Sections to make: {', '.join(SECTIONS)}.  [default: all]"
+)
+@click.option("--out", type=click.Path(path_type=Path), default="reproduce-out", show_default=True,
+              help="Folder for results and the page; an interrupted run continues from it.")  # fmt: skip
+@click.option(
+    "--cores", type=click.IntRange(1), help="Cells at once.  [default: the CPUs this process may use]"
+)
+@click.option("--threads", type=click.IntRange(1), default=1, show_default=True,
+              help="Threads of the engine while it is timed.")  # fmt: skip
+@click.option("--quiet", is_flag=True, help="Nothing on standard error while all goes well.")
+@click.argument("snakemake_options", nargs=-1, type=click.UNPROCESSED)
+def reproduce(
+    scale: Scale,
+    data: Path | None,
+    only: str | None,
+    out: Path,
+    cores: int | None,
+    threads: int,
+    quiet: bool,
+    snakemake_options: tuple[str, ...],
+) -> None:
+    """Train, prune, measure and compare: tables as CSV, figures as PNG, and one page with all of them.
+
+    A sweep of many small cells, run by Snakemake; what follows -- goes to it, such as an executor for a cluster.
+    """
+    from training.reproduce.sweep import run
+
+    settings = Settings.preset(scale, str(data.resolve()) if data else None)
+    settings = dataclasses.replace(settings, threads=threads)
+    if only:
+        asked = [name.strip() for name in only.split(",")]
+        # In the page's order, whatever the order asked for; an unknown name stays, to be complained about.
+        known = [name for name in SECTIONS if name in asked]
+        settings = dataclasses.replace(
+            settings, sections=(*known, *(name for name in asked if name not in SECTIONS))
+        )
+    page = run(settings, out, cores, snakemake_options, quiet)
+    click.echo(f"tables: {out / 'tables'}\nfigures: {out / 'figures'}\npage: {page}")

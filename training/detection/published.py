@@ -1,0 +1,88 @@
+"""Weights that others published for the same two detectors, read from their .pth files."""
+
+from __future__ import annotations
+
+import os
+import pickle
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+
+from sparsenet.errors import CheckpointError, InputError
+from training.checkpoint import ModelInfo, load_model
+from training.models import DETECTORS, RetinaFace, build_detector
+from training.models.retinaface import PUBLISHED_MEAN, PUBLISHED_STD
+
+CLASS_NAMES = ("background", "face")
+PUBLISHED_SUFFIXES = (".pth", ".pt")
+
+
+def detector_info(name: str, size: int, seed: int = 0) -> ModelInfo:
+    """What the weights file of a detector says of itself, before anything was trained.
+
+    Pixels are normalised as the published detectors have them, so that weights of either origin take the same images.
+    """
+    return ModelInfo(
+        model=name, class_names=CLASS_NAMES, input_size=size, mean=PUBLISHED_MEAN, std=PUBLISHED_STD,
+        task="detection", seed=seed,
+    )  # fmt: skip
+
+
+def open_detector(path: str | os.PathLike[str], size: int | None = None) -> tuple[RetinaFace, ModelInfo]:
+    """A detector from a weights file of ours, or from a .pth file of published weights.
+
+    Args:
+        path: the file.
+        size: side of its input in pixels; None takes what the file says, or 640.
+
+    Raises:
+        CheckpointError: the file is missing or damaged, or holds no detector.
+    """
+    if Path(path).suffix in PUBLISHED_SUFFIXES:
+        return _published(path, size or RetinaFace.input_size)
+    model, info = load_model(path)
+    if not isinstance(model, RetinaFace):
+        raise CheckpointError(f"{os.fspath(path)} holds '{info.model}', which is no face detector")
+    return model, replace(info, input_size=size or info.input_size)
+
+
+def _published(path: str | os.PathLike[str], size: int) -> tuple[RetinaFace, ModelInfo]:
+    state = _read(path)
+    for name in DETECTORS:
+        model = build_detector(name)
+        try:
+            model.load_published(state)
+        except InputError:
+            continue
+        return model.eval(), detector_info(name, size)
+    raise CheckpointError(f"{os.fspath(path)}: these weights fit none of {', '.join(DETECTORS)}")
+
+
+def load_backbone(model: RetinaFace, path: str | os.PathLike[str]) -> None:
+    """Start the backbone from a classifier's published weights, whose last layers are left out.
+
+    Raises:
+        CheckpointError: the file is missing or damaged, or of another network.
+    """
+    state = _read(path)
+    own = model.backbone.state_dict()
+    wrong = [name for name in own if name not in state or state[name].shape != own[name].shape]
+    if wrong:
+        raise CheckpointError(f"{os.fspath(path)} does not fit the backbone: no '{wrong[0]}' of its size")
+    model.backbone.load_state_dict({name: state[name] for name in own})
+
+
+def _read(path: str | os.PathLike[str]) -> dict[str, torch.Tensor]:
+    try:
+        state = torch.load(Path(path), map_location="cpu", weights_only=True)
+    except FileNotFoundError:
+        raise CheckpointError(f"no such file: {os.fspath(path)}") from None
+    except (OSError, RuntimeError, EOFError, ValueError, pickle.UnpicklingError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise CheckpointError(f"{os.fspath(path)} is damaged: {reason}") from None
+    if isinstance(state, dict) and isinstance(state.get("state_dict"), dict):
+        state = state["state_dict"]
+    if not isinstance(state, dict) or not all(isinstance(v, torch.Tensor) for v in state.values()):
+        raise CheckpointError(f"{os.fspath(path)} holds no weights by name")
+    return state

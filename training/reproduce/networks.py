@@ -1,0 +1,57 @@
+"""A trained network becomes a model file, and the engine is judged on exactly that file."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+import torch.nn.functional as F
+from torch import nn
+
+import sparsenet
+from converters import from_torch
+from sparsenet.counts import count_layers, total
+from training.data.images import LabeledImages
+from training.demo.model_files import relative_difference, run
+from training.evaluate import metrics, predict
+from training.reproduce.results import Result
+from training.train import EpochRecord
+
+#: Images on which the engine's answers are compared with PyTorch's.
+COMPARED = 16
+
+
+def judge(model: nn.Module, file: Path, test: LabeledImages, size: int) -> Result:
+    """Convert ``model`` to ``file`` (float32) and test the engine that loads it.
+
+    Returns loss (cross-entropy), accuracy, macro_f1, weighted_f1 and recall on ``test``; weights, sparsity and macs of
+    the network as the engine runs it, nonzero_macs; bytes of the file; and the largest difference from PyTorch.
+    """
+    graph = from_torch(model, np.zeros((1, 3, size, size), np.float32))
+    file.parent.mkdir(parents=True, exist_ok=True)
+    sparsenet.save(graph, file)
+    logits = run(sparsenet.load(file, threads=1), test, size)
+    few = test.subset(range(min(COMPARED, len(test))))
+    found = metrics(test.labels, logits.argmax(1), test.class_names)
+    sums = total(count_layers(graph))
+    return {
+        "loss": float(F.cross_entropy(logits, test.labels)),
+        "accuracy": found.accuracy,
+        "macro_f1": found.macro_f1,
+        "weighted_f1": found.weighted_f1,
+        "recall": list(found.recall),
+        "images": len(test),
+        "weights": sums.weights,
+        "nnz": sums.nnz,
+        "macs": sums.macs,
+        "nonzero_macs": sums.nonzero_macs,
+        "bytes": file.stat().st_size,
+        "difference": relative_difference(logits[: len(few)], predict(model, few, size)),
+    }
+
+
+def history(records: Iterable[EpochRecord]) -> list[Result]:
+    """Epochs as plain values."""
+    return [dataclasses.asdict(record) for record in records]

@@ -1,0 +1,26 @@
+"""What a cell leaves behind: a JSON file of plain values, whole or not there."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from sparsenet.errors import DataError
+from training.report.files import write_text
+
+Result = dict[str, Any]
+
+
+def write_result(path: Path, result: Result) -> None:
+    """Write ``result`` as JSON; DataError if the folder cannot be written to."""
+    write_text(path, json.dumps(result, indent=1) + "\n")
+
+
+def read_result(path: Path) -> Result:
+    """Read what ``write_result`` wrote; DataError if it is missing or damaged."""
+    try:
+        result: Result = json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise DataError(f"cannot read the result {path}: {error}") from None
+    return result

@@ -1,0 +1,138 @@
+"""SNIP beside random, magnitude and lottery tickets: accuracy and milliseconds at equal budgets."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from matplotlib.axes import Axes
+
+from training.reproduce.comparison import METHODS
+from training.reproduce.figures import COLOURS, Picture, draw
+from training.reproduce.results import Result, read_result
+from training.reproduce.sections.section import Section, latencies
+from training.reproduce.settings import Settings
+from training.reproduce.tables import Column, Row, Table, count, deviation, fixed, mean, percent, times
+
+COLUMNS = [
+    Column("method", "method"),
+    Column("zeros", "zeros %", percent()),
+    Column("seeds", "seeds"),
+    Column("accuracy", "accuracy %", percent()),
+    Column("accuracy_spread", "±", percent()),
+    Column("macro_f1", "macro F1 %", percent()),
+    Column("macro_f1_spread", "±", percent()),
+    Column("epochs", "epochs trained"),
+    Column("macs", "multiply-adds left %", percent()),
+    Column("bytes", "file bytes", count),
+    Column("dense_ms", "dense, ms", fixed()),
+    Column("sparse_ms", "sparse, ms", fixed()),
+    Column("speedup", "sparse vs dense", times),
+    Column("speedup_whole", "vs unpruned", times),
+]
+TITLES = {"dense": "unpruned"} | {name: method.title for name, method in METHODS.items()}
+
+
+def build(settings: Settings, folder: Path) -> Section:
+    """The section from the results in ``folder``."""
+    asked = settings.comparison
+    measured = latencies(folder, "comparison")
+    rows = [_row(folder, measured, "dense", 0.0, asked.seeds)]
+    rows += [
+        _row(folder, measured, method, sparsity, asked.seeds)
+        for sparsity in asked.sparsities
+        for method in asked.methods
+    ]
+    images = read_result(folder / "comparison" / f"dense-0.0-{asked.seeds[0]}.json")["images"]
+    caption = (
+        f"{asked.model} at {asked.size} × {asked.size}, {len(asked.seeds)} seeds, ± their standard deviation; tested "
+        f"on {images} images by the engine. Every row of one budget has the same number of weights, chosen over all "
+        "layers together but for depthwise convolutions and the first one, which stay whole. Random and SNIP prune the "
+        "initial weights; magnitude prunes the trained network and fine-tunes it; a lottery ticket is pruned in levels "
+        "and trained from the initial weights again on each, which the column of epochs counts."
+    )
+    return Section(
+        "comparison",
+        "SNIP, random, magnitude and lottery tickets",
+        "The same network, initial weights, images and budgets; what differs is which weights stay, and how long it "
+        "took to know.",
+        _findings(rows),
+        [Table("comparison", "At equal budgets", COLUMNS, rows, caption)],
+        [_picture(rows, asked.methods)],
+    )
+
+
+def _row(
+    folder: Path, measured: dict[str, Result], method: str, sparsity: float, seeds: Sequence[int]
+) -> Row:
+    found = [read_result(folder / "comparison" / f"{method}-{sparsity}-{seed}.json") for seed in seeds]
+    times_of = [measured[result["file"]] for result in found]
+    return {
+        "method": TITLES[method],
+        "zeros": sparsity,
+        "seeds": len(found),
+        "accuracy": mean([r["accuracy"] for r in found]),
+        "accuracy_spread": deviation([r["accuracy"] for r in found]),
+        "macro_f1": mean([r["macro_f1"] for r in found]),
+        "macro_f1_spread": deviation([r["macro_f1"] for r in found]),
+        "epochs": found[0]["epochs"],
+        "macs": mean([r["nonzero_macs"] / r["macs"] for r in found]),
+        "bytes": round(mean([r["bytes"] for r in found])),
+        "dense_ms": float(np.median([t["dense_ms"] for t in times_of])),
+        "sparse_ms": float(np.median([t["sparse_ms"] for t in times_of])),
+        "speedup": float(np.median([t["against_dense"][0] for t in times_of])),
+        "speedup_whole": float(np.median([t["against_whole"][0] for t in times_of])),
+    }
+
+
+def _findings(rows: Sequence[Row]) -> list[str]:
+    whole, pruned = rows[0], rows[1:]
+    found = [f"Unpruned: macro F1 {_pm(whole)}, {whole['sparse_ms']:.2f} ms."]
+    for zeros in dict.fromkeys(row["zeros"] for row in pruned):
+        ranked = sorted((r for r in pruned if r["zeros"] == zeros), key=lambda r: -r["macro_f1"])
+        order = ", ".join(
+            f"{r['method']} {_pm(r)} ({r['speedup_whole']:.2f}× as fast as unpruned)" for r in ranked
+        )
+        found.append(f"At {zeros:.0%} zeros, by macro F1: {order}.")
+    return found
+
+
+def _pm(row: Row) -> str:
+    spread = row["macro_f1_spread"]
+    return f"{row['macro_f1']:.1%}" + (f" ± {spread * 100:.1f}" if spread is not None else "")
+
+
+def _picture(rows: Sequence[Row], methods: Sequence[str]) -> Picture:
+    whole, pruned = rows[0], rows[1:]
+
+    def paint(axes: list[Axes]) -> None:
+        for axis, key, label in zip(
+            axes, ("accuracy", "macro_f1"), ("accuracy %", "macro F1 %"), strict=True
+        ):
+            axis.errorbar(
+                [whole["sparse_ms"]], [whole[key] * 100], [(whole[f"{key}_spread"] or 0) * 100],
+                marker="D", color="#1f2933", capsize=3, linestyle="", label="unpruned",
+            )  # fmt: skip
+            for colour, method in zip(COLOURS, methods, strict=False):
+                own = [r for r in pruned if r["method"] == TITLES[method]]
+                axis.errorbar(
+                    [r["sparse_ms"] for r in own], [r[key] * 100 for r in own],
+                    [(r[f"{key}_spread"] or 0) * 100 for r in own],
+                    marker="o", capsize=3, color=colour, label=TITLES[method],
+                )  # fmt: skip
+                for r in own:
+                    axis.annotate(
+                        f"{r['zeros']:.0%}", (r["sparse_ms"], r[key] * 100), textcoords="offset points", xytext=(5, 4),
+                        fontsize=7, color=colour,
+                    )  # fmt: skip
+            axis.set(xlabel="ms per image, sparse engine", ylabel=label)
+            axis.set_xlim(left=0)
+        axes[0].legend(fontsize=7.5)
+
+    return Picture(
+        "comparison",
+        "Quality against milliseconds: mean and standard deviation over the seeds; a line joins one method's budgets.",
+        draw(10.4, 3.9, 2, paint),
+        wide=True,
+    )

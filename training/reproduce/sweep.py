@@ -1,0 +1,89 @@
+"""Start the sweep: Snakemake over ``workflow.smk``, in this process, so that a kill reaches the scheduler itself."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from sparsenet.errors import DataError, InputError, MissingExtraError, SparsenetError
+from sparsenet.threads import available_cpus
+from training.reproduce.settings import Settings
+
+WORKFLOW = Path(__file__).with_name("workflow.smk")
+REPORT = "report.html"
+
+
+def run(
+    settings: Settings, out: Path, cores: int | None = None, options: Sequence[str] = (), quiet: bool = False
+) -> Path:
+    """Make everything that ``settings`` asks for and return the report's path.
+
+    Args:
+        settings: how large; stored as ``settings.json`` in the run's folder.
+        out: the run's folder. What it holds already, from an earlier run or one that was killed, is not made again.
+        cores: how many cells run at once; None takes the CPUs this process may use.
+        options: further options of the ``snakemake`` command, such as ``--executor slurm --jobs 40``.
+        quiet: whether to say nothing of cells that go well.
+
+    Raises:
+        MissingExtraError: Snakemake is not installed.
+        InputError: ``cores`` is less than 1.
+        DataError: the folder cannot be used, or another run is using it.
+        SparsenetError: cells failed; their logs lie in ``logs/``.
+    """
+    try:
+        from snakemake.cli import main
+    except ImportError:
+        raise MissingExtraError("sparsenet reproduce", "sweep") from None
+    if cores is not None and cores < 1:
+        raise InputError(f"cores must be at least 1, got {cores}")
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DataError(f"cannot make the folder {out}: {error.strerror}") from None
+    with _locked(out):
+        settings.save(out / "settings.json")
+        arguments = _arguments(out, cores or available_cpus(), quiet)
+        try:
+            main([*arguments, *options])
+        except SystemExit as end:
+            if end.code:
+                raise SparsenetError(
+                    f"not everything could be made: see {out / 'logs'}; the same command goes on from here"
+                ) from None
+    return out / REPORT
+
+
+def _arguments(out: Path, cores: int, quiet: bool) -> list[str]:
+    return [
+        "--snakefile", str(WORKFLOW), "--directory", str(out), "--cores", str(cores),
+        "--scheduler", "greedy", "--keep-going", "--rerun-incomplete", "--nolock",
+        "--rerun-triggers", "mtime", "input", "params",
+        "--resources", "timing=1", f"gpu={_gpus() or cores}",
+        "--show-failed-logs", "--quiet", *(["all"] if quiet else ["host", "reason", "rules"]),
+    ]  # fmt: skip
+
+
+def _gpus() -> int:
+    import torch
+
+    return torch.cuda.device_count()
+
+
+@contextlib.contextmanager
+def _locked(out: Path) -> Iterator[None]:
+    """One run at a time in a folder; the system lets go when the process ends, however it ends."""
+    descriptor = os.open(out / ".lock", os.O_RDWR | os.O_CREAT)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise DataError(
+                f"another run is working in {out}: wait for it, or choose another folder"
+            ) from None
+        yield
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,219 @@
+# The sweep as Snakemake sees it: one rule per kind of cell, one job per file. Working directory: the run's folder.
+#
+# Outputs appear whole or not at all, and a training keeps a checkpoint beside its weights, so after a kill only what
+# was not finished runs again. A rule runs anew when its part of the settings changes, too.
+
+import sys
+from pathlib import Path
+
+from training.reproduce import plan
+from training.reproduce.comparison import METHODS
+from training.reproduce.settings import Settings
+
+SETTINGS = Settings.load(Path("settings.json"))
+PLAN = plan.Plan(SETTINGS)
+# exec: the cell becomes the scheduler's own child, and can tell when that is gone.
+CELL = f"OMP_NUM_THREADS={{threads}} exec '{sys.executable}' -m training.reproduce.cell"
+
+
+wildcard_constraints:
+    split="train|test",
+    size=r"\d+",
+    seed=r"\d+",
+    ratio=r"[\d.]+",
+    sparsity=r"[\d.]+",
+    method="[a-z-]+",
+    student="[a-z0-9-]+",
+    stage="[a-z-]+",
+
+
+rule all:
+    input:
+        "report.html",
+
+
+rule images:
+    output:
+        "images/{split}-{size}.safetensors",
+    params:
+        settings=[SETTINGS.data, SETTINGS.images],
+    log:
+        "logs/images/{split}-{size}.log",
+    shell:
+        CELL + " images.collect settings.json split={wildcards.split} size={wildcards.size} out={output} > {log} 2>&1"
+
+
+# --- paper 1, tables 1 and 2 ----------------------------------------------------------------------------------
+
+
+rule maskcnn_train:
+    input:
+        images=plan.images("train", plan.MASKCNN_SIZE),
+        test=plan.images("test", plan.MASKCNN_SIZE),
+    output:
+        weights="maskcnn/weights/{seed}.safetensors",
+        log="results/maskcnn/training-{seed}.json",
+    params:
+        settings=PLAN.maskcnn_training,
+    resources:
+        gpu=1,
+    log:
+        "logs/maskcnn/train-{seed}.log",
+    shell:
+        CELL + " maskcnn.train_network settings.json images={input.images} test={input.test} seed={wildcards.seed}"
+        " out={output.weights} log={output.log} > {log} 2>&1"
+
+
+rule maskcnn_prune:
+    input:
+        weights="maskcnn/weights/{seed}.safetensors",
+        test=plan.images("test", plan.MASKCNN_SIZE),
+    output:
+        file="maskcnn/models/{method}-{ratio}-{seed}.safetensors",
+        result="results/maskcnn/{method}-{ratio}-{seed}.json",
+    params:
+        settings=SETTINGS.maskcnn.test_images,
+    log:
+        "logs/maskcnn/{method}-{ratio}-{seed}.log",
+    shell:
+        CELL + " maskcnn.prune_network settings.json weights={input.weights} test={input.test}"
+        " method={wildcards.method} ratio={wildcards.ratio} seed={wildcards.seed}"
+        " file={output.file} out={output.result} > {log} 2>&1"
+
+
+# --- paper 1, tables 3 to 5 -----------------------------------------------------------------------------------
+
+
+rule teacher:
+    input:
+        images=plan.images("train", PLAN.student_image_size),
+        test=plan.images("test", PLAN.student_image_size),
+    output:
+        weights="students/teacher/weights/teacher.safetensors",
+        result="results/students/teacher.json",
+    params:
+        settings=PLAN.teacher_training,
+        student=SETTINGS.students.students[0],
+    resources:
+        gpu=1,
+    log:
+        "logs/students/teacher.log",
+    shell:
+        CELL + " students.train_stage settings.json images={input.images} test={input.test} student={params.student}"
+        " stage=teacher out={output.weights} result={output.result} > {log} 2>&1"
+
+
+rule student:
+    input:
+        images=plan.images("train", PLAN.student_image_size),
+        test=plan.images("test", PLAN.student_image_size),
+        teacher="students/teacher/weights/teacher.safetensors",
+        before=lambda wildcards: plan.stages_before(wildcards.student, wildcards.stage),
+    output:
+        weights="students/{student}/weights/{stage}.safetensors",
+        file="students/{student}/models/{stage}-f32.safetensors",
+        result="results/students/{student}-{stage}.json",
+    params:
+        settings=PLAN.student_training,
+    wildcard_constraints:
+        student="|".join(SETTINGS.students.students),
+    resources:
+        gpu=1,
+    log:
+        "logs/students/{student}-{stage}.log",
+    shell:
+        CELL + " students.train_stage settings.json images={input.images} test={input.test} teacher={input.teacher}"
+        " student={wildcards.student} stage={wildcards.stage} out={output.weights} result={output.result} > {log} 2>&1"
+
+
+# --- the comparison -------------------------------------------------------------------------------------------
+
+
+rule dense:
+    input:
+        images=plan.images("train", SETTINGS.comparison.size),
+        test=plan.images("test", SETTINGS.comparison.size),
+    output:
+        weights="comparison/weights/dense-0.0-{seed}.safetensors",
+        file="comparison/models/dense-0.0-{seed}.safetensors",
+        result="results/comparison/dense-0.0-{seed}.json",
+    params:
+        settings=plan.comparison_training(SETTINGS),
+    resources:
+        gpu=1,
+    log:
+        "logs/comparison/dense-{seed}.log",
+    shell:
+        CELL + " comparison.train_dense settings.json images={input.images} test={input.test} seed={wildcards.seed}"
+        " out={output.weights} file={output.file} result={output.result} > {log} 2>&1"
+
+
+def before(wildcards):
+    """What magnitude and lottery tickets start from: trained weights, and the masks of the level before."""
+    if wildcards.method == "magnitude":
+        return {"trained": f"comparison/weights/dense-0.0-{wildcards.seed}.safetensors"}
+    if wildcards.method == "lottery":
+        name = PLAN.level_before(wildcards.sparsity, wildcards.seed)
+        found = {"trained": f"comparison/weights/{name}.safetensors"}
+        return found if name.startswith("dense") else found | {"within": f"comparison/masks/{name}.safetensors"}
+    return {}
+
+
+rule sparse:
+    input:
+        unpack(before),
+        images=plan.images("train", SETTINGS.comparison.size),
+        test=plan.images("test", SETTINGS.comparison.size),
+    output:
+        weights="comparison/weights/{method}-{sparsity}-{seed}.safetensors",
+        masks="comparison/masks/{method}-{sparsity}-{seed}.safetensors",
+        file="comparison/models/{method}-{sparsity}-{seed}.safetensors",
+        result="results/comparison/{method}-{sparsity}-{seed}.json",
+    wildcard_constraints:
+        method="|".join(METHODS),
+    params:
+        settings=plan.comparison_training(SETTINGS),
+        before=lambda wildcards: " ".join(f"{key}={file}" for key, file in before(wildcards).items()),
+    resources:
+        gpu=1,
+    log:
+        "logs/comparison/{method}-{sparsity}-{seed}.log",
+    shell:
+        CELL + " comparison.train_sparse settings.json images={input.images} test={input.test}"
+        " method={wildcards.method} sparsity={wildcards.sparsity} seed={wildcards.seed} {params.before}"
+        " out={output.weights} masks={output.masks} file={output.file} result={output.result} > {log} 2>&1"
+
+
+# --- time and report ------------------------------------------------------------------------------------------
+
+
+# Alone: it takes every core, so nothing else runs on this machine meanwhile, and two never run at once.
+rule latency:
+    input:
+        baseline=lambda wildcards: PLAN.families[wildcards.family].baseline,
+        files=lambda wildcards: PLAN.families[wildcards.family].files,
+    output:
+        "results/latency/{family}.json",
+    params:
+        settings=[SETTINGS.threads, SETTINGS.seconds],
+        files=lambda wildcards, input: " ".join(f"files={file}" for file in input.files),
+    threads: workflow.cores
+    resources:
+        timing=1,
+    log:
+        "logs/latency/{family}.log",
+    shell:
+        CELL + " latency.measure settings.json baseline={input.baseline} {params.files} out={output} > {log} 2>&1"
+
+
+rule report:
+    input:
+        PLAN.results,
+    output:
+        "report.html",
+    params:
+        settings=SETTINGS.sections,
+    log:
+        "logs/report.log",
+    shell:
+        CELL + " report.write settings.json out={output} > {log} 2>&1"
