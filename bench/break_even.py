@@ -13,6 +13,7 @@ from sparsenet import Engine
 from sparsenet.commands.table import render
 from sparsenet.plan.builder import Options
 from sparsenet.plan.make import make_plan
+from sparsenet.prepared import Prepared
 from sparsenet.timing import interleaved, paired_ratio
 
 
@@ -23,7 +24,7 @@ def speedup(shape: LayerShape, sparsity: float, threads: int, rounds: int) -> fl
     for kernels, engine in engines.items():
         engine.plan = make_plan(graph, Options(kernels, threads))  # type: ignore[arg-type]
         engine.plan.link()
-        engine._contexts.plan = engine.plan
+        engine._own = Prepared(engine.plan)
     x = shape.example()
     results = [engine(x) for engine in engines.values()]
     np.testing.assert_allclose(results[0], results[1], rtol=1e-3, atol=1e-3)

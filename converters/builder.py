@@ -116,12 +116,14 @@ class GraphBuilder:
         for name in inputs:
             if name in self.minus_inf:
                 raise Unsupported("padding with -inf is supported only right in front of a max pooling")
-        node = Node(op, site.name, list(inputs), [site.tensor], attrs or {})
+        # A helper node's name may be that of something else in the source network.
+        tensor = self.unique_name(site.tensor) if site.tensor in self.shapes else site.tensor
+        node = Node(op, self.unique_node(site.name), list(inputs), [tensor], attrs or {})
         shapes = [self.shapes[n] if n else None for n in node.inputs]
-        self.shapes[site.tensor] = infer_shape(node, shapes, self.graph.constants)
-        self._node_names.add(site.name)
+        self.shapes[tensor] = infer_shape(node, shapes, self.graph.constants)
+        self._node_names.add(node.name)
         self.graph.nodes.append(node)
-        return Act(site.tensor)
+        return Act(tensor)
 
     def stand_in(self, tensor: str, shape: Shape) -> Act:
         """A tensor nothing makes, so that the nodes behind an unsupported one can be examined too."""

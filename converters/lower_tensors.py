@@ -135,14 +135,14 @@ def choose(b: GraphBuilder, site: Site, condition: Value, a: Value, other: Value
     return b.node("where", site, lowering.aligned(b, site, [condition, a, other], lead))
 
 
-def truncate(b: GraphBuilder, site: Site, x: Act) -> Act:
+def truncate(b: GraphBuilder, site: Site, x: Act, lead: int = 0) -> Act:
     """Numbers cut off at the point, as a conversion to integers does."""
     below = lowering.negate(b, site.sub("below"), x)
     below = b.node("floor", site.sub("below_floor"), [below.tensor])
     below = lowering.negate(b, site.sub("ceil"), below)
     above = b.node("floor", site.sub("floor"), [x.tensor])
-    sign = lowering.binary(b, site.sub("negative"), "less", x, lowering.scalar(0.0))
-    return choose(b, site, sign, below, above)
+    sign = lowering.binary(b, site.sub("negative"), "less", x, lowering.scalar(0.0), lead)
+    return choose(b, site, sign, below, above, lead)
 
 
 def pad_axis(

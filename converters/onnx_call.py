@@ -21,7 +21,7 @@ class Call:
 
     ``static_batch`` is the batch size the model was exported with, None if it is free. ``lead`` is how many dimensions
     a graph tensor has in front of the ONNX tensor's: 0 where dimension 0 of both is the batch, 1 where the whole ONNX
-    tensor is one sample.
+    tensor is one sample. ``integer``: the first input holds integers, told to ``INTEGER_OPERATORS`` only.
     """
 
     b: GraphBuilder
@@ -32,6 +32,7 @@ class Call:
     outputs: list[str]
     static_batch: int | None
     lead: int = 0
+    integer: bool = False
 
     @property
     def x(self) -> Act:

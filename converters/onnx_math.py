@@ -57,7 +57,13 @@ def _chain(c: Call, op: str) -> Value:
     return result
 
 
+def _floats_only(c: Call) -> None:
+    if c.integer:
+        raise Unsupported("the mean of integers is not supported; cast them to floats first")
+
+
 def _mean(c: Call) -> Value:
+    _floats_only(c)
     if len(c.inputs) == 1:
         return c.x
     total = c.operand(0)
@@ -136,6 +142,12 @@ def _gelu(c: Call) -> Act:
     return c.unary("gelu")
 
 
+def _divide(c: Call) -> Act:
+    if c.integer:
+        return truncate(c.b, c.site, c.binary("div", c.operand(0), c.operand(1), "quotient"), c.lead)
+    return lowering.divide(c.b, c.site, c.operand(0), c.operand(1), c.lead)
+
+
 def _ceil(c: Call) -> Act:
     below = lowering.negate(c.b, c.at("negative"), c.x)
     return lowering.negate(c.b, c.site, c.b.node("floor", c.at("floor"), [below.tensor]))
@@ -189,7 +201,7 @@ def _cast(c: Call) -> Act:
     if kind == _BOOL:
         return c.binary("equal", c.binary("equal", c.x, _SCALAR(0.0), "zero"), _SCALAR(0.0))
     if kind in _INTEGERS:
-        return truncate(c.b, c.site, c.x)
+        return truncate(c.b, c.site, c.x, c.lead)
     raise Unsupported(
         "casts are supported to floats of 16 to 64 bits, bool and integers of 8 bits or more", "to"
     )
@@ -270,6 +282,8 @@ def _reduce(kind: str, before: str = "", after: str = "", since: int = 18) -> Ru
     """
 
     def rule(c: Call) -> Act:
+        if kind == "mean":
+            _floats_only(c)
         chosen, keep, x = _axes(c, since), bool(c.attrs.get("keepdims", 1)), c.x
         if before == "square":
             x = c.binary("mul", x, x, "squares")
@@ -336,7 +350,7 @@ RULES: dict[str, Rule] = {
     "Add": _binary("add"),
     "Sub": _binary("sub"),
     "Mul": _binary("mul"),
-    "Div": lambda c: lowering.divide(c.b, c.site, c.operand(0), c.operand(1), c.lead),
+    "Div": _divide,
     "Pow": _power,
     "Neg": lambda c: lowering.negate(c.b, c.site, c.x),
     "Ceil": _ceil,

@@ -9,6 +9,9 @@ from __future__ import annotations
 from converters import onnx_layers, onnx_math, onnx_resize, onnx_shape_ops
 from converters.onnx_call import Rule
 
+#: Operators that do something else with integers.
+INTEGER_OPERATORS = frozenset({"Div", "Mean", "ReduceMean"})
+
 RULES: dict[str, Rule] = {
     **onnx_layers.RULES,
     **onnx_math.RULES,

@@ -52,7 +52,9 @@ _SHORT_HELP = {name: text for section in SECTIONS.values() for name, text in sec
 
 # Which extra brings a module that a command may find missing.
 MODULE_EXTRAS = {
-    **dict.fromkeys(("torch", "accelerate", "sklearn", "PIL", "tqdm", "matplotlib", "jinja2", "scipy"), "train"),
+    **dict.fromkeys(
+        ("torch", "accelerate", "sklearn", "PIL", "tqdm", "matplotlib", "jinja2", "scipy"), "train"
+    ),
     "onnx": "onnx",
     **dict.fromkeys(("onnxruntime", "pytest_benchmark"), "bench"),
     "numba_cuda": "cuda",

@@ -57,7 +57,7 @@ def dump(graph: Graph, constants: Sequence[ConstantEntry]) -> str:
         nodes.append(entry)
     document: dict[str, Any] = {
         "name": graph.name,
-        "inputs": [[info.name, list(info.shape[1:])] for info in graph.inputs],
+        "inputs": [_input_entry(info) for info in graph.inputs],
         "constants": [_constant_entry(c) for c in constants],
         "nodes": nodes,
         "outputs": [number[name] for name in graph.outputs],
@@ -70,6 +70,11 @@ def dump(graph: Graph, constants: Sequence[ConstantEntry]) -> str:
     except (TypeError, ValueError) as error:
         raise ModelFileError(f"the graph has a name or attribute that JSON cannot hold: {error}") from None
     return text
+
+
+def _input_entry(info: TensorInfo) -> list[Any]:
+    entry: list[Any] = [info.name, list(info.shape[1:])]
+    return [*entry, list(info.open)] if info.open else entry
 
 
 def _constant_entry(constant: ConstantEntry) -> list[Any]:
@@ -109,8 +114,17 @@ def parse(text: str) -> tuple[Graph, list[ConstantEntry]]:
 
 
 def _input(entry: Any) -> TensorInfo:
-    name, shape = _fields(entry, 2, 2, "input")
-    return TensorInfo(_name(name, "input"), (None, *_shape(shape, f"input '{name}'")))
+    fields = _fields(entry, 2, 3, "input")
+    name = _name(fields[0], "input")
+    shape = (None, *_shape(fields[1], f"input '{name}'"))
+    axes = fields[2] if len(fields) > 2 else []
+    if (
+        not _is_ints(axes)
+        or sorted(set(axes)) != axes
+        or any(axis not in range(1, len(shape)) for axis in axes)
+    ):
+        raise ModelFileError(f"input '{name}': its open dimensions cannot be {_short(axes)}")
+    return TensorInfo(name, shape, open=tuple(axes))
 
 
 def _constant(entry: Any) -> ConstantEntry:
@@ -177,6 +191,7 @@ ATTRIBUTE_CHECKS: dict[str, Callable[[Any], bool]] = {
     **dict.fromkeys(
         ("stride", "padding", "dilation", "kernel", "shape", "perm", "size", "axes", "indices"), _is_ints
     ),
+    "scale": lambda value: isinstance(value, list) and all(_is_number(v) for v in value),
     **dict.fromkeys(("groups", "axis", "start", "count", "step"), _is_int),
     **dict.fromkeys(("eps", "value", "p", "slope", "min", "max", "alpha"), _is_number),
     **dict.fromkeys(("ceil_mode", "count_include_pad", "keepdims", "last"), _is_bool),

@@ -314,8 +314,17 @@ def _pad(shapes: Shapes, attrs: Attrs) -> Shape:
 
 
 def _resize(shapes: Shapes, attrs: Attrs) -> Shape:
-    channels, _, _ = _image(shapes[0])
-    size = _ints(attrs["size"], 2, "size", 1)
+    channels, *image = _image(shapes[0])
+    size, scale = list(attrs["size"]), list(attrs["scale"])
+    if bool(size) + bool(scale) + (shapes[1] is not None) != 1:
+        raise ValueError("it needs one of size, scale and a tensor whose size it takes")
+    if scale:
+        if len(scale) != 2 or any(not 0 < factor < math.inf for factor in scale):
+            raise ValueError(f"scale must be 2 positive numbers, got {scale}")
+        size = [math.floor(have * factor + 1e-6) for have, factor in zip(image, scale, strict=True)]
+    elif shapes[1] is not None:
+        size = list(_image(shapes[1], "like")[1:])
+    size = _ints(size, 2, "size", 1)
     if attrs["mode"] not in ("nearest", "bilinear"):
         raise ValueError(f"mode must be 'nearest' or 'bilinear', got {attrs['mode']!r}")
     return (shapes[0][0], channels, *size)  # type: ignore[index]
@@ -354,7 +363,10 @@ OPS: dict[str, OpSchema] = {
     # Padding of H and W; `value` counts for mode "constant".
     "pad": OpSchema(("x",), _pad, {"padding": REQUIRED, "value": 0.0, "mode": "constant"}),
     # Coordinates "half_pixel" and "align_corners" as PyTorch's align_corners=False and True; nearest floors.
-    "resize": OpSchema(("x",), _resize, {"size": REQUIRED, "mode": "nearest", "coordinates": "half_pixel"}),
+    # To a size, by a scale, or to the size of another image.
+    "resize": OpSchema(
+        ("x", "like?"), _resize, {"size": [], "scale": [], "mode": "nearest", "coordinates": "half_pixel"}
+    ),
     # kind: sum, mean, max, min or prod
     "reduce": OpSchema(("x",), shape_rules.reduce, {"kind": REQUIRED, "axes": REQUIRED, "keepdims": True}),
     # The index of the largest number, the first or last of equal ones.

@@ -226,17 +226,17 @@ def _reshape(c: Call) -> str:
 
 
 def _resize(c: Call) -> str:
-    have, size = c.in_shape[2:], c.attrs["size"]
+    have, size = c.in_shape[2:], c.out_shape[2:]
     nearest = c.attrs["mode"] == "nearest"
     if nearest and any(s % h for h, s in zip(have, size, strict=True)):
         # ONNX finds the source pixel in floating point, which misses some by one; whole factors are exact.
         rows, columns = (np.arange(s) * h // s for h, s in zip(have, size, strict=True))
-        by_row = c.w.emit("Gather", [*c.x, c.constant("h", rows)], f"{c.name}/rows", axis=2)
+        by_row = c.w.emit("Gather", [c.x[0], c.constant("h", rows)], f"{c.name}/rows", axis=2)
         return c.emit("Gather", [by_row, c.constant("w", columns)], axis=3)
     how = {"mode": "nearest", "coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"}
     if not nearest:
         how = {"mode": "linear", "coordinate_transformation_mode": c.attrs["coordinates"]}
-    return c.emit("Resize", [*c.x, "", "", c.constant("sizes", c.out_shape)], **how)
+    return c.emit("Resize", [c.x[0], "", "", c.constant("sizes", c.out_shape)], **how)
 
 
 def _plain(kind: str, *kept: str, **more: Any) -> Write:

@@ -118,7 +118,13 @@ def _avg_pool2d(
     return F.avg_pool2d(x, kernel, stride, padding[:2], ceil_mode, count_include_pad)
 
 
-def _resize(x: Tensor, size: list[int], mode: str, coordinates: str) -> Tensor:
+def _resize(
+    x: Tensor, like: Tensor | None, size: list[int], scale: list[float], mode: str, coordinates: str
+) -> Tensor:
+    if like is not None:
+        size = list(like.shape[2:])
+    elif scale:
+        size = [int(n * factor + 1e-6) for n, factor in zip(x.shape[2:], scale, strict=True)]
     corners = None if mode == "nearest" else coordinates == "align_corners"
     return F.interpolate(x, size, mode=mode, align_corners=corners)
 

@@ -17,11 +17,13 @@ written by `python -m tests.converters.onnx_operators`, and a test holds it true
 
 * **free batch**: passed with dimension 0 as the batch, of any size: the importer's default.
 * **one sample**: passed with `from_onnx(model, batch="fixed")`, where dimension 0 is a dimension like any other. These
-  tests work across dimension 0, or have several inputs that a free batch would have to agree on.
+  tests work across dimension 0, or have several inputs that a free batch would have to agree on. Tests whose result the
+  importer knows without running anything, such as shapes, are counted here.
 * **excluded**: refused with an error that says why; the reasons are listed below.
 
 Inputs of a test that a network would hold as weights are given as constants. Numbers are float32 throughout: float64,
-float16 and bfloat16 tests are run as such, and results that ONNX calls bool or integer come as floats.
+float16 and bfloat16 tests are run as such, and so are integers and truth values (exact up to 2**24, without the
+wrap-around of narrow types).
 
 | operator | tests | free batch | one sample | excluded |
 |---|---|---|---|---|

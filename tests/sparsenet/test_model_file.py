@@ -340,7 +340,7 @@ def test_defaults_that_files_rely_on() -> None:
         "argmax": {"last": False},
         "normalize": {"eps": 1e-5},
         "slice": {"step": 1},
-        "resize": {"mode": "nearest", "coordinates": "half_pixel"},
+        "resize": {"size": [], "scale": [], "mode": "nearest", "coordinates": "half_pixel"},
         "dropout": {"p": 0.5},
     }
     for op, defaults in expected.items():
