@@ -5,6 +5,8 @@ Run ``python -m bench.break_even``; ``sparsenet/plan/select.py`` holds the limit
 
 from __future__ import annotations
 
+from functools import partial
+
 import click
 import numpy as np
 
@@ -28,9 +30,8 @@ def speedup(shape: LayerShape, sparsity: float, threads: int, rounds: int) -> fl
     x = shape.example()
     results = [engine(x) for engine in engines.values()]
     np.testing.assert_allclose(results[0], results[1], rtol=1e-3, atol=1e-3)
-    samples = interleaved(
-        {name: lambda e=engine: e(x) for name, engine in engines.items()}, rounds=rounds, warmup=5
-    )  # type: ignore[misc]
+    calls = {name: partial(engine, x) for name, engine in engines.items()}
+    samples = interleaved(calls, rounds=rounds, warmup=5)
     return float(paired_ratio(samples["dense"], samples["sparse"]).median)
 
 

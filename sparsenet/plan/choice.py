@@ -3,38 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
-from sparsenet.kernels.registry import Kernel
 from sparsenet.plan.builder import Builder
-from sparsenet.plan.stage import Stage
+from sparsenet.plan.candidate import Candidate
+from sparsenet.plan.tune import race
 
 #: A sparse kernel must take less than this share of the dense one's time.
 NARROW = 0.97
-
-
-@dataclass(frozen=True)
-class Candidate:
-    """One way to run a layer.
-
-    Attributes:
-        format: how it stores weights.
-        kernel: its kernel.
-        limit: density below which it is expected to be faster than the candidates before it in the list.
-        make: packs the weights and returns the stage.
-        variant: what tells it from others with the same kernel.
-    """
-
-    format: str
-    kernel: Kernel
-    limit: float
-    make: Callable[[Builder], Stage]
-    variant: str = ""
-
-    @property
-    def name(self) -> str:
-        """Unique among the candidates of a layer."""
-        return self.kernel.name + (f" {self.variant}" if self.variant else "")
 
 
 def choose(
@@ -66,8 +41,6 @@ def _expected(candidates: Sequence[Candidate], density: float) -> Candidate:
 
 
 def _measured(builder: Builder, candidates: Sequence[Candidate], key: str) -> tuple[Candidate, str]:
-    from sparsenet.plan.tune import race
-
     seconds = race(builder, candidates, key)
     # In the network, other layers' data is in the way: a narrow win of a sparse kernel alone is none there.
     handicap = [

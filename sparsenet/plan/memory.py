@@ -88,3 +88,7 @@ class Rows:
             assert self.capacity is not None
             return Ref("ring", self.buffer, y % self.capacity * layout.row_bytes)
         return Ref("arena", self.buffer, layout.front_bytes + (y - self.base) * layout.row_bytes)
+
+    def written_before(self, y: int) -> bool:
+        """Whether row ``y`` of a ring goes where an earlier row of this value stood."""
+        return self.ring and self.capacity is not None and y - self.base >= self.capacity

@@ -341,10 +341,19 @@ class _Walker:
                 self._make_room(self.windows[stage.out], last - first)
             if not self._dry:
                 self.layer = stage.layer
+                before = len(self.result.tapes[self.thread])
                 stage.emit(self, first, last, (0, stage.lots))
+                if stage.out in self.windows and self.windows[stage.out].written_before(first):
+                    self._keep_halo(before)
             self.next[stage] = last
             if stage.out in self.windows:
                 self.windows[stage.out].done = last
+
+    def _keep_halo(self, first_step: int) -> None:
+        """Let the last steps not write the zeros behind lines: the rows that stood there before left them."""
+        for step in self.result.tapes[self.thread][first_step:]:
+            if "halo_vectors" in step.arguments:
+                step.arguments["halo_vectors"] = 0
 
     def _make(self, window: Rows, until: int) -> None:
         """Make rows of a sliding window until those below ``until`` are there; rows outside the image are zeros."""

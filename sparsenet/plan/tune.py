@@ -23,7 +23,7 @@ from sparsenet.kernels.abi import ARENA, WEIGHTS, encode_pointer
 from sparsenet.kernels.registry import Kernel
 from sparsenet.plan.assemble import Step, aligned_bytes, encode_tape, pack_constants
 from sparsenet.plan.builder import Builder
-from sparsenet.plan.choice import Candidate
+from sparsenet.plan.candidate import Candidate
 from sparsenet.plan.layout import Folded, FoldedPhases, Plain, round_up
 from sparsenet.plan.segments import STREAMED_MAP_BYTES
 from sparsenet.plan.stage import Ref, Stage, Value

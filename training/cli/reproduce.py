@@ -22,6 +22,11 @@ Examples:
               help="small: minutes on two cores. paper: the papers' own sizes and epochs, for a GPU.")  # fmt: skip
 @click.option("--data", type=click.Path(path_type=Path, exists=True, file_okay=False),
               help="MaskedFace-Net (CMFD/, IMFD/).  [default: drawn faces]")  # fmt: skip
+@click.option("--widerface", type=click.Path(path_type=Path, exists=True, file_okay=False),
+              help="WIDERFACE: wider_face_split/, WIDER_train/, WIDER_val/ and the .mat files in ground_truth/; with "
+                   "train/label.txt and train/images/, landmarks are learned, too.  [default: drawn scenes]")  # fmt: skip
+@click.option("--backbone", type=click.Path(path_type=Path, exists=True, dir_okay=False),
+              help="Trained ResNet-50 (.pth) that RetinaFace starts from and keeps.  [default: random, trained]")  # fmt: skip
 @click.option(
     "--only", metavar="SECTION[,…]", help=f"Sections to make: {', '.join(SECTIONS)}.  [default: all]"
 )
@@ -37,6 +42,8 @@ Examples:
 def reproduce(
     scale: Scale,
     data: Path | None,
+    widerface: Path | None,
+    backbone: Path | None,
     only: str | None,
     out: Path,
     cores: int | None,
@@ -51,7 +58,12 @@ def reproduce(
     from training.reproduce.sweep import run
 
     settings = Settings.preset(scale, str(data.resolve()) if data else None)
-    settings = dataclasses.replace(settings, threads=threads)
+    snip = dataclasses.replace(
+        settings.snip,
+        data=str(widerface.resolve()) if widerface else None,
+        backbone=str(backbone.resolve()) if backbone else None,
+    )
+    settings = dataclasses.replace(settings, threads=threads, snip=snip)
     if only:
         asked = [name.strip() for name in only.split(",")]
         # In the page's order, whatever the order asked for; an unknown name stays, to be complained about.

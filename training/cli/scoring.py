@@ -24,7 +24,7 @@ ONLY_AT_ONCE = ("keep", "whole", "rounds", "shuffle", "mode", "score_images")
 def scoring_options(function: Callable[..., Any]) -> Callable[..., Any]:
     """--method, --sparsity or --keep, the scope and its layers, and the images that are looked at."""
     options = [
-        click.option("--method", type=click.Choice(list(SCORERS)), default="l1", show_default=True),
+        click.option("--method", type=click.Choice(sorted(SCORERS)), default="l1", show_default=True),
         click.option("--sparsity", type=click.FloatRange(0, 1), default=0.8, show_default=True,
                      help="Fraction of zeros to reach."),
         click.option("--keep", type=click.IntRange(0), help="Number of weights to keep, instead of --sparsity."),
@@ -85,6 +85,7 @@ def masks_at_once(
             loss=F.cross_entropy,
             mode=options["mode"] or ("eval" if trained else "train"),
             input_shape=(3, size, size),
+            progress=not options["quiet"],
             **{name: options[name] for name in CRITERIA},
         )
     masks.info["images"] = [data.files[index] for index in chosen] if data is not None else []

@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from tqdm import tqdm
 
 from sparsenet.errors import MaskError
 from training.pruning.affine import affine_masks
@@ -41,6 +42,7 @@ def find_masks(
     shuffle: bool = False,
     mode: Mode | None = None,
     input_shape: Sequence[int] | None = None,
+    progress: bool = False,
 ) -> Masks:
     """Masks of the weights worth keeping; the model is not changed (see ``Masks.apply``).
 
@@ -63,6 +65,7 @@ def find_masks(
     rounds      prune in so many steps, each by the same ratio and scored anew on what is left (the exponential
                 schedule of de Jorge et al. 2021 and Tanaka et al. 2020); None: the method's own number.
     shuffle     the control: in the end, move what is kept to random places within each layer.
+    progress    show a bar of the rounds, on terminals only.
 
     ``Masks.info`` records all of it, the batches by samples and hash, the layers that the guard rescued, and those
     left empty where that is allowed, of which a warning tells as well. Raises MaskError.
@@ -85,7 +88,8 @@ def find_masks(
     units = Units(model, weights, structured)
     allowed = kept = may_stay
     with undisturbed(model, mode, seed):
-        for number in range(1, rounds + 1):
+        hidden = None if progress and rounds > 1 else True
+        for number in tqdm(range(1, rounds + 1), desc=method, unit="round", leave=False, disable=hidden):
             scores = scorer.score(problem.pruned_to(kept))
             if not scorer.revives:
                 allowed = kept

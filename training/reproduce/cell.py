@@ -26,6 +26,8 @@ CELLS = (
     "maskcnn.train_network",
     "maskcnn.prune_network",
     "students.train_stage",
+    "snip.count_weights",
+    "snip.train_variant",
     "comparison.train_dense",
     "comparison.train_sparse",
     "latency.measure",

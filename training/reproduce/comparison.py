@@ -111,6 +111,7 @@ def train_sparse(
             total = asked.epochs * (2 + asked.levels.index(float(sparsity)))
     found.apply(model)
     model, epochs = task.train(model, [found], length, rate, out)
+    masks.parent.mkdir(parents=True, exist_ok=True)
     found.save(masks)
     notes = {"method": method, "sparsity": float(sparsity), "epochs": total, "rescued": found.info["rescued"]}
     task.finish(model, epochs, out, file, result, notes)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import io
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -34,28 +35,36 @@ _STYLE = {
 
 @dataclass(frozen=True)
 class Picture:
-    """A PNG: name of its file, what it shows in a sentence, its bytes."""
+    """A PNG.
+
+    Attributes:
+        key: name of its file.
+        caption: what it shows.
+        png: its bytes.
+        csv: what it draws, where no table has it.
+        wide: whether it takes a line of the page for itself.
+    """
 
     key: str
     caption: str
     png: bytes
+    csv: str | None = None
     wide: bool = False
 
 
 @dataclass(frozen=True)
 class Line:
-    """A line of a plot; ``spread`` is drawn as whiskers, ``theirs`` dashed."""
+    """A line of a plot; the papers' own are dashed."""
 
     label: str
     x: Sequence[float]
     y: Sequence[float]
-    spread: Sequence[float] | None = None
     theirs: bool = False
 
 
 @dataclass(frozen=True)
 class Plot:
-    """A pair of axes: lines, titles of the axes, which of them is in percent, where y ends."""
+    """A pair of axes: lines, titles of the axes, which of them is in percent or whole numbers."""
 
     lines: Sequence[Line]
     x: str
@@ -63,16 +72,21 @@ class Plot:
     title: str = ""
     percent_x: bool = False
     percent_y: bool = False
-    bottom: float | None = 0.0
     whole_x: bool = False
-    log_y: bool = False
 
 
-def line_plots(plots: Sequence[Plot], width: float = 4.8, height: float = 3.3, columns: int = 3) -> bytes:
-    """Plots side by side, ``columns`` in a row."""
-    across = min(columns, len(plots))
+def line_plots(key: str, caption: str, plots: Sequence[Plot]) -> Picture:
+    """Plots side by side, three in a row, and their lines as CSV."""
+    across = min(3, len(plots))
     down = -(-len(plots) // across)
-    return draw(width * across, height * down, across, lambda axes: _paint(axes, plots), down)
+    png = draw(4.8 * across, 3.3 * down, across, lambda axes: _paint(axes, plots), down)
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["plot", "line", "x", "y"])
+    for plot in plots:
+        for line in plot.lines:
+            writer.writerows((plot.title, line.label, x, y) for x, y in zip(line.x, line.y, strict=True))
+    return Picture(key, caption, png, text.getvalue(), wide=across > 1)
 
 
 def draw(
@@ -94,23 +108,16 @@ def _paint(axes: list[Axes], plots: Sequence[Plot]) -> None:
         for line in plot.lines:
             if line.theirs:
                 axis.plot(line.x, line.y, next(theirs), color=THEIRS, label=line.label)
-            elif line.spread is not None:
-                axis.errorbar(
-                    line.x, line.y, line.spread, marker="o", capsize=3, color=next(colours), label=line.label
-                )
             else:
                 axis.plot(line.x, line.y, "o-", color=next(colours), label=line.label)
         axis.set(xlabel=plot.x, ylabel=plot.y, title=plot.title)
-        if plot.log_y:
-            axis.set_yscale("log")
-        elif plot.bottom is not None:
-            axis.set_ylim(bottom=plot.bottom)
+        axis.set_ylim(bottom=0)
         if plot.percent_x:
             axis.xaxis.set_major_formatter(PercentFormatter(1))
         if plot.percent_y:
             axis.yaxis.set_major_formatter(PercentFormatter(1))
         if plot.whole_x:
-            axis.xaxis.set_major_locator(MaxNLocator(integer=True))
+            axis.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
         axis.legend(fontsize=7.5)
     for axis in axes[len(plots) :]:
         axis.set_visible(False)

@@ -15,6 +15,8 @@ STUDENT_STAGES: dict[str, tuple[str, ...]] = {
     "distilled": (),
     "distilled-pruned": ("distilled",),
 }
+SNIP_METHODS = ("snip", "modified-snip")
+SNIP_VARIANTS = ("unpruned", *SNIP_METHODS)
 PRUNING_METHODS = ("unstructured", "input-channels", "output-channels")
 
 
@@ -45,6 +47,9 @@ class Plan:
                 for student in self.settings.students.students
                 for stage in STUDENT_STAGES
             ]
+        if "snip" in self.settings.sections:
+            found += [f"results/snip/count-{method}.json" for method in SNIP_METHODS]
+            found += [f"results/snip/trained-{variant}.json" for variant in SNIP_VARIANTS]
         if "comparison" in self.settings.sections:
             found += [f"results/comparison/{name}.json" for name in self.comparison_names()]
         return found + [f"results/latency/{family}.json" for family in self.families]
@@ -63,6 +68,9 @@ class Plan:
             for student in self.settings.students.students:
                 files = [f"students/{student}/models/{stage}-f32.safetensors" for stage in STUDENT_STAGES]
                 found[f"students-{student}"] = Family(files[0], files)
+        if "snip" in self.settings.sections:
+            files = [f"snip/models/{variant}.safetensors" for variant in SNIP_VARIANTS]
+            found["snip"] = Family(files[0], files)
         if "comparison" in self.settings.sections:
             files = [f"comparison/models/{name}.safetensors" for name in self.comparison_names()]
             found["comparison"] = Family(files[0], files)
@@ -136,6 +144,12 @@ def comparison_training(settings: Settings) -> list[Any]:
     for name in ("methods", "sparsities", "seeds"):
         del values[name]
     return [*values.values(), settings.augment]
+
+
+def snip_batch(settings: Settings) -> list[Any]:
+    """For what SNIP leaves of RetinaFace with ResNet-50."""
+    asked = settings.snip
+    return [asked.data, asked.backbone, asked.size, asked.images, asked.batch_size, asked.seed]
 
 
 def images(split: str, size: int) -> str:

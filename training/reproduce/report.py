@@ -13,11 +13,16 @@ from sparsenet.files import write_atomically
 from training.demo.environment import environment
 from training.report.files import write_text
 from training.reproduce.figures import Picture
-from training.reproduce.sections import comparison, maskcnn, students
+from training.reproduce.sections import comparison, maskcnn, snip, students
 from training.reproduce.sections.section import Section
 from training.reproduce.settings import Settings
 
-BUILDERS = {"maskcnn": maskcnn.build, "students": students.build, "comparison": comparison.build}
+BUILDERS = {
+    "maskcnn": maskcnn.build,
+    "students": students.build,
+    "snip": snip.build,
+    "comparison": comparison.build,
+}
 
 
 def write(settings: Settings, out: Path) -> None:
@@ -30,6 +35,8 @@ def write(settings: Settings, out: Path) -> None:
         (folder / "figures").mkdir(exist_ok=True)
         for picture in section.pictures:
             write_atomically(folder / "figures" / f"{picture.key}.png", picture.png)
+            if picture.csv is not None:
+                write_text(folder / "figures" / f"{picture.key}.csv", picture.csv)
     write_text(out, render(settings, sections))
 
 

@@ -85,25 +85,26 @@ class SnipSettings:
     The counts and the survivors of each layer always come from RetinaFace with ResNet-50, whatever is trained.
 
     Attributes:
-        data: WIDERFACE; None draws faces.
-        weights: backbone to start from; None leaves it random.
+        data: folder of WIDERFACE, as ``snip.training_images`` and ``snip.test_images`` expect it; None draws scenes.
+        backbone: weights of ResNet-50 that the backbone starts from and keeps; None leaves it random and trains it.
         model: detector to train.
-        size: side of the training images in pixels.
-        images: how many images at most.
-        epochs, decay: epochs of training, and after which the learning rate falls to a tenth.
-        batch_size, lr: of SGD.
+        size: side of the square input in pixels.
+        images: training images, at most.
+        epochs, decay_at: epochs of training, and the shares of them after which the learning rate falls to a tenth.
+        batch_size, optimizer, lr: of training; SNIP looks at one batch.
         seed: of weights, batch and training.
     """
 
     data: str | None = None
-    weights: str | None = None
+    backbone: str | None = None
     model: str = "retinaface-mobilenet0.25"
     size: int = 128
     images: int = 240
     epochs: int = 12
-    decay: tuple[int, ...] = (8, 11)
+    decay_at: tuple[float, ...] = (0.7, 0.9)
     batch_size: int = 8
-    lr: float = 1e-3
+    optimizer: str = "adamw"
+    lr: float = 2e-3
     seed: int = 0
 
 
@@ -228,7 +229,7 @@ def _paper(data: str) -> Settings:
             alpha=ALPHA,
         ),
         snip=SnipSettings(
-            model="retinaface-resnet50", size=640, images=10**9, epochs=100, decay=(70, 90), batch_size=2
+            model="retinaface-resnet50", size=640, images=10**9, epochs=100, batch_size=2, optimizer="sgd", lr=1e-3
         ),
         comparison=ComparisonSettings(
             size=256, epochs=20, fine_tune_epochs=10, batch_size=64,

@@ -41,7 +41,6 @@ class Table:
         columns: in order.
         rows: values by column.
         caption: how the figures came about.
-        figures: keys of the pictures that belong to it.
     """
 
     key: str
@@ -49,7 +48,6 @@ class Table:
     columns: Sequence[Column]
     rows: Sequence[Row]
     caption: str = ""
-    figures: Sequence[str] = ()
 
     def to_csv(self) -> str:
         """Comma-separated values, exact, with a header line."""

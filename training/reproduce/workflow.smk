@@ -126,6 +126,38 @@ rule student:
         " student={wildcards.student} stage={wildcards.stage} out={output.weights} result={output.result} > {log} 2>&1"
 
 
+# --- paper 2 --------------------------------------------------------------------------------------------------
+
+
+rule snip_count:
+    output:
+        masks="snip/masks/{method}.safetensors",
+        result="results/snip/count-{method}.json",
+    params:
+        settings=plan.snip_batch(SETTINGS),
+    log:
+        "logs/snip/count-{method}.log",
+    shell:
+        CELL + " snip.count_weights settings.json method={wildcards.method} masks={output.masks}"
+        " result={output.result} > {log} 2>&1"
+
+
+rule snip_train:
+    output:
+        weights="snip/weights/{method}.safetensors",
+        file="snip/models/{method}.safetensors",
+        result="results/snip/trained-{method}.json",
+    params:
+        settings=list(vars(SETTINGS.snip).values()),
+    resources:
+        gpu=1,
+    log:
+        "logs/snip/train-{method}.log",
+    shell:
+        CELL + " snip.train_variant settings.json variant={wildcards.method} out={output.weights} file={output.file}"
+        " result={output.result} > {log} 2>&1"
+
+
 # --- the comparison -------------------------------------------------------------------------------------------
 
 

@@ -8,7 +8,8 @@ from sparsenet.graph import FloatArray, Node
 from sparsenet.ops import attributes, split_inputs
 from sparsenet.plan.builder import Builder
 from sparsenet.plan.choice import choose
-from sparsenet.plan.lower.conv_candidates import Convolution, candidates
+from sparsenet.plan.lower.conv_candidates import candidates
+from sparsenet.plan.lower.convolution import Convolution
 from sparsenet.plan.lower.depthwise import lower_depthwise
 from sparsenet.plan.lower.epilogues import epilogue_of
 from sparsenet.plan.lower.linear import lower_matrix

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 
 from sparsenet.kernels.registry import Kernel
 from sparsenet.plan.builder import Builder
-from sparsenet.plan.choice import Candidate
+from sparsenet.plan.candidate import Candidate
 from sparsenet.plan.dense_tiles import DenseTile, line_tile, pixel_tiles
 from sparsenet.plan.layout import Folded, Rows
 from sparsenet.plan.lower.conv_rows import ConvRows
+from sparsenet.plan.lower.convolution import Convolution
 from sparsenet.plan.pack import dense_blocks
 from sparsenet.plan.stage import Ref, Stage
-
-if TYPE_CHECKING:
-    from sparsenet.plan.lower.conv_candidates import Convolution
 
 
 def dense_candidates(layer: Convolution, tune: bool) -> list[Candidate]:

@@ -64,7 +64,6 @@ def build(settings: Settings, folder: Path) -> Section:
             COLUMNS,
             rows[method],
             _caption(settings, results, method),
-            _figures(method),
         )
         for method in PRUNING_METHODS
     ]
@@ -110,10 +109,6 @@ def _rows(
             }
         )
     return rows
-
-
-def _figures(method: str) -> list[str]:
-    return ["maskcnn-accuracy", "maskcnn-loss", "maskcnn-latency"] if method == "unstructured" else []
 
 
 def _caption(settings: Settings, results: list[Result], method: str) -> str:
@@ -164,32 +159,24 @@ def _theirs(field: str) -> list[Line]:
 def _accuracy(rows: Mapping[str, list[Row]]) -> Picture:
     lines = [*_lines(rows, "accuracy"), *_theirs("accuracy")]
     plot = Plot(lines, "pruning ratio", "test accuracy", percent_x=True, percent_y=True)
-    return Picture(
-        "maskcnn-accuracy",
-        "Test accuracy against the pruning ratio: figure 5 of the paper.",
-        line_plots([plot]),
-    )
+    caption = "Test accuracy against the pruning ratio: figure 5 of the paper."
+    return line_plots("maskcnn-accuracy", caption, [plot])
 
 
 def _loss(rows: Mapping[str, list[Row]]) -> Picture:
     plot = Plot([*_lines(rows, "loss"), *_theirs("loss")], "pruning ratio", "test loss", percent_x=True)
-    return Picture(
-        "maskcnn-loss", "Test loss against the pruning ratio: figure 6 of the paper.", line_plots([plot])
-    )
+    return line_plots(
+        "maskcnn-loss", "Test loss against the pruning ratio: figure 6 of the paper.", [plot]
+    )  # fmt: skip
 
 
 def _latency(rows: Mapping[str, list[Row]]) -> Picture:
-    lines = _lines(rows, "sparse_ms")
-    table = rows["unstructured"]
-    lines.append(
-        Line("single weights, dense kernels", [r["ratio"] for r in table], [r["dense_ms"] for r in table])
-    )
+    lines, table = _lines(rows, "sparse_ms"), rows["unstructured"]
+    ratios = [row["ratio"] for row in table]
+    lines.append(Line("single weights, dense kernels", ratios, [row["dense_ms"] for row in table]))
     plot = Plot(lines, "pruning ratio", "ms per image", percent_x=True)
-    return Picture(
-        "maskcnn-latency",
-        "Milliseconds per image in the engine, which the paper does not measure.",
-        line_plots([plot]),
-    )
+    caption = "Milliseconds per image in the engine, which the paper does not measure."
+    return line_plots("maskcnn-latency", caption, [plot])
 
 
 def _training(trained: list[Result]) -> Picture:
@@ -200,4 +187,4 @@ def _training(trained: list[Result]) -> Picture:
         for one in trained
     ]  # fmt: skip
     plot = Plot(lines, "epoch", "training loss", whole_x=True)
-    return Picture("maskcnn-training", "Training loss of MaskCNN, mean of each epoch.", line_plots([plot]))
+    return line_plots("maskcnn-training", "Training loss of MaskCNN, mean of each epoch.", [plot])

@@ -97,7 +97,6 @@ def _table(
         "is the teacher's fp32 weights alone ÷ the file that the engine loads; the paper's teacher file still held "
         f"optimizer state, which makes its ratios about 2.5 times larger. Pruned to {asked.sparsity:.0%} zeros. “Vs "
         "unpruned”: against the dense kernels on the student from scratch. Grey: the paper.",
-        ["students-training"],
     )
 
 
@@ -142,9 +141,8 @@ def _losses(teacher: Result, found: dict[str, dict[str, Result]]) -> Picture:
         Plot([line(TITLES[s], r) for s, r in stages.items()], "epoch", "training loss", student, whole_x=True)
         for student, stages in found.items()
     ]
-    return Picture(
-        "students-training",
+    caption = (
         "Training loss, mean of each epoch: figures 2 and 3 of the paper. Distillation's loss mixes labels and the "
-        "teacher's softened answers, so it is on a scale of its own.",
-        line_plots(plots),
+        "teacher's softened answers, so it is on a scale of its own."
     )
+    return line_plots("students-training", caption, plots)

@@ -1,0 +1,34 @@
+"""A way to run a layer, before it is chosen."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from sparsenet.kernels.registry import Kernel
+from sparsenet.plan.builder import Builder
+from sparsenet.plan.stage import Stage
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One way to run a layer.
+
+    Attributes:
+        format: how it stores weights.
+        kernel: its kernel.
+        limit: density below which it is expected to be faster than the candidates before it in the list.
+        make: packs the weights and returns the stage.
+        variant: what tells it from others with the same kernel.
+    """
+
+    format: str
+    kernel: Kernel
+    limit: float
+    make: Callable[[Builder], Stage]
+    variant: str = ""
+
+    @property
+    def name(self) -> str:
+        """Unique among the candidates of a layer."""
+        return self.kernel.name + (f" {self.variant}" if self.variant else "")
