@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
@@ -70,25 +71,12 @@ def from_onnx(
         MaskError: a mask fits no initializer or holds other values than 0 and 1.
         MissingExtraError: onnx is not installed.
     """
-    source = OnnxSource(model, masks, batch, image_size)
-    graph = _finished(source, optimize)
-    if image_size is None or not source.leaves_size_open:
-        return graph
+    graph = OnnxSource(model, masks, batch, image_size).graph()
+    if optimize:
+        from converters import passes
 
-    def at(rows: int, columns: int) -> Graph:
-        source.image_size = image_size[0] + rows, image_size[1] + columns
-        return _finished(source, optimize)
-
-    return open_sizes(graph, at)
-
-
-def _finished(source: OnnxSource, optimize: bool) -> Graph:
-    graph = source.graph()
-    if not optimize:
-        return graph
-    from converters import passes
-
-    return passes.optimize(graph)
+        graph = passes.optimize(graph)
+    return graph
 
 
 @dataclass
@@ -134,17 +122,26 @@ class OnnxSource:
         shapes = {
             info.name: input_shape(info, self.lead, self.image_size) for info in inputs_of(self.proto.graph)
         }
-        batch = static_batch(self.proto.graph) or 1
+        batch = 1 if self.lead else static_batch(self.proto.graph) or 1
         sizes = {name: [batch, *(int(d or 0) for d in shape[1:])] for name, shape in shapes.items()}
         values = {name: rng.standard_normal(size).astype(np.float32) for name, size in sizes.items()}
         floats = {i.name for i in inputs_of(self.proto.graph) if i.type.tensor_type.elem_type in FLOAT_TYPES}
         return {name: value if name in floats else np.abs(np.rint(value)) for name, value in values.items()}
 
     def graph(self) -> Graph:
-        """The network as it is written, before any pass."""
+        """The network as it is written, before any pass; rows and columns that it leaves open stay open."""
         graph, names = _Walk(self).run()
         self.value_names = names
-        return graph
+        if self.image_size is None or not self.leaves_size_open:
+            return graph
+        rows, columns = self.image_size
+
+        def at(more_rows: int, more_columns: int) -> Graph:
+            other = copy.copy(self)
+            other.image_size = rows + more_rows, columns + more_columns
+            return _Walk(other).run()[0]
+
+        return open_sizes(graph, at)
 
     def known_outputs(self) -> dict[str, np.ndarray]:
         """Outputs that are the same whatever the model is fed: shapes, for instance. No graph can have them."""
@@ -160,9 +157,11 @@ class OnnxSource:
         wanted = sorted(set(self.value_names.values()))
         exposed.graph.output.extend(onnx.ValueInfoProto(name=n) for n in wanted if n not in present)
         types = {i.name: INPUT_TYPES[i.type.tensor_type.elem_type] for i in inputs_of(self.proto.graph)}
-        feeds: dict[str, np.ndarray] = {name: np.asarray(inputs[name]).astype(types[name]) for name in types}
+        arrays = {name: np.asarray(inputs[name]) for name in types}
+        feeds = {n: (a[0] if self.lead else a).astype(types[n]) for n, a in arrays.items()}
         results = dict(zip(wanted, _run(exposed, wanted, feeds), strict=True))
-        return {tensor: np.asarray(results[name], np.float32) for tensor, name in self.value_names.items()}
+        values = {t: np.asarray(results[name], np.float32) for t, name in self.value_names.items()}
+        return {t: value[None] for t, value in values.items()} if self.lead else values
 
 
 def _run(model: onnx.ModelProto, outputs: list[str], feeds: dict[str, np.ndarray]) -> list[np.ndarray]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 
@@ -267,6 +268,25 @@ def _average_pool(c: Call) -> Act:
     return lowering.avg_pool(c.b, c.site, c.x, kernel, stride, padding, ceil_mode, counted)
 
 
+def _over_depth(rule: Callable[[Call], Act]) -> Callable[[Call], Act]:
+    """Windows of one row and column over (N, C, D, H, W), as local response normalization has them, along D."""
+
+    def wrapped(c: Call) -> Act:
+        if len(c.shape) != 5 or c.attrs["kernel_shape"][1:] != [1, 1]:
+            return rule(c)
+        pads = c.attrs.get("pads", [0] * 6)
+        if set(c.attrs.get("strides", [1])) != {1} or any(pads[i] for i in (1, 2, 4, 5)):
+            return rule(c)
+        channels, depth, height, width = c.sizes
+        image = lowering.reshape(c.b, c.at("image"), c.x, [channels, depth, height * width])
+        attrs = {"kernel_shape": [c.attrs["kernel_shape"][0], 1], "pads": [pads[0], 0, pads[3], 0]}
+        kept = {name: c.attrs[name] for name in ("auto_pad", "count_include_pad") if name in c.attrs}
+        made = rule(replace(c, inputs=[image], attrs=attrs | kept, site=c.at("pooled")))
+        return lowering.reshape(c.b, c.site, made, [channels, c.b.shapes[made.tensor][2] or 0, height, width])
+
+    return wrapped
+
+
 def _ceil_padding(
     c: Call, kernel: list[int], stride: list[int], padding: list[int], dilation: list[int], counted: bool
 ) -> list[int]:
@@ -362,7 +382,7 @@ RULES: dict[str, Rule] = {
     "LRN": per_image(_lrn),
     "LpNormalization": _lp_norm,
     "MaxPool": _image(_max_pool),
-    "AveragePool": _image(_average_pool),
+    "AveragePool": per_image(_over_depth(two_dimensional(_average_pool))),
     "LpPool": _image(_lp_pool),
     "GlobalAveragePool": per_image(_global_pool("mean")),
     "GlobalMaxPool": per_image(_global_pool("max")),

@@ -138,6 +138,19 @@ def _avg_pool(c: Call) -> Act:
     )
 
 
+def _avg_pool3d(c: Call) -> Act:
+    """Windows of one row and column, as local response normalization has them, over depth."""
+    depth, *rest = [c["kernel_size"]] * 3 if isinstance(c["kernel_size"], int) else c["kernel_size"]
+    stride = c["stride"] or [depth, *rest]
+    plain = not any(np.ravel(c["padding"])) and not c["ceil_mode"] and c["divisor_override"] is None
+    if rest != [1, 1] or any(s != 1 for s in np.ravel(stride)) or not plain:
+        raise Unsupported("only one and two spatial dimensions are supported")
+    channels, have, height, width = c.sizes
+    image = lowering.reshape(c.b, c.at("image"), c.x, [channels, have, height * width])
+    y = lowering.avg_pool(c.b, c.at("pooled"), image, [depth, 1], [1, 1], [0] * 4, False, True)
+    return lowering.reshape(c.b, c.site, y, [channels, have - depth + 1, height, width])
+
+
 def _adaptive_average(c: Call) -> Act:
     have = lowering.image_size(c.b, c.x)
     want = [h if s is None else int(s) for s, h in zip(lowering.pair(c["output_size"]), have, strict=True)]
@@ -278,6 +291,7 @@ RULES: dict[str, Rule] = {
     "max_pool2d_with_indices.default": _max_pool,
     "avg_pool1d.default": _one_dimensional(_avg_pool),
     "avg_pool2d.default": _avg_pool,
+    "avg_pool3d.default": _avg_pool3d,
     "adaptive_avg_pool1d.default": _one_dimensional(_adaptive_average),
     "adaptive_avg_pool2d.default": _adaptive_average,
     "adaptive_max_pool2d.default": _adaptive_max,
