@@ -158,7 +158,9 @@ class OnnxSource:
         exposed.graph.output.extend(onnx.ValueInfoProto(name=n) for n in wanted if n not in present)
         types = {i.name: INPUT_TYPES[i.type.tensor_type.elem_type] for i in inputs_of(self.proto.graph)}
         arrays = {name: np.asarray(inputs[name]) for name in types}
-        feeds = {n: (a[0] if self.lead else a).astype(types[n]) for n, a in arrays.items()}
+        feeds: dict[str, np.ndarray] = {
+            n: (a[0] if self.lead else a).astype(types[n]) for n, a in arrays.items()
+        }
         results = dict(zip(wanted, _run(exposed, wanted, feeds), strict=True))
         values = {t: np.asarray(results[name], np.float32) for t, name in self.value_names.items()}
         return {t: value[None] for t, value in values.items()} if self.lead else values
