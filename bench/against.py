@@ -17,11 +17,12 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
+from bench.agreement import check_outputs
 from bench.engines import ENGINES, LABELS, EngineMissing, Network, Session
-from bench.networks import MODELS, SPARSITY_NOTE, build_graph, sparsify
+from bench.networks import MODELS, build_graph
 from bench.rounds import rounds_for, shuffled_rounds
+from bench.sparsity import SPARSITY_NOTE, sparsify
 from bench.versions import versions
-from converters.verify import relative_error
 from sparsenet import Graph
 from sparsenet.commands.table import render, to_json
 from sparsenet.counts import count_layers, total
@@ -30,7 +31,6 @@ from sparsenet.files import write_atomically
 from sparsenet.threads import available_cpus
 from sparsenet.timing import Samples, paired_ratio, spread
 
-TOLERANCE = 1e-3
 DEFAULT_MODELS = ["minixception-128-256", "mobilenetv1", "maskcnn", "resnet50"]
 #: Others are compared when named: OpenVINO, and what one writes with NumPy or SciPy.
 DEFAULT_ENGINES = ["ours", "dense", "ort", "deepsparse", "torch"]
@@ -101,7 +101,7 @@ def compare(
     ``keep`` is called with what there is after each, so that a run cut short has not been in vain.
 
     Raises:
-        SparsenetError: outputs of two engines differ by more than ``TOLERANCE``, so that their times mean nothing.
+        SparsenetError: outputs of two engines differ too much, so that their times mean nothing.
         InputError: unknown model or engine, a sparsity outside [0, 1), more threads than CPUs.
     """
     _check(models, sparsities, engines, settings.threads)
@@ -138,7 +138,8 @@ def _measure(
         if not sessions:
             raise InputError(f"no engine is left to time: {'; '.join(skipped.values())}")
         x = network.example(settings.seed)
-        errors = _check_outputs({name: session(x) for name, session in sessions.items()}, model, sparsity)
+        outputs = {name: session(x) for name, session in sessions.items()}
+        errors = check_outputs(outputs, f"{model} at {sparsity:.0%}")
         rounds = rounds_for(sessions, settings.seconds)
         with tqdm(total=rounds, unit="round", leave=False, file=sys.stderr) as bar:
             samples = shuffled_rounds(sessions, rounds, seed=settings.seed, progress=bar.update)
@@ -148,22 +149,6 @@ def _measure(
         network.close()
     zeros = total(count_layers(graph)).sparsity
     return [_result(model, sparsity, name, zeros, samples, errors[name], rounds) for name in samples]
-
-
-def _check_outputs(outputs: dict[str, list[np.ndarray]], model: str, sparsity: float) -> dict[str, float]:
-    """Largest relative difference of each engine's outputs from the first engine's."""
-    first, expected = next(iter(outputs.items()))
-    if not all(np.isfinite(y).all() for y in expected):
-        raise SparsenetError(f"{model} at {sparsity:.0%}: '{first}' returns NaN or infinity")
-    errors = {}
-    for name, got in outputs.items():
-        errors[name] = max(relative_error(a, b) for a, b in zip(got, expected, strict=True))
-        if not errors[name] <= TOLERANCE:
-            raise SparsenetError(
-                f"{model} at {sparsity:.0%}: outputs of '{name}' and '{first}' differ by {errors[name]:.2g} relative, "
-                "so their times mean nothing"
-            )
-    return errors
 
 
 def _result(

@@ -1,31 +1,60 @@
-"""pytest-benchmark over real layer shapes: dense and sparse engines side by side, a group per layer and sparsity."""
+"""pytest-benchmark over real layers, a group per layer and setting: the engine's dense, sparse and chosen kernels.
+
+pytest bench/bench_layers.py -k "resnet50 and 3x3" --sparsities 0.8,0.9 --thread-counts 1,2 --batches 1,16
+"""
 
 from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
 
-from bench.shapes import CONVOLUTIONS, LayerShape
-from sparsenet import Engine
+from bench.extra import note, note_start
+from bench.forced import Kernels, forced_engine
+from bench.kernels.measure import TOLERANCE
+from bench.shapes import LayerShape
+from bench.shapes.alexnet import FOLDER, SHAPES, load
+from bench.shapes.layers import CONVOLUTIONS, LINEAR
+from converters.verify import relative_error
+from sparsenet import Graph
+
+KERNELS: tuple[Kernels, ...] = ("dense", "sparse", "auto")
 
 
-@pytest.mark.parametrize("kernels", ["dense", "sparse"])
-@pytest.mark.parametrize("sparsity", [0.5, 0.8, 0.9])
-@pytest.mark.parametrize("shape", CONVOLUTIONS, ids=lambda shape: shape.name.replace(" ", "-"))
-def test_convolution(benchmark: Any, shape: LayerShape, sparsity: float, kernels: str) -> None:
-    graph = shape.graph(sparsity)
-    engine = Engine(graph, 1, sparse=kernels == "sparse")
-    x = shape.example()
+def _run(
+    benchmark: Any, graph: Graph, x: np.ndarray, kernels: Kernels, sparsity: float, threads: int
+) -> None:
+    engine = forced_engine(graph, kernels, threads)
+    if kernels != "dense":
+        reference = forced_engine(graph, "dense", threads)
+        error = relative_error(np.asarray(engine(x)), np.asarray(reference(x)))
+        reference.close()
+        assert error <= TOLERANCE, (
+            f"{kernels} kernels are off by {error:.2g} of the dense ones' largest value"
+        )
     engine(x)
-    choice = engine.explain()[0]
-    benchmark.group = f"{shape.name} at {sparsity:.0%}"
-    benchmark.extra_info.update(
-        sparsity=sparsity,
-        nnz=choice.nnz,
-        kernel=choice.kernel,
-        threads=1,
-        macs=choice.macs,
-        reason=choice.reason,
-    )
+    kernel = engine.explain()[0].kernel
+    note(benchmark, graph, sparsity=sparsity, threads=threads, batch=len(x), kernel=kernel)
+    note_start(benchmark, engine)
+    benchmark.group = f"{graph.name} at {sparsity:.0%}, {threads} thread(s), batch {len(x)}"
     benchmark(engine, x)
+    engine.close()
+
+
+@pytest.mark.parametrize("kernels", KERNELS)
+@pytest.mark.parametrize("shape", [*CONVOLUTIONS, *LINEAR], ids=lambda shape: shape.name.replace(" ", "-"))
+def test_layer(
+    benchmark: Any, shape: LayerShape, kernels: Kernels, sparsity: float, threads: int, batch: int
+) -> None:
+    _run(benchmark, shape.graph(sparsity), shape.example(batch), kernels, sparsity, threads)
+
+
+@pytest.mark.skipif(not FOLDER.is_dir(), reason=f"no pruned AlexNet: {FOLDER} does not exist")
+@pytest.mark.parametrize("kernels", KERNELS)
+@pytest.mark.parametrize("name", SHAPES)
+def test_pruned_alexnet(benchmark: Any, name: str, kernels: Kernels, threads: int, batch: int) -> None:
+    layer = load(name)
+    graph = layer.graph()
+    graph.name = f"alexnet {name}"
+    _run(benchmark, graph, layer.shape.example(batch), kernels, layer.sparsity, threads)

@@ -1,38 +1,60 @@
-"""pytest-benchmark over whole networks of the zoo: the engine dense and sparse, and PyTorch, one thread each."""
+"""pytest-benchmark over whole networks of the zoo, a group per network and setting, an entry for each engine installed.
+
+pytest bench/bench_models.py -k "mobilenetv1 and (ours or ort)" --sparsities 0,0.9 --thread-counts 1,2
+
+For ratios prefer ``sparsenet bench`` or ``python -m bench.against``, whose engines take turns within one run.
+"""
 
 from __future__ import annotations
 
+import time
+from functools import cache
 from typing import Any
 
-import numpy as np
 import pytest
-import torch
 
-from converters import from_torch
-from sparsenet import Engine
-from training.models import build_model
-from training.models.registry import default_input_size
-from training.pruning import find_masks
+from bench.agreement import check_outputs
+from bench.engines import ENGINES, EngineMissing, Network
+from bench.extra import SEED, note, note_start
+from bench.networks import build_graph
+from bench.sparsity import sparsify
+from sparsenet import Graph
+
+NAMES = ("maskcnn", "minixception-128-256", "mobilenetv1", "resnet50")
 
 
-@pytest.mark.parametrize("engine_name", ["pytorch", "dense", "sparse"])
-@pytest.mark.parametrize("sparsity", [0.0, 0.5, 0.8, 0.9])
-@pytest.mark.parametrize("name", ["maskcnn", "minixception-128", "minixception-128-256", "mobilenetv1"])
-def test_model(benchmark: Any, name: str, sparsity: float, engine_name: str) -> None:
-    torch.set_num_threads(1)
-    model = build_model(name, 4).eval()
-    if sparsity:
-        find_masks(model, method="l1", sparsity=sparsity).apply(model)
-    size = default_input_size(name)
-    x = np.random.default_rng(0).standard_normal((1, 3, size, size)).astype(np.float32)
-    benchmark.group = f"{name} at {sparsity:.0%}"
-    benchmark.extra_info.update(sparsity=sparsity, threads=1, size=size)
-    if engine_name == "pytorch":
-        tensor = torch.from_numpy(x).contiguous(memory_format=torch.channels_last)
-        model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        with torch.inference_mode():
-            benchmark(model, tensor)
-        return
-    engine = Engine(from_torch(model, (torch.from_numpy(x),)), 1, sparse=engine_name == "sparse")
-    engine(x)
-    benchmark(engine, x)
+@cache
+def dense_graph(name: str) -> Graph:
+    return build_graph(name)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("name", NAMES)
+def test_model(benchmark: Any, name: str, engine: str, sparsity: float, threads: int, batch: int) -> None:
+    graph = sparsify(dense_graph(name), sparsity)
+    network = Network(graph, batch)
+    x = network.example(SEED)
+    try:
+        start = time.perf_counter()
+        session = ENGINES[engine](network, threads)
+        prepared = time.perf_counter()
+        got = session(x)
+        first = time.perf_counter()
+    except EngineMissing as missing:
+        network.close()
+        pytest.skip(str(missing))
+    reference = ENGINES["dense"](network, threads)
+    check_outputs({"dense": reference(x), engine: got}, f"{name} at {sparsity:.0%}")
+    reference.close()
+    note(benchmark, graph, sparsity=sparsity, threads=threads, batch=batch, kernel=engine)
+    benchmark.extra_info.update(prepare_ms=(prepared - start) * 1e3)
+    if session.engine is not None:
+        note_start(benchmark, session.engine)
+    benchmark.extra_info.update(first_ms=(first - prepared) * 1e3)
+    benchmark.group = f"{name} at {sparsity:.0%}, {threads} thread(s), batch {batch}"
+    try:
+        # The session times itself: what another process computes must not carry the pipe's time.
+        benchmark.pedantic(session.seconds, args=(1,), rounds=20, warmup_rounds=2)
+    finally:
+        session.close()
+        network.close()

@@ -5,31 +5,26 @@ Run ``python -m bench.break_even``; ``sparsenet/plan/select.py`` holds the limit
 
 from __future__ import annotations
 
+from functools import partial
+
 import click
 import numpy as np
 
+from bench.forced import forced_engine
 from bench.shapes import CONVOLUTIONS, LayerShape
-from sparsenet import Engine
 from sparsenet.commands.table import render
-from sparsenet.plan.builder import Options
-from sparsenet.plan.make import make_plan
 from sparsenet.timing import interleaved, paired_ratio
 
 
 def speedup(shape: LayerShape, sparsity: float, threads: int, rounds: int) -> float:
     """Median of paired ratios dense ÷ sparse of one layer, sparse kernels forced."""
     graph = shape.graph(sparsity)
-    engines = {kernels: Engine(graph, threads) for kernels in ("dense", "sparse")}
-    for kernels, engine in engines.items():
-        engine.plan = make_plan(graph, Options(kernels, threads))  # type: ignore[arg-type]
-        engine.plan.link()
-        engine._contexts.plan = engine.plan
+    engines = {kernels: forced_engine(graph, kernels, threads) for kernels in ("dense", "sparse")}
     x = shape.example()
     results = [engine(x) for engine in engines.values()]
     np.testing.assert_allclose(results[0], results[1], rtol=1e-3, atol=1e-3)
-    samples = interleaved(
-        {name: lambda e=engine: e(x) for name, engine in engines.items()}, rounds=rounds, warmup=5
-    )  # type: ignore[misc]
+    calls = {name: partial(engine, x) for name, engine in engines.items()}
+    samples = interleaved(calls, rounds=rounds, warmup=5)
     return float(paired_ratio(samples["dense"], samples["sparse"]).median)
 
 

@@ -20,7 +20,8 @@ import numpy as np
 
 import sparsenet
 from bench.engines.onnx_writer import write_onnx
-from bench.networks import MODELS, build_graph, sparsify
+from bench.networks import MODELS, build_graph
+from bench.sparsity import sparsify
 from sparsenet import bundle
 from sparsenet.commands.table import render, to_json
 from sparsenet.errors import SparsenetError

@@ -14,7 +14,14 @@ from sparsenet.ops import infer_shape
 
 
 class Unsupported(Exception):  # noqa: N818 - a message to the importer's loop, never seen by callers
-    """One source node cannot be expressed; the text is the hint that the final error lists."""
+    """One source node cannot be expressed; the text is the hint that the final error lists.
+
+    ``attribute`` names the one that is to blame, if one is.
+    """
+
+    def __init__(self, hint: str, attribute: str = "") -> None:
+        super().__init__(hint)
+        self.attribute = attribute
 
 
 @dataclass(frozen=True)
@@ -51,13 +58,15 @@ class GraphBuilder:
     """A Graph that grows node by node; ``shapes`` is kept up to date so that rules can ask for them.
 
     ``minus_inf`` holds paddings with -inf that wait for the max pooling which can take them over:
-    padded tensor → (tensor before padding, [top, left, bottom, right]).
+    padded tensor → (tensor before padding, [top, left, bottom, right]). ``source`` says in a word or two what the
+    network comes from, for errors.
     """
 
     def __init__(self, name: str) -> None:
         self.graph = Graph(name, [], [], [])
         self.shapes: dict[str, Shape] = {}
         self.minus_inf: dict[str, tuple[str, list[int]]] = {}
+        self.source = ""
         self._failures: list[tuple[str, str, str]] = []
         self._node_names: set[str] = set()
 
@@ -107,12 +116,14 @@ class GraphBuilder:
         for name in inputs:
             if name in self.minus_inf:
                 raise Unsupported("padding with -inf is supported only right in front of a max pooling")
-        node = Node(op, site.name, list(inputs), [site.tensor], attrs or {})
+        # A helper node's name may be that of something else in the source network.
+        tensor = self.unique_name(site.tensor) if site.tensor in self.shapes else site.tensor
+        node = Node(op, self.unique_node(site.name), list(inputs), [tensor], attrs or {})
         shapes = [self.shapes[n] if n else None for n in node.inputs]
-        self.shapes[site.tensor] = infer_shape(node, shapes, self.graph.constants)
-        self._node_names.add(site.name)
+        self.shapes[tensor] = infer_shape(node, shapes, self.graph.constants)
+        self._node_names.add(node.name)
         self.graph.nodes.append(node)
-        return Act(site.tensor)
+        return Act(tensor)
 
     def stand_in(self, tensor: str, shape: Shape) -> Act:
         """A tensor nothing makes, so that the nodes behind an unsupported one can be examined too."""
@@ -173,7 +184,8 @@ class GraphBuilder:
         listed = "; ".join(f"'{name}' ({op}): {hint}" for name, op, hint in self._failures)
         count = len(self._failures)
         nodes = "1 unsupported node" if count == 1 else f"{count} unsupported nodes"
-        return f"'{self.graph.name}' has {nodes}: {listed}"
+        source = f" ({self.source})" if self.source else ""
+        return f"'{self.graph.name}'{source} has {nodes}: {listed}"
 
 
 def explain(error: Unsupported | GraphError) -> str:

@@ -39,6 +39,13 @@ Examples:
     show_default=True,
     help="The largest relative error that passes --verify.",
 )
+@click.option(
+    "--image-size",
+    type=int,
+    nargs=2,
+    metavar="ROWS COLUMNS",
+    help="For an ONNX model that leaves them open; they stay open, this size is planned first.",
+)
 @click.option("--no-speed", is_flag=True, help="Do not measure dense and sparse milliseconds.")
 @threads_option
 @json_option
@@ -50,6 +57,7 @@ def convert(
     masks: Path | None,
     verify: bool,
     tolerance: float,
+    image_size: tuple[int, int] | None,
     no_speed: bool,
     threads: int | None,
     as_json: bool,
@@ -73,6 +81,7 @@ def convert(
             measure_speed=not no_speed,
             threads=threads,
             tolerance=tolerance,
+            image_size=image_size,
         )
     except VerificationError as error:
         click.echo(to_json(dataclasses.asdict(error.report)) if as_json else error_table(error.report))

@@ -2,63 +2,45 @@
 
 from __future__ import annotations
 
-_OWN_STATISTICS = "it depends on each input's own statistics; use batch norm"
 _BATCH_STATISTICS = "it normalises with the statistics of the batch; train it with running statistics"
 _QUANTIZED = "convert the float model; storage as i8 is an option of the model file"
 _CONTROL_FLOW = "control flow is not supported; simplify the model first (onnxsim)"
-_ACTIVATION = "use relu, leaky_relu, silu or hard_swish"
-_TRANSPOSED = "transposed convolution is not supported; use resize followed by a convolution"
-_LOG_SOFTMAX = "end the network before it, or use softmax"
-_OUTSIDE = "end the network before it and compute it of the output"
+_OUTSIDE = "how much it gives depends on the data; end the network before it and compute it of the output"
+_THREE = "only one and two spatial dimensions are supported"
+_RECURRENT = "recurrent layers are not supported"
 
 #: By ATen name without overload.
 TORCH_HINTS = {
-    "conv_transpose2d": _TRANSPOSED,
-    "conv1d": "only two-dimensional convolutions are supported; add a dimension of size 1",
-    "conv3d": "only two-dimensional convolutions are supported",
-    "instance_norm": _OWN_STATISTICS,
-    "layer_norm": _OWN_STATISTICS,
-    "native_layer_norm": _OWN_STATISTICS,
-    "group_norm": _OWN_STATISTICS,
-    "native_group_norm": _OWN_STATISTICS,
+    "conv3d": _THREE,
+    "conv_transpose3d": _THREE,
+    "max_pool3d": _THREE,
+    "avg_pool3d": _THREE,
     "_native_batch_norm_legit": _BATCH_STATISTICS,
-    "log_softmax": _LOG_SOFTMAX,
-    "_log_softmax": _LOG_SOFTMAX,
-    "argmax": _OUTSIDE,
     "topk": _OUTSIDE,
-    "gelu": _ACTIVATION,
-    "elu": _ACTIVATION,
-    "softplus": _ACTIVATION,
-    "mish": _ACTIVATION,
-    "upsample_bicubic2d": "use mode 'nearest' or 'bilinear'",
-    "scaled_dot_product_attention": "attention is not supported",
-    "lstm": "recurrent layers are not supported",
-    "gru": "recurrent layers are not supported",
+    "sort": _OUTSIDE,
+    "nonzero": _OUTSIDE,
+    "nms": _OUTSIDE,
+    "lstm": _RECURRENT,
+    "gru": _RECURRENT,
 }
 
 #: By ``op_type``.
 ONNX_HINTS = {
-    "ConvTranspose": _TRANSPOSED,
     "ConvInteger": _QUANTIZED,
+    "MatMulInteger": _QUANTIZED,
     "QLinearConv": _QUANTIZED,
     "QLinearMatMul": _QUANTIZED,
-    "QuantizeLinear": _QUANTIZED,
-    "DequantizeLinear": _QUANTIZED,
-    "InstanceNormalization": _OWN_STATISTICS,
-    "LayerNormalization": _OWN_STATISTICS,
-    "GroupNormalization": _OWN_STATISTICS,
-    "LogSoftmax": _LOG_SOFTMAX,
-    "ArgMax": _OUTSIDE,
+    "DynamicQuantizeLinear": _QUANTIZED,
     "TopK": _OUTSIDE,
     "NonMaxSuppression": _OUTSIDE,
+    "NonZero": _OUTSIDE,
+    "RoiAlign": _OUTSIDE,
     "If": _CONTROL_FLOW,
     "Loop": _CONTROL_FLOW,
     "Scan": _CONTROL_FLOW,
-    "Gelu": _ACTIVATION,
-    "Erf": _ACTIVATION,
-    "Elu": _ACTIVATION,
-    "LSTM": "recurrent layers are not supported",
-    "GRU": "recurrent layers are not supported",
+    "LSTM": _RECURRENT,
+    "GRU": _RECURRENT,
+    "RNN": _RECURRENT,
 }
 
 _NOTHING_BETTER = "no counterpart among the supported operations"

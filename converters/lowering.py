@@ -118,32 +118,55 @@ def batch_norm(b: GraphBuilder, site: Site, x: Act, parameters: Sequence[Value |
     return b.node("batch_norm", site, names, {"eps": float(eps)})
 
 
-def binary(b: GraphBuilder, site: Site, op: str, left: Value, right: Value) -> Act:
-    """add, sub or mul with NumPy broadcasting; one side may be a constant."""
-    names, ranks = [], []
-    for part, value in (("left", left), ("right", right)):
-        if isinstance(value, Act):
-            names.append(value.tensor)
-            ranks.append(len(b.shapes[value.tensor]))
-        elif not np.isfinite(value.array).all():
-            raise Unsupported("the constant holds NaN or infinity")
-        else:
-            names.append(b.constant(value.array, value.name or f"{site.name}.{part}"))
+def scalar(value: float) -> Const:
+    """A number as a constant of one element."""
+    return Const(np.full(1, value, np.float32))
+
+
+def aligned(b: GraphBuilder, site: Site, values: Sequence[Value], lead: int = 0) -> list[str]:
+    """Names of operands whose shapes broadcast as NumPy broadcasts those of the source network.
+
+    ``lead``: dimensions of the graph's tensors that the source network does not know (see ``onnx_call.Call``).
+    """
+    ranks = [len(b.shapes[v.tensor]) - lead if isinstance(v, Act) else v.array.ndim for v in values]
     rank = max(ranks)
-    if min(ranks) != rank or any(len(b.shapes[name]) > rank for name in names):
-        raise Unsupported("operands of different rank move the batch; reshape one of them first")
-    if any(len(b.shapes[name]) == rank and b.shapes[name][0] not in (None, 1) for name in names):
-        raise Unsupported("the constant has a batch dimension of its own")
-    return b.node(op, site, names)
+    names = []
+    for i, (value, own) in enumerate(zip(values, ranks, strict=True)):
+        if isinstance(value, Act):
+            if own < rank:
+                if not lead:
+                    raise Unsupported("operands of different rank move the batch; reshape one of them first")
+                sizes = [int(d or 0) for d in b.shapes[value.tensor][1:]]
+                value = reshape(b, site.sub(f"operand{i}"), value, [1] * (rank - own) + sizes)
+            names.append(value.tensor)
+            continue
+        if not np.isfinite(value.array).all():
+            raise Unsupported("the constant holds NaN or infinity")
+        if not lead and own == rank and value.array.shape[0] != 1:
+            raise Unsupported("the constant has a batch dimension of its own")
+        if value.array.size == 0:
+            raise Unsupported("tensors without elements are not supported")
+        names.append(b.constant(value.array, value.name or f"{site.name}.operand{i}"))
+    return names
 
 
-def divide(b: GraphBuilder, site: Site, left: Value, right: Value) -> Act:
-    """Division by a constant, as multiplication by its reciprocal (one float32 rounding apart)."""
-    if not isinstance(right, Const):
-        raise Unsupported("only division by a constant is supported")
-    if not np.isfinite(right.array).all() or (right.array == 0).any():
-        raise Unsupported("division by zero, NaN or infinity")
-    return binary(b, site, "mul", left, Const(1.0 / right.array.astype(np.float64)))
+def binary(b: GraphBuilder, site: Site, op: str, left: Value, right: Value, lead: int = 0) -> Act:
+    """Arithmetic or comparison with NumPy broadcasting; one side may be a constant."""
+    return b.node(op, site, aligned(b, site, [left, right], lead))
+
+
+def negate(b: GraphBuilder, site: Site, x: Act) -> Act:
+    """-x."""
+    return binary(b, site, "mul", x, scalar(-1.0))
+
+
+def divide(b: GraphBuilder, site: Site, left: Value, right: Value, lead: int = 0) -> Act:
+    """Division; by a constant as multiplication with its reciprocal (one float32 rounding apart)."""
+    if not isinstance(right, Const) or (right.array == 0).any():
+        return binary(b, site, "div", left, right, lead)
+    if not np.isfinite(right.array).all():
+        raise Unsupported("division by NaN or infinity")
+    return binary(b, site, "mul", left, Const(1.0 / right.array.astype(np.float64)), lead)
 
 
 def clip(b: GraphBuilder, site: Site, x: Act, low: float | None, high: float | None) -> Act:
@@ -164,6 +187,8 @@ def reshape(b: GraphBuilder, site: Site, x: Act, target: Sequence[int]) -> Act:
         return x
     if len(shape) == 1:
         return b.node("flatten", site, [x.tensor])
+    if any(d < 1 for d in shape):
+        raise Unsupported("tensors without elements are not supported")
     return b.node("reshape", site, [x.tensor], {"shape": list(shape)})
 
 
@@ -176,16 +201,6 @@ def transpose(b: GraphBuilder, site: Site, x: Act, perm: Sequence[int]) -> Act:
     if order[0] != 0:
         raise Unsupported(BATCH_HINT)
     return b.node("transpose", site, [x.tensor], {"perm": order})
-
-
-def concat(b: GraphBuilder, site: Site, values: Sequence[Value], axis: int) -> Act:
-    """Join activations along ``axis``, which may count from the back."""
-    tensors = [value.tensor for value in values if isinstance(value, Act)]
-    if len(tensors) != len(values):
-        raise Unsupported("concatenation with a constant is not supported")
-    if len(tensors) == 1:
-        return Act(tensors[0])
-    return b.node("concat", site, tensors, {"axis": axis_of(axis, len(b.shapes[tensors[0]]))})
 
 
 def softmax(b: GraphBuilder, site: Site, x: Act, axis: int) -> Act:
@@ -287,47 +302,9 @@ def avg_pool(
     return b.node("avg_pool2d", site, [x.tensor], attrs)
 
 
-def pad(
-    b: GraphBuilder, site: Site, x: Act, before: Sequence[int], after: Sequence[int], value: float
-) -> Act:
-    """Constant padding; ``before`` and ``after`` have one number per dimension, batch first."""
-    if not any(before) and not any(after):
-        return x
-    if min(*before, *after) < 0:
-        raise Unsupported("negative padding (cropping) is not supported")
-    image_size(b, x)
-    if any(before[:2]) or any(after[:2]):
-        raise Unsupported("only H and W can be padded, not batch or channels")
-    padding = [before[2], before[3], after[2], after[3]]
-    if value == -math.inf:
-        padded = Node("pad", site.name, [x.tensor], [site.tensor], {"padding": padding})
-        b.minus_inf[site.tensor] = (x.tensor, padding)
-        return b.stand_in(site.tensor, infer_shape(padded, [b.shapes[x.tensor]], {}))
-    if not math.isfinite(value):
-        raise Unsupported(f"padding with {value} is not supported")
-    return b.node("pad", site, [x.tensor], {"padding": padding, "value": float(value)})
-
-
 def resize(b: GraphBuilder, site: Site, x: Act, size: Sequence[int], mode: str, coordinates: str) -> Act:
     """Resampling to ``size`` (H, W)."""
     if list(image_size(b, x)) == list(size):
         return x
     attrs = {"size": [int(s) for s in size], "mode": mode, "coordinates": coordinates}
     return b.node("resize", site, [x.tensor], attrs)
-
-
-def select(b: GraphBuilder, site: Site, x: Act, axis: int, start: int, stop: int) -> Act:
-    """Channels ``start`` to ``stop``, as a 1x1 convolution (or linear layer) with one 1 per row."""
-    shape = b.shapes[x.tensor]
-    if axis_of(axis, len(shape)) != 1 or len(shape) not in (2, 4):
-        raise Unsupported("only slices of channels (dimension 1) of (N, C) or (N, C, H, W) are supported")
-    channels = int(shape[1] or 0)
-    start, stop, _ = slice(start, stop).indices(channels)
-    if (start, stop) == (0, channels):
-        return x
-    if stop <= start:
-        raise Unsupported("the slice is empty")
-    chosen = Const(np.eye(channels, dtype=np.float32)[start:stop])
-    if len(shape) == 2:
-        return linear(b, site, x, chosen, None)
-    return conv2d(b, site, x, Const(chosen.array[:, :, None, None]), None, [1, 1], [0, 0, 0, 0], [1, 1], 1)

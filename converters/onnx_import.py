@@ -2,46 +2,76 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import copy
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from converters.builder import Act, Const, GraphBuilder, Site, Unsupported, Value, explain
 from converters.hints import onnx_hint
+from converters.lowering import BATCH_HINT
 from converters.onnx_call import Call
 from converters.onnx_fold import Sizes, fold
 from converters.onnx_load import OnnxLike, load_model, sparse_tensor_array, tensor_array
-from converters.onnx_ops import RULES
-from sparsenet.errors import GraphError, InputError, MaskError, UnsupportedOpError
+from converters.onnx_model import (
+    FLOAT_TYPES,
+    INPUT_TYPES,
+    INTEGER_TYPES,
+    attributes_of,
+    constant_of,
+    infer,
+    input_shape,
+    inputs_of,
+    mask_initializer,
+    opset_of,
+    static_batch,
+)
+from converters.onnx_ops import INTEGER_OPERATORS, RULES
+from converters.open_sizes import open_sizes
+from sparsenet.errors import GraphError, InputError
 from sparsenet.graph import Graph, Shape
 
 if TYPE_CHECKING:
     import onnx
 
-OLDEST_OPSET, NEWEST_OPSET = 9, 23
-_FLOAT_TYPES = {1: np.float32, 10: np.float16, 11: np.float64}  # onnx.TensorProto.DataType
+Batch = Literal["free", "fixed"]
 
 
-def from_onnx(model: OnnxLike, *, optimize: bool = True, masks: Mapping[str, Any] | None = None) -> Graph:
+def from_onnx(
+    model: OnnxLike,
+    *,
+    optimize: bool = True,
+    masks: Mapping[str, Any] | None = None,
+    batch: Batch = "free",
+    image_size: tuple[int, int] | None = None,
+) -> Graph:
     """Convert an ONNX model to a Graph. Tensors and nodes keep their ONNX names; every weight becomes float32.
 
     Shapes must be static but for dimension 0, the batch, which is free in the graph even if the model fixed it.
+    Integers and truth values, of inputs as between nodes, are float32 numbers: exact up to 2**24, and without the
+    wrap-around of narrow types.
 
     Args:
-        model: a path, the bytes of a file, or an ``onnx.ModelProto``. Opsets 9 to 23.
+        model: a path, the bytes of a file, or an ``onnx.ModelProto``. Opsets 7 to 28.
         optimize: run every exact pass (folding and fusion; see ``converters.passes``).
         masks: initializer name → 0/1 array of its shape; the weights where it is 0 become 0.
+        batch: "free": dimension 0 of every tensor is the batch, of any size. "fixed": dimension 0 is a dimension like
+            any other, for models that work across it; a tensor of the model is then one sample of the graph, which has
+            its own batch in front: a model's input (1, 3, 224, 224) is the graph's (N, 1, 3, 224, 224).
+        image_size: rows and columns of inputs that leave them open. They stay open in the graph: an engine plans any
+            other size when it first meets it.
 
     Raises:
-        UnsupportedOpError: lists every node without a counterpart, by name, with a hint; or the opset is not known.
+        UnsupportedOpError: lists every node without a counterpart, by name, with a hint; or the opset is not known; or
+            sizes are to stay open, but a node is bound to one.
         ModelFileError: the file is not an ONNX model, is damaged, or its external data leaves its folder.
         InputError: an input is not a float tensor, or has an open dimension besides the batch.
         MaskError: a mask fits no initializer or holds other values than 0 and 1.
         MissingExtraError: onnx is not installed.
     """
-    graph = OnnxSource(model, masks).graph()
+    graph = OnnxSource(model, masks, batch, image_size).graph()
     if optimize:
         from converters import passes
 
@@ -55,35 +85,67 @@ class OnnxSource:
 
     model: OnnxLike
     masks: Mapping[str, Any] | None = None
+    batch: Batch = "free"
+    image_size: tuple[int, int] | None = None
     value_names: dict[str, str] = field(default_factory=dict, init=False)
 
     def __post_init__(self) -> None:
         self.proto, self.name = load_model(self.model)
-        self.opset = _opset(self.proto, self.name)
+        if self.proto.functions:
+            from onnx.inliner import inline_local_functions
+
+            self.proto = inline_local_functions(self.proto)
+        self.opset = opset_of(self.proto, self.name)
         for name, mask in (self.masks or {}).items():
-            _mask_initializer(self.proto.graph, name, np.asarray(mask))
+            mask_initializer(self.proto.graph, name, np.asarray(mask))
+
+    @property
+    def lead(self) -> int:
+        """Dimensions of the graph's tensors in front of the model's."""
+        return 1 if self.batch == "fixed" else 0
+
+    @property
+    def leaves_size_open(self) -> bool:
+        """Whether an image input leaves its rows or columns open."""
+        dims = [info.type.tensor_type.shape.dim for info in inputs_of(self.proto.graph)]
+        return self.lead == 0 and any(len(d) == 4 and not (d[2].dim_value and d[3].dim_value) for d in dims)
 
     @property
     def weight_bytes(self) -> int:
         """Bytes of the model's float initializers, stored as dense float32."""
-        count = sum(
-            int(np.prod(t.dims)) for t in self.proto.graph.initializer if t.data_type in (*_FLOAT_TYPES, 16)
-        )
+        count = sum(int(np.prod(t.dims)) for t in self.proto.graph.initializer if t.data_type in FLOAT_TYPES)
         return 4 * (count + sum(int(np.prod(t.dims)) for t in self.proto.graph.sparse_initializer))
 
     def example(self) -> dict[str, np.ndarray]:
         """Seeded standard-normal inputs by name, with the model's batch or 1."""
         rng = np.random.default_rng(0)
-        shapes = {info.name: _input_shape(info) for info in _inputs(self.proto.graph)}
-        batch = _static_batch(self.proto.graph) or 1
+        shapes = {
+            info.name: input_shape(info, self.lead, self.image_size) for info in inputs_of(self.proto.graph)
+        }
+        batch = 1 if self.lead else static_batch(self.proto.graph) or 1
         sizes = {name: [batch, *(int(d or 0) for d in shape[1:])] for name, shape in shapes.items()}
-        return {name: rng.standard_normal(size).astype(np.float32) for name, size in sizes.items()}
+        values = {name: rng.standard_normal(size).astype(np.float32) for name, size in sizes.items()}
+        floats = {i.name for i in inputs_of(self.proto.graph) if i.type.tensor_type.elem_type in FLOAT_TYPES}
+        return {name: value if name in floats else np.abs(np.rint(value)) for name, value in values.items()}
 
     def graph(self) -> Graph:
-        """The network as it is written, before any pass."""
+        """The network as it is written, before any pass; rows and columns that it leaves open stay open."""
         graph, names = _Walk(self).run()
         self.value_names = names
-        return graph
+        if self.image_size is None or not self.leaves_size_open:
+            return graph
+        rows, columns = self.image_size
+
+        def at(more_rows: int, more_columns: int) -> Graph:
+            other = copy.copy(self)
+            other.image_size = rows + more_rows, columns + more_columns
+            return _Walk(other).run()[0]
+
+        return open_sizes(graph, at)
+
+    def known_outputs(self) -> dict[str, np.ndarray]:
+        """Outputs that are the same whatever the model is fed: shapes, for instance. No graph can have them."""
+        return _Walk(self).known_outputs()
 
     def values(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """What onnxruntime (or, without it, onnx's reference evaluator) computes for every tensor of ``graph()``."""
@@ -94,10 +156,14 @@ class OnnxSource:
         present = {o.name for o in exposed.graph.output}
         wanted = sorted(set(self.value_names.values()))
         exposed.graph.output.extend(onnx.ValueInfoProto(name=n) for n in wanted if n not in present)
-        types = {i.name: _FLOAT_TYPES[i.type.tensor_type.elem_type] for i in _inputs(self.proto.graph)}
-        feeds = {name: np.asarray(inputs[name]).astype(types[name]) for name in types}
+        types = {i.name: INPUT_TYPES[i.type.tensor_type.elem_type] for i in inputs_of(self.proto.graph)}
+        arrays = {name: np.asarray(inputs[name]) for name in types}
+        feeds: dict[str, np.ndarray] = {
+            n: (a[0] if self.lead else a).astype(types[n]) for n, a in arrays.items()
+        }
         results = dict(zip(wanted, _run(exposed, wanted, feeds), strict=True))
-        return {tensor: np.asarray(results[name], np.float32) for tensor, name in self.value_names.items()}
+        values = {t: np.asarray(results[name], np.float32) for t, name in self.value_names.items()}
+        return {t: value[None] for t, value in values.items()} if self.lead else values
 
 
 def _run(model: onnx.ModelProto, outputs: list[str], feeds: dict[str, np.ndarray]) -> list[np.ndarray]:
@@ -119,19 +185,48 @@ class _Walk:
 
     def __init__(self, source: OnnxSource) -> None:
         self.proto, self.opset = source.proto, source.opset
+        self.lead, self.image_size = source.lead, source.image_size
         self.builder = GraphBuilder(source.name)
+        self.builder.source = f"opset {self.opset}"
         self.env: dict[str, Value | Sizes | None] = {}  # None: made by an unsupported node, shape unknown
-        self.static_batch = _static_batch(self.proto.graph)
-        self._inferred: dict[str, Shape] | None = None
+        self.static_batch = static_batch(self.proto.graph)
+        self._inferred: tuple[dict[str, Shape], dict[str, int]] | None = None
 
     def run(self) -> tuple[Graph, dict[str, str]]:
+        """The graph, and its tensors that are the model's own."""
+        refused = self._walk()
+        if refused and not self.builder.failed:
+            raise InputError("; ".join(refused))
+        for reason in refused:
+            self.builder.fail(reason.split("'")[1], "input", reason)
+        graph = self.proto.graph
+        outputs = [(o.name, _as_value(self.env[o.name])) for o in graph.output]
+        built, _ = self.builder.finish(outputs)
+        made_there = {name for node in graph.node for name in node.output}
+        return built, {n.output: n.output for n in built.nodes if n.output in made_there}
+
+    def known_outputs(self) -> dict[str, np.ndarray]:
+        """Outputs that do not depend on the inputs' values."""
+        self._walk()
+        values = {o.name: self.env[o.name] for o in self.proto.graph.output}
+        return {name: value.array for name, value in values.items() if isinstance(value, Const)}
+
+    def _walk(self) -> list[str]:
+        """Convert node by node; returns why inputs are refused."""
         graph = self.proto.graph
         for tensor in graph.initializer:
             self.env[tensor.name] = Const(tensor_array(tensor), tensor.name)
         for sparse in graph.sparse_initializer:
             self.env[sparse.values.name] = Const(sparse_tensor_array(sparse), sparse.values.name)
-        for info in _inputs(graph):
-            self.env[info.name] = self.builder.input(info.name, _input_shape(info))
+        refused = []
+        for info in inputs_of(graph):
+            try:
+                self.env[info.name] = self.builder.input(
+                    info.name, input_shape(info, self.lead, self.image_size)
+                )
+            except InputError as error:
+                refused.append(str(error))
+                self.env[info.name] = None
         used = {name for node in graph.node for name in node.input} | {o.name for o in graph.output}
         for node in graph.node:
             results = self._convert(node)
@@ -145,10 +240,7 @@ class _Walk:
         missing = [o.name for o in graph.output if o.name not in self.env]
         if missing:
             raise GraphError(f"output '{missing[0]}' of the ONNX model is made by no node")
-        outputs = [(o.name, _as_value(self.env[o.name])) for o in graph.output]
-        built, _ = self.builder.finish(outputs)
-        made_there = {name for node in graph.node for name in node.output}
-        return built, {n.output: n.output for n in built.nodes if n.output in made_there}
+        return refused
 
     def _convert(self, node: onnx.NodeProto) -> list[Any]:
         """One value per output; nodes that fail are noted and stood in for."""
@@ -162,7 +254,7 @@ class _Walk:
         inputs = [self.env[name] if name else None for name in node.input]
         try:
             if op == "Constant":
-                return [_constant(node)]
+                return [constant_of(node)]
             unknown = any(name and value is None for name, value in zip(node.input, inputs, strict=True))
             if not unknown and not any(isinstance(value, Act) for value in inputs):
                 if node.domain not in ("", "ai.onnx"):
@@ -177,136 +269,52 @@ class _Walk:
                 self.builder,
                 site,
                 inputs,
-                _attributes(node),
+                attributes_of(node),
                 self.opset,
                 list(node.output),
-                self.static_batch,
+                None if self.lead else self.static_batch,
+                self.lead,
+                self._is_integer(node),
             )
             result = rule(call)
-            return result if isinstance(result, list) else [result]
+            return list(result) if isinstance(result, Sequence) else [result]
         except (Unsupported, GraphError) as error:
-            self.builder.fail(site.name, op, explain(error))
+            self.builder.fail(site.name, _with_attribute(op, node, error), self._hint(error))
         except (KeyError, TypeError, ValueError, IndexError) as error:
             self.builder.fail(site.name, op, f"its attributes or inputs are incomplete: {error}")
         return [self._stand_in(name) for name in node.output]
 
+    def _hint(self, error: Unsupported | GraphError) -> str:
+        across_batch = str(error) == BATCH_HINT and not self.lead
+        return explain(error) + ("; or convert with batch='fixed'" if across_batch else "")
+
     def _stand_in(self, name: str) -> Act | None:
         """A tensor of the shape onnx infers, so that the nodes behind are examined too; None if it infers none."""
+        shape = self._inference()[0].get(name)
+        if not shape or not name or (self.lead and shape[0] is None):
+            return None
+        return self.builder.stand_in(name, (None, *shape) if self.lead else shape)
+
+    def _inference(self) -> tuple[dict[str, Shape], dict[str, int]]:
         if self._inferred is None:
-            self._inferred = _infer_shapes(self.proto)
-        shape = self._inferred.get(name)
-        return self.builder.stand_in(name, shape) if shape and name else None
+            self._inferred = infer(self.proto)
+        return self._inferred
+
+    def _is_integer(self, node: onnx.NodeProto) -> bool:
+        """Whether the node's first input holds integers, for operators that treat those differently."""
+        return node.op_type in INTEGER_OPERATORS and self._inference()[1].get(node.input[0]) in INTEGER_TYPES
 
     def _site(self, node: onnx.NodeProto) -> Site:
         tensor = node.output[0] if node.output else ""
         return Site(self.builder.unique_node(node.name or tensor), tensor)
 
 
+def _with_attribute(op: str, node: onnx.NodeProto, error: Exception) -> str:
+    """The operator, with the attribute that is to blame."""
+    name = getattr(error, "attribute", "")
+    value = attributes_of(node).get(name) if name else None
+    return op if value is None else f"{op}, {name}={value!r}"
+
+
 def _as_value(value: Value | Sizes | None) -> Value | None:
     return Const(value.at[0]) if isinstance(value, Sizes) else value
-
-
-def _opset(model: onnx.ModelProto, name: str) -> int:
-    version = next((int(o.version) for o in model.opset_import if o.domain in ("", "ai.onnx")), 0)
-    if not OLDEST_OPSET <= version <= NEWEST_OPSET:
-        raise UnsupportedOpError(
-            f"'{name}' uses ONNX opset {version}; opsets {OLDEST_OPSET} to {NEWEST_OPSET} are supported "
-            "(onnx.version_converter changes it)"
-        )
-    if model.functions:
-        listed = ", ".join(f"'{f.name}'" for f in model.functions)
-        raise UnsupportedOpError(
-            f"'{name}' defines functions of its own: {listed}; inline them with onnx.inliner"
-        )
-    return version
-
-
-def _inputs(graph: onnx.GraphProto) -> list[onnx.ValueInfoProto]:
-    """Inputs that are not merely initializers listed twice, as older models do."""
-    constants = {t.name for t in graph.initializer} | {s.values.name for s in graph.sparse_initializer}
-    return [info for info in graph.input if info.name not in constants]
-
-
-def _input_shape(info: onnx.ValueInfoProto) -> Shape:
-    tensor = info.type.tensor_type
-    if tensor.elem_type not in _FLOAT_TYPES:
-        raise InputError(f"input '{info.name}' is not a float tensor; only float inputs are supported")
-    dims = tensor.shape.dim
-    sizes = [int(d.dim_value) for d in dims[1:]]
-    if not dims or any(s < 1 for s in sizes):
-        shown = ", ".join(str(d.dim_param or d.dim_value or "?") for d in dims)
-        raise InputError(
-            f"input '{info.name}' has shape ({shown}); every dimension but the first, the batch, must be a number"
-        )
-    return (None, *sizes)
-
-
-def _static_batch(graph: onnx.GraphProto) -> int | None:
-    sizes = {
-        int(i.type.tensor_type.shape.dim[0].dim_value) for i in _inputs(graph) if i.type.tensor_type.shape.dim
-    }
-    return sizes.pop() or None if len(sizes) == 1 else None
-
-
-def _constant(node: onnx.NodeProto) -> Const:
-    attrs = _attributes(node)
-    for key, value in attrs.items():
-        if key == "value":
-            return Const(value, node.output[0])
-        if key in ("value_float", "value_floats"):
-            return Const(np.array(value, np.float32), node.output[0])
-        if key in ("value_int", "value_ints"):
-            return Const(np.array(value, np.int64), node.output[0])
-    raise Unsupported("constants are supported as tensors or numbers")
-
-
-def _attributes(node: onnx.NodeProto) -> dict[str, Any]:
-    """Attributes as plain Python values: numbers, strings, lists, arrays."""
-    from onnx import TensorProto, helper
-
-    def plain(value: Any) -> Any:
-        if isinstance(value, bytes):
-            return value.decode("utf-8", "replace")
-        if isinstance(value, TensorProto):
-            return tensor_array(value)
-        return value
-
-    found = {a.name: helper.get_attribute_value(a) for a in node.attribute}
-    return {k: [plain(v) for v in value] if _is_list(value) else plain(value) for k, value in found.items()}
-
-
-def _is_list(value: Any) -> bool:
-    return not isinstance(value, str | bytes | int | float) and hasattr(value, "__len__")
-
-
-def _infer_shapes(model: onnx.ModelProto) -> dict[str, Shape]:
-    import onnx
-
-    declared = onnx.ModelProto()
-    declared.CopyFrom(model)
-    for domain in {node.domain for node in model.graph.node} - {o.domain for o in model.opset_import}:
-        declared.opset_import.append(onnx.helper.make_opsetid(domain, 1))
-    try:
-        graph = onnx.shape_inference.infer_shapes(declared).graph
-    except Exception:  # it is only used to find more to report; what failed is reported anyway
-        return {}
-    found: dict[str, Shape] = {}
-    for info in (*graph.value_info, *graph.output):
-        dims = [int(d.dim_value) for d in info.type.tensor_type.shape.dim]
-        if dims and all(d > 0 for d in dims[1:]):
-            found[info.name] = (None, *dims[1:])
-    return found
-
-
-def _mask_initializer(graph: onnx.GraphProto, name: str, mask: np.ndarray) -> None:
-    from onnx import numpy_helper
-
-    tensor = next((t for t in graph.initializer if t.name == name), None)
-    if tensor is None:
-        raise MaskError(f"mask '{name}' fits no initializer of the ONNX model")
-    if tuple(tensor.dims) != mask.shape:
-        raise MaskError(f"mask '{name}' is {mask.shape}, its initializer {tuple(tensor.dims)}")
-    if not np.isin(mask, (0, 1)).all():
-        raise MaskError(f"mask '{name}' holds values other than 0 and 1")
-    masked = np.where(mask == 0, np.float32(0), tensor_array(tensor)).astype(np.float32)
-    tensor.CopyFrom(numpy_helper.from_array(masked, name))

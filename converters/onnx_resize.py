@@ -1,48 +1,48 @@
-"""ONNX Resize and Upsample, in as far as the op table's ``resize`` does exactly the same.
+"""ONNX Resize and Upsample: as the op table's ``resize`` where that samples the same places, else axis by axis.
 
-ONNX knows many coordinate rules. Instead of a list of names, the source coordinate of every output pixel is computed
-both ways and compared: what samples the same places is supported, whatever it is called.
+ONNX knows many coordinate rules. Instead of a list of names, what each rule makes of an axis is computed and compared:
+whatever is the same is the same op, whatever it is called. What the op does not know becomes a choice of pixels, or a
+product with the axis's resampling matrix.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
 from typing import Any
 
 import numpy as np
 
 from converters import lowering
-from converters.builder import Act, Const, GraphBuilder, Site, Unsupported
+from converters.builder import Act, Const, Unsupported
+from converters.lower_tensors import LARGEST_MATRIX, choose, resample_axis
+from converters.onnx_call import Call, per_image
+from converters.onnx_call import Rule as OpRule
+from converters.resampling import Axis, Rule, leaves_input, matrix
 
-Float64Array = np.ndarray
 #: Rows or columns an image may have; a crafted size must not eat the memory.
 LARGEST_SIDE = 1 << 20
 
 
-def resize(
-    b: GraphBuilder, site: Site, x: Act, inputs: Sequence[Any], attrs: dict[str, Any], opset: int
-) -> Act:
-    """``inputs``: roi, scales, sizes (opset 10: only scales)."""
-    if attrs.get("antialias", 0) or attrs.get("exclude_outside", 0):
-        raise Unsupported("antialias and exclude_outside are not supported")
-    scales, sizes = (inputs[0], None) if opset < 11 else (inputs[1], inputs[2])
-    default = "asymmetric" if opset < 11 else "half_pixel"
-    nearest = "floor" if opset < 11 else "round_prefer_floor"
-    return _lower(
-        b,
-        site,
-        x,
-        _numbers(scales),
-        _numbers(sizes),
-        attrs,
-        attrs.get("coordinate_transformation_mode", default),
-        attrs.get("nearest_mode", nearest),
+def _resize(c: Call) -> Act:
+    """Inputs: x, roi, scales, sizes (opset 10: x, scales)."""
+    roi, scales, sizes = (None, c.get(1), None) if c.opset < 11 else (c.get(1), c.get(2), c.get(3))
+    rule = Rule(
+        {"bilinear": "linear"}.get(c.attrs.get("mode", "nearest"), c.attrs.get("mode", "nearest")),
+        c.attrs.get("coordinate_transformation_mode", "asymmetric" if c.opset < 11 else "half_pixel"),
+        c.attrs.get("nearest_mode", "floor" if c.opset < 11 else "round_prefer_floor"),
+        c.attrs.get("cubic_coeff_a", -0.75),
+        bool(c.attrs.get("antialias", 0)),
+        bool(c.attrs.get("exclude_outside", 0)),
     )
+    return _resample(c, rule, _axes(c, _numbers(scales), _numbers(sizes), _numbers(roi)))
 
 
-def upsample(b: GraphBuilder, site: Site, x: Act, scales: Any, attrs: dict[str, Any]) -> Act:
-    """The predecessor of Resize, opset 9: scales, asymmetric coordinates."""
-    return _lower(b, site, x, _numbers(scales), None, attrs, "asymmetric", "floor")
+def _upsample(c: Call) -> Act:
+    """The predecessor of Resize: scales (an attribute before opset 9), asymmetric coordinates."""
+    scales = [float(s) for s in c.attrs["scales"]] if c.opset < 9 else _numbers(c.get(1))
+    mode = c.attrs.get("mode", "nearest")
+    rule = Rule({"bilinear": "linear"}.get(mode, mode), "asymmetric", "floor")
+    return _resample(c, rule, _axes(c, scales, None, None))
 
 
 def _numbers(value: Any) -> list[float] | None:
@@ -56,86 +56,102 @@ def _numbers(value: Any) -> list[float] | None:
     return [0.0 if d is None else float(d) for d in value.dims()]
 
 
-def _lower(
-    b: GraphBuilder,
-    site: Site,
-    x: Act,
-    scales: list[float] | None,
-    sizes: list[float] | None,
-    attrs: dict[str, Any],
-    rule: str,
-    nearest: str,
-) -> Act:
-    have = lowering.image_size(b, x)
-    axes = [a % 4 for a in attrs.get("axes", range(4))]
+def _axes(
+    c: Call, scales: list[float] | None, sizes: list[float] | None, roi: list[float] | None
+) -> dict[int, Axis]:
+    """Every axis that is named, as the graph counts it, but for the batch."""
+    shape = c.shape
+    rank = len(shape)
+    named = [a % rank for a in c.attrs.get("axes", range(rank))]
     given = sizes or scales
-    if given is None or len(given) != len(axes):
+    if given is None or len(given) != len(named) or (roi is not None and len(roi) != 2 * len(named)):
         raise Unsupported("it needs one scale or size per dimension")
-    if sizes is not None and attrs.get("keep_aspect_ratio_policy", "stretch") != "stretch":
-        raise Unsupported("keep_aspect_ratio_policy is not supported; give the exact sizes")
-    channels = b.shapes[x.tensor][1]
-    for axis, value in zip(axes, given, strict=True):
-        if axis < 2 and not (value == 1.0 if sizes is None else axis == 0 or value == channels):
-            raise Unsupported("only H and W can be resized")
-    out, factors = list(have), [1.0, 1.0]
-    for axis, value in zip(axes, given, strict=True):
-        if axis >= 2 and value <= 0:
-            raise Unsupported(f"scales and sizes must be positive, got {given}")
-        if axis >= 2:
-            out[axis - 2] = int(value) if sizes is not None else int(np.floor(have[axis - 2] * value))
-            factors[axis - 2] = value / have[axis - 2] if sizes is not None else value
-    if max(out) > LARGEST_SIDE or min(out) < 1:
-        raise Unsupported(f"a size of {tuple(out)} is not supported")
-    mode = attrs.get("mode", "nearest")
-    coordinates = [_coordinates(h, o, f, rule) for h, o, f in zip(have, out, factors, strict=True)]
-    if mode == "nearest":
-        samples = [_rounded(c, h, nearest) for c, h in zip(coordinates, have, strict=True)]
-        ours = [np.arange(o) * h // o for h, o in zip(have, out, strict=True)]
-        if all(np.array_equal(s, t) for s, t in zip(samples, ours, strict=True)):
-            return lowering.resize(b, site, x, out, "nearest", "half_pixel")
-        raise Unsupported(
-            f"nearest with '{rule}' and '{nearest}' picks other pixels; use 'asymmetric' and 'floor'"
-        )
-    if mode not in ("linear", "bilinear"):
-        raise Unsupported(f"mode '{mode}' is not supported; use 'nearest' or 'linear'")
-    for name in ("half_pixel", "align_corners"):
-        ours = [_coordinates(h, o, o / h, name) for h, o in zip(have, out, strict=True)]
-        pairs = zip(coordinates, ours, have, strict=True)
-        if all(np.allclose(np.clip(s, 0, h - 1), np.clip(t, 0, h - 1), atol=1e-6) for s, t, h in pairs):
-            return lowering.resize(b, site, x, out, "bilinear", name)
-    raise Unsupported(f"linear with '{rule}' samples other places; use 'half_pixel' or 'align_corners'")
-
-
-def _coordinates(size: int, out: int, scale: float, rule: str) -> Float64Array:
-    """Where in the input (pixels, 0 = centre of the first) each output pixel is taken from; ONNX, Resize."""
-    i = np.arange(out, dtype=np.float64)
-    match rule:
-        case "asymmetric":
-            return i / scale
-        case "half_pixel":
-            return (i + 0.5) / scale - 0.5
-        case "pytorch_half_pixel":
-            return (i + 0.5) / scale - 0.5 if out > 1 else np.zeros(1)
-        case "half_pixel_symmetric":
-            adjusted = out / (size * scale)
-            return size / 2 * (1 - adjusted) + (i + 0.5) / scale - 0.5
-        case "align_corners":
-            return i * (size - 1) / (out - 1) if out > 1 else np.zeros(1)
-    raise Unsupported(
-        f"coordinate_transformation_mode '{rule}' is not supported; use 'half_pixel' or 'align_corners'"
+    policy = c.attrs.get("keep_aspect_ratio_policy", "stretch")
+    factors = (
+        given if sizes is None else [v / (shape[a] or v or 1) for a, v in zip(named, given, strict=True)]
     )
+    common = None
+    if sizes is not None and policy != "stretch":
+        if policy not in ("not_larger", "not_smaller") or 0 in named:
+            raise Unsupported(f"'{policy}' is not supported with axes {named}", "keep_aspect_ratio_policy")
+        common = min(factors) if policy == "not_larger" else max(factors)
+    result = {}
+    for i, axis in enumerate(named):
+        size = int(shape[axis] or 0)
+        if axis == 0:
+            if not (given[i] == 1.0 if sizes is None else given[i] in (0.0, 1.0, float(c.static_batch or 0))):
+                raise Unsupported(lowering.BATCH_HINT)
+            continue
+        if given[i] <= 0:
+            raise Unsupported(f"scales and sizes must be positive, got {given}")
+        scale = factors[i] if common is None else common
+        if common is not None:
+            out = int(size * common + 0.5)
+        else:
+            out = int(given[i]) if sizes is not None else math.floor(size * scale)
+        if not 1 <= out <= LARGEST_SIDE:
+            raise Unsupported(f"a size of {out} is not supported")
+        start, end = (0.0, 1.0) if roi is None else (roi[i], roi[i + len(named)])
+        result[axis] = Axis(size, out, scale, start, end)
+    return result
 
 
-def _rounded(coordinates: Float64Array, size: int, rule: str) -> np.ndarray:
-    match rule:
-        case "floor":
-            picked = np.floor(coordinates)
-        case "ceil":
-            picked = np.ceil(coordinates)
-        case "round_prefer_floor":
-            picked = np.ceil(coordinates - 0.5)
-        case "round_prefer_ceil":
-            picked = np.floor(coordinates + 0.5)
-        case _:
-            raise Unsupported(f"nearest_mode '{rule}' is not known")
-    return np.clip(picked, 0, size - 1).astype(np.int64)
+def _resample(c: Call, rule: Rule, axes: dict[int, Axis]) -> Act:
+    known = _as_resize(c, rule, axes)
+    if known is not None:
+        return known
+    x = c.x
+    outside = {axis: leaves_input(how, rule) for axis, how in axes.items()}
+    filled = any(o.any() for o in outside.values()) and c.attrs.get("extrapolation_value", 0.0) != 0.0
+    changed = [axis for axis, how in axes.items() if not _unchanged(how)]
+    if not changed:
+        return x
+    for i, axis in enumerate(changed):
+        part = "" if i == len(changed) - 1 and not filled else f"axis{axis}"
+        x = resample_axis(c.b, c.at(part), x, axis, axes[axis], rule)
+    if not filled:
+        return x
+    rank = len(c.shape)
+    mask = np.zeros((1,) * (rank - 1), bool)
+    for axis, gone in outside.items():
+        mask = mask | gone.reshape([-1 if a == axis else 1 for a in range(1, rank)])
+    value = Const(np.full(1, c.attrs["extrapolation_value"], np.float32))
+    return choose(c.b, c.site, Const(mask.astype(np.float32)), value, x)
+
+
+def _unchanged(axis: Axis) -> bool:
+    return axis.size == axis.out and math.isclose(axis.scale, 1.0) and (axis.start, axis.end) == (0.0, 1.0)
+
+
+def _as_resize(c: Call, rule: Rule, axes: dict[int, Axis]) -> Act | None:
+    """The op table's own resize of an image, if it samples the same places."""
+    if len(c.shape) != 4 or rule.antialias or rule.exclude_outside or rule.mode not in ("nearest", "linear"):
+        return None
+    if (1 in axes and not _unchanged(axes[1])) or rule.coordinates == "tf_crop_and_resize":
+        return None
+    pair = [axes.get(a, Axis(n, n, 1.0)) for a, n in ((2, c.sizes[1]), (3, c.sizes[2]))]
+    size = [axis.out for axis in pair]
+    if max(axis.size * axis.out for axis in pair) > LARGEST_MATRIX:
+        return None
+    wanted = [matrix(axis, rule) for axis in pair]
+    if rule.mode == "nearest":
+        if all(_same(w, _floored(axis)) for w, axis in zip(wanted, pair, strict=True)):
+            return lowering.resize(c.b, c.site, c.x, size, "nearest", "half_pixel")
+        return None
+    for name in ("half_pixel", "align_corners"):
+        ours = [matrix(Axis(a.size, a.out, a.out / a.size), Rule("linear", name)) for a in pair]
+        if all(_same(w, o) for w, o in zip(wanted, ours, strict=True)):
+            return lowering.resize(c.b, c.site, c.x, size, "bilinear", name)
+    return None
+
+
+def _floored(axis: Axis) -> np.ndarray:
+    """What the op does: output pixel i shows pixel i · size // out."""
+    return np.eye(axis.size)[np.arange(axis.out) * axis.size // axis.out]
+
+
+def _same(a: np.ndarray, b: np.ndarray) -> bool:
+    return bool(np.allclose(a, b, rtol=0, atol=1e-6))
+
+
+RULES: dict[str, OpRule] = {"Resize": per_image(_resize), "Upsample": per_image(_upsample)}

@@ -1,56 +1,73 @@
-"""ONNX operations that move, join, cut or rename data, under their ONNX names."""
+"""ONNX operations that move, join, cut, repeat or rename data, under their ONNX names."""
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
+from converters import lower_layers as layers
+from converters import lower_tensors as tensors
 from converters import lowering
 from converters.builder import Act, Const, Site, Unsupported, Value
-from converters.onnx_call import Call
+from converters.onnx_call import Call, Rule, per_image
 from converters.onnx_fold import Sizes, shape_value
-from sparsenet.graph import Shape
+from sparsenet.ops import PAD_MODES
 
 
 def concat(c: Call) -> Act:
     """Along any axis but the batch; negative ones count from the back."""
-    return lowering.concat(c.b, c.site, [c.operand(i) for i in range(len(c.inputs))], c.attrs["axis"])
+    values = [c.operand(i) for i in range(len(c.inputs))]
+    first = next(v for v in values if isinstance(v, Act))
+    if len(values) == 1:
+        return first
+    rank, axis = len(c.shape_of(first)), c.attrs["axis"]
+    front = lowering.axis_of((axis + rank if axis < 0 else axis) + c.lead, rank + c.lead)
+    return tensors.join(c.b, c.site, values, front)
 
 
 def flatten(c: Call) -> Act:
     """(N, ...) → (N, F); an axis further back only where it leaves the batch alone."""
     axis, shape = c.attrs.get("axis", 1), c.shape
     axis += len(shape) if axis < 0 else 0
+    if c.lead:
+        sizes = c.sizes
+        return lowering.reshape(c.b, c.site, c.x, [math.prod(sizes[:axis]), math.prod(sizes[axis:])])
     if axis < 1 or any(d != 1 for d in shape[1:axis]):
-        raise Unsupported(lowering.BATCH_HINT)
-    return lowering.reshape(c.b, c.site, c.x, [_size(shape)])
+        raise Unsupported(lowering.BATCH_HINT, "axis")
+    return lowering.reshape(c.b, c.site, c.x, [math.prod(c.sizes)])
 
 
-def _size(shape: Shape) -> int:
-    return int(np.prod([d for d in shape[1:] if d is not None], dtype=np.int64))
+def _target(c: Call, index: int, what: str) -> list[int | None]:
+    """Sizes from a constant or a shape computation; None for the batch."""
+    if index == 1 and c.opset < 5:
+        return list(c.attrs["shape"])
+    target = c.get(index)
+    if isinstance(target, Const):
+        return [int(v) for v in target.array.ravel()]
+    if isinstance(target, Sizes):
+        return target.dims()
+    raise Unsupported(f"its {what} is computed from the input's values")
 
 
 def reshape(c: Call) -> Act:
     """Target from a constant or a shape computation: 0 copies, -1 is inferred, the batch may be either."""
-    target = c.get(1)
-    if isinstance(target, Const):
-        wanted: list[int | None] = [int(v) for v in target.array.ravel()]
-    elif isinstance(target, Sizes):
-        wanted = target.dims()
-    else:
-        raise Unsupported("its shape is computed from the input's values")
-    shape = c.shape
+    wanted, shape = _target(c, 1, "shape"), c.shape
     if not c.attrs.get("allowzero", 0):
         wanted = [shape[i] if d == 0 and i < len(shape) else d for i, d in enumerate(wanted)]
-    first, rest = (wanted[0], wanted[1:]) if wanted else (None, [])
-    if not rest or any(d is None or d == 0 for d in rest):
+    total = math.prod(c.sizes)
+    first, rest = (None, wanted) if c.lead else (wanted[0], wanted[1:]) if wanted else (None, [])
+    if not c.lead and (not rest or any(d is None or d == 0 for d in rest)):
         raise Unsupported(lowering.BATCH_HINT)
     sizes = [int(d or 0) for d in rest]
-    total, known = _size(shape), int(np.prod([d for d in sizes if d > 0], dtype=np.int64))
+    if 0 in sizes:
+        raise Unsupported("tensors without elements are not supported")
+    known = math.prod(d for d in sizes if d > 0)
     if first is None or (first == c.static_batch and first is not None):
         sizes = [total // known if d == -1 else d for d in sizes]
     elif first != -1 or -1 in sizes:
         raise Unsupported(f"its shape {wanted} fixes the batch; export the model with a free batch dimension")
-    if int(np.prod(sizes, dtype=np.int64)) != total:
+    if math.prod(sizes) != total:
         raise Unsupported(f"shape {wanted} of a tensor {shape} would change the batch")
     return lowering.reshape(c.b, c.site, c.x, sizes)
 
@@ -59,45 +76,45 @@ def squeeze(c: Call) -> Act:
     """Axes from an attribute (before opset 13) or an input."""
     axes, shape = c.numbers(1, "axes", 13, "axes"), c.shape
     if axes is None:
-        dropped = {i for i, d in enumerate(shape) if d == 1}
+        dropped = {i + c.lead for i, d in enumerate(shape) if d == 1}
     else:
-        dropped = {lowering.axis_of(a, len(shape)) for a in axes}
-    if any(shape[i] != 1 for i in dropped):
-        raise Unsupported(f"only dimensions of size 1 can be squeezed, got {shape}")
-    return lowering.reshape(
-        c.b, c.site, c.x, [int(d or 0) for i, d in enumerate(shape) if i and i not in dropped]
-    )
+        dropped = {c.axis(a) for a in axes}
+    if any(shape[i - c.lead] != 1 for i in dropped):
+        raise Unsupported(f"only dimensions of size 1 can be squeezed, got {shape}", "axes")
+    return lowering.reshape(c.b, c.site, c.x, [d for i, d in enumerate(c.sizes, 1) if i not in dropped])
 
 
 def unsqueeze(c: Call) -> Act:
     """Axes from an attribute (before opset 13) or an input."""
-    axes, shape = c.numbers(1, "axes", 13, "axes") or [], c.shape
-    rank = len(shape) + len(axes)
-    added = {lowering.axis_of(a, rank) for a in axes}
-    old = iter(shape)
-    sizes = [1 if i in added else next(old) for i in range(rank)]
-    return lowering.reshape(c.b, c.site, c.x, [int(d or 0) for d in sizes[1:]])
+    axes = c.numbers(1, "axes", 13, "axes") or []
+    rank = len(c.shape) + len(axes) + c.lead
+    added = {lowering.axis_of(a + c.lead if a >= 0 else a + rank, rank) for a in axes}
+    old = iter(c.sizes)
+    return lowering.reshape(c.b, c.site, c.x, [1 if i in added else next(old) for i in range(1, rank)])
 
 
 def transpose(c: Call) -> Act:
     """The batch must stay in front."""
-    return lowering.transpose(c.b, c.site, c.x, c.attrs.get("perm", list(reversed(range(len(c.shape))))))
+    perm = c.attrs.get("perm", list(reversed(range(len(c.shape)))))
+    return lowering.transpose(c.b, c.site, c.x, [0, *(p + 1 for p in perm)] if c.lead else perm)
 
 
 def pad(c: Call) -> Act:
-    """Constant padding of H and W; amounts from an attribute (before opset 11) or an input."""
-    if c.attrs.get("mode", "constant") != "constant":
-        raise Unsupported(f"mode '{c.attrs['mode']}' is not supported; use constant padding")
+    """Padding of any axis but the batch; amounts from an attribute (before opset 11) or an input."""
+    mode = c.attrs.get("mode", "constant")
+    if mode not in PAD_MODES:
+        raise Unsupported(f"mode '{mode}' is not known", "mode")
     amounts, rank = c.numbers(1, "pads", 11, "pads") or [], len(c.shape)
     value = c.const(2, "value") if c.opset >= 11 else Const(np.array(c.attrs.get("value", 0.0), np.float32))
     axes = c.const(3, "axes")
     touched = list(range(rank)) if axes is None else [int(a) % rank for a in axes.array.ravel()]
     if len(amounts) != 2 * len(touched):
-        raise Unsupported(f"{len(amounts)} pads do not fit {len(touched)} dimensions")
-    before, after = [0] * rank, [0] * rank
+        raise Unsupported(f"{len(amounts)} pads do not fit {len(touched)} dimensions", "pads")
+    before, after = [0] * (rank + c.lead), [0] * (rank + c.lead)
     for i, axis in enumerate(touched):
-        before[axis], after[axis] = amounts[i], amounts[i + len(touched)]
-    return lowering.pad(c.b, c.site, c.x, before, after, 0.0 if value is None else float(value.array.item()))
+        before[axis + c.lead], after[axis + c.lead] = amounts[i], amounts[i + len(touched)]
+    number = 0.0 if value is None or not value.array.size else float(value.array.item())
+    return tensors.pad(c.b, c.site, c.x, before, after, number, mode)
 
 
 def shape(c: Call) -> Value | Sizes:
@@ -105,28 +122,109 @@ def shape(c: Call) -> Value | Sizes:
     return shape_value(c.shape, c.attrs.get("start", 0), c.attrs.get("end"))
 
 
+def size(c: Call) -> Value | Sizes:
+    """The number of elements, if that does not depend on the batch."""
+    if not c.lead:
+        raise Unsupported("a tensor's size depends on the batch")
+    return Const(np.array(math.prod(c.sizes), np.int64))
+
+
 def split(c: Call) -> list[Act]:
-    """Groups of channels; sizes from an attribute (before opset 13), an input, or equal."""
-    axis = lowering.axis_of(c.attrs.get("axis", 0), len(c.shape))
-    total, count = int(c.shape[axis] or 0), len(c.outputs)
+    """Parts of one axis; sizes from an attribute (before opset 13), an input, or equal."""
+    axis = c.axis(c.attrs.get("axis", 0))
+    total, count = c.sizes[axis - 1], len(c.outputs)
     sizes = c.numbers(1, "split", 13, "split")
     if sizes is None:
         part = -(-total // count)
         sizes = [min(part, total - part * i) for i in range(count)]
     parts, start = [], 0
-    for i, (size, tensor) in enumerate(zip(sizes, c.outputs, strict=True)):
+    for i, (length, tensor) in enumerate(zip(sizes, c.outputs, strict=True)):
         site = Site(f"{c.site.name}.{i}", tensor)
-        parts.append(lowering.select(c.b, site, c.x, axis, start, start + size))
-        start += size
+        parts.append(tensors.select(c.b, site, c.x, axis, start, start + length))
+        start += length
     return parts
 
 
-def slice_channels(c: Call) -> Act:
-    """A range of channels."""
+def cut(c: Call) -> Act:
+    """Slice: a range of each of some axes."""
     if c.opset < 10:
         starts, ends, axes, steps = c.attrs["starts"], c.attrs["ends"], c.attrs.get("axes"), None
     else:
         starts, ends, axes, steps = (c.numbers(i, "", 10, "bounds") for i in (1, 2, 3, 4))
-    if not starts or not ends or len(starts) != 1 or (steps and steps != [1]):
-        raise Unsupported("only slices of one dimension without a step are supported")
-    return lowering.select(c.b, c.site, c.x, (axes or [0])[0], starts[0], ends[0])
+    starts, ends = starts or [], ends or []
+    axes = list(range(len(starts))) if axes is None else axes
+    steps = [1] * len(starts) if steps is None else steps
+    x, rank = c.x, len(c.shape)
+    for i, (start, end, axis, step) in enumerate(zip(starts, ends, axes, steps, strict=True)):
+        front = axis % rank
+        if front + c.lead == 0:
+            if (start, step) == (0, 1) and end >= 2**31 - 1:
+                continue  # all of the batch
+            raise Unsupported(lowering.BATCH_HINT, "axes")
+        have = int(c.b.shapes[x.tensor][front + c.lead] or 0)
+        # As in ONNX: bounds beyond the ends are clamped; a negative step runs to the very front at INT_MIN.
+        chosen = range(*slice(start, end if step > 0 or end >= -have else None, step).indices(have))
+        site = c.site if i == len(starts) - 1 else c.at(f"axis{front}")
+        x = tensors.slice_axis(
+            c.b, site, x, front + c.lead, chosen.start, len(chosen), step if len(chosen) > 1 else 1
+        )
+    return x
+
+
+def gather(c: Call) -> Act:
+    """Elements of one axis by constant numbers."""
+    indices = c.const(1, "indices")
+    assert indices is not None
+    return tensors.gather(c.b, c.site, c.x, c.axis(c.attrs.get("axis", 0)), indices.array)
+
+
+def expand(c: Call) -> Act:
+    """Broadcast to a shape; a batch of its own it cannot get."""
+    target, shape = _target(c, 1, "shape"), c.shape
+    if not c.lead:
+        if len(target) != len(shape) or target[0] not in (None, 1, c.static_batch):
+            raise Unsupported(lowering.BATCH_HINT)
+        target = target[1:]
+    return tensors.expand(c.b, c.site, c.x, [int(d or 1) for d in target])
+
+
+def tile(c: Call) -> Act:
+    """Repeated along any axis but the batch."""
+    repeats = c.numbers(1, "", 6, "repeats") or []
+    if not c.lead:
+        if repeats[:1] != [1]:
+            raise Unsupported(lowering.BATCH_HINT)
+        repeats = repeats[1:]
+    return tensors.tile(c.b, c.site, c.x, repeats)
+
+
+def depth_to_space(c: Call) -> Act:
+    """Channels to pixels."""
+    block = [c.attrs["blocksize"]] * 2
+    return layers.depth_to_space(c.b, c.site, c.x, block, c.attrs.get("mode", "DCR") == "DCR")
+
+
+def space_to_depth(c: Call) -> Act:
+    """Pixels to channels."""
+    block = [c.attrs["blocksize"]] * 2
+    return layers.space_to_depth(c.b, c.site, c.x, block, c.attrs.get("mode", "DCR") == "DCR")
+
+
+RULES: dict[str, Rule] = {
+    "Concat": concat,
+    "Flatten": flatten,
+    "Reshape": reshape,
+    "Squeeze": squeeze,
+    "Unsqueeze": unsqueeze,
+    "Transpose": transpose,
+    "Pad": pad,
+    "Shape": shape,
+    "Size": size,
+    "Split": split,
+    "Slice": cut,
+    "Gather": gather,
+    "Expand": expand,
+    "Tile": tile,
+    "DepthToSpace": per_image(depth_to_space),
+    "SpaceToDepth": per_image(space_to_depth),
+}

@@ -74,6 +74,7 @@ def convert(
     measure_speed: bool = True,
     threads: int | None = None,
     tolerance: float = TOLERANCE,
+    image_size: tuple[int, int] | None = None,
 ) -> ConversionReport:
     """Convert a network to a model file.
 
@@ -87,13 +88,14 @@ def convert(
         measure_speed: time dense against sparse kernels.
         threads: of the engine; None takes the CPUs this process may use.
         tolerance: the largest relative error of a layer that passes.
+        image_size: rows and columns of an ONNX model's inputs that it leaves open; they stay open.
 
     Raises:
         VerificationError: a layer is off by more than ``tolerance``.
         UnsupportedOpError, ModelFileError, MaskError, GraphError: as the importers and ``sparsenet.save``.
     """
     if isinstance(source, str | os.PathLike):
-        source = open_source(source, masks)
+        source = open_source(source, masks, image_size)
     full = passes.optimize(source.graph(), reduce=False)
     graph = passes.optimize(full) if reduce else full
     verification = None

@@ -26,7 +26,11 @@ MASK_LOADERS = "sparsenet.mask_loaders"
 METADATA = ("class_names", "mean", "std")
 
 
-def open_source(path: str | os.PathLike[str], masks: Mapping[str, Any] | None = None) -> Source:
+def open_source(
+    path: str | os.PathLike[str],
+    masks: Mapping[str, Any] | None = None,
+    image_size: tuple[int, int] | None = None,
+) -> Source:
     """Open an .onnx model or a trained model file.
 
     A model loader returns the module, for RGB images, and an ``info`` with ``input_size``, their height and width in
@@ -35,6 +39,7 @@ def open_source(path: str | os.PathLike[str], masks: Mapping[str, Any] | None = 
     Args:
         path: the file; by its suffix .onnx is ONNX, everything else goes to the model loaders.
         masks: weight name → 0/1 array, applied before conversion.
+        image_size: rows and columns of an ONNX model's inputs that it leaves open (see ``from_onnx``).
 
     Raises:
         ModelFileError: no such file, or nobody can open it.
@@ -44,7 +49,7 @@ def open_source(path: str | os.PathLike[str], masks: Mapping[str, Any] | None = 
     if not file.is_file():
         raise ModelFileError(f"no such file: '{file}'")
     if file.suffix.lower() == ".onnx":
-        return OnnxSource(file, masks)
+        return OnnxSource(file, masks, image_size=image_size)
     module, info = _load(MODEL_LOADERS, file, "model")
     size = (2, 3, info.input_size, info.input_size)
     example = np.random.default_rng(0).standard_normal(size, np.float32)

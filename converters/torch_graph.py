@@ -11,7 +11,8 @@ import numpy as np
 
 from converters.builder import Act, Const, GraphBuilder, Site, Unsupported, Value, explain
 from converters.hints import torch_hint
-from converters.torch_ops import RULES, Call
+from converters.torch_call import Call
+from converters.torch_ops import RULES
 from sparsenet.errors import GraphError
 from sparsenet.graph import Graph, Shape
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from converters.builder import Const, Value
+from converters.open_sizes import open_sizes
 from converters.torch_graph import Program, build_graph
 from sparsenet.errors import InputError, MaskError, MissingExtraError, UnsupportedOpError
 from sparsenet.graph import Graph
@@ -28,6 +29,7 @@ def from_torch(
     *,
     optimize: bool = True,
     name: str | None = None,
+    open_size: bool = False,
 ) -> Graph:
     """Convert a PyTorch module, in evaluation mode, to a Graph. The module itself is left as it is.
 
@@ -42,19 +44,39 @@ def from_torch(
         masks: parameter name → 0/1 tensor of its shape; the weights where it is 0 become 0.
         optimize: run every exact pass (folding and fusion; see ``converters.passes``).
         name: the graph's name; default: the module's class name.
+        open_size: leave rows and columns of image inputs open: an engine plans any other size when it first meets it.
+            The module is traced at four sizes for that.
 
     Raises:
-        UnsupportedOpError: lists every operation without a counterpart, by layer, with a hint.
+        UnsupportedOpError: lists every operation without a counterpart, by layer, with a hint; or, with
+            ``open_size``, every node that is bound to one size.
         MaskError: a mask fits no parameter or holds other values than 0 and 1.
         InputError: the example inputs are not float tensors with a batch dimension.
         MissingExtraError: torch is not installed.
     """
-    graph = TorchSource(module, example_inputs, masks, name).graph()
-    if optimize:
-        from converters import passes
+    _require_torch()
+    examples = _example_tuple(example_inputs)
 
-        graph = passes.optimize(graph)
-    return graph
+    def at(rows: int, columns: int) -> Graph:
+        larger = [_enlarged(example, rows, columns) for example in examples]
+        graph = TorchSource(module, larger, masks, name).graph()
+        if optimize:
+            from converters import passes
+
+            graph = passes.optimize(graph)
+        return graph
+
+    graph = at(0, 0)
+    return open_sizes(graph, at) if open_size else graph
+
+
+def _enlarged(example: torch.Tensor, rows: int, columns: int) -> torch.Tensor:
+    """An image with so many more rows and columns; anything else as it is."""
+    import torch
+
+    if example.dim() != 4 or not (rows or columns):
+        return example
+    return torch.nn.functional.pad(example, (0, columns, 0, rows))
 
 
 class TorchSource:

@@ -44,6 +44,7 @@ SECTIONS: dict[str, dict[str, str]] = {
         "run": "Run a model on an array, an image or random input.",
         "detect": "Find the faces in an image, and draw them.",
         "profile": "Time each layer.",
+        "bench": "Time a model here and in other engines, side by side.",
         "explain": "Which format and kernel each layer got, and why; the schedule, drawn.",
         "compile": "Model file to a bundle that starts at once on CPUs like this one.",
     },
@@ -52,9 +53,11 @@ _SHORT_HELP = {name: text for section in SECTIONS.values() for name, text in sec
 
 # Which extra brings a module that a command may find missing.
 MODULE_EXTRAS = {
-    **dict.fromkeys(("torch", "accelerate", "sklearn", "PIL", "tqdm", "matplotlib", "jinja2", "scipy"), "train"),
+    **dict.fromkeys(
+        ("torch", "accelerate", "sklearn", "PIL", "tqdm", "matplotlib", "jinja2", "scipy"), "train"
+    ),
     "onnx": "onnx",
-    **dict.fromkeys(("onnxruntime", "pytest_benchmark"), "bench"),
+    **dict.fromkeys(("onnxruntime", "pytest_benchmark", "openvino", "threadpoolctl"), "bench"),
     "numba_cuda": "cuda",
     "snakemake": "reproduce",
 }

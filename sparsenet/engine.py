@@ -5,10 +5,9 @@ from __future__ import annotations
 import contextlib
 import math
 import os
-import threading
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,11 +17,11 @@ import numpy.typing as npt
 import sparsenet
 from sparsenet.errors import InputError
 from sparsenet.graph import FloatArray, Graph, TensorInfo
-from sparsenet.kernels.abi import ARENA, COUNTER, FIRST_TENSOR, WEIGHTS
+from sparsenet.kernels.abi import FIRST_TENSOR
 from sparsenet.layer_profile import LayerProfile, layer_profiles
 from sparsenet.limits import require_memory
-from sparsenet.plan.plan import COUNTER_BYTES, Decision, Plan
-from sparsenet.plan.ring_memory import Arena
+from sparsenet.plan.plan import Decision, Plan
+from sparsenet.prepared import Context, OtherSizes, Prepared
 from sparsenet.threads import WorkerPool, available_cpus
 
 if TYPE_CHECKING:
@@ -48,41 +47,6 @@ class Timings:
     first: float = 0.0
 
 
-@dataclass
-class _Context:
-    """What one run needs for itself: an arena, the barriers' counter and a table of base addresses."""
-
-    arena: Arena
-    counter: npt.NDArray[np.int64]
-    bases: npt.NDArray[np.int64]
-
-
-@dataclass
-class _Contexts:
-    """Idle contexts; concurrent calls each take one and put it back."""
-
-    plan: Plan
-    idle: list[_Context] = field(default_factory=list)
-    lock: threading.Lock = field(default_factory=threading.Lock)
-
-    def take(self) -> _Context:
-        with self.lock:
-            while self.idle:
-                context = self.idle.pop()
-                if context.arena.process == os.getpid():
-                    return context
-        arena = Arena(self.plan.arena_bytes + 64, self.plan.rings)
-        counter = np.zeros(COUNTER_BYTES // 8, np.int64)
-        bases = np.zeros(FIRST_TENSOR + len(self.plan.inputs) + len(self.plan.outputs), np.int64)
-        bases[WEIGHTS], bases[ARENA] = self.plan.weights.ctypes.data, arena.address
-        bases[COUNTER] = counter.ctypes.data
-        return _Context(arena, counter, bases)
-
-    def give_back(self, context: _Context) -> None:
-        with self.lock:
-            self.idle.append(context)
-
-
 class Engine:
     """Runs a Graph on this machine's CPU. Safe to call from several threads at once.
 
@@ -92,6 +56,8 @@ class Engine:
         sparse: ``False`` plans dense kernels only: the honest baseline of every speed-up quoted here.
         tune: time the candidates of every layer on this machine (seconds the first time, kept on disk) and take the
             fastest, instead of the one that a model expects to be.
+        sizes: of a network whose inputs have open dimensions, for how many other sizes than the graph's own plans are
+            kept. A plan is made when a size is first met, which takes as long as making the engine.
 
     Attributes:
         threads, sparse: as asked for.
@@ -107,21 +73,39 @@ class Engine:
     sparse: bool
     metadata: dict[str, str]
     timings: Timings
+    _others: OtherSizes | None
 
     def __init__(
-        self, graph: Graph, threads: int | None = None, *, sparse: bool = True, tune: bool = False
+        self,
+        graph: Graph,
+        threads: int | None = None,
+        *,
+        sparse: bool = True,
+        tune: bool = False,
+        sizes: int = 4,
     ) -> None:
         if threads is not None and threads < 1:
             raise InputError(f"threads must be at least 1, got {threads}")
+        if sizes < 1:
+            raise InputError(f"sizes must be at least 1, got {sizes}")
         timings = Timings()
         with _add_seconds(timings, "imports"):
             from sparsenet.plan.builder import Options
             from sparsenet.plan.make import make_plan
+        options = Options("auto" if sparse else "dense", threads or available_cpus(), tune)
         with _add_seconds(timings, "plan"):
-            plan = make_plan(graph, Options("auto" if sparse else "dense", threads or available_cpus(), tune))
+            plan = make_plan(graph, options)
         with _add_seconds(timings, "compile"):
             plan.link()
             self._start(plan, WorkerPool(len(plan.tapes)))
+        if any(info.open for info in graph.inputs):
+
+            def make(other: Graph) -> Plan:
+                made = make_plan(other, options)
+                made.link()
+                return made
+
+            self._others = OtherSizes(graph, make, sizes)
         self.sparse, self.metadata, self.timings = sparse, dict(graph.metadata), timings
 
     @classmethod
@@ -137,9 +121,8 @@ class Engine:
     def _start(self, plan: Plan, pool: WorkerPool) -> None:
         self.plan, self.threads = plan, pool.threads
         self._pool = pool
-        self._tapes = plan.tape_table()
-        self._contexts = _Contexts(plan)
-        self._output_values = sum(math.prod(_image_shape(info)) for info in plan.outputs)
+        self._own = Prepared(plan)
+        self._others = None
 
     @property
     def inputs(self) -> list[TensorInfo]:
@@ -174,13 +157,15 @@ class Engine:
         """
         arrays, batch = self._check(feeds, check_finite)
         start = time.perf_counter()
-        require_memory(4 * batch * self._output_values, f"the outputs for a batch of {batch}")
-        outputs = [np.empty((batch, *_image_shape(info)), np.float32) for info in self.outputs]
-        context = self._contexts.take()
+        prepared = self._prepared(arrays)
+        values = batch * sum(math.prod(_image_shape(info)) for info in prepared.plan.outputs)
+        require_memory(4 * values, f"the outputs for a batch of {batch}")
+        outputs = [np.empty((batch, *_image_shape(info)), np.float32) for info in prepared.plan.outputs]
+        context = prepared.take()
         try:
-            self._run_batch(context, arrays, outputs, batch)
+            self._run_batch(prepared, context, arrays, outputs, batch)
         finally:
-            self._contexts.give_back(context)
+            prepared.give_back(context)
         if not self.timings.first:
             self.timings.first = time.perf_counter() - start
         return {info.name: array for info, array in zip(self.outputs, outputs, strict=True)}
@@ -198,21 +183,33 @@ class Engine:
         Raises:
             InputError: as in ``__call__``.
         """
+        cycles, seconds = self.step_cycles(*arrays, runs=runs)
+        return layer_profiles(self._prepared(list(arrays)).plan, cycles, seconds)
+
+    def step_cycles(
+        self, *arrays: FloatArray, runs: int = 20
+    ) -> tuple[list[npt.NDArray[np.int64]], list[float]]:
+        """Cycles of every step of the first thread's tape, and seconds, of each of ``runs`` inferences of one image.
+
+        Raises:
+            InputError: as in ``__call__``.
+        """
         feeds = {info.name: array[:1] for info, array in zip(self.inputs, arrays, strict=False)}
         checked, _ = self._check(feeds, False)
-        outputs = [np.empty((1, *_image_shape(info)), np.float32) for info in self.outputs]
-        context = self._contexts.take()
-        samples, seconds = [], []
+        prepared = self._prepared(checked)
+        outputs = [np.empty((1, *_image_shape(info)), np.float32) for info in prepared.plan.outputs]
+        context = prepared.take()
+        cycles, seconds = [], []
         try:
             self._point(context, checked, outputs, 0)
             for _ in range(runs + 1):
                 context.counter[0] = 0
                 start = time.perf_counter()
-                samples.append(self._pool.run_timed(self._tapes, context.bases.ctypes.data))
+                cycles.append(self._pool.run_timed(prepared.tapes, context.bases.ctypes.data))
                 seconds.append(time.perf_counter() - start)
         finally:
-            self._contexts.give_back(context)
-        return layer_profiles(self.plan, samples[1:], seconds[1:])
+            prepared.give_back(context)
+        return cycles[1:], seconds[1:]
 
     def explain(self) -> list[Decision]:
         """Per layer: the weight format and kernel chosen, and why."""
@@ -241,8 +238,12 @@ class Engine:
             if array.dtype != np.float32:
                 raise InputError(f"input '{info.name}' must be float32, got {array.dtype}")
             expected = _image_shape(info)
-            if array.ndim != len(expected) + 1 or array.shape[1:] != expected:
-                wanted = ", ".join(["N", *map(str, expected)])
+            axes = range(1, len(expected) + 1)
+            if array.ndim != len(expected) + 1 or any(
+                array.shape[i] < 1 if i in info.open else array.shape[i] != expected[i - 1] for i in axes
+            ):
+                sizes = ("any" if i in info.open else str(expected[i - 1]) for i in axes)
+                wanted = ", ".join(["N", *sizes])
                 raise InputError(f"input '{info.name}' must have shape ({wanted}), got {array.shape}")
             if array.shape[0] != (arrays[0].shape[0] if arrays else array.shape[0]):
                 raise InputError(
@@ -253,19 +254,33 @@ class Engine:
             arrays.append(np.ascontiguousarray(array))
         return arrays, arrays[0].shape[0]
 
+    def _prepared(self, arrays: list[FloatArray]) -> Prepared:
+        """The plan for arrays of these sizes."""
+        shapes = tuple((info.name, (None, *a.shape[1:])) for info, a in zip(self.inputs, arrays, strict=True))
+        if self._others is None or all(
+            info.shape == s for info, (_, s) in zip(self.inputs, shapes, strict=True)
+        ):
+            return self._own
+        return self._others.get(shapes)
+
     def _point(
-        self, context: _Context, arrays: list[FloatArray], outputs: list[FloatArray], image: int
+        self, context: Context, arrays: list[FloatArray], outputs: list[FloatArray], image: int
     ) -> None:
         for number, array in enumerate(arrays + outputs):
             context.bases[FIRST_TENSOR + number] = array.ctypes.data + image * array.strides[0]
 
     def _run_batch(
-        self, context: _Context, arrays: list[FloatArray], outputs: list[FloatArray], batch: int
+        self,
+        prepared: Prepared,
+        context: Context,
+        arrays: list[FloatArray],
+        outputs: list[FloatArray],
+        batch: int,
     ) -> None:
         for image in range(batch):
             self._point(context, arrays, outputs, image)
             context.counter[0] = 0
-            self._pool.run(self._tapes, context.bases.ctypes.data)
+            self._pool.run(prepared.tapes, context.bases.ctypes.data)
 
 
 def _image_shape(info: TensorInfo) -> tuple[int, ...]:

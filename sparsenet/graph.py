@@ -18,8 +18,8 @@ the batch, which is dimension 0 of every activation and written ``None``.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -33,11 +33,15 @@ Shape = tuple[int | None, ...]
 
 @dataclass(frozen=True)
 class TensorInfo:
-    """Name, shape (batch ``None``) and dtype of a graph input or output."""
+    """Name, shape (batch ``None``) and dtype of a graph input or output.
+
+    ``open`` lists dimensions of an input whose size is only an example: the graph means as much for other sizes.
+    """
 
     name: str
     shape: Shape
     dtype: str = "float32"
+    open: tuple[int, ...] = ()
 
 
 @dataclass
@@ -118,6 +122,12 @@ class Graph:
             counts.update(name for name in node.inputs if name)
         return counts
 
+    def at_shapes(self, shapes: Mapping[str, Shape]) -> Graph:
+        """The same network for other input shapes; whether it fits them, ``verify`` tells."""
+        graph = self.copy()
+        graph.inputs = [replace(info, shape=shapes.get(info.name, info.shape)) for info in self.inputs]
+        return graph
+
     def drop_unused_constants(self) -> None:
         """Forget constants that no node and no output reads."""
         used = self.use_counts()
@@ -158,6 +168,10 @@ class Graph:
             ):
                 raise GraphError(
                     f"input '{info.name}' has shape {info.shape}; only the batch (0) may be None"
+                )
+            if any(axis not in range(1, len(info.shape)) for axis in info.open):
+                raise GraphError(
+                    f"input '{info.name}' has the open dimensions {info.open}, shape {info.shape}"
                 )
             if info.dtype != "float32":
                 raise GraphError(f"input '{info.name}' has dtype {info.dtype}; only float32 is supported")

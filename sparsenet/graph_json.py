@@ -15,7 +15,8 @@ from typing import Any
 
 from sparsenet.errors import ModelFileError
 from sparsenet.graph import Graph, Node, TensorInfo
-from sparsenet.ops import OPS
+from sparsenet.ops import OPS, PAD_MODES
+from sparsenet.shape_rules import REDUCTIONS
 
 MAX_RANK = 8
 MAX_SIZE = 2**31 - 1
@@ -56,7 +57,7 @@ def dump(graph: Graph, constants: Sequence[ConstantEntry]) -> str:
         nodes.append(entry)
     document: dict[str, Any] = {
         "name": graph.name,
-        "inputs": [[info.name, list(info.shape[1:])] for info in graph.inputs],
+        "inputs": [_input_entry(info) for info in graph.inputs],
         "constants": [_constant_entry(c) for c in constants],
         "nodes": nodes,
         "outputs": [number[name] for name in graph.outputs],
@@ -69,6 +70,11 @@ def dump(graph: Graph, constants: Sequence[ConstantEntry]) -> str:
     except (TypeError, ValueError) as error:
         raise ModelFileError(f"the graph has a name or attribute that JSON cannot hold: {error}") from None
     return text
+
+
+def _input_entry(info: TensorInfo) -> list[Any]:
+    entry: list[Any] = [info.name, list(info.shape[1:])]
+    return [*entry, list(info.open)] if info.open else entry
 
 
 def _constant_entry(constant: ConstantEntry) -> list[Any]:
@@ -108,8 +114,17 @@ def parse(text: str) -> tuple[Graph, list[ConstantEntry]]:
 
 
 def _input(entry: Any) -> TensorInfo:
-    name, shape = _fields(entry, 2, 2, "input")
-    return TensorInfo(_name(name, "input"), (None, *_shape(shape, f"input '{name}'")))
+    fields = _fields(entry, 2, 3, "input")
+    name = _name(fields[0], "input")
+    shape = (None, *_shape(fields[1], f"input '{name}'"))
+    axes = fields[2] if len(fields) > 2 else []
+    if (
+        not _is_ints(axes)
+        or sorted(set(axes)) != axes
+        or any(axis not in range(1, len(shape)) for axis in axes)
+    ):
+        raise ModelFileError(f"input '{name}': its open dimensions cannot be {_short(axes)}")
+    return TensorInfo(name, shape, open=tuple(axes))
 
 
 def _constant(entry: Any) -> ConstantEntry:
@@ -173,11 +188,15 @@ def _one_of(*words: str) -> Callable[[Any], bool]:
 
 #: What each attribute of ``ops.OPS`` may hold in a file; what the numbers mean is checked by ``Graph.verify``.
 ATTRIBUTE_CHECKS: dict[str, Callable[[Any], bool]] = {
-    **dict.fromkeys(("stride", "padding", "dilation", "kernel", "shape", "perm", "size"), _is_ints),
-    **dict.fromkeys(("groups", "axis"), _is_int),
-    **dict.fromkeys(("eps", "value", "p", "slope", "min", "max"), _is_number),
-    **dict.fromkeys(("ceil_mode", "count_include_pad"), _is_bool),
-    "mode": _one_of("nearest", "bilinear"),
+    **dict.fromkeys(
+        ("stride", "padding", "dilation", "kernel", "shape", "perm", "size", "axes", "indices"), _is_ints
+    ),
+    "scale": lambda value: isinstance(value, list) and all(_is_number(v) for v in value),
+    **dict.fromkeys(("groups", "axis", "start", "count", "step"), _is_int),
+    **dict.fromkeys(("eps", "value", "p", "slope", "min", "max", "alpha"), _is_number),
+    **dict.fromkeys(("ceil_mode", "count_include_pad", "keepdims", "last"), _is_bool),
+    "mode": _one_of("nearest", "bilinear", *PAD_MODES),
+    "kind": _one_of(*REDUCTIONS),
     "coordinates": _one_of("half_pixel", "align_corners"),
     "epilogue": _is_epilogue,
 }

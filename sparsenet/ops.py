@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from sparsenet import shape_rules
 from sparsenet.errors import GraphError
 from sparsenet.graph import FloatArray, Node, Shape
 
@@ -28,6 +29,17 @@ ACTIVATIONS: dict[str, tuple[str, ...]] = {
     "silu": (),
     "hard_sigmoid": (),  # clip(x / 6 + 1/2, 0, 1), as in PyTorch
     "hard_swish": (),  # x * hard_sigmoid(x)
+    "elu": ("alpha",),  # x where x >= 0, alpha * (exp(x) - 1) elsewhere
+    "gelu": (),  # x * (1 + erf(x / sqrt(2))) / 2
+    "softplus": (),  # log(1 + exp(x))
+    "erf": (),
+    "exp": (),
+    "log": (),
+    "sqrt": (),
+    "abs": (),
+    "floor": (),
+    "round": (),  # halves to the even neighbour
+    "reciprocal": (),
 }
 #: Epilogue words that read tensors, with how many.
 EPILOGUE_TENSORS = {"affine": 2, "add": 1}
@@ -38,6 +50,9 @@ _EPILOGUE_ARGUMENTS = {"affine": 2, "add": 3, **{word: len(names) for word, name
 #: Inputs that must be constants, whatever the op.
 _CONSTANT_INPUTS = frozenset({"weight", "bias", "scale", "shift", "mean", "var"})
 _LARGEST_FLOAT32 = 3.4028234663852886e38
+#: What stands beside the image: one number, the image mirrored at its border pixels, those pixels repeated, the image
+#: repeated.
+PAD_MODES = ("constant", "reflect", "edge", "wrap")
 
 
 @dataclass(frozen=True)
@@ -272,23 +287,6 @@ def _per_channel(shapes: Shapes, attrs: Attrs) -> Shape:
     return x
 
 
-def _broadcast(shapes: Shapes, attrs: Attrs) -> Shape:
-    a, b = shapes[0], shapes[1]
-    assert a is not None
-    assert b is not None
-    rank = max(len(a), len(b))
-    a, b = (1,) * (rank - len(a)) + a, (1,) * (rank - len(b)) + b
-    out: list[int | None] = []
-    for d, e in zip(a, b, strict=True):
-        if d == e or e == 1:
-            out.append(d)
-        elif d == 1:
-            out.append(e)
-        else:
-            raise ValueError(f"shapes {a} and {b} do not broadcast")
-    return tuple(out)
-
-
 def _concat(shapes: Shapes, attrs: Attrs) -> Shape:
     first, axis = shapes[0], attrs["axis"]
     assert first is not None
@@ -348,12 +346,25 @@ def _softmax(shapes: Shapes, attrs: Attrs) -> Shape:
 def _pad(shapes: Shapes, attrs: Attrs) -> Shape:
     channels, height, width = _image(shapes[0])
     top, left, bottom, right = _ints(attrs["padding"], 4, "padding", 0)
+    if attrs["mode"] not in PAD_MODES:
+        raise ValueError(f"mode must be one of {', '.join(PAD_MODES)}, got {attrs['mode']!r}")
+    if attrs["mode"] == "reflect" and (max(top, bottom) >= height or max(left, right) >= width):
+        raise ValueError(f"padding {attrs['padding']} must be smaller than the image ({height}, {width})")
     return (shapes[0][0], channels, height + top + bottom, width + left + right)  # type: ignore[index]
 
 
 def _resize(shapes: Shapes, attrs: Attrs) -> Shape:
-    channels, _, _ = _image(shapes[0])
-    size = _ints(attrs["size"], 2, "size", 1)
+    channels, *image = _image(shapes[0])
+    size, scale = list(attrs["size"]), list(attrs["scale"])
+    if bool(size) + bool(scale) + (shapes[1] is not None) != 1:
+        raise ValueError("it needs one of size, scale and a tensor whose size it takes")
+    if scale:
+        if len(scale) != 2 or any(not 0 < factor < math.inf for factor in scale):
+            raise ValueError(f"scale must be 2 positive numbers, got {scale}")
+        size = [math.floor(have * factor + 1e-6) for have, factor in zip(image, scale, strict=True)]
+    elif shapes[1] is not None:
+        size = list(_image(shapes[1], "like")[1:])
+    size = _ints(size, 2, "size", 1)
     if attrs["mode"] not in ("nearest", "bilinear"):
         raise ValueError(f"mode must be 'nearest' or 'bilinear', got {attrs['mode']!r}")
     return (shapes[0][0], channels, *size)  # type: ignore[index]
@@ -372,10 +383,14 @@ OPS: dict[str, OpSchema] = {
     "max_pool2d": OpSchema(("x",), _pool, {**_POOL, "dilation": [1, 1]}),  # padding counts as -inf
     "avg_pool2d": OpSchema(("x",), _pool, {**_POOL, "count_include_pad": True}),
     "global_avg_pool2d": OpSchema(("x",), _global_pool),  # -> (N, C, 1, 1)
-    # These three broadcast as NumPy does, and either side may be a constant.
-    "add": OpSchema(("a", "b"), _broadcast, epilogue=True),
-    "sub": OpSchema(("a", "b"), _broadcast, epilogue=True),
-    "mul": OpSchema(("a", "b"), _broadcast, epilogue=True),
+    # These broadcast as NumPy does, and either side may be a constant.
+    "add": OpSchema(("a", "b"), shape_rules.broadcast, epilogue=True),
+    "sub": OpSchema(("a", "b"), shape_rules.broadcast, epilogue=True),
+    "mul": OpSchema(("a", "b"), shape_rules.broadcast, epilogue=True),
+    **{name: OpSchema(("a", "b"), shape_rules.broadcast) for name in ("div", "pow", "maximum", "minimum")},
+    # 1 where it holds, 0 where not.
+    **{name: OpSchema(("a", "b"), shape_rules.broadcast) for name in ("greater", "less", "equal")},
+    "where": OpSchema(("condition", "a", "b"), shape_rules.broadcast),  # a where condition is not 0, else b
     **{
         name: OpSchema(("x",), _same, dict.fromkeys(parameters, REQUIRED))
         for name, parameters in ACTIVATIONS.items()
@@ -385,9 +400,26 @@ OPS: dict[str, OpSchema] = {
     "flatten": OpSchema(("x",), _flatten),  # (N, ...) -> (N, F) in C order
     "reshape": OpSchema(("x",), _reshape, {"shape": REQUIRED}),  # shape without the batch; one -1 allowed
     "transpose": OpSchema(("x",), _transpose, {"perm": REQUIRED}),
-    "pad": OpSchema(("x",), _pad, {"padding": REQUIRED, "value": 0.0}),  # constant padding of H and W
+    # Padding of H and W; `value` counts for mode "constant".
+    "pad": OpSchema(("x",), _pad, {"padding": REQUIRED, "value": 0.0, "mode": "constant"}),
     # Coordinates "half_pixel" and "align_corners" as PyTorch's align_corners=False and True; nearest floors.
-    "resize": OpSchema(("x",), _resize, {"size": REQUIRED, "mode": "nearest", "coordinates": "half_pixel"}),
+    # To a size, by a scale, or to the size of another image.
+    "resize": OpSchema(
+        ("x", "like?"), _resize, {"size": [], "scale": [], "mode": "nearest", "coordinates": "half_pixel"}
+    ),
+    # kind: sum, mean, max, min or prod
+    "reduce": OpSchema(("x",), shape_rules.reduce, {"kind": REQUIRED, "axes": REQUIRED, "keepdims": True}),
+    # The index of the largest number, the first or last of equal ones.
+    "argmax": OpSchema(("x",), shape_rules.argmax, {"axis": REQUIRED, "last": False}),
+    # y = (x - mean) / sqrt(var + eps), both over all elements from `axis` on.
+    "normalize": OpSchema(("x",), shape_rules.normalize, {"axis": REQUIRED, "eps": 1e-5}),
+    "matmul": OpSchema(("a", "b"), shape_rules.matmul),  # of the last two axes; either side may be a constant
+    # Elements start, start + step, … of one axis; the step may be negative.
+    "slice": OpSchema(
+        ("x",), shape_rules.slice_axis, {"axis": REQUIRED, "start": REQUIRED, "count": REQUIRED, "step": 1}
+    ),
+    "gather": OpSchema(("x",), shape_rules.gather, {"axis": REQUIRED, "indices": REQUIRED}),
+    "expand": OpSchema(("x",), shape_rules.expand, {"shape": REQUIRED}),  # shape without the batch
     "identity": OpSchema(("x",), _same),
     "dropout": OpSchema(("x",), _same, {"p": 0.5}),  # identity at inference; removed by a pass
 }

@@ -22,6 +22,7 @@ import numpy.typing as npt
 import bench.one_kernel
 import sparsenet.engine
 import sparsenet.plan.make
+import sparsenet.prepared
 from sparsenet.plan.memory import Memory
 from sparsenet.plan.ring_memory import GUARD_BYTES, PAGE, Arena, Ring
 
@@ -124,11 +125,13 @@ class _GuardedArena(Arena):
             _protect(self.address + end, following.start - GUARD_BYTES - end, _PROT_NONE)
 
 
-def _run_batch(engine: Any, context: Any, arrays: list[Any], outputs: list[Any], batch: int) -> None:
+def _run_batch(
+    engine: Any, prepared: Any, context: Any, arrays: list[Any], outputs: list[Any], batch: int
+) -> None:
     for image in range(batch):
         given = [guarded_copy(array[image : image + 1]) for array in arrays]
         made = [guarded_copy(array[image : image + 1]) for array in outputs]
-        _original_run_batch(engine, context, given, made, 1)
+        _original_run_batch(engine, prepared, context, given, made, 1)
         for array, result in zip(outputs, made, strict=True):
             array[image : image + 1] = result
 
@@ -158,7 +161,7 @@ def install(side: str) -> None:
     replaced: list[tuple[Any, str, Any]] = [
         (sparsenet.plan.make, "pack_constants", _pack_constants),
         (Memory, "arrange", _arrange),
-        (sparsenet.engine, "Arena", _GuardedArena),
+        (sparsenet.prepared, "Arena", _GuardedArena),
         (sparsenet.engine.Engine, "_run_batch", _run_batch),
         (bench.one_kernel.OneKernel, "__call__", _call_one_kernel),
     ]

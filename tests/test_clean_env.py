@@ -89,7 +89,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     source, out = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("wheel")
     for name in ("pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, source)
-    for package in ("sparsenet", "converters", "training"):
+    for package in ("sparsenet", "converters", "training", "bench"):
         shutil.copytree(ROOT / package, source / package, ignore=shutil.ignore_patterns("__pycache__"))
     checked(sys.executable, "-m", "pip", "wheel", "-qq", "--no-deps", "-w", out, source, cwd=out)
     (built,) = out.glob("sparsenet-*.whl")

@@ -6,22 +6,38 @@ and a line in ``ENGINES``.
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable
 
-from bench.engines import deepsparse, matrices, openvino, ort, ours, pytorch
 from bench.engines.session import EngineMissing, Network, Session
 
+#: (network, threads) → a session ready to run it. Raises EngineMissing where the engine is not installed.
 Prepare = Callable[[Network, int], Session]
 
+
+def _engine(module: str, function: str = "prepare") -> Prepare:
+    """Imports the engine's file when it is first asked for: others may lack what that one needs."""
+
+    def prepare(network: Network, threads: int) -> Session:
+        try:
+            found = importlib.import_module(f"bench.engines.{module}")
+        except ModuleNotFoundError as error:
+            raise EngineMissing(f"{error.name} is not installed: pip install {error.name}") from error
+        session: Session = getattr(found, function)(network, threads)
+        return session
+
+    return prepare
+
+
 ENGINES: dict[str, Prepare] = {
-    "ours": ours.prepare_sparse,
-    "dense": ours.prepare_dense,
-    "ort": ort.prepare,
-    "deepsparse": deepsparse.prepare,
-    "openvino": openvino.prepare,
-    "torch": pytorch.prepare,
-    "numpy": matrices.prepare_numpy,
-    "scipy": matrices.prepare_scipy,
+    "ours": _engine("ours", "prepare_sparse"),
+    "dense": _engine("ours", "prepare_dense"),
+    "ort": _engine("ort"),
+    "deepsparse": _engine("deepsparse"),
+    "openvino": _engine("openvino"),
+    "torch": _engine("pytorch"),
+    "numpy": _engine("matrices", "prepare_numpy"),
+    "scipy": _engine("matrices", "prepare_scipy"),
 }
 
 #: For people.

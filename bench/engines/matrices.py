@@ -6,15 +6,18 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from numpy.lib.stride_tricks import sliding_window_view
 
-from bench.engines.session import Array, EngineMissing, Network, Session
+from bench.engines.session import EngineMissing, Network, Session
 from sparsenet.graph import Node
 from sparsenet.ops import attributes, split_inputs
 from sparsenet.reference.epilogue import apply_epilogue
 from sparsenet.reference.pad import pad_image
 from sparsenet.reference.registry import OPERATIONS
 
+#: Float32 throughout; the oracle's functions, borrowed for all without weights, are annotated for float64.
+Array = npt.NDArray[Any]
 #: (C_out, taps) weights → function from (taps, pixels) columns to (C_out, pixels).
 Product = Callable[[Array], Callable[[Array], Array]]
 #: Below this share of zeros CSR loses to the dense product by an order of magnitude.

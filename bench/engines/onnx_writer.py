@@ -15,6 +15,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
+from bench.engines import onnx_tensor_ops
 from sparsenet.graph import Graph, Node, Shape
 from sparsenet.ops import attributes, split_inputs
 
@@ -81,6 +82,10 @@ class _Writer:
             self.initializers[name] = numpy_helper.from_array(np.ascontiguousarray(value), name)
         return name
 
+    def scalar(self, value: float) -> str:
+        """A number, as a constant shared by all who need it."""
+        return self.constant(f"number/{value!r}", np.array(value, np.float32))
+
     def emit(self, kind: str, inputs: list[str], output: str, **attrs: Any) -> str:
         self.nodes.append(helper.make_node(kind, inputs, [output], name=output, **attrs))
         return output
@@ -90,7 +95,7 @@ class _Writer:
         own, extra = split_inputs(node)
         steps = node.epilogue
         names = [f"{node.output}/{i}" for i in range(len(steps))] + [node.output]
-        x = WRITERS[node.op](_Call(self, node, own, names[0], attributes(node)))
+        x = WRITERS[node.op](Call(self, node, own, names[0], attributes(node)))
         waiting = iter(extra)
         for (word, *numbers), name in zip(steps, names[1:], strict=True):
             if word == "affine":
@@ -114,7 +119,7 @@ class _Writer:
 
 
 @dataclass(frozen=True)
-class _Call:
+class Call:
     """One node to write: its own inputs, the name of what comes out before the epilogue, attributes with defaults."""
 
     w: _Writer
@@ -145,10 +150,10 @@ class _Call:
         return self.w.sizes(self.w.shapes[self.node.output])
 
 
-Write = Callable[[_Call], str]
+Write = Callable[[Call], str]
 
 
-def _conv2d(c: _Call) -> str:
+def _conv2d(c: Call) -> str:
     return c.emit(
         "Conv",
         kernel_shape=c.w.shapes[c.own[1]][2:],
@@ -159,11 +164,11 @@ def _conv2d(c: _Call) -> str:
     )
 
 
-def _affine(c: _Call) -> str:
+def _affine(c: Call) -> str:
     return c.w.affine(c.w.tensor(c.own[0]), c.own[1], c.own[2], len(c.out_shape), c.name)
 
 
-def _ceil_padding(c: _Call) -> list[int]:
+def _ceil_padding(c: Call) -> list[int]:
     """Rows and columns [0, 0, below, right] by which ``ceil_mode`` lets the last windows overhang.
 
     Engines disagree about ``ceil_mode``, so it is written as padding.
@@ -176,7 +181,7 @@ def _ceil_padding(c: _Call) -> list[int]:
     return beyond
 
 
-def _max_pool2d(c: _Call) -> str:
+def _max_pool2d(c: Call) -> str:
     pads = [p + b for p, b in zip(c.attrs["padding"], _ceil_padding(c), strict=True)]
     return c.emit(
         "MaxPool",
@@ -187,12 +192,12 @@ def _max_pool2d(c: _Call) -> str:
     )
 
 
-def _avg_pool2d(c: _Call) -> str:
+def _avg_pool2d(c: Call) -> str:
     """Padding that counts is made by a node of its own when windows also reach beyond it, which never counts."""
     x, pads = c.x, c.attrs["padding"]
     beyond, counted = _ceil_padding(c), c.attrs["count_include_pad"]
     if any(beyond) and counted and any(pads):
-        x = [c.w.emit("Pad", [*x, _pads(c), _scalar(c.w, 0.0)], f"{c.name}/padded")]
+        x = [c.w.emit("Pad", [*x, _pads(c), c.w.scalar(0.0)], f"{c.name}/padded")]
         pads = [0, 0, 0, 0]
     return c.emit(
         "AveragePool",
@@ -204,35 +209,34 @@ def _avg_pool2d(c: _Call) -> str:
     )
 
 
-def _pad(c: _Call) -> str:
-    return c.emit("Pad", [*c.x, _pads(c), _scalar(c.w, c.attrs["value"])])
+def _pad(c: Call) -> str:
+    x = [*c.x, _pads(c), c.w.scalar(c.attrs["value"])]
+    if c.attrs["mode"] == "wrap":
+        raise NotImplementedError("operator set 13 cannot pad with the image repeated")
+    return c.emit("Pad", x, mode=c.attrs["mode"])
 
 
-def _pads(c: _Call) -> str:
+def _pads(c: Call) -> str:
     top, left, bottom, right = c.attrs["padding"]
     return c.constant("pads", [0, 0, top, left, 0, 0, bottom, right])
 
 
-def _scalar(w: _Writer, value: float) -> str:
-    return w.constant(f"number/{value!r}", np.array(value, np.float32))
-
-
-def _reshape(c: _Call) -> str:
+def _reshape(c: Call) -> str:
     return c.emit("Reshape", [*c.x, c.constant("shape", c.out_shape)])
 
 
-def _resize(c: _Call) -> str:
-    have, size = c.in_shape[2:], c.attrs["size"]
+def _resize(c: Call) -> str:
+    have, size = c.in_shape[2:], c.out_shape[2:]
     nearest = c.attrs["mode"] == "nearest"
     if nearest and any(s % h for h, s in zip(have, size, strict=True)):
         # ONNX finds the source pixel in floating point, which misses some by one; whole factors are exact.
         rows, columns = (np.arange(s) * h // s for h, s in zip(have, size, strict=True))
-        by_row = c.w.emit("Gather", [*c.x, c.constant("h", rows)], f"{c.name}/rows", axis=2)
+        by_row = c.w.emit("Gather", [c.x[0], c.constant("h", rows)], f"{c.name}/rows", axis=2)
         return c.emit("Gather", [by_row, c.constant("w", columns)], axis=3)
     how = {"mode": "nearest", "coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"}
     if not nearest:
         how = {"mode": "linear", "coordinate_transformation_mode": c.attrs["coordinates"]}
-    return c.emit("Resize", [*c.x, "", "", c.constant("sizes", c.out_shape)], **how)
+    return c.emit("Resize", [c.x[0], "", "", c.constant("sizes", c.out_shape)], **how)
 
 
 def _plain(kind: str, *kept: str, **more: Any) -> Write:
@@ -241,11 +245,23 @@ def _plain(kind: str, *kept: str, **more: Any) -> Write:
 
 
 def _clip(w: _Writer, x: str, name: str, low: float, high: float) -> str:
-    return w.emit("Clip", [x, _scalar(w, low), _scalar(w, high)], name)
+    return w.emit("Clip", [x, w.scalar(low), w.scalar(high)], name)
 
 
 def _gated(w: _Writer, x: str, name: str, kind: str, **attrs: float) -> str:
     return w.emit("Mul", [x, w.emit(kind, [x], f"{name}/gate", **attrs)], name)
+
+
+def _word(kind: str) -> Callable[..., str]:
+    return lambda w, x, name: w.emit(kind, [x], name)
+
+
+def _gelu(w: _Writer, x: str, name: str) -> str:
+    """Spelled out: Gelu came with operator set 20."""
+    scaled = w.emit("Mul", [x, w.scalar(0.5**0.5)], f"{name}/scaled")
+    gate = w.emit("Add", [w.emit("Erf", [scaled], f"{name}/erf"), w.scalar(1.0)], f"{name}/gate")
+    half = w.emit("Mul", [x, w.scalar(0.5)], f"{name}/half")
+    return w.emit("Mul", [half, gate], name)
 
 
 _SIXTH = {"alpha": 1 / 6, "beta": 0.5}
@@ -258,6 +274,12 @@ _ACTIVATIONS: dict[str, Callable[..., str]] = {
     "silu": lambda w, x, name: _gated(w, x, name, "Sigmoid"),
     "hard_sigmoid": lambda w, x, name: w.emit("HardSigmoid", [x], name, **_SIXTH),
     "hard_swish": lambda w, x, name: _gated(w, x, name, "HardSigmoid", **_SIXTH),
+    "elu": lambda w, x, name, alpha: w.emit("Elu", [x], name, alpha=alpha),
+    "gelu": _gelu,
+    **{
+        word: _word(word.capitalize())
+        for word in ("softplus", "erf", "exp", "log", "sqrt", "abs", "floor", "round", "reciprocal")
+    },
 }
 
 
@@ -277,6 +299,14 @@ WRITERS: dict[str, Write] = {
     "add": _plain("Add"),
     "sub": _plain("Sub"),
     "mul": _plain("Mul"),
+    "div": _plain("Div"),
+    "pow": _plain("Pow"),
+    "maximum": _plain("Max"),
+    "minimum": _plain("Min"),
+    "greater": onnx_tensor_ops.comparison("Greater"),
+    "less": onnx_tensor_ops.comparison("Less"),
+    "equal": onnx_tensor_ops.comparison("Equal"),
+    "where": onnx_tensor_ops.where,
     **{word: _activation(word) for word in _ACTIVATIONS},
     "softmax": _plain("Softmax", "axis"),
     "concat": _plain("Concat", "axis"),
@@ -285,6 +315,13 @@ WRITERS: dict[str, Write] = {
     "transpose": _plain("Transpose", "perm"),
     "pad": _pad,
     "resize": _resize,
+    "reduce": onnx_tensor_ops.reduce,
+    "argmax": onnx_tensor_ops.argmax,
+    "normalize": onnx_tensor_ops.normalize,
+    "matmul": _plain("MatMul"),
+    "slice": onnx_tensor_ops.slice_axis,
+    "gather": onnx_tensor_ops.gather,
+    "expand": onnx_tensor_ops.expand,
     "identity": _plain("Identity"),
     "dropout": _plain("Identity"),
 }

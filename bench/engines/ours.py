@@ -23,4 +23,4 @@ def _prepare(network: Network, threads: int, sparse: bool) -> Session:
         outputs = engine(x)
         return outputs if isinstance(outputs, tuple) else (outputs,)
 
-    return Session(run, engine.close)
+    return Session(run, engine.close, engine)

@@ -118,14 +118,41 @@ def _avg_pool2d(
     return F.avg_pool2d(x, kernel, stride, padding[:2], ceil_mode, count_include_pad)
 
 
-def _resize(x: Tensor, size: list[int], mode: str, coordinates: str) -> Tensor:
+def _resize(
+    x: Tensor, like: Tensor | None, size: list[int], scale: list[float], mode: str, coordinates: str
+) -> Tensor:
+    if like is not None:
+        size = list(like.shape[2:])
+    elif scale:
+        size = [int(n * factor + 1e-6) for n, factor in zip(x.shape[2:], scale, strict=True)]
     corners = None if mode == "nearest" else coordinates == "align_corners"
     return F.interpolate(x, size, mode=mode, align_corners=corners)
 
 
-def _pad(x: Tensor, padding: list[int], value: float) -> Tensor:
+def _pad(x: Tensor, padding: list[int], value: float, mode: str) -> Tensor:
     top, left, bottom, right = padding
-    return F.pad(x, (left, right, top, bottom), value=value)
+    ours = {"constant": "constant", "reflect": "reflect", "edge": "replicate", "wrap": "circular"}[mode]
+    return F.pad(x, (left, right, top, bottom), ours, value=value if mode == "constant" else None)
+
+
+def _reduce(x: Tensor, kind: str, axes: list[int], keepdims: bool) -> Tensor:
+    if kind == "prod":
+        for axis in sorted(axes, reverse=True):
+            x = x.prod(axis, keepdims)
+        return x
+    function = {"sum": torch.sum, "mean": torch.mean, "max": torch.amax, "min": torch.amin}[kind]
+    result: Tensor = function(x, axes, keepdims)  # type: ignore[operator]
+    return result
+
+
+def _argmax(x: Tensor, axis: int, last: bool) -> Tensor:
+    if last:
+        return x.shape[axis] - 1 - x.flip(axis).argmax(axis, keepdim=True).float()
+    return x.argmax(axis, keepdim=True).float()
+
+
+def _slice(x: Tensor, axis: int, start: int, count: int, step: int) -> Tensor:
+    return x.index_select(axis, start + step * torch.arange(count))
 
 
 def _same(x: Tensor, **_: Any) -> Tensor:
@@ -141,6 +168,13 @@ ACTIVATIONS: dict[str, Callable[..., Tensor]] = {
     "silu": F.silu,
     "hard_sigmoid": F.hardsigmoid,
     "hard_swish": F.hardswish,
+    "elu": lambda x, alpha: F.elu(x, alpha),
+    "gelu": F.gelu,
+    "softplus": F.softplus,
+    **{
+        word: getattr(torch, word)
+        for word in ("erf", "exp", "log", "sqrt", "abs", "floor", "round", "reciprocal")
+    },
 }
 
 #: Op of the table → function of its inputs, with its attributes by name.
@@ -155,6 +189,14 @@ OPERATIONS: dict[str, Callable[..., Tensor]] = {
     "add": torch.add,
     "sub": torch.sub,
     "mul": torch.mul,
+    "div": torch.div,
+    "pow": torch.pow,
+    "maximum": torch.maximum,
+    "minimum": torch.minimum,
+    "greater": lambda a, b: (a > b).float(),
+    "less": lambda a, b: (a < b).float(),
+    "equal": lambda a, b: (a == b).float(),
+    "where": lambda condition, a, b: torch.where(condition != 0, a, b),
     **ACTIVATIONS,
     "softmax": lambda x, axis: x.softmax(axis),
     "concat": lambda *xs, axis: torch.cat(xs, axis),
@@ -163,6 +205,13 @@ OPERATIONS: dict[str, Callable[..., Tensor]] = {
     "transpose": lambda x, perm: x.permute(perm),
     "pad": _pad,
     "resize": _resize,
+    "reduce": _reduce,
+    "argmax": _argmax,
+    "normalize": lambda x, axis, eps: F.layer_norm(x, x.shape[axis:], eps=eps),
+    "matmul": torch.matmul,
+    "slice": _slice,
+    "gather": lambda x, axis, indices: x.index_select(axis, torch.tensor(indices)),
+    "expand": lambda x, shape: x.expand(x.shape[0], *shape),
     "identity": _same,
     "dropout": _same,
 }

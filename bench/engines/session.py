@@ -6,12 +6,16 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
-from bench.engines.onnx_writer import Affine, write_onnx
 from sparsenet import Graph
+
+if TYPE_CHECKING:
+    from bench.engines.onnx_writer import Affine
+    from sparsenet import Engine
 
 Array = npt.NDArray[np.float32]
 
@@ -39,6 +43,12 @@ class Network:
             self._folder = TemporaryDirectory(prefix="bench-")
         path = Path(self._folder.name) / f"{affine}.onnx"
         if not path.exists():
+            try:
+                from bench.engines.onnx_writer import write_onnx
+            except ModuleNotFoundError as error:
+                raise EngineMissing(
+                    "onnx, which writes the file it reads, is not installed: pip install onnx"
+                ) from error
             write_onnx(self.graph, path, self.batch, affine)
         return path
 
@@ -53,13 +63,18 @@ class Session:
     Args:
         run: input → outputs in the order of the graph.
         close: gives back threads and processes.
+        engine: if it is one of ours.
     """
 
     def __init__(
-        self, run: Callable[[Array], Sequence[Array]], close: Callable[[], None] = lambda: None
+        self,
+        run: Callable[[Array], Sequence[Array]],
+        close: Callable[[], None] = lambda: None,
+        engine: Engine | None = None,
     ) -> None:
         self.run = run
         self.close = close
+        self.engine = engine
         self._x: Array | None = None
 
     def __call__(self, x: Array) -> list[Array]:

@@ -102,4 +102,4 @@ def record(measured: dict[str, float], path: Path = EXPECTED) -> None:
 
 
 def _value(value: float | str) -> str:
-    return f"{value:.3f}" if isinstance(value, float) else json.dumps(value)
+    return f"{value:.4g}" if isinstance(value, float) else json.dumps(value)

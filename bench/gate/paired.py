@@ -2,8 +2,9 @@
 
 A round times every callable several times in turn and keeps the least of each: a neighbour on the machine only ever
 adds time, and a round is short beside the drift of a processor's speed. The median over rounds of the ratio within a
-round is what counts. B takes part twice, as two copies with memory of their own: their ratio would be 1 on a machine
-without noise, and shows what noise there was in these very rounds.
+round is what counts. A and B both take part twice, as copies with memory of their own: the ratio of copies would be 1
+on a machine without noise, and shows what noise there was in these very rounds, that of a lucky place in memory
+included.
 """
 
 from __future__ import annotations
@@ -20,18 +21,17 @@ import numpy.typing as npt
 Timed = Callable[[], float]
 Logs = npt.NDArray[np.float64]
 
-CONFIDENCE, RESAMPLES, TURNS = 0.99, 2000, 5
+CONFIDENCE, RESAMPLES, TURNS = 0.99, 2000, 4
 #: No machine is trusted to tell less than this apart.
 LEAST_FLOOR = 0.01
 
 
 @dataclass(frozen=True)
 class Pair:
-    """A (what B is held against), and B twice."""
+    """A, what B is held against, and B: two copies of each."""
 
-    a: Timed
-    b: Timed
-    again: Timed
+    a: tuple[Timed, Timed]
+    b: tuple[Timed, Timed]
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Ratio:
     Attributes:
         median: median over rounds of A ÷ B in the same round; of several pairs the geometric mean.
         low, high: bootstrap interval of it at ``CONFIDENCE``.
-        floor: noise floor: how far from 1 the interval of B ÷ B reaches, as a factor less 1.
+        floor: noise floor: how far from 1 the intervals of A ÷ A and B ÷ B reach, as a factor less 1.
         rounds: how many.
     """
 
@@ -75,16 +75,16 @@ def timed(call: Callable[[], object], clock: Callable[[], float] = time.perf_cou
 
 
 def take_rounds(pair: Pair, rounds: int, turns: int = TURNS) -> Logs:
-    """(rounds, 3) logarithms of the least seconds of A, B and B again in each round, ``turns`` turns long."""
-    calls = (pair.a, pair.b, pair.again)
-    least = np.full((rounds, 3), np.inf)
+    """(rounds, 4) logarithms of the least seconds of A, A, B and B in each round, ``turns`` turns long."""
+    calls = (*pair.a, *pair.b)
+    least = np.full((rounds, len(calls)), np.inf)
     collecting = gc.isenabled()
     gc.disable()
     try:
         for i in range(rounds):
             for turn in range(turns):
-                for j in range(3):
-                    which = (turn + j) % 3
+                for j in range(len(calls)):
+                    which = (turn + j) % len(calls)
                     least[i, which] = min(least[i, which], calls[which]())
     finally:
         if collecting:
@@ -105,16 +105,16 @@ def ratio_of(samples: Sequence[Logs], seed: int = 0) -> Ratio:
     if not samples or any(len(logs) == 0 for logs in samples):
         raise ValueError("a ratio needs at least one round of at least one pair")
     rng = np.random.default_rng(seed)
-    ratio, same = np.zeros(RESAMPLES), np.zeros(RESAMPLES)
+    ratio, same = np.zeros(RESAMPLES), np.zeros((2, RESAMPLES))
     median = 0.0
     for logs in samples:
-        ratios = logs[:, 0] - logs[:, 1:].mean(axis=1)
+        ratios = logs[:, :2].mean(axis=1) - logs[:, 2:].mean(axis=1)
         draws = rng.integers(0, len(logs), (RESAMPLES, len(logs)))
         ratio += np.median(ratios[draws], axis=1)
-        same += np.median((logs[:, 1] - logs[:, 2])[draws], axis=1)
+        same += [np.median((logs[:, i] - logs[:, i + 1])[draws], axis=1) for i in (0, 2)]
         median += float(np.median(ratios))
     ends = [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2]
     low, high = np.exp(np.quantile(ratio / len(samples), ends))
-    farthest = np.abs(np.quantile(same / len(samples), ends)).max()
+    farthest = np.abs(np.quantile(same / len(samples), ends, axis=1)).max()
     floor = max(float(np.expm1(farthest)), LEAST_FLOOR)
     return Ratio(float(np.exp(median / len(samples))), float(low), float(high), floor, min(map(len, samples)))

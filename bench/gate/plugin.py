@@ -70,19 +70,16 @@ class Speed:
             self.limits = Limits({}, "nothing", {})
 
     def hold(self, group: Group) -> Verdict:
-        """Fail the test if the group is slower than expected, skip it if nobody can tell."""
-        factor = self.planted[1] if self.planted[0] == group.family else 1.0
-        layers = [Held(group, layer, factor) for layer in group.layers]
-        for layer in layers:
-            error = layer.error()
-            if not error <= TOLERANCE:
-                pytest.fail(
-                    f"{layer.kernel} computes something else than PyTorch on '{layer.layer.name}': off by {error:.2g} "
-                    "of the largest value, so it is not timed",
-                    pytrace=False,
-                )
+        """Fail the test if the group is slower than expected, skip it if nobody can tell.
+
+        A failure is looked at again with everything built anew, elsewhere in memory, and counts if it fails again.
+        """
         limit = 0.0 if self.recording else self.limits.least.get(group.name, 0.0)
-        verdict = decide([layer.pair() for layer in layers], limit, self.seconds, self.least_rounds)
+        for _ in range(2):
+            layers = self._checked(group)
+            verdict = decide([layer.pair() for layer in layers], limit, self.seconds, self.least_rounds)
+            if verdict.answer is not Answer.FAILS:
+                break
         self.measured[group.name] = {
             "answer": verdict.answer.value, "limit": limit, "against": group.against, "sparsity": group.sparsity,
             "layers": [layer.layer.name for layer in layers], "kernels": [layer.kernel for layer in layers],
@@ -93,6 +90,19 @@ class Speed:
         if verdict.answer is Answer.UNSURE:
             pytest.skip(f"too noisy to tell: {group.name} {verdict.text}")
         return verdict
+
+    def _checked(self, group: Group) -> list[Held]:
+        factor = self.planted[1] if self.planted[0] == group.family else 1.0
+        layers = [Held(group, layer, factor) for layer in group.layers]
+        for layer in layers:
+            error = layer.error()
+            if not error <= TOLERANCE:
+                pytest.fail(
+                    f"{layer.kernel} computes something else than PyTorch on '{layer.layer.name}': off by {error:.2g} "
+                    "of the largest value, so it is not timed",
+                    pytrace=False,
+                )
+        return layers
 
     def _blame(self, group: Group, layers: list[Held], verdict: Verdict) -> str:
         lines = [

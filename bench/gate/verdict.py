@@ -12,7 +12,7 @@ import numpy as np
 from bench.gate.paired import Pair, Ratio, ratio_of, take_rounds
 
 #: Rounds between two looks, and most of all.
-FIRST_ROUNDS, MOST_ROUNDS = 9, 300
+FIRST_ROUNDS, MOST_ROUNDS = 7, 300
 
 
 class Answer(Enum):

@@ -18,7 +18,7 @@ from sparsenet.kernels import tape
 from sparsenet.kernels.abi import ARENA, COUNTER, FIRST_TENSOR, WEIGHTS
 from sparsenet.kernels.registry import Kernel
 from sparsenet.plan.builder import Builder, Options
-from sparsenet.plan.choice import Candidate
+from sparsenet.plan.candidate import Candidate
 from sparsenet.plan.lower import conv2d
 from sparsenet.plan.make import make_plan
 from sparsenet.plan.plan import COUNTER_BYTES, Plan

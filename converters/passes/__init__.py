@@ -17,6 +17,7 @@ from converters.passes.reduce_channels import kept_channels, reduce_channels
 from converters.passes.remove_identity import remove_identity
 from converters.passes.remove_redundant_relu import remove_redundant_relu
 from converters.passes.simplify_reshape import simplify_reshape
+from converters.passes.sink_transposes import sink_transposes
 
 __all__ = [
     "PASSES",
@@ -36,4 +37,5 @@ __all__ = [
     "remove_identity",
     "remove_redundant_relu",
     "simplify_reshape",
+    "sink_transposes",
 ]

@@ -77,6 +77,8 @@ class _Ties:
         own, extra = split_inputs(node)
         attrs = attributes(node)
         out = self.kept[node.output]
+        if node.op == "resize":
+            own = own[:1]  # of the other image it takes only the size
         activations = [name for name in own if name in self.kept]
         first_only = activations == own[:1]
         for name in extra:

@@ -57,6 +57,8 @@ def _node_values(
 ) -> Values | None:
     """Values of the node's output, ``None`` if the op is not understood channel by channel."""
     own, extra = split_inputs(node)
+    if node.op == "resize":
+        own = own[:1]  # of the other image it takes only the size
     rank, width = len(shapes[node.output]), channels(shapes[node.output])
 
     def vector(name: str) -> Values:

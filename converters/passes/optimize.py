@@ -18,6 +18,7 @@ from converters.passes.reduce_channels import reduce_channels
 from converters.passes.remove_identity import remove_identity
 from converters.passes.remove_redundant_relu import remove_redundant_relu
 from converters.passes.simplify_reshape import simplify_reshape
+from converters.passes.sink_transposes import sink_transposes
 from sparsenet.errors import GraphError
 from sparsenet.graph import Graph
 
@@ -25,6 +26,7 @@ PASSES: tuple[Callable[[Graph], Graph], ...] = (
     eliminate_dead,  # a dead reader would look like a second reader to every fusion below
     remove_identity,
     simplify_reshape,
+    sink_transposes,  # before all fusions: what it brings together, they join
     remove_redundant_relu,
     batch_norm_to_affine,
     constant_operand_to_affine,

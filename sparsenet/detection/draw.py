@@ -10,7 +10,7 @@ from sparsenet.detection.image import require_pillow
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-BOX_COLOR = (255, 214, 10)
+BOX_COLOR = (0, 229, 255)
 #: Of the eyes, the nose and the corners of the mouth.
 LANDMARK_COLORS = ((64, 156, 255), (64, 156, 255), (50, 215, 75), (255, 69, 58), (255, 69, 58))
 

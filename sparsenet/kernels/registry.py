@@ -25,6 +25,21 @@ EPILOGUE_ARGUMENTS: dict[str, tuple[str, ...]] = {
     **ACTIVATIONS,
 }
 
+#: What the `broadcast` and `reduce` families compute, by the number of their tile parameter.
+BROADCAST_OPERATIONS = (
+    "add",
+    "sub",
+    "mul",
+    "div",
+    "pow",
+    "maximum",
+    "minimum",
+    "greater",
+    "less",
+    "equal",
+)
+REDUCE_OPERATIONS = ("sum", "max", "min", "prod")
+
 
 @dataclass(frozen=True)
 class Family:
@@ -238,14 +253,57 @@ FAMILIES: dict[str, Family] = {
     "f32_softmax_none_flat": Family(
         "cpu.softmax", ("x", "outer", "axis", "inner", "out"), (), "softmax along one axis of a plain tensor"
     ),
-    "f32_permute_none_flat": Family(
-        "cpu.permute", ("x", "rank", "shape", "strides", "out"), (), "any transposition of a plain tensor"
+    "f32_take_none_flat": Family(
+        "cpu.take",
+        ("x", "rank", "shape", "tables", "out"),
+        (),
+        "plain tensors: transposition, slice, gather, expansion, mirrored padding",
     ),
     "f32_broadcast_none_flat": Family(
         "cpu.broadcast",
-        ("x", "y", "rank", "shape", "x_strides", "y_strides", "operation", "out"),
+        ("x", "y", "rank", "shape", "x_strides", "y_strides", "out"),
+        ("operation",),
+        "arithmetic and comparison of plain tensors, with any broadcasting",
+    ),
+    "f32_where_none_flat": Family(
+        "cpu.where",
+        (
+            "condition",
+            "x",
+            "y",
+            "rank",
+            "shape",
+            "condition_strides",
+            "x_strides",
+            "y_strides",
+            "out",
+        ),
         (),
-        "add, subtract or multiply with any broadcasting, on plain tensors",
+        "choice between plain tensors, with any broadcasting",
+    ),
+    "f32_reduce_none_flat": Family(
+        "cpu.reduce",
+        ("x", "shape", "strides", "kept", "gone", "scale", "out"),
+        ("operation",),
+        "sum, mean, maximum, minimum or product over any axes of a plain tensor",
+    ),
+    "f32_argmax_none_flat": Family(
+        "cpu.argmax",
+        ("x", "outer", "axis", "inner", "last", "out"),
+        (),
+        "index of the largest number on one axis of a plain tensor",
+    ),
+    "f32_normalize_none_flat": Family(
+        "cpu.normalize",
+        ("x", "runs", "size", "eps", "out"),
+        (),
+        "runs of a plain tensor brought to mean 0 and variance 1",
+    ),
+    "f32_matmul_none_flat": Family(
+        "cpu.matmul",
+        ("x", "y", "x_starts", "y_starts", "products", "rows", "depth", "columns", "out"),
+        (),
+        "products of matrices that are both computed",
     ),
     "f32_resize_none_rows": Family(
         "cpu.resize",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import numpy as np
@@ -50,6 +51,26 @@ def hard_swish(x: Array) -> Array:
     return x * hard_sigmoid(x)
 
 
+def elu(x: Array, alpha: float) -> Array:
+    """Exponential linear unit: x where x >= 0, alpha (exp(x) - 1) elsewhere (Clevert et al. 2016, eq. 15)."""
+    return np.where(x < 0, alpha * np.expm1(np.minimum(x, 0.0)), x)
+
+
+def erf(x: Array) -> Array:
+    """Error function, number by number from the C library."""
+    return np.vectorize(math.erf, otypes=[np.float64])(x) if x.size else x
+
+
+def gelu(x: Array) -> Array:
+    """Gaussian error linear unit, x · Φ(x) (Hendrycks & Gimpel 2016, eq. 1)."""
+    return x * 0.5 * (1.0 + erf(x / math.sqrt(2.0)))
+
+
+def softplus(x: Array) -> Array:
+    """Smooth rectifier, log(1 + exp(x)), without overflow."""
+    return np.logaddexp(0.0, x)
+
+
 #: Activation word → function of x and the parameters that ``ops.ACTIVATIONS`` lists.
 FUNCTIONS: dict[str, Callable[..., Array]] = {
     "relu": relu,
@@ -60,6 +81,17 @@ FUNCTIONS: dict[str, Callable[..., Array]] = {
     "silu": silu,
     "hard_sigmoid": hard_sigmoid,
     "hard_swish": hard_swish,
+    "elu": elu,
+    "gelu": gelu,
+    "softplus": softplus,
+    "erf": erf,
+    "exp": np.exp,
+    "log": np.log,
+    "sqrt": np.sqrt,
+    "abs": np.abs,
+    "floor": np.floor,
+    "round": np.rint,
+    "reciprocal": lambda x: 1.0 / x,
 }
 
 

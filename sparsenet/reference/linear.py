@@ -1,4 +1,4 @@
-"""The fully connected layer."""
+"""The fully connected layer, and the product of two computed matrices."""
 
 from __future__ import annotations
 
@@ -12,3 +12,8 @@ def linear(inputs: list[Array | None], _attrs: Attrs) -> Array:
     assert weight is not None
     result = x @ weight.T
     return result if bias is None else result + bias
+
+
+def matmul(inputs: list[Array], _attrs: Attrs) -> Array:
+    """Compute a @ b over the last two axes, what stands in front broadcast."""
+    return inputs[0] @ inputs[1]

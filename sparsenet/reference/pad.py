@@ -1,4 +1,4 @@
-"""Constant padding of rows and columns."""
+"""Padding of rows and columns."""
 
 from __future__ import annotations
 
@@ -17,4 +17,7 @@ def pad_image(x: Array, padding: Sequence[int], value: float) -> Array:
 
 def pad(inputs: list[Array], attrs: Attrs) -> Array:
     """The ``pad`` op: (N, C, H, W) → (N, C, top + H + bottom, left + W + right)."""
-    return pad_image(inputs[0], attrs["padding"], attrs["value"])
+    if attrs["mode"] == "constant":
+        return pad_image(inputs[0], attrs["padding"], attrs["value"])
+    top, left, bottom, right = attrs["padding"]
+    return np.pad(inputs[0], ((0, 0), (0, 0), (top, bottom), (left, right)), mode=attrs["mode"])

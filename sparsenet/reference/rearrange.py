@@ -1,4 +1,6 @@
-"""Ops that move values but compute nothing: identity, dropout, flatten, reshape, transpose, concat."""
+"""Ops that move values but compute nothing: identity, dropout, flatten, reshape, transpose, concat, slice,
+gather, expand.
+"""
 
 from __future__ import annotations
 
@@ -34,3 +36,19 @@ def transpose(inputs: list[Array], attrs: Attrs) -> Array:
 def concat(inputs: list[Array], attrs: Attrs) -> Array:
     """All inputs, one after the other, along ``attrs["axis"]``."""
     return np.concatenate(inputs, axis=attrs["axis"])
+
+
+def slice_axis(inputs: list[Array], attrs: Attrs) -> Array:
+    """Elements start, start + step, … of one axis, ``count`` of them."""
+    indices = attrs["start"] + attrs["step"] * np.arange(attrs["count"])
+    return np.asarray(np.take(inputs[0], indices, axis=attrs["axis"]))
+
+
+def gather(inputs: list[Array], attrs: Attrs) -> Array:
+    """The elements of one axis that ``indices`` names."""
+    return np.asarray(np.take(inputs[0], np.asarray(attrs["indices"]), axis=attrs["axis"]))
+
+
+def expand(inputs: list[Array], attrs: Attrs) -> Array:
+    """Axes of size 1 repeated until the tensor is (N, *shape)."""
+    return np.broadcast_to(inputs[0], (inputs[0].shape[0], *attrs["shape"]))

@@ -7,13 +7,35 @@ from collections.abc import Mapping
 from sparsenet.ops import ACTIVATIONS
 from sparsenet.reference.activations import as_operation
 from sparsenet.reference.conv2d import conv2d
-from sparsenet.reference.elementwise import add, mul, sub
-from sparsenet.reference.linear import linear
+from sparsenet.reference.elementwise import (
+    add,
+    div,
+    equal,
+    greater,
+    less,
+    maximum,
+    minimum,
+    mul,
+    power,
+    sub,
+    where,
+)
+from sparsenet.reference.linear import linear, matmul
 from sparsenet.reference.normalization import affine, batch_norm
 from sparsenet.reference.operation import Operation
 from sparsenet.reference.pad import pad
 from sparsenet.reference.pooling import avg_pool2d, global_avg_pool2d, max_pool2d
-from sparsenet.reference.rearrange import concat, flatten, identity, reshape, transpose
+from sparsenet.reference.rearrange import (
+    concat,
+    expand,
+    flatten,
+    gather,
+    identity,
+    reshape,
+    slice_axis,
+    transpose,
+)
+from sparsenet.reference.reduce import argmax, normalize, reduce
 from sparsenet.reference.resize import resize
 from sparsenet.reference.softmax import softmax
 
@@ -28,6 +50,14 @@ OPERATIONS: Mapping[str, Operation] = {
     "add": add,
     "sub": sub,
     "mul": mul,
+    "div": div,
+    "pow": power,
+    "maximum": maximum,
+    "minimum": minimum,
+    "greater": greater,
+    "less": less,
+    "equal": equal,
+    "where": where,
     **{word: as_operation(word) for word in ACTIVATIONS},
     "softmax": softmax,
     "concat": concat,
@@ -36,6 +66,13 @@ OPERATIONS: Mapping[str, Operation] = {
     "transpose": transpose,
     "pad": pad,
     "resize": resize,
+    "reduce": reduce,
+    "argmax": argmax,
+    "normalize": normalize,
+    "matmul": matmul,
+    "slice": slice_axis,
+    "gather": gather,
+    "expand": expand,
     "identity": identity,
     "dropout": identity,
 }

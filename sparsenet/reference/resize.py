@@ -14,8 +14,9 @@ def resize(inputs: list[Array], attrs: Attrs) -> Array:
     ``nearest`` takes source pixel ⌊i · H / H_out⌋, in exact integers. ``bilinear`` interpolates rows, then
     columns, with ``coordinates`` "half_pixel" (align_corners=False) or "align_corners" (True).
     """
-    x = inputs[0]
-    for axis, size in zip((2, 3), attrs["size"], strict=True):
+    x, like = inputs
+    size_of = [int(n * s + 1e-6) for n, s in zip(x.shape[2:], attrs["scale"], strict=False)] or attrs["size"]
+    for axis, size in zip((2, 3), size_of if like is None else like.shape[2:], strict=True):
         if attrs["mode"] == "nearest":
             x = x.take(np.arange(size) * x.shape[axis] // size, axis=axis)
         else:

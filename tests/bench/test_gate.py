@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -32,7 +33,10 @@ class Clockwork:
 
 
 def pair(speedup: float, noise: float, seed: int = 0) -> Pair:
-    return Pair(*(Clockwork(s, noise, 3 * seed + i) for i, s in enumerate([speedup, 1.0, 1.0])))
+    a, again, b, b_again = (
+        Clockwork(s, noise, 4 * seed + i) for i, s in enumerate([speedup, speedup, 1.0, 1.0])
+    )
+    return Pair((a, again), (b, b_again))
 
 
 def test_a_round_keeps_the_least_of_its_turns_and_every_callable_has_as_many() -> None:
@@ -42,15 +46,16 @@ def test_a_round_keeps_the_least_of_its_turns_and_every_callable_has_as_many() -
         calls.append(number)
         return 1.0 + calls.count(number) % 5
 
-    logs = take_rounds(Pair(lambda: call(0), lambda: call(1), lambda: call(2)), 2, turns=5)
-    assert [calls.count(number) for number in range(3)] == [10, 10, 10]
-    assert calls[:6] == [0, 1, 2, 1, 2, 0]
+    one, two, three, four = (partial(call, number) for number in range(4))
+    logs = take_rounds(Pair((one, two), (three, four)), 2, turns=5)
+    assert [calls.count(number) for number in range(4)] == [10, 10, 10, 10]
+    assert calls[:8] == [0, 1, 2, 3, 1, 2, 3, 0]
     np.testing.assert_allclose(np.exp(logs), 1.0)
 
 
 def test_drift_of_the_whole_machine_cancels() -> None:
     drift = np.linspace(0, 1, 40)[:, None]
-    ratio = ratio_of([np.log([[6.0, 2.0, 2.0]]) + drift])
+    ratio = ratio_of([np.log([[6.0, 6.0, 2.0, 2.0]]) + drift])
     assert ratio.median == pytest.approx(3.0)
     assert (ratio.low, ratio.high) == (pytest.approx(3.0), pytest.approx(3.0))
     assert ratio.floor == LEAST_FLOOR
@@ -60,23 +65,23 @@ def test_the_interval_holds_the_truth_as_often_as_it_says() -> None:
     rng = np.random.default_rng(0)
     inside = 0
     for _ in range(200):
-        logs = rng.normal(0, 0.2, (31, 3)) + np.log([2.0, 1.0, 1.0])
+        logs = rng.normal(0, 0.2, (31, 4)) + np.log([2.0, 2.0, 1.0, 1.0])
         ratio = ratio_of([logs])
         inside += ratio.low <= 2.0 <= ratio.high
     assert inside >= 190
 
 
 def test_the_noise_floor_is_what_the_same_code_differs_from_itself() -> None:
-    logs = np.tile(np.log([4.0, 1.0, 1.1]), (20, 1))
-    assert ratio_of([logs]).floor == pytest.approx(0.1)
+    for times in ([4.0, 4.0, 1.0, 1.1], [4.4, 4.0, 1.0, 1.0]):
+        assert ratio_of([np.tile(np.log(times), (20, 1))]).floor == pytest.approx(0.1)
 
 
 def test_several_pairs_count_by_their_geometric_mean() -> None:
-    logs = [np.tile(np.log([speedup, 1.0, 1.0]), (5, 1)) for speedup in (2.0, 8.0)]
+    logs = [np.tile(np.log([speedup, speedup, 1.0, 1.0]), (5, 1)) for speedup in (2.0, 8.0)]
     assert ratio_of(logs).median == pytest.approx(4.0)
 
 
-@pytest.mark.parametrize("bad", [[], [np.empty((0, 3))]])
+@pytest.mark.parametrize("bad", [[], [np.empty((0, 4))]])
 def test_nothing_measured_is_no_ratio(bad: list[np.ndarray]) -> None:
     with pytest.raises(ValueError, match="at least one"):
         ratio_of(bad)
@@ -84,7 +89,7 @@ def test_nothing_measured_is_no_ratio(bad: list[np.ndarray]) -> None:
 
 def test_times_of_nothing_are_refused() -> None:
     with pytest.raises(ValueError, match="too short"):
-        take_rounds(Pair(lambda: 0.0, lambda: 1.0, lambda: 1.0), 2)
+        take_rounds(Pair((lambda: 0.0, lambda: 1.0), (lambda: 1.0, lambda: 1.0)), 2)
 
 
 @pytest.mark.parametrize(
@@ -128,7 +133,7 @@ def test_every_group_is_expected_something() -> None:
     if not table.least:
         pytest.skip(f"nothing is recorded for {max_lanes()} lanes")
     assert table.least.keys() == {group.name for group in GROUPS}
-    assert all(0.5 < least < 20 for least in table.least.values())
+    assert all(0.01 < least < 20 for least in table.least.values())
 
 
 def test_another_cpu_is_asked_for_less(tmp_path: Path) -> None:

@@ -186,3 +186,35 @@ def test_network_keeps_its_zeros(tmp_path: Path) -> None:
     for _, name, weight in graph.weights():
         assert np.array_equal(written[name], weight)
     assert_onnx_matches(graph, batch=1)
+
+
+TENSOR_OPS: dict[str, list[dict[str, Any]]] = {
+    **{op: [{}] for op in ("div", "maximum", "minimum", "greater", "less", "equal", "matmul")},
+    "reduce": [
+        {"kind": kind, "axes": [1, 3], "keepdims": kind != "min"}
+        for kind in ("sum", "mean", "max", "min", "prod")
+    ],
+    "argmax": [{"axis": 2}, {"axis": 3, "last": True}],
+    "normalize": [{"axis": 2, "eps": 1e-3}],
+    "slice": [{"axis": 2, "start": 5, "count": 3, "step": -2}, {"axis": 3, "start": 1, "count": 4}],
+    "gather": [{"axis": 1, "indices": [2, 0, 2]}],
+    "pad": [{"padding": [1, 2, 0, 3], "mode": mode} for mode in ("reflect", "edge")],
+    **{op: [{}] for op in ("gelu", "softplus", "erf", "exp", "abs", "floor", "round", "reciprocal")},
+    "elu": [{"alpha": 0.5}],
+}
+
+
+@pytest.mark.parametrize("op", TENSOR_OPS)
+def test_ops_on_tensors(op: str) -> None:
+    shapes = {"a": (2, 3, 6, 6), "b": (2, 3, 6, 6)} if len(OPS[op].inputs) == 2 else {"a": (2, 3, 6, 6)}
+    for attrs in TENSOR_OPS[op]:
+        assert_onnx_matches(one_node_graph(op, shapes, {}, attrs))
+
+
+def test_a_choice_and_a_constant() -> None:
+    constants = {"c": (numbers(6, 6) > 0).astype(np.float32), "b": numbers(3, 1, 1)}
+    graph = one_node_graph("where", {"a": (2, 3, 6, 6)}, constants, {}, ["c", "a", "b"])
+    assert_onnx_matches(graph)
+    assert_onnx_matches(one_node_graph("expand", {"x": (2, 1, 5)}, {}, {"shape": [4, 5]}))
+    positive = one_node_graph("pow", {"x": (2, 3, 4)}, {"two": np.full(1, 2, np.float32)})
+    assert_onnx_matches(positive)

@@ -11,12 +11,13 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
-from hypothesis import given, reject, settings
+from hypothesis import assume, given, reject, settings
 from hypothesis import strategies as st
 from onnx import TensorProto, external_data_helper, helper, numpy_helper
 
 from converters import from_onnx
 from converters.onnx_import import OnnxSource
+from converters.resampling import Axis, coordinates
 from sparsenet import reference
 from sparsenet.errors import (
     GraphError,
@@ -117,27 +118,27 @@ def test_masks_zero_the_weights() -> None:
 
 def test_every_unsupported_node_is_listed_with_a_hint() -> None:
     nodes = [
-        node("ConvTranspose", "x t", "a"),
+        node("MatMulInteger", "x t", "a"),
         node("Relu", "a", "b"),
-        node("InstanceNormalization", "b s s", "c"),
-        node("MaxPool", "c", "d i", kernel_shape=[2, 2]),
-        node("Pad", "d p", "e", mode="reflect"),
-        node("Softmax", "e", "f", axis=0),
+        node("TopK", "b k", "c s"),
+        node("MaxPool", "x", "d i", kernel_shape=[2, 2]),
+        node("Softmax", "d", "f", axis=0),
         node("Cast", "i", "g", to=TensorProto.FLOAT),
+        node("Conv", "x w", "v", auto_pad="SAME_UPPER", dilations=[2, 2]),
         helper.make_node("Fancy", ["g"], ["h"], name="Fancy_h", domain="my.ops"),
     ]
-    constants = {"t": weights(4, 4, 2, 2), "s": weights(4), "p": np.array([0, 0, 1, 1, 0, 0, 1, 1])}
+    constants = {"t": weights(4, 4, 2, 2), "k": np.array([2]), "w": W}
     with pytest.raises(UnsupportedOpError) as caught:
-        from_onnx(model(nodes, constants, outputs=("f", "h")))
+        from_onnx(model(nodes, constants, outputs=("f", "h", "v")))
     message = str(caught.value)
     assert "\n" not in message
-    assert "5 unsupported nodes" not in message
+    assert "'test' (opset 18) has 6 unsupported nodes" in message
     for name, hint in {
-        "'ConvTranspose_a' (ConvTranspose)": "resize followed by a convolution",
-        "'InstanceNormalization_c'": "use batch norm",
-        "'MaxPool_d'": "output 1 ('i')",
-        "'Pad_e'": "reflect",
-        "'Softmax_f'": "batch",
+        "'MatMulInteger_a' (MatMulInteger)": "convert the float model",
+        "'TopK_c' (TopK)": "end the network before it",
+        "'MaxPool_d' (MaxPool)": "output 1 ('i')",
+        "'Softmax_f' (Softmax, axis=0)": "batch",
+        "'Conv_v' (Conv, auto_pad='SAME_UPPER')": "explicit pads",
         "'Fancy_h' (my.ops::Fancy)": "no counterpart",
     }.items():
         assert name in message
@@ -148,38 +149,25 @@ def test_every_unsupported_node_is_listed_with_a_hint() -> None:
 FEATURES = ("N", 8)
 REFUSED = {
     "conv with a computed weight": (model([node("Conv", "x x")]), "weight must be a constant"),
-    "one-dimensional conv": (
-        model([node("Conv", "x w")], {"w": weights(3, 4, 3)}, shape=("N", 4, 9)),
-        "two-dim",
+    "three-dimensional conv": (
+        model([node("Conv", "x w")], {"w": weights(3, 4, 3, 3, 3)}, shape=("N", 4, 9, 9, 9)),
+        "one and two spatial dimensions",
     ),
     "negative pads": (model([node("Conv", "x w", pads=[-1, 0, 0, 0])], {"w": W}), "negative padding"),
     "auto_pad with dilations": (
         model([node("Conv", "x w", auto_pad="SAME_UPPER", dilations=[2, 2])], {"w": W}),
         "explicit pads",
     ),
-    "dilated average": (
-        model([node("AveragePool", "x", kernel_shape=[2, 2], dilations=[2, 2])], opset=19),
-        "dilated average",
-    ),
-    "mean of channels": (model([node("ReduceMean", "x", axes=[1])], opset=13), "over H and W"),
     "transA": (model([node("Gemm", "x w", transA=1)], {"w": weights(8, 5)}, shape=FEATURES), "transA"),
-    "matrix on the left": (model([node("MatMul", "w x")], {"w": weights(5, 8)}, shape=(8, 5)), "must be"),
-    "two activations multiplied": (model([node("MatMul", "x x")], shape=("N", 4, 4)), "must be a constant"),
-    "linear layer of images": (model([node("MatMul", "x w")], {"w": weights(9, 5)}), "flatten first"),
     "training batch norm": (
         model([node("BatchNormalization", "x s s s s", training_mode=1)], {"s": weights(4)}, opset=15),
         "statistics of the batch",
     ),
-    "several slopes": (model([node("PRelu", "x s")], {"s": weights(4, 1, 1)}), "one slope"),
     "active dropout": (model([node("Dropout", "x _ t")], {"t": np.array(True)}), "dropout is active"),
-    "cast to integers": (model([node("Cast", "x", to=TensorProto.INT32)]), "float types"),
-    "edge padding": (
-        model([node("Pad", "x p", mode="edge")], {"p": np.zeros(8, np.int64)}),
-        "constant padding",
-    ),
-    "padded channels": (
-        model([node("Pad", "x p")], {"p": np.array([0, 1, 0, 0, 0, 0, 0, 0])}),
-        "only H and W",
+    "cast to a narrow type": (model([node("Cast", "x", to=TensorProto.FLOAT8E5M2)], opset=19), "to=19"),
+    "pads of another kind": (
+        model([node("Pad", "x p", mode="odd")], {"p": np.zeros(8, np.int64)}),
+        "mode 'odd' is not known",
     ),
     "pads that do not fit": (model([node("Pad", "x p")], {"p": np.array([1, 1])}), "do not fit"),
     "batch moved": (model([node("Transpose", "x")]), "batch"),
@@ -204,37 +192,21 @@ REFUSED = {
         ),
         "batch size",
     ),
-    "division by an activation": (model([node("Div", "x x")]), "division by a constant"),
     "constant with a batch": (model([node("Add", "x c")], {"c": weights(3, 4, 7, 9)}), "batch"),
     "concat of the batch": (model([node("Concat", "x x", axis=0)]), "batch"),
-    "slice with a step": (
-        model(
-            [node("Slice", "x a b c d")],
-            {n: np.array([v]) for n, v in zip("abcd", (0, 4, 1, 2), strict=True)},
-        ),
-        "without a step",
+    "slice of the batch": (
+        model([node("Slice", "x a b c")], {n: np.array([v]) for n, v in zip("abc", (0, 4, 0), strict=True)}),
+        "batch",
     ),
-    "slice of rows": (
-        model([node("Slice", "x a b c")], {n: np.array([v]) for n, v in zip("abc", (0, 4, 2), strict=True)}),
-        "slices of channels",
+    "an empty slice": (
+        model([node("Slice", "x a b c")], {n: np.array([v]) for n, v in zip("abc", (3, 3, 2), strict=True)}),
+        "without elements",
     ),
-    "cubic": (model([node("Resize", "x _ s", mode="cubic")], {"s": np.float32([1, 1, 2, 2])}), "'cubic'"),
-    "nearest, rounded up": (
-        model([node("Resize", "x _ s", nearest_mode="ceil")], {"s": np.float32([1, 1, 2, 2])}),
-        "picks other pixels",
+    "resized batch": (model([node("Resize", "x _ s")], {"s": np.float32([2, 1, 1, 1])}), "batch"),
+    "an unknown way to resize": (
+        model([node("Resize", "x _ s", mode="lanczos")], {"s": np.float32([1, 1, 2, 2])}),
+        "mode 'lanczos'",
     ),
-    "linear, asymmetric": (
-        model(
-            [node("Resize", "x _ s", mode="linear", coordinate_transformation_mode="asymmetric")],
-            {"s": np.float32([1, 1, 2, 2])},
-        ),
-        "samples other places",
-    ),
-    "linear, by a scale that leaves a rest": (
-        model([node("Resize", "x _ s", mode="linear")], {"s": np.float32([1, 1, 1.3, 1.3])}),
-        "samples other places",
-    ),
-    "resized channels": (model([node("Resize", "x _ s")], {"s": np.float32([1, 2, 1, 1])}), "only H and W"),
     "an immense constant": (
         model([node("ConstantOfShape", "s", "c"), node("Add", "x c")], {"s": np.array([1 << 20, 1 << 20])}),
         "elements",
@@ -254,18 +226,19 @@ def test_what_cannot_be_expressed_is_refused(name: str) -> None:
         from_onnx(proto)
 
 
-@pytest.mark.parametrize("opset", [8, 24])
+@pytest.mark.parametrize("opset", [6, 29])
 def test_opsets_outside_the_range(opset: int) -> None:
-    with pytest.raises(UnsupportedOpError, match=rf"opset {opset}; opsets 9 to 23"):
+    with pytest.raises(UnsupportedOpError, match=rf"opset {opset}; opsets 7 to 28"):
         from_onnx(model([node("Relu", "x")], opset=opset))
 
 
-def test_functions_of_the_models_own() -> None:
+def test_functions_of_the_models_own_are_inlined() -> None:
     proto = conv_model()
-    body = [helper.make_node("Relu", ["a"], ["b"])]
+    body = [helper.make_node("Neg", ["a"], ["n"]), helper.make_node("Relu", ["n"], ["b"])]
     proto.functions.append(helper.make_function("my", "MyRelu", ["a"], ["b"], body, proto.opset_import))
-    with pytest.raises(UnsupportedOpError, match="'MyRelu'; inline them"):
-        from_onnx(proto)
+    proto.opset_import.append(helper.make_opsetid("my", 1))
+    proto.graph.node[1].CopyFrom(helper.make_node("MyRelu", ["c"], ["y"], domain="my"))
+    assert_converts(proto)
 
 
 @pytest.mark.parametrize(
@@ -273,7 +246,8 @@ def test_functions_of_the_models_own() -> None:
     [
         (("N", 4, 7, 9), TensorProto.INT64, "not a float tensor"),
         (("N", 4, "H", "W"), TensorProto.FLOAT, r"shape \(N, 4, H, W\)"),
-        (("N", 4, 0, 9), TensorProto.FLOAT, "must be a number"),
+        (("N", 4, 0, 9), TensorProto.FLOAT, "has no elements"),
+        (("N", 4, "H", 9), TensorProto.INT64, "not a float tensor"),
         ((), TensorProto.FLOAT, r"shape \(\)"),
     ],
 )
@@ -513,9 +487,7 @@ def test_window_geometry(proto: onnx.ModelProto) -> None:
     ),
     rounding=st.sampled_from(["floor", "ceil", "round_prefer_floor", "round_prefer_ceil"]),
 )
-def test_resize_converts_only_what_it_reproduces(
-    sizes: tuple[int, int, int, int], mode: str, rule: str, rounding: str
-) -> None:
+def test_resize(sizes: tuple[int, int, int, int], mode: str, rule: str, rounding: str) -> None:
     h, w, out_h, out_w = sizes
     attrs = {"mode": mode, "coordinate_transformation_mode": rule}
     if mode == "nearest":
@@ -526,5 +498,8 @@ def test_resize_converts_only_what_it_reproduces(
         shape=(2, 3, h, w),
         opset=19,
     )
-    if outcome(lambda: from_onnx(proto)) == "":
-        assert_converts(proto)
+    for size, out in ((h, out_h), (w, out_w)):
+        places = coordinates(Axis(size, out, out / size), rule)
+        # At a tie, and where it leaves the image by less than that, float32 decides otherwise than real numbers.
+        assume(mode == "linear" or np.abs(places * 2 - np.rint(places * 2)).min() > 1e-4 or out == size)
+    assert_converts(proto)

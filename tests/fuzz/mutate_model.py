@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from sparsenet.ops import ACTIVATIONS, OPS, REQUIRED
+from sparsenet.ops import ACTIVATIONS, OPS, PAD_MODES, REQUIRED
+from sparsenet.shape_rules import REDUCTIONS
 from tests.fuzz.numbers import FLOATS, change_bytes, integer
 from tests.fuzz.safetensors_parts import SIZES, Parts
 
@@ -160,11 +161,17 @@ def _attribute(name: str, default: Any, random: Random) -> Any:
         return [random.choice((-1, 1, 2, 3, 4, 8, number())) for _ in range(random.randrange(1, 5))]
     if name == "perm":
         return [0, *random.sample(range(1, 4), 3)] if small else [number() for _ in range(4)]
+    if name in ("axes", "indices"):
+        return [number() for _ in range(random.randrange(1, 4))]
+    if name == "kind":
+        return random.choice((*REDUCTIONS, "median"))
+    if name == "mode":
+        return random.choice(("nearest", "bilinear", *PAD_MODES))
     if isinstance(default, bool):
         return random.random() < 0.5
     if isinstance(default, str):
         return random.choice(WORDS)
-    if isinstance(default, float) or name in ("slope", "min", "max", "eps", "value", "p"):
+    if isinstance(default, float) or name in ("slope", "alpha", "min", "max", "eps", "value", "p"):
         return random.choice(FLOATS)
     return number()
 

@@ -71,9 +71,24 @@ def wide() -> Graph:
     return _prune(net.graph(net.conv(x, 3, 3)), 0.8)
 
 
+def transformer() -> Graph:
+    """Ops on tensors of any rank."""
+    net = Net((4, 6, 5), seed=7)
+    t = net.op("reshape", "x", shape=[4, 30])
+    t = net.op("normalize", net.op("gelu", t), axis=2)
+    scores = net.op("softmax", net.op("matmul", t, net.op("transpose", t, perm=[0, 2, 1])), axis=2)
+    t = net.op("slice", net.op("matmul", scores, t), axis=2, start=1, count=9, step=3)
+    best = net.op("argmax", net.op("gather", t, axis=1, indices=[3, 0, 0]), axis=2)
+    mean = net.op("reduce", t, kind="mean", axes=[1, 2])
+    kept = net.op("where", net.op("greater", t, net.constant("limit", [0.1])), t, net.op("elu", t, alpha=0.5))
+    return net.graph(
+        best, mean, net.op("div", net.op("expand", kept, shape=[4, 9]), net.constant("two", [2.0]))
+    )
+
+
 def graphs() -> list[Graph]:
     """All of them, newly made."""
-    return [tiny_graph(), residual(), mobile(), pools(), tensors(), grouped(), wide()]
+    return [tiny_graph(), residual(), mobile(), pools(), tensors(), grouped(), wide(), transformer()]
 
 
 def model_files() -> list[bytes]:

@@ -335,8 +335,12 @@ def test_defaults_that_files_rely_on() -> None:
         "avg_pool2d": {**window, "count_include_pad": True},
         "softmax": {"axis": 1},
         "concat": {"axis": 1},
-        "pad": {"value": 0.0},
-        "resize": {"mode": "nearest", "coordinates": "half_pixel"},
+        "pad": {"value": 0.0, "mode": "constant"},
+        "reduce": {"keepdims": True},
+        "argmax": {"last": False},
+        "normalize": {"eps": 1e-5},
+        "slice": {"step": 1},
+        "resize": {"size": [], "scale": [], "mode": "nearest", "coordinates": "half_pixel"},
         "dropout": {"p": 0.5},
     }
     for op, defaults in expected.items():

@@ -137,15 +137,26 @@ NAN_ATTRS = {
     "reshape": {"shape": [32]},
     "transpose": {"perm": [0, 2, 1, 3]},
     "pad": {"padding": [1, 1, 1, 1]},
+    "elu": {"alpha": 1.0},
+    "reduce": {"kind": "max", "axes": [1]},
+    "argmax": {"axis": 1},
+    "normalize": {"axis": 2},
+    "slice": {"axis": 3, "start": 3, "count": 2, "step": -2},
+    "gather": {"axis": 2, "indices": [2, 2]},
+    "expand": {"shape": [2, 4, 4]},
 }
 PER_CHANNEL = {"batch_norm": 4, "affine": 2}
+TWO_OPERANDS = [op for op, schema in OPS.items() if schema.inputs == ("a", "b") and op != "matmul"]
+#: What they say of NaN is a number: that it is the largest, or that nothing is true of it.
+SAY_A_NUMBER = {"argmax", "greater", "less", "equal"}
 
 
 @pytest.mark.parametrize("op", sorted(OPS))
 def test_nan_in_is_nan_out_and_stays_in_its_image(op: str) -> None:
-    x = np.random.default_rng(3).standard_normal((2, 2, 4, 4)).astype(F32)
+    x = np.abs(np.random.default_rng(3).standard_normal((2, 2, 4, 4)).astype(F32)) + 0.1
     x[1, 1, 2, 3] = np.nan
-    constants = {}
+    constants: dict[str, np.ndarray] = {}
+    inputs = None
     if op == "conv2d":
         constants = {"w": np.ones((2, 2, 3, 3), F32)}
     elif op == "linear":
@@ -153,11 +164,16 @@ def test_nan_in_is_nan_out_and_stays_in_its_image(op: str) -> None:
         constants = {"w": np.ones((3, 32), F32)}
     elif op in PER_CHANNEL:
         constants = {f"c{i}": np.ones(2, F32) for i in range(PER_CHANNEL[op])}
-    elif op in ("add", "sub", "mul"):
+    elif op in TWO_OPERANDS:
         constants = {"b": np.ones((2, 1, 1), F32)}
-    y = reference.run(one_node_graph(op, {"x": x.shape}, constants, NAN_ATTRS.get(op, {})), {"x": x})["y"]
+    elif op == "matmul":
+        constants = {"b": np.ones((4, 3), F32)}
+    elif op == "where":
+        constants, inputs = {"b": np.zeros((2, 1, 1), F32), "c": np.ones((1, 1), F32)}, ["c", "x", "b"]
+    graph = one_node_graph(op, {"x": x.shape}, constants, NAN_ATTRS.get(op, {}), inputs)
+    y = reference.run(graph, {"x": x})["y"]
     assert np.isfinite(y[0]).all()
-    assert np.isnan(y[1]).any()
+    assert np.isnan(y[1]).any() != (op in SAY_A_NUMBER)
 
 
 def test_infinity_travels_without_warning() -> None:

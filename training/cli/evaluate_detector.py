@@ -47,6 +47,10 @@ FINETUNE = DetectionConfig(
     "--size", type=click.IntRange(32), help="Side of the input.  [default: what WEIGHTS were trained for]"
 )
 @click.option(
+    "--compare/--no-compare", default=True, show_default=True,
+    help="Run pruned variants in PyTorch, too; the dense one is in any case.",
+)  # fmt: skip
+@click.option(
     "--latency/--no-latency", default=True, show_default=True, help="Time all variants, interleaved."
 )
 @click.option("--rounds", type=click.IntRange(1), default=30, show_default=True, help="Of timing.")
@@ -66,6 +70,7 @@ def evaluate_detector(
     scope: str,
     finetune: int,
     lr: float,
+    compare: bool,
     latency: bool,
     rounds: int,
     out: Path,
@@ -87,6 +92,7 @@ def evaluate_detector(
         sparsities=sparsity,
         scopes=tuple(s for s in SCOPES if scope in (s, "both")),
         finetune=replace(FINETUNE, epochs=finetune, lr=lr, seed=seed) if finetune else None,
+        compare=compare,
         seed=seed,
     )
     sweep = Sweep(

@@ -35,7 +35,7 @@ from training.detection.loss import MultitaskLoss
 from training.detection.train import DetectionConfig, DetectionEpoch, train_detector
 from training.detection.widerface import AnnotatedImage
 from training.models import RetinaFace
-from training.pruning import Masks, find_masks
+from training.pruning import find_masks
 
 Scope = Literal["layer", "global"]
 SCOPES: tuple[Scope, ...] = ("layer", "global")
@@ -51,6 +51,7 @@ class SweepConfig:
         scopes: "layer": the same share in every layer; "global": the smallest weights wherever they are.
         finetune: how to fine-tune every pruned variant as well; None for not at all.
         share: of the images that fine-tuning sees; the others test all variants.
+        compare: run pruned variants in PyTorch as well; the dense one is in any case.
         seed: of that split.
     """
 
@@ -58,6 +59,7 @@ class SweepConfig:
     scopes: tuple[Scope, ...] = SCOPES
     finetune: DetectionConfig | None = None
     share: float = 0.5
+    compare: bool = True
     seed: int = 0
 
 
@@ -101,9 +103,10 @@ class Row:
         bytes: of the model file.
         epochs: of fine-tuning.
         test: AP (easy, medium, hard) on the images that fine-tuning does not see; on all, where there is none.
-        torch: the same in PyTorch.
+        torch: the same in PyTorch, if asked for.
         all: AP on all images; None after fine-tuning.
-        worst: largest difference of a score between engine and PyTorch, face by face in order of the scores.
+        worst: largest difference of a score between engine and PyTorch, face by face in order of the scores; None if
+            PyTorch was not asked.
     """
 
     variant: str
@@ -117,9 +120,9 @@ class Row:
     epochs: int
     images: int
     test: list[float]
-    torch: list[float]
+    torch: list[float] | None
     all: list[float] | None
-    worst: float
+    worst: float | None
     latency: Latency | None = field(default=None)
 
 
@@ -220,15 +223,14 @@ class Sweep:
         if path.exists() and self.model_file(variant.name).exists():
             return Row(**json.loads(path.read_text()))
         self.say(f"{variant.name}: {'fine-tuning' if variant.finetuned else 'detecting'}")
-        model, masks = self._weights(variant)
-        row = self._evaluate(variant, model, masks)
+        row = self._evaluate(variant, self._weights(variant))
         write_atomically(path, json.dumps(asdict(row), indent=1).encode())
         self.say(f"{variant.name}: AP {' / '.join(f'{v:.3f}' for v in row.test)}")
         return row
 
-    def _weights(self, variant: Variant) -> tuple[nn.Module, Masks | None]:
+    def _weights(self, variant: Variant) -> nn.Module:
         if variant.scope is None:
-            return self.model, None
+            return self.model
         masks = find_masks(
             self.model,
             "l1",
@@ -239,10 +241,10 @@ class Sweep:
         model: nn.Module = copy.deepcopy(self.model)
         masks.finalize(model)
         if not variant.finetuned:
-            return model, masks
+            return model
         path = self.folder / f"{variant.name}.safetensors"
         if path.exists():
-            return load_model(path)[0], masks
+            return load_model(path)[0]
         config = self.config.finetune
         assert config is not None
         multitask = MultitaskLoss(config.size, config.size, config.box_weight, config.landmark_weight)
@@ -253,7 +255,7 @@ class Sweep:
         )  # fmt: skip
         save_model(path, result.model, self.info)
         checkpoint.unlink()
-        return result.model, masks
+        return result.model
 
     def _report(self, variant: Variant) -> Callable[[DetectionEpoch], None]:
         def report(record: DetectionEpoch) -> None:
@@ -261,7 +263,7 @@ class Sweep:
 
         return report
 
-    def _evaluate(self, variant: Variant, model: nn.Module, masks: Masks | None) -> Row:
+    def _evaluate(self, variant: Variant, model: nn.Module) -> Row:
         size = self.info.input_size
         graph = from_torch(model, torch.zeros(1, 3, size, size), name=self.info.model)
         graph.metadata |= {key: json.dumps(getattr(self.info, key)) for key in ("class_names", "mean", "std")}
@@ -270,7 +272,9 @@ class Sweep:
         images = self.testing if variant.finetuned else self.images
         found = find_faces(detector_of(engine), images, self.progress)
         engine.close()
-        expected = find_faces(torch_detector(model, self.info), images, self.progress)
+        expected = None
+        if variant.name == DENSE or self.config.compare:
+            expected = find_faces(torch_detector(model, self.info), images, self.progress)
         testing = [image.name for image in self.testing]
         kept = prunable_layers(self.model)
         weights = [m.weight for n, m in model.named_modules() if n in kept and isinstance(m, nn.Conv2d)]
@@ -282,9 +286,10 @@ class Sweep:
             bytes=self.model_file(variant.name).stat().st_size,
             epochs=self.config.finetune.epochs if variant.finetuned and self.config.finetune else 0,
             images=len(testing),
-            test=self._precision(found, testing), torch=self._precision(expected, testing),
+            test=self._precision(found, testing),
+            torch=None if expected is None else self._precision(expected, testing),
             all=None if variant.finetuned else self._precision(found, list(found)),
-            worst=max(_score_difference(found[name], expected[name]) for name in found),
+            worst=None if expected is None else max(_score_difference(found[n], expected[n]) for n in found),
         )  # fmt: skip
 
     def _precision(self, found: dict[str, Detections], names: list[str]) -> list[float]:
@@ -337,7 +342,7 @@ def as_columns(row: Row) -> dict[str, Any]:
         "bytes": row.bytes,
     }
     untested: list[float | None] = [None] * len(SETTINGS)
-    for prefix, values in (("", row.test), ("torch_", row.torch), ("all_", row.all or untested)):
+    for prefix, values in (("", row.test), ("torch_", row.torch or untested), ("all_", row.all or untested)):
         flat |= {prefix + setting: value for setting, value in zip(SETTINGS, values, strict=True)}
     latency = row.latency
     return flat | {

@@ -6,6 +6,7 @@ Everything random comes from (seed, epoch, image), so that a run which was kille
 from __future__ import annotations
 
 import copy
+import math
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -232,8 +233,9 @@ class _Run:
 
     def _step(self, x: Tensor, targets: Tensor) -> float:
         loss = self.loss(self.model(x), targets, x)
-        if not torch.isfinite(loss):
-            raise DataError(f"the loss became {float(loss)} at step {self.step}: try a lower learning rate")
+        value = float(loss.detach())
+        if not math.isfinite(value):
+            raise DataError(f"the loss became {value} at step {self.step}: try a lower learning rate")
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         if self.config.clip_norm is not None:
@@ -242,7 +244,7 @@ class _Run:
         self.step += 1
         for hook in self.hooks:
             hook.after_step(self.step, self.model)
-        return float(loss.detach())
+        return value
 
     def state(self) -> dict[str, Any]:
         return {

@@ -73,7 +73,7 @@ def end_with(parent: int, period: float = 0.5) -> None:
 
 def main(arguments: Sequence[str]) -> int:
     """Run ``NAME SETTINGS KEY=VALUE…``; 2 and one line on standard error if it cannot be done."""
-    end_with(os.getppid())
+    end_with(int(os.environ.get("SPARSENET_SWEEP", os.getppid())))
     try:
         import torch
 

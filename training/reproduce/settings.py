@@ -204,7 +204,7 @@ class Settings:
         """
         try:
             return typing.cast(Settings, _rebuild(cls, json.loads(path.read_text())))
-        except (OSError, ValueError, TypeError, AttributeError) as error:
+        except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
             raise DataError(f"{path} holds no settings of a run: {error}") from None
 
 

@@ -12,8 +12,8 @@ from training.reproduce.settings import Settings
 
 SETTINGS = Settings.load(Path("settings.json"))
 PLAN = plan.Plan(SETTINGS)
-# exec: the cell becomes the scheduler's own child, and can tell when that is gone.
-CELL = f"OMP_NUM_THREADS={{threads}} exec '{sys.executable}' -m training.reproduce.cell"
+# exec: the cell becomes the scheduler's own child, and as it knows whose, it can tell when that is gone.
+CELL = f"OMP_NUM_THREADS={{threads}} SPARSENET_SWEEP=$PPID exec '{sys.executable}' -m training.reproduce.cell"
 
 
 wildcard_constraints:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from sparsenet.graph import Node
 from sparsenet.plan.builder import Builder
-from sparsenet.plan.lower import conv2d, elementwise, linear, movement, pooling
+from sparsenet.plan.lower import conv2d, elementwise, linear, movement, pooling, tensors
 
 LOWER: dict[str, Callable[[Builder, Node], None]] = {
     **conv2d.LOWER,
@@ -17,6 +17,7 @@ LOWER: dict[str, Callable[[Builder, Node], None]] = {
     **pooling.LOWER,
     **elementwise.LOWER,
     **movement.LOWER,
+    **tensors.LOWER,
 }
 
 __all__ = ["LOWER"]

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from sparsenet.graph import FloatArray, Node
 from sparsenet.kernels.jit import max_lanes
@@ -14,6 +13,7 @@ from sparsenet.ops import ACTIVATIONS, attributes, split_inputs
 from sparsenet.plan.builder import Builder
 from sparsenet.plan.layout import Folded, Plain
 from sparsenet.plan.lower.epilogues import Epilogue, epilogue_of
+from sparsenet.plan.lower.tensors import lower_broadcast
 from sparsenet.plan.stage import Emitter, Need, Ref, Span, Stage, Value
 
 
@@ -135,7 +135,7 @@ def lower_add(builder: Builder, node: Node) -> None:
     """A copy with a residual where shapes are equal, else general."""
     a, b = split_inputs(node)[0]
     if not _activations(builder, a, b) or builder.shape(a) != builder.shape(b):
-        _broadcast(builder, node, 0)
+        _broadcast(builder, node)
         return
     start = Epilogue()
     start.add_residual(builder.rows(b) if builder.is_map(a) else builder.plain(b))
@@ -144,7 +144,7 @@ def lower_add(builder: Builder, node: Node) -> None:
 
 def lower_sub(builder: Builder, node: Node) -> None:
     """Always the general kernel: networks rarely subtract maps."""
-    _broadcast(builder, node, 1)
+    _broadcast(builder, node)
 
 
 def lower_mul(builder: Builder, node: Node) -> None:
@@ -162,7 +162,7 @@ def lower_mul(builder: Builder, node: Node) -> None:
             kernel = _map_stage(builder, node, "f32_scale_none_rows", a, epilogue, gain=builder.plain(b))
             builder.decide(node, "none", kernel, "one number per channel")
             return
-    _broadcast(builder, node, 2)
+    _broadcast(builder, node)
 
 
 def _multiply_equal(builder: Builder, node: Node, a: str, b: str) -> None:
@@ -183,59 +183,14 @@ def _activations(builder: Builder, a: str, b: str) -> bool:
     return a not in builder.graph.constants and b not in builder.graph.constants
 
 
-@dataclass(eq=False)
-class Broadcast(Stage):
-    """Add, subtract or multiply plain tensors whose shapes differ."""
-
-    a: Value
-    b: Value
-    arguments: dict[str, int | Ref]
-
-    def needs(self, first: int, last: int) -> list[Need]:
-        return [(self.a, 0, 1), (self.b, 0, 1)]
-
-    def emit(self, to: Emitter, first: int, last: int, lots: Span) -> None:
-        kernel = Kernel("f32_broadcast_none_flat", max_lanes())
-        to.call(kernel, x=to.whole(self.a), y=to.whole(self.b), out=to.whole(self.out), **self.arguments)
-
-
-def _broadcast(builder: Builder, node: Node, operation: int) -> None:
-    a, b = split_inputs(node)[0]
-    shape = builder.shape(node.output)
-    x, y = builder.plain(a), builder.plain(b)
-    result = node.output if not node.epilogue else f"{node.output}//before epilogue"
+def _broadcast(builder: Builder, node: Node) -> None:
+    if not node.epilogue:
+        lower_broadcast(builder, node)
+        return
+    result = f"{node.output}//before epilogue"
     builder.shapes[result] = builder.shapes[node.output]
-    out = builder.new_plain(result)
-    tables = [_strides(_image_shape(builder, name), shape) for name in (a, b)]
-    arguments: dict[str, int | Ref] = {
-        "rank": len(shape), "shape": builder.constant(np.asarray(shape, np.int32)), "operation": operation,
-        "x_strides": builder.constant(tables[0]), "y_strides": builder.constant(tables[1]),
-    }  # fmt: skip
-    builder.add(Broadcast(node.name, out, 1, x, y, arguments))
-    if node.epilogue:
-        copy(builder, node, result, Epilogue())
-    else:
-        kernel = Kernel("f32_broadcast_none_flat", max_lanes())
-        builder.decide(node, "none", kernel, "general broadcasting, or a constant operand")
-
-
-def _image_shape(builder: Builder, tensor: str) -> tuple[int, ...]:
-    """Shape without the batch axis; a constant of full rank must have batch 1."""
-    if tensor in builder.graph.constants:
-        return builder.graph.constants[tensor].shape
-    return builder.shape(tensor)
-
-
-def _strides(shape: tuple[int, ...], target: tuple[int, ...]) -> npt.NDArray[np.int32]:
-    """Strides in floats of ``shape`` over the axes of ``target``, 0 where it is repeated."""
-    if len(shape) > len(target):
-        shape = shape[len(shape) - len(target) :]
-    strides = [0] * len(target)
-    step = 1
-    for axis in range(1, len(shape) + 1):
-        strides[-axis] = 0 if shape[-axis] == 1 else step
-        step *= shape[-axis]
-    return np.asarray(strides, np.int32)
+    lower_broadcast(builder, node, result)
+    copy(builder, node, result, Epilogue())
 
 
 LOWER = {

@@ -1,4 +1,4 @@
-"""Ops that only move data: concat, flatten, reshape, transpose, pad, resize, identity; and softmax."""
+"""Ops that only move data: concat, flatten, reshape, slice, pad, resize, identity."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from sparsenet.ops import attributes
 from sparsenet.plan.builder import Builder
 from sparsenet.plan.layout import Plain, round_up
 from sparsenet.plan.lower.relayout import FILL, MapCopy, copy_map, fill, map_needs, map_source, relayout
+from sparsenet.plan.lower.tensors import take, take_along
 from sparsenet.plan.resize_tables import resize_axis
 from sparsenet.plan.stage import Emitter, Need, Ref, Span, Stage, Value
 
@@ -95,48 +96,29 @@ def lower_identity(builder: Builder, node: Node) -> None:
 
 
 @dataclass(eq=False)
-class PlainCall(Stage):
-    """One kernel call from one plain tensor to another."""
+class ChannelSlice(MapCopy):
+    """Some of a map's channels, from ``first_channel`` on."""
 
-    source: Value
-    kernel: Kernel
-    arguments: dict[str, int | Ref]
-
-    def needs(self, first: int, last: int) -> list[Need]:
-        return [(self.source, 0, 1)]
+    first_channel: int
 
     def emit(self, to: Emitter, first: int, last: int, lots: Span) -> None:
-        to.call(self.kernel, x=to.whole(self.source), out=to.whole(self.out), **self.arguments)
+        x, x_row, x_channel = map_source(to, self.source, first)
+        source = (self.shape[0], last - first, self.shape[2])
+        copy_map(to, x + self.first_channel * x_channel, x_row, x_channel, source, self.out, first)
 
 
-def _plain_call(builder: Builder, node: Node, family: str, arguments: dict[str, int | Ref]) -> None:
-    kernel = Kernel(family, max_lanes())
-    source = builder.plain(node.inputs[0])
-    builder.decide(node, "none", kernel, "the only kernel for this op")
-    builder.add(PlainCall(node.name, builder.new_plain(node.output), 1, source, kernel, arguments))
-
-
-def lower_transpose(builder: Builder, node: Node) -> None:
-    """Any permutation, in C order."""
-    shape, perm = builder.shape(node.inputs[0]), [p - 1 for p in attributes(node)["perm"][1:]]
-    strides = [prod(shape[axis + 1 :]) for axis in range(len(shape))]
-    arguments: dict[str, int | Ref] = {
-        "rank": len(shape),
-        "shape": builder.constant(np.asarray([shape[p] for p in perm], np.int32)),
-        "strides": builder.constant(np.asarray([strides[p] for p in perm], np.int32)),
-    }
-    _plain_call(builder, node, "f32_permute_none_flat", arguments)
-
-
-def lower_softmax(builder: Builder, node: Node) -> None:
-    """Softmax in C order."""
-    shape, axis = builder.shape(node.inputs[0]), attributes(node)["axis"] - 1
-    sizes: dict[str, int | Ref] = {
-        "outer": prod(shape[:axis]),
-        "axis": shape[axis],
-        "inner": prod(shape[axis + 1 :]),
-    }
-    _plain_call(builder, node, "f32_softmax_none_flat", sizes)
+def lower_slice(builder: Builder, node: Node) -> None:
+    """Channels that follow each other row by row, anything else in C order."""
+    x, attrs = node.inputs[0], attributes(node)
+    start, count, step = attrs["start"], attrs["count"], attrs["step"]
+    if attrs["axis"] == 1 and step == 1 and builder.is_map(x):
+        source, out = builder.any(x), builder.new_rows(node.output)
+        kernel = Kernel("f32_relayout_none_any", max_lanes(), (1,))
+        builder.decide(node, "none", kernel, "a run of channels")
+        shape = builder.shape(node.output)
+        builder.add(ChannelSlice(node.name, out, out.rows.height, source, shape, start))
+        return
+    take_along(builder, node, attrs["axis"] - 1, range(start, start + count * step, step))
 
 
 @dataclass(eq=False)
@@ -165,12 +147,25 @@ class Pad(Stage):
 
 
 def lower_pad(builder: Builder, node: Node) -> None:
-    """Padding with a constant, in C order."""
+    """Padding in C order: with a constant, or with pixels of the image itself."""
     attrs = attributes(node)
     top, left, _, _ = attrs["padding"]
+    if attrs["mode"] != "constant":
+        _pad_by_table(builder, node)
+        return
     source, out = builder.any(node.inputs[0]), builder.new_plain(node.output)
     builder.decide(node, "none", Kernel(FILL, max_lanes()), "filled with the value, then the map copied in")
     builder.add(Pad(node.name, out, 1, source, builder.shape(node.inputs[0]), top, left, attrs["value"]))
+
+
+def _pad_by_table(builder: Builder, node: Node) -> None:
+    channels, height, width = builder.shape(node.inputs[0])
+    attrs = attributes(node)
+    top, left, bottom, right = attrs["padding"]
+    rows = np.pad(np.arange(height) * width, (top, bottom), mode=attrs["mode"])
+    columns = np.pad(np.arange(width), (left, right), mode=attrs["mode"])
+    starts = [channel * height * width for channel in range(channels)]
+    take(builder, node, [starts, rows.tolist(), columns.tolist()])
 
 
 @dataclass(eq=False)
@@ -228,8 +223,7 @@ LOWER = {
     "reshape": lower_alias,
     "identity": lower_identity,
     "dropout": lower_identity,
-    "transpose": lower_transpose,
-    "softmax": lower_softmax,
+    "slice": lower_slice,
     "pad": lower_pad,
     "resize": lower_resize,
 }

@@ -11,6 +11,7 @@ from sparsenet.plan import segments
 from sparsenet.plan.builder import Options
 from sparsenet.plan.make import make_plan
 from sparsenet.plan.ring_memory import rings_available
+from sparsenet.prepared import Prepared
 from tests.sparsenet.against_reference import random_feeds
 from tests.sparsenet.sample_graphs import minixception
 
@@ -54,8 +55,7 @@ def check(graph: Graph, options: Options) -> Engine:
     engine = Engine(graph, options.threads)
     engine.plan = make_plan(graph, options)
     engine.plan.link()
-    engine._tapes = engine.plan.tape_table()
-    engine._contexts.plan = engine.plan
+    engine._own = Prepared(engine.plan)
     feeds = random_feeds(graph)
     expected = reference.run(graph, feeds)
     for _ in range(2):

@@ -57,8 +57,8 @@ def build(settings: Settings, folder: Path) -> Section:
     caption = (
         "“Parameters, ResNet-50”: convolution weights of pyramid and context modules in RetinaFace with ResNet-50, "
         f"what the paper counts; SNIP looked at one batch of {asked.batch_size} images. AP and times are of "
-        f"{asked.model}, {asked.epochs} epochs at {asked.size} × {asked.size}, its backbone {frozen}, run by the engine; AP on "
-        f"{faces}. Grey: the paper, ResNet-50 on WIDERFACE."
+        f"{asked.model}, {asked.epochs} epochs at {asked.size} × {asked.size}, its backbone {frozen}, "
+        f"run by the engine; AP on {faces}. Grey: the paper, ResNet-50 on WIDERFACE."
     )
     return Section(
         "snip",

@@ -1,0 +1,72 @@
+"""Ops on tensors of any rank as ONNX writes them; see ``onnx_writer``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from onnx import TensorProto
+
+if TYPE_CHECKING:
+    from bench.engines.onnx_writer import Call, Write
+
+
+def comparison(kind: str) -> Write:
+    """A comparison, its truth values as floats."""
+
+    def write(c: Call) -> str:
+        truth = c.w.emit(kind, c.x, f"{c.name}/truth")
+        return c.emit("Cast", [truth], to=TensorProto.FLOAT)
+
+    return write
+
+
+def where(c: Call) -> str:
+    """A choice, the condition made a truth value."""
+    condition, a, b = c.x
+    truth = c.w.emit("Cast", [condition], f"{c.name}/truth", to=TensorProto.BOOL)
+    return c.emit("Where", [truth, a, b])
+
+
+def reduce(c: Call) -> str:
+    """Axes are an input of ReduceSum and an attribute of the others at operator set 13."""
+    kind, axes, keep = c.attrs["kind"], c.attrs["axes"], int(c.attrs["keepdims"])
+    if kind == "sum":
+        return c.emit("ReduceSum", [*c.x, c.constant("axes", axes)], keepdims=keep)
+    return c.emit(f"Reduce{kind.capitalize()}", axes=axes, keepdims=keep)
+
+
+def argmax(c: Call) -> str:
+    """The index as a float."""
+    attrs = {"axis": c.attrs["axis"], "select_last_index": int(c.attrs["last"])}
+    index = c.w.emit("ArgMax", c.x, f"{c.name}/index", **attrs)
+    return c.emit("Cast", [index], to=TensorProto.FLOAT)
+
+
+def normalize(c: Call) -> str:
+    """Spelled out: LayerNormalization came with operator set 17."""
+    axes = list(range(c.attrs["axis"], len(c.in_shape)))
+    mean = c.w.emit("ReduceMean", c.x, f"{c.name}/mean", axes=axes)
+    centred = c.w.emit("Sub", [*c.x, mean], f"{c.name}/centred")
+    squares = c.w.emit("Mul", [centred, centred], f"{c.name}/squares")
+    variance = c.w.emit("ReduceMean", [squares], f"{c.name}/variance", axes=axes)
+    shifted = c.w.emit("Add", [variance, c.w.scalar(c.attrs["eps"])], f"{c.name}/shifted")
+    return c.emit("Div", [centred, c.w.emit("Sqrt", [shifted], f"{c.name}/deviation")])
+
+
+def slice_axis(c: Call) -> str:
+    """Start, end, axis and step as inputs; a backward slice may end before the first element."""
+    start, step = c.attrs["start"], c.attrs["step"]
+    end = start + step * c.attrs["count"]
+    bounds = (start, end if end >= 0 else -(2**31), c.attrs["axis"], step)
+    names = [c.constant(part, [n]) for part, n in zip(("start", "end", "axis", "step"), bounds, strict=True)]
+    return c.emit("Slice", [*c.x, *names])
+
+
+def gather(c: Call) -> str:
+    """Indices as an input."""
+    return c.emit("Gather", [*c.x, c.constant("indices", c.attrs["indices"])], axis=c.attrs["axis"])
+
+
+def expand(c: Call) -> str:
+    """The shape as an input."""
+    return c.emit("Expand", [*c.x, c.constant("shape", c.out_shape)])

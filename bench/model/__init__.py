@@ -1,0 +1,1 @@
+"""``sparsenet bench MODEL``: a user's network in several engines, side by side."""

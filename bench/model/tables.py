@@ -1,0 +1,49 @@
+"""The results of ``sparsenet bench`` for people."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from bench.engines import LABELS
+from bench.model.measure import Layer, Result
+from sparsenet.commands.table import render
+
+COLUMNS = (
+    "sparsity", "threads", "batch", "engine", "items/s", "median ms", "mean", "std", "p90", "p99", "min",
+    "ours is × as fast", "95 % interval", "prepare ms", "first ms", "MB", "error",
+)  # fmt: skip
+LAYER_COLUMNS = ("layer", "op", "nnz", "density", "dense ms", "sparse ms", "× faster", "GFLOP/s", "kernel")
+
+
+def results_table(results: Sequence[Result]) -> str:
+    """One line per engine; what a column means stands in docs/benchmark.md."""
+    first = results[0].engine if results else ""
+    header = [f"{LABELS[first]} is × as fast" if name == COLUMNS[11] else name for name in COLUMNS]
+    return render(header, [_row(result, result.engine == first) for result in results])
+
+
+def _row(r: Result, first: bool) -> list[object]:
+    return [
+        "as it is" if r.sparsity is None else f"{r.sparsity:.0%}",
+        r.threads, r.batch, LABELS[r.engine], r.items_per_second, r.latency_ms_median, r.latency_ms_mean,
+        r.latency_ms_std, r.latency_ms_p90, r.latency_ms_p99, r.latency_ms_min,
+        None if first else r.speedup, None if first else f"{r.speedup_low:.3g} to {r.speedup_high:.3g}",
+        r.prepare_ms, r.first_ms, r.memory_mb, f"{r.error:.0e}",
+    ]  # fmt: skip
+
+
+def layers_table(layers: Sequence[Layer]) -> str:
+    """One table for each sparsity and number of threads."""
+    parts = []
+    for sparsity, threads in dict.fromkeys((layer.sparsity, layer.threads) for layer in layers):
+        own = [layer for layer in layers if (layer.sparsity, layer.threads) == (sparsity, threads)]
+        rows = [
+            [
+                layer.layer, layer.op, layer.nnz or None, layer.density if layer.nnz else None, layer.dense_ms,
+                layer.sparse_ms, layer.speedup, layer.gflops, layer.kernel,
+            ]
+            for layer in own
+        ]  # fmt: skip
+        title = "as it is" if sparsity is None else f"at {sparsity:.0%} zeros"
+        parts.append(f"layers {title}, {threads} thread(s)\n{render(LAYER_COLUMNS, rows)}")
+    return "\n\n".join(parts)

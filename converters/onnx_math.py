@@ -1,0 +1,389 @@
+"""Rules for ONNX arithmetic: activations, elementwise operations, comparisons, reductions, casts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from converters import lower_layers as layers
+from converters import lowering
+from converters.builder import Act, Const, Unsupported, Value
+from converters.lower_tensors import choose, reduce, truncate
+from converters.onnx_call import Call, Rule
+from converters.onnx_fold import Sizes
+
+#: onnx.TensorProto.DataType: float32, float16, float64, bfloat16; bool; integers of at least 8 bits.
+_FLOATS, _BOOL, _INTEGERS = (1, 10, 11, 16), 9, (2, 3, 4, 5, 6, 7, 12, 13)
+_SCALAR = lowering.scalar
+
+
+def _activation(op: str) -> Rule:
+    return lambda c: c.unary(op)
+
+
+def _clip(c: Call) -> Act:
+    if c.opset < 11:
+        return lowering.clip(c.b, c.site, c.x, c.attrs.get("min"), c.attrs.get("max"))
+    bounds = [c.const(i, "bounds") for i in (1, 2)]
+    low, high = (None if v is None else float(v.array.item()) for v in bounds)
+    if low is not None and high is not None and low > high:
+        low = high  # the operator's text: the upper bound wins
+    return lowering.clip(c.b, c.site, c.x, low, high)
+
+
+def _extreme(op: str) -> Rule:
+    def rule(c: Call) -> Value | Sizes:
+        values = [c.operand(i) for i in range(len(c.inputs))]
+        numbers = [v for v in values if isinstance(v, Const)]
+        if len(values) == 2 and len(numbers) == 1 and numbers[0].array.size == 1:
+            x = values[0] if isinstance(values[0], Act) else values[1]
+            bound = float(numbers[0].array.item())
+            fits = numbers[0].array.ndim <= len(c.shape_of(x))
+            if fits and isinstance(x, Act) and np.isfinite(bound):
+                bounds = (bound, None) if op == "maximum" else (None, bound)
+                return lowering.clip(c.b, c.site, x, *bounds)
+        return _chain(c, op)
+
+    return rule
+
+
+def _chain(c: Call, op: str) -> Value:
+    """The inputs joined by an operation, from the first to the last."""
+    result = c.operand(0)
+    for i in range(1, len(c.inputs)):
+        last = i == len(c.inputs) - 1
+        result = c.binary(op, result, c.operand(i), "" if last else str(i))
+    return result
+
+
+def _floats_only(c: Call) -> None:
+    if c.integer:
+        raise Unsupported("the mean of integers is not supported; cast them to floats first")
+
+
+def _mean(c: Call) -> Value:
+    _floats_only(c)
+    if len(c.inputs) == 1:
+        return c.x
+    total = c.operand(0)
+    for i in range(1, len(c.inputs)):
+        total = c.binary("add", total, c.operand(i), f"sum{i}")
+    return c.binary("mul", total, _SCALAR(1 / len(c.inputs)))
+
+
+def _hard_sigmoid(c: Call) -> Act:
+    alpha, beta = c.attrs.get("alpha", 0.2), c.attrs.get("beta", 0.5)
+    if abs(alpha - 1 / 6) < 1e-6 and beta == 0.5:
+        return c.unary("hard_sigmoid")
+    scaled = c.binary("mul", c.x, _SCALAR(alpha), "alpha")
+    shifted = c.binary("add", scaled, _SCALAR(beta), "beta")
+    return lowering.clip(c.b, c.site, shifted, 0.0, 1.0)
+
+
+def _prelu(c: Call) -> Act:
+    slope = c.const(1, "slope")
+    assert slope is not None
+    if slope.array.ndim > len(c.shape):
+        raise Unsupported("its slope has more dimensions than its input")
+    return layers.prelu(c.b, c.site, c.x, slope, c.lead)
+
+
+def _scaled(c: Call, before: float, op: str, after: float, **attrs: float) -> Act:
+    """after · op(before · x)."""
+    x = c.x if before == 1.0 else c.binary("mul", c.x, _SCALAR(before), "before")
+    y = c.b.node(op, c.at("" if after == 1.0 else "inner"), [x.tensor], dict(attrs))
+    return y if after == 1.0 else c.binary("mul", y, _SCALAR(after))
+
+
+def _selu(c: Call) -> Act:
+    alpha, gamma = (
+        c.attrs.get("alpha", 1.67326319217681884765625),
+        c.attrs.get("gamma", 1.05070102214813232421875),
+    )
+    return _scaled(c, 1.0, "elu", gamma, alpha=alpha)
+
+
+def _celu(c: Call) -> Act:
+    alpha = c.attrs.get("alpha", 1.0)
+    return _scaled(c, 1 / alpha, "elu", alpha, alpha=1.0)
+
+
+def _thresholded_relu(c: Call) -> Act:
+    above = c.binary("greater", c.x, _SCALAR(c.attrs.get("alpha", 1.0)), "above")
+    return choose(c.b, c.site, above, c.x, _SCALAR(0.0), c.lead)
+
+
+def _shrink(c: Call) -> Act:
+    bias, limit = c.attrs.get("bias", 0.0), c.attrs.get("lambd", 0.5)
+    below = c.binary("less", c.x, _SCALAR(-limit), "below")
+    above = c.binary("greater", c.x, _SCALAR(limit), "above")
+    down = choose(c.b, c.at("down"), above, c.binary("sub", c.x, _SCALAR(bias), "less"), _SCALAR(0.0), c.lead)
+    return choose(c.b, c.site, below, c.binary("add", c.x, _SCALAR(bias), "more"), down, c.lead)
+
+
+def _softsign(c: Call) -> Act:
+    size = c.unary_at("abs", "abs")
+    return c.binary("div", c.x, c.binary("add", size, _SCALAR(1.0), "size"))
+
+
+def _swish(c: Call) -> Act:
+    alpha = c.attrs.get("alpha", 1.0)
+    if alpha == 1.0:
+        return c.unary("silu")
+    scaled = c.binary("mul", c.x, _SCALAR(alpha), "alpha")
+    gate = c.b.node("sigmoid", c.at("gate"), [scaled.tensor])
+    return c.binary("mul", c.x, gate)
+
+
+def _gelu(c: Call) -> Act:
+    if c.attrs.get("approximate", "none") == "tanh":
+        return layers.gelu_tanh(c.b, c.site, c.x)
+    return c.unary("gelu")
+
+
+def _divide(c: Call) -> Act:
+    if c.integer:
+        return truncate(c.b, c.site, c.binary("div", c.operand(0), c.operand(1), "quotient"), c.lead)
+    return lowering.divide(c.b, c.site, c.operand(0), c.operand(1), c.lead)
+
+
+def _ceil(c: Call) -> Act:
+    below = lowering.negate(c.b, c.at("negative"), c.x)
+    return lowering.negate(c.b, c.site, c.b.node("floor", c.at("floor"), [below.tensor]))
+
+
+def _sign(c: Call) -> Act:
+    above = c.binary("greater", c.x, _SCALAR(0.0), "above")
+    return c.binary("sub", above, c.binary("less", c.x, _SCALAR(0.0), "below"))
+
+
+def _binary(op: str) -> Rule:
+    return lambda c: c.binary(op, c.operand(0), c.operand(1))
+
+
+def _or_equal(op: str) -> Rule:
+    def rule(c: Call) -> Act:
+        strictly = c.binary(op, c.operand(0), c.operand(1), "strictly")
+        return c.binary("maximum", strictly, c.binary("equal", c.operand(0), c.operand(1), "equal"))
+
+    return rule
+
+
+def _not(c: Call) -> Act:
+    return c.binary("equal", c.x, _SCALAR(0.0))
+
+
+def _xor(c: Call) -> Act:
+    difference = c.binary("sub", c.operand(0), c.operand(1), "difference")
+    return c.binary("mul", difference, difference)
+
+
+def _power(c: Call) -> Act:
+    exponent = c.operand(1)
+    if isinstance(exponent, Const) and exponent.array.size == 1 and isinstance(c.get(0), Act):
+        value = float(exponent.array.item())
+        if exponent.array.ndim <= len(c.shape) and value in (2.0, 0.5, 1.0, -1.0):
+            if value == 2.0:
+                return c.binary("mul", c.x, c.x)
+            return c.x if value == 1.0 else c.unary("sqrt" if value == 0.5 else "reciprocal")
+    return c.binary("pow", c.operand(0), exponent)
+
+
+def _where(c: Call) -> Act:
+    return choose(c.b, c.site, c.operand(0), c.operand(1), c.operand(2), c.lead)
+
+
+def _cast(c: Call) -> Act:
+    kind = c.attrs.get("to")
+    if kind in _FLOATS:
+        return c.x
+    if kind == _BOOL:
+        return c.binary("equal", c.binary("equal", c.x, _SCALAR(0.0), "zero"), _SCALAR(0.0))
+    if kind in _INTEGERS:
+        return truncate(c.b, c.site, c.x, c.lead)
+    raise Unsupported(
+        "casts are supported to floats of 16 to 64 bits, bool and integers of 8 bits or more", "to"
+    )
+
+
+def _same(c: Call) -> Act:
+    return c.x
+
+
+def _dropout(c: Call) -> Act:
+    training = c.const(2, "training mode")
+    if training is not None and training.array.any():
+        raise Unsupported("dropout is active; export the model in evaluation mode", "training_mode")
+    return c.x
+
+
+def _flat(c: Call, axis: int) -> tuple[Act, list[int]]:
+    """``x`` with everything from the graph's ``axis`` on as one dimension, as softmax took it before opset 13."""
+    sizes = c.sizes
+    joined = [*sizes[: axis - 1], int(np.prod(sizes[axis - 1 :]))]
+    return lowering.reshape(c.b, c.at("flat"), c.x, joined), sizes
+
+
+def _over_axis(make: Callable[[Call, Act, int, str], Act]) -> Rule:
+    """An operation along one axis; before opset 13 everything from it on was one dimension."""
+
+    def rule(c: Call) -> Act:
+        axis = c.axis(c.attrs.get("axis", -1 if c.opset >= 13 else 1))
+        if c.opset >= 13 or all(d == 1 for d in c.sizes[axis:]):
+            return make(c, c.x, axis, "")
+        flat, sizes = _flat(c, axis)
+        return lowering.reshape(c.b, c.site, make(c, flat, axis, "along"), sizes)
+
+    return rule
+
+
+def _softmax(c: Call, x: Act, axis: int, part: str) -> Act:
+    return c.b.node("softmax", c.at(part), [x.tensor], {"axis": axis})
+
+
+def _log_softmax(c: Call, x: Act, axis: int, part: str) -> Act:
+    return layers.log_softmax(c.b, c.at(part), x, axis)
+
+
+def _hardmax(c: Call, x: Act, axis: int, part: str) -> Act:
+    """1 where the largest number stands first, else 0."""
+    shape = c.b.shapes[x.tensor]
+    size = int(shape[axis] or 0)
+    best = c.b.node("argmax", c.at("best"), [x.tensor], {"axis": axis})
+    places = Const(np.arange(size, dtype=np.float32).reshape(size, *[1] * (len(shape) - axis - 1)))
+    return lowering.binary(c.b, c.at(part), "equal", best, places)
+
+
+def _argmax(sign: float) -> Rule:
+    def rule(c: Call) -> Act:
+        axis, keep = c.axis(c.attrs.get("axis", 0)), c.attrs.get("keepdims", 1)
+        x = c.x if sign > 0 else lowering.negate(c.b, c.at("negative"), c.x)
+        attrs = {"axis": axis, "last": bool(c.attrs.get("select_last_index", 0))}
+        found = c.b.node("argmax", c.at("" if keep else "kept"), [x.tensor], attrs)
+        sizes = c.sizes
+        return found if keep else lowering.reshape(c.b, c.site, found, sizes[: axis - 1] + sizes[axis:])
+
+    return rule
+
+
+def _axes(c: Call, since: int) -> list[int]:
+    """Axes to reduce, as the graph counts them; none given means every one, unless the operator says "none"."""
+    axes = c.numbers(1, "axes", since, "axes")
+    if not axes and c.attrs.get("noop_with_empty_axes", 0):
+        return []
+    return sorted({c.axis(a) for a in (axes or range(len(c.shape)))})
+
+
+def _reduce(kind: str, before: str = "", after: str = "", since: int = 18) -> Rule:
+    """A reduction; ``before`` and ``after`` are what is done to each number first and to the result last.
+
+    ``since``: the opset from which on axes are an input.
+    """
+
+    def rule(c: Call) -> Act:
+        if kind == "mean":
+            _floats_only(c)
+        chosen, keep, x = _axes(c, since), bool(c.attrs.get("keepdims", 1)), c.x
+        if before == "square":
+            x = c.binary("mul", x, x, "squares")
+        elif before:
+            x = c.unary_at(before, before)
+        if not chosen and not before and not after:
+            return x
+        result = reduce(c.b, c.at("reduced" if after else ""), x, kind, chosen, keep)
+        return c.b.node(after, c.site, [result.tensor]) if after else result
+
+    return rule
+
+
+def _reduce_log_sum_exp(c: Call) -> Act:
+    """The largest number is taken out first, so that nothing overflows."""
+    chosen, keep = _axes(c, 18), bool(c.attrs.get("keepdims", 1))
+    if not chosen:
+        return c.x
+    largest = reduce(c.b, c.at("largest"), c.x, "max", chosen, True)
+    centred = lowering.binary(c.b, c.at("centred"), "sub", c.x, largest)
+    powers = c.b.node("exp", c.at("exp"), [centred.tensor])
+    total = c.b.node("log", c.at("log"), [reduce(c.b, c.at("sum"), powers, "sum", chosen, True).tensor])
+    if keep:
+        return lowering.binary(c.b, c.site, "add", total, largest)
+    summed = lowering.binary(c.b, c.at("kept"), "add", total, largest)
+    sizes = [d for i, d in enumerate(c.sizes, 1) if i not in chosen]
+    return lowering.reshape(c.b, c.site, summed, sizes)
+
+
+RULES: dict[str, Rule] = {
+    **{
+        name: _activation(op)
+        for name, op in {
+            "Relu": "relu",
+            "Sigmoid": "sigmoid",
+            "Tanh": "tanh",
+            "HardSwish": "hard_swish",
+            "Softplus": "softplus",
+            "Erf": "erf",
+            "Exp": "exp",
+            "Log": "log",
+            "Sqrt": "sqrt",
+            "Abs": "abs",
+            "Floor": "floor",
+            "Round": "round",
+            "Reciprocal": "reciprocal",
+        }.items()
+    },
+    "HardSigmoid": _hard_sigmoid,
+    "LeakyRelu": lambda c: c.unary("leaky_relu", slope=c.attrs.get("alpha", 0.01)),
+    "PRelu": _prelu,
+    "Elu": lambda c: c.unary("elu", alpha=c.attrs.get("alpha", 1.0)),
+    "Selu": _selu,
+    "Celu": _celu,
+    "ThresholdedRelu": _thresholded_relu,
+    "Shrink": _shrink,
+    "Softsign": _softsign,
+    "Swish": _swish,
+    "Gelu": _gelu,
+    "Mish": lambda c: layers.mish(c.b, c.site, c.x),
+    "Clip": _clip,
+    "Max": _extreme("maximum"),
+    "Min": _extreme("minimum"),
+    "Add": _binary("add"),
+    "Sub": _binary("sub"),
+    "Mul": _binary("mul"),
+    "Div": _divide,
+    "Pow": _power,
+    "Neg": lambda c: lowering.negate(c.b, c.site, c.x),
+    "Ceil": _ceil,
+    "Sign": _sign,
+    "Sum": lambda c: _chain(c, "add"),
+    "Mean": _mean,
+    "Equal": _binary("equal"),
+    "Greater": _binary("greater"),
+    "Less": _binary("less"),
+    "GreaterOrEqual": _or_equal("greater"),
+    "LessOrEqual": _or_equal("less"),
+    "And": _binary("mul"),
+    "Or": _binary("maximum"),
+    "Xor": _xor,
+    "Not": _not,
+    "Where": _where,
+    "Cast": _cast,
+    "CastLike": lambda c: c.operand(0),
+    "Softmax": _over_axis(_softmax),
+    "LogSoftmax": _over_axis(_log_softmax),
+    "Hardmax": _over_axis(_hardmax),
+    "ArgMax": _argmax(1.0),
+    "ArgMin": _argmax(-1.0),
+    "ReduceMean": _reduce("mean"),
+    "ReduceMax": _reduce("max"),
+    "ReduceMin": _reduce("min"),
+    "ReduceProd": _reduce("prod"),
+    "ReduceSum": _reduce("sum", since=13),
+    "ReduceL1": _reduce("sum", before="abs"),
+    "ReduceL2": _reduce("sum", before="square", after="sqrt"),
+    "ReduceSumSquare": _reduce("sum", before="square"),
+    "ReduceLogSum": _reduce("sum", after="log"),
+    "ReduceLogSumExp": _reduce_log_sum_exp,
+    "Identity": _same,
+    "Dropout": _dropout,
+}

@@ -1,0 +1,148 @@
+"""What a ModelProto says, as plain values: opset, inputs, constants, attributes, inferred shapes and types."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from converters.builder import Const, Unsupported
+from converters.onnx_load import tensor_array
+from sparsenet.errors import InputError, MaskError, UnsupportedOpError
+from sparsenet.graph import Shape
+
+if TYPE_CHECKING:
+    import onnx
+
+OLDEST_OPSET, NEWEST_OPSET = 7, 28
+#: Of onnx.TensorProto.DataType: what an input may be, and what NumPy calls it (bfloat16 it does not know).
+FLOAT_TYPES = {1: np.float32, 10: np.float16, 11: np.float64, 16: np.float32}
+INTEGER_TYPES = {
+    2: np.uint8, 3: np.int8, 4: np.uint16, 5: np.int16, 6: np.int32, 7: np.int64, 12: np.uint32, 13: np.uint64,
+}  # fmt: skip
+INPUT_TYPES = {**FLOAT_TYPES, **INTEGER_TYPES, 9: np.bool_}
+
+
+def opset_of(model: onnx.ModelProto, name: str) -> int:
+    """The model's operator set; UnsupportedOpError if its meaning is not known here."""
+    version = next((int(o.version) for o in model.opset_import if o.domain in ("", "ai.onnx")), 0)
+    if not OLDEST_OPSET <= version <= NEWEST_OPSET:
+        raise UnsupportedOpError(
+            f"'{name}' uses ONNX opset {version}; opsets {OLDEST_OPSET} to {NEWEST_OPSET} are supported "
+            "(onnx.version_converter changes it)"
+        )
+    return version
+
+
+def inputs_of(graph: onnx.GraphProto) -> list[onnx.ValueInfoProto]:
+    """Inputs that are not merely initializers listed twice, as older models do."""
+    constants = {t.name for t in graph.initializer} | {s.values.name for s in graph.sparse_initializer}
+    return [info for info in graph.input if info.name not in constants]
+
+
+def input_shape(info: onnx.ValueInfoProto, lead: int, image_size: tuple[int, int] | None = None) -> Shape:
+    """Shape of an input in the graph, which has ``lead`` dimensions more; open rows and columns get ``image_size``.
+
+    Raises:
+        InputError: it cannot be an input of a graph.
+    """
+    tensor = info.type.tensor_type
+    if tensor.elem_type not in INPUT_TYPES:
+        kinds = "floats of 16 to 64 bits, integers of 8 bits or more, and bool"
+        raise InputError(f"input '{info.name}' has a type that is not supported; inputs may be {kinds}")
+    dims = tensor.shape.dim
+    if any(d.HasField("dim_value") and d.dim_value == 0 for d in dims[1 - lead :]):
+        raise InputError(f"input '{info.name}' has no elements; empty tensors are not supported")
+    sizes = [int(d.dim_value) for d in dims[1 - lead :]]
+    if image_size is not None and len(dims) == 4 and not lead:
+        sizes[1:] = [size or given for size, given in zip(sizes[1:], image_size, strict=True)]
+    if (not dims and not lead) or any(s < 1 for s in sizes):
+        shown = ", ".join(str(d.dim_param or d.dim_value or "?") for d in dims)
+        raise InputError(
+            f"input '{info.name}' has shape ({shown}); every dimension but the first, the batch, must be a number "
+            "(give open rows and columns by image_size)"
+        )
+    return (None, *sizes)
+
+
+def static_batch(graph: onnx.GraphProto) -> int | None:
+    """The batch size all inputs were exported with, if there is one."""
+    sizes = {
+        int(i.type.tensor_type.shape.dim[0].dim_value)
+        for i in inputs_of(graph)
+        if i.type.tensor_type.shape.dim
+    }
+    return sizes.pop() or None if len(sizes) == 1 else None
+
+
+def constant_of(node: onnx.NodeProto) -> Const:
+    """The value of a Constant node."""
+    attrs = attributes_of(node)
+    for key, value in attrs.items():
+        if key == "value":
+            return Const(value, node.output[0])
+        if key in ("value_float", "value_floats"):
+            return Const(np.array(value, np.float32), node.output[0])
+        if key in ("value_int", "value_ints"):
+            return Const(np.array(value, np.int64), node.output[0])
+    raise Unsupported("constants are supported as tensors or numbers")
+
+
+def attributes_of(node: onnx.NodeProto) -> dict[str, Any]:
+    """Attributes as plain Python values: numbers, strings, lists, arrays."""
+    from onnx import TensorProto, helper
+
+    def plain(value: Any) -> Any:
+        if isinstance(value, bytes):
+            return value.decode("utf-8", "replace")
+        if isinstance(value, TensorProto):
+            return tensor_array(value)
+        return value
+
+    found = {a.name: helper.get_attribute_value(a) for a in node.attribute}
+    return {k: [plain(v) for v in value] if _is_list(value) else plain(value) for k, value in found.items()}
+
+
+def _is_list(value: Any) -> bool:
+    return not isinstance(value, str | bytes | int | float) and hasattr(value, "__len__")
+
+
+def infer(model: onnx.ModelProto) -> tuple[dict[str, Shape], dict[str, int]]:
+    """Shapes (the batch None) and element types of tensors, as far as onnx infers them.
+
+    Shapes are only used to find more to report behind a node that failed; whatever keeps onnx from inferring them is
+    reported anyway.
+    """
+    import onnx
+
+    declared = onnx.ModelProto()
+    declared.CopyFrom(model)
+    for domain in {node.domain for node in model.graph.node} - {o.domain for o in model.opset_import}:
+        declared.opset_import.append(onnx.helper.make_opsetid(domain, 1))
+    try:
+        graph = onnx.shape_inference.infer_shapes(declared).graph
+    except Exception:
+        graph = model.graph
+    shapes: dict[str, Shape] = {}
+    types = {tensor.name: int(tensor.data_type) for tensor in graph.initializer}
+    for info in (*graph.input, *graph.value_info, *graph.output):
+        types[info.name] = int(info.type.tensor_type.elem_type)
+        dims = [int(d.dim_value) for d in info.type.tensor_type.shape.dim]
+        if dims and all(d > 0 for d in dims[1:]):
+            shapes[info.name] = (None, *dims[1:])
+    return shapes, types
+
+
+def mask_initializer(graph: onnx.GraphProto, name: str, mask: np.ndarray) -> None:
+    """Zero the weights of one initializer where ``mask`` is 0; MaskError if it does not fit."""
+    from onnx import numpy_helper
+
+    tensor = next((t for t in graph.initializer if t.name == name), None)
+    if tensor is None:
+        raise MaskError(f"mask '{name}' fits no initializer of the ONNX model")
+    if tuple(tensor.dims) != mask.shape:
+        raise MaskError(f"mask '{name}' is {mask.shape}, its initializer {tuple(tensor.dims)}")
+    if not np.isin(mask, (0, 1)).all():
+        raise MaskError(f"mask '{name}' holds values other than 0 and 1")
+    masked = np.where(mask == 0, np.float32(0), tensor_array(tensor)).astype(np.float32)
+    tensor.CopyFrom(numpy_helper.from_array(masked, name))

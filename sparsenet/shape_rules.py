@@ -1,0 +1,130 @@
+"""Shape rules of the ops that work on tensors of any rank: reductions, slices, products.
+
+As in ``ops``: ``(input shapes, attributes with defaults) -> output shape``; a ``ValueError`` says what does not fit.
+Attributes may come from a file, so nothing about them is taken for granted.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sparsenet.graph import Shape
+
+Shapes = list[Shape | None]
+Attrs = Mapping[str, Any]
+
+REDUCTIONS = ("sum", "mean", "max", "min", "prod")
+#: Elements an expanded tensor may have for one image: a few bytes of file must not ask for all memory.
+LARGEST_EXPANSION = 1 << 31
+
+
+def whole(value: Any, name: str, low: int, high: int) -> int:
+    """``value``, which must be an integer in [low, high]."""
+    if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
+        raise ValueError(f"{name} must be an integer from {low} to {high}, got {value!r}")
+    return value
+
+
+def present(shape: Shape | None) -> Shape:
+    """The shape of an input that must be there."""
+    if shape is None or not shape:
+        raise ValueError("an input without dimensions")
+    return shape
+
+
+def axis_in(value: Any, shape: Shape) -> int:
+    """An axis of ``shape`` that is not the batch."""
+    if len(shape) < 2:
+        raise ValueError(f"a tensor of shape {shape} has no axis but the batch")
+    return whole(value, "axis", 1, len(shape) - 1)
+
+
+def broadcast(shapes: Shapes, _attrs: Attrs) -> Shape:
+    """NumPy's rule over all inputs."""
+    given = [shape if shape is not None else () for shape in shapes]
+    rank = max(map(len, given))
+    padded = [(1,) * (rank - len(shape)) + tuple(shape) for shape in given]
+    out: list[int | None] = []
+    for sizes in zip(*padded, strict=True):
+        others = {size for size in sizes if size != 1}
+        if len(others) > 1:
+            raise ValueError(f"shapes {' and '.join(map(str, padded))} do not broadcast")
+        out.append(others.pop() if others else 1)
+    return tuple(out)
+
+
+def reduce(shapes: Shapes, attrs: Attrs) -> Shape:
+    """The reduced axes become 1, or go."""
+    x, axes = present(shapes[0]), attrs["axes"]
+    if attrs["kind"] not in REDUCTIONS:
+        raise ValueError(f"kind must be one of {', '.join(REDUCTIONS)}, got {attrs['kind']!r}")
+    if not isinstance(axes, Sequence) or not axes or len({axis_in(a, x) for a in axes}) != len(axes):
+        raise ValueError(f"axes must be different axes of {x}, got {axes!r}")
+    if attrs["keepdims"]:
+        return tuple(1 if i in axes else d for i, d in enumerate(x))
+    return tuple(d for i, d in enumerate(x) if i not in axes)
+
+
+def argmax(shapes: Shapes, attrs: Attrs) -> Shape:
+    """The axis becomes 1."""
+    x = present(shapes[0])
+    axis = axis_in(attrs["axis"], x)
+    return (*x[:axis], 1, *x[axis + 1 :])
+
+
+def normalize(shapes: Shapes, attrs: Attrs) -> Shape:
+    """As it was."""
+    x = present(shapes[0])
+    axis_in(attrs["axis"], x)
+    if not isinstance(attrs["eps"], int | float) or not 0 <= attrs["eps"] < math.inf:
+        raise ValueError(f"eps must be a number of at least 0, got {attrs['eps']!r}")
+    return x
+
+
+def matmul(shapes: Shapes, _attrs: Attrs) -> Shape:
+    """(…, M, K) times (…, K, P), what stands in front broadcast."""
+    a, b = present(shapes[0]), present(shapes[1])
+    if len(a) < 2 or len(b) < 2 or a[-1] != b[-2]:
+        raise ValueError(f"cannot multiply matrices of shapes {a} and {b}")
+    front = broadcast([a[:-2], b[:-2]], {})
+    if len(front) < 1:
+        raise ValueError(f"a product of {a} and {b} has no batch")
+    return (*front, a[-2], b[-1])
+
+
+def slice_axis(shapes: Shapes, attrs: Attrs) -> Shape:
+    """``count`` elements of one axis."""
+    x = present(shapes[0])
+    axis = axis_in(attrs["axis"], x)
+    size = int(x[axis] or 0)
+    start, count = whole(attrs["start"], "start", 0, size - 1), whole(attrs["count"], "count", 1, size)
+    step = whole(attrs["step"], "step", -size, size)
+    if step == 0 or not 0 <= start + (count - 1) * step < size:
+        raise ValueError(f"{count} elements from {start} on in steps of {step} leave an axis of {size}")
+    return (*x[:axis], count, *x[axis + 1 :])
+
+
+def gather(shapes: Shapes, attrs: Attrs) -> Shape:
+    """As many elements as indices."""
+    x, indices = present(shapes[0]), attrs["indices"]
+    axis = axis_in(attrs["axis"], x)
+    if not isinstance(indices, Sequence) or not indices:
+        raise ValueError("indices must be a list with at least one index")
+    for index in indices:
+        whole(index, "an index", 0, int(x[axis] or 0) - 1)
+    return (*x[:axis], len(indices), *x[axis + 1 :])
+
+
+def expand(shapes: Shapes, attrs: Attrs) -> Shape:
+    """The given sizes, behind the batch."""
+    x, target = present(shapes[0]), attrs["shape"]
+    if not isinstance(target, Sequence) or len(target) != len(x) - 1:
+        raise ValueError(f"shape must be {len(x) - 1} sizes without the batch, got {target!r}")
+    for have, wanted in zip(x[1:], target, strict=True):
+        if whole(wanted, "a size", 1, LARGEST_EXPANSION) != have and have != 1:
+            raise ValueError(f"{x} cannot be expanded to (N, {', '.join(map(str, target))})")
+    if math.prod(target) > LARGEST_EXPANSION:
+        raise ValueError(f"expanding {x} to {list(target)} makes {math.prod(target)} elements")
+    return (x[0], *target)

@@ -1,0 +1,63 @@
+"""Networks of every common family, dense and with 80 % zeros: the engine equals PyTorch and ONNX Runtime."""
+
+from __future__ import annotations
+
+import io
+import warnings
+
+import numpy as np
+import onnxruntime
+import pytest
+import torch
+from torch import nn
+
+from converters import from_onnx, from_torch
+from sparsenet import Engine, Graph
+from tests.converters.architectures import ARCHITECTURES, build
+from tests.converters.importing import flat, relative_error
+
+TOLERANCE = 1e-4
+
+
+def exported(module: nn.Module, x: torch.Tensor) -> bytes:
+    """The module as an ONNX model with a free batch."""
+    file = io.BytesIO()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of the exporter itself
+        torch.onnx.export(
+            module, (x,), file, dynamo=False, opset_version=18, input_names=["input"],
+            dynamic_axes={"input": {0: "N"}},
+        )  # fmt: skip
+    return file.getvalue()
+
+
+def run_onnxruntime(model: bytes, x: np.ndarray) -> list[np.ndarray]:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.log_severity_level = 4
+    session = onnxruntime.InferenceSession(model, options, ["CPUExecutionProvider"])
+    return [np.asarray(result) for result in session.run(None, {"input": x})]
+
+
+def assert_equal(graph: Graph, x: np.ndarray, expected: list[np.ndarray]) -> None:
+    engine = Engine(graph, 1)
+    results = list(engine.run({graph.inputs[0].name: x}).values())
+    engine.close()
+    assert len(results) == len(expected)
+    for got, wanted in zip(results, expected, strict=True):
+        assert relative_error(got, wanted) < TOLERANCE
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("sparsity", [0.0, 0.8])
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_the_engine_equals_pytorch_and_onnxruntime(name: str, sparsity: float) -> None:
+    module, shape = build(name, sparsity)
+    x = torch.randn(2, *shape, generator=torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        expected = flat(module(x))
+    assert_equal(from_torch(module, x[:1]), x.numpy(), expected)
+    model = exported(module, x[:1])
+    for ours, theirs in zip(expected, run_onnxruntime(model, x.numpy()), strict=True):
+        assert relative_error(ours, theirs) < TOLERANCE
+    assert_equal(from_onnx(model), x.numpy(), expected)

@@ -1,0 +1,38 @@
+"""The smallest settings that still make everything."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+from training.reproduce.settings import (
+    ComparisonSettings,
+    MaskCNNSettings,
+    Settings,
+    SnipSettings,
+    StudentSettings,
+)
+
+TINY = Settings(
+    images=32,
+    seconds=0.02,
+    maskcnn=MaskCNNSettings(epochs=1, batch_size=4, train_images=4, test_images=4, ratios=(0.0, 0.5)),
+    students=StudentSettings(
+        teacher="minixception-128",
+        students=("minixception-128",),
+        teacher_stages=((32, 1),),
+        student_stages=((32, 1),),
+        prune_stages=((32, 1),),
+        batch_size=8,
+    ),
+    snip=SnipSettings(size=64, images=4, epochs=1, batch_size=2),
+    comparison=ComparisonSettings(
+        size=32, epochs=1, fine_tune_epochs=1, batch_size=8, sparsities=(0.8,), levels=(0.5, 0.8), seeds=(0,),
+        snip_batch=8,
+    ),
+)  # fmt: skip
+
+
+def tiny(*sections: str, **changes: Any) -> Settings:
+    """These sections alone."""
+    return dataclasses.replace(TINY, sections=sections, **changes)
