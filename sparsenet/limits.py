@@ -53,6 +53,18 @@ def require_memory(needed: int, what: str) -> None:
         )
 
 
+class Budget:
+    """What one model takes of one kind, added up; nothing is ever given back."""
+
+    def __init__(self, what: str) -> None:
+        self.what, self.used = what, 0
+
+    def take(self, count: int) -> None:
+        """Raise MemoryLimitError if ``count`` more bytes are more than ``memory_limit`` in all."""
+        self.used += count
+        require_memory(self.used, self.what)
+
+
 def require_plannable(graph: Graph) -> None:
     """Raise MemoryLimitError unless every tensor, with its padding, and the number of lines are within the limits.
 
