@@ -35,6 +35,10 @@ class UnsupportedOpError(SparsenetError, NotImplementedError):
     """A source network uses operations that have no counterpart here; the message lists every one."""
 
 
+class MissingCompilerError(SparsenetError, ImportError):
+    """Compiled kernels were asked for, but what compiles them cannot be imported."""
+
+
 class MissingExtraError(SparsenetError, ImportError):
     """An optional dependency is not installed; the message names the extra that brings it."""
 

@@ -246,7 +246,7 @@ def _from_safetensors(data: bytes) -> tuple[dict[str, npt.NDArray[Any]], dict[st
         entries = safetensors.deserialize(data)  # type: ignore[no-untyped-call]
     except safetensors.SafetensorError as error:
         reason = " ".join(str(error).split()).removeprefix("Error while deserializing: ")
-        raise ModelFileError(f"is truncated or not a safetensors file ({reason})") from None
+        raise ModelFileError(f"is truncated or not a safetensors file ({reason:.200})") from None
     tensors = {}
     for name, entry in entries:
         pool = POOLS.get(name)

@@ -159,6 +159,8 @@ def infer_shape(node: Node, shapes: Shapes, constants: Mapping[str, FloatArray])
     own_shapes += [None] * (len(own) - len(own_shapes))
     try:
         out = OPS[node.op].infer(own_shapes, attributes(node))
+        if None in out[1:]:
+            raise ValueError(f"the batch would become another dimension: {out}")
         extra_shapes = iter(shapes[len(shapes) - len(extra) :])
         for word, *_ in node.epilogue:
             for _ in range(EPILOGUE_TENSORS.get(word, 0)):

@@ -7,7 +7,6 @@ counts outcomes. ``--replay "CASE"`` runs one case in this very process, for a d
 from __future__ import annotations
 
 import argparse
-import time
 from pathlib import Path
 
 import click
@@ -26,29 +25,28 @@ def main() -> None:
     parser.add_argument(
         "--findings", type=Path, default=Path("fuzz-findings"), help="folder for what is found"
     )
+    parser.add_argument(
+        "--run-every",
+        type=int,
+        default=1,
+        help="plan and run one of so many networks that load, all by default",
+    )
     parser.add_argument("--replay", help="one case, as the findings name it")
     arguments = parser.parse_args()
     if arguments.replay:
         click.echo(Case.parse(arguments.replay).check())
         return
-    seen: set[str] = set()
-    totals, start, step = campaign.Result(), time.monotonic(), 10_000
-    for first in range(arguments.first, arguments.first + arguments.cases, step):
-        last = min(first + step, arguments.first + arguments.cases)
-        result = campaign.run(
-            (Case.numbered(arguments.kind, n) for n in range(first, last)), arguments.timeout
-        )
-        totals.outcomes.update(result.outcomes)
-        totals.findings += result.findings
-        for case, what in result.findings:
-            if campaign.signature(what) not in seen:
-                seen.add(campaign.signature(what))
-                _keep(campaign.minimise(case, what, arguments.timeout), what, arguments.findings)
-        rate = totals.cases / (time.monotonic() - start)
-        click.echo(f"{totals.cases} files, {rate:.0f}/s, {len(totals.findings)} findings")
-    for outcome, count in totals.outcomes.most_common():
+    numbers = range(arguments.first, arguments.first + arguments.cases)
+    worker = campaign.Worker(arguments.timeout, arguments.run_every)
+    result = campaign.run((Case.numbered(arguments.kind, n) for n in numbers), worker, progress=2000)
+    for outcome, count in result.outcomes.most_common():
         click.echo(f"{count:8d}  {outcome}")
-    raise SystemExit(1 if totals.findings else 0)
+    seen: set[str] = set()
+    for case, what in result.findings:
+        if campaign.signature(what) not in seen:
+            seen.add(campaign.signature(what))
+            _keep(campaign.minimise(case, what, arguments.timeout), what, arguments.findings)
+    raise SystemExit(1 if result.findings else 0)
 
 
 def _keep(case: Case, what: str, folder: Path) -> None:
@@ -56,7 +54,6 @@ def _keep(case: Case, what: str, folder: Path) -> None:
     name = "".join(c if c.isalnum() else "-" for c in campaign.signature(what))[:60]
     (folder / f"{name}.{case.kind}").write_bytes(case.data())
     (folder / f"{name}.txt").write_text(f"{case}\n{what}\n")
-    click.echo(f"finding: {what}\n  {case}")
 
 
 main()

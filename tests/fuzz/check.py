@@ -30,26 +30,26 @@ class MismatchError(Exception):
     """The engine computed something else than the oracle."""
 
 
-def check_model_file(data: bytes) -> str:
-    """What happened to a model file, in a word."""
-    return _outcome(lambda: deserialize(data)[0], lambda graph: graph)
+def check_model_file(data: bytes, run: bool = True) -> str:
+    """What happened to a model file, in a word; ``run``: whether a network in it is planned and run, too."""
+    return _outcome(lambda: deserialize(data)[0], lambda graph: graph, run)
 
 
-def check_onnx(data: bytes) -> str:
+def check_onnx(data: bytes, run: bool = True) -> str:
     """The same for an ONNX file: what all passes made of the network must still be the imported one."""
     from converters import from_onnx, passes
 
-    return _outcome(lambda: from_onnx(data, optimize=False), passes.optimize)
+    return _outcome(lambda: from_onnx(data, optimize=False), passes.optimize, run)
 
 
-def _outcome(read: Callable[[], Graph], optimize: Callable[[Graph], Graph]) -> str:
+def _outcome(read: Callable[[], Graph], optimize: Callable[[Graph], Graph], run: bool) -> str:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         try:
             graph = read()
             graph.verify()
             optimized = optimize(graph)
-            return compare(graph, optimized)
+            return compare(graph, optimized) if run else "loaded"
         except SparsenetError as error:
             message = str(error)
             if "\n" in message or len(message) > LONGEST_MESSAGE:

@@ -33,7 +33,10 @@ def mutate(data: bytes, mutations: list[int]) -> bytes:
     for random, level in zip(randoms, levels, strict=True):
         if level == 0:
             random.choice(STRUCTURAL)(parts, random)
-    header = parts.header(seal=True)
+    try:
+        header = parts.header(seal=True)
+    except RecursionError:  # a document that was put inside itself
+        return data
     for random, level in zip(randoms, levels, strict=True):
         if level == 1:
             _change_json(header, random)

@@ -100,6 +100,17 @@ def test_an_epilogue_must_fit_a_kernel(epilogue: list[list[str]], inputs: list[s
         graph.verify()
 
 
+def test_the_batch_stays_the_first_dimension() -> None:
+    nodes = [
+        Node("global_avg_pool2d", "pool", ["x"], ["p"]),
+        Node("flatten", "flat", ["p"], ["f"]),
+        Node("add", "sum", ["f", "p"], ["y"]),  # (N, 3) aligned with the last two of (N, 3, 1, 1)
+    ]
+    graph = Graph("bad", [TensorInfo("x", (None, 3, 8, 8))], ["y"], nodes)
+    with pytest.raises(GraphError, match="batch would become another dimension"):
+        graph.verify()
+
+
 @pytest.mark.parametrize("number", [1e39, -(10**40), float("inf"), float("nan")])
 def test_numbers_must_fit_float32(number: float) -> None:
     graph = small()
