@@ -20,6 +20,7 @@ from training.data.images import to_float
 from training.demo.stages import spared_layers
 from training.models import build_model
 from training.pruning import Masks, find_masks
+from training.reproduce.checkpoints import checkpoint_for
 from training.reproduce.images import drawn_at_random, load_images
 from training.reproduce.networks import history, judge
 from training.reproduce.results import write_result
@@ -155,13 +156,12 @@ class _Task:
             seed=self.seed,
             augment=self.settings.augment,
         )
-        out.parent.mkdir(parents=True, exist_ok=True)
         found = train(
             model,
             self.images,
             config,
             hooks=hooks,
-            checkpoint=out.with_suffix(".checkpoint"),
+            checkpoint=checkpoint_for(out, self.settings, self.asked),
             progress=False,
         )
         return found.model, history(found.history)
@@ -181,4 +181,3 @@ class _Task:
         write_result(
             result, {**notes, "seed": self.seed, "file": file.stem, **figures, "training": epochs}
         )  # fmt: skip
-        out.with_suffix(".checkpoint").unlink()
