@@ -142,7 +142,7 @@ class Plan:
 def comparison_training(settings: Settings) -> list[Any]:
     """For the comparison; which methods, budgets and seeds there are is no matter of one training."""
     values = dataclasses.asdict(settings.comparison)
-    for name in ("methods", "sparsities", "seeds"):
+    for name in ("methods", "sparsities", "seeds", "levels"):
         del values[name]
     return [*values.values(), settings.augment]
 

@@ -213,6 +213,7 @@ rule sparse:
     params:
         settings=plan.comparison_training(SETTINGS),
         before=lambda wildcards: " ".join(f"{key}={file}" for key, file in before(wildcards).items()),
+        levels=lambda wildcards: SETTINGS.comparison.levels if wildcards.method == "lottery" else (),
     resources:
         gpu=1,
     log:

@@ -47,10 +47,11 @@ def build(settings: Settings, folder: Path) -> Section:
     images = read_result(folder / "comparison" / f"dense-0.0-{asked.seeds[0]}.json")["images"]
     caption = (
         f"{asked.model} at {asked.size} × {asked.size}, {len(asked.seeds)} seeds, ± their standard deviation; tested "
-        f"on {images} images by the engine. Every row of one budget has the same number of weights, chosen over all "
-        "layers together but for depthwise convolutions and the first one, which stay whole. Random and SNIP prune the "
-        "initial weights; magnitude prunes the trained network and fine-tunes it; a lottery ticket is pruned in levels "
-        "and trained from the initial weights again on each, which the column of epochs counts."
+        f"on {images} images by the engine. Every row of one budget has the same number of weights; depthwise "
+        "convolutions and the first one stay whole. Random and SNIP prune the initial weights, choosing over all "
+        "layers together; magnitude takes the same share of each layer of the trained network and fine-tunes it; a "
+        "lottery ticket is pruned so in levels and trained from the initial weights again on each. Epochs count all "
+        "of it; multiply-adds are those left of the unpruned network's."
     )
     return Section(
         "comparison",
