@@ -215,7 +215,7 @@ class Sweep:
             checkpoint=checkpoint, progress=self.progress, on_epoch=self._report(variant),
         )  # fmt: skip
         save_model(path, result.model, self.info)
-        checkpoint.unlink()
+        checkpoint.unlink(missing_ok=True)
         return result.model
 
     def _report(self, variant: Variant) -> Callable[[DetectionEpoch], None]:

@@ -68,6 +68,7 @@ def _row(
     folder: Path, measured: dict[str, Result], method: str, sparsity: float, seeds: Sequence[int]
 ) -> Row:
     found = [read_result(folder / "comparison" / f"{method}-{sparsity}-{seed}.json") for seed in seeds]
+    dense = [read_result(folder / "comparison" / f"dense-0.0-{seed}.json") for seed in seeds]
     times_of = [measured[result["file"]] for result in found]
     return {
         "method": TITLES[method],
@@ -78,7 +79,7 @@ def _row(
         "macro_f1": mean([r["macro_f1"] for r in found]),
         "macro_f1_spread": deviation([r["macro_f1"] for r in found]),
         "epochs": found[0]["epochs"],
-        "macs": mean([r["nonzero_macs"] / r["macs"] for r in found]),
+        "macs": mean([r["nonzero_macs"] / whole["macs"] for r, whole in zip(found, dense, strict=True)]),
         "bytes": round(mean([r["bytes"] for r in found])),
         "dense_ms": float(np.median([t["dense_ms"] for t in times_of])),
         "sparse_ms": float(np.median([t["sparse_ms"] for t in times_of])),
