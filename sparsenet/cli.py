@@ -45,6 +45,7 @@ SECTIONS: dict[str, dict[str, str]] = {
         "detect": "Find the faces in an image, and draw them.",
         "profile": "Time each layer.",
         "bench": "Time a model here and in other engines, side by side.",
+        "predict": "What pruning would bring here, from measured tables.",
         "explain": "Which format and kernel each layer got, and why; the schedule, drawn.",
         "compile": "Model file to a bundle that starts at once on CPUs like this one.",
     },

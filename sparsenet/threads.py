@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import math
 import os
@@ -47,6 +48,23 @@ def _cgroup_quota() -> float | None:
         return None
 
 
+def _other_cpus() -> set[int]:
+    """CPUs that the calling thread may use, but for the one it runs on; empty where that cannot be told."""
+    if _current_cpu is None:
+        return set()
+    return os.sched_getaffinity(0) - {_current_cpu()}
+
+
+def _find_current_cpu() -> Callable[[], int] | None:
+    if not hasattr(os, "sched_setaffinity"):
+        return None
+    function: Callable[[], int] | None = getattr(ctypes.CDLL(None), "sched_getcpu", None)
+    return function
+
+
+_current_cpu = _find_current_cpu()
+
+
 class _Workers:
     """The memory that a pool shares with its workers, and the workers; they hold this, never the pool."""
 
@@ -54,6 +72,7 @@ class _Workers:
         self.address = address
         self.process = os.getpid()
         self.stopping = False
+        self.away: set[int] = set()
         self.job = np.zeros(3 + 2 * count, np.int64)
         self.controls = [np.zeros(8, np.int64) for _ in range(count)]
         self.wake = [threading.Semaphore(0) for _ in range(count)]
@@ -82,6 +101,9 @@ def _work(workers: _Workers, index: int) -> None:
         workers.wake[index].acquire()
         if workers.stopping:
             return
+        if workers.away:
+            with contextlib.suppress(OSError):  # the process may use other CPUs by now
+                os.sched_setaffinity(0, workers.away)
 
 
 class WorkerPool:
@@ -131,8 +153,15 @@ class WorkerPool:
         workers = self._workers
         workers.job[0] = bases
         workers.job[1:] = tapes.reshape(-1)
-        for control, wake in zip(workers.controls, workers.wake, strict=True):
-            if self._ask(control.ctypes.data):
+        parked = [
+            wake
+            for control, wake in zip(workers.controls, workers.wake, strict=True)
+            if self._ask(control.ctypes.data)
+        ]
+        if parked:
+            # The kernel likes to wake a thread where its waker runs, and there both would wait for each other.
+            workers.away = _other_cpus()
+            for wake in parked:
                 wake.release()
         return workers
 

@@ -37,6 +37,9 @@ for name in frameworks:
         continue
     sys.exit(f"{name} is installed: the environment is not clean")
 import sparsenet
+from sparsenet.detection import Decoder, prior_boxes
+priors = prior_boxes(64, 64)
+assert len(Decoder()(*(np.zeros((len(priors), n), np.float32) for n in (4, 2, 10)), priors)) > 0
 assert sparsenet.__file__.startswith(sys.prefix), sparsenet.__file__
 x, expected = np.load(f"{folder}/x.npy"), np.load(f"{folder}/expected.npy")
 for threads in (1, 2):
@@ -185,6 +188,9 @@ def test_help_lists_every_command(environment: CleanEnvironment) -> None:
         (["distill"], "train"),
         (["prune"], "train"),
         (["evaluate"], "train"),
+        (["train-detector"], "train"),
+        (["evaluate-detector"], "train"),
+        (["detect", "model.safetensors", "face.png"], "train"),
         (["convert", "network.onnx", "-o", "network.safetensors"], "onnx"),
         (["run", "model.safetensors", "--input", "face.png"], "train"),
         (["explain", "model.safetensors", "--plot", "schedule.png"], "plot"),

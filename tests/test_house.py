@@ -41,7 +41,7 @@ def test_every_command_has_help_with_an_example(name: str) -> None:
 
 
 def test_every_command_with_a_table_prints_json_too() -> None:
-    for name in ("info", "run", "profile", "explain", "convert", "evaluate", "bench"):
+    for name in ("info", "run", "profile", "explain", "convert", "evaluate", "bench", "predict"):
         (point,) = importlib.metadata.entry_points(group=ENTRY_POINTS, name=name)
         assert any("--json" in option.opts for option in point.load().params), name
 

@@ -92,7 +92,7 @@ def record(measured: dict[str, float], path: Path = EXPECTED) -> None:
     entry["measured"] |= measured
     entry["versions"] = versions()
     lines = [
-        "# Speed-ups as measured (`pytest bench/gate_speed.py --speed-record`); the gate asks for a share of them."
+        "# Speed-ups as measured (`python -m bench.gate.trial --record`); the gate asks for a share of them."
     ]
     for lanes, parts in sorted(table.items()):
         for part in ("measured", "versions"):

@@ -13,10 +13,12 @@ import tempfile
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from statistics import median
 
 import click
 from tqdm import tqdm
 
+from bench.gate import expected
 from bench.gate.groups import GROUPS
 from bench.versions import versions
 from sparsenet.commands.table import render, to_json
@@ -33,6 +35,7 @@ class Run:
         planted: family that was made slower; empty if none.
         answers: group → answer.
         ratios: group → measured speed-up ÷ least expected.
+        speedups: group → measured.
         seconds: it took.
         load: of the machine, one-minute average at its end.
     """
@@ -40,6 +43,7 @@ class Run:
     planted: str
     answers: dict[str, str]
     ratios: dict[str, float]
+    speedups: dict[str, float]
     seconds: float
     load: float
 
@@ -68,8 +72,9 @@ def run(planted: str, factor: float) -> Run:
             raise click.ClickException(f"the gate did not run: {done.stdout[-2000:]}{done.stderr[-500:]}")
         groups = json.loads(saved.read_text())["groups"]
     answers = {name: str(group["answer"]) for name, group in groups.items()}
-    ratios = {name: group["ratio"]["median"] / group["limit"] for name, group in groups.items()}
-    return Run(planted, answers, ratios, seconds, os.getloadavg()[0])
+    speedups = {name: float(group["ratio"]["median"]) for name, group in groups.items()}
+    ratios = {name: speedups[name] / group["limit"] for name, group in groups.items() if group["limit"]}
+    return Run(planted, answers, ratios, speedups, seconds, os.getloadavg()[0])
 
 
 def summary(runs: list[Run]) -> str:
@@ -99,8 +104,9 @@ def summary(runs: list[Run]) -> str:
     "--planted", type=click.IntRange(0), default=20, show_default=True, help="Runs with a slower kernel."
 )
 @click.option("--factor", type=float, default=1.25, show_default=True, help="How much slower.")
+@click.option("--record", is_flag=True, help="Expect the medians of the runs as it stands from now on.")
 @click.option("--json", "json_file", type=click.Path(path_type=Path), help="Write every run there.")
-def main(runs: int, planted: int, factor: float, json_file: Path | None) -> None:
+def main(runs: int, planted: int, factor: float, record: bool, json_file: Path | None) -> None:
     """Run the gate again and again, alone and with each family in turn made slower; tell the alarms."""
     families = list(dict.fromkeys(group.family for group in GROUPS))
     todo = ["" for _ in range(runs)] + [families[i % len(families)] for i in range(planted)]
@@ -111,6 +117,9 @@ def main(runs: int, planted: int, factor: float, json_file: Path | None) -> None
             text = to_json({"versions": versions(), "factor": factor, "runs": [asdict(r) for r in done]})
             write_atomically(json_file, text.encode())
     click.echo(summary(done))
+    if record:
+        alone = [run.speedups for run in done if not run.planted]
+        expected.record({name: median(run[name] for run in alone) for name in alone[0]})
 
 
 if __name__ == "__main__":

@@ -120,10 +120,11 @@ class FamilyAlone:
 
     def slow_down(self, factor: float) -> None:
         """Make a run do ``factor`` times the work without telling: what a kernel that slow would look like."""
-        once, extra = self._rows, round(4 * (factor - 1) * len(self._rows))
-        if extra:
-            self._rows = np.concatenate([*[once] * 4, np.resize(once, (extra, once.shape[1]))])
+        if self.runs < 4:  # else a quarter more would not be a whole number of runs
+            self._rows = np.concatenate([self._rows] * 4)
             self.runs *= 4
+        extra = round((factor - 1) * self.runs) * (len(self._rows) // self.runs)
+        self._rows = np.concatenate([self._rows, self._rows[:extra]])
 
     def run(self) -> None:
         """All calls, ``runs`` times."""

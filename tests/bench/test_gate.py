@@ -230,8 +230,8 @@ def test_a_wrong_result_fails_before_it_is_timed(tmp_path: Path) -> None:
 
 
 def test_the_trial_counts_alarms() -> None:
-    quiet = trial.Run("", {"a": "holds", "b": "too noisy to tell"}, {"a": 1.1, "b": 1.0}, 3.0, 1.0)
-    loud = trial.Run("f32_x", {"a": "fails"}, {"a": 0.9}, 3.0, 2.0)
+    quiet = trial.Run("", {"a": "holds", "b": "too noisy to tell"}, {"a": 1.1, "b": 1.0}, {}, 3.0, 1.0)
+    loud = trial.Run("f32_x", {"a": "fails"}, {"a": 0.9}, {}, 3.0, 2.0)
     assert not quiet.alarm
     assert loud.alarm
     lines = trial.summary([quiet, loud, loud]).splitlines()

@@ -13,7 +13,8 @@ from sparsenet.commands.table import render
 from training.cli.detection_options import Numbers, annotated_images, faces_options, ground_truth
 from training.cli.options import use_threads
 from training.detection.published import open_detector
-from training.detection.sweep import SCOPES, Sweep, SweepConfig, as_columns
+from training.detection.sweep import SCOPES, Sweep, SweepConfig
+from training.detection.sweep_table import as_columns
 from training.detection.train import DetectionConfig
 
 EPILOG = """\b
@@ -24,7 +25,14 @@ Examples:
 
 #: A few hundred steps repair a pruned detector, if they are AdamW's; on small crops they take minutes on one core.
 FINETUNE = DetectionConfig(
-    epochs=1, batch_size=8, optimizer="adamw", lr=2e-3, size=256, scales=(0.4, 0.6, 0.8), clip_norm=10.0
+    epochs=1,
+    batch_size=8,
+    optimizer="adamw",
+    lr=1e-3,
+    size=256,
+    scales=(0.4, 0.6, 0.8),
+    clip_norm=10.0,
+    freeze_statistics=True,
 )
 
 
@@ -39,7 +47,7 @@ FINETUNE = DetectionConfig(
 @click.option("--scope", type=click.Choice(["layer", "global", "both"]), default="both", show_default=True,
               help="The same share of every layer, or the smallest weights wherever they are.")  # fmt: skip
 @click.option("--finetune", type=click.IntRange(0), default=0, show_default=True, metavar="EPOCHS",
-              help="Fine-tune every pruned variant on half of the images, the dense detector beside it as a teacher; "
+              help="Fine-tune every pruned variant on half of the images, towards the dense detector's outputs; "
                    "all variants are then tested on the other half.")  # fmt: skip
 @click.option("--lr", type=click.FloatRange(0, min_open=True), default=FINETUNE.lr, show_default=True,
               help="Of fine-tuning, with AdamW.")  # fmt: skip

@@ -7,14 +7,12 @@ Latency alone is measured anew each time, all variants in turn: milliseconds of 
 from __future__ import annotations
 
 import copy
-import csv
-import io
 import json
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import torch
@@ -28,10 +26,11 @@ from sparsenet.errors import DataError, InputError
 from sparsenet.files import write_atomically
 from sparsenet.timing import interleaved, paired_ratio, spread
 from training.checkpoint import ModelInfo, load_model, save_model
-from training.detection.average_precision import SETTINGS, GroundTruth, average_precision
+from training.detection.average_precision import GroundTruth, average_precision
 from training.detection.distill import TeacherLoss
 from training.detection.evaluate import find_faces, torch_detector
 from training.detection.loss import MultitaskLoss
+from training.detection.sweep_table import Latency, Row, write_table
 from training.detection.train import DetectionConfig, DetectionEpoch, train_detector
 from training.detection.widerface import AnnotatedImage
 from training.models import RetinaFace
@@ -77,53 +76,6 @@ class Variant:
         if self.sparsity == 0:
             return DENSE
         return f"{self.scope}-{self.sparsity:g}" + ("-finetuned" if self.finetuned else "")
-
-
-@dataclass
-class Latency:
-    """Milliseconds of one image, and how many times faster than the dense detector on dense kernels.
-
-    Medians of interleaved rounds, with their interquartile ranges.
-    """
-
-    ms: float
-    ms_iqr: tuple[float, float]
-    speedup: float
-    speedup_iqr: tuple[float, float]
-
-
-@dataclass
-class Row:
-    """Figures of a variant; average precisions by the engine unless they say torch.
-
-    Attributes:
-        variant: name. scope, sparsity: as asked for.
-        prunable, nnz: weights in the prunable layers, and those of them that are left.
-        weights, total_nnz: the same of the whole network.
-        bytes: of the model file.
-        epochs: of fine-tuning.
-        test: AP (easy, medium, hard) on the images that fine-tuning does not see; on all, where there is none.
-        torch: the same in PyTorch, if asked for.
-        all: AP on all images; None after fine-tuning.
-        worst: largest difference of a score between engine and PyTorch, face by face in order of the scores; None if
-            PyTorch was not asked.
-    """
-
-    variant: str
-    scope: str | None
-    sparsity: float
-    prunable: int
-    nnz: int
-    weights: int
-    total_nnz: int
-    bytes: int
-    epochs: int
-    images: int
-    test: list[float]
-    torch: list[float] | None
-    all: list[float] | None
-    worst: float | None
-    latency: Latency | None = field(default=None)
 
 
 def prunable_layers(model: RetinaFace) -> list[str]:
@@ -175,7 +127,16 @@ class Sweep:
         rows = [self._row(variant) for variant in self.variants()]
         if rounds > 0:
             self._measure(rows, rounds)
-        self._write(rows)
+        about = {
+            "detector": self.info.model,
+            "input": [1, 3, self.info.input_size, self.info.input_size],
+            "threads": self.threads,
+            "images": len(self.images),
+            "tested_on": len(self.testing),
+            "fine_tuned_on": [image.name for image in self.tuning],
+            "split_seed": self.config.seed if self.tuning else None,
+        }
+        write_table(self.folder, about, rows)
         return rows
 
     def variants(self) -> Iterator[Variant]:
@@ -254,7 +215,7 @@ class Sweep:
             checkpoint=checkpoint, progress=self.progress, on_epoch=self._report(variant),
         )  # fmt: skip
         save_model(path, result.model, self.info)
-        checkpoint.unlink()
+        checkpoint.unlink(missing_ok=True)
         return result.model
 
     def _report(self, variant: Variant) -> Callable[[DetectionEpoch], None]:
@@ -311,47 +272,6 @@ class Sweep:
             row.latency = Latency(ms.median, ms.iqr, ratio.median, ratio.iqr)
         for engine in (baseline, *engines.values()):
             engine.close()
-
-    def _write(self, rows: list[Row]) -> None:
-        table = [as_columns(row) for row in rows]
-        text = io.StringIO(newline="")
-        writer = csv.DictWriter(text, list(table[0]))
-        writer.writeheader()
-        writer.writerows(table)
-        write_atomically(self.folder / "table.csv", text.getvalue().encode())
-        about = {
-            "detector": self.info.model,
-            "input": [1, 3, self.info.input_size, self.info.input_size],
-            "threads": self.threads,
-            "images": len(self.images),
-            "tested_on": len(self.testing),
-            "fine_tuned_on": [image.name for image in self.tuning],
-            "split_seed": self.config.seed if self.tuning else None,
-            "rows": [asdict(row) for row in rows],
-        }
-        write_atomically(self.folder / "table.json", json.dumps(about, indent=1).encode())
-
-
-def as_columns(row: Row) -> dict[str, Any]:
-    """A row as a flat mapping, column → value."""
-    flat: dict[str, Any] = {
-        "variant": row.variant,
-        "sparsity": 1 - row.nnz / row.prunable,
-        "whole_network": 1 - row.total_nnz / row.weights,
-        "epochs": row.epochs,
-        "bytes": row.bytes,
-    }
-    untested: list[float | None] = [None] * len(SETTINGS)
-    for prefix, values in (("", row.test), ("torch_", row.torch or untested), ("all_", row.all or untested)):
-        flat |= {prefix + setting: value for setting, value in zip(SETTINGS, values, strict=True)}
-    latency = row.latency
-    return flat | {
-        "worst_score": row.worst,
-        "ms": latency.ms if latency else None,
-        "speedup": latency.speedup if latency else None,
-        "speedup_low": latency.speedup_iqr[0] if latency else None,
-        "speedup_high": latency.speedup_iqr[1] if latency else None,
-    }
 
 
 def _score_difference(a: Detections, b: Detections) -> float:

@@ -2,7 +2,7 @@
 
 Every method gets the same network from the same initial weights, the same images in the same order and the same number
 of weights in the end. Depthwise convolutions and the first one stay whole, for all of them alike: they hold 2 % of the
-weights, and without one of nine a depthwise filter is soon empty. What differs, apart from the method, is how long it
+weights, and a depthwise filter of nine is soon empty. What differs, apart from the method, is how long it
 trains; the table says so.
 """
 
@@ -20,6 +20,8 @@ from training.data.images import to_float
 from training.demo.stages import spared_layers
 from training.models import build_model
 from training.pruning import Masks, find_masks
+from training.pruning.select import Scope
+from training.reproduce.checkpoints import checkpoint_for
 from training.reproduce.images import drawn_at_random, load_images
 from training.reproduce.networks import history, judge
 from training.reproduce.results import write_result
@@ -36,12 +38,14 @@ class Method:
         kind: "foresight" prunes initial weights and trains once; "after" prunes the trained network and fine-tunes it;
             "ticket" prunes the trained network, goes back to the initial weights and trains again, level by level.
         scorer: registered name of the criterion.
+        scope: "global" compares weights of all layers, "layer" takes the same share of each.
         shuffle: whether what is kept moves to random places within each layer.
     """
 
     title: str
     kind: Literal["foresight", "after", "ticket"]
     scorer: str
+    scope: Scope = "global"
     shuffle: bool = False
 
 
@@ -51,8 +55,11 @@ METHODS = {
     "snip-shuffled": Method("SNIP, shuffled within layers", "foresight", "snip", shuffle=True),
     "synflow": Method("SynFlow", "foresight", "synflow"),
     "grasp": Method("GraSP", "foresight", "grasp"),
-    "magnitude": Method("magnitude", "after", "l1"),
-    "lottery": Method("lottery ticket", "ticket", "l1"),
+    # Magnitudes of one layer say little beside another's: over all layers together, 80 % take 998 of 1,000 weights of
+    # MiniXception's classifier, which starts from the smallest ones, and with it what the network has learned.
+    "magnitude": Method("magnitude", "after", "l1", "layer"),
+    "magnitude-global": Method("magnitude, over all layers", "after", "l1"),
+    "lottery": Method("lottery ticket", "ticket", "l1", "layer"),
 }
 
 
@@ -134,7 +141,7 @@ class _Task:
             model,
             way.scorer,
             sparsity=sparsity,
-            scope="global",
+            scope=way.scope,
             whole=spared_layers(model) or None,
             batches=[(to_float(batch.images), batch.labels)],
             loss=F.cross_entropy,
@@ -155,13 +162,12 @@ class _Task:
             seed=self.seed,
             augment=self.settings.augment,
         )
-        out.parent.mkdir(parents=True, exist_ok=True)
         found = train(
             model,
             self.images,
             config,
             hooks=hooks,
-            checkpoint=out.with_suffix(".checkpoint"),
+            checkpoint=checkpoint_for(out, self.settings, self.asked),
             progress=False,
         )
         return found.model, history(found.history)
@@ -181,4 +187,3 @@ class _Task:
         write_result(
             result, {**notes, "seed": self.seed, "file": file.stem, **figures, "training": epochs}
         )  # fmt: skip
-        out.with_suffix(".checkpoint").unlink()

@@ -10,6 +10,7 @@ from training.checkpoint import ModelInfo, load_model, save_model
 from training.data.images import LabeledImages
 from training.models import build_model
 from training.pruning import Masks, find_masks
+from training.reproduce.checkpoints import checkpoint_for
 from training.reproduce.images import binary, drawn_at_random, load_images
 from training.reproduce.networks import history, judge
 from training.reproduce.plan import MASKCNN_SIZE as SIZE
@@ -30,20 +31,17 @@ def train_network(settings: Settings, images: Path, test: Path, seed: str, out: 
         seed=number,
         augment=settings.augment,
     )
-    out.parent.mkdir(parents=True, exist_ok=True)
-    checkpoint = out.with_suffix(".checkpoint")
     result = train(
         build_model("maskcnn", len(data.class_names), number),
         data,
         config,
         validation=_tested(settings, test),
-        checkpoint=checkpoint,
+        checkpoint=checkpoint_for(out, settings, asked),
         progress=False,
     )
     info = ModelInfo("maskcnn", data.class_names, SIZE, task="2-class", seed=number)
     save_model(out, result.model, info)
     write_result(log, {"epochs": history(result.history), "seed": number, "images": len(data)})
-    checkpoint.unlink()
 
 
 def prune_network(

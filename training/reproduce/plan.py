@@ -17,6 +17,7 @@ STUDENT_STAGES: dict[str, tuple[str, ...]] = {
 }
 SNIP_METHODS = ("snip", "modified-snip")
 SNIP_VARIANTS = ("unpruned", *SNIP_METHODS)
+TEACHER = "students/teacher/weights/teacher.safetensors"
 PRUNING_METHODS = ("unstructured", "input-channels", "output-channels")
 
 
@@ -141,7 +142,7 @@ class Plan:
 def comparison_training(settings: Settings) -> list[Any]:
     """For the comparison; which methods, budgets and seeds there are is no matter of one training."""
     values = dataclasses.asdict(settings.comparison)
-    for name in ("methods", "sparsities", "seeds"):
+    for name in ("methods", "sparsities", "seeds", "levels"):
         del values[name]
     return [*values.values(), settings.augment]
 
@@ -158,5 +159,5 @@ def images(split: str, size: int) -> str:
 
 
 def stages_before(student: str, stage: str) -> list[str]:
-    """Weights that a stage continues."""
-    return [f"students/{student}/weights/{before}.safetensors" for before in STUDENT_STAGES[stage]]
+    """Results of the stages that a stage continues."""
+    return [f"results/students/{student}-{before}.json" for before in STUDENT_STAGES[stage]]

@@ -134,7 +134,7 @@ class ComparisonSettings:
     fine_tune_lr: float = 1e-3
     methods: tuple[str, ...] = ("random", "snip", "magnitude", "lottery")
     sparsities: tuple[float, ...] = (0.8, 0.95)
-    levels: tuple[float, ...] = (0.5, 0.8, 0.95)
+    levels: tuple[float, ...] = (0.8, 0.95)
     seeds: tuple[int, ...] = (0, 1, 2)
     snip_batch: int = 64
 

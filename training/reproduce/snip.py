@@ -32,6 +32,7 @@ from training.detection.train import batches
 from training.detection.widerface import AnnotatedImage
 from training.models import build_detector
 from training.pruning import Masks, find_masks
+from training.reproduce.checkpoints import checkpoint_for
 from training.reproduce.results import write_result
 from training.reproduce.settings import Settings, SnipSettings
 
@@ -77,11 +78,15 @@ def train_variant(settings: Settings, variant: str, out: Path, file: Path, resul
     info = detector_info(asked.model, asked.size, asked.seed)
     masks = None if variant == "unpruned" else find(asked, model, variant)
     images = _in_memory(training_images(asked)) if asked.data is None else training_images(asked)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    checkpoint = out.with_suffix(".checkpoint")
     trained = train_detector(
-        model, images, _config(asked), info, hooks=[masks] if masks else [], checkpoint=checkpoint, progress=False
-    )  # fmt: skip
+        model,
+        images,
+        _config(asked),
+        info,
+        hooks=[masks] if masks else [],
+        checkpoint=checkpoint_for(out, settings, asked),
+        progress=False,
+    )
     save_model(out, trained.model, info)
     found = _judge(trained.model, info, asked, file)
     counted = masks or find_masks(model, sparsity=0.0, include=SCOPE)
@@ -97,7 +102,6 @@ def train_variant(settings: Settings, variant: str, out: Path, file: Path, resul
             "training": [dataclasses.asdict(epoch) for epoch in trained.history],
         },
     )
-    checkpoint.unlink()
 
 
 def find(asked: SnipSettings, model: nn.Module, method: str) -> Masks:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from pathlib import Path
 
-from sparsenet.errors import InputError
+from sparsenet.errors import DataError, InputError
 from training.demo import model_files
 from training.demo.settings import DemoSettings, Recipe, Schedules, recipes
 from training.demo.stages import StageTrainer, Trained, given_weights
@@ -18,6 +18,7 @@ from training.reproduce.results import write_result
 from training.reproduce.settings import Settings
 
 TEACHER = "teacher"
+TEACHER_RESULT = "results/students/teacher.json"
 #: Test images judged after every epoch, at most.
 WATCHED = 256
 
@@ -51,7 +52,10 @@ def train_stage(
     given = {}
     if teacher is not None:
         found = given_weights(dataclasses.replace(demo, weights=teacher.parent), plan[TEACHER])
-        assert found is not None
+        if found is None:
+            raise DataError(
+                f"the teacher's weights are gone: {teacher}; remove {TEACHER_RESULT} to train it again"
+            )
         given[TEACHER] = found
     watched = drawn_at_random(test_images, WATCHED, seed=0)
     trainer = StageTrainer(demo, train_images, watched, given, say=print)

@@ -32,6 +32,11 @@ rule all:
         "report.html",
 
 
+onsuccess:
+    for checkpoint in Path().glob("*/weights/*.checkpoint"):
+        checkpoint.unlink()
+
+
 rule images:
     output:
         "images/{split}-{size}.safetensors",
@@ -89,10 +94,11 @@ rule teacher:
         images=plan.images("train", PLAN.student_image_size),
         test=plan.images("test", PLAN.student_image_size),
     output:
-        weights="students/teacher/weights/teacher.safetensors",
-        result="results/students/teacher.json",
+        # Not the weights: an unfinished cell that is repeated finds what it trained.
+        "results/students/teacher.json",
     params:
         settings=PLAN.teacher_training,
+        weights=plan.TEACHER,
         student=SETTINGS.students.students[0],
     resources:
         gpu=1,
@@ -100,21 +106,22 @@ rule teacher:
         "logs/students/teacher.log",
     shell:
         CELL + " students.train_stage settings.json images={input.images} test={input.test} student={params.student}"
-        " stage=teacher out={output.weights} result={output.result} > {log} 2>&1"
+        " stage=teacher out={params.weights} result={output} > {log} 2>&1"
 
 
 rule student:
     input:
         images=plan.images("train", PLAN.student_image_size),
         test=plan.images("test", PLAN.student_image_size),
-        teacher="students/teacher/weights/teacher.safetensors",
+        teacher="results/students/teacher.json",
         before=lambda wildcards: plan.stages_before(wildcards.student, wildcards.stage),
     output:
-        weights="students/{student}/weights/{stage}.safetensors",
         file="students/{student}/models/{stage}-f32.safetensors",
         result="results/students/{student}-{stage}.json",
     params:
         settings=PLAN.student_training,
+        teacher=plan.TEACHER,
+        weights="students/{student}/weights/{stage}.safetensors",
     wildcard_constraints:
         student="|".join(SETTINGS.students.students),
     resources:
@@ -122,8 +129,8 @@ rule student:
     log:
         "logs/students/{student}-{stage}.log",
     shell:
-        CELL + " students.train_stage settings.json images={input.images} test={input.test} teacher={input.teacher}"
-        " student={wildcards.student} stage={wildcards.stage} out={output.weights} result={output.result} > {log} 2>&1"
+        CELL + " students.train_stage settings.json images={input.images} test={input.test} teacher={params.teacher}"
+        " student={wildcards.student} stage={wildcards.stage} out={params.weights} result={output.result} > {log} 2>&1"
 
 
 # --- paper 2 --------------------------------------------------------------------------------------------------
@@ -206,6 +213,7 @@ rule sparse:
     params:
         settings=plan.comparison_training(SETTINGS),
         before=lambda wildcards: " ".join(f"{key}={file}" for key, file in before(wildcards).items()),
+        levels=lambda wildcards: SETTINGS.comparison.levels if wildcards.method == "lottery" else (),
     resources:
         gpu=1,
     log:

@@ -109,8 +109,9 @@ def test_a_teacher_pulls_the_student_towards_itself() -> None:
         own, others = teacher(x), student(x)
         assert loss.distance(own, own) == pytest.approx(0.0, abs=1e-6)
         assert loss.distance(others, own) > 0
-        assert loss(own, targets, x) == pytest.approx(float(multitask(own, targets)), rel=1e-5)
-        assert loss(others, targets, x) > multitask(others, targets)
+        assert loss(others, targets, x) == loss.distance(others, own)
+        both = TeacherLoss(teacher, multitask, annotations=0.5)(others, targets, x)
+        assert both == pytest.approx(float(loss.distance(others, own) + 0.5 * multitask(others, targets)))
 
 
 def test_an_interrupted_run_continues_exactly(tmp_path: Path) -> None:

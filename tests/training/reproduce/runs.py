@@ -11,6 +11,7 @@ from training.reproduce.plan import (
     SNIP_METHODS,
     SNIP_VARIANTS,
     STUDENT_STAGES,
+    TEACHER,
     Plan,
     images,
     stages_before,
@@ -52,7 +53,7 @@ class Run:
     def students(self) -> None:
         both = self.images(self.plan.student_image_size)
         student = self.settings.students.students[0]
-        teacher = "students/teacher/weights/teacher.safetensors"
+        teacher = TEACHER
         self.cell(
             "students.train_stage", **both, student=student, stage="teacher", out=teacher,
             result="results/students/teacher.json",

@@ -29,7 +29,7 @@ def test_a_ticket_is_drawn_from_the_level_before() -> None:
 
 
 def test_pruned_students_continue_whole_ones() -> None:
-    assert stages_before("s", "distilled-pruned") == ["students/s/weights/distilled.safetensors"]
+    assert stages_before("s", "distilled-pruned") == ["results/students/s-distilled.json"]
     assert stages_before("s", "scratch") == []
 
 

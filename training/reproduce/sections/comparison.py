@@ -47,10 +47,11 @@ def build(settings: Settings, folder: Path) -> Section:
     images = read_result(folder / "comparison" / f"dense-0.0-{asked.seeds[0]}.json")["images"]
     caption = (
         f"{asked.model} at {asked.size} × {asked.size}, {len(asked.seeds)} seeds, ± their standard deviation; tested "
-        f"on {images} images by the engine. Every row of one budget has the same number of weights, chosen over all "
-        "layers together but for depthwise convolutions and the first one, which stay whole. Random and SNIP prune the "
-        "initial weights; magnitude prunes the trained network and fine-tunes it; a lottery ticket is pruned in levels "
-        "and trained from the initial weights again on each, which the column of epochs counts."
+        f"on {images} images by the engine. Every row of one budget has the same number of weights; depthwise "
+        "convolutions and the first one stay whole. Random and SNIP prune the initial weights, choosing over all "
+        "layers together; magnitude takes the same share of each layer of the trained network and fine-tunes it; a "
+        "lottery ticket is pruned so in levels and trained from the initial weights again on each. Epochs count all "
+        "of it; multiply-adds are those left of the unpruned network's."
     )
     return Section(
         "comparison",
@@ -67,6 +68,7 @@ def _row(
     folder: Path, measured: dict[str, Result], method: str, sparsity: float, seeds: Sequence[int]
 ) -> Row:
     found = [read_result(folder / "comparison" / f"{method}-{sparsity}-{seed}.json") for seed in seeds]
+    dense = [read_result(folder / "comparison" / f"dense-0.0-{seed}.json") for seed in seeds]
     times_of = [measured[result["file"]] for result in found]
     return {
         "method": TITLES[method],
@@ -77,7 +79,7 @@ def _row(
         "macro_f1": mean([r["macro_f1"] for r in found]),
         "macro_f1_spread": deviation([r["macro_f1"] for r in found]),
         "epochs": found[0]["epochs"],
-        "macs": mean([r["nonzero_macs"] / r["macs"] for r in found]),
+        "macs": mean([r["nonzero_macs"] / whole["macs"] for r, whole in zip(found, dense, strict=True)]),
         "bytes": round(mean([r["bytes"] for r in found])),
         "dense_ms": float(np.median([t["dense_ms"] for t in times_of])),
         "sparse_ms": float(np.median([t["sparse_ms"] for t in times_of])),

@@ -1,0 +1,107 @@
+"""``sparsenet predict``: what pruning would bring here, from measured tables."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import click
+
+from bench.model.several import SeveralValues, is_number
+from sparsenet.commands.options import json_option
+from sparsenet.commands.table import render, to_json
+
+if TYPE_CHECKING:
+    from bench.predict.estimate import Estimator
+    from sparsenet import Graph
+
+EPILOG = """\b
+Examples:
+  sparsenet predict mobilenetv1 --sparsity 0.5 0.8 0.9 --measure      (the first time)
+  sparsenet predict network.onnx --sparsity 0.9 --layers
+  sparsenet predict model.safetensors --sparsity 0.9 --check"""
+
+
+class _Predict(SeveralValues):
+    several: ClassVar = {"--sparsity": is_number}
+
+
+@click.command(cls=_Predict, epilog=EPILOG)
+@click.argument("model", metavar="MODEL")
+@click.option("--sparsity", type=click.FloatRange(0, 1, max_open=True), multiple=True, default=(0.5, 0.8, 0.9, 0.95),
+    show_default=True, metavar="S...", help="Fractions of zeros.")  # fmt: skip
+@click.option(
+    "--measure", "remeasure", is_flag=True, help="Measure this machine's kernels first; some minutes."
+)
+@click.option("--check", is_flag=True, help="Run the network at each sparsity, too, and tell the error.")
+@click.option("--layers", "show_layers", is_flag=True, help="Each layer's estimate, too.")
+@click.option("--size", type=click.IntRange(8), help="Side of the images of a network of the zoo.")
+@json_option
+def predict(
+    model: str, sparsity: tuple[float, ...], remeasure: bool, check: bool, show_layers: bool, size: int | None,
+    as_json: bool,
+) -> None:  # fmt: skip
+    """Estimate the latency MODEL would have here if it were pruned, before it is trained.
+
+    MODEL is a model file, an .onnx file or the name of a network of the zoo; its weights do not matter, but for zeros
+    already there. One image, one thread, the engine's own choice of kernels. Estimates come from kernels timed alone
+    on other layers, interpolated by channels, pixels and density, and from what layers of two networks took beyond
+    that.
+    """
+    from bench.model.source import open_model
+    from bench.predict import machine
+
+    graph = open_model(model, size)
+    estimator = _measure() if remeasure else machine.load()
+    rows = [_row(graph, estimator, s, check, show_layers) for s in (0.0, *sorted(set(sparsity) - {0.0}))]
+    if as_json:
+        click.echo(to_json({"model": model, "name": graph.name, "predictions": rows}))
+        return
+    header = ["sparsity", "predicted ms", "times as fast as at 0 %"]
+    cells = [
+        [f"{r['sparsity']:.0%}", r["predicted_ms"], rows[0]["predicted_ms"] / r["predicted_ms"]] for r in rows
+    ]
+    if check:
+        header += ["measured ms", "error"]
+        cells = [
+            [*cell, row["measured_ms"], f"{row['error']:+.1%}"] for cell, row in zip(cells, rows, strict=True)
+        ]
+    click.echo(render(header, cells))
+    for row in rows if show_layers else []:
+        click.echo(f"\nlayers at {row['sparsity']:.0%} zeros")
+        click.echo(
+            render(["layer", "ms", "family"], [(e["layer"], e["ms"], e["family"]) for e in row["layers"]])
+        )
+
+
+def _row(graph: Graph, estimator: Estimator, sparsity: float, check: bool, layers: bool) -> dict[str, Any]:
+    from bench.predict.work import layer_work
+
+    estimates = [estimator.estimate(work) for work in layer_work(graph, sparsity)]
+    row: dict[str, Any] = {"sparsity": sparsity, "predicted_ms": sum(e.ms for e in estimates)}
+    if layers:
+        row["layers"] = [asdict(estimate) for estimate in estimates]
+    if check:
+        from bench.predict.check import measured_ms
+
+        row["measured_ms"] = measured_ms(graph, sparsity)
+        row["error"] = row["predicted_ms"] / row["measured_ms"] - 1
+    return row
+
+
+def _measure() -> Estimator:
+    from tqdm import tqdm
+
+    from bench.kernels.measure import cases
+    from bench.networks import build_graph
+    from bench.predict import machine
+
+    total = len(cases(False)) + len(machine.CALIBRATION) * len(machine.AT)
+    with tqdm(total=total, unit="step", file=sys.stderr) as bar:
+
+        def progress(what: str) -> None:
+            bar.set_description(what[:60], refresh=False)
+            bar.update()
+
+        return machine.measure(build_graph, progress)

@@ -1,0 +1,77 @@
+"""``report.html``: one file with its style and pictures inside, nothing fetched from anywhere."""
+
+from __future__ import annotations
+
+import base64
+from pathlib import Path
+
+import jinja2
+from markupsafe import Markup
+
+from bench.engines import LABELS
+from bench.kernels import report as kernels
+from bench.report import pictures
+from bench.report.data import LAYERS_AT, Data
+from bench.report.derived import break_even, geometric_mean
+from bench.sparsity import SPARSITY_NOTE
+from sparsenet.files import write_atomically
+
+
+def render_page(data: Data) -> str:
+    """The whole page as HTML text; every value that came from outside is escaped."""
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("bench.report", "."),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["picture"] = _picture
+    return environment.get_template("page.html.j2").render(
+        data=data,
+        plan=data.plan,
+        labels=LABELS,
+        pictures=pictures,
+        cards=_cards(data),
+        break_even=_break_even,
+        tables=[
+            table for table in (kernels.summary(data.rates, memory) for memory in (False, True)) if table[1]
+        ],
+        kernels_note=kernels.NOTE,
+        sparsity_note=SPARSITY_NOTE,
+        layers_at=LAYERS_AT,
+    )
+
+
+def save_page(data: Data, path: Path) -> None:
+    """Render and write; the file appears when it is complete."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(path, render_page(data).encode())
+
+
+def _picture(svg: str) -> Markup:
+    """An SVG as the source of an image, whose ids cannot meet those of another."""
+    return Markup("data:image/svg+xml;base64," + base64.b64encode(svg.encode()).decode())  # noqa: S704 - base64 only
+
+
+def _cards(data: Data) -> list[tuple[str, str, str]]:
+    """(value, what it is, beside what): the headline at the highest sparsity."""
+    highest, threads = data.plan.sparsities[-1], data.plan.threads[0]
+    cards = []
+    for engine in data.plan.engines[1:]:
+        ratios = [
+            r.speedup
+            for model in data.plan.models
+            for r in data.of(model, engine, threads)
+            if r.sparsity == highest
+        ]
+        if ratios:
+            beside = f"{highest:.0%} zeros, geometric mean of {len(ratios)} networks, {threads} thread(s)"
+            cards.append((f"{geometric_mean(ratios):.2f}×", f"as fast as {LABELS[engine]}", beside))
+    return cards
+
+
+def _break_even(data: Data, model: str, engine: str) -> str:
+    points = [(r.sparsity or 0.0, r.speedup) for r in data.of(model, engine, data.plan.threads[0])]
+    found = break_even(points)
+    return "never" if found is None else "always" if found == 0 else f"{found:.0%}"
