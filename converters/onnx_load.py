@@ -66,8 +66,12 @@ def load_model(source: OnnxLike) -> tuple[onnx.ModelProto, str]:
 
 def tensor_array(tensor: onnx.TensorProto) -> np.ndarray:
     """A tensor's values; floats of any width as float32. ModelFileError if its data does not fit its shape."""
-    from onnx import numpy_helper
+    from onnx import TensorProto, numpy_helper
 
+    if tensor.data_location == TensorProto.EXTERNAL:  # `load_model` has read all that may be read
+        raise ModelFileError(
+            f"tensor '{tensor.name}' of the ONNX model: external data is not read in branches"
+        )
     try:
         array = np.array(numpy_helper.to_array(tensor))
     except (ValueError, TypeError, KeyError, OverflowError, MemoryError, RuntimeError) as error:
