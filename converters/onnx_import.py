@@ -213,10 +213,6 @@ class _Walk:
     def _walk(self) -> list[str]:
         """Convert node by node; returns why inputs are refused."""
         graph = self.proto.graph
-        for tensor in graph.initializer:
-            self.env[tensor.name] = Const(tensor_array(tensor), tensor.name)
-        for sparse in graph.sparse_initializer:
-            self.env[sparse.values.name] = Const(sparse_tensor_array(sparse), sparse.values.name)
         refused = []
         for info in inputs_of(graph):
             try:
@@ -226,6 +222,15 @@ class _Walk:
             except InputError as error:
                 refused.append(str(error))
                 self.env[info.name] = None
+        self._walk_nodes(graph)
+        return refused
+
+    def _walk_nodes(self, graph: onnx.GraphProto) -> None:
+        """Convert the nodes of the model, or of a branch of it that is taken."""
+        for tensor in graph.initializer:
+            self.env[tensor.name] = Const(tensor_array(tensor), tensor.name)
+        for sparse in graph.sparse_initializer:
+            self.env[sparse.values.name] = Const(sparse_tensor_array(sparse), sparse.values.name)
         used = {name for node in graph.node for name in node.input} | {o.name for o in graph.output}
         for node in graph.node:
             results = self._convert(node)
@@ -239,7 +244,13 @@ class _Walk:
         missing = [o.name for o in graph.output if o.name not in self.env]
         if missing:
             raise GraphError(f"output '{missing[0]}' of the ONNX model is made by no node")
-        return refused
+
+    def _branch(self, node: onnx.NodeProto, taken: bool) -> list[Any]:
+        """What an If with a known condition gives: the results of one of its graphs, which sees all names outside."""
+        wanted = "then_branch" if taken else "else_branch"
+        graph = next(a.g for a in node.attribute if a.name == wanted)
+        self._walk_nodes(graph)
+        return [self.env[o.name] for o in graph.output]
 
     def _convert(self, node: onnx.NodeProto) -> list[Any]:
         """One value per output; nodes that fail are noted and stood in for."""
@@ -254,6 +265,8 @@ class _Walk:
         try:
             if op == "Constant":
                 return [constant_of(node)]
+            if op == "If" and inputs and isinstance(inputs[0], Const):
+                return self._branch(node, bool(inputs[0].array.reshape(-1)[0]))
             unknown = any(name and value is None for name, value in zip(node.input, inputs, strict=True))
             if not unknown and not any(isinstance(value, Act) for value in inputs):
                 if node.domain not in ("", "ai.onnx"):

@@ -36,7 +36,8 @@ def channel_values(graph: Graph) -> dict[str, Values]:
         for node in graph.nodes:
             known = _node_values(graph, node, shapes, values)
             unknown = np.full(channels(shapes[node.output]), np.nan)
-            values[node.output] = unknown if known is None else known
+            # Infinity (of a logarithm, say) could not be carried on by a bias.
+            values[node.output] = unknown if known is None else np.where(np.isfinite(known), known, np.nan)
     return values
 
 

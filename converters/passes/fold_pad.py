@@ -17,9 +17,14 @@ def fold_pad(graph: Graph) -> Graph:
     graph = graph.copy()
     for node in graph.nodes:
         pad = graph.producer(node.inputs[0]) if node.op in ("conv2d", "avg_pool2d") else None
-        while pad is not None and pad.op == "pad" and attributes(pad)["value"] == 0 and _fold(pad, node):
+        while pad is not None and pad.op == "pad" and _with_zeros(pad) and _fold(pad, node):
             pad = graph.producer(node.inputs[0])
     return eliminate_dead(graph)
+
+
+def _with_zeros(pad: Node) -> bool:
+    attrs = attributes(pad)
+    return bool(attrs["mode"] == "constant" and attrs["value"] == 0)
 
 
 def _fold(pad: Node, node: Node) -> bool:

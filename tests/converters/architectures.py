@@ -30,7 +30,7 @@ class VGG(nn.Module):
             nn.Conv2d(3, 16, 3, padding=1), nn.ReLU(), nn.LocalResponseNorm(5, 1e-3, 0.75, 2.0), nn.MaxPool2d(2),
             nn.Conv2d(16, 32, 3, padding=1), nn.ReLU(), nn.Conv2d(32, 32, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2),
         )  # fmt: skip
-        self.pool = nn.AdaptiveAvgPool2d(3)
+        self.pool = nn.AvgPool2d(2)
         self.classifier = nn.Sequential(
             nn.Linear(32 * 9, 64), nn.ReLU(), nn.Dropout(), nn.Linear(64, 10), nn.LogSoftmax(1)
         )

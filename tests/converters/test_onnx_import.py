@@ -256,6 +256,43 @@ def test_inputs_that_do_not_fit(shape: tuple[int | str, ...], input_type: int, m
         from_onnx(model([node("Relu", "x")], shape=shape, input_type=input_type))
 
 
+@pytest.mark.parametrize("taken", [True, False])
+def test_a_branch_whose_condition_is_known_is_taken(taken: bool) -> None:
+    output = [helper.make_tensor_value_info("b", TensorProto.FLOAT, None)]
+    two = numpy_helper.from_array(np.float32([2]), "two")
+    branches = {
+        "then_branch": helper.make_graph(
+            [helper.make_node("Mul", ["x", "two"], ["b"])], "t", [], output, [two]
+        ),
+        "else_branch": helper.make_graph([helper.make_node("Neg", ["x"], ["b"])], "e", [], output),
+    }
+    nodes = [helper.make_node("If", ["c"], ["d"], **branches), node("Relu", "d")]
+    assert_converts(model(nodes, {"c": np.array(taken)}))
+
+
+def test_a_branch_reads_no_file() -> None:
+    outside = numpy_helper.from_array(np.float32([2]), "two")
+    outside.data_location = TensorProto.EXTERNAL
+    entry = outside.external_data.add()
+    entry.key, entry.value = "location", "/etc/hostname"
+    output = [helper.make_tensor_value_info("b", TensorProto.FLOAT, None)]
+    body = helper.make_graph([helper.make_node("Mul", ["x", "two"], ["b"])], "t", [], output, [outside])
+    nodes = [helper.make_node("If", ["c"], ["y"], then_branch=body, else_branch=body)]
+    with pytest.raises(SparsenetError, match="'/etc/hostname'; give the path of the model"):
+        from_onnx(model(nodes, {"c": np.array(True)}))
+
+
+def test_a_branch_that_depends_on_the_input_is_refused() -> None:
+    output = [helper.make_tensor_value_info("b", TensorProto.FLOAT, None)]
+    body = helper.make_graph([helper.make_node("Neg", ["x"], ["b"])], "t", [], output)
+    nodes = [
+        node("ReduceMax", "x", "m"),
+        helper.make_node("If", ["m"], ["y"], then_branch=body, else_branch=body),
+    ]
+    with pytest.raises(UnsupportedOpError, match=r"\(If\): control flow|\(ReduceMax"):
+        from_onnx(model(nodes))
+
+
 def test_dangling_names() -> None:
     with pytest.raises(GraphError, match="reads 'nothing'"):
         from_onnx(model([node("Relu", "nothing")]))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 from collections.abc import Callable
+from contextlib import suppress
 from random import Random
 from typing import Any
 
@@ -32,15 +33,16 @@ def mutate(data: bytes, mutations: list[int]) -> bytes:
     parts = Parts.of(data)
     for random, level in zip(randoms, levels, strict=True):
         if level == 0:
-            random.choice(STRUCTURAL)(parts, random)
+            with suppress(RecursionError):  # what is too deep to be copied stays as it is
+                random.choice(STRUCTURAL)(parts, random)
     try:
         header = parts.header(seal=True)
-    except RecursionError:  # a document that was put inside itself
+        for random, level in zip(randoms, levels, strict=True):
+            if level == 1:
+                _change_json(header, random)
+        out = parts.join(header)
+    except RecursionError:  # and what cannot be written is no case
         return data
-    for random, level in zip(randoms, levels, strict=True):
-        if level == 1:
-            _change_json(header, random)
-    out = parts.join(header)
     for random, level in zip(randoms, levels, strict=True):
         if level == 2:
             out = change_bytes(out, random)

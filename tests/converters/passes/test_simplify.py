@@ -158,3 +158,9 @@ def test_pads_that_do_not_fold(value: float, op: str) -> None:
     y = net.conv(x, 4) if op == "conv2d" else net.op(op, x, kernel=[3, 3], stride=[1, 1])
     graph = net.graph(y)
     assert fold_pad(graph).nodes == graph.nodes
+
+
+def test_padding_with_the_image_itself_does_not_fold() -> None:
+    net = Net()
+    graph = net.graph(net.conv(net.op("pad", "x", padding=[1] * 4, mode="reflect"), 4))
+    assert fold_pad(graph).nodes == graph.nodes
