@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from converters import onnx_isolated
 from sparsenet.errors import UnsupportedOpError
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ def inline_functions(model: onnx.ModelProto) -> onnx.ModelProto:
     """The model without functions of its own.
 
     Raises:
-        UnsupportedOpError: it would have more than ``MAX_NODES`` nodes, or a function calls itself.
+        UnsupportedOpError: it would have more than ``MAX_NODES`` nodes, a function calls itself, or onnx fails at it.
     """
     count = _count(model)
     if count > MAX_NODES:
@@ -31,9 +32,10 @@ def inline_functions(model: onnx.ModelProto) -> onnx.ModelProto:
         )
     if not model.functions:
         return model
-    from onnx.inliner import inline_local_functions
-
-    return inline_local_functions(model)
+    inlined = onnx_isolated.inline_functions(model)
+    if inlined is None:
+        raise UnsupportedOpError("the functions that the model defines cannot be written out")
+    return inlined
 
 
 def _count(model: onnx.ModelProto) -> int:

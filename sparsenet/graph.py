@@ -179,6 +179,8 @@ class Graph:
             _claim(made, name, "constant")
             if array.dtype != np.float32:
                 raise GraphError(f"constant '{name}' has dtype {array.dtype}, expected float32")
+            if array.size == 0:
+                raise GraphError(f"constant '{name}' of shape {array.shape} has no elements")
             if not np.isfinite(array).all():
                 raise GraphError(f"constant '{name}' holds NaN or infinity")
         names: set[str] = set()

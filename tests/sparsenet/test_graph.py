@@ -100,6 +100,13 @@ def test_an_epilogue_must_fit_a_kernel(epilogue: list[list[str]], inputs: list[s
         graph.verify()
 
 
+def test_constants_have_elements() -> None:
+    graph = small()
+    graph.constants["spare"] = np.zeros((3, 0), F32)
+    with pytest.raises(GraphError, match=r"'spare' of shape \(3, 0\) has no elements"):
+        graph.verify()
+
+
 def test_the_batch_stays_the_first_dimension() -> None:
     nodes = [
         Node("global_avg_pool2d", "pool", ["x"], ["p"]),
