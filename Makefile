@@ -1,6 +1,7 @@
 # make demo    teacher -> student -> distilled -> pruned -> converted -> engine, with a report in demo-out/
 # make test    lint, types, the import rule and every test
 # make lint    the first three alone
+# make gate    does speed hold? kernels against what does not change with them, about a minute
 # make format  let ruff mend what it can
 #
 # The first call makes .venv; PYTHON=python3.12 chooses the interpreter, JOBS=4 the test processes.
@@ -14,7 +15,7 @@ JOBS  ?= 2
 CANDIDATES := $(or $(PYTHON),python3 python3.13 python3.12 python3.11)
 SUITABLE   := import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))
 
-.PHONY: demo test lint format install clean
+.PHONY: demo test lint gate format install clean
 
 demo: install
 	$(BIN)/sparsenet demo $(DEMO_ARGS)
@@ -27,6 +28,9 @@ lint: install
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+gate: install
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest bench/gate_speed.py $(PYTEST_ARGS)
 
 format: install
 	$(BIN)/ruff check --fix .

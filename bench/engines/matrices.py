@@ -107,7 +107,8 @@ def _windows(x: Array, window: tuple[int, ...], attrs: dict[str, Any]) -> Array:
     (s_h, s_w), (d_h, d_w) = attrs["stride"], attrs["dilation"]
     padded = pad_image(x, attrs["padding"], 0.0)
     reach = ((window[0] - 1) * d_h + 1, (window[1] - 1) * d_w + 1)
-    return sliding_window_view(padded, reach, (2, 3))[:, :, ::s_h, ::s_w, ::d_h, ::d_w]
+    windows: Array = sliding_window_view(padded, reach, (2, 3))
+    return windows[:, :, ::s_h, ::s_w, ::d_h, ::d_w]
 
 
 def _depthwise(x: Array, weight: Array, bias: Array | None, attrs: dict[str, Any]) -> Array:

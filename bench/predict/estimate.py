@@ -62,7 +62,7 @@ class Estimator:
             speeds = [speed for points in self._tables[work.family].values() for _, speed in points]
             ms = work.nbytes / float(np.median(speeds)) / 1e6
             return Estimate(work.layer, work.family, ms * self.factors.get(kind(work.family), 1.0))
-        families = LINEAR if work.op == "linear" or work.pixels == 1 else CONVOLUTIONS
+        families: tuple[str, ...] = LINEAR if work.op == "linear" or work.pixels == 1 else CONVOLUTIONS
         if work.depthwise:
             families = DEPTHWISE
         found = [

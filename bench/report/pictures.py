@@ -101,7 +101,7 @@ def roofline(data: Data) -> str:
         intensity = [rate.gflops / rate.gbytes for rate in timed if rate.gflops]
         x = np.geomspace(fma / read / 2, max(intensity) * 1.5, 200)
         axis.plot(x, np.minimum(fma, read * x), color=_INK, linewidth=1.4)
-        ends = {"textcoords": "offset points", "color": _INK}
+        ends: Any = {"textcoords": "offset points", "color": _INK}
         axis.annotate(f"multiply-adds: {fma:.0f} GFLOP/s", (x[-1], fma), xytext=(0, 3), ha="right", **ends)
         axis.annotate(f"reading L2: {read:.0f} GB/s", (x[0], fma / 2), xytext=(6, -12), **ends)
         for family, colour in zip(families, COLOURS, strict=False):

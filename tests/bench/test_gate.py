@@ -201,7 +201,7 @@ def test_a_failure_says_layer_kernel_format_and_what_changed(tmp_path: Path) -> 
     assert done.returncode == 1, done.stdout
     for words in (
         "slower than expected",
-        "mobilenetv1 linear 1024-1000: f32_linear_csr_flat__cpu_v",
+        "(in L2) linear 512-256: f32_linear_csr_flat__cpu_v",
         "sparse, 90% zeros",
         "numba: 0.0 ->",
     ):

@@ -59,11 +59,12 @@ def run(
 
 def _arguments(out: Path, cores: int, quiet: bool) -> list[str]:
     return [
-        "--snakefile", str(WORKFLOW), "--directory", str(out), "--cores", str(cores),
         "--scheduler", "greedy", "--keep-going", "--rerun-incomplete", "--nolock",
         "--rerun-triggers", "mtime", "input", "params",
         "--resources", "timing=1", f"gpu={_gpus() or cores}",
         "--show-failed-logs", "--quiet", *(["all"] if quiet else ["host", "reason", "rules"]),
+        # Last, since these take one value each: what the caller adds may begin with the files to make.
+        "--snakefile", str(WORKFLOW), "--directory", str(out), "--cores", str(cores),
     ]  # fmt: skip
 
 

@@ -36,7 +36,7 @@ DENSE = "results/comparison/dense-0.0-0.json"
 def test_the_workflow_makes_every_result_of_the_plan(
     settings: Settings, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    run(settings, tmp_path, cores=2, options=["--dry-run"], quiet=False)
+    run(settings, tmp_path, cores=2, options=["report.html", "--dry-run"], quiet=False)
     assert not (tmp_path / "report.html").exists()
 
 
