@@ -121,9 +121,9 @@ def check_node(node: Node) -> None:
             raise GraphError(f"{where} ({node.op}) lacks the attribute '{name}'")
     for step in node.epilogue:
         if not isinstance(step, list) or not step or step[0] not in (*ACTIVATIONS, *EPILOGUE_TENSORS):
-            raise GraphError(f"{where} has the unknown epilogue step {step!r}")
+            raise GraphError(f"{where} has the unknown epilogue step {step!r:.80}")
         if len(step) - 1 != len(ACTIVATIONS.get(step[0], ())):
-            raise GraphError(f"{where}: epilogue step {step!r} has the wrong number of parameters")
+            raise GraphError(f"{where}: epilogue step {step!r:.80} has the wrong number of parameters")
     if not epilogue_fits(node.epilogue):
         raise GraphError(
             f"{where} has an epilogue of {len(node.epilogue)} steps; at most {MAX_EPILOGUE_WORDS} are allowed, "
