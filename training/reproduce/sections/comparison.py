@@ -130,7 +130,7 @@ def _picture(rows: Sequence[Row], methods: Sequence[str]) -> Picture:
                     )  # fmt: skip
             axis.set(xlabel="ms per image, sparse engine", ylabel=label)
             axis.set_xlim(left=0)
-        axes[0].legend(fontsize=7.5)
+        axes[0].legend(fontsize=8, loc="lower right")
 
     return Picture(
         "comparison",
