@@ -129,7 +129,13 @@ def check_node(node: Node) -> None:
             f"{where} has an epilogue of {len(node.epilogue)} steps; at most {MAX_EPILOGUE_WORDS} are allowed, "
             f"reading at most {MAX_EPILOGUE_ARGUMENTS} numbers and tensors"
         )
-    for number in (*node.attrs.values(), *(number for step in node.epilogue for number in step[1:])):
+    parameters = [node.attrs[name] for name in ACTIVATIONS.get(node.op, ())]
+    parameters += [number for step in node.epilogue for number in step[1:]]
+    if not all(isinstance(number, int | float) for number in parameters):
+        raise GraphError(
+            f"{where} ({node.op}) has an activation with parameters {parameters!r:.80}, not numbers"
+        )
+    for number in (*node.attrs.values(), *parameters):
         if isinstance(number, int | float) and not abs(number) <= _LARGEST_FLOAT32:
             raise GraphError(
                 f"{where} ({node.op}) has the attribute {number!r:.40}, which float32 cannot hold"
