@@ -22,6 +22,8 @@ from bench.shapes import BY_FAMILY, LayerShape
 NEIGHBOURS, OTHER_WINDOW = 4, 3.0
 #: Sparser than this, rates go no further down than to here.
 LEAST_DENSITY = 0.01
+#: Random weights have a zero here and there; only from here on the planner has sparse kernels to offer.
+SPARSE_DENSITY = 0.99
 CONVOLUTIONS = ("f32_conv_dense_rows", "f32_conv_blocked_rows", "f32_conv_pattern_rows", "f32_conv_csr_rows")
 LINEAR = ("f32_linear_dense_flat", "f32_linear_csr_flat")
 DEPTHWISE = ("f32_depthwise_dense_rows",)
@@ -68,7 +70,8 @@ class Estimator:
         found = [
             self._weighted(work, family)
             for family in families
-            if family in self._tables and (not is_sparse(family) or (sparse and work.density < 1))
+            if family in self._tables
+            and (not is_sparse(family) or (sparse and work.density < SPARSE_DENSITY))
         ]
         return min(found, key=lambda estimate: estimate.ms)
 

@@ -23,10 +23,10 @@ Examples:
 @click.option("--data", type=click.Path(path_type=Path, exists=True, file_okay=False),
               help="MaskedFace-Net (CMFD/, IMFD/).  [default: drawn faces]")  # fmt: skip
 @click.option("--widerface", type=click.Path(path_type=Path, exists=True, file_okay=False),
-              help="WIDERFACE: wider_face_split/, WIDER_train/, WIDER_val/ and the .mat files in ground_truth/; with "
-                   "train/label.txt and train/images/, landmarks are learned, too.  [default: drawn scenes]")  # fmt: skip
+              help="WIDERFACE: wider_face_split/, WIDER_train/, WIDER_val/ and the .mat files in ground_truth/; "
+                   "train/label.txt and train/images/ add landmarks.  [default: drawn scenes]")  # fmt: skip
 @click.option("--backbone", type=click.Path(path_type=Path, exists=True, dir_okay=False),
-              help="Trained ResNet-50 (.pth) that RetinaFace starts from and keeps.  [default: random, trained]")  # fmt: skip
+              help="Trained ResNet-50 (.pth) RetinaFace starts from and keeps.  [default: random]")  # fmt: skip
 @click.option(
     "--only", metavar="SECTION[,…]", help=f"Sections to make: {', '.join(SECTIONS)}.  [default: all]"
 )

@@ -100,7 +100,7 @@ class SnipSettings:
     model: str = "retinaface-mobilenet0.25"
     size: int = 128
     images: int = 240
-    epochs: int = 12
+    epochs: int = 24
     decay_at: tuple[float, ...] = (0.7, 0.9)
     batch_size: int = 8
     optimizer: str = "adamw"

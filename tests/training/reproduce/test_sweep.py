@@ -28,7 +28,7 @@ from training.reproduce import Settings, run
 run(Settings.load(Path(sys.argv[1])), Path(sys.argv[2]), cores=1, quiet=True)
 """
 #: Three cells that learn or measure, between images and report.
-SMALL = tiny("comparison", comparison=dataclasses.replace(TINY.comparison, methods=("random",)))
+SMALL = tiny("comparison", comparison=dataclasses.replace(TINY.comparison, methods=("magnitude",)))
 DENSE = "results/comparison/dense-0.0-0.json"
 
 
@@ -73,7 +73,7 @@ def test_a_killed_sweep_repeats_only_what_was_not_finished(tmp_path: Path) -> No
 
     with subprocess.Popen([*command, str(killed)]) as sweep:
         deadline = time.monotonic() + 600
-        # The first network is finished, the next one begun.
+        # Magnitude pruning has begun, so the network it starts from is finished.
         while not list(killed.glob("logs/comparison/*-0.8-0.log")):
             assert sweep.poll() is None
             assert time.monotonic() < deadline
