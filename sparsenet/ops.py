@@ -107,7 +107,7 @@ def check_node(node: Node) -> None:
     where = f"node '{node.name}'"
     schema = OPS.get(node.op)
     if schema is None:
-        raise GraphError(f"{where} has unknown op '{node.op}'; known: {', '.join(sorted(OPS))}")
+        raise GraphError(f"{where} has unknown op '{node.op}'; sparsenet.ops.OPS lists those there are")
     if len(node.outputs) != 1:
         raise GraphError(f"{where} ({node.op}) has {len(node.outputs)} outputs, expected 1")
     known = set(schema.attrs) | ({"epilogue"} if schema.epilogue else set())

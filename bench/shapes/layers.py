@@ -89,8 +89,12 @@ class LayerShape:
         elif self.op == "scale":  # a gain per channel, as squeeze-and-excitation applies it
             node.op = "mul"
             before, inputs = [Node("global_avg_pool2d", "gain", ["x"], ["g"])], ["x", "g"]
-        elif self.op in ("add", "sub", "mul"):
+        elif self.op in ("reduce", "argmax", "normalize"):  # over the channels
+            more = {"reduce": {"kind": "sum", "axes": [1]}, "argmax": {"axis": 1}, "normalize": {"axis": 1}}
+            node.attrs = more[self.op]
+        elif self.op in ("add", "sub", "mul", "where", "matmul"):
             before, inputs = [Node("relu", "other", ["x"], ["r"])], ["x", "r"]
+            inputs += ["x"] * (self.op == "where")
         node.inputs = inputs
         return Graph(
             self.name, [TensorInfo("x", (None, *self.input_shape))], ["y"], [*before, node], constants
@@ -203,7 +207,17 @@ BY_FAMILY: dict[str, list[LayerShape]] = {
     "f32_relayout_none_any": STEMS,
     "f32_fill_none_any": [_conv("resnet50", 64, 64, 56, 3)],
     "f32_softmax_none_flat": [LayerShape("mobilenetv1", "softmax", 1000, 1000)],
-    "f32_permute_none_flat": TRANSPOSES,
-    "f32_broadcast_none_flat": [LayerShape(_OTHERS, "sub", 256, 256, 28)],
+    "f32_take_none_flat": TRANSPOSES,
+    **{
+        f"f32_{family}_none_flat": [LayerShape(_OTHERS, op, 256, 256, 28)]
+        for family, op in (
+            ("broadcast", "sub"),
+            ("where", "where"),
+            ("reduce", "reduce"),
+            ("argmax", "argmax"),
+            ("normalize", "normalize"),
+            ("matmul", "matmul"),
+        )
+    },
     "f32_resize_none_rows": RESIZES,
 }
