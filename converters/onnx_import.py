@@ -248,7 +248,7 @@ class _Walk:
     def _branch(self, node: onnx.NodeProto, taken: bool) -> list[Any]:
         """What an If with a known condition gives: the results of one of its graphs, which sees all names outside."""
         wanted = "then_branch" if taken else "else_branch"
-        graph = next(a.g for a in node.attribute if a.name == wanted)
+        graph = {a.name: a.g for a in node.attribute}[wanted]
         self._walk_nodes(graph)
         return [self.env[o.name] for o in graph.output]
 
