@@ -18,6 +18,7 @@ import numpy as np
 from converters.onnx_functions import inline_functions
 from sparsenet.errors import MemoryLimitError, MissingExtraError, ModelFileError
 from sparsenet.files import read_whole
+from sparsenet.graph_json import MAX_NAME
 from sparsenet.limits import Budget, memory_limit, require_memory
 
 if TYPE_CHECKING:
@@ -64,6 +65,7 @@ def load_model(source: OnnxLike) -> tuple[onnx.ModelProto, str]:
     if not model.HasField("graph") or not model.opset_import:
         raise ModelFileError(f"'{name}' is not an ONNX model: it has no graph or no opset")
     model = inline_functions(model)
+    _check_names(model.graph)
     budget = Budget("the external data of the model")
     for tensor in _tensors(model.graph):
         if tensor.data_location == onnx.TensorProto.EXTERNAL:
@@ -119,6 +121,19 @@ def _plain(array: np.ndarray) -> np.ndarray:
     """float16, bfloat16 and float64 as float32; everything else as it is."""
     wide = array.dtype.kind == "f" or array.dtype.name.startswith("bfloat")
     return array.astype(np.float32) if wide else array
+
+
+def _check_names(graph: onnx.GraphProto) -> None:
+    """Raise ModelFileError for names that no model file may hold, and no terminal should be shown."""
+    names = [value.name for value in (*graph.initializer, *graph.input, *graph.output)]
+    for node in graph.node:
+        names += [node.name, node.op_type, node.domain, *node.input, *node.output]
+    for name in names:
+        if len(name) > MAX_NAME or not name.isprintable():
+            raise ModelFileError(
+                f"the ONNX model has the name {ascii(name):.60}…, of {len(name)} characters; names must be printable "
+                f"and have at most {MAX_NAME}"
+            )
 
 
 def _tensors(graph: onnx.GraphProto) -> Iterator[onnx.TensorProto]:

@@ -110,6 +110,13 @@ def test_a_model_that_stops_onnx_itself() -> None:
         from_onnx(proto)
 
 
+@pytest.mark.parametrize("name", ["a" * 2000, "\x1b[31mred", "two\nlines"])
+def test_names_are_printable_and_not_endless(name: str) -> None:
+    with pytest.raises(ModelFileError, match="names must be printable and have at most 1024") as info:
+        from_onnx(model([node("Relu", "x", "a"), helper.make_node("Relu", ["a"], ["y"], name=name)]))
+    assert str(info.value).isprintable()
+
+
 # --- files beside the model -------------------------------------------------------------------------------------
 
 

@@ -19,7 +19,7 @@ from sparsenet.errors import SparsenetError
 from sparsenet.graph import Graph
 from sparsenet.model_file import deserialize
 
-LONGEST_MESSAGE = 2000
+LONGEST_MESSAGE = 20_000
 #: A network within these is also run; the slow oracle is what limits them.
 MOST_VALUES, MOST_MACS = 2**17, 2**22
 #: Beyond, float32 overflows somewhere, or loses what float64 keeps.
