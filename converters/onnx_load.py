@@ -131,7 +131,7 @@ def _check_names(graph: onnx.GraphProto) -> None:
     for name in names:
         if len(name) > MAX_NAME or not name.isprintable():
             raise ModelFileError(
-                f"the ONNX model has the name {ascii(name):.60}…, of {len(name)} characters; names must be printable "
+                f"the ONNX model has the name {name!a:.60}…, of {len(name)} characters; names must be printable "
                 f"and have at most {MAX_NAME}"
             )
 
