@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,6 +11,7 @@ import numpy as np
 
 from sparsenet.errors import GraphError, UnsupportedOpError
 from sparsenet.graph import Graph, Node, Shape, TensorInfo
+from sparsenet.limits import require_memory
 from sparsenet.ops import infer_shape
 
 
@@ -69,9 +71,11 @@ class GraphBuilder:
         self.source = ""
         self._failures: list[tuple[str, str, str]] = []
         self._node_names: set[str] = set()
+        self._counts: dict[str, int] = {}
 
     def input(self, name: str, shape: Shape) -> Act:
         """Declare a graph input of shape (None, ...)."""
+        self.require_memory(shape, f"input '{name}'")
         self.graph.inputs.append(TensorInfo(name, shape))
         self.shapes[name] = shape
         return Act(name)
@@ -90,20 +94,26 @@ class GraphBuilder:
         self.shapes[candidate] = value.shape
         return candidate
 
+    def require_memory(self, shape: Sequence[int | None], what: str) -> None:
+        """Raise MemoryLimitError if floats of this shape, for one image, are more than a model may claim."""
+        require_memory(4 * math.prod(int(d or 1) for d in shape), f"{what} of shape {tuple(shape)}")
+
     def unique_name(self, name: str) -> str:
         """``name``, or ``name_1``, ... where a node or tensor of that name exists."""
-        candidate, count = name, 0
+        candidate, count = name, self._counts.get(name, 0)
         while candidate in self._node_names or candidate in self.shapes:
             count += 1
             candidate = f"{name}_{count}"
+        self._counts[name] = count
         return candidate
 
     def unique_node(self, name: str) -> str:
         """As ``unique_name``, for a node whose tensor is named apart from it."""
-        candidate, count = name, 0
+        candidate, count = name, self._counts.get(name, 0)
         while candidate in self._node_names:
             count += 1
             candidate = f"{name}_{count}"
+        self._counts[name] = count
         return candidate
 
     def node(self, op: str, site: Site, inputs: Sequence[str], attrs: dict[str, Any] | None = None) -> Act:
@@ -121,6 +131,7 @@ class GraphBuilder:
         node = Node(op, self.unique_node(site.name), list(inputs), [tensor], attrs or {})
         shapes = [self.shapes[n] if n else None for n in node.inputs]
         self.shapes[tensor] = infer_shape(node, shapes, self.graph.constants)
+        self.require_memory(self.shapes[tensor], f"'{tensor}'")
         self._node_names.add(node.name)
         self.graph.nodes.append(node)
         return Act(tensor)

@@ -70,6 +70,9 @@ def conv_transpose(
     # The kernel with its dilation written out, flipped, groups apart: (g, C_in/g, C_out/g, E_h, E_w).
     extent = (d_h * (k_h - 1) + 1, d_w * (k_w - 1) + 1)
     reach = [-(-e // s) for e, s in zip(extent, (s_h, s_w), strict=True)]  # taps of a phase
+    b.require_memory(
+        (c_in, per_group, reach[0] * s_h, reach[1] * s_w), "the kernel of a transposed convolution"
+    )
     full = np.zeros((c_in, per_group, reach[0] * s_h, reach[1] * s_w), np.float32)
     full[:, :, : extent[0] : d_h, : extent[1] : d_w] = weight.array
     apart = full.reshape(groups, c_in // groups, per_group, reach[0], s_h, reach[1], s_w)
@@ -102,6 +105,7 @@ def local_response(
     The sum is a 1x1 convolution of the squares with a band matrix.
     """
     channels = sizes_of(b, x)[0]
+    b.require_memory((4, channels, channels), "the matrix of a local response normalization")
     distance = np.arange(channels)[None, :] - np.arange(channels)[:, None]
     band = (distance >= -((size - 1) // 2)) & (distance <= size // 2)
     weight = Const((band * (alpha / size)).astype(np.float32)[:, :, None, None])
@@ -218,6 +222,7 @@ def average_by_convolution(
         per_axis = []
         out = lowering.image_size(b, total)
         for i, size in enumerate(lowering.image_size(b, x)):
+            b.require_memory((2, out[i], kernel[i]), "the counts of an average pooling")
             places = np.arange(out[i])[:, None] * stride[i] - padding[i] + np.arange(kernel[i]) * dilation[i]
             per_axis.append(((places >= 0) & (places < size)).sum(1))
         counts = np.outer(*per_axis)
@@ -237,5 +242,6 @@ def window_sum(
 ) -> Act:
     """Sums over windows, zeros in the padding."""
     channels = sizes_of(b, x)[0]
+    b.require_memory((channels, 1, *kernel), "the kernel of a window sum")
     ones = Const(np.ones((channels, 1, *kernel), np.float32))
     return lowering.conv2d(b, site, x, ones, None, stride, padding, dilation, channels)

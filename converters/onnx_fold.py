@@ -15,14 +15,13 @@ import numpy as np
 
 from converters.builder import Const, Unsupported
 from sparsenet.graph import Shape
+from sparsenet.limits import Budget
 
 if TYPE_CHECKING:
     import onnx
 
 #: Two batch sizes that no real shape is likely to contain or divide.
 PROBES = (1009, 2003)
-#: Elements a folded value may have; beyond, a crafted Expand or ConstantOfShape would eat the memory.
-LARGEST_FOLD = 1 << 28
 
 # fmt: off
 FOLDED_OPS = frozenset({
@@ -70,32 +69,37 @@ def known(arrays: list[np.ndarray]) -> Const | Sizes:
     return Const(first) if np.array_equal(first, second) else Sizes((first, second))
 
 
-def fold(node: onnx.NodeProto, inputs: list[Const | Sizes | None], opset: int) -> list[Const | Sizes]:
+def fold(
+    node: onnx.NodeProto, inputs: list[Const | Sizes | None], opset: int, budget: Budget
+) -> list[Const | Sizes]:
     """Results of a node whose inputs are all known.
 
     Raises:
         Unsupported: the op is not one that is evaluated here, or its inputs do not fit it.
+        MemoryLimitError: its results would take more than what is left of ``budget``.
     """
     if node.op_type not in FOLDED_OPS:
         raise Unsupported("it computes only with constants, in a way that cannot be evaluated here")
     if any(isinstance(value, Sizes) for value in inputs):
         runs = [
-            _evaluate(node, [v.at[i] if isinstance(v, Sizes) else _array(v) for v in inputs], opset)
+            _evaluate(node, [v.at[i] if isinstance(v, Sizes) else _array(v) for v in inputs], opset, budget)
             for i in range(len(PROBES))
         ]
         return [known([a, b]) for a, b in zip(*runs, strict=True)]
-    return [Const(a) for a in _evaluate(node, [_array(v) for v in inputs], opset)]
+    return [Const(a) for a in _evaluate(node, [_array(v) for v in inputs], opset, budget)]
 
 
 def _array(value: Const | Sizes | None) -> np.ndarray | None:
     return None if value is None else value.array
 
 
-def _evaluate(node: onnx.NodeProto, inputs: list[np.ndarray | None], opset: int) -> list[np.ndarray]:
+def _evaluate(
+    node: onnx.NodeProto, inputs: list[np.ndarray | None], opset: int, budget: Budget
+) -> list[np.ndarray]:
     from onnx import TensorProto, helper
     from onnx.reference import ReferenceEvaluator
 
-    _guard_size(node, inputs)
+    budget.take(8 * _result_size(node, inputs))
     feeds = {
         name: value for name, value in zip(node.input, inputs, strict=True) if name and value is not None
     }
@@ -113,7 +117,8 @@ def _evaluate(node: onnx.NodeProto, inputs: list[np.ndarray | None], opset: int)
         raise Unsupported(f"its constants do not fit: {type(error).__name__}: {error}") from error
 
 
-def _guard_size(node: onnx.NodeProto, inputs: list[np.ndarray | None]) -> None:
+def _result_size(node: onnx.NodeProto, inputs: list[np.ndarray | None]) -> int:
+    """Elements of the largest result, as far as it can be told beforehand."""
     present = [value for value in inputs if value is not None]
     size = max((value.size for value in present), default=0)
     try:
@@ -125,10 +130,16 @@ def _guard_size(node: onnx.NodeProto, inputs: list[np.ndarray | None]) -> None:
             size = present[0].size * math.prod(int(d) for d in present[1].ravel())
         elif node.op_type == "Range":
             start, limit, delta = (float(value.item()) for value in present)
-            size = int((limit - start) / delta) if delta else LARGEST_FOLD + 1
+            size = int((limit - start) / delta) if delta else 0
+        elif node.op_type == "MatMul":
+            size = math.prod(present[0].shape[:-1]) * present[1].size
+        elif node.op_type == "Concat":
+            size = sum(value.size for value in present)
+        elif node.op_type.startswith("Gather"):
+            axis = next((a.i for a in node.attribute if a.name == "axis"), 0)
+            size = present[0].size * present[1].size // max(1, present[0].shape[axis])
         elif len(present) > 1:
             size = math.prod(np.broadcast_shapes(*(v.shape for v in present)))
     except (ValueError, IndexError, OverflowError):
-        return  # the evaluator will say what does not fit
-    if size > LARGEST_FOLD:
-        raise Unsupported(f"it would make a constant of {size} elements")
+        return size  # the evaluator will say what does not fit
+    return max(size, 0)

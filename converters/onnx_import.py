@@ -32,6 +32,7 @@ from converters.onnx_ops import INTEGER_OPERATORS, RULES
 from converters.open_sizes import open_sizes
 from sparsenet.errors import GraphError, InputError
 from sparsenet.graph import Graph, Shape
+from sparsenet.limits import Budget
 
 if TYPE_CHECKING:
     import onnx
@@ -69,6 +70,7 @@ def from_onnx(
         ModelFileError: the file is not an ONNX model, is damaged, or its external data leaves its folder.
         InputError: an input is not a float tensor, or has an open dimension besides the batch.
         MaskError: a mask fits no initializer or holds other values than 0 and 1.
+        MemoryLimitError: weights or tensors would take more than ``limits.memory_limit``.
         MissingExtraError: onnx is not installed.
     """
     graph = OnnxSource(model, masks, batch, image_size).graph()
@@ -91,10 +93,6 @@ class OnnxSource:
 
     def __post_init__(self) -> None:
         self.proto, self.name = load_model(self.model)
-        if self.proto.functions:
-            from onnx.inliner import inline_local_functions
-
-            self.proto = inline_local_functions(self.proto)
         self.opset = opset_of(self.proto, self.name)
         for name, mask in (self.masks or {}).items():
             mask_initializer(self.proto.graph, name, np.asarray(mask))
@@ -190,6 +188,7 @@ class _Walk:
         self.builder.source = f"opset {self.opset}"
         self.env: dict[str, Value | Sizes | None] = {}  # None: made by an unsupported node, shape unknown
         self.static_batch = static_batch(self.proto.graph)
+        self._folded = Budget("constants that the model computes")
         self._inferred: tuple[dict[str, Shape], dict[str, int]] | None = None
 
     def run(self) -> tuple[Graph, dict[str, str]]:
@@ -249,7 +248,7 @@ class _Walk:
     def _branch(self, node: onnx.NodeProto, taken: bool) -> list[Any]:
         """What an If with a known condition gives: the results of one of its graphs, which sees all names outside."""
         wanted = "then_branch" if taken else "else_branch"
-        graph = next(a.g for a in node.attribute if a.name == wanted)
+        graph = {a.name: a.g for a in node.attribute}[wanted]
         self._walk_nodes(graph)
         return [self.env[o.name] for o in graph.output]
 
@@ -272,7 +271,7 @@ class _Walk:
             if not unknown and not any(isinstance(value, Act) for value in inputs):
                 if node.domain not in ("", "ai.onnx"):
                     raise Unsupported(onnx_hint(op))
-                return list(fold(node, inputs, self.opset))  # type: ignore[arg-type]
+                return list(fold(node, inputs, self.opset, self._folded))  # type: ignore[arg-type]
             rule = RULES.get(op)
             if rule is None:
                 raise Unsupported(onnx_hint(op))
@@ -293,8 +292,8 @@ class _Walk:
             return list(result) if isinstance(result, Sequence) else [result]
         except (Unsupported, GraphError) as error:
             self.builder.fail(site.name, _with_attribute(op, node, error), self._hint(error))
-        except (KeyError, TypeError, ValueError, IndexError) as error:
-            self.builder.fail(site.name, op, f"its attributes or inputs are incomplete: {error}")
+        except (ArithmeticError, AssertionError, AttributeError, LookupError, TypeError, ValueError) as error:
+            self.builder.fail(site.name, op, f"its attributes or inputs do not fit it: {error}")
         return [self._stand_in(name) for name in node.output]
 
     def _hint(self, error: Unsupported | GraphError) -> str:

@@ -15,7 +15,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sparsenet.errors import MissingExtraError, ModelFileError
+from converters.onnx_functions import inline_functions
+from sparsenet.errors import MemoryLimitError, MissingExtraError, ModelFileError
+from sparsenet.files import read_whole
+from sparsenet.graph_json import MAX_NAME
+from sparsenet.limits import Budget, memory_limit, require_memory
 
 if TYPE_CHECKING:
     import onnx
@@ -29,6 +33,8 @@ def load_model(source: OnnxLike) -> tuple[onnx.ModelProto, str]:
     Raises:
         ModelFileError: no such file, not an ONNX model, or external data that is missing, of the wrong size or
             outside the model's folder.
+        MemoryLimitError: the file or its external data takes more than ``limits.memory_limit``.
+        UnsupportedOpError: it has too many nodes, its functions inlined, or one that calls itself.
         MissingExtraError: onnx is not installed.
     """
     try:
@@ -48,17 +54,22 @@ def load_model(source: OnnxLike) -> tuple[onnx.ModelProto, str]:
             else:
                 path = Path(source)
                 folder, name = path.absolute().parent, path.stem
-                content = path.read_bytes()
+                content = read_whole(path, memory_limit())
             model = onnx.load_model_from_string(content)
         except OSError as error:
             raise ModelFileError(f"cannot read ONNX model '{source}': {error.strerror}") from error
+        except MemoryLimitError as error:
+            raise MemoryLimitError(f"cannot read ONNX model '{source}': {error}") from None
         except DecodeError as error:
             raise ModelFileError(f"'{name}' is not an ONNX model: {one_line(error)}") from error
     if not model.HasField("graph") or not model.opset_import:
         raise ModelFileError(f"'{name}' is not an ONNX model: it has no graph or no opset")
+    model = inline_functions(model)
+    _check_names(model.graph)
+    budget = Budget("the external data of the model")
     for tensor in _tensors(model.graph):
         if tensor.data_location == onnx.TensorProto.EXTERNAL:
-            tensor.raw_data = _external_bytes(tensor, folder)
+            tensor.raw_data = _external_bytes(tensor, folder, budget)
             del tensor.external_data[:]
             tensor.data_location = onnx.TensorProto.DEFAULT
     return model, model.graph.name if folder is None and model.graph.name else name
@@ -68,9 +79,9 @@ def tensor_array(tensor: onnx.TensorProto) -> np.ndarray:
     """A tensor's values; floats of any width as float32. ModelFileError if its data does not fit its shape."""
     from onnx import TensorProto, numpy_helper
 
-    if tensor.data_location == TensorProto.EXTERNAL:  # `load_model` has read all that may be read
+    if tensor.data_location == TensorProto.EXTERNAL:  # onnx would look for it in the current folder
         raise ModelFileError(
-            f"tensor '{tensor.name}' of the ONNX model: external data is not read in branches"
+            f"tensor '{tensor.name}' keeps its data outside the model in a place where none may"
         )
     try:
         array = np.array(numpy_helper.to_array(tensor))
@@ -85,8 +96,9 @@ def sparse_tensor_array(tensor: onnx.SparseTensorProto) -> np.ndarray:
     """A sparse initializer as a dense array; ModelFileError if an index lies outside."""
     values, indices, dims = tensor_array(tensor.values), tensor_array(tensor.indices), tuple(tensor.dims)
     name = tensor.values.name
-    if any(d < 1 for d in dims) or math.prod(dims) > 1 << 31:
+    if any(d < 1 for d in dims):
         raise ModelFileError(f"sparse tensor '{name}' has the impossible shape {dims}")
+    require_memory(16 * math.prod(dims), f"sparse tensor '{name}' of shape {dims}")
     if indices.ndim == 2 and indices.shape[1] == len(dims) and ((indices >= 0) & (indices < dims)).all():
         indices = np.ravel_multi_index(tuple(indices.T), dims)
     if (
@@ -111,20 +123,39 @@ def _plain(array: np.ndarray) -> np.ndarray:
     return array.astype(np.float32) if wide else array
 
 
+def _check_names(graph: onnx.GraphProto) -> None:
+    """Raise ModelFileError for names that no model file may hold, and no terminal should be shown."""
+    names = [value.name for value in (*graph.initializer, *graph.input, *graph.output)]
+    for node in graph.node:
+        names += [node.name, node.op_type, node.domain, *node.input, *node.output]
+    for name in names:
+        if len(name) > MAX_NAME or not name.isprintable():
+            raise ModelFileError(
+                f"the ONNX model has the name {name!a:.60}…, of {len(name)} characters; names must be printable "
+                f"and have at most {MAX_NAME}"
+            )
+
+
 def _tensors(graph: onnx.GraphProto) -> Iterator[onnx.TensorProto]:
-    """Every tensor stored in a graph: initializers and attributes."""
+    """Every tensor stored in a graph and its subgraphs: initializers and attributes."""
     yield from graph.initializer
-    for sparse in graph.sparse_initializer:
-        yield sparse.values
-        yield sparse.indices
+    sparse = list(graph.sparse_initializer)
     for node in graph.node:
         for attribute in node.attribute:
             if attribute.HasField("t"):
                 yield attribute.t
             yield from attribute.tensors
+            if attribute.HasField("sparse_tensor"):
+                sparse.append(attribute.sparse_tensor)
+            sparse += attribute.sparse_tensors
+            for subgraph in (*attribute.graphs, *([attribute.g] if attribute.HasField("g") else [])):
+                yield from _tensors(subgraph)  # no deeper than protobuf lets messages nest
+    for each in sparse:
+        yield each.values
+        yield each.indices
 
 
-def _external_bytes(tensor: onnx.TensorProto, folder: Path | None) -> bytes:
+def _external_bytes(tensor: onnx.TensorProto, folder: Path | None, budget: Budget) -> bytes:
     from onnx import helper
 
     what = f"external data of tensor '{tensor.name}'"
@@ -143,6 +174,7 @@ def _external_bytes(tensor: onnx.TensorProto, folder: Path | None) -> bytes:
         raise ModelFileError(
             f"{what}: {length} bytes do not fit shape {tuple(tensor.dims)} ({expected} bytes)"
         )
+    budget.take(expected)
     # A link or pipe put in place after the check must neither be followed nor block.
     flags = sum(getattr(os, name, 0) for name in ("O_NOFOLLOW", "O_NONBLOCK", "O_BINARY"))
     try:

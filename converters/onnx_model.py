@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from converters.builder import Const, Unsupported
+from converters.onnx_isolated import infer_shapes
 from converters.onnx_load import tensor_array
 from sparsenet.errors import InputError, MaskError, UnsupportedOpError
 from sparsenet.graph import Shape
@@ -119,12 +120,9 @@ def infer(model: onnx.ModelProto) -> tuple[dict[str, Shape], dict[str, int]]:
     declared.CopyFrom(model)
     for domain in {node.domain for node in model.graph.node} - {o.domain for o in model.opset_import}:
         declared.opset_import.append(onnx.helper.make_opsetid(domain, 1))
-    try:
-        graph = onnx.shape_inference.infer_shapes(declared).graph
-    except Exception:
-        graph = model.graph
+    graph = infer_shapes(declared) or model.graph
     shapes: dict[str, Shape] = {}
-    types = {tensor.name: int(tensor.data_type) for tensor in graph.initializer}
+    types = {tensor.name: int(tensor.data_type) for tensor in model.graph.initializer}
     for info in (*graph.input, *graph.value_info, *graph.output):
         types[info.name] = int(info.type.tensor_type.elem_type)
         dims = [int(d.dim_value) for d in info.type.tensor_type.shape.dim]

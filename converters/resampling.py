@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from converters.builder import Unsupported
+from sparsenet.limits import require_memory
 
 Float64Array = npt.NDArray[np.float64]
 
@@ -42,6 +43,7 @@ class Axis:
 
 def coordinates(axis: Axis, rule: str) -> Float64Array:
     """Where in the input (pixels, 0 = centre of the first) each output pixel is taken from."""
+    require_memory(32 * axis.out, f"the places where {axis.out} pixels are sampled")
     i = np.arange(axis.out, dtype=np.float64)
     size, scale, length = axis.size, axis.scale, axis.size * axis.scale
     match rule:
@@ -63,7 +65,12 @@ def coordinates(axis: Axis, rule: str) -> Float64Array:
 
 
 def matrix(axis: Axis, rule: Rule) -> Float64Array:
-    """(out, size); rows of zeros where tf_crop_and_resize leaves the input."""
+    """(out, size); rows of zeros where tf_crop_and_resize leaves the input.
+
+    Raises:
+        MemoryLimitError: it would take more than ``limits.memory_limit``.
+    """
+    require_memory(8 * axis.out * axis.size, f"the matrix that resamples {axis.size} to {axis.out} pixels")
     places = coordinates(axis, rule.coordinates)
     if rule.mode == "nearest":
         picked = np.clip(_rounded(places, rule.nearest), 0, axis.size - 1)
@@ -99,6 +106,7 @@ def _interpolating(places: Float64Array, axis: Axis, rule: Rule) -> Float64Array
     support, kernel = kernels[rule.mode]
     shrink = min(axis.scale, 1.0) if rule.antialias else 1.0
     reach = int(np.ceil(support / shrink))
+    require_memory(32 * axis.out * reach, f"the taps that resample {axis.size} to {axis.out} pixels")
     taps = np.floor(places).astype(np.int64)[:, None] + np.arange(1 - reach, reach + 1)
     weights = kernel((taps - places[:, None]) * shrink)
     if rule.exclude_outside:

@@ -3,27 +3,33 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import time
+import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
 
 import sparsenet
-from sparsenet.errors import InputError
+from sparsenet.errors import InputError, MissingCompilerError
 from sparsenet.graph import FloatArray, Graph, TensorInfo
 from sparsenet.kernels.abi import FIRST_TENSOR
 from sparsenet.layer_profile import LayerProfile, layer_profiles
+from sparsenet.limits import require_memory
 from sparsenet.plan.plan import Decision, Plan
 from sparsenet.prepared import Context, OtherSizes, Prepared
 from sparsenet.threads import WorkerPool, available_cpus
 
 if TYPE_CHECKING:
     from sparsenet.bundle import Bundle
+    from sparsenet.numpy_backend import NumpyBackend
+
+Backend = Literal["auto", "compiled", "numpy"]
 
 
 @dataclass
@@ -54,6 +60,8 @@ class Engine:
         sparse: ``False`` plans dense kernels only: the honest baseline of every speed-up quoted here.
         tune: time the candidates of every layer on this machine (seconds the first time, kept on disk) and take the
             fastest, instead of the one that a model expects to be.
+        backend: "compiled" for kernels made for this CPU; "numpy" for the reference, which needs no compiler and is
+            hundreds of times slower; "auto" for the first, or, with a warning, the second if Numba cannot be imported.
         sizes: of a network whose inputs have open dimensions, for how many other sizes than the graph's own plans are
             kept. A plan is made when a size is first met, which takes as long as making the engine.
 
@@ -64,6 +72,8 @@ class Engine:
 
     Raises:
         GraphError: the graph is malformed.
+        MissingCompilerError: backend "compiled" was asked for, and Numba cannot be imported.
+        MemoryLimitError: weights or working memory would take more than ``limits.memory_limit``.
     """
 
     threads: int
@@ -71,6 +81,7 @@ class Engine:
     metadata: dict[str, str]
     timings: Timings
     _others: OtherSizes | None
+    _numpy: NumpyBackend | None = None
 
     def __init__(
         self,
@@ -79,17 +90,43 @@ class Engine:
         *,
         sparse: bool = True,
         tune: bool = False,
+        backend: Backend = "auto",
         sizes: int = 4,
     ) -> None:
         if threads is not None and threads < 1:
             raise InputError(f"threads must be at least 1, got {threads}")
         if sizes < 1:
             raise InputError(f"sizes must be at least 1, got {sizes}")
-        timings = Timings()
+        if backend not in get_args(Backend):
+            raise InputError(f"backend must be one of {', '.join(get_args(Backend))}, got {backend!r}")
+        self.sparse, self.metadata, self.timings = sparse, dict(graph.metadata), Timings()
+        if backend == "numpy":
+            self._start_numpy(graph, "asked for")
+            return
+        try:
+            self._compile(graph, threads or available_cpus(), tune, sizes)
+        except ImportError as error:
+            if backend == "compiled":
+                raise MissingCompilerError(f"kernels cannot be compiled: {error}; install numba") from error
+            warnings.warn(
+                f"kernels cannot be compiled ({error}); running on NumPy, some hundred times slower",
+                RuntimeWarning,
+                stacklevel=2,
+            )
+            self._start_numpy(graph, "kernels cannot be compiled here")
+
+    def _start_numpy(self, graph: Graph, reason: str) -> None:
+        from sparsenet.numpy_backend import NumpyBackend
+
+        self._numpy = NumpyBackend(graph, reason)
+        self.plan, self.threads, self._others = self._numpy.plan, 1, None
+
+    def _compile(self, graph: Graph, threads: int, tune: bool, sizes: int) -> None:
+        timings = self.timings
         with _add_seconds(timings, "imports"):
             from sparsenet.plan.builder import Options
             from sparsenet.plan.make import make_plan
-        options = Options("auto" if sparse else "dense", threads or available_cpus(), tune)
+        options = Options("auto" if self.sparse else "dense", threads, tune)
         with _add_seconds(timings, "plan"):
             plan = make_plan(graph, options)
         with _add_seconds(timings, "compile"):
@@ -103,7 +140,6 @@ class Engine:
                 return made
 
             self._others = OtherSizes(graph, make, sizes)
-        self.sparse, self.metadata, self.timings = sparse, dict(graph.metadata), timings
 
     @classmethod
     def _from_bundle(cls, bundle: Bundle, timings: Timings) -> Engine:
@@ -150,10 +186,15 @@ class Engine:
 
         Raises:
             InputError: unknown or missing name, wrong shape or dtype, or, if asked, NaN or infinity.
+            MemoryLimitError: the outputs would take more than ``limits.memory_limit``.
         """
         arrays, batch = self._check(feeds, check_finite)
         start = time.perf_counter()
+        if self._numpy is not None:
+            return self._numpy.run(arrays)
         prepared = self._prepared(arrays)
+        values = batch * sum(math.prod(_image_shape(info)) for info in prepared.plan.outputs)
+        require_memory(4 * values, f"the outputs for a batch of {batch}")
         outputs = [np.empty((batch, *_image_shape(info)), np.float32) for info in prepared.plan.outputs]
         context = prepared.take()
         try:
@@ -177,6 +218,9 @@ class Engine:
         Raises:
             InputError: as in ``__call__``.
         """
+        if self._numpy is not None:
+            feeds = {info.name: array for info, array in zip(self.inputs, arrays, strict=False)}
+            return self._numpy.profile(self._check(feeds, False)[0], runs)
         cycles, seconds = self.step_cycles(*arrays, runs=runs)
         return layer_profiles(self._prepared(list(arrays)).plan, cycles, seconds)
 
@@ -211,7 +255,8 @@ class Engine:
 
     def close(self) -> None:
         """End the worker threads. Optional: they also end with the process."""
-        self._pool.close()
+        if self._numpy is None:
+            self._pool.close()
 
     # ---
 
@@ -289,7 +334,12 @@ def _add_seconds(timings: Timings, name: str) -> Iterator[None]:
 
 
 def load(
-    path: str | os.PathLike[str], threads: int | None = None, *, sparse: bool = True, tune: bool = False
+    path: str | os.PathLike[str],
+    threads: int | None = None,
+    *,
+    sparse: bool = True,
+    tune: bool = False,
+    backend: Backend = "auto",
 ) -> Engine:
     """Load a model file and plan it for this machine, or load a bundle that ``sparsenet compile`` wrote for it.
 
@@ -301,13 +351,17 @@ def load(
             bundle was compiled for: it runs on no other number.
         sparse: ``False`` for dense kernels only; a bundle must have been compiled so.
         tune: as for ``Engine``; a bundle was tuned when it was compiled, or not.
+        backend: as for ``Engine``; a bundle is always compiled.
 
     Raises:
         ModelFileError: the file is not a valid model.
+        MemoryLimitError: it would take more memory than ``limits.memory_limit``.
         BundleError: the folder is not a valid bundle, or not one for this CPU or what was asked for.
     """
     timings = Timings(imports=sparsenet.import_seconds())
     if Path(path).is_dir():
+        if backend == "numpy":
+            raise InputError("a bundle holds compiled code alone; backend='numpy' needs the model file")
         with _add_seconds(timings, "imports"):
             from sparsenet import bundle
         with _add_seconds(timings, "load"):
@@ -317,7 +371,7 @@ def load(
         from sparsenet.model_file import load_graph
     with _add_seconds(timings, "load"):
         graph = load_graph(path)
-    engine = Engine(graph, threads, sparse=sparse, tune=tune)
+    engine = Engine(graph, threads, sparse=sparse, tune=tune, backend=backend)
     engine.timings.imports += timings.imports
     engine.timings.load = timings.load
     return engine

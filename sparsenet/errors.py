@@ -23,12 +23,20 @@ class ModelFileError(SparsenetError, ValueError):
     """A model file is truncated, tampered with, from a newer format, or not a model at all."""
 
 
+class MemoryLimitError(SparsenetError, MemoryError):
+    """A model would take more memory than the limit allows; nothing was allocated."""
+
+
 class BundleError(SparsenetError, ValueError):
     """A compiled bundle is damaged, for another CPU or another version, or cannot be written where it was asked for."""
 
 
 class UnsupportedOpError(SparsenetError, NotImplementedError):
     """A source network uses operations that have no counterpart here; the message lists every one."""
+
+
+class MissingCompilerError(SparsenetError, ImportError):
+    """Compiled kernels were asked for, but what compiles them cannot be imported."""
 
 
 class MissingExtraError(SparsenetError, ImportError):

@@ -156,7 +156,7 @@ class Graph:
         Raises:
             GraphError: with the node or tensor that breaks a rule, and how.
         """
-        from sparsenet.ops import check_node
+        from sparsenet.ops import check_constants, check_node
 
         made: set[str] = set()
         for info in self.inputs:
@@ -179,6 +179,8 @@ class Graph:
             _claim(made, name, "constant")
             if array.dtype != np.float32:
                 raise GraphError(f"constant '{name}' has dtype {array.dtype}, expected float32")
+            if array.size == 0:
+                raise GraphError(f"constant '{name}' of shape {array.shape} has no elements")
             if not np.isfinite(array).all():
                 raise GraphError(f"constant '{name}' holds NaN or infinity")
         names: set[str] = set()
@@ -187,13 +189,17 @@ class Graph:
                 raise GraphError(f"two nodes are named '{node.name}'")
             names.add(node.name)
             check_node(node)
+            check_constants(node, self.constants)
             for tensor in node.outputs:
                 _claim(made, tensor, f"output of node '{node.name}'")
-        self.shapes()
+        shapes = self.shapes()
+        for node in self.nodes:
+            if not shapes[node.output] or shapes[node.output][0] is not None:
+                raise GraphError(f"node '{node.name}' ({node.op}) does not depend on any input of the graph")
         if not self.outputs:
             raise GraphError("the graph has no outputs")
         for name in self.outputs:
-            if name not in made:
+            if name not in made or name in self.constants:
                 raise GraphError(f"graph output '{name}' is made by no node")
 
 

@@ -23,12 +23,13 @@ import numpy.typing as npt
 import safetensors
 
 from sparsenet import graph_json
-from sparsenet.errors import GraphError, ModelFileError
-from sparsenet.files import write_atomically
+from sparsenet.errors import GraphError, MemoryLimitError, ModelFileError
+from sparsenet.files import read_whole, write_atomically
 from sparsenet.formats import storage
 from sparsenet.formats.storage import POOLS, PoolReader, PoolWriter
 from sparsenet.graph import Graph
 from sparsenet.graph_json import ConstantEntry
+from sparsenet.limits import memory_limit, require_memory
 
 FORMAT = "sparsenet"
 FORMAT_VERSION = 1
@@ -37,6 +38,8 @@ FORMAT_VERSION = 1
 #: two bytes whatever its length, so the second must be generous; the first keeps a tiny file from filling the memory.
 MAX_DENSE_VALUES = 2**24
 MAX_DENSE_VALUES_PER_BYTE = 4096
+#: Bytes of the header, the graph's JSON among them: parsed, each can take up to 30.
+MAX_HEADER_BYTES = 2**24
 #: Values any tensor of the graph may have per sample.
 MAX_TENSOR_VALUES = 2**31 - 1
 
@@ -87,6 +90,7 @@ def load_graph(path: str | os.PathLike[str]) -> Graph:
 
     Raises:
         ModelFileError: the file is missing, truncated, tampered with, from a newer format, or not a model file.
+        MemoryLimitError: the file or its decoded weights take more than ``limits.memory_limit``.
     """
     return _read(Path(path))[0]
 
@@ -142,7 +146,10 @@ def deserialize(data: bytes) -> tuple[Graph, list[StoredConstant]]:
 
     Raises:
         ModelFileError: with what is wrong, the file not named.
+        MemoryLimitError: its decoded weights take more than ``limits.memory_limit``.
     """
+    if len(data) >= 8 and MAX_HEADER_BYTES < (length := int.from_bytes(data[:8], "little")) <= len(data):
+        raise ModelFileError(f"has a header of {length} bytes, the limit is {MAX_HEADER_BYTES}")
     tensors, metadata = _from_safetensors(data)
     _check_version(metadata)
     for key in ("graph", "sha256"):
@@ -155,6 +162,7 @@ def deserialize(data: bytes) -> tuple[Graph, list[StoredConstant]]:
     total = sum(math.prod(entry.shape) for entry in entries)
     if total > max(MAX_DENSE_VALUES, MAX_DENSE_VALUES_PER_BYTE * len(data)):
         raise ModelFileError(f"claims {total} weights in {len(data)} bytes, more than a model file may")
+    require_memory(4 * total, "the decoded weights")
     pools = PoolReader(tensors)
     stored = []
     for entry in entries:
@@ -182,13 +190,13 @@ def deserialize(data: bytes) -> tuple[Graph, list[StoredConstant]]:
 
 def _read(path: Path) -> tuple[Graph, list[StoredConstant]]:
     try:
-        return deserialize(path.read_bytes())
+        return deserialize(read_whole(path, memory_limit()))
     except FileNotFoundError:
         raise ModelFileError(f"{path}: no such file") from None
     except OSError as error:
         raise ModelFileError(f"{path}: cannot be read: {error.strerror or error}") from None
-    except ModelFileError as error:
-        raise ModelFileError(f"{path}: {error}") from None
+    except (ModelFileError, MemoryLimitError) as error:
+        raise type(error)(f"{path}: {error}") from None
 
 
 def _check_version(metadata: Mapping[str, str]) -> None:
@@ -238,7 +246,7 @@ def _from_safetensors(data: bytes) -> tuple[dict[str, npt.NDArray[Any]], dict[st
         entries = safetensors.deserialize(data)  # type: ignore[no-untyped-call]
     except safetensors.SafetensorError as error:
         reason = " ".join(str(error).split()).removeprefix("Error while deserializing: ")
-        raise ModelFileError(f"is truncated or not a safetensors file ({reason})") from None
+        raise ModelFileError(f"is truncated or not a safetensors file ({reason:.200})") from None
     tensors = {}
     for name, entry in entries:
         pool = POOLS.get(name)

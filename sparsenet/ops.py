@@ -43,6 +43,13 @@ ACTIVATIONS: dict[str, tuple[str, ...]] = {
 }
 #: Epilogue words that read tensors, with how many.
 EPILOGUE_TENSORS = {"affine": 2, "add": 1}
+#: Words an epilogue may have, and numbers and addresses that they read: each kernel is compiled for its epilogue, and
+#: all its arguments stand in one row of the tape.
+MAX_EPILOGUE_WORDS, MAX_EPILOGUE_ARGUMENTS = 8, 10
+_EPILOGUE_ARGUMENTS = {"affine": 2, "add": 3, **{word: len(names) for word, names in ACTIVATIONS.items()}}
+#: Inputs that must be constants, whatever the op.
+_CONSTANT_INPUTS = frozenset({"weight", "bias", "scale", "shift", "mean", "var"})
+_LARGEST_FLOAT32 = 3.4028234663852886e38
 #: What stands beside the image: one number, the image mirrored at its border pixels, those pixels repeated, the image
 #: repeated.
 PAD_MODES = ("constant", "reflect", "edge", "wrap")
@@ -89,6 +96,12 @@ def split_inputs(node: Node) -> tuple[list[str], list[str]]:
     return own, node.inputs[len(node.inputs) - taken :] if taken else []
 
 
+def epilogue_fits(steps: Sequence[Sequence[Any]]) -> bool:
+    """Whether an epilogue of these known words is short enough for a kernel."""
+    arguments = sum(_EPILOGUE_ARGUMENTS[step[0]] for step in steps)
+    return len(steps) <= MAX_EPILOGUE_WORDS and arguments <= MAX_EPILOGUE_ARGUMENTS
+
+
 def check_node(node: Node) -> None:
     """Raise GraphError unless op, attribute names, input count and epilogue of ``node`` follow the table."""
     where = f"node '{node.name}'"
@@ -108,9 +121,25 @@ def check_node(node: Node) -> None:
             raise GraphError(f"{where} ({node.op}) lacks the attribute '{name}'")
     for step in node.epilogue:
         if not isinstance(step, list) or not step or step[0] not in (*ACTIVATIONS, *EPILOGUE_TENSORS):
-            raise GraphError(f"{where} has the unknown epilogue step {step!r}")
+            raise GraphError(f"{where} has the unknown epilogue step {step!r:.80}")
         if len(step) - 1 != len(ACTIVATIONS.get(step[0], ())):
-            raise GraphError(f"{where}: epilogue step {step!r} has the wrong number of parameters")
+            raise GraphError(f"{where}: epilogue step {step!r:.80} has the wrong number of parameters")
+    if not epilogue_fits(node.epilogue):
+        raise GraphError(
+            f"{where} has an epilogue of {len(node.epilogue)} steps; at most {MAX_EPILOGUE_WORDS} are allowed, "
+            f"reading at most {MAX_EPILOGUE_ARGUMENTS} numbers and tensors"
+        )
+    parameters = [node.attrs[name] for name in ACTIVATIONS.get(node.op, ())]
+    parameters += [number for step in node.epilogue for number in step[1:]]
+    if not all(isinstance(number, int | float) for number in parameters):
+        raise GraphError(
+            f"{where} ({node.op}) has an activation with parameters {parameters!r:.80}, not numbers"
+        )
+    for number in (*node.attrs.values(), *parameters):
+        if isinstance(number, int | float) and not abs(number) <= _LARGEST_FLOAT32:
+            raise GraphError(
+                f"{where} ({node.op}) has the attribute {number!r:.40}, which float32 cannot hold"
+            )
     if node.epilogue and len(node.inputs) < sum(EPILOGUE_TENSORS.get(s[0], 0) for s in node.epilogue) + 1:
         raise GraphError(f"{where} has too few inputs for its epilogue")
     own, _ = split_inputs(node)
@@ -136,6 +165,8 @@ def infer_shape(node: Node, shapes: Shapes, constants: Mapping[str, FloatArray])
     own_shapes += [None] * (len(own) - len(own_shapes))
     try:
         out = OPS[node.op].infer(own_shapes, attributes(node))
+        if None in out[1:]:
+            raise ValueError(f"the batch would become another dimension: {out}")
         extra_shapes = iter(shapes[len(shapes) - len(extra) :])
         for word, *_ in node.epilogue:
             for _ in range(EPILOGUE_TENSORS.get(word, 0)):
@@ -148,6 +179,23 @@ def infer_shape(node: Node, shapes: Shapes, constants: Mapping[str, FloatArray])
         )
         raise GraphError(f"node '{node.name}' ({node.op}) over {described}: {error}") from None
     return out
+
+
+def check_constants(node: Node, constants: Mapping[str, FloatArray]) -> None:
+    """Raise GraphError if weights, biases, scales or shifts of ``node``, which follows the table, are no constants."""
+    own, extra = split_inputs(node)
+    required = [
+        name
+        for role, name in zip(OPS[node.op].inputs, own, strict=False)
+        if name and role.rstrip("?") in _CONSTANT_INPUTS
+    ]
+    tensors = iter(extra)
+    for word, *_ in node.epilogue:
+        names = [next(tensors) for _ in range(EPILOGUE_TENSORS.get(word, 0))]
+        required += names if word == "affine" else []
+    for name in required:
+        if name not in constants:
+            raise GraphError(f"node '{node.name}' ({node.op}) needs a constant where it reads '{name}'")
 
 
 def conv_output_size(size: int, kernel: int, stride: int, before: int, after: int, dilation: int) -> int:

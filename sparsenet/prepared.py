@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import threading
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -14,6 +13,7 @@ import numpy.typing as npt
 from sparsenet.errors import GraphError, InputError
 from sparsenet.graph import Graph, Shape
 from sparsenet.kernels.abi import ARENA, COUNTER, FIRST_TENSOR, WEIGHTS
+from sparsenet.locks import Lock
 from sparsenet.plan.plan import COUNTER_BYTES, Plan
 from sparsenet.plan.ring_memory import Arena
 
@@ -37,7 +37,7 @@ class Prepared:
     plan: Plan
     tapes: npt.NDArray[np.int64] = field(init=False)
     idle: list[Context] = field(default_factory=list)
-    lock: threading.Lock = field(default_factory=threading.Lock)
+    lock: Lock = field(default_factory=Lock)
 
     def __post_init__(self) -> None:
         self.tapes = self.plan.tape_table()
@@ -71,7 +71,7 @@ class OtherSizes:
     def __init__(self, graph: Graph, make: Callable[[Graph], Plan], most: int) -> None:
         self._graph, self._make, self._most = graph.copy(), make, most
         self._plans: OrderedDict[Shapes, Prepared] = OrderedDict()
-        self._lock = threading.Lock()
+        self._lock = Lock()
 
     def get(self, shapes: Shapes) -> Prepared:
         """The plan for these input shapes.

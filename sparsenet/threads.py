@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sparsenet.kernels import tape
+from sparsenet.locks import Lock
 
 #: Polls before a worker parks: a few hundred microseconds, so back-to-back inferences wake nobody.
 SPINS_BEFORE_PARKING = 20_000
@@ -120,7 +121,7 @@ class WorkerPool:
         self._address = address
         self._run = _RunTape(address("run_tape"))
         self._ask = _Ask(address("ask")) if threads > 1 else _Ask()
-        self._lock = threading.Lock()
+        self._lock = Lock()
         self._start()
 
     def _start(self) -> None:

@@ -15,6 +15,16 @@ for _variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
 
 ROOT = Path(__file__).resolve().parents[1]
 
+
+def pytest_configure() -> None:
+    """``SPARSENET_GUARD=end`` (or ``start``) runs all kernels between guard pages."""
+    side = os.environ.get("SPARSENET_GUARD")
+    if side:
+        from tests import guard_pages
+
+        guard_pages.install(side)
+
+
 # Examples are derived from each test's source, so a run can be repeated. No deadline: a kernel may be compiled
 # inside an example.
 settings.register_profile(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from converters.passes.rewiring import merge_into, only_reader
+from converters.passes.rewiring import may_merge, merge_into, only_reader
 from sparsenet.graph import Graph
 from sparsenet.ops import ACTIVATIONS, OPS
 
@@ -15,11 +15,13 @@ def fuse_activation(graph: Graph) -> Graph:
     graph = graph.copy()
     for node in [n for n in graph.nodes if n.op in ACTIVATIONS]:
         producer = graph.producer(node.inputs[0])
+        steps = [[node.op, *(node.attrs[p] for p in ACTIVATIONS[node.op])]]
         if (
             producer is None
             or not OPS[producer.op].epilogue
             or only_reader(graph, producer.output) is not node
+            or not may_merge(producer, node, steps)
         ):
             continue
-        merge_into(graph, producer, node, [[node.op, *(node.attrs[p] for p in ACTIVATIONS[node.op])]], [])
+        merge_into(graph, producer, node, steps, [])
     return graph

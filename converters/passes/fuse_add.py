@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from converters.passes.rewiring import merge_into, only_reader
+from converters.passes.rewiring import may_merge, merge_into, only_reader
 from sparsenet.graph import Graph, Node
 from sparsenet.ops import split_inputs
 
@@ -21,14 +21,16 @@ def fuse_add(graph: Graph) -> Graph:
             continue
         if _adds(node):
             continue
-        makers = [n for n in graph.nodes if n.output in (a, b) and _can_take_add(graph, n)]
+        makers = [n for n in graph.nodes if n.output in (a, b) and _can_take_add(graph, n, node)]
         if makers:
             merge_into(graph, makers[-1], node, [["add"]], [b if makers[-1].output == a else a])
     return graph
 
 
-def _can_take_add(graph: Graph, node: Node) -> bool:
-    return node.op in ("conv2d", "linear") and not _adds(node) and only_reader(graph, node.output) is not None
+def _can_take_add(graph: Graph, node: Node, add: Node) -> bool:
+    if node.op not in ("conv2d", "linear") or _adds(node) or only_reader(graph, node.output) is None:
+        return False
+    return may_merge(node, add, [["add"]])
 
 
 def _adds(node: Node) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from converters.passes.rewiring import merge_into, only_reader
+from converters.passes.rewiring import may_merge, merge_into, only_reader
 from sparsenet.graph import Graph
 from sparsenet.ops import OPS
 
@@ -20,6 +20,7 @@ def fuse_affine(graph: Graph) -> Graph:
             producer is None
             or not OPS[producer.op].epilogue
             or only_reader(graph, producer.output) is not node
+            or not may_merge(producer, node, [["affine"]])
         ):
             continue
         merge_into(graph, producer, node, [["affine"]], node.inputs[1:3])

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sparsenet.graph import Graph, Node
-from sparsenet.ops import split_inputs
+from sparsenet.ops import epilogue_fits, split_inputs
 
 Float64Array = npt.NDArray[np.float64]
 
@@ -64,6 +64,11 @@ def unused_name(graph: Graph, name: str) -> str:
         count += 1
         candidate = f"{name}.{count}"
     return candidate
+
+
+def may_merge(first: Node, second: Node, steps: list[list[Any]]) -> bool:
+    """Whether the epilogue that ``merge_into`` would make is short enough for a kernel."""
+    return epilogue_fits([*first.epilogue, *steps, *second.epilogue])
 
 
 def merge_into(graph: Graph, first: Node, second: Node, steps: list[list[Any]], tensors: list[str]) -> None:

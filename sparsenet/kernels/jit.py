@@ -13,7 +13,6 @@ import hashlib
 import importlib.util
 import os
 import sys
-import threading
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
@@ -22,11 +21,12 @@ from typing import Any
 from sparsenet import elf
 from sparsenet.cpu import host_features, host_identity
 from sparsenet.files import write_atomically
+from sparsenet.locks import Lock
 
 #: Returns the Numba ``cfunc`` of a function.
 Build = Callable[[], object]
 
-_lock = threading.Lock()
+_lock = Lock()
 _addresses: dict[str, int] = {}
 _engines: list[Any] = []  # own the code that LLVM loaded: never freed
 

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from sparsenet.graph import FloatArray, Graph, Node, Shape
 from sparsenet.kernels.registry import Kernel
+from sparsenet.limits import require_memory
 from sparsenet.plan.layout import Folded, Layout, Plain, Rows, lanes_for
 from sparsenet.plan.plan import Decision
 from sparsenet.plan.ring_memory import rings_available
@@ -55,6 +56,7 @@ class Builder:
     layer: str = ""
     windows: dict[tuple[Any, ...], Value] = field(default_factory=dict)
     _values: dict[tuple[str, str], Value] = field(default_factory=dict)
+    _constant_bytes: int = 0
     _lane_bits: dict[Rows, Ref] = field(default_factory=dict)
 
     # --- constants
@@ -62,6 +64,8 @@ class Builder:
     def constant(self, array: npt.NDArray[Any]) -> Ref:
         """Put packed weights or a table into the weight block."""
         self.constants.append(np.ascontiguousarray(array))
+        self._constant_bytes += array.nbytes
+        require_memory(self._constant_bytes, "packed weights of the network")
         return Ref("weights", len(self.constants) - 1)
 
     def padded_constant(self, vector: FloatArray, fill: float = 0.0) -> Ref:

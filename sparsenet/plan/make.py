@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from sparsenet.graph import Graph, TensorInfo
 from sparsenet.kernels.abi import ARENA, COUNTER, FIRST_TENSOR, WEIGHTS, encode_pointer
 from sparsenet.kernels.registry import Kernel
+from sparsenet.limits import require_memory, require_plannable
 from sparsenet.ops import attributes
 from sparsenet.plan.assemble import Step, encode_tape, pack_constants
 from sparsenet.plan.builder import Builder, Options
@@ -15,6 +16,7 @@ from sparsenet.plan.lower import LOWER
 from sparsenet.plan.lower.depthwise import IN_PLACE_STRIDE
 from sparsenet.plan.lower.relayout import FlatCopy, MapCopy
 from sparsenet.plan.plan import Plan
+from sparsenet.plan.ring_memory import arena_end
 from sparsenet.plan.segments import STREAMED_MAP_BYTES, cut
 from sparsenet.plan.stage import Ref, Value
 from sparsenet.plan.trace import Trace, trace
@@ -26,8 +28,10 @@ def make_plan(graph: Graph, options: Options) -> Plan:
 
     Raises:
         GraphError: the graph is malformed.
+        MemoryLimitError: it would take more memory than ``limits.memory_limit``.
     """
     graph.verify()
+    require_plannable(graph)
     halos = _halos(graph)
     builder = Builder(graph, graph.shapes(), options, halos, _folds(graph, halos))
     for index, info in enumerate(graph.inputs):
@@ -95,8 +99,9 @@ def _copy_output(builder: Builder, index: int, name: str) -> None:
 
 
 def _assemble(builder: Builder, result: Trace) -> Plan:
-    weights, weight_offsets = pack_constants(builder.constants)
     arena_bytes, rings = result.memory.arrange()
+    require_memory(arena_end(arena_bytes, rings), "working memory of the network")
+    weights, weight_offsets = pack_constants(builder.constants)
     inputs = len(builder.graph.inputs)
 
     starts = {("counter", 0): (COUNTER, 0)}

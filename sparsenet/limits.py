@@ -1,0 +1,114 @@
+"""How much memory a model may claim, checked before any of it is taken.
+
+A file of a hundred bytes can describe a tensor of a terabyte. So whoever is about to allocate what a model asks for
+(decoded weights, packed weights, working memory, outputs) first holds the number against one limit: a quarter of what
+this machine or its container has, or what ``SPARSENET_MAX_MEMORY`` says, in bytes or with a suffix: 512M, 8G. It bounds
+each of these by itself; a process that loads and runs a model peaks at some three times as much.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from functools import cache
+from pathlib import Path
+
+from sparsenet.errors import InputError, MemoryLimitError
+from sparsenet.graph import Graph
+from sparsenet.ops import attributes
+
+VARIABLE = "SPARSENET_MAX_MEMORY"
+#: Nodes a graph may have, and lines of all its maps: planning takes time for each.
+MAX_NODES, MAX_LINES = 2**14, 2**20
+
+_SUFFIXES = {"K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
+_SHARE = 4
+_CGROUP_FILES = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
+
+
+def memory_limit() -> int:
+    """Bytes that one allocation on a model's behalf may take.
+
+    Raises:
+        InputError: ``SPARSENET_MAX_MEMORY`` is no size.
+    """
+    chosen = os.environ.get(VARIABLE)
+    if not chosen:
+        return _available_bytes() // _SHARE
+    number, factor = chosen.strip().upper().removesuffix("B"), 1
+    if number and number[-1] in _SUFFIXES:
+        number, factor = number[:-1], _SUFFIXES[number[-1]]
+    if not (number.isascii() and number.isdecimal() and len(number) < 16 and int(number)):
+        raise InputError(f"{VARIABLE} must be a size such as 800000000, 512M or 8G, got {chosen[:40]!r}")
+    return int(number) * factor
+
+
+def require_memory(needed: int, what: str) -> None:
+    """Raise MemoryLimitError if ``what`` would take more than ``memory_limit`` bytes."""
+    limit = memory_limit()
+    if needed > limit:
+        raise MemoryLimitError(
+            f"{what} would take {_size(needed)}, more than the limit of {_size(limit)}; "
+            f"set {VARIABLE} to allow it"
+        )
+
+
+class Budget:
+    """What one model takes of one kind, added up; nothing is ever given back."""
+
+    def __init__(self, what: str) -> None:
+        self.what, self.used = what, 0
+
+    def take(self, count: int) -> None:
+        """Raise MemoryLimitError if ``count`` more bytes are more than ``memory_limit`` in all."""
+        self.used += count
+        require_memory(self.used, self.what)
+
+
+def require_plannable(graph: Graph) -> None:
+    """Raise MemoryLimitError unless every tensor, with its padding, and the number of lines are within the limits.
+
+    What a plan takes as a whole is known, and checked, once it is made; this keeps making it within bounds.
+    """
+    if len(graph.nodes) > MAX_NODES:
+        raise MemoryLimitError(f"the graph has {len(graph.nodes)} nodes, the limit is {MAX_NODES}")
+    shapes = graph.shapes()
+    lines = 0
+    for name, shape in shapes.items():
+        require_memory(4 * math.prod(int(d or 1) for d in shape), f"tensor '{name}' of shape {shape}")
+    for node in graph.nodes:
+        shape = shapes[node.inputs[0]]
+        padding = attributes(node).get("padding")
+        if len(shape) == 4 and isinstance(padding, list):
+            channels, height, width = (int(d or 1) for d in shape[1:])
+            height, width = height + padding[0] + padding[2], width + padding[1] + padding[3]
+            require_memory(4 * channels * height * width, f"the padded input of node '{node.name}'")
+            lines += height
+        out = shapes[node.output]
+        lines += int(out[2] or 1) if len(out) == 4 else 0
+    if lines > MAX_LINES:
+        raise MemoryLimitError(f"the maps of the graph have {lines} lines, the limit is {MAX_LINES}")
+
+
+@cache
+def _available_bytes() -> int:
+    """Memory of the machine, or of the container if that has less."""
+    found = []
+    try:
+        found.append(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
+    except (AttributeError, OSError, ValueError):
+        found.append(16 * 2**30)  # a system that does not tell
+    for file in _CGROUP_FILES:
+        try:
+            found.append(int(Path(file).read_text()))
+        except (OSError, ValueError):  # no such version of cgroups, or "max"
+            continue
+    return min(found)
+
+
+def _size(count: int) -> str:
+    for unit in ("bytes", "KiB", "MiB", "GiB"):
+        if count < 10_000:
+            return f"{count} {unit}"
+        count //= 1024
+    return f"{count} TiB"

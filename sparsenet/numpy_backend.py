@@ -1,0 +1,95 @@
+"""The engine without a compiler: every node by the reference's NumPy, slow but anywhere.
+
+It stands in where Numba cannot be imported, and serves to check what compiled kernels compute.
+"""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+
+from sparsenet.counts import count_layers
+from sparsenet.graph import FloatArray, Graph
+from sparsenet.layer_profile import LayerProfile
+from sparsenet.limits import require_plannable
+from sparsenet.plan.plan import Decision, Plan
+from sparsenet.reference.backend import run, run_node
+
+KERNEL = "numpy"
+
+
+class NumpyBackend:
+    """Runs a graph one image at a time, in float64 between the layers.
+
+    Attributes:
+        plan: inputs, outputs and decisions; it has no tapes.
+
+    Raises:
+        GraphError: the graph is malformed.
+        MemoryLimitError: a tensor would take more than ``limits.memory_limit``.
+    """
+
+    def __init__(self, graph: Graph, reason: str) -> None:
+        graph.verify()
+        require_plannable(graph)
+        self._graph = graph.copy()
+        self._graph.constants = {name: array.copy() for name, array in graph.constants.items()}
+        self._counts = {count.layer: count for count in count_layers(graph)}
+        decisions = [self._decision(node.name, node.op, reason) for node in graph.nodes]
+        inputs, outputs = list(graph.inputs), graph.output_infos()
+        weights = np.zeros(0, np.uint8)
+        self.plan = Plan([], [], [], weights, 0, [], decisions, [], inputs, outputs, {})
+
+    def _decision(self, layer: str, op: str, reason: str) -> Decision:
+        count = self._counts.get(layer)
+        numbers = (count.macs, count.nnz, count.weights) if count else (0, 0, 0)
+        return Decision(layer, op, "dense", KERNEL, reason, *numbers)
+
+    def run(self, arrays: list[FloatArray]) -> dict[str, FloatArray]:
+        """Outputs by name for checked inputs in order, all (N, ...)."""
+        graph = self._at_sizes(arrays)
+        names = [info.name for info in graph.inputs]
+        images = [
+            run(graph, {name: array[i : i + 1] for name, array in zip(names, arrays, strict=True)})
+            for i in range(arrays[0].shape[0])
+        ]
+        empty = [(0, *(int(d or 0) for d in info.shape[1:])) for info in graph.output_infos()]
+        return {
+            name: np.concatenate([np.empty(shape, np.float32), *(image[name] for image in images)])
+            for name, shape in zip(graph.outputs, empty, strict=True)
+        }
+
+    def profile(self, arrays: list[FloatArray], runs: int) -> list[LayerProfile]:
+        """Time per node, median over ``runs`` inferences of one image."""
+        graph = self._at_sizes(arrays)
+        feeds = {info.name: array[:1] for info, array in zip(graph.inputs, arrays, strict=True)}
+        values = run(graph, feeds, keep="all")
+        known = {name: array.astype(np.float64) for name, array in {**graph.constants, **values}.items()}
+        milliseconds = []
+        for node in graph.nodes:
+            inputs = [known[name] if name else None for name in node.inputs]
+            seconds = []
+            for _ in range(runs):
+                start = time.perf_counter()
+                with np.errstate(all="ignore"):
+                    run_node(node, inputs)
+                seconds.append(time.perf_counter() - start)
+            milliseconds.append(float(np.median(seconds)) * 1e3)
+        whole = sum(milliseconds)
+        profiles = []
+        for decision, ms in zip(self.plan.decisions, milliseconds, strict=True):
+            density = decision.nnz / decision.weights if decision.weights else 1.0
+            gflops = 2.0 * decision.macs * density / (ms * 1e6)
+            profiles.append(
+                LayerProfile(
+                    decision.layer, decision.op, KERNEL, ms, ms / whole, decision.nnz, density, gflops
+                )
+            )
+        return profiles
+
+    def _at_sizes(self, arrays: list[FloatArray]) -> Graph:
+        """The graph for inputs of these sizes, where it leaves some open."""
+        shapes = {info.name: (None, *a.shape[1:]) for info, a in zip(self._graph.inputs, arrays, strict=True)}
+        same = all(info.shape == shapes[info.name] for info in self._graph.inputs)
+        return self._graph if same else self._graph.at_shapes(shapes)

@@ -1,0 +1,117 @@
+"""What may happen to a file from a stranger: a typed error in one line, or a network that computes what it says.
+
+Everything else is an exception here, and with it a finding: any other exception, a wrong number, an endless message.
+A crash, a hang or too much memory the campaign sees from outside.
+"""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Callable
+
+import numpy as np
+
+from sparsenet import reference
+from sparsenet.counts import count_layers, total
+from sparsenet.engine import Engine
+from sparsenet.errors import SparsenetError
+from sparsenet.graph import Graph
+from sparsenet.model_file import deserialize
+
+LONGEST_MESSAGE = 20_000
+#: A network within these is also run; the slow oracle is what limits them.
+MOST_VALUES, MOST_MACS = 2**17, 2**22
+#: Beyond, float32 overflows somewhere, or loses what float64 keeps.
+LARGEST_COMPARED = 1e25
+
+
+class MismatchError(Exception):
+    """The engine computed something else than the oracle."""
+
+
+def check_model_file(data: bytes, run: bool = True) -> str:
+    """What happened to a model file, in a word; ``run``: whether a network in it is planned and run, too."""
+    return _outcome(lambda: deserialize(data)[0], lambda graph: graph, run)
+
+
+def check_onnx(data: bytes, run: bool = True) -> str:
+    """The same for an ONNX file: what all passes made of the network must still be the imported one."""
+    from converters import from_onnx, passes
+
+    return _outcome(lambda: from_onnx(data, optimize=False), passes.optimize, run)
+
+
+def _outcome(read: Callable[[], Graph], optimize: Callable[[Graph], Graph], run: bool) -> str:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        try:
+            graph = read()
+            graph.verify()
+            optimized = optimize(graph)
+            return compare(graph, optimized) if run else "loaded"
+        except SparsenetError as error:
+            message = str(error)
+            if "\n" in message or len(message) > LONGEST_MESSAGE:
+                raise MismatchError(f"not one clear line: {message[:300]!r}") from error
+            return f"refused: {type(error).__name__}"
+
+
+def compare(graph: Graph, optimized: Graph) -> str:
+    """Plan ``optimized``, run it unless it is large, and hold it against the oracle's ``graph``."""
+    engine = Engine(optimized, 2 if len(graph.nodes) % 5 == 2 else 1)
+    try:
+        if _work(graph) > 1:
+            return "planned, too large to run"
+        feeds = _feeds(graph, 0.0)
+        got = engine.run(feeds)
+        again = engine.run(feeds)
+    finally:
+        engine.close()
+    want, moved = (reference.run(graph, f, keep="all") for f in (feeds, _feeds(graph, 1e-6)))
+    tame = all(np.abs(array).max(initial=0) < LARGEST_COMPARED for array in want.values())  # False for NaN
+    for name in graph.outputs:
+        if got[name].shape != want[name].shape:
+            raise MismatchError(f"'{name}' has shape {got[name].shape}, expected {want[name].shape}")
+        if not np.array_equal(got[name], again[name], equal_nan=True):
+            raise MismatchError(f"'{name}' differs between two runs")
+        if not tame:
+            continue
+        # Where tiny changes of the input change much, float32 cannot be as exact.
+        allowed = 1e-4 * np.abs(want[name]).max(initial=0) + 100 * np.abs(want[name] - moved[name]) + 1e-30
+        if not (np.abs(got[name] - want[name]) <= allowed).all():
+            worst = float(np.abs(got[name] - want[name]).max())
+            raise MismatchError(f"'{name}' is off by {worst:.3g} of {float(np.abs(want[name]).max()):.3g}")
+    return "ran" if tame else "ran, beyond float32"
+
+
+def _feeds(graph: Graph, change: float) -> dict[str, np.ndarray]:
+    rng = np.random.default_rng(0)
+    noise = np.random.default_rng(1)
+    feeds = {}
+    for info in graph.inputs:
+        x = rng.standard_normal((2, *(int(d or 0) for d in info.shape[1:])), np.float32)
+        feeds[info.name] = (x * (1 + change * noise.standard_normal(x.shape))).astype(np.float32)
+    return feeds
+
+
+def _work(graph: Graph) -> float:
+    """How much there is to compute, 1 being the most that is run here."""
+    values = sum(math.prod(int(d or 1) for d in shape) for shape in graph.shapes().values())
+    windows = 0
+    shapes = graph.shapes()
+    for node in graph.nodes:
+        if node.op in ("max_pool2d", "avg_pool2d"):
+            size = math.prod(int(d or 1) for d in shapes[node.output])
+            windows += size * math.prod(node.attrs["kernel"])
+        windows += sum(_padded(node.attrs, shapes[node.inputs[0]]) for _ in node.inputs[:1])
+    return max(values / MOST_VALUES, (total(count_layers(graph)).macs + windows) / MOST_MACS)
+
+
+def _padded(attrs: dict[str, object], shape: tuple[int | None, ...]) -> int:
+    """Values of a node's input with its padding, which the oracle writes out."""
+    padding = attrs.get("padding")
+    if not isinstance(padding, list) or len(padding) != 4 or len(shape) != 4:
+        return 0
+    channels, height, width = (int(d or 0) for d in shape[1:])
+    return channels * (height + padding[0] + padding[2]) * (width + padding[1] + padding[3])

@@ -1,0 +1,85 @@
+"""A short campaign with fixed cases, and a trial of what one notices. ``python -m tests.fuzz`` runs long ones."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from tests.fuzz import campaign
+from tests.fuzz.cases import KINDS, Case
+from tests.fuzz.misbehaving_worker import CRASH, HANG
+
+SECONDS = 8.0
+
+#: What campaigns have found and was mended: the case must end well for ever.
+REGRESSIONS = [
+    "model 2 106810733418106",  # an output that is a constant
+    "model 10 113441942457697",
+    "model 13 148873069656458",  # a number beyond float32
+    "model 16 36890847884981",  # weights that are computed
+    "model 8 120288826507480",  # the batch broadcast into another dimension
+    "model 5 248137223142882,133534748104632",  # a message of two thousand letters
+    "model 0 131542797954961",  # the same in an epilogue
+    "onnx 15 56305943696877",  # an attribute of another kind
+    "onnx 15 210789289772567,32437172134083,204898858586129",  # a transposed convolution without weights
+    "onnx 17 131559283965449,28808174700275",  # onnx's shape inference aborted the process
+    "onnx 18 261843896184509,172892501255597,197406937740632,264805958055144,157349851199862",  # an empty attribute
+    "onnx 20 130617585942332,151199166656577,159450999582745",  # a branch that is not there
+    "onnx 0 146188839654472,103609069106430,55994478546759",  # a name of two thousand letters
+    "onnx 18 42584472839164",  # a constant without elements
+]
+
+
+@pytest.mark.parametrize("kind", sorted(KINDS))
+def test_seeds_run(kind: str) -> None:
+    answers = [Case(kind, number, ()).check() for number in range(len(KINDS[kind].seeds()))]
+    assert answers.count("ran") >= 0.8 * len(answers)
+
+
+@pytest.mark.parametrize("kind", sorted(KINDS))
+def test_short_campaign(kind: str) -> None:
+    cases = (Case.numbered(kind, number) for number in range(1000))
+    result = campaign.run(cases, campaign.Worker(timeout=60, run_every=20), seconds=SECONDS)
+    assert result.findings == []
+    assert result.cases >= 100
+    assert sum(n for word, n in result.outcomes.items() if not word.startswith("refused")) > 5
+
+
+@pytest.mark.parametrize("case", REGRESSIONS)
+def test_findings_stay_mended(case: str) -> None:
+    Case.parse(case).check()
+
+
+def test_cases_are_repeatable_and_can_be_written_down() -> None:
+    for kind in KINDS:
+        cases = [Case.numbered(kind, number) for number in range(20)]
+        assert len({case.data() for case in cases}) > 15
+        for case in cases:
+            assert Case.parse(str(case)) == case
+            assert Case.parse(str(case)).data() == case.data()
+
+
+def trial(seeds: list[int], timeout: float = 1) -> campaign.Result:
+    worker = campaign.Worker(timeout, module="tests.fuzz.misbehaving_worker")
+    return campaign.run((Case("model", seed, (1, 2)) for seed in seeds), worker)
+
+
+def test_a_campaign_notices_crashes_hangs_and_findings_and_goes_on() -> None:
+    start = time.monotonic()
+    result = trial([0, 1, CRASH, 0, HANG, 0])
+    assert result.outcomes == {"fine": 3}
+    assert [(case.seed, campaign.signature(what)) for case, what in result.findings] == [
+        (1, "ValueError at x.py:1"), (CRASH, "crash"), (HANG, "hang"),
+    ]  # fmt: skip
+    assert "-6" in result.findings[1][1]
+    assert time.monotonic() - start < 300
+
+
+def test_findings_are_made_as_small_as_their_changes_allow(monkeypatch: pytest.MonkeyPatch) -> None:
+    def ask(_: campaign.Worker, cases: list[Case]) -> list[str]:
+        return ["finding A at b.py:1: c" if 3 in case.mutations else "ok" for case in cases]
+
+    monkeypatch.setattr(campaign.Worker, "ask", ask)
+    smallest = campaign.minimise(Case("model", 0, (1, 2, 3, 4)), "A at b.py:1: another number")
+    assert smallest == Case("model", 0, (3,))
