@@ -5,14 +5,18 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 import torch
 import torch.nn.functional as F
+from click.testing import CliRunner
 from torch import Tensor, nn
 
 from converters import from_onnx, from_torch
-from sparsenet import Engine, Graph, load, reference, save
+from converters.cli import convert
+from sparsenet import Engine, Graph, TensorInfo, load, reference, save
 from sparsenet.errors import InputError, UnsupportedOpError
+from sparsenet.model_file import load_graph
 from tests.converters.importing import relative_error
 from tests.converters.onnx_models import model, node, run_onnxruntime, weights
 
@@ -78,6 +82,15 @@ def test_onnx_with_open_rows_and_columns() -> None:
     for size in ((16, 20), (11, 30)):
         x = np.random.default_rng(0).standard_normal((2, 3, *size)).astype(np.float32)
         assert relative_error(engine.run({"x": x})["y"], run_onnxruntime(proto, x)[0]) < 1e-5
+
+
+def test_the_command_keeps_sizes_open(tmp_path: Path) -> None:
+    source, target = tmp_path / "m.onnx", tmp_path / "m.safetensors"
+    onnx.save(model([node("Relu", "x")], shape=("N", 3, "H", "W")), source)
+    arguments = [str(source), "-o", str(target), "--no-speed", "--verify", "--image-size", "16", "20"]
+    result = CliRunner().invoke(convert, arguments, catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    assert load_graph(target).inputs == [TensorInfo("x", (None, 3, 16, 20), open=(2, 3))]
 
 
 def test_a_fixed_size_stays_fixed() -> None:

@@ -20,7 +20,7 @@ from training.detection.train import DetectionConfig
 EPILOG = """\b
 Examples:
   sparsenet evaluate-detector mobilenet0.25_Final.pth --annotations widerface_subset/subset_gt.json \\
-      --ground-truth widerface_subset/gt --sparsity 0,0.5,0.7,0.8,0.9 --finetune 12 --out detector-out
+      --ground-truth widerface_subset/gt --sparsity 0,0.5,0.7,0.8,0.9 --finetune 8 --out detector-out
   sparsenet evaluate-detector drawn.safetensors --scenes 50 --no-latency                    # drawn scenes"""
 
 #: A few hundred steps repair a pruned detector, if they are AdamW's; on small crops they take minutes on one core.
