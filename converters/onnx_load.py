@@ -125,14 +125,16 @@ def _plain(array: np.ndarray) -> np.ndarray:
 
 def _check_names(graph: onnx.GraphProto) -> None:
     """Raise ModelFileError for names that no model file may hold, and no terminal should be shown."""
-    names = [value.name for value in (*graph.initializer, *graph.input, *graph.output)]
+    names = [graph.name, *(value.name for value in (*graph.initializer, *graph.input, *graph.output))]
     for node in graph.node:
         names += [node.name, node.op_type, node.domain, *node.input, *node.output]
+        names += [attribute.name for attribute in node.attribute]
     for name in names:
-        if len(name) > MAX_NAME or not name.isprintable():
+        # protobuf hands out bytes where a text is not valid UTF-8
+        if not isinstance(name, str) or len(name) > MAX_NAME or not name.isprintable():
             raise ModelFileError(
-                f"the ONNX model has the name {name!a:.60}…, of {len(name)} characters; names must be printable "
-                f"and have at most {MAX_NAME}"
+                f"the ONNX model has the name {name!a:.60}, of {len(name)} characters; names must be printable "
+                f"text and have at most {MAX_NAME}"
             )
 
 
@@ -161,6 +163,8 @@ def _external_bytes(tensor: onnx.TensorProto, folder: Path | None, budget: Budge
     what = f"external data of tensor '{tensor.name}'"
     entries = {entry.key: entry.value for entry in tensor.external_data}
     location = entries.get("location", "")
+    if not isinstance(location, str):
+        raise ModelFileError(f"{what} has a damaged description")
     if folder is None:
         raise ModelFileError(f"{what} is in '{location}'; give the path of the model instead of its bytes")
     path = _confined(folder, location, what)

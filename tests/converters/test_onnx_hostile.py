@@ -112,9 +112,24 @@ def test_a_model_that_stops_onnx_itself() -> None:
 
 @pytest.mark.parametrize("name", ["a" * 2000, "\x1b[31mred", "two\nlines"])
 def test_names_are_printable_and_not_endless(name: str) -> None:
-    with pytest.raises(ModelFileError, match="names must be printable and have at most 1024") as info:
+    with pytest.raises(ModelFileError, match="names must be printable text and have at most 1024") as info:
         from_onnx(model([node("Relu", "x", "a"), helper.make_node("Relu", ["a"], ["y"], name=name)]))
     assert str(info.value).isprintable()
+
+
+@pytest.mark.parametrize("text", [b"xx", b"Relu_y", b"w.bin"])
+def test_text_that_is_no_utf8(tmp_path: Path, text: bytes) -> None:
+    """protobuf reads it all the same."""
+    path = tmp_path / "m.onnx"
+    external(path, "w.bin", 9)
+    proto = onnx.load(path, load_external_data=False)
+    proto.graph.node.append(node("Relu", "y0", "xx"))
+    proto.graph.node[-1].name = "Relu_y"
+    data = proto.SerializeToString()
+    assert text in data
+    path.write_bytes(data.replace(text, b"\xff" * len(text)))
+    with pytest.raises(ModelFileError, match=r"names must be printable text|damaged description"):
+        from_onnx(path)
 
 
 # --- files beside the model -------------------------------------------------------------------------------------

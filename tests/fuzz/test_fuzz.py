@@ -27,6 +27,7 @@ REGRESSIONS = [
     "onnx 18 261843896184509,172892501255597,197406937740632,264805958055144,157349851199862",  # an empty attribute
     "onnx 20 130617585942332,151199166656577,159450999582745",  # a branch that is not there
     "onnx 0 146188839654472,103609069106430,55994478546759",  # a name of two thousand letters
+    "onnx 1 140577236230340",  # a name that is no UTF-8
     "onnx 18 42584472839164",  # a constant without elements
 ]
 
