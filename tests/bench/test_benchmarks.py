@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -22,7 +23,9 @@ FAST = ["--benchmark-min-rounds=2", "--benchmark-max-time=0.01", "-p", "no:cache
 
 def benchmarks(file: str, *words: str, out: Path) -> list[dict]:
     command = [sys.executable, "-m", "pytest", f"bench/{file}", *FAST, *words, f"--benchmark-json={out}"]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    # Benchmarks refuse to run inside a worker of parallel tests; the process of their own is none.
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_XDIST")}
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     return json.loads(out.read_text())["benchmarks"]
 
@@ -44,7 +47,9 @@ def test_layers_note_what_ran(tmp_path: Path) -> None:
 def test_more_threads_than_cpus_are_not_timed() -> None:
     words = ["-k", "mobilenetv1-linear", "--sparsities", "0.9", "--thread-counts", str(available_cpus() + 1)]
     command = [sys.executable, "-m", "pytest", "bench/bench_layers.py", *FAST, *words]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    # Benchmarks refuse to run inside a worker of parallel tests; the process of their own is none.
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_XDIST")}
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout
     assert "3 skipped" in done.stdout
     assert "need as many CPUs" in done.stdout

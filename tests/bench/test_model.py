@@ -108,7 +108,8 @@ def test_the_trace_holds_start_layers_and_kernels(model: Path, tmp_path: Path) -
     inferences = [event for event in spans if event["cat"] == "inference"]
     assert len(inferences) == 3
     for one in inferences:
-        inside = [e for e in layers if one["ts"] <= e["ts"] + 1e-6 and e["ts"] < one["ts"] + one["dur"]]
+        end = one["ts"] + one["dur"]
+        inside = [e for e in layers if one["ts"] <= e["ts"] + 1e-6 and e["ts"] < end - 1e-6]
         assert sum(event["dur"] for event in inside) == pytest.approx(one["dur"])
 
 

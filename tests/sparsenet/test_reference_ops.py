@@ -33,6 +33,17 @@ TORCH_ACTIVATIONS: dict[str, tuple[Callable[[Tensor], Tensor], dict[str, Any]]] 
     "silu": (F.silu, {}),
     "hard_sigmoid": (F.hardsigmoid, {}),
     "hard_swish": (F.hardswish, {}),
+    "elu": (lambda x: F.elu(x, 0.7), {"alpha": 0.7}),
+    "gelu": (F.gelu, {}),
+    "softplus": (lambda x: F.softplus(x.double(), threshold=1e9).float(), {}),
+    "erf": (torch.erf, {}),
+    "exp": (torch.exp, {}),
+    "log": (torch.log, {}),
+    "sqrt": (torch.sqrt, {}),
+    "abs": (torch.abs, {}),
+    "floor": (torch.floor, {}),
+    "round": (torch.round, {}),
+    "reciprocal": (torch.reciprocal, {}),
 }
 
 
@@ -47,7 +58,7 @@ def test_activation_as_op_and_as_epilogue(word: str) -> None:
     close(reference_of(word, x, **attrs), function(torch.tensor(x)))
     step = [word, *(attrs[name] for name in ACTIVATIONS[word])]
     fused = reference_of("add", x, constants={"zero": np.zeros((), np.float32)}, epilogue=[step])
-    close(fused, function(torch.tensor(x)))
+    close(fused, function(torch.tensor(x) + 0.0))
 
 
 @pytest.mark.parametrize("bias", [False, True])
