@@ -41,7 +41,7 @@ def mutate(data: bytes, mutations: list[int]) -> bytes:
             if level == 1:
                 _change_json(header, random)
         out = parts.join(header)
-    except RecursionError:  # and what cannot be written is no case
+    except (RecursionError, ValueError):  # and what cannot be written, being inside itself, is no case
         return data
     for random, level in zip(randoms, levels, strict=True):
         if level == 2:
