@@ -148,9 +148,13 @@ class Builder:
 
     def plain(self, tensor: str) -> Value:
         """``tensor`` in C order; a stage that converts it is added if need be."""
-        from sparsenet.plan.lower.relayout import to_plain
+        from sparsenet.plan.lower.relayout import FlatCopy, to_plain
 
         value = self.get(tensor, Plain)
+        if value is not None and value.fixed is not None and value.fixed.space == "input":
+            # Whole vectors may not be read past the end of the caller's array.
+            given, value = value, self.new_plain(tensor)
+            self.add(FlatCopy(self.layer, value, 1, given))
         if value is None and tensor in self.graph.constants:
             array = self.graph.constants[tensor]
             value = self.put(

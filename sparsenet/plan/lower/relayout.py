@@ -101,7 +101,7 @@ class FlatCopy(Stage):
 
 def to_rows(builder: Builder, tensor: str) -> Value:
     """``tensor``, so far plain, as rows."""
-    source, out = builder.plain(tensor), builder.new_rows(tensor)
+    source, out = builder.any(tensor), builder.new_rows(tensor)
     builder.add(MapCopy(builder.layer, out, out.rows.height, source, builder.shape(tensor)))
     return out
 
