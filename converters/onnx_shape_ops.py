@@ -46,8 +46,16 @@ def _target(c: Call, index: int, what: str) -> list[int | None]:
     if isinstance(target, Const):
         return [int(v) for v in target.array.ravel()]
     if isinstance(target, Sizes):
-        return target.dims()
+        return [_room(c) if d is None and c.lead else d for d in target.dims()]
     raise Unsupported(f"its {what} is computed from the input's values")
+
+
+def _room(c: Call) -> int:
+    """Where a size depends on the data and can only be that of ``x``: the most it can be."""
+    partial = c.b.partial.get(c.x.tensor)
+    if partial is None:
+        raise Unsupported("a size it needs depends on the data")
+    return c.sizes[partial.axis - 1]
 
 
 def reshape(c: Call) -> Act:
@@ -118,14 +126,16 @@ def pad(c: Call) -> Act:
 
 
 def shape(c: Call) -> Value | Sizes:
-    """Known but for the batch."""
-    return shape_value(c.shape, c.attrs.get("start", 0), c.attrs.get("end"))
+    """Known but for the batch, and for how much depends on the data."""
+    partial = c.b.partial.get(c.x.tensor)
+    sizes = [None if partial and i + c.lead == partial.axis else d for i, d in enumerate(c.shape)]
+    return shape_value(tuple(sizes), c.attrs.get("start", 0), c.attrs.get("end"))
 
 
 def size(c: Call) -> Value | Sizes:
     """The number of elements, if that does not depend on the batch."""
-    if not c.lead:
-        raise Unsupported("a tensor's size depends on the batch")
+    if not c.lead or c.x.tensor in c.b.partial:
+        raise Unsupported("a tensor's size depends on the batch, or on the data")
     return Const(np.array(math.prod(c.sizes), np.int64))
 
 
@@ -162,6 +172,11 @@ def cut(c: Call) -> Act:
                 continue  # all of the batch
             raise Unsupported(lowering.BATCH_HINT, "axes")
         have = int(c.b.shapes[x.tensor][front + c.lead] or 0)
+        partial = c.b.partial.get(x.tensor)
+        if partial and partial.axis == front + c.lead and (start or step != 1 or end < 0):
+            raise Unsupported(
+                "where its axis ends depends on the data; it can take only the first elements", "axes"
+            )
         # As in ONNX: bounds beyond the ends are clamped; a negative step runs to the very front at INT_MIN.
         chosen = range(*slice(start, end if step > 0 or end >= -have else None, step).indices(have))
         site = c.site if i == len(starts) - 1 else c.at(f"axis{front}")
@@ -169,13 +184,6 @@ def cut(c: Call) -> Act:
             c.b, site, x, front + c.lead, chosen.start, len(chosen), step if len(chosen) > 1 else 1
         )
     return x
-
-
-def gather(c: Call) -> Act:
-    """Elements of one axis by constant numbers."""
-    indices = c.const(1, "indices")
-    assert indices is not None
-    return tensors.gather(c.b, c.site, c.x, c.axis(c.attrs.get("axis", 0)), indices.array)
 
 
 def expand(c: Call) -> Act:
@@ -222,7 +230,6 @@ RULES: dict[str, Rule] = {
     "Size": size,
     "Split": split,
     "Slice": cut,
-    "Gather": gather,
     "Expand": expand,
     "Tile": tile,
     "DepthToSpace": per_image(depth_to_space),

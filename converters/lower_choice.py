@@ -1,0 +1,98 @@
+"""Lowering of what chooses by value: the largest numbers, elements at computed indices, boxes, what is not zero."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from converters import lowering
+from converters.builder import Act, Const, GraphBuilder, Site, Unsupported, Value
+from converters.lower_tensors import join, materialize, sizes_of, slice_axis
+
+
+def top_k(
+    b: GraphBuilder, values: Site, indices: Site, x: Act, axis: int, count: int, largest: bool
+) -> list[Act]:
+    """The ``count`` largest or smallest numbers of the graph's axis in order, and where they stand on it."""
+    size = int(b.shapes[x.tensor][axis] or 0)
+    if not 1 <= count <= size:
+        raise Unsupported(f"it takes {count} elements of an axis of {size}", "k")
+    attrs = {"axis": axis, "count": count, "largest": largest}
+    found = b.node("top_k", indices, [x.tensor], attrs)
+    return [b.node("gather_elements", values, [x.tensor, found.tensor], {"axis": axis}), found]
+
+
+def computed(b: GraphBuilder, site: Site, value: Value, rank: int) -> Act:
+    """A constant as a tensor of ``rank`` dimensions, the batch among them; what is computed as it is."""
+    return value if isinstance(value, Act) else materialize(b, site, value, rank)
+
+
+def gather_elements(b: GraphBuilder, site: Site, x: Act, indices: Act, axis: int) -> Act:
+    """Elements of the graph's axis, each at its own index; ``indices`` may be smaller on the other axes."""
+    for other, size in enumerate(sizes_of(b, indices), 1):
+        if other != axis:
+            x = slice_axis(b, site.sub(f"axis{other}"), x, other, 0, size)
+    return b.node("gather_elements", site, [x.tensor, indices.tensor], {"axis": axis})
+
+
+def gather_nd(b: GraphBuilder, site: Site, x: Act, indices: Act, shared: int) -> Act:
+    """What stands at the places that the last axis of ``indices`` names, ``shared`` axes behind the batch in common."""
+    sizes, places = sizes_of(b, x), sizes_of(b, indices)
+    depth, blocks = places[-1], math.prod(sizes[:shared])
+    target = places[:-1] + sizes[shared + depth :]
+    if blocks == 1:
+        x = lowering.reshape(b, site.sub("data"), x, sizes[shared:])
+        indices = lowering.reshape(b, site.sub("places"), indices, places[shared:])
+    elif shared:
+        runs = math.prod(places[shared:-1])
+        numbers = np.arange(blocks, dtype=np.float32).reshape(blocks, 1, 1).repeat(runs, 1)
+        x = lowering.reshape(b, site.sub("data"), x, [blocks, *sizes[shared:]])
+        indices = lowering.reshape(b, site.sub("places"), indices, [blocks, runs, depth])
+        block = materialize(b, site.sub("block"), Const(numbers), 4)
+        indices = join(b, site.sub("in_block"), [block, indices], 3)
+    inner = b.node("gather_nd", site.sub("picked") if shared else site, [x.tensor, indices.tensor])
+    return lowering.reshape(b, site, inner, target)
+
+
+def gather(b: GraphBuilder, site: Site, x: Act, indices: Act, axis: int) -> Act:
+    """Elements of the graph's axis at computed indices; as many axes come in its place as ``indices`` has."""
+    sizes, places = sizes_of(b, x), sizes_of(b, indices)
+    front, behind = sizes[: axis - 1], sizes[axis:]
+    moved = math.prod(front) > 1
+    if moved:
+        perm = [0, axis, *range(1, axis), *range(axis + 1, len(sizes) + 1)]
+        x = lowering.transpose(b, site.sub("turned"), x, perm)
+    else:
+        x = lowering.reshape(b, site.sub("data"), x, sizes[axis - 1 :])
+    indices = lowering.reshape(b, site.sub("places"), indices, [*places, 1])
+    picked = b.node("gather_nd", site.sub("picked"), [x.tensor, indices.tensor])
+    if not moved:
+        return lowering.reshape(b, site, picked, [*front, *places, *behind])
+    count, rank = len(places), 1 + len(places) + len(sizes) - 1
+    first = [1 + count + i for i in range(len(front))]
+    order = [0, *first, *range(1, 1 + count), *range(1 + count + len(front), rank)]
+    return lowering.transpose(b, site, picked, order)
+
+
+def nms(
+    b: GraphBuilder, site: Site, boxes: Act, scores: Act, count: int, iou: float, least: float, center: bool
+) -> Act:
+    """Rows [b, class, box] of the boxes (N, B, n, 4) that are kept; how many, the scores (N, B, C, n) say."""
+    attrs = {"count": count, "iou_threshold": iou, "score_threshold": least, "center": center}
+    rows = b.node("nms", site.sub("rows"), [boxes.tensor, scores.tensor], attrs)
+    return _what_is_there(b, site, rows, 1, 2)
+
+
+def nonzero(b: GraphBuilder, site: Site, x: Act) -> Act:
+    """The places of what is not zero, a column each."""
+    return _what_is_there(b, site, b.node("nonzero", site.sub("columns"), [x.tensor]), 2, 1)
+
+
+def _what_is_there(b: GraphBuilder, site: Site, x: Act, axis: int, across: int) -> Act:
+    """``x`` up to the first element of ``axis`` that is -1."""
+    line = slice_axis(b, site.sub("line"), x, across, 0, 1)
+    there = lowering.binary(b, site.sub("there"), "greater", line, Const(np.full((1,), -0.5, np.float32)))
+    attrs = {"kind": "sum", "axes": [axis], "keepdims": False}
+    count = b.node("reduce", site.sub("count"), [there.tensor], attrs)
+    return b.node("first", site, [x.tensor, count.tensor], {"axis": axis})
