@@ -256,7 +256,7 @@ FAMILIES: dict[str, Family] = {
     "f32_take_none_flat": Family(
         "cpu.take",
         ("x", "rank", "shape", "tables", "out"),
-        (),
+        ("runs",),
         "plain tensors: transposition, slice, gather, expansion, mirrored padding",
     ),
     "f32_broadcast_none_flat": Family(

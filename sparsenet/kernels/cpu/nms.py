@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from sparsenet.kernels.device import device, integer, kernel_entry, number, pointer
 from sparsenet.kernels.registry import Kernel
 from sparsenet.kernels.vector_ir import load_f32, store_f32
@@ -12,7 +14,7 @@ from sparsenet.kernels.vector_ir import load_f32, store_f32
 @device
 def _span(box: int, axis: int, center: int) -> tuple[float, float]:
     """A box on one axis, from its low to its high end."""
-    a, b = float(load_f32(box, axis)), float(load_f32(box, axis + 2))
+    a, b = np.float64(load_f32(box, axis)), np.float64(load_f32(box, axis + 2))
     if center != 0:
         return a - b / 2, a + b / 2
     if a < b:
@@ -46,7 +48,7 @@ def build(kernel: Kernel) -> Any:
     def nms(args, bases):  # type: ignore[no-untyped-def]
         boxes, order = pointer(args, bases, 0), pointer(args, bases, 1)
         groups, classes, size, count = integer(args, 2), integer(args, 3), integer(args, 4), integer(args, 5)
-        rows, center, limit = integer(args, 6), integer(args, 7), float(number(args, 8))
+        rows, center, limit = integer(args, 6), integer(args, 7), number(args, 8)
         out = pointer(args, bases, 9)
         row = 0
         for line in range(groups * classes):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from sparsenet.kernels.device import device, integer, kernel_entry, pointer
 from sparsenet.kernels.registry import Kernel
 from sparsenet.kernels.vector_ir import load_f32, load_i32, store_f32
@@ -12,7 +14,7 @@ from sparsenet.kernels.vector_ir import load_f32, load_i32, store_f32
 @device
 def _index(value: float, size: int) -> int:
     """The nearest whole number; negative ones count from the back; what leaves the axis stops at its end, NaN at 0."""
-    place = float(value)
+    place = np.float64(value)
     if place < -0.5:
         place += size
     if not place > 0:  # before it is made an integer, which not every float fits
