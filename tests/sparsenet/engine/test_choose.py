@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 
-from sparsenet import Engine, Graph, Node, TensorInfo, bundle, load, reference, save
+from sparsenet import Engine, Graph, Node, TensorInfo, reference
 from sparsenet.errors import GraphError
 from tests.sparsenet.against_reference import random_feeds
 from tests.sparsenet.engine.test_tensor_ops import graph_of
@@ -161,20 +159,6 @@ def test_nan_in_the_input_takes_nothing_down() -> None:
     for value in feeds.values():
         value[:] = np.nan
     assert same(detector(PICK, ["y"]), feeds)["y"].shape == (1, 0, 7)
-
-
-def test_files_and_bundles_keep_it(tmp_path: Path) -> None:
-    graph, feeds = detector(PICK, ["y", "part"]), feeds_of(2)
-    save(graph, tmp_path / "model.safetensors")
-    engine = load(tmp_path / "model.safetensors", 1)
-    wanted = engine.run(feeds)
-    assert [info.name for info in engine.outputs] == ["y", "part"]
-    assert {d.layer for d in engine.explain()} >= {"rows", "kept", "y"}
-    bundle.save(engine.plan, tmp_path / "bundle", sparse=True, metadata={})
-    packed = load(tmp_path / "bundle")
-    assert packed.outputs == engine.outputs
-    for name, value in packed.run(feeds).items():
-        np.testing.assert_array_equal(value, wanted[name])
 
 
 REFUSED = {
