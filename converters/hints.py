@@ -16,8 +16,6 @@ TORCH_HINTS = {
     "max_pool3d": _THREE,
     "avg_pool3d": _THREE,
     "_native_batch_norm_legit": _BATCH_STATISTICS,
-    "topk": _OUTSIDE,
-    "sort": _OUTSIDE,
     "nonzero": _OUTSIDE,
     "nms": _OUTSIDE,
     "lstm": _RECURRENT,

@@ -13,7 +13,7 @@ from converters.lower_tensors import join, materialize, sizes_of, slice_axis
 
 def top_k(
     b: GraphBuilder, values: Site, indices: Site, x: Act, axis: int, count: int, largest: bool
-) -> list[Act]:
+) -> list[Value]:
     """The ``count`` largest or smallest numbers of the graph's axis in order, and where they stand on it."""
     size = int(b.shapes[x.tensor][axis] or 0)
     if not 1 <= count <= size:

@@ -9,7 +9,7 @@ from converters.onnx_call import Call, Rule
 from sparsenet.shape_rules import LARGEST_EXPANSION
 
 
-def top_k(c: Call) -> list[Act]:
+def top_k(c: Call) -> list[Value]:
     """Values and indices; k is an attribute before opset 10, a constant input from then on."""
     counts = c.numbers(1, "k", 10, "k")
     count = counts if isinstance(counts, int) else (counts or [0])[0]
