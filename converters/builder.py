@@ -61,8 +61,9 @@ class GraphBuilder:
     """A Graph that grows node by node; ``shapes`` and ``partial`` are kept up to date so that rules can ask for them.
 
     ``minus_inf`` holds paddings with -inf that wait for the max pooling which can take them over:
-    padded tensor → (tensor before padding, [top, left, bottom, right]). ``source`` says in a word or two what the
-    network comes from, for errors.
+    padded tensor → (tensor before padding, [top, left, bottom, right]). ``joined`` knows of parts that were joined
+    which elements are meant, and how many: tensors joined alike have one count. ``source`` says in a word or two what
+    the network comes from, for errors.
     """
 
     def __init__(self, name: str) -> None:
@@ -70,6 +71,7 @@ class GraphBuilder:
         self.shapes: dict[str, Shape] = {}
         self.partial: dict[str, Partial] = {}
         self.minus_inf: dict[str, tuple[str, list[int]]] = {}
+        self.joined: dict[tuple[tuple[str, int], ...], tuple[Act, Act]] = {}
         self.source = ""
         self._failures: list[tuple[str, str, str]] = []
         self._node_names: set[str] = set()

@@ -8,7 +8,7 @@ import numpy as np
 
 from converters import lowering
 from converters.builder import Act, Const, GraphBuilder, Site, Unsupported, Value
-from converters.lower_tensors import join, materialize, sizes_of, slice_axis
+from converters.lower_tensors import join, materialize, sizes_of, slice_axis, whole
 
 
 def top_k(
@@ -16,11 +16,32 @@ def top_k(
 ) -> list[Value]:
     """The ``count`` largest or smallest numbers of the graph's axis in order, and where they stand on it."""
     size = int(b.shapes[x.tensor][axis] or 0)
+    partial = b.partial.get(x.tensor)
+    if partial is not None and partial.axis == axis:
+        return _top_of_part(b, values, indices, x, axis, count, largest)
     if not 1 <= count <= size:
         raise Unsupported(f"it takes {count} elements of an axis of {size}", "k")
     attrs = {"axis": axis, "count": count, "largest": largest}
     found = b.node("top_k", indices, [x.tensor], attrs)
     return [b.node("gather_elements", values, [x.tensor, found.tensor], {"axis": axis}), found]
+
+
+def _top_of_part(
+    b: GraphBuilder, values: Site, indices: Site, x: Act, axis: int, count: int, largest: bool
+) -> list[Value]:
+    """As many as there are, if that is fewer; exporters write it so: the smaller of ``count`` and the axis' size."""
+    most = lowering.binary(
+        b, values.sub("most"), "minimum", Act(b.partial[x.tensor].count), lowering.scalar(float(count))
+    )
+    x = whole(b, values.sub("whole"), x, -lowering.LARGEST if largest else lowering.LARGEST)
+    count = min(count, sizes_of(b, x)[axis - 1])
+    found = top_k(b, values.sub("all"), indices.sub("all"), x, axis, count, largest)
+    sites = zip((values, indices), found, strict=True)
+    return [
+        b.node("first", site, [v.tensor, most.tensor], {"axis": axis})
+        for site, v in sites
+        if isinstance(v, Act)
+    ]
 
 
 def computed(b: GraphBuilder, site: Site, value: Value, rank: int) -> Act:
@@ -79,6 +100,10 @@ def nms(
     b: GraphBuilder, site: Site, boxes: Act, scores: Act, count: int, iou: float, least: float, center: bool
 ) -> Act:
     """Rows [b, class, box] of the boxes (N, B, n, 4) that are kept; how many, the scores (N, B, C, n) say."""
+    boxes, scores = (
+        whole(b, site.sub("boxes"), boxes, 0.0),
+        whole(b, site.sub("scores"), scores, -lowering.LARGEST),
+    )
     attrs = {"count": count, "iou_threshold": iou, "score_threshold": least, "center": center}
     rows = b.node("nms", site.sub("rows"), [boxes.tensor, scores.tensor], attrs)
     return _what_is_there(b, site, rows, 1, 2)
@@ -86,6 +111,7 @@ def nms(
 
 def nonzero(b: GraphBuilder, site: Site, x: Act) -> Act:
     """The places of what is not zero, a column each."""
+    x = whole(b, site.sub("whole"), x, 0.0)
     return _what_is_there(b, site, b.node("nonzero", site.sub("columns"), [x.tensor]), 2, 1)
 
 

@@ -446,6 +446,8 @@ OPS: dict[str, OpSchema] = {
     ),  # where x is not 0: one column each; what is left over is -1
     # Of an axis only the first `count` elements are meant, a number known only at run time (see `graph.Partial`).
     "first": OpSchema(("x", "count"), shape_rules.first, {"axis": REQUIRED}),
+    # What stands behind the first `count` elements of an axis becomes `value`: then it is data like any other.
+    "fill": OpSchema(("x", "count"), shape_rules.first, {"axis": REQUIRED, "value": REQUIRED}),
     "identity": OpSchema(("x",), _same),
     "dropout": OpSchema(("x",), _same, {"p": 0.5}),  # identity at inference; removed by a pass
 }

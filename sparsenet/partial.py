@@ -21,10 +21,11 @@ def cut(values: Mapping[str, FloatArray], infos: Sequence[TensorInfo]) -> dict[s
             axis = info.partial.axis
             # NaN among the counts can only come of one among the inputs, where nothing is right any more.
             counts = np.nan_to_num(values[info.partial.count].reshape(-1)).clip(0, value.shape[axis])
-            longest = int(counts.max(initial=0))
+            counts = np.ceil(counts).astype(int)
+            longest = counts.max(initial=0)
             value = np.ascontiguousarray(value.take(range(longest), axis=axis))
             rows = np.moveaxis(value, axis, 1)
             for sample, count in enumerate(counts):
-                rows[sample, int(count) :] = np.nan
+                rows[sample, count:] = np.nan
         results[info.name] = value
     return results

@@ -54,6 +54,8 @@ def partial_of(node: Node, shapes: Mapping[str, Shape], known: Mapping[str, Part
         axis = RULES[node.op](operands, attributes(node), shapes[node.output])
         if any(name in known and known[name].axis != axis for name in extra):
             raise ValueError("what it adds is another part")
+        if node.op == "fill" and axis is None and counts != node.inputs[1:]:
+            raise ValueError("it is not padded up to that count")
         if len(set(counts)) > 1 and not picks:
             raise ValueError("its inputs are parts of different sizes")
     except ValueError as error:
@@ -68,6 +70,12 @@ def _first(operands: Sequence[Operand], attrs: Mapping[str, Any], _out: Shape) -
     if any(operand.axis is not None for operand in operands):
         raise ValueError("it is a part already")
     return int(attrs["axis"])
+
+
+def _fill(operands: Sequence[Operand], attrs: Mapping[str, Any], _out: Shape) -> int | None:
+    if operands[1].axis is not None:
+        raise ValueError("its count is a part")
+    return None if operands[0].axis == attrs["axis"] else operands[0].axis
 
 
 def _same(operands: Sequence[Operand], _attrs: Mapping[str, Any], _out: Shape) -> int | None:
@@ -174,6 +182,7 @@ def _gather_nd(operands: Sequence[Operand], _attrs: Mapping[str, Any], _out: Sha
 
 RULES: dict[str, Rule] = {
     "first": _first,
+    "fill": _fill,
     **dict.fromkeys((*ACTIVATIONS, "identity", "dropout", "affine", "batch_norm"), _same),
     **dict.fromkeys(("add", "sub", "mul", "div", "pow", "maximum", "minimum"), _broadcast),
     **dict.fromkeys(("greater", "less", "equal", "where"), _broadcast),

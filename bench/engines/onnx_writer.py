@@ -325,7 +325,7 @@ WRITERS: dict[str, Write] = {
     "top_k": onnx_tensor_ops.top_k,
     "gather_elements": onnx_tensor_ops.gather_elements,
     "gather_nd": onnx_tensor_ops.gather_nd,
-    **dict.fromkeys(("nms", "nonzero", "first"), onnx_tensor_ops.across_batch),
+    **dict.fromkeys(("nms", "nonzero", "first", "fill"), onnx_tensor_ops.across_batch),
     "identity": _plain("Identity"),
     "dropout": _plain("Identity"),
 }

@@ -79,6 +79,13 @@ def overlap(a: Array, b: Array, center: bool) -> float:
     return float(both / (areas[0] + areas[1] - both))
 
 
+def fill(inputs: list[Array], attrs: Attrs) -> Array:
+    """``value`` in place of what stands behind the first ``count`` elements of an axis."""
+    x, count = inputs
+    places = np.arange(x.shape[attrs["axis"]]).reshape(-1, *[1] * (x.ndim - attrs["axis"] - 1))
+    return np.where(places < count.reshape(-1, *[1] * (x.ndim - 1)), x, attrs["value"])
+
+
 def nonzero(inputs: list[Array], _attrs: Attrs) -> Array:
     """The place of every number that is not 0, one column each, in C order; -1 in the columns left over."""
     x = inputs[0]

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from sparsenet.ops import ACTIVATIONS
 from sparsenet.reference.activations import as_operation
-from sparsenet.reference.choose import gather_elements, gather_nd, nms, nonzero, top_k
+from sparsenet.reference.choose import fill, gather_elements, gather_nd, nms, nonzero, top_k
 from sparsenet.reference.conv2d import conv2d
 from sparsenet.reference.elementwise import (
     add,
@@ -80,6 +80,7 @@ OPERATIONS: Mapping[str, Operation] = {
     "nms": nms,
     "nonzero": nonzero,
     "first": identity,
+    "fill": fill,
     "identity": identity,
     "dropout": identity,
 }

@@ -230,10 +230,12 @@ def test_computed_indices() -> None:
     assert_onnx_matches(graph)
 
 
-@pytest.mark.parametrize("op", ["nms", "nonzero", "first"])
+@pytest.mark.parametrize("op", ["nms", "nonzero", "first", "fill"])
 def test_what_onnx_cannot_say(op: str) -> None:
-    shapes = {"nms": [(2, 1, 5, 4), (2, 1, 2, 5)], "nonzero": [(2, 3)], "first": [(2, 3), (2, 1)]}[op]
-    attrs = {"nms": {"count": 2}, "nonzero": {}, "first": {"axis": 1}}[op]
+    shapes = {"nms": [(2, 1, 5, 4), (2, 1, 2, 5)], "nonzero": [(2, 3)], "first": [(2, 3), (2, 1)]}.get(
+        op, [(2, 3), (2, 1)]
+    )
+    attrs = {"nms": {"count": 2}, "nonzero": {}, "first": {"axis": 1}, "fill": {"axis": 1, "value": 0.5}}[op]
     graph = one_node_graph(op, {f"x{i}": shape for i, shape in enumerate(shapes)}, {}, attrs)
     with pytest.raises(NotImplementedError, match=op):
         to_onnx(graph)

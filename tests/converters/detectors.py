@@ -179,3 +179,39 @@ def transformer_head(sparsity: float = 0.0, classes: int = 6, seed: int = 2) -> 
     boxes = w.op("GatherElements", boxes, w.op("Tile", box, w.ints(1, 1, 4)), axis=1)
     columns = [w.op("Unsqueeze", c, w.ints(-1)) for c in (top, w.op("Cast", label, to=TensorProto.FLOAT))]
     return w.model(32, {"detections": w.op("Concat", boxes, *columns, axis=2)})
+
+
+def filtered(sparsity: float = 0.0, classes: int = 3, seed: int = 3) -> onnx.ModelProto:
+    """As torchvision ends its one-stage detectors: a threshold and TopK for each class, joined, then NMS and TopK."""
+    w = Writer(sparsity, seed)
+    x = w.op("Relu", w.conv("images", 3, 16, stride=4))
+    y = w.op("Reshape", w.conv(x, 16, 4 + classes), w.ints(4 + classes, -1))
+    y = w.op("Transpose", y, perm=[1, 0])
+    size = w.op("Sigmoid", w.part(y, 1, 2, 4))
+    boxes = w.op("Concat", w.part(y, 1, 0, 2), w.op("Add", w.part(y, 1, 0, 2), size), axis=1)
+    scores = w.op("Softmax", w.part(y, 1, 4, 4 + classes), axis=1)
+    found: list[list[str]] = [[], [], []]
+    for label in range(1, classes):
+        score = w.column(scores, label)
+        keep = w.op("NonZero", w.op("Greater", score, w.const(0.55)))
+        keep = w.op("Squeeze", w.op("Transpose", keep, perm=[1, 0]), w.ints(1))
+        score = w.op("Gather", score, keep, axis=0)
+        count = w.op("Gather", w.op("Shape", score), w.ints(0))
+        count = w.op("ReduceMin", w.op("Concat", count, w.ints(12), axis=0), keepdims=1)
+        score = w.op("TopK", score, count, axis=0, outputs=2)
+        keep = w.op("Gather", keep, w.second(score), axis=0)
+        named = w.op("Add", w.op("Mul", score, w.const(0)), w.const(label))
+        for column, value in zip(found, (w.op("Gather", boxes, keep, axis=0), score, named), strict=True):
+            column.append(value)
+    boxes, score, named = (w.op("Concat", *column, axis=0) for column in found)
+    apart = w.op("Add", boxes, w.op("Unsqueeze", w.op("Mul", named, w.const(100)), w.ints(1)))
+    kept = w.op(
+        "NonMaxSuppression", w.op("Unsqueeze", apart, w.ints(0)), w.op("Unsqueeze", score, w.ints(0, 1)),
+        w.ints(2**62), w.const([0.3]),
+    )  # fmt: skip
+    kept = w.part(w.column(kept, 2), 0, 0, 22)
+    mean = w.op("ReduceMean", boxes, axes=[0], keepdims=0)
+    top = w.op("ReduceMax", w.op("Gather", score, kept, axis=0), keepdims=1)
+    rows = [w.op("Gather", boxes, kept, axis=0)]
+    rows += [w.op("Unsqueeze", w.op("Gather", v, kept, axis=0), w.ints(1)) for v in (score, named)]
+    return w.model(32, {"detections": w.op("Concat", *rows, axis=1), "mean": mean, "best": top})

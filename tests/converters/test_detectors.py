@@ -19,13 +19,14 @@ from converters.verify import verify
 from sparsenet import Engine, reference
 from sparsenet.cli import main
 from sparsenet.errors import UnsupportedOpError
-from tests.converters.detectors import ssd, transformer_head, yolo
+from tests.converters.detectors import filtered, ssd, transformer_head, yolo
 
 Batch = Literal["free", "fixed"]
 DETECTORS: dict[str, tuple[Callable[..., onnx.ModelProto], Batch]] = {
     "yolo": (yolo, "fixed"),
     "ssd": (ssd, "fixed"),
     "transformer": (transformer_head, "free"),
+    "filtered": (filtered, "fixed"),
 }
 
 

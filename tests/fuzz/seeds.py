@@ -101,7 +101,8 @@ def detector() -> Graph:
     picked = net.op("relu", net.op("gather_nd", flat, net.op("slice", kept, axis=2, start=2, count=1)))
     best = net.op("top_k", net.op("reshape", scores, shape=[20, 2]), axis=1, count=5, largest=False)
     best = net.op("gather_elements", net.op("reshape", scores, shape=[20, 2]), best, axis=1)
-    return net.graph(net.op("concat", kept, picked, axis=2), best, net.op("nonzero", there))
+    full = net.op("reduce", net.op("fill", kept, count, axis=1, value=0.0), kind="max", axes=[1])
+    return net.graph(net.op("concat", kept, picked, axis=2), best, net.op("nonzero", there), full)
 
 
 def graphs() -> list[Graph]:
@@ -136,7 +137,7 @@ def _by_hand() -> list[onnx.ModelProto]:
     """Shapes computed by nodes, constants in nodes and subgraphs, several opsets, quantized weights."""
     from onnx import TensorProto, helper, numpy_helper
 
-    from tests.converters.detectors import ssd, transformer_head, yolo
+    from tests.converters.detectors import filtered, ssd, transformer_head, yolo
     from tests.converters.onnx_models import model, node, weights
 
     def constant(name: str, *values: int) -> onnx.NodeProto:
@@ -207,4 +208,5 @@ def _by_hand() -> list[onnx.ModelProto]:
         ssd(0.5, classes=3),
         transformer_head(0.5, classes=2),
         masked,
+        filtered(0.5, classes=2),
     ]

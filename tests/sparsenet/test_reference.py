@@ -151,7 +151,7 @@ TWO_OPERANDS = [op for op, schema in OPS.items() if schema.inputs == ("a", "b") 
 #: What they say of NaN is a number: that it is the largest, or that nothing is true of it.
 SAY_A_NUMBER = {"argmax", "top_k", "nonzero", "greater", "less", "equal"}
 #: Their inputs are of different kinds; tests/sparsenet/engine/test_choose.py tries them.
-CHOOSE = {"gather_elements", "gather_nd", "nms", "first"}
+CHOOSE = {"gather_elements", "gather_nd", "nms", "first", "fill"}
 
 
 @pytest.mark.parametrize("op", sorted(OPS.keys() - CHOOSE))

@@ -6,16 +6,19 @@ import math
 from collections.abc import Sequence
 from math import prod
 
+import numpy as np
+
 from sparsenet.graph import Node
 from sparsenet.kernels.abi import encode_float
 from sparsenet.kernels.jit import max_lanes
-from sparsenet.kernels.registry import Kernel
+from sparsenet.kernels.registry import BROADCAST_OPERATIONS, Kernel
 from sparsenet.ops import attributes
 from sparsenet.plan.builder import Builder
+from sparsenet.plan.layout import Plain
 from sparsenet.plan.lower.movement import lower_identity
-from sparsenet.plan.lower.plain_call import PlainCall, plain_call, table
+from sparsenet.plan.lower.plain_call import PlainCall, merge_axes, plain_call, table
 from sparsenet.plan.lower.tensors import along_axis
-from sparsenet.plan.stage import Ref
+from sparsenet.plan.stage import Ref, Value
 
 
 def lower_top_k(builder: Builder, node: Node) -> None:
@@ -94,11 +97,40 @@ def lower_nonzero(builder: Builder, node: Node) -> None:
     plain_call(builder, node, Kernel("f32_nonzero_none_flat", max_lanes()), {"x": node.inputs[0]}, arguments)
 
 
+def lower_fill(builder: Builder, node: Node) -> None:
+    """The places below the count found by comparison, then a choice."""
+    (x, count), attrs, shape = node.inputs, attributes(node), builder.shape(node.output)
+    axis = attrs["axis"] - 1
+    outer, size, inner = prod(shape[:axis]), shape[axis], prod(shape[axis + 1 :])
+    places, value = (
+        Value(f"{node.output}//{name}", Plain(numbers.shape), builder.padded_constant(numbers))
+        for name, numbers in (
+            ("places", np.arange(size, dtype=np.float32)),
+            ("value", np.full(1, attrs["value"], np.float32)),
+        )
+    )
+    there = Value(f"{node.output}//there", Plain((size,)))
+    below = Kernel("f32_broadcast_none_flat", max_lanes(), (BROADCAST_OPERATIONS.index("less"),))
+    tables = {"shape": [size], "x_strides": [1], "y_strides": [0]}
+    arguments: dict[str, int | Ref] = {name: table(builder, numbers) for name, numbers in tables.items()}
+    sources = {"x": places, "y": builder.plain(count)}
+    builder.add(PlainCall(node.name, there, 1, sources, below, {"rank": 1, **arguments}))
+    sizes, steps = merge_axes([outer, size, inner], [0, 1, 0], [size * inner, inner, 1], [0, 0, 0])
+    arguments = {"rank": len(sizes), "shape": table(builder, sizes)}
+    for name, numbers in zip(("condition", "x", "y"), steps, strict=True):
+        arguments[f"{name}_strides"] = table(builder, numbers)
+    kernel = Kernel("f32_where_none_flat", max_lanes())
+    builder.decide(node, "none", kernel, "places compared with the count, then a choice")
+    sources = {"condition": there, "x": builder.plain(x), "y": value}
+    builder.add(PlainCall(node.name, builder.new_plain(node.output), 1, sources, kernel, arguments))
+
+
 LOWER = {
     "top_k": lower_top_k,
     "gather_elements": lower_gather_elements,
     "gather_nd": lower_gather_nd,
     "nms": lower_nms,
     "nonzero": lower_nonzero,
+    "fill": lower_fill,
     "first": lower_identity,  # its count goes to the caller, who cuts the outputs
 }

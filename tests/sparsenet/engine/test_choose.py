@@ -161,6 +161,29 @@ def test_nan_in_the_input_takes_nothing_down() -> None:
     assert same(detector(PICK, ["y"]), feeds)["y"].shape == (1, 0, 7)
 
 
+@pytest.mark.parametrize("axis", [1, 2, 3])
+def test_fill(axis: int) -> None:
+    graph = graph_of("fill", [(3, 4, 5), (1,)], axis=axis, value=-7.0)
+    counts = np.array([[0], [2], [9], [np.nan], [-1], [1.5]], np.float32)
+    same(graph, {"x0": RNG.standard_normal((6, 3, 4, 5)).astype(np.float32), "x1": counts})
+
+
+def test_filled_up_it_is_data_like_any_other() -> None:
+    tail = [
+        Node("fill", "full", ["part", "n"], ["full"], {"axis": 1, "value": 0.0}),
+        Node("reduce", "y", ["full"], ["y"], {"kind": "sum", "axes": [1]}),
+    ]
+    graph, feeds = detector(tail, ["y", "rows"]), feeds_of(2)
+    got = same(graph, feeds)
+    assert graph.output_infos()[0].partial is None
+    np.testing.assert_array_equal(got["y"], got["rows"].clip(0).sum(1, keepdims=True))
+    graph.nodes[-2].inputs[1] = "other"
+    other = Node("reduce", "other", ["column"], ["other"], {"kind": "max", "axes": [1], "keepdims": False})
+    graph.nodes.insert(2, other)
+    with pytest.raises(GraphError, match="not padded up to that count"):
+        graph.verify()
+
+
 REFUSED = {
     "a sum": Node("reduce", "bad", ["part"], ["bad"], {"kind": "sum", "axes": [1]}),
     "the largest": Node("top_k", "bad", ["part"], ["bad"], {"axis": 1, "count": 2}),
