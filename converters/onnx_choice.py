@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
 from converters import lower_choice, lowering
 from converters import lower_tensors as tensors
 from converters.builder import Act, Const, Site, Unsupported, Value
@@ -70,6 +75,45 @@ def gather_nd(c: Call) -> Act:
     return lower_choice.gather_nd(c.b, c.site, _operand(c, 0, "table"), _operand(c, 1, "indices"), shared)
 
 
+def _scatter(c: Call, places: np.ndarray, sizes: Sequence[int]) -> Act:
+    if not c.lead:
+        raise Unsupported(lowering.BATCH_HINT)
+    if c.attrs.get("reduction", "none") != "none":
+        raise Unsupported("it combines numbers in one place", "reduction")
+    return lower_choice.scatter(c.b, c.site, c.operand(0), c.operand(2), places.reshape(-1), sizes)
+
+
+def _places(indices: Sequence[np.ndarray], sizes: Sequence[int]) -> np.ndarray:
+    """Flat places in a tensor of these sizes; negative indices count from the back."""
+    if any(((i < -size) | (i >= size)).any() for i, size in zip(indices, sizes, strict=True)):
+        raise Unsupported(f"its indices leave a tensor of shape {tuple(sizes)}")
+    wrapped = [np.where(i < 0, i + size, i) for i, size in zip(indices, sizes, strict=True)]
+    return np.asarray(np.ravel_multi_index(wrapped, tuple(sizes)))
+
+
+def _constant_indices(c: Call) -> np.ndarray:
+    indices = c.const(1, "indices")
+    assert indices is not None
+    return indices.array.astype(np.int64)
+
+
+def scatter_nd(c: Call) -> Act:
+    """Runs written over constant places, as exporters write an assignment to a part of a tensor."""
+    indices, sizes = _constant_indices(c), [int(d or 0) for d in c.shape_of(c.operand(0))]
+    depth = indices.shape[-1]
+    first = _places([indices[..., i] for i in range(depth)], sizes[:depth])
+    inner = math.prod(sizes[depth:])
+    return _scatter(c, first[..., None] * inner + np.arange(inner), sizes)
+
+
+def scatter_elements(c: Call) -> Act:
+    """Numbers written over constant places of one axis."""
+    indices, sizes = _constant_indices(c), [int(d or 0) for d in c.shape_of(c.operand(0))]
+    places: list[np.ndarray] = list(np.indices(indices.shape))
+    places[c.attrs.get("axis", 0)] = indices
+    return _scatter(c, _places(places, sizes), sizes)
+
+
 def nms(c: Call) -> Act:
     """Boxes that overlap no better one of their class, over all images: so dimension 0 is one like any other."""
     if not c.lead:
@@ -97,6 +141,8 @@ RULES: dict[str, Rule] = {
     "Gather": gather,
     "GatherElements": gather_elements,
     "GatherND": gather_nd,
+    "ScatterND": scatter_nd,
+    "ScatterElements": scatter_elements,
     "NonMaxSuppression": nms,
     "NonZero": nonzero,
 }

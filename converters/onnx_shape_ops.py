@@ -11,7 +11,7 @@ from converters import lower_tensors as tensors
 from converters import lowering
 from converters.builder import Act, Const, Site, Unsupported, Value
 from converters.onnx_call import Call, Rule, per_image
-from converters.onnx_fold import Sizes, shape_value
+from converters.onnx_fold import PROBES, Sizes, shape_value
 from sparsenet.ops import PAD_MODES
 
 
@@ -112,6 +112,8 @@ def pad(c: Call) -> Act:
     mode = c.attrs.get("mode", "constant")
     if mode not in PAD_MODES:
         raise Unsupported(f"mode '{mode}' is not known", "mode")
+    if isinstance(c.get(1), Sizes):
+        return _pad_part(c, mode)
     amounts, rank = c.numbers(1, "pads", 11, "pads") or [], len(c.shape)
     value = c.const(2, "value") if c.opset >= 11 else Const(np.array(c.attrs.get("value", 0.0), np.float32))
     axes = c.const(3, "axes")
@@ -123,6 +125,30 @@ def pad(c: Call) -> Act:
         before[axis + c.lead], after[axis + c.lead] = amounts[i], amounts[i + len(touched)]
     number = 0.0 if value is None or not value.array.size else float(value.array.item())
     return tensors.pad(c.b, c.site, c.x, before, after, number, mode)
+
+
+def _pad_part(c: Call, mode: str) -> Act:
+    """A part filled up to a size that is always the same: what is there, and as much padding as is left."""
+    amounts, value, partial = c.get(1), c.const(2, "value"), c.b.partial.get(c.x.tensor)
+    number = 0.0 if value is None or not value.array.size else float(value.array.item())
+    rank = len(c.shape)
+    if (
+        not isinstance(amounts, Sizes)
+        or partial is None
+        or mode != "constant"
+        or c.const(3, "axes") is not None
+    ):
+        raise Unsupported("its amounts depend on the data")
+    end = rank + partial.axis - c.lead
+    totals = {int(at[end]) + probe for at, probe in zip(amounts.at, PROBES, strict=True)}
+    others = [np.delete(at, end) for at in amounts.at]
+    if len(totals) != 1 or any(rest.any() for rest in others):
+        raise Unsupported("its amounts depend on the data in a way that cannot be followed")
+    size, have = totals.pop(), c.sizes[partial.axis - 1]
+    x = tensors.whole(c.b, c.at("whole"), c.x, number)
+    if have >= size:
+        return tensors.slice_axis(c.b, c.site, x, partial.axis, 0, size)
+    return tensors.pad_axis(c.b, c.site, x, partial.axis, 0, size - have, number, "constant")
 
 
 def shape(c: Call) -> Value | Sizes:

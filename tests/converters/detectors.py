@@ -215,3 +215,36 @@ def filtered(sparsity: float = 0.0, classes: int = 3, seed: int = 3) -> onnx.Mod
     rows = [w.op("Gather", boxes, kept, axis=0)]
     rows += [w.op("Unsqueeze", w.op("Gather", v, kept, axis=0), w.ints(1)) for v in (score, named)]
     return w.model(32, {"detections": w.op("Concat", *rows, axis=1), "mean": mean, "best": top})
+
+
+def padded(sparsity: float = 0.0, classes: int = 3, seed: int = 4, most: int = 25) -> onnx.ModelProto:
+    """As Ultralytics exports suppression: boxes that score enough by mask, NMS, filled up to a fixed number of rows."""
+    w = Writer(sparsity, seed)
+    x = w.silu(w.conv("images", 3, 16, stride=4))
+    y = w.op("Reshape", w.conv(x, 16, 4 + classes), w.ints(1, 4 + classes, -1))
+    y = w.op("Transpose", y, perm=[0, 2, 1])
+    boxes = w.op("Squeeze", w.part(y, 2, 0, 4), w.ints(0))
+    scores = w.op("Squeeze", w.op("Sigmoid", w.part(y, 2, 4, 4 + classes)), w.ints(0))
+    best = w.op("ReduceMax", scores, axes=[1], keepdims=0)
+    label = w.op("Cast", w.op("ArgMax", scores, axis=1, keepdims=0), to=TensorProto.FLOAT)
+    mask = w.op("Transpose", w.op("NonZero", w.op("Greater", best, w.const(0.8))), perm=[1, 0])
+    boxes, best, label = (w.op("GatherND", value, mask) for value in (boxes, best, label))
+    rows = w.op("Reshape", label, w.ints(-1, 1))
+    low, size = w.part(boxes, 1, 0, 2), w.op("Abs", w.part(boxes, 1, 2, 4))
+    corners = w.op("Concat", low, w.op("Add", low, size), axis=1)
+    apart = w.op("Add", corners, w.op("Mul", rows, w.const(100)))
+    kept = w.op(
+        "NonMaxSuppression", w.op("Unsqueeze", apart, w.ints(0)), w.op("Unsqueeze", best, w.ints(0, 1)),
+        w.ints(2**62), w.const([0.2]),
+    )  # fmt: skip
+    kept = w.part(w.op("Squeeze", w.part(kept, 1, 2, 3), w.ints(1)), 0, 0, most)
+    columns = [w.op("Gather", corners, kept, axis=0)]
+    columns += [w.op("Reshape", w.op("Gather", v, kept, axis=0), w.ints(-1, 1)) for v in (best, label)]
+    found = w.op("Concat", *columns, axis=1)
+    missing = w.op("Sub", w.ints(most), w.op("Gather", w.op("Shape", found), w.ints(0)))
+    found = w.op("Pad", found, w.op("Concat", w.ints(0, 0), missing, w.ints(0), axis=0))
+    empty = w.op("ConstantOfShape", w.ints(1, most, 6))
+    rows = w.op("ScatterND", empty, w.const([[0]], np.int64), w.op("Unsqueeze", found, w.ints(0)))
+    return w.model(
+        32, {"detections": w.op("ScatterND", rows, w.const([[0, 0, 0]], np.int64), w.const([7.0]))}
+    )

@@ -120,6 +120,10 @@ def _work(graph: Graph) -> float:
         if node.op in ("max_pool2d", "avg_pool2d"):
             size = math.prod(int(d or 1) for d in shapes[node.output])
             windows += size * math.prod(node.attrs["kernel"])
+        if node.op == "nms":
+            windows += math.prod(int(d or 1) for d in shapes[node.inputs[1]]) * min(
+                shapes[node.inputs[1]][-1] or 1, node.attrs["count"]
+            )
         windows += sum(_padded(node.attrs, shapes[node.inputs[0]]) for _ in node.inputs[:1])
     return max(values / MOST_VALUES, (total(count_layers(graph)).macs + windows) / MOST_MACS)
 
