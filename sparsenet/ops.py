@@ -296,10 +296,9 @@ def _per_channel(shapes: Shapes, attrs: Attrs) -> Shape:
 
 
 def _concat(shapes: Shapes, attrs: Attrs) -> Shape:
-    first, axis = shapes[0], attrs["axis"]
+    first = shapes[0]
     assert first is not None
-    if not 1 <= axis < len(first):
-        raise ValueError(f"axis must be between 1 and {len(first) - 1}, got {axis}")
+    axis = shape_rules.axis_in(attrs["axis"], first)
     total = 0
     for shape in shapes:
         assert shape is not None
@@ -346,8 +345,7 @@ def _transpose(shapes: Shapes, attrs: Attrs) -> Shape:
 def _softmax(shapes: Shapes, attrs: Attrs) -> Shape:
     x = shapes[0]
     assert x is not None
-    if not 1 <= attrs["axis"] < len(x):
-        raise ValueError(f"axis must be between 1 and {len(x) - 1}, got {attrs['axis']}")
+    shape_rules.axis_in(attrs["axis"], x)
     return x
 
 
