@@ -3,15 +3,27 @@
 from __future__ import annotations
 
 import importlib
+import inspect
 import re
 from pathlib import Path
 
 import pytest
 
+import tests.sparsenet.gpu.simulator  # noqa: F401 - before any CUDA kernel is imported
 from sparsenet.kernels import abi, registry
+from sparsenet.kernels.cuda_families import CUDA_FAMILIES
 from sparsenet.kernels.registry import FAMILIES, Kernel
 
-NAME = re.compile(r"f32_[a-z0-9]+_(blocked|csr|dense|none|pattern)_(rows|flat|any)")
+#: A tile for each CUDA family that has parameters.
+TILES = {
+    "f32_conv_csr_maps": (1, 1, 32, 1, 1),
+    "f32_conv_dense_maps": (1, 1, 32, 1, 1),
+    "f32_depthwise_dense_maps": (3, 3, 1, 1, 1, 1, 1),
+    "f32_globalavgpool_none_maps": (8, 4),
+    "f32_broadcast_none_maps": (0,),
+}
+
+NAME = re.compile(r"f32_[a-z0-9]+_(blocked|csr|dense|none|pattern)_(rows|flat|maps|any)")
 
 
 def test_family_names_follow_the_grammar() -> None:
@@ -20,8 +32,12 @@ def test_family_names_follow_the_grammar() -> None:
 
 
 def test_every_kernel_file_is_registered() -> None:
-    folder = Path(registry.__file__).parent / "cpu"
-    files = {f"cpu.{path.stem}" for path in folder.glob("*.py") if path.stem != "__init__"}
+    files = {
+        f"{target}.{path.stem}"
+        for target in ("cpu", "cuda")
+        for path in (Path(registry.__file__).parent / target).glob("*.py")
+        if path.stem != "__init__"
+    }
     assert files == {family.module for family in FAMILIES.values()}
 
 
@@ -32,10 +48,21 @@ def test_build_exists_and_arguments_fit_a_row(family: str) -> None:
     assert len(FAMILIES[family].arguments) < abi.ROW_WORDS
 
 
+@pytest.mark.parametrize("family", CUDA_FAMILIES)
+def test_parameters_of_cuda_kernels_are_those_of_the_registry(family: str) -> None:
+    parameters = list(inspect.signature(Kernel(family, 1, TILES.get(family, ())).build()).parameters)  # type: ignore[arg-type]
+    assert parameters[:3] == ["memory", "weights", "tables"]
+    assert parameters[3:-2] == list(FAMILIES[family].arguments)
+    assert parameters[-2:] == ["tensors", "numbers"]
+
+
 def test_names_tell_family_epilogue_lanes_and_tile() -> None:
     kernel = Kernel("f32_conv_csr_rows", 16, (1, 4), ("add", "relu"))
     assert kernel.name == "f32_conv_csr_rows_add_relu__cpu_v16_1x4"
     assert kernel.parameter("vectors") == 4
+    assert Kernel("f32_conv_csr_maps", 4, (4, 1, 32, 1, 8), ("relu",)).name == (
+        "f32_conv_csr_maps_relu__cuda_v4_4x1x32x1x8"
+    )
     assert kernel.arguments[-3:] == ["residual.0", "residual_row.0", "residual_channel.0"]
 
 

@@ -1,0 +1,166 @@
+"""Convolutions and fully connected layers: depthwise, or rows of a sparse or dense matrix over pixels in place."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from sparsenet.graph import FloatArray, Node
+from sparsenet.kernels.registry import Kernel
+from sparsenet.ops import attributes, split_inputs
+from sparsenet.plan.cuda.builder import THREADS, Builder, Value
+from sparsenet.plan.cuda.layout import Maps, round_up
+from sparsenet.plan.cuda.lower.epilogues import epilogue_of
+from sparsenet.plan.cuda.lower.movement import padded_copy
+from sparsenet.plan.cuda.pack import dense_groups, sparse_groups
+from sparsenet.plan.cuda.tiles import best
+
+#: Output rows per thread that are tried: few rows share columns well only where there are many nonzeros.
+SPARSE_ROWS, DENSE_ROWS = (1, 2, 4), (1, 4, 8)
+#: Output rows that a thread of the depthwise kernel computes, by the stride of rows.
+DEPTHWISE_ROWS = {1: 4, 2: 2}
+
+
+def lower_conv2d(builder: Builder, node: Node) -> None:
+    """Choose the kind of convolution."""
+    own, _ = split_inputs(node)
+    weight = builder.graph.constants[own[1]]
+    bias = builder.graph.constants[own[2]] if own[2] else np.zeros(weight.shape[0], np.float32)
+    attrs = attributes(node)
+    x = with_padding(builder, builder.get(own[0]), attrs["padding"])
+    if weight.shape[1] == 1 and attrs["groups"] > 1:
+        _depthwise(builder, node, x, weight, bias, attrs)
+    else:
+        _matrix(builder, node, x, weight, bias, attrs)
+
+
+def lower_linear(builder: Builder, node: Node) -> None:
+    """A 1x1 convolution of images of one pixel."""
+    own, _ = split_inputs(node)
+    weight = builder.graph.constants[own[1]]
+    bias = builder.graph.constants[own[2]] if own[2] else np.zeros(weight.shape[0], np.float32)
+    _matrix(builder, node, builder.get(own[0]), weight[:, :, None, None], bias, attributes_of_1x1())
+
+
+def attributes_of_1x1() -> dict[str, Any]:
+    """What a convolution without attributes has."""
+    return {"stride": [1, 1], "padding": [0, 0, 0, 0], "dilation": [1, 1], "groups": 1}
+
+
+def with_padding(builder: Builder, x: Value, padding: list[int]) -> Value:
+    """``x``, or a copy of it, with as many zeros around it as ``padding`` (top, left, bottom, right) asks for."""
+    rows, columns = max(padding[0], padding[2]), max(padding[1], padding[3])
+    if x.maps.rows >= rows and x.maps.columns >= columns:
+        return x
+    old = x.maps
+    layout = Maps(old.channels, old.height, old.width, old.images, rows, columns)
+    return padded_copy(builder, x, layout)
+
+
+def tap_offsets(
+    weight: FloatArray, layout: Maps, attrs: dict[str, Any]
+) -> np.ndarray[Any, np.dtype[np.int64]]:
+    """(groups, taps): where each tap of the window of output pixel (0, 0) stands in channel 0's plane and on."""
+    _, c_in, k_h, k_w = weight.shape
+    top, left = attrs["padding"][:2]
+    channel = np.arange(attrs["groups"] * c_in).reshape(attrs["groups"], c_in, 1, 1) * layout.pitch
+    row = (np.arange(k_h) * attrs["dilation"][0] - top) * layout.line
+    column = np.arange(k_w) * attrs["dilation"][1] - left
+    offsets = channel + row[None, None, :, None] + column[None, None, None, :]
+    return np.asarray(offsets.reshape(attrs["groups"], -1), np.int64)
+
+
+def _matrix(
+    builder: Builder, node: Node, x: Value, weight: FloatArray, bias: FloatArray, attrs: dict[str, Any]
+) -> None:
+    out = builder.new(node.output)
+    epilogue = epilogue_of(builder, node, out)
+    matrix = np.ascontiguousarray(weight.reshape(weight.shape[0], -1))
+    nnz = int(np.count_nonzero(matrix))
+    groups, stride = attrs["groups"], attrs["stride"]
+    offsets = tap_offsets(weight, x.maps, attrs)
+    in_place = stride == [1, 1] and x.maps.lies_like(out.maps) and not (offsets % 4).any()
+
+    size = (out.maps.pitch, matrix.shape[0], matrix.shape[1])
+    density = nnz / matrix.size
+    processors = builder.options.processors
+    shared = {rows: matrix.shape[1] * (1 - (1 - density) ** rows) for rows in SPARSE_ROWS}
+    everything = {rows: float(matrix.shape[1]) for rows in DENSE_ROWS}
+    dense, dense_clocks = best(*size, everything, in_place, processors)
+    sparse, sparse_clocks = best(*size, shared, in_place, processors)
+    ratio = f"{dense_clocks / sparse_clocks:.2f}x as fast as dense by the model"
+    if builder.options.sparse and sparse_clocks < dense_clocks:
+        tile, packed = sparse, sparse_groups(matrix, offsets, sparse.rows, groups)
+        kind, reason = "csr", f"{100 * (1 - density):.1f} % zeros, expected {ratio}"
+    else:
+        tile, packed, kind = dense, dense_groups(matrix, offsets, dense.rows, groups), "dense"
+        reason = "only dense kernels were asked for"
+        if builder.options.sparse:
+            reason = f"{100 * (1 - density):.1f} % zeros, sparse expected {ratio}"
+
+    kernel = Kernel(f"f32_conv_{kind}_maps", tile.lanes, tile.parameters, tuple(epilogue.words))
+    pixels = int(np.prod(out.shape[2:]))
+    builder.decide(node, kind, kernel, reason, macs=matrix.size * pixels, nnz=nnz, weights=matrix.size)
+    count = len(packed.channels)
+    builder.call(
+        kernel,
+        tile.blocks(out.maps.pitch, count, processors),
+        tile.threads,
+        epilogue,
+        x=x,
+        spans=builder.tables.add(packed.spans),
+        columns=builder.tables.add(packed.columns),
+        values=builder.weights.add(packed.values),
+        channels=builder.tables.add(packed.channels),
+        bias=builder.weights.add(bias),
+        groups=count,
+        x_image=x.maps.image,
+        x_row=stride[0] * x.maps.line,
+        x_column=stride[1],
+        **out.maps.geometry(),
+        out=out,
+        pitch=out.maps.pitch,
+    )
+
+
+def _depthwise(
+    builder: Builder, node: Node, x: Value, weight: FloatArray, bias: FloatArray, attrs: dict[str, Any]
+) -> None:
+    out = builder.new(node.output)
+    epilogue = epilogue_of(builder, node, out)
+    (stride_h, stride_w), (top, left) = attrs["stride"], attrs["padding"][:2]
+    rows = min(DEPTHWISE_ROWS.get(stride_h, 1), out.maps.height)
+    tile = (*weight.shape[2:], stride_h, stride_w, *attrs["dilation"], rows)
+    kernel = Kernel("f32_depthwise_dense_maps", 1, tile, tuple(epilogue.words))
+    pixels = out.maps.height * out.maps.width
+    builder.decide(
+        node, "dense", kernel, "depthwise", macs=weight.size * pixels, nnz=int(np.count_nonzero(weight)),
+        weights=weight.size,
+    )  # fmt: skip
+    maps = out.maps
+    bands = -(-(maps.height + maps.rows) // rows)
+    work = maps.images * bands * maps.line + maps.pitch - maps.images * maps.image
+    threads = min(THREADS, round_up(work, 32))
+    along = -(-work // threads)
+    builder.call(
+        kernel,
+        (along, builder.across(along, maps.channels)),
+        threads,
+        epilogue,
+        x=x + (-top * x.maps.line - left),
+        values=builder.weights.add(weight),
+        bias=builder.weights.add(bias),
+        multiplier=weight.shape[0] // attrs["groups"],
+        x_image=x.maps.image,
+        x_line=x.maps.line,
+        x_pitch=x.maps.pitch,
+        channels=maps.channels,
+        bands=bands,
+        **maps.geometry(),
+        out=out,
+        pitch=maps.pitch,
+    )
+
+
+LOWER = {"conv2d": lower_conv2d, "linear": lower_linear}
