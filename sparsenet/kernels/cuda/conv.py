@@ -67,6 +67,7 @@ def build(kernel: Kernel) -> Any:
         pixels = cuda.local.array(each, float32)
         weight = cuda.local.array(step_weights, float32)
         column = cuda.local.array(STEP, int64)
+        following = cuda.local.array(STEP, int64)
         for first_group in range(cuda.blockIdx.y * row_threads, groups, cuda.gridDim.y * row_threads):
             # Threads without a group repeat the last one: all of them meet at the barriers below.
             group = min(first_group + row_thread, groups - 1)
@@ -74,8 +75,10 @@ def build(kernel: Kernel) -> Any:
             shift = load(tables, spans + 3 * group + 2)
             for i in range(sums):
                 total[i] = zero
+            load_four(tables, columns + STEP * (shift + first + split), column, 0)
             for step in range(first + split, last, splits):
-                load_four(tables, columns + STEP * (shift + step), column, 0)
+                # The next step's columns are on their way while this one's pixels are; the table goes on far enough.
+                load_four(tables, columns + STEP * (shift + step + splits), following, 0)
                 for r in range(rows):
                     load_four(weights, values + STEP * (rows * step + r), weight, STEP * r)
                 for j in range(STEP):
@@ -84,6 +87,8 @@ def build(kernel: Kernel) -> Any:
                     for r in range(rows):
                         for i in range(each):
                             total[r * each + i] += weight[j * rows + r] * pixels[i]
+                for j in range(STEP):
+                    column[j] = following[j]
 
             if splits > 1:
                 partial = cuda.shared.array(partials, float32)

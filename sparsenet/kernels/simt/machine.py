@@ -8,6 +8,22 @@ from typing import Any
 import numba
 from numba import cuda
 
+__all__ = [
+    "LOAD_INTO",
+    "SIMULATED",
+    "STORE_FROM",
+    "device",
+    "divide",
+    "entry",
+    "load",
+    "load2",
+    "load4",
+    "signature",
+    "store",
+    "store2",
+    "store4",
+]
+
 #: Whether Numba's CUDA simulator stands in for a GPU; decided by the environment when Numba is imported.
 SIMULATED = bool(numba.config.ENABLE_CUDASIM)
 
@@ -73,7 +89,7 @@ if SIMULATED:
         return a // b
 
 else:
-    from sparsenet.kernels.simt.ptx import load, load2, load4, store, store2, store4
+    from sparsenet.kernels.simt.ptx import divide, load, load2, load4, store, store2, store4
 
 
 def _load_into(lanes: int) -> Any:

@@ -19,6 +19,8 @@ from sparsenet.plan.plan import Decision
 THREADS = 256
 #: Blocks of such a kernel on each multiprocessor; more of them take turns by a loop over channels.
 BLOCKS_PER_PROCESSOR = 16
+#: Elements behind the last constant that kernels may read ahead of time: one step of each of 32 splits.
+OVERREAD = 256
 
 
 class NoKernelError(Exception):
@@ -139,7 +141,7 @@ class Block:
 
     def join(self) -> npt.NDArray[np.float32 | np.int32]:
         """All of them."""
-        return np.concatenate([np.zeros(0, self._dtype), *self._parts, np.zeros(LINE_FLOATS, self._dtype)])
+        return np.concatenate([np.zeros(0, self._dtype), *self._parts, np.zeros(OVERREAD, self._dtype)])
 
 
 @dataclass

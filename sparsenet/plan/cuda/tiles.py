@@ -13,6 +13,8 @@ from dataclasses import dataclass
 WARP, STEP_COLUMNS = 32, 4
 #: Clocks from a step's first load (columns, then pixels) to its last multiply-add, and registers of one SM.
 STEP_LATENCY, REGISTERS = 300, 65536
+#: Sums and pixels that a thread keeps in registers: more of either, and too few threads fit on an SM.
+MOST_SUMS, MOST_PIXELS = 32, 8
 #: Threads of a block: enough to share what L1 holds, few enough for several blocks on an SM.
 BLOCK_THREADS = 256
 #: Blocks that the model wants on each SM, so that the slowest of them matters little.
@@ -60,8 +62,8 @@ def candidates(positions: int, outputs: int, taps: int, rows: int, in_place: boo
         in_place: whether pixels may be read four at a time.
     """
     for lanes in (4, 1) if in_place else (1,):
-        for vectors in (1, 2, 4):
-            if rows * vectors * lanes > 32:
+        for vectors in (1, 2, 4, 8):
+            if rows * vectors * lanes > MOST_SUMS or vectors * lanes > MOST_PIXELS:
                 continue
             for pixel_threads in (32, 16, 8, 1):
                 if pixel_threads > 1 and pixel_threads * vectors * lanes >= 2 * positions:
@@ -85,7 +87,6 @@ def clocks(tile: ConvTile, positions: int, outputs: int, columns: float, process
     groups = -(-outputs // tile.rows)
     along, across = tile.blocks(positions, groups, processors)
     rounds = -(-groups // (across * tile.row_threads))
-    warps = along * across * -(-tile.threads // WARP)
     steps = max(1.0, columns / STEP_COLUMNS / tile.splits)
     lists = min(WARP, max(1, WARP // tile.pixel_threads))
     # A load moves whole sectors of 32 bytes, however few threads want them; one that straddles lines moves one more.
@@ -97,7 +98,7 @@ def clocks(tile: ConvTile, positions: int, outputs: int, columns: float, process
     busy = max(loads, issued / 4)
     registers = 40 + sums + 4 * tile.rows + tile.vectors * (tile.lanes + 4)
     resident = min(64, REGISTERS // (WARP * registers))
-    per_processor = max(1.0, warps / processors)
+    per_processor = -(-along * across // processors) * -(-tile.threads // WARP)
     # As many warps as fit run side by side; each pass takes the longer of its work and one warp's waiting.
     passes = per_processor / min(resident, per_processor)
     finish = sums * (4 + 2 * (tile.splits > 1) * tile.splits)

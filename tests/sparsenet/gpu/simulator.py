@@ -1,7 +1,7 @@
 """CUDA tests run in Numba's simulator, or with SPARSENET_GPU_TESTS=1 on a GPU; importing this decides.
 
-The simulator must be chosen before ``numba.cuda`` is imported, which nothing but CUDA kernels does; it is chosen in this
-process alone, not in those that tests start.
+The simulator must be chosen before ``numba.cuda`` is imported, which nothing but CUDA kernels does; it is chosen in
+this process alone, not in those that tests start.
 """
 
 from __future__ import annotations

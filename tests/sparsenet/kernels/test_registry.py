@@ -11,17 +11,8 @@ import pytest
 
 import tests.sparsenet.gpu.simulator  # noqa: F401 - before any CUDA kernel is imported
 from sparsenet.kernels import abi, registry
-from sparsenet.kernels.cuda_families import CUDA_FAMILIES
 from sparsenet.kernels.registry import FAMILIES, Kernel
-
-#: A tile for each CUDA family that has parameters.
-TILES = {
-    "f32_conv_csr_maps": (1, 1, 32, 1, 1),
-    "f32_conv_dense_maps": (1, 1, 32, 1, 1),
-    "f32_depthwise_dense_maps": (3, 3, 1, 1, 1, 1, 1),
-    "f32_globalavgpool_none_maps": (8, 4),
-    "f32_broadcast_none_maps": (0,),
-}
+from tests.sparsenet.gpu.tiles import kernels
 
 NAME = re.compile(r"f32_[a-z0-9]+_(blocked|csr|dense|none|pattern)_(rows|flat|maps|any)")
 
@@ -48,11 +39,13 @@ def test_build_exists_and_arguments_fit_a_row(family: str) -> None:
     assert len(FAMILIES[family].arguments) < abi.ROW_WORDS
 
 
-@pytest.mark.parametrize("family", CUDA_FAMILIES)
-def test_parameters_of_cuda_kernels_are_those_of_the_registry(family: str) -> None:
-    parameters = list(inspect.signature(Kernel(family, 1, TILES.get(family, ())).build()).parameters)  # type: ignore[arg-type]
+@pytest.mark.parametrize(
+    "kernel", {kernel.family: kernel for kernel in kernels()}.values(), ids=lambda kernel: kernel.family
+)
+def test_parameters_of_cuda_kernels_are_those_of_the_registry(kernel: Kernel) -> None:
+    parameters = list(inspect.signature(kernel.build()).parameters)  # type: ignore[arg-type]
     assert parameters[:3] == ["memory", "weights", "tables"]
-    assert parameters[3:-2] == list(FAMILIES[family].arguments)
+    assert parameters[3:-2] == list(FAMILIES[kernel.family].arguments)
     assert parameters[-2:] == ["tensors", "numbers"]
 
 
