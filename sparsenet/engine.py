@@ -121,8 +121,10 @@ class Engine:
     def _start_cuda(self, graph: Graph, sizes: int, required: bool) -> bool:
         """Whether the GPU has taken the graph; one that is ``required`` but cannot raises."""
         with add_seconds(self.timings, "imports"):
-            from sparsenet.gpu.availability import gpu_available
-        if not required and not gpu_available():
+            from sparsenet.gpu.availability import gpu_available, require_gpu
+        if required:
+            require_gpu()
+        elif not gpu_available():
             return False
         with add_seconds(self.timings, "imports"):
             from sparsenet.gpu.backend import CudaBackend

@@ -9,7 +9,8 @@ import numpy as np
 
 from sparsenet.errors import GraphError, InputError
 from sparsenet.gpu.arrays import as_device_array, on_device
-from sparsenet.gpu.availability import require_gpu, simulated
+from sparsenet.gpu.availability import simulated
+from sparsenet.gpu.session import Session
 from sparsenet.graph import Graph
 from sparsenet.layer_profile import LayerProfile, layer_profiles
 from sparsenet.locks import Lock
@@ -38,18 +39,16 @@ class CudaBackend:
         plan: inputs, outputs, decisions for one image; it has no tapes.
 
     Raises:
-        DeviceError: there is no GPU.
         UnsupportedOpError: nodes without a CUDA kernel, all named.
         GraphError: the graph is malformed.
         MemoryLimitError: it would take more memory than ``limits.memory_limit``.
     """
 
     def __init__(self, graph: Graph, sparse: bool, most: int) -> None:
-        require_gpu()
         self._graph = graph.copy()
         self._graph.constants = {name: array.copy() for name, array in graph.constants.items()}
         self._sparse, self._most = sparse, most
-        self._sessions: OrderedDict[Key, Any] = OrderedDict()
+        self._sessions: OrderedDict[Key, Session] = OrderedDict()
         self._lock = _simulator if simulated() else Lock()
         self._first = self._make(graph, 1)
         self.plan = _shown(self._first, graph)
@@ -81,31 +80,28 @@ class CudaBackend:
         plan = _shown(session.plan, self._graph)
         return layer_profiles(plan, list(times), [float(run.sum()) for run in times])
 
-    def seconds(self, arrays: list[Any], runs: int) -> list[float]:
-        """Seconds of the kernels of each of ``runs`` inferences, by the GPU's clock, without copies from the host."""
+    def session(self, arrays: list[Any]) -> Session:
+        """What runs inputs of these sizes on the device, for whoever measures it; used by one thread at a time."""
         with self._lock:
-            return list(self._session(arrays).seconds(runs))
+            return self._session(arrays)
 
     def close(self) -> None:
         """Give what is on the device back."""
         with self._lock:
-            while self._sessions:
-                self._sessions.popitem()[1].close()
+            self._sessions.clear()
 
     # ---
 
     def _make(self, graph: Graph, batch: int) -> CudaPlan:
         return make_plan(graph, Options(batch, self._sparse, _processors()))
 
-    def _session(self, arrays: list[Any]) -> Any:
-        from sparsenet.gpu.session import Session
-
+    def _session(self, arrays: list[Any]) -> Session:
         key = tuple(tuple(array.shape) for array in arrays)
         found = self._sessions.get(key)
         if found is None:
             found = self._sessions[key] = Session(self._plan_for(arrays))
             while len(self._sessions) > self._most:
-                self._sessions.popitem(last=False)[1].close()
+                self._sessions.popitem(last=False)
         self._sessions.move_to_end(key)
         return found
 

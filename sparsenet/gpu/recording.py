@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -46,7 +47,8 @@ class Recording:
             graph = _checked(driver.cuStreamEndCapture(handle))
         self._executable = _checked(driver.cuGraphInstantiate(graph, 0))
         _checked(driver.cuGraphDestroy(graph))
-        self._launch, self._destroy, self._handle = driver.cuGraphLaunch, driver.cuGraphExecDestroy, handle
+        self._launch, self._handle = driver.cuGraphLaunch, handle
+        weakref.finalize(self, driver.cuGraphExecDestroy, self._executable)
 
     def __call__(self) -> None:
         """Put it on the stream; does not wait."""
@@ -67,8 +69,3 @@ class Recording:
         last.record(self._stream)
         last.synchronize()
         return float(cuda.event_elapsed_time(first, last)) * 1e-3
-
-    def close(self) -> None:
-        """Give its memory on the device back."""
-        if not SIMULATED:
-            self._destroy(self._executable)

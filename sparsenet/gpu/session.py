@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cache
 from math import prod
 from typing import Any
@@ -75,31 +76,32 @@ class Session:
 
     def launch_seconds(self, runs: int) -> list[list[float]]:
         """Of every launch, its time in each of ``runs``: repeated, so with its data in the cache where it fits."""
-        repeats = 1 if SIMULATED else REPEATS
         times = []
         for launch in self.plan.launches:
-
-            def body(launch: Launch = launch) -> None:
-                for _ in range(repeats):
-                    self._launch(launch)
-
-            recording = Recording(self._stream, body)
-            times.append([recording.seconds() / repeats for _ in range(runs)])
-            recording.close()
+            timer = self._timer([launch])
+            times.append([timer() for _ in range(runs)])
         return times
 
-    def seconds(self, runs: int) -> list[float]:
-        """Of ``runs`` inferences from device memory to device memory, the kernels' time."""
+    def layer_timer(self, layer: str) -> Callable[[], float]:
+        """Tells, at each call, the seconds that the launches of ``layer`` take."""
+        return self._timer([launch for launch in self.plan.launches if launch.layer == layer])
+
+    def timer(self) -> Callable[[], float]:
+        """Tells, at each call, the seconds of all launches, from device memory to device memory."""
         if self._on_device is None:
             self._on_device = Recording(self._stream, self._launch_all)
-        return [self._on_device.seconds() for _ in range(runs)]
+        return self._on_device.seconds
 
-    def close(self) -> None:
-        """Give the recordings back; memory goes with the last reference to it."""
-        for recording in (self._from_host, self._on_device):
-            if recording is not None:
-                recording.close()
-        self._from_host = self._on_device = None
+    def _timer(self, launches: list[Launch]) -> Callable[[], float]:
+        repeats = 1 if SIMULATED else REPEATS
+
+        def body() -> None:
+            for _ in range(repeats):
+                for launch in launches:
+                    self._launch(launch)
+
+        recording = Recording(self._stream, body)
+        return lambda: recording.seconds() / repeats
 
     # ---
 
