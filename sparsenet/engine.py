@@ -50,7 +50,7 @@ class Engine:
         sizes: of a network whose inputs have open dimensions, for how many other sizes than the graph's own plans are
             kept. A plan is made when a size is first met, which takes as long as making the engine. A GPU also has a
             plan for each batch size.
-        device: "cpu"; "cuda" for an NVIDIA GPU, where ``threads``, ``tune`` and ``backend`` mean nothing; "auto" for
+        device: "cpu"; "cuda" for an NVIDIA GPU, where ``threads`` and ``backend`` mean nothing; "auto" for
             the GPU if there is one that can run every node, else the CPU.
 
     Attributes:
@@ -95,7 +95,7 @@ class Engine:
         if device not in get_args(Device):
             raise InputError(f"device must be one of {', '.join(get_args(Device))}, got {device!r}")
         self.sparse, self.metadata, self.timings = sparse, dict(graph.metadata), Timings()
-        if device != "cpu" and self._start_cuda(graph, sizes, device == "cuda"):
+        if device != "cpu" and self._start_cuda(graph, tune, sizes, device == "cuda"):
             return
         if backend == "numpy":
             self._start_numpy(graph, "asked for")
@@ -118,7 +118,7 @@ class Engine:
         self._backend = NumpyBackend(graph, reason)
         self.plan, self.threads, self._others = self._backend.plan, 1, None
 
-    def _start_cuda(self, graph: Graph, sizes: int, required: bool) -> bool:
+    def _start_cuda(self, graph: Graph, tune: bool, sizes: int, required: bool) -> bool:
         """Whether the GPU has taken the graph; one that is ``required`` but cannot raises."""
         with add_seconds(self.timings, "imports"):
             from sparsenet.gpu.availability import gpu_available, require_gpu
@@ -130,7 +130,7 @@ class Engine:
             from sparsenet.gpu.backend import CudaBackend
         try:
             with add_seconds(self.timings, "plan"):
-                self._backend = CudaBackend(graph, self.sparse, sizes)
+                self._backend = CudaBackend(graph, self.sparse, sizes, tune=tune)
         except UnsupportedOpError as error:
             if required:
                 raise

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from contextlib import nullcontext
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -15,6 +17,7 @@ from sparsenet.graph import Graph
 from sparsenet.layer_profile import LayerProfile, layer_profiles
 from sparsenet.locks import Lock
 from sparsenet.plan.cuda.builder import Options
+from sparsenet.plan.cuda.choice import CANDIDATES, DENSE_CANDIDATES
 from sparsenet.plan.cuda.make import make_plan
 from sparsenet.plan.cuda.plan import CudaPlan
 from sparsenet.plan.plan import Plan
@@ -22,6 +25,9 @@ from sparsenet.plan.plan import Plan
 #: The simulator launches one kernel at a time in the whole process; a GPU's driver needs no such care, but one engine
 #: has one memory.
 _simulator = Lock()
+
+#: Kernels that there are candidates for, and how often each is timed.
+CONVOLUTIONS, TUNING_RUNS = ("f32_conv_csr_maps", "f32_conv_dense_maps"), 5
 
 #: Batch size and the other sizes of all inputs.
 Key = tuple[tuple[int, ...], ...]
@@ -32,6 +38,7 @@ class CudaBackend:
 
     Args:
         sparse: whether sparse kernels may be chosen.
+        tune: choose each convolution's kernel by timing its candidates here, some seconds for each plan.
         most: batch sizes, and sizes of open dimensions, whose plans are kept; each has weights of its own on the
             device, since they hold offsets into its maps.
 
@@ -44,10 +51,10 @@ class CudaBackend:
         MemoryLimitError: it would take more memory than ``limits.memory_limit``.
     """
 
-    def __init__(self, graph: Graph, sparse: bool, most: int) -> None:
+    def __init__(self, graph: Graph, sparse: bool, most: int, *, tune: bool = False) -> None:
         self._graph = graph.copy()
         self._graph.constants = {name: array.copy() for name, array in graph.constants.items()}
-        self._sparse, self._most = sparse, most
+        self._sparse, self._most, self._tune = sparse, most, tune
         self._sessions: OrderedDict[Key, Session] = OrderedDict()
         self._lock = _simulator if simulated() else Lock()
         self._first = self._make(graph, 1)
@@ -93,7 +100,11 @@ class CudaBackend:
     # ---
 
     def _make(self, graph: Graph, batch: int) -> CudaPlan:
-        return make_plan(graph, Options(batch, self._sparse, _processors()))
+        options = Options(batch, self._sparse, _processors())
+        if self._tune:
+            with _simulator if simulated() else nullcontext():
+                options = replace(options, measured=_measure(graph, options))
+        return make_plan(graph, options)
 
     def _session(self, arrays: list[Any]) -> Session:
         key = tuple(tuple(array.shape) for array in arrays)
@@ -114,6 +125,18 @@ class CudaBackend:
             return self._make(self._graph.at_shapes(shapes), batch)
         except GraphError as error:
             raise InputError(f"the network cannot take inputs of this size: {error}") from None
+
+
+def _measure(graph: Graph, options: Options) -> dict[str, list[float]]:
+    """Seconds of the candidates of every convolution: one plan for each, all layers of it timed one by one."""
+    measured: dict[str, list[float]] = {}
+    for trial in range(CANDIDATES if options.sparse else DENSE_CANDIDATES):
+        session = Session(make_plan(graph, replace(options, trial=trial)))
+        for launch in session.plan.launches:
+            if launch.kernel.family in CONVOLUTIONS:
+                timer = session.launch_timer([launch])
+                measured.setdefault(launch.layer, []).append(min(timer() for _ in range(TUNING_RUNS)))
+    return measured
 
 
 def _processors() -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from functools import cache
 from math import prod
@@ -9,6 +10,7 @@ from typing import Any
 
 import numpy as np
 from numba import cuda
+from numba.core.errors import NumbaPerformanceWarning
 
 from sparsenet.gpu.recording import Recording
 from sparsenet.graph import FloatArray
@@ -75,16 +77,16 @@ class Session:
         return outputs
 
     def launch_seconds(self, runs: int) -> list[list[float]]:
-        """Of every launch, its time in each of ``runs``: repeated, so with its data in the cache where it fits."""
+        """Of every launch, its time in each of ``runs``; as ``launch_timer``."""
         times = []
         for launch in self.plan.launches:
-            timer = self._timer([launch])
+            timer = self.launch_timer([launch])
             times.append([timer() for _ in range(runs)])
         return times
 
     def layer_timer(self, layer: str) -> Callable[[], float]:
         """Tells, at each call, the seconds that the launches of ``layer`` take."""
-        return self._timer([launch for launch in self.plan.launches if launch.layer == layer])
+        return self.launch_timer([launch for launch in self.plan.launches if launch.layer == layer])
 
     def timer(self) -> Callable[[], float]:
         """Tells, at each call, the seconds of all launches, from device memory to device memory."""
@@ -92,7 +94,8 @@ class Session:
             self._on_device = Recording(self._stream, self._launch_all)
         return self._on_device.seconds
 
-    def _timer(self, launches: list[Launch]) -> Callable[[], float]:
+    def launch_timer(self, launches: list[Launch]) -> Callable[[], float]:
+        """Tells, at each call, the seconds of these launches, repeated: their data is in the cache where it fits."""
         repeats = 1 if SIMULATED else REPEATS
 
         def body() -> None:
@@ -109,7 +112,11 @@ class Session:
         return self._memory[port.offset : port.offset + prod(port.shape)]
 
     def _launch(self, launch: Launch) -> None:
-        compiled(launch.kernel)[launch.blocks, launch.threads, self._stream](
+        with warnings.catch_warnings():
+            # Numba warns of small grids; small maps have no larger ones.
+            warnings.simplefilter("ignore", NumbaPerformanceWarning)
+            configured = compiled(launch.kernel)[launch.blocks, launch.threads, self._stream]
+        configured(
             self._memory, self._weights, self._tables, *launch.integers, launch.tensors, launch.numbers
         )
 

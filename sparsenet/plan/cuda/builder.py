@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from math import prod
 
@@ -35,11 +35,15 @@ class Options:
         batch: images of one inference.
         sparse: whether sparse kernels may be chosen.
         processors: multiprocessors of the GPU.
+        trial: which candidate every layer takes, to be measured; None for the one to run.
+        measured: seconds of the candidates of each layer, in their order, where they are known.
     """
 
     batch: int = 1
     sparse: bool = True
     processors: int = 132
+    trial: int | None = None
+    measured: Mapping[str, Sequence[float]] = field(default_factory=dict)
 
 
 @dataclass(eq=False)

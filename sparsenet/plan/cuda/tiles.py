@@ -7,7 +7,7 @@ tile and is to be corrected by measurement: it has not been held against a GPU y
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 WARP, STEP_COLUMNS = 32, 4
@@ -21,7 +21,7 @@ BLOCK_THREADS = 256
 BLOCKS_PER_PROCESSOR = 4
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, order=True)
 class ConvTile:
     """Parameters of the kernel, in its order, and the floats of one load."""
 
@@ -109,14 +109,20 @@ def clocks(tile: ConvTile, positions: int, outputs: int, columns: float, process
     )
 
 
-def best(
-    positions: int, outputs: int, taps: int, columns: dict[int, float], in_place: bool, processors: int
-) -> tuple[ConvTile, float]:
-    """The cheapest tile and its clocks; ``columns`` gives for each number of rows the columns of a group."""
-    found = [
+def ranked(
+    positions: int, outputs: int, taps: int, columns: Mapping[int, float], in_place: bool, processors: int
+) -> list[tuple[float, ConvTile]]:
+    """Expected clocks and tile, cheapest first; of tiles with the same sums and pixels per thread only the cheapest.
+
+    Args:
+        columns: for each number of rows to try, the columns that a group of so many has on average.
+    """
+    found = sorted(
         (clocks(tile, positions, outputs, columns[rows], processors), number, tile)
         for rows in columns
         for number, tile in enumerate(candidates(positions, outputs, taps, rows, in_place))
-    ]
-    cost, _, tile = min(found, key=lambda entry: entry[:2])
-    return tile, cost
+    )
+    kinds: dict[tuple[int, int], tuple[float, ConvTile]] = {}
+    for cost, _, tile in found:
+        kinds.setdefault((tile.rows, tile.vectors * tile.lanes), (cost, tile))
+    return list(kinds.values())

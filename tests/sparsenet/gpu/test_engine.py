@@ -106,6 +106,17 @@ def test_explain_and_profile_name_the_kernels() -> None:
     assert sum(layer.share for layer in profile) == pytest.approx(1.0)
 
 
+def test_kernels_are_chosen_by_measurement_on_request() -> None:
+    graph = tiny_graph()
+    engine = Engine(graph, device="cuda", tune=True)
+    feeds = random_feeds(graph)
+    for name, want in reference.run(graph, feeds).items():
+        np.testing.assert_allclose(engine.run(feeds)[name], want, rtol=1e-5, atol=1e-6)
+    reasons = [decision.reason for decision in engine.explain() if decision.nnz]
+    assert len(reasons) == 2
+    assert all("measured: sparse" in reason for reason in reasons)
+
+
 def test_arrays_on_the_device_stay_there() -> None:
     from numba import cuda
 

@@ -9,15 +9,13 @@ import numpy as np
 from sparsenet.graph import FloatArray, Node
 from sparsenet.kernels.registry import Kernel
 from sparsenet.ops import attributes, split_inputs
-from sparsenet.plan.cuda.builder import THREADS, Builder, Value
+from sparsenet.plan.cuda.builder import THREADS, Builder, NoKernelError, Value
+from sparsenet.plan.cuda.choice import choose, conv_candidates
 from sparsenet.plan.cuda.layout import Maps, round_up
 from sparsenet.plan.cuda.lower.epilogues import epilogue_of
 from sparsenet.plan.cuda.lower.movement import padded_copy
 from sparsenet.plan.cuda.pack import dense_groups, sparse_groups
-from sparsenet.plan.cuda.tiles import best
 
-#: Output rows per thread that are tried: few rows share columns well only where there are many nonzeros.
-SPARSE_ROWS, DENSE_ROWS = (1, 2, 4), (1, 4, 8)
 #: Output rows that a thread of the depthwise kernel computes, by the stride of rows.
 DEPTHWISE_ROWS = {1: 4, 2: 2}
 
@@ -80,24 +78,15 @@ def _matrix(
     nnz = int(np.count_nonzero(matrix))
     groups, stride = attrs["groups"], attrs["stride"]
     offsets = tap_offsets(weight, x.maps, attrs)
+    if offsets.max(initial=0) > np.iinfo(np.int32).max:
+        raise NoKernelError(f"its input has {x.size} numbers, more than 32 bits can count")
     in_place = stride == [1, 1] and x.maps.lies_like(out.maps) and not (offsets % 4).any()
 
     size = (out.maps.pitch, matrix.shape[0], matrix.shape[1])
-    density = nnz / matrix.size
-    processors = builder.options.processors
-    shared = {rows: matrix.shape[1] * (1 - (1 - density) ** rows) for rows in SPARSE_ROWS}
-    everything = {rows: float(matrix.shape[1]) for rows in DENSE_ROWS}
-    dense, dense_clocks = best(*size, everything, in_place, processors)
-    sparse, sparse_clocks = best(*size, shared, in_place, processors)
-    ratio = f"{dense_clocks / sparse_clocks:.2f}x as fast as dense by the model"
-    if builder.options.sparse and sparse_clocks < dense_clocks:
-        tile, packed = sparse, sparse_groups(matrix, offsets, sparse.rows, groups)
-        kind, reason = "csr", f"{100 * (1 - density):.1f} % zeros, expected {ratio}"
-    else:
-        tile, packed, kind = dense, dense_groups(matrix, offsets, dense.rows, groups), "dense"
-        reason = "only dense kernels were asked for"
-        if builder.options.sparse:
-            reason = f"{100 * (1 - density):.1f} % zeros, sparse expected {ratio}"
+    candidates = conv_candidates(size, nnz / matrix.size, in_place, builder.options)
+    (kind, tile), reason = choose(builder.options, node.name, candidates, nnz / matrix.size)
+    pack = sparse_groups if kind == "csr" else dense_groups
+    packed = pack(matrix, offsets, tile.rows, groups)
 
     kernel = Kernel(f"f32_conv_{kind}_maps", tile.lanes, tile.parameters, tuple(epilogue.words))
     pixels = int(np.prod(out.shape[2:]))
@@ -105,7 +94,7 @@ def _matrix(
     count = len(packed.channels)
     builder.call(
         kernel,
-        tile.blocks(out.maps.pitch, count, processors),
+        tile.blocks(out.maps.pitch, count, builder.options.processors),
         tile.threads,
         epilogue,
         x=x,
