@@ -152,7 +152,8 @@ class Block:
 class Builder:
     """Collects the launches of one graph; lowering functions write into it.
 
-    ``halos`` holds, for each size of map (height, width), the zero rows and columns between its images and rows.
+    ``halos`` holds, for each size of map (height, width), the zero rows and columns between its images and rows;
+    ``overread`` how many floats behind a tensor some kernel reads, for results that it then drops.
     """
 
     graph: Graph
@@ -165,6 +166,7 @@ class Builder:
     weights: Block = field(init=False)
     tables: Block = field(init=False)
     layer: str = ""
+    overread: int = 0
 
     def __post_init__(self) -> None:
         budget = Budget("packed weights of the network")

@@ -18,8 +18,6 @@ from sparsenet.plan.cuda.slots import Lifetime, place
 
 #: Padding up to which all maps of a size carry the zeros; wider windows read a copy of their own.
 SHARED_PADDING = 3
-#: Lines that the depthwise kernel may read behind a map, for rows that it then drops.
-OVERREAD_LINES = 16
 
 
 def make_plan(graph: Graph, options: Options) -> CudaPlan:
@@ -87,8 +85,7 @@ def _assemble(builder: Builder, inputs: list[Value], outputs: list[Value]) -> Cu
             used.setdefault(value.root, []).append(number)
     for value in outputs:
         used.setdefault(value.root, []).append(len(calls))
-    layouts = [value.layout for value in used if value.layout is not None]
-    guard = max((layout.guard + OVERREAD_LINES * layout.line for layout in layouts), default=0)
+    guard = max([builder.overread, *(value.layout.guard for value in used if value.layout is not None)])
     lifetimes = {
         value: Lifetime(value.size, 0, len(calls))
         if value.fixed is not None

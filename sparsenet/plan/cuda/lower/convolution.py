@@ -132,6 +132,11 @@ def _depthwise(
     work = maps.images * bands * maps.line + maps.pitch - maps.images * maps.image
     threads = min(THREADS, round_up(work, 32))
     along = -(-work // threads)
+    # The rows that make up the last band of the last image are computed, though not written.
+    last_row = (bands * rows - 1) * stride_h + (weight.shape[2] - 1) * attrs["dilation"][0] - top
+    last_column = (maps.width - 1) * stride_w + (weight.shape[3] - 1) * attrs["dilation"][1] - left
+    end = (maps.images - 1) * x.maps.image + last_row * x.maps.line + last_column + 1
+    builder.overread = max(builder.overread, end - x.maps.pitch)
     builder.call(
         kernel,
         (along, builder.across(along, maps.channels)),
