@@ -39,7 +39,8 @@ class Recording:
         body()
         stream.synchronize()
         handle = driver.CUstream(int(stream))
-        mode = driver.CUstreamCaptureMode.CU_STREAM_CAPTURE_MODE_THREAD_LOCAL
+        # Relaxed: an array that is freed meanwhile, by anyone, does not spoil the recording.
+        mode = driver.CUstreamCaptureMode.CU_STREAM_CAPTURE_MODE_RELAXED
         _checked(driver.cuStreamBeginCapture(handle, mode))
         try:
             body()

@@ -35,6 +35,7 @@ def build(kernel: Kernel) -> Any:
     rows, vectors, pixel_threads, splits, row_threads = kernel.tile
     lanes, threads, sums = kernel.lanes, pixel_threads * splits * row_threads, rows * vectors * kernel.lanes
     each, step_weights, partials, in_place = vectors * lanes, STEP * rows, threads * sums, lanes > 1
+    apart = pixel_threads * lanes
     load_pixels, load_four, store = LOAD_INTO[lanes], LOAD_INTO[4], STORE_FROM[lanes]
     finish = epilogue(kernel.epilogue, lanes)
     zero = np.float32(0)
@@ -47,6 +48,8 @@ def build(kernel: Kernel) -> Any:
         lane = thread % pixel_threads
         split = divide(thread, pixel_threads) % splits
         row_thread = divide(thread, pixel_threads * splits)
+        # Splits as a number of the launch: a loop over a constant is unrolled, and takes a hundred registers.
+        sharers = divide(cuda.blockDim.x, pixel_threads * row_threads)
 
         place = cuda.local.array(vectors, int64)
         source = cuda.local.array(vectors, int64)
@@ -57,7 +60,7 @@ def build(kernel: Kernel) -> Any:
             for i in range(lanes):
                 keep[v * lanes + i] = is_pixel(position + i, width, height, line, image, images)
             if in_place:
-                source[v] += position if position < pitch else 0
+                source[v] += position - v * apart
             elif keep[v] != zero:
                 n = divide(position, image)
                 y = divide(position - n * image, line)
@@ -83,7 +86,9 @@ def build(kernel: Kernel) -> Any:
                     load_four(weights, values + STEP * (rows * step + r), weight, STEP * r)
                 for j in range(STEP):
                     for v in range(vectors):
-                        load_pixels(memory, source[v] + column[j], pixels, v * lanes)
+                        # In place, all vectors are at one address and constant distances.
+                        at = source[0] + v * apart if in_place else source[v]
+                        load_pixels(memory, at + column[j], pixels, v * lanes)
                     for r in range(rows):
                         for i in range(each):
                             total[r * each + i] += weight[j * rows + r] * pixels[i]
@@ -96,7 +101,7 @@ def build(kernel: Kernel) -> Any:
                     partial[i * threads + thread] = total[i]
                 cuda.syncthreads()
                 if split == 0:
-                    for other in range(1, splits):
+                    for other in range(1, sharers):
                         for i in range(sums):
                             total[i] += partial[i * threads + thread + other * pixel_threads]
                 cuda.syncthreads()

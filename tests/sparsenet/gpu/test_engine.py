@@ -8,7 +8,6 @@ import sys
 import threading
 from pathlib import Path
 
-import numba
 import numpy as np
 import pytest
 
@@ -17,6 +16,7 @@ from sparsenet import Engine, Graph, Node, TensorInfo, reference
 from sparsenet.errors import InputError
 from tests.sparsenet.against_reference import random_feeds
 from tests.sparsenet.gpu.against_oracle import assert_gpu_matches, pruned
+from tests.sparsenet.gpu.simulator import ON_GPU
 from tests.sparsenet.sample_graphs import tiny_graph
 
 NO_GPU = "no NVIDIA GPU was found"
@@ -160,12 +160,12 @@ def test_an_unknown_device_is_refused() -> None:
         Engine(tiny_graph(), device="tpu")  # type: ignore[arg-type]
 
 
+@pytest.mark.skipif(ON_GPU, reason="there is a GPU")
 def test_auto_does_not_take_the_simulator_for_a_gpu() -> None:
-    if not numba.config.ENABLE_CUDASIM:
-        pytest.skip("there is a GPU")
     assert Engine(tiny_graph(), threads=1, device="auto").device == "cpu"
 
 
+@pytest.mark.skipif(ON_GPU, reason="there is a GPU")
 def test_without_a_gpu_there_is_one_line_that_says_what_to_do(tmp_path: Path) -> None:
     sparsenet.save(tiny_graph(), tmp_path / "tiny.safetensors")
     environment = {name: value for name, value in os.environ.items() if name != "NUMBA_ENABLE_CUDASIM"}

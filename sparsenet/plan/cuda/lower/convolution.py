@@ -92,6 +92,8 @@ def _matrix(
     pixels = int(np.prod(out.shape[2:]))
     builder.decide(node, kind, kernel, reason, macs=matrix.size * pixels, nnz=nnz, weights=matrix.size)
     count = len(packed.channels)
+    if in_place:
+        builder.overread = max(builder.overread, tile.pixels)
     builder.call(
         kernel,
         tile.blocks(out.maps.pitch, count, builder.options.processors),
