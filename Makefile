@@ -1,7 +1,7 @@
 # make demo    teacher -> student -> distilled -> pruned -> converted -> engine, with a report in demo-out/
-# make test    lint, types, the import rule and every test
+# make test    lint, types, the import rule, every test, and the gate on speed
 # make lint    the first three alone
-# make gate    does speed hold? kernels against what does not change with them, about a minute
+# make gate    does speed hold? kernels against what does not change with them; seconds, a minute at most
 # make format  let ruff mend what it can
 #
 # The first call makes .venv; PYTHON=python3.12 chooses the interpreter, JOBS=4 the test processes.
@@ -22,6 +22,7 @@ demo: install
 
 test: lint
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile $(PYTEST_ARGS)
+	@$(MAKE) --no-print-directory gate
 
 lint: install
 	$(BIN)/ruff check .
@@ -30,7 +31,7 @@ lint: install
 	$(BIN)/lint-imports
 
 gate: install
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest bench/gate_speed.py $(PYTEST_ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest bench/gate_speed.py -q $(GATE_ARGS)
 
 format: install
 	$(BIN)/ruff check --fix .

@@ -32,7 +32,7 @@ class _Predict(SeveralValues):
 @click.option("--sparsity", type=click.FloatRange(0, 1, max_open=True), multiple=True, default=(0.5, 0.8, 0.9, 0.95),
     show_default=True, metavar="S...", help="Fractions of zeros.")  # fmt: skip
 @click.option(
-    "--measure", "remeasure", is_flag=True, help="Measure this machine's kernels first; some minutes."
+    "--measure", "remeasure", is_flag=True, help="Measure this machine's kernels first; two minutes."
 )
 @click.option("--check", is_flag=True, help="Run the network at each sparsity, too, and tell the error.")
 @click.option("--layers", "show_layers", is_flag=True, help="Each layer's estimate, too.")
@@ -45,9 +45,8 @@ def predict(
     """Estimate the latency MODEL would have here if it were pruned, before it is trained.
 
     MODEL is a model file, an .onnx file or the name of a network of the zoo; its weights do not matter, but for zeros
-    already there. One image, one thread, the engine's own choice of kernels. Estimates come from kernels timed alone
-    on other layers, interpolated by channels, pixels and density, and from what layers of two networks took beyond
-    that.
+    already there. One image, one thread, kernels and schedule as the planner would choose them. Estimates come from
+    kernels timed alone on other layers, and from the layers of five networks of the zoo.
     """
     from bench.model.source import open_model
     from bench.predict import machine

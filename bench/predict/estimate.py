@@ -1,37 +1,55 @@
-"""From rates of kernels on known layers to the time of an unknown one.
+"""From the speed of kernels on known layers to the time of an unknown one.
 
-For each family that could do a layer, the rate is interpolated: first over density (linearly in the logarithms) for
-each layer of the table, then over the nearest layers by the logarithms of channels and pixels. The fastest family
-counts, as the planner takes the fastest. A factor for each kind of layer, measured on whole networks, carries what a
-layer costs in a network and not alone.
+Samples are layers timed alone, over densities, and layers timed within whole networks. For each kernel family the
+logarithm of the speed is fitted by a straight line in what a kernel meets (channels, width, density, caches); what the
+line misses at similar samples is added. Families without weights have one speed each.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from math import exp, log2
 
 import numpy as np
+import numpy.typing as npt
 
 from bench.kernels.measure import Rate, is_sparse
-from bench.predict.work import MOVING, LayerWork
+from bench.predict.work import DENSE_BYTES, SPARSE_BYTES, LayerWork
 from bench.shapes import BY_FAMILY, LayerShape
 
-#: Neighbours that count, and how far away a layer with another kind of window is, in factors of two.
-NEIGHBOURS, OTHER_WINDOW = 4, 3.0
-#: Sparser than this, rates go no further down than to here.
+#: An output costs what so many multiply-adds cost, whatever it is made of: writing a vector to the second-level cache.
+OUTPUT_COST = 8.0
+#: Sizes beyond which layers slow down: the first-level cache, and well within the second.
+L1_BYTES, L2_BYTES = 48e3, 1e6
+LANES = 16
+#: Sparser than this, speeds go no further down than to here.
 LEAST_DENSITY = 0.01
-#: Random weights have a zero here and there; only from here on the planner has sparse kernels to offer.
-SPARSE_DENSITY = 0.99
-CONVOLUTIONS = ("f32_conv_dense_rows", "f32_conv_blocked_rows", "f32_conv_pattern_rows", "f32_conv_csr_rows")
-LINEAR = ("f32_linear_dense_flat", "f32_linear_csr_flat")
-DEPTHWISE = ("f32_depthwise_dense_rows",)
+#: A sample from a network counts as much as so many from a layer alone.
+IN_NETWORK = 3.0
+#: Neighbours that say what the line misses; how near is near; what holds slopes of few samples back.
+NEIGHBOURS, NEARNESS, RIDGE = 4, 0.3, 1.0
+
+Vector = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A layer and its time.
+
+    Attributes:
+        work: what the layer does, and by which family.
+        ms: it took.
+        in_network: whether within a network; otherwise alone, again and again.
+    """
+
+    work: LayerWork
+    ms: float
+    in_network: bool
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """Milliseconds of one layer, and the family expected to be the fastest."""
+    """Milliseconds of one layer, and the family that would do it."""
 
     layer: str
     family: str
@@ -40,86 +58,128 @@ class Estimate:
 
 @dataclass
 class Estimator:
-    """Rates of one machine.
+    """Samples of one machine."""
 
-    Attributes:
-        rates: of one vector length.
-        factors: kind of layer (see ``kind``) → time in a network ÷ time estimated from kernels alone.
-    """
-
-    rates: Sequence[Rate]
-    factors: dict[str, float] = field(default_factory=dict)
+    samples: Sequence[Sample]
+    _lines: dict[str, _Line] = field(init=False, repr=False)
+    _bandwidths: dict[str, float] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        self._tables: dict[str, dict[LayerShape, list[tuple[float, float]]]] = {}
-        for rate in self.rates:
-            layer = next(layer for layer in BY_FAMILY[rate.family] if layer.name == rate.layer)
-            speed = rate.gflops if rate.gflops and layer.op in ("conv2d", "linear") else rate.gbytes
-            table = self._tables.setdefault(rate.family, {})
-            table.setdefault(layer, []).append((rate.density or 1.0, speed))
+        by_family: dict[str, list[Sample]] = {}
+        for sample in self.samples:
+            by_family.setdefault(sample.work.family, []).append(sample)
+        self._lines, self._bandwidths = {}, {}
+        for family, samples in by_family.items():
+            if samples[0].work.flops:
+                self._lines[family] = _Line(samples)
+            else:
+                self._bandwidths[family] = _bandwidth(samples)
 
-    def estimate(self, work: LayerWork, sparse: bool = True) -> Estimate:
-        """Time of one layer for one image on one thread; ``sparse``: whether sparse kernels may do it."""
-        if work.family is not None:
-            speeds = [speed for points in self._tables[work.family].values() for _, speed in points]
-            ms = work.nbytes / float(np.median(speeds)) / 1e6
-            return Estimate(work.layer, work.family, ms * self.factors.get(kind(work.family), 1.0))
-        families: tuple[str, ...] = LINEAR if work.op == "linear" or work.pixels == 1 else CONVOLUTIONS
-        if work.depthwise:
-            families = DEPTHWISE
-        found = [
-            self._weighted(work, family)
-            for family in families
-            if family in self._tables
-            and (not is_sparse(family) or (sparse and work.density < SPARSE_DENSITY))
-        ]
-        return min(found, key=lambda estimate: estimate.ms)
+    def estimate(self, work: LayerWork) -> Estimate:
+        """Time of one layer for one image on one thread.
 
-    def _weighted(self, work: LayerWork, family: str) -> Estimate:
-        density = work.density if is_sparse(family) else 1.0
-        near = sorted(
-            (_distance(work, layer), _at_density(points, density))
-            for layer, points in self._tables[family].items()
-        )[:NEIGHBOURS]
-        weights = np.array([1 / (distance**2 + 0.05) for distance, _ in near])
-        speed = float(np.exp((weights * np.log([speed for _, speed in near])).sum() / weights.sum()))
-        flops = work.flops if is_sparse(family) else work.dense_flops
-        ms = flops / speed / 1e6
-        if work.stride > 1 and not work.depthwise:  # its input is split by column phase first
-            moving = [speed for points in self._tables[MOVING].values() for _, speed in points]
-            ms += work.nbytes / float(np.median(moving)) / 1e6
-        return Estimate(work.layer, family, ms * self.factors.get(kind(family), 1.0))
+        Families that were never timed count as free; all that compute something are.
+        """
+        ms = 0.0
+        if work.family in self._lines:
+            ms = _amount(work) / self._lines[work.family].speed(work)
+        elif work.family in self._bandwidths:
+            ms = work.nbytes / self._bandwidths[work.family]
+        return Estimate(work.layer, work.family, ms)
 
 
-def kind(family: str) -> str:
-    """What a factor is for: dense, sparse and depthwise convolutions, matrix-vector products, everything else."""
-    if family in DEPTHWISE:
-        return "depthwise"
-    if family in LINEAR:
-        return "linear"
-    if family in CONVOLUTIONS:
-        return "sparse" if is_sparse(family) else "dense"
-    return "other"
+def samples_alone(rates: Sequence[Rate]) -> list[Sample]:
+    """Kernels timed alone, as samples."""
+    return [Sample(_work_alone(rate), rate.ms, in_network=False) for rate in rates]
 
 
-def _distance(work: LayerWork, layer: LayerShape) -> float:
-    """In factors of two of channels in, channels out and pixels."""
+def _work_alone(rate: Rate) -> LayerWork:
+    layer: LayerShape = next(layer for layer in BY_FAMILY[rate.family] if layer.name == rate.layer)
+    weighted = rate.gflops is not None and layer.op in ("conv2d", "linear")
+    if not weighted:
+        nbytes = rate.gbytes * rate.ms * 1e6
+        if layer.op in ("max_pool2d", "avg_pool2d"):
+            nbytes = 4.0 * layer.c_out * (layer.size // layer.stride) ** 2 * (layer.kernel**2 + 1)
+        return LayerWork(rate.layer, rate.family, 1, 1, 1, 1, 1, 1.0, 0.0, nbytes, 0.0)
+    density = rate.density or 1.0
     pixels = max(layer.size // layer.stride, 1) ** 2
-    pairs = ((work.c_in, layer.c_in), (work.c_out, layer.c_out), (work.pixels, pixels))
-    squared = sum(log2(a / b) ** 2 for a, b in pairs)
-    if (work.kernel > 1) != (layer.kernel > 1):
-        squared += OTHER_WINDOW**2
-    if (work.stride > 1) != (layer.stride > 1):
-        squared += 1
-    return float(squared**0.5)
+    c_in = layer.c_in // layer.groups
+    moved = 4.0 * (layer.c_in * layer.size**2 + layer.c_out * pixels)
+    weights = c_in * layer.c_out * layer.kernel**2 * density
+    return LayerWork(
+        rate.layer, rate.family, c_in, layer.c_out, layer.kernel, layer.stride, pixels, density,
+        2.0 * weights * pixels, moved, moved + weights * (SPARSE_BYTES if is_sparse(rate.family) else DENSE_BYTES),
+    )  # fmt: skip
 
 
-def _at_density(points: list[tuple[float, float]], density: float) -> float:
-    """Speed at ``density``, between those measured or along their outermost slope."""
-    ordered = sorted(points)
-    x, y = np.log([p[0] for p in ordered]), np.log([p[1] for p in ordered])
-    at = float(np.log(max(density, LEAST_DENSITY)))
-    if len(x) == 1 or x[0] <= at <= x[-1]:
-        return float(exp(np.interp(at, x, y)))
-    i, j = (0, 1) if at < x[0] else (-2, -1)
-    return float(exp(y[i] + (y[j] - y[i]) / (x[j] - x[i]) * (at - x[i])))
+def _bandwidth(samples: list[Sample]) -> float:
+    """Bytes per millisecond: within networks, if it was met there."""
+    met = [sample for sample in samples if sample.in_network]
+    if met:
+        return sum(sample.work.nbytes for sample in met) / sum(sample.ms for sample in met)
+    return float(np.median([sample.work.nbytes / sample.ms for sample in samples]))
+
+
+def _amount(work: LayerWork) -> float:
+    """Operations, those that outputs cost and those on lanes beyond the line's end included."""
+    outputs = float(work.c_out * work.pixels)
+    width = work.width
+    # Narrow maps are folded: the whole map is one line, but for a column of zeros behind each row.
+    filled = width / (np.ceil(width / LANES) * LANES) if width >= 2 * LANES else width / (width + 1)
+    return float((work.flops + 2 * OUTPUT_COST * outputs) / (filled if work.pixels > 1 else 1.0))
+
+
+def _features(work: LayerWork, in_network: bool) -> Vector:
+    """What a kernel's speed depends on, beside a constant."""
+    density = max(work.density, LEAST_DENSITY)
+    taps = work.c_in * work.kernel**2
+    lines = 4.0 * work.c_in * work.kernel * work.width * work.stride
+    return np.array(
+        [
+            1.0,
+            np.log2(work.c_in),
+            np.log2(work.c_out),
+            np.log2(work.width),
+            np.log2(density),
+            min(np.log2(taps * density), 6.0),
+            max(np.log2(lines / L1_BYTES), 0.0),
+            np.clip(np.log2(max(work.working_set, 1.0) / L2_BYTES), -1.0, 3.0),
+            float(work.kernel > 1),
+            float(work.stride > 1),
+            float(work.residual),
+            float(in_network),
+        ]
+    )
+
+
+class _Line:
+    """The logarithm of one family's speed: a line, and what it misses near samples."""
+
+    def __init__(self, samples: list[Sample]) -> None:
+        features = np.array([_features(sample.work, sample.in_network) for sample in samples])
+        target = np.log([_amount(sample.work) / sample.ms for sample in samples])
+        self.weights = np.array([IN_NETWORK if sample.in_network else 1.0 for sample in samples])
+        self.in_network = any(sample.in_network for sample in samples)
+        self.mean = (self.weights[:, None] * features).sum(0) / self.weights.sum()
+        self.scale = features.std(0) + 1e-9
+        self.points = self._normal(features)
+        held = RIDGE * np.diag([0.0] + [1.0] * (features.shape[1] - 1))
+        gram = self.points.T @ (self.weights[:, None] * self.points) + held
+        self.slopes = np.linalg.solve(gram, self.points.T @ (self.weights * target))
+        self.missed = target - self.points @ self.slopes
+
+    def speed(self, work: LayerWork) -> float:
+        """Operations per millisecond."""
+        point = self._normal(_features(work, self.in_network))
+        importance = np.abs(self.slopes) + 0.05
+        importance[0] = 0.0
+        away = np.sqrt((((self.points - point) * importance) ** 2).sum(1)) / importance.mean()
+        near = np.argsort(away)[:NEIGHBOURS]
+        trust = self.weights[near] / (away[near] ** 2 + NEARNESS)
+        correction = (trust * self.missed[near]).sum() / (trust.sum() + 1 / (NEARNESS + 2))
+        return float(np.exp(point @ self.slopes + correction))
+
+    def _normal(self, features: Vector) -> Vector:
+        normal: Vector = (features - self.mean) / self.scale
+        normal[..., 0] = 1.0
+        return normal

@@ -1,4 +1,8 @@
-"""What each layer of a network would have to do at a sparsity, before there are pruned weights."""
+"""What each layer of a network would have to do at a sparsity, before there are pruned weights.
+
+The planner is asked for the network with the smallest of its present weights gone: which weights those are hardly
+matters to kernels, formats and schedule.
+"""
 
 from __future__ import annotations
 
@@ -7,67 +11,53 @@ from math import prod
 
 import numpy as np
 
-from bench.sparsity import layers
+from bench.kernels.measure import is_sparse
+from bench.sparsity import sparsify
 from sparsenet import Graph, Node
 from sparsenet.graph import Shape
-from sparsenet.ops import ACTIVATIONS, attributes
+from sparsenet.kernels.registry import FAMILIES
+from sparsenet.ops import attributes
+from sparsenet.plan.builder import Options
+from sparsenet.plan.make import make_plan
+from sparsenet.plan.plan import Plan
 
-#: Op → the kernel family that does it; those missing here move no data, or are counted by their weights.
-FAMILIES = {
-    "max_pool2d": "f32_maxpool_none_rows",
-    "avg_pool2d": "f32_avgpool_none_rows",
-    "global_avg_pool2d": "f32_globalavgpool_none_rows",
-    "resize": "f32_resize_none_rows",
-    "softmax": "f32_softmax_none_flat",
-    **dict.fromkeys(("transpose", "gather", "expand"), "f32_take_none_flat"),
-    "slice": "f32_relayout_none_any",
-    **{op: f"f32_{op}_none_flat" for op in ("where", "reduce", "argmax", "normalize", "matmul")},
-    "concat": "f32_relayout_none_any",
-    "pad": "f32_relayout_none_any",
-    **dict.fromkeys(("sub", "div", "pow", "maximum", "minimum"), "f32_broadcast_none_flat"),
-    **dict.fromkeys(("greater", "less", "equal"), "f32_broadcast_none_flat"),
-    "mul": "f32_mul_none_rows",
-    **dict.fromkeys((*ACTIVATIONS, "add", "affine", "batch_norm"), "f32_copy_none_rows"),
-}
-MOVING = "f32_relayout_none_any"
+#: Bytes of a weight that is not zero, with its place, and of one in a dense kernel.
+SPARSE_BYTES, DENSE_BYTES = 6, 4
 
 
 @dataclass(frozen=True)
 class LayerWork:
-    """One layer.
+    """One layer and the kernel family that would do it.
 
     Attributes:
-        layer, op: node of the graph.
-        c_in, c_out, kernel, stride, groups: of a convolution or linear layer; else 1.
+        layer: node of the graph.
+        family: of the kernel.
+        c_in, c_out, kernel, stride: of a convolution or linear layer, else 1; one output channel reads ``c_in``.
         pixels: of the output.
-        density: share of weights that would not be zero; 1.0 without weights.
-        dense_flops: 2 per multiply-add.
-        nbytes: pixels read once and written once.
-        family: that does it, or None for convolutions and linear layers, where several may.
+        density: share of weights that would not be zero; 1.0 without weights and in dense kernels.
+        flops: 2 per multiply-add with a weight that is not zero, or with any in a dense kernel; 0.0 without weights.
+        nbytes: pixels read and written; each as often as windows of pooling reach it, else once.
+        working_set: bytes that are wanted again and again while the layer and those streaming with it run.
+        residual: whether another map is added on the way out.
     """
 
     layer: str
-    op: str
+    family: str
     c_in: int
     c_out: int
     kernel: int
     stride: int
-    groups: int
     pixels: int
     density: float
-    dense_flops: float
+    flops: float
     nbytes: float
-    family: str | None
+    working_set: float
+    residual: bool = False
 
     @property
-    def flops(self) -> float:
-        """With weights that would not be zero."""
-        return self.dense_flops * self.density
-
-    @property
-    def depthwise(self) -> bool:
-        """Whether each output channel reads one input channel."""
-        return self.groups > 1 and self.groups == self.c_in
+    def width(self) -> float:
+        """Of the map, taken for a square."""
+        return max(float(np.sqrt(self.pixels)), 1.0)
 
 
 def layer_work(graph: Graph, sparsity: float | None) -> list[LayerWork]:
@@ -76,43 +66,54 @@ def layer_work(graph: Graph, sparsity: float | None) -> list[LayerWork]:
     Args:
         sparsity: imposed as ``sparsify`` would, or None for the network as it is.
     """
-    wanted = {layer.node.name: layer.sparsity for layer in layers(graph, sparsity or 0.0)}
+    pruned = graph if sparsity is None else sparsify(graph, sparsity)
+    plan = make_plan(pruned, Options())
+    return planned_work(pruned, plan)
+
+
+def planned_work(graph: Graph, plan: Plan) -> list[LayerWork]:
+    """As ``layer_work``, of a graph that is planned already."""
+    families = {decision.layer: family_of(decision.kernel) for decision in plan.decisions}
+    sets = {stage.layer: segment.working_set_bytes for segment in plan.segments for stage in segment.stages}
     shapes = graph.shapes()
-    found = [
-        LayerWork(
-            "input", "input", 1, 1, 1, 1, 1, _pixels(info.shape), 1.0, 0.0, 8.0 * _size(info.shape), MOVING
-        )
-        for info in graph.inputs
+    return [
+        _work(graph, node, families[node.name], shapes, float(sets.get(node.name, 0)))
+        for node in graph.nodes
+        if node.name in families
     ]
-    for node in graph.nodes:
-        inputs = [shapes[name] for name in node.inputs if name and name not in graph.constants]
-        nbytes = 4.0 * (sum(map(_size, inputs)) + _size(shapes[node.output]))
-        if node.op in ("conv2d", "linear"):
-            found.append(_weighted(graph, node, inputs[0], shapes[node.output], wanted[node.name], nbytes))
-        elif node.op in FAMILIES:
-            pixels = _pixels(shapes[node.output])
-            family = FAMILIES[node.op]
-            found.append(LayerWork(node.name, node.op, 1, 1, 1, 1, 1, pixels, 1.0, 0.0, nbytes, family))
-    return found
 
 
-def _weighted(graph: Graph, node: Node, x: Shape, out: Shape, sparsity: float, nbytes: float) -> LayerWork:
+def family_of(kernel: str) -> str:
+    """The family of a kernel by its name."""
+    return next(family for family in FAMILIES if kernel.startswith(family))
+
+
+def _work(graph: Graph, node: Node, family: str, shapes: dict[str, Shape], working_set: float) -> LayerWork:
+    inputs = [shapes[name] for name in node.inputs if name and name not in graph.constants]
+    out = shapes[node.output]
+    nbytes = 4.0 * (sum(map(_size, inputs)) + _size(out))
+    pixels = prod(int(size or 1) for size in out[2:])
+    if node.op in ("max_pool2d", "avg_pool2d"):
+        nbytes = 4.0 * _size(out) * (prod(node.attrs["kernel"]) + 1)
+    if node.op not in ("conv2d", "linear"):
+        return LayerWork(node.name, family, 1, 1, 1, 1, pixels, 1.0, 0.0, nbytes, working_set)
     weight, attrs = graph.constants[node.inputs[1]], attributes(node)
-    density = min(float(np.count_nonzero(weight)) / weight.size, 1 - sparsity)
-    kernel = round(float(np.sqrt(prod(weight.shape[2:])))) if weight.ndim == 4 else 1
-    stride = attrs.get("stride", [1])[0]
-    c_in = int(x[1] or 1)
-    pixels = _pixels(out)
-    flops = 2.0 * weight.size * pixels
+    density = float(np.count_nonzero(weight)) / weight.size if is_sparse(family) else 1.0
     return LayerWork(
-        node.name, node.op, c_in, weight.shape[0], kernel, stride, attrs.get("groups", 1), pixels, density, flops,
-        nbytes, None,
-    )  # fmt: skip
+        node.name,
+        family,
+        weight.shape[1],
+        weight.shape[0],
+        round(float(np.sqrt(prod(weight.shape[2:])))),
+        attrs.get("stride", [1])[0],
+        pixels,
+        density,
+        2.0 * weight.size * density * pixels,
+        nbytes,
+        working_set,
+        residual=len(inputs) > 1,
+    )
 
 
 def _size(shape: Shape) -> int:
     return prod(int(size or 1) for size in shape)
-
-
-def _pixels(shape: Shape) -> int:
-    return prod(int(size or 1) for size in shape[2:])

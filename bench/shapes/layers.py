@@ -7,6 +7,7 @@ more or less), one stands for them. ``tests/bench/test_shapes.py`` holds the tab
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -65,7 +66,8 @@ class LayerShape:
 
     def graph(self, sparsity: float = 0.0, seed: int = 0) -> Graph:
         """The layer alone, named ``layer``; weights are random and pruned at random to exactly ``sparsity``."""
-        inputs, constants, node = ["x"], {}, Node(self.op, "layer", ["x"], ["y"])
+        inputs, node = ["x"], Node(self.op, "layer", ["x"], ["y"])
+        constants: dict[str, FloatArray] = {}
         before: list[Node] = []
         if self.weight_shape:
             constants = _weights(self.weight_shape, sparsity, seed)
@@ -90,7 +92,11 @@ class LayerShape:
             node.op = "mul"
             before, inputs = [Node("global_avg_pool2d", "gain", ["x"], ["g"])], ["x", "g"]
         elif self.op in ("reduce", "argmax", "normalize"):  # over the channels
-            more = {"reduce": {"kind": "sum", "axes": [1]}, "argmax": {"axis": 1}, "normalize": {"axis": 1}}
+            more: dict[str, dict[str, Any]] = {
+                "reduce": {"kind": "sum", "axes": [1]},
+                "argmax": {"axis": 1},
+                "normalize": {"axis": 1},
+            }
             node.attrs = more[self.op]
         elif self.op in ("add", "sub", "mul", "where", "matmul"):
             before, inputs = [Node("relu", "other", ["x"], ["r"])], ["x", "r"]

@@ -85,7 +85,7 @@ def pattern_tile(layout: Rows, c_out: int, taps: int) -> tuple[int, PixelTile]:
     if REGISTERS[max_lanes()] == 32:
         # Few taps leave room in L1 for wide tiles, whose weights are loaded less often: 10-20 % faster at 64.
         wide = taps <= 64 and pixel_tile(layout, 7).count > 4
-        outputs, most = (3, 7) if wide else (4, 5 if layout.line_vectors == 1 else 4)
+        outputs, most = (3, 7) if wide else (4, 5)
     else:
         outputs, most = (3, 4) if layout.line_vectors > 2 else (4, 2)
     return min(outputs, c_out), pixel_tile(layout, most)

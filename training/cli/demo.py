@@ -82,6 +82,10 @@ def _stages_option(flag: str, name: str, what: str) -> Any:
     help="Threads of the engine and of PyTorch while they are timed; training takes what PyTorch does.",
 )  # fmt: skip
 @click.option(
+    "--seconds", type=click.FloatRange(0, min_open=True), default=DemoSettings.seconds, show_default=True,
+    help="About how long each network is timed; each point of the curve over sparsity gets a quarter.",
+)  # fmt: skip
+@click.option(
     "--precision", type=click.Choice(["auto", "fp32", "bf16"]), default="auto", show_default=True,
     help="Of training. auto: bf16 where the hardware computes it.",
 )  # fmt: skip

@@ -119,7 +119,16 @@ class DemoSettings:
         words += ["--prune-stages", stages_text(self.schedules.prune)]
         words += ["--sparsity", f"{self.sparsity:g}", "--values", self.values]
         words += ["--temperature", f"{self.temperature:g}", "--alpha", f"{self.alpha:g}"]
-        words += ["--threads", str(self.threads), "--precision", self.precision, "--seed", str(self.seed)]
+        words += [
+            "--threads",
+            str(self.threads),
+            "--seconds",
+            f"{self.seconds:g}",
+            "--precision",
+            self.precision,
+            "--seed",
+            str(self.seed),
+        ]
         if self.weights is not None:
             words += ["--weights", str(self.weights)]
         return shlex.join([*words, "--out", str(self.out)])

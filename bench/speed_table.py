@@ -1,0 +1,145 @@
+"""Runs of ``python -m bench.against`` as one page of Markdown: every network, baseline and sparsity.
+
+python -m bench.against --threads 1 --json one.json && python -m bench.speed_table one.json
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+
+from bench.engines import ENGINES, LABELS
+
+#: (model, sparsity, engine) → a result as ``bench.against`` writes it.
+Cells = dict[tuple[str, float, str], dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class Runs:
+    """Results of runs with one number of threads; where two measured the same, the one with more rounds counts."""
+
+    threads: int
+    cells: Cells
+
+    @property
+    def sparsities(self) -> list[float]:
+        return sorted({sparsity for _, sparsity, _ in self.cells})
+
+    @property
+    def models(self) -> list[str]:
+        return list(dict.fromkeys(model for model, _, _ in self.cells))
+
+    @property
+    def baselines(self) -> list[str]:
+        """Engines other than ours, in the order of the registry."""
+        there = {engine for _, _, engine in self.cells}
+        return [name for name in ENGINES if name in there and name != "ours"]
+
+    def widths(self) -> list[float]:
+        """Half the distance between the quartiles of every ratio, as a fraction of it."""
+        results = [cell for (_, _, engine), cell in self.cells.items() if engine != "ours"]
+        return [
+            (cell["ratio_quartiles"][1] - cell["ratio_quartiles"][0]) / 2 / cell["ratio"] for cell in results
+        ]
+
+
+def read(paths: Sequence[Path]) -> list[Runs]:
+    """One ``Runs`` for each number of threads, fewest first.
+
+    Raises:
+        click.ClickException: a file is not what ``bench.against --json`` writes.
+    """
+    found: dict[int, Cells] = {}
+    for path in paths:
+        try:
+            record = json.loads(path.read_text())
+            cells = found.setdefault(int(record["settings"]["threads"]), {})
+            for result in record["results"]:
+                key = result["model"], float(result["sparsity"]), result["engine"]
+                if key not in cells or cells[key]["rounds"] < result["rounds"]:
+                    cells[key] = result
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise click.ClickException(
+                f"{path} is no result of `python -m bench.against --json`: {error!r}"
+            ) from None
+    return [Runs(threads, found[threads]) for threads in sorted(found)]
+
+
+def means(runs: Runs) -> str:
+    """Geometric means over the networks that were measured at all sparsities, a row per baseline."""
+    whole = [
+        m
+        for m in runs.models
+        if all((m, s, e) in runs.cells for s in runs.sparsities for e in ("ours", *runs.baselines))
+    ]
+    rows = []
+    for engine in runs.baselines:
+        ratios = [[runs.cells[m, s, engine]["ratio"] for m in whole] for s in runs.sparsities]
+        rows.append([LABELS[engine], *(f"{np.exp(np.mean(np.log(r))):.2f}×" if r else "–" for r in ratios)])
+    return _table([f"times as fast as ({len(whole)} networks)", *map(_percent, runs.sparsities)], rows)
+
+
+def every(runs: Runs) -> str:
+    """Milliseconds of ours and ratio to each baseline, a block of rows per network."""
+    rows = []
+    for model in runs.models:
+        for engine in ("ours", *runs.baselines):
+            cells = [runs.cells.get((model, sparsity, engine)) for sparsity in runs.sparsities]
+            rows.append([f"**{model}**" if engine == "ours" else LABELS[engine], *map(_cell, cells)])
+    return _table(["", *map(_percent, runs.sparsities)], rows)
+
+
+def _cell(result: dict[str, Any] | None) -> str:
+    if result is None:
+        return "–"
+    if result["engine"] == "ours":
+        return f"**{result['median_ms']:.3g} ms**"
+    return f"{result['ratio']:.3g}×" if result["ratio"] >= 10 else f"{result['ratio']:.2f}×"
+
+
+def _percent(sparsity: float) -> str:
+    return f"{sparsity:.0%}".replace("%", " %")
+
+
+def _table(header: list[str], rows: list[list[str]]) -> str:
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def page(all_runs: list[Runs]) -> str:
+    """The means of all runs, then every cell, folded away."""
+    parts = []
+    for runs in all_runs:
+        parts += [f"**{_threads(runs)}**", means(runs)]
+    for runs in all_runs:
+        summary = f"<summary>Every network, {_threads(runs)}</summary>"
+        widths = runs.widths()
+        note = (
+            f"Quartiles of a ratio lie ±{np.median(widths):.1%} around it (median over all cells; "
+            f"nine of ten: below ±{np.quantile(widths, 0.9):.1%})."
+        )
+        parts += [f"<details>{summary}", every(runs), note, "</details>"]
+    return "\n\n".join(parts)
+
+
+def _threads(runs: Runs) -> str:
+    return "one thread" if runs.threads == 1 else f"{runs.threads} threads"
+
+
+@click.command(epilog="Example: python -m bench.speed_table one-thread.json two-threads.json")
+@click.argument(
+    "files", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path)
+)
+def main(files: tuple[Path, ...]) -> None:
+    """Print results of `python -m bench.against --json FILE` as the tables of the README."""
+    click.echo(page(read(files)))
+
+
+if __name__ == "__main__":
+    main()
