@@ -29,14 +29,16 @@ from sparsenet.plan.segments import STREAMED_MAP_BYTES
 from sparsenet.plan.stage import Ref, Stage, Value
 
 ROUNDS, SECONDS = 12, 0.15
+#: Part of the name that times are kept under: what they are of.
+MEANING = "whole layer"
 #: A race works on few rows of a large map: what streams through the cache is timed as it will be run.
 STREAMED_ROWS = 8
 
 
 def race(builder: Builder, candidates: Sequence[Candidate], key: str) -> list[float]:
-    """Seconds of every candidate, least over interleaved rounds; ``key`` identifies the layer's weights and shape."""
+    """Seconds that the whole layer takes with every candidate; ``key`` identifies its weights and shape."""
     names = [candidate.name for candidate in candidates]
-    identity = "\n".join([jit.fingerprint(), key, *names])
+    identity = "\n".join([jit.fingerprint(), MEANING, key, *names])
     path = jit.cache_directory() / "tuning" / f"{hashlib.sha256(identity.encode()).hexdigest()[:32]}.json"
     with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
         kept = json.loads(path.read_text())
@@ -49,6 +51,7 @@ def race(builder: Builder, candidates: Sequence[Candidate], key: str) -> list[fl
 
 
 def _measure(contestants: Sequence[_Contestant]) -> list[float]:
+    """The least of interleaved rounds."""
     best = [float("inf")] * len(contestants)
     order = random.Random(0)  # noqa: S311 - a shuffle
     numbers = list(range(len(contestants)))
@@ -64,7 +67,7 @@ def _measure(contestants: Sequence[_Contestant]) -> list[float]:
             best[number] = min(best[number], time.perf_counter() - start)
         if time.perf_counter() > end:
             break
-    return best
+    return [seconds / contestant.share for seconds, contestant in zip(best, contestants, strict=True)]
 
 
 class _Contestant:
@@ -75,7 +78,8 @@ class _Contestant:
         scratch.constants = list(builder.constants)  # what the epilogue reads is there already
         stage = candidate.make(scratch)
         bench = _Bench(stage)
-        bench.write()
+        #: Of the layer that is run: candidates differ in what they call a row.
+        self.share = bench.write()
         arguments = [value for step in bench.steps for value in step.arguments.values()]
         used = sorted({v.index for v in arguments if isinstance(v, Ref) and v.space == "weights"})
         weights, starts = pack_constants([scratch.constants[index] for index in used])
@@ -111,8 +115,8 @@ class _Bench:
     size: int = 0
     _places: dict[Value, tuple[int, int]] = field(default_factory=dict)
 
-    def write(self) -> None:
-        """All calls: of a large map some rows band by band, of a small one the whole at once."""
+    def write(self) -> float:
+        """All calls: of a large map some rows band by band, of a small one the whole at once; the share they are."""
         stage = self.stage
         streamed = stage.out.size_bytes >= STREAMED_MAP_BYTES
         band = stage.band if streamed else stage.units
@@ -121,6 +125,7 @@ class _Bench:
             self._place(value.root, first, last)
         for first in range(0, units, band):
             stage.emit(self, first, min(first + band, units), (0, stage.lots))
+        return units / stage.units
 
     def _place(self, value: Value, first: int, last: int) -> None:
         if value in self._places:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -69,3 +71,35 @@ def test_damaged_times_are_measured_again(cache: Path) -> None:
     Engine(graph, 1, tune=True)
     assert json.loads(kept.read_text())
     assert jit.fingerprint()
+
+
+class Half:
+    """A contestant that runs half of its layer in two milliseconds."""
+
+    share = 0.5
+
+    def run(self) -> None:
+        time.sleep(2e-3)
+
+
+def test_times_are_of_the_whole_layer() -> None:
+    whole = Half()
+    whole.share = 1.0
+    half_ms, whole_ms = (1e3 * seconds for seconds in tune._measure([Half(), whole]))
+    assert half_ms >= 4
+    assert 2 <= whole_ms < half_ms
+
+
+@pytest.mark.parametrize("streamed", [True, False])
+def test_the_share_is_what_is_run(cache: Path, monkeypatch: pytest.MonkeyPatch, streamed: bool) -> None:
+    shares = []
+    make = tune._Contestant.__init__
+
+    def remember(self: tune._Contestant, *arguments: Any) -> None:
+        make(self, *arguments)
+        shares.append(self.share)
+
+    monkeypatch.setattr(tune._Contestant, "__init__", remember)
+    monkeypatch.setattr(tune, "STREAMED_MAP_BYTES", 1 if streamed else 10**9)
+    Engine(one_conv(0.8), 1, tune=True)
+    assert 0 < min(shares) < 1 if streamed else set(shares) == {1.0}
