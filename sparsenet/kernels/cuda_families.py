@@ -124,6 +124,41 @@ CUDA_FAMILIES: dict[str, Family] = {
         (),
         "softmax along one axis",
     ),
+    "f32_reduce_none_maps": Family(
+        "cuda.reduce",
+        (
+            *("x", "x_image", "x_channel", "x_row", "x_column", "first", "second", "third"),
+            *("first_stride", "second_stride", "third_stride", "channels"),
+            *_MAPS,
+            *_OUT,
+        ),
+        ("operation",),
+        "sum, mean, maximum, minimum or product over any axes",
+    ),
+    "f32_where_none_maps": Family(
+        "cuda.where",
+        (
+            *("condition", "condition_image", "condition_channel", "condition_row", "condition_column"),
+            *("x", "x_image", "x_channel", "x_row", "x_column"),
+            *("y", "y_image", "y_channel", "y_row", "y_column"),
+            "channels",
+            *_MAPS,
+            *_OUT,
+        ),
+        (),
+        "choice between tensors, with any broadcasting",
+    ),
+    "f32_argmax_none_maps": Family(
+        "cuda.argmax",
+        (
+            *("x", "x_image", "x_channel", "x_row", "x_column", "axis", "axis_stride", "last"),
+            "channels",
+            *_MAPS,
+            *_OUT,
+        ),
+        (),
+        "index of the largest number on one axis",
+    ),
     "f32_relayout_none_maps": Family(
         "cuda.relayout",
         (

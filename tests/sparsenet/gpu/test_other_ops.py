@@ -125,14 +125,52 @@ def test_batch_norm_and_affine() -> None:
     assert_gpu_matches(one_node_graph("affine", {"x": (2, 3)}, {"scale": one, "shift": -one}), batch=2)
 
 
+@pytest.mark.parametrize("kind", ["sum", "mean", "max", "min", "prod"])
+def test_reductions(kind: str) -> None:
+    for axes, keepdims in (([1], True), ([2, 3], False), ([1, 2, 3], True), ([3], False)):
+        attrs = {"kind": kind, "axes": axes, "keepdims": keepdims}
+        assert_gpu_matches(one_node_graph("reduce", {"x": (2, 3, 4, 2)}, attrs=attrs), batch=2)
+    gone = {"kind": kind, "axes": [1], "keepdims": False}
+    assert_gpu_matches(one_node_graph("reduce", {"x": (2, 3)}, attrs=gone), batch=2)
+
+
+@pytest.mark.parametrize("axis", [1, 2, 3])
+def test_argmax(axis: int) -> None:
+    for last in (False, True):
+        attrs = {"axis": axis, "last": last}
+        graph = one_node_graph("argmax", {"x": (2, 3, 4, 5)}, attrs=attrs)
+        x = np.random.default_rng(0).integers(0, 3, (2, 3, 4, 5)).astype(np.float32)
+        assert_gpu_matches(graph, feeds={"x": x})
+
+
+def test_where_broadcasts() -> None:
+    shapes = {"condition": (2, 1, 4, 5), "a": (2, 3, 4, 5)}
+    constant = np.linspace(-1, 1, 3).reshape(3, 1, 1).astype(np.float32)
+    graph = one_node_graph("where", shapes, {"b": constant})
+    rng = np.random.default_rng(0)
+    feeds = {
+        "condition": (rng.random((2, 1, 4, 5)) < 0.5).astype(np.float32),
+        "a": rng.standard_normal((2, 3, 4, 5)).astype(np.float32),
+    }
+    assert_gpu_matches(graph, feeds=feeds)
+
+
+def test_a_nan_survives_a_reduction() -> None:
+    x = np.ones((1, 4), np.float32)
+    x[0, 1] = np.nan
+    for kind in ("max", "min", "sum"):
+        graph = one_node_graph("reduce", {"x": (1, 4)}, attrs={"kind": kind, "axes": [1]})
+        assert np.isnan(Engine(graph, device="cuda")(x)).all()
+
+
 def test_what_a_gpu_cannot_run_is_named_all_at_once() -> None:
     nodes = [
-        Node("argmax", "which", ["x"], ["a"], {"axis": 1}),
+        Node("normalize", "which", ["x"], ["a"], {"axis": 1}),
         Node("relu", "fine", ["a"], ["b"]),
         Node("pad", "mirrored", ["b"], ["y"], {"padding": [0, 1, 0, 1], "mode": "reflect"}),
     ]
     graph = Graph("odd", [TensorInfo("x", (None, 3, 4, 4))], ["y"], nodes)
     with pytest.raises(
-        UnsupportedOpError, match=r"2 nodes .*'which' \(argmax\).*'mirrored' \(pad\): mode 'reflect'"
+        UnsupportedOpError, match=r"2 nodes .*'which' \(normalize\).*'mirrored' \(pad\): mode 'reflect'"
     ):
         Engine(graph, device="cuda")

@@ -20,6 +20,7 @@ TILES: dict[str, list[tuple[int, tuple[int, ...]]]] = {
     "f32_depthwise_dense_maps": [(1, (3, 3, 1, 1, 1, 1, 4)), (1, (5, 5, 2, 2, 1, 1, 2))],
     "f32_globalavgpool_none_maps": [(1, (8, 16))],
     "f32_broadcast_none_maps": [(1, (number,)) for number in range(10)],
+    "f32_reduce_none_maps": [(1, (number,)) for number in range(4)],
     "f32_copy_none_maps": [(4, ())],
 }
 

@@ -6,11 +6,12 @@ from collections.abc import Callable
 
 from sparsenet.graph import Node
 from sparsenet.plan.cuda.builder import Builder
-from sparsenet.plan.cuda.lower import convolution, elementwise, movement, pooling
+from sparsenet.plan.cuda.lower import convolution, elementwise, movement, pooling, reductions
 
 LOWER: dict[str, Callable[[Builder, Node], None]] = {
     **convolution.LOWER,
     **elementwise.LOWER,
     **movement.LOWER,
     **pooling.LOWER,
+    **reductions.LOWER,
 }

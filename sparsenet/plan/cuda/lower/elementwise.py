@@ -9,7 +9,7 @@ import numpy as np
 from sparsenet.graph import FloatArray, Node
 from sparsenet.kernels.registry import BROADCAST_OPERATIONS, Kernel
 from sparsenet.ops import ACTIVATIONS, attributes, split_inputs
-from sparsenet.plan.cuda.builder import Builder, Epilogue, NoKernelError, Value
+from sparsenet.plan.cuda.builder import Argument, Builder, Epilogue, NoKernelError, Value
 from sparsenet.plan.cuda.lower.epilogues import add_affine, add_residual, epilogue_of
 from sparsenet.plan.cuda.lower.movement import axis_strides, four_strides
 
@@ -77,13 +77,33 @@ def lower_broadcast(builder: Builder, node: Node) -> None:
         "f32_broadcast_none_maps", 1, (BROADCAST_OPERATIONS.index(node.op),), tuple(epilogue.words)
     )
     builder.decide(node, "none", kernel, _ONLY)
-    names = ("image", "channel", "row", "column")
-    x_strides = dict(zip([f"x_{name}" for name in names], _strides(a, out.shape), strict=True))
-    y_strides = dict(zip([f"y_{name}" for name in names], _strides(b, out.shape), strict=True))
     builder.over_pixels(
-        kernel, out.maps.pitch, out.maps.channels, epilogue, x=a, **x_strides, y=b, **y_strides,
+        kernel, out.maps.pitch, out.maps.channels, epilogue, **_operand("x", a, out), **_operand("y", b, out),
         channels=out.maps.channels, **out.maps.geometry(), out=out, pitch=out.maps.pitch,
     )  # fmt: skip
+
+
+def lower_where(builder: Builder, node: Node) -> None:
+    """Three operands along strides, as ``lower_broadcast``."""
+    condition, a, b = (builder.get(name) for name in node.inputs)
+    out, kernel = builder.new(node.output), Kernel("f32_where_none_maps", 1)
+    builder.decide(node, "none", kernel, _ONLY)
+    builder.over_pixels(
+        kernel, out.maps.pitch, out.maps.channels,
+        **_operand("condition", condition, out), **_operand("x", a, out), **_operand("y", b, out),
+        channels=out.maps.channels, **out.maps.geometry(), out=out, pitch=out.maps.pitch,
+    )  # fmt: skip
+
+
+def _operand(name: str, value: Value, out: Value) -> dict[str, Argument]:
+    image, channel, row, column = _strides(value, out.shape)
+    return {
+        name: value,
+        f"{name}_image": image,
+        f"{name}_channel": channel,
+        f"{name}_row": row,
+        f"{name}_column": column,
+    }
 
 
 def _strides(value: Value, shape: tuple[int, ...]) -> tuple[int, int, int, int]:
@@ -121,5 +141,6 @@ LOWER = {
     "batch_norm": lower_batch_norm,
     **dict.fromkeys(BROADCAST_OPERATIONS, lower_broadcast),
     "add": lower_add,
+    "where": lower_where,
     "softmax": lower_softmax,
 }
