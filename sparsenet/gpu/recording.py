@@ -27,12 +27,14 @@ def _checked(result: tuple[Any, ...]) -> Any:
 class Recording:
     """What ``body`` puts on ``stream``, to be run again by calling it; in the simulator it runs as it is.
 
-    ``body`` runs once by itself first: that compiles and loads its kernels, which a recording must not.
+    ``body`` runs once by itself first: that compiles and loads its kernels, which a recording must not. It is not kept:
+    whoever calls a recording keeps the memory that it works on.
     """
 
     def __init__(self, stream: Any, body: Callable[[], None]) -> None:
-        self._stream, self._body = stream, body
+        self._stream = stream
         if SIMULATED:
+            self._body = body
             return
         from cuda.bindings import driver
 

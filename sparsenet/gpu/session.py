@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
-from functools import cache
+from functools import cache, partial
 from math import prod
 from typing import Any
 
@@ -92,7 +92,7 @@ class Session:
         """Tells, at each call, the seconds of all launches, from device memory to device memory."""
         if self._on_device is None:
             self._on_device = Recording(self._stream, self._launch_all)
-        return self._on_device.seconds
+        return partial(self._seconds, self._on_device, 1)
 
     def launch_timer(self, launches: list[Launch]) -> Callable[[], float]:
         """Tells, at each call, the seconds of these launches, repeated: their data is in the cache where it fits."""
@@ -103,10 +103,13 @@ class Session:
                 for launch in launches:
                     self._launch(launch)
 
-        recording = Recording(self._stream, body)
-        return lambda: recording.seconds() / repeats
+        return partial(self._seconds, Recording(self._stream, body), repeats)
 
     # ---
+
+    def _seconds(self, recording: Recording, repeats: int) -> float:
+        """Of one repetition; a method, so that a timer holds the memory that its recording works on."""
+        return recording.seconds() / repeats
 
     def _part(self, port: Port) -> Any:
         return self._memory[port.offset : port.offset + prod(port.shape)]
