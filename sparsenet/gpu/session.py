@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 from numba import cuda
-from numba.core.errors import NumbaPerformanceWarning
 
 from sparsenet.gpu.recording import Recording
 from sparsenet.graph import FloatArray
@@ -116,8 +115,8 @@ class Session:
 
     def _launch(self, launch: Launch) -> None:
         with warnings.catch_warnings():
-            # Numba warns of small grids; small maps have no larger ones.
-            warnings.simplefilter("ignore", NumbaPerformanceWarning)
+            # Numba warns of small grids, in a class that differs between its versions; small maps have no larger ones.
+            warnings.simplefilter("ignore")
             configured = compiled(launch.kernel)[launch.blocks, launch.threads, self._stream]
         configured(
             self._memory, self._weights, self._tables, *launch.integers, launch.tensors, launch.numbers

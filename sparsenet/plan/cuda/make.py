@@ -79,7 +79,8 @@ def _halos(graph: Graph) -> dict[tuple[int, int], tuple[int, int]]:
 
 def _assemble(builder: Builder, inputs: list[Value], outputs: list[Value]) -> CudaPlan:
     calls = builder.calls
-    used: dict[Value, list[int]] = {value: [0] for value in inputs}
+    # Inputs stay to the end: what they are put into once may be run several times.
+    used: dict[Value, list[int]] = {value: [0, len(calls)] for value in inputs}
     for number, call in enumerate(calls):
         for value in call.touches():
             used.setdefault(value.root, []).append(number)

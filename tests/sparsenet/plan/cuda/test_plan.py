@@ -7,6 +7,7 @@ import pytest
 
 from sparsenet import Graph, Node, TensorInfo
 from sparsenet.errors import MemoryLimitError
+from sparsenet.kernels.registry import FAMILIES
 from sparsenet.plan.cuda.builder import Options
 from sparsenet.plan.cuda.layout import Maps
 from sparsenet.plan.cuda.make import make_plan
@@ -34,6 +35,18 @@ def test_every_access_is_within_memory(batch: int) -> None:
         assert all(blocks > 0 for blocks in launch.blocks)
         assert launch.blocks[1] <= 65535
         assert 0 < launch.threads <= 1024
+
+
+def test_nothing_is_written_over_the_inputs() -> None:
+    """A recording runs its launches once before it is recorded, and must find the same inputs again."""
+    plan = make_plan(minixception(), Options(1))
+    (given,) = plan.inputs
+    end = given.offset + int(np.prod(given.shape))
+    written = [
+        launch.integers[list(FAMILIES[launch.kernel.family].arguments).index("out")]
+        for launch in plan.launches
+    ]
+    assert not any(given.offset <= out < end for out in written)
 
 
 @pytest.mark.parametrize("zeros, kind", [(0.0, "dense"), (0.95, "csr")])
