@@ -44,7 +44,7 @@ class Engine:
         threads: worker threads per inference; ``None`` takes the CPUs this process may use.
         sparse: ``False`` plans dense kernels only: the honest baseline of every speed-up quoted here.
         tune: time the candidates of every layer on this machine (seconds the first time, kept on disk) and take the
-            fastest, instead of the one that a model expects to be.
+            fastest, instead of the one that a model expects to be. On a GPU: for every plan anew.
         backend: "compiled" for kernels made for this CPU; "numpy" for the reference, which needs no compiler and is
             hundreds of times slower; "auto" for the first, or, with a warning, the second if Numba cannot be imported.
         sizes: of a network whose inputs have open dimensions, for how many other sizes than the graph's own plans are
