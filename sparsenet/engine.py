@@ -1,14 +1,15 @@
-"""The Engine: loads a model, plans it for this machine, runs it; one compiled call per image, nothing else."""
+"""The Engine: loads a model, plans it for this machine, runs it; one compiled call per image, nothing else.
+
+What does not run on compiled CPU kernels is a *backend*: the NumPy reference, or a GPU.
+"""
 
 from __future__ import annotations
 
-import contextlib
 import math
 import os
 import time
 import warnings
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
@@ -16,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 import sparsenet
-from sparsenet.errors import InputError, MissingCompilerError
+from sparsenet.errors import InputError, MissingCompilerError, UnsupportedOpError
 from sparsenet.graph import FloatArray, Graph, TensorInfo
 from sparsenet.kernels.abi import FIRST_TENSOR
 from sparsenet.layer_profile import LayerProfile, layer_profiles
@@ -25,64 +26,55 @@ from sparsenet.partial import cut
 from sparsenet.plan.plan import Decision, Plan
 from sparsenet.prepared import Context, OtherSizes, Prepared
 from sparsenet.threads import WorkerPool, available_cpus
+from sparsenet.timings import Timings, add_seconds
 
 if TYPE_CHECKING:
     from sparsenet.bundle import Bundle
+    from sparsenet.gpu.backend import CudaBackend
     from sparsenet.numpy_backend import NumpyBackend
 
 Backend = Literal["auto", "compiled", "numpy"]
-
-
-@dataclass
-class Timings:
-    """Seconds spent before steady state.
-
-    Attributes:
-        imports: importing what the engine needs, once in a process, as far as ``sparsenet`` itself did it.
-        load: reading and checking the model file or bundle.
-        plan: planning and packing weights; 0 for a bundle.
-        compile: compiling kernels, or loading their machine code.
-        first: the first inference.
-    """
-
-    imports: float = 0.0
-    load: float = 0.0
-    plan: float = 0.0
-    compile: float = 0.0
-    first: float = 0.0
+Device = Literal["cpu", "cuda", "auto"]
 
 
 class Engine:
-    """Runs a Graph on this machine's CPU. Safe to call from several threads at once.
+    """Runs a Graph on this machine's CPU, or on its GPU. Safe to call from several threads at once.
 
     Args:
         graph: the network; its constants may be changed afterwards without effect.
         threads: worker threads per inference; ``None`` takes the CPUs this process may use.
         sparse: ``False`` plans dense kernels only: the honest baseline of every speed-up quoted here.
         tune: time the candidates of every layer on this machine (seconds the first time, kept on disk) and take the
-            fastest, instead of the one that a model expects to be.
+            fastest, instead of the one that a model expects to be. On a GPU: for every plan anew.
         backend: "compiled" for kernels made for this CPU; "numpy" for the reference, which needs no compiler and is
             hundreds of times slower; "auto" for the first, or, with a warning, the second if Numba cannot be imported.
         sizes: of a network whose inputs have open dimensions, for how many other sizes than the graph's own plans are
-            kept. A plan is made when a size is first met, which takes as long as making the engine.
+            kept. A plan is made when a size is first met, which takes as long as making the engine. A GPU also has a
+            plan for each batch size.
+        device: "cpu"; "cuda" for an NVIDIA GPU, where ``threads`` and ``backend`` mean nothing; "auto" for
+            the GPU if there is one that can run every node, else the CPU.
 
     Attributes:
         threads, sparse: as asked for.
+        device: "cpu" or "cuda".
         metadata: what the model says beside its graph, such as the names of its classes.
         timings: seconds spent before steady state.
 
     Raises:
         GraphError: the graph is malformed.
         MissingCompilerError: backend "compiled" was asked for, and Numba cannot be imported.
+        DeviceError: "cuda" was asked for, and there is no GPU that can be used.
+        UnsupportedOpError: "cuda" was asked for, and nodes of the graph have no CUDA kernel; all are named.
         MemoryLimitError: weights or working memory would take more than ``limits.memory_limit``.
     """
 
     threads: int
     sparse: bool
+    device: Literal["cpu", "cuda"] = "cpu"
     metadata: dict[str, str]
     timings: Timings
     _others: OtherSizes | None
-    _numpy: NumpyBackend | None = None
+    _backend: NumpyBackend | CudaBackend | None = None
 
     def __init__(
         self,
@@ -93,6 +85,7 @@ class Engine:
         tune: bool = False,
         backend: Backend = "auto",
         sizes: int = 4,
+        device: Device = "cpu",
     ) -> None:
         if threads is not None and threads < 1:
             raise InputError(f"threads must be at least 1, got {threads}")
@@ -100,7 +93,11 @@ class Engine:
             raise InputError(f"sizes must be at least 1, got {sizes}")
         if backend not in get_args(Backend):
             raise InputError(f"backend must be one of {', '.join(get_args(Backend))}, got {backend!r}")
+        if device not in get_args(Device):
+            raise InputError(f"device must be one of {', '.join(get_args(Device))}, got {device!r}")
         self.sparse, self.metadata, self.timings = sparse, dict(graph.metadata), Timings()
+        if device != "cpu" and self._start_cuda(graph, tune, sizes, device == "cuda"):
+            return
         if backend == "numpy":
             self._start_numpy(graph, "asked for")
             return
@@ -119,18 +116,39 @@ class Engine:
     def _start_numpy(self, graph: Graph, reason: str) -> None:
         from sparsenet.numpy_backend import NumpyBackend
 
-        self._numpy = NumpyBackend(graph, reason)
-        self.plan, self.threads, self._others = self._numpy.plan, 1, None
+        self._backend = NumpyBackend(graph, reason)
+        self.plan, self.threads, self._others = self._backend.plan, 1, None
+
+    def _start_cuda(self, graph: Graph, tune: bool, sizes: int, required: bool) -> bool:
+        """Whether the GPU has taken the graph; one that is ``required`` but cannot raises."""
+        with add_seconds(self.timings, "imports"):
+            from sparsenet.gpu.availability import gpu_available, require_gpu
+        if required:
+            require_gpu()
+        elif not gpu_available():
+            return False
+        with add_seconds(self.timings, "imports"):
+            from sparsenet.gpu.backend import CudaBackend
+        try:
+            with add_seconds(self.timings, "plan"):
+                self._backend = CudaBackend(graph, self.sparse, sizes, tune=tune)
+        except UnsupportedOpError as error:
+            if required:
+                raise
+            warnings.warn(f"running on the CPU: {error}", RuntimeWarning, stacklevel=3)
+            return False
+        self.plan, self.threads, self._others, self.device = self._backend.plan, 1, None, "cuda"
+        return True
 
     def _compile(self, graph: Graph, threads: int, tune: bool, sizes: int) -> None:
         timings = self.timings
-        with _add_seconds(timings, "imports"):
+        with add_seconds(timings, "imports"):
             from sparsenet.plan.builder import Options
             from sparsenet.plan.make import make_plan
         options = Options("auto" if self.sparse else "dense", threads, tune)
-        with _add_seconds(timings, "plan"):
+        with add_seconds(timings, "plan"):
             plan = make_plan(graph, options)
-        with _add_seconds(timings, "compile"):
+        with add_seconds(timings, "compile"):
             plan.link()
             self._start(plan, WorkerPool(len(plan.tapes)))
         if any(info.open for info in graph.inputs):
@@ -145,7 +163,7 @@ class Engine:
     @classmethod
     def _from_bundle(cls, bundle: Bundle, timings: Timings) -> Engine:
         engine = cls.__new__(cls)
-        with _add_seconds(timings, "compile"):
+        with add_seconds(timings, "compile"):
             code = bundle.load_code()
             bundle.plan.link(code)
             engine._start(bundle.plan, WorkerPool(len(bundle.plan.tapes), code.__getitem__))
@@ -184,7 +202,9 @@ class Engine:
         """Outputs by name for inputs by name, float32 (N, ...).
 
         An output whose length depends on the data is as long as the longest of the batch; NaN fills the others.
-        A NaN in the input comes out as NaN, unless ``check_finite`` asks for an error instead.
+        A NaN in the input comes out as NaN, unless ``check_finite`` asks for an error instead. With device "cuda",
+        inputs may be arrays on the GPU, of anything that has ``__cuda_array_interface__`` or DLPack (PyTorch, CuPy,
+        JAX, …); the outputs then stay there, as arrays that all of these take over without a copy.
 
         Raises:
             InputError: unknown or missing name, wrong shape or dtype, or, if asked, NaN or infinity.
@@ -192,8 +212,10 @@ class Engine:
         """
         arrays, batch = self._check(feeds, check_finite)
         start = time.perf_counter()
-        if self._numpy is not None:
-            return self._numpy.run(arrays)
+        if self._backend is not None:
+            results = self._backend.run(arrays)
+            self.timings.first = self.timings.first or time.perf_counter() - start
+            return results
         prepared = self._prepared(arrays)
         values = batch * sum(math.prod(_image_shape(info)) for info in prepared.plan.outputs)
         require_memory(4 * values, f"the outputs for a batch of {batch}")
@@ -218,12 +240,14 @@ class Engine:
     def profile(self, *arrays: FloatArray, runs: int = 20) -> list[LayerProfile]:
         """Time per layer for one image (the first of the batch), on the first thread, waiting for the others included.
 
+        On a GPU: for the whole batch, each launch timed by itself.
+
         Raises:
             InputError: as in ``__call__``.
         """
-        if self._numpy is not None:
+        if self._backend is not None:
             feeds = {info.name: array for info, array in zip(self.inputs, arrays, strict=False)}
-            return self._numpy.profile(self._check(feeds, False)[0], runs)
+            return self._backend.profile(self._check(feeds, False)[0], runs)
         cycles, seconds = self.step_cycles(*arrays, runs=runs)
         return layer_profiles(self._prepared(list(arrays)).plan, cycles, seconds)
 
@@ -257,9 +281,8 @@ class Engine:
         return list(self.plan.decisions)
 
     def close(self) -> None:
-        """End the worker threads. Optional: they also end with the process."""
-        if self._numpy is None:
-            self._pool.close()
+        """End the worker threads, or give the GPU's memory back. Optional: they also end with the process."""
+        (self._backend or self._pool).close()
 
     # ---
 
@@ -275,7 +298,10 @@ class Engine:
                     f"input '{info.name}' is missing; the model's inputs are: {', '.join(names)}"
                 )
             array: Any = feeds[info.name]
-            if not isinstance(array, np.ndarray):
+            adopted = self._backend.adopt(array) if self._backend is not None else None
+            if adopted is not None:
+                array = adopted
+            elif not isinstance(array, np.ndarray):
                 raise InputError(f"input '{info.name}' must be a NumPy array, got {type(array).__name__}")
             if array.dtype != np.float32:
                 raise InputError(f"input '{info.name}' must be float32, got {array.dtype}")
@@ -291,9 +317,11 @@ class Engine:
                 raise InputError(
                     f"input '{info.name}' has batch {array.shape[0]}, the first input {arrays[0].shape[0]}"
                 )
-            if check_finite and not np.isfinite(array).all():
+            if check_finite and not np.isfinite(array if adopted is None else array.copy_to_host()).all():
                 raise InputError(f"input '{info.name}' holds NaN or infinity")
-            arrays.append(np.ascontiguousarray(array))
+            if adopted is not None and not array.is_c_contiguous():
+                raise InputError(f"input '{info.name}' must be contiguous, rows last, where it is on the GPU")
+            arrays.append(np.ascontiguousarray(array) if adopted is None else array)
         return arrays, arrays[0].shape[0]
 
     def _prepared(self, arrays: list[FloatArray]) -> Prepared:
@@ -329,13 +357,6 @@ def _image_shape(info: TensorInfo) -> tuple[int, ...]:
     return tuple(int(d or 0) for d in info.shape[1:])
 
 
-@contextlib.contextmanager
-def _add_seconds(timings: Timings, name: str) -> Iterator[None]:
-    start = time.perf_counter()
-    yield
-    setattr(timings, name, getattr(timings, name) + time.perf_counter() - start)
-
-
 def load(
     path: str | os.PathLike[str],
     threads: int | None = None,
@@ -343,6 +364,7 @@ def load(
     sparse: bool = True,
     tune: bool = False,
     backend: Backend = "auto",
+    device: Device = "cpu",
 ) -> Engine:
     """Load a model file and plan it for this machine, or load a bundle that ``sparsenet compile`` wrote for it.
 
@@ -355,6 +377,7 @@ def load(
         sparse: ``False`` for dense kernels only; a bundle must have been compiled so.
         tune: as for ``Engine``; a bundle was tuned when it was compiled, or not.
         backend: as for ``Engine``; a bundle is always compiled.
+        device: as for ``Engine``; a bundle runs on the CPU.
 
     Raises:
         ModelFileError: the file is not a valid model.
@@ -365,16 +388,18 @@ def load(
     if Path(path).is_dir():
         if backend == "numpy":
             raise InputError("a bundle holds compiled code alone; backend='numpy' needs the model file")
-        with _add_seconds(timings, "imports"):
+        if device == "cuda":
+            raise InputError("a bundle holds code for the CPU alone; device='cuda' needs the model file")
+        with add_seconds(timings, "imports"):
             from sparsenet import bundle
-        with _add_seconds(timings, "load"):
+        with add_seconds(timings, "load"):
             loaded = bundle.load(path, threads, sparse=sparse)
         return Engine._from_bundle(loaded, timings)
-    with _add_seconds(timings, "imports"):
+    with add_seconds(timings, "imports"):
         from sparsenet.model_file import load_graph
-    with _add_seconds(timings, "load"):
+    with add_seconds(timings, "load"):
         graph = load_graph(path)
-    engine = Engine(graph, threads, sparse=sparse, tune=tune, backend=backend)
+    engine = Engine(graph, threads, sparse=sparse, tune=tune, backend=backend, device=device)
     engine.timings.imports += timings.imports
     engine.timings.load = timings.load
     return engine

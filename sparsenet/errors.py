@@ -35,6 +35,10 @@ class UnsupportedOpError(SparsenetError, NotImplementedError):
     """A source network uses operations that have no counterpart here; the message lists every one."""
 
 
+class DeviceError(SparsenetError, RuntimeError):
+    """The device that was asked for is not there, or cannot be used."""
+
+
 class MissingCompilerError(SparsenetError, ImportError):
     """Compiled kernels were asked for, but what compiles them cannot be imported."""
 

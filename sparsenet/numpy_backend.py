@@ -42,6 +42,12 @@ class NumpyBackend:
         weights = np.zeros(0, np.uint8)
         self.plan = Plan([], [], [], weights, 0, [], decisions, [], inputs, outputs, {})
 
+    def adopt(self, _array: object) -> None:
+        """It takes NumPy arrays alone."""
+
+    def close(self) -> None:
+        """There is nothing to give back."""
+
     def _decision(self, layer: str, op: str, reason: str) -> Decision:
         count = self._counts.get(layer)
         numbers = (count.macs, count.nnz, count.weights) if count else (0, 0, 0)

@@ -32,6 +32,8 @@ def _engine(module: str, function: str = "prepare") -> Prepare:
 ENGINES: dict[str, Prepare] = {
     "ours": _engine("ours", "prepare_sparse"),
     "dense": _engine("ours", "prepare_dense"),
+    "cuda": _engine("ours", "prepare_cuda"),
+    "cuda-dense": _engine("ours", "prepare_cuda_dense"),
     "ort": _engine("ort"),
     "deepsparse": _engine("deepsparse"),
     "openvino": _engine("openvino"),
@@ -44,6 +46,8 @@ ENGINES: dict[str, Prepare] = {
 LABELS = {
     "ours": "ours, sparse",
     "dense": "ours, dense",
+    "cuda": "ours on a GPU, sparse",
+    "cuda-dense": "ours on a GPU, dense",
     "ort": "ONNX Runtime",
     "deepsparse": "DeepSparse",
     "openvino": "OpenVINO",

@@ -1,26 +1,49 @@
-"""This project's engine, with its choice of kernels and with dense kernels only; chosen by measurement (``tune``)."""
+"""This project's engine, with its choice of kernels and with dense kernels only; chosen by measurement (``tune``).
+
+On a GPU, too, from NumPy array to NumPy array: its time holds the copies.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
-from bench.engines.session import Array, Network, Session
+from bench.engines.session import Array, EngineMissing, Network, Session
 from sparsenet import Engine
+from sparsenet.errors import DeviceError, MissingExtraError
 
 
 def prepare_sparse(network: Network, threads: int) -> Session:
-    return _prepare(network, threads, sparse=True)
+    return _on_cpu(network, threads, sparse=True)
 
 
 def prepare_dense(network: Network, threads: int) -> Session:
-    return _prepare(network, threads, sparse=False)
+    return _on_cpu(network, threads, sparse=False)
 
 
-def _prepare(network: Network, threads: int, sparse: bool) -> Session:
+def prepare_cuda(network: Network, _threads: int) -> Session:
+    return _on_gpu(network, sparse=True)
+
+
+def prepare_cuda_dense(network: Network, _threads: int) -> Session:
+    return _on_gpu(network, sparse=False)
+
+
+def _on_cpu(network: Network, threads: int, sparse: bool) -> Session:
     engine = Engine(network.graph, threads, sparse=sparse, tune=True)
+    return Session(_run(engine), engine.close, engine)
 
+
+def _on_gpu(network: Network, sparse: bool) -> Session:
+    try:
+        engine = Engine(network.graph, sparse=sparse, device="cuda")
+    except (DeviceError, MissingExtraError) as error:
+        raise EngineMissing(str(error)) from error
+    return Session(_run(engine), engine.close)
+
+
+def _run(engine: Engine) -> Callable[[Array], Sequence[Array]]:
     def run(x: Array) -> Sequence[Array]:
         outputs = engine(x)
         return outputs if isinstance(outputs, tuple) else (outputs,)
 
-    return Session(run, engine.close, engine)
+    return run

@@ -18,8 +18,8 @@ from sparsenet.ops import attributes, split_inputs
 def prepare(network: Network, threads: int) -> Session:
     graph = network.graph
     constants = {name: _channels_last(value) for name, value in graph.constants.items()}
-    steps = [_Step(node) for node in graph.nodes]
-    unread = _last_reads(graph.nodes, graph.outputs)
+    steps = [Step(node) for node in graph.nodes]
+    unread = last_reads(graph.nodes, graph.outputs)
 
     @torch.inference_mode()
     def run(x: Array) -> list[Array]:
@@ -39,7 +39,7 @@ def _channels_last(array: Array) -> Tensor:
     return tensor.contiguous(memory_format=torch.channels_last) if array.ndim == 4 else tensor
 
 
-def _last_reads(nodes: list[Node], outputs: list[str]) -> list[list[str]]:
+def last_reads(nodes: list[Node], outputs: list[str]) -> list[list[str]]:
     """Per node, the tensors that nothing behind it reads."""
     wanted = set(outputs)
     reads = []
@@ -49,7 +49,7 @@ def _last_reads(nodes: list[Node], outputs: list[str]) -> list[list[str]]:
     return reads[::-1]
 
 
-class _Step:
+class Step:
     """One node: the operation, then the words of its epilogue."""
 
     def __init__(self, node: Node) -> None:

@@ -15,6 +15,7 @@ from bench.kernels.peak import Peak
 from bench.shapes import BY_FAMILY, LayerShape
 from converters.verify import relative_error
 from sparsenet.errors import SparsenetError
+from sparsenet.kernels.cuda_families import CUDA_FAMILIES
 from sparsenet.kernels.registry import FAMILIES
 
 TOLERANCE = 1e-4
@@ -22,7 +23,10 @@ TOLERANCE = 1e-4
 TURNS = 3
 DENSITIES = (0.5, 0.2, 0.1, 0.05)
 #: Families that compute nothing, and why they are not timed.
-NOT_TIMED = {"f32_barrier_none_any": "only waits for the other threads"}
+NOT_TIMED = {
+    "f32_barrier_none_any": "only waits for the other threads",
+    **dict.fromkeys(CUDA_FAMILIES, "runs on a GPU, where python -m bench.cuda times it"),
+}
 
 
 @dataclass(frozen=True)

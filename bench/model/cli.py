@@ -55,8 +55,8 @@ class _Report:
 @click.command(cls=_Bench, epilog=EPILOG)
 @click.argument("model", metavar="MODEL")
 @click.option("--engines", multiple=True, metavar="NAME...", help="Which, of: ours, dense (ours with dense kernels), "
-    "ort, deepsparse, openvino, torch, numpy, scipy. Speed-ups are of the first.  [default: those installed but the "
-    "last two]")  # fmt: skip
+    "cuda, cuda-dense (both on a GPU), ort, deepsparse, openvino, torch, numpy, scipy. Speed-ups are of the first.  "
+    "[default: those installed but the GPU's and the last two]")  # fmt: skip
 @click.option("--sparsity", type=click.FloatRange(0, 1, max_open=True), multiple=True, metavar="S...",
     help="Fractions of zeros to impose by magnitude, layer by layer, where there are fewer.  "
     "[default: as it is]")  # fmt: skip

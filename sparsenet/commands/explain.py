@@ -4,12 +4,23 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from sparsenet.commands.options import dense_option, json_option, model_argument, threads_option, tune_option
+from sparsenet.commands.options import (
+    dense_option,
+    device_option,
+    json_option,
+    model_argument,
+    threads_option,
+    tune_option,
+)
 from sparsenet.commands.table import render, to_json
 from sparsenet.errors import InputError, MissingExtraError
+
+if TYPE_CHECKING:
+    from sparsenet.engine import Device
 
 EPILOG = """\b
 Examples:
@@ -24,6 +35,7 @@ PLOT_SUFFIXES = (".png", ".svg", ".pdf")
 @click.command(epilog=EPILOG)
 @model_argument
 @threads_option
+@device_option
 @dense_option
 @tune_option
 @click.option(
@@ -39,6 +51,7 @@ PLOT_SUFFIXES = (".png", ".svg", ".pdf")
 def explain(
     model: Path,
     threads: int | None,
+    device: Device,
     dense: bool,
     tune: bool,
     schedule: bool,
@@ -59,7 +72,9 @@ def explain(
             from sparsenet.commands.schedule_plot import draw
         except ModuleNotFoundError as error:
             raise MissingExtraError("drawing a schedule", "plot") from error
-    engine = sparsenet.load(model, threads=threads, sparse=not dense, tune=tune)
+    engine = sparsenet.load(model, threads=threads, sparse=not dense, tune=tune, device=device)
+    if (plot is not None or schedule) and engine.device == "cuda":
+        raise InputError("a GPU runs layer by layer: there is a schedule with --device cpu alone")
     if plot is not None:
         draw(engine.plan.segments, plot, f"{model.name}, threads: {engine.threads}")
         if not schedule:

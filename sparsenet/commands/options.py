@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from sparsenet.engine import Timings
+    from sparsenet.timings import Timings
 
 model_argument = click.argument("model", type=click.Path(path_type=Path), metavar="MODEL")
 threads_option = click.option(
@@ -23,6 +23,13 @@ dense_option = click.option(
 )
 tune_option = click.option(
     "--tune", is_flag=True, help="Time each layer's candidates on this machine and take the fastest."
+)
+device_option = click.option(
+    "--device",
+    type=click.Choice(("cpu", "cuda", "auto")),
+    default="cpu",
+    show_default=True,
+    help="Where to run: the CPU, an NVIDIA GPU, or the GPU if there is one that can run the whole network.",
 )
 
 

@@ -9,12 +9,18 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from sparsenet.commands.inputs import random_inputs
-from sparsenet.commands.options import dense_option, json_option, model_argument, threads_option
+from sparsenet.commands.options import (
+    dense_option,
+    device_option,
+    json_option,
+    model_argument,
+    threads_option,
+)
 from sparsenet.commands.table import render, to_json
 from sparsenet.timing import interleaved, spread
 
 if TYPE_CHECKING:
-    from sparsenet.engine import Engine
+    from sparsenet.engine import Device, Engine
     from sparsenet.graph import FloatArray
 
 EPILOG = """\b
@@ -28,12 +34,13 @@ COLUMNS = ("layer", "op", "ms", "share", "nnz", "density", "GFLOP/s", "kernel")
 @click.command(epilog=EPILOG)
 @model_argument
 @threads_option
+@device_option
 @click.option(
     "--runs", type=click.IntRange(1), default=20, show_default=True, help="Runs to take medians of."
 )
 @dense_option
 @json_option
-def profile(model: Path, threads: int | None, runs: int, dense: bool, as_json: bool) -> None:
+def profile(model: Path, threads: int | None, device: Device, runs: int, dense: bool, as_json: bool) -> None:
     """Time each layer of MODEL on one input of random numbers.
 
     MODEL is a model file or the folder of a compiled bundle. Start-up is reported apart: imports, reading the file,
@@ -43,7 +50,7 @@ def profile(model: Path, threads: int | None, runs: int, dense: bool, as_json: b
     """
     import sparsenet
 
-    engine = sparsenet.load(model, threads=threads, sparse=not dense)
+    engine = sparsenet.load(model, threads=threads, sparse=not dense, device=device)
     result = measure(engine, random_inputs(engine.inputs, 1, 0), runs)
     click.echo(to_json(result) if as_json else _text(result))
 

@@ -4,18 +4,27 @@ from __future__ import annotations
 
 import io
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 import numpy as np
 
 from sparsenet.commands.inputs import random_inputs, read_inputs
 from sparsenet.commands.metadata import class_names
-from sparsenet.commands.options import json_option, model_argument, seconds_text, threads_option
+from sparsenet.commands.options import (
+    device_option,
+    json_option,
+    model_argument,
+    seconds_text,
+    threads_option,
+)
 from sparsenet.commands.table import render, shape_text, to_json
 from sparsenet.errors import InputError
 from sparsenet.files import write_atomically
 from sparsenet.graph import FloatArray
+
+if TYPE_CHECKING:
+    from sparsenet.engine import Device
 
 EPILOG = """\b
 Examples:
@@ -38,6 +47,7 @@ Examples:
 @click.option("--batch", type=click.IntRange(1), default=1, show_default=True, help="Batch size of --random.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Seed of --random.")
 @threads_option
+@device_option
 @click.option(
     "--output", type=click.Path(path_type=Path), metavar="FILE.npz", help="Save every output under its name."
 )
@@ -53,6 +63,7 @@ def run(
     batch: int,
     seed: int,
     threads: int | None,
+    device: Device,
     output: Path | None,
     top: int,
     timings: bool,
@@ -66,7 +77,7 @@ def run(
         raise click.UsageError("give either --input or --random")
     import sparsenet
 
-    engine = sparsenet.load(model, threads)
+    engine = sparsenet.load(model, threads, device=device)
     infos, metadata = engine.inputs, engine.metadata
     feeds = random_inputs(infos, batch, seed) if random else read_inputs(specs, infos, metadata)
     outputs = engine.run(feeds)

@@ -1,6 +1,7 @@
 """Every kernel, once: the table that drives dispatch, tests, benchmarks and the README's support list.
 
-A *family* is an algorithm in one file of ``cpu/``; a *kernel* is a family with its parameters fixed, known by name::
+A *family* is an algorithm in one file of ``cpu/`` or ``cuda/``; a *kernel* is a family with its parameters fixed,
+known by name::
 
     f32_conv_csr_rows_add_relu__cpu_v16_1x4
     dtype op weight-format layout epilogue... target lanes tile      (a bias is part of every conv and linear)
@@ -16,6 +17,8 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from sparsenet.kernels import jit
+from sparsenet.kernels.cuda_families import CUDA_FAMILIES
+from sparsenet.kernels.family import Family
 from sparsenet.ops import ACTIVATIONS
 
 #: Epilogue word → the tape arguments it reads. `affine` and `add` have pointers, activations their parameters.
@@ -39,23 +42,6 @@ BROADCAST_OPERATIONS = (
     "equal",
 )
 REDUCE_OPERATIONS = ("sum", "max", "min", "prod")
-
-
-@dataclass(frozen=True)
-class Family:
-    """One algorithm.
-
-    Attributes:
-        module: file below ``sparsenet.kernels`` whose ``build(kernel)`` returns the Numba cfunc.
-        arguments: names of the tape arguments, in order; those of the epilogue follow.
-        tile: names of the tile parameters, in the order of the name's last word.
-        summary: what it computes, for the support table.
-    """
-
-    module: str
-    arguments: tuple[str, ...]
-    tile: tuple[str, ...]
-    summary: str
 
 
 #: How the output lies: pixels to keep are all those of the first ``full_vectors`` of a line, then by ``lane_bits``.
@@ -372,6 +358,7 @@ FAMILIES: dict[str, Family] = {
         (),
         "nearest or bilinear resize by tables",
     ),
+    **CUDA_FAMILIES,
 }
 
 
@@ -381,7 +368,7 @@ class Kernel:
 
     Attributes:
         family: key of ``FAMILIES``.
-        lanes: float32 lanes per vector (16, 8 or 4).
+        lanes: float32 lanes per vector on a CPU (16, 8 or 4), or per load of a GPU's thread (4, 2 or 1).
         tile: values of the family's tile parameters.
         epilogue: fused words in execution order (see ``EPILOGUE_ARGUMENTS``).
     """
@@ -396,7 +383,12 @@ class Kernel:
         """Registry key, benchmark id and profile entry."""
         words = [self.family, *self.epilogue]
         tile = "x".join(map(str, self.tile))
-        return "_".join(words) + f"__cpu_v{self.lanes}" + (f"_{tile}" if tile else "")
+        return "_".join(words) + f"__{self.target}_v{self.lanes}" + (f"_{tile}" if tile else "")
+
+    @property
+    def target(self) -> str:
+        """What it runs on: ``cpu`` or ``cuda``."""
+        return FAMILIES[self.family].module.partition(".")[0]
 
     @cached_property
     def arguments(self) -> list[str]:
@@ -420,7 +412,7 @@ class Kernel:
         return jit.function_address(self.name, self.build)
 
     def build(self) -> object:
-        """Compile: returns the Numba ``cfunc``."""
+        """Compile: returns the Numba ``cfunc``, or for a GPU the kernel as a Python function."""
         module = importlib.import_module(f"sparsenet.kernels.{FAMILIES[self.family].module}")
         return module.build(self)
 

@@ -10,8 +10,8 @@ from sparsenet.plan.layout import Rows
 #: Vector registers of the machine by lanes: AVX-512 has 32, AVX2 and SSE 16 (NEON 32, treated as 16).
 REGISTERS = {16: 32, 8: 16, 4: 16}
 
-#: Bytes that the pixels of one tile may fill, over all input channels of a chunk: the first-level cache (48 KB where this
-#: was measured) has room for the weights that stream by, too. Against 64 KB, networks take 3-8 % less at 50-90 % zeros.
+#: Bytes that the pixels of one tile may fill, over all input channels of a chunk: in the first-level cache (48 KB where
+#: this was measured) weights stream by, too. Against 64 KB, networks take 3-8 % less at 50-90 % zeros.
 L1_BYTES = 40 * 1024
 NO_CHUNKS = 1 << 30
 

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import importlib
+import inspect
 import re
 from pathlib import Path
 
 import pytest
 
+import tests.sparsenet.gpu.simulator  # noqa: F401 - before any CUDA kernel is imported
 from sparsenet.kernels import abi, registry
 from sparsenet.kernels.registry import FAMILIES, Kernel
+from tests.sparsenet.gpu.tiles import kernels
 
-NAME = re.compile(r"f32_[a-z0-9]+_(blocked|csr|dense|none|pattern)_(rows|flat|any)")
+NAME = re.compile(r"f32_[a-z0-9]+_(blocked|csr|dense|none|pattern)_(rows|flat|maps|any)")
 
 
 def test_family_names_follow_the_grammar() -> None:
@@ -20,8 +23,12 @@ def test_family_names_follow_the_grammar() -> None:
 
 
 def test_every_kernel_file_is_registered() -> None:
-    folder = Path(registry.__file__).parent / "cpu"
-    files = {f"cpu.{path.stem}" for path in folder.glob("*.py") if path.stem != "__init__"}
+    files = {
+        f"{target}.{path.stem}"
+        for target in ("cpu", "cuda")
+        for path in (Path(registry.__file__).parent / target).glob("*.py")
+        if path.stem != "__init__"
+    }
     assert files == {family.module for family in FAMILIES.values()}
 
 
@@ -32,10 +39,23 @@ def test_build_exists_and_arguments_fit_a_row(family: str) -> None:
     assert len(FAMILIES[family].arguments) < abi.ROW_WORDS
 
 
+@pytest.mark.parametrize(
+    "kernel", {kernel.family: kernel for kernel in kernels()}.values(), ids=lambda kernel: kernel.family
+)
+def test_parameters_of_cuda_kernels_are_those_of_the_registry(kernel: Kernel) -> None:
+    parameters = list(inspect.signature(kernel.build()).parameters)  # type: ignore[arg-type]
+    assert parameters[:3] == ["memory", "weights", "tables"]
+    assert parameters[3:-2] == list(FAMILIES[kernel.family].arguments)
+    assert parameters[-2:] == ["tensors", "numbers"]
+
+
 def test_names_tell_family_epilogue_lanes_and_tile() -> None:
     kernel = Kernel("f32_conv_csr_rows", 16, (1, 4), ("add", "relu"))
     assert kernel.name == "f32_conv_csr_rows_add_relu__cpu_v16_1x4"
     assert kernel.parameter("vectors") == 4
+    assert Kernel("f32_conv_csr_maps", 4, (4, 1, 32, 1, 8), ("relu",)).name == (
+        "f32_conv_csr_maps_relu__cuda_v4_4x1x32x1x8"
+    )
     assert kernel.arguments[-3:] == ["residual.0", "residual_row.0", "residual_channel.0"]
 
 

@@ -1,0 +1,180 @@
+"""The CUDA kernels, once: their part of the registry's table."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sparsenet.kernels.family import Family
+from sparsenet.ops import ACTIVATIONS
+
+#: Epilogue word → how many ``tensors`` it reads; activations read as many ``numbers`` as they have parameters.
+EPILOGUE_TENSORS = {"affine": 2, "add": 2}
+
+#: How maps lie: pixels of a row and rows of an image, then floats from row to row and from image to image.
+_MAPS = ("width", "height", "line", "image", "images")
+#: Where input pixels stand that belong to neighbouring images, rows and columns of the output.
+_WINDOWS = ("x_image", "x_row", "x_column")
+_OUT = ("out", "pitch")
+
+_CONV = (
+    "x",
+    "spans",
+    "columns",
+    "values",
+    "channels",
+    "bias",
+    "groups",
+    *_WINDOWS,
+    *_MAPS,
+    *_OUT,
+)
+_CONV_TILE = ("rows", "vectors", "pixel_threads", "splits", "row_threads")
+
+_POOLED = (
+    *("x_width", "x_height", "x_line", "x_image", "x_pitch"),
+    *("k_h", "k_w", "stride_h", "stride_w", "top", "left"),
+)
+
+CUDA_FAMILIES: dict[str, Family] = {
+    "f32_conv_csr_maps": Family(
+        "cuda.conv",
+        _CONV,
+        _CONV_TILE,
+        "convolution and fully connected, CSR weights by groups of rows, any kernel size, stride, dilation and groups",
+    ),
+    "f32_conv_dense_maps": Family(
+        "cuda.conv",
+        _CONV,
+        _CONV_TILE,
+        "convolution and fully connected, dense weights, any kernel size, stride, dilation and groups",
+    ),
+    "f32_depthwise_dense_maps": Family(
+        "cuda.depthwise",
+        (
+            "x",
+            "values",
+            "bias",
+            "multiplier",
+            "x_image",
+            "x_line",
+            "x_pitch",
+            "channels",
+            "bands",
+            *_MAPS,
+            *_OUT,
+        ),
+        ("k_h", "k_w", "stride_h", "stride_w", "dilation_h", "dilation_w", "rows"),
+        "depthwise convolution, any kernel size, stride and dilation",
+    ),
+    "f32_maxpool_none_maps": Family(
+        "cuda.max_pool",
+        ("x", *_POOLED, "dilation_h", "dilation_w", "channels", *_MAPS, *_OUT),
+        (),
+        "max pooling, any window",
+    ),
+    "f32_avgpool_none_maps": Family(
+        "cuda.avg_pool",
+        ("x", *_POOLED, "scale_y", "scale_x", "channels", *_MAPS, *_OUT),
+        (),
+        "average pooling, any window, padding counted or not",
+    ),
+    "f32_globalavgpool_none_maps": Family(
+        "cuda.global_avg_pool",
+        ("x", "x_image", "x_pitch", "pixels", "channels", *_MAPS, *_OUT),
+        ("threads", "channels"),
+        "global average pooling",
+    ),
+    "f32_copy_none_maps": Family(
+        "cuda.elementwise",
+        ("x", "channels", *_MAPS, *_OUT),
+        (),
+        "element by element: activations, affine, add (all as epilogue)",
+    ),
+    "f32_broadcast_none_maps": Family(
+        "cuda.broadcast",
+        (
+            *("x", "x_image", "x_channel", "x_row", "x_column"),
+            *("y", "y_image", "y_channel", "y_row", "y_column"),
+            "channels",
+            *_MAPS,
+            *_OUT,
+        ),
+        ("operation",),
+        "arithmetic and comparison of two tensors, with any broadcasting",
+    ),
+    "f32_resize_none_maps": Family(
+        "cuda.resize",
+        (
+            *("x", "x_line", "x_image", "x_pitch"),
+            *("rows_low", "rows_high", "rows_weight"),
+            *("columns_low", "columns_high", "columns_weight"),
+            "channels",
+            *_MAPS,
+            *_OUT,
+        ),
+        (),
+        "nearest or bilinear resize by tables",
+    ),
+    "f32_softmax_none_maps": Family(
+        "cuda.softmax",
+        (
+            *("x", "axis", "axis_stride", "first", "second", "third"),
+            *("first_stride", "second_stride", "third_stride", "out"),
+        ),
+        (),
+        "softmax along one axis",
+    ),
+    "f32_reduce_none_maps": Family(
+        "cuda.reduce",
+        (
+            *("x", "x_image", "x_channel", "x_row", "x_column", "first", "second", "third"),
+            *("first_stride", "second_stride", "third_stride", "channels"),
+            *_MAPS,
+            *_OUT,
+        ),
+        ("operation",),
+        "sum, mean, maximum, minimum or product over any axes",
+    ),
+    "f32_where_none_maps": Family(
+        "cuda.where",
+        (
+            *("condition", "condition_image", "condition_channel", "condition_row", "condition_column"),
+            *("x", "x_image", "x_channel", "x_row", "x_column"),
+            *("y", "y_image", "y_channel", "y_row", "y_column"),
+            "channels",
+            *_MAPS,
+            *_OUT,
+        ),
+        (),
+        "choice between tensors, with any broadcasting",
+    ),
+    "f32_argmax_none_maps": Family(
+        "cuda.argmax",
+        (
+            *("x", "x_image", "x_channel", "x_row", "x_column", "axis", "axis_stride", "last"),
+            "channels",
+            *_MAPS,
+            *_OUT,
+        ),
+        (),
+        "index of the largest number on one axis",
+    ),
+    "f32_relayout_none_maps": Family(
+        "cuda.relayout",
+        (
+            *("x", "x_image", "x_channel", "x_row", "x_column"),
+            *("first_row", "first_column", "x_height", "x_width", "positions", "channels"),
+            *_MAPS,
+            *("out", "out_image", "out_channel", "out_row"),
+        ),
+        (),
+        "copies between plain tensors and maps: transposed, sliced, repeated, padded",
+    ),
+}
+
+
+def argument_counts(words: Sequence[str]) -> tuple[int, int]:
+    """Lengths of a kernel's ``tensors`` and ``numbers`` for this epilogue, at least 1: Numba passes no empty tuple."""
+    tensors = sum(EPILOGUE_TENSORS.get(word, 0) for word in words)
+    numbers = sum(len(ACTIVATIONS.get(word, ())) for word in words)
+    return max(tensors, 1), max(numbers, 1)

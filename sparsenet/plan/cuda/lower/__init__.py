@@ -1,0 +1,17 @@
+"""How each op becomes launches: op name → ``f(builder, node)``; what is not here a GPU cannot run yet."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from sparsenet.graph import Node
+from sparsenet.plan.cuda.builder import Builder
+from sparsenet.plan.cuda.lower import convolution, elementwise, movement, pooling, reductions
+
+LOWER: dict[str, Callable[[Builder, Node], None]] = {
+    **convolution.LOWER,
+    **elementwise.LOWER,
+    **movement.LOWER,
+    **pooling.LOWER,
+    **reductions.LOWER,
+}

@@ -1,0 +1,146 @@
+"""Element by element: activations, affine, arithmetic with any broadcasting, softmax."""
+
+from __future__ import annotations
+
+from math import prod
+
+import numpy as np
+
+from sparsenet.graph import FloatArray, Node
+from sparsenet.kernels.registry import BROADCAST_OPERATIONS, Kernel
+from sparsenet.ops import ACTIVATIONS, attributes, split_inputs
+from sparsenet.plan.cuda.builder import Argument, Builder, Epilogue, NoKernelError, Value
+from sparsenet.plan.cuda.lower.epilogues import add_affine, add_residual, epilogue_of
+from sparsenet.plan.cuda.lower.movement import axis_strides, four_strides
+
+_ONLY = "the only kernel for this op"
+
+
+def _copy(builder: Builder, node: Node, x: Value, start: Epilogue, out: Value) -> None:
+    epilogue = epilogue_of(builder, node, out, start)
+    kernel = Kernel("f32_copy_none_maps", 4, (), tuple(epilogue.words))
+    builder.decide(node, "none", kernel, _ONLY)
+    _elementwise(builder, kernel, x, out, epilogue)
+
+
+def _elementwise(builder: Builder, kernel: Kernel, x: Value, out: Value, epilogue: Epilogue) -> None:
+    builder.over_pixels(
+        kernel, out.maps.pitch, out.maps.channels, epilogue,
+        x=x, channels=out.maps.channels, **out.maps.geometry(), out=out, pitch=out.maps.pitch,
+    )  # fmt: skip
+
+
+def lower_activation(builder: Builder, node: Node) -> None:
+    """One activation word as the epilogue of a copy."""
+    numbers = [attributes(node)[name] for name in ACTIVATIONS[node.op]]
+    x = builder.get(node.inputs[0])
+    _copy(builder, node, x, Epilogue([node.op], [], numbers), builder.new(node.output))
+
+
+def lower_affine(builder: Builder, node: Node) -> None:
+    """Scale and shift per channel."""
+    own, _ = split_inputs(node)
+    scale, shift = (builder.graph.constants[name] for name in own[1:])
+    _affine(builder, node, scale, shift)
+
+
+def lower_batch_norm(builder: Builder, node: Node) -> None:
+    """Batch normalisation as the affine it is at inference, made in float64."""
+    gamma, beta, mean, var = (builder.graph.constants[name].astype(np.float64) for name in node.inputs[1:])
+    scale = gamma / np.sqrt(var + attributes(node)["eps"])
+    _affine(builder, node, scale.astype(np.float32), (beta - mean * scale).astype(np.float32))
+
+
+def _affine(builder: Builder, node: Node, scale: FloatArray, shift: FloatArray) -> None:
+    start = Epilogue()
+    add_affine(builder, start, scale, shift)
+    _copy(builder, node, builder.get(node.inputs[0]), start, builder.new(node.output))
+
+
+def lower_add(builder: Builder, node: Node) -> None:
+    """A copy with a residual where both lie alike, else general."""
+    a, b = (builder.get(name) for name in split_inputs(node)[0])
+    if a.layout is None or a.layout != b.layout or a.shape != b.shape:
+        lower_broadcast(builder, node)
+        return
+    out, start = builder.new(node.output), Epilogue()
+    add_residual(start, b, out)
+    _copy(builder, node, a, start, out)
+
+
+def lower_broadcast(builder: Builder, node: Node) -> None:
+    """Two operands along strides that are 0 where an axis is repeated."""
+    a, b = (builder.get(name) for name in split_inputs(node)[0])
+    out = builder.new(node.output)
+    epilogue = epilogue_of(builder, node, out)
+    kernel = Kernel(
+        "f32_broadcast_none_maps", 1, (BROADCAST_OPERATIONS.index(node.op),), tuple(epilogue.words)
+    )
+    builder.decide(node, "none", kernel, _ONLY)
+    builder.over_pixels(
+        kernel, out.maps.pitch, out.maps.channels, epilogue, **_operand("x", a, out), **_operand("y", b, out),
+        channels=out.maps.channels, **out.maps.geometry(), out=out, pitch=out.maps.pitch,
+    )  # fmt: skip
+
+
+def lower_where(builder: Builder, node: Node) -> None:
+    """Three operands along strides, as ``lower_broadcast``."""
+    condition, a, b = (builder.get(name) for name in node.inputs)
+    out, kernel = builder.new(node.output), Kernel("f32_where_none_maps", 1)
+    builder.decide(node, "none", kernel, _ONLY)
+    builder.over_pixels(
+        kernel, out.maps.pitch, out.maps.channels,
+        **_operand("condition", condition, out), **_operand("x", a, out), **_operand("y", b, out),
+        channels=out.maps.channels, **out.maps.geometry(), out=out, pitch=out.maps.pitch,
+    )  # fmt: skip
+
+
+def _operand(name: str, value: Value, out: Value) -> dict[str, Argument]:
+    image, channel, row, column = _strides(value, out.shape)
+    return {
+        name: value,
+        f"{name}_image": image,
+        f"{name}_channel": channel,
+        f"{name}_row": row,
+        f"{name}_column": column,
+    }
+
+
+def _strides(value: Value, shape: tuple[int, ...]) -> tuple[int, int, int, int]:
+    """Of an operand broadcast to ``shape``."""
+    missing = len(shape) - len(value.shape)
+    if missing and value.layout is not None:
+        raise NoKernelError(f"operands of {len(value.shape)} and {len(shape)} axes")
+    sizes = (1,) * missing + value.shape
+    strides = [0] * missing + axis_strides(value)
+    kept = [s if size == to else 0 for s, size, to in zip(strides, sizes, shape, strict=True)]
+    return four_strides(list(shape), kept)
+
+
+def lower_softmax(builder: Builder, node: Node) -> None:
+    """Over a copy, which makes the zeros between rows, where there are any."""
+    axis, x, out = attributes(node)["axis"], builder.get(node.inputs[0]), builder.new(node.output)
+    if out.maps.guard:
+        _elementwise(builder, Kernel("f32_copy_none_maps", 4), x, out, Epilogue())
+    kernel = Kernel("f32_softmax_none_maps", 1)
+    builder.decide(node, "none", kernel, _ONLY)
+    sizes, strides = list(out.shape), axis_strides(out)
+    size, stride = sizes.pop(axis), strides.pop(axis)
+    if len(sizes) > 3:
+        raise NoKernelError(f"{len(out.shape)} axes")
+    sizes, strides = [1] * (3 - len(sizes)) + sizes, [0] * (3 - len(strides)) + strides
+    builder.over_pixels(
+        kernel, prod(sizes), 1, x=x, axis=size, axis_stride=stride, first=sizes[0], second=sizes[1],
+        third=sizes[2], first_stride=strides[0], second_stride=strides[1], third_stride=strides[2], out=out,
+    )  # fmt: skip
+
+
+LOWER = {
+    **dict.fromkeys(ACTIVATIONS, lower_activation),
+    "affine": lower_affine,
+    "batch_norm": lower_batch_norm,
+    **dict.fromkeys(BROADCAST_OPERATIONS, lower_broadcast),
+    "add": lower_add,
+    "where": lower_where,
+    "softmax": lower_softmax,
+}

@@ -1,0 +1,128 @@
+"""Which tile of ``cuda.conv`` a layer gets: the cheapest by a model of one multiprocessor.
+
+Per clock an SM issues four warp instructions and moves 128 bytes between its L1 cache and registers; a warp that waits
+for a load waits some hundred clocks, during which others run if there are any. The model counts these three for every
+tile and is to be corrected by measurement: it has not been held against a GPU yet.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+WARP, STEP_COLUMNS = 32, 4
+#: Clocks from a step's first load (columns, then pixels) to its last multiply-add, and registers of one SM.
+STEP_LATENCY, REGISTERS = 300, 65536
+#: Sums and pixels that a thread keeps in registers: more of either, and too few threads fit on an SM.
+MOST_SUMS, MOST_PIXELS = 32, 8
+#: Threads of a block: enough to share what L1 holds, few enough for several blocks on an SM.
+BLOCK_THREADS = 256
+#: Blocks that the model wants on each SM, so that the slowest of them matters little.
+BLOCKS_PER_PROCESSOR = 4
+
+
+@dataclass(frozen=True, order=True)
+class ConvTile:
+    """Parameters of the kernel, in its order, and the floats of one load."""
+
+    lanes: int
+    rows: int
+    vectors: int
+    pixel_threads: int
+    splits: int
+    row_threads: int
+
+    @property
+    def parameters(self) -> tuple[int, ...]:
+        """As the kernel's name has them."""
+        return self.rows, self.vectors, self.pixel_threads, self.splits, self.row_threads
+
+    @property
+    def threads(self) -> int:
+        """Of a block."""
+        return self.pixel_threads * self.splits * self.row_threads
+
+    @property
+    def pixels(self) -> int:
+        """Positions of a block."""
+        return self.lanes * self.vectors * self.pixel_threads
+
+    def blocks(self, positions: int, groups: int, processors: int) -> tuple[int, int]:
+        """Blocks along positions and row groups: no more of the latter than keep the GPU busy, as they share L1."""
+        along = -(-positions // self.pixels)
+        wanted = -(-BLOCKS_PER_PROCESSOR * processors // along)
+        return along, min(wanted, -(-groups // self.row_threads))
+
+
+def candidates(positions: int, outputs: int, taps: int, rows: int, in_place: bool) -> Iterator[ConvTile]:
+    """Tiles worth a look for ``rows`` outputs per thread.
+
+    Args:
+        positions: of a channel of the output.
+        in_place: whether pixels may be read four at a time.
+    """
+    for lanes in (4, 1) if in_place else (1,):
+        for vectors in (1, 2, 4, 8):
+            if rows * vectors * lanes > MOST_SUMS or vectors * lanes > MOST_PIXELS:
+                continue
+            for pixel_threads in (32, 16, 8, 1):
+                if pixel_threads > 1 and pixel_threads * vectors * lanes >= 2 * positions:
+                    continue
+                for splits in (1, 4, 16, 32):
+                    if splits > 1 and (splits * 4 * STEP_COLUMNS > taps or pixel_threads * splits > 64):
+                        continue
+                    groups = -(-outputs // rows)
+                    row_threads = max(1, BLOCK_THREADS // (pixel_threads * splits))
+                    while row_threads > 1 and row_threads >= 2 * groups:
+                        row_threads //= 2
+                    yield ConvTile(lanes, rows, vectors, pixel_threads, splits, row_threads)
+
+
+def clocks(tile: ConvTile, positions: int, outputs: int, columns: float, processors: int) -> float:
+    """Expected clocks of a layer.
+
+    Args:
+        columns: that a group of rows has, on average.
+    """
+    groups = -(-outputs // tile.rows)
+    along, across = tile.blocks(positions, groups, processors)
+    rounds = -(-groups // (across * tile.row_threads))
+    steps = max(1.0, columns / STEP_COLUMNS / tile.splits)
+    lists = min(WARP, max(1, WARP // tile.pixel_threads))
+    # A load moves whole sectors of 32 bytes, however few threads want them; one that straddles lines moves one more.
+    row_bytes = max(32, tile.pixel_threads * tile.lanes * 4)
+    pixel_load = max(1.0, lists * row_bytes / 128) * (1.25 if tile.lanes == 1 else 1.0)
+    loads = STEP_COLUMNS * tile.vectors * pixel_load + (tile.rows + 1) * max(1.0, lists / 8)
+    sums = tile.rows * tile.vectors * tile.lanes
+    issued = STEP_COLUMNS * (sums + 3 * tile.vectors) + tile.rows + 4
+    busy = max(loads, issued / 4)
+    registers = 40 + sums + 4 * tile.rows + tile.vectors * (tile.lanes + 4)
+    resident = min(64, REGISTERS // (WARP * registers))
+    per_processor = -(-along * across // processors) * -(-tile.threads // WARP)
+    # As many warps as fit run side by side; each pass takes the longer of its work and one warp's waiting.
+    passes = per_processor / min(resident, per_processor)
+    finish = sums * (4 + 2 * (tile.splits > 1) * tile.splits)
+    return (
+        rounds
+        * passes
+        * max(min(resident, per_processor) * (steps * busy + finish), steps * STEP_LATENCY + finish)
+    )
+
+
+def ranked(
+    positions: int, outputs: int, taps: int, columns: Mapping[int, float], in_place: bool, processors: int
+) -> list[tuple[float, ConvTile]]:
+    """Expected clocks and tile, cheapest first; of tiles with the same sums and pixels per thread only the cheapest.
+
+    Args:
+        columns: for each number of rows to try, the columns that a group of so many has on average.
+    """
+    found = sorted(
+        (clocks(tile, positions, outputs, columns[rows], processors), number, tile)
+        for rows in columns
+        for number, tile in enumerate(candidates(positions, outputs, taps, rows, in_place))
+    )
+    kinds: dict[tuple[int, int], tuple[float, ConvTile]] = {}
+    for cost, _, tile in found:
+        kinds.setdefault((tile.rows, tile.vectors * tile.lanes), (cost, tile))
+    return list(kinds.values())
