@@ -151,6 +151,10 @@ def _argmax(x: Tensor, axis: int, last: bool) -> Tensor:
     return x.argmax(axis, keepdim=True).float()
 
 
+def _gather_elements(x: Tensor, indices: Tensor, axis: int) -> Tensor:
+    return x.gather(axis, indices.round().clamp(0, x.shape[axis] - 1).long())
+
+
 def _slice(x: Tensor, axis: int, start: int, count: int, step: int) -> Tensor:
     return x.index_select(axis, start + step * torch.arange(count))
 
@@ -207,6 +211,8 @@ OPERATIONS: dict[str, Callable[..., Tensor]] = {
     "resize": _resize,
     "reduce": _reduce,
     "argmax": _argmax,
+    "top_k": lambda x, axis, count, largest: x.topk(count, axis, largest).indices.float(),
+    "gather_elements": _gather_elements,
     "normalize": lambda x, axis, eps: F.layer_norm(x, x.shape[axis:], eps=eps),
     "matmul": torch.matmul,
     "slice": _slice,

@@ -91,16 +91,18 @@ class LayerShape:
         elif self.op == "scale":  # a gain per channel, as squeeze-and-excitation applies it
             node.op = "mul"
             before, inputs = [Node("global_avg_pool2d", "gain", ["x"], ["g"])], ["x", "g"]
-        elif self.op in ("reduce", "argmax", "normalize"):  # over the channels
+        elif self.op in ("reduce", "argmax", "normalize", "top_k"):  # over the channels
             more: dict[str, dict[str, Any]] = {
                 "reduce": {"kind": "sum", "axes": [1]},
                 "argmax": {"axis": 1},
                 "normalize": {"axis": 1},
+                "top_k": {"axis": 1, "count": 10},
             }
             node.attrs = more[self.op]
-        elif self.op in ("add", "sub", "mul", "where", "matmul"):
+        elif self.op in ("add", "sub", "mul", "where", "matmul", "gather_elements"):
             before, inputs = [Node("relu", "other", ["x"], ["r"])], ["x", "r"]
             inputs += ["x"] * (self.op == "where")
+            node.attrs = {"axis": 1} if self.op == "gather_elements" else {}
         node.inputs = inputs
         return Graph(
             self.name, [TensorInfo("x", (None, *self.input_shape))], ["y"], [*before, node], constants
@@ -223,6 +225,8 @@ BY_FAMILY: dict[str, list[LayerShape]] = {
             ("argmax", "argmax"),
             ("normalize", "normalize"),
             ("matmul", "matmul"),
+            ("topk", "top_k"),
+            ("pick", "gather_elements"),
         )
     },
     "f32_resize_none_rows": RESIZES,

@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
+from sparsenet.errors import MemoryLimitError
+
 #: Mapped before and after a ring as well, for vectors that reach over its ends.
 GUARD_BYTES = PAGE = 4096
 
@@ -46,7 +48,7 @@ def rings_available() -> bool:
         return False
     try:
         Arena(PAGE, [Ring(2 * PAGE, PAGE, 0)])
-    except OSError:
+    except MemoryLimitError:
         return False
     return True
 
@@ -64,18 +66,23 @@ class Arena:
         process: the process that made it; after a fork, a child shares the rings and must make its own.
 
     Raises:
-        OSError: the memory cannot be had.
+        MemoryLimitError: the system does not give the memory.
     """
 
     def __init__(self, plain_bytes: int, rings: Sequence[Ring]) -> None:
         size = -(-arena_end(plain_bytes, rings) // PAGE) * PAGE
         self.process = os.getpid()
-        self._block = mmap.mmap(-1, size + PAGE)
-        view = ctypes.c_char.from_buffer(self._block)
-        self.address = -(-ctypes.addressof(view) // PAGE) * PAGE
-        del view
-        if rings:
-            self._map(rings)
+        try:
+            self._block = mmap.mmap(-1, size + PAGE)
+            view = ctypes.c_char.from_buffer(self._block)
+            self.address = -(-ctypes.addressof(view) // PAGE) * PAGE
+            del view
+            if rings:
+                self._map(rings)
+        except OSError as error:
+            raise MemoryLimitError(
+                f"the system does not give {size:,} bytes of working memory: {error.strerror}"
+            ) from error
 
     def _map(self, rings: Sequence[Ring]) -> None:
         file = os.memfd_create("sparsenet")
