@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 
 from sparsenet.errors import GraphError, UnsupportedOpError
-from sparsenet.graph import Graph, Node, Shape, TensorInfo
+from sparsenet.graph import Graph, Node, Partial, Shape, TensorInfo
 from sparsenet.limits import require_memory
 from sparsenet.ops import infer_shape
+from sparsenet.partial_rules import partial_of
 
 
 class Unsupported(Exception):  # noqa: N818 - a message to the importer's loop, never seen by callers
@@ -57,17 +58,20 @@ class Site:
 
 
 class GraphBuilder:
-    """A Graph that grows node by node; ``shapes`` is kept up to date so that rules can ask for them.
+    """A Graph that grows node by node; ``shapes`` and ``partial`` are kept up to date so that rules can ask for them.
 
     ``minus_inf`` holds paddings with -inf that wait for the max pooling which can take them over:
-    padded tensor → (tensor before padding, [top, left, bottom, right]). ``source`` says in a word or two what the
-    network comes from, for errors.
+    padded tensor → (tensor before padding, [top, left, bottom, right]). ``joined`` knows of parts that were joined
+    which elements are meant, and how many: tensors joined alike have one count. ``source`` says in a word or two what
+    the network comes from, for errors.
     """
 
     def __init__(self, name: str) -> None:
         self.graph = Graph(name, [], [], [])
         self.shapes: dict[str, Shape] = {}
+        self.partial: dict[str, Partial] = {}
         self.minus_inf: dict[str, tuple[str, list[int]]] = {}
+        self.joined: dict[tuple[tuple[str, int], ...], tuple[Act, Act]] = {}
         self.source = ""
         self._failures: list[tuple[str, str, str]] = []
         self._node_names: set[str] = set()
@@ -120,7 +124,7 @@ class GraphBuilder:
         """Append a node and infer its shape.
 
         Raises:
-            GraphError: the inputs do not fit the op.
+            GraphError: the inputs do not fit the op, or it needs all of one that is partial.
             Unsupported: an input is padded with -inf, which only a max pooling can take over.
         """
         for name in inputs:
@@ -131,6 +135,9 @@ class GraphBuilder:
         node = Node(op, self.unique_node(site.name), list(inputs), [tensor], attrs or {})
         shapes = [self.shapes[n] if n else None for n in node.inputs]
         self.shapes[tensor] = infer_shape(node, shapes, self.graph.constants)
+        partial = partial_of(node, self.shapes, self.partial)
+        if partial is not None:
+            self.partial[tensor] = partial
         self.require_memory(self.shapes[tensor], f"'{tensor}'")
         self._node_names.add(node.name)
         self.graph.nodes.append(node)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -11,10 +12,14 @@ from converters.verify import TOLERANCE, VerificationError, VerifyReport
 from sparsenet.commands.options import json_option, threads_option
 from sparsenet.commands.table import render, to_json
 
+if TYPE_CHECKING:
+    from converters.onnx_import import Batch
+
 EPILOG = """\b
 Examples:
   sparsenet convert student.safetensors -o student.engine.safetensors --values i8 --verify
-  sparsenet convert model.onnx -o model.safetensors --masks masks.safetensors"""
+  sparsenet convert model.onnx -o model.safetensors --masks masks.safetensors
+  sparsenet convert yolo-with-nms.onnx -o model.safetensors --batch fixed"""
 
 
 @click.command(epilog=EPILOG)
@@ -46,6 +51,13 @@ Examples:
     metavar="ROWS COLUMNS",
     help="For an ONNX model that leaves them open; they stay open, this size is planned first.",
 )
+@click.option(
+    "--batch",
+    type=click.Choice(["free", "fixed"]),
+    default="free",
+    show_default=True,
+    help="Dimension 0 of an ONNX model: the batch, of any size; or one like any other, for models that end in NMS.",
+)
 @click.option("--no-speed", is_flag=True, help="Do not measure dense and sparse milliseconds.")
 @threads_option
 @json_option
@@ -58,6 +70,7 @@ def convert(
     verify: bool,
     tolerance: float,
     image_size: tuple[int, int] | None,
+    batch: Batch,
     no_speed: bool,
     threads: int | None,
     as_json: bool,
@@ -82,6 +95,7 @@ def convert(
             threads=threads,
             tolerance=tolerance,
             image_size=image_size,
+            batch=batch,
         )
     except VerificationError as error:
         click.echo(to_json(dataclasses.asdict(error.report)) if as_json else error_table(error.report))

@@ -86,9 +86,37 @@ def reduce(b: GraphBuilder, site: Site, x: Act, kind: str, axes: Sequence[int], 
     axes = sorted(axes)
     if not axes:
         return x
+    partial = b.partial.get(x.tensor)
+    if partial is not None and partial.axis in axes:
+        return _reduce_part(b, site, x, kind, axes, keepdims)
     if len(shape) == 4 and axes == [2, 3] and kind in ("mean", "max"):
         return lowering.global_pool(b, site, x, axes, keepdims, "avg" if kind == "mean" else kind)
     return b.node("reduce", site, [x.tensor], {"kind": kind, "axes": axes, "keepdims": bool(keepdims)})
+
+
+#: What changes no result of a reduction.
+_NEUTRAL = {"sum": 0.0, "mean": 0.0, "prod": 1.0, "max": -lowering.LARGEST, "min": lowering.LARGEST}
+
+
+def _reduce_part(b: GraphBuilder, site: Site, x: Act, kind: str, axes: Sequence[int], keepdims: bool) -> Act:
+    """A reduction over an axis of which only the first elements are meant."""
+    partial, count = b.partial[x.tensor], sizes_of(b, x)
+    x = whole(b, site.sub("whole"), x, _NEUTRAL[kind])
+    if kind != "mean":
+        return reduce(b, site, x, kind, axes, keepdims)
+    total = reduce(b, site.sub("sum"), x, "sum", axes, keepdims)
+    others = math.prod(count[axis - 1] for axis in axes if axis != partial.axis)
+    number = lowering.reshape(b, site.sub("count"), Act(partial.count), [1] * len(sizes_of(b, total)))
+    mean = lowering.binary(b, site.sub("by_count"), "div", total, number)
+    return lowering.binary(b, site, "mul", mean, lowering.scalar(1 / others))
+
+
+def whole(b: GraphBuilder, site: Site, x: Act, value: float) -> Act:
+    """A partial tensor as one that is all meant, ``value`` in place of its padding; others as they are."""
+    partial = b.partial.get(x.tensor)
+    if partial is None:
+        return x
+    return b.node("fill", site, [x.tensor, partial.count], {"axis": partial.axis, "value": value})
 
 
 def materialize(b: GraphBuilder, site: Site, value: Const, rank: int) -> Act:
@@ -127,7 +155,41 @@ def join(b: GraphBuilder, site: Site, values: Sequence[Value], axis: int) -> Act
         tensors.append(value.tensor)
     if len(tensors) == 1:
         return Act(tensors[0])
+    if any(name in b.partial and b.partial[name].axis == axis for name in tensors):
+        return _join_parts(b, site, tensors, axis)
     return b.node("concat", site, tensors, {"axis": axis})
+
+
+def _join_parts(b: GraphBuilder, site: Site, tensors: Sequence[str], axis: int) -> Act:
+    """Tensors joined along an axis of which only the first elements of each are meant: these move together."""
+    parts = [whole(b, site.sub(f"whole{i}"), Act(name), 0.0).tensor for i, name in enumerate(tensors)]
+    x = b.node("concat", site.sub("joined"), parts, {"axis": axis})
+    order = [0, axis, *(i for i in range(1, len(b.shapes[x.tensor])) if i != axis)]
+    x = lowering.transpose(b, site.sub("turned"), x, order)
+    places, total = _what_is_meant(b, site, tensors, axis)
+    x = b.node("gather_nd", site.sub("moved"), [x.tensor, places.tensor])
+    x = lowering.transpose(b, site.sub("back"), x, [order.index(i) for i in range(len(order))])
+    return b.node("first", site, [x.tensor, total.tensor], {"axis": axis})
+
+
+def _what_is_meant(b: GraphBuilder, site: Site, tensors: Sequence[str], axis: int) -> tuple[Act, Act]:
+    """Indices (N, size, 1) of the elements of joined tensors that are meant, and their number (N, 1)."""
+    sizes = [int(b.shapes[name][axis] or 0) for name in tensors]
+    counts = [b.partial[name].count if name in b.partial else "" for name in tensors]
+    key = tuple(zip(counts, sizes, strict=True))
+    if key not in b.joined:
+        there = []
+        for i, (name, size) in enumerate(key):
+            full = Const(np.full(1, size, np.float32))
+            count = Act(name) if name else materialize(b, site.sub(f"size{i}"), full, 2)
+            ranks = Const(np.arange(size, dtype=np.float32))
+            there.append(lowering.binary(b, site.sub(f"there{i}"), "less", ranks, count).tensor)
+        mask = b.node("concat", site.sub("there"), there, {"axis": 1})
+        attrs = {"kind": "sum", "axes": [1], "keepdims": True}
+        total = b.node("reduce", site.sub("count"), [mask.tensor], attrs)
+        places = b.node("nonzero", site.sub("places"), [mask.tensor])
+        b.joined[key] = lowering.reshape(b, site.sub("indices"), places, [sum(sizes), 1]), total
+    return b.joined[key]
 
 
 def choose(b: GraphBuilder, site: Site, condition: Value, a: Value, other: Value, lead: int = 0) -> Act:

@@ -148,6 +148,18 @@ def _divide(c: Call) -> Act:
     return lowering.divide(c.b, c.site, c.operand(0), c.operand(1), c.lead)
 
 
+def _mod(c: Call) -> Act:
+    """What a division leaves over: with the sign of the divisor, or, ``fmod``, of the dividend."""
+    if not c.integer and not c.attrs.get("fmod", 0):
+        raise Unsupported("of floats only the remainder with the sign of the dividend is supported", "fmod")
+    quotient = c.binary("div", c.operand(0), c.operand(1), "quotient")
+    if c.attrs.get("fmod", 0):
+        whole = truncate(c.b, c.at("whole"), quotient, c.lead)
+    else:
+        whole = c.b.node("floor", c.at("whole"), [quotient.tensor])
+    return c.binary("sub", c.operand(0), c.binary("mul", whole, c.operand(1), "taken"))
+
+
 def _ceil(c: Call) -> Act:
     below = lowering.negate(c.b, c.at("negative"), c.x)
     return lowering.negate(c.b, c.site, c.b.node("floor", c.at("floor"), [below.tensor]))
@@ -196,7 +208,7 @@ def _where(c: Call) -> Act:
 
 def _cast(c: Call) -> Act:
     kind = c.attrs.get("to")
-    if kind in _FLOATS:
+    if kind in _FLOATS or (kind in _INTEGERS and c.integer):
         return c.x
     if kind == _BOOL:
         return c.binary("equal", c.binary("equal", c.x, _SCALAR(0.0), "zero"), _SCALAR(0.0))
@@ -351,6 +363,7 @@ RULES: dict[str, Rule] = {
     "Sub": _binary("sub"),
     "Mul": _binary("mul"),
     "Div": _divide,
+    "Mod": _mod,
     "Pow": _power,
     "Neg": lambda c: lowering.negate(c.b, c.site, c.x),
     "Ceil": _ceil,

@@ -11,7 +11,7 @@ from converters import lower_tensors as tensors
 from converters import lowering
 from converters.builder import Act, Const, Site, Unsupported, Value
 from converters.onnx_call import Call, Rule, per_image
-from converters.onnx_fold import Sizes, shape_value
+from converters.onnx_fold import PROBES, Sizes, shape_value
 from sparsenet.ops import PAD_MODES
 
 
@@ -46,8 +46,16 @@ def _target(c: Call, index: int, what: str) -> list[int | None]:
     if isinstance(target, Const):
         return [int(v) for v in target.array.ravel()]
     if isinstance(target, Sizes):
-        return target.dims()
+        return [_room(c) if d is None and c.lead else d for d in target.dims()]
     raise Unsupported(f"its {what} is computed from the input's values")
+
+
+def _room(c: Call) -> int:
+    """Where a size depends on the data and can only be that of ``x``: the most it can be."""
+    partial = c.b.partial.get(c.x.tensor)
+    if partial is None:
+        raise Unsupported("a size it needs depends on the data")
+    return c.sizes[partial.axis - 1]
 
 
 def reshape(c: Call) -> Act:
@@ -104,6 +112,8 @@ def pad(c: Call) -> Act:
     mode = c.attrs.get("mode", "constant")
     if mode not in PAD_MODES:
         raise Unsupported(f"mode '{mode}' is not known", "mode")
+    if isinstance(c.get(1), Sizes):
+        return _pad_part(c, mode)
     amounts, rank = c.numbers(1, "pads", 11, "pads") or [], len(c.shape)
     value = c.const(2, "value") if c.opset >= 11 else Const(np.array(c.attrs.get("value", 0.0), np.float32))
     axes = c.const(3, "axes")
@@ -117,15 +127,41 @@ def pad(c: Call) -> Act:
     return tensors.pad(c.b, c.site, c.x, before, after, number, mode)
 
 
+def _pad_part(c: Call, mode: str) -> Act:
+    """A part filled up to a size that is always the same: what is there, and as much padding as is left."""
+    amounts, value, partial = c.get(1), c.const(2, "value"), c.b.partial.get(c.x.tensor)
+    number = 0.0 if value is None or not value.array.size else float(value.array.item())
+    rank = len(c.shape)
+    if (
+        not isinstance(amounts, Sizes)
+        or partial is None
+        or mode != "constant"
+        or c.const(3, "axes") is not None
+    ):
+        raise Unsupported("its amounts depend on the data")
+    end = rank + partial.axis - c.lead
+    totals = {int(at[end]) + probe for at, probe in zip(amounts.at, PROBES, strict=True)}
+    others = [np.delete(at, end) for at in amounts.at]
+    if len(totals) != 1 or any(rest.any() for rest in others):
+        raise Unsupported("its amounts depend on the data in a way that cannot be followed")
+    size, have = totals.pop(), c.sizes[partial.axis - 1]
+    x = tensors.whole(c.b, c.at("whole"), c.x, number)
+    if have >= size:
+        return tensors.slice_axis(c.b, c.site, x, partial.axis, 0, size)
+    return tensors.pad_axis(c.b, c.site, x, partial.axis, 0, size - have, number, "constant")
+
+
 def shape(c: Call) -> Value | Sizes:
-    """Known but for the batch."""
-    return shape_value(c.shape, c.attrs.get("start", 0), c.attrs.get("end"))
+    """Known but for the batch, and for how much depends on the data."""
+    partial = c.b.partial.get(c.x.tensor)
+    sizes = [None if partial and i + c.lead == partial.axis else d for i, d in enumerate(c.shape)]
+    return shape_value(tuple(sizes), c.attrs.get("start", 0), c.attrs.get("end"))
 
 
 def size(c: Call) -> Value | Sizes:
     """The number of elements, if that does not depend on the batch."""
-    if not c.lead:
-        raise Unsupported("a tensor's size depends on the batch")
+    if not c.lead or c.x.tensor in c.b.partial:
+        raise Unsupported("a tensor's size depends on the batch, or on the data")
     return Const(np.array(math.prod(c.sizes), np.int64))
 
 
@@ -162,6 +198,11 @@ def cut(c: Call) -> Act:
                 continue  # all of the batch
             raise Unsupported(lowering.BATCH_HINT, "axes")
         have = int(c.b.shapes[x.tensor][front + c.lead] or 0)
+        partial = c.b.partial.get(x.tensor)
+        if partial and partial.axis == front + c.lead and (start or step != 1 or end < 0):
+            raise Unsupported(
+                "where its axis ends depends on the data; it can take only the first elements", "axes"
+            )
         # As in ONNX: bounds beyond the ends are clamped; a negative step runs to the very front at INT_MIN.
         chosen = range(*slice(start, end if step > 0 or end >= -have else None, step).indices(have))
         site = c.site if i == len(starts) - 1 else c.at(f"axis{front}")
@@ -169,13 +210,6 @@ def cut(c: Call) -> Act:
             c.b, site, x, front + c.lead, chosen.start, len(chosen), step if len(chosen) > 1 else 1
         )
     return x
-
-
-def gather(c: Call) -> Act:
-    """Elements of one axis by constant numbers."""
-    indices = c.const(1, "indices")
-    assert indices is not None
-    return tensors.gather(c.b, c.site, c.x, c.axis(c.attrs.get("axis", 0)), indices.array)
 
 
 def expand(c: Call) -> Act:
@@ -222,7 +256,6 @@ RULES: dict[str, Rule] = {
     "Size": size,
     "Split": split,
     "Slice": cut,
-    "Gather": gather,
     "Expand": expand,
     "Tile": tile,
     "DepthToSpace": per_image(depth_to_space),

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from converters import passes
+from converters.onnx_import import Batch
 from converters.sources import open_source
 from converters.speed import SpeedReport, measure
 from converters.verify import TOLERANCE, Source, VerificationError, VerifyReport, relative_error, verify
@@ -75,6 +76,7 @@ def convert(
     threads: int | None = None,
     tolerance: float = TOLERANCE,
     image_size: tuple[int, int] | None = None,
+    batch: Batch = "free",
 ) -> ConversionReport:
     """Convert a network to a model file.
 
@@ -89,13 +91,14 @@ def convert(
         threads: of the engine; None takes the CPUs this process may use.
         tolerance: the largest relative error of a layer that passes.
         image_size: rows and columns of an ONNX model's inputs that it leaves open; they stay open.
+        batch: what dimension 0 of an ONNX model is (see ``from_onnx``).
 
     Raises:
         VerificationError: a layer is off by more than ``tolerance``.
         UnsupportedOpError, ModelFileError, MaskError, GraphError: as the importers and ``sparsenet.save``.
     """
     if isinstance(source, str | os.PathLike):
-        source = open_source(source, masks, image_size)
+        source = open_source(source, masks, image_size, batch)
     full = passes.optimize(source.graph(), reduce=False)
     graph = passes.optimize(full) if reduce else full
     verification = None

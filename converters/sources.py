@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from converters.onnx_import import OnnxSource
+from converters.onnx_import import Batch, OnnxSource
 from converters.torch_import import TorchSource
 from converters.verify import Source
 from sparsenet.errors import ModelFileError
@@ -30,6 +30,7 @@ def open_source(
     path: str | os.PathLike[str],
     masks: Mapping[str, Any] | None = None,
     image_size: tuple[int, int] | None = None,
+    batch: Batch = "free",
 ) -> Source:
     """Open an .onnx model or a trained model file.
 
@@ -40,6 +41,7 @@ def open_source(
         path: the file; by its suffix .onnx is ONNX, everything else goes to the model loaders.
         masks: weight name → 0/1 array, applied before conversion.
         image_size: rows and columns of an ONNX model's inputs that it leaves open (see ``from_onnx``).
+        batch: what dimension 0 of an ONNX model is (see ``from_onnx``).
 
     Raises:
         ModelFileError: no such file, or nobody can open it.
@@ -49,7 +51,7 @@ def open_source(
     if not file.is_file():
         raise ModelFileError(f"no such file: '{file}'")
     if file.suffix.lower() == ".onnx":
-        return OnnxSource(file, masks, image_size=image_size)
+        return OnnxSource(file, masks, batch, image_size)
     module, info = _load(MODEL_LOADERS, file, "model")
     size = (2, 3, info.input_size, info.input_size)
     example = np.random.default_rng(0).standard_normal(size, np.float32)

@@ -7,7 +7,12 @@ linear layers, pooling and activations still whole. To support one more operatio
 
 from __future__ import annotations
 
-from converters import torch_layers, torch_math, torch_shape_ops
+from converters import torch_choice, torch_layers, torch_math, torch_shape_ops
 from converters.torch_call import Rule
 
-RULES: dict[str, Rule] = {**torch_layers.RULES, **torch_math.RULES, **torch_shape_ops.RULES}
+RULES: dict[str, Rule] = {
+    **torch_layers.RULES,
+    **torch_math.RULES,
+    **torch_shape_ops.RULES,
+    **torch_choice.RULES,
+}

@@ -138,7 +138,9 @@ def verify(
 
 
 def relative_error(got: np.ndarray, expected: np.ndarray) -> float:
-    """Largest |got - expected| over largest |expected|; 0 where both are all zeros."""
+    """Largest |got - expected| over largest |expected|; 0 where both are all zeros, 1 where there are more or fewer."""
+    if got.shape != expected.shape:
+        return 1.0
     difference = float(np.abs(got - expected).max(initial=0.0))
     return difference / max(float(np.abs(expected).max(initial=0.0)), 1e-30) if difference != 0 else 0.0
 

@@ -19,6 +19,7 @@ from sparsenet.graph import FloatArray, Graph, TensorInfo
 from sparsenet.kernels.abi import FIRST_TENSOR
 from sparsenet.layer_profile import LayerProfile, layer_profiles
 from sparsenet.limits import require_memory
+from sparsenet.partial import cut
 from sparsenet.plan.plan import Decision, Plan
 from sparsenet.prepared import Context, OtherSizes, Prepared
 from sparsenet.threads import WorkerPool, available_cpus
@@ -179,8 +180,8 @@ class Engine:
 
     @property
     def outputs(self) -> list[TensorInfo]:
-        """Name, shape and dtype of each output."""
-        return self.plan.outputs
+        """Name, shape and dtype of each output; the largest shape, where that depends on the data (``partial``)."""
+        return self.plan.outputs[: len(self.plan.outputs) - self.plan.counts]
 
     def __call__(self, *arrays: FloatArray) -> FloatArray | tuple[FloatArray, ...]:
         """Outputs for the inputs in order: one array, or a tuple if the network has several outputs.
@@ -197,6 +198,7 @@ class Engine:
     def run(self, feeds: Mapping[str, FloatArray], *, check_finite: bool = False) -> dict[str, FloatArray]:
         """Outputs by name for inputs by name, float32 (N, ...).
 
+        An output whose length depends on the data is as long as the longest of the batch; NaN fills the others.
         A NaN in the input comes out as NaN, unless ``check_finite`` asks for an error instead. With device "cuda",
         inputs may be arrays on the GPU, of anything that has ``__cuda_array_interface__`` or DLPack (PyTorch, CuPy,
         JAX, …); the outputs then stay there, as arrays that all of these take over without a copy.
@@ -222,7 +224,8 @@ class Engine:
             prepared.give_back(context)
         if not self.timings.first:
             self.timings.first = time.perf_counter() - start
-        return {info.name: array for info, array in zip(self.outputs, outputs, strict=True)}
+        named = {info.name: array for info, array in zip(self.plan.outputs, outputs, strict=True)}
+        return cut(named, self.outputs)
 
     def warmup(self) -> float:
         """Run once on zeros; returns the seconds that first run took."""

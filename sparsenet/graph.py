@@ -32,16 +32,30 @@ Shape = tuple[int | None, ...]
 
 
 @dataclass(frozen=True)
+class Partial:
+    """Of an axis only the first elements are meant, as many as ``count`` says; the others are padding.
+
+    How many boxes a detector finds, say, is known only when it has run: its tensors have room for the most there can
+    be. ``count`` is a tensor of shape (batch, 1).
+    """
+
+    axis: int
+    count: str = field(compare=False)
+
+
+@dataclass(frozen=True)
 class TensorInfo:
     """Name, shape (batch ``None``) and dtype of a graph input or output.
 
-    ``open`` lists dimensions of an input whose size is only an example: the graph means as much for other sizes.
+    ``open`` lists dimensions of an input whose size is only an example: the graph means as much for other sizes. If an
+    output is ``partial``, its shape is the largest it can have.
     """
 
     name: str
     shape: Shape
     dtype: str = "float32"
     open: tuple[int, ...] = ()
+    partial: Partial | None = None
 
 
 @dataclass
@@ -102,10 +116,33 @@ class Graph:
             )
         return shapes
 
+    def partial(self) -> dict[str, Partial]:
+        """The tensors that have an axis with a number of elements that depends on the data.
+
+        Raises:
+            GraphError: a node cannot work on such a tensor; the message names the node.
+        """
+        from sparsenet.partial_rules import partial_of
+
+        shapes = self.shapes()
+        found: dict[str, Partial] = {}
+        for node in self.nodes:
+            result = partial_of(node, shapes, found)
+            if result is not None:
+                found[node.output] = result
+        return found
+
     def output_infos(self) -> list[TensorInfo]:
         """Name and shape of every graph output."""
+        shapes, partial = self.shapes(), self.partial()
+        return [TensorInfo(name, shapes[name], partial=partial.get(name)) for name in self.outputs]
+
+    def count_infos(self) -> list[TensorInfo]:
+        """The tensors that say how much of partial outputs is meant, but for those that are outputs themselves."""
         shapes = self.shapes()
-        return [TensorInfo(name, shapes[name]) for name in self.outputs]
+        partials = [info.partial for info in self.output_infos() if info.partial is not None]
+        names = dict.fromkeys(partial.count for partial in partials)
+        return [TensorInfo(name, shapes[name]) for name in names if name not in self.outputs]
 
     def producer(self, tensor: str) -> Node | None:
         """The node that makes ``tensor``; ``None`` for inputs and constants."""
@@ -196,6 +233,7 @@ class Graph:
         for node in self.nodes:
             if not shapes[node.output] or shapes[node.output][0] is not None:
                 raise GraphError(f"node '{node.name}' ({node.op}) does not depend on any input of the graph")
+        self.partial()
         if not self.outputs:
             raise GraphError("the graph has no outputs")
         for name in self.outputs:

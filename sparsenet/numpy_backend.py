@@ -13,8 +13,9 @@ from sparsenet.counts import count_layers
 from sparsenet.graph import FloatArray, Graph
 from sparsenet.layer_profile import LayerProfile
 from sparsenet.limits import require_plannable
+from sparsenet.partial import cut
 from sparsenet.plan.plan import Decision, Plan
-from sparsenet.reference.backend import run, run_node
+from sparsenet.reference.backend import compute, run_node
 
 KERNEL = "numpy"
 
@@ -56,21 +57,27 @@ class NumpyBackend:
         """Outputs by name for checked inputs in order, all (N, ...)."""
         graph = self._at_sizes(arrays)
         names = [info.name for info in graph.inputs]
+        outputs = graph.output_infos()
+        infos = [*outputs, *graph.count_infos()]
         images = [
-            run(graph, {name: array[i : i + 1] for name, array in zip(names, arrays, strict=True)})
+            compute(
+                graph,
+                {name: array[i : i + 1] for name, array in zip(names, arrays, strict=True)},
+                [info.name for info in infos],
+            )
             for i in range(arrays[0].shape[0])
         ]
-        empty = [(0, *(int(d or 0) for d in info.shape[1:])) for info in graph.output_infos()]
-        return {
-            name: np.concatenate([np.empty(shape, np.float32), *(image[name] for image in images)])
-            for name, shape in zip(graph.outputs, empty, strict=True)
-        }
+        values = {}
+        for info in infos:
+            empty = np.empty((0, *(int(d or 0) for d in info.shape[1:])), np.float32)
+            values[info.name] = np.concatenate([empty, *(image[info.name] for image in images)])
+        return cut(values, outputs)
 
     def profile(self, arrays: list[FloatArray], runs: int) -> list[LayerProfile]:
         """Time per node, median over ``runs`` inferences of one image."""
         graph = self._at_sizes(arrays)
         feeds = {info.name: array[:1] for info, array in zip(graph.inputs, arrays, strict=True)}
-        values = run(graph, feeds, keep="all")
+        values = compute(graph, feeds, keep="all")
         known = {name: array.astype(np.float64) for name, array in {**graph.constants, **values}.items()}
         milliseconds = []
         for node in graph.nodes:

@@ -296,10 +296,9 @@ def _per_channel(shapes: Shapes, attrs: Attrs) -> Shape:
 
 
 def _concat(shapes: Shapes, attrs: Attrs) -> Shape:
-    first, axis = shapes[0], attrs["axis"]
+    first = shapes[0]
     assert first is not None
-    if not 1 <= axis < len(first):
-        raise ValueError(f"axis must be between 1 and {len(first) - 1}, got {axis}")
+    axis = shape_rules.axis_in(attrs["axis"], first)
     total = 0
     for shape in shapes:
         assert shape is not None
@@ -346,8 +345,7 @@ def _transpose(shapes: Shapes, attrs: Attrs) -> Shape:
 def _softmax(shapes: Shapes, attrs: Attrs) -> Shape:
     x = shapes[0]
     assert x is not None
-    if not 1 <= attrs["axis"] < len(x):
-        raise ValueError(f"axis must be between 1 and {len(x) - 1}, got {attrs['axis']}")
+    shape_rules.axis_in(attrs["axis"], x)
     return x
 
 
@@ -428,6 +426,26 @@ OPS: dict[str, OpSchema] = {
     ),
     "gather": OpSchema(("x",), shape_rules.gather, {"axis": REQUIRED, "indices": REQUIRED}),
     "expand": OpSchema(("x",), shape_rules.expand, {"shape": REQUIRED}),  # shape without the batch
+    # The indices of the `count` largest (or smallest) numbers of an axis, in order: NaN before everything, of equal
+    # ones the first.
+    "top_k": OpSchema(("x",), shape_rules.top_k, {"axis": REQUIRED, "count": REQUIRED, "largest": True}),
+    # Elements by computed indices; a negative one counts from the back, and none leaves its axis: it stops at the end.
+    "gather_elements": OpSchema(("x", "indices"), shape_rules.gather_elements, {"axis": REQUIRED}),
+    "gather_nd": OpSchema(("x", "indices"), shape_rules.gather_nd),
+    # Non-maximum suppression, class by class: [b, class, box] of at most `count` boxes each, the best first; rows that
+    # are not needed are -1 and come last. Boxes are two corners (y, x, y, x) or, `center`, (x, y, width, height).
+    "nms": OpSchema(
+        ("boxes", "scores"),
+        shape_rules.nms,
+        {"count": REQUIRED, "iou_threshold": 0.0, "score_threshold": -_LARGEST_FLOAT32, "center": False},
+    ),
+    "nonzero": OpSchema(
+        ("x",), shape_rules.nonzero
+    ),  # where x is not 0: one column each; what is left over is -1
+    # Of an axis only the first `count` elements are meant, a number known only at run time (see `graph.Partial`).
+    "first": OpSchema(("x", "count"), shape_rules.first, {"axis": REQUIRED}),
+    # What stands behind the first `count` elements of an axis becomes `value`: then it is data like any other.
+    "fill": OpSchema(("x", "count"), shape_rules.first, {"axis": REQUIRED, "value": REQUIRED}),
     "identity": OpSchema(("x",), _same),
     "dropout": OpSchema(("x",), _same, {"p": 0.5}),  # identity at inference; removed by a pass
 }

@@ -19,6 +19,9 @@ REDUCTIONS = ("sum", "mean", "max", "min", "prod")
 #: Elements an expanded tensor may have for one image: a few bytes of file must not ask for all memory.
 LARGEST_EXPANSION = 1 << 31
 
+#: Elements of an axis whose numbers are computed: float32 holds whole numbers up to there.
+LARGEST_INDEX = 1 << 24
+
 
 def whole(value: Any, name: str, low: int, high: int) -> int:
     """``value``, which must be an integer in [low, high]."""
@@ -128,3 +131,76 @@ def expand(shapes: Shapes, attrs: Attrs) -> Shape:
     if math.prod(target) > LARGEST_EXPANSION:
         raise ValueError(f"expanding {x} to {list(target)} makes {math.prod(target)} elements")
     return (x[0], *target)
+
+
+def _batched(shape: Shape | None, role: str, rank: int) -> Shape:
+    """The shape of an input that is no constant and has at least ``rank`` dimensions."""
+    if shape is None or len(shape) < rank or shape[0] is not None:
+        raise ValueError(f"{role} must be computed and have at least {rank} dimensions, got {shape}")
+    return shape
+
+
+def _countable(size: int, what: str) -> int:
+    if size > LARGEST_INDEX:
+        raise ValueError(f"{what} are {size}, more than {LARGEST_INDEX} cannot be counted in float32")
+    return size
+
+
+def top_k(shapes: Shapes, attrs: Attrs) -> Shape:
+    """As many indices on the axis as are wanted."""
+    x = _batched(shapes[0], "x", 2)
+    axis = axis_in(attrs["axis"], x)
+    size = _countable(int(x[axis] or 0), "the elements of its axis")
+    return (*x[:axis], whole(attrs["count"], "count", 1, size), *x[axis + 1 :])
+
+
+def gather_elements(shapes: Shapes, attrs: Attrs) -> Shape:
+    """One index for each element of the result; sizes differ on the axis only."""
+    x, indices = _batched(shapes[0], "x", 2), _batched(shapes[1], "indices", 2)
+    axis = axis_in(attrs["axis"], x)
+    if len(indices) != len(x) or any(
+        a != b for i, (a, b) in enumerate(zip(x, indices, strict=True)) if i != axis
+    ):
+        raise ValueError(f"indices {indices} must have the sizes of {x} but for axis {axis}")
+    return indices
+
+
+def gather_nd(shapes: Shapes, _attrs: Attrs) -> Shape:
+    """The last axis of the indices names a place on as many axes of x, from the first behind the batch on."""
+    x, indices = _batched(shapes[0], "x", 2), _batched(shapes[1], "indices", 2)
+    depth = int(indices[-1] or 0)
+    if depth >= len(x):
+        raise ValueError(f"indices {indices} name places on {depth} axes, x is {x}")
+    out = (*indices[:-1], *x[1 + depth :])
+    if math.prod(int(d or 1) for d in out) > LARGEST_EXPANSION:
+        raise ValueError(f"the result {out} would have more than {LARGEST_EXPANSION} elements")
+    return out
+
+
+def nms(shapes: Shapes, attrs: Attrs) -> Shape:
+    """Boxes (N, B, n, 4) and scores (N, B, C, n): a row of [b, class, box] for every box that may be kept."""
+    boxes, scores = _batched(shapes[0], "boxes", 4), _batched(shapes[1], "scores", 4)
+    if len(boxes) != 4 or len(scores) != 4 or boxes[3] != 4 or scores[1] != boxes[1] or scores[3] != boxes[2]:
+        raise ValueError(f"boxes must be (N, B, n, 4) and scores (N, B, C, n), got {boxes} and {scores}")
+    most = min(whole(attrs["count"], "count", 1, LARGEST_EXPANSION), int(boxes[2] or 0))
+    if not isinstance(attrs["score_threshold"], int | float) or not 0 <= attrs["iou_threshold"] <= 1:
+        raise ValueError("score_threshold must be a number, iou_threshold one from 0 to 1")
+    rows = _countable(int(scores[1] or 0) * int(scores[2] or 0) * most, "the boxes that may be kept")
+    _countable(int(boxes[2] or 0), "the boxes")
+    return (boxes[0], rows, 3)
+
+
+def nonzero(shapes: Shapes, _attrs: Attrs) -> Shape:
+    """(N, rank, elements): a column for each."""
+    x = _batched(shapes[0], "x", 2)
+    size = math.prod(int(d or 0) for d in x[1:])
+    return (x[0], len(x) - 1, _countable(size, "the elements of x"))
+
+
+def first(shapes: Shapes, attrs: Attrs) -> Shape:
+    """As it was: there is room for all of it."""
+    x, count = _batched(shapes[0], "x", 2), shapes[1]
+    axis_in(attrs["axis"], x)
+    if count != (None, 1):
+        raise ValueError(f"count must be one number for each sample, (N, 1), got {count}")
+    return x

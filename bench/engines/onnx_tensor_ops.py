@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from onnx import TensorProto
+from onnx import TensorProto, helper
 
 if TYPE_CHECKING:
     from bench.engines.onnx_writer import Call, Write
@@ -70,3 +70,31 @@ def gather(c: Call) -> str:
 def expand(c: Call) -> str:
     """The shape as an input."""
     return c.emit("Expand", [*c.x, c.constant("shape", c.out_shape)])
+
+
+def top_k(c: Call) -> str:
+    """Of values and indices the second, as a float."""
+    count = c.constant("count", [c.attrs["count"]])
+    names = [f"{c.name}/values", f"{c.name}/index"]
+    attrs = {"axis": c.attrs["axis"], "largest": int(c.attrs["largest"])}
+    c.w.nodes.append(helper.make_node("TopK", [*c.x, count], names, name=names[1], **attrs))
+    return c.emit("Cast", names[1:], to=TensorProto.FLOAT)
+
+
+def _whole_numbers(c: Call) -> list[str]:
+    return [c.x[0], c.w.emit("Cast", c.x[1:], f"{c.name}/indices", to=TensorProto.INT64)]
+
+
+def gather_elements(c: Call) -> str:
+    """By indices that lie inside."""
+    return c.emit("GatherElements", _whole_numbers(c), axis=c.attrs["axis"])
+
+
+def gather_nd(c: Call) -> str:
+    """By indices that lie inside; the batch is its own."""
+    return c.emit("GatherND", _whole_numbers(c), batch_dims=1)
+
+
+def across_batch(c: Call) -> str:
+    """What ONNX does over a whole batch at once, and with as many results as there are."""
+    raise NotImplementedError(f"'{c.node.op}' of every image by itself cannot be written as ONNX")

@@ -322,6 +322,10 @@ WRITERS: dict[str, Write] = {
     "slice": onnx_tensor_ops.slice_axis,
     "gather": onnx_tensor_ops.gather,
     "expand": onnx_tensor_ops.expand,
+    "top_k": onnx_tensor_ops.top_k,
+    "gather_elements": onnx_tensor_ops.gather_elements,
+    "gather_nd": onnx_tensor_ops.gather_nd,
+    **dict.fromkeys(("nms", "nonzero", "first", "fill"), onnx_tensor_ops.across_batch),
     "identity": _plain("Identity"),
     "dropout": _plain("Identity"),
 }

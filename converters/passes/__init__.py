@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from converters.passes.batch_norm_to_affine import batch_norm_to_affine
 from converters.passes.constant_operand_to_affine import constant_operand_to_affine
+from converters.passes.drop_unit_axis import drop_unit_axis
 from converters.passes.eliminate_dead import eliminate_dead
 from converters.passes.fold_affine import fold_affine
 from converters.passes.fold_affine_forward import fold_affine_forward
@@ -11,6 +12,7 @@ from converters.passes.fold_pad import fold_pad
 from converters.passes.fuse_activation import fuse_activation
 from converters.passes.fuse_add import fuse_add
 from converters.passes.fuse_affine import fuse_affine
+from converters.passes.fuse_gate import fuse_gate
 from converters.passes.merge_affine import merge_affine
 from converters.passes.optimize import PASSES, optimize
 from converters.passes.reduce_channels import kept_channels, reduce_channels
@@ -23,6 +25,7 @@ __all__ = [
     "PASSES",
     "batch_norm_to_affine",
     "constant_operand_to_affine",
+    "drop_unit_axis",
     "eliminate_dead",
     "fold_affine",
     "fold_affine_forward",
@@ -30,6 +33,7 @@ __all__ = [
     "fuse_activation",
     "fuse_add",
     "fuse_affine",
+    "fuse_gate",
     "kept_channels",
     "merge_affine",
     "optimize",

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from converters.passes.batch_norm_to_affine import batch_norm_to_affine
 from converters.passes.constant_operand_to_affine import constant_operand_to_affine
+from converters.passes.drop_unit_axis import drop_unit_axis
 from converters.passes.eliminate_dead import eliminate_dead
 from converters.passes.fold_affine import fold_affine
 from converters.passes.fold_affine_forward import fold_affine_forward
@@ -13,6 +14,7 @@ from converters.passes.fold_pad import fold_pad
 from converters.passes.fuse_activation import fuse_activation
 from converters.passes.fuse_add import fuse_add
 from converters.passes.fuse_affine import fuse_affine
+from converters.passes.fuse_gate import fuse_gate
 from converters.passes.merge_affine import merge_affine
 from converters.passes.reduce_channels import reduce_channels
 from converters.passes.remove_identity import remove_identity
@@ -25,8 +27,10 @@ from sparsenet.graph import Graph
 PASSES: tuple[Callable[[Graph], Graph], ...] = (
     eliminate_dead,  # a dead reader would look like a second reader to every fusion below
     remove_identity,
+    drop_unit_axis,  # before simplify_reshape, which takes away the reshapes that meet then
     simplify_reshape,
     sink_transposes,  # before all fusions: what it brings together, they join
+    fuse_gate,
     remove_redundant_relu,
     batch_norm_to_affine,
     constant_operand_to_affine,

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from sparsenet.bundle.format import CODE, TAPES, WEIGHTS, Bundle
 from sparsenet.errors import BundleError
-from sparsenet.graph import TensorInfo
+from sparsenet.graph import Partial, TensorInfo
 from sparsenet.kernels import tape
 from sparsenet.kernels.abi import BASE_SHIFT, OFFSET_MASK, ROW_WORDS
 from sparsenet.kernels.registry import EPILOGUE_ARGUMENTS, FAMILIES, Kernel
@@ -49,6 +49,9 @@ def parse(text: Mapping[str, Any], data: Mapping[str, memoryview]) -> Bundle:
     spaces += [4 * prod(int(d) for d in info.shape[1:] if d is not None) for info in [*inputs, *outputs]]
     for table in tapes:
         _check_tape(table, kernels, pointers, spaces)
+    counts = text["counts"]
+    _expect(type(counts) is int and 0 <= counts <= len(outputs), "counts")
+    _check_partial(outputs)
     plan = Plan(
         tapes=tapes,
         kernels=[[kernels[i] for i in table[:, 0].tolist()] for table in tapes],
@@ -61,6 +64,7 @@ def parse(text: Mapping[str, Any], data: Mapping[str, memoryview]) -> Bundle:
         inputs=inputs,
         outputs=outputs,
         pointers=dict(zip(kernels, pointers, strict=True)),
+        counts=counts,
     )
     metadata = text["metadata"]
     _expect(all(type(word) is str for item in metadata.items() for word in item), "metadata")
@@ -132,7 +136,16 @@ def _tensor(entry: Mapping[str, Any]) -> TensorInfo:
     _expect(
         len(shape) > 0 and shape[0] is None and all(type(d) is int and d > 0 for d in shape[1:]), "a shape"
     )
-    return TensorInfo(name, shape)
+    partial = entry["partial"]
+    return TensorInfo(name, shape, partial=None if partial is None else Partial(**partial))
+
+
+def _check_partial(outputs: Sequence[TensorInfo]) -> None:
+    counts = {info.name for info in outputs if info.shape == (None, 1)}
+    for info in outputs:
+        if info.partial is not None:
+            axis, count = info.partial.axis, info.partial.count
+            _expect(type(axis) is int and axis in range(1, len(info.shape)) and count in counts, "a count")
 
 
 def _segment(entry: Mapping[str, Any]) -> PlannedSegment:

@@ -88,6 +88,7 @@ def _describe(
     return {
         "inputs": [dataclasses.asdict(info) for info in plan.inputs],
         "outputs": [dataclasses.asdict(info) for info in plan.outputs],
+        "counts": plan.counts,
         "arena_bytes": plan.arena_bytes,
         "rings": [dataclasses.asdict(ring) for ring in plan.rings],
         "kernels": [

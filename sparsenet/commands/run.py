@@ -94,9 +94,10 @@ def run(
 
 def _result(name: str, array: FloatArray, top: int, names: list[str] | None) -> dict[str, Any]:
     """Shape and range of an output and, where it is one row of values for each input, the largest of them."""
-    result: dict[str, Any] = {
-        "output": name,
-        "shape": list(array.shape),
+    result: dict[str, Any] = {"output": name, "shape": list(array.shape)}
+    if not array.size:  # a detector that has found nothing
+        return result
+    result |= {
         "min": float(array.min()),
         "mean": float(array.mean(dtype=np.float64)),
         "max": float(array.max()),
@@ -115,6 +116,8 @@ def _result(name: str, array: FloatArray, top: int, names: list[str] | None) -> 
 
 
 def _text(result: dict[str, Any]) -> str:
+    if "mean" not in result:
+        return f"{result['output']}: {shape_text(result['shape'])}, nothing"
     lines = [
         "{output}: {size}, from {min:.4g} to {max:.4g}, mean {mean:.4g}".format(
             size=shape_text(result["shape"]), **result

@@ -40,8 +40,8 @@ def make_plan(graph: Graph, options: Options) -> Plan:
         builder.layer = node.name
         LOWER[node.op](builder, node)
     builder.layer = "output"
-    for index, name in enumerate(graph.outputs):
-        _copy_output(builder, index, name)
+    for index, info in enumerate(_results(graph)):
+        _copy_output(builder, index, info.name)
     segments = cut(builder.stages, options.stream)
     return _assemble(builder, trace(segments, options.threads, options.rings))
 
@@ -89,6 +89,11 @@ def _place_input(builder: Builder, index: int, info: TensorInfo) -> None:
     builder.add(FlatCopy("input", builder.new_plain(info.name), 1, given))
 
 
+def _results(graph: Graph) -> list[TensorInfo]:
+    """The outputs, then what says how much of them is meant."""
+    return [*graph.output_infos(), *graph.count_infos()]
+
+
 def _copy_output(builder: Builder, index: int, name: str) -> None:
     shape = builder.shape(name)
     out = Value(name, Plain(shape), Ref("output", index))
@@ -102,14 +107,14 @@ def _assemble(builder: Builder, result: Trace) -> Plan:
     arena_bytes, rings = result.memory.arrange()
     require_memory(arena_end(arena_bytes, rings), "working memory of the network")
     weights, weight_offsets = pack_constants(builder.constants)
-    inputs = len(builder.graph.inputs)
+    inputs, results = len(builder.graph.inputs), _results(builder.graph)
 
     starts = {("counter", 0): (COUNTER, 0)}
     starts |= {("weights", i): (WEIGHTS, offset) for i, offset in enumerate(weight_offsets)}
     starts |= {("arena", i): (ARENA, buffer.offset) for i, buffer in enumerate(result.memory.buffers)}
     starts |= {("ring", i): (ARENA, ring.start) for i, ring in enumerate(rings)}
     starts |= {("input", i): (FIRST_TENSOR + i, 0) for i in range(inputs)}
-    starts |= {("output", i): (FIRST_TENSOR + inputs + i, 0) for i in range(len(builder.graph.outputs))}
+    starts |= {("output", i): (FIRST_TENSOR + inputs + i, 0) for i in range(len(results))}
 
     def word(value: int | Ref) -> int:
         if isinstance(value, int):
@@ -127,8 +132,9 @@ def _assemble(builder: Builder, result: Trace) -> Plan:
         builder.decisions,
         result.segments,
         list(builder.graph.inputs),
-        builder.graph.output_infos(),
+        results,
         _pointers(result.tapes),
+        len(results) - len(builder.graph.outputs),
     )
 
 

@@ -86,7 +86,9 @@ class Plan:
         rings: where rows circulate.
         decisions: what was chosen per layer, and why.
         segments: the schedule: which stages run together.
+        outputs: what a run writes.
         pointers: of every kernel, which of its tape arguments are pointers.
+        counts: how many of the outputs, the last, only say how much of others is meant.
     """
 
     tapes: list[npt.NDArray[np.int64]]
@@ -100,6 +102,7 @@ class Plan:
     inputs: list[TensorInfo]
     outputs: list[TensorInfo]
     pointers: dict[Kernel, tuple[int, ...]]
+    counts: int = 0
 
     @property
     def used_kernels(self) -> list[Kernel]:

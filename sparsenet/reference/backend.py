@@ -9,8 +9,9 @@ import numpy as np
 import numpy.typing as npt
 
 from sparsenet.errors import InputError
-from sparsenet.graph import FloatArray, Graph, Node
+from sparsenet.graph import FloatArray, Graph, Node, TensorInfo
 from sparsenet.ops import attributes, split_inputs
+from sparsenet.partial import cut
 from sparsenet.reference.epilogue import apply_epilogue
 from sparsenet.reference.operation import Array
 from sparsenet.reference.registry import OPERATIONS
@@ -26,9 +27,23 @@ def run(
         feeds: one float32 (or float64) array per graph input, of its shape, all with the same batch.
         keep: names of tensors to return beside the graph outputs; ``"all"`` for every input and node output.
 
+    Partial tensors are cut to what is meant of them (see ``cut``).
+
     Raises:
         InputError: an input is missing, unknown, or of the wrong shape or dtype.
     """
+    partial = graph.partial()
+    wanted = {*graph.outputs, *(keep if keep is not None and keep != "all" else ())}
+    counts = {partial[name].count for name in wanted if name in partial}
+    values = compute(graph, feeds, keep if keep == "all" else wanted | counts)
+    infos = [TensorInfo(name, (), partial=partial.get(name)) for name in values]
+    return {name: value for name, value in cut(values, infos).items() if keep == "all" or name in wanted}
+
+
+def compute(
+    graph: Graph, feeds: Mapping[str, npt.ArrayLike], keep: Collection[str] | Literal["all"] | None = None
+) -> dict[str, FloatArray]:
+    """As ``run``, partial tensors with all they have room for."""
     values: dict[str, Array] = _checked(graph, feeds)
     wanted = set(graph.outputs) | (set() if keep is None or keep == "all" else set(keep))
     constants = {name: array.astype(np.float64) for name, array in graph.constants.items()}

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from sparsenet.ops import ACTIVATIONS
 from sparsenet.reference.activations import as_operation
+from sparsenet.reference.choose import fill, gather_elements, gather_nd, nms, nonzero, top_k
 from sparsenet.reference.conv2d import conv2d
 from sparsenet.reference.elementwise import (
     add,
@@ -73,6 +74,13 @@ OPERATIONS: Mapping[str, Operation] = {
     "slice": slice_axis,
     "gather": gather,
     "expand": expand,
+    "top_k": top_k,
+    "gather_elements": gather_elements,
+    "gather_nd": gather_nd,
+    "nms": nms,
+    "nonzero": nonzero,
+    "first": identity,
+    "fill": fill,
     "identity": identity,
     "dropout": identity,
 }

@@ -195,6 +195,7 @@ TENSOR_OPS: dict[str, list[dict[str, Any]]] = {
         for kind in ("sum", "mean", "max", "min", "prod")
     ],
     "argmax": [{"axis": 2}, {"axis": 3, "last": True}],
+    "top_k": [{"axis": 2, "count": 4}, {"axis": 3, "count": 1, "largest": False}],
     "normalize": [{"axis": 2, "eps": 1e-3}],
     "slice": [{"axis": 2, "start": 5, "count": 3, "step": -2}, {"axis": 3, "start": 1, "count": 4}],
     "gather": [{"axis": 1, "indices": [2, 0, 2]}],
@@ -218,3 +219,23 @@ def test_a_choice_and_a_constant() -> None:
     assert_onnx_matches(one_node_graph("expand", {"x": (2, 1, 5)}, {}, {"shape": [4, 5]}))
     positive = one_node_graph("pow", {"x": (2, 3, 4)}, {"two": np.full(1, 2, np.float32)})
     assert_onnx_matches(positive)
+
+
+def test_computed_indices() -> None:
+    best = Node("top_k", "best", ["x"], ["i"], {"axis": 2, "count": 3})
+    picked = Node("gather_elements", "picked", ["x", "i"], ["p"], {"axis": 2})
+    place = Node("reshape", "place", ["i"], ["r"], {"shape": [6, 2]})
+    rows = Node("gather_nd", "rows", ["x", "r"], ["y"])
+    graph = Graph("chosen", [TensorInfo("x", (None, 4, 4))], ["p", "y"], [best, picked, place, rows])
+    assert_onnx_matches(graph)
+
+
+@pytest.mark.parametrize("op", ["nms", "nonzero", "first", "fill"])
+def test_what_onnx_cannot_say(op: str) -> None:
+    shapes = {"nms": [(2, 1, 5, 4), (2, 1, 2, 5)], "nonzero": [(2, 3)], "first": [(2, 3), (2, 1)]}.get(
+        op, [(2, 3), (2, 1)]
+    )
+    attrs = {"nms": {"count": 2}, "nonzero": {}, "first": {"axis": 1}, "fill": {"axis": 1, "value": 0.5}}[op]
+    graph = one_node_graph(op, {f"x{i}": shape for i, shape in enumerate(shapes)}, {}, attrs)
+    with pytest.raises(NotImplementedError, match=op):
+        to_onnx(graph)

@@ -49,6 +49,7 @@ FILES = (
     "dequantizelinear", "quantizelinear", "argmax", "argmin",
     "reducel1", "reducel2", "reduce_log_sum", "reduce_log_sum_exp", "reducemax", "reducemean", "reducemin",
     "reduceprod", "reducesum", "reducesumsquare", "topk", "nonmaxsuppression",
+    "gathernd", "gatherelements", "scatternd", "scatterelements", "nonzero", "mod",
 )  # fmt: skip
 # fmt: on
 

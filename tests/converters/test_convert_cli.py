@@ -133,7 +133,7 @@ def test_bad_models_are_one_line(tmp_path: Path, name: str, content: bytes | Non
 
 def test_unsupported_nodes_are_one_line(tmp_path: Path) -> None:
     path = tmp_path / "net.onnx"
-    path.write_bytes(model([node("Det", "x", "a"), node("NonZero", "a")]).SerializeToString())
+    path.write_bytes(model([node("Det", "x", "a"), node("Unique", "a")]).SerializeToString())
     result = run(path, "-o", tmp_path / "out.safetensors")
     assert result.exit_code == 2
     assert "2 unsupported nodes: 'Det_a' (Det)" in result.stderr

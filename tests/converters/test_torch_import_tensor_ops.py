@@ -21,6 +21,15 @@ def positive(function: Callable[[Tensor], Tensor]) -> Call:
     return Call(lambda x: function(x.abs() + 0.2))
 
 
+def queries(x: Tensor) -> Tensor:
+    """How detectors without suppression end: the best (place, class) pairs, their boxes picked by index."""
+    scores = x.flatten(2).transpose(1, 2)
+    best, pair = scores.flatten(1).topk(9, 1)
+    place, label = pair // scores.shape[2], pair % scores.shape[2]
+    boxes = (scores * 2 + 1).gather(1, place[..., None].repeat(1, 1, scores.shape[2]))
+    return torch.cat([boxes, best[..., None], label[..., None].float()], 2)
+
+
 LAYERS: dict[str, tuple[nn.Module, tuple[int, ...]]] = {
     "transposed convolution": (nn.ConvTranspose2d(4, 6, 3, 2, 1, 1), IMAGE),
     "transposed, unequal everything": (
@@ -87,6 +96,10 @@ FUNCTIONS: dict[str, nn.Module] = {
     "amax, amin": Call(lambda x: x.amax(3) - x.amin((3,))),
     "max and where": Call(lambda x: x.max(2)[0] + x.max(2)[1] + x.min(2).values),
     "argmax": Call(lambda x: x.argmax(1).float() + x.argmin(1, keepdim=True)[:, 0].float()),
+    "the largest": Call(lambda x: x.topk(3, 2)[0] + x.topk(3, 2, largest=False).indices.float()),
+    "sorted": Call(lambda x: x.sort(3, descending=True).values + x.argsort(1).float()),
+    "gathered": Call(lambda x: x.gather(2, x.topk(2, 2).indices) + x.gather(1, x[:, :, :2].argmax(1, True))),
+    "queries": Call(queries),
     "variance": Call(lambda x: x.var(1) + x.var((2, 3), unbiased=False)[..., None][..., :1].mean(1)[:, None]),
     "norms": Call(lambda x: F.normalize(x, dim=1) + x.norm(1, 1, keepdim=True) + x.norm(2, 2, keepdim=True)),
     "matrices": Call(lambda x: x @ x.transpose(2, 3)),

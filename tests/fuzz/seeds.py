@@ -86,8 +86,32 @@ def transformer() -> Graph:
     )
 
 
+def detector() -> Graph:
+    """Ops that choose by value, on tensors whose length depends on the data."""
+    net = Net((6, 4, 5), seed=8)
+    boxes = net.op("transpose", net.op("reshape", "x", shape=[1, 6, 20]), perm=[0, 1, 3, 2])
+    scores = net.op("slice", boxes, axis=3, start=4, count=2)
+    boxes = net.op("slice", boxes, axis=3, start=0, count=4)
+    turned = net.op("transpose", scores, perm=[0, 1, 3, 2])
+    rows = net.op("nms", boxes, turned, count=7, iou_threshold=0.2, score_threshold=0.1)
+    there = net.op("greater", net.op("slice", rows, axis=2, start=2, count=1), net.constant("none", [-0.5]))
+    count = net.op("reduce", there, kind="sum", axes=[1], keepdims=False)
+    kept = net.op("first", rows, count, axis=1)
+    flat = net.op("reshape", boxes, shape=[20, 4])
+    picked = net.op("relu", net.op("gather_nd", flat, net.op("slice", kept, axis=2, start=2, count=1)))
+    best = net.op("top_k", net.op("reshape", scores, shape=[20, 2]), axis=1, count=5, largest=False)
+    best = net.op("gather_elements", net.op("reshape", scores, shape=[20, 2]), best, axis=1)
+    full = net.op("reduce", net.op("fill", kept, count, axis=1, value=0.0), kind="max", axes=[1])
+    return net.graph(net.op("concat", kept, picked, axis=2), best, net.op("nonzero", there), full)
+
+
 def graphs() -> list[Graph]:
     """All of them, newly made."""
+    return [*_written(), detector()]
+
+
+def _written() -> list[Graph]:
+    """Those that can be written as ONNX."""
     return [tiny_graph(), residual(), mobile(), pools(), tensors(), grouped(), wide(), transformer()]
 
 
@@ -105,7 +129,7 @@ def onnx_files() -> list[bytes]:
     """The same networks as ONNX models, and some written as exporters do."""
     from bench.engines.onnx_writer import to_onnx
 
-    exported = [to_onnx(graph, 2, form) for graph in graphs() for form in ("mul_add", "batch_norm")]
+    exported = [to_onnx(graph, 2, form) for graph in _written() for form in ("mul_add", "batch_norm")]
     return [model.SerializeToString(deterministic=True) for model in (*exported, *_by_hand())]
 
 
@@ -113,6 +137,7 @@ def _by_hand() -> list[onnx.ModelProto]:
     """Shapes computed by nodes, constants in nodes and subgraphs, several opsets, quantized weights."""
     from onnx import TensorProto, helper, numpy_helper
 
+    from tests.converters.detectors import filtered, ssd, transformer_head, yolo
     from tests.converters.onnx_models import model, node, weights
 
     def constant(name: str, *values: int) -> onnx.NodeProto:
@@ -148,6 +173,16 @@ def _by_hand() -> list[onnx.ModelProto]:
         node("Relu", "a", "y"),
     ]
     kernel = weights(6, 4, 3, 3)
+    masked = model(
+        [
+            node("Greater", "x low", "mask"), node("NonZero", "mask", "places"),
+            node("Transpose", "places", "rows", perm=[1, 0]), node("GatherND", "x rows", "values"),
+            node("Unsqueeze", "values last", "column"), node("Cast", "rows", "floats", to=TensorProto.FLOAT),
+            node("Concat", "floats column", "y", axis=1),
+        ],
+        {"low": np.array(0, np.float32), "last": np.array([1])},
+        shape=(3, 4, 5),
+    )  # fmt: skip
     return [
         model(reshape, {"m": weights(4 * 7 * 9, 5), "v": weights(5)}, opset=13),
         model(slices, shape=(2, 4, 7, 9)),
@@ -169,4 +204,9 @@ def _by_hand() -> list[onnx.ModelProto]:
             {"k": kernel, "s": abs(weights(6))},
             opset=9,
         ),
+        yolo(0.5, classes=2),
+        ssd(0.5, classes=3),
+        transformer_head(0.5, classes=2),
+        masked,
+        filtered(0.5, classes=2),
     ]

@@ -342,6 +342,8 @@ def test_defaults_that_files_rely_on() -> None:
         "slice": {"step": 1},
         "resize": {"size": [], "scale": [], "mode": "nearest", "coordinates": "half_pixel"},
         "dropout": {"p": 0.5},
+        "top_k": {"largest": True},
+        "nms": {"iou_threshold": 0.0, "score_threshold": -3.4028234663852886e38, "center": False},
     }
     for op, defaults in expected.items():
         assert {k: v for k, v in OPS[op].attrs.items() if v is not REQUIRED} == defaults, op

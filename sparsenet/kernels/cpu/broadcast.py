@@ -1,4 +1,4 @@
-"""Two plain tensors combined number by number, with any NumPy broadcasting; the general case, not the fast one."""
+"""Two plain tensors combined number by number, with any NumPy broadcasting."""
 
 from __future__ import annotations
 
@@ -10,28 +10,32 @@ import numpy as np
 
 from sparsenet.kernels.device import device, integer, kernel_entry, pointer
 from sparsenet.kernels.registry import BROADCAST_OPERATIONS, Kernel
-from sparsenet.kernels.vector_ir import load_f32, load_i32, store_f32
+from sparsenet.kernels.vector_ir import Tile, load_f32, load_i32, store_f32
 
-_ONE, _ZERO = np.float32(1), np.float32(0)
 
-#: Written so that NaN in is NaN out, but for comparisons, which are false of it.
-_OPERATIONS: dict[str, Callable[[Any, Any], Any]] = {
-    "add": lambda a, b: a + b,
-    "sub": lambda a, b: a - b,
-    "mul": lambda a, b: a * b,
-    "div": lambda a, b: a / b,
-    "pow": lambda a, b: np.float32(math.pow(a, b)),
-    "maximum": lambda a, b: a if a > b or a != a else b,
-    "minimum": lambda a, b: a if a < b or a != a else b,
-    "greater": lambda a, b: _ONE if a > b else _ZERO,
-    "less": lambda a, b: _ONE if a < b else _ZERO,
-    "equal": lambda a, b: _ONE if a == b else _ZERO,
-}
+def _vectors(tile: Tile, operation: str) -> Any:
+    """What is done to two vectors; NaN in is NaN out, but for comparisons, which are false of it."""
+    operations: dict[str, Callable[[], Any]] = {
+        "add": lambda: tile.add,
+        "sub": lambda: tile.sub,
+        "mul": lambda: tile.mul,
+        "div": lambda: tile.div,
+        "maximum": lambda: tile.maximum,
+        "minimum": lambda: tile.minimum,
+        "greater": lambda: tile.compare(">"),
+        "less": lambda: tile.compare("<"),
+        "equal": lambda: tile.compare("=="),
+    }
+    return operations[operation]()
 
 
 def build(kernel: Kernel) -> Any:
-    """``operation`` numbers ``BROADCAST_OPERATIONS``; strides are in floats, 0 along a broadcast axis."""
-    combine = device(_OPERATIONS[BROADCAST_OPERATIONS[kernel.parameter("operation")]])
+    """``operation`` numbers ``BROADCAST_OPERATIONS``; strides are in floats, 0 along a broadcast axis, 1 on the last.
+
+    Lines are written by whole vectors: what is too much the next line overwrites, and behind the last stands a guard.
+    """
+    operation = BROADCAST_OPERATIONS[kernel.parameter("operation")]
+    line = _scalar_line() if operation == "pow" else _vector_line(Tile(kernel.lanes), operation)
 
     def broadcast(args, bases):  # type: ignore[no-untyped-def]
         x, y, rank = pointer(args, bases, 0), pointer(args, bases, 1), integer(args, 2)
@@ -42,15 +46,43 @@ def build(kernel: Kernel) -> Any:
         x_step, y_step = load_i32(x_strides, rank - 1), load_i32(y_strides, rank - 1)
         for axis in range(rank - 1):
             lines *= load_i32(shape, axis)
-        for line in range(lines):
-            rest, i, j = line, 0, 0
+        for number in range(lines):
+            rest, i, j = number, 0, 0
             for axis in range(rank - 2, -1, -1):
                 extent = load_i32(shape, axis)
                 i += rest % extent * load_i32(x_strides, axis)
                 j += rest % extent * load_i32(y_strides, axis)
                 rest //= extent
-            for k in range(inner):
-                value = combine(load_f32(x, i + k * x_step), load_f32(y, j + k * y_step))
-                store_f32(out, line * inner + k, value)
+            line(x + i * 4, x_step, y + j * 4, y_step, out + number * inner * 4, inner)
 
     return kernel_entry(broadcast)
+
+
+def _vector_line(tile: Tile, operation: str) -> Any:
+    combine, load, store, splat = _vectors(tile, operation), tile.load, tile.store, tile.splat
+    lanes = tile.lanes
+
+    @device
+    def line(x: int, x_step: int, y: int, y_step: int, out: int, count: int) -> None:
+        if x_step == 0:
+            a = splat(load_f32(x, 0))
+            for k in range(0, count, lanes):
+                store(out + k * 4, 0, combine(a, load(y + k * y_step * 4, 0)))
+        elif y_step == 0:
+            b = splat(load_f32(y, 0))
+            for k in range(0, count, lanes):
+                store(out + k * 4, 0, combine(load(x + k * 4, 0), b))
+        else:
+            for k in range(0, count, lanes):
+                store(out + k * 4, 0, combine(load(x + k * 4, 0), load(y + k * 4, 0)))
+
+    return line
+
+
+def _scalar_line() -> Any:
+    @device
+    def line(x: int, x_step: int, y: int, y_step: int, out: int, count: int) -> None:
+        for k in range(count):
+            store_f32(out, k, np.float32(math.pow(load_f32(x, k * x_step), load_f32(y, k * y_step))))
+
+    return line

@@ -7,31 +7,58 @@ from typing import Any
 
 import numpy as np
 
-from sparsenet.kernels.device import integer, kernel_entry, pointer
+from sparsenet.kernels.device import device, integer, kernel_entry, pointer
 from sparsenet.kernels.registry import Kernel
-from sparsenet.kernels.vector_ir import load_f32, store_f32
+from sparsenet.kernels.vector_ir import Tile
 
 
 def build(kernel: Kernel) -> Any:
-    """Scalar: classifiers have few classes."""
+    """Lanes lie along the axis if it is the last, else across it."""
+    lanes = kernel.lanes
+    tile = Tile(lanes)
+    load, store, store_between = tile.load, tile.store, tile.store_between
+    splat, keep, add, sub, mul, div = tile.splat, tile.keep, tile.add, tile.sub, tile.mul, tile.div
+    exp, maximum, largest, total = tile.activation("exp"), tile.maximum, tile.largest, tile.sum
+    zero, one, low = np.float32(0), np.float32(1), np.float32(-math.inf)
+
+    @device
+    def along(x: int, axis: int, out: int) -> None:
+        """One line; what is written behind it the next one overwrites."""
+        top = splat(low)
+        for k in range(0, axis, lanes):
+            top = maximum(keep(load(x + k * 4, 0), 0, axis - k, low), top)
+        top, powers = splat(largest(top)), splat(zero)
+        for k in range(0, axis, lanes):
+            power = exp(sub(load(x + k * 4, 0), top))
+            store(out + k * 4, 0, power)
+            powers = add(powers, keep(power, 0, axis - k, zero))
+        scale = splat(one / total(powers))
+        for k in range(0, axis, lanes):
+            store(out + k * 4, 0, mul(load(out + k * 4, 0), scale))
+
+    @device
+    def across(x: int, axis: int, inner: int, out: int, some: int) -> None:
+        """``some`` lines beside each other, at most a vector of them."""
+        top, powers = splat(low), splat(zero)
+        for i in range(axis):
+            top = maximum(load(x + i * inner * 4, 0), top)
+        for i in range(axis):
+            power = exp(sub(load(x + i * inner * 4, 0), top))
+            store_between(out + i * inner * 4, 0, some, power)
+            powers = add(powers, power)
+        scale = div(splat(one), powers)
+        for i in range(axis):
+            store_between(out + i * inner * 4, 0, some, mul(load(out + i * inner * 4, 0), scale))
 
     def softmax(args, bases):  # type: ignore[no-untyped-def]
         x, outer, axis, inner = pointer(args, bases, 0), integer(args, 1), integer(args, 2), integer(args, 3)
         out = pointer(args, bases, 4)
-        items = outer * inner
-        for item in range(items):
-            first = item // inner * axis * inner + item % inner
-            largest = load_f32(x, first)
-            for i in range(1, axis):
-                value = load_f32(x, first + i * inner)
-                if value > largest or value != value:
-                    largest = value
-            total = 0.0
-            for i in range(axis):
-                value = math.exp(load_f32(x, first + i * inner) - largest)
-                total += value
-                store_f32(out, first + i * inner, np.float32(value))
-            for i in range(axis):
-                store_f32(out, first + i * inner, np.float32(load_f32(out, first + i * inner) / total))
+        for block in range(outer):
+            start = block * axis * inner * 4
+            if inner == 1:
+                along(x + start, axis, out + start)
+            else:
+                for k in range(0, inner, lanes):
+                    across(x + start + k * 4, axis, inner, out + start + k * 4, inner - k)
 
     return kernel_entry(softmax)

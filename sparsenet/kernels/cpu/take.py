@@ -6,11 +6,18 @@ from typing import Any
 
 from sparsenet.kernels.device import integer, kernel_entry, pointer
 from sparsenet.kernels.registry import Kernel
-from sparsenet.kernels.vector_ir import load_f32, load_i32, store_f32
+from sparsenet.kernels.vector_ir import Tile, load_i32
 
 
 def build(kernel: Kernel) -> Any:
-    """``shape``: the output's sizes; ``tables``: axis after axis, what each index adds to the place in the source."""
+    """``shape``: the output's sizes; ``tables``: axis after axis, what each index adds to the place in the source.
+
+    ``runs``: the last table counts up by one, so that whole vectors are copied. It ends with zeros up to a whole
+    vector. Lines are written by whole vectors, as in ``broadcast``.
+    """
+    lanes, runs = kernel.lanes, kernel.parameter("runs") == 1
+    tile = Tile(lanes)
+    load, store, gather = tile.load, tile.store, tile.gather_numbers(4)
 
     def take(args, bases):  # type: ignore[no-untyped-def]
         x, rank = pointer(args, bases, 0), integer(args, 1)
@@ -26,7 +33,12 @@ def build(kernel: Kernel) -> Any:
                 table -= extent * 4
                 source += load_i32(table, rest % extent) * 4
                 rest //= extent
-            for k in range(inner):
-                store_f32(out, line * inner + k, load_f32(source, load_i32(last, k)))
+            if runs:
+                source += load_i32(last, 0) * 4
+            for k in range(0, inner, lanes):
+                if runs:
+                    store(out + (line * inner + k) * 4, 0, load(source + k * 4, 0))
+                else:
+                    store(out + (line * inner + k) * 4, 0, gather(source, last + k * 4))
 
     return kernel_entry(take)

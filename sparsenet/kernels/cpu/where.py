@@ -4,13 +4,22 @@ from __future__ import annotations
 
 from typing import Any
 
-from sparsenet.kernels.device import integer, kernel_entry, pointer
+from sparsenet.kernels.device import inlined, integer, kernel_entry, pointer
 from sparsenet.kernels.registry import Kernel
-from sparsenet.kernels.vector_ir import load_f32, load_i32, store_f32
+from sparsenet.kernels.vector_ir import Tile, load_f32, load_i32
 
 
 def build(kernel: Kernel) -> Any:
-    """``x`` where ``condition`` is not 0 (NaN is not), else ``y``; strides are in floats, 0 along a broadcast axis."""
+    """``x`` where ``condition`` is not 0 (NaN is not), else ``y``; strides and lines as in ``broadcast``."""
+    lanes = kernel.lanes
+    tile = Tile(lanes)
+    load, store, splat, choose = tile.load, tile.store, tile.splat, tile.choose
+
+    @inlined
+    def vector(start: int, step: int) -> Any:
+        if step == 0:
+            return splat(load_f32(start, 0))
+        return load(start, 0)
 
     def where(args, bases):  # type: ignore[no-untyped-def]
         condition, x, y = pointer(args, bases, 0), pointer(args, bases, 1), pointer(args, bases, 2)
@@ -21,21 +30,32 @@ def build(kernel: Kernel) -> Any:
             pointer(args, bases, 7),
         )
         out = pointer(args, bases, 8)
-        size = 1
-        for axis in range(rank):
-            size *= load_i32(shape, axis)
-        for index in range(size):
-            rest, c, i, j = index, 0, 0, 0
-            for axis in range(rank - 1, -1, -1):
+        inner, lines = load_i32(shape, rank - 1), 1
+        c_step, x_step, y_step = (
+            load_i32(c_strides, rank - 1),
+            load_i32(x_strides, rank - 1),
+            load_i32(y_strides, rank - 1),
+        )
+        for axis in range(rank - 1):
+            lines *= load_i32(shape, axis)
+        for line in range(lines):
+            rest, c, i, j = line, 0, 0, 0
+            for axis in range(rank - 2, -1, -1):
                 extent = load_i32(shape, axis)
                 place = rest % extent
                 c += place * load_i32(c_strides, axis)
                 i += place * load_i32(x_strides, axis)
                 j += place * load_i32(y_strides, axis)
                 rest //= extent
-            if load_f32(condition, c) != 0:
-                store_f32(out, index, load_f32(x, i))
-            else:
-                store_f32(out, index, load_f32(y, j))
+            for k in range(0, inner, lanes):
+                store(
+                    out + (line * inner + k) * 4,
+                    0,
+                    choose(
+                        vector(condition + (c + k * c_step) * 4, c_step),
+                        vector(x + (i + k * x_step) * 4, x_step),
+                        vector(y + (j + k * y_step) * 4, y_step),
+                    ),
+                )
 
     return kernel_entry(where)

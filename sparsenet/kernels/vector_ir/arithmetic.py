@@ -10,9 +10,16 @@ from llvmlite import ir
 from numba import types
 
 from sparsenet.kernels.vector_ir.block import Block
-from sparsenet.kernels.vector_ir.llvm import F32, I32, displaced, fma, splat, typed_pointer
+from sparsenet.kernels.vector_ir.llvm import F32, I32, constant, displaced, fma, splat, typed_pointer
 from sparsenet.kernels.vector_ir.math import ACTIVATION_IR, exp
 from sparsenet.ops import ACTIVATIONS
+
+
+def _extreme(sign: str) -> Callable[..., ir.Value]:
+    def operation(b: ir.IRBuilder, x: ir.Value, y: ir.Value) -> ir.Value:
+        return b.select(b.or_(b.fcmp_ordered(sign, x, y), b.fcmp_unordered("uno", x, x)), x, y)
+
+    return operation
 
 
 class Arithmetic(Block):
@@ -82,6 +89,11 @@ class Arithmetic(Block):
         return self._elementwise(lambda b, x, y: b.fmul(x, y), 2)
 
     @cached_property
+    def div(self) -> Any:
+        """``div(x, y)`` per lane."""
+        return self._elementwise(lambda b, x, y: b.fdiv(x, y), 2)
+
+    @cached_property
     def mul_add(self) -> Any:
         """``mul_add(x, y, z)``: x * y + z per lane, rounded once."""
         return self._elementwise(fma, 3)
@@ -89,11 +101,23 @@ class Arithmetic(Block):
     @cached_property
     def maximum(self) -> Any:
         """Per lane; NaN if either is NaN."""
+        return self._elementwise(_extreme(">"), 2)
 
-        def largest(b: ir.IRBuilder, x: ir.Value, y: ir.Value) -> ir.Value:
-            return b.select(b.or_(b.fcmp_ordered(">", x, y), b.fcmp_unordered("uno", x, x)), x, y)
+    @cached_property
+    def minimum(self) -> Any:
+        """Per lane; NaN if either is NaN."""
+        return self._elementwise(_extreme("<"), 2)
 
-        return self._elementwise(largest, 2)
+    def compare(self, sign: str) -> Any:
+        """``f(x, y)``: per lane 1 where ``x sign y`` holds, else 0; of NaN nothing holds."""
+        one, zero = constant(1.0, self.lanes), constant(0.0, self.lanes)
+        return self._elementwise(lambda b, x, y: b.select(b.fcmp_ordered(sign, x, y), one, zero), 2)
+
+    @cached_property
+    def choose(self) -> Any:
+        """``choose(condition, x, y)``: per lane x where the condition is not 0 (NaN is not), else y."""
+        zero = constant(0.0, self.lanes)
+        return self._elementwise(lambda b, c, x, y: b.select(b.fcmp_unordered("!=", c, zero), x, y), 3)
 
     @cached_property
     def exp(self) -> Any:
@@ -142,4 +166,18 @@ class Arithmetic(Block):
         """``sum(tile)``: one float32, added pairwise."""
         return self._intrinsic(
             [self.type], types.float32, lambda b, block: self._reduce(b, block, lambda b, x, y: b.fadd(x, y))
+        )
+
+    @cached_property
+    def largest(self) -> Any:
+        """``largest(tile)``: one float32; NaN if any is."""
+        return self._intrinsic(
+            [self.type], types.float32, lambda b, block: self._reduce(b, block, _extreme(">"))
+        )
+
+    @cached_property
+    def smallest(self) -> Any:
+        """``smallest(tile)``: one float32; NaN if any is."""
+        return self._intrinsic(
+            [self.type], types.float32, lambda b, block: self._reduce(b, block, _extreme("<"))
         )

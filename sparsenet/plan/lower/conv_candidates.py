@@ -35,7 +35,7 @@ def candidates(layer: Convolution, tune: bool) -> list[Candidate]:
         found.append(_pattern(layer, *usual, L1_BYTES))
         if tune:
             tiles = dict.fromkeys([usual, *pattern_tiles(layout, c_out)])
-            caches = (L1_BYTES // 2, L1_BYTES, NO_CHUNKS)
+            caches = (L1_BYTES * 3 // 4, L1_BYTES * 3 // 2, NO_CHUNKS)
             found += [_pattern(layer, *tile, cache) for tile in tiles for cache in caches]
         found.append(_csr(layer))
     names: dict[str, Candidate] = {}

@@ -119,11 +119,20 @@ def lower_matmul(builder: Builder, node: Node) -> None:
 def take(builder: Builder, node: Node, offsets: Sequence[Sequence[int]]) -> None:
     """``offsets``: per axis of the output, what each index adds to the place in the source, in floats."""
     used = [axis for axis in offsets if len(axis) > 1 or axis[0]] or [[0]]
+    last = used[-1]
+    runs = list(last) == list(range(last[0], last[0] + len(last)))
+    filler = [0] * (-len(last) % max_lanes())
     arguments: dict[str, int | Ref] = {
         "rank": len(used), "shape": table(builder, [len(axis) for axis in used]),
-        "tables": table(builder, [offset for axis in used for offset in axis]),
+        "tables": table(builder, [*(offset for axis in used for offset in axis), *filler]),
     }  # fmt: skip
-    plain_call(builder, node, Kernel("f32_take_none_flat", max_lanes()), {"x": node.inputs[0]}, arguments)
+    plain_call(
+        builder,
+        node,
+        Kernel("f32_take_none_flat", max_lanes(), (int(runs),)),
+        {"x": node.inputs[0]},
+        arguments,
+    )
 
 
 def _offsets(shape: Sequence[int]) -> list[list[int]]:

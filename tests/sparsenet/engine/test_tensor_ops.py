@@ -105,9 +105,43 @@ def test_normalize(axis: int) -> None:
     assert_engine_matches(graph_of("normalize", [(4, 5, 17)], axis=axis, eps=1e-3), tolerance=1e-5)
 
 
+@pytest.mark.parametrize("offset, scale", [(1e3, 1.0), (0.0, 1e22), (1e20, 1e22), (0.0, 1e-22), (-5e5, 30.0)])
+@pytest.mark.parametrize("size", [7, 100, 3000])
+def test_normalize_far_from_one(offset: float, scale: float, size: int) -> None:
+    graph = graph_of("normalize", [(3, size)], axis=2, eps=0.0)
+    x = (offset + scale * RNG.standard_normal((2, 3, size))).astype(np.float32)
+    np.testing.assert_allclose(
+        Engine(graph, 1)(x), reference.run(graph, {"x0": x})["y"], rtol=2e-5, atol=2e-6
+    )
+
+
+@pytest.mark.parametrize("shape", [(5, 40), (40, 5), (3, 4, 50), (2, 200, 3)], ids=str)
+@pytest.mark.parametrize("kind", ["sum", "mean", "max", "min", "prod"])
+def test_reductions_of_many_numbers(kind: str, shape: tuple[int, ...]) -> None:
+    """Lanes along the axis that goes, across it, and what is left over at both ends; long sums stay exact."""
+    for axis in range(1, len(shape) + 1):
+        graph = graph_of("reduce", [shape], kind=kind, axes=[axis], keepdims=False)
+        assert_engine_matches(graph, batch=2)
+    long = graph_of("reduce", [(9000, 3)], kind=kind, axes=[1], keepdims=False)
+    x = 1 + 1e-3 * RNG.standard_normal((1, 9000, 3)).astype(np.float32)
+    np.testing.assert_allclose(Engine(long, 1)(x), reference.run(long, {"x0": x})["y"], rtol=2e-6)
+
+
+@pytest.mark.parametrize("shape", [(5,), (100,), (3, 40), (40, 3), (2, 19, 17)], ids=str)
+def test_softmax_of_large_numbers_and_infinity(shape: tuple[int, ...]) -> None:
+    x = (100 * RNG.standard_normal((2, *shape))).astype(np.float32)
+    x[1].reshape(-1)[:3] = -np.inf
+    for axis in range(1, len(shape) + 1):
+        graph = graph_of("softmax", [shape], axis=axis)
+        np.testing.assert_allclose(
+            Engine(graph, 1)(x), reference.run(graph, {"x0": x})["y"], rtol=1e-5, atol=1e-7
+        )
+
+
 @pytest.mark.parametrize(
     "a, b",
     [
+        ((9, 33), (33, 70)),
         ((5, 7), (7, 3)),
         ((5, 7), array(7, 33)),
         (array(4, 5), (5, 16)),

@@ -1,0 +1,153 @@
+"""Lowering of what chooses by value: the largest numbers, elements at computed indices, boxes, what is not zero."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from converters import lowering
+from converters.builder import Act, Const, GraphBuilder, Site, Unsupported, Value
+from converters.lower_tensors import gather as gather_constant
+from converters.lower_tensors import join, materialize, sizes_of, slice_axis, whole
+
+
+def top_k(
+    b: GraphBuilder, values: Site, indices: Site, x: Act, axis: int, count: int, largest: bool
+) -> list[Value]:
+    """The ``count`` largest or smallest numbers of the graph's axis in order, and where they stand on it."""
+    size = int(b.shapes[x.tensor][axis] or 0)
+    partial = b.partial.get(x.tensor)
+    if partial is not None and partial.axis == axis:
+        return _top_of_part(b, values, indices, x, axis, count, largest)
+    if not 1 <= count <= size:
+        raise Unsupported(f"it takes {count} elements of an axis of {size}", "k")
+    attrs = {"axis": axis, "count": count, "largest": largest}
+    found = b.node("top_k", indices, [x.tensor], attrs)
+    return [b.node("gather_elements", values, [x.tensor, found.tensor], {"axis": axis}), found]
+
+
+def _top_of_part(
+    b: GraphBuilder, values: Site, indices: Site, x: Act, axis: int, count: int, largest: bool
+) -> list[Value]:
+    """As many as there are, if that is fewer; exporters write it so: the smaller of ``count`` and the axis' size."""
+    most = lowering.binary(
+        b, values.sub("most"), "minimum", Act(b.partial[x.tensor].count), lowering.scalar(float(count))
+    )
+    x = whole(b, values.sub("whole"), x, -lowering.LARGEST if largest else lowering.LARGEST)
+    count = min(count, sizes_of(b, x)[axis - 1])
+    found = top_k(b, values.sub("all"), indices.sub("all"), x, axis, count, largest)
+    sites = zip((values, indices), found, strict=True)
+    return [
+        b.node("first", site, [v.tensor, most.tensor], {"axis": axis})
+        for site, v in sites
+        if isinstance(v, Act)
+    ]
+
+
+def computed(b: GraphBuilder, site: Site, value: Value, rank: int) -> Act:
+    """A constant as a tensor of ``rank`` dimensions, the batch among them; what is computed as it is."""
+    return value if isinstance(value, Act) else materialize(b, site, value, rank)
+
+
+def gather_elements(b: GraphBuilder, site: Site, x: Act, indices: Act, axis: int) -> Act:
+    """Elements of the graph's axis, each at its own index; ``indices`` may be smaller on the other axes."""
+    for other, size in enumerate(sizes_of(b, indices), 1):
+        if other != axis:
+            x = slice_axis(b, site.sub(f"axis{other}"), x, other, 0, size)
+    return b.node("gather_elements", site, [x.tensor, indices.tensor], {"axis": axis})
+
+
+def gather_nd(b: GraphBuilder, site: Site, x: Act, indices: Act, shared: int) -> Act:
+    """What stands at the places that the last axis of ``indices`` names, ``shared`` axes behind the batch in common."""
+    sizes, places = sizes_of(b, x), sizes_of(b, indices)
+    depth, blocks = places[-1], math.prod(sizes[:shared])
+    target = places[:-1] + sizes[shared + depth :]
+    if blocks == 1:
+        x = lowering.reshape(b, site.sub("data"), x, sizes[shared:])
+        indices = lowering.reshape(b, site.sub("places"), indices, places[shared:])
+    elif shared:
+        runs = math.prod(places[shared:-1])
+        numbers = np.arange(blocks, dtype=np.float32).reshape(blocks, 1, 1).repeat(runs, 1)
+        x = lowering.reshape(b, site.sub("data"), x, [blocks, *sizes[shared:]])
+        indices = lowering.reshape(b, site.sub("places"), indices, [blocks, runs, depth])
+        block = materialize(b, site.sub("block"), Const(numbers), 4)
+        indices = join(b, site.sub("in_block"), [block, indices], 3)
+    inner = b.node("gather_nd", site.sub("picked") if shared else site, [x.tensor, indices.tensor])
+    return lowering.reshape(b, site, inner, target)
+
+
+def gather(b: GraphBuilder, site: Site, x: Act, indices: Act, axis: int) -> Act:
+    """Elements of the graph's axis at computed indices; as many axes come in its place as ``indices`` has."""
+    sizes, places = sizes_of(b, x), sizes_of(b, indices)
+    front, behind = sizes[: axis - 1], sizes[axis:]
+    moved = math.prod(front) > 1
+    if moved:
+        perm = [0, axis, *range(1, axis), *range(axis + 1, len(sizes) + 1)]
+        x = lowering.transpose(b, site.sub("turned"), x, perm)
+    else:
+        x = lowering.reshape(b, site.sub("data"), x, sizes[axis - 1 :])
+    indices = lowering.reshape(b, site.sub("places"), indices, [*places, 1])
+    picked = b.node("gather_nd", site.sub("picked"), [x.tensor, indices.tensor])
+    if not moved:
+        return lowering.reshape(b, site, picked, [*front, *places, *behind])
+    count, rank = len(places), 1 + len(places) + len(sizes) - 1
+    first = [1 + count + i for i in range(len(front))]
+    order = [0, *first, *range(1, 1 + count), *range(1 + count + len(front), rank)]
+    return lowering.transpose(b, site, picked, order)
+
+
+#: Elements that a scattering at constant places may be told apart into.
+LARGEST_SCATTER = 1 << 16
+
+
+def scatter(
+    b: GraphBuilder, site: Site, x: Value, updates: Value, places: np.ndarray, sizes: Sequence[int]
+) -> Act:
+    """``x`` of these sizes with each of ``updates`` in its place of ``places``, which are flat and all inside."""
+    total = math.prod(sizes)
+    source = np.arange(total)
+    source[places] = total + np.arange(places.size)
+    flat: list[Value] = []
+    for part, value, size in (("data", x, total), ("updates", updates, places.size)):
+        if isinstance(value, Act):
+            flat.append(lowering.reshape(b, site.sub(part), value, [size]))
+        else:
+            flat.append(Const(value.array.reshape(-1), value.name))
+    if (source >= total).all() and isinstance(flat[1], Act):
+        flat, source = flat[1:], source - total  # nothing is left of what was there
+    elif total > LARGEST_SCATTER:
+        raise Unsupported(
+            f"it writes into a tensor of {total} elements; up to {LARGEST_SCATTER} are supported"
+        )
+    y = gather_constant(b, site.sub("flat"), join(b, site.sub("both"), flat, 1), 1, source)
+    return lowering.reshape(b, site, y, sizes)
+
+
+def nms(
+    b: GraphBuilder, site: Site, boxes: Act, scores: Act, count: int, iou: float, least: float, center: bool
+) -> Act:
+    """Rows [b, class, box] of the boxes (N, B, n, 4) that are kept; how many, the scores (N, B, C, n) say."""
+    boxes, scores = (
+        whole(b, site.sub("boxes"), boxes, 0.0),
+        whole(b, site.sub("scores"), scores, -lowering.LARGEST),
+    )
+    attrs = {"count": count, "iou_threshold": iou, "score_threshold": least, "center": center}
+    rows = b.node("nms", site.sub("rows"), [boxes.tensor, scores.tensor], attrs)
+    return _what_is_there(b, site, rows, 1, 2)
+
+
+def nonzero(b: GraphBuilder, site: Site, x: Act) -> Act:
+    """The places of what is not zero, a column each."""
+    x = whole(b, site.sub("whole"), x, 0.0)
+    return _what_is_there(b, site, b.node("nonzero", site.sub("columns"), [x.tensor]), 2, 1)
+
+
+def _what_is_there(b: GraphBuilder, site: Site, x: Act, axis: int, across: int) -> Act:
+    """``x`` up to the first element of ``axis`` that is -1."""
+    line = slice_axis(b, site.sub("line"), x, across, 0, 1)
+    there = lowering.binary(b, site.sub("there"), "greater", line, Const(np.full((1,), -0.5, np.float32)))
+    attrs = {"kind": "sum", "axes": [axis], "keepdims": False}
+    count = b.node("reduce", site.sub("count"), [there.tensor], attrs)
+    return b.node("first", site, [x.tensor, count.tensor], {"axis": axis})

@@ -1,0 +1,56 @@
+"""ATen operations that choose by value: the largest numbers, and elements at computed indices. No torch import."""
+
+from __future__ import annotations
+
+from converters import lower_choice, lowering
+from converters.builder import Act, Const, Unsupported, Value
+from converters.torch_call import Call, Rule, operand
+
+
+def _top_k(c: Call) -> list[Value]:
+    if not isinstance(c["k"], int):
+        raise Unsupported("its k must be a number")
+    return lower_choice.top_k(c.b, c.site, c.at("indices"), c.x, c.axis(c["dim"]), c["k"], bool(c["largest"]))
+
+
+def _sort(c: Call) -> list[Value]:
+    axis = c.axis(c["dim"])
+    count, largest = c.sizes[axis - 1], bool(c["descending"])
+    return lower_choice.top_k(c.b, c.site, c.at("indices"), c.x, axis, count, largest)
+
+
+def _argsort(c: Call) -> Act:
+    axis = c.axis(c["dim"])
+    return c.unary("top_k", axis=axis, count=c.sizes[axis - 1], largest=bool(c["descending"]))
+
+
+def _gather(c: Call) -> Act:
+    index: Value = c["index"]
+    if isinstance(index, Const):
+        raise Unsupported("its indices must be computed from the input; use index_select with constant ones")
+    return lower_choice.gather_elements(c.b, c.site, c.x, index, c.axis(c["dim"]))
+
+
+def _remainder(c: Call) -> Act:
+    """What a division leaves over, with the sign of the divisor."""
+    dividend, divisor = operand(c["self"]), operand(c["other"])
+    quotient = c.binary("div", dividend, divisor, "quotient")
+    whole = c.b.node("floor", c.at("whole"), [quotient.tensor])
+    return c.binary("sub", dividend, lowering.binary(c.b, c.at("taken"), "mul", whole, divisor))
+
+
+def _floor_divide(c: Call) -> Act:
+    quotient = c.binary("div", operand(c["self"]), operand(c["other"]), "quotient")
+    return c.b.node("floor", c.site, [quotient.tensor])
+
+
+RULES: dict[str, Rule] = {
+    "topk.default": _top_k,
+    "sort.default": _sort,
+    "sort.stable": _sort,
+    "argsort.default": _argsort,
+    "gather.default": _gather,
+    "remainder.Scalar": _remainder,
+    "remainder.Tensor": _remainder,
+    "floor_divide.default": _floor_divide,
+}

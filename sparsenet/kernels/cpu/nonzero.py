@@ -1,0 +1,31 @@
+"""Where a plain tensor is not zero."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sparsenet.kernels.device import integer, kernel_entry, pointer
+from sparsenet.kernels.registry import Kernel
+from sparsenet.kernels.vector_ir import load_f32, load_i32, store_f32
+
+
+def build(kernel: Kernel) -> Any:
+    """A line for each axis, a column for each number that is not 0, in C order; -1 in the columns left over."""
+
+    def nonzero(args, bases):  # type: ignore[no-untyped-def]
+        x, rank, shape = pointer(args, bases, 0), integer(args, 1), pointer(args, bases, 2)
+        size, out = integer(args, 3), pointer(args, bases, 4)
+        found = 0
+        for i in range(size):
+            if load_f32(x, i) != 0:
+                rest = i
+                for axis in range(rank - 1, -1, -1):
+                    extent = load_i32(shape, axis)
+                    store_f32(out, axis * size + found, rest % extent)
+                    rest //= extent
+                found += 1
+        for axis in range(rank):
+            for column in range(found, size):
+                store_f32(out, axis * size + column, -1)
+
+    return kernel_entry(nonzero)

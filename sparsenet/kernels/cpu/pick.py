@@ -1,0 +1,44 @@
+"""Numbers of a plain tensor at computed indices, none of which can lead outside it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from sparsenet.kernels.device import device, integer, kernel_entry, pointer
+from sparsenet.kernels.registry import Kernel
+from sparsenet.kernels.vector_ir import load_f32, load_i32, store_f32
+
+
+@device
+def _index(value: float, size: int) -> int:
+    """The nearest whole number; negative ones count from the back; what leaves the axis stops at its end, NaN at 0."""
+    place = np.float64(value)
+    if place < -0.5:
+        place += size
+    if not place > 0:  # before it is made an integer, which not every float fits
+        return 0
+    return size - 1 if place > size - 1 else int(place + 0.5)
+
+
+def build(kernel: Kernel) -> Any:
+    """For each of ``blocks`` blocks of ``x_block`` floats: ``rows`` runs of ``inner`` floats.
+
+    A run begins where ``depth`` indices, times their ``strides``, lead to, from the row's number modulo ``columns`` on.
+    """
+
+    def pick(args, bases):  # type: ignore[no-untyped-def]
+        x, indices = pointer(args, bases, 0), pointer(args, bases, 1)
+        blocks, rows, inner, x_block = integer(args, 2), integer(args, 3), integer(args, 4), integer(args, 5)
+        columns, depth = integer(args, 6), integer(args, 7)
+        sizes, strides, out = pointer(args, bases, 8), pointer(args, bases, 9), pointer(args, bases, 10)
+        for row in range(blocks * rows):
+            source = row // rows * x_block + row % rows % columns
+            for k in range(depth):
+                index = _index(load_f32(indices, row * depth + k), load_i32(sizes, k))
+                source += index * load_i32(strides, k)
+            for i in range(inner):
+                store_f32(out, row * inner + i, load_f32(x, source + i))
+
+    return kernel_entry(pick)
