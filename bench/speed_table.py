@@ -72,17 +72,16 @@ def read(paths: Sequence[Path]) -> list[Runs]:
 
 
 def means(runs: Runs) -> str:
-    """Geometric means over the networks that were measured at all sparsities, a row per baseline."""
-    whole = [
-        m
-        for m in runs.models
-        if all((m, s, e) in runs.cells for s in runs.sparsities for e in ("ours", *runs.baselines))
-    ]
+    """A row per baseline: geometric means over the networks that it was measured on at all sparsities."""
     rows = []
     for engine in runs.baselines:
+        whole = [m for m in runs.models if all((m, s, engine) in runs.cells for s in runs.sparsities)]
         ratios = [[runs.cells[m, s, engine]["ratio"] for m in whole] for s in runs.sparsities]
-        rows.append([LABELS[engine], *(f"{np.exp(np.mean(np.log(r))):.2f}×" if r else "–" for r in ratios)])
-    return _table([f"times as fast as ({len(whole)} networks)", *map(_percent, runs.sparsities)], rows)
+        label = (
+            LABELS[engine] if len(whole) == len(runs.models) else f"{LABELS[engine]}, {len(whole)} of them"
+        )
+        rows.append([label, *(f"{np.exp(np.mean(np.log(r))):.2f}×" if r else "–" for r in ratios)])
+    return _table([f"times as fast as ({len(runs.models)} networks)", *map(_percent, runs.sparsities)], rows)
 
 
 def every(runs: Runs) -> str:
@@ -91,6 +90,8 @@ def every(runs: Runs) -> str:
     for model in runs.models:
         for engine in ("ours", *runs.baselines):
             cells = [runs.cells.get((model, sparsity, engine)) for sparsity in runs.sparsities]
+            if not any(cells):
+                continue
             rows.append([f"**{model}**" if engine == "ours" else LABELS[engine], *map(_cell, cells)])
     return _table(["", *map(_percent, runs.sparsities)], rows)
 
