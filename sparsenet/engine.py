@@ -1,7 +1,4 @@
-"""The Engine: loads a model, plans it for this machine, runs it; one compiled call per image, nothing else.
-
-What does not run on compiled CPU kernels is a *backend*: the NumPy reference, or a GPU.
-"""
+"""The Engine: loads a model, plans it for this machine, runs it: by one compiled call per image, or by a backend."""
 
 from __future__ import annotations
 
