@@ -49,7 +49,8 @@ def set_constant(graph: Graph, node: Node, position: int, array: npt.NDArray[Any
     if current not in graph.constants or graph.use_counts()[current] != 1:
         current = unused_name(graph, name)
     node.inputs[position] = current
-    graph.constants[current] = np.ascontiguousarray(array, dtype=np.float32)
+    with np.errstate(over="ignore"):  # what is beyond float32 is infinite there, as in the network itself
+        graph.constants[current] = np.ascontiguousarray(array, dtype=np.float32)
 
 
 def unused_name(graph: Graph, name: str) -> str:

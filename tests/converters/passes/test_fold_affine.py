@@ -129,3 +129,12 @@ def test_affine_that_others_read_stays() -> None:
     x = net.affine("x")
     graph = net.graph(net.conv(x, 4, 1), x)
     assert fold_affine_forward(graph).nodes == graph.nodes
+
+
+def test_what_leaves_float32_is_infinite() -> None:
+    net = Net((6,))
+    graph = net.graph(net.affine(net.affine("x", name="a"), name="b"))
+    for name in graph.constants:
+        graph.constants[name] = np.full_like(graph.constants[name], 1e30)
+    after = merge_affine(graph)
+    assert all(np.isposinf(array).all() for array in after.constants.values())
