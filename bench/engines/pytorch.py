@@ -10,13 +10,17 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from bench.engines.session import Array, Network, Session
+from bench.engines.session import Array, EngineMissing, Network, Session
 from sparsenet.graph import Node
 from sparsenet.ops import attributes, split_inputs
 
 
 def prepare(network: Network, threads: int) -> Session:
+    """Raises EngineMissing for what detectors choose by value behind their heads."""
     graph = network.graph
+    for node in graph.nodes:
+        if OPERATIONS[node.op] is _by_value:
+            raise EngineMissing(f"'{node.op}' of layer '{node.name}' is not written for PyTorch here")
     constants = {name: _channels_last(value) for name, value in graph.constants.items()}
     steps = [Step(node) for node in graph.nodes]
     unread = last_reads(graph.nodes, graph.outputs)
@@ -163,6 +167,10 @@ def _same(x: Tensor, **_: Any) -> Tensor:
     return x
 
 
+def _by_value(*_: Tensor, **__: Any) -> Tensor:
+    raise NotImplementedError
+
+
 ACTIVATIONS: dict[str, Callable[..., Tensor]] = {
     "relu": F.relu,
     "leaky_relu": lambda x, slope: F.leaky_relu(x, slope),
@@ -220,4 +228,5 @@ OPERATIONS: dict[str, Callable[..., Tensor]] = {
     "expand": lambda x, shape: x.expand(x.shape[0], *shape),
     "identity": _same,
     "dropout": _same,
+    **dict.fromkeys(("gather_nd", "nms", "nonzero", "first", "fill"), _by_value),
 }

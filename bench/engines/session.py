@@ -21,7 +21,7 @@ Array = npt.NDArray[np.float32]
 
 
 class EngineMissing(Exception):  # noqa: N818 - it is left out with a note, which is no failure
-    """An outside engine is not installed; the text is the note to show in its place."""
+    """An outside engine is not installed, or cannot have this network; the text is the note to show in its place."""
 
 
 class Network:
@@ -49,7 +49,10 @@ class Network:
                 raise EngineMissing(
                     "onnx, which writes the file it reads, is not installed: pip install onnx"
                 ) from error
-            write_onnx(self.graph, path, self.batch, affine)
+            try:
+                write_onnx(self.graph, path, self.batch, affine)
+            except NotImplementedError as error:
+                raise EngineMissing(f"the ONNX file it reads cannot be written: {error}") from error
         return path
 
     def close(self) -> None:

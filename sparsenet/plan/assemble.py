@@ -12,6 +12,7 @@ import numpy.typing as npt
 from sparsenet.errors import GraphError
 from sparsenet.kernels.abi import ROW_WORDS
 from sparsenet.kernels.registry import Kernel
+from sparsenet.limits import require_memory
 from sparsenet.plan.arena import ALIGNMENT
 from sparsenet.plan.stage import Ref
 
@@ -54,7 +55,9 @@ def encode_tape(steps: Sequence[Step], word: Callable[[int | Ref], int]) -> npt.
 
     Raises:
         GraphError: a call has more arguments than a row has words.
+        MemoryLimitError: the tape would take more than ``limits.memory_limit``.
     """
+    require_memory(8 * ROW_WORDS * len(steps), f"the schedule of {len(steps):,} kernel calls")
     tape = np.zeros((len(steps), ROW_WORDS), np.int64)
     for row, step in zip(tape, steps, strict=True):
         words = [word(step.arguments[name]) for name in step.kernel.arguments]

@@ -13,7 +13,7 @@ import tests.sparsenet.gpu.simulator  # noqa: F401 - before any CUDA kernel is i
 from bench.engines import ENGINES, EngineMissing, Network
 from bench.engines.deepsparse import PYTHON_VARIABLE
 from bench.engines.pytorch import OPERATIONS
-from sparsenet import reference
+from sparsenet import Graph, Node, TensorInfo, reference
 from sparsenet.errors import SparsenetError
 from sparsenet.ops import OPS
 from tests.sparsenet.one_node import one_node_graph
@@ -124,6 +124,20 @@ def test_onnx_files_are_written_once_and_deleted() -> None:
 
 def test_pytorch_knows_every_op() -> None:
     assert set(OPERATIONS) == set(OPS)
+
+
+@pytest.mark.parametrize("engine", ["torch", "ort"])
+def test_an_engine_that_cannot_have_a_network_is_left_out_with_a_note(engine: str) -> None:
+    graph = Graph(
+        "g",
+        [TensorInfo("x", (None, 4))],
+        ["places"],
+        [Node("nonzero", "chooser", ["x"], ["places"])],
+    )
+    network = Network(graph)
+    with pytest.raises(EngineMissing, match="nonzero"):
+        ENGINES[engine](network, 1)
+    network.close()
 
 
 @pytest.mark.parametrize(

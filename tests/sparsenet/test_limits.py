@@ -12,7 +12,9 @@ import pytest
 
 from sparsenet import Engine, Graph, Node, TensorInfo, load_graph, save
 from sparsenet.errors import InputError, MemoryLimitError
+from sparsenet.kernels.registry import Kernel
 from sparsenet.limits import MAX_NODES, Budget, memory_limit, require_memory
+from sparsenet.plan.assemble import Step, encode_tape
 from tests.sparsenet.one_node import one_node_graph
 from tests.sparsenet.sample_graphs import tiny_graph
 
@@ -104,3 +106,12 @@ def test_model_files_keep_to_the_limit(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.setenv("SPARSENET_MAX_MEMORY", str(size - 1))
     with pytest.raises(MemoryLimitError, match=r"/m: it has \d+ bytes, more than the limit of"):
         load_graph(tmp_path / "m")
+
+
+def test_a_schedule_beyond_the_limit_is_not_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    kernel = Kernel("f32_barrier_none_any", 1)
+    steps = [Step(kernel, dict.fromkeys(kernel.arguments, 0), "wait")] * 1000
+    assert len(encode_tape(steps, lambda _: 0)) == 1000
+    monkeypatch.setenv("SPARSENET_MAX_MEMORY", "100K")
+    with pytest.raises(MemoryLimitError, match="the schedule of 1,000 kernel calls would take 250"):
+        encode_tape(steps, lambda _: 0)

@@ -10,6 +10,7 @@ import click
 
 from sparsenet.commands.options import json_option
 from sparsenet.commands.table import to_json
+from training.cli.detection_options import Numbers
 from training.cli.options import Stages
 from training.demo.settings import ALPHA, DRAWN_ALPHA, QUICK, THOROUGH, DemoSettings, Schedules, stages_text
 from training.models.registry import MODELS
@@ -84,6 +85,10 @@ def _stages_option(flag: str, name: str, what: str) -> Any:
 @click.option(
     "--seconds", type=click.FloatRange(0, min_open=True), default=DemoSettings.seconds, show_default=True,
     help="About how long each network is timed; each point of the curve over sparsity gets a quarter.",
+)  # fmt: skip
+@click.option(
+    "--curve", type=Numbers(0, 0.99), default=",".join(f"{s:g}" for s in DemoSettings.curve), show_default=True,
+    metavar="S[,…]", help="Fractions of zeros at which the distilled student is judged and timed.",
 )  # fmt: skip
 @click.option(
     "--precision", type=click.Choice(["auto", "fp32", "bf16"]), default="auto", show_default=True,

@@ -119,16 +119,9 @@ class DemoSettings:
         words += ["--prune-stages", stages_text(self.schedules.prune)]
         words += ["--sparsity", f"{self.sparsity:g}", "--values", self.values]
         words += ["--temperature", f"{self.temperature:g}", "--alpha", f"{self.alpha:g}"]
-        words += [
-            "--threads",
-            str(self.threads),
-            "--seconds",
-            f"{self.seconds:g}",
-            "--precision",
-            self.precision,
-            "--seed",
-            str(self.seed),
-        ]
+        words += ["--threads", str(self.threads), "--seconds", f"{self.seconds:g}"]
+        words += ["--curve", ",".join(f"{sparsity:g}" for sparsity in self.curve)]
+        words += ["--precision", self.precision, "--seed", str(self.seed)]
         if self.weights is not None:
             words += ["--weights", str(self.weights)]
         return shlex.join([*words, "--out", str(self.out)])
