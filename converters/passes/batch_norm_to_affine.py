@@ -21,9 +21,11 @@ def batch_norm_to_affine(graph: Graph) -> Graph:
         if statistics is None:
             continue
         gamma, beta, mean, variance = statistics
-        scale = gamma / np.sqrt(variance + attributes(node)["eps"])
+        with np.errstate(all="ignore"):  # a variance below zero gives NaN, as it did
+            scale = gamma / np.sqrt(variance + attributes(node)["eps"])
+            shift = beta - mean * scale
         node.op, node.attrs, node.inputs = "affine", {}, node.inputs[:3]
         set_constant(graph, node, 1, scale, f"{node.name}.scale")
-        set_constant(graph, node, 2, beta - mean * scale, f"{node.name}.shift")
+        set_constant(graph, node, 2, shift, f"{node.name}.shift")
     graph.drop_unused_constants()
     return graph

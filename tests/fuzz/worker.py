@@ -29,6 +29,7 @@ def main() -> None:
 
     for line in sys.stdin:
         case = Case.parse(line)
+        resource.setrlimit(resource.RLIMIT_AS, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
         try:
             case.data()
         except RecursionError:  # changes that put a document inside itself make no file

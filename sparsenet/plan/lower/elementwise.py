@@ -121,8 +121,10 @@ def lower_affine(builder: Builder, node: Node) -> None:
 def lower_batch_norm(builder: Builder, node: Node) -> None:
     """Batch normalisation as the affine it is at inference, made in float64."""
     gamma, beta, mean, var = (builder.graph.constants[name].astype(np.float64) for name in node.inputs[1:])
-    scale = gamma / np.sqrt(var + attributes(node)["eps"])
-    _affine(builder, node, scale.astype(np.float32), (beta - mean * scale).astype(np.float32))
+    with np.errstate(all="ignore"):  # a variance below zero gives NaN, as it does in the reference
+        scale = gamma / np.sqrt(var + attributes(node)["eps"])
+        shift = beta - mean * scale
+        _affine(builder, node, scale.astype(np.float32), shift.astype(np.float32))
 
 
 def _affine(builder: Builder, node: Node, scale: FloatArray, shift: FloatArray) -> None:

@@ -164,3 +164,11 @@ def test_padding_with_the_image_itself_does_not_fold() -> None:
     net = Net()
     graph = net.graph(net.conv(net.op("pad", "x", padding=[1] * 4, mode="reflect"), 4))
     assert fold_pad(graph).nodes == graph.nodes
+
+
+def test_a_variance_below_zero_is_no_number() -> None:
+    net = Net((4, 5, 6))
+    graph = net.graph(net.batch_norm("x"))
+    graph.constants[graph.nodes[0].inputs[4]][:] = -1
+    after = batch_norm_to_affine(graph)
+    assert np.isnan(after.constants[after.nodes[0].inputs[1]]).all()

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from sparsenet import Graph, Node, TensorInfo
+from sparsenet import Engine, Graph, Node, TensorInfo
 from sparsenet.ops import OPS
 from sparsenet.plan.lower import LOWER
 from tests.sparsenet.against_reference import assert_engine_matches
@@ -77,6 +77,13 @@ def test_affine_and_batch_norm(shape: tuple[int, ...]) -> None:
         "v": array(channels) ** 2 + 0.1,
     }
     assert_engine_matches(graph_of("batch_norm", [shape], None, statistics))
+
+
+def test_a_variance_below_zero_is_no_number() -> None:
+    statistics = {name: array(4) for name in "gbm"} | {"v": -np.ones(4, np.float32)}
+    graph = graph_of("batch_norm", [(4, 5, 6)], None, statistics)
+    x = np.zeros((1, 4, 5, 6), np.float32)
+    assert np.isnan(Engine(graph, 1)(x)).all()
 
 
 @pytest.mark.parametrize("op", ["max_pool2d", "avg_pool2d"])
