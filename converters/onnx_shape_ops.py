@@ -97,6 +97,10 @@ def unsqueeze(c: Call) -> Act:
     axes = c.numbers(1, "axes", 13, "axes") or []
     rank = len(c.shape) + len(axes) + c.lead
     added = {lowering.axis_of(a + c.lead if a >= 0 else a + rank, rank) for a in axes}
+    if len(added) != len(axes):
+        raise Unsupported(f"{axes} names an axis twice", "axes")
+    if 0 in added:
+        raise Unsupported("an axis in front of the batch is not supported", "axes")
     old = iter(c.sizes)
     return lowering.reshape(c.b, c.site, c.x, [1 if i in added else next(old) for i in range(1, rank)])
 

@@ -84,6 +84,15 @@ class Node:
         return list(self.attrs.get("epilogue", []))
 
 
+#: NumPy arrays have at most 64; a few more stand around a tensor while it is taken apart.
+MAX_RANK = 32
+
+
+def _check_rank(shape: Shape, what: str) -> None:
+    if len(shape) > MAX_RANK:
+        raise GraphError(f"{what} has {len(shape)} dimensions, the limit is {MAX_RANK}")
+
+
 @dataclass
 class Graph:
     """A whole network: inputs, nodes in execution order, constants, output names, free-form string metadata."""
@@ -104,6 +113,8 @@ class Graph:
         from sparsenet.ops import infer_shape
 
         shapes: dict[str, Shape] = {t.name: t.shape for t in self.inputs}
+        for name, shape in shapes.items():
+            _check_rank(shape, f"input '{name}'")
         shapes.update({name: array.shape for name, array in self.constants.items()})
         for node in self.nodes:
             missing = [name for name in node.inputs if name and name not in shapes]
@@ -114,6 +125,7 @@ class Graph:
             shapes[node.output] = infer_shape(
                 node, [shapes[n] if n else None for n in node.inputs], self.constants
             )
+            _check_rank(shapes[node.output], f"the result of node '{node.name}' ({node.op})")
         return shapes
 
     def partial(self) -> dict[str, Partial]:

@@ -212,6 +212,10 @@ REFUSED = {
         "does not depend on the input",
     ),
     "an attribute missing": (model([node("Concat", "x x")]), "axis"),
+    "an axis added twice": (
+        model([node("Unsqueeze", "x a")], {"a": np.array([1, 1])}),
+        r"\[1, 1\] names an axis twice",
+    ),
 }
 
 

@@ -205,3 +205,15 @@ def test_verify_names_the_broken_rule(change: Callable[[Graph], None], message: 
     change(graph)
     with pytest.raises(GraphError, match=message):
         graph.verify()
+
+
+def test_tensors_of_very_many_dimensions_are_refused() -> None:
+    shape = (None, *[1] * 31)
+    Graph("g", [TensorInfo("x", shape)], ["y"], [Node("relu", "r", ["x"], ["y"])]).shapes()
+    wide = Graph("g", [TensorInfo("x", (*shape, 1))], ["y"], [Node("relu", "r", ["x"], ["y"])])
+    with pytest.raises(GraphError, match="input 'x' has 33 dimensions, the limit is 32"):
+        wide.shapes()
+    reshape = Node("reshape", "r", ["x"], ["y"], {"shape": [1] * 40})
+    made = Graph("g", [TensorInfo("x", (None, 1))], ["y"], [reshape])
+    with pytest.raises(GraphError, match=r"the result of node 'r' \(reshape\) has 41 dimensions"):
+        made.shapes()
