@@ -41,7 +41,8 @@ def build(kernel: Kernel) -> Any:
                             at = first_column + j * dilation_w
                             if at >= 0 and at < x_width:
                                 value = load(memory, source + y * x_line + at)
-                                best = best if value <= best else value
+                                # Nothing compares with a NaN: one that was met stays.
+                                best = value if value > best or value != value else best
             store(memory, out + channel * pitch + position, best)
 
     return max_pool

@@ -163,6 +163,15 @@ def test_a_nan_survives_a_reduction() -> None:
         assert np.isnan(Engine(graph, device="cuda")(x)).all()
 
 
+def test_a_nan_survives_max_pooling_wherever_it_stands_in_the_window() -> None:
+    graph = one_node_graph("max_pool2d", {"x": (1, 1, 2, 2)}, attrs={"kernel": [2, 2], "stride": [1, 1]})
+    engine = Engine(graph, device="cuda")
+    for place in range(4):
+        x = np.arange(4, dtype=np.float32).reshape(1, 1, 2, 2)
+        x.reshape(-1)[place] = np.nan
+        assert np.isnan(engine(x)).all()
+
+
 def test_what_a_gpu_cannot_run_is_named_all_at_once() -> None:
     nodes = [
         Node("normalize", "which", ["x"], ["a"], {"axis": 1}),
