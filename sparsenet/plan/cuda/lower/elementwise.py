@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from math import prod
 
-import numpy as np
-
+from sparsenet.batch_norm import as_affine
 from sparsenet.graph import FloatArray, Node
 from sparsenet.kernels.registry import BROADCAST_OPERATIONS, Kernel
 from sparsenet.ops import ACTIVATIONS, attributes, split_inputs
@@ -45,12 +44,9 @@ def lower_affine(builder: Builder, node: Node) -> None:
 
 
 def lower_batch_norm(builder: Builder, node: Node) -> None:
-    """Batch normalisation as the affine it is at inference, made in float64."""
-    gamma, beta, mean, var = (builder.graph.constants[name].astype(np.float64) for name in node.inputs[1:])
-    with np.errstate(all="ignore"):  # a variance below zero gives NaN, as it does in the reference
-        scale = gamma / np.sqrt(var + attributes(node)["eps"])
-        shift = beta - mean * scale
-        _affine(builder, node, scale.astype(np.float32), shift.astype(np.float32))
+    """Batch normalisation as the affine it is at inference."""
+    statistics = [builder.graph.constants[name] for name in node.inputs[1:]]
+    _affine(builder, node, *as_affine(statistics, attributes(node)["eps"]))
 
 
 def _affine(builder: Builder, node: Node, scale: FloatArray, shift: FloatArray) -> None:
