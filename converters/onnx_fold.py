@@ -35,6 +35,9 @@ FOLDED_OPS = frozenset({
 # fmt: on
 
 
+COMPARISONS = frozenset({"Equal", "Greater", "GreaterOrEqual", "Less", "LessOrEqual"})
+
+
 @dataclass(frozen=True)
 class Sizes:
     """An integer array that depends on the batch: its values for the two probe batches."""
@@ -85,8 +88,24 @@ def fold(
             _evaluate(node, [v.at[i] if isinstance(v, Sizes) else _array(v) for v in inputs], opset, budget)
             for i in range(len(PROBES))
         ]
-        return [known([a, b]) for a, b in zip(*runs, strict=True)]
+        results = [known([a, b]) for a, b in zip(*runs, strict=True)]
+        if node.op_type in COMPARISONS and isinstance(results[0], Const):
+            _require_for_one(node, inputs, opset, budget, results[0])
+        return results
     return [Const(a) for a in _evaluate(node, [_array(v) for v in inputs], opset, budget)]
+
+
+def _require_for_one(
+    node: onnx.NodeProto, inputs: list[Const | Sizes | None], opset: int, budget: Budget, answer: Const
+) -> None:
+    """Raise Unsupported if a comparison that holds for large batches alone was taken for a constant."""
+    step = PROBES[1] - PROBES[0]
+    ones = [
+        v.at[0] - (v.at[1] - v.at[0]) // step * (PROBES[0] - 1) if isinstance(v, Sizes) else _array(v)
+        for v in inputs
+    ]
+    if not np.array_equal(_evaluate(node, ones, opset, budget)[0], answer.array):
+        raise Unsupported("it compares a size that is only known when the network runs")
 
 
 def _array(value: Const | Sizes | None) -> np.ndarray | None:

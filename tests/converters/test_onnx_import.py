@@ -212,6 +212,18 @@ REFUSED = {
         "does not depend on the input",
     ),
     "an attribute missing": (model([node("Concat", "x x")]), "axis"),
+    "a choice by batch size": (
+        model(
+            [
+                node("Shape", "x", "s", start=0, end=1),
+                node("Greater", "s c", "many"),
+                node("Where", "many a b", "chosen"),
+                node("Mul", "x chosen"),
+            ],
+            {"c": np.array([500]), "a": np.float32([2]), "b": np.float32([3])},
+        ),
+        "compares a size that is only known when the network runs",
+    ),
     "an axis added twice": (
         model([node("Unsqueeze", "x a")], {"a": np.array([1, 1])}),
         r"\[1, 1\] names an axis twice",
