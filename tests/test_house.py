@@ -100,7 +100,9 @@ def test_the_changelog_knows_this_version() -> None:
     assert importlib.metadata.version("sparsenet") == sparsenet.__version__
 
 
-DOCUMENTS = sorted(p.relative_to(ROOT).as_posix() for p in [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
+DOCUMENTS = sorted(
+    p.relative_to(ROOT).as_posix() for p in [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")]
+)
 
 
 def links(document: str) -> list[tuple[str, str]]:
