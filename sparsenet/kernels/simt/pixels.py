@@ -6,9 +6,15 @@ from sparsenet.kernels.simt.machine import device, divide
 
 
 @device
+def pixel_at(position, width, height, line, image, images):  # type: ignore[no-untyped-def]
+    """Image, row and column of a position, and whether a pixel is there, not one of the zeros between them."""
+    n = divide(position, image)
+    row = divide(position - n * image, line)
+    column = position - n * image - row * line
+    return n, row, column, column < width and row < height and n < images
+
+
+@device
 def is_pixel(position, width, height, line, image, images):  # type: ignore[no-untyped-def]
     """Whether there is a pixel, not one of the zeros between rows and images."""
-    n = divide(position, image)
-    y = divide(position - n * image, line)
-    x = position - n * image - y * line
-    return x < width and y < height and n < images
+    return pixel_at(position, width, height, line, image, images)[3]
