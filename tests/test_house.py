@@ -19,6 +19,7 @@ from sparsenet.kernels.registry import support_table
 
 ROOT = Path(__file__).resolve().parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+PACKAGES = ("sparsenet", "converters", "training", "bench")
 OWN_COMMANDS = sorted(name for section in SECTIONS.values() for name in section)
 
 
@@ -69,8 +70,11 @@ def test_every_tested_version_is_pinned() -> None:
     assert {requirement_name(requirement) for requirement in required} <= pinned
 
 
-def test_every_extra_the_command_line_names_exists() -> None:
-    assert set(MODULE_EXTRAS.values()) <= set(PROJECT["project"]["optional-dependencies"])
+def test_every_extra_that_a_message_names_exists() -> None:
+    sources = [path.read_text() for package in PACKAGES for path in (ROOT / package).rglob("*.py")]
+    raised = re.findall(r'MissingExtraError\([^()]*"([\w-]+)"\)', "\n".join(sources))
+    assert len(raised) > 5
+    assert {*MODULE_EXTRAS.values(), *raised} <= set(PROJECT["project"]["optional-dependencies"])
 
 
 @pytest.mark.parametrize("package", ["sparsenet", "converters", "training"])

@@ -45,7 +45,6 @@ def test_the_python_examples_run(page: str, tmp_path: Path, monkeypatch: pytest.
         "module": module,
         "model": module,
         "example_inputs": example,
-        "x": example.numpy(),
         "images": example,
         "labels": torch.tensor([1]),
     }
