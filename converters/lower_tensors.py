@@ -106,7 +106,10 @@ def _reduce_part(b: GraphBuilder, site: Site, x: Act, kind: str, axes: Sequence[
         return reduce(b, site, x, kind, axes, keepdims)
     total = reduce(b, site.sub("sum"), x, "sum", axes, keepdims)
     others = math.prod(count[axis - 1] for axis in axes if axis != partial.axis)
-    number = lowering.reshape(b, site.sub("count"), Act(partial.count), [1] * len(sizes_of(b, total)))
+    there = lowering.binary(  # a slice of a part has room for fewer than were counted
+        b, site.sub("there"), "minimum", Act(partial.count), lowering.scalar(count[partial.axis - 1])
+    )
+    number = lowering.reshape(b, site.sub("count"), there, [1] * len(sizes_of(b, total)))
     mean = lowering.binary(b, site.sub("by_count"), "div", total, number)
     return lowering.binary(b, site, "mul", mean, lowering.scalar(1 / others))
 

@@ -11,13 +11,18 @@ from converters import lower_choice, lowering
 from converters import lower_tensors as tensors
 from converters.builder import Act, Const, Site, Unsupported, Value
 from converters.onnx_call import Call, Rule
+from converters.sizes import Sizes
 from sparsenet.shape_rules import LARGEST_EXPANSION
 
 
 def top_k(c: Call) -> list[Value]:
-    """Values and indices; k is an attribute before opset 10, a constant input from then on."""
-    counts = c.numbers(1, "k", 10, "k")
-    count = counts if isinstance(counts, int) else (counts or [0])[0]
+    """Values and indices; k is an attribute before opset 10, an input from then on."""
+    k = c.get(1)
+    if isinstance(k, Sizes):
+        count = k.entries()[0]
+    else:
+        counts = c.numbers(1, "k", 10, "k")
+        count = counts if isinstance(counts, int) else (counts or [0])[0]
     values, indices = [*c.outputs, ""][:2]
     return lower_choice.top_k(
         c.b,

@@ -11,7 +11,7 @@ from converters import lowering
 from converters.builder import Act, Const, Unsupported, Value
 from converters.lower_tensors import choose, reduce, truncate
 from converters.onnx_call import Call, Rule
-from converters.onnx_fold import Sizes
+from converters.sizes import Sizes
 
 #: onnx.TensorProto.DataType: float32, float16, float64, bfloat16; bool; integers of at least 8 bits.
 _FLOATS, _BOOL, _INTEGERS = (1, 10, 11, 16), 9, (2, 3, 4, 5, 6, 7, 12, 13)
