@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 
 from converters import lowering
 from converters.builder import Act, Const, GraphBuilder, Site, Unsupported, Value
-from converters.lower_tensors import gather as gather_constant
 from converters.lower_tensors import join, materialize, sizes_of, slice_axis, whole
 from converters.sizes import BATCH, Sizes, Unknown
 
@@ -143,33 +141,6 @@ def gather(b: GraphBuilder, site: Site, x: Act, indices: Act, axis: int) -> Act:
     first = [1 + count + i for i in range(len(front))]
     order = [0, *first, *range(1, 1 + count), *range(1 + count + len(front), rank)]
     return lowering.transpose(b, site, picked, order)
-
-
-#: Elements that a scattering at constant places may be told apart into.
-LARGEST_SCATTER = 1 << 16
-
-
-def scatter(
-    b: GraphBuilder, site: Site, x: Value, updates: Value, places: np.ndarray, sizes: Sequence[int]
-) -> Act:
-    """``x`` of these sizes with each of ``updates`` in its place of ``places``, which are flat and all inside."""
-    total = math.prod(sizes)
-    source = np.arange(total)
-    source[places] = total + np.arange(places.size)
-    flat: list[Value] = []
-    for part, value, size in (("data", x, total), ("updates", updates, places.size)):
-        if isinstance(value, Act):
-            flat.append(lowering.reshape(b, site.sub(part), value, [size]))
-        else:
-            flat.append(Const(value.array.reshape(-1), value.name))
-    if (source >= total).all() and isinstance(flat[1], Act):
-        flat, source = flat[1:], source - total  # nothing is left of what was there
-    elif total > LARGEST_SCATTER:
-        raise Unsupported(
-            f"it writes into a tensor of {total} elements; up to {LARGEST_SCATTER} are supported"
-        )
-    y = gather_constant(b, site.sub("flat"), join(b, site.sub("both"), flat, 1), 1, source)
-    return lowering.reshape(b, site, y, sizes)
 
 
 def nms(

@@ -126,6 +126,12 @@ Result = Value | Sizes | Sequence[Value]
 Rule = Callable[[Call], Result]
 
 
+def floats_only(c: Call) -> None:
+    """Raise Unsupported if ``c`` takes the mean of integers, which ONNX rounds."""
+    if c.integer:
+        raise Unsupported("the mean of integers is not supported; cast them to floats first")
+
+
 def per_image(rule: Callable[[Call], Act]) -> Callable[[Call], Act]:
     """A rule that reads dimension 0 of its first input as the batch, for calls where that is an ordinary dimension.
 

@@ -10,6 +10,7 @@ import numpy as np
 from converters import lower_choice, lowering
 from converters import lower_tensors as tensors
 from converters.builder import Act, Const, Site, Unsupported, Value
+from converters.lower_scatter import scatter, scatter_reduced
 from converters.onnx_call import Call, Rule
 from converters.sizes import Sizes
 from sparsenet.shape_rules import LARGEST_EXPANSION
@@ -80,12 +81,20 @@ def gather_nd(c: Call) -> Act:
     return lower_choice.gather_nd(c.b, c.site, _operand(c, 0, "table"), _operand(c, 1, "indices"), shared)
 
 
+#: What ``reduction`` names: the operation on what is there and what comes.
+_REDUCTIONS = {"add": "add", "mul": "mul", "max": "maximum", "min": "minimum"}
+
+
 def _scatter(c: Call, places: np.ndarray, sizes: Sequence[int]) -> Act:
     if not c.lead:
         raise Unsupported(lowering.BATCH_HINT)
-    if c.attrs.get("reduction", "none") != "none":
-        raise Unsupported("it combines numbers in one place", "reduction")
-    return lower_choice.scatter(c.b, c.site, c.operand(0), c.operand(2), places.reshape(-1), sizes)
+    kind = c.attrs.get("reduction", "none")
+    if kind == "none":
+        return scatter(c.b, c.site, c.operand(0), c.operand(2), places.reshape(-1), sizes)
+    if kind not in _REDUCTIONS:
+        raise Unsupported(f"reduction '{kind}' is not known", "reduction")
+    op = _REDUCTIONS[kind]
+    return scatter_reduced(c.b, c.site, c.operand(0), c.operand(2), places.reshape(-1), sizes, op)
 
 
 def _places(indices: Sequence[np.ndarray], sizes: Sequence[int]) -> np.ndarray:

@@ -22,12 +22,15 @@ if TYPE_CHECKING:
 
 # fmt: off
 FOLDED_OPS = frozenset({
-    "Shape", "Size", "ConstantOfShape", "Range", "Cast", "CastLike", "Identity", "DequantizeLinear",
+    "Shape", "Size", "ConstantOfShape", "Range", "Cast", "CastLike", "Identity",
+    "QuantizeLinear", "DequantizeLinear",
     "Gather", "GatherND", "ScatterND", "Slice", "Split", "Concat", "Expand", "Tile", "Where",
     "Reshape", "Flatten", "Squeeze", "Unsqueeze", "Transpose",
     "Add", "Sub", "Mul", "Div", "Mod", "Neg", "Pow", "Sqrt", "Exp", "Reciprocal", "Abs", "Sum", "MatMul",
     "Floor", "Ceil", "Round", "Min", "Max", "ReduceMax", "ReduceMin", "ReduceProd", "ReduceSum",
-    "And", "Or", "Not", "Equal", "Greater", "GreaterOrEqual", "Less", "LessOrEqual",
+    "ReduceMean", "ReduceL1", "ReduceL2", "ReduceSumSquare", "CumSum", "Mean", "Sign", "Clip", "Log", "Sin", "Cos",
+    "Relu", "Sigmoid", "Tanh", "Softmax",
+    "And", "Or", "Not", "Xor", "Equal", "Greater", "GreaterOrEqual", "Less", "LessOrEqual",
 })
 # fmt: on
 
@@ -68,6 +71,8 @@ def _evaluate(
     ]
     results = [helper.make_tensor_value_info(n, TensorProto.UNDEFINED, None) for n in node.output if n]
     graph = helper.make_graph([node], "fold", declared, results)
+    if node.op_type in ("QuantizeLinear", "DequantizeLinear"):
+        opset = max(opset, 21)  # onnx evaluates no older ones, of which these only say more
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)])
     try:
         with np.errstate(all="ignore"):
