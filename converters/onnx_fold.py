@@ -75,8 +75,7 @@ def _evaluate(
         opset = max(opset, 21)  # onnx evaluates no older ones, of which these only say more
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)])
     try:
-        with np.errstate(all="ignore"):
-            return [np.asarray(r) for r in ReferenceEvaluator(model).run(None, feeds)]
+        return [np.asarray(r) for r in ReferenceEvaluator(model).run(None, feeds)]
     except Exception as error:  # the evaluator raises whatever NumPy does on inputs that do not fit
         raise Unsupported(f"its constants do not fit: {type(error).__name__}: {error}") from error
 

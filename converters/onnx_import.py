@@ -231,7 +231,8 @@ class _Walk:
             except InputError as error:
                 refused.append(str(error))
                 self.env[info.name] = None
-        self._walk_nodes(graph)
+        with np.errstate(all="ignore"):  # constants that overflow do so in the network itself
+            self._walk_nodes(graph)
         return refused
 
     def _walk_nodes(self, graph: onnx.GraphProto) -> None:

@@ -46,7 +46,7 @@ def load_model(source: OnnxLike) -> tuple[onnx.ModelProto, str]:
         raise MissingExtraError("reading an ONNX model", "onnx") from error
     from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 
-    folder, name = None, "model"
+    folder, name, shown = None, "model", "model"
     if isinstance(source, onnx.ModelProto):
         model = onnx.ModelProto()
         model.CopyFrom(source)
@@ -56,7 +56,7 @@ def load_model(source: OnnxLike) -> tuple[onnx.ModelProto, str]:
                 content = bytes(source)
             else:
                 path = Path(source)
-                folder, name = path.absolute().parent, path.stem
+                folder, name, shown = path.absolute().parent, path.stem, path.name
                 content = read_whole(path, memory_limit())
             model = onnx.load_model_from_string(content)
         except OSError as error:
@@ -64,9 +64,9 @@ def load_model(source: OnnxLike) -> tuple[onnx.ModelProto, str]:
         except MemoryLimitError as error:
             raise MemoryLimitError(f"cannot read ONNX model '{source}': {error}") from None
         except DecodeError as error:
-            raise ModelFileError(f"'{name}' is not an ONNX model: {one_line(error)}") from error
+            raise ModelFileError(f"'{shown}' is not an ONNX model: {one_line(error)}") from error
     if not model.HasField("graph") or not model.opset_import:
-        raise ModelFileError(f"'{name}' is not an ONNX model: it has no graph or no opset")
+        raise ModelFileError(f"'{shown}' is not an ONNX model: it has no graph or no opset")
     model = inline_functions(model)
     _check_names(model.graph)
     budget = Budget("the external data of the model")

@@ -9,7 +9,8 @@ import numpy as np
 from numba import cuda
 
 from sparsenet.kernels.registry import Kernel
-from sparsenet.kernels.simt.machine import divide, load, store
+from sparsenet.kernels.simt.machine import load, store
+from sparsenet.kernels.simt.pixels import place_over
 
 
 def build(kernel: Kernel) -> Any:
@@ -23,9 +24,7 @@ def build(kernel: Kernel) -> Any:
         thread = cuda.blockIdx.x * cuda.blockDim.x + cuda.threadIdx.x
         if thread >= first * second * third:
             return
-        i = divide(thread, second * third)
-        j = divide(thread - i * second * third, third)
-        start = i * first_stride + j * second_stride + (thread - (i * second + j) * third) * third_stride
+        start = place_over(thread, second, third, first_stride, second_stride, third_stride)
         largest = lowest
         for k in range(axis):
             value = load(memory, x + start + k * axis_stride)

@@ -13,6 +13,7 @@ from sparsenet.graph import FloatArray, Graph, Node, Shape
 from sparsenet.kernels.registry import Kernel
 from sparsenet.limits import Budget
 from sparsenet.plan.cuda.layout import LINE_FLOATS, Maps, map_sizes, round_up
+from sparsenet.plan.cuda.pack import RowGroups
 from sparsenet.plan.plan import Decision
 
 #: Threads of a block of kernels whose threads each make one pixel, or one vector of pixels.
@@ -153,6 +154,7 @@ class Builder:
     """Collects the launches of one graph; lowering functions write into it.
 
     ``halos`` holds, for each size of map (height, width), the zero rows and columns between its images and rows;
+    ``pairs`` the depthwise convolutions that wait for the 1x1 convolution that is named, to be lowered with it;
     ``overread`` how many floats behind a tensor some kernel reads, for results that it then drops.
     """
 
@@ -160,6 +162,7 @@ class Builder:
     shapes: dict[str, Shape]
     options: Options
     halos: dict[tuple[int, int], tuple[int, int]]
+    pairs: dict[str, Node] = field(default_factory=dict)
     calls: list[Call] = field(default_factory=list)
     values: dict[str, Value] = field(default_factory=dict)
     decisions: list[Decision] = field(default_factory=list)
@@ -201,6 +204,16 @@ class Builder:
             array = np.ascontiguousarray(self.graph.constants[tensor])
             self.values[tensor] = Value(tensor, array.shape, None, fixed=array)
         return self.values[tensor]
+
+    def add_groups(self, packed: RowGroups) -> dict[str, int]:
+        """Arguments that tell a kernel where the groups of a matrix stand."""
+        return {
+            "spans": self.tables.add(packed.spans),
+            "columns": self.tables.add(packed.columns),
+            "values": self.weights.add(packed.values),
+            "channels": self.tables.add(packed.channels),
+            "groups": len(packed.channels),
+        }
 
     # --- launches
 
