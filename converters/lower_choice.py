@@ -24,7 +24,7 @@ def top_k(
     wanted = _with_part(b, x, axis, count)
     if isinstance(wanted, Unknown):
         filled = whole(b, values.sub("whole"), x, -lowering.LARGEST if largest else lowering.LARGEST)
-        most = _smallest(b, values.sub("most"), wanted)
+        most = _common(b, values.sub("most"), wanted)
         count = int(min(wanted.most, size))
         found = top_k(b, values.sub("all"), indices.sub("all"), filled, axis, count, largest)
         sites = zip((values, indices), found, strict=True)
@@ -51,7 +51,7 @@ def head(b: GraphBuilder, site: Site, x: Act, axis: int, count: Unknown) -> Act:
     x = slice_axis(b, site if own else site.sub("room"), x, axis, 0, size)
     if own:
         return x  # the first few of the first so many
-    most = _smallest(b, site.sub("most"), wanted)
+    most = _common(b, site.sub("most"), wanted)
     return b.node("first", site, [x.tensor, most.tensor], {"axis": axis})
 
 
@@ -67,22 +67,24 @@ def _with_part(b: GraphBuilder, x: Act, axis: int, count: int | Unknown) -> int 
     return Unknown(count.counts | {partial.count}, min(count.most, size))
 
 
-def _smallest(b: GraphBuilder, site: Site, unknown: Unknown) -> Act:
-    """The size itself, as a number for each sample: (N, 1)."""
+def _common(b: GraphBuilder, site: Site, unknown: Unknown) -> Act:
+    """The smallest of the counts, (N, 1); where there is no room for more than ``most``, that is all it takes."""
     if BATCH in unknown.counts:
         raise Unsupported("arithmetic with the batch size is not supported")
     first, *others = sorted(unknown.counts)
     result = Act(first)
     for i, name in enumerate(others):
-        result = lowering.binary(b, site.sub(f"count{i}"), "minimum", result, Act(name))
-    return lowering.binary(b, site, "minimum", result, lowering.scalar(unknown.most))
+        part = site if i == len(others) - 1 else site.sub(f"count{i}")
+        result = lowering.binary(b, part, "minimum", result, Act(name))
+    return result
 
 
 def numbers(b: GraphBuilder, site: Site, sizes: Sizes) -> Act:
     """Sizes as numbers of the graph, computed when it runs; Unsupported if the batch size is one of them."""
     result: Value = Const(sizes.base)
     for i, (unknown, slope) in enumerate(sizes.slopes.items()):
-        count = _smallest(b, site.sub(f"size{i}"), unknown)
+        count = _common(b, site.sub(f"common{i}"), unknown)
+        count = lowering.binary(b, site.sub(f"size{i}"), "minimum", count, lowering.scalar(unknown.most))
         count = lowering.reshape(b, site.sub(f"ranked{i}"), count, [1] * slope.ndim)
         term = lowering.binary(b, site.sub(f"term{i}"), "mul", count, Const(slope))
         last = i == len(sizes.slopes) - 1

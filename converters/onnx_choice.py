@@ -128,6 +128,26 @@ def scatter_elements(c: Call) -> Act:
     return _scatter(c, _places(places, sizes), sizes)
 
 
+def one_hot(c: Call) -> Act:
+    """One number at an index along a new axis, which has ``depth`` elements, another elsewhere."""
+    depth, values = c.const(1, "depth"), c.const(2, "values")
+    assert depth is not None
+    assert values is not None
+    count, rank = int(depth.array.item()), len(c.shape) + c.lead
+    axis = c.attrs.get("axis", -1)
+    front = lowering.axis_of(axis + c.lead if axis >= 0 else axis + rank + 1, rank + 1)
+    if not 1 <= count <= LARGEST_EXPANSION:
+        raise Unsupported(f"a depth of {count} is not supported")
+    sizes = c.sizes
+    below = c.binary("less", c.x, lowering.scalar(0.0), "below")
+    index = c.binary("add", c.x, c.binary("mul", below, lowering.scalar(count), "turn"), "index")
+    index = lowering.reshape(c.b, c.at("ranked"), index, [*sizes[: front - 1], 1, *sizes[front - 1 :]])
+    places = Const(np.arange(count, dtype=np.float32).reshape(-1, *[1] * (rank - front)))
+    hit = c.binary("equal", index, places, "hit")
+    off, on = (lowering.scalar(float(v)) for v in values.array.ravel())
+    return tensors.choose(c.b, c.site, hit, on, off, c.lead)
+
+
 def nms(c: Call) -> Act:
     """Boxes that overlap no better one of their class, over all images: so dimension 0 is one like any other."""
     if not c.lead:
@@ -157,6 +177,7 @@ RULES: dict[str, Rule] = {
     "GatherND": gather_nd,
     "ScatterND": scatter_nd,
     "ScatterElements": scatter_elements,
+    "OneHot": one_hot,
     "NonMaxSuppression": nms,
     "NonZero": nonzero,
 }

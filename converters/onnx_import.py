@@ -13,7 +13,7 @@ from converters.builder import Act, Const, GraphBuilder, Site, Unsupported, Valu
 from converters.hints import onnx_hint
 from converters.lower_choice import numbers
 from converters.lowering import BATCH_HINT
-from converters.onnx_call import Call
+from converters.onnx_call import Call, Rule
 from converters.onnx_fold import fold
 from converters.onnx_load import OnnxLike, load_model, sparse_tensor_array, tensor_array
 from converters.onnx_model import (
@@ -29,7 +29,7 @@ from converters.onnx_model import (
     opset_of,
     static_batch,
 )
-from converters.onnx_ops import INTEGER_OPERATORS, RULES
+from converters.onnx_ops import INTEGER_OPERATORS, RULES, SIZED_RULES
 from converters.open_sizes import open_sizes
 from converters.sizes import BATCH, Sizes
 from sparsenet.errors import GraphError, InputError
@@ -284,7 +284,7 @@ class _Walk:
                 return self._fold(op, node, site, inputs)
             if op not in RULES:
                 raise Unsupported(onnx_hint(op))
-            return [None] * len(node.output) if unknown else self._apply(op, node, site, inputs)
+            return [None] * len(node.output) if unknown else self._apply(RULES[op], node, site, inputs)
         except (Unsupported, GraphError) as error:
             self.builder.fail(site.name, _with_attribute(op, node, error), self._hint(error))
         except (ArithmeticError, AssertionError, AttributeError, LookupError, TypeError, ValueError) as error:
@@ -296,18 +296,22 @@ class _Walk:
         try:
             return list(fold(node, inputs, self.opset, self._folded))
         except Unsupported as refusal:
-            if not self.lead or op not in RULES or not any(isinstance(value, Sizes) for value in inputs):
+            if not any(isinstance(value, Sizes) for value in inputs):
+                raise
+            if op in SIZED_RULES:
+                return self._apply(SIZED_RULES[op], node, site, inputs)
+            if not self.lead or op not in RULES:
                 raise
             try:
                 computed = [
                     numbers(self.builder, site.sub(f"input{i}"), v) if isinstance(v, Sizes) else v
                     for i, v in enumerate(inputs)
                 ]
-                return self._apply(op, node, site, computed)
+                return self._apply(RULES[op], node, site, computed)
             except (Unsupported, GraphError):
                 raise refusal from None
 
-    def _apply(self, op: str, node: onnx.NodeProto, site: Site, inputs: list[Any]) -> list[Any]:
+    def _apply(self, rule: Rule, node: onnx.NodeProto, site: Site, inputs: list[Any]) -> list[Any]:
         """Append what computes a node."""
         call = Call(
             self.builder,
@@ -320,7 +324,7 @@ class _Walk:
             self.lead,
             self._is_integer(node),
         )
-        result = RULES[op](call)
+        result = rule(call)
         return list(result) if isinstance(result, Sequence) else [result]
 
     def _hint(self, error: Unsupported | GraphError) -> str:

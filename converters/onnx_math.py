@@ -172,6 +172,22 @@ def _sign(c: Call) -> Act:
     return c.binary("sub", above, c.binary("less", c.x, _SCALAR(0.0), "below"))
 
 
+def _is_nan(c: Call) -> Act:
+    return c.binary("equal", c.binary("equal", c.x, c.x, "number"), _SCALAR(0.0))
+
+
+def _is_inf(c: Call) -> Act:
+    """Beyond the largest number, of either sign or, by attributes, of one."""
+    above, below = c.attrs.get("detect_positive", 1), c.attrs.get("detect_negative", 1)
+    if above and below:
+        return c.binary("greater", c.unary_at("abs", "abs"), _SCALAR(lowering.LARGEST))
+    if not above and not below:
+        raise Unsupported("it looks for infinity of neither sign", "detect_positive")
+    return c.binary(
+        "greater" if above else "less", c.x, _SCALAR(lowering.LARGEST if above else -lowering.LARGEST)
+    )
+
+
 def _binary(op: str) -> Rule:
     return lambda c: c.binary(op, c.operand(0), c.operand(1))
 
@@ -277,6 +293,8 @@ RULES: dict[str, Rule] = {
     "Div": _divide,
     "Mod": _mod,
     "Pow": _power,
+    "IsNaN": _is_nan,
+    "IsInf": _is_inf,
     "Neg": lambda c: lowering.negate(c.b, c.site, c.x),
     "Ceil": _ceil,
     "Sign": _sign,

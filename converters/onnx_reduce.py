@@ -8,8 +8,8 @@ import numpy as np
 
 from converters import lower_layers as layers
 from converters import lowering
-from converters.builder import Act, Const
-from converters.lower_tensors import reduce
+from converters.builder import Act, Const, Unsupported
+from converters.lower_tensors import LARGEST_MATRIX, reduce, times
 from converters.onnx_call import Call, Rule, floats_only
 
 
@@ -108,7 +108,20 @@ def _reduce_log_sum_exp(c: Call) -> Act:
     return lowering.reshape(c.b, c.site, summed, sizes)
 
 
+def _cumulative_sum(c: Call) -> Act:
+    """Up to each element, by a triangular matrix; ``exclusive``: without it; ``reverse``: from the end."""
+    number = c.const(1, "axis")
+    assert number is not None
+    axis = c.axis(int(number.array.item()))
+    size = c.sizes[axis - 1]
+    if size * size > LARGEST_MATRIX:
+        raise Unsupported(f"the sum along {size} elements takes too large a matrix")
+    matrix = np.tri(size, k=-int(bool(c.attrs.get("exclusive", 0))), dtype=np.float32)
+    return times(c.b, c.site, c.x, axis, matrix.T if c.attrs.get("reverse", 0) else matrix)
+
+
 RULES: dict[str, Rule] = {
+    "CumSum": _cumulative_sum,
     "Softmax": _over_axis(_softmax),
     "LogSoftmax": _over_axis(_log_softmax),
     "Hardmax": _over_axis(_hardmax),

@@ -271,6 +271,17 @@ def tile(c: Call) -> Act:
     return tensors.tile(c.b, c.site, c.x, repeats)
 
 
+def trilu(c: Call) -> Act:
+    """The triangle of matrices above, or below, a diagonal; 0 elsewhere."""
+    if len(c.sizes) < 2:
+        raise Unsupported(lowering.BATCH_HINT)
+    number = c.const(1, "diagonal")
+    k, (rows, columns) = 0 if number is None else int(number.array.item()), c.sizes[-2:]
+    below = np.tri(rows, columns, k=k - 1 if c.attrs.get("upper", 1) else k)
+    kept = Const(1 - below if c.attrs.get("upper", 1) else below)
+    return tensors.choose(c.b, c.site, kept, c.x, lowering.scalar(0.0), c.lead)
+
+
 def depth_to_space(c: Call) -> Act:
     """Channels to pixels."""
     block = [c.attrs["blocksize"]] * 2
@@ -297,6 +308,7 @@ RULES: dict[str, Rule] = {
     "Slice": cut,
     "Expand": expand,
     "Tile": tile,
+    "Trilu": trilu,
     "DepthToSpace": per_image(depth_to_space),
     "SpaceToDepth": per_image(space_to_depth),
 }

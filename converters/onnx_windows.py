@@ -169,6 +169,13 @@ def _global_pool(kind: str) -> Callable[[Call], Act]:
     return rule
 
 
+def _global_lp_pool(c: Call) -> Act:
+    p = c.attrs.get("p", 2)
+    powers = c.binary("pow", c.unary_at("abs", "abs"), lowering.scalar(p), "powers")
+    total = reduce(c.b, c.at("sum"), powers, "sum", range(2, len(c.shape)), True)
+    return c.binary("pow", total, lowering.scalar(1 / p))
+
+
 def _image(rule: Callable[[Call], Act]) -> Rule:
     return per_image(two_dimensional(rule))
 
@@ -180,5 +187,6 @@ RULES: dict[str, Rule] = {
     "AveragePool": per_image(_over_depth(two_dimensional(_average_pool))),
     "LpPool": _image(_lp_pool),
     "GlobalAveragePool": per_image(_global_pool("mean")),
+    "GlobalLpPool": per_image(_global_lp_pool),
     "GlobalMaxPool": per_image(_global_pool("max")),
 }

@@ -52,6 +52,7 @@ FILES = (
     "reducel1", "reducel2", "reduce_log_sum", "reduce_log_sum_exp", "reducemax", "reducemean", "reducemin",
     "reduceprod", "reducesum", "reducesumsquare", "topk", "nonmaxsuppression",
     "gathernd", "gatherelements", "scatternd", "scatterelements", "nonzero", "mod",
+    "einsum", "cumsum", "trilu", "onehot", "isnan", "isinf",
 )  # fmt: skip
 # fmt: on
 

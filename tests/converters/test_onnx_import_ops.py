@@ -223,6 +223,9 @@ SHAPES = {
     ),
     "Split, equal": model([node("Split", "x", "a y", axis=1)], opset=11, outputs=("y", "a")),
     "Slice of channels": model([node("Slice", "x a b c")], {"a": ints(1), "b": ints(-1), "c": ints(1)}),
+    "CumSum": model([node("CumSum", "x a", exclusive=1)], {"a": np.array(2)}),
+    "CumSum, reverse": model([node("CumSum", "x a", reverse=1)], {"a": np.array(-1)}),
+    "Trilu": model([node("Trilu", "x k", upper=0)], {"k": np.array(1)}),
     "Cast to float": model([node("Cast", "x", "a", to=TensorProto.FLOAT), node("Relu", "a")]),
 }
 

@@ -7,12 +7,12 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import onnx
 import pytest
-from onnx import NodeProto, TensorProto, helper
+from onnx import NodeProto, TensorProto, helper, numpy_helper
 
 from converters import from_onnx, passes
 from sparsenet import Engine, reference
 from sparsenet.errors import UnsupportedOpError
-from tests.converters.onnx_models import model, node, run_onnxruntime
+from tests.converters.onnx_models import assert_converts, model, node, run_onnxruntime
 
 ROWS = 12
 
@@ -204,13 +204,70 @@ def test_sizes_that_only_look_alike_are_told_apart() -> None:
     assert_as_onnxruntime(found_model(nodes), range(13))
 
 
+#: With a free batch: ``n`` is its size.
+BATCH = [node("Shape", "x", "n", start=0, end=1)]
+
+FILLED = {
+    "a list": [
+        node("ConstantOfShape", "n", "c", value=numpy_helper.from_array(np.float32([2.5]))),
+        node("Mul", "score c"),
+    ],
+    "rows": [node("Shape", "found", "s"), node("ConstantOfShape", "s", "c"), node("Sub", "found c")],
+    "as many as a slice has": [
+        node("Slice", "found zero four zero", "first"),
+        node("Shape", "first", "s"),
+        node("ConstantOfShape", "s", "c"),
+        node("Sub", "first c"),
+    ],
+    "as many as the best": [
+        *SCORES,
+        node("Min", "n four", "k"),
+        node("TopK", "score k", "best i", axis=0),
+        node("Expand", "half k", "c"),
+        node("Mul", "best c"),
+    ],
+    "more rows": [
+        node("Concat", "n three", "s", axis=0),
+        node("Expand", "row3 s", "c"),
+        node("Concat", "found c", axis=1),
+    ],
+    "what nothing is computed with": [node("Concat", "two n three", "s", axis=0), node("Expand", "row3 s")],
+    "up to a limit": [node("Min", "n four", "k"), node("Expand", "half k")],
+}
+
+
+@pytest.mark.parametrize("name", FILLED)
+def test_constants_as_large_as_what_is_found(name: str) -> None:
+    nodes = [*(SCORES if name == "a list" else []), *FILLED[name]]
+    assert_as_onnxruntime(found_model(nodes, row3=np.float32([[1, 2, 3]])))
+
+
+@pytest.mark.parametrize(
+    "nodes",
+    [
+        [node("Shape", "x", "s"), node("ConstantOfShape", "s", "c"), node("Add", "x c")],
+        [node("Concat", "n one", "s", axis=0), node("Expand", "token s", "c"), node("Concat", "x c", axis=1)],
+        [node("Concat", "n four", "s", axis=0), node("Expand", "token s", "c"), node("Concat", "c x", axis=1)],
+    ],
+    ids=["zeros", "one for each image", "repeated"],
+)  # fmt: skip
+def test_constants_for_every_image(nodes: list[NodeProto]) -> None:
+    proto = model([*BATCH, *nodes], {**CONSTANTS, "token": np.float32([[7]])}, shape=("N", 12))
+    assert_converts(proto, batch=3)
+
+
 REFUSED = {
     "as many new rows as there are up to a limit": (
         [node("Max", "n four", "m"), node("Concat", "m three", "s", axis=0), node("Reshape", "x s")],
         "computed from the input",
     ),
-    "a tensor of that size": (
-        [node("ConstantOfShape", "n", "c"), node("Add", "x c")],
+    "numbers up to it": (
+        [
+            node("Squeeze", "n zero", "ns"),
+            node("Squeeze", "one zero", "step"),
+            node("Range", "scalar ns step", "r"),
+            node("Cast", "r", "y", to=TensorProto.FLOAT),
+        ],
         "computes with a size",
     ),
     "pairs": (
@@ -232,8 +289,6 @@ def test_what_needs_the_size_itself_is_refused(name: str) -> None:
         from_onnx(found_model(nodes), batch="fixed")
 
 
-#: With a free batch: ``n`` is its size.
-BATCH = [node("Shape", "x", "n", start=0, end=1)]
 RULED_OUT = {
     "a limit as a size": (
         [node("Min", "n eight", "k"), node("Concat", "k minus", "s", axis=0), node("Reshape", "x s")],
