@@ -147,7 +147,7 @@ CUDA_FAMILIES: dict[str, Family] = {
             *("x", "axis", "axis_stride", "first", "second", "third"),
             *("first_stride", "second_stride", "third_stride", "out"),
         ),
-        (),
+        ("threads", "lines"),
         "softmax along one axis",
     ),
     "f32_reduce_none_maps": Family(
@@ -195,6 +195,52 @@ CUDA_FAMILIES: dict[str, Family] = {
         ),
         (),
         "copies between plain tensors and maps: transposed, sliced, repeated, padded",
+    ),
+    "f32_take_none_maps": Family(
+        "cuda.take",
+        ("x", "x_image", "x_channels", "x_rows", "x_columns", "channels", *_MAPS, *_OUT),
+        (),
+        "rearrangement by tables: any order of axes, gather, mirrored padding",
+    ),
+    "f32_pick_none_maps": Family(
+        "cuda.pick",
+        (
+            *("x", "x_image", "x_channel", "x_row", "x_column", "depth", "sizes", "steps"),
+            *("indices", "indices_image", "indices_channel", "indices_row", "indices_column"),
+            "channels",
+            *_MAPS,
+            *_OUT,
+        ),
+        (),
+        "numbers at computed indices, kept inside their axes",
+    ),
+    "f32_topk_none_maps": Family(
+        "cuda.top_k",
+        (
+            *("x", "axis", "axis_stride", "first", "second", "third"),
+            *("first_stride", "second_stride", "third_stride", "count"),
+            *("out", "out_axis", "out_first", "out_second", "out_third"),
+        ),
+        (),
+        "indices of the largest numbers on one axis, in order",
+    ),
+    "f32_normalize_none_maps": Family(
+        "cuda.normalize",
+        (
+            *("x", "first", "second", "third", "first_stride", "second_stride", "third_stride"),
+            *("outer", "middle", "inner", "outer_stride", "middle_stride", "inner_stride", "out"),
+        ),
+        ("threads", "runs"),
+        "runs of numbers brought to mean 0 and variance 1",
+    ),
+    "f32_matmul_none_maps": Family(
+        "cuda.matmul",
+        (
+            *("x", "y", "x_starts", "y_starts", "out_starts", "products", "rows", "depth", "columns"),
+            *("x_row", "x_column", "y_row", "y_column", "out", "out_row"),
+        ),
+        ("rows", "columns", "row_threads", "column_threads", "depth"),
+        "products of matrices that are both computed",
     ),
 }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -12,6 +13,7 @@ __all__ = [
     "LOAD_INTO",
     "SIMULATED",
     "STORE_FROM",
+    "barrier",
     "device",
     "divide",
     "entry",
@@ -94,8 +96,17 @@ if SIMULATED:
         """Quotient of two numbers from 0 to 2^31 - 1, rounded down."""
         return a // b
 
+    def barrier():  # type: ignore[no-untyped-def]
+        """Wait for all threads of the block; the simulator's ``cuda.syncthreads`` is there for kernels alone."""
+        threading.current_thread().syncthreads()  # type: ignore[attr-defined]
+
 else:
     from sparsenet.kernels.simt.ptx import divide, load, load2, load4, load_shared, store, store2, store4
+
+    @device
+    def barrier() -> None:
+        """Wait for all threads of the block."""
+        cuda.syncthreads()
 
 
 def _load_into(lanes: int) -> Any:

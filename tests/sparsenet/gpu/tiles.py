@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from sparsenet.kernels.cuda_families import CUDA_FAMILIES, POINTWISE
 from sparsenet.kernels.registry import Kernel
 from sparsenet.ops import ACTIVATIONS
+from sparsenet.plan.cuda.lower.products import TILES as TILES_OF_PRODUCTS
 
 #: Family → (floats of a load, tile) of kernels worth a look; (1, ()) where a family has no parameters.
 TILES: dict[str, list[tuple[int, tuple[int, ...]]]] = {
@@ -27,6 +28,9 @@ TILES: dict[str, list[tuple[int, tuple[int, ...]]]] = {
     "f32_broadcast_none_maps": [(1, (number,)) for number in range(10)],
     "f32_reduce_none_maps": [(1, (number,)) for number in range(4)],
     "f32_copy_none_maps": [(4, ())],
+    "f32_softmax_none_maps": [(1, (1, 256)), (1, (64, 4))],
+    "f32_normalize_none_maps": [(1, (8, 32)), (1, (256, 1))],
+    "f32_matmul_none_maps": [(1, tile) for tile in TILES_OF_PRODUCTS],
 }
 
 

@@ -7,22 +7,17 @@ from math import prod
 from sparsenet.graph import Node
 from sparsenet.kernels.registry import REDUCE_OPERATIONS, Kernel
 from sparsenet.ops import attributes
-from sparsenet.plan.cuda.builder import Argument, Builder, Epilogue, NoKernelError, Value
-from sparsenet.plan.cuda.lower.movement import axis_strides, four_strides
+from sparsenet.plan.cuda.builder import Argument, Builder, Epilogue, Value
+from sparsenet.plan.cuda.lower.axes import axis_strides, four_strides, three_axes
 
 _ONLY = "the only kernel for this op"
-#: Axes that the kernel goes through.
-MOST_AXES = 3
 
 
 def lower_reduce(builder: Builder, node: Node) -> None:
     """A thread for each number that is left goes through all that become it."""
     attrs, x, out = attributes(node), builder.get(node.inputs[0]), builder.new(node.output)
-    axes, strides = list(attrs["axes"]), axis_strides(x)
-    if len(axes) > MOST_AXES:
-        raise NoKernelError(f"{len(axes)} axes")
-    gone = [(x.shape[axis], strides[axis]) for axis in axes]
-    sizes, steps = zip(*([(1, 0)] * (MOST_AXES - len(gone)) + gone), strict=True)
+    axes, strides = sorted(attrs["axes"]), axis_strides(x)
+    sizes, (steps,) = three_axes([x.shape[axis] for axis in axes], [strides[axis] for axis in axes])
     operation = "sum" if attrs["kind"] == "mean" else attrs["kind"]
     kernel = Kernel("f32_reduce_none_maps", 1, (REDUCE_OPERATIONS.index(operation),))
     builder.decide(node, "none", kernel, _ONLY)
@@ -52,7 +47,7 @@ def _left(x: Value, out: Value, axes: list[int], keepdims: bool) -> dict[str, Ar
     strides = [0 if i in axes else stride for i, stride in enumerate(axis_strides(x))]
     if not keepdims:
         strides = [stride for i, stride in enumerate(strides) if i not in axes]
-    image, channel, row, column = four_strides(list(out.shape), strides)
+    image, channel, row, column = four_strides(out.shape, strides)
     return {"x": x, "x_image": image, "x_channel": channel, "x_row": row, "x_column": column}
 
 
