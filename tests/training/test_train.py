@@ -133,7 +133,9 @@ def test_bad_settings() -> None:
 
 def test_a_model_of_one_size_is_not_trained_at_another() -> None:
     config = TrainConfig(stages=((124, 1), (128, 1)), batch_size=4)
-    with pytest.raises(InputError, match="MaskCNN takes images of 124×124 pixels alone, got the stages 124:1, 128:1"):
+    with pytest.raises(
+        InputError, match="MaskCNN takes images of 124×124 pixels alone, got the stages 124:1, 128:1"
+    ):
         train(build_model("maskcnn", 4), tiny_images(8), config, progress=False)
 
 
