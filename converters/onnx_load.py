@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 
 OnnxLike = Any  # str | os.PathLike[str] | bytes | onnx.ModelProto
 
+#: Of onnx.TensorProto.DataType those that share bytes, and their bits: uint4, int4, float4e2m1, uint2, int2.
+PACKED_BITS = {21: 4, 22: 4, 23: 4, 25: 2, 26: 2}
+
 
 def load_model(source: OnnxLike) -> tuple[onnx.ModelProto, str]:
     """The model with every tensor's data inside, and a name for it.
@@ -170,10 +173,11 @@ def _external_bytes(tensor: onnx.TensorProto, folder: Path | None, budget: Budge
     path = _confined(folder, location, what)
     try:
         offset, length = int(entries.get("offset", 0)), int(entries.get("length", -1))
-        item = np.dtype(helper.tensor_dtype_to_np_dtype(tensor.data_type)).itemsize
+        item = 8 * np.dtype(helper.tensor_dtype_to_np_dtype(tensor.data_type)).itemsize
+        item = PACKED_BITS.get(tensor.data_type, item)
     except (ValueError, KeyError, TypeError) as error:
         raise ModelFileError(f"{what} has a damaged description: {error}") from error
-    expected = math.prod(tensor.dims) * item
+    expected = -(-math.prod(tensor.dims) * item // 8)
     if any(d < 0 for d in tensor.dims) or offset < 0 or length not in (-1, expected):
         raise ModelFileError(
             f"{what}: {length} bytes do not fit shape {tuple(tensor.dims)} ({expected} bytes)"
