@@ -155,6 +155,27 @@ def test_broadcasting_over_many_axes() -> None:
         assert_gpu_matches(one_node_graph("sub", {"a": full}, {"b": constant}), batch=2)
 
 
+@pytest.mark.parametrize("axis", [1, 3, 4])
+@pytest.mark.parametrize("op", ["softmax", "argmax", "top_k", "gather_elements"])
+def test_axes_among_many(op: str, axis: int) -> None:
+    shape = (2, 2, 3, 2, 3, 2)
+    attrs: dict[str, Any] = {"axis": axis} | ({"count": 2} if op == "top_k" else {})
+    rng = np.random.default_rng(0)
+    feeds = {"x": rng.standard_normal(shape).astype(np.float32)}
+    if op == "gather_elements":
+        feeds["i"] = rng.integers(0, 2, shape).astype(np.float32)
+    assert_gpu_matches(
+        one_node_graph(op, {name: a.shape for name, a in feeds.items()}, attrs=attrs), feeds=feeds
+    )
+
+
+@pytest.mark.parametrize("axes", [[1], [3], [2, 4], [5, 1, 3], [1, 2, 3, 4, 5]])
+def test_reductions_over_some_axes_of_many(axes: list[int]) -> None:
+    for keepdims in (True, False) if len(axes) < 5 else (True,):
+        attrs = {"kind": "mean", "axes": axes, "keepdims": keepdims}
+        assert_gpu_matches(one_node_graph("reduce", {"x": (2, 2, 3, 2, 3, 2)}, attrs=attrs), batch=2)
+
+
 # --- choices
 
 

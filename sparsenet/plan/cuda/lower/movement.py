@@ -53,9 +53,10 @@ def padded_copy(builder: Builder, x: Value, layout: Maps) -> Value:
     return out
 
 
-def clear(builder: Builder, out: Value) -> None:
-    """Fill ``out`` with zeros, for kernels that write pixels alone."""
-    copy_into(builder, out, (0, 0, 0, 0), out, size=(0, 0))
+def clear_gaps(builder: Builder, out: Value) -> None:
+    """Make the zeros between rows and images of ``out``, if it has any, for kernels that write pixels alone."""
+    if out.layout is not None and out.layout.guard:
+        copy_into(builder, out, (0, 0, 0, 0), out, size=(0, 0))
 
 
 def plain(builder: Builder, x: Value) -> Value:

@@ -6,9 +6,10 @@ from math import prod
 
 from sparsenet.graph import Node
 from sparsenet.ops import attributes
-from sparsenet.plan.cuda.builder import Builder
+from sparsenet.plan.cuda.builder import Builder, Value
 from sparsenet.plan.cuda.lower.axes import axis_strides, three_axes
-from sparsenet.plan.cuda.lower.movement import clear
+from sparsenet.plan.cuda.lower.deep import along_axis
+from sparsenet.plan.cuda.lower.movement import clear_gaps
 
 _ONLY = "the only kernel for this op"
 
@@ -17,8 +18,7 @@ def lower_normalize(builder: Builder, node: Node) -> None:
     """Some threads for each run."""
     attrs, x, out = attributes(node), builder.get(node.inputs[0]), builder.new(node.output)
     axis, strides = attrs["axis"], axis_strides(out)
-    if out.maps.guard:
-        clear(builder, out)
+    clear_gaps(builder, out)
     runs, (run_strides,) = three_axes(out.shape[:axis], strides[:axis])
     sizes, (size_strides,) = three_axes(out.shape[axis:], strides[axis:])
     kernel = builder.over_lines(
@@ -33,18 +33,20 @@ def lower_normalize(builder: Builder, node: Node) -> None:
 
 def lower_softmax(builder: Builder, node: Node) -> None:
     """Some threads for each line along the axis."""
-    axis, x, out = attributes(node)["axis"], builder.get(node.inputs[0]), builder.new(node.output)
-    if out.maps.guard:
-        clear(builder, out)
-    others, strides = list(out.shape), axis_strides(out)
-    size, stride = others.pop(axis), strides.pop(axis)
-    lines, (steps,) = three_axes(others, strides)
-    kernel = builder.over_lines(
-        "f32_softmax_none_maps", prod(lines), size, stride,
-        x=x, axis=size, axis_stride=stride, first=lines[0], second=lines[1], third=lines[2],
-        first_stride=steps[0], second_stride=steps[1], third_stride=steps[2], out=out,
-    )  # fmt: skip
-    builder.decide(node, "none", kernel, _ONLY)
+
+    def run(inputs: list[Value], out: Value, axis: int) -> None:
+        clear_gaps(builder, out)
+        others, strides = list(out.shape), axis_strides(out)
+        size, stride = others.pop(axis), strides.pop(axis)
+        lines, (steps,) = three_axes(others, strides)
+        kernel = builder.over_lines(
+            "f32_softmax_none_maps", prod(lines), size, stride,
+            x=inputs[0], axis=size, axis_stride=stride, first=lines[0], second=lines[1], third=lines[2],
+            first_stride=steps[0], second_stride=steps[1], third_stride=steps[2], out=out,
+        )  # fmt: skip
+        builder.decide(node, "none", kernel, _ONLY)
+
+    along_axis(builder, node, run)
 
 
 LOWER = {"normalize": lower_normalize, "softmax": lower_softmax}

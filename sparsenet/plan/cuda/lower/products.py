@@ -10,7 +10,7 @@ from sparsenet.graph import Node
 from sparsenet.kernels.registry import Kernel
 from sparsenet.plan.cuda.builder import Builder, NoKernelError, Value
 from sparsenet.plan.cuda.lower.axes import axis_strides
-from sparsenet.plan.cuda.lower.movement import clear
+from sparsenet.plan.cuda.lower.movement import clear_gaps
 
 #: Tiles, the largest first: rows and columns of a thread, threads along rows and columns, terms between barriers.
 TILES = ((4, 4, 16, 16, 16), (4, 4, 8, 8, 16), (2, 2, 8, 8, 8))
@@ -20,8 +20,7 @@ def lower_matmul(builder: Builder, node: Node) -> None:
     """One product for each index of the axes in front; the largest tile that gives every multiprocessor a block."""
     a, b = (builder.get(name) for name in node.inputs)
     out = builder.new(node.output)
-    if out.maps.guard:
-        clear(builder, out)
+    clear_gaps(builder, out)
     *front, rows, columns = out.shape
     products = prod(front)
     blocks = [(tile, -(-rows // (tile[0] * tile[2])) * -(-columns // (tile[1] * tile[3]))) for tile in TILES]

@@ -25,16 +25,24 @@ def places_of(x: Value) -> list[npt.NDArray[np.int64]]:
     return [stride * np.arange(size) for size, stride in zip(x.shape, axis_strides(x), strict=True)]
 
 
+def joined(places: Places) -> npt.NDArray[np.int64]:
+    """Where the elements of these axes stand, as one axis."""
+    whole = _NOWHERE
+    for axis in places:
+        whole = np.add.outer(whole, axis).reshape(-1)
+    return whole
+
+
 def rearrange(builder: Builder, node: Node, x: Value, places: Places) -> None:
     """Make the node's output: along strides where the places on every axis are evenly spaced, else by tables."""
     out = builder.new(node.output)
     if any(np.ptp(np.diff(axis)) for axis in places if len(axis) > 2):
-        _by_tables(builder, x, places, out)
+        take(builder, x, places, out)
         builder.decide(node, "none", TAKE, "copied by tables of places")
         return
     strides = [int(axis[1] - axis[0]) if len(axis) > 1 else 0 for axis in places]
     if not in_a_row(out.shape, strides):
-        _by_tables(builder, x, places, out)
+        take(builder, x, places, out)
         builder.decide(
             node, "none", TAKE, f"copied by tables of places: {len(out.shape)} axes in another order"
         )
@@ -43,18 +51,16 @@ def rearrange(builder: Builder, node: Node, x: Value, places: Places) -> None:
     builder.decide(node, "none", RELAYOUT, "copied into place")
 
 
-def _by_tables(builder: Builder, x: Value, places: Places, out: Value) -> None:
+def take(builder: Builder, x: Value, places: Places, out: Value) -> None:
+    """Fill ``out`` from the ``places`` of ``x``, by tables."""
     images, channels, *rest = places
-    rows, columns = (rest[0], rest[1:]) if len(rest) > 1 else (_NOWHERE, rest or [_NOWHERE])
-    across = columns[0]
-    for axis in columns[1:]:
-        across = np.add.outer(across, axis).reshape(-1)
+    rows, columns = (rest[0], rest[1:]) if len(rest) > 1 else (_NOWHERE, rest)
     if x.size > np.iinfo(np.int32).max:
         raise NoKernelError(f"its input has {x.size} numbers, more than 32 bits can count")
     builder.over_pixels(
         TAKE, out.maps.pitch, out.maps.channels,
         x=x, x_image=int(images[1]) if len(images) > 1 else 0, x_channels=builder.tables.add(channels),
-        x_rows=builder.tables.add(rows), x_columns=builder.tables.add(across),
+        x_rows=builder.tables.add(rows), x_columns=builder.tables.add(joined(columns)),
         channels=out.maps.channels, **out.maps.geometry(), out=out, pitch=out.maps.pitch,
     )  # fmt: skip
 
@@ -68,7 +74,7 @@ def spread(builder: Builder, x: Value, shape: tuple[int, ...]) -> Value:
     first, *places = places_of(x)
     repeated = [repeat(axis, size) for axis, size in zip(places, shape[1:], strict=True)]
     out = builder.temporary((x.shape[0], *shape[1:]), builder.layout((x.shape[0], *shape[1:])))
-    _by_tables(builder, x, [first, *repeated], out)
+    take(builder, x, [first, *repeated], out)
     return out
 
 
