@@ -150,9 +150,9 @@ def deserialize(data: bytes) -> tuple[Graph, list[StoredConstant]]:
     """
     if len(data) >= 8 and MAX_HEADER_BYTES < (length := int.from_bytes(data[:8], "little")) <= len(data):
         raise ModelFileError(f"has a header of {length} bytes, the limit is {MAX_HEADER_BYTES}")
-    entries, metadata = _from_safetensors(data)
+    stored_pools, metadata = _from_safetensors(data)
     _check_version(metadata)
-    tensors = _pools(entries)
+    tensors = _pools(stored_pools)
     for key in ("graph", "sha256"):
         if key not in metadata:
             raise ModelFileError(f"lacks '{key}' in its metadata")

@@ -147,7 +147,7 @@ CUDA_FAMILIES: dict[str, Family] = {
             *("x", "axis", "axis_stride", "first", "second", "third"),
             *("first_stride", "second_stride", "third_stride", "out"),
         ),
-        (),
+        ("threads", "lines"),
         "softmax along one axis",
     ),
     "f32_reduce_none_maps": Family(

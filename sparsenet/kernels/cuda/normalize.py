@@ -14,8 +14,8 @@ from numba import cuda, float32, int64
 
 from sparsenet.kernels.registry import Kernel
 from sparsenet.kernels.simt.machine import divide, load, store
+from sparsenet.kernels.simt.neighbours import add, combine_neighbours
 from sparsenet.kernels.simt.pixels import place_over
-from sparsenet.kernels.simt.sums import neighbours_sum
 
 
 def build(kernel: Kernel) -> Any:
@@ -26,7 +26,7 @@ def build(kernel: Kernel) -> Any:
     """
     threads, together = kernel.tile
     partials = threads * together
-    total = neighbours_sum(threads)
+    total = combine_neighbours(threads, add)
     zero, one = np.float32(0), np.float32(1)
 
     def normalize(  # type: ignore[no-untyped-def]

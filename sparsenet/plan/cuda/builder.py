@@ -20,6 +20,8 @@ from sparsenet.plan.plan import Decision
 THREADS = 256
 #: Blocks of such a kernel on each multiprocessor; more of them take turns by a loop over channels.
 BLOCKS_PER_PROCESSOR = 16
+#: Threads that a multiprocessor runs at once.
+THREADS_PER_PROCESSOR = 2048
 #: Elements behind the last constant that kernels may read ahead of time: one step of each of 32 splits.
 OVERREAD = 256
 
@@ -234,6 +236,24 @@ class Builder:
         threads = min(THREADS, round_up(work, 32))
         along = -(-work // threads)
         self.call(kernel, (along, self.across(along, channels)), threads, epilogue, **arguments)
+
+    def over_lines(
+        self, family: str, lines: int, size: int, stride: int, numbers: Sequence[float] = (),
+        /, **arguments: Argument,
+    ) -> Kernel:  # fmt: skip
+        """Append a launch in which some threads share each of ``lines`` lines of ``size`` numbers, ``stride`` apart.
+
+        Each has four numbers or more, and there are no more of them than the GPU runs at once; but at least eight,
+        who read one sector of memory, where the numbers are neighbours. Tile: threads of a line, lines of a block.
+        """
+        most = min(size // 4, THREADS, THREADS_PER_PROCESSOR * self.options.processors // lines)
+        sharers = max(most, min(8, size) if stride == 1 else 1)
+        threads = 1 << (sharers.bit_length() - 1)
+        together = min(THREADS // threads, lines)
+        kernel = Kernel(family, 1, (threads, together))
+        epilogue = Epilogue(numbers=list(numbers))
+        self.call(kernel, (-(-lines // together), 1), threads * together, epilogue, **arguments)
+        return kernel
 
     def across(self, along: int, channels: int) -> int:
         """Blocks that share ``channels`` where there are ``along`` for each."""

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from sparsenet import Engine, Graph, Node, TensorInfo
-from sparsenet.plan.cuda.lower import normalization, products
+from sparsenet.plan.cuda.lower import products
 from tests.sparsenet.gpu.against_oracle import assert_gpu_matches, pruned
 from tests.sparsenet.one_node import one_node_graph
 
@@ -38,9 +38,10 @@ def test_normalize(shape: tuple[int, ...], axis: int) -> None:
     assert_gpu_matches(one_node_graph("normalize", {"x": shape}, attrs={"axis": axis}), batch=shape[0])
 
 
-def test_a_whole_block_normalizes_a_long_run(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(normalization, "SHARERS", {})
-    assert_gpu_matches(one_node_graph("normalize", {"x": (1, 300)}, attrs={"axis": 1}))
+@pytest.mark.parametrize("size, threads", [(70, 16), (300, 64), (1100, 256)])
+def test_many_threads_normalize_a_long_run(size: int, threads: int) -> None:
+    engine = assert_gpu_matches(one_node_graph("normalize", {"x": (1, size)}, attrs={"axis": 1}))
+    assert engine.explain()[0].kernel.endswith(f"_{threads}x1")
 
 
 def test_a_small_variance_far_from_zero_is_kept() -> None:
@@ -59,6 +60,21 @@ def test_a_constant_run_and_a_nan() -> None:
     assert (y[0] == 0).all()
     assert np.isnan(y[1]).all()
     assert np.isfinite(y[2]).all()
+
+
+@pytest.mark.parametrize("shape, axis", [((1, 70), 1), ((2, 3, 40), 2), ((1, 40, 2, 3), 1)])
+def test_several_threads_share_a_line_of_softmax(shape: tuple[int, ...], axis: int) -> None:
+    engine = assert_gpu_matches(one_node_graph("softmax", {"x": shape}, attrs={"axis": axis}), batch=shape[0])
+    assert int(engine.explain()[0].kernel.rpartition("_")[2].split("x")[0]) > 1
+
+
+def test_softmax_of_large_numbers_and_of_a_nan() -> None:
+    x = np.zeros((2, 40), np.float32)
+    x[0, 30:], x[1, 17] = 1e30, np.nan
+    y = Engine(one_node_graph("softmax", {"x": x.shape}), device="cuda")(x)
+    assert isinstance(y, np.ndarray)
+    np.testing.assert_allclose(y[0], x[0] / 1e31, atol=1e-7)
+    assert np.isnan(y[1]).all()
 
 
 # --- products
@@ -199,6 +215,7 @@ def test_gather_nd(depth: int) -> None:
     [
         (Node("normalize", "op", ["b"], ["c"], {"axis": 2}), {}),
         (Node("matmul", "op", ["b", "m"], ["c"]), {"m": pruned((5, 5), 0)}),
+        (Node("softmax", "op", ["b"], ["c"], {"axis": 2}), {}),
         (Node("top_k", "op", ["b"], ["c"], {"axis": 3, "count": 5}), {}),
         (Node("gather", "op", ["b"], ["c"], {"axis": 2, "indices": [3, 0, 2, 1]}), {}),
         (Node("gather_elements", "op", ["b", "b"], ["c"], {"axis": 2}), {}),

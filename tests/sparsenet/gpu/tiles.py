@@ -28,6 +28,7 @@ TILES: dict[str, list[tuple[int, tuple[int, ...]]]] = {
     "f32_broadcast_none_maps": [(1, (number,)) for number in range(10)],
     "f32_reduce_none_maps": [(1, (number,)) for number in range(4)],
     "f32_copy_none_maps": [(4, ())],
+    "f32_softmax_none_maps": [(1, (1, 256)), (1, (64, 4))],
     "f32_normalize_none_maps": [(1, (8, 32)), (1, (256, 1))],
     "f32_matmul_none_maps": [(1, tile) for tile in TILES_OF_PRODUCTS],
 }

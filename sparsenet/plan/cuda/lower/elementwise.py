@@ -1,17 +1,14 @@
-"""Element by element: activations, affine, arithmetic with any broadcasting, softmax."""
+"""Element by element: activations, affine, arithmetic with any broadcasting."""
 
 from __future__ import annotations
-
-from math import prod
 
 from sparsenet.batch_norm import as_affine
 from sparsenet.graph import FloatArray, Node
 from sparsenet.kernels.registry import BROADCAST_OPERATIONS, Kernel
 from sparsenet.ops import ACTIVATIONS, attributes, split_inputs
 from sparsenet.plan.cuda.builder import Argument, Builder, Epilogue, NoKernelError, Value
-from sparsenet.plan.cuda.lower.axes import axis_strides, four_strides, in_a_row, three_axes
+from sparsenet.plan.cuda.lower.axes import axis_strides, four_strides, in_a_row
 from sparsenet.plan.cuda.lower.epilogues import add_affine, add_residual, epilogue_of
-from sparsenet.plan.cuda.lower.movement import clear
 from sparsenet.plan.cuda.lower.rearrange import spread
 
 _ONLY = "the only kernel for this op"
@@ -118,22 +115,6 @@ def _strides(value: Value, shape: tuple[int, ...]) -> list[int]:
     return [s if size == to else 0 for s, size, to in zip(strides, sizes, shape, strict=True)]
 
 
-def lower_softmax(builder: Builder, node: Node) -> None:
-    """A thread for each line along the axis."""
-    axis, x, out = attributes(node)["axis"], builder.get(node.inputs[0]), builder.new(node.output)
-    if out.maps.guard:
-        clear(builder, out)
-    kernel = Kernel("f32_softmax_none_maps", 1)
-    builder.decide(node, "none", kernel, _ONLY)
-    sizes, strides = list(out.shape), axis_strides(out)
-    size, stride = sizes.pop(axis), strides.pop(axis)
-    sizes, (strides,) = three_axes(sizes, strides)
-    builder.over_pixels(
-        kernel, prod(sizes), 1, x=x, axis=size, axis_stride=stride, first=sizes[0], second=sizes[1],
-        third=sizes[2], first_stride=strides[0], second_stride=strides[1], third_stride=strides[2], out=out,
-    )  # fmt: skip
-
-
 LOWER = {
     **dict.fromkeys(ACTIVATIONS, lower_activation),
     "affine": lower_affine,
@@ -141,5 +122,4 @@ LOWER = {
     **dict.fromkeys(BROADCAST_OPERATIONS, lower_broadcast),
     "add": lower_add,
     "where": lower_where,
-    "softmax": lower_softmax,
 }

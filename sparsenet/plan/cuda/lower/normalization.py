@@ -1,18 +1,16 @@
-"""Layer, instance and group normalisation."""
+"""Ops that bring lines of numbers to a common scale: layer, instance and group normalisation, softmax."""
 
 from __future__ import annotations
 
 from math import prod
 
 from sparsenet.graph import Node
-from sparsenet.kernels.registry import Kernel
 from sparsenet.ops import attributes
-from sparsenet.plan.cuda.builder import THREADS, Builder, Epilogue
+from sparsenet.plan.cuda.builder import Builder
 from sparsenet.plan.cuda.lower.axes import axis_strides, three_axes
 from sparsenet.plan.cuda.lower.movement import clear
 
-#: Threads that share a run, by the most numbers it has; beyond, a whole block.
-SHARERS = {64: 8, 2048: 32}
+_ONLY = "the only kernel for this op"
 
 
 def lower_normalize(builder: Builder, node: Node) -> None:
@@ -23,17 +21,30 @@ def lower_normalize(builder: Builder, node: Node) -> None:
         clear(builder, out)
     runs, (run_strides,) = three_axes(out.shape[:axis], strides[:axis])
     sizes, (size_strides,) = three_axes(out.shape[axis:], strides[axis:])
-    threads = next((sharers for most, sharers in SHARERS.items() if prod(sizes) <= most), THREADS)
-    together = min(THREADS // threads, prod(runs))
-    kernel = Kernel("f32_normalize_none_maps", 1, (threads, together))
-    builder.decide(node, "none", kernel, "the only kernel for this op")
-    builder.call(
-        kernel, (-(-prod(runs) // together), 1), threads * together, Epilogue(numbers=[attrs["eps"]]),
+    kernel = builder.over_lines(
+        "f32_normalize_none_maps", prod(runs), prod(sizes), size_strides[2], [attrs["eps"]],
         x=x, first=runs[0], second=runs[1], third=runs[2], first_stride=run_strides[0],
         second_stride=run_strides[1], third_stride=run_strides[2], outer=sizes[0], middle=sizes[1],
         inner=sizes[2], outer_stride=size_strides[0], middle_stride=size_strides[1],
         inner_stride=size_strides[2], out=out,
     )  # fmt: skip
+    builder.decide(node, "none", kernel, _ONLY)
 
 
-LOWER = {"normalize": lower_normalize}
+def lower_softmax(builder: Builder, node: Node) -> None:
+    """Some threads for each line along the axis."""
+    axis, x, out = attributes(node)["axis"], builder.get(node.inputs[0]), builder.new(node.output)
+    if out.maps.guard:
+        clear(builder, out)
+    others, strides = list(out.shape), axis_strides(out)
+    size, stride = others.pop(axis), strides.pop(axis)
+    lines, (steps,) = three_axes(others, strides)
+    kernel = builder.over_lines(
+        "f32_softmax_none_maps", prod(lines), size, stride,
+        x=x, axis=size, axis_stride=stride, first=lines[0], second=lines[1], third=lines[2],
+        first_stride=steps[0], second_stride=steps[1], third_stride=steps[2], out=out,
+    )  # fmt: skip
+    builder.decide(node, "none", kernel, _ONLY)
+
+
+LOWER = {"normalize": lower_normalize, "softmax": lower_softmax}
