@@ -138,7 +138,7 @@ def _threads(runs: Runs) -> str:
     "files", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path)
 )
 def main(files: tuple[Path, ...]) -> None:
-    """Print results of `python -m bench.against --json FILE` as the tables of the README."""
+    """Print results of `python -m bench.against --json FILE` as the tables of docs/speed.md."""
     click.echo(page(read(files)))
 
 

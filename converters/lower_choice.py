@@ -3,47 +3,94 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from converters import lowering
 from converters.builder import Act, Const, GraphBuilder, Site, Unsupported, Value
-from converters.lower_tensors import gather as gather_constant
 from converters.lower_tensors import join, materialize, sizes_of, slice_axis, whole
+from converters.sizes import BATCH, Sizes, Unknown
 
 
 def top_k(
-    b: GraphBuilder, values: Site, indices: Site, x: Act, axis: int, count: int, largest: bool
+    b: GraphBuilder, values: Site, indices: Site, x: Act, axis: int, count: int | Unknown, largest: bool
 ) -> list[Value]:
-    """The ``count`` largest or smallest numbers of the graph's axis in order, and where they stand on it."""
+    """The ``count`` largest or smallest numbers of the graph's axis in order, and where they stand on it.
+
+    Of a part as many as there are, if that is fewer.
+    """
     size = int(b.shapes[x.tensor][axis] or 0)
-    partial = b.partial.get(x.tensor)
-    if partial is not None and partial.axis == axis:
-        return _top_of_part(b, values, indices, x, axis, count, largest)
-    if not 1 <= count <= size:
-        raise Unsupported(f"it takes {count} elements of an axis of {size}", "k")
-    attrs = {"axis": axis, "count": count, "largest": largest}
-    found = b.node("top_k", indices, [x.tensor], attrs)
-    return [b.node("gather_elements", values, [x.tensor, found.tensor], {"axis": axis}), found]
+    wanted = _with_part(b, x, axis, count)
+    if isinstance(wanted, Unknown):
+        filled = whole(b, values.sub("whole"), x, -lowering.LARGEST if largest else lowering.LARGEST)
+        most = _common(b, values.sub("most"), wanted)
+        count = int(min(wanted.most, size))
+        found = top_k(b, values.sub("all"), indices.sub("all"), filled, axis, count, largest)
+        sites = zip((values, indices), found, strict=True)
+        return [
+            b.node("first", site, [v.tensor, most.tensor], {"axis": axis})
+            for site, v in sites
+            if isinstance(v, Act)
+        ]
+    if not 1 <= wanted <= size:
+        raise Unsupported(f"it takes {wanted} elements of an axis of {size}", "k")
+    attrs = {"axis": axis, "count": wanted, "largest": largest}
+    places = b.node("top_k", indices, [x.tensor], attrs)
+    return [b.node("gather_elements", values, [x.tensor, places.tensor], {"axis": axis}), places]
 
 
-def _top_of_part(
-    b: GraphBuilder, values: Site, indices: Site, x: Act, axis: int, count: int, largest: bool
-) -> list[Value]:
-    """As many as there are, if that is fewer; exporters write it so: the smaller of ``count`` and the axis' size."""
-    most = lowering.binary(
-        b, values.sub("most"), "minimum", Act(b.partial[x.tensor].count), lowering.scalar(float(count))
-    )
-    x = whole(b, values.sub("whole"), x, -lowering.LARGEST if largest else lowering.LARGEST)
-    count = min(count, sizes_of(b, x)[axis - 1])
-    found = top_k(b, values.sub("all"), indices.sub("all"), x, axis, count, largest)
-    sites = zip((values, indices), found, strict=True)
-    return [
-        b.node("first", site, [v.tensor, most.tensor], {"axis": axis})
-        for site, v in sites
-        if isinstance(v, Act)
-    ]
+def head(b: GraphBuilder, site: Site, x: Act, axis: int, count: Unknown) -> Act:
+    """The first ``count`` elements of the graph's axis, or as many as there are."""
+    partial, wanted = b.partial.get(x.tensor), _with_part(b, x, axis, count)
+    assert isinstance(wanted, Unknown)
+    own = partial is not None and partial.axis == axis and wanted.counts == {partial.count}
+    if not own and partial is not None and partial.axis == axis:
+        x = whole(b, site.sub("whole"), x, 0.0)
+    size = int(min(wanted.most, sizes_of(b, x)[axis - 1]))
+    x = slice_axis(b, site if own else site.sub("room"), x, axis, 0, size)
+    if own:
+        return x  # the first few of the first so many
+    most = _common(b, site.sub("most"), wanted)
+    return b.node("first", site, [x.tensor, most.tensor], {"axis": axis})
+
+
+def _with_part(b: GraphBuilder, x: Act, axis: int, count: int | Unknown) -> int | Unknown:
+    """``count``, or how many elements the axis has, if that depends on the data and is fewer."""
+    partial, size = b.partial.get(x.tensor), int(b.shapes[x.tensor][axis] or 0)
+    if partial is None or partial.axis != axis:
+        return count if isinstance(count, int) else replace(count, most=min(count.most, size))
+    if isinstance(count, int):
+        if count < 1:
+            raise Unsupported(f"it takes {count} elements", "k")
+        return Unknown(frozenset({partial.count}), min(count, size))
+    return Unknown(count.counts | {partial.count}, min(count.most, size))
+
+
+def _common(b: GraphBuilder, site: Site, unknown: Unknown) -> Act:
+    """The smallest of the counts, (N, 1); where there is no room for more than ``most``, that is all it takes."""
+    if BATCH in unknown.counts:
+        raise Unsupported("arithmetic with the batch size is not supported")
+    first, *others = sorted(unknown.counts)
+    result = Act(first)
+    for i, name in enumerate(others):
+        part = site if i == len(others) - 1 else site.sub(f"count{i}")
+        result = lowering.binary(b, part, "minimum", result, Act(name))
+    return result
+
+
+def numbers(b: GraphBuilder, site: Site, sizes: Sizes) -> Act:
+    """Sizes as numbers of the graph, computed when it runs; Unsupported if the batch size is one of them."""
+    result: Value = Const(sizes.base)
+    for i, (unknown, slope) in enumerate(sizes.slopes.items()):
+        count = _common(b, site.sub(f"common{i}"), unknown)
+        count = lowering.binary(b, site.sub(f"size{i}"), "minimum", count, lowering.scalar(unknown.most))
+        count = lowering.reshape(b, site.sub(f"ranked{i}"), count, [1] * slope.ndim)
+        term = lowering.binary(b, site.sub(f"term{i}"), "mul", count, Const(slope))
+        last = i == len(sizes.slopes) - 1
+        result = lowering.binary(b, site if last else site.sub(f"sum{i}"), "add", term, result)
+    assert isinstance(result, Act)
+    return result
 
 
 def computed(b: GraphBuilder, site: Site, value: Value, rank: int) -> Act:
@@ -96,33 +143,6 @@ def gather(b: GraphBuilder, site: Site, x: Act, indices: Act, axis: int) -> Act:
     first = [1 + count + i for i in range(len(front))]
     order = [0, *first, *range(1, 1 + count), *range(1 + count + len(front), rank)]
     return lowering.transpose(b, site, picked, order)
-
-
-#: Elements that a scattering at constant places may be told apart into.
-LARGEST_SCATTER = 1 << 16
-
-
-def scatter(
-    b: GraphBuilder, site: Site, x: Value, updates: Value, places: np.ndarray, sizes: Sequence[int]
-) -> Act:
-    """``x`` of these sizes with each of ``updates`` in its place of ``places``, which are flat and all inside."""
-    total = math.prod(sizes)
-    source = np.arange(total)
-    source[places] = total + np.arange(places.size)
-    flat: list[Value] = []
-    for part, value, size in (("data", x, total), ("updates", updates, places.size)):
-        if isinstance(value, Act):
-            flat.append(lowering.reshape(b, site.sub(part), value, [size]))
-        else:
-            flat.append(Const(value.array.reshape(-1), value.name))
-    if (source >= total).all() and isinstance(flat[1], Act):
-        flat, source = flat[1:], source - total  # nothing is left of what was there
-    elif total > LARGEST_SCATTER:
-        raise Unsupported(
-            f"it writes into a tensor of {total} elements; up to {LARGEST_SCATTER} are supported"
-        )
-    y = gather_constant(b, site.sub("flat"), join(b, site.sub("both"), flat, 1), 1, source)
-    return lowering.reshape(b, site, y, sizes)
 
 
 def nms(

@@ -106,7 +106,10 @@ def _reduce_part(b: GraphBuilder, site: Site, x: Act, kind: str, axes: Sequence[
         return reduce(b, site, x, kind, axes, keepdims)
     total = reduce(b, site.sub("sum"), x, "sum", axes, keepdims)
     others = math.prod(count[axis - 1] for axis in axes if axis != partial.axis)
-    number = lowering.reshape(b, site.sub("count"), Act(partial.count), [1] * len(sizes_of(b, total)))
+    there = lowering.binary(  # a slice of a part has room for fewer than were counted
+        b, site.sub("there"), "minimum", Act(partial.count), lowering.scalar(count[partial.axis - 1])
+    )
+    number = lowering.reshape(b, site.sub("count"), there, [1] * len(sizes_of(b, total)))
     mean = lowering.binary(b, site.sub("by_count"), "div", total, number)
     return lowering.binary(b, site, "mul", mean, lowering.scalar(1 / others))
 
@@ -274,10 +277,17 @@ def resample_axis(b: GraphBuilder, site: Site, x: Act, axis: int, how: Axis, rul
     chosen = picks(resampling)
     if chosen is not None:
         return gather(b, site, x, axis, chosen)
+    return times(b, site, x, axis, resampling)
+
+
+def times(b: GraphBuilder, site: Site, x: Act, axis: int, matrix: np.ndarray) -> Act:
+    """A matrix (M, n) times the graph's axis of n elements."""
     sizes = sizes_of(b, x)
+    if len(sizes) == 1:
+        return lowering.linear(b, site, x, Const(matrix), None)
     if axis == len(sizes):
-        return lowering.binary(b, site, "matmul", x, Const(resampling.T))
+        return lowering.binary(b, site, "matmul", x, Const(matrix.T))
     outer, inner = math.prod(sizes[: axis - 1]), math.prod(sizes[axis:])
     image = lowering.reshape(b, site.sub("rows"), x, [outer, sizes[axis - 1], inner])
-    made = lowering.binary(b, site.sub("product"), "matmul", Const(resampling), image)
-    return lowering.reshape(b, site, made, [*sizes[: axis - 1], how.out, *sizes[axis:]])
+    made = lowering.binary(b, site.sub("product"), "matmul", Const(matrix), image)
+    return lowering.reshape(b, site, made, [*sizes[: axis - 1], len(matrix), *sizes[axis:]])

@@ -10,8 +10,9 @@ import numpy as np
 
 from converters import lowering
 from converters.builder import Act, Const, GraphBuilder, Site, Unsupported, Value
+from converters.lower_choice import numbers
 from converters.lower_tensors import join, slice_axis
-from converters.onnx_fold import Sizes
+from converters.sizes import Sizes
 from sparsenet.graph import Shape
 
 
@@ -91,8 +92,10 @@ class Call:
     def operand(self, index: int) -> Value:
         """Either kind of input, as arithmetic takes it."""
         value = self.get(index)
-        if not isinstance(value, Act | Const):
-            raise Unsupported("arithmetic with the batch size is not supported")
+        if isinstance(value, Sizes):
+            return numbers(self.b, self.at(f"size{index}"), value)
+        if value is None:
+            raise Unsupported(f"input {index} is missing")
         return value
 
     def numbers(self, index: int, attribute: str, before: int, what: str) -> list[int] | None:
@@ -121,6 +124,12 @@ class Call:
 
 Result = Value | Sizes | Sequence[Value]
 Rule = Callable[[Call], Result]
+
+
+def floats_only(c: Call) -> None:
+    """Raise Unsupported if ``c`` takes the mean of integers, which ONNX rounds."""
+    if c.integer:
+        raise Unsupported("the mean of integers is not supported; cast them to floats first")
 
 
 def per_image(rule: Callable[[Call], Act]) -> Callable[[Call], Act]:

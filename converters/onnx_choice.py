@@ -10,14 +10,20 @@ import numpy as np
 from converters import lower_choice, lowering
 from converters import lower_tensors as tensors
 from converters.builder import Act, Const, Site, Unsupported, Value
+from converters.lower_scatter import scatter, scatter_reduced
 from converters.onnx_call import Call, Rule
+from converters.sizes import Sizes
 from sparsenet.shape_rules import LARGEST_EXPANSION
 
 
 def top_k(c: Call) -> list[Value]:
-    """Values and indices; k is an attribute before opset 10, a constant input from then on."""
-    counts = c.numbers(1, "k", 10, "k")
-    count = counts if isinstance(counts, int) else (counts or [0])[0]
+    """Values and indices; k is an attribute before opset 10, an input from then on."""
+    k = c.get(1)
+    if isinstance(k, Sizes):
+        count = k.entries()[0]
+    else:
+        counts = c.numbers(1, "k", 10, "k")
+        count = counts if isinstance(counts, int) else (counts or [0])[0]
     values, indices = [*c.outputs, ""][:2]
     return lower_choice.top_k(
         c.b,
@@ -75,12 +81,20 @@ def gather_nd(c: Call) -> Act:
     return lower_choice.gather_nd(c.b, c.site, _operand(c, 0, "table"), _operand(c, 1, "indices"), shared)
 
 
+#: What ``reduction`` names: the operation on what is there and what comes.
+_REDUCTIONS = {"add": "add", "mul": "mul", "max": "maximum", "min": "minimum"}
+
+
 def _scatter(c: Call, places: np.ndarray, sizes: Sequence[int]) -> Act:
     if not c.lead:
         raise Unsupported(lowering.BATCH_HINT)
-    if c.attrs.get("reduction", "none") != "none":
-        raise Unsupported("it combines numbers in one place", "reduction")
-    return lower_choice.scatter(c.b, c.site, c.operand(0), c.operand(2), places.reshape(-1), sizes)
+    kind = c.attrs.get("reduction", "none")
+    if kind == "none":
+        return scatter(c.b, c.site, c.operand(0), c.operand(2), places.reshape(-1), sizes)
+    if kind not in _REDUCTIONS:
+        raise Unsupported(f"reduction '{kind}' is not known", "reduction")
+    op = _REDUCTIONS[kind]
+    return scatter_reduced(c.b, c.site, c.operand(0), c.operand(2), places.reshape(-1), sizes, op)
 
 
 def _places(indices: Sequence[np.ndarray], sizes: Sequence[int]) -> np.ndarray:
@@ -114,6 +128,26 @@ def scatter_elements(c: Call) -> Act:
     return _scatter(c, _places(places, sizes), sizes)
 
 
+def one_hot(c: Call) -> Act:
+    """One number at an index along a new axis, which has ``depth`` elements, another elsewhere."""
+    depth, values = c.const(1, "depth"), c.const(2, "values")
+    assert depth is not None
+    assert values is not None
+    count, rank = int(depth.array.item()), len(c.shape) + c.lead
+    axis = c.attrs.get("axis", -1)
+    front = lowering.axis_of(axis + c.lead if axis >= 0 else axis + rank + 1, rank + 1)
+    if not 1 <= count <= LARGEST_EXPANSION:
+        raise Unsupported(f"a depth of {count} is not supported")
+    sizes = c.sizes
+    below = c.binary("less", c.x, lowering.scalar(0.0), "below")
+    index = c.binary("add", c.x, c.binary("mul", below, lowering.scalar(count), "turn"), "index")
+    index = lowering.reshape(c.b, c.at("ranked"), index, [*sizes[: front - 1], 1, *sizes[front - 1 :]])
+    places = Const(np.arange(count, dtype=np.float32).reshape(-1, *[1] * (rank - front)))
+    hit = c.binary("equal", index, places, "hit")
+    off, on = (lowering.scalar(float(v)) for v in values.array.ravel())
+    return tensors.choose(c.b, c.site, hit, on, off, c.lead)
+
+
 def nms(c: Call) -> Act:
     """Boxes that overlap no better one of their class, over all images: so dimension 0 is one like any other."""
     if not c.lead:
@@ -143,6 +177,7 @@ RULES: dict[str, Rule] = {
     "GatherND": gather_nd,
     "ScatterND": scatter_nd,
     "ScatterElements": scatter_elements,
+    "OneHot": one_hot,
     "NonMaxSuppression": nms,
     "NonZero": nonzero,
 }

@@ -1,75 +1,38 @@
-"""What is known before inference: constant arithmetic, and shapes in which only the batch is open.
+"""What is known before inference: constant arithmetic, and shapes that are known but for a size or two.
 
-Exported models compute their reshapes at run time: Shape → Gather → Unsqueeze → Concat → Reshape. Such a chain is
-evaluated twice, for two different batch sizes. A number that comes out equal both times is a constant; one that
-equals the batch size both times is the batch; anything else is ``Sizes`` that no rule can use.
+Exported models compute their reshapes at run time: Shape → Gather → Unsqueeze → Concat → Reshape.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from converters.builder import Const, Unsupported
-from sparsenet.graph import Shape
+from converters.fold_sizes import fold_sizes
+from converters.onnx_model import attributes_of
+from converters.sizes import Sizes
 from sparsenet.limits import Budget
 
 if TYPE_CHECKING:
     import onnx
 
-#: Two batch sizes that no real shape is likely to contain or divide.
-PROBES = (1009, 2003)
-
 # fmt: off
 FOLDED_OPS = frozenset({
-    "Shape", "Size", "ConstantOfShape", "Range", "Cast", "CastLike", "Identity", "DequantizeLinear",
+    "Shape", "Size", "ConstantOfShape", "Range", "Cast", "CastLike", "Identity",
+    "QuantizeLinear", "DequantizeLinear",
     "Gather", "GatherND", "ScatterND", "Slice", "Split", "Concat", "Expand", "Tile", "Where",
     "Reshape", "Flatten", "Squeeze", "Unsqueeze", "Transpose",
     "Add", "Sub", "Mul", "Div", "Mod", "Neg", "Pow", "Sqrt", "Exp", "Reciprocal", "Abs", "Sum", "MatMul",
     "Floor", "Ceil", "Round", "Min", "Max", "ReduceMax", "ReduceMin", "ReduceProd", "ReduceSum",
-    "And", "Or", "Not", "Equal", "Greater", "GreaterOrEqual", "Less", "LessOrEqual",
+    "ReduceMean", "ReduceL1", "ReduceL2", "ReduceSumSquare", "CumSum", "Mean", "Sign", "Clip", "Log", "Sin", "Cos",
+    "Relu", "Sigmoid", "Tanh", "Softmax",
+    "And", "Or", "Not", "Xor", "Equal", "Greater", "GreaterOrEqual", "Less", "LessOrEqual",
 })
 # fmt: on
-
-
-COMPARISONS = frozenset({"Equal", "Greater", "GreaterOrEqual", "Less", "LessOrEqual"})
-
-
-@dataclass(frozen=True)
-class Sizes:
-    """An integer array that depends on the batch: its values for the two probe batches."""
-
-    at: tuple[np.ndarray, np.ndarray]
-
-    @property
-    def array(self) -> np.ndarray:
-        """Raises Unsupported: there is no single value."""
-        raise Unsupported("a number it needs depends on the batch size")
-
-    def dims(self) -> list[int | None]:
-        """The values as sizes, None for the batch."""
-        first, second = (a.ravel().tolist() for a in self.at)
-        if any(p != q and (p, q) != PROBES for p, q in zip(first, second, strict=True)):
-            raise Unsupported("a size it needs mixes the batch with other dimensions")
-        return [None if p != q else int(p) for p, q in zip(first, second, strict=True)]
-
-
-def shape_value(shape: Shape, start: int = 0, end: int | None = None) -> Const | Sizes:
-    """What ``Shape`` returns for an activation of this shape."""
-    return known(
-        [np.array([probe if d is None else d for d in shape[start:end]], np.int64) for probe in PROBES]
-    )
-
-
-def known(arrays: list[np.ndarray]) -> Const | Sizes:
-    """One value per probe → a constant where they agree."""
-    first, second = arrays
-    if first.shape != second.shape:
-        raise Unsupported("a tensor's shape depends on the batch size in a way that cannot be followed")
-    return Const(first) if np.array_equal(first, second) else Sizes((first, second))
 
 
 def fold(
@@ -83,37 +46,17 @@ def fold(
     """
     if node.op_type not in FOLDED_OPS:
         raise Unsupported("it computes only with constants, in a way that cannot be evaluated here")
+
+    def evaluate(arrays: Sequence[np.ndarray | None]) -> list[np.ndarray]:
+        return _evaluate(node, arrays, opset, budget)
+
     if any(isinstance(value, Sizes) for value in inputs):
-        runs = [
-            _evaluate(node, [v.at[i] if isinstance(v, Sizes) else _array(v) for v in inputs], opset, budget)
-            for i in range(len(PROBES))
-        ]
-        results = [known([a, b]) for a, b in zip(*runs, strict=True)]
-        if node.op_type in COMPARISONS and isinstance(results[0], Const):
-            _require_for_one(node, inputs, opset, budget, results[0])
-        return results
-    return [Const(a) for a in _evaluate(node, [_array(v) for v in inputs], opset, budget)]
-
-
-def _require_for_one(
-    node: onnx.NodeProto, inputs: list[Const | Sizes | None], opset: int, budget: Budget, answer: Const
-) -> None:
-    """Raise Unsupported if a comparison that holds for large batches alone was taken for a constant."""
-    step = PROBES[1] - PROBES[0]
-    ones = [
-        v.at[0] - (v.at[1] - v.at[0]) // step * (PROBES[0] - 1) if isinstance(v, Sizes) else _array(v)
-        for v in inputs
-    ]
-    if not np.array_equal(_evaluate(node, ones, opset, budget)[0], answer.array):
-        raise Unsupported("it compares a size that is only known when the network runs")
-
-
-def _array(value: Const | Sizes | None) -> np.ndarray | None:
-    return None if value is None else value.array
+        return fold_sizes(node.op_type, attributes_of(node), inputs, evaluate)
+    return [Const(a) for a in evaluate([None if v is None else v.array for v in inputs])]
 
 
 def _evaluate(
-    node: onnx.NodeProto, inputs: list[np.ndarray | None], opset: int, budget: Budget
+    node: onnx.NodeProto, inputs: Sequence[np.ndarray | None], opset: int, budget: Budget
 ) -> list[np.ndarray]:
     from onnx import TensorProto, helper
     from onnx.reference import ReferenceEvaluator
@@ -128,15 +71,16 @@ def _evaluate(
     ]
     results = [helper.make_tensor_value_info(n, TensorProto.UNDEFINED, None) for n in node.output if n]
     graph = helper.make_graph([node], "fold", declared, results)
+    if node.op_type in ("QuantizeLinear", "DequantizeLinear"):
+        opset = max(opset, 21)  # onnx evaluates no older ones, of which these only say more
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)])
     try:
-        with np.errstate(all="ignore"):
-            return [np.asarray(r) for r in ReferenceEvaluator(model).run(None, feeds)]
+        return [np.asarray(r) for r in ReferenceEvaluator(model).run(None, feeds)]
     except Exception as error:  # the evaluator raises whatever NumPy does on inputs that do not fit
         raise Unsupported(f"its constants do not fit: {type(error).__name__}: {error}") from error
 
 
-def _result_size(node: onnx.NodeProto, inputs: list[np.ndarray | None]) -> int:
+def _result_size(node: onnx.NodeProto, inputs: Sequence[np.ndarray | None]) -> int:
     """Elements of the largest result, as far as it can be told beforehand."""
     present = [value for value in inputs if value is not None]
     size = max((value.size for value in present), default=0)

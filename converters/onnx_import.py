@@ -11,9 +11,10 @@ import numpy as np
 
 from converters.builder import Act, Const, GraphBuilder, Site, Unsupported, Value, explain
 from converters.hints import onnx_hint
+from converters.lower_choice import numbers
 from converters.lowering import BATCH_HINT
-from converters.onnx_call import Call
-from converters.onnx_fold import Sizes, fold
+from converters.onnx_call import Call, Rule
+from converters.onnx_fold import fold
 from converters.onnx_load import OnnxLike, load_model, sparse_tensor_array, tensor_array
 from converters.onnx_model import (
     FLOAT_TYPES,
@@ -28,8 +29,9 @@ from converters.onnx_model import (
     opset_of,
     static_batch,
 )
-from converters.onnx_ops import INTEGER_OPERATORS, RULES
+from converters.onnx_ops import INTEGER_OPERATORS, RULES, SIZED_RULES
 from converters.open_sizes import open_sizes
+from converters.sizes import BATCH, Sizes
 from sparsenet.errors import GraphError, InputError
 from sparsenet.graph import Graph, Shape
 from sparsenet.limits import Budget
@@ -199,10 +201,17 @@ class _Walk:
         for reason in refused:
             self.builder.fail(reason.split("'")[1], "input", reason)
         graph = self.proto.graph
-        outputs = [(o.name, _as_value(self.env[o.name])) for o in graph.output]
+        outputs = [(o.name, self._output(o.name)) for o in graph.output]
         built, _ = self.builder.finish(outputs)
         made_there = {name for node in graph.node for name in node.output}
         return built, {n.output: n.output for n in built.nodes if n.output in made_there}
+
+    def _output(self, name: str) -> Value | None:
+        value = self.env[name]
+        if not isinstance(value, Sizes):
+            return value
+        counts = self.lead and not any(BATCH in unknown.counts for unknown in value.slopes)
+        return numbers(self.builder, Site(name, name), value) if counts else Const(value.base)
 
     def known_outputs(self) -> dict[str, np.ndarray]:
         """Outputs that do not depend on the inputs' values."""
@@ -222,7 +231,8 @@ class _Walk:
             except InputError as error:
                 refused.append(str(error))
                 self.env[info.name] = None
-        self._walk_nodes(graph)
+        with np.errstate(all="ignore"):  # constants that overflow do so in the network itself
+            self._walk_nodes(graph)
         return refused
 
     def _walk_nodes(self, graph: onnx.GraphProto) -> None:
@@ -271,30 +281,51 @@ class _Walk:
             if not unknown and not any(isinstance(value, Act) for value in inputs):
                 if node.domain not in ("", "ai.onnx"):
                     raise Unsupported(onnx_hint(op))
-                return list(fold(node, inputs, self.opset, self._folded))  # type: ignore[arg-type]
-            rule = RULES.get(op)
-            if rule is None:
+                return self._fold(op, node, site, inputs)
+            if op not in RULES:
                 raise Unsupported(onnx_hint(op))
-            if unknown:
-                return [None] * len(node.output)
-            call = Call(
-                self.builder,
-                site,
-                inputs,
-                attributes_of(node),
-                self.opset,
-                list(node.output),
-                None if self.lead else self.static_batch,
-                self.lead,
-                self._is_integer(node),
-            )
-            result = rule(call)
-            return list(result) if isinstance(result, Sequence) else [result]
+            return [None] * len(node.output) if unknown else self._apply(RULES[op], node, site, inputs)
         except (Unsupported, GraphError) as error:
             self.builder.fail(site.name, _with_attribute(op, node, error), self._hint(error))
         except (ArithmeticError, AssertionError, AttributeError, LookupError, TypeError, ValueError) as error:
             self.builder.fail(site.name, op, f"its attributes or inputs do not fit it: {error}")
         return [self._stand_in(name) for name in node.output]
+
+    def _fold(self, op: str, node: onnx.NodeProto, site: Site, inputs: list[Any]) -> list[Any]:
+        """Results of a node whose inputs are known now, or sizes, which may only be known when the network runs."""
+        try:
+            return list(fold(node, inputs, self.opset, self._folded))
+        except Unsupported as refusal:
+            if not any(isinstance(value, Sizes) for value in inputs):
+                raise
+            if op in SIZED_RULES:
+                return self._apply(SIZED_RULES[op], node, site, inputs)
+            if not self.lead or op not in RULES:
+                raise
+            try:
+                computed = [
+                    numbers(self.builder, site.sub(f"input{i}"), v) if isinstance(v, Sizes) else v
+                    for i, v in enumerate(inputs)
+                ]
+                return self._apply(RULES[op], node, site, computed)
+            except (Unsupported, GraphError):
+                raise refusal from None
+
+    def _apply(self, rule: Rule, node: onnx.NodeProto, site: Site, inputs: list[Any]) -> list[Any]:
+        """Append what computes a node."""
+        call = Call(
+            self.builder,
+            site,
+            inputs,
+            attributes_of(node),
+            self.opset,
+            list(node.output),
+            None if self.lead else self.static_batch,
+            self.lead,
+            self._is_integer(node),
+        )
+        result = rule(call)
+        return list(result) if isinstance(result, Sequence) else [result]
 
     def _hint(self, error: Unsupported | GraphError) -> str:
         across_batch = str(error) == BATCH_HINT and not self.lead
@@ -326,7 +357,3 @@ def _with_attribute(op: str, node: onnx.NodeProto, error: Exception) -> str:
     name = getattr(error, "attribute", "")
     value = attributes_of(node).get(name) if name else None
     return op if value is None else f"{op}, {name}={value!r}"
-
-
-def _as_value(value: Value | Sizes | None) -> Value | None:
-    return Const(value.at[0]) if isinstance(value, Sizes) else value

@@ -1,9 +1,6 @@
-"""Rules for ONNX layers: convolution, pooling, matrix products, normalization."""
+"""Rules for ONNX matrix products and normalization."""
 
 from __future__ import annotations
-
-from collections.abc import Callable
-from dataclasses import replace
 
 import numpy as np
 
@@ -11,57 +8,7 @@ from converters import lower_layers as layers
 from converters import lowering
 from converters.builder import Act, Const, Unsupported, Value
 from converters.lower_tensors import reduce
-from converters.onnx_call import Call, Rule, per_image, two_dimensional
-
-
-def _window(c: Call, kernel: list[int]) -> tuple[list[int], list[int], list[int]]:
-    """(stride, padding [top, left, bottom, right], dilation), auto_pad resolved."""
-    if len(kernel) != 2 or len(c.shape) != 4:
-        raise Unsupported(f"only two-dimensional windows are supported, got kernel {kernel}", "kernel_shape")
-    stride, dilation = c.attrs.get("strides", [1, 1]), c.attrs.get("dilations", [1, 1])
-    mode = c.attrs.get("auto_pad", "NOTSET")
-    if mode in ("SAME_UPPER", "SAME_LOWER"):
-        if list(dilation) != [1, 1]:  # runtimes disagree about it, or refuse it
-            raise Unsupported(f"auto_pad {mode} with dilations is ambiguous; give explicit pads", "auto_pad")
-        size = lowering.image_size(c.b, c.x)
-        return stride, lowering.same_padding(size, kernel, stride, dilation, mode == "SAME_UPPER"), dilation
-    padding = [0, 0, 0, 0] if mode == "VALID" else c.attrs.get("pads", [0, 0, 0, 0])
-    if min(padding) < 0:
-        raise Unsupported("negative padding (cropping) is not supported", "pads")
-    return stride, padding, dilation
-
-
-def _conv(c: Call) -> Act:
-    weight = c.const(1, "weight")
-    assert weight is not None
-    stride, padding, dilation = _window(c, list(weight.array.shape[2:]))
-    bias = c.const(2, "bias")
-    return lowering.conv2d(c.b, c.site, c.x, weight, bias, stride, padding, dilation, c.attrs.get("group", 1))
-
-
-def _conv_transpose(c: Call) -> Act:
-    weight, bias = c.const(1, "weight"), c.const(2, "bias")
-    assert weight is not None
-    kernel = list(weight.array.shape[2:])
-    stride, dilation = c.attrs.get("strides", [1, 1]), c.attrs.get("dilations", [1, 1])
-    extra = list(c.attrs.get("output_padding", [0, 0]))
-    padding, mode = c.attrs.get("pads", [0, 0, 0, 0]), c.attrs.get("auto_pad", "NOTSET")
-    size, target = lowering.image_size(c.b, c.x), c.attrs.get("output_shape")
-    if target is None and mode in ("SAME_UPPER", "SAME_LOWER"):
-        target = [n * s for n, s in zip(size, stride, strict=True)]
-    if target is not None:
-        # The operator's text: what is too much is cut off on both sides, an odd rest in front unless SAME_UPPER.
-        padding = [0, 0, 0, 0]
-        for i in range(2):
-            total = (size[i] - 1) * stride[i] + extra[i] + (kernel[i] - 1) * dilation[i] + 1 - target[-2:][i]
-            extra[i] += max(0, -total)
-            total = max(0, total)
-            small, large = total // 2, total - total // 2
-            padding[i], padding[i + 2] = (small, large) if mode == "SAME_UPPER" else (large, small)
-    elif mode == "VALID":
-        padding = [0, 0, 0, 0]
-    groups = c.attrs.get("group", 1)
-    return layers.conv_transpose(c.b, c.site, c.x, weight, bias, stride, padding, dilation, groups, extra)
+from converters.onnx_call import Call, Rule, per_image
 
 
 def _gemm(c: Call) -> Act:
@@ -250,127 +197,7 @@ def _lp_norm(c: Call) -> Act:
     return c.binary("div", c.x, c.binary("add", norm, zero, "nonzero"))
 
 
-def _max_pool(c: Call) -> Act:
-    kernel = c.attrs["kernel_shape"]
-    stride, padding, dilation = _window(c, kernel)
-    ceil_mode = bool(c.attrs.get("ceil_mode", 0))
-    return lowering.max_pool(c.b, c.site, c.x, kernel, stride, padding, dilation, ceil_mode)
-
-
-def _average_pool(c: Call) -> Act:
-    kernel = c.attrs["kernel_shape"]
-    stride, padding, dilation = _window(c, kernel)
-    ceil_mode, counted = bool(c.attrs.get("ceil_mode", 0)), bool(c.attrs.get("count_include_pad", 0))
-    if set(dilation) != {1}:
-        if ceil_mode:
-            padding = _ceil_padding(c, kernel, stride, padding, dilation, counted)
-        return layers.average_by_convolution(c.b, c.site, c.x, kernel, stride, padding, dilation, counted)
-    return lowering.avg_pool(c.b, c.site, c.x, kernel, stride, padding, ceil_mode, counted)
-
-
-def _over_depth(rule: Callable[[Call], Act]) -> Callable[[Call], Act]:
-    """Windows of one row and column over (N, C, D, H, W), as local response normalization has them, along D."""
-
-    def wrapped(c: Call) -> Act:
-        if len(c.shape) != 5 or c.attrs["kernel_shape"][1:] != [1, 1]:
-            return rule(c)
-        pads = c.attrs.get("pads", [0] * 6)
-        if set(c.attrs.get("strides", [1])) != {1} or any(pads[i] for i in (1, 2, 4, 5)):
-            return rule(c)
-        channels, depth, height, width = c.sizes
-        image = lowering.reshape(c.b, c.at("image"), c.x, [channels, depth, height * width])
-        attrs = {"kernel_shape": [c.attrs["kernel_shape"][0], 1], "pads": [pads[0], 0, pads[3], 0]}
-        kept = {name: c.attrs[name] for name in ("auto_pad", "count_include_pad") if name in c.attrs}
-        made = rule(replace(c, inputs=[image], attrs=attrs | kept, site=c.at("pooled")))
-        return lowering.reshape(c.b, c.site, made, [channels, c.b.shapes[made.tensor][2] or 0, height, width])
-
-    return wrapped
-
-
-def _ceil_padding(
-    c: Call, kernel: list[int], stride: list[int], padding: list[int], dilation: list[int], counted: bool
-) -> list[int]:
-    """``padding``, enlarged behind the data so that as many windows fit as ``ceil_mode`` asks for."""
-    padding = list(padding)
-    for i, size in enumerate(lowering.image_size(c.b, c.x)):
-        span = size + padding[i] + padding[i + 2] - dilation[i] * (kernel[i] - 1) - 1
-        over = -span % stride[i]
-        if over and counted:
-            raise Unsupported(
-                "dilated windows that count padding are not supported with ceil_mode", "ceil_mode"
-            )
-        if over and (span // stride[i] + 1) * stride[i] < size + padding[i]:
-            padding[i + 2] += over
-    return padding
-
-
-def _lp_pool(c: Call) -> Act:
-    kernel, p = c.attrs["kernel_shape"], c.attrs.get("p", 2)
-    stride, padding, dilation = _window(c, kernel)
-    if c.attrs.get("ceil_mode", 0):
-        padding = _ceil_padding(c, kernel, stride, padding, dilation, False)
-    powers = c.x
-    if p == 2:
-        powers = c.binary("mul", c.x, c.x, "powers")
-    else:
-        powers = c.binary("pow", c.unary_at("abs", "abs"), lowering.scalar(p), "powers")
-    total = layers.window_sum(c.b, c.at("sum"), powers, kernel, stride, padding, dilation)
-    if p == 2:
-        return c.b.node("sqrt", c.site, [total.tensor])
-    return c.binary("pow", total, lowering.scalar(1 / p))
-
-
-def _global_pool(kind: str) -> Callable[[Call], Act]:
-    def rule(c: Call) -> Act:
-        return reduce(c.b, c.site, c.x, kind, range(2, len(c.shape)), True)
-
-    return rule
-
-
-def _quantize(c: Call) -> Act:
-    """Rounded, in a float: x / scale + zero point, halves to even, within the type's range."""
-    scale, zero = _per_axis(c)
-    low, high = {3: (-128, 127), 4: (-32768, 32767)}.get(c.attrs.get("output_dtype", 0), (0, 255))
-    point = c.const(2, "zero point")
-    if point is not None:
-        if point.array.dtype.kind not in "iu":
-            raise Unsupported("quantization to other types than integers is not supported")
-        info = np.iinfo(point.array.dtype)
-        low, high = int(info.min), int(info.max)
-    divided = c.binary("div", c.x, scale, "divided")
-    rounded = c.b.node("round", c.at("rounded"), [divided.tensor])
-    if zero.array.any():
-        rounded = c.binary("add", rounded, zero, "shifted")
-    return lowering.clip(c.b, c.site, rounded, low, high)
-
-
-def _dequantize(c: Call) -> Act:
-    scale, zero = _per_axis(c)
-    centred = c.binary("sub", c.x, zero, "centred") if zero.array.any() else c.x
-    return c.binary("mul", centred, scale)
-
-
-def _per_axis(c: Call) -> tuple[Const, Const]:
-    """Scale and zero point, in a shape that broadcasts."""
-    scale, zero = c.const(1, "scale"), c.const(2, "zero point")
-    assert scale is not None
-    if c.attrs.get("block_size", 0):
-        raise Unsupported("blocked quantization is not supported", "block_size")
-    shape = [1]
-    if scale.array.size > 1:
-        axis, rank = c.attrs.get("axis", 1), len(c.shape)
-        shape = [scale.array.size if i == axis % rank else 1 for i in range(rank)]
-    point = np.zeros(1, np.float32) if zero is None else zero.array.astype(np.float32)
-    return Const(scale.array.reshape(shape)), Const(point.reshape(shape if point.size > 1 else [1]))
-
-
-def _image(rule: Callable[[Call], Act]) -> Rule:
-    return per_image(two_dimensional(rule))
-
-
 RULES: dict[str, Rule] = {
-    "Conv": _image(_conv),
-    "ConvTranspose": _image(_conv_transpose),
     "Gemm": _gemm,
     "MatMul": _matmul,
     "BatchNormalization": per_image(_batch_norm),
@@ -381,11 +208,4 @@ RULES: dict[str, Rule] = {
     "MeanVarianceNormalization": _mean_variance_norm,
     "LRN": per_image(_lrn),
     "LpNormalization": _lp_norm,
-    "MaxPool": _image(_max_pool),
-    "AveragePool": per_image(_over_depth(two_dimensional(_average_pool))),
-    "LpPool": _image(_lp_pool),
-    "GlobalAveragePool": per_image(_global_pool("mean")),
-    "GlobalMaxPool": per_image(_global_pool("max")),
-    "QuantizeLinear": _quantize,
-    "DequantizeLinear": _dequantize,
 }

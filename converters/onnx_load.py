@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 
 OnnxLike = Any  # str | os.PathLike[str] | bytes | onnx.ModelProto
 
+#: Of onnx.TensorProto.DataType those that share bytes, and their bits: uint4, int4, float4e2m1, uint2, int2.
+PACKED_BITS = {21: 4, 22: 4, 23: 4, 25: 2, 26: 2}
+
 
 def load_model(source: OnnxLike) -> tuple[onnx.ModelProto, str]:
     """The model with every tensor's data inside, and a name for it.
@@ -43,7 +46,7 @@ def load_model(source: OnnxLike) -> tuple[onnx.ModelProto, str]:
         raise MissingExtraError("reading an ONNX model", "onnx") from error
     from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 
-    folder, name = None, "model"
+    folder, name, shown = None, "model", "model"
     if isinstance(source, onnx.ModelProto):
         model = onnx.ModelProto()
         model.CopyFrom(source)
@@ -53,7 +56,7 @@ def load_model(source: OnnxLike) -> tuple[onnx.ModelProto, str]:
                 content = bytes(source)
             else:
                 path = Path(source)
-                folder, name = path.absolute().parent, path.stem
+                folder, name, shown = path.absolute().parent, path.stem, path.name
                 content = read_whole(path, memory_limit())
             model = onnx.load_model_from_string(content)
         except OSError as error:
@@ -61,9 +64,9 @@ def load_model(source: OnnxLike) -> tuple[onnx.ModelProto, str]:
         except MemoryLimitError as error:
             raise MemoryLimitError(f"cannot read ONNX model '{source}': {error}") from None
         except DecodeError as error:
-            raise ModelFileError(f"'{name}' is not an ONNX model: {one_line(error)}") from error
+            raise ModelFileError(f"'{shown}' is not an ONNX model: {one_line(error)}") from error
     if not model.HasField("graph") or not model.opset_import:
-        raise ModelFileError(f"'{name}' is not an ONNX model: it has no graph or no opset")
+        raise ModelFileError(f"'{shown}' is not an ONNX model: it has no graph or no opset")
     model = inline_functions(model)
     _check_names(model.graph)
     budget = Budget("the external data of the model")
@@ -170,10 +173,11 @@ def _external_bytes(tensor: onnx.TensorProto, folder: Path | None, budget: Budge
     path = _confined(folder, location, what)
     try:
         offset, length = int(entries.get("offset", 0)), int(entries.get("length", -1))
-        item = np.dtype(helper.tensor_dtype_to_np_dtype(tensor.data_type)).itemsize
+        item = 8 * np.dtype(helper.tensor_dtype_to_np_dtype(tensor.data_type)).itemsize
+        item = PACKED_BITS.get(tensor.data_type, item)
     except (ValueError, KeyError, TypeError) as error:
         raise ModelFileError(f"{what} has a damaged description: {error}") from error
-    expected = math.prod(tensor.dims) * item
+    expected = -(-math.prod(tensor.dims) * item // 8)
     if any(d < 0 for d in tensor.dims) or offset < 0 or length not in (-1, expected):
         raise ModelFileError(
             f"{what}: {length} bytes do not fit shape {tuple(tensor.dims)} ({expected} bytes)"

@@ -1,17 +1,15 @@
-"""Rules for ONNX arithmetic: activations, elementwise operations, comparisons, reductions, casts."""
+"""Rules for ONNX arithmetic: activations, elementwise operations, comparisons, casts."""
 
 from __future__ import annotations
-
-from collections.abc import Callable
 
 import numpy as np
 
 from converters import lower_layers as layers
 from converters import lowering
-from converters.builder import Act, Const, Unsupported, Value
-from converters.lower_tensors import choose, reduce, truncate
-from converters.onnx_call import Call, Rule
-from converters.onnx_fold import Sizes
+from converters.builder import Act, Const, Site, Unsupported, Value
+from converters.lower_tensors import choose, truncate
+from converters.onnx_call import Call, Rule, floats_only
+from converters.sizes import Sizes
 
 #: onnx.TensorProto.DataType: float32, float16, float64, bfloat16; bool; integers of at least 8 bits.
 _FLOATS, _BOOL, _INTEGERS = (1, 10, 11, 16), 9, (2, 3, 4, 5, 6, 7, 12, 13)
@@ -57,13 +55,8 @@ def _chain(c: Call, op: str) -> Value:
     return result
 
 
-def _floats_only(c: Call) -> None:
-    if c.integer:
-        raise Unsupported("the mean of integers is not supported; cast them to floats first")
-
-
 def _mean(c: Call) -> Value:
-    _floats_only(c)
+    floats_only(c)
     if len(c.inputs) == 1:
         return c.x
     total = c.operand(0)
@@ -150,14 +143,23 @@ def _divide(c: Call) -> Act:
 
 def _mod(c: Call) -> Act:
     """What a division leaves over: with the sign of the divisor, or, ``fmod``, of the dividend."""
-    if not c.integer and not c.attrs.get("fmod", 0):
-        raise Unsupported("of floats only the remainder with the sign of the dividend is supported", "fmod")
-    quotient = c.binary("div", c.operand(0), c.operand(1), "quotient")
-    if c.attrs.get("fmod", 0):
+    dividend, divisor, fmod = c.operand(0), c.operand(1), c.attrs.get("fmod", 0)
+    quotient = c.binary("div", dividend, divisor, "quotient")
+    if fmod:
         whole = truncate(c.b, c.at("whole"), quotient, c.lead)
     else:
         whole = c.b.node("floor", c.at("whole"), [quotient.tensor])
-    return c.binary("sub", c.operand(0), c.binary("mul", whole, c.operand(1), "taken"))
+    rest = c.binary("sub", dividend, c.binary("mul", whole, divisor, "taken"), "" if c.integer else "rest")
+    if c.integer:
+        return rest
+    # 0 · infinity is no number; nothing is taken there
+    none = c.binary("equal", whole, _SCALAR(0.0), "none")
+    rest = choose(c.b, c.site if fmod else c.at("left"), none, dividend, rest, c.lead)
+    if fmod:
+        return rest
+    # a quotient just below an integer may have been rounded up to it, one just below 0 to -0
+    wrong = c.binary("less", c.binary("mul", rest, divisor, "sign"), _SCALAR(0.0), "wrong")
+    return choose(c.b, c.site, wrong, c.binary("add", rest, divisor, "up"), rest, c.lead)
 
 
 def _ceil(c: Call) -> Act:
@@ -168,6 +170,22 @@ def _ceil(c: Call) -> Act:
 def _sign(c: Call) -> Act:
     above = c.binary("greater", c.x, _SCALAR(0.0), "above")
     return c.binary("sub", above, c.binary("less", c.x, _SCALAR(0.0), "below"))
+
+
+def _is_nan(c: Call) -> Act:
+    return c.binary("equal", c.binary("equal", c.x, c.x, "number"), _SCALAR(0.0))
+
+
+def _is_inf(c: Call) -> Act:
+    """Beyond the largest number, of either sign or, by attributes, of one."""
+    above, below = c.attrs.get("detect_positive", 1), c.attrs.get("detect_negative", 1)
+    if above and below:
+        return c.binary("greater", c.unary_at("abs", "abs"), _SCALAR(lowering.LARGEST))
+    if not above and not below:
+        raise Unsupported("it looks for infinity of neither sign", "detect_positive")
+    return c.binary(
+        "greater" if above else "less", c.x, _SCALAR(lowering.LARGEST if above else -lowering.LARGEST)
+    )
 
 
 def _binary(op: str) -> Rule:
@@ -223,106 +241,16 @@ def _same(c: Call) -> Act:
     return c.x
 
 
-def _dropout(c: Call) -> Act:
-    training = c.const(2, "training mode")
-    if training is not None and training.array.any():
+def _dropout(c: Call) -> Act | list[Act]:
+    """The identity, and the mask of what is kept: everything."""
+    ratio, training = c.const(1, "ratio"), c.const(2, "training mode")
+    drops = ratio is None or ratio.array.any()
+    if drops and training is not None and training.array.any():
         raise Unsupported("dropout is active; export the model in evaluation mode", "training_mode")
-    return c.x
-
-
-def _flat(c: Call, axis: int) -> tuple[Act, list[int]]:
-    """``x`` with everything from the graph's ``axis`` on as one dimension, as softmax took it before opset 13."""
-    sizes = c.sizes
-    joined = [*sizes[: axis - 1], int(np.prod(sizes[axis - 1 :]))]
-    return lowering.reshape(c.b, c.at("flat"), c.x, joined), sizes
-
-
-def _over_axis(make: Callable[[Call, Act, int, str], Act]) -> Rule:
-    """An operation along one axis; before opset 13 everything from it on was one dimension."""
-
-    def rule(c: Call) -> Act:
-        axis = c.axis(c.attrs.get("axis", -1 if c.opset >= 13 else 1))
-        if c.opset >= 13 or all(d == 1 for d in c.sizes[axis:]):
-            return make(c, c.x, axis, "")
-        flat, sizes = _flat(c, axis)
-        return lowering.reshape(c.b, c.site, make(c, flat, axis, "along"), sizes)
-
-    return rule
-
-
-def _softmax(c: Call, x: Act, axis: int, part: str) -> Act:
-    return c.b.node("softmax", c.at(part), [x.tensor], {"axis": axis})
-
-
-def _log_softmax(c: Call, x: Act, axis: int, part: str) -> Act:
-    return layers.log_softmax(c.b, c.at(part), x, axis)
-
-
-def _hardmax(c: Call, x: Act, axis: int, part: str) -> Act:
-    """1 where the largest number stands first, else 0."""
-    shape = c.b.shapes[x.tensor]
-    size = int(shape[axis] or 0)
-    best = c.b.node("argmax", c.at("best"), [x.tensor], {"axis": axis})
-    places = Const(np.arange(size, dtype=np.float32).reshape(size, *[1] * (len(shape) - axis - 1)))
-    return lowering.binary(c.b, c.at(part), "equal", best, places)
-
-
-def _argmax(sign: float) -> Rule:
-    def rule(c: Call) -> Act:
-        axis, keep = c.axis(c.attrs.get("axis", 0)), c.attrs.get("keepdims", 1)
-        x = c.x if sign > 0 else lowering.negate(c.b, c.at("negative"), c.x)
-        attrs = {"axis": axis, "last": bool(c.attrs.get("select_last_index", 0))}
-        found = c.b.node("argmax", c.at("" if keep else "kept"), [x.tensor], attrs)
-        sizes = c.sizes
-        return found if keep else lowering.reshape(c.b, c.site, found, sizes[: axis - 1] + sizes[axis:])
-
-    return rule
-
-
-def _axes(c: Call, since: int) -> list[int]:
-    """Axes to reduce, as the graph counts them; none given means every one, unless the operator says "none"."""
-    axes = c.numbers(1, "axes", since, "axes")
-    if not axes and c.attrs.get("noop_with_empty_axes", 0):
-        return []
-    return sorted({c.axis(a) for a in (axes or range(len(c.shape)))})
-
-
-def _reduce(kind: str, before: str = "", after: str = "", since: int = 18) -> Rule:
-    """A reduction; ``before`` and ``after`` are what is done to each number first and to the result last.
-
-    ``since``: the opset from which on axes are an input.
-    """
-
-    def rule(c: Call) -> Act:
-        if kind == "mean":
-            _floats_only(c)
-        chosen, keep, x = _axes(c, since), bool(c.attrs.get("keepdims", 1)), c.x
-        if before == "square":
-            x = c.binary("mul", x, x, "squares")
-        elif before:
-            x = c.unary_at(before, before)
-        if not chosen and not before and not after:
-            return x
-        result = reduce(c.b, c.at("reduced" if after else ""), x, kind, chosen, keep)
-        return c.b.node(after, c.site, [result.tensor]) if after else result
-
-    return rule
-
-
-def _reduce_log_sum_exp(c: Call) -> Act:
-    """The largest number is taken out first, so that nothing overflows."""
-    chosen, keep = _axes(c, 18), bool(c.attrs.get("keepdims", 1))
-    if not chosen:
+    if len(c.outputs) < 2 or not c.outputs[1]:
         return c.x
-    largest = reduce(c.b, c.at("largest"), c.x, "max", chosen, True)
-    centred = lowering.binary(c.b, c.at("centred"), "sub", c.x, largest)
-    powers = c.b.node("exp", c.at("exp"), [centred.tensor])
-    total = c.b.node("log", c.at("log"), [reduce(c.b, c.at("sum"), powers, "sum", chosen, True).tensor])
-    if keep:
-        return lowering.binary(c.b, c.site, "add", total, largest)
-    summed = lowering.binary(c.b, c.at("kept"), "add", total, largest)
-    sizes = [d for i, d in enumerate(c.sizes, 1) if i not in chosen]
-    return lowering.reshape(c.b, c.site, summed, sizes)
+    mask = Site(f"{c.site.name}.mask", c.outputs[1])
+    return [c.x, choose(c.b, mask, _SCALAR(0.0), c.x, _SCALAR(1.0), c.lead)]
 
 
 RULES: dict[str, Rule] = {
@@ -365,6 +293,8 @@ RULES: dict[str, Rule] = {
     "Div": _divide,
     "Mod": _mod,
     "Pow": _power,
+    "IsNaN": _is_nan,
+    "IsInf": _is_inf,
     "Neg": lambda c: lowering.negate(c.b, c.site, c.x),
     "Ceil": _ceil,
     "Sign": _sign,
@@ -382,21 +312,6 @@ RULES: dict[str, Rule] = {
     "Where": _where,
     "Cast": _cast,
     "CastLike": lambda c: c.operand(0),
-    "Softmax": _over_axis(_softmax),
-    "LogSoftmax": _over_axis(_log_softmax),
-    "Hardmax": _over_axis(_hardmax),
-    "ArgMax": _argmax(1.0),
-    "ArgMin": _argmax(-1.0),
-    "ReduceMean": _reduce("mean"),
-    "ReduceMax": _reduce("max"),
-    "ReduceMin": _reduce("min"),
-    "ReduceProd": _reduce("prod"),
-    "ReduceSum": _reduce("sum", since=13),
-    "ReduceL1": _reduce("sum", before="abs"),
-    "ReduceL2": _reduce("sum", before="square", after="sqrt"),
-    "ReduceSumSquare": _reduce("sum", before="square"),
-    "ReduceLogSum": _reduce("sum", after="log"),
-    "ReduceLogSumExp": _reduce_log_sum_exp,
     "Identity": _same,
     "Dropout": _dropout,
 }

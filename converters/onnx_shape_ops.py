@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 
+from converters import lower_choice, lowering
 from converters import lower_layers as layers
 from converters import lower_tensors as tensors
-from converters import lowering
 from converters.builder import Act, Const, Site, Unsupported, Value
 from converters.onnx_call import Call, Rule, per_image
-from converters.onnx_fold import PROBES, Sizes, shape_value
+from converters.sizes import THE_BATCH, Sizes, Unknown, settled, sizes_of_shape
+from sparsenet.graph import Shape
 from sparsenet.ops import PAD_MODES
 
 
@@ -39,23 +41,26 @@ def flatten(c: Call) -> Act:
 
 
 def _target(c: Call, index: int, what: str) -> list[int | None]:
-    """Sizes from a constant or a shape computation; None for the batch."""
+    """Sizes from a constant or a shape computation; None for the batch, or what is meant of an axis."""
     if index == 1 and c.opset < 5:
         return list(c.attrs["shape"])
     target = c.get(index)
     if isinstance(target, Const):
         return [int(v) for v in target.array.ravel()]
     if isinstance(target, Sizes):
-        return [_room(c) if d is None and c.lead else d for d in target.dims()]
+        return target.dims()
     raise Unsupported(f"its {what} is computed from the input's values")
 
 
-def _room(c: Call) -> int:
-    """Where a size depends on the data and can only be that of ``x``: the most it can be."""
-    partial = c.b.partial.get(c.x.tensor)
-    if partial is None:
+def _room(c: Call, sizes: list[int | None], axis: int | None = None) -> list[int]:
+    """Sizes with the one that depends on the data as the room there is for it: it can only be that of ``x``.
+
+    If it could be another, as where a tensor is expanded, ``axis`` says where it must stand to be the same.
+    """
+    partial, unknown = c.b.partial.get(c.x.tensor), [i for i, d in enumerate(sizes) if d is None]
+    if unknown and (partial is None or len(unknown) > 1 or axis not in (None, unknown[0])):
         raise Unsupported("a size it needs depends on the data")
-    return c.sizes[partial.axis - 1]
+    return [c.sizes[partial.axis - 1] if d is None and partial else int(d or 0) for d in sizes]
 
 
 def reshape(c: Call) -> Act:
@@ -63,6 +68,8 @@ def reshape(c: Call) -> Act:
     wanted, shape = _target(c, 1, "shape"), c.shape
     if not c.attrs.get("allowzero", 0):
         wanted = [shape[i] if d == 0 and i < len(shape) else d for i, d in enumerate(wanted)]
+    if c.lead:
+        wanted = [*_room(c, wanted)]
     total = math.prod(c.sizes)
     first, rest = (None, wanted) if c.lead else (wanted[0], wanted[1:]) if wanted else (None, [])
     if not c.lead and (not rest or any(d is None or d == 0 for d in rest)):
@@ -143,30 +150,45 @@ def _pad_part(c: Call, mode: str) -> Act:
         or c.const(3, "axes") is not None
     ):
         raise Unsupported("its amounts depend on the data")
-    end = rank + partial.axis - c.lead
-    totals = {int(at[end]) + probe for at, probe in zip(amounts.at, PROBES, strict=True)}
-    others = [np.delete(at, end) for at in amounts.at]
-    if len(totals) != 1 or any(rest.any() for rest in others):
+    end, have = rank + partial.axis - c.lead, c.sizes[partial.axis - 1]
+    fill = np.arange(2 * rank) == end
+    meant = Unknown(frozenset({partial.count}), have)
+    if (
+        set(amounts.slopes) != {meant}
+        or (amounts.slopes[meant] != -fill.astype(int)).any()
+        or amounts.base[~fill].any()
+    ):
         raise Unsupported("its amounts depend on the data in a way that cannot be followed")
-    size, have = totals.pop(), c.sizes[partial.axis - 1]
+    size = int(amounts.base[end])
     x = tensors.whole(c.b, c.at("whole"), c.x, number)
     if have >= size:
         return tensors.slice_axis(c.b, c.site, x, partial.axis, 0, size)
     return tensors.pad_axis(c.b, c.site, x, partial.axis, 0, size - have, number, "constant")
 
 
-def shape(c: Call) -> Value | Sizes:
-    """Known but for the batch, and for how much depends on the data."""
+def _meant(c: Call) -> tuple[Shape, Unknown]:
+    """The shape of ``x`` in which None is the size that is only known when the network runs, and that size."""
     partial = c.b.partial.get(c.x.tensor)
-    sizes = [None if partial and i + c.lead == partial.axis else d for i, d in enumerate(c.shape)]
-    return shape_value(tuple(sizes), c.attrs.get("start", 0), c.attrs.get("end"))
+    if partial is None:
+        return c.shape, THE_BATCH
+    axis = partial.axis - c.lead
+    if not c.lead:
+        raise Unsupported("more than the batch is only known when the network runs")
+    shape = tuple(None if i == axis else d for i, d in enumerate(c.shape))
+    return shape, Unknown(frozenset({partial.count}), c.sizes[partial.axis - 1])
+
+
+def shape(c: Call) -> Value | Sizes:
+    """Known but for the batch, or for how much depends on the data."""
+    sizes, unknown = _meant(c)
+    return sizes_of_shape(sizes[c.attrs.get("start", 0) : c.attrs.get("end")], unknown)
 
 
 def size(c: Call) -> Value | Sizes:
-    """The number of elements, if that does not depend on the batch."""
-    if not c.lead or c.x.tensor in c.b.partial:
-        raise Unsupported("a tensor's size depends on the batch, or on the data")
-    return Const(np.array(math.prod(c.sizes), np.int64))
+    """The number of elements."""
+    sizes, unknown = _meant(c)
+    count = np.array(math.prod(d for d in sizes if d is not None), np.int64)
+    return settled(count * 0, {unknown: count}) if None in sizes else Const(count)
 
 
 def split(c: Call) -> list[Act]:
@@ -187,20 +209,33 @@ def split(c: Call) -> list[Act]:
 
 def cut(c: Call) -> Act:
     """Slice: a range of each of some axes."""
+    ends: Sequence[int | Unknown]
     if c.opset < 10:
         starts, ends, axes, steps = c.attrs["starts"], c.attrs["ends"], c.attrs.get("axes"), None
     else:
-        starts, ends, axes, steps = (c.numbers(i, "", 10, "bounds") for i in (1, 2, 3, 4))
-    starts, ends = starts or [], ends or []
+        starts, axes, steps = (c.numbers(i, "", 10, "bounds") for i in (1, 3, 4))
+        computed = c.get(2)
+        ends = computed.entries() if isinstance(computed, Sizes) else c.numbers(2, "", 10, "bounds") or []
+    starts = starts or []
     axes = list(range(len(starts))) if axes is None else axes
     steps = [1] * len(starts) if steps is None else steps
     x, rank = c.x, len(c.shape)
     for i, (start, end, axis, step) in enumerate(zip(starts, ends, axes, steps, strict=True)):
         front = axis % rank
+        site = c.site if i == len(starts) - 1 else c.at(f"axis{front}")
         if front + c.lead == 0:
-            if (start, step) == (0, 1) and end >= 2**31 - 1:
+            if (start, step) == (0, 1) and (
+                end == THE_BATCH if isinstance(end, Unknown) else end >= 2**31 - 1
+            ):
                 continue  # all of the batch
             raise Unsupported(lowering.BATCH_HINT, "axes")
+        if isinstance(end, Unknown):
+            if start or step != 1:
+                raise Unsupported(
+                    "where it ends depends on the data; it can take only the first elements", "axes"
+                )
+            x = lower_choice.head(c.b, site, x, front + c.lead, end)
+            continue
         have = int(c.b.shapes[x.tensor][front + c.lead] or 0)
         partial = c.b.partial.get(x.tensor)
         if partial and partial.axis == front + c.lead and (start or step != 1 or end < 0):
@@ -209,7 +244,6 @@ def cut(c: Call) -> Act:
             )
         # As in ONNX: bounds beyond the ends are clamped; a negative step runs to the very front at INT_MIN.
         chosen = range(*slice(start, end if step > 0 or end >= -have else None, step).indices(have))
-        site = c.site if i == len(starts) - 1 else c.at(f"axis{front}")
         x = tensors.slice_axis(
             c.b, site, x, front + c.lead, chosen.start, len(chosen), step if len(chosen) > 1 else 1
         )
@@ -218,12 +252,13 @@ def cut(c: Call) -> Act:
 
 def expand(c: Call) -> Act:
     """Broadcast to a shape; a batch of its own it cannot get."""
-    target, shape = _target(c, 1, "shape"), c.shape
+    target, shape, partial = _target(c, 1, "shape"), c.shape, c.b.partial.get(c.x.tensor)
     if not c.lead:
         if len(target) != len(shape) or target[0] not in (None, 1, c.static_batch):
             raise Unsupported(lowering.BATCH_HINT)
-        target = target[1:]
-    return tensors.expand(c.b, c.site, c.x, [int(d or 1) for d in target])
+        return tensors.expand(c.b, c.site, c.x, [int(d or 1) for d in target[1:]])
+    same = None if partial is None else len(target) - len(shape) + partial.axis - 1
+    return tensors.expand(c.b, c.site, c.x, [d or 1 for d in _room(c, target, same)])
 
 
 def tile(c: Call) -> Act:
@@ -234,6 +269,17 @@ def tile(c: Call) -> Act:
             raise Unsupported(lowering.BATCH_HINT)
         repeats = repeats[1:]
     return tensors.tile(c.b, c.site, c.x, repeats)
+
+
+def trilu(c: Call) -> Act:
+    """The triangle of matrices above, or below, a diagonal; 0 elsewhere."""
+    if len(c.sizes) < 2:
+        raise Unsupported(lowering.BATCH_HINT)
+    number = c.const(1, "diagonal")
+    k, (rows, columns) = 0 if number is None else int(number.array.item()), c.sizes[-2:]
+    below = np.tri(rows, columns, k=k - 1 if c.attrs.get("upper", 1) else k)
+    kept = Const(1 - below if c.attrs.get("upper", 1) else below)
+    return tensors.choose(c.b, c.site, kept, c.x, lowering.scalar(0.0), c.lead)
 
 
 def depth_to_space(c: Call) -> Act:
@@ -262,6 +308,7 @@ RULES: dict[str, Rule] = {
     "Slice": cut,
     "Expand": expand,
     "Tile": tile,
+    "Trilu": trilu,
     "DepthToSpace": per_image(depth_to_space),
     "SpaceToDepth": per_image(space_to_depth),
 }

@@ -18,7 +18,7 @@ import numpy as np
 from converters.onnx_import import Batch, OnnxSource
 from converters.torch_import import TorchSource
 from converters.verify import Source
-from sparsenet.errors import ModelFileError
+from sparsenet.errors import InputError, ModelFileError
 
 MODEL_LOADERS = "sparsenet.model_loaders"
 MASK_LOADERS = "sparsenet.mask_loaders"
@@ -45,13 +45,22 @@ def open_source(
 
     Raises:
         ModelFileError: no such file, or nobody can open it.
+        InputError: ``image_size`` or ``batch`` is for another kind of model than this.
         SparsenetError: whatever the importer or the loader has to say.
     """
     file = Path(path)
     if not file.is_file():
         raise ModelFileError(f"no such file: '{file}'")
     if file.suffix.lower() == ".onnx":
-        return OnnxSource(file, masks, batch, image_size)
+        source = OnnxSource(file, masks, batch, image_size)
+        if image_size is not None and not source.leaves_size_open:
+            raise InputError(
+                f"'{file}' leaves no rows and columns of an image open, so it takes no image size"
+            )
+        return source
+    if image_size is not None or batch != "free":
+        option = "an image size" if image_size is not None else f"batch '{batch}'"
+        raise InputError(f"'{file}' is not ONNX: {option} is for ONNX models")
     module, info = _load(MODEL_LOADERS, file, "model")
     size = (2, 3, info.input_size, info.input_size)
     example = np.random.default_rng(0).standard_normal(size, np.float32)

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import copy
+import importlib
 import inspect
+import logging
+import threading
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,6 +22,9 @@ from sparsenet.graph import Graph
 
 if TYPE_CHECKING:
     import torch
+
+#: What torch.export keeps in globals, and what is changed around it, is for one thread at a time.
+_TRACING = threading.RLock()
 
 Examples = Any  # torch.Tensor | np.ndarray | Sequence of them
 
@@ -241,14 +248,36 @@ def _export(
     failure: Exception | None = None
     for example, dynamic in attempts:
         try:
-            with warnings.catch_warnings(), torch.no_grad():
-                warnings.simplefilter("ignore")  # deprecations inside torch.export are not the caller's
+            with _silent_tracing(), torch.no_grad():
                 program = torch.export.export(module, example, dynamic_shapes=dynamic).run_decompositions({})
                 return program, _output_names(program.call_spec.out_spec)
         except Exception as error:  # tracing runs the user's code, which may raise anything
             failure = failure or error
     reason = str(failure).strip().splitlines()[0] if str(failure).strip() else type(failure).__name__
     raise UnsupportedOpError(f"'{name}' cannot be traced by torch.export: {reason}") from failure
+
+
+@contextmanager
+def _silent_tracing() -> Iterator[None]:
+    """Without what torch.export says of its own: deprecations, and logs and a graph on stderr where it fails."""
+    logger = logging.getLogger("torch")
+    with _TRACING, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        level = logger.level
+        logger.setLevel(
+            logging.CRITICAL
+        )  # a logger that TORCH_LOGS names has a level of its own and still speaks
+        try:
+            # The graph is printed, not logged; a name of that module's own hides the builtin there and nowhere else.
+            printing = vars(importlib.import_module("torch.export._trace"))
+        except ImportError:
+            printing = {}
+        printing["print"] = lambda *_args, **_options: None
+        try:
+            yield
+        finally:
+            printing.pop("print", None)
+            logger.setLevel(level)
 
 
 def _lifted(exported: torch.export.ExportedProgram) -> dict[str, tuple[str, torch.Tensor]]:

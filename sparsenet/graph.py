@@ -20,69 +20,15 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from sparsenet.errors import GraphError
+from sparsenet.node import FloatArray, Node, Partial, Shape, TensorInfo
+from sparsenet.ops import check_constants, check_node, infer_shape
+from sparsenet.partial_rules import partial_of
 
-FloatArray = npt.NDArray[np.float32]
-Shape = tuple[int | None, ...]
-
-
-@dataclass(frozen=True)
-class Partial:
-    """Of an axis only the first elements are meant, as many as ``count`` says; the others are padding.
-
-    How many boxes a detector finds, say, is known only when it has run: its tensors have room for the most there can
-    be. ``count`` is a tensor of shape (batch, 1).
-    """
-
-    axis: int
-    count: str = field(compare=False)
-
-
-@dataclass(frozen=True)
-class TensorInfo:
-    """Name, shape (batch ``None``) and dtype of a graph input or output.
-
-    ``open`` lists dimensions of an input whose size is only an example: the graph means as much for other sizes. If an
-    output is ``partial``, its shape is the largest it can have.
-    """
-
-    name: str
-    shape: Shape
-    dtype: str = "float32"
-    open: tuple[int, ...] = ()
-    partial: Partial | None = None
-
-
-@dataclass
-class Node:
-    """One operation.
-
-    ``inputs`` are tensor names; an absent optional input is the empty string. ``attrs`` hold only JSON values.
-    ``attrs["epilogue"]`` is a list of ``[word, *numbers]`` applied in order to the result; the words ``affine`` (two
-    constants: scale, shift) and ``add`` (one activation) take their tensors from the end of ``inputs``, in order.
-    """
-
-    op: str
-    name: str
-    inputs: list[str]
-    outputs: list[str]
-    attrs: dict[str, Any] = field(default_factory=dict)
-
-    @property
-    def output(self) -> str:
-        """The only output; every op of today's table has exactly one."""
-        return self.outputs[0]
-
-    @property
-    def epilogue(self) -> list[list[Any]]:
-        """The fused tail of the op: ``[[word, *numbers], ...]`` in execution order."""
-        return list(self.attrs.get("epilogue", []))
-
+__all__ = ["FloatArray", "Graph", "Node", "Partial", "Shape", "TensorInfo"]
 
 #: NumPy arrays have at most 64; a few more stand around a tensor while it is taken apart.
 MAX_RANK = 32
@@ -110,8 +56,6 @@ class Graph:
         Raises:
             GraphError: a node's inputs do not fit its op; the message names the node.
         """
-        from sparsenet.ops import infer_shape
-
         shapes: dict[str, Shape] = {t.name: t.shape for t in self.inputs}
         for name, shape in shapes.items():
             _check_rank(shape, f"input '{name}'")
@@ -134,8 +78,6 @@ class Graph:
         Raises:
             GraphError: a node cannot work on such a tensor; the message names the node.
         """
-        from sparsenet.partial_rules import partial_of
-
         shapes = self.shapes()
         found: dict[str, Partial] = {}
         for node in self.nodes:
@@ -205,8 +147,6 @@ class Graph:
         Raises:
             GraphError: with the node or tensor that breaks a rule, and how.
         """
-        from sparsenet.ops import check_constants, check_node
-
         made: set[str] = set()
         for info in self.inputs:
             _claim(made, info.name, "graph input")

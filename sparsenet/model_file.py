@@ -150,8 +150,9 @@ def deserialize(data: bytes) -> tuple[Graph, list[StoredConstant]]:
     """
     if len(data) >= 8 and MAX_HEADER_BYTES < (length := int.from_bytes(data[:8], "little")) <= len(data):
         raise ModelFileError(f"has a header of {length} bytes, the limit is {MAX_HEADER_BYTES}")
-    tensors, metadata = _from_safetensors(data)
+    stored_pools, metadata = _from_safetensors(data)
     _check_version(metadata)
+    tensors = _pools(stored_pools)
     for key in ("graph", "sha256"):
         if key not in metadata:
             raise ModelFileError(f"lacks '{key}' in its metadata")
@@ -202,7 +203,7 @@ def _read(path: Path) -> tuple[Graph, list[StoredConstant]]:
 def _check_version(metadata: Mapping[str, str]) -> None:
     if metadata.get("format") != FORMAT:
         raise ModelFileError(
-            "is a safetensors file, but not a sparsenet model; make one with 'sparsenet convert'"
+            "is a safetensors file, but not a sparsenet model; make one with `sparsenet convert`"
         )
     version = metadata.get("format_version", "")
     if version.isdecimal() and version.isascii() and len(version) < 10 and int(version) > FORMAT_VERSION:
@@ -241,12 +242,24 @@ def _to_safetensors(tensors: Mapping[str, npt.NDArray[Any]], metadata: Mapping[s
     return b"".join([struct.pack("<Q", len(text)), text, *(array.tobytes() for _, array in ordered)])
 
 
-def _from_safetensors(data: bytes) -> tuple[dict[str, npt.NDArray[Any]], dict[str, str]]:
+def _from_safetensors(data: bytes) -> tuple[list[tuple[str, dict[str, Any]]], dict[str, str]]:
     try:
         entries = safetensors.deserialize(data)  # type: ignore[no-untyped-call]
     except safetensors.SafetensorError as error:
         reason = " ".join(str(error).split()).removeprefix("Error while deserializing: ")
-        raise ModelFileError(f"is truncated or not a safetensors file ({reason:.200})") from None
+        raise ModelFileError(
+            f"is truncated or not a safetensors file ({reason:.200}); `sparsenet convert` makes model files"
+        ) from None
+    # The library has checked the header by now, but hands out no metadata for bytes in memory.
+    (length,) = struct.unpack_from("<Q", data)
+    try:
+        metadata = json.loads(data[8 : 8 + length].decode()).get("__metadata__")
+    except (ValueError, RecursionError) as error:
+        raise ModelFileError(f"has an unreadable header: {error}") from None
+    return entries, metadata or {}
+
+
+def _pools(entries: list[tuple[str, dict[str, Any]]]) -> dict[str, npt.NDArray[Any]]:
     tensors = {}
     for name, entry in entries:
         pool = POOLS.get(name)
@@ -258,10 +271,4 @@ def _from_safetensors(data: bytes) -> tuple[dict[str, npt.NDArray[Any]], dict[st
         ):
             raise ModelFileError(f"has the tensor {name[:60]!r}, which no model file holds in that form")
         tensors[name] = np.frombuffer(entry["data"], pool.dtype)
-    # The library has checked the header by now, but hands out no metadata for bytes in memory.
-    (length,) = struct.unpack_from("<Q", data)
-    try:
-        metadata = json.loads(data[8 : 8 + length].decode()).get("__metadata__")
-    except (ValueError, RecursionError) as error:
-        raise ModelFileError(f"has an unreadable header: {error}") from None
-    return tensors, metadata or {}
+    return tensors

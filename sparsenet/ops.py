@@ -14,7 +14,7 @@ from typing import Any
 
 from sparsenet import shape_rules
 from sparsenet.errors import GraphError
-from sparsenet.graph import FloatArray, Node, Shape
+from sparsenet.node import FloatArray, Node, Shape
 
 Shapes = list[Shape | None]
 Attrs = Mapping[str, Any]

@@ -12,7 +12,7 @@ from math import prod
 from typing import Any
 
 from sparsenet.errors import GraphError
-from sparsenet.graph import Node, Partial, Shape
+from sparsenet.node import Node, Partial, Shape
 from sparsenet.ops import ACTIVATIONS, attributes, split_inputs
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import posixpath
 import re
 import shutil
 import subprocess
@@ -18,6 +19,7 @@ from sparsenet.kernels.registry import support_table
 
 ROOT = Path(__file__).resolve().parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+PACKAGES = ("sparsenet", "converters", "training", "bench")
 OWN_COMMANDS = sorted(name for section in SECTIONS.values() for name in section)
 
 
@@ -68,8 +70,11 @@ def test_every_tested_version_is_pinned() -> None:
     assert {requirement_name(requirement) for requirement in required} <= pinned
 
 
-def test_every_extra_the_command_line_names_exists() -> None:
-    assert set(MODULE_EXTRAS.values()) <= set(PROJECT["project"]["optional-dependencies"])
+def test_every_extra_that_a_message_names_exists() -> None:
+    sources = [path.read_text() for package in PACKAGES for path in (ROOT / package).rglob("*.py")]
+    raised = re.findall(r'MissingExtraError\([^()]*"([\w-]+)"\)', "\n".join(sources))
+    assert len(raised) > 5
+    assert {*MODULE_EXTRAS.values(), *raised} <= set(PROJECT["project"]["optional-dependencies"])
 
 
 @pytest.mark.parametrize("package", ["sparsenet", "converters", "training"])
@@ -99,14 +104,38 @@ def test_the_changelog_knows_this_version() -> None:
     assert importlib.metadata.version("sparsenet") == sparsenet.__version__
 
 
-@pytest.mark.parametrize("document", sorted(p.relative_to(ROOT).as_posix() for p in ROOT.glob("*.md")))
-def test_links_between_documents_lead_somewhere(document: str) -> None:
-    text = (ROOT / document).read_text()
+DOCUMENTS = sorted(
+    p.relative_to(ROOT).as_posix() for p in [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")]
+)
+
+
+def links(document: str) -> list[tuple[str, str]]:
+    """(path from the root, anchor) of every link of a document to another or to itself."""
+    text = re.sub(r"```.*?```", "", (ROOT / document).read_text(), flags=re.DOTALL)
     targets = re.findall(r"\]\(([^)\s]+)\)", text) + re.findall(r'(?:src|href)="([^"]+)"', text)
-    for target in targets:
-        path = target.partition("#")[0]
-        if path and "://" not in target:
-            assert (ROOT / path).exists(), f"{document} links to {path}"
+    parts = [target.partition("#") for target in targets if "://" not in target]
+    return [
+        (posixpath.normpath(posixpath.join(posixpath.dirname(document), path)) if path else document, anchor)
+        for path, _, anchor in parts
+    ]
+
+
+def anchors(document: str) -> set[str]:
+    """What the headings of a document are called in links to them."""
+    headings = re.findall(r"^#+ (.+)$", (ROOT / document).read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_links_between_documents_lead_somewhere(document: str) -> None:
+    for path, anchor in links(document):
+        assert (ROOT / path).exists(), f"{document} links to {path}"
+        assert not anchor or anchor in anchors(path), f"{document} links to {path}#{anchor}"
+
+
+def test_the_readme_leads_to_every_document() -> None:
+    linked = {path for path, _ in links("README.md")}
+    assert set(DOCUMENTS) - linked <= {"README.md"}
 
 
 def test_the_readme_shows_every_command() -> None:
@@ -114,7 +143,7 @@ def test_the_readme_shows_every_command() -> None:
     assert [name for name in OWN_COMMANDS if f"sparsenet {name}" not in text] == []
 
 
-def test_the_readme_lists_every_kernel_family() -> None:
-    text = (ROOT / "README.md").read_text()
+def test_the_documents_list_every_kernel_family() -> None:
+    text = (ROOT / "docs" / "kernels.md").read_text()
     table = text.partition("<!-- kernels")[2].partition("<!-- /kernels -->")[0]
     assert re.findall(r"^\| `(\w+)` \| (.+) \|$", table, re.MULTILINE) == list(support_table())

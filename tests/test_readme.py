@@ -1,7 +1,9 @@
-"""The README's Python is run as it stands there."""
+"""README and docs: their Python is run as it stands there, their commands exist, what they repeat agrees."""
 
 from __future__ import annotations
 
+import importlib.metadata
+import importlib.util
 import re
 from pathlib import Path
 from typing import Any
@@ -13,10 +15,27 @@ import sparsenet
 from converters import from_torch
 from training.models import MiniXception
 
-README = (Path(__file__).resolve().parents[1] / "README.md").read_text()
+ROOT = Path(__file__).resolve().parents[1]
+PAGES = {
+    path.relative_to(ROOT).as_posix(): path.read_text()
+    for path in [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+}
+WITH_PYTHON = {name for name, text in PAGES.items() if "```python" in text}
+#: Shell lines of all pages, continued ones joined, comments cut off.
+SHELL = [
+    line.partition(" #")[0]
+    for text in PAGES.values()
+    for block in re.findall(r"```sh\n(.*?)```", text, re.DOTALL)
+    for line in block.replace("\\\n", " ").splitlines()
+]
 
 
-def test_the_python_examples_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_pages_that_show_python_are_these() -> None:
+    assert sorted(WITH_PYTHON) == ["README.md", "docs/importing.md", "docs/pruning.md"]
+
+
+@pytest.mark.parametrize("page", sorted(WITH_PYTHON))
+def test_the_python_examples_run(page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     torch.manual_seed(0)
     module = MiniXception(widths=(8,)).eval()
@@ -26,26 +45,50 @@ def test_the_python_examples_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         "module": module,
         "model": module,
         "example_inputs": example,
-        "x": example.numpy(),
         "images": example,
         "labels": torch.tensor([1]),
     }
-    blocks = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
-    assert len(blocks) == 3
-    for block in blocks:
+    for block in re.findall(r"```python\n(.*?)```", PAGES[page], re.DOTALL):
         exec(block, names)
-    assert names["y"].shape == (1, 4)
-    assert names["masks"].sparsity == pytest.approx(0.8, abs=0.01)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["masks.safetensors", "model.safetensors"]
+    if page != "docs/pruning.md":
+        assert names["engine"](example.numpy()).shape == (1, 4)
+    if page != "docs/importing.md":
+        assert names["masks"].sparsity == pytest.approx(0.8, abs=0.01)
+        assert (tmp_path / "masks.safetensors").is_file()
 
 
-@pytest.mark.parametrize("command", sorted(set(re.findall(r"^sparsenet ([\w-]+) .*", README, re.MULTILINE))))
-def test_the_options_in_its_examples_exist(command: str) -> None:
-    from importlib.metadata import entry_points
-
-    (point,) = entry_points(group="sparsenet.commands", name=command)
+@pytest.mark.parametrize(
+    "command", sorted({line.split()[1] for line in SHELL if line.startswith("sparsenet ")})
+)
+def test_the_options_in_the_examples_exist(command: str) -> None:
+    (point,) = importlib.metadata.entry_points(group="sparsenet.commands", name=command)
     known = {option for parameter in point.load().params for option in parameter.opts}
-    text = README.replace("\\\n", " ")
-    lines = [line.partition("#")[0] for line in text.splitlines() if line.startswith(f"sparsenet {command} ")]
-    used = {word for line in lines for word in re.findall(r"(?<=\s)--?[a-z-]+", line)}
+    lines = [line.partition(" -- ")[0] for line in SHELL if line.startswith(f"sparsenet {command} ")]
+    used = {word for line in lines for word in re.findall(r"(?<=\s)--?[a-z][a-z-]*", line)}
     assert used <= known
+
+
+@pytest.mark.parametrize("module", sorted(set(re.findall(r"python -m ([\w.]+)", "\n".join(PAGES.values())))))
+def test_the_programs_that_are_named_exist(module: str) -> None:
+    assert importlib.util.find_spec(module) is not None
+
+
+def test_the_speed_in_the_readme_is_that_of_its_page() -> None:
+    names = {
+        "one thread, batch 1, fp32": "times as fast as (8 networks)",
+        "its own dense kernels": "ours, dense",
+        "ONNX Runtime 1.31": "ONNX Runtime",
+        "OpenVINO 2026.4": "OpenVINO",
+        "DeepSparse 1.8": "DeepSparse",
+        "PyTorch 2.13, eager": "PyTorch eager",
+    }
+    repeated = table_after("faster:\n\n", PAGES["README.md"])
+    measured = table_after("**one thread**\n\n", PAGES["docs/speed.md"])
+    assert repeated.keys() == names.keys()
+    assert repeated == {name: measured[label] for name, label in names.items()}
+
+
+def table_after(mark: str, text: str) -> dict[str, str]:
+    """First cell → the others, of the table that begins at ``mark``, without the line of dashes."""
+    table = text.partition(mark)[2].partition("\n\n")[0]
+    return dict(re.findall(r"^\| ([^-|][^|]*) \| (.+) \|$", table, re.MULTILINE))

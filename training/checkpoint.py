@@ -21,6 +21,7 @@ from torch import nn
 
 from sparsenet.errors import CheckpointError
 from sparsenet.files import write_atomically
+from sparsenet.model_file import FORMAT as MODEL_FORMAT
 from training.models import DETECTORS, build_detector, build_model
 
 FORMAT = "sparsenet-weights"
@@ -75,8 +76,13 @@ def load_model(path: str | os.PathLike[str]) -> tuple[nn.Module, ModelInfo]:
         with safe_open(name, framework="pt") as file:
             metadata = file.metadata() or {}
             if metadata.get("format") != FORMAT:
+                what = (
+                    "is a model file"
+                    if metadata.get("format") == MODEL_FORMAT
+                    else "holds no trained weights"
+                )
                 raise CheckpointError(
-                    f"{name} holds no trained weights: expected a file written by `sparsenet train`"
+                    f"{name} {what}: expected a file written by `sparsenet train`, `distill` or `prune`"
                 )
             state = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - not a mapping
         info = _info(json.loads(metadata["info"]))

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from onnx import TensorProto, helper
 
-if TYPE_CHECKING:
-    from bench.engines.onnx_writer import Call, Write
+from bench.engines.onnx_builder import Call, Write
 
 
 def comparison(kind: str) -> Write:

@@ -8,28 +8,23 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import onnx
-from onnx import TensorProto, helper, numpy_helper
 
 from bench.engines import onnx_tensor_ops
-from sparsenet.graph import Graph, Node, Shape
+from bench.engines.onnx_builder import Affine, Call, OnnxBuilder, Write
+from sparsenet.graph import Graph, Node
 from sparsenet.ops import attributes, split_inputs
-
-OPSET, IR_VERSION = 13, 8
-
-
-#: How a scale and shift per channel is written. ONNX Runtime runs MaskCNN 1.3 times as fast with "batch_norm",
-#: DeepSparse 1.2 times as fast with "mul_add"; each gets what it is best at.
-Affine = Literal["mul_add", "batch_norm"]
 
 
 def to_onnx(graph: Graph, batch: int = 1, affine: Affine = "mul_add") -> onnx.ModelProto:
     """The checked ONNX model of ``graph`` for inputs of ``batch`` images; tensor names stay what they are."""
-    model = _Writer(graph, batch, affine).model()
+    builder = OnnxBuilder(graph, batch, affine)
+    for node in graph.nodes:
+        _write(builder, node)
+    model = builder.model()
     onnx.checker.check_model(model, full_check=True)
     return model
 
@@ -41,116 +36,20 @@ def write_onnx(
     onnx.save(to_onnx(graph, batch, affine), os.fspath(path))
 
 
-class _Writer:
-    def __init__(self, graph: Graph, batch: int, affine_form: Affine) -> None:
-        self.graph = graph
-        self.batch = batch
-        self.affine_form = affine_form
-        self.shapes = graph.shapes()
-        self.nodes: list[onnx.NodeProto] = []
-        self.initializers: dict[str, onnx.TensorProto] = {}
-
-    def model(self) -> onnx.ModelProto:
-        for node in self.graph.nodes:
-            self._node(node)
-        body = helper.make_graph(
-            self.nodes,
-            self.graph.name,
-            [self._info(t.name, t.shape) for t in self.graph.inputs],
-            [self._info(t.name, t.shape) for t in self.graph.output_infos()],
-            list(self.initializers.values()),
-        )
-        return helper.make_model(
-            body,
-            producer_name="sparsenet",
-            opset_imports=[helper.make_opsetid("", OPSET)],
-            ir_version=IR_VERSION,
-        )
-
-    def _info(self, name: str, shape: Shape) -> onnx.ValueInfoProto:
-        return helper.make_tensor_value_info(name, TensorProto.FLOAT, self.sizes(shape))
-
-    def sizes(self, shape: Shape) -> list[int]:
-        return [self.batch if size is None else size for size in shape]
-
-    def tensor(self, name: str) -> str:
-        """``name``, entered among the initializers if it is a constant of the graph."""
-        return self.constant(name, self.graph.constants[name]) if name in self.graph.constants else name
-
-    def constant(self, name: str, value: np.ndarray) -> str:
-        if name not in self.initializers:
-            self.initializers[name] = numpy_helper.from_array(np.ascontiguousarray(value), name)
-        return name
-
-    def scalar(self, value: float) -> str:
-        """A number, as a constant shared by all who need it."""
-        return self.constant(f"number/{value!r}", np.array(value, np.float32))
-
-    def emit(self, kind: str, inputs: list[str], output: str, **attrs: Any) -> str:
-        self.nodes.append(helper.make_node(kind, inputs, [output], name=output, **attrs))
-        return output
-
-    def _node(self, node: Node) -> None:
-        """The op, then every step of its epilogue; the last of them makes the node's own tensor."""
-        own, extra = split_inputs(node)
-        steps = node.epilogue
-        names = [f"{node.output}/{i}" for i in range(len(steps))] + [node.output]
-        x = WRITERS[node.op](Call(self, node, own, names[0], attributes(node)))
-        waiting = iter(extra)
-        for (word, *numbers), name in zip(steps, names[1:], strict=True):
-            if word == "affine":
-                x = self.affine(x, next(waiting), next(waiting), len(self.shapes[node.output]), name)
-            elif word == "add":
-                x = self.emit("Add", [x, self.tensor(next(waiting))], name)
-            else:
-                x = _ACTIVATIONS[word](self, x, name, *numbers)
-
-    def affine(self, x: str, scale: str, shift: str, rank: int, name: str) -> str:
-        if self.affine_form == "batch_norm":
-            channels = self.graph.constants[scale].size
-            zeros = self.constant(f"zeros/{channels}", np.zeros(channels, np.float32))
-            ones = self.constant(f"ones/{channels}", np.ones(channels, np.float32))
-            inputs = [x, self.tensor(scale), self.tensor(shift), zeros, ones]
-            return self.emit("BatchNormalization", inputs, name, epsilon=0.0)
-        shape = (1, -1, *[1] * (rank - 2))
-        factor = self.constant(f"{scale}/{rank}d", self.graph.constants[scale].reshape(shape))
-        offset = self.constant(f"{shift}/{rank}d", self.graph.constants[shift].reshape(shape))
-        return self.emit("Add", [self.emit("Mul", [x, factor], f"{name}/scaled"), offset], name)
-
-
-@dataclass(frozen=True)
-class Call:
-    """One node to write: its own inputs, the name of what comes out before the epilogue, attributes with defaults."""
-
-    w: _Writer
-    node: Node
-    own: list[str]
-    name: str
-    attrs: dict[str, Any]
-
-    @property
-    def x(self) -> list[str]:
-        """The inputs that are present, as ONNX names."""
-        return [self.w.tensor(name) for name in self.own if name]
-
-    def emit(self, kind: str, inputs: list[str] | None = None, **attrs: Any) -> str:
-        """The node that makes ``name``, from ``x`` unless told otherwise."""
-        return self.w.emit(kind, self.x if inputs is None else inputs, self.name, **attrs)
-
-    def constant(self, part: str, value: Any) -> str:
-        """A constant of this node alone."""
-        return self.w.constant(f"{self.name}/{part}", np.asarray(value, np.int64))
-
-    @property
-    def in_shape(self) -> list[int]:
-        return self.w.sizes(self.w.shapes[self.own[0]])
-
-    @property
-    def out_shape(self) -> list[int]:
-        return self.w.sizes(self.w.shapes[self.node.output])
-
-
-Write = Callable[[Call], str]
+def _write(w: OnnxBuilder, node: Node) -> None:
+    """The op, then every step of its epilogue; the last of them makes the node's own tensor."""
+    own, extra = split_inputs(node)
+    steps = node.epilogue
+    names = [f"{node.output}/{i}" for i in range(len(steps))] + [node.output]
+    x = WRITERS[node.op](Call(w, node, own, names[0], attributes(node)))
+    waiting = iter(extra)
+    for (word, *numbers), name in zip(steps, names[1:], strict=True):
+        if word == "affine":
+            x = w.affine(x, next(waiting), next(waiting), len(w.shapes[node.output]), name)
+        elif word == "add":
+            x = w.emit("Add", [x, w.tensor(next(waiting))], name)
+        else:
+            x = _ACTIVATIONS[word](w, x, name, *numbers)
 
 
 def _conv2d(c: Call) -> str:
@@ -244,11 +143,11 @@ def _plain(kind: str, *kept: str, **more: Any) -> Write:
     return lambda c: c.emit(kind, **{key: c.attrs[key] for key in kept}, **more)
 
 
-def _clip(w: _Writer, x: str, name: str, low: float, high: float) -> str:
+def _clip(w: OnnxBuilder, x: str, name: str, low: float, high: float) -> str:
     return w.emit("Clip", [x, w.scalar(low), w.scalar(high)], name)
 
 
-def _gated(w: _Writer, x: str, name: str, kind: str, **attrs: float) -> str:
+def _gated(w: OnnxBuilder, x: str, name: str, kind: str, **attrs: float) -> str:
     return w.emit("Mul", [x, w.emit(kind, [x], f"{name}/gate", **attrs)], name)
 
 
@@ -256,7 +155,7 @@ def _word(kind: str) -> Callable[..., str]:
     return lambda w, x, name: w.emit(kind, [x], name)
 
 
-def _gelu(w: _Writer, x: str, name: str) -> str:
+def _gelu(w: OnnxBuilder, x: str, name: str) -> str:
     """Spelled out: Gelu came with operator set 20."""
     scaled = w.emit("Mul", [x, w.scalar(0.5**0.5)], f"{name}/scaled")
     gate = w.emit("Add", [w.emit("Erf", [scaled], f"{name}/erf"), w.scalar(1.0)], f"{name}/gate")

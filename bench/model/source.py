@@ -34,7 +34,7 @@ def _open_file(path: Path, size: int | None) -> Graph:
         raise InputError(
             f"--size is for networks of the zoo; the images of {path} have the size it was converted with"
         )
-    if path.suffix == ".onnx":
+    if path.suffix.lower() == ".onnx":
         from converters import from_onnx
 
         return from_onnx(path)

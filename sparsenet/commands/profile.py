@@ -89,6 +89,6 @@ def _text(result: dict[str, Any]) -> str:
             render(COLUMNS, rows),
             "",
             f"sum of layers {sum(layer['ms'] for layer in result['layers']):.4g} ms",
-            f"{times} ms ({result['threads']} threads, median of {result['runs']} runs)",
+            f"{times} ms (threads: {result['threads']}, median of {result['runs']} runs)",
         ]
     )

@@ -14,10 +14,11 @@ from sparsenet.gpu.arrays import as_device_array, on_device
 from sparsenet.gpu.availability import simulated
 from sparsenet.gpu.session import Session
 from sparsenet.graph import Graph
+from sparsenet.kernels.registry import FAMILIES
 from sparsenet.layer_profile import LayerProfile, layer_profiles
 from sparsenet.locks import Lock
 from sparsenet.plan.cuda.builder import Options
-from sparsenet.plan.cuda.choice import CANDIDATES, DENSE_CANDIDATES
+from sparsenet.plan.cuda.choice import trials
 from sparsenet.plan.cuda.make import make_plan
 from sparsenet.plan.cuda.plan import CudaPlan
 from sparsenet.plan.plan import Plan
@@ -26,8 +27,8 @@ from sparsenet.plan.plan import Plan
 #: has one memory.
 _simulator = Lock()
 
-#: Kernels that there are candidates for, and how often each is timed.
-CONVOLUTIONS, TUNING_RUNS = ("f32_conv_csr_maps", "f32_conv_dense_maps"), 5
+#: Modules of the kernels that layers choose among, and how often each is timed.
+CONVOLUTIONS, TUNING_RUNS = ("cuda.conv", "cuda.depthwise", "cuda.separable"), 5
 
 #: Batch size and the other sizes of all inputs.
 Key = tuple[tuple[int, ...], ...]
@@ -130,10 +131,10 @@ class CudaBackend:
 def _measure(graph: Graph, options: Options) -> dict[str, list[float]]:
     """Seconds of the candidates of every convolution: one plan for each, all layers of it timed one by one."""
     measured: dict[str, list[float]] = {}
-    for trial in range(CANDIDATES if options.sparse else DENSE_CANDIDATES):
+    for trial in range(trials(options.sparse)):
         session = Session(make_plan(graph, replace(options, trial=trial)))
         for launch in session.plan.launches:
-            if launch.kernel.family in CONVOLUTIONS:
+            if FAMILIES[launch.kernel.family].module in CONVOLUTIONS:
                 timer = session.launch_timer([launch])
                 measured.setdefault(launch.layer, []).append(min(timer() for _ in range(TUNING_RUNS)))
     return measured

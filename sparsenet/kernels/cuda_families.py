@@ -10,6 +10,9 @@ from sparsenet.ops import ACTIVATIONS
 #: Epilogue word → how many ``tensors`` it reads; activations read as many ``numbers`` as they have parameters.
 EPILOGUE_TENSORS = {"affine": 2, "add": 2}
 
+#: The word of an epilogue behind which those of the second convolution of a pair begin.
+POINTWISE = "pointwise"
+
 #: How maps lie: pixels of a row and rows of an image, then floats from row to row and from image to image.
 _MAPS = ("width", "height", "line", "image", "images")
 #: Where input pixels stand that belong to neighbouring images, rows and columns of the output.
@@ -29,6 +32,17 @@ _CONV = (
     *_OUT,
 )
 _CONV_TILE = ("rows", "vectors", "pixel_threads", "splits", "row_threads")
+
+_SEPARABLE = (
+    *("x", "depth_values", "depth_bias", "depth_channels", "x_image", "x_line", "x_pitch"),
+    *("spans", "columns", "values", "channels", "bias", "groups"),
+    *_MAPS,
+    *_OUT,
+)
+_SEPARABLE_TILE = (
+    *("k_h", "k_w", "stride_h", "stride_w", "dilation_h", "dilation_w"),
+    *("rows", "vectors", "pixel_threads", "row_threads", "floats"),
+)
 
 _POOLED = (
     *("x_width", "x_height", "x_line", "x_image", "x_pitch"),
@@ -65,6 +79,18 @@ CUDA_FAMILIES: dict[str, Family] = {
         ),
         ("k_h", "k_w", "stride_h", "stride_w", "dilation_h", "dilation_w", "rows"),
         "depthwise convolution, any kernel size, stride and dilation",
+    ),
+    "f32_separable_csr_maps": Family(
+        "cuda.separable",
+        _SEPARABLE,
+        _SEPARABLE_TILE,
+        "depthwise and 1x1 convolution in one, CSR weights by groups of rows; what is between them stays on the chip",
+    ),
+    "f32_separable_dense_maps": Family(
+        "cuda.separable",
+        _SEPARABLE,
+        _SEPARABLE_TILE,
+        "depthwise and 1x1 convolution in one, dense weights",
     ),
     "f32_maxpool_none_maps": Family(
         "cuda.max_pool",
@@ -121,7 +147,7 @@ CUDA_FAMILIES: dict[str, Family] = {
             *("x", "axis", "axis_stride", "first", "second", "third"),
             *("first_stride", "second_stride", "third_stride", "out"),
         ),
-        (),
+        ("threads", "lines"),
         "softmax along one axis",
     ),
     "f32_reduce_none_maps": Family(
@@ -170,11 +196,63 @@ CUDA_FAMILIES: dict[str, Family] = {
         (),
         "copies between plain tensors and maps: transposed, sliced, repeated, padded",
     ),
+    "f32_take_none_maps": Family(
+        "cuda.take",
+        ("x", "x_image", "x_channels", "x_rows", "x_columns", "channels", *_MAPS, *_OUT),
+        (),
+        "rearrangement by tables: any order of axes, gather, mirrored padding",
+    ),
+    "f32_pick_none_maps": Family(
+        "cuda.pick",
+        (
+            *("x", "x_image", "x_channel", "x_row", "x_column", "depth", "sizes", "steps"),
+            *("indices", "indices_image", "indices_channel", "indices_row", "indices_column"),
+            "channels",
+            *_MAPS,
+            *_OUT,
+        ),
+        (),
+        "numbers at computed indices, kept inside their axes",
+    ),
+    "f32_topk_none_maps": Family(
+        "cuda.top_k",
+        (
+            *("x", "axis", "axis_stride", "first", "second", "third"),
+            *("first_stride", "second_stride", "third_stride", "count"),
+            *("out", "out_axis", "out_first", "out_second", "out_third"),
+        ),
+        (),
+        "indices of the largest numbers on one axis, in order",
+    ),
+    "f32_normalize_none_maps": Family(
+        "cuda.normalize",
+        (
+            *("x", "first", "second", "third", "first_stride", "second_stride", "third_stride"),
+            *("outer", "middle", "inner", "outer_stride", "middle_stride", "inner_stride", "out"),
+        ),
+        ("threads", "runs"),
+        "runs of numbers brought to mean 0 and variance 1",
+    ),
+    "f32_matmul_none_maps": Family(
+        "cuda.matmul",
+        (
+            *("x", "y", "x_starts", "y_starts", "out_starts", "products", "rows", "depth", "columns"),
+            *("x_row", "x_column", "y_row", "y_column", "out", "out_row"),
+        ),
+        ("rows", "columns", "row_threads", "column_threads", "depth"),
+        "products of matrices that are both computed",
+    ),
 }
+
+
+def epilogue_arguments(words: Sequence[str]) -> tuple[int, int]:
+    """How many ``tensors`` and ``numbers`` these words read."""
+    tensors = sum(EPILOGUE_TENSORS.get(word, 0) for word in words)
+    numbers = sum(len(ACTIVATIONS.get(word, ())) for word in words)
+    return tensors, numbers
 
 
 def argument_counts(words: Sequence[str]) -> tuple[int, int]:
     """Lengths of a kernel's ``tensors`` and ``numbers`` for this epilogue, at least 1: Numba passes no empty tuple."""
-    tensors = sum(EPILOGUE_TENSORS.get(word, 0) for word in words)
-    numbers = sum(len(ACTIVATIONS.get(word, ())) for word in words)
+    tensors, numbers = epilogue_arguments(words)
     return max(tensors, 1), max(numbers, 1)

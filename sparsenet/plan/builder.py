@@ -13,6 +13,7 @@ from sparsenet.kernels.registry import Kernel
 from sparsenet.limits import require_memory
 from sparsenet.plan.layout import Folded, Layout, Plain, Rows, lanes_for
 from sparsenet.plan.plan import Decision
+from sparsenet.plan.relayout import FlatCopy, MapCopy
 from sparsenet.plan.ring_memory import rings_available
 from sparsenet.plan.stage import Ref, Stage, Value
 
@@ -140,16 +141,13 @@ class Builder:
 
     def rows(self, tensor: str) -> Value:
         """``tensor`` as rows; a stage that converts it is added if need be."""
-        from sparsenet.plan.lower.relayout import fold, to_rows
-
-        value = self.get(tensor, Rows) or to_rows(self, tensor)
-        folded = self.folds.get((value.rows.height, value.rows.width), 0)
-        return fold(self, tensor, value) if folded and not isinstance(value.layout, Folded) else value
+        value = self.get(tensor, Rows) or self._copied_map(tensor, self.any(tensor), self.new_rows(tensor))
+        if self.folds.get((value.rows.height, value.rows.width), 0) and not isinstance(value.layout, Folded):
+            return self._copied_map(tensor, value, self.new_rows(tensor))
+        return value
 
     def plain(self, tensor: str) -> Value:
         """``tensor`` in C order; a stage that converts it is added if need be."""
-        from sparsenet.plan.lower.relayout import FlatCopy, to_plain
-
         value = self.get(tensor, Plain)
         if value is not None and value.fixed is not None and value.fixed.space == "input":
             # Whole vectors may not be read past the end of the caller's array.
@@ -160,4 +158,9 @@ class Builder:
             value = self.put(
                 tensor, Value(tensor, Plain(array.shape), self.padded_constant(array.reshape(-1)))
             )
-        return value or to_plain(self, tensor)
+        return value or self._copied_map(tensor, self.any(tensor), self.new_plain(tensor))
+
+    def _copied_map(self, tensor: str, source: Value, out: Value) -> Value:
+        shape = self.shape(tensor)
+        self.add(MapCopy(self.layer, out, shape[1], source, shape))
+        return out

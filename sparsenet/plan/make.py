@@ -14,8 +14,8 @@ from sparsenet.plan.builder import Builder, Options
 from sparsenet.plan.layout import Plain, fold_pitch
 from sparsenet.plan.lower import LOWER
 from sparsenet.plan.lower.depthwise import IN_PLACE_STRIDE
-from sparsenet.plan.lower.relayout import FlatCopy, MapCopy
 from sparsenet.plan.plan import Plan
+from sparsenet.plan.relayout import FlatCopy, MapCopy
 from sparsenet.plan.ring_memory import arena_end
 from sparsenet.plan.segments import STREAMED_MAP_BYTES, cut
 from sparsenet.plan.stage import Ref, Value

@@ -19,9 +19,9 @@ from sparsenet.kernels.jit import max_lanes
 from sparsenet.kernels.registry import Kernel
 from sparsenet.plan.assemble import Step
 from sparsenet.plan.layout import Folded, FoldedPhases, Plain
-from sparsenet.plan.lower.relayout import fill
 from sparsenet.plan.memory import SLACK_BYTES, Memory, Rows, ring_rows
 from sparsenet.plan.plan import PlannedSegment
+from sparsenet.plan.relayout import fill
 from sparsenet.plan.schedule import describe
 from sparsenet.plan.segments import Segment, readers
 from sparsenet.plan.stage import Ref, Span, Stage, Value

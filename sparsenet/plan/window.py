@@ -13,7 +13,7 @@ from sparsenet.graph import Node
 from sparsenet.ops import attributes
 from sparsenet.plan.builder import Builder
 from sparsenet.plan.layout import Folded, FoldedPhases, Phases, Plain, Rows
-from sparsenet.plan.lower.relayout import FoldedPhaseSplit, PhaseSplit
+from sparsenet.plan.relayout import FoldedPhaseSplit, PhaseSplit
 from sparsenet.plan.stage import Emitter, Need, Ref, Value
 
 

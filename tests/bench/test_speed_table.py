@@ -1,4 +1,4 @@
-"""The tables of the README follow from the results they are made of."""
+"""The tables of docs/speed.md follow from the results they are made of."""
 
 from __future__ import annotations
 

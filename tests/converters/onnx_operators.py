@@ -19,14 +19,16 @@ written by `python -m tests.converters.onnx_operators`, and a test holds it true
 * **one sample**: passed with `from_onnx(model, batch="fixed")`, where dimension 0 is a dimension like any other. These
   tests work across dimension 0, or have several inputs that a free batch would have to agree on. Tests whose result the
   importer knows without running anything, such as shapes, are counted here.
+* **constant**: passed with all data as constants: its type is one that stored weights may have, but no input: integers
+  of 2 and 4 bits, floats of 4 and 8.
 * **excluded**: refused with an error that says why; the reasons are listed below.
 
 Inputs of a test that a network would hold as weights are given as constants. Numbers are float32 throughout: float64,
 float16 and bfloat16 tests are run as such, and so are integers and truth values (exact up to 2**24, without the
 wrap-around of narrow types).
 
-| operator | tests | free batch | one sample | excluded |
-|---|---|---|---|---|
+| operator | tests | free batch | one sample | constant | excluded |
+|---|---|---|---|---|---|
 """
 
 EXCLUDED = """
@@ -45,7 +47,7 @@ def rows_of(file: str) -> tuple[str, list[str]]:
     """The table's row for one file, and a line for each reason that excludes some of its tests."""
     outcomes = {case.name: run_case(case) for case in cases(file)}
     ways = Counter(outcome.way for outcome in outcomes.values())
-    counts = [len(outcomes), *(ways[way] for way in ("batch", "sample", "excluded"))]
+    counts = [len(outcomes), *(ways[way] for way in ("batch", "sample", "constant", "excluded"))]
     operator = operator_of(file)
     by_reason: dict[str, list[str]] = {}
     for name, outcome in sorted(outcomes.items()):
@@ -59,7 +61,7 @@ def page() -> str:
     """The whole document."""
     results = {file: rows_of(file) for file in FILES}
     by_name = sorted(results.values(), key=lambda result: result[0].lower())
-    totals = [sum(int(row.split("|")[i]) for row, _ in by_name) for i in range(2, 6)]
+    totals = [sum(int(row.split("|")[i]) for row, _ in by_name) for i in range(2, 7)]
     total = "| **all** | " + " | ".join(f"**{n}**" for n in totals) + " |"
     rows = "\n".join([*(row for row, _ in by_name), total])
     return HEADER + rows + "\n" + EXCLUDED + "\n".join(line for _, lines in by_name for line in lines) + "\n"

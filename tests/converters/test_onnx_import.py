@@ -136,7 +136,7 @@ def test_every_unsupported_node_is_listed_with_a_hint() -> None:
     for name, hint in {
         "'MatMulInteger_a' (MatMulInteger)": "convert the float model",
         "'Unique_c' (Unique)": "end the network before it",
-        "'MaxPool_d' (MaxPool)": "output 1 ('i')",
+        "'MaxPool_d' (MaxPool)": "counts across the batch",
         "'Softmax_f' (Softmax, axis=0)": "batch",
         "'Conv_v' (Conv, auto_pad='SAME_UPPER')": "explicit pads",
         "'Fancy_h' (my.ops::Fancy)": "no counterpart",
@@ -223,6 +223,14 @@ REFUSED = {
             {"c": np.array([500]), "a": np.float32([2]), "b": np.float32([3])},
         ),
         "compares a size that is only known when the network runs",
+    ),
+    "outputs of training": (
+        model(
+            [node("BatchNormalization", "x s s s s", "a m _ _ _"), node("Add", "a m")],
+            {"s": np.ones(4, np.float32)},
+            opset=9,
+        ),
+        "its output 1 .* is not supported",
     ),
     "an axis added twice": (
         model([node("Unsqueeze", "x a")], {"a": np.array([1, 1])}),

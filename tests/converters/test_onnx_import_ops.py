@@ -7,6 +7,8 @@ import onnx
 import pytest
 from onnx import TensorProto
 
+from converters import from_onnx
+from sparsenet import reference
 from tests.converters.onnx_models import assert_converts, model, node, weights
 
 
@@ -86,6 +88,7 @@ POOLING = {
         [node("AveragePool", "x", kernel_shape=[2, 3], strides=[2, 2], auto_pad="SAME_UPPER")]
     ),
     "global avg": model([node("GlobalAveragePool", "x")]),
+    "global 3-norm": model([node("GlobalLpPool", "x", p=3)]),
     "global max": model([node("GlobalMaxPool", "x")]),
     "mean, axes as attribute": model([node("ReduceMean", "x", axes=[2, 3], keepdims=0)], opset=13),
     "mean, axes as input": model([node("ReduceMean", "x a")], {"a": ints(-1, -2)}),
@@ -207,6 +210,12 @@ SHAPES = {
     "Concat": model([node("Neg", "x", "a"), node("Concat", "x a", axis=1)]),
     "Concat, negative axis": model([node("Neg", "x", "a"), node("Concat", "x a", axis=-1)]),
     "Identity, Dropout": model([node("Identity", "x", "a"), node("Dropout", "a", "b"), node("Relu", "b")]),
+    "Dropout's mask": model(
+        [node("Dropout", "x", "a m"), node("Cast", "m", "f", to=TensorProto.FLOAT), node("Sub", "a f")]
+    ),
+    "Dropout of nothing, in training": model(
+        [node("Dropout", "x r t", "a"), node("Relu", "a")], {"r": np.float32(0), "t": np.array(True)}
+    ),
     "Identity as an output": model([node("Relu", "x", "a"), node("Identity", "a", "y")]),
     "the same value twice": model([node("Relu", "x", "a"), node("Identity", "a", "y")], outputs=("a", "y")),
     "the input as an output": model([node("Relu", "x", "y"), node("Identity", "x", "z")], outputs=("y", "z")),
@@ -215,6 +224,9 @@ SHAPES = {
     ),
     "Split, equal": model([node("Split", "x", "a y", axis=1)], opset=11, outputs=("y", "a")),
     "Slice of channels": model([node("Slice", "x a b c")], {"a": ints(1), "b": ints(-1), "c": ints(1)}),
+    "CumSum": model([node("CumSum", "x a", exclusive=1)], {"a": np.array(2)}),
+    "CumSum, reverse": model([node("CumSum", "x a", reverse=1)], {"a": np.array(-1)}),
+    "Trilu": model([node("Trilu", "x k", upper=0)], {"k": np.array(1)}),
     "Cast to float": model([node("Cast", "x", "a", to=TensorProto.FLOAT), node("Relu", "a")]),
 }
 
@@ -231,6 +243,25 @@ def test_shape(name: str) -> None:
 def assert_named_outputs(proto: onnx.ModelProto) -> None:
     graph = assert_converts(proto)
     assert len(set(graph.outputs)) == 2
+
+
+REMAINDERS = {
+    "fmod": np.fmod,
+    "with the sign of the divisor": np.mod,
+}
+
+
+@pytest.mark.parametrize("name", REMAINDERS)
+def test_remainders_of_floats(name: str) -> None:
+    """Against NumPy: ONNX Runtime computes floats with ``fmod`` only."""
+    fmod = name == "fmod"
+    proto = model([node("Mod", "x d", fmod=int(fmod))], {"d": floats(2.5, -2.5, 0.75, -3)}, shape=("N", 4))
+    x = (np.random.default_rng(0).standard_normal((50, 4)) * 20).astype(np.float32)
+    x[:4] = [[0, 5, -0.75, 6], [-5, -5, 1.5, -6], [-0.0, 0, 0, -0.0], [-1e-9, 1e-9, -1e-9, 1e-9]]
+    if not fmod:
+        x[4] = np.nextafter(floats(5, -5, 1.5, -6), np.float32(0))
+    wanted = REMAINDERS[name](x, floats(2.5, -2.5, 0.75, -3))
+    np.testing.assert_allclose(reference.run(from_onnx(proto), {"x": x})["y"], wanted, atol=2e-6)
 
 
 RESIZING = {

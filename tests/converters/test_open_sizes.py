@@ -14,11 +14,14 @@ from torch import Tensor, nn
 
 from converters import from_onnx, from_torch
 from converters.cli import convert
+from converters.sources import open_source
 from sparsenet import Engine, Graph, TensorInfo, load, reference, save
 from sparsenet.errors import InputError, UnsupportedOpError
 from sparsenet.model_file import load_graph
 from tests.converters.importing import relative_error
 from tests.converters.onnx_models import model, node, run_onnxruntime, weights
+from training.checkpoint import ModelInfo, save_model
+from training.models import build_model
 
 
 class Pyramid(nn.Module):
@@ -141,3 +144,16 @@ def test_plans_are_bounded() -> None:
     assert [shapes[0][1] for shapes in engine._others._plans] == [(None, 3, 22, 32), (None, 3, 20, 32)]
     with pytest.raises(InputError, match="sizes must be at least 1"):
         Engine(graph_of(Pyramid()), 1, sizes=0)
+
+
+def test_the_command_refuses_a_size_that_nothing_leaves_open(tmp_path: Path) -> None:
+    source = tmp_path / "m.onnx"
+    onnx.save(model([node("Relu", "x")], shape=("N", 3, 4, 5)), source)
+    with pytest.raises(InputError, match="leaves no rows and columns of an image open"):
+        open_source(source, image_size=(9, 9))
+    other = tmp_path / "m.safetensors"
+    save_model(other, build_model("minixception-128", 4), ModelInfo("minixception-128", tuple("abcd"), 32))
+    with pytest.raises(InputError, match="is not ONNX: an image size is for ONNX models"):
+        open_source(other, image_size=(9, 9))
+    with pytest.raises(InputError, match="is not ONNX: batch 'fixed' is for ONNX models"):
+        open_source(other, batch="fixed")

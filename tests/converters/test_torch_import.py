@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -309,6 +310,30 @@ class Branch(nn.Module):
 def test_control_flow_on_values_is_refused_in_one_line() -> None:
     with pytest.raises(UnsupportedOpError, match=r"^'Branch' cannot be traced by torch.export: [^\n]+$"):
         from_torch(Branch(), torch.zeros(1, 3, 4, 4))
+
+
+class Talkative(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        sys.stderr.write("tracing\n")
+        return x[:, : int(x.max().item())]
+
+
+@pytest.mark.parametrize("module", [Branch(), Talkative()])
+def test_a_failed_trace_leaves_nothing_of_torchs_own_on_stderr(
+    module: nn.Module, capfd: pytest.CaptureFixture[str]
+) -> None:
+    logger = logging.getLogger("torch")
+    level = logger.level
+    with pytest.raises(UnsupportedOpError):
+        from_torch(module, torch.randn(1, 4, 6, 6))
+    printed = capfd.readouterr()
+    assert printed.out == ""
+    assert set(printed.err.splitlines()) == ({"tracing"} if isinstance(module, Talkative) else set())
+    # Everything else still speaks.
+    assert logger.level == level
+    with pytest.raises(RuntimeError, match="data-dependent"):
+        torch.export.export(module, (torch.randn(1, 4, 6, 6),))
+    assert "torch.ops.aten" in capfd.readouterr().err
 
 
 @pytest.mark.parametrize(

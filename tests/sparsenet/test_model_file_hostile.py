@@ -450,6 +450,11 @@ def test_metadata(key: str, value: str | None, message: str) -> None:
     refused(assemble(metadata, tensors), message)
 
 
+def test_a_file_of_another_format_is_known_by_it_before_its_tensors() -> None:
+    data = assemble({"format": "weights"}, {"conv.weight": ("F32", b"\0" * 8)})
+    refused(data, "not a sparsenet model; make one with `sparsenet convert`")
+
+
 @pytest.mark.parametrize("metadata", [None, {}, [], "x", {"format": 1}, {"format": ["sparsenet"]}])
 def test_metadata_of_the_wrong_kind(metadata: Any) -> None:
     refused(assemble(metadata, {}))

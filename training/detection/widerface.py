@@ -89,8 +89,10 @@ def load_faces(annotations: str | os.PathLike[str], images: str | os.PathLike[st
     path, folder = Path(annotations), Path(images)
     try:
         text = path.read_text()
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{path}: cannot be read ({error})") from None
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read: {error.strerror or error}") from None
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path}: cannot be read: {error}") from None
     if text.lstrip().startswith("{"):
         return list(_subset(path, text, folder))
     reader: Callable[[Path, list[str], Path], Iterator[FaceImage]]

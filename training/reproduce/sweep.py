@@ -37,7 +37,7 @@ def run(
     try:
         from snakemake.cli import main
     except ImportError:
-        raise MissingExtraError("sparsenet reproduce", "sweep") from None
+        raise MissingExtraError("`sparsenet reproduce`", "reproduce") from None
     if cores is not None and cores < 1:
         raise InputError(f"cores must be at least 1, got {cores}")
     try:

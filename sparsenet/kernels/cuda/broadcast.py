@@ -10,7 +10,8 @@ from numba import cuda, float32
 
 from sparsenet.kernels.registry import BROADCAST_OPERATIONS, Kernel
 from sparsenet.kernels.simt.epilogue import epilogue
-from sparsenet.kernels.simt.machine import device, divide, load, store
+from sparsenet.kernels.simt.machine import device, load, store
+from sparsenet.kernels.simt.pixels import pixel_at
 
 _ONE, _ZERO = np.float32(1), np.float32(0)
 _INFINITY, _NAN = np.float32(math.inf), np.float32(math.nan)
@@ -100,10 +101,7 @@ def build(kernel: Kernel) -> Any:
         position = cuda.blockIdx.x * cuda.blockDim.x + cuda.threadIdx.x
         if position >= pitch:
             return
-        n = divide(position, image)
-        row = divide(position - n * image, line)
-        column = position - n * image - row * line
-        inside = column < width and row < height and n < images
+        n, row, column, inside = pixel_at(position, width, height, line, image, images)
         value = cuda.local.array(1, float32)
         scratch = cuda.local.array(1, float32)
         for channel in range(cuda.blockIdx.y, channels, cuda.gridDim.y):

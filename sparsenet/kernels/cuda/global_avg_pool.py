@@ -9,13 +9,14 @@ from numba import cuda, float32, int64
 
 from sparsenet.kernels.registry import Kernel
 from sparsenet.kernels.simt.machine import divide, load, store
+from sparsenet.kernels.simt.neighbours import add, combine_neighbours
 
 
 def build(kernel: Kernel) -> Any:
     """Tile: threads that add up one image, and channels of a block."""
     threads, together = kernel.tile
     partials = threads * together
-    zero = np.float32(0)
+    sum_of, zero = combine_neighbours(threads, add), np.float32(0)
 
     def global_avg_pool(  # type: ignore[no-untyped-def]
         memory, weights, tables, x, x_image, x_pitch, pixels, channels,
@@ -31,12 +32,7 @@ def build(kernel: Kernel) -> Any:
             total = zero
             for at in range(lane, x_image, threads):
                 total += load(memory, x + channel * x_pitch + n * x_image + at)
-            partial[thread] = total
-            cuda.syncthreads()
-            total = zero
-            for other in range(threads):
-                total += partial[thread - lane + other]
-            cuda.syncthreads()
+            total = sum_of(partial, thread, total)
             for at in range(lane, end, threads):
                 mean = total / float32(pixels) if at == 0 else zero
                 store(memory, out + channel * pitch + n * image + at, mean)

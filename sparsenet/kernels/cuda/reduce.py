@@ -9,7 +9,8 @@ import numpy as np
 from numba import cuda
 
 from sparsenet.kernels.registry import REDUCE_OPERATIONS, Kernel
-from sparsenet.kernels.simt.machine import device, divide, load, store
+from sparsenet.kernels.simt.machine import device, load, store
+from sparsenet.kernels.simt.pixels import pixel_at
 
 _START = {"sum": 0.0, "max": -math.inf, "min": math.inf, "prod": 1.0}
 
@@ -50,10 +51,7 @@ def build(kernel: Kernel) -> Any:
         position = cuda.blockIdx.x * cuda.blockDim.x + cuda.threadIdx.x
         if position >= pitch:
             return
-        n = divide(position, image)
-        row = divide(position - n * image, line)
-        column = position - n * image - row * line
-        inside = column < width and row < height and n < images
+        n, row, column, inside = pixel_at(position, width, height, line, image, images)
         source = x + n * x_image + row * x_row + column * x_column
         for channel in range(cuda.blockIdx.y, channels, cuda.gridDim.y):
             total = zero

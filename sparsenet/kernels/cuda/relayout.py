@@ -8,7 +8,8 @@ import numpy as np
 from numba import cuda
 
 from sparsenet.kernels.registry import Kernel
-from sparsenet.kernels.simt.machine import divide, load, store
+from sparsenet.kernels.simt.machine import load, store
+from sparsenet.kernels.simt.pixels import pixel_at
 
 
 def build(kernel: Kernel) -> Any:
@@ -26,12 +27,9 @@ def build(kernel: Kernel) -> Any:
         position = cuda.blockIdx.x * cuda.blockDim.x + cuda.threadIdx.x
         if position >= positions:
             return
-        n = divide(position, image)
-        y = divide(position - n * image, line)
-        column = position - n * image - y * line
-        target = out + n * out_image + y * out_row + column
-        inside = column < width and y < height and n < images
-        from_y, from_x = y + first_row, column + first_column
+        n, row, column, inside = pixel_at(position, width, height, line, image, images)
+        target = out + n * out_image + row * out_row + column
+        from_y, from_x = row + first_row, column + first_column
         there = inside and from_y >= 0 and from_y < x_height and from_x >= 0 and from_x < x_width
         source = x + n * x_image + from_y * x_row + from_x * x_column
         for channel in range(cuda.blockIdx.y, channels, cuda.gridDim.y):

@@ -8,7 +8,8 @@ import numpy as np
 from numba import cuda
 
 from sparsenet.kernels.registry import Kernel
-from sparsenet.kernels.simt.machine import divide, load, store
+from sparsenet.kernels.simt.machine import load, store
+from sparsenet.kernels.simt.pixels import pixel_at
 
 
 def build(kernel: Kernel) -> Any:
@@ -23,10 +24,7 @@ def build(kernel: Kernel) -> Any:
         position = cuda.blockIdx.x * cuda.blockDim.x + cuda.threadIdx.x
         if position >= pitch:
             return
-        n = divide(position, image)
-        row = divide(position - n * image, line)
-        column = position - n * image - row * line
-        inside = column < width and row < height and n < images
+        n, row, column, inside = pixel_at(position, width, height, line, image, images)
         if not inside:
             row = column = n = 0
         above = x + n * x_image + load(tables, rows_low + row) * x_line

@@ -1,4 +1,4 @@
-"""Softmax along one axis: a thread for each line of numbers along it."""
+"""Softmax along one axis: each line of numbers is shared by some threads."""
 
 from __future__ import annotations
 
@@ -6,34 +6,45 @@ import math
 from typing import Any
 
 import numpy as np
-from numba import cuda
+from numba import cuda, float32, int64
 
 from sparsenet.kernels.registry import Kernel
 from sparsenet.kernels.simt.machine import divide, load, store
+from sparsenet.kernels.simt.neighbours import add, combine_neighbours, larger
+from sparsenet.kernels.simt.pixels import place_over
 
 
 def build(kernel: Kernel) -> Any:
-    """Lines are numbered over three other axes; input and output lie alike."""
+    """Tile: threads that share a line, and lines of a block.
+
+    Lines are numbered over three other axes; input and output lie alike.
+    """
+    threads, together = kernel.tile
+    partials = threads * together
+    largest_of, sum_of = combine_neighbours(threads, larger), combine_neighbours(threads, add)
     zero, lowest = np.float32(0), np.float32(-math.inf)
 
     def softmax(  # type: ignore[no-untyped-def]
         memory, weights, tables, x, axis, axis_stride, first, second, third,
         first_stride, second_stride, third_stride, out, tensors, numbers,
     ):  # fmt: skip
-        thread = cuda.blockIdx.x * cuda.blockDim.x + cuda.threadIdx.x
-        if thread >= first * second * third:
-            return
-        i = divide(thread, second * third)
-        j = divide(thread - i * second * third, third)
-        start = i * first_stride + j * second_stride + (thread - (i * second + j) * third) * third_stride
+        partial = cuda.shared.array(partials, float32)
+        thread = int64(cuda.threadIdx.x)
+        lane = thread % threads
+        # Threads without a line repeat the last one: all of them meet at the barriers of the sums.
+        line = min(cuda.blockIdx.x * together + divide(thread, threads), first * second * third - 1)
+        start = place_over(line, second, third, first_stride, second_stride, third_stride)
+
         largest = lowest
-        for k in range(axis):
+        for k in range(lane, axis, threads):
             value = load(memory, x + start + k * axis_stride)
             largest = largest if value <= largest else value
+        largest = largest_of(partial, thread, largest)
         total = zero
-        for k in range(axis):
+        for k in range(lane, axis, threads):
             total += np.float32(math.exp(load(memory, x + start + k * axis_stride) - largest))
-        for k in range(axis):
+        total = sum_of(partial, thread, total)
+        for k in range(lane, axis, threads):
             value = np.float32(math.exp(load(memory, x + start + k * axis_stride) - largest))
             store(memory, out + start + k * axis_stride, value / total)
 

@@ -12,28 +12,27 @@ from typing import Any
 
 import numpy as np
 
-from sparsenet.kernels.cuda_families import EPILOGUE_TENSORS
+from sparsenet.kernels.cuda_families import epilogue_arguments
 from sparsenet.kernels.simt.activations import FUNCTIONS
 from sparsenet.kernels.simt.machine import LOAD_INTO, device, load
 from sparsenet.ops import ACTIVATIONS
 
 
-def epilogue(words: Sequence[str], lanes: int) -> Any:
+def epilogue(words: Sequence[str], lanes: int, before: Sequence[str] = ()) -> Any:
     """``f(sums, at, scratch, memory, weights, tensors, numbers, channel, position)``, in place.
 
     ``sums[at : at + lanes]`` are consecutive positions of one channel from ``position`` on; ``scratch`` is a local
-    array of ``lanes`` floats.
+    array of ``lanes`` floats. ``before``: words of the same kernel that have the first of ``tensors`` and ``numbers``.
     """
 
     @device
     def chain(sums, at, scratch, memory, weights, tensors, numbers, channel, position):  # type: ignore[no-untyped-def]
         pass
 
-    tensor = number = 0
+    done = list(before)
     for word in words:
-        chain = _after(chain, _step(word, lanes, tensor, number))
-        tensor += EPILOGUE_TENSORS.get(word, 0)
-        number += len(ACTIVATIONS.get(word, ()))
+        chain = _after(chain, _step(word, lanes, *epilogue_arguments(done)))
+        done.append(word)
     return chain
 
 

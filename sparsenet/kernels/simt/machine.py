@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -12,12 +13,15 @@ __all__ = [
     "LOAD_INTO",
     "SIMULATED",
     "STORE_FROM",
+    "barrier",
     "device",
     "divide",
     "entry",
     "load",
     "load2",
     "load4",
+    "load_shared",
+    "load_shared_into",
     "signature",
     "store",
     "store2",
@@ -72,6 +76,10 @@ if SIMULATED:
         """Four of them; ``index`` is a multiple of four."""
         return array[index], array[index + 1], array[index + 2], array[index + 3]
 
+    def load_shared(array, index):  # type: ignore[no-untyped-def]
+        """One element of an array in shared memory."""
+        return array[index]
+
     def store(array, index, a):  # type: ignore[no-untyped-def]
         """Write one element."""
         array[index] = a
@@ -88,8 +96,17 @@ if SIMULATED:
         """Quotient of two numbers from 0 to 2^31 - 1, rounded down."""
         return a // b
 
+    def barrier():  # type: ignore[no-untyped-def]
+        """Wait for all threads of the block; the simulator's ``cuda.syncthreads`` is there for kernels alone."""
+        threading.current_thread().syncthreads()  # type: ignore[attr-defined]
+
 else:
-    from sparsenet.kernels.simt.ptx import divide, load, load2, load4, store, store2, store4
+    from sparsenet.kernels.simt.ptx import divide, load, load2, load4, load_shared, store, store2, store4
+
+    @device
+    def barrier() -> None:
+        """Wait for all threads of the block."""
+        cuda.syncthreads()
 
 
 def _load_into(lanes: int) -> Any:
@@ -142,3 +159,9 @@ def _store_from(lanes: int) -> Any:
 #: places must be known at compile time, after unrolling, for it to be registers.
 LOAD_INTO = {lanes: _load_into(lanes) for lanes in (1, 2, 4)}
 STORE_FROM = {lanes: _store_from(lanes) for lanes in (1, 2, 4)}
+
+
+@device
+def load_shared_into(array, index, target, at):  # type: ignore[no-untyped-def]
+    """As ``LOAD_INTO[1]``, from shared memory."""
+    target[at] = load_shared(array, index)

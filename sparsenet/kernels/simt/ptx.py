@@ -69,6 +69,17 @@ def load4(typing_context: Any, array: Any, index: Any) -> Any:
 
 
 @intrinsic
+def load_shared(typing_context: Any, array: Any, index: Any) -> Any:
+    """One element of an array in shared memory; as indexing, but ``index`` is not taken to count from the end."""
+
+    def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        data = context.make_array(sig.args[0])(context, builder, args[0]).data
+        return builder.load(builder.gep(data, [args[1]]))
+
+    return array.dtype(array, types.int64), generate
+
+
+@intrinsic
 def store(typing_context: Any, array: Any, index: Any, a: Any) -> Any:
     """Write one element."""
     return types.none(array, types.int64, array.dtype), _write

@@ -13,12 +13,15 @@ from sparsenet.graph import FloatArray, Graph, Node, Shape
 from sparsenet.kernels.registry import Kernel
 from sparsenet.limits import Budget
 from sparsenet.plan.cuda.layout import LINE_FLOATS, Maps, map_sizes, round_up
+from sparsenet.plan.cuda.pack import RowGroups
 from sparsenet.plan.plan import Decision
 
 #: Threads of a block of kernels whose threads each make one pixel, or one vector of pixels.
 THREADS = 256
 #: Blocks of such a kernel on each multiprocessor; more of them take turns by a loop over channels.
 BLOCKS_PER_PROCESSOR = 16
+#: Threads that a multiprocessor runs at once.
+THREADS_PER_PROCESSOR = 2048
 #: Elements behind the last constant that kernels may read ahead of time: one step of each of 32 splits.
 OVERREAD = 256
 
@@ -153,6 +156,7 @@ class Builder:
     """Collects the launches of one graph; lowering functions write into it.
 
     ``halos`` holds, for each size of map (height, width), the zero rows and columns between its images and rows;
+    ``pairs`` the depthwise convolutions that wait for the 1x1 convolution that is named, to be lowered with it;
     ``overread`` how many floats behind a tensor some kernel reads, for results that it then drops.
     """
 
@@ -160,6 +164,7 @@ class Builder:
     shapes: dict[str, Shape]
     options: Options
     halos: dict[tuple[int, int], tuple[int, int]]
+    pairs: dict[str, Node] = field(default_factory=dict)
     calls: list[Call] = field(default_factory=list)
     values: dict[str, Value] = field(default_factory=dict)
     decisions: list[Decision] = field(default_factory=list)
@@ -202,6 +207,16 @@ class Builder:
             self.values[tensor] = Value(tensor, array.shape, None, fixed=array)
         return self.values[tensor]
 
+    def add_groups(self, packed: RowGroups) -> dict[str, int]:
+        """Arguments that tell a kernel where the groups of a matrix stand."""
+        return {
+            "spans": self.tables.add(packed.spans),
+            "columns": self.tables.add(packed.columns),
+            "values": self.weights.add(packed.values),
+            "channels": self.tables.add(packed.channels),
+            "groups": len(packed.channels),
+        }
+
     # --- launches
 
     def call(
@@ -221,6 +236,24 @@ class Builder:
         threads = min(THREADS, round_up(work, 32))
         along = -(-work // threads)
         self.call(kernel, (along, self.across(along, channels)), threads, epilogue, **arguments)
+
+    def over_lines(
+        self, family: str, lines: int, size: int, stride: int, numbers: Sequence[float] = (),
+        /, **arguments: Argument,
+    ) -> Kernel:  # fmt: skip
+        """Append a launch in which some threads share each of ``lines`` lines of ``size`` numbers, ``stride`` apart.
+
+        Each has four numbers or more, and there are no more of them than the GPU runs at once; but at least eight,
+        who read one sector of memory, where the numbers are neighbours. Tile: threads of a line, lines of a block.
+        """
+        most = min(size // 4, THREADS, THREADS_PER_PROCESSOR * self.options.processors // lines)
+        sharers = max(most, min(8, size) if stride == 1 else 1)
+        threads = 1 << (sharers.bit_length() - 1)
+        together = min(THREADS // threads, lines)
+        kernel = Kernel(family, 1, (threads, together))
+        epilogue = Epilogue(numbers=list(numbers))
+        self.call(kernel, (-(-lines // together), 1), threads * together, epilogue, **arguments)
+        return kernel
 
     def across(self, along: int, channels: int) -> int:
         """Blocks that share ``channels`` where there are ``along`` for each."""

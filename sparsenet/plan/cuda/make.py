@@ -13,6 +13,7 @@ from sparsenet.ops import attributes
 from sparsenet.plan.cuda.builder import Argument, Builder, Call, NoKernelError, Options, Place, Value
 from sparsenet.plan.cuda.lower import LOWER
 from sparsenet.plan.cuda.lower.movement import plain, to_maps
+from sparsenet.plan.cuda.lower.separable import separable_pairs
 from sparsenet.plan.cuda.plan import CudaPlan, Launch, Port
 from sparsenet.plan.cuda.slots import Lifetime, place
 
@@ -30,7 +31,7 @@ def make_plan(graph: Graph, options: Options) -> CudaPlan:
     """
     graph.verify()
     require_plannable(graph)
-    builder = Builder(graph, graph.shapes(), options, _halos(graph))
+    builder = Builder(graph, graph.shapes(), options, _halos(graph), separable_pairs(graph))
     inputs = []
     for info in graph.inputs:
         builder.layer = "input"

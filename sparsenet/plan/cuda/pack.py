@@ -83,3 +83,7 @@ def dense_groups(matrix: FloatArray, offsets: npt.NDArray[np.int64], rows: int, 
         offsets[:, column].reshape(-1, STEP).astype(np.int32),
         values.reshape(-1, STEP, rows),
     )
+
+
+#: Format → how it is packed.
+PACK = {"csr": sparse_groups, "dense": dense_groups}

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 WARP, STEP_COLUMNS = 32, 4
-#: Clocks from a step's first load (columns, then pixels) to its last multiply-add, and registers of one SM.
+#: Clocks that a load from the L2 cache, and one more behind it in L1, take; registers of one SM.
 STEP_LATENCY, REGISTERS = 300, 65536
 #: Sums and pixels that a thread keeps in registers: more of either, and too few threads fit on an SM.
 MOST_SUMS, MOST_PIXELS = 32, 8
@@ -46,6 +46,25 @@ class ConvTile:
     def pixels(self) -> int:
         """Positions of a block."""
         return self.lanes * self.vectors * self.pixel_threads
+
+    @property
+    def pixel_load(self) -> float:
+        """Clocks in which a warp gets one vector of each thread: a line of 128 bytes in each.
+
+        A load moves whole sectors of 32 bytes, however few threads want them; one that straddles lines moves one more.
+        """
+        row_bytes = max(32, self.pixel_threads * self.lanes * 4)
+        return max(1.0, self.lists * row_bytes / 128) * (1.25 if self.lanes == 1 else 1.0)
+
+    @property
+    def lists(self) -> int:
+        """Row groups that the threads of a warp work on."""
+        return min(WARP, max(1, WARP // self.pixel_threads))
+
+    @property
+    def step_latency(self) -> int:
+        """Clocks from a step's first load (columns, then pixels) to its last multiply-add."""
+        return STEP_LATENCY
 
     def blocks(self, positions: int, groups: int, processors: int) -> tuple[int, int]:
         """Blocks along positions and row groups: no more of the latter than keep the GPU busy, as they share L1."""
@@ -88,11 +107,7 @@ def clocks(tile: ConvTile, positions: int, outputs: int, columns: float, process
     along, across = tile.blocks(positions, groups, processors)
     rounds = -(-groups // (across * tile.row_threads))
     steps = max(1.0, columns / STEP_COLUMNS / tile.splits)
-    lists = min(WARP, max(1, WARP // tile.pixel_threads))
-    # A load moves whole sectors of 32 bytes, however few threads want them; one that straddles lines moves one more.
-    row_bytes = max(32, tile.pixel_threads * tile.lanes * 4)
-    pixel_load = max(1.0, lists * row_bytes / 128) * (1.25 if tile.lanes == 1 else 1.0)
-    loads = STEP_COLUMNS * tile.vectors * pixel_load + (tile.rows + 1) * max(1.0, lists / 8)
+    loads = STEP_COLUMNS * tile.vectors * tile.pixel_load + (tile.rows + 1) * max(1.0, tile.lists / 8)
     sums = tile.rows * tile.vectors * tile.lanes
     issued = STEP_COLUMNS * (sums + 3 * tile.vectors) + tile.rows + 4
     busy = max(loads, issued / 4)
@@ -105,7 +120,7 @@ def clocks(tile: ConvTile, positions: int, outputs: int, columns: float, process
     return (
         rounds
         * passes
-        * max(min(resident, per_processor) * (steps * busy + finish), steps * STEP_LATENCY + finish)
+        * max(min(resident, per_processor) * (steps * busy + finish), steps * tile.step_latency + finish)
     )
 
 

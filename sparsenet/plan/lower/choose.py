@@ -13,10 +13,11 @@ from sparsenet.kernels.abi import encode_float
 from sparsenet.kernels.jit import max_lanes
 from sparsenet.kernels.registry import BROADCAST_OPERATIONS, Kernel
 from sparsenet.ops import attributes
+from sparsenet.plan.axes import merge_axes
 from sparsenet.plan.builder import Builder
 from sparsenet.plan.layout import Plain
 from sparsenet.plan.lower.movement import lower_identity
-from sparsenet.plan.lower.plain_call import PlainCall, merge_axes, plain_call, table
+from sparsenet.plan.lower.plain_call import PlainCall, plain_call, table
 from sparsenet.plan.lower.tensors import along_axis
 from sparsenet.plan.stage import Ref, Value
 

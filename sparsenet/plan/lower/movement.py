@@ -13,8 +13,8 @@ from sparsenet.kernels.registry import Kernel
 from sparsenet.ops import attributes
 from sparsenet.plan.builder import Builder
 from sparsenet.plan.layout import Plain, round_up
-from sparsenet.plan.lower.relayout import FILL, MapCopy, copy_map, fill, map_needs, map_source, relayout
 from sparsenet.plan.lower.tensors import take, take_along
+from sparsenet.plan.relayout import FILL, MapCopy, copy_map, fill, map_needs, map_source, relayout
 from sparsenet.plan.resize_tables import resize_axis
 from sparsenet.plan.stage import Emitter, Need, Ref, Span, Stage, Value
 

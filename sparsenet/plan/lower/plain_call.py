@@ -62,25 +62,6 @@ def strides_over(shape: Sequence[int], target: Sequence[int]) -> list[int]:
     return strides
 
 
-def merge_axes(shape: Sequence[int], *strides: Sequence[int]) -> tuple[list[int], list[list[int]]]:
-    """The same walk over fewer axes: those of size 1 left out, neighbours that every operand passes evenly joined."""
-    sizes: list[int] = []
-    steps: list[list[int]] = [[] for _ in strides]
-    for axis, size in enumerate(shape):
-        if size == 1:
-            continue
-        now = [operand[axis] for operand in strides]
-        if sizes and all(known[-1] == step * size for known, step in zip(steps, now, strict=True)):
-            sizes[-1] *= size
-            for known, step in zip(steps, now, strict=True):
-                known[-1] = step
-        else:
-            sizes.append(size)
-            for known, step in zip(steps, now, strict=True):
-                known.append(step)
-    return (sizes, steps) if sizes else ([1], [[0] for _ in strides])
-
-
 def table(builder: Builder, numbers: Sequence[int]) -> Ref:
     """int32 numbers as a kernel reads them."""
     return builder.constant(np.asarray(numbers, np.int32))

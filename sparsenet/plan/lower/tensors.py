@@ -12,8 +12,9 @@ from sparsenet.kernels.abi import encode_float
 from sparsenet.kernels.jit import max_lanes
 from sparsenet.kernels.registry import BROADCAST_OPERATIONS, REDUCE_OPERATIONS, Kernel
 from sparsenet.ops import attributes, split_inputs
+from sparsenet.plan.axes import merge_axes
 from sparsenet.plan.builder import Builder
-from sparsenet.plan.lower.plain_call import merge_axes, plain_call, stored_shape, strides_over, table
+from sparsenet.plan.lower.plain_call import plain_call, stored_shape, strides_over, table
 from sparsenet.plan.stage import Ref
 
 

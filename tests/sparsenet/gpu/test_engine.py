@@ -99,10 +99,10 @@ def test_explain_and_profile_name_the_kernels() -> None:
     assert engine.device == "cuda"
     decisions = {decision.layer: decision for decision in engine.explain()}
     assert set(decisions) == {node.name for node in graph.nodes}
-    assert decisions["dw1"].kernel.startswith("f32_depthwise_dense_maps_relu__cuda_")
+    assert decisions["dw1"].kernel.startswith("f32_separable_csr_maps_relu_pointwise_add_relu__cuda_")
     assert "as fast as dense" in decisions["pw2"].reason
     profile = engine.profile(np.zeros((2, 3, 12, 12), np.float32), runs=1)
-    assert {"stem", "dw1", "fc", "input", "output"} <= {layer.layer for layer in profile}
+    assert {"stem", "pw1", "fc", "input", "output"} <= {layer.layer for layer in profile}
     assert sum(layer.share for layer in profile) == pytest.approx(1.0)
 
 

@@ -174,12 +174,17 @@ def test_a_nan_survives_max_pooling_wherever_it_stands_in_the_window() -> None:
 
 def test_what_a_gpu_cannot_run_is_named_all_at_once() -> None:
     nodes = [
-        Node("normalize", "which", ["x"], ["a"], {"axis": 1}),
+        Node("nonzero", "which", ["x"], ["a"]),
         Node("relu", "fine", ["a"], ["b"]),
-        Node("pad", "mirrored", ["b"], ["y"], {"padding": [0, 1, 0, 1], "mode": "reflect"}),
+        Node("nms", "best", ["boxes", "scores"], ["y"], {"count": 2}),
     ]
-    graph = Graph("odd", [TensorInfo("x", (None, 3, 4, 4))], ["y"], nodes)
+    inputs = [
+        TensorInfo("x", (None, 3)),
+        TensorInfo("boxes", (None, 1, 4, 4)),
+        TensorInfo("scores", (None, 1, 2, 4)),
+    ]
+    graph = Graph("odd", inputs, ["b", "y"], nodes)
     with pytest.raises(
-        UnsupportedOpError, match=r"2 nodes .*'which' \(normalize\).*'mirrored' \(pad\): mode 'reflect'"
+        UnsupportedOpError, match=r"2 nodes .*'which' \(nonzero\).*'best' \(nms\): the op has"
     ):
         Engine(graph, device="cuda")

@@ -6,12 +6,26 @@ from collections.abc import Callable
 
 from sparsenet.graph import Node
 from sparsenet.plan.cuda.builder import Builder
-from sparsenet.plan.cuda.lower import convolution, elementwise, movement, pooling, reductions
+from sparsenet.plan.cuda.lower import (
+    choices,
+    convolution,
+    elementwise,
+    movement,
+    normalization,
+    pooling,
+    products,
+    rearrange,
+    reductions,
+)
 
 LOWER: dict[str, Callable[[Builder, Node], None]] = {
+    **choices.LOWER,
     **convolution.LOWER,
     **elementwise.LOWER,
     **movement.LOWER,
+    **normalization.LOWER,
     **pooling.LOWER,
+    **products.LOWER,
+    **rearrange.LOWER,
     **reductions.LOWER,
 }

@@ -1,16 +1,15 @@
-"""Element by element: activations, affine, arithmetic with any broadcasting, softmax."""
+"""Element by element: activations, affine, arithmetic with any broadcasting."""
 
 from __future__ import annotations
-
-from math import prod
 
 from sparsenet.batch_norm import as_affine
 from sparsenet.graph import FloatArray, Node
 from sparsenet.kernels.registry import BROADCAST_OPERATIONS, Kernel
 from sparsenet.ops import ACTIVATIONS, attributes, split_inputs
 from sparsenet.plan.cuda.builder import Argument, Builder, Epilogue, NoKernelError, Value
+from sparsenet.plan.cuda.lower.axes import axis_strides, four_strides, in_a_row
 from sparsenet.plan.cuda.lower.epilogues import add_affine, add_residual, epilogue_of
-from sparsenet.plan.cuda.lower.movement import axis_strides, four_strides
+from sparsenet.plan.cuda.lower.rearrange import spread
 
 _ONLY = "the only kernel for this op"
 
@@ -19,10 +18,6 @@ def _copy(builder: Builder, node: Node, x: Value, start: Epilogue, out: Value) -
     epilogue = epilogue_of(builder, node, out, start)
     kernel = Kernel("f32_copy_none_maps", 4, (), tuple(epilogue.words))
     builder.decide(node, "none", kernel, _ONLY)
-    _elementwise(builder, kernel, x, out, epilogue)
-
-
-def _elementwise(builder: Builder, kernel: Kernel, x: Value, out: Value, epilogue: Epilogue) -> None:
     builder.over_pixels(
         kernel, out.maps.pitch, out.maps.channels, epilogue,
         x=x, channels=out.maps.channels, **out.maps.geometry(), out=out, pitch=out.maps.pitch,
@@ -76,7 +71,8 @@ def lower_broadcast(builder: Builder, node: Node) -> None:
     )
     builder.decide(node, "none", kernel, _ONLY)
     builder.over_pixels(
-        kernel, out.maps.pitch, out.maps.channels, epilogue, **_operand("x", a, out), **_operand("y", b, out),
+        kernel, out.maps.pitch, out.maps.channels, epilogue,
+        **_operand(builder, "x", a, out), **_operand(builder, "y", b, out),
         channels=out.maps.channels, **out.maps.geometry(), out=out, pitch=out.maps.pitch,
     )  # fmt: skip
 
@@ -88,13 +84,18 @@ def lower_where(builder: Builder, node: Node) -> None:
     builder.decide(node, "none", kernel, _ONLY)
     builder.over_pixels(
         kernel, out.maps.pitch, out.maps.channels,
-        **_operand("condition", condition, out), **_operand("x", a, out), **_operand("y", b, out),
+        **_operand(builder, "condition", condition, out), **_operand(builder, "x", a, out),
+        **_operand(builder, "y", b, out),
         channels=out.maps.channels, **out.maps.geometry(), out=out, pitch=out.maps.pitch,
     )  # fmt: skip
 
 
-def _operand(name: str, value: Value, out: Value) -> dict[str, Argument]:
-    image, channel, row, column = _strides(value, out.shape)
+def _operand(builder: Builder, name: str, value: Value, out: Value) -> dict[str, Argument]:
+    strides = _strides(value, out.shape)
+    if not in_a_row(out.shape, strides):
+        value = spread(builder, value, out.shape)
+        strides = _strides(value, out.shape)
+    image, channel, row, column = four_strides(out.shape, strides)
     return {
         name: value,
         f"{name}_image": image,
@@ -104,33 +105,14 @@ def _operand(name: str, value: Value, out: Value) -> dict[str, Argument]:
     }
 
 
-def _strides(value: Value, shape: tuple[int, ...]) -> tuple[int, int, int, int]:
-    """Of an operand broadcast to ``shape``."""
+def _strides(value: Value, shape: tuple[int, ...]) -> list[int]:
+    """Of an operand broadcast to ``shape``, axis by axis."""
     missing = len(shape) - len(value.shape)
     if missing and value.layout is not None:
         raise NoKernelError(f"operands of {len(value.shape)} and {len(shape)} axes")
     sizes = (1,) * missing + value.shape
     strides = [0] * missing + axis_strides(value)
-    kept = [s if size == to else 0 for s, size, to in zip(strides, sizes, shape, strict=True)]
-    return four_strides(list(shape), kept)
-
-
-def lower_softmax(builder: Builder, node: Node) -> None:
-    """Over a copy, which makes the zeros between rows, where there are any."""
-    axis, x, out = attributes(node)["axis"], builder.get(node.inputs[0]), builder.new(node.output)
-    if out.maps.guard:
-        _elementwise(builder, Kernel("f32_copy_none_maps", 4), x, out, Epilogue())
-    kernel = Kernel("f32_softmax_none_maps", 1)
-    builder.decide(node, "none", kernel, _ONLY)
-    sizes, strides = list(out.shape), axis_strides(out)
-    size, stride = sizes.pop(axis), strides.pop(axis)
-    if len(sizes) > 3:
-        raise NoKernelError(f"{len(out.shape)} axes")
-    sizes, strides = [1] * (3 - len(sizes)) + sizes, [0] * (3 - len(strides)) + strides
-    builder.over_pixels(
-        kernel, prod(sizes), 1, x=x, axis=size, axis_stride=stride, first=sizes[0], second=sizes[1],
-        third=sizes[2], first_stride=strides[0], second_stride=strides[1], third_stride=strides[2], out=out,
-    )  # fmt: skip
+    return [s if size == to else 0 for s, size, to in zip(strides, sizes, shape, strict=True)]
 
 
 LOWER = {
@@ -140,5 +122,4 @@ LOWER = {
     **dict.fromkeys(BROADCAST_OPERATIONS, lower_broadcast),
     "add": lower_add,
     "where": lower_where,
-    "softmax": lower_softmax,
 }

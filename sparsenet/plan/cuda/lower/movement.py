@@ -1,4 +1,4 @@
-"""Ops that only move data, and the copies between layouts that others need."""
+"""Ops that keep elements in their order, and the copies between layouts that others need."""
 
 from __future__ import annotations
 
@@ -7,38 +7,12 @@ from math import prod
 from sparsenet.graph import Node
 from sparsenet.kernels.registry import Kernel
 from sparsenet.ops import attributes
-from sparsenet.plan.cuda.builder import Builder, Epilogue, NoKernelError, Value
+from sparsenet.plan.cuda.builder import Builder, Epilogue, Value
 from sparsenet.plan.cuda.layout import Maps, map_sizes
+from sparsenet.plan.cuda.lower.axes import axis_strides, four_strides
 from sparsenet.plan.resize_tables import resize_axis
 
 RELAYOUT = Kernel("f32_relayout_none_maps", 1)
-_COPIED = "copied into place"
-
-
-def axis_strides(value: Value) -> list[int]:
-    """Floats between neighbours along each axis of ``value``."""
-    shape = value.shape
-    plain = [prod(shape[i + 1 :]) for i in range(len(shape))]
-    if value.layout is None:
-        return plain
-    maps = value.layout
-    front = [maps.image, maps.pitch]
-    return front + ([1] if len(shape) == 3 else [maps.line, *plain[3:]] if len(shape) > 3 else [])
-
-
-def four_strides(sizes: list[int], strides: list[int]) -> tuple[int, int, int, int]:
-    """Strides of image, channel, row and column for a tensor of these axes, those after the third as one column axis.
-
-    Raises:
-        NoKernelError: the axes after the third do not lie in a row.
-    """
-    if len(sizes) < 4:
-        strides = [*(*strides, 0)[:2], 0, *(strides[2:] or [0])]
-    for i in range(4, len(strides)):
-        if strides[i - 1] != strides[i] * sizes[i]:
-            raise NoKernelError(f"it reorders {len(sizes)} axes")
-    image, channel, row, *rest = strides
-    return image, channel, row, rest[-1]
 
 
 def copy_into(
@@ -61,7 +35,7 @@ def copy_into(
         to, positions = [lies.image, lies.pitch, lies.line], lies.pitch
     else:
         lies = Maps(channels, height, width, shape[0])
-        to, positions = list(four_strides(list(out.shape), axis_strides(out))[:3]), lies.images * lies.image
+        to, positions = list(four_strides(out.shape, axis_strides(out))[:3]), lies.images * lies.image
     builder.over_pixels(
         RELAYOUT, positions, channels, Epilogue(numbers=[fill]),
         x=source + start, x_image=image, x_channel=channel, x_row=row, x_column=column,
@@ -75,8 +49,14 @@ def copy_into(
 def padded_copy(builder: Builder, x: Value, layout: Maps) -> Value:
     """``x`` in ``layout``, which has more zeros between rows and images."""
     out = builder.temporary(x.shape, layout)
-    copy_into(builder, x, four_strides(list(x.shape), axis_strides(x)), out)
+    copy_into(builder, x, four_strides(x.shape, axis_strides(x)), out)
     return out
+
+
+def clear_gaps(builder: Builder, out: Value) -> None:
+    """Make the zeros between rows and images of ``out``, if it has any, for kernels that write pixels alone."""
+    if out.layout is not None and out.layout.guard:
+        copy_into(builder, out, (0, 0, 0, 0), out, size=(0, 0))
 
 
 def plain(builder: Builder, x: Value) -> Value:
@@ -84,7 +64,7 @@ def plain(builder: Builder, x: Value) -> Value:
     if x.layout is None:
         return x
     out = builder.temporary(x.shape, None)
-    copy_into(builder, x, four_strides(list(x.shape), axis_strides(x)), out)
+    copy_into(builder, x, four_strides(x.shape, axis_strides(x)), out)
     return out
 
 
@@ -92,7 +72,7 @@ def to_maps(builder: Builder, tensor: str, source: Value) -> None:
     """Make ``tensor`` from ``source``, which holds its elements in C order."""
     out = builder.new(tensor)
     seen = Value(source.name, out.shape, None)
-    copy_into(builder, source, four_strides(list(out.shape), axis_strides(seen)), out)
+    copy_into(builder, source, four_strides(out.shape, axis_strides(seen)), out)
 
 
 def lower_identity(builder: Builder, node: Node) -> None:
@@ -115,66 +95,27 @@ def _seen_as(x: Value, shape: tuple[int, ...]) -> Value:
     return Value(x.name, shape, x.layout, same_as=x)
 
 
-def lower_transpose(builder: Builder, node: Node) -> None:
-    """A copy along the input's strides, reordered."""
-    x, perm = builder.get(node.inputs[0]), attributes(node)["perm"]
-    out = builder.new(node.output)
-    strides = axis_strides(x)
-    copy_into(builder, x, four_strides(list(out.shape), [strides[i] for i in perm]), out)
-    builder.decide(node, "none", RELAYOUT, _COPIED)
-
-
-def lower_slice(builder: Builder, node: Node) -> None:
-    """A copy along the input's strides, one of them longer, or negative."""
-    x, attrs = builder.get(node.inputs[0]), attributes(node)
-    out, strides = builder.new(node.output), axis_strides(x)
-    start = attrs["start"] * strides[attrs["axis"]]
-    strides[attrs["axis"]] *= attrs["step"]
-    copy_into(builder, x, four_strides(list(out.shape), strides), out, start=start)
-    builder.decide(node, "none", RELAYOUT, _COPIED)
-
-
-def lower_expand(builder: Builder, node: Node) -> None:
-    """A copy along the input's strides, 0 where an axis is repeated."""
-    x, out = builder.get(node.inputs[0]), builder.new(node.output)
-    strides = [
-        stride if have == wanted else 0
-        for stride, have, wanted in zip(axis_strides(x), x.shape, out.shape, strict=True)
-    ]
-    copy_into(builder, x, four_strides(list(out.shape), strides), out)
-    builder.decide(node, "none", RELAYOUT, _COPIED)
-
-
-def lower_pad(builder: Builder, node: Node) -> None:
-    """A copy with a number beside it."""
-    attrs = attributes(node)
-    if attrs["mode"] != "constant":
-        raise NoKernelError(f"mode '{attrs['mode']}'")
-    x, out = builder.get(node.inputs[0]), builder.new(node.output)
-    top, left = attrs["padding"][:2]
-    strides = four_strides(list(x.shape), axis_strides(x))
-    size = x.maps.height, x.maps.width
-    copy_into(builder, x, strides, out, first=(-top, -left), size=size, fill=attrs["value"])
-    builder.decide(node, "none", RELAYOUT, "copied, its border filled")
-
-
 def lower_concat(builder: Builder, node: Node) -> None:
     """Channels are copied to their place; along another axis the parts meet in C order first."""
     axis = attributes(node)["axis"]
-    if axis > 3:
-        raise NoKernelError(f"axis {axis}")
     operands = [builder.get(name) for name in node.inputs]
     whole = builder.shape(node.output)
-    out = builder.new(node.output) if axis == 1 else builder.temporary(whole, None)
+    out = builder.new(node.output) if axis == 1 else builder.temporary(_around(whole, axis), None)
     at = 0
     for x in operands:
-        step = axis_strides(out)[axis]
-        strides = four_strides(list(x.shape), axis_strides(x))
-        copy_into(builder, x, strides, out, out_start=at * step, shape=x.shape)
-        at += x.shape[axis]
+        part = x if axis < 4 else _seen_as(plain(builder, x), _around(x.shape, axis))
+        step = axis_strides(out)[min(axis, 3)]
+        strides = four_strides(part.shape, axis_strides(part))
+        copy_into(builder, part, strides, out, out_start=at * step, shape=part.shape)
+        at += part.shape[min(axis, 3)]
     if axis != 1:
         to_maps(builder, node.output, out)
     builder.decide(node, "none", RELAYOUT, "each operand copied into its part of the result")
+
+
+def _around(shape: tuple[int, ...], axis: int) -> tuple[int, ...]:
+    """``shape``; of more axes than maps have, those before and behind ``axis`` as one each."""
+    return shape if axis < 4 else (shape[0], 1, prod(shape[1:axis]), prod(shape[axis:]))
 
 
 def lower_resize(builder: Builder, node: Node) -> None:
@@ -204,10 +145,6 @@ LOWER = {
     "dropout": lower_identity,
     "flatten": lower_reshape,
     "reshape": lower_reshape,
-    "transpose": lower_transpose,
-    "slice": lower_slice,
-    "expand": lower_expand,
-    "pad": lower_pad,
     "concat": lower_concat,
     "resize": lower_resize,
 }

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from sparsenet.kernels.abi import encode_float
 from sparsenet.kernels.jit import max_lanes
 from sparsenet.kernels.registry import Kernel
-from sparsenet.plan.builder import Builder
 from sparsenet.plan.layout import Folded, FoldedPhases, Phases, Plain, Rows, lanes_for
 from sparsenet.plan.stage import Emitter, Need, Ref, Span, Stage, Value
 
@@ -97,28 +96,6 @@ class FlatCopy(Stage):
         assert isinstance(self.out.layout, Plain)
         size = self.out.layout.size
         relayout(to, to.whole(self.source), 0, 0, (1, 1, size), to.whole(self.out), 0, 0, columns=size)
-
-
-def to_rows(builder: Builder, tensor: str) -> Value:
-    """``tensor``, so far plain, as rows."""
-    source, out = builder.any(tensor), builder.new_rows(tensor)
-    builder.add(MapCopy(builder.layer, out, out.rows.height, source, builder.shape(tensor)))
-    return out
-
-
-def fold(builder: Builder, tensor: str, source: Value) -> Value:
-    """``tensor``, so far rows, folded."""
-    out = builder.new_rows(tensor)
-    builder.add(MapCopy(builder.layer, out, source.rows.height, source, builder.shape(tensor)))
-    return out
-
-
-def to_plain(builder: Builder, tensor: str) -> Value:
-    """``tensor``, so far rows, in C order."""
-    source = builder.any(tensor)
-    out = builder.new_plain(tensor)
-    builder.add(MapCopy(builder.layer, out, builder.shape(tensor)[1], source, builder.shape(tensor)))
-    return out
 
 
 @dataclass(eq=False)

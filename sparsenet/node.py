@@ -1,0 +1,65 @@
+"""The words of a graph: a node, a tensor's shape, and what is known of a tensor at its ends."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+FloatArray = npt.NDArray[np.float32]
+Shape = tuple[int | None, ...]
+
+
+@dataclass(frozen=True)
+class Partial:
+    """Of an axis only the first elements are meant, as many as ``count`` says; the others are padding.
+
+    How many boxes a detector finds, say, is known only when it has run: its tensors have room for the most there can
+    be. ``count`` is a tensor of shape (batch, 1).
+    """
+
+    axis: int
+    count: str = field(compare=False)
+
+
+@dataclass(frozen=True)
+class TensorInfo:
+    """Name, shape (batch ``None``) and dtype of a graph input or output.
+
+    ``open`` lists dimensions of an input whose size is only an example: the graph means as much for other sizes. If an
+    output is ``partial``, its shape is the largest it can have.
+    """
+
+    name: str
+    shape: Shape
+    dtype: str = "float32"
+    open: tuple[int, ...] = ()
+    partial: Partial | None = None
+
+
+@dataclass
+class Node:
+    """One operation.
+
+    ``inputs`` are tensor names; an absent optional input is the empty string. ``attrs`` hold only JSON values.
+    ``attrs["epilogue"]`` is a list of ``[word, *numbers]`` applied in order to the result; the words ``affine`` (two
+    constants: scale, shift) and ``add`` (one activation) take their tensors from the end of ``inputs``, in order.
+    """
+
+    op: str
+    name: str
+    inputs: list[str]
+    outputs: list[str]
+    attrs: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def output(self) -> str:
+        """The only output; every op of today's table has exactly one."""
+        return self.outputs[0]
+
+    @property
+    def epilogue(self) -> list[list[Any]]:
+        """The fused tail of the op: ``[[word, *numbers], ...]`` in execution order."""
+        return list(self.attrs.get("epilogue", []))

@@ -1,0 +1,48 @@
+"""Plans for a large GPU, run as machine code of this CPU."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from sparsenet import reference
+from sparsenet.kernels.registry import FAMILIES
+from sparsenet.plan.cuda.builder import Options
+from sparsenet.plan.cuda.make import make_plan
+from tests.sparsenet.against_reference import random_feeds
+from tests.sparsenet.gpu.against_oracle import conv_graph, pruned
+from tests.sparsenet.gpu.native import run_plan
+from tests.sparsenet.gpu.simulator import ON_GPU
+from tests.sparsenet.gpu.test_engine import small_mobilenet
+
+pytestmark = pytest.mark.skipif(ON_GPU, reason="kernels are made for the GPU here")
+
+
+def test_a_network_on_a_gpu_of_many_processors() -> None:
+    graph = small_mobilenet()
+    feeds = random_feeds(graph, 3)
+    want = reference.run(graph, feeds)
+    got = run_plan(make_plan(graph, Options(batch=3, processors=132)), list(feeds.values()))
+    for name, value in zip(graph.outputs, got, strict=True):
+        assert np.abs(value - want[name]).max() < 3e-6 * np.abs(want[name]).max()
+
+
+@pytest.mark.parametrize("argument, change", [("out", 10**6), ("x", -(10**6)), ("out", 2)])
+def test_accesses_out_of_bounds_or_not_aligned_are_noticed(argument: str, change: int) -> None:
+    graph = conv_graph(pruned((8, 8, 1, 1), 0.5), (1, 8, 16, 16))
+    plans = (make_plan(graph, Options(trial=trial)) for trial in range(8))
+    plan = next(
+        p for p in plans if any("_conv_" in x.kernel.name and x.kernel.lanes == 4 for x in p.launches)
+    )
+    spoiled = []
+    for launch in plan.launches:
+        if "_conv_" in launch.kernel.name:
+            integers = list(launch.integers)
+            integers[FAMILIES[launch.kernel.family].arguments.index(argument)] += change
+            launch = replace(launch, integers=tuple(integers))
+        spoiled.append(launch)
+    assert spoiled != plan.launches
+    with pytest.raises(AssertionError, match="out of bounds or not aligned"):
+        run_plan(replace(plan, launches=spoiled), list(random_feeds(graph).values()))
