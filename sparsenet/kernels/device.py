@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
-from numba import njit
+from llvmlite import ir
+from numba import njit, types
+from numba.extending import intrinsic
 
 from sparsenet.kernels.abi import BASE_SHIFT, OFFSET_MASK
-from sparsenet.kernels.vector_ir import load_f32, load_i64
+from sparsenet.kernels.vector_ir import load_i64
+from sparsenet.kernels.vector_ir.llvm import F32, I64, typed_pointer
 
 #: The one place for compiler flags. `contract` and `nsz` assume away neither NaN nor infinity.
 FLAGS: dict[str, Any] = {"error_model": "numpy", "fastmath": {"contract", "nsz"}, "nogil": True}
-
-
-#: Only kernels call these functions: without entries for Python and for C they compile a tenth sooner.
+#: Only kernels call these functions: without entries for Python and for C they compile sooner.
 _NO_WRAPPERS = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
 
 
@@ -27,23 +29,34 @@ def inlined(function: Any) -> Any:
     return njit(inline="never", forceinline=True, **FLAGS, **_NO_WRAPPERS)(function)
 
 
-@device
-def integer(args: int, index: int) -> int:
-    """The plain int64 argument ``index``."""
-    return load_i64(args, index)
+# Reading the tape row is emitted in place: as functions, each of these would be compiled for every index it is called
+# with, and linked into every kernel.
+
+#: ``integer(args, index)``: the plain int64 argument ``index``.
+integer = load_i64
 
 
-@device
-def number(args: int, index: int) -> float:
+@intrinsic
+def number(typing_context: Any, args: Any, index: Any) -> Any:
     """The float32 argument ``index``, stored by ``encode_float``."""
-    return load_f32(args, 2 * index)
+
+    def emit(c: Any, b: ir.IRBuilder, s: Any, a: Sequence[ir.Value]) -> ir.Value:
+        address = b.gep(typed_pointer(b, a[0], I64), [a[1]])
+        return b.load(b.bitcast(address, F32.as_pointer()))
+
+    return types.float32(types.int64, types.int64), emit
 
 
-@device
-def pointer(args: int, bases: int, index: int) -> int:
+@intrinsic
+def pointer(typing_context: Any, args: Any, bases: Any, index: Any) -> Any:
     """The address behind the pointer argument ``index``."""
-    word = load_i64(args, index)
-    return load_i64(bases, word >> BASE_SHIFT) + (word & OFFSET_MASK)
+
+    def emit(c: Any, b: ir.IRBuilder, s: Any, a: Sequence[ir.Value]) -> ir.Value:
+        word = b.load(b.gep(typed_pointer(b, a[0], I64), [a[2]]))
+        base = b.gep(typed_pointer(b, a[1], I64), [b.ashr(word, ir.Constant(I64, BASE_SHIFT))])
+        return b.add(b.load(base), b.and_(word, ir.Constant(I64, OFFSET_MASK)))
+
+    return types.int64(types.int64, types.int64, types.int64), emit
 
 
 def kernel_entry(function: Any) -> Any:
