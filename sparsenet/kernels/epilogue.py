@@ -7,6 +7,7 @@ word, put together at compile time.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from typing import Any
 
@@ -23,12 +24,12 @@ def image_epilogue(kernel: Kernel, tile: Tile, *, scattered: bool = False) -> An
     one int32 each.
     """
     step = _scattered_step if scattered else _image_step
-    return _chain(kernel, [step(tile, word, slot) for word, slot in _slots(kernel)])
+    return _chain([step(tile, word, slot) for word, slot in _slots(kernel)])
 
 
 def flat_epilogue(kernel: Kernel, tile: Tile) -> Any:
     """``f(acc, args, bases, channel, 0, 0)`` for a tile of consecutive channels from ``channel`` on."""
-    return _chain(kernel, [_flat_step(tile, word, slot) for word, slot in _slots(kernel)])
+    return _chain([_flat_step(tile, word, slot) for word, slot in _slots(kernel)])
 
 
 def _slots(kernel: Kernel) -> list[tuple[str, int]]:
@@ -39,15 +40,13 @@ def _slots(kernel: Kernel) -> list[tuple[str, int]]:
     return out
 
 
-def _chain(kernel: Kernel, steps: Sequence[Any]) -> Any:
-    @device
-    def nothing(acc: Any, args: int, bases: int, channel: int, y: int, x_bytes: int) -> Any:
-        return acc
+@device
+def _nothing(acc: Any, args: int, bases: int, channel: int, y: int, x_bytes: int) -> Any:
+    return acc
 
-    chain = nothing
-    for step in steps:
-        chain = _after(chain, step)
-    return chain
+
+def _chain(steps: Sequence[Any]) -> Any:
+    return functools.reduce(_after, steps) if steps else _nothing
 
 
 def _after(first: Any, second: Any) -> Any:

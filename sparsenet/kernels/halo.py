@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ from sparsenet.kernels.device import device
 from sparsenet.kernels.vector_ir import Tile
 
 
+@cache  # compiled once for all kernels
 def clear_halo(lanes: int) -> Any:
     """``f(out, out_row, out_channel, rows, channels, line_vectors, halo_vectors)`` for the lines from ``out`` on.
 
