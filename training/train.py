@@ -141,9 +141,16 @@ def train(
     Raises:
         CheckpointError: ``checkpoint`` is damaged or of another run.
         DataError: fewer images than one batch needs.
+        InputError: the model takes images of its ``only_input_size`` and a stage has others.
     """
     if len(data) < 2:
         raise DataError(f"cannot train on {len(data)} images")
+    only = getattr(model, "only_input_size", None)
+    if only is not None and any(size != only for size, _ in config.stages):
+        stages = ", ".join(f"{size}:{epochs}" for size, epochs in config.stages)
+        raise InputError(
+            f"{type(model).__name__} takes images of {only}×{only} pixels alone, got the stages {stages}"
+        )
     if config.patience is not None and validation is None:
         raise InputError("early stopping needs validation images")
     keep_freed_memory()

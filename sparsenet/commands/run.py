@@ -72,6 +72,7 @@ def run(
     """Run MODEL on an array, an image or random input and show its largest outputs.
 
     MODEL is a model file or the folder of a compiled bundle; of those, run only what you made or trust.
+    An image is made RGB, resized to the input and normalised as the model says; where it does not, to -1 … 1.
     """
     if bool(specs) == random:
         raise click.UsageError("give either --input or --random")

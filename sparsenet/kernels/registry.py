@@ -1,4 +1,4 @@
-"""Every kernel, once: the table that drives dispatch, tests, benchmarks and the README's support list.
+"""Every kernel, once: the table that drives dispatch, tests, benchmarks and the documents' support list.
 
 A *family* is an algorithm in one file of ``cpu/`` or ``cuda/``; a *kernel* is a family with its parameters fixed,
 known by name::
@@ -423,5 +423,5 @@ def epilogue_slot(kernel: Kernel) -> int:
 
 
 def support_table() -> Sequence[tuple[str, str]]:
-    """``(family, summary)`` of every kernel family, for the README."""
+    """``(family, summary)`` of every kernel family, for docs/kernels.md."""
     return [(name, family.summary) for name, family in FAMILIES.items()]

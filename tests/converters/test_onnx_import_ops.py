@@ -88,6 +88,7 @@ POOLING = {
         [node("AveragePool", "x", kernel_shape=[2, 3], strides=[2, 2], auto_pad="SAME_UPPER")]
     ),
     "global avg": model([node("GlobalAveragePool", "x")]),
+    "global 3-norm": model([node("GlobalLpPool", "x", p=3)]),
     "global max": model([node("GlobalMaxPool", "x")]),
     "mean, axes as attribute": model([node("ReduceMean", "x", axes=[2, 3], keepdims=0)], opset=13),
     "mean, axes as input": model([node("ReduceMean", "x a")], {"a": ints(-1, -2)}),

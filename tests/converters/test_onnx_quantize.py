@@ -16,7 +16,7 @@ from tests.converters.importing import relative_error
 from tests.converters.onnx_models import assert_converts, model, node, run_onnxruntime, weights
 
 NUMBERS = [0, 1, 1, 0, 1, 1, 0, 0, 1, 0, 1, 0]
-INTEGERS = ("INT2", "UINT2", "INT4", "UINT4", "INT8", "UINT8", "INT16")
+INTEGERS = ("INT2", "UINT2", "INT4", "UINT4", "INT8", "UINT8", "INT16", "INT32")
 KINDS = (*INTEGERS, "FLOAT4E2M1", "FLOAT8E4M3FN", "FLOAT8E4M3FNUZ", "FLOAT8E5M2", "FLOAT8E5M2FNUZ")
 
 

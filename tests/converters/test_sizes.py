@@ -207,7 +207,19 @@ def test_sizes_that_only_look_alike_are_told_apart() -> None:
 #: With a free batch: ``n`` is its size.
 BATCH = [node("Shape", "x", "n", start=0, end=1)]
 
+UP_TO = [
+    node("Squeeze", "n zero", "ns"),
+    node("Squeeze", "one zero", "step"),
+    node("Range", "scalar ns step", "r"),
+    node("Cast", "r", "numbers", to=TensorProto.FLOAT),
+]
 FILLED = {
+    "numbers up to it": [*UP_TO, node("Mul", "numbers score")],
+    "side by side": [
+        node("Concat", "n two", "s", axis=0),
+        node("Tile", "row3 s", "c"),
+        node("Concat", "found c", axis=1),
+    ],
     "a list": [
         node("ConstantOfShape", "n", "c", value=numpy_helper.from_array(np.float32([2.5]))),
         node("Mul", "score c"),
@@ -238,7 +250,7 @@ FILLED = {
 
 @pytest.mark.parametrize("name", FILLED)
 def test_constants_as_large_as_what_is_found(name: str) -> None:
-    nodes = [*(SCORES if name == "a list" else []), *FILLED[name]]
+    nodes = [*(SCORES if name in ("a list", "numbers up to it") else []), *FILLED[name]]
     assert_as_onnxruntime(found_model(nodes, row3=np.float32([[1, 2, 3]])))
 
 
@@ -248,8 +260,9 @@ def test_constants_as_large_as_what_is_found(name: str) -> None:
         [node("Shape", "x", "s"), node("ConstantOfShape", "s", "c"), node("Add", "x c")],
         [node("Concat", "n one", "s", axis=0), node("Expand", "token s", "c"), node("Concat", "x c", axis=1)],
         [node("Concat", "n four", "s", axis=0), node("Expand", "token s", "c"), node("Concat", "c x", axis=1)],
+        [node("Concat", "n four", "s", axis=0), node("Tile", "token s", "c"), node("Concat", "c x", axis=1)],
     ],
-    ids=["zeros", "one for each image", "repeated"],
+    ids=["zeros", "one for each image", "repeated", "side by side"],
 )  # fmt: skip
 def test_constants_for_every_image(nodes: list[NodeProto]) -> None:
     proto = model([*BATCH, *nodes], {**CONSTANTS, "token": np.float32([[7]])}, shape=("N", 12))
@@ -261,14 +274,9 @@ REFUSED = {
         [node("Max", "n four", "m"), node("Concat", "m three", "s", axis=0), node("Reshape", "x s")],
         "computed from the input",
     ),
-    "numbers up to it": (
-        [
-            node("Squeeze", "n zero", "ns"),
-            node("Squeeze", "one zero", "step"),
-            node("Range", "scalar ns step", "r"),
-            node("Cast", "r", "y", to=TensorProto.FLOAT),
-        ],
-        "computes with a size",
+    "numbers from 1 up to it": (
+        [*UP_TO[:2], node("Range", "step ns step", "r"), node("Cast", "r", "y", to=TensorProto.FLOAT)],
+        "from 0 on, in steps of 1",
     ),
     "pairs": (
         [

@@ -183,6 +183,19 @@ def _by_hand() -> list[onnx.ModelProto]:
         {"low": np.array(0, np.float32), "last": np.array([1])},
         shape=(3, 4, 5),
     )  # fmt: skip
+    counted = [
+        node("Greater", "x low", "mask"), node("NonZero", "mask", "places"),
+        node("Transpose", "places", "rows", perm=[1, 0]), node("GatherND", "x rows", "found"),
+        node("Shape", "found", "n"), node("Min", "n four", "k"), node("TopK", "found k", "best at", axis=0),
+        node("ConstantOfShape", "n", "zeros"), node("Slice", "found zero k zero", "few"),
+        node("Expand", "half k", "halves"), node("Add", "few halves", "sum"), node("Mul", "sum best", "y"),
+    ]  # fmt: skip
+    windows = [
+        node("MaxPool", "x", "a i", kernel_shape=[2, 3], strides=[2, 1], pads=[1, 0, 0, 1], storage_order=1),
+        node("Cast", "i", "p", to=TensorProto.FLOAT), node("Einsum", "a p", "e", equation="nchw,nkhw->nck"),
+        node("ScatterElements", "e where e", "s", axis=2, reduction="add"), node("CumSum", "s last", "c"),
+        node("Trilu", "c", "y"),
+    ]  # fmt: skip
     return [
         model(reshape, {"m": weights(4 * 7 * 9, 5), "v": weights(5)}, opset=13),
         model(slices, shape=(2, 4, 7, 9)),
@@ -209,4 +222,19 @@ def _by_hand() -> list[onnx.ModelProto]:
         transformer_head(0.5, classes=2),
         masked,
         filtered(0.5, classes=2),
+        model(
+            counted,
+            {
+                "low": np.array(0, np.float32),
+                "four": np.array([4]),
+                "zero": np.array([0]),
+                "half": np.array([0.5], np.float32),
+            },
+            shape=(3, 5),
+        ),
+        model(
+            windows,
+            {"where": np.array([[[0, 1], [1, 1]]]), "last": np.array(-1)},
+            shape=(1, 2, 5, 6),
+        ),
     ]

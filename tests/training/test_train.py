@@ -131,6 +131,14 @@ def test_bad_settings() -> None:
         train(model(), tiny_images(1), CONFIG, progress=False)
 
 
+def test_a_model_of_one_size_is_not_trained_at_another() -> None:
+    config = TrainConfig(stages=((124, 1), (128, 1)), batch_size=4)
+    with pytest.raises(
+        InputError, match="MaskCNN takes images of 124×124 pixels alone, got the stages 124:1, 128:1"
+    ):
+        train(build_model("maskcnn", 4), tiny_images(8), config, progress=False)
+
+
 @pytest.mark.slow
 def test_two_processes_train_the_same_network_as_one(tmp_path: Path) -> None:
     """gloo, global batch norm statistics, the same global batches: equal up to the order of float32 sums."""

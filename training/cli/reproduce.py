@@ -11,7 +11,7 @@ from training.reproduce.settings import SECTIONS, Scale, Settings
 
 EPILOG = """\b
 Examples:
-  sparsenet reproduce                                             # drawn faces, some minutes
+  sparsenet reproduce                                             # drawn faces, half an hour or so
   sparsenet reproduce --data maskedface_net --only comparison     # photographs: CMFD/ and IMFD/
   sparsenet reproduce --scale paper --data MaskedFace-Net --widerface WIDER
   sparsenet reproduce --scale paper --data faces -- --executor slurm --jobs 40"""
@@ -19,7 +19,7 @@ Examples:
 
 @click.command(epilog=EPILOG)
 @click.option("--scale", type=click.Choice(["small", "paper"]), default="small", show_default=True,
-              help="small: minutes on two cores. paper: the papers' own sizes and epochs, for a GPU.")  # fmt: skip
+              help="small: half an hour on two cores. paper: the papers' own sizes and epochs, for a GPU.")  # fmt: skip
 @click.option("--data", type=click.Path(path_type=Path, exists=True, file_okay=False),
               help="MaskedFace-Net (CMFD/, IMFD/).  [default: drawn faces]")  # fmt: skip
 @click.option("--widerface", type=click.Path(path_type=Path, exists=True, file_okay=False),

@@ -13,6 +13,8 @@ class MaskCNN(nn.Module):
     """
 
     input_size = 124
+    #: The head fits one size; on larger images it would answer at several places, which a loss would take for classes.
+    only_input_size = input_size
 
     def __init__(self, num_classes: int = 2, dropout: float = 0.2) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""How large everything is: what finishes in minutes, and what the papers did."""
+"""How large everything is: what two cores finish within the hour, and what the papers did."""
 
 from __future__ import annotations
 
@@ -176,7 +176,7 @@ class Settings:
 
     @classmethod
     def preset(cls, scale: Scale, data: str | None = None) -> Settings:
-        """The settings called ``scale``: "small" for minutes on two cores, "paper" for the papers' own, on a GPU.
+        """The settings called ``scale``: "small" for two cores, "paper" for the papers' own, on a GPU.
 
         Raises:
             InputError: there is no such scale, or it needs data.
