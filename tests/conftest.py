@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from pathlib import Path
 
@@ -23,6 +24,17 @@ def pytest_configure() -> None:
         from tests import guard_pages
 
         guard_pages.install(side)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files with slow tests first, so that no process of ``make test`` works on one when the others have finished."""
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)
+
+
+def pytest_collection_finish() -> None:
+    """Frameworks and test modules stay to the end: no later garbage collection needs to walk through them."""
+    gc.freeze()
 
 
 # Examples are derived from each test's source, so a run can be repeated. No deadline: a kernel may be compiled

@@ -138,7 +138,8 @@ def environment(
     shutil.copytree(model, folder, dirs_exist_ok=True)
     checked(python, "-m", "venv", "--without-pip", folder / "venv", cwd=folder)
     pip = (sys.executable, "-m", "pip", "--python", folder / "venv/bin/python")
-    checked(*pip, "install", "-qq", "-c", ROOT / "constraints.txt", wheel, cwd=folder)
+    # Of thousands of files the tests import some hundreds, and Python compiles those by itself.
+    checked(*pip, "install", "-qq", "--no-compile", "-c", ROOT / "constraints.txt", wheel, cwd=folder)
     yield CleanEnvironment(folder)
     shutil.rmtree(folder)
 

@@ -13,14 +13,18 @@ from sparsenet.kernels.vector_ir import load_f32, load_i64
 FLAGS: dict[str, Any] = {"error_model": "numpy", "fastmath": {"contract", "nsz"}, "nogil": True}
 
 
+#: Only kernels call these functions: without entries for Python and for C they compile a tenth sooner.
+_NO_WRAPPERS = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+
+
 def device(function: Any) -> Any:
     """A function that kernels call; compiled into each of them."""
-    return njit(inline="never", **FLAGS)(function)
+    return njit(inline="never", **FLAGS, **_NO_WRAPPERS)(function)
 
 
 def inlined(function: Any) -> Any:
     """As ``device``, without the cost of a call: for what each tile does once."""
-    return njit(inline="never", forceinline=True, **FLAGS)(function)
+    return njit(inline="never", forceinline=True, **FLAGS, **_NO_WRAPPERS)(function)
 
 
 @device

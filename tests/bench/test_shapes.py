@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cache
 
 import numpy as np
@@ -12,7 +13,7 @@ from bench.networks import MODELS
 from bench.shapes import LAYERS, LayerShape
 from converters import from_torch
 from sparsenet import reference
-from sparsenet.graph import Graph
+from sparsenet.graph import Node, Shape
 from sparsenet.ops import attributes
 from training.models import default_input_size
 
@@ -23,12 +24,12 @@ Signature = tuple[object, ...]
 def signatures(network: str) -> set[Signature]:
     size = default_input_size(network)
     graph = from_torch(MODELS[network]().eval(), torch.zeros(1, 3, size, size), name=network)
-    return {signature(graph, i) for i in range(len(graph.nodes))}
+    shapes = graph.shapes()
+    return {signature(node, shapes) for node in graph.nodes}
 
 
-def signature(graph: Graph, index: int) -> Signature:
+def signature(node: Node, shapes: Mapping[str, Shape]) -> Signature:
     """What identifies a layer: op, input, output, window."""
-    shapes, node = graph.shapes(), graph.nodes[index]
     attrs = attributes(node)
     weight = shapes[node.inputs[1]] if node.op in ("conv2d", "linear") else ()
     window = attrs.get("kernel", ())
@@ -40,7 +41,8 @@ def signature(graph: Graph, index: int) -> Signature:
 def test_the_network_has_these_layers(network: str) -> None:
     for layer in LAYERS:
         if layer.network == network:
-            assert signature(layer.graph(), -1) in signatures(network), layer.name
+            graph = layer.graph()
+            assert signature(graph.nodes[-1], graph.shapes()) in signatures(network), layer.name
 
 
 def test_layers_are_told_apart_by_name() -> None:

@@ -2,32 +2,41 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
+import shutil
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner
+from click.testing import CliRunner, Result
 
 import sparsenet
 from sparsenet.cli import main
 from training.checkpoint import load_model
 from training.data.sources import load_split
 from training.demo.model_files import run
-from training.demo.settings import DemoSettings, Schedules
+from training.demo.settings import DRAWN_ALPHA, DemoSettings, Schedules
 from training.evaluate import evaluate, metrics
 from training.models import build_model
 from training.models.registry import count_parameters
-from training.pipeline import run_demo
 from training.report import Report, load_report
+
+ARGUMENTS = [
+    "--images", "64", "--teacher", "minixception-128-256", "--student", "minixception-128",
+    "--teacher-stages", "32:1", "--stages", "32:1", "--prune-stages", "32:1", "--precision", "fp32", "--quiet",
+    "--seconds", "0.1", "--curve", "0,0.9",
+]  # fmt: skip
 
 
 def tiny(out: Path) -> DemoSettings:
+    """What ``ARGUMENTS`` ask for."""
     return DemoSettings(
         out=out,
         images=64,
         teacher="minixception-128-256",
         student="minixception-128",
         schedules=Schedules(teacher=((32, 1),), student=((32, 1),), prune=((32, 1),)),
+        alpha=DRAWN_ALPHA,
         curve=(0.0, 0.9),
         seconds=0.1,
         progress=False,
@@ -35,16 +44,26 @@ def tiny(out: Path) -> DemoSettings:
 
 
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[DemoSettings, Report]:
-    settings = tiny(tmp_path_factory.mktemp("demo") / "out")
-    return settings, run_demo(settings)
+def command(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Result]:
+    """The command from nothing, which every test here looks at: its folder and what it printed."""
+    out = tmp_path_factory.mktemp("demo") / "out"
+    return out, CliRunner().invoke(main, ["demo", "--out", str(out), *ARGUMENTS])
 
 
-def test_the_report_is_what_was_saved(finished: tuple[DemoSettings, Report]) -> None:
+@pytest.fixture(scope="module")
+def finished(command: tuple[Path, Result]) -> tuple[DemoSettings, Report]:
+    out, result = command
+    assert result.exit_code == 0, result.output
+    return tiny(out), load_report(out / "report.json")
+
+
+def test_the_page_shows_the_report_and_the_command_that_made_it(
+    finished: tuple[DemoSettings, Report],
+) -> None:
     settings, report = finished
-    assert load_report(settings.out / "report.json") == report
     page = (settings.out / "report.html").read_text(encoding="utf-8")
     assert "Distilled + pruned" in page
+    assert report.command == settings.command()
     assert settings.command() in page.replace("&#39;", "'")
 
 
@@ -98,25 +117,32 @@ def test_curves_cover_the_sparsities(finished: tuple[DemoSettings, Report]) -> N
         assert [latency.engine for latency in point.latencies] == ["pytorch", "dense", "sparse"]
 
 
-ARGUMENTS = [
-    "--images", "16", "--teacher", "minixception-128", "--student", "minixception-128",
-    "--teacher-stages", "32:1", "--stages", "32:1", "--prune-stages", "32:1", "--precision", "fp32", "--quiet",
-    "--seconds", "0.05", "--curve", "0,0.9",
-]  # fmt: skip
-
-
-@pytest.mark.slow
-def test_the_command_prints_the_table_and_where_the_report_is(tmp_path: Path) -> None:
-    out = tmp_path / "out"
-    result = CliRunner().invoke(main, ["demo", "--out", str(out), *ARGUMENTS])
+def test_the_command_prints_the_table_and_where_the_report_is(command: tuple[Path, Result]) -> None:
+    out, result = command
     assert result.exit_code == 0, result.output
     assert "Distilled + pruned" in result.stdout
     assert result.stdout.endswith(f"report: {out / 'report.html'}\n")
     assert result.stderr == ""
+
+
+@pytest.mark.slow
+def test_once_more_the_command_trains_nothing_and_prints_what_it_saves(
+    finished: tuple[DemoSettings, Report], tmp_path: Path
+) -> None:
+    settings, first = finished
+    out = tmp_path / "out"
+    shutil.copytree(settings.out, out)
     result = CliRunner().invoke(main, ["demo", "--out", str(out), *ARGUMENTS, "--json"])
-    printed = json.loads(result.stdout)
+    assert result.exit_code == 0, result.output
+    printed, saved = json.loads(result.stdout), load_report(out / "report.json")
+    without_pictures = dataclasses.replace(saved, examples=[], mistakes=[])
+    assert json.loads(json.dumps(dataclasses.asdict(without_pictures))) == printed | {
+        "examples": [],
+        "mistakes": [],
+    }
     assert printed["student"] == "minixception-128"
-    assert all(stage["reused"] for stage in printed["stages"])
+    assert all(stage.reused for stage in saved.stages)
+    assert [stage.scores for stage in saved.stages] == [stage.scores for stage in first.stages]
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ import pytest
 import torch
 
 from sparsenet.errors import CheckpointError, DataError, InputError
+from tests.training.distributed_train import main as train_alone
 from tests.training.tiny_images import tiny_images
 from training.distill import Distillation
 from training.evaluate import evaluate
@@ -145,7 +146,7 @@ def test_two_processes_train_the_same_network_as_one(tmp_path: Path) -> None:
     script = Path(__file__).with_name("distributed_train.py")
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     one, two = tmp_path / "one.pt", tmp_path / "two.pt"
-    subprocess.run([sys.executable, str(script), str(one)], check=True, env=environment, timeout=300)
+    train_alone(str(one))
     launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     subprocess.run([*launcher, str(script), str(two)], check=True, env=environment, timeout=300)
     a, b = torch.load(one, weights_only=True), torch.load(two, weights_only=True)

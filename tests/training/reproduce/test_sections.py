@@ -17,6 +17,7 @@ from training.pruning import Masks
 from training.report.paper import STAGES
 from training.reproduce.published import STRUCTURED, UNSTRUCTURED
 
+pytestmark = pytest.mark.slow
 torch.set_num_threads(1)
 
 
