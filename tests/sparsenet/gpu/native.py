@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import ast
 import ctypes
+import dis
 import inspect
 import textwrap
 import threading
@@ -152,8 +153,8 @@ def _function(function: types.FunctionType) -> Any:
     if function in _REPLACED:
         return _REPLACED[function]
     cells = tuple(types.CellType(_native(cell.cell_contents)) for cell in function.__closure__ or ())
-    names = {name: _native(function.__globals__[name]) for name in function.__code__.co_names
-             if name in function.__globals__}  # fmt: skip
+    read = {step.argval for step in dis.get_instructions(function) if step.opname == "LOAD_GLOBAL"}
+    names = {name: _native(function.__globals__[name]) for name in read if name in function.__globals__}
     return njit(
         types.FunctionType(
             function.__code__,
