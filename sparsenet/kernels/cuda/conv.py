@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 from numba import cuda, float32, int64
 
-from sparsenet.kernels.cuda.row_groups import STEP, finish_rows, row_sums
 from sparsenet.kernels.registry import Kernel
 from sparsenet.kernels.simt.epilogue import epilogue
 from sparsenet.kernels.simt.machine import LOAD_INTO, divide, load
 from sparsenet.kernels.simt.pixels import is_pixel
+from sparsenet.kernels.simt.row_groups import STEP, finish_rows, row_sums
 
 
 def build(kernel: Kernel) -> Any:

@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 from numba import cuda, float32, int64
 
-from sparsenet.kernels.cuda.row_groups import STEP, finish_rows, row_sums
 from sparsenet.kernels.cuda_families import POINTWISE
 from sparsenet.kernels.registry import Kernel
 from sparsenet.kernels.simt.epilogue import epilogue
 from sparsenet.kernels.simt.machine import divide, load, load_shared_into
 from sparsenet.kernels.simt.pixels import is_pixel
+from sparsenet.kernels.simt.row_groups import STEP, finish_rows, row_sums
 
 
 def build(kernel: Kernel) -> Any:
