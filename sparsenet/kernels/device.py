@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from llvmlite import ir
 from numba import njit, types
 from numba.extending import intrinsic
 
@@ -40,7 +39,7 @@ integer = load_i64
 def number(typing_context: Any, args: Any, index: Any) -> Any:
     """The float32 argument ``index``, stored by ``encode_float``."""
 
-    def emit(c: Any, b: ir.IRBuilder, s: Any, a: Sequence[ir.Value]) -> ir.Value:
+    def emit(c: Any, b: Any, s: Any, a: Sequence[Any]) -> Any:
         address = b.gep(typed_pointer(b, a[0], I64), [a[1]])
         return b.load(b.bitcast(address, F32.as_pointer()))
 
@@ -51,10 +50,10 @@ def number(typing_context: Any, args: Any, index: Any) -> Any:
 def pointer(typing_context: Any, args: Any, bases: Any, index: Any) -> Any:
     """The address behind the pointer argument ``index``."""
 
-    def emit(c: Any, b: ir.IRBuilder, s: Any, a: Sequence[ir.Value]) -> ir.Value:
+    def emit(c: Any, b: Any, s: Any, a: Sequence[Any]) -> Any:
         word = b.load(b.gep(typed_pointer(b, a[0], I64), [a[2]]))
-        base = b.gep(typed_pointer(b, a[1], I64), [b.ashr(word, ir.Constant(I64, BASE_SHIFT))])
-        return b.add(b.load(base), b.and_(word, ir.Constant(I64, OFFSET_MASK)))
+        base = b.gep(typed_pointer(b, a[1], I64), [b.ashr(word, I64(BASE_SHIFT))])
+        return b.add(b.load(base), b.and_(word, I64(OFFSET_MASK)))
 
     return types.int64(types.int64, types.int64, types.int64), emit
 
