@@ -105,7 +105,8 @@ def _evil(old: Any, random: Random) -> Any:
         return random.choice(WORDS)
     if kind == 4:
         return [integer(random) for _ in range(random.randrange(6))]
-    return random.choice(([], {}, [[]], {"": 1}, *EPILOGUES))
+    # A copy: later changes to a file must not reach other files.
+    return copy.deepcopy(random.choice(([], {}, [[]], {"": 1}, *EPILOGUES)))
 
 
 # --- what a model file consists of ----------------------------------------------------------------------------

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
+from random import Random
 
 import pytest
 
-from tests.fuzz import campaign
+from tests.fuzz import campaign, mutate_model
 from tests.fuzz.cases import KINDS, Case
 from tests.fuzz.misbehaving_worker import CRASH, HANG
 
@@ -62,6 +63,13 @@ def test_cases_are_repeatable_and_can_be_written_down() -> None:
         for case in cases:
             assert Case.parse(str(case)) == case
             assert Case.parse(str(case)).data() == case.data()
+
+
+def test_what_is_put_into_a_file_is_not_shared_with_other_files() -> None:
+    made = [mutate_model._evil("old", Random(number)) for number in range(1000)]
+    lists = [value for value in made if isinstance(value, list)]
+    assert any(value in mutate_model.EPILOGUES for value in lists)
+    assert not any(value is epilogue for value in lists for epilogue in mutate_model.EPILOGUES)
 
 
 def trial(seeds: list[int], timeout: float = 1) -> campaign.Result:
