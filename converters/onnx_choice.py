@@ -117,6 +117,7 @@ def scatter_nd(c: Call) -> Act:
     depth = indices.shape[-1]
     first = _places([indices[..., i] for i in range(depth)], sizes[:depth])
     inner = math.prod(sizes[depth:])
+    c.b.require_memory([2, first.size, inner], "the places it writes to")
     return _scatter(c, first[..., None] * inner + np.arange(inner), sizes)
 
 
@@ -139,8 +140,9 @@ def one_hot(c: Call) -> Act:
     if not 1 <= count <= LARGEST_EXPANSION:
         raise Unsupported(f"a depth of {count} is not supported")
     sizes = c.sizes
-    below = c.binary("less", c.x, lowering.scalar(0.0), "below")
-    index = c.binary("add", c.x, c.binary("mul", below, lowering.scalar(count), "turn"), "index")
+    x = c.x if c.integer else tensors.truncate(c.b, c.at("whole"), c.x, c.lead)
+    below = c.binary("less", x, lowering.scalar(0.0), "below")
+    index = c.binary("add", x, c.binary("mul", below, lowering.scalar(count), "turn"), "index")
     index = lowering.reshape(c.b, c.at("ranked"), index, [*sizes[: front - 1], 1, *sizes[front - 1 :]])
     places = Const(np.arange(count, dtype=np.float32).reshape(-1, *[1] * (rank - front)))
     hit = c.binary("equal", index, places, "hit")

@@ -102,6 +102,7 @@ def _product(c: Call, part: str, a: _Term, b: _Term, wanted: set[str], sizes: di
     right = _matrix(c, f"{part}.b", b, [both, inner, columns], sizes)
     letters = "".join((*both, *rows, *columns))
     if isinstance(left, Const) and isinstance(right, Const):
+        c.b.require_memory([*left.array.shape[:-1], right.array.shape[-1]], f"{part} of its constants")
         made = np.matmul(left.array, right.array).reshape([sizes[letter] for letter in letters])
         return _Term(Const(made), letters)
     result = lowering.binary(c.b, c.at(part), "matmul", left, right, 1)

@@ -14,6 +14,7 @@ import numpy as np
 from converters.builder import Const, Unsupported
 from converters.fold_sizes import fold_sizes
 from converters.onnx_model import attributes_of
+from converters.onnx_quantize import spread
 from converters.sizes import Sizes
 from sparsenet.limits import Budget
 
@@ -58,7 +59,7 @@ def fold(
 def _evaluate(
     node: onnx.NodeProto, inputs: Sequence[np.ndarray | None], opset: int, budget: Budget
 ) -> list[np.ndarray]:
-    from onnx import TensorProto, helper
+    from onnx import NodeProto, TensorProto, helper
     from onnx.reference import ReferenceEvaluator
 
     budget.take(8 * _result_size(node, inputs))
@@ -69,15 +70,35 @@ def _evaluate(
         helper.make_tensor_value_info(n, helper.np_dtype_to_tensor_dtype(a.dtype), a.shape)
         for n, a in feeds.items()
     ]
-    results = [helper.make_tensor_value_info(n, TensorProto.UNDEFINED, None) for n in node.output if n]
-    graph = helper.make_graph([node], "fold", declared, results)
+    named = NodeProto()
+    named.CopyFrom(node)
+    for i, name in enumerate(node.output):  # each keeps its place, named or not
+        named.output[i] = name or f"unnamed output {i}"
+    results = [helper.make_tensor_value_info(n, TensorProto.UNDEFINED, None) for n in named.output]
     if node.op_type in ("QuantizeLinear", "DequantizeLinear"):
         opset = max(opset, 21)  # onnx evaluates no older ones, of which these only say more
+        _prepare_quantization(named, feeds)
+    graph = helper.make_graph([named], "fold", declared, results)
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)])
     try:
         return [np.asarray(r) for r in ReferenceEvaluator(model).run(None, feeds)]
     except Exception as error:  # the evaluator raises whatever NumPy does on inputs that do not fit
         raise Unsupported(f"its constants do not fit: {type(error).__name__}: {error}") from error
+
+
+def _prepare_quantization(node: onnx.NodeProto, feeds: dict[str, np.ndarray]) -> None:
+    """The evaluator repeats scales for whole blocks, and takes numbers beyond int32 for the smallest there is."""
+    x, scale = feeds[node.input[0]], feeds[node.input[1]]
+    attrs = attributes_of(node)
+    axis, block = attrs.get("axis", 1), attrs.get("block_size", 0)
+    if scale.size > 1 and not -x.ndim <= axis < x.ndim:
+        raise Unsupported(f"axis {axis} does not exist in a tensor of {x.ndim} dimensions", "axis")
+    for attribute in node.attribute:
+        if attribute.name == "block_size" and scale.size > 1:
+            attribute.i = min(block, x.shape[axis])
+    if node.op_type == "QuantizeLinear":
+        largest = np.abs(spread(scale.astype(np.float64), x.shape, axis % max(1, x.ndim), block)) * 2.0**30
+        feeds[node.input[0]] = x.clip(-largest, largest).astype(x.dtype)
 
 
 def _result_size(node: onnx.NodeProto, inputs: Sequence[np.ndarray | None]) -> int:
@@ -90,7 +111,7 @@ def _result_size(node: onnx.NodeProto, inputs: Sequence[np.ndarray | None]) -> i
         elif node.op_type == "Expand":
             size *= math.prod(max(1, int(d)) for d in present[1].ravel())
         elif node.op_type == "Tile":
-            size = present[0].size * math.prod(int(d) for d in present[1].ravel())
+            size = present[0].size * math.prod(max(1, int(d)) for d in present[1].ravel())
         elif node.op_type == "Range":
             start, limit, delta = (float(value.item()) for value in present)
             size = int((limit - start) / delta) if delta else 0

@@ -32,7 +32,7 @@ from converters.onnx_model import (
 from converters.onnx_ops import INTEGER_OPERATORS, RULES, SIZED_RULES
 from converters.open_sizes import open_sizes
 from converters.sizes import BATCH, Sizes
-from sparsenet.errors import GraphError, InputError
+from sparsenet.errors import GraphError, InputError, MemoryLimitError
 from sparsenet.graph import Graph, Shape
 from sparsenet.limits import Budget
 
@@ -289,6 +289,12 @@ class _Walk:
             self.builder.fail(site.name, _with_attribute(op, node, error), self._hint(error))
         except (ArithmeticError, AssertionError, AttributeError, LookupError, TypeError, ValueError) as error:
             self.builder.fail(site.name, op, f"its attributes or inputs do not fit it: {error}")
+        except MemoryLimitError:
+            raise
+        except MemoryError as error:
+            raise MemoryLimitError(
+                f"node '{site.name}' ({op}) takes more memory than there is: {error}"
+            ) from error
         return [self._stand_in(name) for name in node.output]
 
     def _fold(self, op: str, node: onnx.NodeProto, site: Site, inputs: list[Any]) -> list[Any]:

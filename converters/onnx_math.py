@@ -156,10 +156,22 @@ def _mod(c: Call) -> Act:
     none = c.binary("equal", whole, _SCALAR(0.0), "none")
     rest = choose(c.b, c.site if fmod else c.at("left"), none, dividend, rest, c.lead)
     if fmod:
-        return rest
+        # a quotient just below an integer may have been rounded up to it
+        wrong = c.binary("less", c.binary("mul", rest, dividend, "sign"), _SCALAR(0.0), "wrong")
+        down = c.binary("less", rest, _SCALAR(0.0), "down")
+        size, minus = _size_and_negative(c, divisor)
+        step = choose(c.b, c.at("step"), down, size, minus, c.lead)
+        return choose(c.b, c.site, wrong, c.binary("add", rest, step, "back"), rest, c.lead)
     # a quotient just below an integer may have been rounded up to it, one just below 0 to -0
     wrong = c.binary("less", c.binary("mul", rest, divisor, "sign"), _SCALAR(0.0), "wrong")
     return choose(c.b, c.site, wrong, c.binary("add", rest, divisor, "up"), rest, c.lead)
+
+
+def _size_and_negative(c: Call, x: Value) -> tuple[Value, Value]:
+    if isinstance(x, Const):
+        return Const(np.abs(x.array)), Const(-np.abs(x.array))
+    size = c.b.node("abs", c.at("size"), [x.tensor])
+    return size, lowering.negate(c.b, c.at("minus"), size)
 
 
 def _ceil(c: Call) -> Act:

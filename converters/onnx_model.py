@@ -122,13 +122,25 @@ def infer(model: onnx.ModelProto) -> tuple[dict[str, Shape], dict[str, int]]:
         declared.opset_import.append(onnx.helper.make_opsetid(domain, 1))
     graph = infer_shapes(declared) or model.graph
     shapes: dict[str, Shape] = {}
-    types = {tensor.name: int(tensor.data_type) for tensor in model.graph.initializer}
+    types = _types_in_branches(graph)
     for info in (*graph.input, *graph.value_info, *graph.output):
         types[info.name] = int(info.type.tensor_type.elem_type)
         dims = [int(d.dim_value) for d in info.type.tensor_type.shape.dim]
         if dims and all(d > 0 for d in dims[1:]):
             shapes[info.name] = (None, *dims[1:])
     return shapes, types
+
+
+def _types_in_branches(graph: onnx.GraphProto) -> dict[str, int]:
+    """Element types of what a graph and its nodes' graphs hold or make."""
+    types: dict[str, int] = {}
+    waiting = [graph]
+    while waiting:
+        one = waiting.pop()
+        types |= {tensor.name: int(tensor.data_type) for tensor in one.initializer}
+        types |= {info.name: int(info.type.tensor_type.elem_type) for info in (*one.value_info, *one.output)}
+        waiting += [a.g for node in one.node for a in node.attribute if a.HasField("g")]
+    return types
 
 
 def mask_initializer(graph: onnx.GraphProto, name: str, mask: np.ndarray) -> None:

@@ -21,7 +21,7 @@ from converters import (
 from converters.onnx_call import Rule
 
 #: Operators that do something else with integers.
-INTEGER_OPERATORS = frozenset({"Cast", "Div", "Mean", "Mod", "ReduceMean"})
+INTEGER_OPERATORS = frozenset({"Cast", "Div", "Mean", "Mod", "OneHot", "ReduceMean"})
 
 RULES: dict[str, Rule] = {
     **onnx_windows.RULES,

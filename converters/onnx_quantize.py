@@ -7,6 +7,7 @@ import numpy as np
 from converters import lowering
 from converters.builder import Act, Const, Unsupported
 from converters.onnx_call import Call, Rule
+from sparsenet.graph import Shape
 
 #: onnx.TensorProto.DataType of what ``output_dtype`` may name; 0: not given.
 _OUTPUT_TYPES = {
@@ -48,16 +49,21 @@ def _per_axis(c: Call) -> tuple[Const, Const]:
     scale, zero = c.const(1, "scale"), c.const(2, "zero point")
     assert scale is not None
     point = np.zeros(1, np.float32) if zero is None else zero.array.astype(np.float32)
-    axis, rank, block = c.attrs.get("axis", 1), len(c.shape), c.attrs.get("block_size", 0)
-    values = [scale.array.astype(np.float32), point]
-    if block:
-        # so many numbers along the axis share one scale, the last of them perhaps fewer
-        size = c.shape[axis % rank]
-        values = [v if v.size == 1 else v.repeat(block, axis).take(range(size or 1), axis) for v in values]
-    elif scale.array.size > 1:
-        shape = [scale.array.size if i == axis % rank else 1 for i in range(rank)]
-        values = [v.reshape(shape if v.size > 1 else [1]) for v in values]
+    axis, values = c.attrs.get("axis", 1), [scale.array.astype(np.float32), point]
+    if scale.array.size > 1:
+        axis = c.axis(axis) - c.lead
+        values = [spread(v, c.shape, axis, c.attrs.get("block_size", 0)) for v in values]
     return Const(values[0]), Const(values[1])
+
+
+def spread(scale: np.ndarray, shape: Shape, axis: int, block: int) -> np.ndarray:
+    """Scales, or zero points, in a form that broadcasts to ``shape``: one for each place on ``axis``, or ``block``."""
+    if scale.size == 1:
+        return scale.reshape(1)
+    if not block:
+        return scale.reshape([scale.size if i == axis else 1 for i in range(len(shape))])
+    # so many numbers along the axis share one scale, the last of them perhaps fewer
+    return scale.take(np.arange(shape[axis] or 1) // block, axis)
 
 
 RULES: dict[str, Rule] = {"QuantizeLinear": _quantize, "DequantizeLinear": _dequantize}

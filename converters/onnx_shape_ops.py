@@ -48,8 +48,20 @@ def _target(c: Call, index: int, what: str) -> list[int | None]:
     if isinstance(target, Const):
         return [int(v) for v in target.array.ravel()]
     if isinstance(target, Sizes):
-        return target.dims()
+        sizes = target.dims()
+        _require_own_counts(c, target)
+        return sizes
     raise Unsupported(f"its {what} is computed from the input's values")
+
+
+def _require_own_counts(c: Call, target: Sizes) -> None:
+    """A size that depends on the data can only be how much is meant of ``x`` itself."""
+    partial = c.b.partial.get(c.x.tensor)
+    for size in target.entries():
+        if isinstance(size, int) or size == THE_BATCH:
+            continue
+        if partial is None or size.counts != {partial.count} or size.most < c.sizes[partial.axis - 1]:
+            raise Unsupported("a size it needs depends on other data than its input does")
 
 
 def _room(c: Call, sizes: list[int | None], axis: int | None = None) -> list[int]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from contextlib import nullcontext
 from dataclasses import replace
 from typing import Any
 
@@ -58,7 +57,8 @@ class CudaBackend:
         self._sparse, self._most, self._tune = sparse, most, tune
         self._sessions: OrderedDict[Key, Session] = OrderedDict()
         self._lock = _simulator if simulated() else Lock()
-        self._first = self._make(graph, 1)
+        with self._lock:
+            self._first = self._make(graph, 1)
         self.plan = _shown(self._first, graph)
 
     def adopt(self, array: object) -> Any:
@@ -103,8 +103,7 @@ class CudaBackend:
     def _make(self, graph: Graph, batch: int) -> CudaPlan:
         options = Options(batch, self._sparse, _processors())
         if self._tune:
-            with _simulator if simulated() else nullcontext():
-                options = replace(options, measured=_measure(graph, options))
+            options = replace(options, measured=_measure(graph, options))
         return make_plan(graph, options)
 
     def _session(self, arrays: list[Any]) -> Session:

@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -23,6 +24,7 @@ from sparsenet.errors import (
     GraphError,
     InputError,
     MaskError,
+    MemoryLimitError,
     MissingExtraError,
     ModelFileError,
     SparsenetError,
@@ -288,6 +290,47 @@ def test_a_branch_whose_condition_is_known_is_taken(taken: bool) -> None:
     }
     nodes = [helper.make_node("If", ["c"], ["d"], **branches), node("Relu", "d")]
     assert_converts(model(nodes, {"c": np.array(taken)}))
+
+
+def test_integers_in_a_branch_are_divided_as_integers() -> None:
+    body = [
+        node("Cast", "x", "i", to=TensorProto.INT64),
+        node("Div", "i seven", "q"),
+        node("Cast", "q", "d", to=TensorProto.FLOAT),
+    ]
+    info = helper.make_tensor_value_info("d", TensorProto.FLOAT, None)
+    seven = [numpy_helper.from_array(np.array(7), "seven")]
+    branch = helper.make_graph(body, "branch", [], [info], seven)
+    proto = model(
+        [helper.make_node("If", ["c"], ["y"], then_branch=branch, else_branch=branch)],
+        {"c": np.array(True)},
+        shape=("N", 3),
+    )
+    x = np.float32([[3, 8, 20]])
+    np.testing.assert_array_equal(reference.run(from_onnx(proto), {"x": x})["y"], [[0, 1, 2]])
+
+
+def test_outputs_of_constants_keep_their_places_when_some_have_no_name() -> None:
+    split = helper.make_node("Split", ["v"], ["", "b", "c"], num_outputs=3)
+    graph = from_onnx(model([split, node("Mul", "x b")], {"v": np.float32([1, 2, 3])}, shape=("N", 4)))
+    x = np.ones((1, 4), np.float32)
+    np.testing.assert_array_equal(reference.run(graph, {"x": x})["y"], 2 * x)
+
+
+@pytest.mark.parametrize(
+    "nodes, constants",
+    [
+        ([node("Einsum", "a a x", equation="i,j,nk->nijk")], {"a": np.ones(100_000, np.float32)}),
+        (
+            [node("Tile", "a r", "t"), node("Add", "x t")],
+            {"a": np.ones((1, 4), np.float32), "r": np.array([1 << 40, 0])},
+        ),
+    ],
+    ids=["Einsum", "Tile"],
+)
+def test_results_too_large_are_refused_before_they_are_made(nodes: Any, constants: Any) -> None:
+    with pytest.raises(MemoryLimitError):
+        from_onnx(model(nodes, constants, shape=("N", 4)))
 
 
 def test_a_branch_reads_no_file() -> None:

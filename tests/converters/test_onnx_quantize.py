@@ -118,6 +118,32 @@ def test_weights_that_are_quantized_in_the_model() -> None:
     engine.close()
 
 
+@pytest.mark.parametrize("kind", [np.uint8, np.int8, np.int16])
+def test_weights_beyond_the_range_of_their_type_stop_at_its_ends(kind: type) -> None:
+    nodes = [
+        node("QuantizeLinear", "w s z", "q"),
+        node("DequantizeLinear", "q s z", "d"),
+        node("Add", "x d"),
+    ]
+    w = np.float32([1e10, -1e10, np.inf, 3])
+    assert_converts(model(nodes, {"w": w, "s": np.float32(0.1), "z": kind(3)}, shape=("N", 4), opset=21))
+
+
+def test_a_block_may_be_larger_than_its_axis_whatever_it_claims() -> None:
+    nodes = [node("DequantizeLinear", "q s", "d", axis=1, block_size=1 << 40), node("MatMul", "x d")]
+    constants = {"q": np.ones((4, 6), np.int8), "s": np.float32([[0.5], [1], [2], [4]])}
+    graph = from_onnx(model(nodes, constants, shape=("N", 4), opset=21))
+    x = np.ones((1, 4), np.float32)
+    np.testing.assert_array_equal(reference.run(graph, {"x": x})["y"], np.full((1, 6), 7.5, np.float32))
+
+
+def test_blocks_of_images_are_refused() -> None:
+    nodes = [node("QuantizeLinear", "x s", axis=0, block_size=2)]
+    proto = model(nodes, {"s": np.float32([[1, 1, 1], [0.1, 0.1, 0.1]])}, shape=("N", 3), opset=21)
+    with pytest.raises(UnsupportedOpError, match="across the batch"):
+        from_onnx(proto)
+
+
 @pytest.mark.parametrize(
     "kind, low, high", [(np.int8, -128, 127), (np.uint8, 0, 255), (np.int16, -32768, 32767)]
 )

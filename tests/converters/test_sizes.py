@@ -286,6 +286,10 @@ REFUSED = {
         ],
         "depends on the data",
     ),
+    "rows of another number": (
+        [node("Min", "n four", "k"), node("Concat", "k minus", "s", axis=0), node("Reshape", "found s")],
+        "depends on other data",
+    ),
     "the last few": ([node("Neg", "n", "k"), node("Slice", "x k eight zero")], "must be a constant"),
 }
 

@@ -22,6 +22,7 @@ REGRESSIONS = [
     "model 8 120288826507480",  # the batch broadcast into another dimension
     "model 5 248137223142882,133534748104632",  # a message of two thousand letters
     "model 0 131542797954961",  # the same in an epilogue
+    "model 8 257261082467030",  # padding wider than two vectors beside a depthwise convolution of stride 2
     "onnx 15 56305943696877",  # an attribute of another kind
     "onnx 15 210789289772567,32437172134083,204898858586129",  # a transposed convolution without weights
     "onnx 17 131559283965449,28808174700275",  # onnx's shape inference aborted the process

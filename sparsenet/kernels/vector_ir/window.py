@@ -53,17 +53,25 @@ class Span(Tile):
             inside = self.first <= vector < self.first + self.count
             return (row[vector - self.first] if inside else zeros), lane
 
-        # Every stride-th column, as it falls on pixel boundaries; a window further left or right is a shift of these.
-        aligned = [
-            _pick(b, [source((n * lanes + i) * self.stride + parity) for i in range(lanes)])
-            for n in range(count)
-        ]
+        def split(n: int) -> ir.Value:
+            """Every stride-th column, as it falls on pixel boundaries, for vector ``n`` of pixels."""
+            return _pick(b, [source((n * lanes + i) * self.stride + parity) for i in range(lanes)])
+
+        aligned = [split(n) for n in range(count)]
 
         def pixel(number: int) -> Lane:
             vector, lane = divmod(number, lanes)
             return (aligned[vector], lane) if 0 <= vector < count else source(number * self.stride + parity)
 
-        return [_pick(b, [pixel(n * lanes + i + distance) for i in range(lanes)]) for n in range(count)]
+        def shifted(first: int) -> ir.Value:
+            """The pixels from ``first`` on: a shift of those vectors, and of what little is left and right of them."""
+            chosen = [pixel(first + i) for i in range(lanes)]
+            if len({id(vector) for vector, _ in chosen}) > 2:  # all of it is: padding wider than a vector
+                vectors = {n: split(n) for n in (first // lanes, first // lanes + 1)}
+                chosen = [(vectors[(first + i) // lanes], (first + i) % lanes) for i in range(lanes)]
+            return _pick(b, chosen)
+
+        return [shifted(n * lanes + distance) for n in range(count)]
 
     def largest_column(self) -> Any:
         """``f(span)``: the largest of each pixel's window columns; NaN if one is NaN."""
@@ -188,6 +196,7 @@ def _pick(b: ir.IRBuilder, lanes: Sequence[Lane]) -> ir.Value:
             sources.append(vector)
     if len(sources) == 1 and [lane for _, lane in lanes] == list(range(len(lanes))):
         return sources[0]
+    assert len(sources) <= 2
     first, second = sources[0], sources[-1]
     numbers = [lane + (0 if vector is first else len(lanes)) for vector, lane in lanes]
     return b.shuffle_vector(first, second, ir.Constant(ir.VectorType(I32, len(lanes)), numbers))

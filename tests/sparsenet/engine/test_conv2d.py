@@ -141,6 +141,13 @@ def test_depthwise(
     assert engine.explain()[0].kernel.startswith("f32_depthwise")
 
 
+@pytest.mark.parametrize("stride", [1, 2])
+@pytest.mark.parametrize("left", [17, 31, 62, 127])
+def test_depthwise_with_padding_wider_than_a_vector(left: int, stride: int) -> None:
+    graph = conv_graph((11, 11), (4, 4), (3, 3), padding=(1, left, 1, 1), stride=(stride, stride), groups=4)
+    assert_engine_matches(graph)
+
+
 EPILOGUES: list[tuple[list[Any], ...]] = [
     (["relu"],),
     (["relu"], ["affine"]),

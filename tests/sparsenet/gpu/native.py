@@ -3,7 +3,7 @@
 The functions are those that run on a GPU and in the simulator. Only what is particular to CUDA is put into other words:
 the numbers of a thread become arguments, local arrays are NumPy's, a shared array is the block's, a barrier is the C
 library's. Kernels without barriers run thread after thread; others on as many threads of the CPU as a block has. Every
-access is checked: its bounds, and, of several elements at once, that they are aligned.
+access to device memory is checked: its bounds, and, of several elements at once, that they are aligned.
 """
 
 from __future__ import annotations

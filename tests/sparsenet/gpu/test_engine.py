@@ -112,6 +112,9 @@ def test_kernels_are_chosen_by_measurement_on_request() -> None:
     feeds = random_feeds(graph)
     for name, want in reference.run(graph, feeds).items():
         np.testing.assert_allclose(engine.run(feeds)[name], want, rtol=1e-5, atol=1e-6)
+    feeds = random_feeds(graph, 2)  # a plan, and measurements, of its own
+    for name, want in reference.run(graph, feeds).items():
+        np.testing.assert_allclose(engine.run(feeds)[name], want, rtol=1e-5, atol=1e-6)
     reasons = [decision.reason for decision in engine.explain() if decision.nnz]
     assert len(reasons) == 2
     assert all("measured: sparse" in reason for reason in reasons)

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from sparsenet import reference
+from sparsenet import Graph, Node, TensorInfo, reference
 from sparsenet.kernels.registry import FAMILIES
 from sparsenet.plan.cuda.builder import Options
 from sparsenet.plan.cuda.make import make_plan
@@ -27,6 +27,22 @@ def test_a_network_on_a_gpu_of_many_processors() -> None:
     got = run_plan(make_plan(graph, Options(batch=3, processors=132)), list(feeds.values()))
     for name, value in zip(graph.outputs, got, strict=True):
         assert np.abs(value - want[name]).max() < 3e-6 * np.abs(want[name]).max()
+
+
+def test_what_threads_behind_the_last_pixel_read_is_there() -> None:
+    """The taps of a column reach further beyond the last channel than such a thread stands."""
+    nodes = [
+        Node("relu", "before", ["x"], ["a"]),
+        Node("conv2d", "conv", ["a", "w"], ["b"], {"padding": [1, 0, 1, 0]}),
+        Node("relu", "after", ["b"], ["y"]),
+    ]
+    weight = {"w": np.ones((1, 1, 3, 1), np.float32)}
+    graph = Graph("column", [TensorInfo("x", (None, 1, 2, 96))], ["y"], nodes, weight)
+    feeds = random_feeds(graph)
+    plan = make_plan(graph, Options(trial=2))
+    assert any("_conv_" in launch.kernel.name and launch.kernel.lanes == 4 for launch in plan.launches)
+    (got,) = run_plan(plan, list(feeds.values()))
+    np.testing.assert_allclose(got, reference.run(graph, feeds)["y"], rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize("argument, change", [("out", 10**6), ("x", -(10**6)), ("out", 2)])

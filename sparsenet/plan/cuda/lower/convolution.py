@@ -68,7 +68,9 @@ def _call(
     kernel = Kernel(family, tile.lanes, tile.parameters, tuple(epilogue.words))
     builder.decide(conv.node, candidate.format, kernel, reason, **conv.counts(out))
     if tile.lanes > 1:
-        builder.overread = max(builder.overread, tile.pixels)
+        # Threads behind the last pixel read as far beyond the last channel as their taps reach.
+        reach = int(offsets.max(initial=0)) - (x.maps.channels - 1) * x.maps.pitch
+        builder.overread = max(builder.overread, tile.pixels + max(reach, 0))
     builder.call(
         kernel,
         tile.blocks(out.maps.pitch, len(packed.channels), builder.options.processors),
