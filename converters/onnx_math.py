@@ -154,7 +154,7 @@ def _mod(c: Call) -> Act:
         return rest
     # 0 · infinity is no number; nothing is taken there
     none = c.binary("equal", whole, _SCALAR(0.0), "none")
-    rest = choose(c.b, c.site if fmod else c.at("left"), none, dividend, rest, c.lead)
+    rest = choose(c.b, c.at("left"), none, dividend, rest, c.lead)
     if fmod:
         # a quotient just below an integer may have been rounded up to it
         wrong = c.binary("less", c.binary("mul", rest, dividend, "sign"), _SCALAR(0.0), "wrong")

@@ -39,7 +39,8 @@ class Options:
         sparse: whether sparse kernels may be chosen.
         processors: multiprocessors of the GPU.
         trial: which candidate every layer takes, to be measured; None for the one to run.
-        measured: seconds of the candidates of each layer, in their order, where they are known.
+        measured: seconds of the candidates of each layer, in their order, where they are known; of a depthwise
+            convolution, which has one way to run, those of each time.
     """
 
     batch: int = 1

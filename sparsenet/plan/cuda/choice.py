@@ -82,8 +82,8 @@ def choose(
     costs = [candidate.clocks for candidate in candidates]
     measured = options.measured.get(layer)
     if measured is not None:
-        # A layer with fewer candidates than others had its last one measured again and again.
         apart = min(options.measured[before], default=0.0) if before else 0.0
+        # A layer with fewer candidates than others had its last one measured again and again.
         costs = [
             seconds + (0.0 if candidate.fused else apart)
             for seconds, candidate in zip(measured, candidates, strict=False)
