@@ -1,8 +1,8 @@
 """Which tile of ``cuda.separable`` a pair of convolutions gets, and what the pair costs apart: ``tiles``' model, on.
 
 The fused kernel holds all channels of a block's positions in shared memory, and every block along the rows makes them
-again; two kernels take a launch more, and move a map to memory and back. None of it has been held against a GPU yet, and
-it leaves out that row groups of one warp which read different channels may meet in a bank of shared memory.
+again; two kernels take a launch more, and move a map to memory and back. None of it has been held against a GPU yet;
+and it leaves out that row groups of one warp, which read different channels, may meet in a bank of shared memory.
 """
 
 from __future__ import annotations
