@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -14,7 +13,7 @@ import onnxruntime
 import pytest
 from hypothesis import assume, given, reject, settings
 from hypothesis import strategies as st
-from onnx import TensorProto, external_data_helper, helper, numpy_helper
+from onnx import TensorProto, helper, numpy_helper
 
 from converters import from_onnx
 from converters.onnx_import import OnnxSource
@@ -278,38 +277,6 @@ def test_inputs_that_do_not_fit(shape: tuple[int | str, ...], input_type: int, m
         from_onnx(model([node("Relu", "x")], shape=shape, input_type=input_type))
 
 
-@pytest.mark.parametrize("taken", [True, False])
-def test_a_branch_whose_condition_is_known_is_taken(taken: bool) -> None:
-    output = [helper.make_tensor_value_info("b", TensorProto.FLOAT, None)]
-    two = numpy_helper.from_array(np.float32([2]), "two")
-    branches = {
-        "then_branch": helper.make_graph(
-            [helper.make_node("Mul", ["x", "two"], ["b"])], "t", [], output, [two]
-        ),
-        "else_branch": helper.make_graph([helper.make_node("Neg", ["x"], ["b"])], "e", [], output),
-    }
-    nodes = [helper.make_node("If", ["c"], ["d"], **branches), node("Relu", "d")]
-    assert_converts(model(nodes, {"c": np.array(taken)}))
-
-
-def test_integers_in_a_branch_are_divided_as_integers() -> None:
-    body = [
-        node("Cast", "x", "i", to=TensorProto.INT64),
-        node("Div", "i seven", "q"),
-        node("Cast", "q", "d", to=TensorProto.FLOAT),
-    ]
-    info = helper.make_tensor_value_info("d", TensorProto.FLOAT, None)
-    seven = [numpy_helper.from_array(np.array(7), "seven")]
-    branch = helper.make_graph(body, "branch", [], [info], seven)
-    proto = model(
-        [helper.make_node("If", ["c"], ["y"], then_branch=branch, else_branch=branch)],
-        {"c": np.array(True)},
-        shape=("N", 3),
-    )
-    x = np.float32([[3, 8, 20]])
-    np.testing.assert_array_equal(reference.run(from_onnx(proto), {"x": x})["y"], [[0, 1, 2]])
-
-
 def test_outputs_of_constants_keep_their_places_when_some_have_no_name() -> None:
     split = helper.make_node("Split", ["v"], ["", "b", "c"], num_outputs=3)
     graph = from_onnx(model([split, node("Mul", "x b")], {"v": np.float32([1, 2, 3])}, shape=("N", 4)))
@@ -331,29 +298,6 @@ def test_outputs_of_constants_keep_their_places_when_some_have_no_name() -> None
 def test_results_too_large_are_refused_before_they_are_made(nodes: Any, constants: Any) -> None:
     with pytest.raises(MemoryLimitError):
         from_onnx(model(nodes, constants, shape=("N", 4)))
-
-
-def test_a_branch_reads_no_file() -> None:
-    outside = numpy_helper.from_array(np.float32([2]), "two")
-    outside.data_location = TensorProto.EXTERNAL
-    entry = outside.external_data.add()
-    entry.key, entry.value = "location", "/etc/hostname"
-    output = [helper.make_tensor_value_info("b", TensorProto.FLOAT, None)]
-    body = helper.make_graph([helper.make_node("Mul", ["x", "two"], ["b"])], "t", [], output, [outside])
-    nodes = [helper.make_node("If", ["c"], ["y"], then_branch=body, else_branch=body)]
-    with pytest.raises(SparsenetError, match="'/etc/hostname'; give the path of the model"):
-        from_onnx(model(nodes, {"c": np.array(True)}))
-
-
-def test_a_branch_that_depends_on_the_input_is_refused() -> None:
-    output = [helper.make_tensor_value_info("b", TensorProto.FLOAT, None)]
-    body = helper.make_graph([helper.make_node("Neg", ["x"], ["b"])], "t", [], output)
-    nodes = [
-        node("ReduceMax", "x", "m"),
-        helper.make_node("If", ["m"], ["y"], then_branch=body, else_branch=body),
-    ]
-    with pytest.raises(UnsupportedOpError, match=r"\(If\): control flow|\(ReduceMax"):
-        from_onnx(model(nodes))
 
 
 def test_dangling_names() -> None:
@@ -410,109 +354,6 @@ def test_damaged_files_raise_typed_errors(data: st.DataObject) -> None:
         content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
     cut = data.draw(st.integers(len(content) // 2, len(content)))
     assert outcome(lambda: from_onnx(bytes(content[:cut])).verify()) in {"", *ERRORS}
-
-
-# --- external data ---
-
-
-@pytest.fixture
-def external(tmp_path: Path) -> Path:
-    """A model in its own folder with its weights in ``weights.bin`` beside it, and a secret outside."""
-    folder = tmp_path / "model"
-    folder.mkdir()
-    (tmp_path / "secret.bin").write_bytes(bytes(1 << 16))
-    proto = conv_model()
-    external_data_helper.convert_model_to_external_data(proto, location="weights.bin", size_threshold=0)
-    onnx.save(proto, folder / "model.onnx")
-    return folder / "model.onnx"
-
-
-def redirect(path: Path, **entries: str) -> None:
-    """Change the description of the first external tensor."""
-    proto = onnx.load(path, load_external_data=False)
-    tensor = proto.graph.initializer[0]
-    kept = {entry.key: entry.value for entry in tensor.external_data} | entries
-    del tensor.external_data[:]
-    tensor.external_data.extend(onnx.StringStringEntryProto(key=k, value=v) for k, v in kept.items())
-    path.write_bytes(proto.SerializeToString())
-
-
-def test_external_data_beside_the_model_is_read(external: Path) -> None:
-    np.testing.assert_array_equal(from_onnx(external).constants["w"], W)
-
-
-def test_external_data_in_a_folder_below_is_read(external: Path) -> None:
-    (external.parent / "data").mkdir()
-    (external.parent / "weights.bin").rename(external.parent / "data" / "weights.bin")
-    proto = onnx.load(external, load_external_data=False)
-    for tensor in proto.graph.initializer:
-        tensor.external_data[0].value = "data/weights.bin"
-    external.write_bytes(proto.SerializeToString())
-    np.testing.assert_array_equal(from_onnx(external).constants["w"], W)
-
-
-@pytest.mark.parametrize(
-    "location",
-    [
-        "../secret.bin",
-        "data/../../secret.bin",
-        "..\\secret.bin",
-        "/etc/passwd",
-        "C:\\secret.bin",
-        "\\\\server\\secret.bin",
-        "",
-        "weights.bin\0",
-    ],
-)
-def test_external_data_outside_the_folder_is_refused(external: Path, location: str) -> None:
-    redirect(external, location=location)
-    with pytest.raises(ModelFileError, match="points outside the model's folder"):
-        from_onnx(external)
-
-
-def test_absolute_path_to_the_right_file_is_refused(external: Path) -> None:
-    redirect(external, location=str(external.parent / "weights.bin"))
-    with pytest.raises(ModelFileError, match="points outside"):
-        from_onnx(external)
-
-
-@pytest.mark.parametrize("kind", ["file", "folder"])
-def test_symbolic_links_are_not_followed(external: Path, kind: str) -> None:
-    link = external.parent / "link"
-    link.symlink_to(external.parents[1] / "secret.bin" if kind == "file" else external.parents[1])
-    redirect(external, location="link" if kind == "file" else "link/secret.bin", offset="0")
-    with pytest.raises(ModelFileError, match="symbolic link 'link'"):
-        from_onnx(external)
-
-
-@pytest.mark.parametrize(
-    "entries, message",
-    [
-        ({"offset": str(1 << 40)}, "ends before byte"),
-        ({"offset": "-4"}, "do not fit"),
-        ({"length": "8"}, "do not fit"),
-        ({"length": "many"}, "damaged description"),
-        ({"location": "missing.bin"}, "No such file"),
-        ({"location": "."}, "cannot read|not a regular file"),
-    ],
-)
-def test_external_data_that_does_not_fit(external: Path, entries: dict[str, str], message: str) -> None:
-    redirect(external, **entries)
-    with pytest.raises(ModelFileError, match=message):
-        from_onnx(external)
-
-
-@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes here")
-def test_external_data_in_a_named_pipe_does_not_hang(external: Path) -> None:
-    os.mkfifo(external.parent / "pipe")
-    redirect(external, location="pipe")
-    with pytest.raises(ModelFileError, match="not a regular file"):
-        from_onnx(external)
-
-
-def test_external_data_of_bytes_has_no_folder(external: Path) -> None:
-    with pytest.raises(ModelFileError, match="give the path of the model"):
-        from_onnx(external.read_bytes())
 
 
 # --- values for comparison ---
