@@ -49,8 +49,8 @@ Examples:
   sparsenet prune maskcnn -o snip.safetensors --method snip --sparsity 0.9 --data faces --finetune 124:20 --lr 3e-3
   sparsenet prune maskcnn -o flow.safetensors --method synflow --keep 50000 --whole head"""
 
-ONLY_FINETUNING = ("initial", "ramp", "teachers", "temperature", "alpha", "checkpoint", "validation", "lr")
-ONLY_ON_SCHEDULE = ("initial", "ramp")
+ONLY_ON_SCHEDULE = ("initial", "ramp", "mask_every")
+ONLY_FINETUNING = (*ONLY_ON_SCHEDULE, "teachers", "temperature", "alpha", "checkpoint", "validation", "lr")
 UPDATES = 30  # how often masks tighten on the way to the final sparsity, where there are steps enough
 
 
@@ -75,6 +75,10 @@ UPDATES = 30  # how often masks tighten on the way to the final sparsity, where 
 @click.option(
     "--ramp", type=click.FloatRange(0, 1), default=0.6, show_default=True,
     help="Share of the fine-tuning steps after which --sparsity is reached.",
+)  # fmt: skip
+@click.option(
+    "--mask-every", type=click.IntRange(1), metavar="STEPS",
+    help="Optimizer steps from one tightening of the masks to the next.  [default: 10, or fewer for 30 of them]",
 )  # fmt: skip
 @click.option("--teacher", "teachers", type=click.Path(path_type=Path), multiple=True,
               help="Weights of a teacher to fine-tune with; several are averaged.")  # fmt: skip
@@ -219,7 +223,8 @@ def _schedule(config: TrainConfig, images: int, options: dict[str, Any]) -> Poly
     steps = max(1, images // config.batch_size) * len(config.epochs)
     end = max(1, round(options["ramp"] * steps))
     initial = min(0.5, final) if options["initial"] is None else options["initial"]
-    return PolynomialSchedule(initial, final, 0, end, every=max(1, min(10, end // UPDATES)))
+    every = options["mask_every"] or max(1, min(10, end // UPDATES))
+    return PolynomialSchedule(initial, final, 0, end, every=every)
 
 
 def _test_images(info: ModelInfo, options: dict[str, Any]) -> LabeledImages:
