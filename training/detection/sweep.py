@@ -84,6 +84,11 @@ def prunable_layers(model: RetinaFace) -> list[str]:
     return [name for name in names[1:] if "_heads." not in name]
 
 
+def photographs(images: Sequence[AnnotatedImage]) -> list[str]:
+    """Names of what the images show; a photograph that is there in several files is named once."""
+    return list(dict.fromkeys(image.name for image in images))
+
+
 def split(
     images: Sequence[AnnotatedImage], share: float, seed: int
 ) -> tuple[list[AnnotatedImage], list[AnnotatedImage]]:
@@ -135,9 +140,9 @@ class Sweep:
             "detector": self.info.model,
             "input": [1, 3, self.info.input_size, self.info.input_size],
             "threads": self.threads,
-            "images": len(_names(self.images)),
-            "tested_on": len(_names(self.testing)),
-            "fine_tuned_on": _names(self.tuning),
+            "images": len(photographs(self.images)),
+            "tested_on": len(photographs(self.testing)),
+            "fine_tuned_on": photographs(self.tuning),
             "split_seed": self.config.seed if self.tuning else None,
         }
         write_table(self.folder, about, rows)
@@ -240,7 +245,7 @@ class Sweep:
         expected = None
         if variant.name == DENSE or self.config.compare:
             expected = find_faces(torch_detector(model, self.info), images, self.progress)
-        testing = _names(self.testing)
+        testing = photographs(self.testing)
         kept = prunable_layers(self.model)
         weights = [m.weight for n, m in model.named_modules() if n in kept and isinstance(m, nn.Conv2d)]
         every = [m.weight for m in model.modules() if isinstance(m, nn.Conv2d)]
@@ -276,11 +281,6 @@ class Sweep:
             row.latency = Latency(ms.median, ms.iqr, ratio.median, ratio.iqr)
         for engine in (baseline, *engines.values()):
             engine.close()
-
-
-def _names(images: Sequence[AnnotatedImage]) -> list[str]:
-    """Of the photographs, each once."""
-    return list(dict.fromkeys(image.name for image in images))
 
 
 def _score_difference(a: Detections, b: Detections) -> float:
