@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -77,6 +77,8 @@ def convert(
     tolerance: float = TOLERANCE,
     image_size: tuple[int, int] | None = None,
     batch: Batch = "free",
+    shapes: Mapping[str, Sequence[int | None]] | None = None,
+    dims: Mapping[str, int] | None = None,
 ) -> ConversionReport:
     """Convert a network to a model file.
 
@@ -90,17 +92,16 @@ def convert(
         measure_speed: time dense against sparse kernels.
         threads: of the engine; None takes the CPUs this process may use.
         tolerance: the largest relative error of a layer that passes.
-        image_size: rows and columns of an ONNX model's inputs that it leaves open; they stay open.
-        batch: what dimension 0 of an ONNX model is (see ``from_onnx``).
+        image_size, batch, shapes, dims: of an ONNX model that leaves sizes open (see ``from_onnx``).
 
     Raises:
         VerificationError: a layer is off by more than ``tolerance``.
         UnsupportedOpError, ModelFileError, MaskError, GraphError: as the importers and ``sparsenet.save``.
     """
     if isinstance(source, str | os.PathLike):
-        source = open_source(source, masks, image_size, batch)
-    full = passes.optimize(source.graph(), reduce=False)
-    graph = passes.optimize(full) if reduce else full
+        source = open_source(source, masks, image_size, batch, shapes=shapes, dims=dims)
+    full = _exact(source.graph())
+    graph = source.converted(_reduced if reduce else _exact)
     verification = None
     if verify_layers:
         kept = passes.kept_channels(full) if reduce else None
@@ -123,6 +124,14 @@ def convert(
         storage_error=0.0 if values == "f32" else _storage_error(graph, stored, source.example()),
         speed=measure(stored, threads) if measure_speed else None,
     )
+
+
+def _exact(graph: Graph) -> Graph:
+    return passes.optimize(graph, reduce=False)
+
+
+def _reduced(graph: Graph) -> Graph:
+    return passes.optimize(_exact(graph))
 
 
 def _channels(graph: Graph) -> int:
