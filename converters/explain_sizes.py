@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
-from converters.lowering import same_padding
 from sparsenet.follows import SizeOf
-from sparsenet.graph import Node, Shape
+from sparsenet.graph import Graph, Node, Shape
 
 #: Where rounding is involved: a quotient by so much, or less.
 LARGEST_DIVISOR = 64
@@ -86,8 +86,7 @@ def explain(node: Node, versions: Sequence[Node], samples: Samples) -> list[str]
     ]:
         values = [v.attrs[name] for v in versions]
         if name in node.attrs and not (
-            _by_op(node, name, values, versions, samples)
-            or _by_following(node, name, values, versions, samples)
+            _by_op(node, name, values, versions, samples) or _by_following(node, name, values, samples)
         ):
             unexplained.append(name)
     return unexplained
@@ -119,9 +118,7 @@ def _by_op(
     return False
 
 
-def _by_following(
-    node: Node, name: str, values: list[object], versions: Sequence[Node], samples: Samples
-) -> bool:
+def _by_following(node: Node, name: str, values: list[object], samples: Samples) -> bool:
     """Every number that differs follows from a size."""
     lists = [value if isinstance(value, list) else [value] for value in values]
     if len({len(numbers) for numbers in lists}) != 1:
@@ -129,7 +126,7 @@ def _by_following(
     if any(not isinstance(n, int) or isinstance(n, bool) for numbers in lists for n in numbers):
         return False
     columns = list(zip(*lists, strict=True))
-    rules = dict(_same_padding(node, columns, versions, samples)) if name == "padding" else {}
+    rules = dict(_same_padding(node, columns, samples)) if name == "padding" else {}
     found = {}
     for place, column in enumerate(columns):
         if len(set(column)) > 1:
@@ -142,23 +139,65 @@ def _by_following(
 
 
 def _same_padding(
-    node: Node, columns: list[tuple[int, ...]], versions: Sequence[Node], samples: Samples
+    node: Node, columns: list[tuple[int, ...]], samples: Samples
 ) -> Iterator[tuple[int, SizeOf]]:
     """Padding so that ceil(size / stride) rows come out: it follows from the remainder of the size."""
-    if not {"stride", "padding"} <= node.attrs.keys() or len(columns) != 4:
+    if "stride" not in node.attrs:
         return
-    x, stride = node.inputs[0], node.attrs["stride"]
+    for i in range(2):
+        stride, least = _window(node, i, samples)
+        sizes = samples.sizes(node.inputs[0], i + 2)
+        upper = _fits_same(sizes, columns[i], columns[i + 2], stride, least)
+        for place in (i, i + 2) if upper is not None and least >= 0 else ():
+            larger = (place == i + 2) == upper
+            yield place, SizeOf(node.inputs[0], i + 2, -1, least + larger, 2, stride, exact=False)
+
+
+def _window(node: Node, i: int, samples: Samples) -> tuple[int, int]:
+    """Stride of a window, and by how much it is larger than that."""
     kernel = node.attrs.get("kernel") or [int(d or 0) for d in samples.shapes[0][node.inputs[1]][2:]]
-    dilation = node.attrs.get("dilation", [1, 1])
-    images = [[int(d or 0) for d in shapes[x][2:]] for shapes in samples.shapes]
+    stride = node.attrs["stride"][i]
+    return stride, node.attrs.get("dilation", [1, 1])[i] * (kernel[i] - 1) + 1 - stride
+
+
+def _fits_same(
+    sizes: Sequence[int], before: Sequence[int], after: Sequence[int], stride: int, least: int
+) -> bool | None:
+    """Whether padding is that of SAME_UPPER (True) or SAME_LOWER (False); None if it is neither."""
     for upper in (True, False):
-        if all(
-            v.attrs["padding"] == same_padding(image, kernel, stride, dilation, upper)
-            for v, image in zip(versions, images, strict=True)
-        ):
-            for i in range(2):
-                least = dilation[i] * (kernel[i] - 1) + 1 - stride[i]
-                for place in (i, i + 2) if least >= 0 else ():
-                    larger = (place == i + 2) == upper
-                    yield place, SizeOf(x, i + 2, -1, least + larger, 2, stride[i], exact=False)
-            return
+        totals = [max(0, least + -size % stride) for size in sizes]
+        halves = [(t // 2, t - t // 2) if upper else (t - t // 2, t // 2) for t in totals]
+        if halves == list(zip(before, after, strict=True)):
+            return upper
+    return None
+
+
+@dataclass(frozen=True)
+class Doubt:
+    """A size that was never met: of a tensor's dimension, by its remainder."""
+
+    tensor: str
+    axis: int
+    modulo: int
+    remainder: int
+
+
+def doubts(graph: Graph, samples: Samples) -> list[Doubt]:
+    """Sizes at which a padding that has been the same so far could be another: it may be what SAME came to."""
+    found = []
+    for node in graph.nodes:
+        if not {"stride", "padding"} <= node.attrs.keys():
+            continue
+        known = {place % 2 for place in node.follows.get("padding", ())}
+        for i in {0, 1} - known:
+            stride, least = _window(node, i, samples)
+            sizes = samples.sizes(node.inputs[0], i + 2)
+            before, after = ([node.attrs["padding"][place]] * len(sizes) for place in (i, i + 2))
+            if len(set(sizes)) > 1 and _fits_same(sizes, before, after, stride, least) is not None:
+                seen = {size % stride for size in sizes}
+                found += [
+                    Doubt(node.inputs[0], i + 2, stride, r)
+                    for r in range(stride)
+                    if r not in seen and max(0, least + -r % stride) != before[0] + after[0]
+                ]
+    return found

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
-from converters.explain_sizes import Samples, explain
+from converters.explain_sizes import Samples, doubts, explain
 from sparsenet.errors import GraphError, MemoryLimitError, UnsupportedOpError
 from sparsenet.graph import Graph
 
@@ -21,6 +21,9 @@ PROBES: tuple[Callable[[int], int], ...] = (lambda i: 1 + i, lambda i: 2 * i + 3
 COARSE = 64
 #: Finer ones tell a factor from the size of another map, and show how finely sizes may be chosen: all are odd.
 FINE: Callable[[int], int] = lambda i: 13 + 14 * i  # noqa: E731
+
+#: How often one asks for more where those leave something in doubt.
+MOST_REVEALING = 5
 
 #: More of each dimension, by name → the same network imported at those sizes.
 At = Callable[[Mapping[str, int]], Graph]
@@ -61,11 +64,18 @@ def _opened(graph: Graph, names: Sequence[str], at: At) -> Graph:
         coarse = unify([graph, *others], COARSE)
 
     def finer(step: int) -> Graph | None:
+        samples, more = [graph, *others], {name: step * FINE(i) for i, name in enumerate(names)}
         try:
-            fine = at({name: step * FINE(i) for i, name in enumerate(names)})
-            return unify([graph, *others, fine], step)
+            for _ in range(MOST_REVEALING):
+                samples.append(at(more))
+                fine = unify(samples, step)
+                found = _revealing(fine, samples, step)
+                if found is None:
+                    break
+                more = dict.fromkeys(names, found)
         except (UnsupportedOpError, GraphError, MemoryLimitError):
             return None
+        return fine
 
     found, low, high = finer(1), 1, COARSE
     if found is not None:
@@ -75,6 +85,25 @@ def _opened(graph: Graph, names: Sequence[str], at: At) -> Graph:
         found = finer(step)
         low, high, coarse = (step, high, coarse) if found is None else (low, step, found)
     return coarse
+
+
+def _revealing(graph: Graph, samples: Sequence[Graph], step: int) -> int | None:
+    """How much larger inputs show most of what the samples leave in doubt; None if nothing is."""
+    unseen = doubts(graph, Samples([sample.shapes() for sample in samples]))
+    best, most = None, 0
+    for more in range(step, COARSE + step, step) if unseen else ():
+        larger = {
+            info.name: tuple(d + more if d and i in info.open else d for i, d in enumerate(info.shape))
+            for info in graph.inputs
+        }
+        try:
+            shapes = graph.at_shapes(larger).shapes()
+        except GraphError:
+            continue
+        shown = sum(int(shapes[d.tensor][d.axis] or 0) % d.modulo == d.remainder for d in unseen)
+        if shown > most:
+            best, most = more, shown
+    return best
 
 
 def unify(graphs: Sequence[Graph], step: int = 1) -> Graph:
