@@ -18,7 +18,7 @@ from converters.speed import SpeedReport, measure
 from converters.verify import TOLERANCE, Source, VerificationError, VerifyReport, relative_error, verify
 from sparsenet.counts import LayerCount, Totals, count_layers, total
 from sparsenet.engine import Engine
-from sparsenet.graph import Graph
+from sparsenet.graph import Graph, TensorInfo
 from sparsenet.model_file import load_graph, save
 
 
@@ -36,6 +36,7 @@ class ConversionReport:
         verification: error per layer against the source framework, before storage; None if not asked for.
         storage_error: largest relative error of any output due to f16 or i8 storage; 0 for f32, which is exact.
         speed: measured dense and sparse milliseconds; None if not asked for.
+        inputs: of the graph in the file; ``open`` of each tells which sizes are open.
     """
 
     name: str
@@ -49,6 +50,7 @@ class ConversionReport:
     verification: VerifyReport | None
     storage_error: float
     speed: SpeedReport | None
+    inputs: list[TensorInfo]
 
     @property
     def compression(self) -> float:
@@ -123,6 +125,7 @@ def convert(
         verification=verification,
         storage_error=0.0 if values == "f32" else _storage_error(graph, stored, source.example()),
         speed=measure(stored, threads) if measure_speed else None,
+        inputs=stored.inputs,
     )
 
 

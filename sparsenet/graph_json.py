@@ -47,7 +47,8 @@ def dump(graph: Graph, constants: Sequence[ConstantEntry]) -> str:
     nodes = []
     for node in graph.nodes:
         defaults = OPS[node.op].attrs
-        attrs = {k: v for k, v in node.attrs.items() if k not in defaults or v != defaults[k]}
+        kept = node.follows.keys() | node.attrs.keys() - defaults.keys()
+        attrs = {k: v for k, v in node.attrs.items() if k in kept or v != defaults[k]}
         if not node.epilogue:
             attrs.pop("epilogue", None)
         entry: list[Any] = [node.op, node.name, [number[name] for name in node.inputs]]
