@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from converters.builder import Act, Const, GraphBuilder, Site, Unsupported, Value, explain
+from converters.given_sizes import GivenSizes, enlarged, image_axes, open_places
 from converters.hints import onnx_hint
 from converters.lower_choice import numbers
 from converters.lowering import BATCH_HINT
@@ -21,13 +22,14 @@ from converters.onnx_model import (
     INPUT_TYPES,
     INTEGER_TYPES,
     attributes_of,
+    common_batch,
     constant_of,
+    declared,
     infer,
     input_shape,
     inputs_of,
     mask_initializer,
     opset_of,
-    static_batch,
 )
 from converters.onnx_ops import INTEGER_OPERATORS, RULES, SIZED_RULES
 from converters.open_sizes import open_sizes
@@ -49,10 +51,15 @@ def from_onnx(
     masks: Mapping[str, Any] | None = None,
     batch: Batch = "free",
     image_size: tuple[int, int] | None = None,
+    shapes: Mapping[str, Sequence[int | None]] | None = None,
+    dims: Mapping[str, int] | None = None,
 ) -> Graph:
     """Convert an ONNX model to a Graph. Tensors and nodes keep their ONNX names; every weight becomes float32.
 
-    Shapes must be static but for dimension 0, the batch, which is free in the graph even if the model fixed it.
+    Dimension 0 is the batch, which is free in the graph even if the model fixed it. Every other dimension that the
+    model leaves open needs a size, given by ``shapes``, ``dims`` or ``image_size``. It stays open in the graph where no
+    node is bound to it (``graph.inputs[i].open`` tells): an engine plans any other size when it first meets it.
+
     Integers and truth values, of inputs as between nodes, are float32 numbers: exact up to 2**24, and without the
     wrap-around of narrow types.
 
@@ -63,24 +70,27 @@ def from_onnx(
         batch: "free": dimension 0 of every tensor is the batch, of any size. "fixed": dimension 0 is a dimension like
             any other, for models that work across it; a tensor of the model is then one sample of the graph, which has
             its own batch in front: a model's input (1, 3, 224, 224) is the graph's (N, 1, 3, 224, 224).
-        image_size: rows and columns of inputs that leave them open. They stay open in the graph: an engine plans any
-            other size when it first meets it.
+        image_size: rows and columns of images, (N, C, H, W) or (N, H, W, C), that leave them open. They must stay open:
+            it is an error if a node is bound to them.
+        shapes: input name → sizes of all its dimensions, as in {"input": (1, 3, 480, 640)}; None for one that ``dims``
+            gives, or the batch.
+        dims: name of an open dimension → size, as in {"T": 160}. A batch given by either is what the model's shape
+            computations may take it for; it stays free, or is the number itself with ``batch`` "fixed".
 
     Raises:
         UnsupportedOpError: lists every node without a counterpart, by name, with a hint; or the opset is not known; or
-            sizes are to stay open, but a node is bound to one.
+            ``image_size`` is to stay open, but a node is bound to it.
         ModelFileError: the file is not an ONNX model, is damaged, or its external data leaves its folder.
-        InputError: an input is not a float tensor, or has an open dimension besides the batch.
+        InputError: an input has a type that is not supported, a dimension is left open, or a size that is given does
+            not fit the model; the message says what to give.
         MaskError: a mask fits no initializer or holds other values than 0 and 1.
         MemoryLimitError: weights or tensors would take more than ``limits.memory_limit``.
         MissingExtraError: onnx is not installed.
     """
-    graph = OnnxSource(model, masks, batch, image_size).graph()
-    if optimize:
-        from converters import passes
+    from converters import passes
 
-        graph = passes.optimize(graph)
-    return graph
+    source = OnnxSource(model, masks, batch, image_size, shapes or {}, dims or {})
+    return source.converted(passes.optimize if optimize else Graph.copy)
 
 
 @dataclass
@@ -91,6 +101,8 @@ class OnnxSource:
     masks: Mapping[str, Any] | None = None
     batch: Batch = "free"
     image_size: tuple[int, int] | None = None
+    shapes: Mapping[str, Sequence[int | None]] = field(default_factory=dict)
+    dims: Mapping[str, int] = field(default_factory=dict)
     value_names: dict[str, str] = field(default_factory=dict, init=False)
 
     def __post_init__(self) -> None:
@@ -98,6 +110,9 @@ class OnnxSource:
         self.opset = opset_of(self.proto, self.name)
         for name, mask in (self.masks or {}).items():
             mask_initializer(self.proto.graph, name, np.asarray(mask))
+        infos = inputs_of(self.proto.graph)
+        self.declared = [declared(info, len(self.shapes.get(info.name, ()))) for info in infos]
+        self.sizes = GivenSizes(self.shapes, self.dims, self.image_size).settle(self.name, self.declared)
 
     @property
     def lead(self) -> int:
@@ -105,10 +120,10 @@ class OnnxSource:
         return 1 if self.batch == "fixed" else 0
 
     @property
-    def leaves_size_open(self) -> bool:
+    def takes_image_size(self) -> bool:
         """Whether an image input leaves its rows or columns open."""
-        dims = [info.type.tensor_type.shape.dim for info in inputs_of(self.proto.graph)]
-        return self.lead == 0 and any(len(d) == 4 and not (d[2].dim_value and d[3].dim_value) for d in dims)
+        images = [one for one in self.declared if len(one.dims) == 4]
+        return any(isinstance(one.dims[axis], str) for one in images for axis in image_axes(one))
 
     @property
     def weight_bytes(self) -> int:
@@ -119,29 +134,34 @@ class OnnxSource:
     def example(self) -> dict[str, np.ndarray]:
         """Seeded standard-normal inputs by name, with the model's batch or 1."""
         rng = np.random.default_rng(0)
-        shapes = {
-            info.name: input_shape(info, self.lead, self.image_size) for info in inputs_of(self.proto.graph)
-        }
-        batch = 1 if self.lead else static_batch(self.proto.graph) or 1
+        infos = inputs_of(self.proto.graph)
+        shapes = {info.name: input_shape(info, self.sizes[info.name], self.lead) for info in infos}
+        batch = 1 if self.lead else common_batch(self.sizes) or 1
         sizes = {name: [batch, *(int(d or 0) for d in shape[1:])] for name, shape in shapes.items()}
         values = {name: rng.standard_normal(size).astype(np.float32) for name, size in sizes.items()}
-        floats = {i.name for i in inputs_of(self.proto.graph) if i.type.tensor_type.elem_type in FLOAT_TYPES}
+        floats = {i.name for i in infos if i.type.tensor_type.elem_type in FLOAT_TYPES}
         return {name: value if name in floats else np.abs(np.rint(value)) for name, value in values.items()}
 
     def graph(self) -> Graph:
-        """The network as it is written, before any pass; rows and columns that it leaves open stay open."""
-        graph, names = _Walk(self).run()
-        self.value_names = names
-        if self.image_size is None or not self.leaves_size_open:
-            return graph
-        rows, columns = self.image_size
+        """The network as it is written, before any pass, at the sizes that were given."""
+        graph, self.value_names = _Walk(self).run()
+        return graph
 
-        def at(more_rows: int, more_columns: int) -> Graph:
+    def converted(self, finish: Callable[[Graph], Graph]) -> Graph:
+        """``finish`` of the graph, with the sizes that the model leaves open still open, where no node is bound to one.
+
+        Raises:
+            UnsupportedOpError: ``image_size`` was given, and a node is bound to it.
+        """
+        graph = finish(self.graph())
+        places = open_places(self.declared)
+
+        def at(more: Mapping[str, int]) -> Graph:
             other = copy.copy(self)
-            other.image_size = rows + more_rows, columns + more_columns
-            return _Walk(other).run()[0]
+            other.sizes = enlarged(self.sizes, {place: more[name] for name in more for place in places[name]})
+            return finish(_Walk(other).run()[0])
 
-        return open_sizes(graph, at)
+        return open_sizes(graph, list(places), at, all_of_them=self.image_size is not None)
 
     def known_outputs(self) -> dict[str, np.ndarray]:
         """Outputs that are the same whatever the model is fed: shapes, for instance. No graph can have them."""
@@ -185,11 +205,11 @@ class _Walk:
 
     def __init__(self, source: OnnxSource) -> None:
         self.proto, self.opset = source.proto, source.opset
-        self.lead, self.image_size = source.lead, source.image_size
+        self.lead, self.sizes = source.lead, source.sizes
         self.builder = GraphBuilder(source.name)
         self.builder.source = f"opset {self.opset}"
         self.env: dict[str, Value | Sizes | None] = {}  # None: made by an unsupported node, shape unknown
-        self.static_batch = static_batch(self.proto.graph)
+        self.static_batch = common_batch(self.sizes)
         self._folded = Budget("constants that the model computes")
         self._inferred: tuple[dict[str, Shape], dict[str, int]] | None = None
 
@@ -226,7 +246,7 @@ class _Walk:
         for info in inputs_of(graph):
             try:
                 self.env[info.name] = self.builder.input(
-                    info.name, input_shape(info, self.lead, self.image_size)
+                    info.name, input_shape(info, self.sizes[info.name], self.lead)
                 )
             except InputError as error:
                 refused.append(str(error))
@@ -346,7 +366,7 @@ class _Walk:
 
     def _inference(self) -> tuple[dict[str, Shape], dict[str, int]]:
         if self._inferred is None:
-            self._inferred = infer(self.proto)
+            self._inferred = infer(self.proto, self.sizes)
         return self._inferred
 
     def _is_integer(self, node: onnx.NodeProto) -> bool:

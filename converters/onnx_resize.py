@@ -124,24 +124,34 @@ def _unchanged(axis: Axis) -> bool:
 
 
 def _as_resize(c: Call, rule: Rule, axes: dict[int, Axis]) -> Act | None:
-    """The op table's own resize of an image, if it samples the same places."""
-    if len(c.shape) != 4 or rule.antialias or rule.exclude_outside or rule.mode not in ("nearest", "linear"):
+    """The op table's own resize of an image, or of a line as an image of one row, if it samples the same places."""
+    if len(c.shape) not in (3, 4) or rule.antialias or rule.exclude_outside or rule.mode not in ("nearest", "linear"):
         return None
     if (1 in axes and not _unchanged(axes[1])) or rule.coordinates == "tf_crop_and_resize":
         return None
-    pair = [axes.get(a, Axis(n, n, 1.0)) for a, n in ((2, c.sizes[1]), (3, c.sizes[2]))]
+    channels, *sizes = c.sizes
+    line = len(sizes) == 1
+    pair = [Axis(1, 1, 1.0)] * line + [axes.get(a, Axis(n, n, 1.0)) for a, n in enumerate(sizes, 2)]
     size = [axis.out for axis in pair]
     if max(axis.size * axis.out for axis in pair) > LARGEST_MATRIX:
         return None
+
+    def resized(mode: str, coordinates: str) -> Act:
+        if not line:
+            return lowering.resize(c.b, c.site, c.x, size, mode, coordinates)
+        image = lowering.reshape(c.b, c.at("image"), c.x, [channels, 1, *sizes])
+        image = lowering.resize(c.b, c.at("resized"), image, size, mode, coordinates)
+        return lowering.reshape(c.b, c.site, image, [channels, size[1]])
+
     wanted = [matrix(axis, rule) for axis in pair]
     if rule.mode == "nearest":
         if all(_same(w, _floored(axis)) for w, axis in zip(wanted, pair, strict=True)):
-            return lowering.resize(c.b, c.site, c.x, size, "nearest", "half_pixel")
+            return resized("nearest", "half_pixel")
         return None
     for name in ("half_pixel", "align_corners"):
         ours = [matrix(Axis(a.size, a.out, a.out / a.size), Rule("linear", name)) for a in pair]
         if all(_same(w, o) for w, o in zip(wanted, ours, strict=True)):
-            return lowering.resize(c.b, c.site, c.x, size, "bilinear", name)
+            return resized("bilinear", name)
     return None
 
 

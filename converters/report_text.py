@@ -5,6 +5,7 @@ from __future__ import annotations
 from converters.pipeline import ConversionReport
 from converters.speed import SpeedReport
 from converters.verify import VerifyReport
+from sparsenet.graph import TensorInfo
 
 
 def report_text(report: ConversionReport) -> str:
@@ -20,6 +21,7 @@ def report_text(report: ConversionReport) -> str:
         ("weights", f"{sums.weights:,}, {sums.nnz:,} of them nonzero: sparsity {sums.sparsity:.1%}"),
         ("MACs", f"{sums.macs:,} for one input, {sums.nonzero_macs:,} of them with a nonzero weight"),
     ]
+    facts += [("input", _sizes(info)) for info in report.inputs]
     if report.removed_channels:
         facts.append(("reduced", f"{report.removed_channels:,} empty channels removed, exactly"))
     if report.values != "f32":
@@ -30,6 +32,14 @@ def report_text(report: ConversionReport) -> str:
     if report.speed is not None:
         facts += _speed(report.speed)
     return "\n".join(f"{name:10}{text}" for name, text in facts)
+
+
+def _sizes(info: TensorInfo) -> str:
+    sizes = [
+        f"any ({size})" if axis in info.open else str(size or "N") for axis, size in enumerate(info.shape)
+    ]
+    steps = f", in steps of {info.step}" if info.step > 1 else ""
+    return f"{info.name}: {' x '.join(sizes)}{steps}"
 
 
 def _verified(report: VerifyReport) -> str:

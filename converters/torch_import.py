@@ -8,7 +8,7 @@ import inspect
 import logging
 import threading
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -36,7 +36,7 @@ def from_torch(
     *,
     optimize: bool = True,
     name: str | None = None,
-    open_size: bool = False,
+    open_size: bool | Mapping[str, Sequence[int]] = False,
 ) -> Graph:
     """Convert a PyTorch module, in evaluation mode, to a Graph. The module itself is left as it is.
 
@@ -51,39 +51,69 @@ def from_torch(
         masks: parameter name → 0/1 tensor of its shape; the weights where it is 0 become 0.
         optimize: run every exact pass (folding and fusion; see ``converters.passes``).
         name: the graph's name; default: the module's class name.
-        open_size: leave rows and columns of image inputs open: an engine plans any other size when it first meets it.
-            The module is traced at four sizes for that.
+        open_size: leave rows and columns of image inputs open, or, by input name, the dimensions listed, as in
+            {"input": (2,)} for sounds (N, C, T): an engine plans any other size when it first meets it. Dimensions of
+            one number are as large as each other's examples in all inputs. The module is traced at four sizes for that.
 
     Raises:
         UnsupportedOpError: lists every operation without a counterpart, by layer, with a hint; or, with
             ``open_size``, every node that is bound to one size.
         MaskError: a mask fits no parameter or holds other values than 0 and 1.
-        InputError: the example inputs are not float tensors with a batch dimension.
+        InputError: the example inputs are not float tensors with a batch dimension, or ``open_size`` names what is
+            no dimension of theirs.
         MissingExtraError: torch is not installed.
     """
     _require_torch()
     examples = _example_tuple(example_inputs)
 
-    def at(rows: int, columns: int) -> Graph:
-        larger = [_enlarged(example, rows, columns) for example in examples]
-        graph = TorchSource(module, larger, masks, name).graph()
-        if optimize:
-            from converters import passes
+    def imported(inputs: Sequence[torch.Tensor]) -> Graph:
+        graph = TorchSource(module, inputs, masks, name).graph()
+        if not optimize:
+            return graph
+        from converters import passes
 
-            graph = passes.optimize(graph)
+        return passes.optimize(graph)
+
+    graph = imported(examples)
+    if not open_size:
         return graph
+    axes = _open_axes(graph, open_size)
 
-    graph = at(0, 0)
-    return open_sizes(graph, at) if open_size else graph
+    def at(more: Mapping[str, int]) -> Graph:
+        inputs = zip(examples, graph.inputs, strict=True)
+        return imported([_enlarged(x, {a: more[str(a)] for a in axes.get(i.name, ())}) for x, i in inputs])
+
+    names = sorted({str(axis) for of_one in axes.values() for axis in of_one})
+    return open_sizes(graph, names, at, all_of_them=True)
 
 
-def _enlarged(example: torch.Tensor, rows: int, columns: int) -> torch.Tensor:
-    """An image with so many more rows and columns; anything else as it is."""
+def _open_axes(graph: Graph, wanted: bool | Mapping[str, Sequence[int]]) -> dict[str, Sequence[int]]:
+    """The dimensions of each input that are to be open."""
+    if not isinstance(wanted, Mapping):
+        images = {info.name: (2, 3) for info in graph.inputs if len(info.shape) == 4}
+        if not images:
+            raise InputError(
+                f"'{graph.name}' has no image input whose rows and columns could be open; name the dimensions, "
+                f"as in open_size={{'{graph.inputs[0].name}': ({len(graph.inputs[0].shape) - 1},)}}"
+            )
+        return dict(images)
+    shapes = {info.name: info.shape for info in graph.inputs}
+    for name, axes in wanted.items():
+        if name not in shapes:
+            raise InputError(f"open_size names the input '{name}'; the inputs are: {', '.join(shapes)}")
+        if not axes or any(axis not in range(1, len(shapes[name])) for axis in axes):
+            raise InputError(
+                f"open_size: {axes} are no dimensions behind the batch of '{name}' {shapes[name]}"
+            )
+    return dict(wanted)
+
+
+def _enlarged(example: torch.Tensor, more: Mapping[int, int]) -> torch.Tensor:
+    """Zeros behind the ends of some dimensions."""
     import torch
 
-    if example.dim() != 4 or not (rows or columns):
-        return example
-    return torch.nn.functional.pad(example, (0, columns, 0, rows))
+    amounts = [number for axis in reversed(range(example.dim())) for number in (0, more.get(axis, 0))]
+    return torch.nn.functional.pad(example, amounts) if more else example
 
 
 class TorchSource:
@@ -137,6 +167,10 @@ class TorchSource:
         graph, self._value_names = build_graph(self._program)
         graph.metadata.update(self._metadata)
         return graph
+
+    def converted(self, finish: Callable[[Graph], Graph]) -> Graph:
+        """``finish`` of the graph."""
+        return finish(self.graph())
 
     def values(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """What PyTorch computes for every tensor of ``graph()``, by graph tensor name."""

@@ -6,7 +6,7 @@ the graph is compared with the value PyTorch or onnxruntime has under that name.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -34,6 +34,9 @@ class Source(Protocol):
 
     def graph(self) -> Graph:
         """The network before any pass."""
+
+    def converted(self, finish: Callable[[Graph], Graph]) -> Graph:
+        """``finish`` (the passes) of the network, with sizes open that it leaves open."""
 
     def values(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """The framework's own value of every tensor of ``graph()``, by name."""

@@ -18,12 +18,14 @@ the batch, which is dimension 0 of every activation and written ``None``.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 
 from sparsenet.errors import GraphError
+from sparsenet.follows import followed
 from sparsenet.node import FloatArray, Node, Partial, Shape, TensorInfo
 from sparsenet.ops import check_constants, check_node, infer_shape
 from sparsenet.partial_rules import partial_of
@@ -50,8 +52,11 @@ class Graph:
     constants: dict[str, FloatArray] = field(default_factory=dict)
     metadata: dict[str, str] = field(default_factory=dict)
 
-    def shapes(self) -> dict[str, Shape]:
+    def shapes(self, follow: bool = False) -> dict[str, Shape]:
         """Shape of every tensor, inferred from inputs and constants.
+
+        Args:
+            follow: first set the numbers of each node that follow from sizes (see ``Node.follows``).
 
         Raises:
             GraphError: a node's inputs do not fit its op; the message names the node.
@@ -66,6 +71,8 @@ class Graph:
                 raise GraphError(
                     f"node '{node.name}' ({node.op}) reads '{missing[0]}', which nothing before it makes"
                 )
+            if follow and node.follows:
+                node.attrs = _followed(node, shapes)
             shapes[node.output] = infer_shape(
                 node, [shapes[n] if n else None for n in node.inputs], self.constants
             )
@@ -114,9 +121,23 @@ class Graph:
         return counts
 
     def at_shapes(self, shapes: Mapping[str, Shape]) -> Graph:
-        """The same network for other input shapes; whether it fits them, ``verify`` tells."""
+        """The same network for other input shapes; whether it fits them in all else, ``verify`` tells.
+
+        Raises:
+            GraphError: a size differs by no multiple of the input's step, or a node has no meaning at these sizes.
+        """
         graph = self.copy()
         graph.inputs = [replace(info, shape=shapes.get(info.name, info.shape)) for info in self.inputs]
+        for info, other in zip(self.inputs, graph.inputs, strict=True):
+            for axis in info.open:
+                own, size = int(info.shape[axis] or 0), int(other.shape[axis] or 0)
+                if (size - own) % info.step:
+                    raise GraphError(
+                        f"dimension {axis} of input '{info.name}' may be {own} more or less a multiple of {info.step}, "
+                        f"got {size}"
+                    )
+        if any(node.follows for node in self.nodes):
+            graph.shapes(follow=True)
         return graph
 
     def drop_unused_constants(self) -> None:
@@ -136,7 +157,10 @@ class Graph:
             self.name,
             list(self.inputs),
             list(self.outputs),
-            [Node(n.op, n.name, list(n.inputs), list(n.outputs), dict(n.attrs)) for n in self.nodes],
+            [
+                Node(n.op, n.name, list(n.inputs), list(n.outputs), dict(n.attrs), dict(n.follows))
+                for n in self.nodes
+            ],
             dict(self.constants),
             dict(self.metadata),
         )
@@ -162,6 +186,8 @@ class Graph:
                 raise GraphError(
                     f"input '{info.name}' has the open dimensions {info.open}, shape {info.shape}"
                 )
+            if info.step < 1:
+                raise GraphError(f"input '{info.name}' has the step {info.step}; it must be at least 1")
             if info.dtype != "float32":
                 raise GraphError(f"input '{info.name}' has dtype {info.dtype}; only float32 is supported")
         for name, array in self.constants.items():
@@ -182,6 +208,7 @@ class Graph:
             for tensor in node.outputs:
                 _claim(made, tensor, f"output of node '{node.name}'")
         shapes = self.shapes()
+        _check_follows(self.nodes, {info.name: info.shape for info in self.inputs}, shapes)
         for node in self.nodes:
             if not shapes[node.output] or shapes[node.output][0] is not None:
                 raise GraphError(f"node '{node.name}' ({node.op}) does not depend on any input of the graph")
@@ -199,3 +226,20 @@ def _claim(made: set[str], name: str, what: str) -> None:
     if name in made:
         raise GraphError(f"tensor '{name}' is defined twice (again as {what})")
     made.add(name)
+
+
+def _check_follows(nodes: Sequence[Node], before: dict[str, Shape], shapes: Mapping[str, Shape]) -> None:
+    """Raise GraphError unless every number that follows from a size does so at the graph's own."""
+    for node in nodes if any(node.follows for node in nodes) else ():
+        if node.follows and _followed(node, before) != node.attrs:
+            raise GraphError(
+                f"node '{node.name}' ({node.op}): its numbers are not those that follow from the sizes"
+            )
+        before[node.output] = shapes[node.output]
+
+
+def _followed(node: Node, shapes: Mapping[str, Shape]) -> dict[str, Any]:
+    try:
+        return followed(node, shapes)
+    except ValueError as error:
+        raise GraphError(f"node '{node.name}' ({node.op}): {error}") from None

@@ -10,6 +10,7 @@ import time
 import numpy as np
 
 from sparsenet.counts import count_layers
+from sparsenet.errors import GraphError, InputError
 from sparsenet.graph import FloatArray, Graph
 from sparsenet.layer_profile import LayerProfile
 from sparsenet.limits import require_plannable
@@ -105,4 +106,11 @@ class NumpyBackend:
         """The graph for inputs of these sizes, where it leaves some open."""
         shapes = {info.name: (None, *a.shape[1:]) for info, a in zip(self._graph.inputs, arrays, strict=True)}
         same = all(info.shape == shapes[info.name] for info in self._graph.inputs)
-        return self._graph if same else self._graph.at_shapes(shapes)
+        if same:
+            return self._graph
+        try:
+            other = self._graph.at_shapes(shapes)
+            other.verify()
+        except GraphError as error:
+            raise InputError(f"the network cannot take inputs of this size: {error}") from None
+        return other

@@ -1,0 +1,203 @@
+"""What a node's numbers depend on, from the numbers it has at several sizes of the network's inputs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+from sparsenet.follows import SizeOf
+from sparsenet.graph import Graph, Node, Shape
+
+#: Where rounding is involved: a quotient by so much, or less.
+LARGEST_DIVISOR = 64
+
+
+class Samples:
+    """Shapes of tensors in graphs of one network at different sizes, the same order of graphs throughout."""
+
+    def __init__(self, shapes: Sequence[Mapping[str, Shape]]) -> None:
+        self.shapes = shapes
+        self._first: dict[tuple[int, ...], tuple[str, int]] = {}
+
+    def sizes(self, tensor: str, axis: int) -> tuple[int, ...]:
+        """One dimension in every graph."""
+        return tuple(int(shapes[tensor][axis] or 0) for shapes in self.shapes)
+
+    def add(self, tensor: str) -> None:
+        """Let numbers of the nodes that come now follow from this tensor."""
+        for axis in range(1, len(self.shapes[0][tensor])):
+            sizes = self.sizes(tensor, axis)
+            if len(set(sizes)) > 1:
+                self._first.setdefault(sizes, (tensor, axis))
+
+    def source(self, node: Node, values: tuple[int, ...]) -> SizeOf | None:
+        """What explains these values: a size of the node's input or of another tensor, or a rule."""
+        own = [(x, axis) for x in node.inputs if x for axis in range(1, len(self.shapes[0][x]))]
+        own = [(x, axis) for x, axis in own if self.shapes[0][x][0] is None]
+        known = [*((self.sizes(x, axis), (x, axis)) for x, axis in own), *self._first.items()]
+        for rule in (_same, _linear, _rounded):
+            for sizes, (tensor, axis) in known:
+                found = rule(sizes, values) if len(set(sizes)) > 1 else None
+                if found is not None:
+                    return SizeOf(tensor, axis, **found)
+        return None
+
+
+def _same(sizes: tuple[int, ...], values: tuple[int, ...]) -> dict[str, Any] | None:
+    return {} if sizes == values else None
+
+
+def _linear(sizes: tuple[int, ...], values: tuple[int, ...]) -> dict[str, Any] | None:
+    """A line through all samples."""
+    pairs = sorted(set(zip(sizes, values, strict=True)))
+    (x, y), (x1, y1) = pairs[0], pairs[-1]
+    if x == x1:
+        return None
+    slope = Fraction(y1 - y, x1 - x)
+    p, q = slope.numerator, slope.denominator
+    if q > LARGEST_DIVISOR or any(q * v - p * s != q * y - p * x for s, v in pairs):
+        return None
+    return {"times": p, "plus": q * y - p * x, "over": q}
+
+
+def _rounded(sizes: tuple[int, ...], values: tuple[int, ...]) -> dict[str, Any] | None:
+    """(size + plus) / over rounded down, if that is one rule and not several that the samples cannot tell apart."""
+    found = []
+    for over in range(2, LARGEST_DIVISOR + 1):
+        least = max(over * v - s for s, v in zip(sizes, values, strict=True))
+        most = min(over * v + over - 1 - s for s, v in zip(sizes, values, strict=True))
+        found += [(over, plus) for plus in range(least, most + 1)]
+        if len(found) > 1:
+            return None
+    return {"plus": found[0][1], "over": found[0][0], "exact": False} if found else None
+
+
+def explain(node: Node, versions: Sequence[Node], samples: Samples) -> list[str]:
+    """Make ``node`` right for other sizes; returns the attributes whose numbers nothing explains.
+
+    Args:
+        versions: the node at each size, the first equal to ``node``.
+    """
+    unexplained = []
+    for name in [
+        n for n in versions[0].attrs if any(v.attrs[n] != versions[0].attrs[n] for v in versions[1:])
+    ]:
+        values = [v.attrs[name] for v in versions]
+        if name in node.attrs and not (
+            _by_op(node, name, values, versions, samples) or _by_following(node, name, values, samples)
+        ):
+            unexplained.append(name)
+    return unexplained
+
+
+def _by_op(
+    node: Node, name: str, values: list[list[int]], versions: Sequence[Node], samples: Samples
+) -> bool:
+    """What the op itself can say: a scale, the rest, the whole image."""
+    images = [shapes[node.inputs[0]][2:] for shapes in samples.shapes]
+    if node.op == "resize" and name == "size":
+        scales = {
+            tuple(v / int(n or 1) for v, n in zip(value, image, strict=True))
+            for value, image in zip(values, images, strict=True)
+        }
+        if len(scales) == 1:
+            node.attrs = {key: v for key, v in node.attrs.items() if key != "size"} | {"scale": list(*scales)}
+            return True
+    if node.op == "reshape" and len({len(value) for value in values}) == 1:
+        differing = [i for i in range(len(values[0])) if len({value[i] for value in values}) > 1]
+        if len(differing) == 1:
+            node.attrs = {"shape": [-1 if i == differing[0] else size for i, size in enumerate(values[0])]}
+            return True
+    if node.op == "max_pool2d" and all(
+        v.attrs["kernel"] == v.attrs["stride"] == [*image] for v, image in zip(versions, images, strict=True)
+    ):
+        node.op, node.attrs = "reduce", {"kind": "max", "axes": [2, 3], "keepdims": True}
+        return True
+    return False
+
+
+def _by_following(node: Node, name: str, values: list[object], samples: Samples) -> bool:
+    """Every number that differs follows from a size."""
+    lists = [value if isinstance(value, list) else [value] for value in values]
+    if len({len(numbers) for numbers in lists}) != 1:
+        return False
+    if any(not isinstance(n, int) or isinstance(n, bool) for numbers in lists for n in numbers):
+        return False
+    columns = list(zip(*lists, strict=True))
+    rules = dict(_same_padding(node, columns, samples)) if name == "padding" else {}
+    found = {}
+    for place, column in enumerate(columns):
+        if len(set(column)) > 1:
+            source = rules.get(place) or samples.source(node, column)
+            if source is None:
+                return False
+            found[place] = source
+    node.follows[name] = found
+    return True
+
+
+def _same_padding(
+    node: Node, columns: list[tuple[int, ...]], samples: Samples
+) -> Iterator[tuple[int, SizeOf]]:
+    """Padding so that ceil(size / stride) rows come out: it follows from the remainder of the size."""
+    if "stride" not in node.attrs:
+        return
+    for i in range(2):
+        stride, least = _window(node, i, samples)
+        sizes = samples.sizes(node.inputs[0], i + 2)
+        upper = _fits_same(sizes, columns[i], columns[i + 2], stride, least)
+        for place in (i, i + 2) if upper is not None and least >= 0 else ():
+            larger = (place == i + 2) == upper
+            yield place, SizeOf(node.inputs[0], i + 2, -1, least + larger, 2, stride, exact=False)
+
+
+def _window(node: Node, i: int, samples: Samples) -> tuple[int, int]:
+    """Stride of a window, and by how much it is larger than that."""
+    kernel = node.attrs.get("kernel") or [int(d or 0) for d in samples.shapes[0][node.inputs[1]][2:]]
+    stride = node.attrs["stride"][i]
+    return stride, node.attrs.get("dilation", [1, 1])[i] * (kernel[i] - 1) + 1 - stride
+
+
+def _fits_same(
+    sizes: Sequence[int], before: Sequence[int], after: Sequence[int], stride: int, least: int
+) -> bool | None:
+    """Whether padding is that of SAME_UPPER (True) or SAME_LOWER (False); None if it is neither."""
+    for upper in (True, False):
+        totals = [max(0, least + -size % stride) for size in sizes]
+        halves = [(t // 2, t - t // 2) if upper else (t - t // 2, t // 2) for t in totals]
+        if halves == list(zip(before, after, strict=True)):
+            return upper
+    return None
+
+
+@dataclass(frozen=True)
+class Doubt:
+    """A size that was never met: of a tensor's dimension, by its remainder."""
+
+    tensor: str
+    axis: int
+    modulo: int
+    remainder: int
+
+
+def doubts(graph: Graph, samples: Samples) -> list[Doubt]:
+    """Sizes at which a padding that has been the same so far could be another: it may be what SAME came to."""
+    found = []
+    for node in graph.nodes:
+        if not {"stride", "padding"} <= node.attrs.keys():
+            continue
+        known = {place % 2 for place in node.follows.get("padding", ())}
+        for i in {0, 1} - known:
+            stride, least = _window(node, i, samples)
+            sizes = samples.sizes(node.inputs[0], i + 2)
+            before, after = ([node.attrs["padding"][place]] * len(sizes) for place in (i, i + 2))
+            if len(set(sizes)) > 1 and _fits_same(sizes, before, after, stride, least) is not None:
+                seen = {size % stride for size in sizes}
+                found += [
+                    Doubt(node.inputs[0], i + 2, stride, r)
+                    for r in range(stride)
+                    if r not in seen and max(0, least + -r % stride) != before[0] + after[0]
+                ]
+    return found
