@@ -14,7 +14,7 @@ from typing import IO, Any
 
 import click
 
-from sparsenet.errors import MissingExtraError, SparsenetError
+from sparsenet.errors import MemoryLimitError, MissingExtraError, SparsenetError
 
 ENTRY_POINTS = "sparsenet.commands"
 
@@ -139,7 +139,7 @@ def _one_line(ctx: click.Context) -> Iterator[None]:
     except click.UsageError as error:
         where = error.ctx.command_path if error.ctx else ctx.command_path
         raise CommandFailed(f"{error.format_message().rstrip('.')}; see `{where} --help`") from error
-    except (SparsenetError, ModuleNotFoundError) as error:
+    except (SparsenetError, ModuleNotFoundError, MemoryError) as error:
         shown = missing_extra(error, f"`{ctx.command_path} {ctx.invoked_subcommand}`")
         if shown is None:
             raise
@@ -148,10 +148,16 @@ def _one_line(ctx: click.Context) -> Iterator[None]:
         raise CommandFailed(str(shown)) from error
 
 
-def missing_extra(error: SparsenetError | ModuleNotFoundError, what: str) -> SparsenetError | None:
+def missing_extra(
+    error: SparsenetError | ModuleNotFoundError | MemoryError, what: str
+) -> SparsenetError | None:
     """``error`` as the error to show: the extra to install for a missing module; ``None`` if it is a bug."""
     if isinstance(error, SparsenetError):
         return error
+    if isinstance(error, MemoryError):
+        return MemoryLimitError(
+            f"{what} does not get the memory that it needs from the system {error}".rstrip()
+        )
     extra = MODULE_EXTRAS.get((error.name or "").partition(".")[0])
     return MissingExtraError(what, extra) if extra else None
 

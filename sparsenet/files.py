@@ -25,7 +25,8 @@ def read_whole(path: str | os.PathLike[str], limit: int) -> bytes:
             raise OSError(errno.EINVAL, "it is not a regular file")
         if status.st_size > limit:
             raise MemoryLimitError(f"it has {status.st_size} bytes, more than the limit of {limit}")
-        return file.read(limit + 1)
+        # What the file has, not what it may have: read() takes the memory for all that it is asked for beforehand.
+        return file.read(status.st_size)
 
 
 def write_atomically(path: str | os.PathLike[str], data: bytes) -> None:

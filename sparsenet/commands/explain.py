@@ -20,7 +20,7 @@ from sparsenet.commands.table import render, to_json
 from sparsenet.errors import InputError, MissingExtraError
 
 if TYPE_CHECKING:
-    from sparsenet.engine import Device
+    from sparsenet.engine_options import Device
 
 EPILOG = """\b
 Examples:

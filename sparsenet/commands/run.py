@@ -24,7 +24,7 @@ from sparsenet.files import write_atomically
 from sparsenet.graph import FloatArray
 
 if TYPE_CHECKING:
-    from sparsenet.engine import Device
+    from sparsenet.engine_options import Device
 
 EPILOG = """\b
 Examples:
