@@ -129,14 +129,22 @@ def write_atomically(path: str | os.PathLike[str], data: bytes) -> None:
     """
     target = written_file(path)
     try:
-        _replace(target, data)
+        replace_file(target, data)
     except OSError as error:
         if error.errno not in (errno.EACCES, errno.EPERM, errno.EBUSY) or not target.exists():
             raise
         _overwrite(target, data)
 
 
-def _replace(target: Path, data: bytes) -> None:
+def replace_file(target: Path, data: bytes, mode: int | None = None) -> None:
+    """Put a new file at ``target``, whatever stands there but a folder, a link among it; see ``write_atomically``.
+
+    Args:
+        mode: its permissions; None: those of what it replaces, or what the umask allows.
+
+    Raises:
+        OSError: it cannot be written; what stood there is untouched then.
+    """
     temporary = target.parent / f".{os.urandom(8).hex()}.part"
     descriptor = _open_nameless(target.parent)
     nameless = descriptor is not None
@@ -146,7 +154,7 @@ def _replace(target: Path, data: bytes) -> None:
             descriptor = os.open(temporary, flags, 0o666)
         with os.fdopen(descriptor, "wb") as file:
             with contextlib.suppress(OSError, AttributeError):
-                os.fchmod(descriptor, stat.S_IMODE(target.stat().st_mode))
+                os.fchmod(descriptor, stat.S_IMODE(target.stat().st_mode) if mode is None else mode)
             file.write(data)
             file.flush()
             os.fsync(file.fileno())

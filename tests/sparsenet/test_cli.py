@@ -196,12 +196,13 @@ def test_a_reader_that_has_had_enough_ends_the_command_quietly() -> None:
     assert (done.returncode, done.stderr) == (1, "")
 
 
-def test_errors_of_the_system_are_one_line(invoke: Invoke) -> None:
-    def full() -> None:
-        raise OSError(errno.ENOSPC, "No space left on device", "/tmp/x")
-
-    def memory() -> None:
-        raise MemoryError
-
-    assert one_line(invoke("extra", body=full)) == "error: /tmp/x: No space left on device"
-    assert "does not get the memory" in one_line(invoke("extra", body=memory))
+@pytest.mark.parametrize(
+    "error, message",
+    [
+        (OSError(errno.ENOSPC, "No space left on device", "/tmp/x"), "/tmp/x: No space left on device"),
+        (PermissionError(errno.EACCES, "Permission denied"), "the output: Permission denied"),
+        (MemoryError(), "`main extra` does not get the memory that it needs from the system"),
+    ],
+)
+def test_errors_of_the_system_are_one_line(invoke: Invoke, error: Exception, message: str) -> None:
+    assert one_line(invoke("extra", body=raising(error))) == f"error: {message}"
