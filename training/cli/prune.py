@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from sparsenet.commands.options import json_option
 from sparsenet.commands.table import render, shape_text, to_json
 from sparsenet.errors import InputError
+from sparsenet.files import require_outputs
 from training.checkpoint import ModelInfo, load_model, save_model
 from training.cli.options import (
     config_from,
@@ -109,9 +110,9 @@ def prune(
     """
     options["at_once"] = options["at_once"] or SCORERS[options["method"]].foresight
     _refuse_contradictions(ctx, options)
-    for path in (output, masks_file):
-        if path is not None and not path.absolute().parent.is_dir():
-            raise InputError(f"cannot write {path}: there is no folder {path.parent}")
+    require_outputs(
+        [output, masks_file, options["checkpoint"]], [weights, options["apply_masks"], *options["teachers"]]
+    )
     use_threads(options["threads"])
     fresh = weights in MODELS and not Path(weights).exists()
     given = given_masks(options)
