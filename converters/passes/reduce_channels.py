@@ -33,14 +33,14 @@ def reduce_channels(graph: Graph) -> Graph:
 
 
 def kept_channels(graph: Graph) -> dict[str, npt.NDArray[np.intp]]:
-    """For each graph input and node output the indices of the channels that ``reduce_channels`` leaves."""
+    """For each graph input and node output that has channels, the indices of those ``reduce_channels`` leaves."""
     return _reduce(graph)[1]
 
 
 def _reduce(graph: Graph) -> tuple[Graph, dict[str, npt.NDArray[np.intp]]]:
     """Cut until nothing is left to cut: a grouped convolution cut to one group can lose single channels next."""
-    kept = {name: np.arange(channels(shape)) for name, shape in graph.shapes().items()}
-    kept = {name: indices for name, indices in kept.items() if name not in graph.constants}
+    shapes = {name: shape for name, shape in graph.shapes().items() if name not in graph.constants}
+    kept = {name: np.arange(channels(shape)) for name, shape in shapes.items() if len(shape) > 1}
     while True:
         values = channel_values(graph)
         needed = needed_channels(graph, values)
@@ -62,7 +62,7 @@ def _cut(graph: Graph, values: Mapping[str, Values], kept: Mapping[str, Kept]) -
         elif node.op in ("affine", "batch_norm"):
             for position in range(1, len(own)):
                 _cut_constant(graph, node, position, 0, out)
-        elif node.op in ARITHMETIC:
+        elif node.op in ARITHMETIC and ranks[node.output] > 1:
             for position, name in enumerate(own):
                 _cut_constant(graph, node, position, ranks[name] - ranks[node.output] + 1, out)
         elif node.op == "reshape" and not out.all():
