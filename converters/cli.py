@@ -126,6 +126,7 @@ def convert(
 def error_table(report: VerifyReport) -> str:
     """Error per layer and backend, in execution order."""
     rows = [
-        (e.layer, e.op, e.backend, e.max_abs, e.max_rel, "{}/{}".format(*e.channels)) for e in report.layers
+        (e.layer, e.op, e.backend, e.max_abs, e.max_rel, e.allowed, "{}/{}".format(*e.channels), e.verdict)
+        for e in report.layers
     ]
-    return render(("layer", "op", "backend", "max abs", "max rel", "channels"), rows)
+    return render(("layer", "op", "backend", "max abs", "max rel", "allowed", "channels", "verdict"), rows)

@@ -32,6 +32,7 @@ from converters.onnx_model import (
     opset_of,
 )
 from converters.onnx_ops import INTEGER_OPERATORS, RULES, SIZED_RULES
+from converters.onnx_wide import has_bfloat16, run_exactly, widened
 from converters.open_sizes import open_sizes
 from converters.sizes import BATCH, Sizes
 from sparsenet.errors import GraphError, InputError, MemoryLimitError
@@ -42,6 +43,8 @@ if TYPE_CHECKING:
     import onnx
 
 Batch = Literal["free", "fixed"]
+#: (model, names of outputs, inputs) -> the outputs.
+Run = Callable[["onnx.ModelProto", list[str], Mapping[str, np.ndarray]], list[np.ndarray]]
 
 
 def from_onnx(
@@ -169,6 +172,18 @@ class OnnxSource:
 
     def values(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """What onnxruntime (or, without it, onnx's reference evaluator) computes for every tensor of ``graph()``."""
+        return self._computed(inputs, _run)
+
+    def exact(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray] | None:
+        """The same by onnx's reference evaluator, every float a float64; None if that cannot run the model so."""
+        try:
+            return self._computed(inputs, run_exactly)
+        except MemoryError:
+            raise
+        except Exception:  # whatever an operator of the evaluator dislikes
+            return None
+
+    def _computed(self, inputs: Mapping[str, np.ndarray], run: Run) -> dict[str, np.ndarray]:
         import onnx
 
         exposed = onnx.ModelProto()
@@ -181,23 +196,31 @@ class OnnxSource:
         feeds: dict[str, np.ndarray] = {
             n: (a[0] if self.lead else a).astype(types[n]) for n, a in arrays.items()
         }
-        results = dict(zip(wanted, _run(exposed, wanted, feeds), strict=True))
-        values = {t: np.asarray(results[name], np.float32) for t, name in self.value_names.items()}
+        results = dict(zip(wanted, map(_as_float, run(exposed, wanted, feeds)), strict=True))
+        values = {t: results[name] for t, name in self.value_names.items()}
         return {t: value[None] for t, value in values.items()} if self.lead else values
 
 
-def _run(model: onnx.ModelProto, outputs: list[str], feeds: dict[str, np.ndarray]) -> list[np.ndarray]:
+def _as_float(value: Any) -> np.ndarray:
+    """A framework's result as floats: of their own type if NumPy knows it, integers and truth values as float32."""
+    array = np.asarray(value)
+    return array if array.dtype in (np.float16, np.float32, np.float64) else array.astype(np.float32)
+
+
+def _run(model: onnx.ModelProto, outputs: list[str], feeds: Mapping[str, np.ndarray]) -> list[np.ndarray]:
+    if has_bfloat16(model):
+        model = widened(model, double=False)  # ONNX Runtime computes nothing in bfloat16 on a CPU
     try:
         import onnxruntime
     except ImportError:
         from onnx.reference import ReferenceEvaluator
 
-        return list(ReferenceEvaluator(model).run(outputs, feeds))
+        return list(ReferenceEvaluator(model).run(outputs, dict(feeds)))
     options = onnxruntime.SessionOptions()
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     options.log_severity_level = 3
     session = onnxruntime.InferenceSession(model.SerializeToString(), options, ["CPUExecutionProvider"])
-    return list(session.run(outputs, feeds))
+    return list(session.run(outputs, dict(feeds)))
 
 
 class _Walk:

@@ -64,6 +64,7 @@ class ConversionReport:
         result["totals"]["sparsity"] = self.totals.sparsity
         if self.verification is not None:
             result["verification"]["passed"] = self.verification.passed
+            result["verification"]["source_off"] = self.verification.source_off
         return result
 
 

@@ -43,11 +43,15 @@ def _sizes(info: TensorInfo) -> str:
 
 
 def _verified(report: VerifyReport) -> str:
-    worst = report.worst
-    return (
+    worst, off = report.worst, report.source_off
+    text = (
         f"every layer within {report.tolerance:g} of its source; worst is '{worst.layer}' with "
         f"{worst.max_rel:.2g} on the {worst.backend}"
     )
+    if off:
+        more = f" and {len(off) - 1} more" if len(off) > 1 else ""
+        text += f"; at '{off[0]}'{more} the source's own rounding is off, the layer agrees with it in float64"
+    return text
 
 
 def _speed(speed: SpeedReport) -> list[tuple[str, str]]:

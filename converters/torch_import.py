@@ -174,15 +174,37 @@ class TorchSource:
 
     def values(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """What PyTorch computes for every tensor of ``graph()``, by graph tensor name."""
+        return self._computed(inputs, double=False)
+
+    def exact(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray] | None:
+        """The same in float64; None if an operator of the network does not compute in it."""
+        try:
+            return self._computed(inputs, double=True)
+        except (RuntimeError, TypeError):
+            return None
+
+    def _computed(self, inputs: Mapping[str, np.ndarray], double: bool) -> dict[str, np.ndarray]:
         import torch
 
         recorded: dict[str, Any] = {}
+
+        def widened(value: Any) -> Any:
+            """A float32 tensor, or that type itself, as float64."""
+            if not double:
+                return value
+            if isinstance(value, torch.Tensor) and value.dtype == torch.float32:
+                return value.double()
+            return torch.float64 if value is torch.float32 else value
 
         class Recorder(torch.fx.Interpreter):
             def run_node(self, n: torch.fx.Node) -> Any:
                 result = super().run_node(n)
                 recorded[n.name] = result[0] if isinstance(result, tuple) else result
                 return result
+
+            def call_function(self, target: Any, args: Any, kwargs: Any) -> Any:
+                args, kwargs = torch.utils._pytree.tree_map(widened, (args, kwargs))
+                return super().call_function(target, args, kwargs)
 
         if not self._value_names:
             self.graph()

@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from sparsenet.errors import GraphError
+
 if TYPE_CHECKING:
     from sparsenet.node import Node, Shape
 
@@ -50,8 +52,15 @@ def followed(node: Node, shapes: Mapping[str, Shape]) -> dict[str, Any]:
     """The node's attributes as they follow from the shapes of tensors made before it.
 
     Raises:
-        ValueError: there is no such number, tensor or dimension.
+        GraphError: there is no such number, tensor or dimension; the message names the node.
     """
+    try:
+        return _followed(node, shapes)
+    except ValueError as error:
+        raise GraphError(f"node '{node.name}' ({node.op}): {error}") from None
+
+
+def _followed(node: Node, shapes: Mapping[str, Shape]) -> dict[str, Any]:
     attrs = dict(node.attrs)
     for name, places in node.follows.items():
         value = attrs.get(name)

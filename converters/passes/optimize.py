@@ -60,16 +60,15 @@ def optimize(graph: Graph, reduce: bool = True) -> Graph:
     Raises:
         GraphError: ``graph`` is invalid, or (naming it) a pass broke a rule.
     """
-    graph.verify()
-    inputs, outputs = graph.inputs, graph.output_infos()
+    inputs, outputs = graph.inputs, graph.verify().output_infos
     for step in PASSES:
         if step is reduce_channels and not reduce:
             continue
         graph = step(graph)
         try:
-            graph.verify()
+            facts = graph.verify()
         except GraphError as error:
             raise GraphError(f"pass {step.__name__}: {error}") from error
-        if graph.inputs != inputs or graph.output_infos() != outputs:
+        if graph.inputs != inputs or facts.output_infos != outputs:
             raise GraphError(f"pass {step.__name__} changed the graph's inputs or outputs")
     return graph
