@@ -7,6 +7,7 @@ normalization over neighbouring channels a convolution of squares, and so on.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -20,28 +21,26 @@ def depth_to_space(b: GraphBuilder, site: Site, x: Act, block: Sequence[int], de
 
     Channels come as C blocks of r · s numbers, or, if ``depth_first``, as r · s blocks of C.
     """
-    channels, height, width = sizes_of(b, x)
-    r, s = block
+    lowering.image_size(b, x)
+    channels, (r, s) = sizes_of(b, x)[0], block
     if channels % (r * s):
         raise Unsupported(f"{channels} channels cannot be arranged in blocks of {r} x {s}")
-    depth = channels // (r * s)
-    parts = [r, s, depth] if depth_first else [depth, r, s]
-    order = [0, 3, 4, 1, 5, 2] if depth_first else [0, 1, 4, 2, 5, 3]
-    x = lowering.reshape(b, site.sub("blocks"), x, [*parts, height, width])
-    x = lowering.transpose(b, site.sub("interleaved"), x, order)
-    return lowering.reshape(b, site, x, [depth, height * r, width * s])
+    return _blocks(b, "depth_to_space", site, x, block, depth_first)
 
 
 def space_to_depth(b: GraphBuilder, site: Site, x: Act, block: Sequence[int], depth_first: bool) -> Act:
     """The way back: (N, C, H · r, W · s) → (N, C · r · s, H, W)."""
-    channels, height, width = sizes_of(b, x)
-    r, s = block
+    (height, width), (r, s) = lowering.image_size(b, x), block
     if height % r or width % s:
         raise Unsupported(f"an image of {height} x {width} cannot be cut into blocks of {r} x {s}")
-    order = [0, 3, 5, 1, 2, 4] if depth_first else [0, 1, 3, 5, 2, 4]
-    x = lowering.reshape(b, site.sub("blocks"), x, [channels, height // r, r, width // s, s])
-    x = lowering.transpose(b, site.sub("gathered"), x, order)
-    return lowering.reshape(b, site, x, [channels * r * s, height // r, width // s])
+    return _blocks(b, "space_to_depth", site, x, block, depth_first)
+
+
+def _blocks(b: GraphBuilder, op: str, site: Site, x: Act, block: Sequence[int], depth_first: bool) -> Act:
+    if list(block) == [1, 1]:
+        return x
+    attrs = {"block": list(block), "depth_first": depth_first}
+    return b.node(op, site, [x.tensor], attrs if depth_first else {"block": list(block)})
 
 
 def conv_transpose(
@@ -66,35 +65,70 @@ def conv_transpose(
         raise Unsupported("a transposed convolution needs a constant weight of two spatial dimensions")
     (s_h, s_w), (d_h, d_w) = stride, dilation
     c_in, per_group, k_h, k_w = weight.array.shape
-    height, width = lowering.image_size(b, x)
-    # The kernel with its dilation written out, flipped, groups apart: (g, C_in/g, C_out/g, E_h, E_w).
+    size = lowering.image_size(b, x)
     extent = (d_h * (k_h - 1) + 1, d_w * (k_w - 1) + 1)
-    reach = [-(-e // s) for e, s in zip(extent, (s_h, s_w), strict=True)]  # taps of a phase
+    numbers = list(zip(stride, extent, output_padding, padding[:2], padding[2:], strict=True))
+    for n, (step, reached, extra, *cut) in zip(size, numbers, strict=True):
+        if (n - 1) * step + reached + extra <= sum(cut):
+            raise Unsupported(f"padding {list(padding)} leaves nothing of the result")
+    axes = [_phases(*axis) for axis in numbers]
+    reach = [axis.reach for axis in axes]
     b.require_memory(
         (c_in, per_group, reach[0] * s_h, reach[1] * s_w), "the kernel of a transposed convolution"
     )
+    # The kernel with its dilation written out: (C_in, C_out/g, taps · s_h, taps · s_w).
     full = np.zeros((c_in, per_group, reach[0] * s_h, reach[1] * s_w), np.float32)
-    full[:, :, : extent[0] : d_h, : extent[1] : d_w] = weight.array
+    top, left = (axis.shift for axis in axes)
+    full[:, :, top : top + extent[0] : d_h, left : left + extent[1] : d_w] = weight.array
     apart = full.reshape(groups, c_in // groups, per_group, reach[0], s_h, reach[1], s_w)
     # (g, C_out/g, s_h, s_w, C_in/g, taps, taps); tap t of a phase reads the input t rows further up.
     phases = apart.transpose(0, 2, 4, 6, 1, 3, 5)[..., ::-1, ::-1]
     kernel = phases.reshape(groups * per_group * s_h * s_w, c_in // groups, *reach)
     named = weight.name + ".phases" if weight.name else ""
     repeated = None if bias is None else Const(np.repeat(bias.array, s_h * s_w))
-    sizes = zip((height, width), (s_h, s_w), extent, output_padding, strict=True)
-    wanted = [(n - 1) * s + e + extra for n, s, e, extra in sizes]
-    before = [taps - 1 for taps in reach]
-    # Behind the data as many rows as the last output needs, where that lies beyond the kernel's reach.
-    after = [-(-w // s) - n for w, s, n in zip(wanted, (s_h, s_w), (height, width), strict=True)]
+    around = [axis.before for axis in axes] + [axis.after for axis in axes]
     y = lowering.conv2d(
-        b, site.sub("phases"), x, Const(kernel, named), repeated, [1, 1], [*before, *after], [1, 1], groups
+        b, site.sub("phases"), x, Const(kernel, named), repeated, [1, 1], around, [1, 1], groups
     )
-    if (s_h, s_w) != (1, 1):
-        y = depth_to_space(b, site.sub("interleaved"), y, [s_h, s_w], depth_first=False)
-    have = lowering.image_size(b, y)
-    top, left, bottom, right = padding
-    excess = [w - h - p for w, h, p in zip(wanted, have, (bottom, right), strict=True)]
-    return pad(b, site, y, [0, 0, -top, -left], [0, 0, *excess], 0.0)
+    y = depth_to_space(b, site.sub("interleaved"), y, [s_h, s_w], depth_first=False)
+    return pad(b, site, y, [0, 0, *(axis.first for axis in axes)], [0, 0, *(axis.last for axis in axes)], 0.0)
+
+
+@dataclass(frozen=True)
+class _Phases:
+    """One axis of a transposed convolution as phases of a convolution; all of it whatever the input's size.
+
+    Attributes:
+        shift: zeros in front of the kernel.
+        reach: taps of a phase.
+        before, after: zeros that the convolution sees beside its input.
+        first, last: what the interleaved result is padded by at its ends; negative: cut off.
+    """
+
+    shift: int
+    reach: int
+    before: int
+    after: int
+    first: int
+    last: int
+
+
+def _phases(stride: int, extent: int, extra: int, cut: int, cut_behind: int) -> _Phases:
+    """The phases of a kernel of ``extent`` pixels, of whose full result so many are cut off at each end.
+
+    Phases that are cut off whole are not computed. They are shifted so that the result begins with a whole one, unless
+    that takes more taps.
+    """
+    reach = -(-extent // stride)
+    shift = -cut % stride
+    if extent + shift > reach * stride:
+        shift = 0
+    skipped = min((cut + shift) // stride, reach - 1)
+    # Pixels from the last input pixel's first on.
+    behind = extent + extra + shift - cut_behind
+    after = max(0, -(-behind // stride) - 1)
+    first, last = skipped * stride - cut - shift, behind - (after + 1) * stride
+    return _Phases(shift, reach, reach - 1 - skipped, after, first, last)
 
 
 def local_response(

@@ -225,7 +225,8 @@ def _one_of(*words: str) -> Callable[[Any], bool]:
 #: What each attribute of ``ops.OPS`` may hold in a file; what the numbers mean is checked by ``Graph.verify``.
 ATTRIBUTE_CHECKS: dict[str, Callable[[Any], bool]] = {
     **dict.fromkeys(
-        ("stride", "padding", "dilation", "kernel", "shape", "perm", "size", "axes", "indices"), _is_ints
+        ("stride", "padding", "dilation", "kernel", "shape", "perm", "size", "axes", "indices", "block"),
+        _is_ints,
     ),
     "scale": lambda value: isinstance(value, list) and all(_is_number(v) for v in value),
     **dict.fromkeys(("groups", "axis", "start", "count", "step"), _is_int),
@@ -243,7 +244,9 @@ ATTRIBUTE_CHECKS: dict[str, Callable[[Any], bool]] = {
         ),
         _is_number,
     ),
-    **dict.fromkeys(("ceil_mode", "count_include_pad", "keepdims", "last", "largest", "center"), _is_bool),
+    **dict.fromkeys(
+        ("ceil_mode", "count_include_pad", "keepdims", "last", "largest", "center", "depth_first"), _is_bool
+    ),
     "mode": _one_of("nearest", "bilinear", *PAD_MODES),
     "kind": _one_of(*REDUCTIONS),
     "coordinates": _one_of("half_pixel", "align_corners"),

@@ -408,6 +408,10 @@ OPS: dict[str, OpSchema] = {
     "flatten": OpSchema(("x",), _flatten),  # (N, ...) -> (N, F) in C order
     "reshape": OpSchema(("x",), _reshape, {"shape": REQUIRED}),  # shape without the batch; one -1 allowed
     "transpose": OpSchema(("x",), _transpose, {"perm": REQUIRED}),
+    # Channels to pixels, in blocks of (rows, columns), and back. Channel (c, i, j) is pixel (i, j) of each block of
+    # channel c; `depth_first`, channel (i, j, c) is.
+    "depth_to_space": OpSchema(("x",), shape_rules.depth_to_space, {"block": REQUIRED, "depth_first": False}),
+    "space_to_depth": OpSchema(("x",), shape_rules.space_to_depth, {"block": REQUIRED, "depth_first": False}),
     # Padding of H and W; `value` counts for mode "constant".
     "pad": OpSchema(("x",), _pad, {"padding": REQUIRED, "value": 0.0, "mode": "constant"}),
     # Coordinates "half_pixel" and "align_corners" as PyTorch's align_corners=False and True; nearest floors.

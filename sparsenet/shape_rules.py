@@ -120,6 +120,38 @@ def gather(shapes: Shapes, attrs: Attrs) -> Shape:
     return (*x[:axis], len(indices), *x[axis + 1 :])
 
 
+def depth_to_space(shapes: Shapes, attrs: Attrs) -> Shape:
+    """(N, C · r · s, H, W) to (N, C, H · r, W · s)."""
+    x, (r, s) = _image(shapes[0]), _block(attrs)
+    if x[1] % (r * s):
+        raise ValueError(f"{x[1]} channels cannot be arranged in blocks of {r} x {s}")
+    return (shapes[0][0], x[1] // (r * s), x[2] * r, x[3] * s)  # type: ignore[index]
+
+
+def space_to_depth(shapes: Shapes, attrs: Attrs) -> Shape:
+    """(N, C, H · r, W · s) to (N, C · r · s, H, W)."""
+    x, (r, s) = _image(shapes[0]), _block(attrs)
+    if x[2] % r or x[3] % s:
+        raise ValueError(f"an image of {x[2]} x {x[3]} cannot be cut into blocks of {r} x {s}")
+    return (shapes[0][0], x[1] * r * s, x[2] // r, x[3] // s)  # type: ignore[index]
+
+
+def _image(shape: Shape | None) -> tuple[int, ...]:
+    if shape is None or len(shape) != 4:
+        raise ValueError(f"x must be (N, C, H, W), got {shape}")
+    return tuple(int(d or 0) for d in shape)
+
+
+def _block(attrs: Attrs) -> tuple[int, int]:
+    block = attrs["block"]
+    if not isinstance(block, Sequence) or len(block) != 2:
+        raise ValueError(f"block must be 2 sizes, rows and columns, got {block!r}")
+    if not isinstance(attrs["depth_first"], bool):
+        raise ValueError(f"depth_first must be true or false, got {attrs['depth_first']!r}")
+    rows, columns = (whole(size, "a size of block", 1, LARGEST_INDEX) for size in block)
+    return rows, columns
+
+
 def expand(shapes: Shapes, attrs: Attrs) -> Shape:
     """The given sizes, behind the batch."""
     x, target = present(shapes[0]), attrs["shape"]

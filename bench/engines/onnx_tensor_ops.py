@@ -32,6 +32,33 @@ def reduce(c: Call) -> str:
     return c.emit(f"Reduce{kind.capitalize()}", axes=axes, keepdims=keep)
 
 
+def depth_to_space(c: Call) -> str:
+    """Blocks that are no squares are spelled out."""
+    (r, s), (n, channels, height, width) = c.attrs["block"], c.in_shape
+    if r == s:
+        return c.emit("DepthToSpace", blocksize=r, mode="DCR" if c.attrs["depth_first"] else "CRD")
+    depth = channels // (r * s)
+    parts, order = ([depth, r, s], [0, 1, 4, 2, 5, 3])
+    if c.attrs["depth_first"]:
+        parts, order = [r, s, depth], [0, 3, 4, 1, 5, 2]
+    return _through_blocks(c, [n, *parts, height, width], order)
+
+
+def space_to_depth(c: Call) -> str:
+    """ONNX has one order of channels, and squares."""
+    (r, s), (n, channels, height, width) = c.attrs["block"], c.in_shape
+    if r == s and c.attrs["depth_first"]:
+        return c.emit("SpaceToDepth", blocksize=r)
+    order = [0, 3, 5, 1, 2, 4] if c.attrs["depth_first"] else [0, 1, 3, 5, 2, 4]
+    return _through_blocks(c, [n, channels, height // r, r, width // s, s], order)
+
+
+def _through_blocks(c: Call, shape: list[int], order: list[int]) -> str:
+    blocks = c.w.emit("Reshape", [*c.x, c.constant("block_sizes", shape)], f"{c.name}/blocks")
+    turned = c.w.emit("Transpose", [blocks], f"{c.name}/turned", perm=order)
+    return c.emit("Reshape", [turned, c.constant("shape", c.out_shape)])
+
+
 def argmax(c: Call) -> str:
     """The index as a float."""
     attrs = {"axis": c.attrs["axis"], "select_last_index": int(c.attrs["last"])}

@@ -212,6 +212,8 @@ WRITERS: dict[str, Write] = {
     "flatten": _plain("Flatten"),
     "reshape": _reshape,
     "transpose": _plain("Transpose", "perm"),
+    "depth_to_space": onnx_tensor_ops.depth_to_space,
+    "space_to_depth": onnx_tensor_ops.space_to_depth,
     "pad": _pad,
     "resize": _resize,
     "reduce": onnx_tensor_ops.reduce,

@@ -189,6 +189,23 @@ ACTIVATIONS: dict[str, Callable[..., Tensor]] = {
     },
 }
 
+
+def _depth_to_space(x: Tensor, block: list[int], depth_first: bool) -> Tensor:
+    r, s = block
+    if r == s and not depth_first:
+        return F.pixel_shuffle(x, r)
+    parts, order = ((r, s, -1), (0, 3, 4, 1, 5, 2)) if depth_first else ((-1, r, s), (0, 1, 4, 2, 5, 3))
+    return x.unflatten(1, parts).permute(order).flatten(4, 5).flatten(2, 3)
+
+
+def _space_to_depth(x: Tensor, block: list[int], depth_first: bool) -> Tensor:
+    r, s = block
+    if r == s and not depth_first:
+        return F.pixel_unshuffle(x, r)
+    order = (0, 3, 5, 1, 2, 4) if depth_first else (0, 1, 3, 5, 2, 4)
+    return x.unflatten(3, (-1, s)).unflatten(2, (-1, r)).permute(order).flatten(1, 3)
+
+
 #: Op of the table → function of its inputs, with its attributes by name.
 OPERATIONS: dict[str, Callable[..., Tensor]] = {
     "conv2d": _conv2d,
@@ -215,6 +232,8 @@ OPERATIONS: dict[str, Callable[..., Tensor]] = {
     "flatten": lambda x: x.flatten(1),
     "reshape": lambda x, shape: x.reshape(x.shape[0], *shape),
     "transpose": lambda x, perm: x.permute(perm),
+    "depth_to_space": _depth_to_space,
+    "space_to_depth": _space_to_depth,
     "pad": _pad,
     "resize": _resize,
     "reduce": _reduce,

@@ -5,7 +5,9 @@ from __future__ import annotations
 from converters.passes.remove_identity import remove_identity
 from sparsenet.graph import Graph, Node
 
-SIGN_KEEPING = {"max_pool2d", "identity", "dropout", "flatten", "reshape", "transpose"}
+SIGN_KEEPING = {
+    "max_pool2d", "identity", "dropout", "flatten", "reshape", "transpose", "depth_to_space", "space_to_depth",
+}  # fmt: skip
 
 
 def remove_redundant_relu(graph: Graph) -> Graph:

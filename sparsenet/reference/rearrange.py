@@ -1,5 +1,5 @@
 """Ops that move values but compute nothing: identity, dropout, flatten, reshape, transpose, concat, slice,
-gather, expand.
+gather, expand, depth to space and back.
 """
 
 from __future__ import annotations
@@ -31,6 +31,25 @@ def reshape(inputs: list[Array], attrs: Attrs) -> Array:
 def transpose(inputs: list[Array], attrs: Attrs) -> Array:
     """Axis i of the result is axis ``perm[i]`` of x."""
     return inputs[0].transpose(attrs["perm"])
+
+
+def depth_to_space(inputs: list[Array], attrs: Attrs) -> Array:
+    """(N, C · r · s, H, W) → (N, C, H · r, W · s); channels are (c, i, j), or (i, j, c) if ``depth_first``."""
+    (images, channels, height, width), (r, s) = inputs[0].shape, attrs["block"]
+    depth = channels // (r * s)
+    if attrs["depth_first"]:
+        blocks = inputs[0].reshape(images, r, s, depth, height, width).transpose(0, 3, 4, 1, 5, 2)
+    else:
+        blocks = inputs[0].reshape(images, depth, r, s, height, width).transpose(0, 1, 4, 2, 5, 3)
+    return blocks.reshape(images, depth, height * r, width * s)
+
+
+def space_to_depth(inputs: list[Array], attrs: Attrs) -> Array:
+    """The way back: (N, C, H · r, W · s) → (N, C · r · s, H, W)."""
+    (images, depth, height, width), (r, s) = inputs[0].shape, attrs["block"]
+    blocks = inputs[0].reshape(images, depth, height // r, r, width // s, s)
+    order = (0, 3, 5, 1, 2, 4) if attrs["depth_first"] else (0, 1, 3, 5, 2, 4)
+    return blocks.transpose(order).reshape(images, depth * r * s, height // r, width // s)
 
 
 def concat(inputs: list[Array], attrs: Attrs) -> Array:

@@ -28,12 +28,14 @@ from sparsenet.reference.pad import pad
 from sparsenet.reference.pooling import avg_pool2d, global_avg_pool2d, max_pool2d
 from sparsenet.reference.rearrange import (
     concat,
+    depth_to_space,
     expand,
     flatten,
     gather,
     identity,
     reshape,
     slice_axis,
+    space_to_depth,
     transpose,
 )
 from sparsenet.reference.reduce import argmax, normalize, reduce
@@ -65,6 +67,8 @@ OPERATIONS: Mapping[str, Operation] = {
     "flatten": flatten,
     "reshape": reshape,
     "transpose": transpose,
+    "depth_to_space": depth_to_space,
+    "space_to_depth": space_to_depth,
     "pad": pad,
     "resize": resize,
     "reduce": reduce,

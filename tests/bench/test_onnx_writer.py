@@ -133,6 +133,8 @@ def test_resize(size: tuple[int, int], how: dict[str, str]) -> None:
         ("reshape", (2, 3, 4, 5), {"shape": [6, -1]}),
         ("transpose", (2, 3, 4, 5), {"perm": [0, 2, 3, 1]}),
         ("pad", (2, 3, 4, 5), {"padding": [1, 0, 2, 3], "value": 0.5}),
+        ("depth_to_space", (2, 8, 3, 5), {"block": [2, 2]}),
+        ("depth_to_space", (2, 8, 3, 5), {"block": [2, 2], "depth_first": True}),
         ("identity", (2, 3), {}),
         ("dropout", (2, 3), {"p": 0.4}),
     ],
@@ -199,6 +201,10 @@ TENSOR_OPS: dict[str, list[dict[str, Any]]] = {
     "normalize": [{"axis": 2, "eps": 1e-3}],
     "slice": [{"axis": 2, "start": 5, "count": 3, "step": -2}, {"axis": 3, "start": 1, "count": 4}],
     "gather": [{"axis": 1, "indices": [2, 0, 2]}],
+    "depth_to_space": [{"block": [1, 3], "depth_first": first} for first in (False, True)],
+    "space_to_depth": [
+        {"block": block, "depth_first": first} for block in ([2, 2], [3, 2]) for first in (False, True)
+    ],
     "pad": [{"padding": [1, 2, 0, 3], "mode": mode} for mode in ("reflect", "edge")],
     **{op: [{}] for op in ("gelu", "softplus", "erf", "exp", "abs", "floor", "round", "reciprocal")},
     "elu": [{"alpha": 0.5}],

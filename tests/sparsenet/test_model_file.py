@@ -335,6 +335,8 @@ def test_defaults_that_files_rely_on() -> None:
         "avg_pool2d": {**window, "count_include_pad": True},
         "softmax": {"axis": 1},
         "concat": {"axis": 1},
+        "depth_to_space": {"depth_first": False},
+        "space_to_depth": {"depth_first": False},
         "pad": {"value": 0.0, "mode": "constant"},
         "reduce": {"keepdims": True},
         "argmax": {"last": False},

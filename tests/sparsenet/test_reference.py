@@ -135,6 +135,8 @@ NAN_ATTRS = {
     "clip": {"min": 0.0, "max": 6.0},
     "resize": {"size": [8, 8], "mode": "bilinear"},
     "reshape": {"shape": [32]},
+    "depth_to_space": {"block": [1, 2]},
+    "space_to_depth": {"block": [2, 2]},
     "transpose": {"perm": [0, 2, 1, 3]},
     "pad": {"padding": [1, 1, 1, 1]},
     "elu": {"alpha": 1.0},

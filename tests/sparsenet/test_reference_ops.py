@@ -120,6 +120,22 @@ def test_rearrangements_move_values_only() -> None:
     assert np.array_equal(reference_of("dropout", x, p=0.9), x)
 
 
+@pytest.mark.parametrize("block", [(2, 2), (3, 1), (2, 4)])
+def test_depth_to_space_and_back(block: tuple[int, int]) -> None:
+    r, s = block
+    x = draw(2, 3 * r * s, 2, 5)
+    for first in (False, True):
+        y = reference_of("depth_to_space", x, block=list(block), depth_first=first)
+        for c, i, j in np.ndindex(3, r, s):
+            channel = (i * s + j) * 3 + c if first else (c * r + i) * s + j
+            assert np.array_equal(y[:, c, i::r, j::s], x[:, channel])
+        assert np.array_equal(reference_of("space_to_depth", y, block=list(block), depth_first=first), x)
+    if r == s:
+        assert np.array_equal(
+            reference_of("depth_to_space", x, block=list(block)), F.pixel_shuffle(torch.tensor(x), r).numpy()
+        )
+
+
 def test_pad() -> None:
     x = draw(2, 3, 4, 5)
     top, left, bottom, right = 1, 2, 0, 3

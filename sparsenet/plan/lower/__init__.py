@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from sparsenet.graph import Node
 from sparsenet.plan.builder import Builder
-from sparsenet.plan.lower import choose, conv2d, elementwise, linear, movement, pooling, tensors
+from sparsenet.plan.lower import blocks, choose, conv2d, elementwise, linear, movement, pooling, tensors
 
 LOWER: dict[str, Callable[[Builder, Node], None]] = {
     **conv2d.LOWER,
@@ -18,6 +18,7 @@ LOWER: dict[str, Callable[[Builder, Node], None]] = {
     **elementwise.LOWER,
     **movement.LOWER,
     **tensors.LOWER,
+    **blocks.LOWER,
     **choose.LOWER,
 }
 

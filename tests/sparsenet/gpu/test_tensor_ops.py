@@ -126,6 +126,11 @@ REARRANGED: list[tuple[str, tuple[int, ...], dict[str, Any], str]] = [
     ("slice", (2, 3, 2, 4, 3), {"axis": 4, "start": 2, "count": 2, "step": -2}, "take"),
     ("slice", (2, 3, 2, 4, 3), {"axis": 3, "start": 1, "count": 2}, "relayout"),
     ("expand", (2, 3, 1, 2, 1), {"shape": [3, 2, 2, 4]}, "take"),
+    *[
+        (op, shape, {"block": [2, 3], "depth_first": first}, "take")
+        for op, shape in (("depth_to_space", (2, 12, 3, 4)), ("space_to_depth", (2, 2, 4, 9)))
+        for first in (False, True)
+    ],
     ("pad", (2, 3, 4, 5), {"padding": [1, 2, 0, 3], "mode": "reflect"}, "take"),
     ("pad", (2, 3, 2, 3), {"padding": [1, 2, 3, 1], "mode": "edge"}, "take"),
     ("pad", (2, 3, 2, 3), {"padding": [1, 2, 3, 4], "mode": "wrap"}, "take"),

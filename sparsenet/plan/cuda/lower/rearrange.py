@@ -90,6 +90,28 @@ def lower_transpose(builder: Builder, node: Node) -> None:
     rearrange(builder, node, x, [places[axis] for axis in attributes(node)["perm"]])
 
 
+def lower_depth_to_space(builder: Builder, node: Node) -> None:
+    """Channels to blocks of pixels; a row or column of the output adds the channels of its place in the block."""
+    x, (r, s) = builder.get(node.inputs[0]), attributes(node)["block"]
+    images, channels, rows, columns = places_of(x)
+    depth = len(channels) // (r * s)
+    if attributes(node)["depth_first"]:
+        across, down, first = channels[: depth * s : depth], channels[:: depth * s], channels[:depth]
+    else:
+        across, down, first = channels[:s], channels[: r * s : s], channels[:: r * s]
+    places = [images, first, joined([rows, down]), joined([columns, across])]
+    rearrange(builder, node, x, places)
+
+
+def lower_space_to_depth(builder: Builder, node: Node) -> None:
+    """Blocks of pixels to channels; a channel of the output adds its place in the block."""
+    x, (r, s) = builder.get(node.inputs[0]), attributes(node)["block"]
+    images, channels, rows, columns = places_of(x)
+    parts = [channels, rows[:r], columns[:s]]
+    parts = [*parts[1:], channels] if attributes(node)["depth_first"] else parts
+    rearrange(builder, node, x, [images, joined(parts), rows[::r], columns[::s]])
+
+
 def lower_slice(builder: Builder, node: Node) -> None:
     """Elements of one axis, evenly spaced."""
     attrs = attributes(node)
@@ -134,6 +156,8 @@ def lower_pad(builder: Builder, node: Node) -> None:
 
 LOWER = {
     "transpose": lower_transpose,
+    "depth_to_space": lower_depth_to_space,
+    "space_to_depth": lower_space_to_depth,
     "slice": lower_slice,
     "gather": lower_gather,
     "expand": lower_expand,
