@@ -125,7 +125,12 @@ def _unchanged(axis: Axis) -> bool:
 
 def _as_resize(c: Call, rule: Rule, axes: dict[int, Axis]) -> Act | None:
     """The op table's own resize of an image, or of a line as an image of one row, if it samples the same places."""
-    if len(c.shape) not in (3, 4) or rule.antialias or rule.exclude_outside or rule.mode not in ("nearest", "linear"):
+    if (
+        len(c.shape) not in (3, 4)
+        or rule.antialias
+        or rule.exclude_outside
+        or rule.mode not in ("nearest", "linear")
+    ):
         return None
     if (1 in axes and not _unchanged(axes[1])) or rule.coordinates == "tf_crop_and_resize":
         return None
