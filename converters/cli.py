@@ -12,6 +12,7 @@ from converters.size_options import size_options
 from converters.verify import TOLERANCE, VerificationError, VerifyReport
 from sparsenet.commands.options import json_option, threads_option
 from sparsenet.commands.table import render, to_json
+from sparsenet.files import require_outputs
 
 if TYPE_CHECKING:
     from converters.onnx_import import Batch
@@ -92,6 +93,7 @@ def convert(
     from converters.pipeline import convert as run_conversion
     from converters.sources import open_masks
 
+    require_outputs([output], [model, masks])
     try:
         report = run_conversion(
             model,

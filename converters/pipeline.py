@@ -18,6 +18,7 @@ from converters.speed import SpeedReport, measure
 from converters.verify import TOLERANCE, Source, VerificationError, VerifyReport, relative_error, verify
 from sparsenet.counts import LayerCount, Totals, count_layers, total
 from sparsenet.engine import Engine
+from sparsenet.files import require_outputs
 from sparsenet.graph import Graph, TensorInfo
 from sparsenet.model_file import load_graph, save
 
@@ -97,9 +98,11 @@ def convert(
         image_size, batch, shapes, dims: of an ONNX model that leaves sizes open (see ``from_onnx``).
 
     Raises:
+        InputError: ``output`` is the source, or no regular file.
         VerificationError: a layer is off by more than ``tolerance``.
         UnsupportedOpError, ModelFileError, MaskError, GraphError: as the importers and ``sparsenet.save``.
     """
+    require_outputs([output], [source] if isinstance(source, str | os.PathLike) else [])
     if isinstance(source, str | os.PathLike):
         source = open_source(source, masks, image_size, batch, shapes=shapes, dims=dims)
     full = _exact(source.graph())

@@ -134,7 +134,7 @@ class TorchSource:
         self.name = name or type(module).__name__
         self._metadata = dict(metadata or {})
         self._examples = _example_tuple(example_inputs)
-        self._module = _permanent_copy(module)
+        self._module = permanent_copy(module).cpu().float().eval()
         _apply_masks(self._module, masks or {})
         self._exported, output_names = _export(self._module, self._examples, self.name)
         self._lifted = _lifted(self._exported)
@@ -224,10 +224,12 @@ def _example_tuple(example_inputs: Any) -> tuple[torch.Tensor, ...]:
     return tuple(t.detach().cpu().float() for t in given)
 
 
-def _permanent_copy(module: torch.nn.Module) -> torch.nn.Module:
-    """A float32 CPU copy in eval mode, with pruning and parametrizations made permanent."""
+def permanent_copy(module: torch.nn.Module) -> torch.nn.Module:
+    """A copy whose weights are plain parameters: pruning, normalisations and parametrizations are made permanent."""
     import torch
-    from torch.nn.utils import parametrize, prune
+    from torch.nn.utils import parametrize, prune, remove_spectral_norm, remove_weight_norm
+    from torch.nn.utils.spectral_norm import SpectralNorm
+    from torch.nn.utils.weight_norm import WeightNorm
 
     # Reparametrised weights are results of autograd, which deepcopy refuses; they are recomputed anyway.
     memo = {
@@ -236,17 +238,25 @@ def _permanent_copy(module: torch.nn.Module) -> torch.nn.Module:
         for value in vars(part).values()
         if isinstance(value, torch.Tensor) and not value.is_leaf
     }
-    plain = copy.deepcopy(module, memo).cpu().float().eval()
+    plain = copy.deepcopy(module, memo)
+    flags = [(part, part.training) for part in plain.modules()]
+    plain.eval()  # a spectral norm would take a step each time it is asked
     for part in plain.modules():
         for hook in list(part._forward_pre_hooks.values()):
             if isinstance(hook, prune.BasePruningMethod):
                 prune.remove(part, hook._tensor_name)
+            elif isinstance(hook, WeightNorm):
+                remove_weight_norm(part, hook.name)
+            elif isinstance(hook, SpectralNorm):
+                remove_spectral_norm(part, hook.name)
         if parametrize.is_parametrized(part):
             # The weight is a property of a class made for this module, which the copy shares with the original.
             made = type(part)
             part.__class__ = type(made.__name__, made.__bases__, dict(vars(made)))
         for parameter in list(getattr(part, "parametrizations", {})):
             parametrize.remove_parametrizations(part, parameter, leave_parametrized=True)
+    for part, training in flags:
+        part.training = training
     return plain
 
 

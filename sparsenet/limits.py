@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import math
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
@@ -51,6 +53,20 @@ def require_memory(needed: int, what: str) -> None:
             f"{what} would take {_size(needed)}, more than the limit of {_size(limit)}; "
             f"set {VARIABLE} to allow it"
         )
+
+
+@contextmanager
+def enough_memory(what: str) -> Iterator[None]:
+    """Turn a MemoryError within, of a system that gives less than ``memory_limit``, into a MemoryLimitError."""
+    try:
+        yield
+    except MemoryLimitError:
+        raise
+    except MemoryError as error:
+        detail = " ".join(str(error).split())
+        raise MemoryLimitError(
+            f"the system does not give the memory for {what}" + f": {detail}" * bool(detail)
+        ) from None
 
 
 class Budget:

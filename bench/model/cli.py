@@ -99,6 +99,7 @@ def bench(
     """
     from bench.model.measure import Settings, check_settings, installed
     from bench.model.source import open_model
+    from sparsenet.files import require_outputs, write_output
     from sparsenet.threads import available_cpus
 
     names = tuple(dict.fromkeys(engines)) or installed(USUAL_ENGINES)
@@ -110,13 +111,14 @@ def bench(
         raise InputError(
             "--layers and --trace look into our engine: name 'ours' or 'dense' among the --engines"
         )
+    require_outputs([export, trace], [model])
     graph = open_model(model, size, shapes=shapes, dims=dims)
     report = _run(graph, todo, show_layers, trace is not None, quiet)
     record = _record(graph, model, todo[0][1], report)
     if export is not None:
-        _write(export, to_json(record))
+        write_output(export, to_json(record).encode())
     if trace is not None:
-        _write(trace, to_json({"traceEvents": report.events, "displayTimeUnit": "ms"}))
+        write_output(trace, to_json({"traceEvents": report.events, "displayTimeUnit": "ms"}).encode())
     click.echo(to_json(record) if as_json else _text(report))
 
 
@@ -196,12 +198,3 @@ def _text(report: _Report) -> str:
         parts.append(layers_table(report.layers))
     parts += [f"{LABELS[name]} left out: {note}." for name, note in report.skipped.items()]
     return "\n\n".join(parts)
-
-
-def _write(path: Path, text: str) -> None:
-    from sparsenet.files import write_atomically
-
-    try:
-        write_atomically(path, text.encode())
-    except OSError as error:
-        raise InputError(f"{path} cannot be written: {error.strerror}") from error

@@ -20,7 +20,8 @@ from sparsenet.commands.table import render, to_json
 from sparsenet.timing import interleaved, spread
 
 if TYPE_CHECKING:
-    from sparsenet.engine import Device, Engine
+    from sparsenet.engine import Engine
+    from sparsenet.engine_options import Device
     from sparsenet.graph import FloatArray
 
 EPILOG = """\b

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from sparsenet.files import write_atomically
+from sparsenet.cache import keep, kept
 from sparsenet.kernels import jit, tape
 from sparsenet.kernels.abi import ARENA, WEIGHTS, encode_pointer
 from sparsenet.kernels.registry import Kernel
@@ -29,6 +29,8 @@ from sparsenet.plan.segments import STREAMED_MAP_BYTES
 from sparsenet.plan.stage import Ref, Stage, Value
 
 ROUNDS, SECONDS = 12, 0.15
+#: Where times are kept in the cache.
+FOLDER = "tuning"
 #: Part of the name that times are kept under: what they are of.
 MEANING = "whole layer"
 #: A race works on few rows of a large map: what streams through the cache is timed as it will be run.
@@ -39,14 +41,12 @@ def race(builder: Builder, candidates: Sequence[Candidate], key: str) -> list[fl
     """Seconds that the whole layer takes with every candidate; ``key`` identifies its weights and shape."""
     names = [candidate.name for candidate in candidates]
     identity = "\n".join([jit.fingerprint(), MEANING, key, *names])
-    path = jit.cache_directory() / "tuning" / f"{hashlib.sha256(identity.encode()).hexdigest()[:32]}.json"
-    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
-        kept = json.loads(path.read_text())
-        return [float(kept[name]) for name in names]
+    name = f"{hashlib.sha256(identity.encode()).hexdigest()[:32]}.json"
+    with contextlib.suppress(ValueError, KeyError, TypeError):
+        known = json.loads(kept(FOLDER, name) or b"")
+        return [float(known[candidate]) for candidate in names]
     seconds = _measure([_Contestant(builder, candidate) for candidate in candidates])
-    with contextlib.suppress(OSError):  # without a cache the next start measures again
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(path, json.dumps(dict(zip(names, seconds, strict=True))).encode())
+    keep(FOLDER, name, json.dumps(dict(zip(names, seconds, strict=True))).encode())
     return seconds
 
 

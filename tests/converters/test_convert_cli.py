@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import json
+import os
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -152,6 +153,22 @@ def test_an_output_that_cannot_be_written(onnx_file: Path, tmp_path: Path) -> No
     result = run(onnx_file, "-o", tmp_path / "nowhere" / "out.safetensors")
     assert result.exit_code == 2
     assert "cannot be written" in result.stderr
+
+
+def test_an_output_that_is_the_source_or_no_file(onnx_file: Path, tmp_path: Path) -> None:
+    before = onnx_file.read_bytes()
+    hard = tmp_path / "hard.safetensors"
+    hard.hardlink_to(onnx_file)
+    for output in (onnx_file, hard):
+        result = run(onnx_file, "-o", output, "--no-speed")
+        assert result.exit_code == 2
+        assert f"{output}: is the same file as '{onnx_file}', which is read" in result.stderr
+    os.mkfifo(tmp_path / "pipe")
+    result = run(onnx_file, "-o", tmp_path / "pipe", "--no-speed")
+    assert result.exit_code == 2
+    assert "it is a named pipe, not a regular file" in result.stderr
+    assert (tmp_path / "pipe").is_fifo()
+    assert onnx_file.read_bytes() == before
 
 
 # --- trained models and masks, through entry points ---

@@ -31,7 +31,7 @@ def one_conv(zeros: float, kernel: int = 1) -> Graph:
 @pytest.fixture
 def cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """Times go here; machine code stays where it is."""
-    monkeypatch.setattr(tune.jit, "cache_directory", lambda: tmp_path)
+    monkeypatch.setattr(tune, "FOLDER", str(tmp_path / "tuning"))
     return tmp_path
 
 
