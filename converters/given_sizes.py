@@ -69,7 +69,7 @@ class GivenSizes:
                 )
         for name in self.dims:
             if not name or not any(name in declared.dims for declared in inputs):
-                raise InputError(f"'{model}' has no open dimension '{name}'; {_open_ones(inputs)}")
+                raise InputError(f"'{model}' has no open dimension '{name}'; {open_ones(inputs)}")
 
     def _sizes(self, declared: Declared) -> Sizes:
         where = f"input {declared.shown}"
@@ -109,7 +109,8 @@ def _size(value: int | None, where: str) -> int | None:
     return None if value is None else int(value)
 
 
-def _open_ones(inputs: Iterable[Declared]) -> str:
+def open_ones(inputs: Iterable[Declared]) -> str:
+    """For messages: what a model leaves open, by name and without."""
     names = list(dict.fromkeys(d for declared in inputs for d in declared.dims if isinstance(d, str) and d))
     unnamed = [declared.shown for declared in inputs if "" in declared.dims]
     shapes = f"; open without a name, so to be given by a shape: {', '.join(unnamed)}" if unnamed else ""
@@ -137,6 +138,22 @@ def advice(declared: Declared, missing: Sequence[int]) -> str:
     return f"input {declared.shown} leaves {what} open; say how large, with your numbers: " + " or ".join(
         options
     )
+
+
+def fixed_batch_advice(inputs: Iterable[Declared]) -> str:
+    """How to read the model as having no batch of its own, with the number that dimension 0 then needs."""
+    firsts = {
+        declared.dims[0]: declared
+        for declared in inputs
+        if declared.dims and isinstance(declared.dims[0], str)
+    }
+    numbers = [
+        f" and --dim {name}=1 (dims={{'{name}': 1}})"
+        if name
+        else f" and a batch of 1 in --shape {declared.name}=1x…"
+        for name, declared in firsts.items()
+    ]
+    return "convert with batch='fixed' (--batch fixed)" + "".join(numbers)
 
 
 def open_places(inputs: Iterable[Declared]) -> dict[str, list[Place]]:

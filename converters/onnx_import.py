@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from converters.builder import Act, Const, GraphBuilder, Site, Unsupported, Value, explain
-from converters.given_sizes import GivenSizes, enlarged, image_axes, open_places
+from converters.given_sizes import GivenSizes, enlarged, fixed_batch_advice, image_axes, open_places
 from converters.hints import onnx_hint
 from converters.lower_choice import numbers
 from converters.lowering import BATCH_HINT
@@ -228,7 +228,7 @@ class _Walk:
 
     def __init__(self, source: OnnxSource) -> None:
         self.proto, self.opset = source.proto, source.opset
-        self.lead, self.sizes = source.lead, source.sizes
+        self.lead, self.declared, self.sizes = source.lead, source.declared, source.sizes
         self.builder = GraphBuilder(source.name)
         self.builder.source = f"opset {self.opset}"
         self.env: dict[str, Value | Sizes | None] = {}  # None: made by an unsupported node, shape unknown
@@ -378,7 +378,8 @@ class _Walk:
 
     def _hint(self, error: Unsupported | GraphError) -> str:
         across_batch = str(error) == BATCH_HINT and not self.lead
-        return explain(error) + ("; or convert with batch='fixed'" if across_batch else "")
+        hint = explain(error) + ("; or convert with batch='fixed'" if across_batch else "")
+        return hint.replace("convert with batch='fixed'", fixed_batch_advice(self.declared))
 
     def _stand_in(self, name: str) -> Act | None:
         """A tensor of the shape onnx infers, so that the nodes behind are examined too; None if it infers none."""

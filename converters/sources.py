@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from converters.given_sizes import open_ones
 from converters.onnx_import import Batch, OnnxSource
 from converters.torch_import import TorchSource
 from converters.verify import Source
@@ -58,7 +59,8 @@ def open_source(
         source = OnnxSource(file, masks, batch, image_size, shapes or {}, dims or {})
         if image_size is not None and not source.takes_image_size:
             raise InputError(
-                f"'{file}' leaves no rows and columns of an image open, so it takes no image size"
+                f"'{file}' leaves no rows and columns of an image open, so it takes no image size; "
+                + open_ones(source.declared)
             )
         return source
     options: dict[str, object] = {"an image size": image_size, "a shape": shapes, "a dimension": dims}

@@ -17,7 +17,7 @@ from converters.cli import convert
 from converters.onnx_import import OnnxSource
 from converters.sources import open_source
 from sparsenet import Engine, TensorInfo, load
-from sparsenet.errors import InputError
+from sparsenet.errors import InputError, UnsupportedOpError
 from tests.converters.importing import relative_error
 from tests.converters.onnx_models import model, node, run_onnxruntime, weights
 
@@ -169,6 +169,21 @@ def test_following_the_advice_works(shape: tuple[int | str, ...], batch: str, tm
         result = CliRunner().invoke(convert, [*arguments, *options.split()], catch_exceptions=False)
         assert result.exit_code == 0, result.output
         assert load(target).inputs == from_onnx(source, batch=batch, **eval(f"dict({python}")).inputs  # type: ignore[arg-type]
+
+
+def test_advice_to_fix_the_batch_says_all_that_is_needed() -> None:
+    proto = model(
+        [node("ReduceSum", "x axis", keepdims=0)], {"axis": np.array([0])}, shape=("N", 3, "T"), opset=13
+    )
+    with pytest.raises(
+        UnsupportedOpError, match=r"or convert with batch='fixed' .* and --dim N=1 "
+    ) as refusal:
+        from_onnx(proto, dims={"T": 4})
+    advised = str(refusal.value).split("(dims=")[1].rstrip(")")
+    graph = from_onnx(proto, batch="fixed", dims={"T": 4} | eval(advised))
+    assert graph.inputs == [TensorInfo("x", (None, 1, 3, 4), open=(3,))]
+    x = np.random.default_rng(0).standard_normal((1, 3, 9)).astype(np.float32)
+    np.testing.assert_allclose(Engine(graph, 1)(x[None])[0], run_onnxruntime(proto, x)[0], rtol=1e-6)
 
 
 def test_dimensions_of_one_name_grow_together() -> None:
