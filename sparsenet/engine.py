@@ -7,6 +7,7 @@ import os
 import time
 import warnings
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -14,10 +15,12 @@ import numpy.typing as npt
 
 import sparsenet
 from sparsenet.checks import flag, path_of, shown, whole_number
+from sparsenet.engine_copies import restore
 from sparsenet.engine_options import MAX_RUNS, Backend, Device, EngineOptions
 from sparsenet.errors import InputError, MissingCompilerError, UnsupportedOpError
-from sparsenet.feeds import by_name, checked, image_shape
+from sparsenet.feeds import by_name, checked, image_shape, shape_text
 from sparsenet.graph import FloatArray, Graph, TensorInfo
+from sparsenet.kept_graph import KeptGraph
 from sparsenet.kernels.abi import FIRST_TENSOR
 from sparsenet.layer_profile import LayerProfile, layer_profiles
 from sparsenet.limits import enough_memory, require_memory
@@ -35,6 +38,9 @@ if TYPE_CHECKING:
 
 class Engine:
     """Runs a Graph on this machine's CPU, or on its GPU. Safe to call from several threads at once.
+
+    An engine can be pickled and copied: graph and options travel, and whoever takes the copy makes a plan of its own;
+    what was loaded from a bundle travels as the path of its folder.
 
     Args:
         graph: the network; its constants may be changed afterwards without effect.
@@ -70,6 +76,8 @@ class Engine:
     device: Literal["cpu", "cuda"] = "cpu"
     metadata: dict[str, str]
     timings: Timings
+    _source: KeptGraph | Path
+    _options: EngineOptions
     _others: OtherSizes | None
     _backend: NumpyBackend | CudaBackend | None = None
 
@@ -87,22 +95,26 @@ class Engine:
         if not isinstance(graph, Graph):
             raise InputError(f"graph must be a Graph, got {shown(graph)}; sparsenet.load reads files")
         options = EngineOptions(threads, sparse, tune, backend, sizes, device)
-        threads, sparse, tune, sizes = options.threads, options.sparse, options.tune, options.sizes
-        self.sparse, self.metadata, self.timings = sparse, dict(graph.metadata), Timings()
-        if device != "cpu" and self._start_cuda(graph, tune, sizes, device == "cuda"):
+        self._begin(KeptGraph.of(graph, owned=False), options, graph)
+
+    def _begin(self, source: KeptGraph, options: EngineOptions, graph: Graph) -> None:
+        """Start on ``graph``, which ``source`` keeps."""
+        self._source, self._options = source, options
+        self.sparse, self.metadata, self.timings = options.sparse, dict(graph.metadata), Timings()
+        if options.device != "cpu" and self._start_cuda(graph, options):
             return
-        if backend == "numpy":
+        if options.backend == "numpy":
             self._start_numpy(graph, "asked for")
             return
         try:
-            self._compile(graph, threads or available_cpus(), tune, sizes)
+            self._compile(graph, source, options)
         except ImportError as error:
-            if backend == "compiled":
+            if options.backend == "compiled":
                 raise MissingCompilerError(f"kernels cannot be compiled: {error}; install numba") from error
             warnings.warn(
                 f"kernels cannot be compiled ({error}); running on NumPy, some hundred times slower",
                 RuntimeWarning,
-                stacklevel=2,
+                stacklevel=3,
             )
             self._start_numpy(graph, "kernels cannot be compiled here")
 
@@ -112,8 +124,9 @@ class Engine:
         self._backend = NumpyBackend(graph, reason)
         self.plan, self.threads, self._others = self._backend.plan, 1, None
 
-    def _start_cuda(self, graph: Graph, tune: bool, sizes: int, required: bool) -> bool:
-        """Whether the GPU has taken the graph; one that is ``required`` but cannot raises."""
+    def _start_cuda(self, graph: Graph, options: EngineOptions) -> bool:
+        """Whether the GPU has taken the graph; one that was asked for by name but cannot raises."""
+        required = options.device == "cuda"
         with add_seconds(self.timings, "imports"):
             from sparsenet.gpu.availability import gpu_available, require_gpu
         if required:
@@ -124,21 +137,21 @@ class Engine:
             from sparsenet.gpu.backend import CudaBackend
         try:
             with add_seconds(self.timings, "plan"):
-                self._backend = CudaBackend(graph, self.sparse, sizes, tune=tune)
+                self._backend = CudaBackend(graph, options.sparse, options.sizes, tune=options.tune)
         except UnsupportedOpError as error:
             if required:
                 raise
-            warnings.warn(f"running on the CPU: {error}", RuntimeWarning, stacklevel=3)
+            warnings.warn(f"running on the CPU: {error}", RuntimeWarning, stacklevel=4)
             return False
         self.plan, self.threads, self._others, self.device = self._backend.plan, 1, None, "cuda"
         return True
 
-    def _compile(self, graph: Graph, threads: int, tune: bool, sizes: int) -> None:
+    def _compile(self, graph: Graph, source: KeptGraph, asked: EngineOptions) -> None:
         timings = self.timings
         with add_seconds(timings, "imports"):
             from sparsenet.plan.builder import Options
             from sparsenet.plan.make import make_plan
-        options = Options("auto" if self.sparse else "dense", threads, tune)
+        options = Options("auto" if asked.sparse else "dense", asked.threads or available_cpus(), asked.tune)
         with add_seconds(timings, "plan"), enough_memory("the plan"):
             plan = make_plan(graph, options)
         with add_seconds(timings, "compile"):
@@ -152,11 +165,13 @@ class Engine:
                 made.link()
                 return made
 
-            self._others = OtherSizes(graph, make, sizes)
+            self._others = OtherSizes(source, make, asked.sizes)
 
     @classmethod
-    def _from_bundle(cls, bundle: Bundle, timings: Timings) -> Engine:
+    def _from_bundle(cls, bundle: Bundle, folder: Path, timings: Timings) -> Engine:
         engine = cls.__new__(cls)
+        engine._source = folder.absolute()
+        engine._options = EngineOptions(len(bundle.plan.tapes), bundle.sparse)
         with add_seconds(timings, "compile"):
             code = bundle.load_code()
             bundle.plan.link(code)
@@ -169,6 +184,22 @@ class Engine:
         self._pool = pool
         self._own = Prepared(plan)
         self._others = None
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """As graph and options, or as the path of the bundle: who takes the copy makes a plan of its own."""
+        return restore, (type(self), self._source, self._options, self.metadata)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Engine:
+        """An engine of its own; the weights put by are shared, as neither changes them."""
+        return restore(type(self), self._source, self._options, self.metadata)
+
+    def __repr__(self) -> str:
+        """One line: inputs, outputs, threads and device."""
+        ports = (
+            ", ".join(f"{i.name} {shape_text(i)}" for i in infos) for infos in (self.inputs, self.outputs)
+        )
+        where = "cuda" if self.device == "cuda" else f"{self.threads} thread{'s' * (self.threads > 1)}"
+        return f"<{type(self).__name__}: {' → '.join(ports)}, {where}>"
 
     @property
     def inputs(self) -> list[TensorInfo]:
@@ -341,8 +372,9 @@ def load(
         BundleError: the folder is not a valid bundle, or not one for this CPU or what was asked for.
     """
     timings = Timings(imports=sparsenet.import_seconds())
-    EngineOptions(threads, sparse, tune, backend, device=device)
-    if path_of(path).is_dir():
+    options = EngineOptions(threads, sparse, tune, backend, device=device)
+    path = path_of(path)
+    if path.is_dir():
         if backend == "numpy":
             raise InputError("a bundle holds compiled code alone; backend='numpy' needs the model file")
         if device == "cuda":
@@ -351,12 +383,13 @@ def load(
             from sparsenet import bundle
         with add_seconds(timings, "load"):
             loaded = bundle.load(path, threads, sparse=sparse)
-        return Engine._from_bundle(loaded, timings)
+        return Engine._from_bundle(loaded, path, timings)
     with add_seconds(timings, "imports"):
         from sparsenet.model_file import load_graph
     with add_seconds(timings, "load"):
         graph = load_graph(path)
-    engine = Engine(graph, threads, sparse=sparse, tune=tune, backend=backend, device=device)
+    engine = Engine.__new__(Engine)
+    engine._begin(KeptGraph.of(graph, owned=True), options, graph)
     engine.timings.imports += timings.imports
     engine.timings.load = timings.load
     return engine

@@ -21,6 +21,12 @@ def image_shape(info: TensorInfo) -> tuple[int, ...]:
     return tuple(int(d or 0) for d in info.shape[1:])
 
 
+def shape_text(info: TensorInfo) -> str:
+    """Shape of a tensor for people: (N, 3, any, any)."""
+    sizes = ("any" if axis in info.open else str(d) for axis, d in enumerate(image_shape(info), start=1))
+    return f"({', '.join(['N', *sizes])})"
+
+
 def by_name(infos: Sequence[TensorInfo], arrays: Sequence[FloatArray]) -> dict[str, FloatArray]:
     """Arrays in the order of the inputs, as ``checked`` takes them.
 
@@ -90,5 +96,4 @@ def _check_shape(info: TensorInfo, shape: tuple[int, ...]) -> None:
         size < 1 if axis in info.open else size != expected[axis - 1]
         for axis, size in enumerate(shape[1:], start=1)
     ):
-        sizes = ("any" if i in info.open else str(size) for i, size in enumerate(expected, start=1))
-        raise InputError(f"input '{info.name}' must have shape ({', '.join(['N', *sizes])}), got {shape}")
+        raise InputError(f"input '{info.name}' must have shape {shape_text(info)}, got {shape}")
