@@ -15,11 +15,15 @@ LARGEST_DIVISOR = 64
 
 
 class Samples:
-    """Shapes of tensors in graphs of one network at different sizes, the same order of graphs throughout."""
+    """Shapes of tensors in graphs of one network at different sizes, the same order of graphs throughout.
+
+    ``alternatives`` lists, for each number that follows from a size, every explanation that fits these samples.
+    """
 
     def __init__(self, shapes: Sequence[Mapping[str, Shape]]) -> None:
         self.shapes = shapes
-        self._first: dict[tuple[int, ...], tuple[str, int]] = {}
+        self.alternatives: list[list[SizeOf]] = []
+        self._made: dict[tuple[int, ...], list[tuple[str, int]]] = {}
 
     def sizes(self, tensor: str, axis: int) -> tuple[int, ...]:
         """One dimension in every graph."""
@@ -30,18 +34,37 @@ class Samples:
         for axis in range(1, len(self.shapes[0][tensor])):
             sizes = self.sizes(tensor, axis)
             if len(set(sizes)) > 1:
-                self._first.setdefault(sizes, (tensor, axis))
+                self._made.setdefault(sizes, []).append((tensor, axis))
 
     def source(self, node: Node, values: tuple[int, ...]) -> SizeOf | None:
-        """What explains these values: a size of the node's input or of another tensor, or a rule."""
-        own = [(x, axis) for x in node.inputs if x for axis in range(1, len(self.shapes[0][x]))]
-        own = [(x, axis) for x, axis in own if self.shapes[0][x][0] is None]
-        known = [*((self.sizes(x, axis), (x, axis)) for x, axis in own), *self._first.items()]
-        for rule in (_same, _linear, _rounded):
-            for sizes, (tensor, axis) in known:
-                found = rule(sizes, values) if len(set(sizes)) > 1 else None
-                if found is not None:
-                    return SizeOf(tensor, axis, **found)
+        """What explains these values best: a size of the node's own input, another's, or a rule of one."""
+        first, others = self.shapes[0], self._made.items()
+        own = [
+            (x, axis) for x in node.inputs if x and first[x][0] is None for axis in range(1, len(first[x]))
+        ]
+        owned = [(sizes, [place]) for place in own if len(set(sizes := self.sizes(*place))) > 1]
+        turns = ((_same, owned), (_linear, owned), (_same, others), (_linear, others), (_rounded, owned))
+        found = [
+            SizeOf(tensor, axis, **terms)
+            for rule, known in (*turns, (_rounded, others))
+            for sizes, places in known
+            if (terms := rule(sizes, values)) is not None
+            for tensor, axis in places
+        ]
+        if not found:
+            return None
+        self.alternatives.append(found)
+        return found[0]
+
+    def disagreements(self, shapes: Mapping[str, Shape]) -> int:
+        """How many numbers would be others by another explanation, at sizes that are not among the samples."""
+        return sum(len({_of(source, shapes) for source in found}) > 1 for found in self.alternatives)
+
+
+def _of(source: SizeOf, shapes: Mapping[str, Shape]) -> int | None:
+    try:
+        return source.of(int(shapes[source.tensor][source.axis] or 0))
+    except (KeyError, ValueError):
         return None
 
 

@@ -61,21 +61,21 @@ def _opened(graph: Graph, names: Sequence[str], at: At) -> Graph:
     others = []
     for probe in PROBES:
         others.append(at({name: COARSE * probe(i) for i, name in enumerate(names)}))
-        coarse = unify([graph, *others], COARSE)
+        coarse, _ = unify([graph, *others], COARSE)
 
     def finer(step: int) -> Graph | None:
         samples, more = [graph, *others], {name: step * FINE(i) for i, name in enumerate(names)}
         try:
             for _ in range(MOST_REVEALING):
                 samples.append(at(more))
-                fine = unify(samples, step)
-                found = _revealing(fine, samples, step)
+                fine, known = unify(samples, step)
+                found = _revealing(fine, known, step)
                 if found is None:
-                    break
+                    return fine
                 more = dict.fromkeys(names, found)
         except (UnsupportedOpError, GraphError, MemoryLimitError):
-            return None
-        return fine
+            pass
+        return None
 
     found, low, high = finer(1), 1, COARSE
     if found is not None:
@@ -87,11 +87,11 @@ def _opened(graph: Graph, names: Sequence[str], at: At) -> Graph:
     return coarse
 
 
-def _revealing(graph: Graph, samples: Sequence[Graph], step: int) -> int | None:
+def _revealing(graph: Graph, samples: Samples, step: int) -> int | None:
     """How much larger inputs show most of what the samples leave in doubt; None if nothing is."""
-    unseen = doubts(graph, Samples([sample.shapes() for sample in samples]))
-    best, most = None, 0
-    for more in range(step, COARSE + step, step) if unseen else ():
+    unseen = doubts(graph, samples)
+    best, most = None, 0.0
+    for more in range(step, COARSE + step, step) if unseen or samples.alternatives else ():
         larger = {
             info.name: tuple(d + more if d and i in info.open else d for i, d in enumerate(info.shape))
             for info in graph.inputs
@@ -99,15 +99,19 @@ def _revealing(graph: Graph, samples: Sequence[Graph], step: int) -> int | None:
         try:
             shapes = graph.at_shapes(larger).shapes()
         except GraphError:
-            continue
-        shown = sum(int(shapes[d.tensor][d.axis] or 0) % d.modulo == d.remainder for d in unseen)
+            shown = (
+                0.5 if samples.alternatives else 0.0
+            )  # the network cannot take it, or something here is wrong
+        else:
+            shown = sum(int(shapes[d.tensor][d.axis] or 0) % d.modulo == d.remainder for d in unseen)
+            shown += samples.disagreements(shapes)
         if shown > most:
             best, most = more, shown
     return best
 
 
-def unify(graphs: Sequence[Graph], step: int = 1) -> Graph:
-    """The first graph, those dimensions of its inputs open in which the graphs differ.
+def unify(graphs: Sequence[Graph], step: int) -> tuple[Graph, Samples]:
+    """The first graph, those dimensions of its inputs open in which the graphs differ; and what it is made from.
 
     Args:
         graphs: the same network, imported at different sizes; at least two.
@@ -141,7 +145,7 @@ def unify(graphs: Sequence[Graph], step: int = 1) -> Graph:
         axes = tuple(a for a in range(1, len(info.shape)) if len(set(samples.sizes(info.name, a))) > 1)
         first.inputs[i] = replace(info, open=axes, step=step if axes else 1)
     first.verify()
-    return first
+    return first, samples
 
 
 def _skeleton(graph: Graph) -> list[object]:
