@@ -55,12 +55,16 @@ def _verified(report: VerifyReport) -> str:
 
 
 def _speed(speed: SpeedReport) -> list[tuple[str, str]]:
-    low, high = speed.speedup_iqr
-    ratio = f"{speed.speedup:.2f} times as fast (middle half of rounds {low:.2f} to {high:.2f})"
+    ratio = "too noisy to tell how many times as fast"
+    if speed.speedup is not None and speed.speedup_interval is not None:
+        low, high = speed.speedup_interval
+        ratio = f"{speed.speedup:.2f} times as fast (95 % interval {low:.2f} to {high:.2f})"
+    counted = "processor time" if speed.clock == "cpu" else "wall time"
+    rounds = f"{speed.rounds} rounds count, {speed.dropped} were disturbed"
     return [
         ("dense", f"{speed.dense_ms:.3f} ms"),
         ("sparse", f"{speed.sparse_ms:.3f} ms, {ratio}"),
-        ("measured", f"in turn, {speed.rounds} rounds, threads: {speed.threads}"),
+        ("measured", f"in turn, {counted}; {rounds}; threads: {speed.threads}"),
         ("start-up", f"kernels {speed.compile_ms:.0f} ms, first inference {speed.first_ms:.2f} ms"),
         ("memory", f"{speed.memory_bytes:,} bytes of packed weights and working memory"),
         ("verdict", speed.verdict),

@@ -24,7 +24,7 @@ from sparsenet.detection import Detections
 from sparsenet.detection.detector import detector_of
 from sparsenet.errors import DataError, InputError
 from sparsenet.files import write_atomically
-from sparsenet.timing import interleaved, paired_ratio, spread
+from sparsenet.timing import clock_for, interleaved, spread
 from training.checkpoint import ModelInfo, load_model, save_model
 from training.detection.average_precision import GroundTruth, average_precision
 from training.detection.distill import TeacherLoss
@@ -275,10 +275,12 @@ class Sweep:
         engines = {row.variant: sparsenet.load(self.model_file(row.variant), self.threads) for row in rows}
         calls: dict[str, Callable[[], object]] = {"": partial(baseline, x)}
         calls |= {name: partial(engine, x) for name, engine in engines.items()}
-        samples = interleaved(calls, rounds)
+        taken = interleaved(calls, rounds, clock_for(baseline.threads))
         for row in rows:
-            ms, ratio = spread(1e3 * samples[row.variant]), paired_ratio(samples[""], samples[row.variant])
-            row.latency = Latency(ms.median, ms.iqr, ratio.median, ratio.iqr)
+            ms, ratio = spread(1e3 * taken.seconds(row.variant)[0]), taken.ratio("", row.variant)
+            row.latency = Latency(
+                ms.median, ms.iqr, ratio.told, ratio.interval, taken.clock.counts, ratio.rounds, ratio.dropped
+            )
         for engine in (baseline, *engines.values()):
             engine.close()
 
