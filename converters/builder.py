@@ -62,8 +62,9 @@ class GraphBuilder:
 
     ``minus_inf`` holds paddings with -inf that wait for the max pooling which can take them over:
     padded tensor → (tensor before padding, [top, left, bottom, right]). ``joined`` knows of parts that were joined
-    which elements are meant, and how many: tensors joined alike have one count. ``source`` says in a word or two what
-    the network comes from, for errors.
+    which elements are meant, and how many: tensors joined alike have one count. ``places`` knows of places that a max
+    pooling found what its windows were (``lower_places.Windows``). ``source`` says in a word or two what the network
+    comes from, for errors.
     """
 
     def __init__(self, name: str) -> None:
@@ -72,6 +73,7 @@ class GraphBuilder:
         self.partial: dict[str, Partial] = {}
         self.minus_inf: dict[str, tuple[str, list[int]]] = {}
         self.joined: dict[tuple[tuple[str, int], ...], tuple[Act, Act]] = {}
+        self.places: dict[str, Any] = {}
         self.source = ""
         self._failures: list[tuple[str, str, str]] = []
         self._node_names: set[str] = set()

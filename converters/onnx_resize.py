@@ -29,7 +29,7 @@ def _resize(c: Call) -> Act:
     rule = Rule(
         {"bilinear": "linear"}.get(c.attrs.get("mode", "nearest"), c.attrs.get("mode", "nearest")),
         c.attrs.get("coordinate_transformation_mode", "asymmetric" if c.opset < 11 else "half_pixel"),
-        c.attrs.get("nearest_mode", "floor" if c.opset < 11 else "round_prefer_floor"),
+        c.attrs.get("nearest_mode", "simple" if c.opset < 11 else "round_prefer_floor"),
         c.attrs.get("cubic_coeff_a", -0.75),
         bool(c.attrs.get("antialias", 0)),
         bool(c.attrs.get("exclude_outside", 0)),
@@ -41,7 +41,7 @@ def _upsample(c: Call) -> Act:
     """The predecessor of Resize: scales (an attribute before opset 9), asymmetric coordinates."""
     scales = [float(s) for s in c.attrs["scales"]] if c.opset < 9 else _numbers(c.get(1))
     mode = c.attrs.get("mode", "nearest")
-    rule = Rule({"bilinear": "linear"}.get(mode, mode), "asymmetric", "floor")
+    rule = Rule({"bilinear": "linear"}.get(mode, mode), "asymmetric", "simple")
     return _resample(c, rule, _axes(c, scales, None, None))
 
 

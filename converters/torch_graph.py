@@ -177,7 +177,10 @@ def _part(values: Any, index: int) -> Any:
     """One result of several: what rules return as a list."""
     if not isinstance(values, list) or index >= len(values):
         raise Unsupported("only the first result of this layer is supported, not indices or statistics")
-    return values[index]
+    part = values[index]
+    if callable(part):  # what takes nodes of its own is made once it is asked for
+        part = values[index] = part()
+    return part
 
 
 def _live_nodes(nodes: list[fx.Node]) -> set[fx.Node]:
