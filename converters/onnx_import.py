@@ -5,10 +5,11 @@ from __future__ import annotations
 import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from converters.batch_axis import Batch
 from converters.builder import Act, Const, GraphBuilder, Site, Unsupported, Value, explain
 from converters.hints import onnx_hint
 from converters.lower_choice import numbers
@@ -38,8 +39,6 @@ from sparsenet.limits import Budget
 
 if TYPE_CHECKING:
     import onnx
-
-Batch = Literal["free", "fixed"]
 
 
 def from_onnx(

@@ -9,9 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from converters import torch_batch
+from converters.batch_axis import Layout, Sample, output_of, sample_of
 from converters.builder import Act, Const, GraphBuilder, Site, Unsupported, Value, explain
 from converters.hints import torch_hint
-from converters.torch_call import Call
+from converters.lowering import BATCH_HINT
+from converters.torch_call import Call, Rule
 from converters.torch_ops import RULES
 from sparsenet.errors import GraphError
 from sparsenet.graph import Graph, Shape
@@ -44,6 +47,7 @@ class Program:
         inputs: placeholder → graph input name.
         outputs: names of the outputs, in order.
         evaluate: ``(node, args, kwargs)`` → result of a call whose arguments are all known, None if it has none.
+        fixed: dimension 0 is no batch; the graph has one of its own in front of each of the program's tensors.
     """
 
     name: str
@@ -52,10 +56,11 @@ class Program:
     inputs: dict[str, str]
     outputs: list[str]
     evaluate: Callable[[Any, list[Any], dict[str, Any]], Value | list[Value] | None]
+    fixed: bool = False
 
 
-def build_graph(program: Program) -> tuple[Graph, dict[str, str]]:
-    """The graph, and for each of its tensors the program node that makes the same values.
+def build_graph(program: Program) -> tuple[Graph, dict[str, str], dict[str, Layout]]:
+    """The graph, for each of its tensors the program node that makes the same values, and those laid out differently.
 
     Raises:
         UnsupportedOpError: listing every operation without a counterpart.
@@ -68,21 +73,41 @@ class _Walk:
         self.program = program
         self.builder = GraphBuilder(program.name)
         self.env: dict[str, Any] = dict(program.constants)
-        self.batch = ""
+        self.batch: Any = ""
+        self.layouts: dict[str, Layout] = {}
 
-    def run(self) -> tuple[Graph, dict[str, str]]:
+    def run(self) -> tuple[Graph, dict[str, str], dict[str, Layout]]:
         live = _live_nodes(self.program.nodes)
         for node in self.program.nodes:
             if node.name in self.program.inputs:
                 self.batch = self.batch or str(node.meta["val"].shape[0])
-                shape = self._shape(node.meta["val"])
-                self.env[node.name] = self.builder.input(self.program.inputs[node.name], shape)
+                self.env[node.name] = self._input(node)
             elif node.op == "call_function" and node in live:
                 self.env[node.name] = self._convert(node)
         returned: Any = next(n for n in self.program.nodes if n.op == "output").args[0]
-        values = [self.env[n.name] if hasattr(n, "users") else Const(np.zeros(1)) for n in returned]
+        values = [
+            self._output(n, wanted) if hasattr(n, "users") else Const(np.zeros(1))
+            for n, wanted in zip(returned, self.program.outputs, strict=True)
+        ]
         graph, renamed = self.builder.finish(list(zip(self.program.outputs, values, strict=True)))
-        return graph, self._value_names(graph, renamed)
+        layouts = {renamed.get(name, name): layout for name, layout in self.layouts.items()}
+        return graph, self._value_names(graph, renamed), layouts
+
+    def _input(self, node: fx.Node) -> Act:
+        name, value = self.program.inputs[node.name], node.meta["val"]
+        if self.program.fixed:
+            return Sample(self.builder.input(name, (None, *value.shape)).tensor)
+        return self.builder.input(name, self._shape(value))
+
+    def _output(self, node: fx.Node, wanted: str) -> Any:
+        value = self.env[node.name]
+        if isinstance(value, Sample):
+            self.layouts[value.tensor] = Layout(value.place)
+            site = Site(self.builder.unique_name(wanted), self.builder.unique_name(wanted))
+            value, layout = output_of(self.builder, site, value)
+            self.env[node.name] = value
+            self.layouts[value.tensor] = layout
+        return value
 
     def _value_names(self, graph: Graph, renamed: dict[str, str]) -> dict[str, str]:
         made = {node.output for node in graph.nodes}
@@ -111,35 +136,103 @@ class _Walk:
             rule = RULES.get(target)
             if rule is None:
                 raise Unsupported(torch_hint(target))
-            shape = self._shape(node.meta["val"]) if hasattr(node.meta.get("val"), "shape") else None
-            return rule(Call(self.builder, site, _bind(node, args, kwargs), shape))
+            if _involves(Sample, (args, kwargs)):
+                return self._across(node, rule, site)
+            before = len(self.builder.graph.nodes)
+            try:
+                shape = self._shape(node.meta["val"]) if hasattr(node.meta.get("val"), "shape") else None
+                return rule(Call(self.builder, site, _bind(node, args, kwargs), shape))
+            except (Unsupported, GraphError, TypeError):
+                self.builder.forget(before)
+                try:
+                    return self._across(node, rule, site)
+                except (Unsupported, GraphError):
+                    self.builder.forget(before)
+                raise
         except (Unsupported, GraphError) as error:
-            self.builder.fail(site.name, target, explain(error))
+            across_batch = str(error) == BATCH_HINT and not self.program.fixed
+            self.builder.fail(
+                site.name,
+                target,
+                explain(error) + ("; or convert with batch='fixed'" if across_batch else ""),
+            )
         except TypeError:
             if not on_batch:
                 raise
             self.builder.fail(site.name, target, "a number it needs depends on the batch size")
         return self._stand_in(node, site)
 
+    def _across(self, node: fx.Node, rule: Rule, site: Site) -> Any:
+        """A call on tensors that do not have the batch in front, or whose result does not."""
+        args, kwargs = (self._samples(self._resolve(given, 1)) for given in (node.args, node.kwargs))
+        name = str(node.target).removeprefix("aten.").split(".")[0]
+        batch = int(self.batch) if self.batch.isdigit() else 1
+        made: Any = node.meta.get("val")
+        results = [
+            (
+                [self._number(d, 1) for d in v.shape],
+                [self._number(d, 2) - self._number(d, 1) for d in v.shape],
+            )
+            for v in (made if isinstance(made, list | tuple) else [made])
+            if hasattr(v, "shape")
+        ]
+        call = torch_batch.Moved(
+            self.builder,
+            site,
+            name,
+            rule,
+            _bind(node, args, kwargs),
+            results,
+            1 if self.program.fixed else batch,
+        )
+        result = torch_batch.across(call)
+        for value in result if isinstance(result, list) else [result]:
+            if isinstance(value, Sample):
+                self.layouts[value.tensor] = Layout(value.place)
+        return result
+
+    def _samples(self, value: Any) -> Any:
+        if isinstance(value, list):
+            return [self._samples(v) for v in value]
+        if isinstance(value, dict):
+            return {k: self._samples(v) for k, v in value.items()}
+        return sample_of(self.builder, value) if isinstance(value, Act) else value
+
+    def _number(self, size: Any, batch: int) -> int:
+        """A size for a batch of so many, if it is free."""
+        expression = getattr(getattr(size, "node", None), "expr", None)
+        if expression is None:
+            return int(size)
+        known = {symbol: batch for symbol in expression.free_symbols if str(symbol) == self.batch}
+        value = expression.subs(known)
+        if value.free_symbols:
+            raise Unsupported("a size it needs is not known")
+        return int(value)
+
     def _stand_in(self, node: fx.Node, site: Site) -> Any:
         """Tensors of the right shapes, so that the rest of the network is examined as well."""
         made: Any = node.meta.get("val")
+        fixed = self.program.fixed
         acts = [
-            self.builder.stand_in(
-                self.builder.unique_name(f"{site.tensor}.{i}"),
-                (None, *(int(d) if isinstance(d, int) else 1 for d in value.shape[1:])),
+            (Sample if fixed else Act)(
+                self.builder.stand_in(
+                    self.builder.unique_name(f"{site.tensor}.{i}"),
+                    (None, *(int(d) if isinstance(d, int) else 1 for d in value.shape[0 if fixed else 1 :])),
+                ).tensor
             )
             for i, value in enumerate(made if isinstance(made, list | tuple) else [made])
             if hasattr(value, "shape")
         ]
         return acts if isinstance(made, list | tuple) else acts[0]
 
-    def _resolve(self, value: Any) -> Any:
+    def _resolve(self, value: Any, batch: int = 0) -> Any:
+        """Arguments as values; numbers that depend on the batch for one of ``batch``, if that is given."""
         if isinstance(value, list | tuple):
-            return [self._resolve(v) for v in value]
+            return [self._resolve(v, batch) for v in value]
         if isinstance(value, dict):
-            return {k: self._resolve(v) for k, v in value.items()}
-        return self.env[value.name] if hasattr(value, "users") else value
+            return {k: self._resolve(v, batch) for k, v in value.items()}
+        found = self.env[value.name] if hasattr(value, "users") else value
+        return self._number(value.meta["val"], batch) if batch and found is _BATCH else found
 
     def _shape(self, value: Any) -> Shape:
         """Shape with None for the batch; Unsupported when another dimension depends on the batch."""
