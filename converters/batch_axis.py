@@ -10,14 +10,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
 
 from converters import lowering
-from converters.builder import Act, GraphBuilder, Site, Unsupported, Value
-from converters.lower_tensors import join, slice_axis
+from converters.builder import Act, Const, GraphBuilder, Site, Unsupported, Value
+from converters.lower_tensors import join, materialize, slice_axis
 from converters.lowering import BATCH_HINT
 
 #: Whether dimension 0 of the source's tensors is the graph's batch, or a dimension like any other.
@@ -52,6 +52,38 @@ class Sample(Act):
     """
 
     place: Place | None = None
+
+
+@dataclass(frozen=True)
+class Spread(Const):
+    """A constant of the batch's size: ``array`` for a batch of one, ``doubled`` for one of two images."""
+
+    doubled: np.ndarray = field(default_factory=lambda: np.empty(0))
+    place: Place | None = None
+
+
+def spread(one: Const, two: Const) -> Const:
+    """A constant from what it is for one image, and for two; Unsupported if it is not the same for every image."""
+    a, b = one.array, two.array
+    if np.array_equal(a, b):
+        return one
+    axes = [i for i in range(a.ndim) if a.shape[i] != b.shape[i]] if a.ndim == b.ndim else []
+    if len(axes) == 1:
+        axis = axes[0]
+        count = a.shape[axis]
+        if np.array_equal(np.repeat(a, 2, axis), b):
+            return Spread(a, one.name, b, Place(axis, count))
+        if np.array_equal(np.concatenate([a, a], axis), b):
+            return Spread(a, one.name, b, Place(axis, 1, count))
+    raise Unsupported("the constant is not the same for every image of the batch")
+
+
+def materialized(b: GraphBuilder, site: Site, value: Spread) -> Act:
+    """A constant of the batch's size as a tensor of the graph."""
+    array, rank = value.array, value.array.ndim
+    if is_plain(value.place):
+        return materialize(b, site, Const(array[0]), rank)
+    return Sample(materialize(b, site, Const(array), rank + 1).tensor, value.place)
 
 
 Places = Sequence[Place | None]

@@ -13,7 +13,7 @@ from typing import Any
 
 from converters import batch_axis, lowering, torch_choice, torch_math, torch_shape_ops
 from converters import lower_tensors as tensors
-from converters.batch_axis import Place, Sample
+from converters.batch_axis import Place, Sample, Spread
 from converters.builder import Act, Const, GraphBuilder, Site, Unsupported, Value
 from converters.lowering import BATCH_HINT
 from converters.torch_call import Call, Rule, operand
@@ -27,7 +27,7 @@ class Moved:
     """A call on samples: as ``torch_call.Call``, with samples among the arguments.
 
     ``name``: of the operation, without overload. ``results``: for each result its sizes for a batch of ``batch``, and
-    which of them depend on it.
+    which of them depend on it. ``counted``: numbers among the arguments depend on the batch, and are for one image.
     """
 
     b: GraphBuilder
@@ -37,6 +37,7 @@ class Moved:
     args: dict[str, Any]
     results: Sequence[Sizes]
     batch: int
+    counted: bool = False
 
     @property
     def x(self) -> Sample:
@@ -63,7 +64,10 @@ class Moved:
 
     def sized(self, place: Place | None, index: int = 0) -> list[int]:
         """Sizes of a result with the batch counted as one."""
-        sizes = list(self.results[index][0])
+        given, slopes = self.results[index]
+        sizes = list(given)
+        if any(slope for i, slope in enumerate(slopes) if place is None or i != place.axis):
+            raise Unsupported(BATCH_HINT)
         if place is not None:
             sizes[place.axis] //= self.batch
         return sizes
@@ -113,6 +117,8 @@ def across(call: Moved) -> Any:
     Raises:
         Unsupported: it mixes images of the batch, or has no counterpart.
     """
+    if call.counted and call.name not in _SIZED:
+        raise Unsupported("a number it needs depends on the batch size")
     special = _SPECIAL.get(call.name)
     if special is not None:
         return special(call)
@@ -147,7 +153,7 @@ def _tensor_names(c: Moved) -> list[str]:
 
 
 def _places(values: Sequence[Value]) -> list[Place | None]:
-    return [value.place if isinstance(value, Sample) else None for value in values]
+    return [value.place if isinstance(value, Sample | Spread) else None for value in values]
 
 
 def _elementwise(c: Moved, decide: Callable[..., Place] = batch_axis.broadcast) -> Any:
@@ -267,6 +273,8 @@ def _stack(c: Moved) -> Act:
 def _slice(c: Moved) -> Any:
     place, axis = c.x.place, c.axis("dim")
     if place is None or axis != place.axis:
+        if c.counted:
+            raise Unsupported("a number it needs depends on the batch size")
         return _along(c)
     sizes, slopes = c.results[0]
     count = sizes[axis] // c.batch
@@ -284,6 +292,8 @@ def _slice(c: Moved) -> Any:
 def _split(c: Moved) -> Any:
     place, axis = c.x.place, c.axis("dim")
     if place is None or axis != place.axis:
+        if c.counted:
+            raise Unsupported("a number it needs depends on the batch size")
         return _along(c)
     counts = [sizes[axis] for sizes, _ in c.results]
     if place.after != 1 or any(count % c.batch for count in counts):
@@ -381,6 +391,27 @@ _SPECIAL: dict[str, Callable[[Moved], Any]] = {
 
 def _reduction(c: Moved) -> Any:
     return _along(c) if "dim" in c.args else _reduce_all(c)
+
+
+#: Operations that may have numbers that depend on the batch among their arguments.
+_SIZED = frozenset(
+    (
+        "view",
+        "_unsafe_view",
+        "reshape",
+        "flatten",
+        "unflatten",
+        "expand",
+        "slice",
+        "split",
+        "split_with_sizes",
+    )
+)
+
+
+def takes_constants(target: str) -> bool:
+    """Whether a constant of the batch's size may stay one, of size 1 for the batch: it is joined or broadcast."""
+    return target == "cat.default" or _NAMED.get(target) in _NUMBER_RULES
 
 
 #: Rules that take the axis behind the batch for the channels.

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from converters import torch_batch
-from converters.batch_axis import Layout, Sample, output_of, sample_of
+from converters.batch_axis import Layout, Sample, Spread, is_plain, materialized, output_of, sample_of, spread
 from converters.builder import Act, Const, GraphBuilder, Site, Unsupported, Value, explain
 from converters.hints import torch_hint
 from converters.lowering import BATCH_HINT
@@ -122,7 +122,7 @@ class _Walk:
     def _convert(self, node: fx.Node) -> Any:
         args, kwargs = self._resolve(node.args), self._resolve(node.kwargs)
         on_batch = _involves(_Batch, (args, kwargs))
-        if not on_batch and not _involves(Act, (args, kwargs)):
+        if not on_batch and not _involves(Spread, (args, kwargs)) and not _involves(Act, (args, kwargs)):
             folded = self.program.evaluate(node, args, kwargs)
             if folded is not None:
                 return folded
@@ -133,22 +133,26 @@ class _Walk:
         try:
             if node.target is operator.getitem:
                 return _part(args[0], args[1])
+            if (on_batch or _involves(Spread, (args, kwargs))) and not _involves(Act, (args, kwargs)):
+                return self._spread(node)
             rule = RULES.get(target)
             if rule is None:
                 raise Unsupported(torch_hint(target))
-            if _involves(Sample, (args, kwargs)):
+            if not torch_batch.takes_constants(target):
+                args, kwargs = self._computed((args, kwargs), site)
+            if _involves(Sample, (args, kwargs)) or _misaligned((args, kwargs), node):
                 return self._across(node, rule, site)
             before = len(self.builder.graph.nodes)
             try:
                 shape = self._shape(node.meta["val"]) if hasattr(node.meta.get("val"), "shape") else None
                 return rule(Call(self.builder, site, _bind(node, args, kwargs), shape))
-            except (Unsupported, GraphError, TypeError):
+            except (Unsupported, GraphError, TypeError) as refusal:
                 self.builder.forget(before)
                 try:
                     return self._across(node, rule, site)
                 except (Unsupported, GraphError):
                     self.builder.forget(before)
-                raise
+                    raise refusal from None
         except (Unsupported, GraphError) as error:
             across_batch = str(error) == BATCH_HINT and not self.program.fixed
             self.builder.fail(
@@ -164,8 +168,11 @@ class _Walk:
 
     def _across(self, node: fx.Node, rule: Rule, site: Site) -> Any:
         """A call on tensors that do not have the batch in front, or whose result does not."""
-        args, kwargs = (self._samples(self._resolve(given, 1)) for given in (node.args, node.kwargs))
-        name = str(node.target).removeprefix("aten.").split(".")[0]
+        target = str(node.target).removeprefix("aten.")
+        given: Any = [self._resolve(value, 1) for value in (node.args, node.kwargs)]
+        if not torch_batch.takes_constants(target):
+            given = self._computed(given, site)
+        args, kwargs = (self._samples(value) for value in given)
         batch = int(self.batch) if self.batch.isdigit() else 1
         made: Any = node.meta.get("val")
         results = [
@@ -179,17 +186,43 @@ class _Walk:
         call = torch_batch.Moved(
             self.builder,
             site,
-            name,
+            target.split(".")[0],
             rule,
             _bind(node, args, kwargs),
             results,
             1 if self.program.fixed else batch,
+            _involves(_Batch, (self._resolve(node.args), self._resolve(node.kwargs))),
         )
         result = torch_batch.across(call)
         for value in result if isinstance(result, list) else [result]:
             if isinstance(value, Sample):
                 self.layouts[value.tensor] = Layout(value.place)
         return result
+
+    def _spread(self, node: fx.Node) -> Any:
+        """A constant of the batch's size, from what it is for a batch of one and of two."""
+        made: list[Any] = []
+        for batch in (1, 2):
+            args, kwargs = (
+                _for_batch(self._resolve(given, batch), batch) for given in (node.args, node.kwargs)
+            )
+            made.append(self.program.evaluate(node, args, kwargs))
+        if made[0] is None or made[1] is None:
+            raise Unsupported(torch_hint(str(node.target).removeprefix("aten.")))
+        if isinstance(made[0], Const):
+            return spread(made[0], made[1])
+        return [spread(*pair) for pair in zip(*made, strict=True)]
+
+    def _computed(self, value: Any, site: Site) -> Any:
+        """Arguments with constants of the batch's size as tensors of the graph."""
+        if isinstance(value, list | tuple):
+            return [self._computed(v, site) for v in value]
+        if isinstance(value, dict):
+            return {k: self._computed(v, site) for k, v in value.items()}
+        if not isinstance(value, Spread):
+            return value
+        name = self.builder.unique_name(f"{site.tensor}.constant")
+        return materialized(self.builder, Site(name, name), value)
 
     def _samples(self, value: Any) -> Any:
         if isinstance(value, list):
@@ -232,7 +265,12 @@ class _Walk:
         if isinstance(value, dict):
             return {k: self._resolve(v, batch) for k, v in value.items()}
         found = self.env[value.name] if hasattr(value, "users") else value
-        return self._number(value.meta["val"], batch) if batch and found is _BATCH else found
+        if batch and found is _BATCH:
+            size = value.meta["val"]
+            if self._number(size, 2) != 2 * self._number(size, 1):
+                raise Unsupported(BATCH_HINT)
+            return self._number(size, batch)
+        return found
 
     def _shape(self, value: Any) -> Shape:
         """Shape with None for the batch; Unsupported when another dimension depends on the batch."""
@@ -264,6 +302,25 @@ class _Batch:
 
 
 _BATCH = _Batch()
+
+
+def _for_batch(value: Any, batch: int) -> Any:
+    """Constants of the batch's size as they are for one of ``batch``."""
+    if isinstance(value, list):
+        return [_for_batch(v, batch) for v in value]
+    if isinstance(value, dict):
+        return {k: _for_batch(v, batch) for k, v in value.items()}
+    return Const(value.doubled) if batch == 2 and isinstance(value, Spread) else value
+
+
+def _misaligned(value: Any, node: fx.Node) -> bool:
+    """Whether a constant of the batch's size among the arguments has it elsewhere than the result's dimension 0."""
+    if isinstance(value, list | tuple):
+        return any(_misaligned(v, node) for v in value)
+    if isinstance(value, dict):
+        return any(_misaligned(v, node) for v in value.values())
+    rank = len(getattr(node.meta.get("val"), "shape", ()))
+    return isinstance(value, Spread) and not (is_plain(value.place) and value.array.ndim == rank)
 
 
 def _part(values: Any, index: int) -> Any:

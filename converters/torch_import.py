@@ -259,8 +259,12 @@ def _export(
 
     # torch.export takes a size of 1 for a constant, so the batch is traced at 2.
     doubled = tuple(torch.cat([t, t]) if t.shape[0] == 1 else t for t in inputs)
-    free_batch = tuple({0: torch.export.Dim.AUTO} for _ in inputs)
-    attempts = ((inputs, None),) if fixed else ((doubled, free_batch), (doubled, None), (inputs, None))
+    free_batch: tuple[Any, ...] = tuple({0: torch.export.Dim.AUTO} for _ in inputs)
+    if any(p.kind is p.VAR_POSITIONAL for p in inspect.signature(module.forward).parameters.values()):
+        free_batch = (free_batch,)
+    attempts: list[tuple[Any, Any]] = [(inputs, None)]
+    if not fixed:
+        attempts = [(doubled, free_batch), *attempts, (doubled, None)]
     failure: Exception | None = None
     for example, dynamic in attempts:
         try:
