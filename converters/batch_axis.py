@@ -89,6 +89,16 @@ def materialized(b: GraphBuilder, site: Site, value: Spread) -> Act:
 Places = Sequence[Place | None]
 
 
+def fixed_batch_hint(error: Exception) -> str:
+    """What a refusal adds if it is only about the batch; nothing else."""
+    text = str(error)
+    return (
+        "; or convert with batch='fixed'"
+        if "batch" in text and "statistics" not in text and "fixed'" not in text
+        else ""
+    )
+
+
 def sample_of(b: GraphBuilder, x: Act) -> Sample:
     """A tensor with the batch in front in the form of a sample."""
     if isinstance(x, Sample):

@@ -201,6 +201,12 @@ class GraphBuilder:
         self.graph.verify()
         return self.graph, renamed
 
+    def rename(self, old: str, new: str) -> str:
+        """Give a tensor another name, or ``new_1``, ... where that is taken; returns the name."""
+        name = self.unique_name(new)
+        self._rename(old, name)
+        return name
+
     def _rename(self, old: str, new: str) -> None:
         for node in self.graph.nodes:
             node.inputs = [new if name == old else name for name in node.inputs]

@@ -26,7 +26,7 @@ class _Term:
 def einsum(c: Call) -> Act:
     """The equation's letters name dimensions; those that the result has not are summed over."""
     values = [c.operand(i) for i in range(len(c.inputs))]
-    inputs, output = _parsed(c.attrs["equation"], [len(c.shape_of(v)) for v in values])
+    inputs, output = parsed(c.attrs["equation"], [len(c.shape_of(v)) for v in values])
     sizes: dict[str, int] = {}
     for value, letters in zip(values, inputs, strict=True):
         for letter, size in zip(letters, c.shape_of(value), strict=True):
@@ -45,7 +45,7 @@ def einsum(c: Call) -> Act:
     return lowering.transpose(c.b, c.site, result.value, order)
 
 
-def _parsed(equation: str, ranks: Sequence[int]) -> tuple[list[str], str]:
+def parsed(equation: str, ranks: Sequence[int]) -> tuple[list[str], str]:
     """Letters of each operand and of the result; those that "..." stands for get letters of their own."""
     sides = equation.replace(" ", "").split("->")
     inputs = sides[0].split(",")

@@ -10,7 +10,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from converters import torch_batch
-from converters.batch_axis import Layout, Sample, Spread, is_plain, materialized, output_of, sample_of, spread
+from converters.batch_axis import (
+    Layout,
+    Sample,
+    Spread,
+    fixed_batch_hint,
+    is_plain,
+    materialized,
+    output_of,
+    sample_of,
+    spread,
+)
 from converters.builder import Act, Const, GraphBuilder, Site, Unsupported, Value, explain
 from converters.hints import torch_hint
 from converters.lowering import BATCH_HINT
@@ -154,16 +164,16 @@ class _Walk:
                     self.builder.forget(before)
                     raise refusal from None
         except (Unsupported, GraphError) as error:
-            across_batch = str(error) == BATCH_HINT and not self.program.fixed
-            self.builder.fail(
-                site.name,
-                target,
-                explain(error) + ("; or convert with batch='fixed'" if across_batch else ""),
-            )
+            hint = "" if self.program.fixed else fixed_batch_hint(error)
+            self.builder.fail(site.name, target, explain(error) + hint)
         except TypeError:
             if not on_batch:
                 raise
-            self.builder.fail(site.name, target, "a number it needs depends on the batch size")
+            self.builder.fail(
+                site.name,
+                target,
+                "a number it needs depends on the batch size; or convert with batch='fixed'",
+            )
         return self._stand_in(node, site)
 
     def _across(self, node: fx.Node, rule: Rule, site: Site) -> Any:
