@@ -59,8 +59,8 @@ def from_onnx(
         model: a path, the bytes of a file, or an ``onnx.ModelProto``. Opsets 7 to 28.
         optimize: run every exact pass (folding and fusion; see ``converters.passes``).
         masks: initializer name → 0/1 array of its shape; the weights where it is 0 become 0.
-        batch: "free": dimension 0 of the inputs is the batch, of any size. "fixed": it is a dimension like any other, of
-            size 1 where the model leaves it open, for models that work across it; a tensor of the model is then one
+        batch: "free": dimension 0 of the inputs is the batch, of any size. "fixed": it is a dimension like any other,
+            of size 1 where the model leaves it open, for models that work across it; a tensor of the model is then one
             sample of the graph, which has its own batch in front: a model's input (1, 3, 224, 224) is the graph's
             (N, 1, 3, 224, 224).
         image_size: rows and columns of inputs that leave them open. They stay open in the graph: an engine plans any
