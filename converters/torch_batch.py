@@ -26,8 +26,9 @@ Sizes = tuple[list[int], list[int]]
 class Moved:
     """A call on samples: as ``torch_call.Call``, with samples among the arguments.
 
-    ``name``: of the operation, without overload. ``results``: for each result its sizes for a batch of ``batch``, and
-    which of them depend on it. ``counted``: numbers among the arguments depend on the batch, and are for one image.
+    ``name``: of the operation, without overload. ``batch``: what the program was traced with, None if that is open.
+    ``results``: for each result its sizes for that batch, or for one of one, and how many times the open batch each of
+    them is. ``counted``: numbers among the arguments depend on the batch, and are for one image.
     """
 
     b: GraphBuilder
@@ -36,7 +37,7 @@ class Moved:
     rule: Rule
     args: dict[str, Any]
     results: Sequence[Sizes]
-    batch: int
+    batch: int | None
     counted: bool = False
 
     @property
@@ -69,8 +70,15 @@ class Moved:
         if any(slope for i, slope in enumerate(slopes) if place is None or i != place.axis):
             raise Unsupported(BATCH_HINT)
         if place is not None:
-            sizes[place.axis] //= self.batch
+            sizes[place.axis] = self.batches(index, place.axis)
         return sizes
+
+    def batches(self, index: int, axis: int) -> int:
+        """How many times the batch an axis of a result is; Unsupported if it is not a whole number of times."""
+        (size, slope), batch = (part[axis] for part in self.results[index]), self.batch
+        if size != slope if batch is None else size % batch:
+            raise Unsupported(BATCH_HINT)
+        return int(size if batch is None else size // batch)
 
     def made(self, x: Act, place: Place | None) -> Act:
         """The result: as the graph has it, if the batch is in front."""
@@ -222,9 +230,10 @@ def _reshape(c: Moved) -> Act:
     place = c.x.place
     if place is not None:
         marked = [i for i, slope in enumerate(slopes) if slope]
-        sizes, place = batch_axis.reshape_target(
-            c.shape(c.x), place, sizes, c.batch, marked[0] if len(marked) == 1 else None
-        )
+        if c.batch is None and len(marked) != 1:
+            raise Unsupported(BATCH_HINT)
+        axis = marked[0] if marked else None
+        sizes, place = batch_axis.reshape_target(c.shape(c.x), place, sizes, c.batch or 1, axis)
     return c.made(lowering.reshape(c.b, c.inner_site(place), Act(c.x.tensor), sizes), place)
 
 
@@ -277,16 +286,15 @@ def _slice(c: Moved) -> Any:
         if c.counted:
             raise Unsupported("a number it needs depends on the batch size")
         return _along(c)
-    sizes, slopes = c.results[0]
-    count = sizes[axis] // c.batch
-    if count == place.size and sizes[axis] % c.batch == 0:
+    count, start = c.batches(0, axis), c.args["start"] or 0
+    if count == place.size:
         return c.made(Act(c.x.tensor), place)
-    # Whole batches of several that were joined; their places follow from how many numbers come before.
-    start = c.args["start"] or 0
-    if place.after != 1 or start % c.batch or sizes[axis] % c.batch or (any(slopes) != (start == 0)):
+    # Whole batches of several that were joined.
+    if place.after != 1 or start % (c.batch or 1):
         raise Unsupported(BATCH_HINT)
+    start //= c.batch or 1
     kept = replace(place, before=count)
-    part = tensors.slice_axis(c.b, c.inner_site(kept), Act(c.x.tensor), axis + 1, start // c.batch, count)
+    part = tensors.slice_axis(c.b, c.inner_site(kept), Act(c.x.tensor), axis + 1, start, count)
     return c.made(part, kept)
 
 
@@ -296,11 +304,11 @@ def _split(c: Moved) -> Any:
         if c.counted:
             raise Unsupported("a number it needs depends on the batch size")
         return _along(c)
-    counts = [sizes[axis] for sizes, _ in c.results]
-    if place.after != 1 or any(count % c.batch for count in counts):
+    counts = [c.batches(i, axis) for i in range(len(c.results))]
+    if place.after != 1:
         raise Unsupported(BATCH_HINT)
     parts, start = [], 0
-    for i, count in enumerate(n // c.batch for n in counts):
+    for i, count in enumerate(counts):
         kept = replace(place, before=count)
         part = replace(c, site=c.site.sub(str(i)))
         made = tensors.slice_axis(c.b, part.inner_site(kept), Act(c.x.tensor), axis + 1, start, count)

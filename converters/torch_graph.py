@@ -183,7 +183,7 @@ class _Walk:
         if not torch_batch.takes_constants(target):
             given = self._computed(given, site)
         args, kwargs = (self._samples(value) for value in given)
-        batch = int(self.batch) if self.batch.isdigit() else 1
+        batch = int(self.batch) if self.batch.isdigit() else None
         made: Any = node.meta.get("val")
         results = [
             (
