@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from converters import onnx_by_rule
 from converters.builder import Act, Const, GraphBuilder, Site, Unsupported, Value, explain
 from converters.hints import onnx_hint
 from converters.lower_choice import numbers
@@ -299,11 +300,15 @@ class _Walk:
 
     def _fold(self, op: str, node: onnx.NodeProto, site: Site, inputs: list[Any]) -> list[Any]:
         """Results of a node whose inputs are known now, or sizes, which may only be known when the network runs."""
+        if op in onnx_by_rule.PREFERRED and onnx_by_rule.takes(inputs):
+            return list(onnx_by_rule.evaluate(RULES[op], self._call(node, site, inputs)))
         try:
             return list(fold(node, inputs, self.opset, self._folded))
         except Unsupported as refusal:
             if not any(isinstance(value, Sizes) for value in inputs):
-                raise
+                if op not in RULES or not onnx_by_rule.takes(inputs):
+                    raise
+                return list(onnx_by_rule.evaluate(RULES[op], self._call(node, site, inputs)))
             if op in SIZED_RULES:
                 return self._apply(SIZED_RULES[op], node, site, inputs)
             if not self.lead or op not in RULES:
@@ -319,7 +324,11 @@ class _Walk:
 
     def _apply(self, rule: Rule, node: onnx.NodeProto, site: Site, inputs: list[Any]) -> list[Any]:
         """Append what computes a node."""
-        call = Call(
+        result = rule(self._call(node, site, inputs))
+        return list(result) if isinstance(result, Sequence) else [result]
+
+    def _call(self, node: onnx.NodeProto, site: Site, inputs: list[Any]) -> Call:
+        return Call(
             self.builder,
             site,
             inputs,
@@ -330,8 +339,6 @@ class _Walk:
             self.lead,
             self._is_integer(node),
         )
-        result = rule(call)
-        return list(result) if isinstance(result, Sequence) else [result]
 
     def _hint(self, error: Unsupported | GraphError) -> str:
         across_batch = str(error) == BATCH_HINT and not self.lead
