@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from converters import onnx_by_rule
 from converters.batch_axis import Batch, Layout, Sample, fixed_batch_hint, output_of, sample_of
 from converters.builder import Act, Const, GraphBuilder, Site, Unsupported, Value, explain
 from converters.given_sizes import GivenSizes, enlarged, image_axes, open_places, with_batch_of_one
@@ -357,11 +358,15 @@ class _Walk:
 
     def _fold(self, op: str, node: onnx.NodeProto, site: Site, inputs: list[Any]) -> list[Any]:
         """Results of a node whose inputs are known now, or sizes, which may only be known when the network runs."""
+        if op in onnx_by_rule.PREFERRED and onnx_by_rule.takes(inputs):
+            return list(onnx_by_rule.evaluate(RULES[op], self._call(node, site, inputs)))
         try:
             return list(fold(node, inputs, self.opset, self._folded))
         except Unsupported as refusal:
             if not any(isinstance(value, Sizes) for value in inputs):
-                raise
+                if op not in RULES or not onnx_by_rule.takes(inputs):
+                    raise
+                return list(onnx_by_rule.evaluate(RULES[op], self._call(node, site, inputs)))
             if op in SIZED_RULES:
                 return self._apply(op, SIZED_RULES[op], node, site, inputs)
             if not self.lead or op not in RULES:
@@ -377,17 +382,7 @@ class _Walk:
 
     def _apply(self, op: str, rule: Rule, node: onnx.NodeProto, site: Site, inputs: list[Any]) -> list[Any]:
         """Append what computes a node."""
-        call = Call(
-            self.builder,
-            site,
-            inputs,
-            attributes_of(node),
-            self.opset,
-            list(node.output),
-            None if self.lead else self.static_batch,
-            self.lead,
-            self._is_integer(node),
-        )
+        call = self._call(node, site, inputs)
         if any(isinstance(value, Sample) for value in inputs):
             return self._across(op, rule, call)
         before = len(self.builder.graph.nodes)
@@ -411,6 +406,19 @@ class _Walk:
             ):
                 self.builder.forget(before)
                 raise refusal from None
+
+    def _call(self, node: onnx.NodeProto, site: Site, inputs: list[Any]) -> Call:
+        return Call(
+            self.builder,
+            site,
+            inputs,
+            attributes_of(node),
+            self.opset,
+            list(node.output),
+            None if self.lead else self.static_batch,
+            self.lead,
+            self._is_integer(node),
+        )
 
     def _across(self, op: str, rule: Rule, call: Call) -> list[Any]:
         """A node on tensors that do not have the batch in front, or whose result does not."""
