@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
@@ -149,11 +149,10 @@ def _by_following(node: Node, name: str, values: list[object], samples: Samples)
     if any(not isinstance(n, int) or isinstance(n, bool) for numbers in lists for n in numbers):
         return False
     columns = list(zip(*lists, strict=True))
-    rules = dict(_same_padding(node, columns, samples)) if name == "padding" else {}
-    found = {}
+    found = _same_padding(node, columns, samples) if name == "padding" and "stride" in node.attrs else {}
     for place, column in enumerate(columns):
-        if len(set(column)) > 1:
-            source = rules.get(place) or samples.source(node, column)
+        if len(set(column)) > 1 and place not in found:
+            source = samples.source(node, column)
             if source is None:
                 return False
             found[place] = source
@@ -161,19 +160,24 @@ def _by_following(node: Node, name: str, values: list[object], samples: Samples)
     return True
 
 
-def _same_padding(
-    node: Node, columns: list[tuple[int, ...]], samples: Samples
-) -> Iterator[tuple[int, SizeOf]]:
+def _same_padding(node: Node, columns: list[tuple[int, ...]], samples: Samples) -> dict[int, SizeOf]:
     """Padding so that ceil(size / stride) rows come out: it follows from the remainder of the size."""
-    if "stride" not in node.attrs:
-        return
+    found = {}
     for i in range(2):
         stride, least = _window(node, i, samples)
-        sizes = samples.sizes(node.inputs[0], i + 2)
-        upper = _fits_same(sizes, columns[i], columns[i + 2], stride, least)
-        for place in (i, i + 2) if upper is not None and least >= 0 else ():
-            larger = (place == i + 2) == upper
-            yield place, SizeOf(node.inputs[0], i + 2, -1, least + larger, 2, stride, exact=False)
+        sizes, varies = (
+            samples.sizes(node.inputs[0], i + 2),
+            len({*zip(columns[i], columns[i + 2], strict=True)}) > 1,
+        )
+        fitting = _fitting(sizes, columns[i], columns[i + 2], stride, least) if varies and least >= 0 else []
+        for place in (i, i + 2) if fitting else ():
+            ways = [
+                SizeOf(node.inputs[0], i + 2, -1, least + ((place == i + 2) == upper), 2, stride, exact=False)
+                for upper in fitting
+            ]
+            samples.alternatives.append(ways)
+            found[place] = ways[0]
+    return found
 
 
 def _window(node: Node, i: int, samples: Samples) -> tuple[int, int]:
@@ -183,16 +187,13 @@ def _window(node: Node, i: int, samples: Samples) -> tuple[int, int]:
     return stride, node.attrs.get("dilation", [1, 1])[i] * (kernel[i] - 1) + 1 - stride
 
 
-def _fits_same(
+def _fitting(
     sizes: Sequence[int], before: Sequence[int], after: Sequence[int], stride: int, least: int
-) -> bool | None:
-    """Whether padding is that of SAME_UPPER (True) or SAME_LOWER (False); None if it is neither."""
-    for upper in (True, False):
-        totals = [max(0, least + -size % stride) for size in sizes]
-        halves = [(t // 2, t - t // 2) if upper else (t - t // 2, t // 2) for t in totals]
-        if halves == list(zip(before, after, strict=True)):
-            return upper
-    return None
+) -> list[bool]:
+    """Whether padding is that of SAME_UPPER (True) or SAME_LOWER (False): which of them it may be."""
+    totals = [max(0, least + -size % stride) for size in sizes]
+    halves = {True: [(t // 2, t - t // 2) for t in totals], False: [(t - t // 2, t // 2) for t in totals]}
+    return [upper for upper, pads in halves.items() if pads == list(zip(before, after, strict=True))]
 
 
 @dataclass(frozen=True)
@@ -216,7 +217,7 @@ def doubts(graph: Graph, samples: Samples) -> list[Doubt]:
             stride, least = _window(node, i, samples)
             sizes = samples.sizes(node.inputs[0], i + 2)
             before, after = ([node.attrs["padding"][place]] * len(sizes) for place in (i, i + 2))
-            if len(set(sizes)) > 1 and _fits_same(sizes, before, after, stride, least) is not None:
+            if len(set(sizes)) > 1 and _fitting(sizes, before, after, stride, least):
                 seen = {size % stride for size in sizes}
                 found += [
                     Doubt(node.inputs[0], i + 2, stride, r)

@@ -55,12 +55,15 @@ def optimize(graph: Graph, reduce: bool = True) -> Graph:
             shape it has in the source network.
 
     Returns:
-        A graph that computes the same outputs, under the same names and shapes, from the same inputs.
+        A graph that computes the same outputs, under the same names and shapes, from the same inputs. One with numbers
+        that follow from sizes (``Node.follows``) comes back as it is: importers open sizes behind the passes.
 
     Raises:
         GraphError: ``graph`` is invalid, or (naming it) a pass broke a rule.
     """
     inputs, outputs = graph.inputs, graph.verify().output_infos
+    if any(node.follows for node in graph.nodes):
+        return graph.copy()
     for step in PASSES:
         if step is reduce_channels and not reduce:
             continue

@@ -12,7 +12,7 @@ from click.testing import CliRunner
 from onnx import TensorProto, helper
 
 from bench.model.source import open_model
-from converters import from_onnx
+from converters import from_onnx, passes
 from converters.cli import convert
 from converters.onnx_import import OnnxSource
 from converters.sources import open_source
@@ -31,6 +31,15 @@ NHWC = model(
     ],
     {"w": weights(8, 3, 3, 3), "v": weights(4, 8, 4, 4)},
     shape=("N", "H", "W", 3),
+)
+THIRDS = model(
+    [
+        node("Conv", "x w", "a", auto_pad="SAME_UPPER", strides=[3, 3]),
+        node("AveragePool", "a", "b", auto_pad="SAME_LOWER", strides=[3, 3], kernel_shape=[5, 5]),
+        node("ConvTranspose", "b v", "y", auto_pad="SAME_UPPER", strides=[2, 2]),
+    ],
+    {"w": weights(4, 3, 5, 5), "v": weights(4, 2, 3, 3)},
+    shape=("N", 3, -1, -1),
 )
 SOUND = model(
     [node("Conv", "x w", "a", strides=[2]), node("Relu", "a", "b"), node("Conv", "b v", "y", pads=[2, 2])],
@@ -66,6 +75,7 @@ VOLUME = model(
     [
         pytest.param(NHWC, {"shapes": {"x": (1, 32, 48, 3)}}, [(33, 41, 3), (20, 7, 3)], id="NHWC"),
         pytest.param(NHWC, {"image_size": (31, 48)}, [(32, 47, 3)], id="NHWC by image size"),
+        pytest.param(THIRDS, {"image_size": (29, 37)}, [(3, 30, 38), (3, 31, 39), (3, 40, 44)], id="strides of 3"),
         pytest.param(SOUND, {"dims": {"T": 160}}, [(1, 161), (1, 40)], id="sound"),
         pytest.param(SAMPLES, {"shapes": {"x": (None, 400)}}, [(401,), (1000,)], id="samples"),
         pytest.param(TOKENS, {"dims": {"tokens": 7}}, [(12, 6), (1, 6)], id="tokens"),
@@ -206,6 +216,12 @@ def test_what_is_bound_to_a_size_is_fixed_and_the_rest_open() -> None:
     assert relative_error(Engine(graph, 1)(x), run_onnxruntime(proto, x)[0]) < 1e-5
     with pytest.raises(InputError, match=r"must have shape \(N, 3, any, 8\)"):
         Engine(graph, 1)(np.zeros((1, 3, 6, 9), np.float32))
+
+
+def test_passes_leave_a_graph_alone_whose_numbers_follow_from_sizes() -> None:
+    graph = from_onnx(THIRDS, image_size=(29, 37), optimize=False)
+    assert any(node.follows for node in graph.nodes)
+    assert passes.optimize(graph) == graph
 
 
 def test_other_commands_take_sizes_too(tmp_path: Path) -> None:
