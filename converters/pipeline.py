@@ -101,7 +101,7 @@ def convert(
     if isinstance(source, str | os.PathLike):
         source = open_source(source, masks, image_size, batch)
     full = passes.optimize(source.graph(), reduce=False)
-    graph = passes.optimize(full) if reduce else full
+    graph = passes.run_passes(full, passes.REDUCTION) if reduce else full
     verification = None
     if verify_layers:
         kept = passes.kept_channels(full) if reduce else None
