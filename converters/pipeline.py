@@ -139,7 +139,7 @@ def _exact(graph: Graph) -> Graph:
 
 
 def _reduced(graph: Graph) -> Graph:
-    return passes.optimize(_exact(graph))
+    return passes.run_passes(_exact(graph), passes.REDUCTION)
 
 
 def _channels(graph: Graph) -> int:

@@ -75,7 +75,9 @@ VOLUME = model(
     [
         pytest.param(NHWC, {"shapes": {"x": (1, 32, 48, 3)}}, [(33, 41, 3), (20, 7, 3)], id="NHWC"),
         pytest.param(NHWC, {"image_size": (31, 48)}, [(32, 47, 3)], id="NHWC by image size"),
-        pytest.param(THIRDS, {"image_size": (29, 37)}, [(3, 30, 38), (3, 31, 39), (3, 40, 44)], id="strides of 3"),
+        pytest.param(
+            THIRDS, {"image_size": (29, 37)}, [(3, 30, 38), (3, 31, 39), (3, 40, 44)], id="strides of 3"
+        ),
         pytest.param(SOUND, {"dims": {"T": 160}}, [(1, 161), (1, 40)], id="sound"),
         pytest.param(SAMPLES, {"shapes": {"x": (None, 400)}}, [(401,), (1000,)], id="samples"),
         pytest.param(TOKENS, {"dims": {"tokens": 7}}, [(12, 6), (1, 6)], id="tokens"),
