@@ -96,11 +96,27 @@ def _results(graph: Graph) -> list[TensorInfo]:
 
 def _copy_output(builder: Builder, index: int, name: str) -> None:
     shape = builder.shape(name)
-    out = Value(name, Plain(shape), Ref("output", index))
+    place = Ref("output", index)
+    if _made_in_place(builder, name, place):
+        return
+    out = Value(name, Plain(shape), place)
     if builder.is_map(name):
         builder.add(MapCopy("output", out, shape[1], builder.any(name), shape))
     else:
         builder.add(FlatCopy("output", out, 1, builder.plain(name)))
+
+
+def _made_in_place(builder: Builder, name: str, place: Ref) -> bool:
+    """Let the stage that makes an output write it where the caller wants it, if nothing else reads it."""
+    value = builder.get(name, Plain)
+    if value is None or value.root.fixed is not None:
+        return False
+    root = value.root
+    read = any(need[0].root is root for stage in builder.stages for need in stage.needs(0, stage.units))
+    if read or root.producer is None or not root.producer.exact:
+        return False
+    root.fixed = place
+    return True
 
 
 def _assemble(builder: Builder, result: Trace) -> Plan:
