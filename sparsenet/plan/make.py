@@ -41,8 +41,9 @@ def make_plan(graph: Graph, options: Options) -> Plan:
         builder.layer = node.name
         LOWER[node.op](builder, node)
     builder.layer = "output"
+    read = {need[0].root for stage in builder.stages for need in stage.needs(0, stage.units)}
     for index, info in enumerate(results):  # the outputs, then what says how much of them is meant
-        _copy_output(builder, index, info.name)
+        _place_output(builder, index, info.name, read)
     segments = cut(builder.stages, options.stream)
     return _assemble(builder, trace(segments, options.threads, options.rings), results)
 
@@ -91,13 +92,31 @@ def _place_input(builder: Builder, index: int, info: TensorInfo) -> None:
     builder.add(FlatCopy("input", builder.new_plain(info.name), 1, given))
 
 
-def _copy_output(builder: Builder, index: int, name: str) -> None:
-    shape = builder.shape(name)
-    out = Value(name, Plain(shape), Ref("output", index))
-    if builder.is_map(name):
-        builder.add(MapCopy("output", out, shape[1], builder.any(name), shape))
+def _place_output(builder: Builder, index: int, name: str, read: set[Value]) -> None:
+    """Make an output where the caller wants it, or copy it there; ``read`` are the values that a stage reads."""
+    shape, place = builder.shape(name), Ref("output", index)
+    if _made_in_place(builder, name, place, read):
+        return
+    out = Value(name, Plain(shape), place)
+    is_map = builder.is_map(name)
+    source = builder.any(name) if is_map else builder.plain(name)
+    read.add(source.root)
+    if is_map:
+        builder.add(MapCopy("output", out, shape[1], source, shape))
     else:
-        builder.add(FlatCopy("output", out, 1, builder.plain(name)))
+        builder.add(FlatCopy("output", out, 1, source))
+
+
+def _made_in_place(builder: Builder, name: str, place: Ref, read: set[Value]) -> bool:
+    """Let the stage that makes an output write it where the caller wants it, if nothing else reads it."""
+    value = builder.get(name, Plain)
+    if value is None or value.root.fixed is not None or value.root in read:
+        return False
+    root = value.root
+    if root.producer is None or not root.producer.exact:
+        return False
+    root.fixed = place
+    return True
 
 
 def _assemble(builder: Builder, result: Trace, results: list[TensorInfo]) -> Plan:

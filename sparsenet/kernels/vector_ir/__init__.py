@@ -17,6 +17,7 @@ vectors longer than the machine's.
 from __future__ import annotations
 
 from sparsenet.kernels.vector_ir.channel_lanes import channel_product, channel_start, turn
+from sparsenet.kernels.vector_ir.interleaved import deinterleave, interleave
 from sparsenet.kernels.vector_ir.runtime import (
     atomic_add,
     atomic_load,
@@ -39,6 +40,8 @@ __all__ = [
     "channel_product",
     "channel_start",
     "cycle_counter",
+    "deinterleave",
+    "interleave",
     "load_f32",
     "load_i32",
     "load_i64",
