@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import prod
@@ -24,6 +23,7 @@ from sparsenet.plan.make import make_plan
 from sparsenet.plan.plan import COUNTER_BYTES, Plan
 from sparsenet.plan.ring_memory import Arena
 from sparsenet.plan.tune import race
+from sparsenet.timing import THREAD
 
 #: Families that move what others need: their calls belong to other layers' stages.
 MOVERS = ("f32_relayout_none_any", "f32_fill_none_any")
@@ -112,7 +112,7 @@ class FamilyAlone:
     def repeat(self, seconds: float) -> None:
         """Make one ``run`` take about ``seconds`` or more, by doing everything several times in one call."""
         self.runs = 1
-        while self.seconds() < seconds and self.runs < 4096:
+        while THREAD.turn(self.run).seconds < seconds and self.runs < 4096:
             self.runs *= 2
             self._rows = np.concatenate([self._rows, self._rows])
 
@@ -129,13 +129,6 @@ class FamilyAlone:
     def run(self) -> None:
         """All calls, ``runs`` times."""
         self._run(self._rows.ctypes.data, len(self._rows), self._table.ctypes.data)
-
-    def seconds(self) -> float:
-        """Processor seconds of one ``run``, once the caches are warm."""
-        self.run()
-        start = time.thread_time()
-        self.run()
-        return time.thread_time() - start
 
 
 def _sizes(plan: Plan) -> tuple[int, ...]:
