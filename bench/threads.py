@@ -13,10 +13,9 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import click
 import numpy as np
@@ -31,7 +30,7 @@ from sparsenet.files import write_atomically
 from sparsenet.graph import FloatArray
 
 #: Turns of the two numbers of threads under each load, one after the other.
-TURNS = 4
+TURNS = 2
 
 
 @dataclass(frozen=True)
@@ -54,7 +53,8 @@ class Row:
     median: float
 
 
-Beside = Callable[[Graph, int], Any]
+#: What runs beside an engine of so many threads.
+Beside = Callable[[int], AbstractContextManager[None]]
 
 
 _SPIN = """
@@ -108,7 +108,7 @@ def python_thread(graph: Graph, threads: int) -> Iterator[None]:
 
 def busy(count: int) -> Beside:
     """So many processes that only count."""
-    return lambda graph, threads: processes(count, _SPIN)
+    return lambda _threads: processes(count, _SPIN)
 
 
 def example(graph: Graph) -> FloatArray:
@@ -148,7 +148,7 @@ def measure(
     engines = {count: Engine(graph, count) for count in found}
     for _ in range(TURNS):
         for count, engine in engines.items():
-            with beside(graph, count):
+            with beside(count):
                 found[count] += times(engine, x, seconds / TURNS, before_each)
     for engine in engines.values():
         engine.close()
@@ -168,8 +168,8 @@ def loads(graph: Graph, folder: Path) -> dict[str, tuple[Beside, Callable[[], ob
     found: dict[str, tuple[Beside, Callable[[], object]]] = {
         "nothing": (busy(0), nothing),
         **{f"{count} busy": (busy(count), nothing) for count in (1, 2, 4)},
-        "engine in a process": (lambda g, t: processes(1, _RUN_FOR_EVER, model, t), nothing),
-        "engine in a thread": (python_thread, nothing),
+        "engine in a process": (lambda count: processes(1, _RUN_FOR_EVER, model, count), nothing),
+        "engine in a thread": (lambda count: python_thread(graph, count), nothing),
     }
     try:
         found["spinning pool"] = (busy(0), spinning_pool(graph, folder))
@@ -182,7 +182,7 @@ def loads(graph: Graph, folder: Path) -> dict[str, tuple[Beside, Callable[[], ob
 @click.option("--model", type=click.Choice(list(MODELS)), default="mobilenetv1", show_default=True)
 @click.option("--sparsity", type=click.FloatRange(0, 1, max_open=True), default=0.9, show_default=True)
 @click.option("--threads", type=click.IntRange(2), default=2, show_default=True)
-@click.option("--seconds", type=click.FloatRange(0.1), default=3.0, show_default=True, help="For each mean.")
+@click.option("--seconds", type=click.FloatRange(0.1), default=4.0, show_default=True, help="For each mean.")
 @click.option("--load", "chosen", multiple=True, help="Only loads whose names begin so.")
 @click.option(
     "--json", "path", type=click.Path(dir_okay=False, path_type=Path), help="Keep the figures here."

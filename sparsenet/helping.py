@@ -4,10 +4,10 @@ from __future__ import annotations
 
 #: A run must take this much less than alone for help to be worth asking for.
 WORTH = 1.1
-#: Seconds without help after the first loss; twice as many after each that follows soon.
-FIRST_PAUSE, LONGEST_PAUSE = 0.01, 0.5
+#: Seconds without help after the first loss, and how many times as many after each that follows soon.
+FIRST_PAUSE, GROWTH, LONGEST_PAUSE = 0.01, 4, 0.5
 #: A pause is at least this many times as long as the run that lost.
-LOSS = 16
+LOSS = 4
 #: Weight of the last run in what a run alone takes.
 RECENT = 0.25
 
@@ -42,4 +42,4 @@ class Helping:
             self.pause = max(FIRST_PAUSE, self.pause - seconds)
             return
         self.alone_until = now + max(self.pause, min(LOSS * seconds, LONGEST_PAUSE))
-        self.pause = min(LONGEST_PAUSE, 2 * self.pause)
+        self.pause = min(LONGEST_PAUSE, GROWTH * self.pause)

@@ -56,9 +56,9 @@ class _Team:
         self.address = -(-self._words.ctypes.data // team.ALIGNMENT) * team.ALIGNMENT
         self._words[(self.address - self._words.ctypes.data) // 8 + team.EPOCH] = team.FIRST_EPOCH
         self.workers: list[threading.Thread] = []
-        if threads == 1:
-            return
         self._stop = _Stop(address("stop"))
+        if not workers:
+            return
         function = _Worker(address("worker"))
         for number in range(1, workers + 1):
             worker = threading.Thread(
@@ -71,11 +71,10 @@ class _Team:
             self.workers.append(worker)
 
     def stop(self) -> None:
-        """End the workers; once, by ``close`` or when the pool is forgotten. A run goes on without them."""
-        if self.process == os.getpid() and not self.stopped:
+        """End the workers: by ``close``, or when the pool is forgotten. A run goes on without them."""
+        if self.process == os.getpid():
             self.stopped = True
-            if self.workers:
-                self._stop(self.address)
+            self._stop(self.address)
 
 
 def _help(owner: _Team, function: Callable[[int, int, int], None], number: int, threads: int) -> None:

@@ -16,7 +16,6 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 from sparsenet import elf
 from sparsenet.cpu import host_features, host_identity
@@ -28,7 +27,6 @@ Build = Callable[[], object]
 
 _lock = Lock()
 _addresses: dict[str, int] = {}
-_engines: list[Any] = []  # own the code that LLVM loaded: never freed
 
 
 @cache
@@ -163,7 +161,8 @@ def _load_by_llvm(code: bytes, entry: str) -> int:
     except (RuntimeError, llvm.ParseError) as error:
         raise elf.ObjectFileError(f"not an object file for this machine: {error}") from error
     engine.finalize_object()
-    _engines.append(engine)
+    # Never freed, not even when the interpreter ends: daemon threads may still be in this code.
+    ctypes.pythonapi.Py_IncRef(ctypes.py_object(engine))
     address = int(engine.get_function_address(entry))
     if not address:
         raise elf.ObjectFileError(f"no function '{entry[:80]}' in it")

@@ -214,13 +214,15 @@ def build_worker(walk: Any, walk_timed: Any) -> object:
 
 
 def build_stop() -> object:
-    """``stop(team)``: dissolve it, once; a run that is under way is not disturbed."""
+    """``stop(team)``: dissolve it; a run that is under way is not disturbed."""
     from numba import cfunc, types
 
-    from sparsenet.kernels.vector_ir import atomic_add, wake_all
+    from sparsenet.kernels.vector_ir import atomic_load, atomic_replace, wake_all
 
     def stop(team):  # type: ignore[no-untyped-def]
-        atomic_add(team, 1)
+        epoch = atomic_load(team)
+        while not atomic_replace(team, epoch, epoch | 1):
+            epoch = atomic_load(team)
         wake_all(team)
 
     return cfunc(types.void(types.int64))(stop)
