@@ -41,7 +41,7 @@ class NumpyBackend:
         decisions = [self._decision(node.name, node.op, reason) for node in graph.nodes]
         inputs, outputs = list(graph.inputs), facts.output_infos
         weights = np.zeros(0, np.uint8)
-        self.plan = Plan([], [], [], weights, 0, [], decisions, [], inputs, outputs, {})
+        self.plan = Plan([], [], [], [], weights, 0, [], decisions, [], inputs, outputs, {})
 
     def adopt(self, _array: object) -> None:
         """It takes NumPy arrays alone."""

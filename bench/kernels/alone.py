@@ -14,13 +14,13 @@ from bench.shapes import LayerShape
 from sparsenet.errors import SparsenetError
 from sparsenet.graph import FloatArray, Graph
 from sparsenet.kernels import tape
-from sparsenet.kernels.abi import ARENA, COUNTER, FIRST_TENSOR, WEIGHTS
+from sparsenet.kernels.abi import ARENA, FIRST_TENSOR, WEIGHTS
 from sparsenet.kernels.registry import Kernel
 from sparsenet.plan.builder import Builder, Options
 from sparsenet.plan.candidate import Candidate
 from sparsenet.plan.lower import conv2d
 from sparsenet.plan.make import make_plan
-from sparsenet.plan.plan import COUNTER_BYTES, Plan
+from sparsenet.plan.plan import Plan
 from sparsenet.plan.ring_memory import Arena
 from sparsenet.plan.tune import race
 from sparsenet.timing import THREAD
@@ -102,10 +102,9 @@ class FamilyAlone:
         self._alive = plan, x
 
     def _bases(self, plan: Plan, x: FloatArray) -> int:
-        self._arena, self._counter = Arena(plan.arena_bytes + 64, plan.rings), np.zeros(COUNTER_BYTES // 8)
+        self._arena = Arena(plan.arena_bytes + 64, plan.rings)
         self._table = np.zeros(FIRST_TENSOR + 2, np.int64)
         self._table[WEIGHTS], self._table[ARENA] = plan.weights.ctypes.data, self._arena.address
-        self._table[COUNTER] = self._counter.ctypes.data
         self._table[FIRST_TENSOR:] = x.ctypes.data, self.output.ctypes.data
         return int(self._table.ctypes.data)
 

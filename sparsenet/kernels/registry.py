@@ -234,7 +234,6 @@ FAMILIES: dict[str, Family] = {
         ("stride",),
         "between plain NCHW, rows and rows split by column phase; pads with zeros",
     ),
-    "f32_barrier_none_any": Family("cpu.barrier", ("counter", "target"), (), "waiting for the other threads"),
     "f32_fill_none_any": Family("cpu.fill", ("value", "size", "out"), (), "halo rows"),
     "f32_softmax_none_flat": Family(
         "cpu.softmax", ("x", "outer", "axis", "inner", "out"), (), "softmax along one axis of a plain tensor"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from sparsenet.graph import Graph, Shape, TensorInfo
-from sparsenet.kernels.abi import ARENA, COUNTER, FIRST_TENSOR, WEIGHTS, encode_pointer
+from sparsenet.kernels.abi import ARENA, FIRST_TENSOR, WEIGHTS, encode_pointer
 from sparsenet.kernels.registry import Kernel
 from sparsenet.limits import require_memory, require_plannable
 from sparsenet.ops import attributes
@@ -125,8 +125,7 @@ def _assemble(builder: Builder, result: Trace, results: list[TensorInfo]) -> Pla
     weights, weight_offsets = pack_constants(builder.constants)
     inputs = len(builder.graph.inputs)
 
-    starts = {("counter", 0): (COUNTER, 0)}
-    starts |= {("weights", i): (WEIGHTS, offset) for i, offset in enumerate(weight_offsets)}
+    starts = {("weights", i): (WEIGHTS, offset) for i, offset in enumerate(weight_offsets)}
     starts |= {("arena", i): (ARENA, buffer.offset) for i, buffer in enumerate(result.memory.buffers)}
     starts |= {("ring", i): (ARENA, ring.start) for i, ring in enumerate(rings)}
     starts |= {("input", i): (FIRST_TENSOR + i, 0) for i in range(inputs)}
@@ -142,6 +141,7 @@ def _assemble(builder: Builder, result: Trace, results: list[TensorInfo]) -> Pla
         [encode_tape(steps, word) for steps in result.tapes],
         [[step.kernel for step in steps] for steps in result.tapes],
         [[step.layer for step in steps] for steps in result.tapes],
+        result.ends,
         weights,
         arena_bytes,
         rings,

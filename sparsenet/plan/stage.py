@@ -18,7 +18,7 @@ from sparsenet.plan.layout import Folded, FoldedPhases, Layout, Plain, Rows
 
 @dataclass(frozen=True)
 class Ref:
-    """A place in memory: a space (weights, arena, ring, input, output, counter), which one of it, a byte offset."""
+    """A place in memory: a space (weights, arena, ring, input, output), which one of it, a byte offset."""
 
     space: str
     index: int
