@@ -18,9 +18,8 @@ import numpy as np
 from tqdm import tqdm
 
 from bench.agreement import check_outputs
-from bench.engines import ENGINES, LABELS, EngineMissing, Network, Session
+from bench.engines import ENGINES, LABELS, EngineMissing, Network, Session, session_clock, session_turns
 from bench.networks import MODELS, build_graph
-from bench.rounds import rounds_for, shuffled_rounds
 from bench.sparsity import SPARSITY_NOTE, sparsify
 from bench.versions import versions
 from sparsenet import Graph
@@ -29,7 +28,7 @@ from sparsenet.counts import count_layers, total
 from sparsenet.errors import InputError, SparsenetError
 from sparsenet.files import write_atomically
 from sparsenet.threads import available_cpus
-from sparsenet.timing import Samples, paired_ratio, spread
+from sparsenet.timing import Rounds, rounds_for, spread, take_rounds
 
 DEFAULT_MODELS = ["minixception-128-256", "mobilenetv1", "maskcnn", "resnet50"]
 #: Others are compared when named: OpenVINO, and what one writes with NumPy or SciPy.
@@ -38,7 +37,10 @@ DEFAULT_ENGINES = ["ours", "dense", "ort", "deepsparse", "torch"]
 
 @dataclass(frozen=True)
 class Settings:
-    """How every network of a run is measured: ``seconds`` is about how long, ``size`` the side of its images."""
+    """How every network of a run is measured: ``size`` is the side of its images.
+
+    ``seconds`` is about how long; up to three times as long where other work disturbs it.
+    """
 
     threads: int = 1
     batch: int = 1
@@ -56,9 +58,12 @@ class Result:
         zeros: share of zeros among all weights of convolutions and linear layers.
         median_ms, min_ms: of one inference, the whole batch.
         ratio: median over rounds of its time over that of our sparse engine in the same round, above 1 where ours is
-            faster; ``ratio_quartiles`` its 25th and 75th percentile. None without our engine in the run.
+            faster; ``ratio_interval`` is its 95 % interval. None without our engine in the run, and where the machine
+            was too noisy to tell.
+        too_noisy: whether it was.
         error: largest relative difference of any output from the first engine's.
-        rounds: how many samples of each engine.
+        clock: what was counted, "cpu" or "wall".
+        rounds, dropped: how many rounds count, and how many do not because something disturbed them.
     """
 
     model: str
@@ -68,9 +73,12 @@ class Result:
     median_ms: float
     min_ms: float
     ratio: float | None
-    ratio_quartiles: tuple[float, float] | None
+    ratio_interval: tuple[float, float] | None
+    too_noisy: bool
     error: float
+    clock: str
     rounds: int
+    dropped: int
 
 
 @dataclass
@@ -140,38 +148,38 @@ def _measure(
         x = network.example(settings.seed)
         outputs = {name: session(x) for name, session in sessions.items()}
         errors = check_outputs(outputs, f"{model} at {sparsity:.0%}")
-        rounds = rounds_for(sessions, settings.seconds)
+        clock = session_clock(sessions, settings.threads)
+        turns = session_turns(sessions, clock)
+        rounds = rounds_for(turns, settings.seconds)
         with tqdm(total=rounds, unit="round", leave=False, file=sys.stderr) as bar:
-            samples = shuffled_rounds(sessions, rounds, seed=settings.seed, progress=bar.update)
+            taken = take_rounds(turns, rounds, clock, seed=settings.seed, progress=bar.update)
     finally:
         for session in sessions.values():
             session.close()
         network.close()
     zeros = total(count_layers(graph)).sparsity
-    return [_result(model, sparsity, name, zeros, samples, errors[name], rounds) for name in samples]
+    return [_result(model, sparsity, name, zeros, taken, errors[name]) for name in taken.samples]
 
 
-def _result(
-    model: str,
-    sparsity: float,
-    engine: str,
-    zeros: float,
-    samples: dict[str, Samples],
-    error: float,
-    rounds: int,
-) -> Result:
-    ratio = paired_ratio(samples[engine], samples["ours"]) if "ours" in samples else None
+def _result(model: str, sparsity: float, engine: str, zeros: float, taken: Rounds, error: float) -> Result:
+    beside = "ours" if "ours" in taken.samples else engine
+    samples, _ = taken.seconds(engine, beside)
+    ratio = taken.ratio(engine, beside)
+    compared = "ours" in taken.samples
     return Result(
         model,
         sparsity,
         engine,
         zeros,
-        spread(samples[engine]).median * 1e3,
-        float(samples[engine].min()) * 1e3,
-        ratio.median if ratio else None,
-        ratio.iqr if ratio else None,
+        spread(samples).median * 1e3,
+        float(samples.min()) * 1e3,
+        ratio.told if compared else None,
+        ratio.interval if compared else None,
+        ratio.noisy,
         error,
-        rounds,
+        taken.clock.counts,
+        ratio.rounds,
+        ratio.dropped,
     )
 
 
@@ -203,11 +211,12 @@ def tables(comparison: Comparison, batch: int) -> str:
             *_ratio_cells(r),
             f"{r.error:.0e}",
             r.rounds,
+            r.dropped,
         )
         for r in comparison.results
     ]
     header = ["model", "sparsity", "all zeros", "engine", "median ms", "min ms", "ms/image"]
-    header += ["ours is × faster", "quartiles", "error", "rounds"]
+    header += ["ours is × faster", "95 % interval", "error", "rounds", "dropped"]
     parts = [render(header, rows)]
     means = comparison.geometric_means()
     if means:
@@ -222,9 +231,11 @@ def tables(comparison: Comparison, batch: int) -> str:
 
 
 def _ratio_cells(result: Result) -> tuple[float | None, str | None]:
-    if result.engine == "ours" or result.ratio is None or result.ratio_quartiles is None:
+    if result.too_noisy:
+        return None, "too noisy to tell"
+    if result.engine == "ours" or result.ratio is None or result.ratio_interval is None:
         return None, None
-    low, high = result.ratio_quartiles
+    low, high = result.ratio_interval
     return result.ratio, f"{low:.3g} to {high:.3g}"
 
 
@@ -233,8 +244,9 @@ def arguments(argv: list[str] | None = None) -> argparse.Namespace:
         prog="python -m bench.against",
         description=textwrap.fill(
             "Time our engine, sparse and dense, against ONNX Runtime, DeepSparse and PyTorch on pruned networks. "
-            "Outputs are compared first; engines then take turns in random order within one run, so that a busy or "
-            "slowing machine hits all of them alike. Ratios are medians over rounds: the other's time over ours.",
+            "Outputs are compared first; engines then take turns in random order within one run. Ratios are medians "
+            "over rounds: the other's time over ours. With one thread processor time counts, with several wall time; "
+            "rounds that other work disturbed are dropped, and where too few are left it says so.",
             100,
         ),
         epilog=textwrap.fill(f"{SPARSITY_NOTE}.", 100)

@@ -13,19 +13,18 @@ import numpy as np
 from bench.forced import forced_engine
 from bench.shapes import CONVOLUTIONS, LayerShape
 from sparsenet.commands.table import render
-from sparsenet.timing import interleaved, paired_ratio
+from sparsenet.timing import clock_for, interleaved
 
 
-def speedup(shape: LayerShape, sparsity: float, threads: int, rounds: int) -> float:
-    """Median of paired ratios dense ÷ sparse of one layer, sparse kernels forced."""
+def speedup(shape: LayerShape, sparsity: float, threads: int, rounds: int) -> float | None:
+    """Median of paired ratios dense ÷ sparse of one layer, sparse kernels forced; None if too noisy to tell."""
     graph = shape.graph(sparsity)
     engines = {kernels: forced_engine(graph, kernels, threads) for kernels in ("dense", "sparse")}
     x = shape.example()
     results = [engine(x) for engine in engines.values()]
     np.testing.assert_allclose(results[0], results[1], rtol=1e-3, atol=1e-3)
     calls = {name: partial(engine, x) for name, engine in engines.items()}
-    samples = interleaved(calls, rounds=rounds, warmup=5)
-    return float(paired_ratio(samples["dense"], samples["sparse"]).median)
+    return interleaved(calls, rounds, clock_for(threads)).ratio("dense", "sparse").told
 
 
 @click.command()
@@ -39,11 +38,14 @@ def speedup(shape: LayerShape, sparsity: float, threads: int, rounds: int) -> fl
 @click.option("--threads", type=click.IntRange(1), default=1, show_default=True)
 @click.option("--rounds", type=click.IntRange(3), default=40, show_default=True)
 def main(sparsity: tuple[float, ...], threads: int, rounds: int) -> None:
-    """Speed-up of the sparse kernel over the dense one, per layer shape and sparsity."""
+    """Speed-up of the sparse kernel over the dense one, per layer shape and sparsity; a dash: too noisy to tell."""
     rows = []
     for shape in CONVOLUTIONS:
-        rows.append((shape.name, *(speedup(shape, s, threads, rounds) for s in sparsity)))
-        click.echo(f"{shape.name}: {', '.join(f'{v:.2f}' for v in rows[-1][1:])}", err=True)
+        found = [speedup(shape, s, threads, rounds) for s in sparsity]
+        rows.append((shape.name, *found))
+        click.echo(
+            f"{shape.name}: {', '.join('too noisy' if v is None else f'{v:.2f}' for v in found)}", err=True
+        )
     click.echo(render(["layer", *(f"{100 * s:.0f} %" for s in sparsity)], rows))
 
 

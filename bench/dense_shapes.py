@@ -8,7 +8,6 @@ convolutions cannot be chained: they are timed whole, from the image to global a
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 
 import click
@@ -19,7 +18,7 @@ from onnx import helper, numpy_helper
 
 from sparsenet import Engine, Graph, Node, TensorInfo
 from sparsenet.commands.table import render
-from sparsenet.timing import Samples, interleaved
+from sparsenet.timing import PROCESS, Samples, interleaved
 
 
 @dataclass(frozen=True)
@@ -135,7 +134,8 @@ def race(shape: DenseShape, rounds: int) -> tuple[float, float, str]:
     np.testing.assert_allclose(engines[0](x), sessions[0].run(None, {"x": x})[0], rtol=1e-3, atol=1e-3)
     calls = {f"ours{i}": (lambda e=engine: e(x)) for i, engine in enumerate(engines)}
     calls |= {f"ort{i}": (lambda s=session: s.run(None, {"x": x})) for i, session in enumerate(sessions)}
-    samples = interleaved(calls, rounds, clock=time.thread_time)  # type: ignore[arg-type]
+    taken = interleaved(calls, rounds, PROCESS)
+    samples = dict(zip(calls, taken.seconds(*calls), strict=True))
     kernels = [choice.kernel.split("__cpu_")[1] for choice in engines[0].explain() if choice.op == "conv2d"]
     if stem:
         return typical(samples["ort0"]), typical(samples["ours0"]), kernels[0]

@@ -10,7 +10,6 @@ the offset of its column are loads too.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping
 
 import click
@@ -23,6 +22,7 @@ from sparsenet.commands.table import render
 from sparsenet.kernels.jit import max_lanes
 from sparsenet.kernels.patterns import step_kinds
 from sparsenet.kernels.registry import Kernel
+from sparsenet.timing import interleaved
 
 CHANNELS, HEIGHT, WIDTH = 128, 8, 64
 NEAR_CHANNELS = 16
@@ -54,15 +54,9 @@ def convolution(density: float, near_inputs: bool, near_outputs: bool) -> tuple[
 
 
 def least_seconds(calls: Mapping[str, Callable[[], None]], rounds: int) -> dict[str, float]:
-    """Of every call, in turn; each is made twice and the second counts, when the caches are its own."""
-    least = dict.fromkeys(calls, float("inf"))
-    for _ in range(rounds):
-        for name, call in calls.items():
-            call()
-            start = time.perf_counter()
-            call()
-            least[name] = min(least[name], time.perf_counter() - start)
-    return least
+    """Processor time of every call, in turn; each is made twice and the second counts, when the caches are its own."""
+    taken = interleaved(calls, rounds, settle=0.0)
+    return {name: float(taken.seconds(name)[0].min()) for name in calls}
 
 
 @click.command(epilog="Example: taskset -c 0 python -m bench.limits")

@@ -41,11 +41,15 @@ class Runs:
         there = {engine for _, _, engine in self.cells}
         return [name for name in ENGINES if name in there and name != "ours"]
 
+    def told(self, model: str, sparsity: float, engine: str) -> bool:
+        """Whether this was measured, and the machine was not too noisy to tell."""
+        return self.cells.get((model, sparsity, engine), {}).get("ratio") is not None
+
     def widths(self) -> list[float]:
-        """Half the distance between the quartiles of every ratio, as a fraction of it."""
-        results = [cell for (_, _, engine), cell in self.cells.items() if engine != "ours"]
+        """Half the width of every ratio's interval, as a fraction of it."""
+        results = [cell for (_, _, engine), cell in self.cells.items() if engine != "ours" and cell["ratio"]]
         return [
-            (cell["ratio_quartiles"][1] - cell["ratio_quartiles"][0]) / 2 / cell["ratio"] for cell in results
+            (cell["ratio_interval"][1] - cell["ratio_interval"][0]) / 2 / cell["ratio"] for cell in results
         ]
 
 
@@ -72,10 +76,10 @@ def read(paths: Sequence[Path]) -> list[Runs]:
 
 
 def means(runs: Runs) -> str:
-    """A row per baseline: geometric means over the networks that it was measured on at all sparsities."""
+    """A row per baseline: geometric means over the networks on which all its ratios are known."""
     rows = []
     for engine in runs.baselines:
-        whole = [m for m in runs.models if all((m, s, engine) in runs.cells for s in runs.sparsities)]
+        whole = [m for m in runs.models if all(runs.told(m, s, engine) for s in runs.sparsities)]
         ratios = [[runs.cells[m, s, engine]["ratio"] for m in whole] for s in runs.sparsities]
         label = (
             LABELS[engine] if len(whole) == len(runs.models) else f"{LABELS[engine]}, {len(whole)} of them"
@@ -101,6 +105,8 @@ def _cell(result: dict[str, Any] | None) -> str:
         return "–"
     if result["engine"] == "ours":
         return f"**{result['median_ms']:.3g} ms**"
+    if result["ratio"] is None:
+        return "too noisy"
     return f"{result['ratio']:.3g}×" if result["ratio"] >= 10 else f"{result['ratio']:.2f}×"
 
 
@@ -122,7 +128,7 @@ def page(all_runs: list[Runs]) -> str:
         summary = f"<summary>Every network, {_threads(runs)}</summary>"
         widths = runs.widths()
         note = (
-            f"Quartiles of a ratio lie ±{np.median(widths):.1%} around it (median over all cells; "
+            f"95 % intervals of a ratio reach ±{np.median(widths):.1%} around it (median over all cells; "
             f"nine of ten: below ±{np.quantile(widths, 0.9):.1%})."
         )
         parts += [f"<details>{summary}", every(runs), note, "</details>"]

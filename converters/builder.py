@@ -62,8 +62,9 @@ class GraphBuilder:
 
     ``minus_inf`` holds paddings with -inf that wait for the max pooling which can take them over:
     padded tensor → (tensor before padding, [top, left, bottom, right]). ``joined`` knows of parts that were joined
-    which elements are meant, and how many: tensors joined alike have one count. ``source`` says in a word or two what
-    the network comes from, for errors.
+    which elements are meant, and how many: tensors joined alike have one count. ``places`` knows of places that a max
+    pooling found what its windows were (``lower_places.Windows``). ``source`` says in a word or two what the network
+    comes from, for errors.
     """
 
     def __init__(self, name: str) -> None:
@@ -72,6 +73,7 @@ class GraphBuilder:
         self.partial: dict[str, Partial] = {}
         self.minus_inf: dict[str, tuple[str, list[int]]] = {}
         self.joined: dict[tuple[tuple[str, int], ...], tuple[Act, Act]] = {}
+        self.places: dict[str, Any] = {}
         self.source = ""
         self._failures: list[tuple[str, str, str]] = []
         self._node_names: set[str] = set()
@@ -143,6 +145,15 @@ class GraphBuilder:
         self.graph.nodes.append(node)
         return Act(tensor)
 
+    def forget(self, count: int) -> None:
+        """Take back all nodes but the first ``count``: an attempt that did not work out."""
+        for node in self.graph.nodes[count:]:
+            self._node_names.discard(node.name)
+            for kept in (self.shapes, self.partial, self.minus_inf):
+                kept.pop(node.output, None)
+        del self.graph.nodes[count:]
+        self.joined = {key: pair for key, pair in self.joined.items() if pair[1].tensor in self.shapes}
+
     def stand_in(self, tensor: str, shape: Shape) -> Act:
         """A tensor nothing makes, so that the nodes behind an unsupported one can be examined too."""
         self.shapes[tensor] = shape
@@ -191,6 +202,12 @@ class GraphBuilder:
         self.graph.drop_unused_constants()
         self.graph.verify()
         return self.graph, renamed
+
+    def rename(self, old: str, new: str) -> str:
+        """Give a tensor another name, or ``new_1``, ... where that is taken; returns the name."""
+        name = self.unique_name(new)
+        self._rename(old, name)
+        return name
 
     def _rename(self, old: str, new: str) -> None:
         for node in self.graph.nodes:

@@ -8,18 +8,22 @@ from typing import TYPE_CHECKING
 
 import click
 
+from converters.size_options import size_options
 from converters.verify import TOLERANCE, VerificationError, VerifyReport
 from sparsenet.commands.options import json_option, threads_option
 from sparsenet.commands.table import render, to_json
+from sparsenet.files import require_outputs
 
 if TYPE_CHECKING:
-    from converters.onnx_import import Batch
+    from converters.batch_axis import Batch
 
 EPILOG = """\b
 Examples:
   sparsenet convert student.safetensors -o student.engine.safetensors --values i8 --verify
   sparsenet convert model.onnx -o model.safetensors --masks masks.safetensors
-  sparsenet convert yolo-with-nms.onnx -o model.safetensors --batch fixed"""
+  sparsenet convert detector.onnx -o model.safetensors --shape input=1x3x480x640
+  sparsenet convert sounds.onnx -o model.safetensors --dim T=160
+  sparsenet convert yolo-with-nms.onnx -o model.safetensors --batch fixed --dim batch=1"""
 
 
 @click.command(epilog=EPILOG)
@@ -49,14 +53,15 @@ Examples:
     type=int,
     nargs=2,
     metavar="ROWS COLUMNS",
-    help="For an ONNX model that leaves them open; they stay open, this size is planned first.",
+    help="For an ONNX model of images that leaves them open; they must stay open, this size is planned first.",
 )
+@size_options
 @click.option(
     "--batch",
     type=click.Choice(["free", "fixed"]),
     default="free",
     show_default=True,
-    help="Dimension 0 of an ONNX model: the batch, of any size; or one like any other, for models that end in NMS.",
+    help="Dimension 0 of MODEL: the batch, of any size; or one like any other, for models that work across it.",
 )
 @click.option("--no-speed", is_flag=True, help="Do not measure dense and sparse milliseconds.")
 @threads_option
@@ -70,6 +75,8 @@ def convert(
     verify: bool,
     tolerance: float,
     image_size: tuple[int, int] | None,
+    shapes: dict[str, tuple[int | None, ...]],
+    dims: dict[str, int],
     batch: Batch,
     no_speed: bool,
     threads: int | None,
@@ -79,10 +86,14 @@ def convert(
 
     Prints bytes on disk against the source's weights as dense float32, weights and multiply-adds with and without
     zeros, and measured milliseconds of dense and sparse kernels, run in turn on one input.
+
+    Sizes that an ONNX model leaves open must be given, by --shape, --dim or --image-size; those that nothing in the
+    network is bound to stay open.
     """
     from converters.pipeline import convert as run_conversion
     from converters.sources import open_masks
 
+    require_outputs([output], [model, masks])
     try:
         report = run_conversion(
             model,
@@ -96,6 +107,8 @@ def convert(
             tolerance=tolerance,
             image_size=image_size,
             batch=batch,
+            shapes=shapes,
+            dims=dims,
         )
     except VerificationError as error:
         click.echo(to_json(dataclasses.asdict(error.report)) if as_json else error_table(error.report))
@@ -113,6 +126,7 @@ def convert(
 def error_table(report: VerifyReport) -> str:
     """Error per layer and backend, in execution order."""
     rows = [
-        (e.layer, e.op, e.backend, e.max_abs, e.max_rel, "{}/{}".format(*e.channels)) for e in report.layers
+        (e.layer, e.op, e.backend, e.max_abs, e.max_rel, e.allowed, "{}/{}".format(*e.channels), e.verdict)
+        for e in report.layers
     ]
-    return render(("layer", "op", "backend", "max abs", "max rel", "channels"), rows)
+    return render(("layer", "op", "backend", "max abs", "max rel", "allowed", "channels", "verdict"), rows)

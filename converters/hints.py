@@ -11,10 +11,7 @@ _RECURRENT = "recurrent layers are not supported"
 
 #: By ATen name without overload.
 TORCH_HINTS = {
-    "conv3d": _THREE,
     "conv_transpose3d": _THREE,
-    "max_pool3d": _THREE,
-    "avg_pool3d": _THREE,
     "_native_batch_norm_legit": _BATCH_STATISTICS,
     "nonzero": _OUTSIDE,
     "nms": _OUTSIDE,
@@ -47,6 +44,6 @@ def torch_hint(target: str) -> str:
     return TORCH_HINTS.get(target.split(".")[0], _NOTHING_BETTER)
 
 
-def onnx_hint(op: str) -> str:
-    """For an ONNX ``op_type``."""
-    return ONNX_HINTS.get(op, _NOTHING_BETTER)
+def onnx_hint(op: str, otherwise: str = _NOTHING_BETTER) -> str:
+    """For an ONNX ``op_type``; ``otherwise`` where there is nothing to say of it."""
+    return ONNX_HINTS.get(op, otherwise)

@@ -9,7 +9,7 @@ import numpy as np
 
 from converters import lowering
 from converters.builder import Act, Const, GraphBuilder, Site, Unsupported, Value
-from converters.lower_tensors import join, materialize, sizes_of, slice_axis, whole
+from converters.lower_tensors import join, sizes_of, slice_axis, whole
 from converters.sizes import BATCH, Sizes, Unknown
 
 
@@ -95,7 +95,7 @@ def numbers(b: GraphBuilder, site: Site, sizes: Sizes) -> Act:
 
 def computed(b: GraphBuilder, site: Site, value: Value, rank: int) -> Act:
     """A constant as a tensor of ``rank`` dimensions, the batch among them; what is computed as it is."""
-    return value if isinstance(value, Act) else materialize(b, site, value, rank)
+    return value if isinstance(value, Act) else lowering.materialize(b, site, value, rank)
 
 
 def gather_elements(b: GraphBuilder, site: Site, x: Act, indices: Act, axis: int) -> Act:
@@ -119,7 +119,7 @@ def gather_nd(b: GraphBuilder, site: Site, x: Act, indices: Act, shared: int) ->
         numbers = np.arange(blocks, dtype=np.float32).reshape(blocks, 1, 1).repeat(runs, 1)
         x = lowering.reshape(b, site.sub("data"), x, [blocks, *sizes[shared:]])
         indices = lowering.reshape(b, site.sub("places"), indices, [blocks, runs, depth])
-        block = materialize(b, site.sub("block"), Const(numbers), 4)
+        block = lowering.materialize(b, site.sub("block"), Const(numbers), 4)
         indices = join(b, site.sub("in_block"), [block, indices], 3)
     inner = b.node("gather_nd", site.sub("picked") if shared else site, [x.tensor, indices.tensor])
     return lowering.reshape(b, site, inner, target)

@@ -38,13 +38,16 @@ class Windows:
         return np.arange(self.kernel[direction]) * self.dilation[direction]
 
 
-def places_of_largest(b: GraphBuilder, site: Site, x: Act, windows: Windows, by_columns: bool) -> Act:
+def places_of_largest(
+    b: GraphBuilder, site: Site, x: Act, windows: Windows, by_columns: bool, through_channels: bool = True
+) -> Act:
     """Where the largest number of each window stands: (N, C, H_out, W_out), counted through all channels of an image.
 
-    Of equal ones the first counts. Rows lie one after the other, or columns if ``by_columns``.
+    Without ``through_channels`` each channel counts for itself. Of equal numbers the first counts. Rows lie one after
+    the other, or columns if ``by_columns``.
     """
     channels, height, width = sizes_of(b, x)
-    if channels * height * width > LARGEST_INTEGER:
+    if (channels if through_channels else 1) * height * width > LARGEST_INTEGER:
         raise Unsupported(
             f"its second output counts further than {LARGEST_INTEGER}, where float32 skips integers"
         )
@@ -71,17 +74,19 @@ def places_of_largest(b: GraphBuilder, site: Site, x: Act, windows: Windows, by_
     taps = join(b, site.sub("taps"), names, 1)
     best = b.node("argmax", site.sub("best"), [taps.tensor], {"axis": 1})
     best = lowering.reshape(b, site.sub("map"), best, [channels, rows, columns])
-    return _places_of_taps(b, site, best, windows, [height, width], by_columns)
+    return _places_of_taps(
+        b, site, best, windows, [height * width * through_channels, height, width], by_columns
+    )
 
 
 def _places_of_taps(
     b: GraphBuilder, site: Site, taps: Act, windows: Windows, size: Sequence[int], by_columns: bool
 ) -> Act:
     """The place of each window's tap, by its number."""
-    height, width = size
+    per_channel, height, width = size
     steps = (1, height) if by_columns else (width, 1)
     channels = sizes_of(b, taps)[0]
-    starts = np.arange(channels).reshape(-1, 1, 1) * height * width
+    starts = np.arange(channels).reshape(-1, 1, 1) * per_channel
     starts = starts + windows.first(0).reshape(-1, 1) * steps[0] + windows.first(1) * steps[1]
     # tap = row · K_w + column; taken half a column further on, so that rounding loses no row
     across = windows.kernel[1]

@@ -122,25 +122,6 @@ def whole(b: GraphBuilder, site: Site, x: Act, value: float) -> Act:
     return b.node("fill", site, [x.tensor, partial.count], {"axis": partial.axis, "value": value})
 
 
-def materialize(b: GraphBuilder, site: Site, value: Const, rank: int) -> Act:
-    """A constant as a tensor with a batch, of ``rank`` dimensions: what takes activations only takes it then.
-
-    The batch comes from the network's first input: a choice between one of its numbers and the constant that always
-    falls on the constant.
-    """
-    source = Act(b.graph.inputs[0].name)
-    count = int(np.prod(sizes_of(b, source)))
-    flat = lowering.reshape(b, site.sub("batch"), source, [count])
-    first = slice_axis(b, site.sub("first"), flat, 1, 0, 1)
-    first = lowering.reshape(b, site.sub("any"), first, [1] * (rank - 1))
-    names = [
-        b.constant(np.zeros((1,) * (rank - 1)), f"{site.name}.never"),
-        first.tensor,
-        b.constant(value.array, value.name or f"{site.name}.value"),
-    ]
-    return b.node("where", site, names)
-
-
 def join(b: GraphBuilder, site: Site, values: Sequence[Value], axis: int) -> Act:
     """Tensors one after the other along an axis of the graph's tensor, constants among them."""
     rank = max(len(b.shapes[value.tensor]) for value in values if isinstance(value, Act))
@@ -154,7 +135,7 @@ def join(b: GraphBuilder, site: Site, values: Sequence[Value], axis: int) -> Act
                 if array.shape[0] != 1:
                     raise Unsupported("the constant it joins has a batch dimension of its own")
                 array = array[0]
-            value = materialize(b, site.sub(f"constant{i}"), Const(array), rank)
+            value = lowering.materialize(b, site.sub(f"constant{i}"), Const(array), rank)
         tensors.append(value.tensor)
     if len(tensors) == 1:
         return Act(tensors[0])
@@ -184,7 +165,7 @@ def _what_is_meant(b: GraphBuilder, site: Site, tensors: Sequence[str], axis: in
         there = []
         for i, (name, size) in enumerate(key):
             full = Const(np.full(1, size, np.float32))
-            count = Act(name) if name else materialize(b, site.sub(f"size{i}"), full, 2)
+            count = Act(name) if name else lowering.materialize(b, site.sub(f"size{i}"), full, 2)
             ranks = Const(np.arange(size, dtype=np.float32))
             there.append(lowering.binary(b, site.sub(f"there{i}"), "less", ranks, count).tensor)
         mask = b.node("concat", site.sub("there"), there, {"axis": 1})
@@ -249,8 +230,13 @@ def pad(
         padded = Node("pad", site.name, [x.tensor], [site.tensor], {"padding": padding})
         b.minus_inf[site.tensor] = (x.tensor, padding)
         return b.stand_in(site.tensor, infer_shape(padded, [b.shapes[x.tensor]], {}))
-    if not math.isfinite(value):
-        raise Unsupported(f"padding with {value} is not supported")
+    if math.isnan(value):
+        raise Unsupported("padding with NaN is not supported")
+    if math.isinf(value):
+        around = np.ones([d + p + q for d, p, q in zip(sizes_of(b, x), before[1:], after[1:], strict=True)])
+        around[tuple(slice(p, p + d) for p, d in zip(before[1:], sizes_of(b, x), strict=True))] = 0
+        x = pad(b, site.sub("padded"), x, before, after, 0.0)
+        return choose(b, site, Const(around.astype(np.float32)), lowering.scalar(value), x)
     axes = [axis for axis in range(1, len(shape)) if before[axis] or after[axis]]
     image = len(shape) == 4 and axes[-1] >= 2
     rest = [axis for axis in axes if not (image and axis >= 2)]

@@ -42,7 +42,7 @@ def same_padding(
 ) -> list[int]:
     """[top, left, bottom, right] so that ceil(size / stride) rows come out; an odd rest goes below if ``upper``."""
     before, after = [], []
-    for i in range(2):
+    for i in range(len(kernel)):
         extent = dilation[i] * (kernel[i] - 1) + 1
         total = max(0, (math.ceil(size[i] / stride[i]) - 1) * stride[i] + extent - size[i])
         small, large = total // 2, total - total // 2
@@ -140,14 +140,58 @@ def aligned(b: GraphBuilder, site: Site, values: Sequence[Value], lead: int = 0)
                 value = reshape(b, site.sub(f"operand{i}"), value, [1] * (rank - own) + sizes)
             names.append(value.tensor)
             continue
-        if not np.isfinite(value.array).all():
-            raise Unsupported("the constant holds NaN or infinity")
-        if not lead and own == rank and value.array.shape[0] != 1:
+        if not lead and own == rank and rank and value.array.shape[0] != 1:
             raise Unsupported("the constant has a batch dimension of its own")
         if value.array.size == 0:
             raise Unsupported("tensors without elements are not supported")
-        names.append(b.constant(value.array, value.name or f"{site.name}.operand{i}"))
+        if np.isfinite(value.array).all():
+            names.append(b.constant(value.array, value.name or f"{site.name}.operand{i}"))
+        else:
+            names.append(_infinite(b, site.sub(f"operand{i}"), value, rank + lead).tensor)
     return names
+
+
+def materialize(b: GraphBuilder, site: Site, value: Const, rank: int) -> Act:
+    """A constant as a tensor with a batch, of ``rank`` dimensions: what takes activations only takes it then.
+
+    The batch comes from the network's first input: a choice between one of its numbers and the constant that always
+    falls on the constant.
+    """
+    if not np.isfinite(value.array).all():
+        return _infinite(b, site, value, rank)
+    source = b.graph.inputs[0].name
+    count = math.prod(int(d or 0) for d in b.shapes[source][1:])
+    flat = reshape(b, site.sub("batch"), Act(source), [count])
+    if count > 1:
+        attrs = {"axis": 1, "start": 0, "count": 1, "step": 1}
+        flat = b.node("slice", site.sub("first"), [flat.tensor], attrs)
+    first = reshape(b, site.sub("any"), flat, [1] * (rank - 1))
+    names = [
+        b.constant(np.zeros((1,) * (rank - 1)), f"{site.name}.never"),
+        first.tensor,
+        b.constant(value.array, value.name or f"{site.name}.value"),
+    ]
+    return b.node("where", site, names)
+
+
+def _infinite(b: GraphBuilder, site: Site, value: Const, rank: int) -> Act:
+    """A constant that holds infinities, which a graph's constants may not: they are log(0), and its negative."""
+    if np.isnan(value.array).any():
+        raise Unsupported("the constant holds NaN")
+    result, left = "", value.array.astype(np.float32)
+    zero = materialize(b, site.sub("zero"), Const(np.zeros((1,) * (rank - 1), np.float32)), rank)
+    edge = b.node("log", site.sub("below"), [zero.tensor])
+    for part, number in (("below", -math.inf), ("above", math.inf)):
+        there = left == number
+        if not there.any():
+            continue
+        if number > 0:
+            edge = negate(b, site.sub("above"), edge)
+        left = np.where(there, np.float32(0), left)
+        rest = result or b.constant(left, f"{site.name}.finite")
+        mask = b.constant(there.astype(np.float32), f"{site.name}.is_{part}")
+        result = b.node("where", site.sub(f"{part}_there"), [mask, edge.tensor, rest]).tensor
+    return Act(result)
 
 
 def binary(b: GraphBuilder, site: Site, op: str, left: Value, right: Value, lead: int = 0) -> Act:
@@ -164,8 +208,8 @@ def divide(b: GraphBuilder, site: Site, left: Value, right: Value, lead: int = 0
     """Division; by a constant as multiplication with its reciprocal (one float32 rounding apart)."""
     if not isinstance(right, Const) or (right.array == 0).any():
         return binary(b, site, "div", left, right, lead)
-    if not np.isfinite(right.array).all():
-        raise Unsupported("division by NaN or infinity")
+    if np.isnan(right.array).any():
+        raise Unsupported("division by NaN")
     return binary(b, site, "mul", left, Const(1.0 / right.array.astype(np.float64)), lead)
 
 

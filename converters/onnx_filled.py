@@ -7,7 +7,7 @@ import numpy as np
 from converters import lowering
 from converters.builder import Act, Const, Unsupported
 from converters.lower_choice import head
-from converters.lower_tensors import expand, materialize
+from converters.lower_tensors import expand
 from converters.onnx_call import Call, Rule
 from converters.sizes import THE_BATCH, Sizes, Unknown
 
@@ -49,7 +49,7 @@ def numbers_up_to(c: Call) -> Act:
     if not c.lead or not isinstance(limit, Unknown):
         raise Unsupported(lowering.BATCH_HINT)
     room = Const(np.arange(int(limit.most), dtype=np.float32))
-    return head(c.b, c.site, materialize(c.b, c.at("all"), room, 2), 1, limit)
+    return head(c.b, c.site, lowering.materialize(c.b, c.at("all"), room, 2), 1, limit)
 
 
 def _entries(shape: object) -> list[int | Unknown]:
@@ -75,7 +75,7 @@ def _filled(c: Call, value: np.ndarray, sizes: list[int | Unknown]) -> Act:
         array = array[0]
     if array.ndim != len(room) or array.shape[unknown[0] :][: c.lead] not in ((), (1,)):
         raise Unsupported("the constant has a size of its own where it depends on the data")
-    x = materialize(c.b, c.at("constant"), Const(array), len(room) + 1)
+    x = lowering.materialize(c.b, c.at("constant"), Const(array), len(room) + 1)
     x = expand(c.b, c.at("filled") if c.lead else c.site, x, room)
     size = sizes[unknown[0]]
     assert isinstance(size, Unknown)

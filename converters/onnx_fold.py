@@ -13,6 +13,8 @@ import numpy as np
 
 from converters.builder import Const, Unsupported
 from converters.fold_sizes import fold_sizes
+from converters.hints import onnx_hint
+from converters.onnx_isolated import infer_shapes
 from converters.onnx_model import attributes_of
 from converters.onnx_quantize import spread
 from converters.sizes import Sizes
@@ -21,19 +23,21 @@ from sparsenet.limits import Budget
 if TYPE_CHECKING:
     import onnx
 
-# fmt: off
-FOLDED_OPS = frozenset({
-    "Shape", "Size", "ConstantOfShape", "Range", "Cast", "CastLike", "Identity",
-    "QuantizeLinear", "DequantizeLinear",
-    "Gather", "GatherND", "ScatterND", "Slice", "Split", "Concat", "Expand", "Tile", "Where",
-    "Reshape", "Flatten", "Squeeze", "Unsqueeze", "Transpose",
-    "Add", "Sub", "Mul", "Div", "Mod", "Neg", "Pow", "Sqrt", "Exp", "Reciprocal", "Abs", "Sum", "MatMul",
-    "Floor", "Ceil", "Round", "Min", "Max", "ReduceMax", "ReduceMin", "ReduceProd", "ReduceSum",
-    "ReduceMean", "ReduceL1", "ReduceL2", "ReduceSumSquare", "CumSum", "Mean", "Sign", "Clip", "Log", "Sin", "Cos",
-    "Relu", "Sigmoid", "Tanh", "Softmax",
-    "And", "Or", "Not", "Xor", "Equal", "Greater", "GreaterOrEqual", "Less", "LessOrEqual",
-})
-# fmt: on
+#: What no evaluation can stand for: another result each time, or one that may never come.
+_NEVER_FOLDED = frozenset({
+    "RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike", "Bernoulli", "Multinomial",
+    "If", "Loop", "Scan", "SequenceMap",
+})  # fmt: skip
+#: What may give more elements than its inputs have, broadcast; onnx tells how many.
+_GROWING = frozenset({
+    "AffineGrid", "Attention", "CenterCropPad", "Col2Im", "Conv", "ConvInteger", "ConvTranspose", "DFT", "DeformConv",
+    "Einsum", "GridSample", "GRU", "LSTM", "RNN", "MatMulInteger", "MaxRoiAlign", "MaxUnpool", "MelWeightMatrix",
+    "Pad", "QLinearConv", "QLinearMatMul", "Resize", "RoiAlign", "STFT", "Upsample", "BlackmanWindow",
+    "HammingWindow", "HannWindow", "TensorScatter",
+})  # fmt: skip
+
+
+_CONSTANTS_ONLY = "it computes only with constants, in a way that cannot be evaluated here"
 
 
 def fold(
@@ -45,8 +49,8 @@ def fold(
         Unsupported: the op is not one that is evaluated here, or its inputs do not fit it.
         MemoryLimitError: its results would take more than what is left of ``budget``.
     """
-    if node.op_type not in FOLDED_OPS:
-        raise Unsupported("it computes only with constants, in a way that cannot be evaluated here")
+    if node.op_type in _NEVER_FOLDED:
+        raise Unsupported(onnx_hint(node.op_type, _CONSTANTS_ONLY))
 
     def evaluate(arrays: Sequence[np.ndarray | None]) -> list[np.ndarray]:
         return _evaluate(node, arrays, opset, budget)
@@ -62,7 +66,10 @@ def _evaluate(
     from onnx import NodeProto, TensorProto, helper
     from onnx.reference import ReferenceEvaluator
 
-    budget.take(8 * _result_size(node, inputs))
+    if node.op_type in _GROWING:
+        budget.take(8 * _inferred_size(node, inputs, opset))
+    else:
+        budget.take(8 * _result_size(node, inputs))
     feeds = {
         name: value for name, value in zip(node.input, inputs, strict=True) if name and value is not None
     }
@@ -81,9 +88,47 @@ def _evaluate(
     graph = helper.make_graph([named], "fold", declared, results)
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)])
     try:
-        return [np.asarray(r) for r in ReferenceEvaluator(model).run(None, feeds)]
+        made = ReferenceEvaluator(model).run(None, feeds)
+    except NotImplementedError:
+        raise Unsupported(onnx_hint(node.op_type, _CONSTANTS_ONLY)) from None
     except Exception as error:  # the evaluator raises whatever NumPy does on inputs that do not fit
         raise Unsupported(f"its constants do not fit: {type(error).__name__}: {error}") from error
+    if any(not isinstance(r, np.ndarray | np.generic) or r.dtype.kind not in "biufV" for r in made):
+        raise Unsupported("it makes something else than tensors of numbers")
+    return [np.asarray(r) for r in made]
+
+
+def _inferred_size(node: onnx.NodeProto, inputs: Sequence[np.ndarray | None], opset: int) -> int:
+    """Elements that a node makes and reads as it works, from the shape that onnx infers of its result.
+
+    Raises:
+        Unsupported: onnx infers none.
+    """
+    from onnx import TensorProto, helper, numpy_helper
+
+    given = {name: v for name, v in zip(node.input, inputs, strict=True) if name and v is not None}
+    graph = helper.make_graph(
+        [node],
+        "size",
+        [
+            helper.make_tensor_value_info(n, helper.np_dtype_to_tensor_dtype(a.dtype), a.shape)
+            for n, a in given.items()
+        ],
+        [helper.make_tensor_value_info(n, TensorProto.UNDEFINED, None) for n in node.output if n],
+        [numpy_helper.from_array(a, n) for n, a in given.items() if a.size <= _SMALL],
+    )
+    made = infer_shapes(helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)]))
+    dims = [info.type.tensor_type.shape.dim for info in (made.output if made else [])]
+    if not dims or any(not d.HasField("dim_value") for shape in dims for d in shape):
+        raise Unsupported(_CONSTANTS_ONLY)
+    size = max(math.prod(d.dim_value for d in shape) for shape in dims)
+    if "Conv" in node.op_type:  # each number is a sum over a window
+        size *= max(1, inputs[1].size // max(1, inputs[1].shape[0])) if inputs[1] is not None else 1
+    return size + sum(value.size for value in given.values())
+
+
+#: Elements of an input that may say how large the result is.
+_SMALL = 1024
 
 
 def _prepare_quantization(node: onnx.NodeProto, feeds: dict[str, np.ndarray]) -> None:
@@ -112,11 +157,20 @@ def _result_size(node: onnx.NodeProto, inputs: Sequence[np.ndarray | None]) -> i
             size *= math.prod(max(1, int(d)) for d in present[1].ravel())
         elif node.op_type == "Tile":
             size = present[0].size * math.prod(max(1, int(d)) for d in present[1].ravel())
+        elif node.op_type == "OneHot":
+            size = present[0].size * int(present[1].item())
         elif node.op_type == "Range":
             start, limit, delta = (float(value.item()) for value in present)
             size = int((limit - start) / delta) if delta else 0
         elif node.op_type == "MatMul":
             size = math.prod(present[0].shape[:-1]) * present[1].size
+        elif node.op_type == "Gemm":
+            attrs = attributes_of(node)
+            size = (
+                present[0].shape[bool(attrs.get("transA", 0))] * present[1].shape[not attrs.get("transB", 0)]
+            )
+        elif node.op_type in ("QuantizeLinear", "DequantizeLinear"):
+            size = present[0].size
         elif node.op_type == "Concat":
             size = sum(value.size for value in present)
         elif node.op_type.startswith("Gather"):

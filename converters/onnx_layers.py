@@ -7,6 +7,7 @@ import numpy as np
 from converters import lower_layers as layers
 from converters import lowering
 from converters.builder import Act, Const, Unsupported, Value
+from converters.lower_einsum import einsum
 from converters.lower_tensors import reduce
 from converters.onnx_call import Call, Rule, per_image
 
@@ -97,6 +98,11 @@ def _matmul(c: Call) -> Act:
             matrices.append(lowering.reshape(c.b, c.at(f"matrix{i}"), side, sizes))
     product = _product(c, matrices[0], matrices[1], "product")
     return lowering.reshape(c.b, c.site, product, [int(d or 0) for d in wanted])
+
+
+def _einsum(c: Call) -> Act:
+    values = [c.operand(i) for i in range(len(c.inputs))]
+    return einsum(c.b, c.site, values, c.attrs["equation"], c.lead)
 
 
 def _product(c: Call, left: Value, right: Value, part: str) -> Act:
@@ -200,6 +206,7 @@ def _lp_norm(c: Call) -> Act:
 RULES: dict[str, Rule] = {
     "Gemm": _gemm,
     "MatMul": _matmul,
+    "Einsum": _einsum,
     "BatchNormalization": per_image(_batch_norm),
     "InstanceNormalization": per_image(_instance_norm),
     "GroupNormalization": per_image(_group_norm),

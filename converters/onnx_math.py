@@ -7,6 +7,7 @@ import numpy as np
 from converters import lower_layers as layers
 from converters import lowering
 from converters.builder import Act, Const, Site, Unsupported, Value
+from converters.lower_remainder import remainder
 from converters.lower_tensors import choose, truncate
 from converters.onnx_call import Call, Rule, floats_only
 from converters.sizes import Sizes
@@ -23,11 +24,27 @@ def _activation(op: str) -> Rule:
 def _clip(c: Call) -> Act:
     if c.opset < 11:
         return lowering.clip(c.b, c.site, c.x, c.attrs.get("min"), c.attrs.get("max"))
-    bounds = [c.const(i, "bounds") for i in (1, 2)]
-    low, high = (None if v is None else float(v.array.item()) for v in bounds)
+    bounds = [c.get(i) for i in (1, 2)]
+    if any(isinstance(v, Act | Sizes) for v in bounds):
+        return _clip_computed(c)
+    low, high = (float(v.array.item()) if isinstance(v, Const) else None for v in bounds)
     if low is not None and high is not None and low > high:
         low = high  # the operator's text: the upper bound wins
     return lowering.clip(c.b, c.site, c.x, low, high)
+
+
+def _clip_computed(c: Call) -> Act:
+    """Bounds are single numbers: what is computed of an image is that image's own."""
+    x = c.x
+    for i, op, part in ((1, "maximum", "low" if c.get(2) is not None else ""), (2, "minimum", "")):
+        if c.get(i) is None:
+            continue
+        bound = c.operand(i)
+        if isinstance(bound, Act):
+            ones = [1] * (len(c.b.shapes[x.tensor]) - 1)
+            bound = lowering.reshape(c.b, c.at(f"bound{i}"), bound, ones)
+        x = c.binary(op, x, bound, part)
+    return x
 
 
 def _extreme(op: str) -> Rule:
@@ -37,8 +54,8 @@ def _extreme(op: str) -> Rule:
         if len(values) == 2 and len(numbers) == 1 and numbers[0].array.size == 1:
             x = values[0] if isinstance(values[0], Act) else values[1]
             bound = float(numbers[0].array.item())
-            fits = numbers[0].array.ndim <= len(c.shape_of(x))
-            if fits and isinstance(x, Act) and np.isfinite(bound):
+            fits = numbers[0].array.ndim <= len(c.shape_of(x)) and not np.isnan(bound)
+            if fits and isinstance(x, Act) and bound != (np.inf if op == "maximum" else -np.inf):
                 bounds = (bound, None) if op == "maximum" else (None, bound)
                 return lowering.clip(c.b, c.site, x, *bounds)
         return _chain(c, op)
@@ -143,35 +160,8 @@ def _divide(c: Call) -> Act:
 
 def _mod(c: Call) -> Act:
     """What a division leaves over: with the sign of the divisor, or, ``fmod``, of the dividend."""
-    dividend, divisor, fmod = c.operand(0), c.operand(1), c.attrs.get("fmod", 0)
-    quotient = c.binary("div", dividend, divisor, "quotient")
-    if fmod:
-        whole = truncate(c.b, c.at("whole"), quotient, c.lead)
-    else:
-        whole = c.b.node("floor", c.at("whole"), [quotient.tensor])
-    rest = c.binary("sub", dividend, c.binary("mul", whole, divisor, "taken"), "" if c.integer else "rest")
-    if c.integer:
-        return rest
-    # 0 · infinity is no number; nothing is taken there
-    none = c.binary("equal", whole, _SCALAR(0.0), "none")
-    rest = choose(c.b, c.at("left"), none, dividend, rest, c.lead)
-    if fmod:
-        # a quotient just below an integer may have been rounded up to it
-        wrong = c.binary("less", c.binary("mul", rest, dividend, "sign"), _SCALAR(0.0), "wrong")
-        down = c.binary("less", rest, _SCALAR(0.0), "down")
-        size, minus = _size_and_negative(c, divisor)
-        step = choose(c.b, c.at("step"), down, size, minus, c.lead)
-        return choose(c.b, c.site, wrong, c.binary("add", rest, step, "back"), rest, c.lead)
-    # a quotient just below an integer may have been rounded up to it, one just below 0 to -0
-    wrong = c.binary("less", c.binary("mul", rest, divisor, "sign"), _SCALAR(0.0), "wrong")
-    return choose(c.b, c.site, wrong, c.binary("add", rest, divisor, "up"), rest, c.lead)
-
-
-def _size_and_negative(c: Call, x: Value) -> tuple[Value, Value]:
-    if isinstance(x, Const):
-        return Const(np.abs(x.array)), Const(-np.abs(x.array))
-    size = c.b.node("abs", c.at("size"), [x.tensor])
-    return size, lowering.negate(c.b, c.at("minus"), size)
+    kind = "fmod" if c.attrs.get("fmod", 0) else "floor"
+    return remainder(c.b, c.site, c.operand(0), c.operand(1), kind, c.integer, c.lead)
 
 
 def _ceil(c: Call) -> Act:

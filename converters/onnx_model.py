@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from converters.builder import Const, Unsupported
+from converters.given_sizes import AllSizes, Declared, Sizes, advice
 from converters.onnx_isolated import infer_shapes
 from converters.onnx_load import tensor_array
 from sparsenet.errors import InputError, MaskError, UnsupportedOpError
@@ -41,39 +42,39 @@ def inputs_of(graph: onnx.GraphProto) -> list[onnx.ValueInfoProto]:
     return [info for info in graph.input if info.name not in constants]
 
 
-def input_shape(info: onnx.ValueInfoProto, lead: int, image_size: tuple[int, int] | None = None) -> Shape:
-    """Shape of an input in the graph, which has ``lead`` dimensions more; open rows and columns get ``image_size``.
+def declared(info: onnx.ValueInfoProto, rank: int = 0) -> Declared:
+    """What the model says of an input; of one of no known rank, that it has ``rank`` open dimensions."""
+    tensor = info.type.tensor_type
+    if not tensor.HasField("shape"):
+        return Declared(info.name, ("",) * rank)
+    dims = tensor.shape.dim
+    return Declared(info.name, tuple(int(d.dim_value) if d.dim_value > 0 else str(d.dim_param) for d in dims))
+
+
+def input_shape(info: onnx.ValueInfoProto, sizes: Sizes, lead: int) -> Shape:
+    """Shape of an input in the graph, which has ``lead`` dimensions more than the model's ``sizes``.
 
     Raises:
-        InputError: it cannot be an input of a graph.
+        InputError: it cannot be an input of a graph, or leaves a dimension open, and then how to give it.
     """
-    tensor = info.type.tensor_type
-    if tensor.elem_type not in INPUT_TYPES:
+    if info.type.tensor_type.elem_type not in INPUT_TYPES:
         kinds = "floats of 16 to 64 bits, integers of 8 bits or more, and bool"
         raise InputError(f"input '{info.name}' has a type that is not supported; inputs may be {kinds}")
-    dims = tensor.shape.dim
-    if any(d.HasField("dim_value") and d.dim_value == 0 for d in dims[1 - lead :]):
-        raise InputError(f"input '{info.name}' has no elements; empty tensors are not supported")
-    sizes = [int(d.dim_value) for d in dims[1 - lead :]]
-    if image_size is not None and len(dims) == 4 and not lead:
-        sizes[1:] = [size or given for size, given in zip(sizes[1:], image_size, strict=True)]
-    if (not dims and not lead) or any(s < 1 for s in sizes):
-        shown = ", ".join(str(d.dim_param or d.dim_value or "?") for d in dims)
+    if not sizes and not lead:
         raise InputError(
-            f"input '{info.name}' has shape ({shown}); every dimension but the first, the batch, must be a number "
-            "(give open rows and columns by image_size)"
+            f"input '{info.name}' has no dimensions, and the first of a graph's input is the batch; "
+            "convert with batch='fixed' (--batch fixed)"
         )
-    return (None, *sizes)
+    missing = [axis for axis, size in enumerate(sizes) if size is None and axis >= 1 - lead]
+    if missing:
+        raise InputError(advice(declared(info, len(sizes)), missing))
+    return (None, *sizes[1 - lead :])
 
 
-def static_batch(graph: onnx.GraphProto) -> int | None:
-    """The batch size all inputs were exported with, if there is one."""
-    sizes = {
-        int(i.type.tensor_type.shape.dim[0].dim_value)
-        for i in inputs_of(graph)
-        if i.type.tensor_type.shape.dim
-    }
-    return sizes.pop() or None if len(sizes) == 1 else None
+def common_batch(sizes: AllSizes) -> int | None:
+    """The batch size all inputs have, if there is one."""
+    found = {shape[0] for shape in sizes.values() if shape}
+    return found.pop() if len(found) == 1 else None
 
 
 def constant_of(node: onnx.NodeProto) -> Const:
@@ -108,19 +109,23 @@ def _is_list(value: Any) -> bool:
     return not isinstance(value, str | bytes | int | float) and hasattr(value, "__len__")
 
 
-def infer(model: onnx.ModelProto) -> tuple[dict[str, Shape], dict[str, int]]:
-    """Shapes (the batch None) and element types of tensors, as far as onnx infers them.
+def infer(model: onnx.ModelProto, sizes: AllSizes) -> tuple[dict[str, Shape], dict[str, int]]:
+    """Shapes (the batch None) and element types of tensors, as far as onnx infers them from the inputs' ``sizes``.
 
     Shapes are only used to find more to report behind a node that failed; whatever keeps onnx from inferring them is
     reported anyway.
     """
     import onnx
 
-    declared = onnx.ModelProto()
-    declared.CopyFrom(model)
+    complete = onnx.ModelProto()
+    complete.CopyFrom(model)
     for domain in {node.domain for node in model.graph.node} - {o.domain for o in model.opset_import}:
-        declared.opset_import.append(onnx.helper.make_opsetid(domain, 1))
-    graph = infer_shapes(declared) or model.graph
+        complete.opset_import.append(onnx.helper.make_opsetid(domain, 1))
+    for info in inputs_of(complete.graph):
+        for dim, size in zip(info.type.tensor_type.shape.dim, sizes[info.name], strict=False):
+            if size is not None:
+                dim.dim_value = size
+    graph = infer_shapes(complete) or model.graph
     shapes: dict[str, Shape] = {}
     types = _types_in_branches(graph)
     for info in (*graph.input, *graph.value_info, *graph.output):

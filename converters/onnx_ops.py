@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from converters import (
     onnx_choice,
-    onnx_einsum,
     onnx_filled,
     onnx_layers,
     onnx_math,
@@ -32,7 +31,6 @@ RULES: dict[str, Rule] = {
     **onnx_shape_ops.RULES,
     **onnx_resize.RULES,
     **onnx_choice.RULES,
-    **onnx_einsum.RULES,
 }
 
 #: Of operators whose inputs are all known, but for sizes that are not and make up the shape of the result.

@@ -29,7 +29,7 @@ def _resize(c: Call) -> Act:
     rule = Rule(
         {"bilinear": "linear"}.get(c.attrs.get("mode", "nearest"), c.attrs.get("mode", "nearest")),
         c.attrs.get("coordinate_transformation_mode", "asymmetric" if c.opset < 11 else "half_pixel"),
-        c.attrs.get("nearest_mode", "floor" if c.opset < 11 else "round_prefer_floor"),
+        c.attrs.get("nearest_mode", "simple" if c.opset < 11 else "round_prefer_floor"),
         c.attrs.get("cubic_coeff_a", -0.75),
         bool(c.attrs.get("antialias", 0)),
         bool(c.attrs.get("exclude_outside", 0)),
@@ -41,7 +41,7 @@ def _upsample(c: Call) -> Act:
     """The predecessor of Resize: scales (an attribute before opset 9), asymmetric coordinates."""
     scales = [float(s) for s in c.attrs["scales"]] if c.opset < 9 else _numbers(c.get(1))
     mode = c.attrs.get("mode", "nearest")
-    rule = Rule({"bilinear": "linear"}.get(mode, mode), "asymmetric", "floor")
+    rule = Rule({"bilinear": "linear"}.get(mode, mode), "asymmetric", "simple")
     return _resample(c, rule, _axes(c, scales, None, None))
 
 
@@ -124,24 +124,39 @@ def _unchanged(axis: Axis) -> bool:
 
 
 def _as_resize(c: Call, rule: Rule, axes: dict[int, Axis]) -> Act | None:
-    """The op table's own resize of an image, if it samples the same places."""
-    if len(c.shape) != 4 or rule.antialias or rule.exclude_outside or rule.mode not in ("nearest", "linear"):
+    """The op table's own resize of an image, or of a line as an image of one row, if it samples the same places."""
+    if (
+        len(c.shape) not in (3, 4)
+        or rule.antialias
+        or rule.exclude_outside
+        or rule.mode not in ("nearest", "linear")
+    ):
         return None
     if (1 in axes and not _unchanged(axes[1])) or rule.coordinates == "tf_crop_and_resize":
         return None
-    pair = [axes.get(a, Axis(n, n, 1.0)) for a, n in ((2, c.sizes[1]), (3, c.sizes[2]))]
+    channels, *sizes = c.sizes
+    line = len(sizes) == 1
+    pair = [Axis(1, 1, 1.0)] * line + [axes.get(a, Axis(n, n, 1.0)) for a, n in enumerate(sizes, 2)]
     size = [axis.out for axis in pair]
     if max(axis.size * axis.out for axis in pair) > LARGEST_MATRIX:
         return None
+
+    def resized(mode: str, coordinates: str) -> Act:
+        if not line:
+            return lowering.resize(c.b, c.site, c.x, size, mode, coordinates)
+        image = lowering.reshape(c.b, c.at("image"), c.x, [channels, 1, *sizes])
+        image = lowering.resize(c.b, c.at("resized"), image, size, mode, coordinates)
+        return lowering.reshape(c.b, c.site, image, [channels, size[1]])
+
     wanted = [matrix(axis, rule) for axis in pair]
     if rule.mode == "nearest":
         if all(_same(w, _floored(axis)) for w, axis in zip(wanted, pair, strict=True)):
-            return lowering.resize(c.b, c.site, c.x, size, "nearest", "half_pixel")
+            return resized("nearest", "half_pixel")
         return None
     for name in ("half_pixel", "align_corners"):
         ours = [matrix(Axis(a.size, a.out, a.out / a.size), Rule("linear", name)) for a in pair]
         if all(_same(w, o) for w, o in zip(wanted, ours, strict=True)):
-            return lowering.resize(c.b, c.site, c.x, size, "bilinear", name)
+            return resized("bilinear", name)
     return None
 
 

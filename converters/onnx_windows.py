@@ -5,26 +5,30 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
+from converters import lower_depth, lowering
 from converters import lower_layers as layers
-from converters import lowering
 from converters.builder import Act, Site, Unsupported
 from converters.lower_places import Windows, places_of_largest
 from converters.lower_tensors import reduce, sizes_of
+from converters.lower_unfold import unpool
 from converters.onnx_call import Call, Rule, per_image, two_dimensional
 
 
 def _window(c: Call, kernel: list[int]) -> tuple[list[int], list[int], list[int]]:
     """(stride, padding [top, left, bottom, right], dilation), auto_pad resolved."""
-    if len(kernel) != 2 or len(c.shape) != 4:
-        raise Unsupported(f"only two-dimensional windows are supported, got kernel {kernel}", "kernel_shape")
-    stride, dilation = c.attrs.get("strides", [1, 1]), c.attrs.get("dilations", [1, 1])
+    rank = len(kernel)
+    if rank not in (2, 3) or len(c.shape) != rank + 2:
+        raise Unsupported(f"a kernel {kernel} does not fit a tensor of shape {c.shape}", "kernel_shape")
+    stride, dilation = c.attrs.get("strides", [1] * rank), c.attrs.get("dilations", [1] * rank)
     mode = c.attrs.get("auto_pad", "NOTSET")
     if mode in ("SAME_UPPER", "SAME_LOWER"):
-        if list(dilation) != [1, 1]:  # runtimes disagree about it, or refuse it
+        if set(dilation) != {1}:  # runtimes disagree about it, or refuse it
             raise Unsupported(f"auto_pad {mode} with dilations is ambiguous; give explicit pads", "auto_pad")
-        size = lowering.image_size(c.b, c.x)
+        size = c.sizes[1:]
         return stride, lowering.same_padding(size, kernel, stride, dilation, mode == "SAME_UPPER"), dilation
-    padding = [0, 0, 0, 0] if mode == "VALID" else c.attrs.get("pads", [0, 0, 0, 0])
+    padding = [0] * 2 * rank if mode == "VALID" else c.attrs.get("pads", [0] * 2 * rank)
+    if {len(stride), len(dilation), len(padding) // 2} != {rank}:
+        raise Unsupported(f"its attributes do not fit a kernel of {rank} directions", "strides")
     if min(padding) < 0:
         raise Unsupported("negative padding (cropping) is not supported", "pads")
     return stride, padding, dilation
@@ -34,8 +38,8 @@ def _conv(c: Call) -> Act:
     weight = c.const(1, "weight")
     assert weight is not None
     stride, padding, dilation = _window(c, list(weight.array.shape[2:]))
-    bias = c.const(2, "bias")
-    return lowering.conv2d(c.b, c.site, c.x, weight, bias, stride, padding, dilation, c.attrs.get("group", 1))
+    bias, convolve = c.const(2, "bias"), lowering.conv2d if len(stride) == 2 else lower_depth.conv3d
+    return convolve(c.b, c.site, c.x, weight, bias, stride, padding, dilation, c.attrs.get("group", 1))
 
 
 def _conv_transpose(c: Call) -> Act:
@@ -65,7 +69,7 @@ def _conv_transpose(c: Call) -> Act:
 
 def _max_pool(c: Call) -> Act | list[Act]:
     """The largest number of each window and, if asked for, its place in the whole tensor, flat."""
-    y = _image(_max_pool_layer)(replace(c, outputs=c.outputs[:1]))
+    y = _image(_max_pool_layer, with_depth=True)(replace(c, outputs=c.outputs[:1]))
     assert isinstance(y, Act)
     return [y, _places(c, y)] if len(c.outputs) > 1 and c.outputs[1] else y
 
@@ -73,8 +77,10 @@ def _max_pool(c: Call) -> Act | list[Act]:
 def _max_pool_layer(c: Call) -> Act:
     kernel = c.attrs["kernel_shape"]
     stride, padding, dilation = _window(c, kernel)
-    ceil_mode = bool(c.attrs.get("ceil_mode", 0))
-    return lowering.max_pool(c.b, c.site, c.x, kernel, stride, padding, dilation, ceil_mode)
+    ceil_mode, pool = bool(c.attrs.get("ceil_mode", 0)), lowering.max_pool
+    if len(kernel) == 3:
+        pool = lower_depth.max_pool3d
+    return pool(c.b, c.site, c.x, kernel, stride, padding, dilation, ceil_mode)
 
 
 def _places(c: Call, y: Act) -> Act:
@@ -84,6 +90,8 @@ def _places(c: Call, y: Act) -> Act:
             "its second output counts across the batch (dimension 0); convert with batch='fixed'"
         )
     images, channels, *size = c.sizes
+    if len(size) > 2:
+        raise Unsupported("its second output is supported for one and two spatial dimensions")
     pooled = sizes_of(c.b, y)
 
     def layer(inner: Call) -> Act:
@@ -103,30 +111,15 @@ def _average_pool(c: Call) -> Act:
     kernel = c.attrs["kernel_shape"]
     stride, padding, dilation = _window(c, kernel)
     ceil_mode, counted = bool(c.attrs.get("ceil_mode", 0)), bool(c.attrs.get("count_include_pad", 0))
+    if len(kernel) == 3:
+        if set(dilation) != {1}:
+            raise Unsupported("averages over depth are supported without dilations", "dilations")
+        return lower_depth.avg_pool3d(c.b, c.site, c.x, kernel, stride, padding, ceil_mode, counted)
     if set(dilation) != {1}:
         if ceil_mode:
             padding = _ceil_padding(c, kernel, stride, padding, dilation, counted)
         return layers.average_by_convolution(c.b, c.site, c.x, kernel, stride, padding, dilation, counted)
     return lowering.avg_pool(c.b, c.site, c.x, kernel, stride, padding, ceil_mode, counted)
-
-
-def _over_depth(rule: Callable[[Call], Act]) -> Callable[[Call], Act]:
-    """Windows of one row and column over (N, C, D, H, W), as local response normalization has them, along D."""
-
-    def wrapped(c: Call) -> Act:
-        if len(c.shape) != 5 or c.attrs["kernel_shape"][1:] != [1, 1]:
-            return rule(c)
-        pads = c.attrs.get("pads", [0] * 6)
-        if set(c.attrs.get("strides", [1])) != {1} or any(pads[i] for i in (1, 2, 4, 5)):
-            return rule(c)
-        channels, depth, height, width = c.sizes
-        image = lowering.reshape(c.b, c.at("image"), c.x, [channels, depth, height * width])
-        attrs = {"kernel_shape": [c.attrs["kernel_shape"][0], 1], "pads": [pads[0], 0, pads[3], 0]}
-        kept = {name: c.attrs[name] for name in ("auto_pad", "count_include_pad") if name in c.attrs}
-        made = rule(replace(c, inputs=[image], attrs=attrs | kept, site=c.at("pooled")))
-        return lowering.reshape(c.b, c.site, made, [channels, c.b.shapes[made.tensor][2] or 0, height, width])
-
-    return wrapped
 
 
 def _ceil_padding(
@@ -144,6 +137,30 @@ def _ceil_padding(
         if over and (span // stride[i] + 1) * stride[i] < size + padding[i]:
             padding[i + 2] += over
     return padding
+
+
+def _max_unpool(c: Call) -> Act:
+    """Numbers back at the places that a max pooling found, counted through the whole tensor."""
+    if not c.lead or len(c.shape) != 4:
+        raise Unsupported(
+            "its places count across the batch (dimension 0); images convert with batch='fixed'"
+        )
+    kernel, places = c.attrs["kernel_shape"], c.act(1)
+    stride = c.attrs.get("strides", [1] * len(kernel))
+    padding, (images, channels, *size) = c.attrs.get("pads", [0] * 4), c.sizes
+    given = c.const(2, "output shape")
+    out = [(n - 1) * s + k for n, s, k in zip(size, stride, kernel, strict=True)]
+    if given is None:
+        out = [n - padding[i] - padding[i + 2] for i, n in enumerate(out)]
+    else:
+        out = [int(n) for n in given.array.ravel()[-2:]]
+    windows = Windows(kernel, stride, padding, [1, 1], size)
+    flat = [
+        lowering.reshape(c.b, c.at(part), t, [images * channels, *size])
+        for part, t in (("values", c.x), ("places", places))
+    ]
+    made = unpool(c.b, c.at("image"), flat[0], flat[1], windows, out, through_channels=True)
+    return lowering.reshape(c.b, c.site, made, [images, channels, *out])
 
 
 def _lp_pool(c: Call) -> Act:
@@ -176,15 +193,17 @@ def _global_lp_pool(c: Call) -> Act:
     return c.binary("pow", total, lowering.scalar(1 / p))
 
 
-def _image(rule: Callable[[Call], Act]) -> Rule:
-    return per_image(two_dimensional(rule))
+def _image(rule: Callable[[Call], Act], with_depth: bool = False) -> Callable[[Call], Act]:
+    flat = two_dimensional(rule)
+    return per_image(lambda c: rule(c) if with_depth and len(c.shape) == 5 else flat(c))
 
 
 RULES: dict[str, Rule] = {
-    "Conv": _image(_conv),
+    "Conv": _image(_conv, with_depth=True),
     "ConvTranspose": _image(_conv_transpose),
     "MaxPool": _max_pool,
-    "AveragePool": per_image(_over_depth(two_dimensional(_average_pool))),
+    "AveragePool": _image(_average_pool, with_depth=True),
+    "MaxUnpool": _max_unpool,
     "LpPool": _image(_lp_pool),
     "GlobalAveragePool": per_image(_global_pool("mean")),
     "GlobalLpPool": per_image(_global_lp_pool),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,13 +12,14 @@ from typing import Any
 import numpy as np
 
 from converters import passes
-from converters.onnx_import import Batch
+from converters.batch_axis import Batch
 from converters.sources import open_source
 from converters.speed import SpeedReport, measure
 from converters.verify import TOLERANCE, Source, VerificationError, VerifyReport, relative_error, verify
 from sparsenet.counts import LayerCount, Totals, count_layers, total
 from sparsenet.engine import Engine
-from sparsenet.graph import Graph
+from sparsenet.files import require_outputs
+from sparsenet.graph import Graph, TensorInfo
 from sparsenet.model_file import load_graph, save
 
 
@@ -36,6 +37,7 @@ class ConversionReport:
         verification: error per layer against the source framework, before storage; None if not asked for.
         storage_error: largest relative error of any output due to f16 or i8 storage; 0 for f32, which is exact.
         speed: measured dense and sparse milliseconds; None if not asked for.
+        inputs: of the graph in the file; ``open`` of each tells which sizes are open.
     """
 
     name: str
@@ -49,6 +51,7 @@ class ConversionReport:
     verification: VerifyReport | None
     storage_error: float
     speed: SpeedReport | None
+    inputs: list[TensorInfo]
 
     @property
     def compression(self) -> float:
@@ -61,6 +64,7 @@ class ConversionReport:
         result["totals"]["sparsity"] = self.totals.sparsity
         if self.verification is not None:
             result["verification"]["passed"] = self.verification.passed
+            result["verification"]["source_off"] = self.verification.source_off
         return result
 
 
@@ -77,6 +81,8 @@ def convert(
     tolerance: float = TOLERANCE,
     image_size: tuple[int, int] | None = None,
     batch: Batch = "free",
+    shapes: Mapping[str, Sequence[int | None]] | None = None,
+    dims: Mapping[str, int] | None = None,
 ) -> ConversionReport:
     """Convert a network to a model file.
 
@@ -90,17 +96,19 @@ def convert(
         measure_speed: time dense against sparse kernels.
         threads: of the engine; None takes the CPUs this process may use.
         tolerance: the largest relative error of a layer that passes.
-        image_size: rows and columns of an ONNX model's inputs that it leaves open; they stay open.
-        batch: what dimension 0 of an ONNX model is (see ``from_onnx``).
+        image_size, shapes, dims: of an ONNX model that leaves sizes open (see ``from_onnx``).
+        batch: what dimension 0 of the model's tensors is (see ``from_onnx``).
 
     Raises:
+        InputError: ``output`` is the source, or no regular file.
         VerificationError: a layer is off by more than ``tolerance``.
         UnsupportedOpError, ModelFileError, MaskError, GraphError: as the importers and ``sparsenet.save``.
     """
+    require_outputs([output], [source] if isinstance(source, str | os.PathLike) else [])
     if isinstance(source, str | os.PathLike):
-        source = open_source(source, masks, image_size, batch)
-    full = passes.optimize(source.graph(), reduce=False)
-    graph = passes.optimize(full) if reduce else full
+        source = open_source(source, masks, image_size, batch, shapes=shapes, dims=dims)
+    full = _exact(source.graph())
+    graph = source.converted(_reduced if reduce else _exact)
     verification = None
     if verify_layers:
         kept = passes.kept_channels(full) if reduce else None
@@ -122,7 +130,16 @@ def convert(
         verification=verification,
         storage_error=0.0 if values == "f32" else _storage_error(graph, stored, source.example()),
         speed=measure(stored, threads) if measure_speed else None,
+        inputs=stored.inputs,
     )
+
+
+def _exact(graph: Graph) -> Graph:
+    return passes.optimize(graph, reduce=False)
+
+
+def _reduced(graph: Graph) -> Graph:
+    return passes.run_passes(_exact(graph), passes.REDUCTION)
 
 
 def _channels(graph: Graph) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from converters.pipeline import ConversionReport
 from converters.speed import SpeedReport
 from converters.verify import VerifyReport
+from sparsenet.graph import TensorInfo
 
 
 def report_text(report: ConversionReport) -> str:
@@ -20,6 +21,7 @@ def report_text(report: ConversionReport) -> str:
         ("weights", f"{sums.weights:,}, {sums.nnz:,} of them nonzero: sparsity {sums.sparsity:.1%}"),
         ("MACs", f"{sums.macs:,} for one input, {sums.nonzero_macs:,} of them with a nonzero weight"),
     ]
+    facts += [("input", _sizes(info)) for info in report.inputs]
     if report.removed_channels:
         facts.append(("reduced", f"{report.removed_channels:,} empty channels removed, exactly"))
     if report.values != "f32":
@@ -32,21 +34,37 @@ def report_text(report: ConversionReport) -> str:
     return "\n".join(f"{name:10}{text}" for name, text in facts)
 
 
+def _sizes(info: TensorInfo) -> str:
+    sizes = [
+        f"any ({size})" if axis in info.open else str(size or "N") for axis, size in enumerate(info.shape)
+    ]
+    steps = f", in steps of {info.step}" if info.step > 1 else ""
+    return f"{info.name}: {' x '.join(sizes)}{steps}"
+
+
 def _verified(report: VerifyReport) -> str:
-    worst = report.worst
-    return (
+    worst, off = report.worst, report.source_off
+    text = (
         f"every layer within {report.tolerance:g} of its source; worst is '{worst.layer}' with "
         f"{worst.max_rel:.2g} on the {worst.backend}"
     )
+    if off:
+        more = f" and {len(off) - 1} more" if len(off) > 1 else ""
+        text += f"; at '{off[0]}'{more} the source's own rounding is off, the layer agrees with it in float64"
+    return text
 
 
 def _speed(speed: SpeedReport) -> list[tuple[str, str]]:
-    low, high = speed.speedup_iqr
-    ratio = f"{speed.speedup:.2f} times as fast (middle half of rounds {low:.2f} to {high:.2f})"
+    ratio = "too noisy to tell how many times as fast"
+    if speed.speedup is not None and speed.speedup_interval is not None:
+        low, high = speed.speedup_interval
+        ratio = f"{speed.speedup:.2f} times as fast (95 % interval {low:.2f} to {high:.2f})"
+    counted = "processor time" if speed.clock == "cpu" else "wall time"
+    rounds = f"{speed.rounds} rounds count, {speed.dropped} were disturbed"
     return [
         ("dense", f"{speed.dense_ms:.3f} ms"),
         ("sparse", f"{speed.sparse_ms:.3f} ms, {ratio}"),
-        ("measured", f"in turn, {speed.rounds} rounds, threads: {speed.threads}"),
+        ("measured", f"in turn, {counted}; {rounds}; threads: {speed.threads}"),
         ("start-up", f"kernels {speed.compile_ms:.0f} ms, first inference {speed.first_ms:.2f} ms"),
         ("memory", f"{speed.memory_bytes:,} bytes of packed weights and working memory"),
         ("verdict", speed.verdict),

@@ -73,7 +73,8 @@ def matrix(axis: Axis, rule: Rule) -> Float64Array:
     require_memory(8 * axis.out * axis.size, f"the matrix that resamples {axis.size} to {axis.out} pixels")
     places = coordinates(axis, rule.coordinates)
     if rule.mode == "nearest":
-        picked = np.clip(_rounded(places, rule.nearest), 0, axis.size - 1)
+        places = places.astype(np.float32).astype(np.float64)  # 12 / 2.4 is 5, where the scale is a float32
+        picked = np.clip(_rounded(places, rule.nearest, axis.scale), 0, axis.size - 1)
         result = np.zeros((axis.out, axis.size))
         result[np.arange(axis.out), picked] = 1.0
     else:
@@ -125,8 +126,10 @@ def _cubic(distance: Float64Array, a: float) -> Float64Array:
     return np.where(distance <= 1, near, np.where(distance < 2, far, 0.0))
 
 
-def _rounded(places: Float64Array, rule: str) -> npt.NDArray[np.int64]:
+def _rounded(places: Float64Array, rule: str, scale: float) -> npt.NDArray[np.int64]:
     match rule:
+        case "simple":  # before opset 11, when models could not say
+            picked = np.ceil(places) if scale < 1 else np.floor(places)
         case "floor":
             picked = np.floor(places)
         case "ceil":

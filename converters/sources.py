@@ -9,13 +9,15 @@ from __future__ import annotations
 import importlib.metadata
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from converters.onnx_import import Batch, OnnxSource
+from converters.batch_axis import Batch
+from converters.given_sizes import open_ones
+from converters.onnx_import import OnnxSource
 from converters.torch_import import TorchSource
 from converters.verify import Source
 from sparsenet.errors import InputError, ModelFileError
@@ -31,6 +33,9 @@ def open_source(
     masks: Mapping[str, Any] | None = None,
     image_size: tuple[int, int] | None = None,
     batch: Batch = "free",
+    *,
+    shapes: Mapping[str, Sequence[int | None]] | None = None,
+    dims: Mapping[str, int] | None = None,
 ) -> Source:
     """Open an .onnx model or a trained model file.
 
@@ -40,32 +45,34 @@ def open_source(
     Args:
         path: the file; by its suffix .onnx is ONNX, everything else goes to the model loaders.
         masks: weight name → 0/1 array, applied before conversion.
-        image_size: rows and columns of an ONNX model's inputs that it leaves open (see ``from_onnx``).
-        batch: what dimension 0 of an ONNX model is (see ``from_onnx``).
+        image_size, shapes, dims: sizes that an ONNX model leaves open (see ``from_onnx``).
+        batch: what dimension 0 of the model's tensors is (see ``from_onnx``).
 
     Raises:
         ModelFileError: no such file, or nobody can open it.
-        InputError: ``image_size`` or ``batch`` is for another kind of model than this.
+        InputError: a size is for another kind of model than this.
         SparsenetError: whatever the importer or the loader has to say.
     """
     file = Path(path)
     if not file.is_file():
         raise ModelFileError(f"no such file: '{file}'")
     if file.suffix.lower() == ".onnx":
-        source = OnnxSource(file, masks, batch, image_size)
-        if image_size is not None and not source.leaves_size_open:
+        source = OnnxSource(file, masks, batch, image_size, shapes or {}, dims or {})
+        if image_size is not None and not source.takes_image_size:
             raise InputError(
-                f"'{file}' leaves no rows and columns of an image open, so it takes no image size"
+                f"'{file}' leaves no rows and columns of an image open, so it takes no image size; "
+                + open_ones(source.declared)
             )
         return source
-    if image_size is not None or batch != "free":
-        option = "an image size" if image_size is not None else f"batch '{batch}'"
-        raise InputError(f"'{file}' is not ONNX: {option} is for ONNX models")
+    options: dict[str, object] = {"an image size": image_size, "a shape": shapes, "a dimension": dims}
+    for option, given in options.items():
+        if given:
+            raise InputError(f"'{file}' is not ONNX: {option} is for ONNX models")
     module, info = _load(MODEL_LOADERS, file, "model")
-    size = (2, 3, info.input_size, info.input_size)
+    size = (2 if batch == "free" else 1, 3, info.input_size, info.input_size)
     example = np.random.default_rng(0).standard_normal(size, np.float32)
     metadata = {key: json.dumps(getattr(info, key)) for key in METADATA if hasattr(info, key)}
-    return TorchSource(module, example, masks, metadata=metadata)
+    return TorchSource(module, example, masks, metadata=metadata, batch=batch)
 
 
 def open_masks(path: str | os.PathLike[str]) -> Mapping[str, Any]:

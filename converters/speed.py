@@ -12,11 +12,11 @@ from sparsenet.counts import count_layers, total
 from sparsenet.engine import Engine
 from sparsenet.errors import SparsenetError
 from sparsenet.graph import Graph
-from sparsenet.timing import interleaved, paired_ratio, spread
+from sparsenet.timing import Ratio, clock_for, rounds_for, spread, take_rounds, turns_of
 
 FEWEST_ROUNDS, MOST_ROUNDS = 9, 101
-#: Quartiles of the ratio further apart than this tell of other work on the machine, not of the kernels.
-NOISY = 1.25
+#: A smaller gain is none.
+GAIN = 1.02
 
 
 @dataclass(frozen=True)
@@ -25,8 +25,11 @@ class SpeedReport:
 
     Attributes:
         dense_ms, sparse_ms: median milliseconds for one input.
-        speedup: median of dense / sparse of the same round; ``speedup_iqr`` its 25th and 75th percentile.
-        rounds, threads: how it was measured.
+        speedup: median of dense / sparse of the same round; ``speedup_interval`` is its 95 % interval. Both are None
+            where the machine was too noisy to tell.
+        clock: what was counted: "cpu", processor time, with one thread; "wall" with several.
+        rounds, dropped: how many rounds count, and how many do not because something disturbed them.
+        threads: of both runs.
         first_ms: the sparse engine's first inference, after compilation.
         compile_ms: compiling or loading its kernels.
         memory_bytes: packed weights and working memory of the sparse engine.
@@ -36,9 +39,11 @@ class SpeedReport:
 
     dense_ms: float
     sparse_ms: float
-    speedup: float
-    speedup_iqr: tuple[float, float]
+    speedup: float | None
+    speedup_interval: tuple[float, float] | None
+    clock: str
     rounds: int
+    dropped: int
     threads: int
     first_ms: float
     compile_ms: float
@@ -53,7 +58,7 @@ def measure(graph: Graph, threads: int | None = None, seconds: float = 3.0, seed
     Args:
         graph: the network.
         threads: of both engines; None takes the CPUs this process may use.
-        seconds: about how long to measure.
+        seconds: about how long to measure; up to three times as long where other work disturbs it.
         seed: of the input.
 
     Raises:
@@ -72,25 +77,26 @@ def measure(graph: Graph, threads: int | None = None, seconds: float = 3.0, seed
         raise SparsenetError(
             f"'{graph.name}': dense and sparse kernels differ by {difference:.2g} relative, so their times mean nothing"
         )
-    calls = {name: _call(engine, feeds) for name, engine in engines.items()}
-    trial = interleaved(calls, rounds=3, warmup=1)
-    round_seconds = sum(float(np.median(samples)) for samples in trial.values())
-    rounds = int(np.clip(seconds / round_seconds, FEWEST_ROUNDS, MOST_ROUNDS))
-    samples = interleaved(calls, rounds=rounds, warmup=1)
-    ratio = paired_ratio(samples["dense"], samples["sparse"])
     sparse = engines["sparse"]
+    clock = clock_for(sparse.threads)
+    turns = turns_of({name: _call(engine, feeds) for name, engine in engines.items()}, clock)
+    taken = take_rounds(turns, rounds_for(turns, seconds, FEWEST_ROUNDS, MOST_ROUNDS), clock)
+    ratio = taken.ratio("dense", "sparse")
+    dense_ms, sparse_ms = (1e3 * spread(samples).median for samples in taken.seconds("dense", "sparse"))
     return SpeedReport(
-        dense_ms=spread(samples["dense"]).median * 1e3,
-        sparse_ms=spread(samples["sparse"]).median * 1e3,
-        speedup=ratio.median,
-        speedup_iqr=ratio.iqr,
-        rounds=rounds,
+        dense_ms=dense_ms,
+        sparse_ms=sparse_ms,
+        speedup=ratio.told,
+        speedup_interval=ratio.interval,
+        clock=clock.counts,
+        rounds=ratio.rounds,
+        dropped=ratio.dropped,
         threads=sparse.threads,
         first_ms=first_ms,
         compile_ms=sparse.timings.compile * 1e3,
         memory_bytes=int(sparse.plan.weights.nbytes + sparse.plan.arena_bytes),
         difference=difference,
-        verdict=_verdict(graph, sparse, ratio.median, ratio.iqr),
+        verdict=_verdict(graph, sparse, ratio),
     )
 
 
@@ -98,14 +104,17 @@ def _call(engine: Engine, feeds: dict[str, np.ndarray]) -> Callable[[], object]:
     return lambda: engine.run(feeds)
 
 
-def _verdict(graph: Graph, engine: Engine, speedup: float, iqr: tuple[float, float]) -> str:
-    if iqr[0] > 1.0 and speedup >= 1.02:
-        return f"sparse kernels make it {speedup:.2f} times as fast as dense ones here"
+def _verdict(graph: Graph, engine: Engine, ratio: Ratio) -> str:
     counts = count_layers(graph)
     sums = total(counts)
     sparse_layers = sum(d.format != "dense" for d in engine.explain() if d.weights)
-    if sparse_layers and iqr[0] <= 1.0 <= iqr[1] and iqr[1] > NOISY * iqr[0]:
-        return "too noisy to tell whether sparse kernels make it faster: repeat it while the machine does nothing else"
+    if ratio.noisy and sparse_layers:
+        return (
+            f"{ratio.why_noisy}, so whether sparse kernels make it faster stays open: repeat it while the machine "
+            "does nothing else"
+        )
+    if ratio.low > 1.0 and ratio.median >= GAIN:
+        return f"sparse kernels make it {ratio.median:.2f} times as fast as dense ones here"
     if sums.sparsity < 0.5:
         reason = f"only {sums.sparsity:.0%} of the weights are zero; prune further"
     elif sparse_layers == 0:

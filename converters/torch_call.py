@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -66,7 +66,7 @@ class Call:
         return self.b.node(op, self.site, [self.x.tensor], attrs)
 
 
-Result = Value | list[Value]
+Result = Value | Sequence[Value | Callable[[], Value]]
 Rule = Callable[[Call], Result]
 
 

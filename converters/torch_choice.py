@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from converters import lower_choice, lowering
+from converters import lower_choice
 from converters.builder import Act, Const, Unsupported, Value
 from converters.torch_call import Call, Rule, operand
 
@@ -31,14 +31,6 @@ def _gather(c: Call) -> Act:
     return lower_choice.gather_elements(c.b, c.site, c.x, index, c.axis(c["dim"]))
 
 
-def _remainder(c: Call) -> Act:
-    """What a division leaves over, with the sign of the divisor."""
-    dividend, divisor = operand(c["self"]), operand(c["other"])
-    quotient = c.binary("div", dividend, divisor, "quotient")
-    whole = c.b.node("floor", c.at("whole"), [quotient.tensor])
-    return c.binary("sub", dividend, lowering.binary(c.b, c.at("taken"), "mul", whole, divisor))
-
-
 def _floor_divide(c: Call) -> Act:
     quotient = c.binary("div", operand(c["self"]), operand(c["other"]), "quotient")
     return c.b.node("floor", c.site, [quotient.tensor])
@@ -50,7 +42,5 @@ RULES: dict[str, Rule] = {
     "sort.stable": _sort,
     "argsort.default": _argsort,
     "gather.default": _gather,
-    "remainder.Scalar": _remainder,
-    "remainder.Tensor": _remainder,
     "floor_divide.default": _floor_divide,
 }

@@ -8,12 +8,13 @@ import inspect
 import logging
 import threading
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from converters.batch_axis import Batch, Layout
 from converters.builder import Const, Value
 from converters.open_sizes import open_sizes
 from converters.torch_graph import Program, build_graph
@@ -36,7 +37,8 @@ def from_torch(
     *,
     optimize: bool = True,
     name: str | None = None,
-    open_size: bool = False,
+    open_size: bool | Mapping[str, Sequence[int]] = False,
+    batch: Batch = "free",
 ) -> Graph:
     """Convert a PyTorch module, in evaluation mode, to a Graph. The module itself is left as it is.
 
@@ -51,39 +53,77 @@ def from_torch(
         masks: parameter name → 0/1 tensor of its shape; the weights where it is 0 become 0.
         optimize: run every exact pass (folding and fusion; see ``converters.passes``).
         name: the graph's name; default: the module's class name.
-        open_size: leave rows and columns of image inputs open: an engine plans any other size when it first meets it.
-            The module is traced at four sizes for that.
+        open_size: leave rows and columns of image inputs open, or, by input name, the dimensions listed, as in
+            {"input": (2,)} for sounds (N, C, T): an engine plans any other size when it first meets it. Dimensions of
+            one number are as large as each other's examples in all inputs. The module is traced at four sizes for that.
+        batch: "free": dimension 0 of every input is the batch, of any size. "fixed": it is a dimension like any other,
+            of the size that the examples have, for modules that work across it; a tensor of the module is then one
+            sample of the graph, which has its own batch in front, as in ``from_onnx``.
 
     Raises:
         UnsupportedOpError: lists every operation without a counterpart, by layer, with a hint; or, with
             ``open_size``, every node that is bound to one size.
         MaskError: a mask fits no parameter or holds other values than 0 and 1.
-        InputError: the example inputs are not float tensors with a batch dimension.
+        InputError: the example inputs are not float tensors with a batch dimension, or ``open_size`` names what is
+            no dimension of theirs.
         MissingExtraError: torch is not installed.
     """
     _require_torch()
     examples = _example_tuple(example_inputs)
 
-    def at(rows: int, columns: int) -> Graph:
-        larger = [_enlarged(example, rows, columns) for example in examples]
-        graph = TorchSource(module, larger, masks, name).graph()
-        if optimize:
-            from converters import passes
+    def imported(inputs: Sequence[torch.Tensor]) -> Graph:
+        graph = TorchSource(module, inputs, masks, name, batch=batch).graph()
+        if not optimize:
+            return graph
+        from converters import passes
 
-            graph = passes.optimize(graph)
+        return passes.optimize(graph)
+
+    graph = imported(examples)
+    if not open_size:
         return graph
+    axes = _open_axes(graph, open_size, lead=int(batch == "fixed"))
 
-    graph = at(0, 0)
-    return open_sizes(graph, at) if open_size else graph
+    def at(more: Mapping[str, int]) -> Graph:
+        inputs = zip(examples, graph.inputs, strict=True)
+        return imported([_enlarged(x, {a: more[str(a)] for a in axes.get(i.name, ())}) for x, i in inputs])
+
+    names = sorted({str(axis) for of_one in axes.values() for axis in of_one})
+    return open_sizes(graph, names, at, all_of_them=True)
 
 
-def _enlarged(example: torch.Tensor, rows: int, columns: int) -> torch.Tensor:
-    """An image with so many more rows and columns; anything else as it is."""
+def _open_axes(
+    graph: Graph, wanted: bool | Mapping[str, Sequence[int]], lead: int
+) -> dict[str, Sequence[int]]:
+    """The dimensions of each input that are to be open, counted as in the module.
+
+    ``lead``: dimensions of the graph's tensors in front of the module's.
+    """
+    if not isinstance(wanted, Mapping):
+        images = {info.name: (2, 3) for info in graph.inputs if len(info.shape) == 4 + lead}
+        if not images:
+            raise InputError(
+                f"'{graph.name}' has no image input whose rows and columns could be open; name the dimensions, "
+                f"as in open_size={{'{graph.inputs[0].name}': ({len(graph.inputs[0].shape) - 1 - lead},)}}"
+            )
+        return dict(images)
+    shapes = {info.name: info.shape[lead:] for info in graph.inputs}
+    for name, axes in wanted.items():
+        if name not in shapes:
+            raise InputError(f"open_size names the input '{name}'; the inputs are: {', '.join(shapes)}")
+        if not axes or any(axis not in range(1, len(shapes[name])) for axis in axes):
+            raise InputError(
+                f"open_size: {axes} are no dimensions behind the batch of '{name}' {shapes[name]}"
+            )
+    return dict(wanted)
+
+
+def _enlarged(example: torch.Tensor, more: Mapping[int, int]) -> torch.Tensor:
+    """Zeros behind the ends of some dimensions."""
     import torch
 
-    if example.dim() != 4 or not (rows or columns):
-        return example
-    return torch.nn.functional.pad(example, (0, columns, 0, rows))
+    amounts = [number for axis in reversed(range(example.dim())) for number in (0, more.get(axis, 0))]
+    return torch.nn.functional.pad(example, amounts) if more else example
 
 
 class TorchSource:
@@ -99,14 +139,16 @@ class TorchSource:
         masks: Mapping[str, Any] | None = None,
         name: str | None = None,
         metadata: Mapping[str, str] | None = None,
+        batch: Batch = "free",
     ) -> None:
         _require_torch()
         self.name = name or type(module).__name__
         self._metadata = dict(metadata or {})
         self._examples = _example_tuple(example_inputs)
-        self._module = _permanent_copy(module)
+        self._module = permanent_copy(module).cpu().float().eval()
         _apply_masks(self._module, masks or {})
-        self._exported, output_names = _export(self._module, self._examples, self.name)
+        self._fixed = batch == "fixed"
+        self._exported, output_names = _export(self._module, self._examples, self.name, self._fixed)
         self._lifted = _lifted(self._exported)
         nodes = list(self._exported.graph.nodes)
         self._placeholders = [n.name for n in nodes if n.op == "placeholder"]
@@ -120,8 +162,10 @@ class TorchSource:
             self._input_names,
             output_names,
             _evaluate,
+            self._fixed,
         )
         self._value_names: dict[str, str] = {}
+        self._layouts: dict[str, Layout] = {}
 
     @property
     def weight_bytes(self) -> int:
@@ -130,19 +174,42 @@ class TorchSource:
 
     def example(self) -> dict[str, np.ndarray]:
         """The example inputs by graph input name, float32."""
-        return {n: t.numpy() for n, t in zip(self._input_names.values(), self._examples, strict=True)}
+        examples = {n: t.numpy() for n, t in zip(self._input_names.values(), self._examples, strict=True)}
+        return {n: a[None] for n, a in examples.items()} if self._fixed else examples
 
     def graph(self) -> Graph:
         """The network as it is written, before any pass."""
-        graph, self._value_names = build_graph(self._program)
+        graph, self._value_names, self._layouts = build_graph(self._program)
         graph.metadata.update(self._metadata)
         return graph
 
+    def converted(self, finish: Callable[[Graph], Graph]) -> Graph:
+        """``finish`` of the graph."""
+        return finish(self.graph())
+
     def values(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """What PyTorch computes for every tensor of ``graph()``, by graph tensor name."""
+        return self._computed(inputs, double=False)
+
+    def exact(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray] | None:
+        """The same in float64; None if an operator of the network does not compute in it."""
+        try:
+            return self._computed(inputs, double=True)
+        except (RuntimeError, TypeError):
+            return None
+
+    def _computed(self, inputs: Mapping[str, np.ndarray], double: bool) -> dict[str, np.ndarray]:
         import torch
 
         recorded: dict[str, Any] = {}
+
+        def widened(value: Any) -> Any:
+            """A float32 tensor, or that type itself, as float64."""
+            if not double:
+                return value
+            if isinstance(value, torch.Tensor) and value.dtype == torch.float32:
+                return value.double()
+            return torch.float64 if value is torch.float32 else value
 
         class Recorder(torch.fx.Interpreter):
             def run_node(self, n: torch.fx.Node) -> Any:
@@ -150,16 +217,23 @@ class TorchSource:
                 recorded[n.name] = result[0] if isinstance(result, tuple) else result
                 return result
 
+            def call_function(self, target: Any, args: Any, kwargs: Any) -> Any:
+                args, kwargs = torch.utils._pytree.tree_map(widened, (args, kwargs))
+                return super().call_function(target, args, kwargs)
+
         if not self._value_names:
             self.graph()
+        given = {name: array[0] if self._fixed else array for name, array in inputs.items()}
+        batch = min(len(array) for array in given.values())
         feeds = {
-            placeholder: torch.from_numpy(np.ascontiguousarray(inputs[name], np.float32))
+            placeholder: torch.from_numpy(np.ascontiguousarray(given[name], np.float32))
             for placeholder, name in self._input_names.items()
         }
         feeds.update({placeholder: tensor for placeholder, (_, tensor) in self._lifted.items()})
         with torch.no_grad():
             Recorder(self._exported.graph_module).run(*(feeds[name] for name in self._placeholders))
-        return {tensor: recorded[node].numpy() for tensor, node in self._value_names.items()}
+        values = {tensor: recorded[node].numpy() for tensor, node in self._value_names.items()}
+        return {t: self._layouts[t].of(v, batch) if t in self._layouts else v for t, v in values.items()}
 
 
 def _require_torch() -> None:
@@ -190,10 +264,12 @@ def _example_tuple(example_inputs: Any) -> tuple[torch.Tensor, ...]:
     return tuple(t.detach().cpu().float() for t in given)
 
 
-def _permanent_copy(module: torch.nn.Module) -> torch.nn.Module:
-    """A float32 CPU copy in eval mode, with pruning and parametrizations made permanent."""
+def permanent_copy(module: torch.nn.Module) -> torch.nn.Module:
+    """A copy whose weights are plain parameters: pruning, normalisations and parametrizations are made permanent."""
     import torch
-    from torch.nn.utils import parametrize, prune
+    from torch.nn.utils import parametrize, prune, remove_spectral_norm, remove_weight_norm
+    from torch.nn.utils.spectral_norm import SpectralNorm
+    from torch.nn.utils.weight_norm import WeightNorm
 
     # Reparametrised weights are results of autograd, which deepcopy refuses; they are recomputed anyway.
     memo = {
@@ -202,17 +278,25 @@ def _permanent_copy(module: torch.nn.Module) -> torch.nn.Module:
         for value in vars(part).values()
         if isinstance(value, torch.Tensor) and not value.is_leaf
     }
-    plain = copy.deepcopy(module, memo).cpu().float().eval()
+    plain = copy.deepcopy(module, memo)
+    flags = [(part, part.training) for part in plain.modules()]
+    plain.eval()  # a spectral norm would take a step each time it is asked
     for part in plain.modules():
         for hook in list(part._forward_pre_hooks.values()):
             if isinstance(hook, prune.BasePruningMethod):
                 prune.remove(part, hook._tensor_name)
+            elif isinstance(hook, WeightNorm):
+                remove_weight_norm(part, hook.name)
+            elif isinstance(hook, SpectralNorm):
+                remove_spectral_norm(part, hook.name)
         if parametrize.is_parametrized(part):
             # The weight is a property of a class made for this module, which the copy shares with the original.
             made = type(part)
             part.__class__ = type(made.__name__, made.__bases__, dict(vars(made)))
         for parameter in list(getattr(part, "parametrizations", {})):
             parametrize.remove_parametrizations(part, parameter, leave_parametrized=True)
+    for part, training in flags:
+        part.training = training
     return plain
 
 
@@ -236,15 +320,22 @@ def _apply_masks(module: torch.nn.Module, masks: Mapping[str, Any]) -> None:
 
 
 def _export(
-    module: torch.nn.Module, inputs: tuple[torch.Tensor, ...], name: str
+    module: torch.nn.Module, inputs: tuple[torch.Tensor, ...], name: str, fixed: bool
 ) -> tuple[torch.export.ExportedProgram, list[str]]:
-    """The functional ATen program and the names of its outputs; the batch stays symbolic where the module lets it."""
+    """The functional ATen program and the names of its outputs; the batch stays symbolic where the module lets it.
+
+    ``fixed``: it is what the inputs have.
+    """
     import torch
 
     # torch.export takes a size of 1 for a constant, so the batch is traced at 2.
     doubled = tuple(torch.cat([t, t]) if t.shape[0] == 1 else t for t in inputs)
-    free_batch = tuple({0: torch.export.Dim.AUTO} for _ in inputs)
-    attempts = ((doubled, free_batch), (inputs, None))
+    free_batch: tuple[Any, ...] = tuple({0: torch.export.Dim.AUTO} for _ in inputs)
+    if any(p.kind is p.VAR_POSITIONAL for p in inspect.signature(module.forward).parameters.values()):
+        free_batch = (free_batch,)
+    attempts: list[tuple[Any, Any]] = [(inputs, None)]
+    if not fixed:
+        attempts = [(doubled, free_batch), *attempts, (doubled, None)]
     failure: Exception | None = None
     for example, dynamic in attempts:
         try:

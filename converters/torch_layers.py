@@ -15,6 +15,7 @@ from converters.lower_tensors import resample_axis
 from converters.resampling import Axis
 from converters.resampling import Rule as Resampling
 from converters.torch_call import Call, Rule, constant, operand
+from converters.torch_windows import max_pool_with_places
 
 
 def _conv2d(c: Call) -> Act:
@@ -116,14 +117,6 @@ def _batch_norm(c: Call) -> list[Value]:
     return [lowering.batch_norm(c.b, c.site, c.x, [c.args.get(n) for n in names], c["eps"])]
 
 
-def _max_pool(c: Call) -> list[Value]:
-    stride = c["stride"] or c["kernel_size"]
-    padding = lowering.pair(c["padding"]) * 2
-    return [
-        lowering.max_pool(c.b, c.site, c.x, c["kernel_size"], stride, padding, c["dilation"], c["ceil_mode"])
-    ]
-
-
 def _avg_pool(c: Call) -> Act:
     kernel = lowering.pair(c["kernel_size"])
     padding = lowering.pair(c["padding"]) * 2
@@ -136,19 +129,6 @@ def _avg_pool(c: Call) -> Act:
     return lowering.avg_pool(
         c.b, c.site, c.x, kernel, stride, padding, c["ceil_mode"], c["count_include_pad"]
     )
-
-
-def _avg_pool3d(c: Call) -> Act:
-    """Windows of one row and column, as local response normalization has them, over depth."""
-    depth, *rest = [c["kernel_size"]] * 3 if isinstance(c["kernel_size"], int) else c["kernel_size"]
-    stride = c["stride"] or [depth, *rest]
-    plain = not any(np.ravel(c["padding"])) and not c["ceil_mode"] and c["divisor_override"] is None
-    if rest != [1, 1] or any(s != 1 for s in np.ravel(stride)) or not plain:
-        raise Unsupported("only one and two spatial dimensions are supported")
-    channels, have, height, width = c.sizes
-    image = lowering.reshape(c.b, c.at("image"), c.x, [channels, have, height * width])
-    y = lowering.avg_pool(c.b, c.at("pooled"), image, [depth, 1], [1, 1], [0] * 4, False, True)
-    return lowering.reshape(c.b, c.site, y, [channels, have - depth + 1, height, width])
 
 
 def _adaptive_average(c: Call) -> Act:
@@ -286,12 +266,9 @@ RULES: dict[str, Rule] = {
     "instance_norm.default": _instance_norm,
     "layer_norm.default": _layer_norm,
     "native_layer_norm.default": lambda c: [_layer_norm(c)],
-    "max_pool1d.default": _one_dimensional(lambda c: _max_pool(c)[0]),  # type: ignore[arg-type, return-value]
-    "max_pool2d.default": lambda c: _max_pool(c)[0],
-    "max_pool2d_with_indices.default": _max_pool,
+    "max_pool1d.default": _one_dimensional(lambda c: max_pool_with_places(c)[0]),
     "avg_pool1d.default": _one_dimensional(_avg_pool),
     "avg_pool2d.default": _avg_pool,
-    "avg_pool3d.default": _avg_pool3d,
     "adaptive_avg_pool1d.default": _one_dimensional(_adaptive_average),
     "adaptive_avg_pool2d.default": _adaptive_average,
     "adaptive_max_pool2d.default": _adaptive_max,

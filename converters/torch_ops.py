@@ -7,7 +7,14 @@ linear layers, pooling and activations still whole. To support one more operatio
 
 from __future__ import annotations
 
-from converters import torch_choice, torch_layers, torch_math, torch_shape_ops
+from converters import (
+    torch_choice,
+    torch_filled,
+    torch_layers,
+    torch_math,
+    torch_shape_ops,
+    torch_windows,
+)
 from converters.torch_call import Rule
 
 RULES: dict[str, Rule] = {
@@ -15,4 +22,6 @@ RULES: dict[str, Rule] = {
     **torch_math.RULES,
     **torch_shape_ops.RULES,
     **torch_choice.RULES,
+    **torch_windows.RULES,
+    **torch_filled.RULES,
 }

@@ -1,18 +1,19 @@
 """Does the converted graph compute what its source computes? Layer by layer, in numbers.
 
 Tensors keep their source names through every pass (a fused node keeps the name of its last tensor), so each tensor of
-the graph is compared with the value PyTorch or onnxruntime has under that name.
+the graph is compared with the value PyTorch or onnxruntime has under that name; ``verdict`` says what passes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 
 import sparsenet
+from converters.verdict import SOURCE_OFF, WRONG, Comparison, Evidence, Verdict, largest_difference
 from sparsenet import reference
 from sparsenet.errors import GraphError, SparsenetError
 from sparsenet.graph import Graph, Node
@@ -35,8 +36,14 @@ class Source(Protocol):
     def graph(self) -> Graph:
         """The network before any pass."""
 
+    def converted(self, finish: Callable[[Graph], Graph]) -> Graph:
+        """``finish`` (the passes) of the network, with sizes open that it leaves open."""
+
     def values(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """The framework's own value of every tensor of ``graph()``, by name."""
+        """The framework's own value of every tensor of ``graph()``, by name, of the type it has there."""
+
+    def exact(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray] | None:
+        """The same, computed in float64 throughout; None if the framework cannot."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +57,8 @@ class LayerError:
         max_abs: largest absolute difference.
         max_rel: ``max_abs`` over the largest magnitude in the source's tensor.
         channels: channels compared, of those the source has; fewer after channel reduction.
+        allowed: the largest absolute difference that passes.
+        verdict: "same"; "wrong"; or "source is off" where the source's own rounding makes the difference.
     """
 
     layer: str
@@ -59,6 +68,13 @@ class LayerError:
     max_abs: float
     max_rel: float
     channels: tuple[int, int]
+    allowed: float
+    verdict: Verdict
+
+    @property
+    def _badness(self) -> tuple[bool, bool, float]:
+        ratio = self.max_abs / self.allowed if self.allowed > 0 else np.inf if self.max_abs else 0.0
+        return self.verdict == WRONG, self.verdict != SOURCE_OFF, np.inf if np.isnan(ratio) else ratio
 
 
 @dataclass(frozen=True)
@@ -71,13 +87,18 @@ class VerifyReport:
 
     @property
     def worst(self) -> LayerError:
-        """The layer with the largest relative error; a NaN is larger than anything."""
-        return max(self.layers, key=lambda e: np.inf if np.isnan(e.max_rel) else e.max_rel)
+        """The layer that is furthest beyond what it may differ, or nearest to it; NaN is further than anything."""
+        return max(self.layers, key=lambda e: e._badness)
 
     @property
     def passed(self) -> bool:
-        """Whether every layer, on every backend, is within the tolerance."""
-        return all(e.max_rel <= self.tolerance for e in self.layers)
+        """Whether no layer is wrong on any backend."""
+        return all(e.verdict != WRONG for e in self.layers)
+
+    @property
+    def source_off(self) -> list[str]:
+        """Layers where the source framework is off, and the graph is right."""
+        return list(dict.fromkeys(e.layer for e in self.layers if e.verdict == SOURCE_OFF))
 
     def output_error(self, backend: str) -> float:
         """Largest relative error of the graph's outputs on one backend."""
@@ -91,7 +112,8 @@ class VerificationError(SparsenetError):
         worst = report.worst
         super().__init__(
             f"'{name}' as converted differs from its source by more than {report.tolerance:g}: worst is layer "
-            f"'{worst.layer}' ({worst.op}) on the {worst.backend}, relative error {worst.max_rel:.2g}"
+            f"'{worst.layer}' ({worst.op}) on the {worst.backend}, relative error {worst.max_rel:.2g}, off by "
+            f"{worst.max_abs:.2g} where rounding accounts for {worst.allowed:.2g}"
         )
         self.report = report
 
@@ -112,11 +134,11 @@ def verify(
         source: the network in its own framework.
         inputs: input name → float32 array; default ``source.example()``.
         kept: tensor → indices of the source's channels that a channel reduction has left.
-        tolerance: the largest relative error that passes.
+        tolerance: the largest relative error that passes (see ``verdict``).
         threads: of the engine.
 
     Raises:
-        GraphError: no tensor of the graph has a counterpart in the source.
+        GraphError: no tensor of the graph has a counterpart in the source, or one has another shape there.
     """
     feeds = dict(inputs or source.example())
     expected = source.values(feeds)
@@ -125,15 +147,20 @@ def verify(
         raise GraphError(
             f"no tensor of '{graph.name}' exists in its source; was it converted from another network?"
         )
-    results = {
-        "reference": reference.run(graph, feeds, keep="all"),
-        "engine": _engine_values(graph, feeds, threads),
-    }
-    errors = [
-        _compare(node, backend, values[node.output], expected[node.output], (kept or {}).get(node.output))
-        for node in tensors
-        for backend, values in results.items()
-    ]
+    partial, evidence = graph.partial(), Evidence(graph, source.exact, feeds)
+    exact, engine = reference.run(graph, feeds, keep="all"), _engine_values(graph, feeds, threads)
+    errors: list[LayerError] = []
+    for node in tensors:
+        name = node.output
+        left = (kept or {}).get(name)
+        comparison = Comparison(name, expected[name], left, tolerance, padded=name in partial)
+        if exact[name].shape != comparison.expected.shape and name not in partial:
+            raise GraphError(
+                f"node '{node.name}' has shape {exact[name].shape}, its source {comparison.expected.shape}"
+            )
+        for backend, value in (("reference", exact[name]), ("engine", engine[name])):
+            verdict, allowed = comparison.judge(value, exact[name], backend == "engine", evidence)
+            errors.append(_error(node, backend, value, comparison, verdict, allowed))
     return VerifyReport(errors, list(graph.outputs), tolerance)
 
 
@@ -141,7 +168,7 @@ def relative_error(got: np.ndarray, expected: np.ndarray) -> float:
     """Largest |got - expected| over largest |expected|; 0 where both are all zeros, 1 where there are more or fewer."""
     if got.shape != expected.shape:
         return 1.0
-    difference = float(np.abs(got - expected).max(initial=0.0))
+    difference = largest_difference(got, expected)
     return difference / max(float(np.abs(expected).max(initial=0.0)), 1e-30) if difference != 0 else 0.0
 
 
@@ -153,15 +180,11 @@ def _engine_values(graph: Graph, feeds: dict[str, np.ndarray], threads: int) -> 
     return {**values, **sparsenet.Engine(graph, threads=threads).run(feeds)}
 
 
-def _compare(
-    node: Node, backend: str, got: np.ndarray, expected: np.ndarray, kept: np.ndarray | None
+def _error(
+    node: Node, backend: str, got: np.ndarray, comparison: Comparison, verdict: Verdict, allowed: float
 ) -> LayerError:
-    channels = expected.shape[1]
-    if kept is not None and got.shape != expected.shape:
-        expected = expected[:, kept]
-    if got.shape != expected.shape:
-        raise GraphError(f"node '{node.name}' has shape {got.shape}, its source {expected.shape}")
-    difference = float(np.abs(got - expected).max(initial=0.0))
     op = "+".join([node.op, *(step[0] for step in node.epilogue)])
-    error = relative_error(got, expected)
-    return LayerError(node.name, op, node.output, backend, difference, error, (got.shape[1], channels))
+    channels = (got.shape[1], comparison.channels) if got.ndim > 1 else (1, 1)
+    difference = comparison.difference(got)
+    relative = difference / max(comparison.size, 1e-30) if difference else 0.0
+    return LayerError(node.name, op, node.output, backend, difference, relative, channels, allowed, verdict)

@@ -7,6 +7,8 @@ installed and still lists everything where it is not. Errors become one line her
 from __future__ import annotations
 
 import importlib.metadata
+import os
+import sys
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,7 +16,7 @@ from typing import IO, Any
 
 import click
 
-from sparsenet.errors import MissingExtraError, SparsenetError
+from sparsenet.errors import InputError, MemoryLimitError, MissingExtraError, SparsenetError
 
 ENTRY_POINTS = "sparsenet.commands"
 
@@ -139,19 +141,41 @@ def _one_line(ctx: click.Context) -> Iterator[None]:
     except click.UsageError as error:
         where = error.ctx.command_path if error.ctx else ctx.command_path
         raise CommandFailed(f"{error.format_message().rstrip('.')}; see `{where} --help`") from error
-    except (SparsenetError, ModuleNotFoundError) as error:
+    except BrokenPipeError:
+        raise  # whoever read our output has had enough, and click ends without a word
+    except (SparsenetError, ModuleNotFoundError, MemoryError, OSError) as error:
         shown = missing_extra(error, f"`{ctx.command_path} {ctx.invoked_subcommand}`")
         if shown is None:
             raise
-        if ctx.params["debug"]:
+        if isinstance(error, OSError):
+            _give_up_unwritten()
+        if ctx.params.get("debug"):
             traceback.print_exc()
         raise CommandFailed(str(shown)) from error
 
 
-def missing_extra(error: SparsenetError | ModuleNotFoundError, what: str) -> SparsenetError | None:
+def _give_up_unwritten() -> None:
+    """Drop what standard output could not take: Python would try again, and complain, when the process ends."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        with open(os.devnull, "wb") as nowhere:  # noqa: PTH123
+            os.dup2(nowhere.fileno(), sys.stdout.fileno())
+
+
+def missing_extra(
+    error: SparsenetError | ModuleNotFoundError | MemoryError | OSError, what: str
+) -> SparsenetError | None:
     """``error`` as the error to show: the extra to install for a missing module; ``None`` if it is a bug."""
     if isinstance(error, SparsenetError):
         return error
+    if isinstance(error, OSError):
+        where = "the output" if error.filename is None else error.filename
+        return InputError(f"{where}: {error.strerror or error}")
+    if isinstance(error, MemoryError):
+        return MemoryLimitError(
+            f"{what} does not get the memory that it needs from the system {error}".rstrip()
+        )
     extra = MODULE_EXTRAS.get((error.name or "").partition(".")[0])
     return MissingExtraError(what, extra) if extra else None
 

@@ -8,17 +8,22 @@ import time
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
 import sparsenet
+from sparsenet.checks import flag, path_of, shown, whole_number
+from sparsenet.engine_copies import restore
+from sparsenet.engine_options import MAX_RUNS, Backend, Device, EngineOptions
 from sparsenet.errors import InputError, MissingCompilerError, UnsupportedOpError
+from sparsenet.feeds import by_name, checked, image_shape, shape_text
 from sparsenet.graph import FloatArray, Graph, TensorInfo
+from sparsenet.kept_graph import KeptGraph
 from sparsenet.kernels.abi import FIRST_TENSOR
 from sparsenet.layer_profile import LayerProfile, layer_profiles
-from sparsenet.limits import require_memory
+from sparsenet.limits import enough_memory, require_memory
 from sparsenet.partial import cut
 from sparsenet.plan.plan import Decision, Plan
 from sparsenet.prepared import Context, OtherSizes, Prepared
@@ -30,12 +35,12 @@ if TYPE_CHECKING:
     from sparsenet.gpu.backend import CudaBackend
     from sparsenet.numpy_backend import NumpyBackend
 
-Backend = Literal["auto", "compiled", "numpy"]
-Device = Literal["cpu", "cuda", "auto"]
-
 
 class Engine:
     """Runs a Graph on this machine's CPU, or on its GPU. Safe to call from several threads at once.
+
+    An engine can be pickled and copied: graph and options travel, and whoever takes the copy makes a plan of its own;
+    what was loaded from a bundle travels as the path of its folder.
 
     Args:
         graph: the network; its constants may be changed afterwards without effect.
@@ -60,6 +65,7 @@ class Engine:
     Raises:
         GraphError: the graph is malformed.
         MissingCompilerError: backend "compiled" was asked for, and Numba cannot be imported.
+        InputError: an argument has the wrong type or value.
         DeviceError: "cuda" was asked for, and there is no GPU that can be used.
         UnsupportedOpError: "cuda" was asked for, and nodes of the graph have no CUDA kernel; all are named.
         MemoryLimitError: weights or working memory would take more than ``limits.memory_limit``.
@@ -70,6 +76,8 @@ class Engine:
     device: Literal["cpu", "cuda"] = "cpu"
     metadata: dict[str, str]
     timings: Timings
+    _source: KeptGraph | Path
+    _options: EngineOptions
     _others: OtherSizes | None
     _backend: NumpyBackend | CudaBackend | None = None
 
@@ -84,29 +92,29 @@ class Engine:
         sizes: int = 4,
         device: Device = "cpu",
     ) -> None:
-        if threads is not None and threads < 1:
-            raise InputError(f"threads must be at least 1, got {threads}")
-        if sizes < 1:
-            raise InputError(f"sizes must be at least 1, got {sizes}")
-        if backend not in get_args(Backend):
-            raise InputError(f"backend must be one of {', '.join(get_args(Backend))}, got {backend!r}")
-        if device not in get_args(Device):
-            raise InputError(f"device must be one of {', '.join(get_args(Device))}, got {device!r}")
-        self.sparse, self.metadata, self.timings = sparse, dict(graph.metadata), Timings()
-        if device != "cpu" and self._start_cuda(graph, tune, sizes, device == "cuda"):
+        if not isinstance(graph, Graph):
+            raise InputError(f"graph must be a Graph, got {shown(graph)}; sparsenet.load reads files")
+        options = EngineOptions(threads, sparse, tune, backend, sizes, device)
+        self._begin(KeptGraph.of(graph, owned=False), options, graph)
+
+    def _begin(self, source: KeptGraph, options: EngineOptions, graph: Graph) -> None:
+        """Start on ``graph``, which ``source`` keeps."""
+        self._source, self._options = source, options
+        self.sparse, self.metadata, self.timings = options.sparse, dict(graph.metadata), Timings()
+        if options.device != "cpu" and self._start_cuda(graph, options):
             return
-        if backend == "numpy":
+        if options.backend == "numpy":
             self._start_numpy(graph, "asked for")
             return
         try:
-            self._compile(graph, threads or available_cpus(), tune, sizes)
+            self._compile(graph, source, options)
         except ImportError as error:
-            if backend == "compiled":
+            if options.backend == "compiled":
                 raise MissingCompilerError(f"kernels cannot be compiled: {error}; install numba") from error
             warnings.warn(
                 f"kernels cannot be compiled ({error}); running on NumPy, some hundred times slower",
                 RuntimeWarning,
-                stacklevel=2,
+                stacklevel=3,
             )
             self._start_numpy(graph, "kernels cannot be compiled here")
 
@@ -116,8 +124,9 @@ class Engine:
         self._backend = NumpyBackend(graph, reason)
         self.plan, self.threads, self._others = self._backend.plan, 1, None
 
-    def _start_cuda(self, graph: Graph, tune: bool, sizes: int, required: bool) -> bool:
-        """Whether the GPU has taken the graph; one that is ``required`` but cannot raises."""
+    def _start_cuda(self, graph: Graph, options: EngineOptions) -> bool:
+        """Whether the GPU has taken the graph; one that was asked for by name but cannot raises."""
+        required = options.device == "cuda"
         with add_seconds(self.timings, "imports"):
             from sparsenet.gpu.availability import gpu_available, require_gpu
         if required:
@@ -128,22 +137,22 @@ class Engine:
             from sparsenet.gpu.backend import CudaBackend
         try:
             with add_seconds(self.timings, "plan"):
-                self._backend = CudaBackend(graph, self.sparse, sizes, tune=tune)
+                self._backend = CudaBackend(graph, options.sparse, options.sizes, tune=options.tune)
         except UnsupportedOpError as error:
             if required:
                 raise
-            warnings.warn(f"running on the CPU: {error}", RuntimeWarning, stacklevel=3)
+            warnings.warn(f"running on the CPU: {error}", RuntimeWarning, stacklevel=4)
             return False
         self.plan, self.threads, self._others, self.device = self._backend.plan, 1, None, "cuda"
         return True
 
-    def _compile(self, graph: Graph, threads: int, tune: bool, sizes: int) -> None:
+    def _compile(self, graph: Graph, source: KeptGraph, asked: EngineOptions) -> None:
         timings = self.timings
         with add_seconds(timings, "imports"):
             from sparsenet.plan.builder import Options
             from sparsenet.plan.make import make_plan
-        options = Options("auto" if self.sparse else "dense", threads, tune)
-        with add_seconds(timings, "plan"):
+        options = Options("auto" if asked.sparse else "dense", asked.threads or available_cpus(), asked.tune)
+        with add_seconds(timings, "plan"), enough_memory("the plan"):
             plan = make_plan(graph, options)
         with add_seconds(timings, "compile"):
             plan.link()
@@ -151,15 +160,18 @@ class Engine:
         if any(info.open for info in graph.inputs):
 
             def make(other: Graph) -> Plan:
-                made = make_plan(other, options)
+                with enough_memory("a plan for other sizes"):
+                    made = make_plan(other, options)
                 made.link()
                 return made
 
-            self._others = OtherSizes(graph, make, sizes)
+            self._others = OtherSizes(source, make, asked.sizes)
 
     @classmethod
-    def _from_bundle(cls, bundle: Bundle, timings: Timings) -> Engine:
+    def _from_bundle(cls, bundle: Bundle, folder: Path, timings: Timings) -> Engine:
         engine = cls.__new__(cls)
+        engine._source = folder.absolute()
+        engine._options = EngineOptions(len(bundle.plan.tapes), bundle.sparse)
         with add_seconds(timings, "compile"):
             code = bundle.load_code()
             bundle.plan.link(code)
@@ -172,6 +184,22 @@ class Engine:
         self._pool = pool
         self._own = Prepared(plan)
         self._others = None
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """As graph and options, or as the path of the bundle: who takes the copy makes a plan of its own."""
+        return restore, (type(self), self._source, self._options, self.metadata)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Engine:
+        """An engine of its own; the weights put by are shared, as neither changes them."""
+        return restore(type(self), self._source, self._options, self.metadata)
+
+    def __repr__(self) -> str:
+        """One line: inputs, outputs, threads and device."""
+        ports = (
+            ", ".join(f"{i.name} {shape_text(i)}" for i in infos) for infos in (self.inputs, self.outputs)
+        )
+        where = "cuda" if self.device == "cuda" else f"{self.threads} thread{'s' * (self.threads > 1)}"
+        return f"<{type(self).__name__}: {' → '.join(ports)}, {where}>"
 
     @property
     def inputs(self) -> list[TensorInfo]:
@@ -189,10 +217,7 @@ class Engine:
         Raises:
             InputError: wrong number of inputs, shape or dtype.
         """
-        if len(arrays) != len(self.inputs):
-            raise InputError(f"expected {len(self.inputs)} inputs, got {len(arrays)}")
-        feeds = {info.name: array for info, array in zip(self.inputs, arrays, strict=True)}
-        outputs = tuple(self.run(feeds).values())
+        outputs = tuple(self.run(by_name(self.inputs, arrays)).values())
         return outputs[0] if len(outputs) == 1 else outputs
 
     def run(self, feeds: Mapping[str, FloatArray], *, check_finite: bool = False) -> dict[str, FloatArray]:
@@ -207,16 +232,17 @@ class Engine:
             InputError: unknown or missing name, wrong shape or dtype, or, if asked, NaN or infinity.
             MemoryLimitError: the outputs would take more than ``limits.memory_limit``.
         """
-        arrays, batch = self._check(feeds, check_finite)
+        arrays, batch = self._check(feeds, check_finite=flag(check_finite, "check_finite"))
         start = time.perf_counter()
         if self._backend is not None:
             results = self._backend.run(arrays)
             self.timings.first = self.timings.first or time.perf_counter() - start
             return results
         prepared = self._prepared(arrays)
-        values = batch * sum(math.prod(_image_shape(info)) for info in prepared.plan.outputs)
+        values = batch * sum(math.prod(image_shape(info)) for info in prepared.plan.outputs)
         require_memory(4 * values, f"the outputs for a batch of {batch}")
-        outputs = [np.empty((batch, *_image_shape(info)), np.float32) for info in prepared.plan.outputs]
+        with enough_memory(f"the outputs for a batch of {batch}"):
+            outputs = [np.empty((batch, *image_shape(info)), np.float32) for info in prepared.plan.outputs]
         context = prepared.take()
         try:
             self._run_batch(prepared, context, arrays, outputs, batch)
@@ -229,7 +255,7 @@ class Engine:
 
     def warmup(self) -> float:
         """Run once on zeros; returns the seconds that first run took."""
-        feeds = {info.name: np.zeros((1, *_image_shape(info)), np.float32) for info in self.inputs}
+        feeds = {info.name: np.zeros((1, *image_shape(info)), np.float32) for info in self.inputs}
         start = time.perf_counter()
         self.run(feeds)
         return time.perf_counter() - start
@@ -240,11 +266,11 @@ class Engine:
         On a GPU: for the whole batch, each launch timed by itself.
 
         Raises:
-            InputError: as in ``__call__``.
+            InputError: as in ``__call__``; a batch of none, or fewer runs than one.
         """
         if self._backend is not None:
-            feeds = {info.name: array for info, array in zip(self.inputs, arrays, strict=False)}
-            return self._backend.profile(self._check(feeds, False)[0], runs)
+            runs = whole_number(runs, "runs", MAX_RUNS)
+            return self._backend.profile(self._check(by_name(self.inputs, arrays), least_batch=1)[0], runs)
         cycles, seconds = self.step_cycles(*arrays, runs=runs)
         return layer_profiles(self._prepared(list(arrays)).plan, cycles, seconds)
 
@@ -254,16 +280,16 @@ class Engine:
         """Cycles of every step of the first thread's tape, and seconds, of each of ``runs`` inferences of one image.
 
         Raises:
-            InputError: as in ``__call__``.
+            InputError: as in ``profile``.
         """
-        feeds = {info.name: array[:1] for info, array in zip(self.inputs, arrays, strict=False)}
-        checked, _ = self._check(feeds, False)
-        prepared = self._prepared(checked)
-        outputs = [np.empty((1, *_image_shape(info)), np.float32) for info in prepared.plan.outputs]
+        runs = whole_number(runs, "runs", MAX_RUNS)
+        inputs, _ = self._check(by_name(self.inputs, arrays), least_batch=1)
+        prepared = self._prepared(inputs)
+        outputs = [np.empty((1, *image_shape(info)), np.float32) for info in prepared.plan.outputs]
         context = prepared.take()
         cycles, seconds = [], []
         try:
-            self._point(context, checked, outputs, 0)
+            self._point(context, inputs, outputs, 0)
             for _ in range(runs + 1):
                 context.counter[0] = 0
                 start = time.perf_counter()
@@ -283,43 +309,10 @@ class Engine:
 
     # ---
 
-    def _check(self, feeds: Mapping[str, FloatArray], check_finite: bool) -> tuple[list[FloatArray], int]:
-        names = [info.name for info in self.inputs]
-        for name in feeds:
-            if name not in names:
-                raise InputError(f"unknown input '{name}'; the model's inputs are: {', '.join(names)}")
-        arrays: list[FloatArray] = []
-        for info in self.inputs:
-            if info.name not in feeds:
-                raise InputError(
-                    f"input '{info.name}' is missing; the model's inputs are: {', '.join(names)}"
-                )
-            array: Any = feeds[info.name]
-            adopted = self._backend.adopt(array) if self._backend is not None else None
-            if adopted is not None:
-                array = adopted
-            elif not isinstance(array, np.ndarray):
-                raise InputError(f"input '{info.name}' must be a NumPy array, got {type(array).__name__}")
-            if array.dtype != np.float32:
-                raise InputError(f"input '{info.name}' must be float32, got {array.dtype}")
-            expected = _image_shape(info)
-            axes = range(1, len(expected) + 1)
-            if array.ndim != len(expected) + 1 or any(
-                array.shape[i] < 1 if i in info.open else array.shape[i] != expected[i - 1] for i in axes
-            ):
-                sizes = ("any" if i in info.open else str(expected[i - 1]) for i in axes)
-                wanted = ", ".join(["N", *sizes])
-                raise InputError(f"input '{info.name}' must have shape ({wanted}), got {array.shape}")
-            if array.shape[0] != (arrays[0].shape[0] if arrays else array.shape[0]):
-                raise InputError(
-                    f"input '{info.name}' has batch {array.shape[0]}, the first input {arrays[0].shape[0]}"
-                )
-            if check_finite and not np.isfinite(array if adopted is None else array.copy_to_host()).all():
-                raise InputError(f"input '{info.name}' holds NaN or infinity")
-            if adopted is not None and not array.is_c_contiguous():
-                raise InputError(f"input '{info.name}' must be contiguous, rows last, where it is on the GPU")
-            arrays.append(np.ascontiguousarray(array) if adopted is None else array)
-        return arrays, arrays[0].shape[0]
+    def _check(self, feeds: Mapping[str, FloatArray], **asked: Any) -> tuple[list[FloatArray], int]:
+        return checked(
+            self.inputs, feeds, self._backend.adopt if self._backend is not None else None, **asked
+        )
 
     def _prepared(self, arrays: list[FloatArray]) -> Prepared:
         """The plan for arrays of these sizes."""
@@ -350,10 +343,6 @@ class Engine:
             self._pool.run(prepared.tapes, context.bases.ctypes.data)
 
 
-def _image_shape(info: TensorInfo) -> tuple[int, ...]:
-    return tuple(int(d or 0) for d in info.shape[1:])
-
-
 def load(
     path: str | os.PathLike[str],
     threads: int | None = None,
@@ -377,12 +366,15 @@ def load(
         device: as for ``Engine``; a bundle runs on the CPU.
 
     Raises:
+        InputError: an argument has the wrong type or value.
         ModelFileError: the file is not a valid model.
         MemoryLimitError: it would take more memory than ``limits.memory_limit``.
         BundleError: the folder is not a valid bundle, or not one for this CPU or what was asked for.
     """
     timings = Timings(imports=sparsenet.import_seconds())
-    if Path(path).is_dir():
+    options = EngineOptions(threads, sparse, tune, backend, device=device)
+    path = path_of(path)
+    if path.is_dir():
         if backend == "numpy":
             raise InputError("a bundle holds compiled code alone; backend='numpy' needs the model file")
         if device == "cuda":
@@ -391,12 +383,13 @@ def load(
             from sparsenet import bundle
         with add_seconds(timings, "load"):
             loaded = bundle.load(path, threads, sparse=sparse)
-        return Engine._from_bundle(loaded, timings)
+        return Engine._from_bundle(loaded, path, timings)
     with add_seconds(timings, "imports"):
         from sparsenet.model_file import load_graph
     with add_seconds(timings, "load"):
         graph = load_graph(path)
-    engine = Engine(graph, threads, sparse=sparse, tune=tune, backend=backend, device=device)
+    engine = Engine.__new__(Engine)
+    engine._begin(KeptGraph.of(graph, owned=True), options, graph)
     engine.timings.imports += timings.imports
     engine.timings.load = timings.load
     return engine

@@ -2,42 +2,150 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import stat
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import BinaryIO
 
-from sparsenet.errors import MemoryLimitError
+from sparsenet.errors import InputError, MemoryLimitError
+
+
+def open_regular(path: str | os.PathLike[str], flags: int = 0) -> BinaryIO:
+    """Open a regular file for reading; a pipe or device, which may never end or begin, is refused.
+
+    Raises:
+        OSError: it cannot be opened, or is no regular file.
+    """
+    # Without O_NONBLOCK, opening a pipe that nobody writes to would wait for ever.
+    flags |= os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+    file = os.fdopen(os.open(path, flags), "rb")
+    if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+        file.close()
+        raise OSError(errno.EINVAL, "it is not a regular file")
+    return file
 
 
 def read_whole(path: str | os.PathLike[str], limit: int) -> bytes:
-    """The bytes of a regular file; a pipe or device, which may never end, is not read.
+    """The bytes of a regular file.
 
     Raises:
         OSError: it cannot be read or is no regular file.
         MemoryLimitError: it has more than ``limit`` bytes.
     """
-    # Without O_NONBLOCK, opening a pipe that nobody writes to would wait for ever.
-    flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
-    with os.fdopen(os.open(path, flags), "rb") as file:
-        status = os.fstat(file.fileno())
-        if not stat.S_ISREG(status.st_mode):
-            raise OSError(errno.EINVAL, "it is not a regular file")
-        if status.st_size > limit:
-            raise MemoryLimitError(f"it has {status.st_size} bytes, more than the limit of {limit}")
-        return file.read(limit + 1)
+    with open_regular(path) as file:
+        size = os.fstat(file.fileno()).st_size
+        if size > limit:
+            raise MemoryLimitError(f"it has {size} bytes, more than the limit of {limit}")
+        # What the file has, not what it may have: read() takes the memory for all that it is asked for beforehand.
+        return file.read(size)
+
+
+def require_outputs(
+    outputs: Iterable[str | os.PathLike[str] | None], sources: Iterable[str | os.PathLike[str] | None] = ()
+) -> None:
+    """Check, before work begins, that files can be written under these names without losing anything else.
+
+    Args:
+        outputs: names of files to write; those that are None, or in ``sources`` name no file, do not count.
+        sources: what the work reads: no output may be one of them, by whatever name or link.
+
+    Raises:
+        InputError: a name is that of a source or of another output, of a folder, pipe, device or socket, of a file that
+            may not be written, or one in a folder that is not there.
+    """
+    used = [Path(source) for source in sources if source is not None]
+    names: list[Path] = []
+    for given in outputs:
+        if given is None:
+            continue
+        path = Path(given)
+        try:
+            target = written_file(path)
+        except OSError as error:
+            raise InputError(f"{path}: cannot be written: {error.strerror or error}") from None
+        if not target.parent.is_dir():
+            raise InputError(f"{path}: cannot be written: there is no folder {target.parent}")
+        for source in used:
+            if _same_file(target, source):
+                raise InputError(
+                    f"{path}: is the same file as '{source}', which is read; choose another name"
+                )
+        if target in names or any(_same_file(target, name) for name in names):
+            raise InputError(f"{path}: two results cannot be written to one file; choose another name")
+        names.append(target)
+
+
+def write_output(path: Path, data: bytes) -> None:
+    """Write what a command was asked to write, as ``write_atomically`` does.
+
+    Raises:
+        InputError: it cannot be written; what stood there is untouched.
+    """
+    try:
+        write_atomically(path, data)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be written: {error.strerror or error}") from None
+
+
+def written_name(path: str | os.PathLike[str]) -> Path:
+    """The name that a link, or a chain of them, leads to; ``path`` itself, made absolute, where there is none."""
+    return Path(os.path.realpath(path))
+
+
+def written_file(path: str | os.PathLike[str]) -> Path:
+    """The regular file, there or not yet, that writing to ``path`` means: a link is followed.
+
+    Raises:
+        OSError: something else stands there, a folder, pipe, device or socket, or a file that may not be written.
+    """
+    try:
+        mode = Path(path).stat().st_mode
+    except FileNotFoundError:
+        return written_name(path)
+    if not stat.S_ISREG(mode):
+        kind = next((word for is_kind, word in _KINDS if is_kind(mode)), "something else")
+        raise OSError(
+            errno.EISDIR if stat.S_ISDIR(mode) else errno.EINVAL, f"it is {kind}, not a regular file"
+        )
+    if not os.access(path, os.W_OK):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+    return written_name(path)
 
 
 def write_atomically(path: str | os.PathLike[str], data: bytes) -> None:
     """Write ``data`` to a temporary file beside ``path``, flush it to disk, then let it take that name.
 
-    On Linux the temporary file has no name until it is whole: a process that is killed leaves nothing behind.
+    On Linux the temporary file has no name until it is whole: a process that is killed leaves nothing behind. A file
+    that is replaced keeps its permissions, and a link goes on pointing: what it points to is replaced. Where the folder
+    lets no file be made or replaced but the file itself may be written, it is overwritten in place, once there is room
+    for all of it; that alone is not atomic.
 
     Raises:
-        OSError: the folder does not exist or cannot be written; what stood at ``path`` is untouched then.
+        OSError: the folder does not exist or cannot be written, there is no room, or no regular file stands at
+            ``path``; what stood there is untouched then.
     """
-    target = Path(path)
-    temporary = target.parent / f".{target.name[:64]}.{os.urandom(6).hex()}.part"
+    target = written_file(path)
+    try:
+        replace_file(target, data)
+    except OSError as error:
+        if error.errno not in (errno.EACCES, errno.EPERM, errno.EBUSY) or not target.exists():
+            raise
+        _overwrite(target, data)
+
+
+def replace_file(target: Path, data: bytes, mode: int | None = None) -> None:
+    """Put a new file at ``target``, whatever stands there but a folder, a link among it; see ``write_atomically``.
+
+    Args:
+        mode: its permissions; None: those of what it replaces, or what the umask allows.
+
+    Raises:
+        OSError: it cannot be written; what stood there is untouched then.
+    """
+    temporary = target.parent / f".{os.urandom(8).hex()}.part"
     descriptor = _open_nameless(target.parent)
     nameless = descriptor is not None
     try:
@@ -45,6 +153,8 @@ def write_atomically(path: str | os.PathLike[str], data: bytes) -> None:
             flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
             descriptor = os.open(temporary, flags, 0o666)
         with os.fdopen(descriptor, "wb") as file:
+            with contextlib.suppress(OSError, AttributeError):
+                os.fchmod(descriptor, stat.S_IMODE(target.stat().st_mode) if mode is None else mode)
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
@@ -53,8 +163,41 @@ def write_atomically(path: str | os.PathLike[str], data: bytes) -> None:
                 os.link(f"/proc/self/fd/{descriptor}", temporary, src_dir_fd=descriptor, follow_symlinks=True)
         temporary.replace(target)
     except BaseException:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
         raise
+
+
+def _overwrite(target: Path, data: bytes) -> None:
+    descriptor = os.open(target, os.O_WRONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NOFOLLOW", 0))
+    with os.fdopen(descriptor, "wb") as file:
+        before = os.fstat(descriptor).st_size
+        if data and hasattr(os, "posix_fallocate"):
+            try:
+                os.posix_fallocate(descriptor, 0, len(data))
+            except OSError:
+                os.ftruncate(descriptor, before)
+                raise
+        file.write(data)
+        file.flush()
+        os.ftruncate(descriptor, len(data))
+        os.fsync(descriptor)
+
+
+def _same_file(path: Path, other: Path) -> bool:
+    try:
+        return path.samefile(other)
+    except OSError:  # it names no file
+        return False
+
+
+_KINDS: tuple[tuple[Callable[[int], bool], str], ...] = (
+    (stat.S_ISDIR, "a folder"),
+    (stat.S_ISFIFO, "a named pipe"),
+    (stat.S_ISCHR, "a device"),
+    (stat.S_ISBLK, "a device"),
+    (stat.S_ISSOCK, "a socket"),
+)
 
 
 def _open_nameless(folder: Path) -> int | None:

@@ -18,25 +18,18 @@ the batch, which is dimension 0 of every activation and written ``None``.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from sparsenet.errors import GraphError
+from sparsenet.facts import Facts, infer_shapes
+from sparsenet.follows import followed
 from sparsenet.node import FloatArray, Node, Partial, Shape, TensorInfo
-from sparsenet.ops import check_constants, check_node, infer_shape
-from sparsenet.partial_rules import partial_of
+from sparsenet.ops import check_constants, check_node
 
-__all__ = ["FloatArray", "Graph", "Node", "Partial", "Shape", "TensorInfo"]
-
-#: NumPy arrays have at most 64; a few more stand around a tensor while it is taken apart.
-MAX_RANK = 32
-
-
-def _check_rank(shape: Shape, what: str) -> None:
-    if len(shape) > MAX_RANK:
-        raise GraphError(f"{what} has {len(shape)} dimensions, the limit is {MAX_RANK}")
+__all__ = ["Facts", "FloatArray", "Graph", "Node", "Partial", "Shape", "TensorInfo"]
 
 
 @dataclass
@@ -50,27 +43,17 @@ class Graph:
     constants: dict[str, FloatArray] = field(default_factory=dict)
     metadata: dict[str, str] = field(default_factory=dict)
 
+    def facts(self) -> Facts:
+        """Everything below at once, for who asks more than one question; true until the graph changes."""
+        return Facts(self)
+
     def shapes(self) -> dict[str, Shape]:
         """Shape of every tensor, inferred from inputs and constants.
 
         Raises:
             GraphError: a node's inputs do not fit its op; the message names the node.
         """
-        shapes: dict[str, Shape] = {t.name: t.shape for t in self.inputs}
-        for name, shape in shapes.items():
-            _check_rank(shape, f"input '{name}'")
-        shapes.update({name: array.shape for name, array in self.constants.items()})
-        for node in self.nodes:
-            missing = [name for name in node.inputs if name and name not in shapes]
-            if missing:
-                raise GraphError(
-                    f"node '{node.name}' ({node.op}) reads '{missing[0]}', which nothing before it makes"
-                )
-            shapes[node.output] = infer_shape(
-                node, [shapes[n] if n else None for n in node.inputs], self.constants
-            )
-            _check_rank(shapes[node.output], f"the result of node '{node.name}' ({node.op})")
-        return shapes
+        return self.facts().shapes
 
     def partial(self) -> dict[str, Partial]:
         """The tensors that have an axis with a number of elements that depends on the data.
@@ -78,25 +61,15 @@ class Graph:
         Raises:
             GraphError: a node cannot work on such a tensor; the message names the node.
         """
-        shapes = self.shapes()
-        found: dict[str, Partial] = {}
-        for node in self.nodes:
-            result = partial_of(node, shapes, found)
-            if result is not None:
-                found[node.output] = result
-        return found
+        return self.facts().partial
 
     def output_infos(self) -> list[TensorInfo]:
         """Name and shape of every graph output."""
-        shapes, partial = self.shapes(), self.partial()
-        return [TensorInfo(name, shapes[name], partial=partial.get(name)) for name in self.outputs]
+        return self.facts().output_infos
 
     def count_infos(self) -> list[TensorInfo]:
         """The tensors that say how much of partial outputs is meant, but for those that are outputs themselves."""
-        shapes = self.shapes()
-        partials = [info.partial for info in self.output_infos() if info.partial is not None]
-        names = dict.fromkeys(partial.count for partial in partials)
-        return [TensorInfo(name, shapes[name]) for name in names if name not in self.outputs]
+        return self.facts().count_infos
 
     def producer(self, tensor: str) -> Node | None:
         """The node that makes ``tensor``; ``None`` for inputs and constants."""
@@ -108,15 +81,26 @@ class Graph:
 
     def use_counts(self) -> Counter[str]:
         """How often each tensor is read, a graph output counting as one more reader."""
-        counts: Counter[str] = Counter(self.outputs)
-        for node in self.nodes:
-            counts.update(name for name in node.inputs if name)
-        return counts
+        return self.facts().use_counts
 
     def at_shapes(self, shapes: Mapping[str, Shape]) -> Graph:
-        """The same network for other input shapes; whether it fits them, ``verify`` tells."""
+        """The same network for other input shapes; whether it fits them in all else, ``verify`` tells.
+
+        Raises:
+            GraphError: a size differs by no multiple of the input's step, or a node has no meaning at these sizes.
+        """
         graph = self.copy()
         graph.inputs = [replace(info, shape=shapes.get(info.name, info.shape)) for info in self.inputs]
+        for info, other in zip(self.inputs, graph.inputs, strict=True):
+            for axis in info.open:
+                own, size = int(info.shape[axis] or 0), int(other.shape[axis] or 0)
+                if (size - own) % info.step:
+                    raise GraphError(
+                        f"dimension {axis} of input '{info.name}' may be {own} more or less a multiple of {info.step}, "
+                        f"got {size}"
+                    )
+        if any(node.follows for node in self.nodes):
+            infer_shapes(graph, follow=True)
         return graph
 
     def drop_unused_constants(self) -> None:
@@ -136,13 +120,16 @@ class Graph:
             self.name,
             list(self.inputs),
             list(self.outputs),
-            [Node(n.op, n.name, list(n.inputs), list(n.outputs), dict(n.attrs)) for n in self.nodes],
+            [
+                Node(n.op, n.name, list(n.inputs), list(n.outputs), dict(n.attrs), dict(n.follows))
+                for n in self.nodes
+            ],
             dict(self.constants),
             dict(self.metadata),
         )
 
-    def verify(self) -> None:
-        """Check every rule a graph must obey.
+    def verify(self) -> Facts:
+        """Check every rule a graph must obey, and return what was found out on the way.
 
         Raises:
             GraphError: with the node or tensor that breaks a rule, and how.
@@ -162,6 +149,8 @@ class Graph:
                 raise GraphError(
                     f"input '{info.name}' has the open dimensions {info.open}, shape {info.shape}"
                 )
+            if info.step < 1:
+                raise GraphError(f"input '{info.name}' has the step {info.step}; it must be at least 1")
             if info.dtype != "float32":
                 raise GraphError(f"input '{info.name}' has dtype {info.dtype}; only float32 is supported")
         for name, array in self.constants.items():
@@ -181,16 +170,18 @@ class Graph:
             check_constants(node, self.constants)
             for tensor in node.outputs:
                 _claim(made, tensor, f"output of node '{node.name}'")
-        shapes = self.shapes()
+        facts = self.facts().infer()
+        _check_follows(self.nodes, {info.name: info.shape for info in self.inputs}, facts.shapes)
         for node in self.nodes:
-            if not shapes[node.output] or shapes[node.output][0] is not None:
+            shape = facts.shapes[node.output]
+            if not shape or shape[0] is not None:
                 raise GraphError(f"node '{node.name}' ({node.op}) does not depend on any input of the graph")
-        self.partial()
         if not self.outputs:
             raise GraphError("the graph has no outputs")
         for name in self.outputs:
             if name not in made or name in self.constants:
                 raise GraphError(f"graph output '{name}' is made by no node")
+        return facts
 
 
 def _claim(made: set[str], name: str, what: str) -> None:
@@ -199,3 +190,13 @@ def _claim(made: set[str], name: str, what: str) -> None:
     if name in made:
         raise GraphError(f"tensor '{name}' is defined twice (again as {what})")
     made.add(name)
+
+
+def _check_follows(nodes: Sequence[Node], before: dict[str, Shape], shapes: Mapping[str, Shape]) -> None:
+    """Raise GraphError unless every number that follows from a size does so at the graph's own."""
+    for node in nodes if any(node.follows for node in nodes) else ():
+        if node.follows and followed(node, before) != node.attrs:
+            raise GraphError(
+                f"node '{node.name}' ({node.op}): its numbers are not those that follow from the sizes"
+            )
+        before[node.output] = shapes[node.output]

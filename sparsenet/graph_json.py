@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from sparsenet.errors import ModelFileError
+from sparsenet.follows import Follows, SizeOf
 from sparsenet.graph import Graph, Node, TensorInfo
 from sparsenet.ops import OPS, PAD_MODES
 from sparsenet.shape_rules import REDUCTIONS
@@ -46,11 +47,14 @@ def dump(graph: Graph, constants: Sequence[ConstantEntry]) -> str:
     nodes = []
     for node in graph.nodes:
         defaults = OPS[node.op].attrs
-        attrs = {k: v for k, v in node.attrs.items() if k not in defaults or v != defaults[k]}
+        kept = node.follows.keys() | node.attrs.keys() - defaults.keys()
+        attrs = {k: v for k, v in node.attrs.items() if k in kept or v != defaults[k]}
         if not node.epilogue:
             attrs.pop("epilogue", None)
         entry: list[Any] = [node.op, node.name, [number[name] for name in node.inputs]]
-        if node.output != node.name:
+        if node.follows:
+            entry += [attrs, node.output, _follows_entry(node, number)]
+        elif node.output != node.name:
             entry += [attrs, node.output]
         elif attrs:
             entry += [attrs]
@@ -74,7 +78,19 @@ def dump(graph: Graph, constants: Sequence[ConstantEntry]) -> str:
 
 def _input_entry(info: TensorInfo) -> list[Any]:
     entry: list[Any] = [info.name, list(info.shape[1:])]
-    return [*entry, list(info.open)] if info.open else entry
+    if info.open:
+        entry.append(list(info.open))
+    return [*entry, info.step] if info.open and info.step != 1 else entry
+
+
+def _follows_entry(node: Node, number: Mapping[str, int]) -> dict[str, list[list[int]]]:
+    return {
+        name: [
+            [place, number[s.tensor], s.axis, s.times, s.plus, s.over, s.modulo, int(s.exact)]
+            for place, s in sorted(places.items())
+        ]
+        for name, places in node.follows.items()
+    }
 
 
 def _constant_entry(constant: ConstantEntry) -> list[Any]:
@@ -114,7 +130,7 @@ def parse(text: str) -> tuple[Graph, list[ConstantEntry]]:
 
 
 def _input(entry: Any) -> TensorInfo:
-    fields = _fields(entry, 2, 3, "input")
+    fields = _fields(entry, 2, 4, "input")
     name = _name(fields[0], "input")
     shape = (None, *_shape(fields[1], f"input '{name}'"))
     axes = fields[2] if len(fields) > 2 else []
@@ -124,7 +140,10 @@ def _input(entry: Any) -> TensorInfo:
         or any(axis not in range(1, len(shape)) for axis in axes)
     ):
         raise ModelFileError(f"input '{name}': its open dimensions cannot be {_short(axes)}")
-    return TensorInfo(name, shape, open=tuple(axes))
+    step = fields[3] if len(fields) > 3 else 1
+    if not _is_int(step) or step < 1:
+        raise ModelFileError(f"input '{name}': its step cannot be {_short(step)}")
+    return TensorInfo(name, shape, open=tuple(axes), step=step)
 
 
 def _constant(entry: Any) -> ConstantEntry:
@@ -138,7 +157,7 @@ def _constant(entry: Any) -> ConstantEntry:
 
 
 def _node(entry: Any, names: Sequence[str]) -> Node:
-    fields = _fields(entry, 3, 5, "node")
+    fields = _fields(entry, 3, 6, "node")
     op, name = _text(fields[0], "op"), _name(fields[1], "node")
     where = f"node '{name}'"
     inputs = [
@@ -152,7 +171,24 @@ def _node(entry: Any, names: Sequence[str]) -> Node:
         if key not in ATTRIBUTE_CHECKS or not ATTRIBUTE_CHECKS[key](value):
             raise ModelFileError(f"{where}: attribute {key!r} is unknown or cannot be {_short(value)}")
     output = _name(fields[4], "tensor") if len(fields) > 4 else name
-    return Node(op, name, inputs, [output], attrs)
+    follows = _follows(fields[5], names, where) if len(fields) > 5 else {}
+    return Node(op, name, inputs, [output], attrs, follows)
+
+
+def _follows(entry: Any, names: Sequence[str], where: str) -> Follows:
+    """What each number is, ``Graph.verify`` checks."""
+    if not isinstance(entry, dict):
+        raise ModelFileError(f"{where}: what its numbers follow from must be an object")
+    found: Follows = {}
+    for key, places in entry.items():
+        found[key] = {}
+        for fields in _list(places, where):
+            if not _is_ints(fields) or len(fields) != 8 or fields[7] not in (0, 1):
+                raise ModelFileError(f"{where}: {key!r} cannot follow from {_short(fields)}")
+            place, tensor, axis, times, plus, over, modulo, exact = fields
+            source = SizeOf(_tensor(tensor, names, where), axis, times, plus, over, modulo, bool(exact))
+            found[key][place] = source
+    return found
 
 
 # --- single fields --------------------------------------------------------------------------------------------

@@ -23,13 +23,14 @@ import numpy.typing as npt
 import safetensors
 
 from sparsenet import graph_json
-from sparsenet.errors import GraphError, MemoryLimitError, ModelFileError
+from sparsenet.checks import path_of, shown
+from sparsenet.errors import GraphError, InputError, MemoryLimitError, ModelFileError
 from sparsenet.files import read_whole, write_atomically
 from sparsenet.formats import storage
 from sparsenet.formats.storage import POOLS, PoolReader, PoolWriter
 from sparsenet.graph import Graph
 from sparsenet.graph_json import ConstantEntry
-from sparsenet.limits import memory_limit, require_memory
+from sparsenet.limits import enough_memory, memory_limit, require_memory
 
 FORMAT = "sparsenet"
 FORMAT_VERSION = 1
@@ -70,14 +71,16 @@ def save(
         encoding: "dense", "csr" or "bitmask" for all those weights; by default, for each, whichever is smallest.
 
     Raises:
+        InputError: ``graph`` is none, or ``path`` no path.
         GraphError: the graph breaks a rule.
         ModelFileError: unknown ``values`` or ``encoding``, a value too large for f16, something a model file cannot
             hold, or the folder cannot be written.
     """
-    target = Path(path)
+    target = path_of(path)
     try:
-        data = serialize(graph, values, encoding)
-        deserialize(data)  # a file that would be refused later must not be written now
+        with enough_memory("the file's bytes"):
+            data = serialize(graph, values, encoding)
+            deserialize(data)  # a file that would be refused later must not be written now
         write_atomically(target, data)
     except ModelFileError as error:
         raise ModelFileError(f"{target}: {error}") from None
@@ -92,7 +95,7 @@ def load_graph(path: str | os.PathLike[str]) -> Graph:
         ModelFileError: the file is missing, truncated, tampered with, from a newer format, or not a model file.
         MemoryLimitError: the file or its decoded weights take more than ``limits.memory_limit``.
     """
-    return _read(Path(path))[0]
+    return _read(path_of(path))[0]
 
 
 def stored_constants(path: str | os.PathLike[str]) -> list[StoredConstant]:
@@ -101,20 +104,22 @@ def stored_constants(path: str | os.PathLike[str]) -> list[StoredConstant]:
     Raises:
         ModelFileError: as ``load_graph``.
     """
-    return _read(Path(path))[1]
+    return _read(path_of(path))[1]
 
 
 def serialize(graph: Graph, values: str = "f32", encoding: str | None = None) -> bytes:
     """The bytes ``save`` writes: the same for the same graph, everywhere.
 
     Raises:
-        GraphError, ModelFileError: as ``save``.
+        InputError, GraphError, ModelFileError: as ``save``.
     """
-    if values not in storage.VALUES:
-        raise ModelFileError(f"values must be one of {', '.join(storage.VALUES)}, got {values!r}")
-    if encoding not in (None, *storage.ENCODINGS):
+    if not isinstance(graph, Graph):
+        raise InputError(f"graph must be a Graph, got {shown(graph)}")
+    if not (isinstance(values, str) and values in storage.VALUES):
+        raise ModelFileError(f"values must be one of {', '.join(storage.VALUES)}, got {shown(values)}")
+    if encoding is not None and not (isinstance(encoding, str) and encoding in storage.ENCODINGS):
         raise ModelFileError(
-            f"encoding must be one of {', '.join(storage.ENCODINGS)} or None, got {encoding!r}"
+            f"encoding must be one of {', '.join(storage.ENCODINGS)} or None, got {shown(encoding)}"
         )
     graph.verify()
     weights = {name for _, name, _ in graph.weights()}
@@ -191,7 +196,8 @@ def deserialize(data: bytes) -> tuple[Graph, list[StoredConstant]]:
 
 def _read(path: Path) -> tuple[Graph, list[StoredConstant]]:
     try:
-        return deserialize(read_whole(path, memory_limit()))
+        with enough_memory("the model"):
+            return deserialize(read_whole(path, memory_limit()))
     except FileNotFoundError:
         raise ModelFileError(f"{path}: no such file") from None
     except OSError as error:

@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from sparsenet.follows import Follows
+
 FloatArray = npt.NDArray[np.float32]
 Shape = tuple[int | None, ...]
 
@@ -29,7 +31,8 @@ class TensorInfo:
     """Name, shape (batch ``None``) and dtype of a graph input or output.
 
     ``open`` lists dimensions of an input whose size is only an example: the graph means as much for other sizes. If an
-    output is ``partial``, its shape is the largest it can have.
+    output is ``partial``, its shape is the largest it can have. Open sizes differ from the example by multiples of
+    ``step``.
     """
 
     name: str
@@ -37,6 +40,7 @@ class TensorInfo:
     dtype: str = "float32"
     open: tuple[int, ...] = ()
     partial: Partial | None = None
+    step: int = 1
 
 
 @dataclass
@@ -46,6 +50,7 @@ class Node:
     ``inputs`` are tensor names; an absent optional input is the empty string. ``attrs`` hold only JSON values.
     ``attrs["epilogue"]`` is a list of ``[word, *numbers]`` applied in order to the result; the words ``affine`` (two
     constants: scale, shift) and ``add`` (one activation) take their tensors from the end of ``inputs``, in order.
+    ``follows`` says which numbers among the attributes are others where inputs have other sizes.
     """
 
     op: str
@@ -53,6 +58,7 @@ class Node:
     inputs: list[str]
     outputs: list[str]
     attrs: dict[str, Any] = field(default_factory=dict)
+    follows: Follows = field(default_factory=dict)
 
     @property
     def output(self) -> str:

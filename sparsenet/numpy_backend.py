@@ -10,6 +10,7 @@ import time
 import numpy as np
 
 from sparsenet.counts import count_layers
+from sparsenet.errors import GraphError, InputError
 from sparsenet.graph import FloatArray, Graph
 from sparsenet.layer_profile import LayerProfile
 from sparsenet.limits import require_plannable
@@ -32,13 +33,13 @@ class NumpyBackend:
     """
 
     def __init__(self, graph: Graph, reason: str) -> None:
-        graph.verify()
-        require_plannable(graph)
+        facts = graph.verify()
+        require_plannable(graph, facts.shapes)
         self._graph = graph.copy()
         self._graph.constants = {name: array.copy() for name, array in graph.constants.items()}
         self._counts = {count.layer: count for count in count_layers(graph)}
         decisions = [self._decision(node.name, node.op, reason) for node in graph.nodes]
-        inputs, outputs = list(graph.inputs), graph.output_infos()
+        inputs, outputs = list(graph.inputs), facts.output_infos
         weights = np.zeros(0, np.uint8)
         self.plan = Plan([], [], [], weights, 0, [], decisions, [], inputs, outputs, {})
 
@@ -105,4 +106,11 @@ class NumpyBackend:
         """The graph for inputs of these sizes, where it leaves some open."""
         shapes = {info.name: (None, *a.shape[1:]) for info, a in zip(self._graph.inputs, arrays, strict=True)}
         same = all(info.shape == shapes[info.name] for info in self._graph.inputs)
-        return self._graph if same else self._graph.at_shapes(shapes)
+        if same:
+            return self._graph
+        try:
+            other = self._graph.at_shapes(shapes)
+            other.verify()
+        except GraphError as error:
+            raise InputError(f"the network cannot take inputs of this size: {error}") from None
+        return other

@@ -169,6 +169,8 @@ def infer_shape(node: Node, shapes: Shapes, constants: Mapping[str, FloatArray])
             raise ValueError(f"the batch would become another dimension: {out}")
         extra_shapes = iter(shapes[len(shapes) - len(extra) :])
         for word, *_ in node.epilogue:
+            if word == "affine" and len(out) < 2:
+                raise ValueError(f"epilogue 'affine' needs channels, which a result of shape {out} has not")
             for _ in range(EPILOGUE_TENSORS.get(word, 0)):
                 got, expected = next(extra_shapes), out if word == "add" else (out[1],)
                 if got != expected:

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from sparsenet.errors import GraphError, InputError
 from sparsenet.graph import Graph, Shape
+from sparsenet.kept_graph import KeptGraph
 from sparsenet.kernels.abi import ARENA, COUNTER, FIRST_TENSOR, WEIGHTS
 from sparsenet.locks import Lock
 from sparsenet.plan.plan import COUNTER_BYTES, Plan
@@ -68,8 +69,8 @@ class OtherSizes:
     Every plan holds packed weights of its own, so ``most`` of them bounds the memory.
     """
 
-    def __init__(self, graph: Graph, make: Callable[[Graph], Plan], most: int) -> None:
-        self._graph, self._make, self._most = graph.copy(), make, most
+    def __init__(self, source: KeptGraph, make: Callable[[Graph], Plan], most: int) -> None:
+        self._source, self._make, self._most = source, make, most
         self._plans: OrderedDict[Shapes, Prepared] = OrderedDict()
         self._lock = Lock()
 
@@ -83,7 +84,7 @@ class OtherSizes:
             found = self._plans.get(shapes)
             if found is None:
                 try:
-                    found = Prepared(self._make(self._graph.at_shapes(dict(shapes))))
+                    found = Prepared(self._make(self._source.graph().at_shapes(dict(shapes))))
                 except GraphError as error:
                     shown = ", ".join(f"'{name}' (N, {', '.join(map(str, s[1:]))})" for name, s in shapes)
                     raise InputError(

@@ -5,9 +5,11 @@ from __future__ import annotations
 import importlib.metadata
 import importlib.util
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import onnx
 import pytest
 import torch
 
@@ -34,6 +36,17 @@ def test_the_pages_that_show_python_are_these() -> None:
     assert sorted(WITH_PYTHON) == ["README.md", "docs/importing.md", "docs/pruning.md"]
 
 
+def relu(shape: Sequence[int | str]) -> onnx.ModelProto:
+    """A network of one operator over "input", as the examples name it."""
+    infos = [
+        onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, shape) for name in ("input", "y")
+    ]
+    graph = onnx.helper.make_graph(
+        [onnx.helper.make_node("Relu", ["input"], ["y"])], "relu", infos[:1], infos[1:]
+    )
+    return onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 13)], ir_version=8)
+
+
 @pytest.mark.parametrize("page", sorted(WITH_PYTHON))
 def test_the_python_examples_run(page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
@@ -41,6 +54,12 @@ def test_the_python_examples_run(page: str, tmp_path: Path, monkeypatch: pytest.
     module = MiniXception(widths=(8,)).eval()
     example = torch.randn(1, 3, 32, 32)
     sparsenet.save(from_torch(module, example), "model.safetensors")
+    for name, shape in {
+        "detector": ("N", 3, "H", "W"),
+        "sounds": ("N", 1, "T"),
+        "network": ("N", 3, "H", "W"),
+    }.items():
+        onnx.save(relu(shape), f"{name}.onnx")
     names: dict[str, Any] = {
         "module": module,
         "model": module,

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from sparsenet.errors import SparsenetError
+from sparsenet.files import write_atomically
 from sparsenet.gpu.availability import require_gpu
 
 CHECKED_SPARSITIES, BATCHES = (0.0, 0.5, 0.8, 0.9, 0.95), (1, 8, 64)
@@ -104,7 +105,7 @@ def main(argv: list[str] | None = None) -> int:
         from bench.versions import versions
 
         plain = {name: [asdict(entry) for entry in entries] for name, entries in record.items()}
-        args.json.write_text(json.dumps({"versions": versions(), **plain}, indent=1))
+        write_atomically(args.json, json.dumps({"versions": versions(), **plain}, indent=1).encode())
     return int(any(not result.passed for result in record.get("checks", [])))
 
 

@@ -7,9 +7,10 @@ and a line in ``ENGINES``.
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
-from bench.engines.session import EngineMissing, Network, Session
+from bench.engines.session import EngineMissing, Network, Session, session_turns
+from sparsenet.timing import DEVICE, PROCESS, WALL, Clock
 
 #: (network, threads) → a session ready to run it. Raises EngineMissing where the engine is not installed.
 Prepare = Callable[[Network, int], Session]
@@ -42,6 +43,8 @@ ENGINES: dict[str, Prepare] = {
     "scipy": _engine("matrices", "prepare_scipy"),
 }
 
+ON_GPU = {"cuda", "cuda-dense"}
+
 #: For people.
 LABELS = {
     "ours": "ours, sparse",
@@ -56,4 +59,21 @@ LABELS = {
     "scipy": "SciPy CSR im2col",
 }
 
-__all__ = ["ENGINES", "LABELS", "EngineMissing", "Network", "Prepare", "Session"]
+
+def session_clock(engines: Iterable[str], threads: int) -> Clock:
+    """Processor time of the process with one thread, which need not be the caller; else the wall clock."""
+    if ON_GPU.intersection(engines):
+        return DEVICE
+    return PROCESS if threads == 1 else WALL
+
+
+__all__ = [
+    "ENGINES",
+    "LABELS",
+    "EngineMissing",
+    "Network",
+    "Prepare",
+    "Session",
+    "session_clock",
+    "session_turns",
+]

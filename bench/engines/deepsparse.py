@@ -19,6 +19,7 @@ import numpy as np
 
 from bench.engines.session import Array, EngineMissing, Network, Session
 from sparsenet.errors import SparsenetError
+from sparsenet.timing import Clock, Sample, clock
 
 PYTHON_VARIABLE = "SPARSENET_DEEPSPARSE_PYTHON"
 WORKER = Path(__file__).with_name("deepsparse_worker.py")
@@ -36,7 +37,7 @@ class _Worker:
         python = os.environ.get(PYTHON_VARIABLE, sys.executable)
         path = network.onnx_path("mul_add")
         # Isolated: this folder must not be on the worker's path, it holds a module of the engine's name.
-        command = [python, "-I", str(WORKER), str(path), str(network.batch), str(threads)]
+        command = [python, "-I", str(WORKER), str(path), str(network.batch), str(threads), clock.__file__]
         self.log = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the worker
         pipe = subprocess.PIPE
         try:
@@ -102,5 +103,5 @@ class _WorkerSession(Session):
         answer = self.worker.ask({"do": "infer", "shape": list(x.shape)}, x)
         return [self.worker.read_array(shape) for shape in answer["shapes"]]
 
-    def seconds(self, runs: int) -> list[float]:
-        return list(self.worker.ask({"do": "time", "runs": runs})["seconds"])
+    def turn(self, clock: Clock) -> Sample:
+        return Sample(*self.worker.ask({"do": "time", "clock": clock.key})["sample"])

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sparsenet import Graph
+from sparsenet.timing import Clock, Sample
 
 if TYPE_CHECKING:
     from bench.engines.onnx_writer import Affine
@@ -85,12 +86,13 @@ class Session:
         self._x = x
         return [np.asarray(y) for y in self.run(x)]
 
-    def seconds(self, runs: int) -> list[float]:
-        """Seconds of each of ``runs`` inferences in a row, of the input last called with."""
-        assert self._x is not None, "call the session once before timing it"
-        out = []
-        for _ in range(runs):
-            start = time.perf_counter()
-            self.run(self._x)
-            out.append(time.perf_counter() - start)
-        return out
+    def turn(self, clock: Clock) -> Sample:
+        """Two inferences of the input last called with, of which the second is timed."""
+        x = self._x
+        assert x is not None, "call the session once before timing it"
+        return clock.turn(lambda: self.run(x))
+
+
+def session_turns(sessions: Mapping[str, Session], clock: Clock) -> dict[str, Callable[[], Sample]]:
+    """What ``take_rounds`` asks for; each session was called once with its input."""
+    return {name: partial(session.turn, clock) for name, session in sessions.items()}

@@ -50,7 +50,7 @@ def plan_with(family: str, graph: Graph, tune: bool = False) -> Plan:
         own = [candidate for candidate in candidates if candidate.kernel.family == family]
         if not own:
             raise NotOffered(family)
-        seconds = race(builder, own, key()) if tune and len(own) > 1 else [0.0]
+        seconds = (race(builder, own, key()) if tune and len(own) > 1 else None) or [0.0]
         return own[seconds.index(min(seconds))], f"only {family} was asked for"
 
     if family.startswith("f32_conv_"):

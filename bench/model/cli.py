@@ -12,6 +12,7 @@ import click
 
 from bench.engines import ENGINES
 from bench.model.several import SeveralValues, is_number
+from converters.size_options import size_options
 from sparsenet.commands.options import json_option
 from sparsenet.commands.table import to_json
 from sparsenet.errors import InputError
@@ -27,6 +28,7 @@ EPILOG = """\b
 Examples:
   sparsenet bench model.safetensors
   sparsenet bench network.onnx --sparsity 0 0.5 0.9 --engines ours dense ort --threads 1 2
+  sparsenet bench sounds.onnx --shape input=1x1x16000
   sparsenet bench mobilenetv1 --sparsity 0.9 --layers --trace trace.json -t 5 -x result.json"""
 
 #: Asked for if none is named; those that are not installed are left out silently.
@@ -80,11 +82,13 @@ class _Report:
 @click.option("-x", "--export-path", "--export_path", "export", type=click.Path(path_type=Path, dir_okay=False),
     metavar="FILE", help="Write what --json prints.")  # fmt: skip
 @click.option("-q", "--quiet", is_flag=True, help="No progress bar.")
+@size_options
 @json_option
 def bench(
     model: str, engines: tuple[str, ...], sparsity: tuple[float, ...], threads: tuple[int, ...],
-    batch: tuple[int, ...], seconds: float, warmup: float, rounds: int | None, size: int | None, seed: int,
-    show_layers: bool, trace: Path | None, export: Path | None, quiet: bool, as_json: bool,
+    batch: tuple[int, ...], seconds: float, warmup: float, rounds: int | None, size: int | None,
+    shapes: dict[str, tuple[int | None, ...]], dims: dict[str, int], seed: int, show_layers: bool,
+    trace: Path | None, export: Path | None, quiet: bool, as_json: bool,
 ) -> None:  # fmt: skip
     """Time MODEL in several engines, side by side.
 
@@ -95,6 +99,7 @@ def bench(
     """
     from bench.model.measure import Settings, check_settings, installed
     from bench.model.source import open_model
+    from sparsenet.files import require_outputs, write_output
     from sparsenet.threads import available_cpus
 
     names = tuple(dict.fromkeys(engines)) or installed(USUAL_ENGINES)
@@ -106,13 +111,14 @@ def bench(
         raise InputError(
             "--layers and --trace look into our engine: name 'ours' or 'dense' among the --engines"
         )
-    graph = open_model(model, size)
+    require_outputs([export, trace], [model])
+    graph = open_model(model, size, shapes=shapes, dims=dims)
     report = _run(graph, todo, show_layers, trace is not None, quiet)
     record = _record(graph, model, todo[0][1], report)
     if export is not None:
-        _write(export, to_json(record))
+        write_output(export, to_json(record).encode())
     if trace is not None:
-        _write(trace, to_json({"traceEvents": report.events, "displayTimeUnit": "ms"}))
+        write_output(trace, to_json({"traceEvents": report.events, "displayTimeUnit": "ms"}).encode())
     click.echo(to_json(record) if as_json else _text(report))
 
 
@@ -192,12 +198,3 @@ def _text(report: _Report) -> str:
         parts.append(layers_table(report.layers))
     parts += [f"{LABELS[name]} left out: {note}." for name, note in report.skipped.items()]
     return "\n\n".join(parts)
-
-
-def _write(path: Path, text: str) -> None:
-    from sparsenet.files import write_atomically
-
-    try:
-        write_atomically(path, text.encode())
-    except OSError as error:
-        raise InputError(f"{path} cannot be written: {error.strerror}") from error

@@ -12,17 +12,15 @@ from importlib.util import find_spec
 import numpy as np
 
 from bench.agreement import check_outputs
-from bench.engines import ENGINES, EngineMissing, Network, Session
+from bench.engines import ENGINES, EngineMissing, Network, Session, session_clock, session_turns
 from bench.engines.deepsparse import PYTHON_VARIABLE
-from bench.interval import median_interval
-from bench.rounds import shuffled_rounds
 from bench.sparsity import sparsify
 from sparsenet import Graph
 from sparsenet.counts import count_layers, total
 from sparsenet.errors import InputError
 from sparsenet.layer_profile import LayerProfile
 from sparsenet.threads import available_cpus
-from sparsenet.timing import Samples
+from sparsenet.timing import SETTLE, Clock, Rounds, take_rounds
 
 FEWEST_ROUNDS, MOST_ROUNDS = 5, 2000
 
@@ -34,7 +32,8 @@ class Settings:
     Attributes:
         engines: in the order of the table; the ratios are against the first that is there.
         threads, batch: of every engine.
-        seconds, warmup: of timing, and of running before it, all engines together.
+        seconds, warmup: of timing, and of running before it, all engines together; up to three times as many of
+            timing where other work disturbs it.
         rounds: how many instead of ``seconds``, or None.
         seed: of the input and of the order.
     """
@@ -46,6 +45,11 @@ class Settings:
     warmup: float = 2.0
     rounds: int | None = None
     seed: int = 0
+
+    @property
+    def clock(self) -> Clock:
+        """What the table is measured by."""
+        return session_clock(self.engines, self.threads)
 
 
 @dataclass(frozen=True)
@@ -64,14 +68,17 @@ class Result:
     latency_ms_min: float
     latency_ms_p90: float
     latency_ms_p99: float
-    speedup: float
-    speedup_low: float
-    speedup_high: float
+    speedup: float | None
+    speedup_low: float | None
+    speedup_high: float | None
+    too_noisy: bool
     prepare_ms: float
     first_ms: float
     memory_mb: float | None
     error: float
+    clock: str
     rounds: int
+    dropped: int
 
 
 @dataclass(frozen=True)
@@ -159,17 +166,16 @@ def measure(
             done += count
             progress(done, rounds)
 
-        samples = shuffled_rounds(sessions, rounds, seed=settings.seed, progress=one_more)
+        turns = session_turns(sessions, settings.clock)
+        taken = take_rounds(turns, rounds, settings.clock, seed=settings.seed, progress=one_more)
         inspect(sessions, x)
     finally:
         for entry in prepared.values():
             entry.session.close()
         network.close()
     zeros = total(count_layers(network.graph)).sparsity
-    first = next(iter(samples))
     return [
-        _result(name, sparsity, zeros, settings, samples[name], samples[first], prepared[name], errors[name])
-        for name in samples
+        _result(name, sparsity, zeros, settings, taken, prepared[name], errors[name]) for name in sessions
     ]
 
 
@@ -198,29 +204,32 @@ def _warm_up(sessions: dict[str, Session], settings: Settings) -> int:
     end, rounds, start = time.perf_counter() + settings.warmup, 0, time.perf_counter()
     while rounds == 0 or time.perf_counter() < end:
         for session in sessions.values():
-            session.seconds(2)
+            session.turn(settings.clock)
         rounds += 1
     if settings.rounds is not None:
         return settings.rounds
-    one_round = (time.perf_counter() - start) / rounds
+    one_round = (time.perf_counter() - start) / rounds + SETTLE * len(sessions)
     return int(np.clip(settings.seconds / one_round, FEWEST_ROUNDS, MOST_ROUNDS))
 
 
 def _result(
-    name: str, sparsity: float | None, zeros: float, settings: Settings, samples: Samples, first: Samples,
-    prepared: Prepared, error: float,
+    name: str, sparsity: float | None, zeros: float, settings: Settings, taken: Rounds, prepared: Prepared,
+    error: float,
 ) -> Result:  # fmt: skip
-    ms = samples * 1e3
-    speedup, low, high = median_interval(samples / first)
+    first = next(iter(taken.samples))
+    samples, _ = taken.seconds(name, first)
+    ms, ratio = samples * 1e3, taken.ratio(name, first)
+    low, high = ratio.interval or (None, None)
     return Result(
         engine=name, sparsity=sparsity, zeros=zeros, threads=settings.threads, batch=settings.batch,
         items_per_second=settings.batch / float(np.median(samples)),
         latency_ms_mean=float(ms.mean()), latency_ms_std=float(ms.std(ddof=1)) if ms.size > 1 else 0.0,
         latency_ms_median=float(np.median(ms)), latency_ms_min=float(ms.min()),
         latency_ms_p90=float(np.quantile(ms, 0.9)), latency_ms_p99=float(np.quantile(ms, 0.99)),
-        speedup=speedup, speedup_low=low, speedup_high=high,
+        speedup=ratio.told, speedup_low=low, speedup_high=high, too_noisy=ratio.noisy,
         prepare_ms=prepared.prepare * 1e3, first_ms=prepared.first * 1e3,
-        memory_mb=None if prepared.memory is None else prepared.memory / 1e6, error=error, rounds=ms.size,
+        memory_mb=None if prepared.memory is None else prepared.memory / 1e6, error=error,
+        clock=taken.clock.counts, rounds=ratio.rounds, dropped=ratio.dropped,
     )  # fmt: skip
 
 

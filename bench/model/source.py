@@ -2,27 +2,45 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from sparsenet import Graph
 from sparsenet.errors import InputError
 
 
-def open_model(name: str, size: int | None = None) -> Graph:
+def open_model(
+    name: str,
+    size: int | None = None,
+    *,
+    shapes: Mapping[str, Sequence[int | None]] | None = None,
+    dims: Mapping[str, int] | None = None,
+) -> Graph:
     """The graph behind ``name``: an existing file, or else a network of the zoo with seeded weights.
 
     Args:
         name: path of a model file or of an .onnx file, or the name of a network.
         size: side of a zoo network's images, in pixels; its own if None.
+        shapes, dims: sizes that an .onnx file leaves open (see ``from_onnx``).
 
     Raises:
-        InputError: neither a file nor a network, a size for a file, a network of several inputs.
+        InputError: neither a file nor a network, a size for what has its own, a network of several inputs.
         ModelFileError, UnsupportedOpError: the file cannot be read.
     """
     path = Path(name)
     if path.is_dir():
         raise InputError(f"{name} is a folder: bench needs the model file a bundle was compiled from")
-    graph = _open_file(path, size) if path.exists() else _build(name, size)
+    if path.suffix.lower() == ".onnx" and path.exists():
+        from converters import from_onnx
+
+        _refuse_size(path, size)
+        graph = from_onnx(path, shapes=shapes, dims=dims)
+    elif shapes or dims:
+        raise InputError(
+            f"{name} is no ONNX file: --shape and --dim are for those that leave dimensions open"
+        )
+    else:
+        graph = _open_file(path, size) if path.exists() else _build(name, size)
     if len(graph.inputs) != 1:
         names = ", ".join(info.name for info in graph.inputs)
         raise InputError(f"'{graph.name}' has several inputs ({names}); bench takes networks of one")
@@ -30,17 +48,16 @@ def open_model(name: str, size: int | None = None) -> Graph:
 
 
 def _open_file(path: Path, size: int | None) -> Graph:
-    if size is not None:
-        raise InputError(
-            f"--size is for networks of the zoo; the images of {path} have the size it was converted with"
-        )
-    if path.suffix.lower() == ".onnx":
-        from converters import from_onnx
-
-        return from_onnx(path)
     from sparsenet.model_file import load_graph
 
+    _refuse_size(path, size)
     return load_graph(path)
+
+
+def _refuse_size(path: Path, size: int | None) -> None:
+    if size is not None:
+        instead = "take --shape" if path.suffix.lower() == ".onnx" else "have the size it was converted with"
+        raise InputError(f"--size is for networks of the zoo; the images of {path} {instead}")
 
 
 def _build(name: str, size: int | None) -> Graph:

@@ -10,16 +10,23 @@ from sparsenet.commands.table import render
 
 COLUMNS = (
     "sparsity", "threads", "batch", "engine", "items/s", "median ms", "mean", "std", "p90", "p99", "min",
-    "ours is × as fast", "95 % interval", "prepare ms", "first ms", "MB", "error",
+    "ours is × as fast", "95 % interval", "rounds", "dropped", "prepare ms", "first ms", "MB", "error",
 )  # fmt: skip
 LAYER_COLUMNS = ("layer", "op", "nnz", "density", "dense ms", "sparse ms", "× faster", "GFLOP/s", "kernel")
+#: What stands below the table, by clock.
+COUNTED = {
+    "cpu": "Times are processor time: what other processes took of a shared core is not in them. Disturbed rounds are "
+    "dropped.",
+    "wall": "Times are wall time. Rounds in which a thread had to wait for a CPU are dropped.",
+}
 
 
 def results_table(results: Sequence[Result]) -> str:
     """One line per engine; what a column means stands in docs/benchmark.md."""
     first = results[0].engine if results else ""
     header = [f"{LABELS[first]} is × as fast" if name == COLUMNS[11] else name for name in COLUMNS]
-    return render(header, [_row(result, result.engine == first) for result in results])
+    table = render(header, [_row(result, result.engine == first) for result in results])
+    return "\n\n".join([table, *dict.fromkeys(COUNTED[result.clock] for result in results)])
 
 
 def _row(r: Result, first: bool) -> list[object]:
@@ -27,9 +34,14 @@ def _row(r: Result, first: bool) -> list[object]:
         "as it is" if r.sparsity is None else f"{r.sparsity:.0%}",
         r.threads, r.batch, LABELS[r.engine], r.items_per_second, r.latency_ms_median, r.latency_ms_mean,
         r.latency_ms_std, r.latency_ms_p90, r.latency_ms_p99, r.latency_ms_min,
-        None if first else r.speedup, None if first else f"{r.speedup_low:.3g} to {r.speedup_high:.3g}",
-        r.prepare_ms, r.first_ms, r.memory_mb, f"{r.error:.0e}",
+        *_ratio(r, first), r.rounds, r.dropped, r.prepare_ms, r.first_ms, r.memory_mb, f"{r.error:.0e}",
     ]  # fmt: skip
+
+
+def _ratio(r: Result, first: bool) -> tuple[float | None, str | None]:
+    if first:
+        return None, None
+    return r.speedup, "too noisy to tell" if r.too_noisy else f"{r.speedup_low:.3g} to {r.speedup_high:.3g}"
 
 
 def layers_table(layers: Sequence[Layer]) -> str:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import time
-
 import numpy as np
 
 from bench.sparsity import sparsify
 from sparsenet import Engine, Graph
 from sparsenet.commands.inputs import random_inputs
 from sparsenet.graph import FloatArray
+from sparsenet.timing import interleaved
 
 ROUNDS, TURNS = 15, 3
 
@@ -26,13 +25,5 @@ def measured_ms(graph: Graph, sparsity: float) -> float:
 
 def engine_ms(engine: Engine, x: FloatArray) -> float:
     """Processor milliseconds of one run: the median over rounds of the least of some runs."""
-    engine(x)
-    rounds = []
-    for _ in range(ROUNDS):
-        turns = []
-        for _ in range(TURNS):
-            start = time.thread_time()
-            engine(x)
-            turns.append(time.thread_time() - start)
-        rounds.append(min(turns))
-    return float(np.median(rounds)) * 1e3
+    (seconds,) = interleaved({"engine": lambda: engine(x)}, ROUNDS * TURNS).seconds("engine")
+    return float(np.median([part.min() for part in np.array_split(seconds, ROUNDS) if part.size])) * 1e3

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import click
 
 from bench.model.several import SeveralValues, is_number
+from converters.size_options import size_options
 from sparsenet.commands.options import json_option
 from sparsenet.commands.table import render, to_json
 
@@ -20,6 +21,7 @@ EPILOG = """\b
 Examples:
   sparsenet predict mobilenetv1 --sparsity 0.5 0.8 0.9 --measure      (the first time)
   sparsenet predict network.onnx --sparsity 0.9 --layers
+  sparsenet predict detector.onnx --shape input=1x3x480x640
   sparsenet predict model.safetensors --sparsity 0.9 --check"""
 
 
@@ -37,10 +39,11 @@ class _Predict(SeveralValues):
 @click.option("--check", is_flag=True, help="Run the network at each sparsity, too, and tell the error.")
 @click.option("--layers", "show_layers", is_flag=True, help="Each layer's estimate, too.")
 @click.option("--size", type=click.IntRange(8), help="Side of the images of a network of the zoo.")
+@size_options
 @json_option
 def predict(
     model: str, sparsity: tuple[float, ...], remeasure: bool, check: bool, show_layers: bool, size: int | None,
-    as_json: bool,
+    shapes: dict[str, tuple[int | None, ...]], dims: dict[str, int], as_json: bool,
 ) -> None:  # fmt: skip
     """Estimate the latency MODEL would have here if it were pruned, before it is trained.
 
@@ -51,7 +54,7 @@ def predict(
     from bench.model.source import open_model
     from bench.predict import machine
 
-    graph = open_model(model, size)
+    graph = open_model(model, size, shapes=shapes, dims=dims)
     estimator = _measure() if remeasure else machine.load()
     rows = [_row(graph, estimator, s, check, show_layers) for s in (0.0, *sorted(set(sparsity) - {0.0}))]
     if as_json:

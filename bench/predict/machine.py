@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import asdict
-from pathlib import Path
 
 import numpy as np
 
@@ -15,12 +14,12 @@ from bench.predict.estimate import Estimator, Sample, samples_alone
 from bench.predict.work import LayerWork, planned_work
 from bench.sparsity import sparsify
 from sparsenet import Engine, Graph
+from sparsenet.cache import keep, kept
 from sparsenet.commands.inputs import random_inputs
 from sparsenet.commands.table import to_json
 from sparsenet.errors import SparsenetError
-from sparsenet.files import write_atomically
 from sparsenet.graph import FloatArray
-from sparsenet.kernels.jit import cache_directory, fingerprint, max_lanes
+from sparsenet.kernels.jit import fingerprint, max_lanes
 
 #: Networks and sparsities whose layers are timed; no others are needed to predict theirs.
 CALIBRATION = (
@@ -32,9 +31,9 @@ RUNS = 40
 UNDISTURBED = 0.15
 
 
-def table_path() -> Path:
-    """Where this machine's table is kept: by CPU, compiler and kernel sources."""
-    return cache_directory() / "predict" / f"{fingerprint()}-{max_lanes()}.json"
+def table_name() -> tuple[str, str]:
+    """Under what this machine's table is kept in the cache: by CPU, compiler and kernel sources."""
+    return "predict", f"{fingerprint()}-{max_lanes()}.json"
 
 
 def load() -> Estimator:
@@ -44,9 +43,9 @@ def load() -> Estimator:
         SparsenetError: nothing was measured with these kernels yet.
     """
     try:
-        kept = json.loads(table_path().read_text())
-        return Estimator([Sample(**{**one, "work": LayerWork(**one["work"])}) for one in kept["samples"]])
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        known = json.loads(kept(*table_name()) or b"")
+        return Estimator([Sample(**{**one, "work": LayerWork(**one["work"])}) for one in known["samples"]])
+    except (ValueError, KeyError, TypeError) as error:
         raise SparsenetError(
             "nothing was measured on this machine with these kernels: run `sparsenet predict MODEL --measure` once "
             "(a minute or two)"
@@ -62,9 +61,7 @@ def measure(build: Callable[[str], Graph], progress: Callable[[str], object] = l
     """
     rates = worker.run(worker.Settings(max_lanes(), False, (), 9, 1e-4, False), progress)
     samples = samples_alone(rates) + samples_in_networks([build(name) for name in CALIBRATION], progress)
-    path = table_path()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(path, to_json({"samples": [asdict(sample) for sample in samples]}).encode())
+    keep(*table_name(), to_json({"samples": [asdict(sample) for sample in samples]}).encode())
     return Estimator(samples)
 
 

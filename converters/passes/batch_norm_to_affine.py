@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from converters.passes.rewiring import set_constant
+from converters.passes.rewiring import Rewiring
 from sparsenet.batch_norm import as_affine
 from sparsenet.graph import Graph
 from sparsenet.ops import attributes
@@ -10,13 +10,15 @@ from sparsenet.ops import attributes
 
 def batch_norm_to_affine(graph: Graph) -> Graph:
     """Replace ``batch_norm`` by ``affine``; exact, see ``as_affine``."""
-    graph = graph.copy()
-    for node in graph.nodes:
-        if node.op != "batch_norm" or any(name not in graph.constants for name in node.inputs[1:]):
+    wiring = Rewiring(graph)
+    for node in wiring.nodes("batch_norm"):
+        if any(name not in wiring.constants for name in node.inputs[1:]):
             continue
-        scale, shift = as_affine([graph.constants[name] for name in node.inputs[1:]], attributes(node)["eps"])
-        node.op, node.attrs, node.inputs = "affine", {}, node.inputs[:3]
-        set_constant(graph, node, 1, scale, f"{node.name}.scale")
-        set_constant(graph, node, 2, shift, f"{node.name}.shift")
-    graph.drop_unused_constants()
-    return graph
+        scale, shift = as_affine(
+            [wiring.constants[name] for name in node.inputs[1:]], attributes(node)["eps"]
+        )
+        node.op, node.attrs = "affine", {}
+        wiring.read(node, node.inputs[:3])
+        wiring.set_constant(node, 1, scale, f"{node.name}.scale")
+        wiring.set_constant(node, 2, shift, f"{node.name}.shift")
+    return wiring.done()

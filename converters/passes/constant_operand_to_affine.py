@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from converters.passes.rewiring import Float64Array, set_constant
+from converters.passes.rewiring import Float64Array, Rewiring
 from sparsenet.graph import FloatArray, Graph, Shape
 from sparsenet.ops import split_inputs
 
@@ -14,18 +14,15 @@ def constant_operand_to_affine(graph: Graph) -> Graph:
 
     Exact: x + c = 1·x + c, x - c = 1·x + (-c), c - x = (-1)·x + c, x·c = c·x + 0.
     """
-    graph = graph.copy()
-    shapes = graph.shapes()
-    for node in graph.nodes:
-        if node.op not in ("add", "sub", "mul"):
-            continue
+    wiring, shapes = Rewiring(graph), graph.shapes()
+    for node in wiring.nodes("add", "sub", "mul"):
         own, extra = split_inputs(node)
-        places = [i for i in (0, 1) if own[i] in graph.constants]
+        places = [i for i in (0, 1) if own[i] in wiring.constants]
         if len(places) != 1:
             continue
         place = places[0]
         x = own[1 - place]
-        vector = _per_channel(graph.constants[own[place]], shapes[x])
+        vector = _per_channel(wiring.constants[own[place]], shapes[x])
         if vector is None:
             continue
         ones = np.ones_like(vector)
@@ -35,11 +32,11 @@ def constant_operand_to_affine(graph: Graph) -> Graph:
             scale, shift = ones, vector
         else:
             scale, shift = (ones, -vector) if place == 1 else (-ones, vector)
-        node.op, node.inputs = "affine", [x, "", "", *extra]
-        set_constant(graph, node, 1, scale, f"{node.name}.scale")
-        set_constant(graph, node, 2, shift, f"{node.name}.shift")
-    graph.drop_unused_constants()
-    return graph
+        node.op = "affine"
+        wiring.read(node, [x, "", "", *extra])
+        wiring.set_constant(node, 1, scale, f"{node.name}.scale")
+        wiring.set_constant(node, 2, shift, f"{node.name}.shift")
+    return wiring.done()
 
 
 def _per_channel(constant: FloatArray, shape: Shape) -> Float64Array | None:

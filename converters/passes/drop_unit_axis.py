@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from converters.passes.eliminate_dead import eliminate_dead
-from converters.passes.rewiring import set_constant, unused_name
+from converters.passes.rewiring import Rewiring
 from sparsenet.graph import Graph, Node, Shape
 from sparsenet.ops import ACTIVATIONS
 
@@ -18,28 +18,14 @@ def drop_unit_axis(graph: Graph) -> Graph:
     """
     if any(info.open for info in graph.inputs):
         return graph
-    graph = graph.copy()
-    shapes, lean = graph.shapes(), dict[str, str]()
-    nodes: list[Node] = []
-    for node in graph.nodes:
+    wiring, shapes, lean = Rewiring(graph), graph.shapes(), dict[str, str]()
+    for node in wiring.nodes():
         x = node.inputs[0]
         if node.op == "reshape" and shapes[node.output] == (None, 1, *shapes[x][1:]):
             lean[node.output] = x
         elif _can_do_without(graph, node, shapes, lean):
-            inner = _without(graph, node, shapes, lean)
-            nodes.append(inner)
-            lean[node.output] = inner.output
-            node = Node(
-                "reshape",
-                f"{node.name}.unit",
-                [inner.output],
-                [node.output],
-                {"shape": list(shapes[node.output][1:])},
-            )
-        nodes.append(node)
-    graph.nodes = nodes
-    graph.drop_unused_constants()
-    return eliminate_dead(graph)
+            lean[node.output] = _do_without(wiring, node, shapes, lean)
+    return eliminate_dead(wiring.done())
 
 
 def _can_do_without(graph: Graph, node: Node, shapes: dict[str, Shape], lean: dict[str, str]) -> bool:
@@ -58,14 +44,18 @@ def _can_do_without(graph: Graph, node: Node, shapes: dict[str, Shape], lean: di
     return any(name in lean for name in node.inputs)
 
 
-def _without(graph: Graph, node: Node, shapes: dict[str, Shape], lean: dict[str, str]) -> Node:
+def _do_without(wiring: Rewiring, node: Node, shapes: dict[str, Shape], lean: dict[str, str]) -> str:
+    """Turn ``node`` into a reshape behind a new node that does its work; returns the new node's tensor."""
     attrs = {"axis": node.attrs.get("axis", 1) - 1} if node.op == "concat" else dict(node.attrs)
-    output = unused_name(graph, f"{node.output}.lean")
+    output = wiring.unused_name(f"{node.output}.lean")
     inner = Node(node.op, node.name, [lean.get(name, name) for name in node.inputs], [output], attrs)
+    wiring.read(node, [output])
+    node.op, node.name, node.attrs = "reshape", f"{node.name}.unit", {"shape": list(shapes[node.output][1:])}
+    wiring.insert_before(node, inner)
     rank = len(shapes[node.output]) - 1
     for position, name in enumerate(inner.inputs):
-        constant = graph.constants.get(name)
+        constant = wiring.constants.get(name)
         if constant is not None and constant.ndim >= rank:
             less = constant.reshape(1, *constant.shape[constant.ndim - rank + 1 :])
-            set_constant(graph, inner, position, less, f"{name}.lean")
-    return inner
+            wiring.set_constant(inner, position, less, f"{name}.lean")
+    return output

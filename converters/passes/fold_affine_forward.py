@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from converters.passes.rewiring import Float64Array, constants_of, only_reader, set_constant, unused_name
+from converters.passes.rewiring import Float64Array, Rewiring
 from sparsenet.graph import Graph, Node
 from sparsenet.ops import attributes, split_inputs
 
@@ -16,31 +16,30 @@ def fold_affine_forward(graph: Graph) -> Graph:
     position only if no window reaches into zero padding: the padding is zero *after* the affine, so behind padding t
     would be missing. A padded convolution is therefore left alone unless every t is 0.
     """
-    graph = graph.copy()
-    shapes = graph.shapes()
-    for affine in [n for n in reversed(graph.nodes) if n.op == "affine" and not n.epilogue]:
-        pair = constants_of(graph, affine.inputs[1:])
-        reader = only_reader(graph, affine.output)
+    wiring, shapes = Rewiring(graph), graph.shapes()
+    for affine in [n for n in reversed(wiring.nodes("affine")) if not n.epilogue]:
+        pair = wiring.constants_of(affine.inputs[1:])
+        reader = wiring.only_reader(affine.output)
         if pair is None or reader is None:
             continue
         layer: Node | None = reader
         if reader.op == "flatten":
             per_channel = int(np.prod([d or 1 for d in shapes[affine.output][2:]]))
             pair = [np.repeat(v, per_channel) for v in pair]
-            layer = only_reader(graph, reader.output)
-        if layer is None or layer.op not in ("conv2d", "linear") or not _fold(graph, layer, *pair):
+            layer = wiring.only_reader(reader.output)
+        if layer is None or layer.op not in ("conv2d", "linear") or not _fold(wiring, layer, *pair):
             continue
-        reader.inputs[0] = affine.inputs[0]
-        graph.nodes.remove(affine)
+        wiring.read(reader, [affine.inputs[0], *reader.inputs[1:]])
+        wiring.remove(affine)
         if reader is not layer:  # the flatten now passes other numbers on, which must not keep the old name
-            layer.inputs[0] = reader.outputs[0] = unused_name(graph, f"{affine.inputs[0]}.flat")
-    graph.drop_unused_constants()
-    return graph
+            wiring.rename_output(reader, wiring.unused_name(f"{affine.inputs[0]}.flat"))
+            wiring.read(layer, [reader.output, *layer.inputs[1:]])
+    return wiring.done()
 
 
-def _fold(graph: Graph, layer: Node, scale: Float64Array, shift: Float64Array) -> bool:
+def _fold(wiring: Rewiring, layer: Node, scale: Float64Array, shift: Float64Array) -> bool:
     own, extra = split_inputs(layer)
-    parameters = constants_of(graph, [name for name in own[1:] if name])
+    parameters = wiring.constants_of(name for name in own[1:] if name)
     if parameters is None or (any(attributes(layer).get("padding", [0])) and shift.any()):
         return False
     weight, bias = parameters[0], parameters[1] if own[2] else 0.0
@@ -49,8 +48,8 @@ def _fold(graph: Graph, layer: Node, scale: Float64Array, shift: Float64Array) -
         groups, weight.shape[0] // groups, weight.shape[1], -1
     )  # (g, C_out/g, C_in/g, K)
     s, t = (v.reshape(groups, 1, weight.shape[1], 1) for v in (scale, shift))
-    layer.inputs = [*own, *extra]
-    set_constant(graph, layer, 1, (grouped * s).reshape(weight.shape), f"{layer.name}.weight")
+    wiring.read(layer, [*own, *extra])
+    wiring.set_constant(layer, 1, (grouped * s).reshape(weight.shape), f"{layer.name}.weight")
     if own[2] or shift.any():
-        set_constant(graph, layer, 2, (grouped * t).sum((2, 3)).reshape(-1) + bias, f"{layer.name}.bias")
+        wiring.set_constant(layer, 2, (grouped * t).sum((2, 3)).reshape(-1) + bias, f"{layer.name}.bias")
     return True

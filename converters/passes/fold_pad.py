@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from converters.passes.eliminate_dead import eliminate_dead
+from converters.passes.rewiring import Rewiring
 from sparsenet.graph import Graph, Node
 from sparsenet.ops import attributes
 
@@ -14,12 +15,13 @@ def fold_pad(graph: Graph) -> Graph:
     the padding (or had none of its own, and from now on counts it), no window is dropped by ``ceil_mode``, and the
     padding stays below the kernel size as the op demands. A max pool pads with -inf, so nothing is folded there.
     """
-    graph = graph.copy()
-    for node in graph.nodes:
-        pad = graph.producer(node.inputs[0]) if node.op in ("conv2d", "avg_pool2d") else None
+    wiring = Rewiring(graph)
+    for node in wiring.nodes("conv2d", "avg_pool2d"):
+        pad = wiring.producer(node.inputs[0])
         while pad is not None and pad.op == "pad" and _with_zeros(pad) and _fold(pad, node):
-            pad = graph.producer(node.inputs[0])
-    return eliminate_dead(graph)
+            wiring.read(node, [pad.inputs[0], *node.inputs[1:]])
+            pad = wiring.producer(node.inputs[0])
+    return eliminate_dead(wiring.done())
 
 
 def _with_zeros(pad: Node) -> bool:
@@ -38,5 +40,4 @@ def _fold(pad: Node, node: Node) -> bool:
             return False
         node.attrs["count_include_pad"] = True
     node.attrs["padding"] = total
-    node.inputs[0] = pad.inputs[0]
     return True

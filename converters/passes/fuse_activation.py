@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from converters.passes.rewiring import may_merge, merge_into, only_reader
+from converters.passes.rewiring import Rewiring, may_merge
 from sparsenet.graph import Graph
 from sparsenet.ops import ACTIVATIONS, OPS
 
@@ -12,16 +12,16 @@ def fuse_activation(graph: Graph) -> Graph:
 
     Exact: an epilogue runs its steps in order on the finished result, just as the separate node would.
     """
-    graph = graph.copy()
-    for node in [n for n in graph.nodes if n.op in ACTIVATIONS]:
-        producer = graph.producer(node.inputs[0])
+    wiring = Rewiring(graph)
+    for node in wiring.nodes(*ACTIVATIONS):
+        producer = wiring.producer(node.inputs[0])
         steps = [[node.op, *(node.attrs[p] for p in ACTIVATIONS[node.op])]]
         if (
             producer is None
             or not OPS[producer.op].epilogue
-            or only_reader(graph, producer.output) is not node
+            or wiring.only_reader(producer.output) is not node
             or not may_merge(producer, node, steps)
         ):
             continue
-        merge_into(graph, producer, node, steps, [])
-    return graph
+        wiring.merge(producer, node, steps, [])
+    return wiring.done()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from converters.passes.rewiring import may_merge, merge_into, only_reader
+from converters.passes.rewiring import Rewiring, may_merge
 from sparsenet.graph import Graph, Node
 from sparsenet.ops import split_inputs
 
@@ -13,22 +13,23 @@ def fuse_add(graph: Graph) -> Graph:
     Exact: addition commutes. The operand must have no other reader; if both qualify, the one that executes last is
     taken, so the other is ready by then. A node carries at most one ``add``.
     """
-    graph = graph.copy()
-    shapes = graph.shapes()
-    for node in [n for n in graph.nodes if n.op == "add"]:
+    wiring, shapes = Rewiring(graph), graph.shapes()
+    for node in wiring.nodes("add"):
         (a, b), _ = split_inputs(node)
-        if a in graph.constants or b in graph.constants or shapes[a] != shapes[b]:
+        if a in wiring.constants or b in wiring.constants or shapes[a] != shapes[b]:
             continue
         if _adds(node):
             continue
-        makers = [n for n in graph.nodes if n.output in (a, b) and _can_take_add(graph, n, node)]
+        operands = [wiring.producer(a), wiring.producer(b)]
+        makers = [maker for maker in operands if maker is not None and _can_take_add(wiring, maker, node)]
         if makers:
-            merge_into(graph, makers[-1], node, [["add"]], [b if makers[-1].output == a else a])
-    return graph
+            last = max(makers, key=wiring.place)
+            wiring.merge(last, node, [["add"]], [b if last.output == a else a])
+    return wiring.done()
 
 
-def _can_take_add(graph: Graph, node: Node, add: Node) -> bool:
-    if node.op not in ("conv2d", "linear") or _adds(node) or only_reader(graph, node.output) is None:
+def _can_take_add(wiring: Rewiring, node: Node, add: Node) -> bool:
+    if node.op not in ("conv2d", "linear") or _adds(node) or wiring.only_reader(node.output) is None:
         return False
     return may_merge(node, add, [["add"]])
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from converters.passes.rewiring import may_merge, merge_into, only_reader
+from converters.passes.rewiring import Rewiring, may_merge
 from sparsenet.graph import Graph
 from sparsenet.ops import OPS
 
@@ -13,15 +13,15 @@ def fuse_affine(graph: Graph) -> Graph:
     This is how BatchNorm after ReLU stays exact: ``conv2d`` with the epilogue ``relu``, ``affine``. The affine's own
     epilogue comes along behind it.
     """
-    graph = graph.copy()
-    for node in [n for n in graph.nodes if n.op == "affine"]:
-        producer = graph.producer(node.inputs[0])
+    wiring = Rewiring(graph)
+    for node in wiring.nodes("affine"):
+        producer = wiring.producer(node.inputs[0])
         if (
             producer is None
             or not OPS[producer.op].epilogue
-            or only_reader(graph, producer.output) is not node
+            or wiring.only_reader(producer.output) is not node
             or not may_merge(producer, node, [["affine"]])
         ):
             continue
-        merge_into(graph, producer, node, [["affine"]], node.inputs[1:3])
-    return graph
+        wiring.merge(producer, node, [["affine"]], node.inputs[1:3])
+    return wiring.done()

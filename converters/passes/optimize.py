@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from converters.passes.batch_norm_to_affine import batch_norm_to_affine
 from converters.passes.constant_operand_to_affine import constant_operand_to_affine
@@ -24,7 +24,11 @@ from converters.passes.sink_transposes import sink_transposes
 from sparsenet.errors import GraphError
 from sparsenet.graph import Graph
 
-PASSES: tuple[Callable[[Graph], Graph], ...] = (
+Pass = Callable[[Graph], Graph]
+
+#: What removes channels that structured pruning has emptied.
+REDUCTION: tuple[Pass, ...] = (reduce_channels, eliminate_dead)
+PASSES: tuple[Pass, ...] = (
     eliminate_dead,  # a dead reader would look like a second reader to every fusion below
     remove_identity,
     drop_unit_axis,  # before simplify_reshape, which takes away the reshapes that meet then
@@ -41,8 +45,7 @@ PASSES: tuple[Callable[[Graph], Graph], ...] = (
     fuse_activation,  # before fuse_affine: conv2d → relu → affine joins from the front
     fuse_affine,
     fuse_add,
-    reduce_channels,
-    eliminate_dead,
+    *REDUCTION,
 )
 
 
@@ -55,21 +58,26 @@ def optimize(graph: Graph, reduce: bool = True) -> Graph:
             shape it has in the source network.
 
     Returns:
-        A graph that computes the same outputs, under the same names and shapes, from the same inputs.
+        A graph that computes the same outputs, under the same names and shapes, from the same inputs. One with numbers
+        that follow from sizes (``Node.follows``) comes back as it is: importers open sizes behind the passes.
 
     Raises:
         GraphError: ``graph`` is invalid, or (naming it) a pass broke a rule.
     """
-    graph.verify()
-    inputs, outputs = graph.inputs, graph.output_infos()
-    for step in PASSES:
-        if step is reduce_channels and not reduce:
-            continue
+    return run_passes(graph, [step for step in PASSES if reduce or step is not reduce_channels])
+
+
+def run_passes(graph: Graph, steps: Sequence[Pass]) -> Graph:
+    """Run ``steps`` in turn on a copy; otherwise as ``optimize``."""
+    inputs, outputs = graph.inputs, graph.verify().output_infos
+    if any(node.follows for node in graph.nodes):
+        return graph.copy()
+    for step in steps:
         graph = step(graph)
         try:
-            graph.verify()
+            facts = graph.verify()
         except GraphError as error:
             raise GraphError(f"pass {step.__name__}: {error}") from error
-        if graph.inputs != inputs or graph.output_infos() != outputs:
+        if graph.inputs != inputs or facts.output_infos != outputs:
             raise GraphError(f"pass {step.__name__} changed the graph's inputs or outputs")
     return graph

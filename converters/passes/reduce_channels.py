@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from converters.passes.channel_ties import Kept, constant_carrier, needed_channels
 from converters.passes.channel_values import ARITHMETIC, Values, channel_values, channels
-from converters.passes.rewiring import Float64Array, set_constant
+from converters.passes.rewiring import Float64Array, Rewiring
 from sparsenet.graph import Graph, Node
 from sparsenet.ops import EPILOGUE_TENSORS, attributes, split_inputs
 
@@ -33,14 +33,14 @@ def reduce_channels(graph: Graph) -> Graph:
 
 
 def kept_channels(graph: Graph) -> dict[str, npt.NDArray[np.intp]]:
-    """For each graph input and node output the indices of the channels that ``reduce_channels`` leaves."""
+    """For each graph input and node output that has channels, the indices of those ``reduce_channels`` leaves."""
     return _reduce(graph)[1]
 
 
 def _reduce(graph: Graph) -> tuple[Graph, dict[str, npt.NDArray[np.intp]]]:
     """Cut until nothing is left to cut: a grouped convolution cut to one group can lose single channels next."""
-    kept = {name: np.arange(channels(shape)) for name, shape in graph.shapes().items()}
-    kept = {name: indices for name, indices in kept.items() if name not in graph.constants}
+    shapes = {name: shape for name, shape in graph.shapes().items() if name not in graph.constants}
+    kept = {name: np.arange(channels(shape)) for name, shape in shapes.items() if len(shape) > 1}
     while True:
         values = channel_values(graph)
         needed = needed_channels(graph, values)
@@ -51,47 +51,46 @@ def _reduce(graph: Graph) -> tuple[Graph, dict[str, npt.NDArray[np.intp]]]:
 
 
 def _cut(graph: Graph, values: Mapping[str, Values], kept: Mapping[str, Kept]) -> Graph:
-    graph = graph.copy()
+    wiring = Rewiring(graph)
     ranks = {name: len(shape) for name, shape in graph.shapes().items()}
-    for node in graph.nodes:
+    for node in wiring.nodes():
         own, extra = split_inputs(node)
         out = kept[node.output]
         if node.op in ("conv2d", "linear") and own[0] in kept:
-            node.inputs = [*own, *extra]
-            _cut_layer(graph, node, values[own[0]], kept[own[0]], out)
+            wiring.read(node, [*own, *extra])
+            _cut_layer(wiring, node, values[own[0]], kept[own[0]], out)
         elif node.op in ("affine", "batch_norm"):
             for position in range(1, len(own)):
-                _cut_constant(graph, node, position, 0, out)
-        elif node.op in ARITHMETIC:
+                _cut_constant(wiring, node, position, 0, out)
+        elif node.op in ARITHMETIC and ranks[node.output] > 1:
             for position, name in enumerate(own):
-                _cut_constant(graph, node, position, ranks[name] - ranks[node.output] + 1, out)
+                _cut_constant(wiring, node, position, ranks[name] - ranks[node.output] + 1, out)
         elif node.op == "reshape" and not out.all():
             node.attrs["shape"] = [int(out.sum()), *node.attrs["shape"][1:]]
         position = len(node.inputs) - len(extra)
         for word, *_ in node.epilogue:
             for _ in range(EPILOGUE_TENSORS.get(word, 0)):
-                _cut_constant(graph, node, position, 0, out)
+                _cut_constant(wiring, node, position, 0, out)
                 position += 1
-    graph.drop_unused_constants()
-    return graph
+    return wiring.done()
 
 
-def _cut_constant(graph: Graph, node: Node, position: int, axis: int, kept: Kept) -> None:
+def _cut_constant(wiring: Rewiring, node: Node, position: int, axis: int, kept: Kept) -> None:
     """Cut an input that is a constant along its channel axis, if it has one and does not broadcast over it."""
-    array = graph.constants.get(node.inputs[position])
+    array = wiring.constants.get(node.inputs[position])
     if array is not None and axis >= 0 and array.shape[axis] == len(kept) and not kept.all():
-        set_constant(graph, node, position, np.compress(kept, array, axis), f"{node.inputs[position]}.kept")
+        wiring.set_constant(node, position, np.compress(kept, array, axis), f"{node.inputs[position]}.kept")
 
 
-def _cut_layer(graph: Graph, node: Node, values: Values, kept_in: Kept, kept_out: Kept) -> None:
+def _cut_layer(wiring: Rewiring, node: Node, values: Values, kept_in: Kept, kept_out: Kept) -> None:
     """Cut weight and bias of a conv2d or linear; removed constant inputs move into the bias or onto the carrier."""
     own, _ = split_inputs(node)
     attrs = attributes(node)
     groups = attrs.get("groups", 1)
-    if (kept_in.all() and kept_out.all()) or own[1] not in graph.constants:
+    if (kept_in.all() and kept_out.all()) or own[1] not in wiring.constants:
         return
-    weight = graph.constants[own[1]].astype(np.float64)
-    bias = graph.constants[own[2]].astype(np.float64) if own[2] else np.zeros(len(kept_out))
+    weight = wiring.constants[own[1]].astype(np.float64)
+    bias = wiring.constants[own[2]].astype(np.float64) if own[2] else np.zeros(len(kept_out))
     if groups > 1:
         node.attrs["groups"] = int(kept_in.reshape(groups, -1).any(1).sum())
     else:
@@ -103,9 +102,9 @@ def _cut_layer(graph: Graph, node: Node, values: Values, kept_in: Kept, kept_out
         elif gone.any():
             weight[:, carrier] += moved / values[carrier]
         weight = weight[:, kept_in]
-    set_constant(graph, node, 1, weight[kept_out], f"{own[1]}.kept")
+    wiring.set_constant(node, 1, weight[kept_out], f"{own[1]}.kept")
     if own[2] or bias[kept_out].any():
-        set_constant(graph, node, 2, bias[kept_out], own[2] or f"{node.name}.bias")
+        wiring.set_constant(node, 2, bias[kept_out], own[2] or f"{node.name}.bias")
 
 
 def _times_constants(weight: Float64Array, constants: Values) -> Float64Array:

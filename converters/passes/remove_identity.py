@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from converters.passes.rewiring import read_instead
+from converters.passes.rewiring import Rewiring
 from sparsenet.graph import Graph
 
 
@@ -12,18 +12,18 @@ def remove_identity(graph: Graph) -> Graph:
     A graph output keeps its name: the tensor before it takes that name. Where it cannot, because it is a graph input,
     a constant or itself a graph output, the node stays, as ``identity``.
     """
-    graph = graph.copy()
-    for node in [n for n in graph.nodes if n.op in ("identity", "dropout")]:
+    wiring = Rewiring(graph)
+    for node in wiring.nodes("identity", "dropout"):
         source, result = node.inputs[0], node.output
-        if result not in graph.outputs:
-            read_instead(graph, result, source)
-            graph.nodes.remove(node)
+        if result not in wiring.outputs:
+            wiring.read_instead(result, source)
+            wiring.remove(node)
             continue
-        producer = graph.producer(source)
-        if producer is None or source in graph.outputs:
+        producer = wiring.producer(source)
+        if producer is None or source in wiring.outputs:
             node.op, node.attrs = "identity", {}
             continue
-        graph.nodes.remove(node)
-        read_instead(graph, source, result)
-        producer.outputs = [result]
-    return graph
+        wiring.remove(node)
+        wiring.read_instead(source, result)
+        wiring.rename_output(producer, result)
+    return wiring.done()

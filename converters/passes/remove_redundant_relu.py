@@ -17,18 +17,19 @@ def remove_redundant_relu(graph: Graph) -> Graph:
     ReLU twice where a stem that ends in one meets a block that starts with one.
     """
     graph = graph.copy()
-    for node in [n for n in graph.nodes if n.op == "relu"]:
-        producer = graph.producer(node.inputs[0])
-        if producer is not None and _never_negative(graph, producer):
+    never_negative: set[str] = set()
+    for node in graph.nodes:
+        if node.op == "relu" and node.inputs[0] in never_negative:
             node.op = "identity"
+        if _never_negative(node, never_negative):
+            never_negative.add(node.output)
     return remove_identity(graph)
 
 
-def _never_negative(graph: Graph, node: Node) -> bool:
+def _never_negative(node: Node, known: set[str]) -> bool:
     if node.epilogue:
         word, *numbers = node.epilogue[-1]
         return word in ("relu", "sigmoid", "hard_sigmoid") or (word == "clip" and numbers[0] >= 0)
     if node.op in SIGN_KEEPING:
-        before = graph.producer(node.inputs[0])
-        return before is not None and _never_negative(graph, before)
+        return node.inputs[0] in known
     return node.op in ("relu", "sigmoid", "hard_sigmoid") or (node.op == "clip" and node.attrs["min"] >= 0)

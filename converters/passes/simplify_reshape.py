@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from converters.passes.eliminate_dead import eliminate_dead
 from converters.passes.remove_identity import remove_identity
+from converters.passes.rewiring import Rewiring
 from sparsenet.graph import Graph
 
 
@@ -12,16 +13,13 @@ def simplify_reshape(graph: Graph) -> Graph:
 
     Exact: neither op moves a number, both read and write in C order, so only the last shape of a chain matters.
     """
-    graph = graph.copy()
-    shapes = graph.shapes()
-    for node in graph.nodes:
-        if node.op not in ("flatten", "reshape"):
-            continue
-        before = graph.producer(node.inputs[0])
+    wiring, shapes = Rewiring(graph), graph.shapes()
+    for node in wiring.nodes("flatten", "reshape"):
+        before = wiring.producer(node.inputs[0])
         if before is not None and before.op in ("flatten", "reshape"):
-            node.inputs = [before.inputs[0]]
+            wiring.read(node, [before.inputs[0]])
         if shapes[node.inputs[0]] == shapes[node.output]:
             node.op, node.attrs = "identity", {}
         elif len(shapes[node.output]) == 2:
             node.op, node.attrs = "flatten", {}
-    return eliminate_dead(remove_identity(graph))
+    return eliminate_dead(remove_identity(wiring.done()))

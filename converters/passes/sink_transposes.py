@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import heapq
+
 import numpy as np
 
 from converters.passes.eliminate_dead import eliminate_dead
 from converters.passes.remove_identity import remove_identity
-from converters.passes.rewiring import only_reader, set_constant, unused_name
+from converters.passes.rewiring import Rewiring
 from sparsenet.graph import Graph, Node
 from sparsenet.ops import ACTIVATIONS
 
@@ -19,32 +21,36 @@ def sink_transposes(graph: Graph) -> Graph:
     Exact: such ops treat every number alike, whatever its place; a constant is transposed along. Networks that turn to
     channels-last for a linear layer (ConvNeXt's blocks) become chains of 1x1 convolutions again, which fuse.
     """
-    graph = graph.copy()
-    while _step(graph):
-        pass
-    graph.drop_unused_constants()
-    return eliminate_dead(remove_identity(graph))
+    wiring = Rewiring(graph)
+    at = {wiring.place(node): node for node in wiring.nodes()}
+    waiting, queued = sorted(at), set(at)  # places to look at; the first in order comes first
+    while waiting:
+        place = heapq.heappop(waiting)
+        queued.discard(place)
+        for node in _step(wiring, at[place]):
+            if wiring.place(node) not in queued:
+                queued.add(wiring.place(node))
+                heapq.heappush(waiting, wiring.place(node))
+    return eliminate_dead(remove_identity(wiring.done()))
 
 
-def _step(graph: Graph) -> bool:
-    """One change, if there is one to make."""
-    made_by = {node.output: node for node in graph.nodes}
-    for node in graph.nodes:
-        before = made_by.get(_activation(graph, node))
-        if before is None or before.op != "transpose":
-            continue
-        if node.op == "transpose":
-            _merge(node, before)
-            return True
-        if _treats_all_alike(node) and only_reader(graph, before.output) is node:
-            _swap(graph, before, node)
-            return True
-    return False
+def _step(wiring: Rewiring, node: Node) -> list[Node]:
+    """Make one change at ``node``, if there is one to make; returns the nodes at which there may be another now."""
+    before = wiring.producer(_activation(wiring, node))
+    if before is None or before.op != "transpose":
+        return []
+    if node.op == "transpose":
+        _merge(wiring, node, before)
+        return [node, *wiring.readers(node.output), *wiring.readers(before.output)]
+    if _treats_all_alike(node) and wiring.only_reader(before.output) is node:
+        _swap(wiring, before, node)
+        return [before, node, *wiring.readers(node.output)]
+    return []
 
 
-def _activation(graph: Graph, node: Node) -> str:
+def _activation(wiring: Rewiring, node: Node) -> str:
     """The only input of a node that is no constant, or ""."""
-    names = [name for name in node.inputs if name and name not in graph.constants]
+    names = [name for name in node.inputs if name and name not in wiring.constants]
     return names[0] if len(names) == 1 else ""
 
 
@@ -54,27 +60,29 @@ def _treats_all_alike(node: Node) -> bool:
     )
 
 
-def _merge(node: Node, before: Node) -> None:
+def _merge(wiring: Rewiring, node: Node, before: Node) -> None:
     perm = [before.attrs["perm"][i] for i in node.attrs["perm"]]
-    node.inputs = [before.inputs[0]]
+    wiring.read(node, [before.inputs[0]])
     if perm == list(range(len(perm))):
         node.op, node.attrs = "identity", {}
     else:
         node.attrs = {"perm": perm}
 
 
-def _swap(graph: Graph, turn: Node, node: Node) -> None:
+def _swap(wiring: Rewiring, turn: Node, node: Node) -> None:
     """``node(turn(x))`` as ``turn(node(x))``; the result keeps its name, what is between is a new tensor."""
     perm = turn.attrs["perm"]
     back = [perm.index(i) for i in range(len(perm))]
     position = node.inputs.index(turn.output)
     for other, name in enumerate(node.inputs):
         if other != position:
-            constant = graph.constants[name]
+            constant = wiring.constants[name]
             full = constant.reshape((1,) * (len(perm) - constant.ndim) + constant.shape)
-            set_constant(graph, node, other, np.transpose(full, back), f"{name}.turned")
-    inner = unused_name(graph, f"{node.output}.turned")
+            wiring.set_constant(node, other, np.transpose(full, back), f"{name}.turned")
+    inner = wiring.unused_name(f"{node.output}.turned")
     inputs = [turn.inputs[0] if i == position else name for i, name in enumerate(node.inputs)]
-    turn.op, turn.attrs, turn.inputs, turn.outputs = node.op, node.attrs, inputs, [inner]
-    node.op, node.attrs, node.inputs = "transpose", {"perm": perm}, [inner]
+    turn.op, turn.attrs, node.op, node.attrs = node.op, node.attrs, "transpose", {"perm": perm}
+    wiring.read(turn, inputs)
+    wiring.rename_output(turn, inner)
+    wiring.read(node, [inner])
     turn.name, node.name = node.name, turn.name

@@ -12,6 +12,8 @@ from sparsenet.plan.plan import Plan
 FORMAT = "sparsenet-bundle"
 FORMAT_VERSION = 2
 MANIFEST, PLAN, TAPES, WEIGHTS, CODE = "manifest.json", "plan.json", "tapes.bin", "weights.bin", "code.bin"
+#: What a manifest may take at most; it takes about 1 kB.
+MAX_MANIFEST_BYTES = 2**20
 
 
 @dataclass(frozen=True)

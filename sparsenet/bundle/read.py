@@ -10,13 +10,21 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from sparsenet.bundle.format import CODE, FORMAT, FORMAT_VERSION, MANIFEST, PLAN, TAPES, WEIGHTS, Bundle
+from sparsenet.bundle.format import (
+    CODE,
+    FORMAT,
+    FORMAT_VERSION,
+    MANIFEST,
+    MAX_MANIFEST_BYTES,
+    PLAN,
+    TAPES,
+    WEIGHTS,
+    Bundle,
+)
 from sparsenet.bundle.parse import parse
 from sparsenet.cpu import host_features, platform_name
-from sparsenet.errors import BundleError
-
-#: What a manifest may take at most; it takes about 1 kB.
-MAX_MANIFEST_BYTES = 2**20
+from sparsenet.errors import BundleError, MemoryLimitError
+from sparsenet.files import open_regular, read_whole
 
 
 def load(path: str | os.PathLike[str], threads: int | None = None, *, sparse: bool = True) -> Bundle:
@@ -62,8 +70,9 @@ def load(path: str | os.PathLike[str], threads: int | None = None, *, sparse: bo
 
 def _read_manifest(folder: Path) -> dict[str, Any]:
     try:
-        with (folder / MANIFEST).open("rb") as file:
-            data = file.read(MAX_MANIFEST_BYTES + 1)
+        data = read_whole(folder / MANIFEST, MAX_MANIFEST_BYTES)
+    except MemoryLimitError as error:
+        raise BundleError(f"has a {MANIFEST} that is not a bundle's: {error}") from None
     except FileNotFoundError:
         raise BundleError(f"holds no {MANIFEST}: not a bundle; make one with `sparsenet compile`") from None
     try:
@@ -99,7 +108,7 @@ def _read_file(folder: Path, name: str, manifest: Mapping[str, Any]) -> memoryvi
     """The mapped bytes of a file, its size and hash checked."""
     size, digest = manifest["files"][name]["bytes"], manifest["files"][name]["sha256"]
     try:
-        with (folder / name).open("rb") as file:
+        with open_regular(folder / name) as file:
             found = os.fstat(file.fileno()).st_size
             if found != size:
                 raise BundleError(f"is damaged: {name} has {found} bytes, not {str(size)[:20]}")

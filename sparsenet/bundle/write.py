@@ -14,9 +14,19 @@ import numpy as np
 import numpy.typing as npt
 
 import sparsenet
-from sparsenet.bundle.format import CODE, FORMAT, FORMAT_VERSION, MANIFEST, PLAN, TAPES, WEIGHTS
+from sparsenet.bundle.format import (
+    CODE,
+    FORMAT,
+    FORMAT_VERSION,
+    MANIFEST,
+    MAX_MANIFEST_BYTES,
+    PLAN,
+    TAPES,
+    WEIGHTS,
+)
 from sparsenet.cpu import host_features, host_name, platform_name
-from sparsenet.errors import BundleError
+from sparsenet.errors import BundleError, MemoryLimitError
+from sparsenet.files import read_whole, written_name
 from sparsenet.kernels import jit, tape
 from sparsenet.plan.plan import Plan
 
@@ -27,10 +37,10 @@ def save(plan: Plan, path: str | os.PathLike[str], *, sparse: bool, metadata: Ma
     Raises:
         BundleError: something that is not a bundle stands there, or the folder cannot be written.
     """
-    target = Path(path)
+    target = written_name(path)
     if target.exists() and not _is_bundle(target):
         raise BundleError(
-            f"{target}: exists and is not a bundle; it is not overwritten, choose another folder"
+            f"{target}: exists and is not a bundle, or holds other files; choose another folder"
         )
     builds: dict[str, jit.Build] = {kernel.name: kernel.build for kernel in plan.used_kernels}
     code = {name: jit.payload(name, build) for name, build in {**builds, **tape.FUNCTIONS}.items()}
@@ -66,8 +76,10 @@ def _features() -> frozenset[str]:
 
 def _is_bundle(folder: Path) -> bool:
     try:
-        return bool(json.loads((folder / MANIFEST).read_bytes())["format"] == FORMAT)
-    except (OSError, ValueError, KeyError, TypeError):
+        if {file.name for file in folder.iterdir()} - {MANIFEST, PLAN, TAPES, WEIGHTS, CODE}:
+            return False
+        return bool(json.loads(read_whole(folder / MANIFEST, MAX_MANIFEST_BYTES))["format"] == FORMAT)
+    except (OSError, ValueError, KeyError, TypeError, MemoryLimitError):
         return False
 
 

@@ -11,7 +11,7 @@ import click
 from sparsenet.commands.options import json_option, model_argument, threads_option
 from sparsenet.commands.table import render, to_json
 from sparsenet.errors import InputError
-from sparsenet.files import write_atomically
+from sparsenet.files import require_outputs, write_output
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -59,6 +59,7 @@ def detect(
     from sparsenet.detection.draw import draw_detections
     from sparsenet.detection.image import read_image
 
+    require_outputs([output], [model, image])
     picture = read_image(image)
     found = load_detector(model, threads, Decoder(min_score, iou))(picture)
     if output is not None:
@@ -98,7 +99,4 @@ def _save(picture: Image, path: Path) -> None:
         raise InputError(f"{path}: unknown kind of image '{path.suffix}'; name a .png or .jpg file")
     buffer = io.BytesIO()
     picture.save(buffer, file_format)
-    try:
-        write_atomically(path, buffer.getvalue())
-    except OSError as error:
-        raise InputError(f"{path}: cannot be written: {error.strerror or error}") from error
+    write_output(path, buffer.getvalue())

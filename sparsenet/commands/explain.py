@@ -18,9 +18,10 @@ from sparsenet.commands.options import (
 )
 from sparsenet.commands.table import render, to_json
 from sparsenet.errors import InputError, MissingExtraError
+from sparsenet.files import require_outputs
 
 if TYPE_CHECKING:
-    from sparsenet.engine import Device
+    from sparsenet.engine_options import Device
 
 EPILOG = """\b
 Examples:
@@ -72,6 +73,7 @@ def explain(
             from sparsenet.commands.schedule_plot import draw
         except ModuleNotFoundError as error:
             raise MissingExtraError("drawing a schedule", "plot") from error
+    require_outputs([plot], [model])
     engine = sparsenet.load(model, threads=threads, sparse=not dense, tune=tune, device=device)
     if (plot is not None or schedule) and engine.device == "cuda":
         raise InputError("a GPU runs layer by layer: there is a schedule with --device cpu alone")

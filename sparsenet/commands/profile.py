@@ -17,10 +17,11 @@ from sparsenet.commands.options import (
     threads_option,
 )
 from sparsenet.commands.table import render, to_json
-from sparsenet.timing import interleaved, spread
+from sparsenet.timing import DEVICE, clock_for, interleaved, spread
 
 if TYPE_CHECKING:
-    from sparsenet.engine import Device, Engine
+    from sparsenet.engine import Engine
+    from sparsenet.engine_options import Device
     from sparsenet.graph import FloatArray
 
 EPILOG = """\b
@@ -59,11 +60,16 @@ def measure(engine: Engine, feeds: dict[str, FloatArray], runs: int) -> dict[str
     """Start-up times, steady time and time per layer, all in milliseconds, as plain values."""
     arrays = [feeds[tensor.name] for tensor in engine.inputs]
     engine.warmup()
-    steady = interleaved({"steady": lambda: engine(*arrays)}, rounds=runs)["steady"]
-    timings = dataclasses.asdict(engine.timings) | {"steady": spread(steady).median}
+    clock = clock_for(engine.threads) if engine.device == "cpu" else DEVICE
+    taken = interleaved({"steady": lambda: engine(*arrays)}, runs, clock)
+    counted = int(taken.clean("steady").sum())
+    timings = dataclasses.asdict(engine.timings) | {"steady": spread(taken.seconds("steady")[0]).median}
     return {
         "threads": engine.threads,
         "runs": runs,
+        "clock": clock.counts,
+        "counted": counted,
+        "dropped": len(taken.samples["steady"]) - counted,
         "ms": {name: seconds * 1e3 for name, seconds in timings.items()},
         "layers": [dataclasses.asdict(layer) for layer in engine.profile(*arrays, runs=runs)],
     }
@@ -89,6 +95,16 @@ def _text(result: dict[str, Any]) -> str:
             render(COLUMNS, rows),
             "",
             f"sum of layers {sum(layer['ms'] for layer in result['layers']):.4g} ms",
-            f"{times} ms (threads: {result['threads']}, median of {result['runs']} runs)",
+            f"{times} ms (threads: {result['threads']})",
+            _counted(result),
         ]
     )
+
+
+def _counted(result: dict[str, Any]) -> str:
+    time = "processor time" if result["clock"] == "cpu" else "wall time"
+    if not result["counted"]:
+        return (
+            f"steady: too noisy to tell; median {time} of {result['dropped']} runs that other work disturbed"
+        )
+    return f"steady: median {time} of {result['counted']} runs, {result['dropped']} disturbed ones dropped"

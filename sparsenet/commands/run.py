@@ -19,12 +19,11 @@ from sparsenet.commands.options import (
     threads_option,
 )
 from sparsenet.commands.table import render, shape_text, to_json
-from sparsenet.errors import InputError
-from sparsenet.files import write_atomically
+from sparsenet.files import require_outputs, write_output
 from sparsenet.graph import FloatArray
 
 if TYPE_CHECKING:
-    from sparsenet.engine import Device
+    from sparsenet.engine_options import Device
 
 EPILOG = """\b
 Examples:
@@ -76,6 +75,9 @@ def run(
     """
     if bool(specs) == random:
         raise click.UsageError("give either --input or --random")
+    require_outputs(
+        [output], [model, *(name for spec in specs for name in (spec, spec.partition("=")[2]) if name)]
+    )
     import sparsenet
 
     engine = sparsenet.load(model, threads, device=device)
@@ -138,7 +140,4 @@ def _text(result: dict[str, Any]) -> str:
 def _save(outputs: dict[str, FloatArray], path: Path) -> None:
     buffer = io.BytesIO()
     np.savez(buffer, allow_pickle=False, **outputs)
-    try:
-        write_atomically(path, buffer.getvalue())
-    except OSError as error:
-        raise InputError(f"{path}: cannot be written: {error.strerror or error}") from error
+    write_output(path, buffer.getvalue())

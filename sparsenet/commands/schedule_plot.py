@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import EngFormatter
 
 from sparsenet.commands.schedule import headline
+from sparsenet.files import write_output
 from sparsenet.plan.plan import PlannedSegment, PlannedStage
 
 STREAMED, WHOLE, OUTLINE, WEIGHTS = "#1f77b4", "#9aa0a6", "#c9ced6", "#d95f02"
@@ -64,7 +66,9 @@ def draw(segments: Sequence[PlannedSegment], path: Path, title: str) -> None:
     if segments and len(segments[0].calls) > 1:
         legend.append(Patch(color="#c0392b", label="barrier"))
     figure.legend(handles=legend, loc="outside lower center", ncols=len(legend), fontsize=7, frameon=False)
-    figure.savefig(path, dpi=130)
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format=path.suffix[1:].lower(), dpi=130)
+    write_output(path, buffer.getvalue())
 
 
 def _stages(segments: Sequence[PlannedSegment]) -> list[PlannedStage]:

@@ -1,13 +1,12 @@
 """Machine code: compiled once by Numba, kept on disk, loaded without it.
 
-A kernel is compiled to a relocatable object. Objects are kept in a cache directory under a name that hashes the kernel
-sources, the compiler versions and the CPU, so a stale one is never found. A warm start needs neither Numba nor LLVM;
-only objects that ``elf`` cannot load, those of other platforms, take LLVM's loader.
+A kernel is compiled to a relocatable object. Objects are kept on disk (``sparsenet.cache``) under a name that hashes
+the kernel sources, the compiler versions and the CPU, so a stale one is never found. A warm start needs neither Numba
+nor LLVM; only objects that ``elf`` cannot load, those of other platforms, take LLVM's loader.
 """
 
 from __future__ import annotations
 
-import contextlib
 import ctypes
 import hashlib
 import importlib.util
@@ -19,8 +18,9 @@ from pathlib import Path
 from typing import Any
 
 from sparsenet import elf
+from sparsenet.cache import cache_directory as cache_directory
+from sparsenet.cache import keep, kept
 from sparsenet.cpu import host_features, host_identity
-from sparsenet.files import write_atomically
 from sparsenet.locks import Lock
 
 #: Returns the Numba ``cfunc`` of a function.
@@ -28,6 +28,7 @@ Build = Callable[[], object]
 
 _lock = Lock()
 _addresses: dict[str, int] = {}
+_unkept: dict[str, bytes] = {}  # what was compiled here and could not be written
 _engines: list[Any] = []  # own the code that LLVM loaded: never freed
 
 
@@ -46,27 +47,6 @@ def max_lanes() -> int:
     features = cpu_features()
     lanes = 16 if "avx512f" in features else 8 if {"avx2", "fma"} <= features else 4
     return min(lanes, int(os.environ.get("SPARSENET_LANES", lanes)))
-
-
-@cache
-def cache_directory() -> Path:
-    """Where objects are kept: ``SPARSENET_CACHE_DIR``, else the user's cache folder, else a temporary one."""
-    chosen = os.environ.get("SPARSENET_CACHE_DIR")
-    if chosen:
-        candidates = [Path(chosen)]
-    else:
-        user = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-        candidates = [Path(user) / "sparsenet"]
-    for path in candidates:
-        try:
-            path.mkdir(parents=True, exist_ok=True)
-            if os.access(path, os.W_OK):
-                return path
-        except OSError:
-            continue
-    import tempfile
-
-    return Path(tempfile.mkdtemp(prefix="sparsenet-"))
 
 
 @cache
@@ -127,28 +107,32 @@ def load(payloads: Sequence[bytes]) -> list[int]:
 
 
 def _payload(name: str, build: Build) -> bytes:
-    path = cache_directory() / fingerprint() / f"{name}.o"
-    return _read(path) or _compile(path, build)
+    found = _unkept.get(name) or _read(name)
+    if found is None:
+        found = _compile(build)
+        if not keep(fingerprint(), f"{name}.o", _checksum(name, found) + found):
+            _unkept[name] = found
+    return found
 
 
-def _compile(path: Path, build: Build) -> bytes:
+def _compile(build: Build) -> bytes:
     function = build()
     symbol = function._wrapper_name.encode()  # type: ignore[attr-defined]
-    code = function._library._get_compiled_object()  # type: ignore[attr-defined]
-    payload: bytes = len(symbol).to_bytes(4, "little") + symbol + code
-    with contextlib.suppress(OSError):  # a full or read-only disk costs the next start, not this one
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(path, hashlib.sha256(payload).digest() + payload)
-    return payload
+    code: bytes = function._library._get_compiled_object()  # type: ignore[attr-defined]
+    return len(symbol).to_bytes(4, "little") + symbol + code
 
 
-def _read(path: Path) -> bytes | None:
-    """What ``_compile`` kept, or None if there is nothing whole: a damaged object would crash the process."""
-    try:
-        data = path.read_bytes()
-    except OSError:
+def _read(name: str) -> bytes | None:
+    """What was kept of an earlier compilation, or None if there is nothing whole: damage would crash the process."""
+    data = kept(fingerprint(), f"{name}.o")
+    if data is None or _checksum(name, data[32:]) != data[:32]:
         return None
-    return data[32:] if hashlib.sha256(data[32:]).digest() == data[:32] else None
+    return data[32:]
+
+
+def _checksum(name: str, payload: bytes) -> bytes:
+    """Of the code together with what it is: one object in another's place is damage too."""
+    return hashlib.sha256(f"{fingerprint()}/{name}\0".encode() + payload).digest()
 
 
 def _load_by_llvm(code: bytes, entry: str) -> int:

@@ -25,7 +25,17 @@ def choose(
         sparse = [candidate for candidate in candidates if candidate.format != "dense"]
         candidates = dense if wanted == "dense" or not sparse else sparse
     if builder.options.tune and len(candidates) > 1:
-        return _measured(builder, candidates, key())
+        seconds = race(builder, candidates, key())
+        if seconds is not None:
+            return _measured(candidates, seconds)
+        usual = {candidate.format: candidate for candidate in reversed(candidates)}
+        chosen, reason = _believed([c for c in candidates if usual[c.format] is c], density, wanted)
+        return chosen, f"too noisy to measure, so by what is expected: {reason}"
+    return _believed(candidates, density, wanted)
+
+
+def _believed(candidates: Sequence[Candidate], density: float, wanted: str) -> tuple[Candidate, str]:
+    """The candidate that is expected to be the fastest, and why; candidates are one for each way to store weights."""
     if wanted != "auto":
         return _expected(candidates, density), f"only {wanted} kernels were asked for"
     chosen, zeros = _expected(candidates, density), f"{100 * (1 - density):.1f} % zeros"
@@ -40,8 +50,7 @@ def _expected(candidates: Sequence[Candidate], density: float) -> Candidate:
     return [candidates[0], *(c for c in candidates if density < c.limit)][-1]
 
 
-def _measured(builder: Builder, candidates: Sequence[Candidate], key: str) -> tuple[Candidate, str]:
-    seconds = race(builder, candidates, key)
+def _measured(candidates: Sequence[Candidate], seconds: Sequence[float]) -> tuple[Candidate, str]:
     # In the network, other layers' data is in the way: a narrow win of a sparse kernel alone is none there.
     handicap = [
         time / NARROW if c.format != "dense" else time for time, c in zip(seconds, candidates, strict=True)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from sparsenet.graph import Graph, TensorInfo
+from sparsenet.graph import Graph, Shape, TensorInfo
 from sparsenet.kernels.abi import ARENA, COUNTER, FIRST_TENSOR, WEIGHTS, encode_pointer
 from sparsenet.kernels.registry import Kernel
 from sparsenet.limits import require_memory, require_plannable
@@ -30,25 +30,25 @@ def make_plan(graph: Graph, options: Options) -> Plan:
         GraphError: the graph is malformed.
         MemoryLimitError: it would take more memory than ``limits.memory_limit``.
     """
-    graph.verify()
-    require_plannable(graph)
-    halos = _halos(graph)
-    builder = Builder(graph, graph.shapes(), options, halos, _folds(graph, halos))
+    facts = graph.verify()
+    shapes, results = facts.shapes, [*facts.output_infos, *facts.count_infos]
+    require_plannable(graph, shapes)
+    halos = _halos(graph, shapes)
+    builder = Builder(graph, shapes, options, halos, _folds(graph, shapes, halos))
     for index, info in enumerate(graph.inputs):
         _place_input(builder, index, info)
     for node in graph.nodes:
         builder.layer = node.name
         LOWER[node.op](builder, node)
     builder.layer = "output"
-    for index, info in enumerate(_results(graph)):
+    for index, info in enumerate(results):  # the outputs, then what says how much of them is meant
         _copy_output(builder, index, info.name)
     segments = cut(builder.stages, options.stream)
-    return _assemble(builder, trace(segments, options.threads, options.rings))
+    return _assemble(builder, trace(segments, options.threads, options.rings), results)
 
 
-def _halos(graph: Graph) -> dict[str, tuple[int, int, int]]:
+def _halos(graph: Graph, shapes: Mapping[str, Shape]) -> dict[str, tuple[int, int, int]]:
     """Halo (rows above, rows below, columns) that each tensor's readers need where windows read it in place."""
-    shapes = graph.shapes()
     halos: dict[str, tuple[int, int, int]] = {}
     for node in graph.nodes:
         if node.op not in ("conv2d", "avg_pool2d"):
@@ -65,11 +65,13 @@ def _halos(graph: Graph) -> dict[str, tuple[int, int, int]]:
     return halos
 
 
-def _folds(graph: Graph, halos: dict[str, tuple[int, int, int]]) -> dict[tuple[int, int], int]:
+def _folds(
+    graph: Graph, shapes: Mapping[str, Shape], halos: Mapping[str, tuple[int, int, int]]
+) -> dict[tuple[int, int], int]:
     """Pitch of every size of map that is better folded: those with half-empty vectors that are not streamed."""
     sides: dict[tuple[int, int], int] = {}
     large: set[tuple[int, int]] = set()
-    for tensor, shape in graph.shapes().items():
+    for tensor, shape in shapes.items():
         if len(shape) != 4 or tensor in graph.constants:
             continue
         channels, height, width = (int(d or 0) for d in shape[1:])
@@ -87,11 +89,6 @@ def _place_input(builder: Builder, index: int, info: TensorInfo) -> None:
         builder.put(info.name, given)
         return
     builder.add(FlatCopy("input", builder.new_plain(info.name), 1, given))
-
-
-def _results(graph: Graph) -> list[TensorInfo]:
-    """The outputs, then what says how much of them is meant."""
-    return [*graph.output_infos(), *graph.count_infos()]
 
 
 def _copy_output(builder: Builder, index: int, name: str) -> None:
@@ -119,11 +116,11 @@ def _made_in_place(builder: Builder, name: str, place: Ref) -> bool:
     return True
 
 
-def _assemble(builder: Builder, result: Trace) -> Plan:
+def _assemble(builder: Builder, result: Trace, results: list[TensorInfo]) -> Plan:
     arena_bytes, rings = result.memory.arrange()
     require_memory(arena_end(arena_bytes, rings), "working memory of the network")
     weights, weight_offsets = pack_constants(builder.constants)
-    inputs, results = len(builder.graph.inputs), _results(builder.graph)
+    inputs = len(builder.graph.inputs)
 
     starts = {("counter", 0): (COUNTER, 0)}
     starts |= {("weights", i): (WEIGHTS, offset) for i, offset in enumerate(weight_offsets)}

@@ -1,7 +1,7 @@
 """Choice by measurement: the candidates of a layer raced on this machine, with its real weights.
 
-Times are kept on disk under a name that hashes the layer, the candidates and everything machine code depends on, so a
-layer is measured once per CPU and kernel version.
+Processor time counts, and runs that other work disturbed do not. Times are kept on disk under a name that hashes the
+layer, the candidates and everything machine code depends on, so a layer is measured once per CPU and kernel version.
 """
 
 from __future__ import annotations
@@ -10,14 +10,12 @@ import contextlib
 import ctypes
 import hashlib
 import json
-import random
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
-from sparsenet.files import write_atomically
+from sparsenet.cache import keep, kept
 from sparsenet.kernels import jit, tape
 from sparsenet.kernels.abi import ARENA, WEIGHTS, encode_pointer
 from sparsenet.kernels.registry import Kernel
@@ -27,47 +25,46 @@ from sparsenet.plan.candidate import Candidate
 from sparsenet.plan.layout import Folded, FoldedPhases, Plain, round_up
 from sparsenet.plan.segments import STREAMED_MAP_BYTES
 from sparsenet.plan.stage import Ref, Stage, Value
+from sparsenet.timing import THREAD, Clock, rounds_for, take_rounds, turns_of
 
-ROUNDS, SECONDS = 12, 0.15
+#: Rounds, fewest and most, and seconds for each candidate.
+FEWEST_ROUNDS, MOST_ROUNDS, SECONDS = 2, 12, 0.15
+#: Where times are kept in the cache.
+FOLDER = "tuning"
 #: Part of the name that times are kept under: what they are of.
 MEANING = "whole layer"
 #: A race works on few rows of a large map: what streams through the cache is timed as it will be run.
 STREAMED_ROWS = 8
 
 
-def race(builder: Builder, candidates: Sequence[Candidate], key: str) -> list[float]:
-    """Seconds that the whole layer takes with every candidate; ``key`` identifies its weights and shape."""
+def race(builder: Builder, candidates: Sequence[Candidate], key: str) -> list[float] | None:
+    """Seconds that the whole layer takes with every candidate; None where the machine is too noisy to tell.
+
+    ``key`` identifies the layer's weights and shape.
+    """
     names = [candidate.name for candidate in candidates]
     identity = "\n".join([jit.fingerprint(), MEANING, key, *names])
-    path = jit.cache_directory() / "tuning" / f"{hashlib.sha256(identity.encode()).hexdigest()[:32]}.json"
-    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
-        kept = json.loads(path.read_text())
-        return [float(kept[name]) for name in names]
+    name = f"{hashlib.sha256(identity.encode()).hexdigest()[:32]}.json"
+    with contextlib.suppress(ValueError, KeyError, TypeError):
+        known = json.loads(kept(FOLDER, name) or b"")
+        return [float(known[candidate]) for candidate in names]
     seconds = _measure([_Contestant(builder, candidate) for candidate in candidates])
-    with contextlib.suppress(OSError):  # without a cache the next start measures again
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(path, json.dumps(dict(zip(names, seconds, strict=True))).encode())
+    if seconds is None:
+        return None
+    keep(FOLDER, name, json.dumps(dict(zip(names, seconds, strict=True))).encode())
     return seconds
 
 
-def _measure(contestants: Sequence[_Contestant]) -> list[float]:
-    """The least of interleaved rounds."""
-    best = [float("inf")] * len(contestants)
-    order = random.Random(0)  # noqa: S311 - a shuffle
-    numbers = list(range(len(contestants)))
-    for contestant in contestants:
-        contestant.run()
-    end = time.perf_counter() + SECONDS * len(contestants)
-    for _ in range(ROUNDS):
-        order.shuffle(numbers)
-        for number in numbers:
-            contestants[number].run()  # the caches are this one's now
-            start = time.perf_counter()
-            contestants[number].run()
-            best[number] = min(best[number], time.perf_counter() - start)
-        if time.perf_counter() > end:
-            break
-    return [seconds / contestant.share for seconds, contestant in zip(best, contestants, strict=True)]
+def _measure(contestants: Sequence[_Contestant], clock: Clock = THREAD) -> list[float] | None:
+    """The least of undisturbed turns; None if some contestant had none."""
+    turns = turns_of({str(number): contestant.run for number, contestant in enumerate(contestants)}, clock)
+    rounds = rounds_for(turns, SECONDS * len(turns), FEWEST_ROUNDS, MOST_ROUNDS, tries=1)
+    taken = take_rounds(turns, rounds, clock, settle=0.0)
+    if not taken.enough:
+        return None
+    # Rounds pair nothing here: every contestant's own undisturbed turns count.
+    best = [taken.seconds(name)[0].min() for name in turns]
+    return [float(seconds) / contestant.share for seconds, contestant in zip(best, contestants, strict=True)]
 
 
 class _Contestant:

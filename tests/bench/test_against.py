@@ -12,46 +12,10 @@ import pytest
 from bench import against
 from bench.against import Comparison, Result, Settings, compare, main
 from bench.engines import ENGINES, EngineMissing, Network, Session
-from bench.rounds import rounds_for, shuffled_rounds
 from sparsenet.errors import InputError, SparsenetError
 from tests.sparsenet.sample_graphs import tiny_graph
 
 TINY = ["--models", "minixception-128", "--size", "48", "--seconds", "0.05"]
-
-
-class Scripted(Session):
-    """A session whose inferences take scripted times and leave a trace."""
-
-    def __init__(self, name: str, times: list[float], trace: list[str]) -> None:
-        super().__init__(lambda x: [x])
-        self.name, self.times, self.trace = name, times, trace
-
-    def seconds(self, runs: int) -> list[float]:
-        self.trace.append(self.name)
-        return [9.0] * (runs - 1) + [self.times[self.trace.count(self.name) - 1]]
-
-
-def test_turns_are_shuffled_and_the_first_inference_of_a_turn_is_thrown_away() -> None:
-    trace: list[str] = []
-    sessions = {name: Scripted(name, [float(i + 1) for i in range(40)], trace) for name in "abc"}
-    done: list[int] = []
-    samples = shuffled_rounds(sessions, 40, settle=0.0, progress=done.append)
-    rounds = [tuple(trace[i : i + 3]) for i in range(0, len(trace), 3)]
-    assert all(sorted(r) == ["a", "b", "c"] for r in rounds)
-    assert len(set(rounds)) == 6
-    assert sum(done) == 40
-    for name in "abc":
-        assert samples[name].tolist() == [float(i + 1) for i in range(40)]
-
-
-@pytest.mark.parametrize("seconds, expected", [(0.0, 5), (8.0, 10), (1e9, 400)])
-def test_rounds_fill_the_time(seconds: float, expected: int) -> None:
-    class Steady(Session):
-        def seconds(self, runs: int) -> list[float]:
-            return [0.2] * runs
-
-    sessions = {name: Steady(lambda x: [x]) for name in "ab"}
-    assert rounds_for(sessions, seconds) == expected
 
 
 def test_a_tiny_run_of_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -67,10 +31,13 @@ def test_a_tiny_run_of_the_command(tmp_path: Path, capsys: pytest.CaptureFixture
     for r in results:
         assert r["error"] < 1e-4
         assert 0 < r["min_ms"] <= r["median_ms"]
-        assert r["ratio_quartiles"][0] <= r["ratio"] <= r["ratio_quartiles"][1]
+        assert r["clock"] == "cpu"
+        assert r["too_noisy"] == (r["ratio"] is None)
+        if r["ratio"] is not None:
+            assert r["ratio_interval"][0] <= r["ratio"] <= r["ratio_interval"][1]
         assert r["zeros"] == pytest.approx(0.87 if r["sparsity"] else 0, abs=0.02)
-    assert [r["ratio"] for r in results if r["engine"] == "ours"] == [1, 1]
-    assert {m["engine"] for m in record["geometric_means"]} == {"dense", "ort"}
+    assert {r["ratio"] for r in results if r["engine"] == "ours"} <= {1, None}
+    assert {m["engine"] for m in record["geometric_means"]} <= {"dense", "ort"}
     assert record["versions"]["onnxruntime"]
 
 
@@ -115,7 +82,9 @@ def test_results_so_far_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_geometric_means_are_per_engine_and_sparsity() -> None:
     def result(model: str, sparsity: float, engine: str, ratio: float) -> Result:
-        return Result(model, sparsity, engine, sparsity, 1.0, 1.0, ratio, (ratio, ratio), 0.0, 5)
+        return Result(
+            model, sparsity, engine, sparsity, 1.0, 1.0, ratio, (ratio, ratio), False, 0.0, "cpu", 5, 0
+        )
 
     means = Comparison(
         [

@@ -16,7 +16,6 @@ from click.testing import CliRunner
 import sparsenet
 from bench.engines import ENGINES, EngineMissing, Session
 from bench.engines.onnx_writer import write_onnx
-from bench.interval import median_interval
 from bench.kernels.measure import Rate
 from bench.model.cli import bench
 from bench.model.measure import Layer, Result, Settings, check_settings, measure
@@ -52,12 +51,15 @@ def test_engines_side_by_side(model: Path, tmp_path: Path) -> None:
     assert [result["engine"] for result in results] == ["ours", "dense", "ort", "torch"]
     for result in results:
         assert result["threads"] == result["batch"] == 1
-        assert result["rounds"] == 3
+        assert result["rounds"] + result["dropped"] >= 3
+        assert result["clock"] == "cpu"
         assert result["latency_ms_min"] <= result["latency_ms_median"] <= result["latency_ms_p99"]
         assert result["items_per_second"] == pytest.approx(1e3 / result["latency_ms_median"])
-        assert result["speedup_low"] <= result["speedup"] <= result["speedup_high"]
+        assert result["too_noisy"] == (result["speedup"] is None)
+        if not result["too_noisy"]:
+            assert result["speedup_low"] <= result["speedup"] <= result["speedup_high"]
         assert result["error"] < 1e-4
-    assert results[0]["speedup"] == 1.0
+    assert results[0]["speedup"] in (1.0, None)
     assert record["versions"]["commit"]
 
 
@@ -218,11 +220,3 @@ def test_options_with_several_values() -> None:
     assert output("--x=1", "file") == "file (1.0,) False"
     assert "requires an argument" in output("file", "--x")
     assert "not a valid float" in output("file", "--x", "no")
-
-
-def test_the_interval_of_a_median() -> None:
-    median, low, high = median_interval(np.random.default_rng(0).normal(5, 1, 101))
-    assert 4.5 < low < median < high < 5.5
-    assert median_interval([2.0]) == (2.0, 2.0, 2.0)
-    with pytest.raises(ValueError, match="at least one"):
-        median_interval([])

@@ -150,7 +150,7 @@ def test_samples_of_networks_share_out_what_the_network_takes() -> None:
 
 @pytest.fixture
 def model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setattr(machine, "table_path", lambda: tmp_path / "table" / "here.json")
+    monkeypatch.setattr(machine, "table_name", lambda: (str(tmp_path / "table"), "here.json"))
     sparsenet.save(tiny_graph(), tmp_path / "tiny.safetensors")
     return tmp_path / "tiny.safetensors"
 

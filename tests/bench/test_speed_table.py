@@ -15,7 +15,7 @@ from bench.speed_table import every, means, page, read
 def _result(model: str, sparsity: float, engine: str, ratio: float, rounds: int = 9) -> dict[str, Any]:
     return {
         "model": model, "sparsity": sparsity, "engine": engine, "median_ms": 2.5 * ratio, "ratio": ratio,
-        "ratio_quartiles": [0.9 * ratio, 1.1 * ratio], "rounds": rounds,
+        "ratio_interval": [0.9 * ratio, 1.1 * ratio], "rounds": rounds,
     }  # fmt: skip
 
 
@@ -58,9 +58,18 @@ def test_a_network_that_lacks_a_sparsity_shows_a_gap_and_is_not_averaged(
     assert "| ONNX Runtime | 5.00× | – |" in every(one)
 
 
+def test_what_was_too_noisy_to_tell_is_said_and_not_averaged(tmp_path: Path, files: list[Path]) -> None:
+    unsure = {**_result("c", 0.9, "ort", 1), "ratio": None, "ratio_interval": None}
+    extra = _write(tmp_path / "d.json", 1, [_result("c", 0, "ort", 5), unsure])
+    one = read([*files, extra])[0]
+    assert "| ONNX Runtime, 2 of them | 1.00× | 4.00× |" in means(one)
+    assert "| ONNX Runtime | 5.00× | too noisy |" in every(one)
+    assert "reach ±10.0%" in page([one])
+
+
 def test_the_page_tells_the_spread(files: list[Path]) -> None:
     text = page(read(files))
-    assert "Quartiles of a ratio lie ±10.0%" in text
+    assert "95 % intervals of a ratio reach ±10.0%" in text
     assert text.index("**one thread**") < text.index("**2 threads**") < text.index("<details>")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import json
+import os
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ from converters.sources import open_masks, open_source
 from converters.torch_import import TorchSource
 from sparsenet.cli import main
 from sparsenet.errors import ModelFileError, SparsenetError, UnsupportedOpError
+from sparsenet.timing import Rounds, Sample
 from tests.converters.onnx_models import model, node, run_onnxruntime, weights
 from training.checkpoint import ModelInfo, save_model
 from training.models import build_model, count_parameters
@@ -154,6 +156,22 @@ def test_an_output_that_cannot_be_written(onnx_file: Path, tmp_path: Path) -> No
     assert "cannot be written" in result.stderr
 
 
+def test_an_output_that_is_the_source_or_no_file(onnx_file: Path, tmp_path: Path) -> None:
+    before = onnx_file.read_bytes()
+    hard = tmp_path / "hard.safetensors"
+    hard.hardlink_to(onnx_file)
+    for output in (onnx_file, hard):
+        result = run(onnx_file, "-o", output, "--no-speed")
+        assert result.exit_code == 2
+        assert f"{output}: is the same file as '{onnx_file}', which is read" in result.stderr
+    os.mkfifo(tmp_path / "pipe")
+    result = run(onnx_file, "-o", tmp_path / "pipe", "--no-speed")
+    assert result.exit_code == 2
+    assert "it is a named pipe, not a regular file" in result.stderr
+    assert (tmp_path / "pipe").is_fifo()
+    assert onnx_file.read_bytes() == before
+
+
 # --- trained models and masks, through entry points ---
 
 
@@ -258,10 +276,23 @@ def test_speed_is_measured_side_by_side() -> None:
     report = speed.measure(conv_graph(0.1), threads=1, seconds=0.2)
     assert report.dense_ms > 0
     assert report.sparse_ms > 0
-    assert report.speedup_iqr[0] <= report.speedup <= report.speedup_iqr[1]
-    assert report.rounds >= speed.FEWEST_ROUNDS
+    assert report.clock == "cpu"
+    if report.speedup is not None:
+        assert report.speedup_interval is not None
+        assert report.speedup_interval[0] <= report.speedup <= report.speedup_interval[1]
+    assert report.rounds + report.dropped >= speed.FEWEST_ROUNDS
     assert report.difference <= 1e-4
     assert report.memory_bytes > 0
+
+
+def scripted(monkeypatch: pytest.MonkeyPatch, dense: list[float], clean: list[bool] | None = None) -> None:
+    """Dense runs take so long, sparse ones 1 s; those of rounds that are not clean were disturbed."""
+    flags = clean or [True] * len(dense)
+    samples = {
+        "dense": [Sample(t, t, t, clean=c) for t, c in zip(dense, flags, strict=True)],
+        "sparse": [Sample(1.0, 1.0, 1.0) for _ in dense],
+    }
+    monkeypatch.setattr(speed, "take_rounds", lambda turns, rounds, clock: Rounds(clock, samples))
 
 
 @pytest.mark.parametrize(
@@ -273,16 +304,35 @@ def test_speed_is_measured_side_by_side() -> None:
     ],
 )
 def test_verdict(monkeypatch: pytest.MonkeyPatch, density: float, ratio: float, words: str) -> None:
-    samples = {"dense": np.full(9, ratio), "sparse": np.ones(9)}
-    monkeypatch.setattr(speed, "interleaved", lambda calls, rounds, warmup: samples)
+    scripted(monkeypatch, [ratio] * 9)
     assert words in speed.measure(conv_graph(density), threads=1).verdict
 
 
-def test_a_verdict_knows_when_other_work_disturbed_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    dense = np.array([0.5, 0.6, 0.7, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0])
-    samples = {"dense": dense[[8, 0, 1, 6, 2, 3, 0, 1, 7]], "sparse": np.ones(9)}
-    monkeypatch.setattr(speed, "interleaved", lambda calls, rounds, warmup: samples)
-    assert speed.measure(conv_graph(0.2), threads=1).verdict.startswith("too noisy to tell")
+def test_a_verdict_knows_when_rounds_disagree(monkeypatch: pytest.MonkeyPatch) -> None:
+    scripted(monkeypatch, [7.0, 0.5, 0.6, 5.0, 0.7, 2.0, 0.5, 0.6, 6.0])
+    report = speed.measure(conv_graph(0.2), threads=1)
+    assert report.speedup is report.speedup_interval is None
+    assert report.verdict.startswith("too noisy to tell (9 of 9 rounds undisturbed")
+
+
+def test_a_verdict_rests_on_undisturbed_rounds(monkeypatch: pytest.MonkeyPatch) -> None:
+    scripted(monkeypatch, [3.0] * 6 + [9.0] * 6, [True] * 6 + [False] * 6)
+    report = speed.measure(conv_graph(0.1), threads=1)
+    assert (report.speedup, report.rounds, report.dropped) == (3.0, 6, 6)
+    scripted(monkeypatch, [3.0] * 4 + [9.0] * 6, [True] * 4 + [False] * 6)
+    report = speed.measure(conv_graph(0.1), threads=1)
+    assert report.speedup is None
+    assert report.verdict.startswith("too noisy to tell (4 of 10 rounds undisturbed")
+
+
+def test_the_report_says_that_it_cannot_tell(
+    monkeypatch: pytest.MonkeyPatch, onnx_file: Path, tmp_path: Path
+) -> None:
+    scripted(monkeypatch, [3.0] * 9, [False] * 9)
+    result = run(onnx_file, "-o", tmp_path / "m.safetensors")
+    assert result.exit_code == 0, result.output
+    assert "too noisy to tell how many times as fast" in result.output
+    assert "0 rounds count, 9 were disturbed" in result.output
 
 
 def test_runs_that_disagree_are_not_timed(monkeypatch: pytest.MonkeyPatch) -> None:

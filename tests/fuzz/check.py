@@ -7,14 +7,19 @@ A crash, a hang or too much memory the campaign sees from outside.
 from __future__ import annotations
 
 import math
+import re
 import warnings
+from ast import literal_eval
 from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
 from sparsenet.counts import count_layers, total
 from sparsenet.engine import Engine
-from sparsenet.errors import SparsenetError, UnsupportedOpError
+from sparsenet.errors import GraphError, InputError, SparsenetError, UnsupportedOpError
 from sparsenet.graph import Graph
 from sparsenet.model_file import deserialize
 from sparsenet.partial import cut
@@ -40,13 +45,18 @@ def check_onnx(data: bytes, run: bool = True) -> str:
     """The same for an ONNX file: what all passes made of the network must still be the imported one."""
     from converters import from_onnx, passes
 
-    def read() -> Graph:
+    def read(**sizes: Any) -> Graph:
         try:
-            return from_onnx(data, optimize=False)
-        except UnsupportedOpError as error:
-            if "batch='fixed'" not in str(error):
+            return from_onnx(data, optimize=False, **sizes)
+        except InputError as error:
+            shapes = [literal_eval(found) for found in re.findall(r"\(shapes=(\{.*?\})\)", str(error))]
+            if not shapes or sizes:
                 raise
-            return from_onnx(data, optimize=False, batch="fixed")
+            return read(shapes={name: shape for of_one in shapes for name, shape in of_one.items()})
+        except UnsupportedOpError as error:
+            if "batch='fixed'" not in str(error) or "batch" in sizes:
+                raise
+            return read(batch="fixed", **sizes)
 
     return _outcome(read, passes.optimize, run)
 
@@ -75,6 +85,7 @@ def compare(graph: Graph, optimized: Graph) -> str:
         feeds = _feeds(graph, 0.0)
         got = engine.run(feeds)
         again = engine.run(feeds)
+        _run_elsewhere(graph, engine)
     finally:
         engine.close()
     whole, near = (compute(graph, f, keep="all") for f in (feeds, _feeds(graph, 1e-6)))
@@ -103,6 +114,29 @@ def compare(graph: Graph, optimized: Graph) -> str:
                 f"'{name}' is off by {worst:.3g} of {float(np.abs(right).max(initial=0)):.3g}"
             )
     return "ran" if tame else "ran, beyond float32"
+
+
+def _run_elsewhere(graph: Graph, engine: Engine) -> None:
+    """Where sizes are open, run a larger one: it must fit the network, or be refused."""
+    shapes = {
+        info.name: tuple(d + info.step if d and i in info.open else d for i, d in enumerate(info.shape))
+        for info in graph.inputs
+    }
+    if any(info.open for info in graph.inputs):
+        feeds = _feeds(replace(graph, inputs=[replace(i, shape=shapes[i.name]) for i in graph.inputs]), 0.0)
+        try:
+            other = graph.at_shapes(shapes)
+            if other.verify() and _work(other) > 1:
+                return
+        except GraphError:
+            with suppress(InputError):
+                engine.run(feeds)
+                raise MismatchError("a size is taken that does not fit") from None
+            return
+        infos = [info for info in other.output_infos() if info.partial is None]
+        got = engine.run(feeds)
+        if any(got[info.name].shape[1:] != info.shape[1:] for info in infos):
+            raise MismatchError("a result has not the shape that belongs to a larger size")
 
 
 def _rounded(graph: Graph, feeds: dict[str, np.ndarray]) -> dict[str, np.ndarray]:

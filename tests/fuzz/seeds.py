@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sparsenet.graph import Graph
+from sparsenet.follows import SizeOf
+from sparsenet.graph import Graph, TensorInfo
 from sparsenet.model_file import serialize
 from tests.converters.passes.networks import Net
 from tests.sparsenet.sample_graphs import tiny_graph
@@ -53,7 +54,7 @@ def pools() -> Graph:
 def tensors() -> Graph:
     net = Net((2, 3, 4), seed=3)
     t = net.op("transpose", net.op("tanh", "x"), perm=[0, 2, 3, 1])
-    t = net.op("depth_to_space", net.op("space_to_depth", t, block=[2, 2]), block=[1, 3], depth_first=True)
+    t = net.op("depth_to_space", net.op("space_to_depth", t, block=[2, 1]), block=[1, 3], depth_first=True)
     flat = net.op("flatten", net.op("sub", net.op("reshape", t, shape=[4, -1]), net.constant("c", [0.5])))
     y = net.op("softmax", net.linear(net.op("dropout", flat), 5), axis=1)
     return net.graph(y, net.op("sigmoid", net.op("identity", t)))
@@ -87,6 +88,21 @@ def transformer() -> Graph:
     )
 
 
+def open_rows() -> Graph:
+    """Numbers that follow from a size: of padding, a slice, a reshape."""
+    net = Net((2, 6, 8), seed=9)
+    x = net.op("slice", net.conv("x", 4, 3, stride=[2, 1]), axis=2, start=1, count=2)
+    x = net.op("reshape", x, shape=[2, 2, 2, 8])
+    graph = net.graph(net.op("transpose", x, perm=[0, 1, 3, 2, 4]))
+    graph.inputs = [TensorInfo("x", (None, 2, 6, 8), open=(2,), step=2)]
+    conv, cut, split, _ = graph.nodes
+    conv.follows["padding"] = {0: SizeOf("x", 2, -1, 2, 2, 2, exact=False)}
+    cut.follows["count"] = {0: SizeOf(conv.output, 2, plus=-1)}
+    split.follows["shape"] = {2: SizeOf("x", 2, plus=-2, over=2)}
+    graph.verify()
+    return graph
+
+
 def detector() -> Graph:
     """Ops that choose by value, on tensors whose length depends on the data."""
     net = Net((6, 4, 5), seed=8)
@@ -108,7 +124,7 @@ def detector() -> Graph:
 
 def graphs() -> list[Graph]:
     """All of them, newly made."""
-    return [*_written(), detector()]
+    return [*_written(), detector(), open_rows()]
 
 
 def _written() -> list[Graph]:

@@ -327,7 +327,7 @@ def test_saving_replaces_a_bundle_but_nothing_else(engine: Engine, copied: Path,
     other = tmp_path / "photos"
     other.mkdir()
     (other / "cat.jpg").write_bytes(b"meow")
-    with pytest.raises(BundleError, match="exists and is not a bundle; it is not overwritten"):
+    with pytest.raises(BundleError, match="exists and is not a bundle, or holds other files"):
         bundle.save(engine.plan, other, sparse=True, metadata={})
     assert (other / "cat.jpg").read_bytes() == b"meow"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["copy", "photos"]

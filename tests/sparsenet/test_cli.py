@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+import errno
 import importlib.metadata
+import os
 import subprocess
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import click
 import pytest
@@ -165,3 +168,41 @@ def test_no_arguments_show_the_help(invoke: Invoke) -> None:
     result = invoke()
     assert result.exit_code == 2
     assert "Usage:" in result.stderr
+
+
+def sparsenet_process(*arguments: str, **streams: object) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "sparsenet", *arguments],
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+        **streams,
+    )  # type: ignore[call-overload,no-any-return]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
+@pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["run", "--help"]], ids=" ".join)
+def test_a_full_disk_under_standard_output_is_one_line(arguments: list[str]) -> None:
+    with Path("/dev/full").open("w") as full:
+        done = sparsenet_process(*arguments, stdout=full)
+    assert (done.returncode, done.stderr) == (2, "error: the output: No space left on device\n")
+
+
+def test_a_reader_that_has_had_enough_ends_the_command_quietly() -> None:
+    read, write = os.pipe()
+    os.close(read)
+    done = sparsenet_process("--help", stdout=write)
+    os.close(write)
+    assert (done.returncode, done.stderr) == (1, "")
+
+
+@pytest.mark.parametrize(
+    "error, message",
+    [
+        (OSError(errno.ENOSPC, "No space left on device", "/tmp/x"), "/tmp/x: No space left on device"),
+        (PermissionError(errno.EACCES, "Permission denied"), "the output: Permission denied"),
+        (MemoryError(), "`main extra` does not get the memory that it needs from the system"),
+    ],
+)
+def test_errors_of_the_system_are_one_line(invoke: Invoke, error: Exception, message: str) -> None:
+    assert one_line(invoke("extra", body=raising(error))) == f"error: {message}"

@@ -126,7 +126,7 @@ def test_run_refuses_an_unknown_name(model: Path, x: Path) -> None:
 def test_run_says_where_it_cannot_write(model: Path, x: Path, tmp_path: Path) -> None:
     out = tmp_path / "no" / "y.npz"
     line = one_line(invoke("run", model, "--input", x, "--output", out))
-    assert line == f"error: {out}: cannot be written: No such file or directory"
+    assert line == f"error: {out}: cannot be written: there is no folder {out.parent}"
 
 
 @pytest.mark.parametrize("command", [["run", "--random"], ["profile"], ["explain"]], ids=lambda c: c[0])

@@ -199,6 +199,8 @@ def test_epilogue_tensors_must_fit_the_result() -> None:
     assert shape_of("conv2d", X, w, None, (8,), (8,), y, epilogue=[["affine"], ["add"]]) == y
     with pytest.raises(GraphError, match=r"epilogue 'affine' needs shape \(8,\), got \(4,\)"):
         shape_of("conv2d", X, w, None, (8,), (4,), epilogue=[["affine"]])
+    with pytest.raises(GraphError, match="epilogue 'affine' needs channels"):
+        shape_of("add", (None,), (1,), (1,), (1,), epilogue=[["affine"]])
     with pytest.raises(
         GraphError, match=r"epilogue 'add' needs shape \(None, 8, 9, 7\), got \(None, 4, 9, 7\)"
     ):

@@ -10,6 +10,7 @@ import click
 from sparsenet.commands.options import json_option
 from sparsenet.commands.table import to_json
 from sparsenet.errors import InputError
+from sparsenet.files import require_outputs
 from training.checkpoint import load_model, save_model
 from training.cli.options import (
     config_from,
@@ -63,6 +64,7 @@ def distill(
 ) -> None:
     """Train MODEL on a teacher's softened outputs and the labels, test it, and save its weights."""
     use_threads(options["threads"])
+    require_outputs([output, options["checkpoint"]], [start, *teachers])
     config = config_from(options)
     size = max(stage[0] for stage in config.stages)
     data, validation = split_validation(

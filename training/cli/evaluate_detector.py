@@ -13,7 +13,7 @@ from sparsenet.commands.table import render
 from training.cli.detection_options import Numbers, annotated_images, faces_options, ground_truth
 from training.cli.options import use_threads
 from training.detection.published import open_detector
-from training.detection.sweep import SCOPES, Sweep, SweepConfig
+from training.detection.sweep import SCOPES, Sweep, SweepConfig, photographs
 from training.detection.sweep_table import as_columns
 from training.detection.train import DetectionConfig
 
@@ -114,8 +114,9 @@ def evaluate_detector(
     columns = ["variant", "sparsity", "epochs", "easy", "medium", "hard", "torch_easy", "torch_medium",
                "torch_hard", "bytes", "ms", "speedup"]  # fmt: skip
     click.echo(render(columns, [[row[column] for column in columns] for row in rows]))
+    tested, tuned, every = (len(photographs(part)) for part in (sweep.testing, sweep.tuning, images))
     click.echo(
-        f"\nAP on {len(sweep.testing)} of {len(images)} images"
-        + (f", fine-tuned on the other {len(sweep.tuning)}" if sweep.tuning else "")
+        f"\nAP on {tested} of {every} images"
+        + (f", fine-tuned on the other {tuned}" if tuned else "")
         + f"; all of it in {out / 'table.csv'} and {out / 'table.json'}"
     )

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from sparsenet.commands.options import json_option
 from sparsenet.commands.table import render, shape_text, to_json
 from sparsenet.errors import InputError
+from sparsenet.files import require_outputs
 from training.checkpoint import ModelInfo, load_model, save_model
 from training.cli.options import (
     config_from,
@@ -49,8 +50,8 @@ Examples:
   sparsenet prune maskcnn -o snip.safetensors --method snip --sparsity 0.9 --data faces --finetune 124:20 --lr 3e-3
   sparsenet prune maskcnn -o flow.safetensors --method synflow --keep 50000 --whole head"""
 
-ONLY_FINETUNING = ("initial", "ramp", "teachers", "temperature", "alpha", "checkpoint", "validation", "lr")
-ONLY_ON_SCHEDULE = ("initial", "ramp")
+ONLY_ON_SCHEDULE = ("initial", "ramp", "mask_every")
+ONLY_FINETUNING = (*ONLY_ON_SCHEDULE, "teachers", "temperature", "alpha", "checkpoint", "validation", "lr")
 UPDATES = 30  # how often masks tighten on the way to the final sparsity, where there are steps enough
 
 
@@ -75,6 +76,10 @@ UPDATES = 30  # how often masks tighten on the way to the final sparsity, where 
 @click.option(
     "--ramp", type=click.FloatRange(0, 1), default=0.6, show_default=True,
     help="Share of the fine-tuning steps after which --sparsity is reached.",
+)  # fmt: skip
+@click.option(
+    "--mask-every", type=click.IntRange(1), metavar="STEPS",
+    help="Optimizer steps from one tightening of the masks to the next.  [default: 10, or fewer for 30 of them]",
 )  # fmt: skip
 @click.option("--teacher", "teachers", type=click.Path(path_type=Path), multiple=True,
               help="Weights of a teacher to fine-tune with; several are averaged.")  # fmt: skip
@@ -105,9 +110,9 @@ def prune(
     """
     options["at_once"] = options["at_once"] or SCORERS[options["method"]].foresight
     _refuse_contradictions(ctx, options)
-    for path in (output, masks_file):
-        if path is not None and not path.absolute().parent.is_dir():
-            raise InputError(f"cannot write {path}: there is no folder {path.parent}")
+    require_outputs(
+        [output, masks_file, options["checkpoint"]], [weights, options["apply_masks"], *options["teachers"]]
+    )
     use_threads(options["threads"])
     fresh = weights in MODELS and not Path(weights).exists()
     given = given_masks(options)
@@ -219,7 +224,8 @@ def _schedule(config: TrainConfig, images: int, options: dict[str, Any]) -> Poly
     steps = max(1, images // config.batch_size) * len(config.epochs)
     end = max(1, round(options["ramp"] * steps))
     initial = min(0.5, final) if options["initial"] is None else options["initial"]
-    return PolynomialSchedule(initial, final, 0, end, every=max(1, min(10, end // UPDATES)))
+    every = options["mask_every"] or max(1, min(10, end // UPDATES))
+    return PolynomialSchedule(initial, final, 0, end, every=every)
 
 
 def _test_images(info: ModelInfo, options: dict[str, Any]) -> LabeledImages:

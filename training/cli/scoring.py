@@ -18,7 +18,7 @@ from training.pruning import SCORERS, Masks, find_masks, shuffle
 # What decides the masks, in the words of ``find_masks``; a mask file decides all of it.
 CRITERIA = ("method", "scope", "structured", "include", "exclude", "min_density", "on_empty", "seed")
 # … and what only masks found at once know of: no schedule raises these.
-ONLY_AT_ONCE = ("keep", "whole", "rounds", "shuffle", "mode", "score_images")
+ONLY_AT_ONCE = ("keep", "whole", "rounds", "shuffle", "mode", "score_temperature", "score_images")
 
 
 def scoring_options(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -39,7 +39,8 @@ def scoring_options(function: Callable[..., Any]) -> Callable[..., Any]:
         click.option("--whole", metavar="PATTERN", multiple=True,
                      help="Layers that lose nothing but count in the budget, at the others' cost."),
         click.option("--rounds", type=click.IntRange(1),
-                     help="Steps to prune in, each scored anew.  [default: the method's own, 1 or 100]"),
+                     help="Steps to prune in, each scored anew; many make masks that a single weight changes "
+                     "everywhere.  [default: the method's own, 1 or 100]"),
         click.option("--shuffle", is_flag=True,
                      help="Control: move what is kept to random places within each layer."),
         click.option("--min-density", type=click.FloatRange(0, 1), default=0.0, show_default=True,
@@ -50,7 +51,9 @@ def scoring_options(function: Callable[..., Any]) -> Callable[..., Any]:
                      help="Training images that snip, force and grasp look at, --batch-size at a time."),
         click.option("--mode", type=click.Choice(["train", "eval"]),
                      help="Whether they see BatchNorm with the statistics of those batches or the stored ones.  "
-                     "[default: train for an untrained network, else eval]"),
+                     "[default: eval; of an untrained network what the method's authors do, train for grasp]"),
+        click.option("--score-temperature", type=click.FloatRange(0, min_open=True),
+                     help="Divide the logits by this before the loss they look at.  [default: 200 for grasp, else 1]"),
     ]  # fmt: skip
     for option in reversed(options):
         function = option(function)
@@ -83,7 +86,8 @@ def masks_at_once(
             shuffle=options["shuffle"],
             batches=batches,
             loss=F.cross_entropy,
-            mode=options["mode"] or ("eval" if trained else "train"),
+            mode=options["mode"] or ("eval" if trained else None),
+            temperature=options["score_temperature"],
             input_shape=(3, size, size),
             progress=not options["quiet"],
             **{name: options[name] for name in CRITERIA},

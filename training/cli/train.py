@@ -9,6 +9,7 @@ import click
 
 from sparsenet.commands.options import json_option
 from sparsenet.commands.table import to_json
+from sparsenet.files import require_outputs
 from training.checkpoint import save_model
 from training.cli.options import (
     config_from,
@@ -42,6 +43,7 @@ Examples:
 def train(model: str, output: Path, as_json: bool, **options: Any) -> None:
     """Train MODEL on images, test it, and save its weights."""
     use_threads(options["threads"])
+    require_outputs([output, options["checkpoint"]])
     config = config_from(options)
     size = max(stage[0] for stage in config.stages)
     data, validation = split_validation(

@@ -10,6 +10,7 @@ import click
 
 from sparsenet.commands.options import json_option
 from sparsenet.commands.table import to_json
+from sparsenet.files import require_outputs
 from training.checkpoint import save_model
 from training.cli.detection_options import Numbers, annotated_images, faces_options
 from training.cli.options import use_threads
@@ -78,6 +79,7 @@ def train_detector(
     Defaults are those of the SNIP paper's RetinaFace: 100 epochs, batches of 2, SGD with momentum 0.9.
     """
     use_threads(options["threads"])
+    require_outputs([output, options["checkpoint"]], [start, backbone, masks, options["annotations"]])
     size, seed, quiet = options["size"], options["seed"], options["quiet"]
     if start is not None:
         network, info = open_detector(start, size)

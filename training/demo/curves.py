@@ -44,7 +44,8 @@ def sparsity_curves(
     for sparsity in sparsities:
         pruned = copy.deepcopy(model)
         if sparsity > 0:
-            share, spared = raised_sparsity(pruned, sparsity), spared_layers(pruned)
+            spared = spared_layers(pruned)
+            share = raised_sparsity(pruned, sparsity, spared)
             find_masks(pruned, "l1", sparsity=share, scope="layer", exclude=spared or None).apply(pruned)
         graph = from_torch(pruned, np.zeros_like(image))
         found = metrics(test.labels, run(Engine(graph), test, size).argmax(1), test.class_names)

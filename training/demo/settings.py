@@ -63,6 +63,8 @@ class DemoSettings:
         out: folder for weights, model files and the report.
         schedules: how long every network trains, at which input sizes.
         sparsity: fraction of zeros after pruning; the schedule starts at half, or below if this is lower.
+        prune_first: whether layers that read the image lose weights as well; depthwise ones never do.
+        mask_every: optimizer steps from one tightening of the masks to the next; None spreads a number of them evenly.
         temperature, alpha: of distillation; alpha weighs the hard labels.
         threads: of the engine and of PyTorch while they are timed. Training uses what PyTorch takes by itself.
         precision: "fp32" or "bf16", in training.
@@ -81,6 +83,8 @@ class DemoSettings:
     student: str = "minixception-128-256"
     schedules: Schedules = QUICK
     sparsity: float = 0.8
+    prune_first: bool = False
+    mask_every: int | None = None
     temperature: float = 5.0
     alpha: float = ALPHA
     threads: int = 1

@@ -14,7 +14,7 @@ from torch import nn
 from sparsenet.engine import Engine
 from sparsenet.errors import SparsenetError
 from sparsenet.graph import FloatArray, Graph
-from sparsenet.timing import Samples, interleaved, paired_ratio, spread
+from sparsenet.timing import PROCESS, WALL, Rounds, rounds_for, spread, take_rounds, turns_of
 from training.report.model import Latency, Speedup
 
 #: Engine and PyTorch must agree to this share of the largest logit before their times mean anything.
@@ -52,7 +52,7 @@ def time_network(
         engines: "dense" (sparse kernels switched off) and "sparse".
         layouts: PyTorch's memory layouts to try; the faster one counts.
         threads: of each.
-        seconds: about how long to measure; 15 to 101 rounds.
+        seconds: about how long to measure; 15 to 101 rounds, or up to three times as many where some are disturbed.
 
     Raises:
         SparsenetError: engine and PyTorch disagree.
@@ -69,27 +69,26 @@ def time_network(
             raise SparsenetError(
                 f"{stage}: engine and PyTorch differ by {difference:.1e} of the largest logit: their times mean nothing"
             )
-        # Threads of one engine spin on after its call; with one thread each there is nothing to wait for.
-        settle = 0.005 if threads > 1 else 0.0
-        trial = interleaved(calls, rounds=3, warmup=2, settle=settle)
-        rounds = int(np.clip(seconds / sum(map(np.median, trial.values())), FEWEST_ROUNDS, MOST_ROUNDS))
-        samples = interleaved(calls, rounds=rounds, warmup=2, settle=settle)
-    return _timing(stage, samples, layouts, difference)
+        clock = PROCESS if threads == 1 else WALL
+        turns = turns_of(calls, clock)
+        taken = take_rounds(turns, rounds_for(turns, seconds, FEWEST_ROUNDS, MOST_ROUNDS), clock)
+    return _timing(stage, taken, layouts, difference)
 
 
-def _timing(stage: str, samples: dict[str, Samples], layouts: Sequence[str], difference: float) -> Timing:
-    layout = min(layouts, key=lambda name: np.median(samples[name]))
-    chosen = {"pytorch": samples[layout], **{k: v for k, v in samples.items() if k not in layouts}}
+def _timing(stage: str, taken: Rounds, layouts: Sequence[str], difference: float) -> Timing:
+    times = {name: taken.seconds(name)[0] for name in taken.samples}
+    layout = min(layouts, key=lambda name: np.median(times[name]))
+    chosen = {"pytorch": layout} | {name: name for name in times if name not in layouts}
     latencies = []
-    for engine, times in chosen.items():
-        median, (low, high) = spread(times * 1e3)
+    for engine, name in chosen.items():
+        median, (low, high) = spread(times[name] * 1e3)
         setting = layout if engine == "pytorch" else ""
-        latencies.append(Latency(stage, engine, setting, len(times), median, low, high))
+        latencies.append(Latency(stage, engine, setting, len(times[name]), median, low, high))
     speedups = []
     for slow, fast in PAIRS:
         if slow in chosen and fast in chosen:
-            median, (low, high) = paired_ratio(chosen[slow], chosen[fast])
-            speedups.append(Speedup(stage, slow, fast, median, low, high))
+            r = taken.ratio(chosen[slow], chosen[fast])
+            speedups.append(Speedup(stage, slow, fast, r.median, r.low, r.high, r.rounds, r.dropped, r.noisy))
     return Timing(latencies, speedups, difference)
 
 

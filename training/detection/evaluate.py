@@ -31,9 +31,13 @@ def torch_detector(model: nn.Module, info: ModelInfo, decoder: Decoder | None = 
 def find_faces(
     detector: Detector, images: Sequence[AnnotatedImage], progress: bool = True
 ) -> dict[str, Detections]:
-    """Image name → its detections, in the pixels of its annotations. DataError for a bad image."""
+    """Image name → its detections, in the pixels of its annotations. DataError for a bad image.
+
+    Where several files show one photograph, the first of them is looked at.
+    """
     found = {}
-    for item in tqdm(images, unit="image", leave=False, disable=None if progress else True):
+    first = list({item.name: item for item in reversed(images)}.values())[::-1]
+    for item in tqdm(first, unit="image", leave=False, disable=None if progress else True):
         image, frame = item.read()
         found[item.name] = detector(image, frame)
     return found

@@ -26,7 +26,8 @@ class MultitaskLoss:
 
     Deng et al. 2020, section 3.1, without the dense regression branch. Classification is softmax cross-entropy over
     the priors of faces and the ``negatives`` times as many background priors that are worst at it (Shrivastava et al.
-    2016, online hard example mining; Liu et al. 2016, section 2.2); the others are smooth L1. Each is the mean over the
+    2016, online hard example mining; Liu et al. 2016, section 2.2); the others are smooth L1. Of an image without a
+    matched face, ``negatives_without_face`` background priors count. Each is the mean over the
     priors of faces, for landmarks over those whose face has them.
 
     ``loss(outputs, targets)`` takes the model's outputs and target rows (N, K, 15) padded with zeros (see
@@ -36,6 +37,8 @@ class MultitaskLoss:
         height, width: of the images, in pixels.
         box_weight, landmark_weight: λ1 and λ2.
         negatives: background priors for each of a face.
+        negatives_without_face: background priors of an image that has no face; 0, as with SSD's mining, lets it teach
+            nothing.
         threshold: least overlap of a prior with its face.
     """
 
@@ -47,10 +50,12 @@ class MultitaskLoss:
         landmark_weight: float = 1.0,
         negatives: int = 7,
         threshold: float = 0.35,
+        negatives_without_face: int = 0,
     ) -> None:
         self.priors = torch.from_numpy(prior_boxes(height, width))
         self.box_weight, self.landmark_weight = box_weight, landmark_weight
         self.negatives, self.threshold = negatives, threshold
+        self.negatives_without_face = negatives_without_face
 
     def __call__(self, outputs: tuple[Tensor, Tensor, Tensor], targets: Tensor) -> Tensor:
         """The weighted sum, a scalar. InputError if shapes do not fit."""
@@ -84,7 +89,7 @@ class MultitaskLoss:
         with torch.no_grad():
             wrong = losses.masked_fill(face, -1.0)
             rank = wrong.argsort(dim=1, descending=True, stable=True).argsort(dim=1)
-            # An image without a face still teaches what background looks like.
-            count = self.negatives * face.sum(1, keepdim=True).clamp(min=1)
+            faces = face.sum(1, keepdim=True)
+            count = torch.where(faces > 0, self.negatives * faces, self.negatives_without_face)
             hard = (rank < count) & ~face
         return losses[face | hard].sum()

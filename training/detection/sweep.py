@@ -24,7 +24,7 @@ from sparsenet.detection import Detections
 from sparsenet.detection.detector import detector_of
 from sparsenet.errors import DataError, InputError
 from sparsenet.files import write_atomically
-from sparsenet.timing import interleaved, paired_ratio, spread
+from sparsenet.timing import clock_for, interleaved, spread
 from training.checkpoint import ModelInfo, load_model, save_model
 from training.detection.average_precision import GroundTruth, average_precision
 from training.detection.distill import TeacherLoss
@@ -84,16 +84,25 @@ def prunable_layers(model: RetinaFace) -> list[str]:
     return [name for name in names[1:] if "_heads." not in name]
 
 
+def photographs(images: Sequence[AnnotatedImage]) -> list[str]:
+    """Names of what the images show; a photograph that is there in several files is named once."""
+    return list(dict.fromkeys(image.name for image in images))
+
+
 def split(
     images: Sequence[AnnotatedImage], share: float, seed: int
 ) -> tuple[list[AnnotatedImage], list[AnnotatedImage]]:
-    """A random ``share`` of the images and the rest, each in the order of the names."""
-    if len(images) < 2:
-        raise DataError(f"cannot split {len(images)} image into one part to fine-tune on and one to test on")
+    """A random ``share`` of the photographs and the rest, each in the order of the names.
+
+    A data set may hold a photograph in several files, stretched and as it was: all of them fall on the same side.
+    """
+    names = sorted({image.name for image in images})
+    if len(names) < 2:
+        raise DataError(f"cannot split {len(names)} image into one part to fine-tune on and one to test on")
+    shuffled = np.random.default_rng(seed).permutation(len(names))
+    chosen = {names[i] for i in shuffled[: min(max(1, round(share * len(names))), len(names) - 1)]}
     ordered = sorted(images, key=lambda image: image.name)
-    chosen = np.random.default_rng(seed).permutation(len(ordered))
-    cut = min(max(1, round(share * len(ordered))), len(ordered) - 1)
-    return [ordered[i] for i in sorted(chosen[:cut])], [ordered[i] for i in sorted(chosen[cut:])]
+    return [i for i in ordered if i.name in chosen], [i for i in ordered if i.name not in chosen]
 
 
 class Sweep:
@@ -131,9 +140,9 @@ class Sweep:
             "detector": self.info.model,
             "input": [1, 3, self.info.input_size, self.info.input_size],
             "threads": self.threads,
-            "images": len(self.images),
-            "tested_on": len(self.testing),
-            "fine_tuned_on": [image.name for image in self.tuning],
+            "images": len(photographs(self.images)),
+            "tested_on": len(photographs(self.testing)),
+            "fine_tuned_on": photographs(self.tuning),
             "split_seed": self.config.seed if self.tuning else None,
         }
         write_table(self.folder, about, rows)
@@ -236,7 +245,7 @@ class Sweep:
         expected = None
         if variant.name == DENSE or self.config.compare:
             expected = find_faces(torch_detector(model, self.info), images, self.progress)
-        testing = [image.name for image in self.testing]
+        testing = photographs(self.testing)
         kept = prunable_layers(self.model)
         weights = [m.weight for n, m in model.named_modules() if n in kept and isinstance(m, nn.Conv2d)]
         every = [m.weight for m in model.modules() if isinstance(m, nn.Conv2d)]
@@ -266,10 +275,12 @@ class Sweep:
         engines = {row.variant: sparsenet.load(self.model_file(row.variant), self.threads) for row in rows}
         calls: dict[str, Callable[[], object]] = {"": partial(baseline, x)}
         calls |= {name: partial(engine, x) for name, engine in engines.items()}
-        samples = interleaved(calls, rounds)
+        taken = interleaved(calls, rounds, clock_for(baseline.threads))
         for row in rows:
-            ms, ratio = spread(1e3 * samples[row.variant]), paired_ratio(samples[""], samples[row.variant])
-            row.latency = Latency(ms.median, ms.iqr, ratio.median, ratio.iqr)
+            ms, ratio = spread(1e3 * taken.seconds(row.variant)[0]), taken.ratio("", row.variant)
+            row.latency = Latency(
+                ms.median, ms.iqr, ratio.told, ratio.interval, taken.clock.counts, ratio.rounds, ratio.dropped
+            )
         for engine in (baseline, *engines.values()):
             engine.close()
 

@@ -18,13 +18,17 @@ from training.detection.average_precision import SETTINGS
 class Latency:
     """Milliseconds of one image, and how many times faster than the dense detector on dense kernels.
 
-    Medians of interleaved rounds, with their interquartile ranges.
+    Medians of undisturbed rounds; milliseconds with their interquartile range, the speed-up with its 95 % interval,
+    both None where the machine was too noisy to tell.
     """
 
     ms: float
     ms_iqr: tuple[float, float]
-    speedup: float
-    speedup_iqr: tuple[float, float]
+    speedup: float | None
+    speedup_interval: tuple[float, float] | None
+    clock: str
+    rounds: int
+    dropped: int
 
 
 @dataclass
@@ -74,12 +78,13 @@ def as_columns(row: Row) -> dict[str, Any]:
     for prefix, values in (("", row.test), ("torch_", row.torch or untested), ("all_", row.all or untested)):
         flat |= {prefix + setting: value for setting, value in zip(SETTINGS, values, strict=True)}
     latency = row.latency
+    low, high = (latency and latency.speedup_interval) or (None, None)
     return flat | {
         "worst_score": row.worst,
         "ms": latency.ms if latency else None,
         "speedup": latency.speedup if latency else None,
-        "speedup_low": latency.speedup_iqr[0] if latency else None,
-        "speedup_high": latency.speedup_iqr[1] if latency else None,
+        "speedup_low": low,
+        "speedup_high": high,
     }
 
 

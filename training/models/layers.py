@@ -25,6 +25,23 @@ class SeparableConv2d(nn.Module):
         return out
 
 
+class Conv2dSame(nn.Conv2d):
+    """A convolution with TensorFlow's 'same' padding, which puts an odd row below and an odd column on the right.
+
+    Shapes: (N, c_in, H, W) → (N, c_out, ⌈H/stride⌉, ⌈W/stride⌉). Of stride 2 on an even size, 'same' pads below and on
+    the right alone.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        margins = []
+        for size, kernel, stride in zip(
+            x.shape[:1:-1], self.kernel_size[::-1], self.stride[::-1], strict=True
+        ):
+            total = max(0, (-(-size // stride) - 1) * stride + kernel - size)
+            margins += [total // 2, total - total // 2]
+        return super().forward(F.pad(x, margins))
+
+
 class MaxPoolSame(nn.Module):
     """3×3 max pooling of stride 2 with TensorFlow's 'same' padding: (N, C, H, W) → (N, C, ⌈H/2⌉, ⌈W/2⌉).
 

@@ -7,7 +7,14 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from training.models.layers import KERAS_BN_EPS, MaxPoolSame, SeparableConv2d, global_average_pool, initialise
+from training.models.layers import (
+    KERAS_BN_EPS,
+    Conv2dSame,
+    MaxPoolSame,
+    SeparableConv2d,
+    global_average_pool,
+    initialise,
+)
 
 
 class ResidualBlock(nn.Module):
@@ -39,18 +46,23 @@ class MiniXception(nn.Module):
 
     Input (N, 3, H, W), made for 256×256; output logits (N, num_classes). 167,268 parameters for widths (128,)
     and 435,812 for (128, 256) with four classes. Convolutions keep their biases although a BatchNorm follows,
-    as in the Keras original; conversion folds them away.
+    as in the Keras original; conversion folds them away. ``keras_padding`` gives the first layer Keras's padding, below
+    and on the right of an even image; else it is the same on all sides.
     """
 
     input_size = 256
 
     def __init__(
-        self, widths: Sequence[int] = (128, 256), num_classes: int = 4, dropout: float = 0.3
+        self,
+        widths: Sequence[int] = (128, 256),
+        num_classes: int = 4,
+        dropout: float = 0.3,
+        *,
+        keras_padding: bool = False,
     ) -> None:
         super().__init__()
-        self.stem = nn.Sequential(
-            nn.Conv2d(3, 32, 3, stride=2, padding=1), nn.BatchNorm2d(32, eps=KERAS_BN_EPS), nn.ReLU()
-        )
+        first = Conv2dSame(3, 32, 3, stride=2) if keras_padding else nn.Conv2d(3, 32, 3, stride=2, padding=1)
+        self.stem = nn.Sequential(first, nn.BatchNorm2d(32, eps=KERAS_BN_EPS), nn.ReLU())
         channels = [32, *widths]
         self.blocks = nn.Sequential(*(ResidualBlock(a, b) for a, b in itertools.pairwise(channels)))
         self.exit = nn.Sequential(

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from torch import Tensor, nn
 
 from sparsenet.errors import MaskError
-from training.pruning.prunable import find_parameter, unwrap
+from training.pruning.prunable import find_held, unwrap
 
 
 def affine_masks(
@@ -41,6 +41,6 @@ def affine_masks(
 
 def _parameter(model: nn.Module, name: str) -> nn.Parameter | None:
     try:
-        return find_parameter(model, name)
+        return find_held(model, name).parameter
     except MaskError:
         return None

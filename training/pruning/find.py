@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import warnings
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, get_args
 
 import torch
 from torch import Tensor, nn
@@ -15,7 +16,7 @@ from sparsenet.errors import MaskError
 from training.pruning.affine import affine_masks
 from training.pruning.masks import Masks
 from training.pruning.problem import Batches, Loss, Mode, Problem, undisturbed
-from training.pruning.prunable import PrunableWeight, matching, prunable_weights
+from training.pruning.prunable import PrunableWeight, matching, prunable_weights, with_plain_weights
 from training.pruning.scores import Scorer, get_scorer
 from training.pruning.select import Budget, OnEmpty, Scope, select
 from training.pruning.units import Structured, Units
@@ -41,6 +42,7 @@ def find_masks(
     rounds: int | None = None,
     shuffle: bool = False,
     mode: Mode | None = None,
+    temperature: float | None = None,
     input_shape: Sequence[int] | None = None,
     progress: bool = False,
 ) -> Masks:
@@ -52,7 +54,7 @@ def find_masks(
     scope       "layer": the same share in every layer; "global": the best weights wherever they are; None: the
                 method's own.
     include     shell patterns of layers to prune (default: every Conv2d and Linear); exclude: to leave out.
-    batches, loss, mode, input_shape   what the scorer looks at, see ``score_weights``.
+    batches, loss, mode, temperature, input_shape   what the scorer looks at, see ``score_weights``.
     min_density, on_empty   the guard against emptied layers, see ``select.select``.
     structured  None: single weights. "output": whole output channels (Li et al. 2017); "input": whole input
                 channels. Named apart because paper and code of the same work can differ in it. A depthwise
@@ -63,7 +65,8 @@ def find_masks(
     whole       patterns of layers that lose nothing and yet count: the budget stays that of all chosen layers, and
                 the others pay (modified SNIP).
     rounds      prune in so many steps, each by the same ratio and scored anew on what is left (the exponential
-                schedule of de Jorge et al. 2021 and Tanaka et al. 2020); None: the method's own number.
+                schedule of de Jorge et al. 2021 and Tanaka et al. 2020); None: the method's own number. Such masks are
+                chaotic: one weight more or less kept in an early round ends in thousands of other weights.
     shuffle     the control: in the end, move what is kept to random places within each layer.
     progress    show a bar of the rounds, on terminals only.
 
@@ -78,15 +81,17 @@ def find_masks(
     if rounds < 1:
         raise MaskError(f"masks are found in at least one round; got {rounds}")
     chosen, weights = _chosen(model, include, exclude, whole)
+    model = with_plain_weights(model)
     budget = Budget(sparsity, keep)
     may_stay = {name: _allowed(weight, within) for name, weight in chosen.items()}
     total, ranked = _count(chosen), _count(weights)
     if len(weights) < len(chosen):
         spared = sum(int(may_stay[name].sum()) for name in chosen.keys() - weights.keys())
         budget = _budget_of_rest(budget, total, spared)
-    problem = _problem(model, scorer, weights, batches, loss, seed, input_shape)
+    problem = _problem(model, scorer, weights, batches, loss, seed, input_shape, temperature)
     units = Units(model, weights, structured)
     allowed = kept = may_stay
+    mode = _mode(scorer, mode)
     with undisturbed(model, mode, seed):
         hidden = None if progress and rounds > 1 else True
         for number in tqdm(range(1, rounds + 1), desc=method, unit="round", leave=False, disable=hidden):
@@ -117,6 +122,7 @@ def find_masks(
         "whole": [weight.layer for name, weight in chosen.items() if name not in weights],
         "rounds": rounds,
         "mode": mode,
+        "temperature": problem.temperature,
         "batches": [{"samples": len(x), "sha256": _digest(x)} for x, _ in problem.batches],
         "shuffled": shuffle,
         "min_density": min_density,
@@ -140,6 +146,7 @@ def score_weights(
     exclude: Sequence[str] | None = None,
     seed: int = 0,
     mode: Mode | None = None,
+    temperature: float | None = None,
     input_shape: Sequence[int] | None = None,
 ) -> dict[str, Tensor]:
     """The scores behind ``find_masks``: parameter name → tensor of its shape, higher = keep. The model is not changed.
@@ -148,16 +155,20 @@ def score_weights(
                 that look at gradients. What counts is the mean over all samples of all batches, so it does not matter
                 how they were split, as long as the model treats samples one by one; BatchNorm in training mode
                 normalises by the batch, and then each batch is one question of its own.
-    mode        run the model in "train" or "eval" mode for that; None: as it is, module by module. Dropout is off.
+    mode        run the model in "train" or "eval" mode for that, or leave every module in its "current" one; None: as
+                the method's authors do in their code: SNIP and its relatives and SynFlow evaluate, GraSP trains. For
+                networks with BatchNorm the two modes give quite different masks. Dropout is off.
+    temperature divides what the model answers before the loss; None: the method's own, 200 for "grasp", else 1.
     input_shape of one sample, for "synflow"; None: that of the first batch.
 
     Raises:
         MaskError: no such method or layers, or the method needs what is not given.
     """
     weights = prunable_weights(model, include, exclude)
+    model = with_plain_weights(model)
     scorer = get_scorer(method)
-    problem = _problem(model, scorer, weights, batches, loss, seed, input_shape)
-    with undisturbed(model, mode, seed):
+    problem = _problem(model, scorer, weights, batches, loss, seed, input_shape, temperature)
+    with undisturbed(model, _mode(scorer, mode), seed):
         return scorer.score(problem)
 
 
@@ -184,12 +195,16 @@ def _problem(
     loss: Loss | None,
     seed: int,
     input_shape: Sequence[int] | None,
+    temperature: float | None,
 ) -> Problem:
     samples = tuple(batches or ())
     if scorer.needs_data and (loss is None or sum(len(x) for x, _ in samples) == 0):
         raise MaskError(
             f"method '{scorer.name}' looks at gradients: give batches=[(x, y), ...] and loss=f(model(x), y)"
         )
+    temperature = scorer.temperature if temperature is None else temperature
+    if not 0 < temperature < math.inf:
+        raise MaskError(f"the temperature must be a positive number, got {temperature}")
     if input_shape is None and samples:
         input_shape = samples[0][0].shape[1:]
     return Problem(
@@ -198,9 +213,18 @@ def _problem(
         {name: weight.tensor.detach() for name, weight in weights.items()},
         samples,
         loss,
+        temperature,
         torch.Generator().manual_seed(seed),
         None if input_shape is None else tuple(input_shape),
     )
+
+
+def _mode(scorer: Scorer, mode: Mode | None) -> Mode:
+    if mode not in (None, *get_args(Mode)):
+        raise MaskError(
+            f"mode is one of {', '.join(get_args(Mode))}, or None for the method's own; got {mode!r}"
+        )
+    return mode or scorer.mode or "current"
 
 
 def _budget_of_rest(budget: Budget, total: int, whole: int) -> Budget:

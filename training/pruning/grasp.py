@@ -14,8 +14,8 @@ class Grasp(Scorer):
     """Gradient signal preservation: θ ⊙ H g, with g = ∂L/∂θ and H = ∂²L/∂θ² over the weights rated.
 
     Removing weight j changes the squared gradient norm gᵀg by about −2 θ_j (H g)_j, so the weights whose removal
-    costs most gradient flow score highest. Weights that are zero, as pruned ones, carry no flow. The loss is taken as
-    it is given: the paper divides the logits by a temperature of 200 in it.
+    costs most gradient flow score highest. Weights that are zero, as pruned ones, carry no flow. As in the authors'
+    code, the logits are divided by a temperature of 200 before the loss, which makes every class about as likely.
     """
 
     name = "grasp"
@@ -26,6 +26,8 @@ class Grasp(Scorer):
     needs_data = True
     foresight = True
     scope = "global"
+    mode = "train"
+    temperature = 200.0
 
     def score(self, problem: Problem) -> dict[str, Tensor]:
         """θ ⊙ H g by two passes: g over all samples, then the derivative of gᵀ·stop(g) batch by batch."""

@@ -14,7 +14,7 @@ from sparsenet.errors import CheckpointError, MaskError
 from training.pruning import mask_file
 from training.pruning.prunable import (
     effective_weight,
-    find_parameter,
+    find_held,
     prunable_weights,
     unwrap,
 )
@@ -131,22 +131,24 @@ class Masks(Mapping[str, Tensor]):
         """Zero the pruned weights in place.
 
         Momentum and weight decay move pruned weights at every optimizer step, so call this after each one.
-        Zeros are written, not multiplied, so that a NaN does not survive. Raises MaskError if a masked
-        parameter is missing from the model or has another shape; the model is then unchanged.
+        Zeros are written, not multiplied, so that a NaN does not survive; weight and spectral normalisation keep
+        them. Raises MaskError if a masked parameter is missing from the model, has another shape or is held by what
+        need not keep a zero (see ``held_weights``); the model is then unchanged.
         """
-        parameters = {name: find_parameter(model, name) for name in self}
-        for name, parameter in parameters.items():
-            if parameter.shape != self[name].shape:
+        weights = {name: find_held(model, name) for name in self}
+        for name, held in weights.items():
+            if held.parameter.shape != self[name].shape:
                 raise MaskError(
                     f"mask of '{name}' has shape {tuple(self[name].shape)}, the model's weight has "
-                    f"{tuple(parameter.shape)}"
+                    f"{tuple(held.parameter.shape)}"
                 )
-        for name, parameter in parameters.items():
-            pruned = self._pruned_on.get((name, parameter.device))
+        for name, held in weights.items():
+            device = held.parameter.device
+            pruned = self._pruned_on.get((name, device))
             if pruned is None:
-                pruned = (~self[name]).to(parameter.device)
-                self._pruned_on[name, parameter.device] = pruned
-            parameter.masked_fill_(pruned, 0)
+                pruned = (~self[name]).to(device)
+                self._pruned_on[name, device] = pruned
+            held.zero(pruned)
 
     def after_step(self, step: int, model: nn.Module) -> None:
         """Training hook: hold the pruned weights at zero."""

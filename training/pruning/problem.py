@@ -17,7 +17,7 @@ from training.pruning.prunable import unwrap
 
 Batches = Iterable[tuple[Tensor, Any]]
 Loss = Callable[[Any, Any], Tensor]
-Mode = Literal["train", "eval"]
+Mode = Literal["train", "eval", "current"]
 
 
 @dataclass(frozen=True)
@@ -30,6 +30,7 @@ class Problem:
         dense: the same before anything was pruned.
         batches: (x, y) pairs; x has the samples along dim 0. Moved to the network's device where they are used.
         loss: ``loss(output, y)``, the mean over the samples of its batch.
+        temperature: every number of the output is divided by it before the loss.
         generator: the only source of randomness; on the CPU, so that a seed means the same on every device.
         input_shape: of one sample, (C, H, W); for scorers that make their own input.
     """
@@ -39,6 +40,7 @@ class Problem:
     dense: dict[str, Tensor]
     batches: Sequence[tuple[Tensor, Any]] = ()
     loss: Loss | None = None
+    temperature: float = 1.0
     generator: torch.Generator = field(default_factory=torch.Generator)
     input_shape: tuple[int, ...] | None = None
 
@@ -71,8 +73,12 @@ class Problem:
         samples = sum(len(x) for x, _ in self.batches)
         device = next(iter(weights.values())).device
         for x, y in self.batches:
-            loss = self.loss(self.output(weights, x.to(device)), to_device(y, device))
+            output = _map_tensors(self.output(weights, x.to(device)), self._cooled)
+            loss = self.loss(output, to_device(y, device))
             yield loss * (len(x) / samples)
+
+    def _cooled(self, output: Tensor) -> Tensor:
+        return output if self.temperature == 1 else output / self.temperature
 
     def gradients(self, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Gradient of the mean loss over all samples with respect to each of ``weights``."""
@@ -98,11 +104,11 @@ def derivatives(value: Tensor, weights: Mapping[str, Tensor], create_graph: bool
 
 
 @contextmanager
-def undisturbed(model: nn.Module, mode: Mode | None, seed: int) -> Iterator[None]:
+def undisturbed(model: nn.Module, mode: Mode, seed: int) -> Iterator[None]:
     """Let a model be run and leave it as it was: training flags, and what torch.nn.utils.prune keeps in attributes.
 
-    ``mode`` sets the whole model to training or evaluation meanwhile; None leaves every module as it is. Dropout is
-    off in any case: a mask should not hang on which units a coin happened to drop. The global random state is
+    ``mode`` sets the whole model to training or evaluation meanwhile; "current" leaves every module as it is. Dropout
+    is off in any case: a mask should not hang on which units a coin happened to drop. The global random state is
     restored; inside, it depends on ``seed`` only.
     """
     root = unwrap(model)
@@ -115,7 +121,7 @@ def undisturbed(model: nn.Module, mode: Mode | None, seed: int) -> Iterator[None
     ]
     devices = {p.device for p in root.parameters() if p.device.type == "cuda"}
     try:
-        if mode is not None:
+        if mode != "current":
             root.train(mode == "train")
         for module in root.modules():
             if isinstance(module, _DropoutNd):
@@ -133,10 +139,16 @@ def undisturbed(model: nn.Module, mode: Mode | None, seed: int) -> Iterator[None
 
 def to_device(value: Any, device: torch.device) -> Any:
     """Tensors, alone or in lists, tuples and dicts, to ``device``."""
+    return _map_tensors(value, lambda tensor: tensor.to(device))
+
+
+def _map_tensors(value: Any, change: Callable[[Tensor], Tensor]) -> Any:
     if isinstance(value, Tensor):
-        return value.to(device)
+        return change(value)
     if isinstance(value, dict):
-        return {key: to_device(item, device) for key, item in value.items()}
+        return {key: _map_tensors(item, change) for key, item in value.items()}
+    if isinstance(value, tuple) and hasattr(value, "_fields"):
+        return type(value)(*(_map_tensors(item, change) for item in value))
     if isinstance(value, list | tuple):
-        return type(value)(to_device(item, device) for item in value)
+        return type(value)(_map_tensors(item, change) for item in value)
     return value

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 import torch
 from torch import Tensor, nn
 
+from converters.torch_import import permanent_copy
 from sparsenet.errors import MaskError
+from training.pruning.held_weights import HeldWeight, effective, held_weight, is_computed
 
 PRUNABLE_MODULES = (nn.Conv2d, nn.Linear)
 
@@ -35,27 +37,25 @@ def unwrap(model: nn.Module) -> nn.Module:
     return model
 
 
-def find_parameter(model: nn.Module, name: str) -> nn.Parameter:
-    """Parameter ``name``, or ``name_orig`` where torch.nn.utils.prune has taken its place.
+def find_held(model: nn.Module, name: str) -> HeldWeight:
+    """What holds the parameter ``name``, as itself or in the keeping of a wrapper (see ``held_weights``).
 
-    Raises MaskError if the model has neither.
+    Raises MaskError if the model has no such parameter, or none that could be masked.
     """
-    model = unwrap(model)
-    for candidate in (name, f"{name}_orig"):
-        try:
-            return model.get_parameter(candidate)
-        except AttributeError:
-            continue
-    raise MaskError(f"the model has no parameter '{name}'; was this mask made for another network?")
+    layer, _, attribute = name.rpartition(".")
+    try:
+        held = held_weight(unwrap(model).get_submodule(layer), attribute, layer)
+    except AttributeError:
+        held = None
+    if held is None:
+        raise MaskError(f"the model has no parameter '{name}'; was this mask made for another network?")
+    return held
 
 
 def effective_weight(model: nn.Module, name: str) -> Tensor:
-    """The weight that the forward pass uses: a mask held by torch.nn.utils.prune is multiplied in."""
-    model = unwrap(model)
-    parameter = find_parameter(model, name).detach()
+    """The weight that the forward pass uses: wrappers have done their part, masks of torch.nn.utils.prune too."""
     layer, _, attribute = name.rpartition(".")
-    held = dict(model.get_submodule(layer).named_buffers(recurse=False)).get(f"{attribute}_mask")
-    return parameter if held is None else parameter * held
+    return effective(unwrap(model).get_submodule(layer), attribute, find_held(model, name))
 
 
 def prunable_weights(
@@ -67,44 +67,54 @@ def prunable_weights(
 
     ``include`` and ``exclude`` are shell patterns (fnmatch), matched against the name of the layer
     (``fpn.merge1``) and of the parameter (``fpn.merge1.weight``). A tensor shared by several
-    layers is listed once. Raises MaskError if a pattern matches nothing or if nothing is left.
+    layers is listed once. Raises MaskError if a pattern matches nothing, if nothing is left, or if a layer's weight
+    cannot be masked as it is held (see ``held_weights``).
     """
-    found: dict[str, PrunableWeight] = {}
-    seen: set[nn.Parameter] = set()
     root = unwrap(model)
+    layers: dict[str, nn.Module] = {}
+    seen: set[nn.Module | nn.Parameter] = set()
     for layer, module in root.named_modules():
-        if not isinstance(module, PRUNABLE_MODULES):
-            continue
-        name = f"{layer}.weight" if layer else "weight"
-        parameter = find_parameter(root, name)
-        if parameter not in seen:
-            seen.add(parameter)
-            groups = module.groups if isinstance(module, nn.Conv2d) else 1
-            found[name] = PrunableWeight(name, effective_weight(root, name), groups)
-
-    chosen = matching(found, include, "include") if include else set(found)
-    chosen -= matching(found, exclude or (), "exclude")
+        if isinstance(module, PRUNABLE_MODULES):
+            own = module._parameters.get("weight")
+            shared = module if own is None else own
+            if shared not in seen:
+                seen.add(shared)
+                layers[f"{layer}.weight" if layer else "weight"] = module
+    chosen = matching(layers, include, "include") if include else set(layers)
+    chosen -= matching(layers, exclude or (), "exclude")
     if not chosen:
         raise MaskError(
             "there is nothing to prune: no Conv2d or Linear layer is left after include and exclude"
         )
-    return {name: weight for name, weight in found.items() if name in chosen}
+    return {
+        name: PrunableWeight(
+            name, effective_weight(root, name), module.groups if isinstance(module, nn.Conv2d) else 1
+        )
+        for name, module in layers.items()
+        if name in chosen
+    }
 
 
-def matching(weights: Mapping[str, PrunableWeight], patterns: Sequence[str], option: str) -> set[str]:
-    """Names of the ``weights`` that a pattern fits; MaskError, naming ``option``, if one of the patterns fits none."""
-    matched: set[str] = set()
+def matching(names: Iterable[str], patterns: Sequence[str], option: str) -> set[str]:
+    """Those of the parameter ``names`` that a pattern fits; MaskError, naming ``option``, if a pattern fits none."""
+    known, matched = list(names), set[str]()
     for pattern in patterns:
         hits = {
             name
-            for name, weight in weights.items()
-            if fnmatchcase(weight.layer, pattern) or fnmatchcase(name, pattern)
+            for name in known
+            if fnmatchcase(name.rpartition(".")[0], pattern) or fnmatchcase(name, pattern)
         }
         if not hits:
-            names = ", ".join(weight.layer for weight in weights.values()) or "none"
+            names = ", ".join(name.rpartition(".")[0] for name in known) or "none"
             raise MaskError(f"{option} pattern '{pattern}' matches no prunable layer; there are: {names}")
         matched |= hits
     return matched
+
+
+def with_plain_weights(model: nn.Module) -> nn.Module:
+    """The model, or a copy of it where a weight is computed from others: on the copy it is a parameter that scores."""
+    root = unwrap(model)
+    return permanent_copy(root) if any(is_computed(module) for module in root.modules()) else model
 
 
 def to_channels(tensor: Tensor, axis: str, groups: int = 1) -> Tensor:

@@ -19,7 +19,7 @@ from typing import ClassVar, TypeVar
 from torch import Tensor
 
 from sparsenet.errors import MaskError
-from training.pruning.problem import Problem
+from training.pruning.problem import Mode, Problem
 from training.pruning.select import Scope
 
 
@@ -34,6 +34,8 @@ class Scorer(ABC):
         scope: where its scores can be compared, and so the default of ``find_masks``: within each layer or globally.
         rounds: in how many steps it prunes unless told otherwise.
         revives: what one round has pruned, a later one may take back.
+        mode: in which its authors' own code runs a fresh network while it scores; None: it runs none.
+        temperature: what they divide the network's answers by before the loss.
     """
 
     name: ClassVar[str]
@@ -43,6 +45,8 @@ class Scorer(ABC):
     scope: ClassVar[Scope] = "layer"
     rounds: ClassVar[int] = 1
     revives: ClassVar[bool] = False
+    mode: ClassVar[Mode | None] = None
+    temperature: ClassVar[float] = 1.0
 
     @abstractmethod
     def score(self, problem: Problem) -> dict[str, Tensor]:

@@ -25,6 +25,7 @@ class Snip(Scorer):
     needs_data = True
     foresight = True
     scope = "global"
+    mode = "eval"
 
     def score(self, problem: Problem) -> dict[str, Tensor]:
         """Normalised |w · ∂L/∂w|, float64 (4 million float32 terms would not add up to 1)."""

@@ -45,6 +45,7 @@ class SynFlow(Scorer):
     foresight = True
     scope = "global"
     rounds = 100
+    mode = "eval"
 
     def score(self, problem: Problem) -> dict[str, Tensor]:
         """θ ⊙ ∂R/∂θ, float64. Raises MaskError without an input shape, or if R passes float64."""

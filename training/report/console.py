@@ -41,7 +41,7 @@ def console_table(report: Report) -> str:
         )
     counted = (
         f"Students: the engine on its {report.table_values} files. Speed: one image, {report.speed.threads} thread(s), "
-        f"medians of interleaved rounds; ratios with quartiles."
+        f"medians of rounds in turn; ratios with 95 % intervals."
     )
     return "\n".join(
         [

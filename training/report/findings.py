@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from training.report.model import Report, Speedup, StoredFile
-from training.report.numbers import number, percent, points, scientific
+from training.report.numbers import TOO_NOISY, number, percent, points, scientific
 from training.report.paper import published
 
 FINAL = "distilled-pruned"
@@ -69,7 +69,7 @@ def _speed(report: Report) -> str:
         return ""
     verdicts = f"{_times_as_fast(dense, 'the dense engine')} and {_times_as_fast(torch, 'PyTorch')}"
     text = f"On the final student the sparse engine is {verdicts}."
-    if dense.high < 1:
+    if dense.high < 1 and not dense.noisy:
         text += " Sparsity does not pay here."
     teacher, student = report.speed.latency("teacher", "pytorch"), report.speed.latency(FINAL, "sparse")
     if teacher and student:
@@ -98,7 +98,9 @@ def _at_sizes(report: Report) -> str:
 
 
 def _times_as_fast(ratio: Speedup, other: str) -> str:
-    # Quartiles on both sides of 1 are no verdict either way.
+    if ratio.noisy:
+        return f"faster or slower than {other}, which the machine was {TOO_NOISY},"
+    # An interval on both sides of 1 is no verdict either way.
     if ratio.low <= 1 <= ratio.high:
         return f"as fast as {other} within the spread ({ratio.median:.2f}×)"
     if ratio.median > 1:
@@ -167,7 +169,7 @@ def _break_even(report: Report) -> str:
     # From here on every higher sparsity measured is faster too, by more than the spread.
     paying: list[float] = []
     for sparsity in sorted(ratios, reverse=True):
-        if ratios[sparsity].low <= 1:
+        if ratios[sparsity].low <= 1 or ratios[sparsity].noisy:
             break
         paying.append(sparsity)
     if not paying:

@@ -103,7 +103,10 @@ class Latency:
 
 @dataclass(frozen=True)
 class Speedup:
-    """How many times faster ``fast`` is than ``slow``: quartiles of the ratios of equal rounds."""
+    """How many times faster ``fast`` is than ``slow``: median of the ratios of equal rounds, and its 95 % interval.
+
+    ``rounds`` count, ``dropped`` ones were disturbed; ``noisy`` where the machine was too noisy to tell.
+    """
 
     stage: str
     slow: str
@@ -111,11 +114,14 @@ class Speedup:
     median: float
     low: float
     high: float
+    rounds: int = 0
+    dropped: int = 0
+    noisy: bool = False
 
 
 @dataclass(frozen=True)
 class Speed:
-    """Latency of every engine on one image, measured interleaved in one process.
+    """Latency of every engine on one image, measured in turn in one process: processor time where ``threads`` is 1.
 
     ``max_difference`` is the largest between engine and PyTorch on that image, of the network's largest logit.
     """

@@ -6,6 +6,8 @@ from training.report.model import Speedup
 
 _SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
+TOO_NOISY = "too noisy to tell"
+
 
 def percent(share: float | None, digits: int = 1) -> str:
     """0.9731 → '97.3'; a dash where there is no value."""
@@ -18,11 +20,13 @@ def number(value: float | None) -> str:
 
 
 def ratio(speedup: Speedup | None) -> str:
-    """'2.31× (2.28–2.36)': median and quartiles."""
-    return "–" if speedup is None else f"{speedup.median:.2f}× {quartiles(speedup)}"
+    """'2.31× (2.28–2.36)': median and interval."""
+    if speedup is None:
+        return "–"
+    return TOO_NOISY if speedup.noisy else f"{speedup.median:.2f}× {interval(speedup)}"
 
 
-def quartiles(speedup: Speedup) -> str:
+def interval(speedup: Speedup) -> str:
     """'(2.28–2.36)'."""
     return f"({speedup.low:.2f}–{speedup.high:.2f})"
 

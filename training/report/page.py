@@ -12,7 +12,7 @@ from training.report import figures
 from training.report.files import write_text
 from training.report.findings import FINAL, findings, main_file
 from training.report.model import Report
-from training.report.numbers import number, percent, quartiles, scientific
+from training.report.numbers import interval, number, percent, scientific
 from training.report.paper import CITATION, published
 
 
@@ -26,7 +26,7 @@ def render_page(report: Report) -> str:
         lstrip_blocks=True,
     )
     environment.filters.update(
-        percent=percent, number=number, quartiles=quartiles, scientific=scientific, image=_image
+        percent=percent, number=number, interval=interval, scientific=scientific, image=_image
     )
     return environment.get_template("page.html.j2").render(
         report=report,
@@ -63,7 +63,7 @@ def _cards(report: Report) -> list[tuple[str, str, str]]:
         cards.append((f"{percent(stored.scores.macro_f1)} %", "macro F1", f"teacher: {percent(teacher)} %"))
     for slow, name in (("dense", "of the dense engine"), ("pytorch", "of PyTorch")):
         speedup = report.speed.speedup(FINAL, slow, "sparse")
-        if speedup:
+        if speedup and not speedup.noisy:
             threads = f"{report.speed.threads} thread{'s' if report.speed.threads > 1 else ''}"
             cards.append(
                 (

@@ -148,8 +148,8 @@ class _Task:
             seed=self.seed,
             within=within,
             shuffle=way.shuffle,
-            # At initialization BatchNorm's running statistics say nothing about the images.
-            mode="train" if way.kind == "foresight" and way.scorer != "synflow" else None,
+            mode=self.asked.mode if way.kind == "foresight" and way.scorer != "synflow" else None,
+            temperature=self.asked.grasp_temperature if way.scorer == "grasp" else None,
         )
 
     def train(

@@ -11,7 +11,7 @@ import sparsenet
 from sparsenet.engine import Engine
 from sparsenet.errors import SparsenetError
 from sparsenet.graph import FloatArray
-from sparsenet.timing import Samples, interleaved, paired_ratio, spread
+from sparsenet.timing import Rounds, clock_for, rounds_for, spread, take_rounds, turns_of
 from training.demo.environment import environment
 from training.reproduce.results import Result, write_result
 from training.reproduce.settings import Settings
@@ -25,7 +25,8 @@ def measure(settings: Settings, baseline: Path, files: list[Path], out: Path) ->
     """Cell: time every model file on one image, three calls in turn in every round.
 
     The calls are the network with sparse kernels ("sparse"), the same without ("dense"), and ``baseline``, the network
-    that nothing was pruned from, with dense kernels ("whole"). Ratios are medians of the ratios of equal rounds.
+    that nothing was pruned from, with dense kernels ("whole"). Ratios are medians of the ratios of equal rounds, null
+    where the machine was too noisy to tell.
 
     Raises:
         SparsenetError: dense and sparse kernels disagree on a file.
@@ -47,21 +48,23 @@ def time_file(file: Path, baseline: Path, threads: int, seconds: float) -> Resul
     image = np.random.default_rng(0).standard_normal(shape, np.float32)
     _compare(file, _outputs(engines["sparse"], image), _outputs(engines["dense"], image))
     calls = {name: _call(engine, image) for name, engine in engines.items()}
-    trial = interleaved(calls, rounds=3, warmup=2)
-    rounds = int(np.clip(seconds / sum(map(np.median, trial.values())), FEWEST_ROUNDS, MOST_ROUNDS))
-    samples = interleaved(calls, rounds=rounds, warmup=1)
-    found: Result = {"rounds": rounds}
-    for name, times in samples.items():
-        found[f"{name}_ms"] = spread(times * 1e3).median
+    clock = clock_for(engines["sparse"].threads)
+    turns = turns_of(calls, clock)
+    taken = take_rounds(turns, rounds_for(turns, seconds, FEWEST_ROUNDS, MOST_ROUNDS), clock)
+    counted = int(taken.clean(*calls).sum())
+    rounds = len(taken.samples["sparse"])
+    found: Result = {"clock": clock.counts, "rounds": counted, "dropped": rounds - counted}
+    for name in calls:
+        found[f"{name}_ms"] = spread(taken.seconds(name)[0] * 1e3).median
     for name in ("whole", "dense"):
-        found[f"against_{name}"] = _ratio(samples[name], samples["sparse"])
+        found[f"against_{name}"] = _ratio(taken, name)
     return found
 
 
-def _ratio(slow: Samples, fast: Samples) -> list[float]:
-    """Median, first and third quartile."""
-    median, (low, high) = paired_ratio(slow, fast)
-    return [median, low, high]
+def _ratio(taken: Rounds, slow: str) -> list[float | None]:
+    """Median and the ends of its 95 % interval."""
+    ratio = taken.ratio(slow, "sparse")
+    return [ratio.told, *(ratio.interval or (None, None))]
 
 
 def _outputs(engine: Engine, image: FloatArray) -> list[FloatArray]:

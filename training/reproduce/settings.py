@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 from sparsenet.errors import DataError, InputError
 from training.demo.settings import ALPHA, DRAWN_ALPHA, DRAWN_AUGMENT
+from training.pruning.problem import Mode
 from training.report.files import write_text
 
 #: What a run can make, in the order of the page; values are what readers call it.
@@ -60,6 +61,8 @@ class StudentSettings:
         teacher_lr, student_lr, prune_lr: peak learning rates.
         temperature, alpha: of distillation; alpha weighs the labels.
         sparsity: fraction of zeros after pruning.
+        prune_first: whether the first convolution loses weights as well; depthwise ones never do.
+        mask_every: optimizer steps from one tightening of the masks to the next; None spreads a number of them evenly.
         seed: of everything random.
     """
 
@@ -75,6 +78,8 @@ class StudentSettings:
     temperature: float = 5.0
     alpha: float = DRAWN_ALPHA
     sparsity: float = 0.8
+    prune_first: bool = False
+    mask_every: int | None = None
     seed: int = 0
 
 
@@ -92,6 +97,7 @@ class SnipSettings:
         images: training images, at most.
         epochs, decay_at: epochs of training, and the shares of them after which the learning rate falls to a tenth.
         batch_size, optimizer, lr: of training; SNIP looks at one batch.
+        mode: of the network while SNIP looks: "train", or "eval" as SNIP's authors have it.
         seed: of weights, batch and training.
     """
 
@@ -105,6 +111,7 @@ class SnipSettings:
     batch_size: int = 8
     optimizer: str = "adamw"
     lr: float = 2e-3
+    mode: Mode = "train"
     seed: int = 0
 
 
@@ -122,7 +129,10 @@ class ComparisonSettings:
         sparsities: budgets, as fractions of zeros of the whole network.
         levels: sparsities that lottery tickets pass on their way, budgets included.
         seeds: of weights, batches and training; at least three for a spread.
-        snip_batch: images that SNIP looks at.
+        snip_batch: images that SNIP and GraSP look at.
+        mode: of the untrained network while they look: "train", or "eval" as SNIP's authors have it; None is each
+            method's own.
+        grasp_temperature: what GraSP divides the logits by; its authors' code has 200.
     """
 
     model: str = "minixception-128"
@@ -137,6 +147,8 @@ class ComparisonSettings:
     levels: tuple[float, ...] = (0.8, 0.95)
     seeds: tuple[int, ...] = (0, 1, 2)
     snip_batch: int = 64
+    mode: Mode | None = "train"
+    grasp_temperature: float = 200.0
 
 
 @dataclass(frozen=True)
@@ -226,16 +238,18 @@ def _paper(data: str) -> Settings:
         ),
         students=StudentSettings(
             teacher_stages=((256, 20),), student_stages=((256, 7),), prune_stages=((256, 2),), batch_size=64,
-            alpha=ALPHA,
+            alpha=ALPHA, students=("minixception-128-keras", "minixception-128-256-keras"), prune_first=True,
+            mask_every=100,
         ),
         snip=SnipSettings(
-            model="retinaface-resnet50", size=640, images=10**9, epochs=100, batch_size=2, optimizer="sgd", lr=1e-3
+            model="retinaface-resnet50", size=640, images=10**9, epochs=100, batch_size=2, optimizer="sgd", lr=1e-3,
+            mode="eval",
         ),
         comparison=ComparisonSettings(
             size=256, epochs=20, fine_tune_epochs=10, batch_size=64,
             methods=("random", "snip", "synflow", "grasp", "snip-shuffled", "magnitude", "lottery"),
             sparsities=(0.5, 0.8, 0.9, 0.95), levels=(0.2, 0.36, 0.5, 0.68, 0.8, 0.9, 0.95), seeds=(0, 1, 2, 3, 4),
-            snip_batch=128,
+            snip_batch=128, mode=None,
         ),
     )  # fmt: skip
 

@@ -118,7 +118,7 @@ def find(asked: SnipSettings, model: nn.Module, method: str) -> Masks:
         batches=[next(iter(batches(training_images(asked), _config(asked), info)))],
         loss=MultitaskLoss(asked.size, asked.size),
         seed=asked.seed,
-        mode="train",
+        mode=asked.mode,
     )
 
 

@@ -95,6 +95,8 @@ def demo_settings(settings: Settings, student: str, out: Path) -> DemoSettings:
         student=student,
         schedules=Schedules(asked.teacher_stages, asked.student_stages, asked.prune_stages),
         sparsity=asked.sparsity,
+        prune_first=asked.prune_first,
+        mask_every=asked.mask_every,
         temperature=asked.temperature,
         alpha=asked.alpha,
         threads=settings.threads,

@@ -91,6 +91,12 @@ def deviation(values: Sequence[float]) -> float | None:
     return float(np.std(values, ddof=1)) if len(values) > 1 else None
 
 
+def median_told(ratios: Sequence[float | None]) -> float | None:
+    """Median of those that are known."""
+    told = [ratio for ratio in ratios if ratio is not None]
+    return float(np.median(told)) if told else None
+
+
 #: Paired with ``speed_of``: what the papers lack.
 SPEED = [
     Column("bytes", "file bytes", count),

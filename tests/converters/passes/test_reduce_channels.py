@@ -380,3 +380,16 @@ def test_constant_through_two_layers_takes_both_away() -> None:
     weight = net.built.constants["b.weight"]
     weight[3, 2:] = 0  # channel 3 of b sees only a's constants
     assert {"a": 6, "b": 7}.items() <= widths(check(graph)).items()
+
+
+@pytest.mark.parametrize("op", ["add", "sub", "mul", "div"])
+def test_a_number_per_sample_meets_a_constant_behind_dead_channels(op: str) -> None:
+    net = Net((3, 8, 8))
+    x = net.conv(net.op("relu", net.conv("x", 4, bias=False, name="a")), 2, name="b")
+    flat = net.op("flatten", net.op("global_avg_pool2d", x))
+    number = net.op(
+        "reduce", net.op("slice", flat, axis=1, start=0, count=1), kind="sum", axes=[1], keepdims=False
+    )
+    net.kill("a", [1])
+    reduced = check(net.graph(net.op(op, number, net.constant("k", [3.0]))))
+    assert widths(reduced) == {"a": 3, "b": 2}

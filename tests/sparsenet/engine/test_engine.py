@@ -146,7 +146,7 @@ def test_maps_beyond_the_reach_of_kernels_are_refused() -> None:
 def test_wrong_number_of_inputs_and_threads() -> None:
     with pytest.raises(InputError, match="expected 1 inputs, got 0"):
         Engine(residual_graph(), 1)()
-    with pytest.raises(InputError, match="threads must be at least 1, got 0"):
+    with pytest.raises(InputError, match="threads must be at least 1 and at most 1024, got 0"):
         Engine(residual_graph(), 0)
 
 

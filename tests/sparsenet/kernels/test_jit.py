@@ -48,3 +48,31 @@ def test_an_unusable_cache_directory_is_no_error(tmp_path: Path) -> None:
     blocked = tmp_path / "file"
     blocked.write_text("not a folder")
     assert run(blocked / "below") == "True"
+
+
+def objects(cache: Path) -> list[Path]:
+    return sorted(cache.rglob("*.o"))
+
+
+@pytest.mark.slow
+def test_what_cannot_be_kept_is_said_once_and_leaves_nothing(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("not a folder")
+    (tmp_path / "tmp").mkdir()
+    cache = tmp_path / "file" / "below"
+    environment = {**os.environ, "SPARSENET_CACHE_DIR": str(cache), "TMPDIR": str(tmp_path / "tmp")}
+    program = PROGRAM.replace("Engine(graph, 2)", "Engine(graph, 1)") + (
+        "from sparsenet.kernels import jit\n"
+        "for name in list(jit._unkept): jit.payload(name, lambda: 1 / 0)  # is not built again\n"
+        "assert jit._unkept\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-W", "always", "-c", program],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stderr.count("RuntimeWarning") == 1
+    assert f"cannot be kept in {cache}: Not a directory" in done.stderr
+    assert "set SPARSENET_CACHE_DIR to a folder of your own" in done.stderr
+    assert not list((tmp_path / "tmp").iterdir())

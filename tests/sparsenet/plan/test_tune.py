@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import json
-import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import pytest
 from sparsenet import Engine, Graph, Node, TensorInfo
 from sparsenet.kernels import jit
 from sparsenet.plan import tune
+from sparsenet.timing import Clock, Sample
 from tests.sparsenet.against_reference import random_feeds
 
 
@@ -31,7 +33,7 @@ def one_conv(zeros: float, kernel: int = 1) -> Graph:
 @pytest.fixture
 def cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """Times go here; machine code stays where it is."""
-    monkeypatch.setattr(tune.jit, "cache_directory", lambda: tmp_path)
+    monkeypatch.setattr(tune, "FOLDER", str(tmp_path / "tuning"))
     return tmp_path
 
 
@@ -73,21 +75,55 @@ def test_damaged_times_are_measured_again(cache: Path) -> None:
     assert jit.fingerprint()
 
 
-class Half:
-    """A contestant that runs half of its layer in two milliseconds."""
+class Scripted(Clock):
+    """A clock that is told what its turns measure."""
 
-    share = 0.5
+    def __init__(self, samples: Callable[[object], Sample]) -> None:
+        super().__init__("scripted", "cpu", False)
+        self.samples = samples
 
-    def run(self) -> None:
-        time.sleep(2e-3)
+    def turn(self, call: Callable[[], object], warm: int = 1) -> Sample:
+        return self.samples(call())
+
+
+class Contestant:
+    """One whose run gives its name; a share of its layer is run."""
+
+    def __init__(self, name: str, share: float = 1.0) -> None:
+        self.name, self.share = name, share
+
+    def run(self) -> str:
+        return self.name
 
 
 def test_times_are_of_the_whole_layer() -> None:
-    whole = Half()
-    whole.share = 1.0
-    half_ms, whole_ms = (1e3 * seconds for seconds in tune._measure([Half(), whole]))
-    assert half_ms >= 4
-    assert 2 <= whole_ms < half_ms
+    clock = Scripted(lambda _: Sample(2e-3, 2e-3, 2e-3))
+    measured = tune._measure([Contestant("half", 0.5), Contestant("whole")], clock)  # type: ignore[list-item]
+    assert measured == pytest.approx([4e-3, 2e-3])
+
+
+def test_disturbed_turns_decide_nothing() -> None:
+    # The second contestant would win by a turn that was disturbed.
+    turns = {"a": itertools.cycle([(3e-3, True), (1e-3, False)]), "b": itertools.cycle([(2e-3, True)])}
+
+    def sample(name: object) -> Sample:
+        seconds, clean = next(turns[str(name)])
+        return Sample(seconds, seconds, seconds, clean=clean)
+
+    measured = tune._measure([Contestant("a"), Contestant("b")], Scripted(sample))  # type: ignore[list-item]
+    assert measured == pytest.approx([3e-3, 2e-3])
+
+
+def test_where_every_turn_is_disturbed_what_is_expected_is_taken_and_nothing_kept(
+    cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Clock, "_cpu_is_clean", lambda *_: False)
+    for sparse in (True, False):
+        tuned = Engine(one_conv(0.9), 1, sparse=sparse, tune=True).explain()[0]
+        plain = Engine(one_conv(0.9), 1, sparse=sparse).explain()[0]
+        assert (tuned.kernel, tuned.format) == (plain.kernel, plain.format)
+        assert tuned.reason == f"too noisy to measure, so by what is expected: {plain.reason}"
+    assert not list(cache.glob("tuning/*"))
 
 
 @pytest.mark.parametrize("streamed", [True, False])

@@ -151,12 +151,17 @@ def test_finetuning_follows_the_schedule_and_learns(
     flags = ["--structured", structured] if structured else []
     told = summary(
         weights, "-o", out, "--masks", file, "--finetune", "16:2,32:2", "--data", faces, "--quiet",
-        "--sparsity", 0.7, "--initial", 0.4, "--ramp", 0.75, "--batch-size", 8, *flags,
+        "--sparsity", 0.7, "--initial", 0.4, "--ramp", 0.75, "--mask-every", 3, "--batch-size", 8, *flags,
     )  # fmt: skip
     masks = Masks.load(file)
     assert masks.sparsity == pytest.approx(0.7, abs=0.01 if structured is None else 0.08)
     schedule = masks.info["schedule"]
-    assert (schedule["initial"], schedule["final"], schedule["end_step"]) == (0.4, 0.7, 12)
+    assert (schedule["initial"], schedule["final"], schedule["end_step"], schedule["every"]) == (
+        0.4,
+        0.7,
+        12,
+        3,
+    )
     assert schedule["step"] == 12
     model, info = load_model(out)
     masks.check(model)
@@ -257,11 +262,11 @@ def test_snip_on_images_before_training(tmp_path: Path, faces: Path) -> None:
     assert [batch["samples"] for batch in masks.info["batches"]] == [8, 8, 4]
     assert len(set(masks.info["images"])) == 20
     assert all((faces / name).is_file() for name in masks.info["images"])
-    assert (masks.info["scope"], masks.info["mode"]) == ("global", "train")
+    assert (masks.info["scope"], masks.info["mode"]) == ("global", "eval")
     assert info.class_names == INFO.class_names
     assert info.notes["finetuned"] == "32:2"
     # The same masks without training: the weights are those the name and the seed stand for.
-    summary(*flags, "--mode", "train", "--finetune", "32:1")
+    summary(*flags, "--mode", "eval", "--finetune", "32:1")
     assert Masks.load(file) == masks
     fresh = build_model("minixception-128", 4, seed=4).state_dict()
     untrained = [*flags]

@@ -124,7 +124,7 @@ def test_loss_against_loops() -> None:
                 marked += 1
                 wanted = encode_landmarks(row[:, 4:14], one)[0]
                 total[2] += F.smooth_l1_loss(points[image, prior], wanted, reduction="sum")
-        count = 7 * max(1, len(chosen) - chosen.count(-1))
+        count = 7 * (len(chosen) - chosen.count(-1))
         total[0] += sum(sorted(wrong, reverse=True)[:count])
     assert marked < positives
     loss = MultitaskLoss(SIDE, SIDE, box_weight=0.25, landmark_weight=0.1)
@@ -135,11 +135,23 @@ def test_loss_against_loops() -> None:
     torch.testing.assert_close(weighted, expected @ torch.tensor([1, 0.25, 0.1]))
 
 
-def test_images_without_faces_have_a_loss() -> None:
+@pytest.mark.parametrize("negatives", [0, 7])
+def test_images_without_faces_mine_what_they_are_told_to(negatives: int) -> None:
     boxes, logits, points = random_outputs(2)
-    parts = MultitaskLoss(SIDE, SIDE).parts((boxes, logits, points), torch.zeros(2, 1, 15))
-    assert parts.classification > 0
+    loss = MultitaskLoss(SIDE, SIDE, negatives_without_face=negatives)
+    parts = loss.parts((boxes, logits, points), torch.zeros(2, 1, 15))
+    every = F.cross_entropy(
+        logits.transpose(1, 2), torch.zeros(logits.shape[:2], dtype=torch.long), reduction="none"
+    )
+    torch.testing.assert_close(parts.classification, every.topk(negatives, dim=1).values.sum())
     assert parts.boxes == parts.landmarks == 0
+
+
+def test_an_image_without_faces_adds_nothing_to_one_that_has_some() -> None:
+    outputs, rows = random_outputs(2), faces(3)
+    both = MultitaskLoss(SIDE, SIDE).parts(outputs, torch.stack([rows, torch.zeros_like(rows)]))
+    alone = MultitaskLoss(SIDE, SIDE).parts(tuple(o[:1] for o in outputs), rows[None])
+    torch.testing.assert_close(list(both), list(alone))
 
 
 def test_right_outputs_cost_little() -> None:

@@ -149,6 +149,23 @@ def test_splits_are_halves_that_repeat() -> None:
     assert split(SCENES, 0.5, 1) != (tuning, testing)
 
 
+def test_files_of_one_photograph_fall_on_one_side_and_count_once() -> None:
+    for seed in range(5):
+        tuning, testing = split([*SCENES, *SCENES[:3]], 0.5, seed)
+        names = [{image.name for image in side} for side in (tuning, testing)]
+        assert [len(side) for side in names] == [4, 4]
+        assert not names[0] & names[1]
+        assert len(tuning) + len(testing) == len(SCENES) + 3
+
+
+def test_the_photographs_of_the_subset_that_are_there_twice(shared_data: Path) -> None:
+    folder = shared_data / "widerface_subset"
+    images = load_faces(folder / "subset_gt.json", folder)
+    tuning, testing = split(images, 0.5, 0)
+    assert not {i.name for i in tuning} & {i.name for i in testing}
+    assert len({i.name for i in images}) == 202 < len(images) == 205
+
+
 @pytest.mark.slow
 def test_the_table_is_made_once_and_resumed(trained: Path, tmp_path: Path) -> None:
     command = ["evaluate-detector", str(trained), "--scenes", "6", "--sparsity", "0.5", "--scope", "global",

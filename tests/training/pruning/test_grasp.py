@@ -37,7 +37,7 @@ def test_scores_are_weights_times_hessian_times_gradient() -> None:
     step = 1e-4
     ahead = gradients(moved(model, names, g, step), names, x, y)
     behind = gradients(moved(model, names, g, -step), names, x, y)
-    scores = score_weights(model, "grasp", [(x, y)], F.cross_entropy)
+    scores = score_weights(model, "grasp", [(x, y)], F.cross_entropy, temperature=1)
     for name, a, b in zip(names, ahead, behind, strict=True):
         expected = model.get_parameter(name).detach() * (a - b) / (2 * step)
         torch.testing.assert_close(scores[name], expected, rtol=1e-4, atol=1e-8)
@@ -47,7 +47,7 @@ def test_scores_predict_the_loss_of_gradient_flow() -> None:
     """d|g|²/dε for θ_j → (1 − ε) θ_j is −2 score_j: what is removed last costs most flow."""
     model, (x, y) = smooth_net(), data()
     names = list(prunable_weights(model))
-    scores = score_weights(model, "grasp", [(x, y)], F.cross_entropy)
+    scores = score_weights(model, "grasp", [(x, y)], F.cross_entropy, temperature=1)
     step = 1e-4
     for name in names:
         unit = [torch.zeros_like(model.get_parameter(n)) for n in names]

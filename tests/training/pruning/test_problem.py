@@ -26,7 +26,7 @@ def flags(**more: Any) -> dict[str, Any]:
     return {"batches": [batch(), batch(1, 3)], "loss": F.cross_entropy, "input_shape": (3, 8, 8)} | more
 
 
-@pytest.mark.parametrize("mode", [None, "train", "eval"])
+@pytest.mark.parametrize("mode", [None, "train", "eval", "current"])
 @pytest.mark.parametrize("method", METHODS)
 def test_the_model_is_left_as_it_was(method: str, mode: str | None) -> None:
     model = nn.Sequential(*small_net(), nn.Dropout(0.5)).train()
@@ -90,8 +90,8 @@ def test_scores_do_not_depend_on_the_split(cuts: list[int], method: str) -> None
     edges = [0, *sorted(set(cuts) - {0}), 12]
     parts = [(x[a:b], y[a:b]) for a, b in itertools.pairwise(edges)]
     model = small_net().double().eval()
-    whole = score_weights(model, method, [(x, y)], F.cross_entropy)
-    for name, score in score_weights(model, method, parts, F.cross_entropy).items():
+    whole = score_weights(model, method, [(x, y)], F.cross_entropy, mode="eval")
+    for name, score in score_weights(model, method, parts, F.cross_entropy, mode="eval").items():
         torch.testing.assert_close(score, whole[name], rtol=1e-9, atol=1e-15)
 
 
@@ -102,6 +102,44 @@ def test_training_mode_normalises_by_the_batch() -> None:
         for mode in ("train", "eval")
     )
     assert not torch.allclose(training, evaluation, rtol=0.01)
+
+
+@pytest.mark.parametrize("method, mode", [("snip", "eval"), ("force", "eval"), ("grasp", "train")])
+def test_the_mode_is_that_of_the_methods_authors(method: str, mode: str) -> None:
+    for model in (small_net().train(), small_net().eval()):
+        own = find_masks(model, method, 0.5, rounds=1, **flags())
+        assert own == find_masks(model, method, 0.5, rounds=1, mode=mode, **flags())
+        assert own.info["mode"] == mode
+
+
+def test_an_unknown_mode_or_temperature() -> None:
+    with pytest.raises(MaskError, match="mode is one of train, eval, current"):
+        find_masks(small_net(), "snip", 0.5, mode="test", **flags())
+    for temperature in (0, -1, float("nan"), float("inf")):
+        with pytest.raises(MaskError, match="temperature"):
+            find_masks(small_net(), "grasp", 0.5, temperature=temperature, **flags())
+
+
+def test_the_temperature_divides_every_answer() -> None:
+    def loss(outputs: dict, y: torch.Tensor) -> torch.Tensor:
+        return F.cross_entropy(outputs["first"], y) + F.cross_entropy(outputs["rest"][0], y)
+
+    class Two(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.net, self.scale = small_net(), 1.0
+
+        def forward(self, x: torch.Tensor) -> dict:
+            out = self.net(x) * self.scale
+            return {"first": out, "rest": (2 * out,)}
+
+    cooled, scaled = Two(), Two()
+    scaled.scale = 1 / 200
+    options = {"loss": loss, "batches": [batch()], "mode": "eval"}
+    for name, score in score_weights(cooled, "grasp", **options).items():
+        torch.testing.assert_close(
+            score, score_weights(scaled, "grasp", temperature=1, **options)[name], rtol=1e-4, atol=0
+        )
 
 
 def test_batches_may_come_from_a_generator_and_labels_in_containers() -> None:

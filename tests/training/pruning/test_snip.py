@@ -113,7 +113,7 @@ def test_rounds_follow_their_definition(method: str) -> None:
         count = round(len(dense) * (keep / len(dense)) ** (number / rounds))
         kept = torch.zeros_like(kept).index_fill(0, saliency.topk(count).indices, True)
     masks = find_masks(
-        model, method, keep=keep, rounds=rounds, batches=[(x, y)], loss=LOSS, on_empty="keep", min_density=0.0
+        model, method, keep=keep, rounds=rounds, batches=[(x, y)], loss=LOSS, on_empty="keep", mode="train"
     )
     assert torch.equal(torch.cat([masks[n].flatten() for n in names]), kept)
 

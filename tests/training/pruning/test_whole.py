@@ -41,6 +41,7 @@ def snip(model: torch.nn.Module, faces: list[list[float]] = FACES, **budget) -> 
         loss=MultitaskLoss(128, 128),
         scope="global",
         include=SCOPE,
+        mode="current",
         **budget,
     )
 

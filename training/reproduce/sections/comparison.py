@@ -13,7 +13,18 @@ from training.reproduce.figures import COLOURS, Picture, draw
 from training.reproduce.results import Result, read_result
 from training.reproduce.sections.section import Section, latencies
 from training.reproduce.settings import Settings
-from training.reproduce.tables import Column, Row, Table, count, deviation, fixed, mean, percent, times
+from training.reproduce.tables import (
+    Column,
+    Row,
+    Table,
+    count,
+    deviation,
+    fixed,
+    mean,
+    median_told,
+    percent,
+    times,
+)
 
 COLUMNS = [
     Column("method", "method"),
@@ -83,8 +94,8 @@ def _row(
         "bytes": round(mean([r["bytes"] for r in found])),
         "dense_ms": float(np.median([t["dense_ms"] for t in times_of])),
         "sparse_ms": float(np.median([t["sparse_ms"] for t in times_of])),
-        "speedup": float(np.median([t["against_dense"][0] for t in times_of])),
-        "speedup_whole": float(np.median([t["against_whole"][0] for t in times_of])),
+        "speedup": median_told([t["against_dense"][0] for t in times_of]),
+        "speedup_whole": median_told([t["against_whole"][0] for t in times_of]),
     }
 
 
@@ -94,10 +105,14 @@ def _findings(rows: Sequence[Row]) -> list[str]:
     for zeros in dict.fromkeys(row["zeros"] for row in pruned):
         ranked = sorted((r for r in pruned if r["zeros"] == zeros), key=lambda r: -r["macro_f1"])
         order = ", ".join(
-            f"{r['method']} {_pm(r)} ({r['speedup_whole']:.2f}× as fast as unpruned)" for r in ranked
+            f"{r['method']} {_pm(r)} ({_as_fast(r['speedup_whole'])} as unpruned)" for r in ranked
         )
         found.append(f"At {zeros:.0%} zeros, by macro F1: {order}.")
     return found
+
+
+def _as_fast(ratio: float | None) -> str:
+    return "too noisy to tell how fast" if ratio is None else f"{ratio:.2f}× as fast"
 
 
 def _pm(row: Row) -> str:

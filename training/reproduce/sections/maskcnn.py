@@ -134,7 +134,8 @@ def _findings(rows: Mapping[str, list[Row]]) -> list[str]:
         whole = table[0]["accuracy"]
         kept = [row for row in table if row["accuracy"] >= whole - 0.01]
         best = max(kept, key=lambda row: row["ratio"])
-        timed = f", {best['speedup_whole']:.2f}× as fast as unpruned" if "speedup_whole" in best else ""
+        speedup = best.get("speedup_whole")
+        timed = "" if speedup is None else f", {speedup:.2f}× as fast as unpruned"
         found.append(
             f"Pruning {LABELS[method]}, {best['ratio']:.0%} is the most that costs at most one point of accuracy "
             f"({whole:.1%} to {best['accuracy']:.1%}){timed}."

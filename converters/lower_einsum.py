@@ -1,4 +1,4 @@
-"""ONNX Einsum: sums over single operands' own indices, then products of two at a time as matrix products."""
+"""Lowering of einsum: sums over single operands' own indices, then products of two at a time as matrix products."""
 
 from __future__ import annotations
 
@@ -10,9 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from converters import lowering
-from converters.builder import Act, Const, Unsupported, Value
+from converters.builder import Act, Const, GraphBuilder, Site, Unsupported, Value
 from converters.lower_tensors import reduce
-from converters.onnx_call import Call, Rule
 
 
 @dataclass(frozen=True)
@@ -23,29 +22,32 @@ class _Term:
     letters: str
 
 
-def einsum(c: Call) -> Act:
-    """The equation's letters name dimensions; those that the result has not are summed over."""
-    values = [c.operand(i) for i in range(len(c.inputs))]
-    inputs, output = _parsed(c.attrs["equation"], [len(c.shape_of(v)) for v in values])
+def einsum(b: GraphBuilder, site: Site, values: Sequence[Value], equation: str, lead: int = 0) -> Act:
+    """The equation's letters name dimensions; those that the result has not are summed over.
+
+    ``lead``: dimensions of the graph's tensors that the equation does not know (see ``onnx_call.Call``).
+    """
+    shapes = [b.shapes[v.tensor][lead:] if isinstance(v, Act) else v.array.shape for v in values]
+    inputs, output = parsed(equation, [len(shape) for shape in shapes])
     sizes: dict[str, int] = {}
-    for value, letters in zip(values, inputs, strict=True):
-        for letter, size in zip(letters, c.shape_of(value), strict=True):
+    for shape, letters in zip(shapes, inputs, strict=True):
+        for letter, size in zip(letters, shape, strict=True):
             if sizes.setdefault(letter, size or 0) != (size or 0):
                 raise Unsupported(f"'{letter}' has {sizes[letter]} elements here, {size} there", "equation")
-    if not c.lead:
+    if not lead:
         inputs, output = _without_batch(values, inputs, output)
     terms = [_Term(value, letters) for value, letters in zip(values, inputs, strict=True)]
     result = terms[0]
     for i, term in enumerate(terms[1:], 1):
         wanted = set(output).union(*(t.letters for t in terms[i + 1 :]))
-        result = _product(c, f"product{i}", result, term, wanted, sizes)
-    result = _summed(c, "summed", result, set(output))
+        result = _product(b, site.sub(f"product{i}"), result, term, wanted, sizes)
+    result = _summed(b, site.sub("summed"), result, set(output))
     assert isinstance(result.value, Act)
     order = [0, *(1 + result.letters.index(letter) for letter in output)]
-    return lowering.transpose(c.b, c.site, result.value, order)
+    return lowering.transpose(b, site, result.value, order)
 
 
-def _parsed(equation: str, ranks: Sequence[int]) -> tuple[list[str], str]:
+def parsed(equation: str, ranks: Sequence[int]) -> tuple[list[str], str]:
     """Letters of each operand and of the result; those that "..." stands for get letters of their own."""
     sides = equation.replace(" ", "").split("->")
     inputs = sides[0].split(",")
@@ -81,43 +83,44 @@ def _without_batch(values: Sequence[Value], inputs: list[str], output: str) -> t
     return rest, output[1:]
 
 
-def _summed(c: Call, part: str, term: _Term, wanted: set[str]) -> _Term:
+def _summed(b: GraphBuilder, site: Site, term: _Term, wanted: set[str]) -> _Term:
     """Without the letters that nothing else has."""
     gone = [i for i, letter in enumerate(term.letters) if letter not in wanted]
     kept = "".join(letter for letter in term.letters if letter in wanted)
     if isinstance(term.value, Const):
         return _Term(Const(term.value.array.sum(tuple(gone))), kept) if gone else term
-    return _Term(reduce(c.b, c.at(part), term.value, "sum", [1 + i for i in gone], False), kept)
+    return _Term(reduce(b, site, term.value, "sum", [1 + i for i in gone], False), kept)
 
 
-def _product(c: Call, part: str, a: _Term, b: _Term, wanted: set[str], sizes: dict[str, int]) -> _Term:
+def _product(
+    b: GraphBuilder, site: Site, left: _Term, right: _Term, wanted: set[str], sizes: dict[str, int]
+) -> _Term:
     """Letters of both that are wanted stay side by side, others of both are summed over."""
-    a = _summed(c, f"{part}.left", a, wanted | set(b.letters))
-    b = _summed(c, f"{part}.right", b, wanted | set(a.letters))
-    both = [letter for letter in a.letters if letter in b.letters and letter in wanted]
-    inner = [letter for letter in a.letters if letter in b.letters and letter not in wanted]
-    rows = [letter for letter in a.letters if letter not in b.letters]
-    columns = [letter for letter in b.letters if letter not in a.letters]
-    left = _matrix(c, f"{part}.a", a, [both, rows, inner], sizes)
-    right = _matrix(c, f"{part}.b", b, [both, inner, columns], sizes)
+    left = _summed(b, site.sub("left"), left, wanted | set(right.letters))
+    right = _summed(b, site.sub("right"), right, wanted | set(left.letters))
+    both = [letter for letter in left.letters if letter in right.letters and letter in wanted]
+    inner = [letter for letter in left.letters if letter in right.letters and letter not in wanted]
+    rows = [letter for letter in left.letters if letter not in right.letters]
+    columns = [letter for letter in right.letters if letter not in left.letters]
+    one = _matrix(b, site.sub("a"), left, [both, rows, inner], sizes)
+    other = _matrix(b, site.sub("b"), right, [both, inner, columns], sizes)
     letters = "".join((*both, *rows, *columns))
-    if isinstance(left, Const) and isinstance(right, Const):
-        c.b.require_memory([*left.array.shape[:-1], right.array.shape[-1]], f"{part} of its constants")
-        made = np.matmul(left.array, right.array).reshape([sizes[letter] for letter in letters])
+    if isinstance(one, Const) and isinstance(other, Const):
+        b.require_memory([*one.array.shape[:-1], other.array.shape[-1]], f"'{site.name}', of constants")
+        made = np.matmul(one.array, other.array).reshape([sizes[letter] for letter in letters])
         return _Term(Const(made), letters)
-    result = lowering.binary(c.b, c.at(part), "matmul", left, right, 1)
-    shaped = lowering.reshape(c.b, c.at(f"{part}.apart"), result, [sizes[letter] for letter in letters])
+    result = lowering.binary(b, site, "matmul", one, other, 1)
+    shaped = lowering.reshape(b, site.sub("apart"), result, [sizes[letter] for letter in letters])
     return _Term(shaped, letters)
 
 
-def _matrix(c: Call, part: str, term: _Term, groups: Sequence[Sequence[str]], sizes: dict[str, int]) -> Value:
+def _matrix(
+    b: GraphBuilder, site: Site, term: _Term, groups: Sequence[Sequence[str]], sizes: dict[str, int]
+) -> Value:
     """Dimensions in the order of three groups, each of which becomes one."""
     order = [term.letters.index(letter) for group in groups for letter in group]
     target = [math.prod(sizes[letter] for letter in group) for group in groups]
     if isinstance(term.value, Const):
         return Const(term.value.array.transpose(order).reshape(target))
-    turned = lowering.transpose(c.b, c.at(f"{part}.turned"), term.value, [0, *(1 + i for i in order)])
-    return lowering.reshape(c.b, c.at(f"{part}.matrix"), turned, target)
-
-
-RULES: dict[str, Rule] = {"Einsum": einsum}
+    turned = lowering.transpose(b, site.sub("turned"), term.value, [0, *(1 + i for i in order)])
+    return lowering.reshape(b, site.sub("matrix"), turned, target)

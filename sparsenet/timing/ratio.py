@@ -1,0 +1,114 @@
+"""How many times as long one thing takes as another, and how sure that is."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+Samples = npt.NDArray[np.float64]
+
+CONFIDENCE, RESAMPLES = 0.95, 2000
+#: No machine is trusted to tell less than this apart.
+FLOOR = 0.01
+#: If disturbed rounds leave fewer than so many, or the interval reaches further than by this factor, nothing is said.
+FEWEST, WIDEST = 5, 1.1
+
+
+class Spread(NamedTuple):
+    """A median and the interquartile range around it, as its two ends (25th and 75th percentile)."""
+
+    median: float
+    iqr: tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Ratio:
+    """How many times as long A took as B.
+
+    Attributes:
+        median: median over rounds of A ÷ B in the same round.
+        low, high: its 95 % interval (``median_interval``), widened by the noise floor of 1 %.
+        rounds: how many undisturbed ones these rest on.
+        dropped: how many disturbed ones do not count.
+    """
+
+    median: float
+    low: float
+    high: float
+    rounds: int
+    dropped: int = 0
+
+    @property
+    def noisy(self) -> bool:
+        """Whether the machine was too noisy to tell: few rounds are left, or they disagree."""
+        narrow = self.high <= WIDEST * self.median and self.median <= WIDEST * self.low
+        few = self.rounds < (FEWEST if self.dropped else 1)
+        return few or not narrow
+
+    @property
+    def why_noisy(self) -> str:
+        """As in ``too noisy to tell (3 of 120 rounds undisturbed, 1.21 to 5.3 times)``."""
+        rounds = f"{self.rounds} of {self.rounds + self.dropped} rounds undisturbed"
+        return f"too noisy to tell ({rounds}, {self.low:.3g} to {self.high:.3g} times)"
+
+    @property
+    def told(self) -> float | None:
+        """The median, or None where it was too noisy to tell."""
+        return None if self.noisy else self.median
+
+    @property
+    def interval(self) -> tuple[float, float] | None:
+        """``low`` and ``high``, or None where it was too noisy to tell."""
+        return None if self.noisy else (self.low, self.high)
+
+
+def spread(samples: npt.ArrayLike) -> Spread:
+    """Median and interquartile range of samples of any unit, which it keeps."""
+    low, median, high = np.quantile(np.asarray(samples, np.float64), [0.25, 0.5, 0.75])
+    return Spread(float(median), (float(low), float(high)))
+
+
+def paired_ratio(a: npt.ArrayLike, b: npt.ArrayLike, dropped: int = 0) -> Ratio:
+    """How many times longer ``a`` took than ``b``: the median of the ratios a[i] / b[i] of equal rounds.
+
+    Args:
+        a, b: seconds of undisturbed rounds.
+        dropped: how many others were left out.
+
+    Raises:
+        ValueError: the two do not have the same number of rounds, or hold a time that is not positive.
+    """
+    first, second = np.asarray(a, np.float64), np.asarray(b, np.float64)
+    if first.shape != second.shape or first.ndim != 1 or first.size == 0:
+        raise ValueError(
+            f"paired samples must be two lists of equal length, got {first.shape} and {second.shape}"
+        )
+    if not (np.all(first > 0) and np.all(second > 0)):
+        raise ValueError("paired samples must be positive times")
+    median, low, high = median_interval(first / second)
+    return Ratio(median, low / (1 + FLOOR), high * (1 + FLOOR), first.size, dropped)
+
+
+def median_interval(
+    values: npt.ArrayLike, confidence: float = CONFIDENCE, seed: int = 0
+) -> tuple[float, float, float]:
+    """The median and the ends of its bootstrap interval (percentiles of the medians of resamples).
+
+    Noise comes in spells, so that neighbours are no independent values: resamples are made of runs of √n neighbours.
+
+    Raises:
+        ValueError: no values.
+    """
+    given = np.asarray(values, np.float64)
+    if given.ndim != 1 or given.size == 0:
+        raise ValueError("a median needs at least one value")
+    length = math.isqrt(given.size)
+    runs = -(-given.size // length)
+    first = np.random.default_rng(seed).integers(0, given.size, (RESAMPLES, runs))
+    draws = (first[:, :, None] + np.arange(length)).reshape(RESAMPLES, -1)[:, : given.size] % given.size
+    low, high = np.quantile(np.median(given[draws], axis=1), [(1 - confidence) / 2, (1 + confidence) / 2])
+    return float(np.median(given)), float(low), float(high)
