@@ -14,6 +14,8 @@ import struct
 WEIGHTS, ARENA, FIRST_TENSOR = 0, 1, 2
 BASE_SHIFT = 48
 OFFSET_MASK = (1 << BASE_SHIFT) - 1
+#: Inputs and outputs that a pointer in a signed int64 can name.
+MAX_TENSORS = (1 << 63 - BASE_SHIFT) - FIRST_TENSOR
 
 #: int64 numbers per tape row: the kernel's address, then its arguments.
 ROW_WORDS = 32

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from sparsenet.errors import MemoryLimitError
 from sparsenet.graph import Graph, Shape, TensorInfo
-from sparsenet.kernels.abi import ARENA, FIRST_TENSOR, WEIGHTS, encode_pointer
+from sparsenet.kernels.abi import ARENA, FIRST_TENSOR, MAX_TENSORS, WEIGHTS, encode_pointer
 from sparsenet.kernels.registry import Kernel
 from sparsenet.limits import require_memory, require_plannable
 from sparsenet.ops import attributes
@@ -33,6 +34,9 @@ def make_plan(graph: Graph, options: Options) -> Plan:
     facts = graph.verify()
     shapes, results = facts.shapes, [*facts.output_infos, *facts.count_infos]
     require_plannable(graph, shapes)
+    tensors = len(graph.inputs) + len(results)
+    if tensors > MAX_TENSORS:
+        raise MemoryLimitError(f"the graph has {tensors:,} inputs and outputs, the limit is {MAX_TENSORS:,}")
     halos = _halos(graph, shapes)
     builder = Builder(graph, shapes, options, halos, _folds(graph, shapes, halos))
     for index, info in enumerate(graph.inputs):

@@ -7,6 +7,8 @@ import pytest
 
 from sparsenet import Graph, Node, TensorInfo, reference
 from sparsenet.engine import Engine
+from sparsenet.errors import MemoryLimitError
+from sparsenet.kernels.abi import MAX_TENSORS
 from sparsenet.plan import segments
 from sparsenet.plan.builder import Options
 from sparsenet.plan.make import make_plan
@@ -121,3 +123,11 @@ def test_more_layers_than_python_has_frames() -> None:
     made = make_plan(graph, Options())
     assert all(len(segment.stages) <= segments.MOST_STAGES for segment in made.segments)
     assert any(segment.streamed for segment in made.segments)
+
+
+def test_more_inputs_than_a_pointer_names() -> None:
+    names = [f"x{i}" for i in range(MAX_TENSORS)]
+    inputs = [TensorInfo(name, (None, 1)) for name in names]
+    nodes = [Node("relu", "node", [names[0]], ["y"])]
+    with pytest.raises(MemoryLimitError, match="inputs and outputs, the limit is"):
+        make_plan(Graph("many", inputs, ["y"], nodes), Options())
