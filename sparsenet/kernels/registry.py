@@ -242,7 +242,7 @@ FAMILIES: dict[str, Family] = {
         "cpu.take",
         ("x", "rank", "shape", "tables", "out"),
         ("runs",),
-        "plain tensors: slice, gather, expansion, mirrored padding",
+        "plain tensors: gather, mirrored padding, whatever slices and expansions are no runs",
     ),
     "f32_transpose_none_any": Family(
         "cpu.transpose",

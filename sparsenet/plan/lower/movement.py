@@ -12,9 +12,18 @@ from sparsenet.kernels.jit import max_lanes
 from sparsenet.kernels.registry import Kernel
 from sparsenet.ops import attributes
 from sparsenet.plan.builder import Builder
-from sparsenet.plan.layout import Plain, round_up
-from sparsenet.plan.lower.tensors import take, take_along
-from sparsenet.plan.relayout import FILL, MapCopy, copy_map, fill, map_needs, map_source, relayout
+from sparsenet.plan.layout import Folded, Plain, Rows, round_up
+from sparsenet.plan.lower.tensors import slice_plain, take
+from sparsenet.plan.relayout import (
+    FILL,
+    MapCopy,
+    copy_map,
+    fill,
+    map_needs,
+    map_source,
+    relayout,
+    relayout_kernel,
+)
 from sparsenet.plan.resize_tables import resize_axis
 from sparsenet.plan.stage import Emitter, Need, Ref, Span, Stage, Value
 
@@ -96,29 +105,53 @@ def lower_identity(builder: Builder, node: Node) -> None:
 
 
 @dataclass(eq=False)
-class ChannelSlice(MapCopy):
-    """Some of a map's channels, from ``first_channel`` on."""
+class MapSlice(Stage):
+    """Evenly spaced channels, rows and columns of a map: every ``step``-th of each from ``first`` on."""
 
-    first_channel: int
+    source: Value
+    shape: tuple[int, ...]
+    first: list[int]
+    step: list[int]
+
+    def _row(self, row: int) -> int:
+        return self.first[1] + row * self.step[1]
+
+    def needs(self, first: int, last: int) -> list[Need]:
+        ends = self._row(first), self._row(last - 1)
+        return [map_needs(self.source, min(ends), max(ends) + 1)]
 
     def emit(self, to: Emitter, first: int, last: int, lots: Span) -> None:
-        x, x_row, x_channel = map_source(to, self.source, first)
-        source = (self.shape[0], last - first, self.shape[2])
-        copy_map(to, x + self.first_channel * x_channel, x_row, x_channel, source, self.out, first)
+        begin = min(self._row(first), self._row(last - 1))
+        x, x_row, x_channel = map_source(to, self.source, begin)
+        out, out_row, out_channel = map_source(to, self.out, first)
+        _, height, width = self.shape
+        columns = self.out.rows.width if isinstance(self.out.layout, Folded) else self.out.rows.line
+        first_column, column_step = self.first[2], self.step[2]
+        # Behind the last column that is meant stand zeros, not what the source has there.
+        end = min(width, first_column + (self.out.rows.width - 1) * column_step + 1)
+        relayout(
+            to, x + self.first[0] * x_channel, x_row, x_channel * self.step[0],
+            (self.out.rows.channels, height - begin, end), out, out_row, out_channel, columns=columns,
+            rows=last - first, first_row=self._row(first) - begin, row_step=self.step[1],
+            first_column=first_column, column_step=column_step,
+        )  # fmt: skip
 
 
 def lower_slice(builder: Builder, node: Node) -> None:
-    """Channels that follow each other row by row, anything else in C order."""
+    """Channels that follow each other, and whatever is cut out of rows, row by row; anything else in C order."""
     x, attrs = node.inputs[0], attributes(node)
-    start, count, step = attrs["start"], attrs["count"], attrs["step"]
-    if attrs["axis"] == 1 and step == 1 and builder.is_map(x):
+    axis, step = attrs["axis"] - 1, attrs["step"]
+    by_rows = builder.is_map(x) and builder.is_map(node.output) and builder.get(x, Rows) is not None
+    channels = axis == 0 and step == 1 and builder.is_map(x)
+    if channels or (by_rows and (axis < 2 or step > 0)):
         source, out = builder.any(x), builder.new_rows(node.output)
-        kernel = Kernel("f32_relayout_none_any", max_lanes(), (1,))
-        builder.decide(node, "none", kernel, "a run of channels")
-        shape = builder.shape(node.output)
-        builder.add(ChannelSlice(node.name, out, out.rows.height, source, shape, start))
+        first, steps = [0, 0, 0], [1, 1, 1]
+        first[axis], steps[axis] = attrs["start"], step
+        kernel = relayout_kernel(out.rows.line, steps[2])
+        builder.decide(node, "none", kernel, f"a run of {('channels', 'rows', 'columns')[axis]}")
+        builder.add(MapSlice(node.name, out, out.rows.height, source, builder.shape(x), first, steps))
         return
-    take_along(builder, node, attrs["axis"] - 1, range(start, start + count * step, step))
+    slice_plain(builder, node)
 
 
 @dataclass(eq=False)

@@ -15,6 +15,7 @@ from sparsenet.ops import attributes, split_inputs
 from sparsenet.plan.axes import merge_axes
 from sparsenet.plan.builder import Builder
 from sparsenet.plan.lower.plain_call import plain_call, stored_shape, strides_over, table
+from sparsenet.plan.lower.transposes import copied_in_runs
 from sparsenet.plan.stage import Ref
 
 
@@ -141,6 +142,17 @@ def _offsets(shape: Sequence[int]) -> list[list[int]]:
     return [[i * prod(shape[axis + 1 :]) for i in range(size)] for axis, size in enumerate(shape)]
 
 
+def slice_plain(builder: Builder, node: Node) -> None:
+    """Evenly spaced elements of an axis: runs of the input, or picked one by one."""
+    attrs, shape = attributes(node), builder.shape(node.inputs[0])
+    axis, start, count, step = attrs["axis"] - 1, attrs["start"], attrs["count"], attrs["step"]
+    steps = [prod(shape[i + 1 :]) for i in range(len(shape))]
+    first = start * steps[axis]
+    steps[axis] *= step
+    if not copied_in_runs(builder, node, steps, first):
+        take_along(builder, node, axis, range(start, start + count * step, step))
+
+
 def take_along(builder: Builder, node: Node, axis: int, indices: Sequence[int]) -> None:
     """The elements of one axis (counted without the batch) that ``indices`` names."""
     offsets = _offsets(builder.shape(node.inputs[0]))
@@ -156,6 +168,13 @@ def lower_gather(builder: Builder, node: Node) -> None:
 
 def lower_expand(builder: Builder, node: Node) -> None:
     """The one element of an axis again and again."""
+    shape, target = builder.shape(node.inputs[0]), builder.shape(node.output)
+    steps = [prod(shape[axis + 1 :]) for axis in range(len(shape))]
+    repeated = [
+        step if have == wanted else 0 for step, have, wanted in zip(steps, shape, target, strict=True)
+    ]
+    if copied_in_runs(builder, node, repeated):
+        return
     pairs = zip(_offsets(builder.shape(node.inputs[0])), attributes(node)["shape"], strict=True)
     take(builder, node, [axis if len(axis) == size else [0] * size for axis, size in pairs])
 

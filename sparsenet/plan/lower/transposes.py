@@ -83,10 +83,10 @@ class Transposed(Stage):
 
     Attributes:
         source: the tensor.
-        shape: the shape of one image of it.
         axes: the output's, the last one last.
         shared: which of them is the rows of what is by rows, or, of plain tensors, one that threads share.
         written: floats of an output line.
+        start: floats from a plain source's beginning to what is copied first.
         tables: shape and jumps of the axes that no argument spells out.
     """
 
@@ -94,6 +94,7 @@ class Transposed(Stage):
     axes: list[Axis]
     shared: int
     written: int
+    start: int
     tables: dict[str, int | Ref]
 
     def needs(self, first: int, last: int) -> list[Need]:
@@ -101,7 +102,7 @@ class Transposed(Stage):
 
     def emit(self, to: Emitter, first: int, last: int, lots: Span) -> None:
         axis, axes = self.axes[self.shared], list(self.axes)
-        x = _start(to, self.source, first, axis.x)
+        x = _start(to, self.source, first, axis.x) + self.start * 4
         out = _start(to, self.out, first, axis.out)
         axes[self.shared] = replace(axis, size=last - first)
         written = last - first if self.shared == len(axes) - 1 else self.written
@@ -165,16 +166,39 @@ def lower_transpose(builder: Builder, node: Node) -> None:
     if builder.is_map(node.output) and node.output in builder.read_as_rows and perm[1] != 2:
         _to_rows(builder, node, source, [shape[p] for p in perm], [strides[p] for p in perm])
         return
-    target = builder.shape(node.output)
-    out_strides = [prod(target[axis + 1 :]) for axis in range(len(target))]
-    sizes, (x_steps, out_steps) = merge_axes(target, [strides[p] for p in perm], out_strides)
-    axes = [Axis(*numbers) for numbers in zip(sizes, x_steps, out_steps, strict=True)]
+    axes = _plain_axes(builder, node, [strides[p] for p in perm])
     if len(axes) == 1:
-        builder.put(node.output, builder.plain(x).view(node.output, Plain(target)))
-        return
+        builder.put(node.output, builder.plain(x).view(node.output, Plain(builder.shape(node.output))))
+    else:
+        _from_plain(builder, node, source, axes)
+
+
+def copied_in_runs(builder: Builder, node: Node, steps: Sequence[int], start: int = 0) -> bool:
+    """Add the stage that makes a plain output of runs of the plain input, if such they are.
+
+    Args:
+        steps: floats of the input from one element of each output axis to the next; 0 repeats it.
+        start: where the first element stands.
+    """
+    axes = _plain_axes(builder, node, steps)
+    if axes[-1].x != 1:
+        return False
+    _from_plain(builder, node, builder.plain(node.inputs[0]), axes, start)
+    return True
+
+
+def _plain_axes(builder: Builder, node: Node, steps: Sequence[int]) -> list[Axis]:
+    target = builder.shape(node.output)
+    out_steps = [prod(target[axis + 1 :]) for axis in range(len(target))]
+    sizes, (x_steps, out_steps) = merge_axes(target, steps, out_steps)
+    return [Axis(*numbers) for numbers in zip(sizes, x_steps, out_steps, strict=True)]
+
+
+def _from_plain(builder: Builder, node: Node, source: Value, axes: list[Axis], start: int = 0) -> None:
     # The first axis that is worth sharing out, so that every thread writes a few long stretches.
     shared = max(range(len(axes)), key=lambda i: (axes[i].size >= 2 * max_lanes(), -i))
-    _add(builder, node, builder.new_plain(node.output), source, axes, shared, axes[-1].size)
+    out = builder.new_plain(node.output)
+    _add(builder, node, out, source, axes, shared, axes[-1].size, start)
 
 
 def _from_rows(
@@ -195,14 +219,17 @@ def _to_rows(builder: Builder, node: Node, source: Value, sizes: list[int], step
 
 
 def _add(
-    builder: Builder, node: Node, out: Value, source: Value, axes: list[Axis], shared: int, written: int
-) -> None:
+    builder: Builder, node: Node, out: Value, source: Value, axes: list[Axis], shared: int, written: int,
+    start: int = 0,
+) -> None:  # fmt: skip
     way = walk(axes, shared, written)
     reason = "runs copied" if way.columns.x == 1 else "squares turned in registers"
     builder.decide(node, "none", way.kernel, reason)
     tables = _tables(builder, way)
     builder.add(
-        Transposed(node.name, out, axes[shared].size, source, axes, shared, written, tables, exact=True)
+        Transposed(
+            node.name, out, axes[shared].size, source, axes, shared, written, start, tables, exact=True
+        )
     )
 
 
