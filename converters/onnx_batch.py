@@ -195,7 +195,9 @@ def _best(m: Moved) -> Place:
 
 def _images(m: Moved) -> Place:
     """Operators on (N, C, ...): the batch may be folded with a number, but must be in front."""
-    counts_all = m.op == "MaxPool" and any(m.call.outputs[1:])  # its second output numbers what all images hold
+    counts_all = m.op == "MaxPool" and any(
+        m.call.outputs[1:]
+    )  # its second output numbers what all images hold
     if m.place.axis or counts_all or sum(isinstance(v, Sample) for v in m.operands()) > 1:
         raise Unsupported(BATCH_HINT)
     if m.place.size > batch_axis.MOST_IMAGES:

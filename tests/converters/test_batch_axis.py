@@ -242,7 +242,7 @@ def _random_step(draw: st.DrawFn, x: Tensor, y: Tensor) -> Callable[[Tensor, int
 
 
 @given(data=st.data())
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=15, deadline=None)
 def test_random_chains_around_the_batch(data: st.DataObject) -> None:
     x, y = torch.randn(2, 4, 6, 2), torch.randn(6, 4, 6, 2)
     steps, split = [], False
@@ -258,7 +258,7 @@ def test_random_chains_around_the_batch(data: st.DataObject) -> None:
             batch = t.shape[0]
             for step in steps:
                 t = step(t, batch)
-            return t
+            return t * 1.5
 
     try:
         graph = from_torch(Chain(), torch.randn(2, 4, 6, 2), optimize=False)
