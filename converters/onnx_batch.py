@@ -269,7 +269,7 @@ def _reshape(m: Moved) -> Act:
     for i in copied:
         wanted[i] = known[i]
     if not marked and m.batch is None:  # only what is copied or follows from the rest can depend on the batch
-        marked = [i for i, d in enumerate(wanted) if d == -1] or [i for i in copied if i == place.axis]
+        marked = [i for i in copied if i == place.axis] or [i for i, d in enumerate(wanted) if d == -1]
         if not marked:
             raise Unsupported(
                 f"its shape {wanted} fixes the batch; export the model with a free batch dimension"
