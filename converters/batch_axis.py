@@ -209,9 +209,8 @@ def reshape_target(
     """
     total = math.prod(shape)
     open_axis = list(wanted).index(-1) if -1 in wanted else None
-    candidates = list(range(len(wanted))) if marked is None else [marked]
-    candidates.sort(key=lambda axis: axis != open_axis)
-    for axis in candidates:
+    possible: list[tuple[list[int], Place]] = []
+    for axis in range(len(wanted)) if marked is None else [marked]:
         sizes = list(wanted)
         if axis != open_axis:
             if sizes[axis] % batch:
@@ -224,8 +223,18 @@ def reshape_target(
             sizes[open_axis] = total // known
         found = None if min(sizes, default=1) < 1 else reshaped(shape, place, sizes, axis)
         if found is not None:
-            return sizes, found
-    raise Unsupported(BATCH_HINT)
+            possible.append((sizes, found))
+    if not possible:
+        raise Unsupported(BATCH_HINT)
+    # A model for a batch of one does not tell. Features, the last axis, hardly hold it; what was folded is taken apart;
+    # it moves by transposition.
+    last, folded = len(wanted) - 1, place.size > 1
+
+    def oddity(pair: tuple[list[int], Place]) -> tuple[bool, bool, bool, int]:
+        found = pair[1]
+        return found.axis == last, folded and found.size > 1, found.axis != place.axis, found.size
+
+    return min(possible, key=oddity)
 
 
 def transpose(b: GraphBuilder, site: Site, x: Sample, order: Sequence[int]) -> Act:

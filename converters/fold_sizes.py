@@ -97,7 +97,12 @@ def _require_linear(op: str, attrs: dict[str, Any], inputs: Inputs) -> None:
     elif op == "Div" and sizes[0].base.dtype.kind in "iu":
         divisor = np.asarray(_at(inputs[1]))
         with np.errstate(divide="ignore"):
-            rests = [np.remainder(part, divisor) for part in (sizes[0].base, *sizes[0].slopes.values())]
+            rests = [np.remainder(part, divisor) for part in sizes[0].slopes.values()]
+            # What is left of the constant is cut off whatever the sizes are, as long as nothing is negative.
+            signs = [np.sign(part) for part in (sizes[0].base, *sizes[0].slopes.values(), divisor)]
+            left = np.remainder(sizes[0].base, divisor)
+        if min(sign.min(initial=1) for sign in signs) < 0:
+            rests.append(left)
         uneven = any((rest[np.broadcast_to(sizes[0].depends, rest.shape)] != 0).any() for rest in rests)
         if uneven or not divisor.all():
             raise Unsupported("it divides a size that is only known when the network runs")

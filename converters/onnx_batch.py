@@ -195,7 +195,10 @@ def _best(m: Moved) -> Place:
 
 def _images(m: Moved) -> Place:
     """Operators on (N, C, ...): the batch may be folded with a number, but must be in front."""
-    if m.place.axis or sum(isinstance(v, Sample) for v in m.operands()) > 1:
+    counts_all = m.op == "MaxPool" and any(
+        m.call.outputs[1:]
+    )  # its second output numbers what all images hold
+    if m.place.axis or counts_all or sum(isinstance(v, Sample) for v in m.operands()) > 1:
         raise Unsupported(BATCH_HINT)
     if m.place.size > batch_axis.MOST_IMAGES:
         raise Unsupported(
@@ -266,7 +269,7 @@ def _reshape(m: Moved) -> Act:
     for i in copied:
         wanted[i] = known[i]
     if not marked and m.batch is None:  # only what is copied or follows from the rest can depend on the batch
-        marked = [i for i, d in enumerate(wanted) if d == -1] or [i for i in copied if i == place.axis]
+        marked = [i for i in copied if i == place.axis] or [i for i, d in enumerate(wanted) if d == -1]
         if not marked:
             raise Unsupported(
                 f"its shape {wanted} fixes the batch; export the model with a free batch dimension"

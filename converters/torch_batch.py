@@ -240,6 +240,8 @@ def _reshape(c: Moved) -> Act:
 def _permute(c: Moved) -> Act:
     if "dims" in c.args:
         order = [d % c.rank for d in c.args["dims"]]
+    elif c.name == "t":
+        order = list(reversed(range(c.rank)))
     else:
         order = list(range(c.rank))
         first, second = c.axis("dim0"), c.axis("dim1")
@@ -378,7 +380,7 @@ _SPECIAL: dict[str, Callable[[Moved], Any]] = {
     **dict.fromkeys(
         ("view", "_unsafe_view", "reshape", "flatten", "unflatten", "squeeze", "unsqueeze"), _reshape
     ),
-    **dict.fromkeys(("permute", "transpose"), _permute),
+    **dict.fromkeys(("permute", "transpose", "t"), _permute),
     **dict.fromkeys(("split", "split_with_sizes"), _split),
     **dict.fromkeys(("mm", "bmm", "matmul"), _product),
     **dict.fromkeys(("linear", "addmm"), _linear),

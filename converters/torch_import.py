@@ -333,9 +333,7 @@ def _export(
     free_batch: tuple[Any, ...] = tuple({0: torch.export.Dim.AUTO} for _ in inputs)
     if any(p.kind is p.VAR_POSITIONAL for p in inspect.signature(module.forward).parameters.values()):
         free_batch = (free_batch,)
-    attempts: list[tuple[Any, Any]] = [(inputs, None)]
-    if not fixed:
-        attempts = [(doubled, free_batch), *attempts, (doubled, None)]
+    attempts: list[tuple[Any, Any]] = [(inputs, None)] if fixed else [(doubled, free_batch), (inputs, None)]
     failure: Exception | None = None
     for example, dynamic in attempts:
         try:

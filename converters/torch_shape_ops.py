@@ -183,6 +183,7 @@ RULES: dict[str, Rule] = {
     **dict.fromkeys(_RESHAPES, _reshape),
     "permute.default": _permute,
     "transpose.int": _transpose,
+    "t.default": lambda c: lowering.transpose(c.b, c.site, c.x, list(reversed(range(c.rank)))),
     "pad.default": _pad,
     "constant_pad_nd.default": _pad,
     "reflection_pad2d.default": _pad_as("reflect"),
