@@ -75,7 +75,9 @@ VOLUME = model(
     [
         pytest.param(NHWC, {"shapes": {"x": (1, 32, 48, 3)}}, [(33, 41, 3), (20, 7, 3)], id="NHWC"),
         pytest.param(NHWC, {"image_size": (31, 48)}, [(32, 47, 3)], id="NHWC by image size"),
-        pytest.param(THIRDS, {"image_size": (29, 37)}, [(3, 30, 38), (3, 31, 39), (3, 40, 44)], id="strides of 3"),
+        pytest.param(
+            THIRDS, {"image_size": (29, 37)}, [(3, 30, 38), (3, 31, 39), (3, 40, 44)], id="strides of 3"
+        ),
         pytest.param(SOUND, {"dims": {"T": 160}}, [(1, 161), (1, 40)], id="sound"),
         pytest.param(SAMPLES, {"shapes": {"x": (None, 400)}}, [(401,), (1000,)], id="samples"),
         pytest.param(TOKENS, {"dims": {"tokens": 7}}, [(12, 6), (1, 6)], id="tokens"),
@@ -156,6 +158,14 @@ def test_a_batch_that_is_given_is_the_model_s() -> None:
         (("N", "T"), {"dims": {"T": 2.5}}, "must be a positive whole number, not 2.5"),
         (("N", "T"), {"dims": {"N": -1, "T": 4}}, "must be a positive whole number, not -1"),
         ((4, "T"), {"shapes": {"x": (3, 8)}}, "dimension 0 cannot be both 4 and 3"),
+        (("N", "T"), {"shapes": (1, 8)}, r"shapes must be a dict of sizes by name, got \(1, 8\)"),
+        (("N", "T"), {"shapes": {"x": 8}}, "shapes cannot have the entry 'x': 8"),
+        (("N", "T"), {"shapes": {"x": "1x8"}}, "shapes cannot have the entry 'x': '1x8'"),
+        (("N", "T"), {"shapes": {"x": (1, 8.0)}}, "must be a positive whole number, not 8.0"),
+        (("N", "T"), {"dims": {1: 8}}, "dims cannot have the entry 1: 8"),
+        (("N", "T"), {"dims": {"T": None}}, "dims cannot have the entry 'T': None"),
+        (("N", 3, "H", "W"), {"image_size": 8}, "image_size must be two numbers"),
+        (("N", 3, "H", "W"), {"image_size": (8, 8, 8)}, "image_size must be two numbers"),
         (("N", "T"), {"batch": "fixed", "dims": {"T": 8}}, "leaves dimension 0 .* --dim N=1 "),
     ],
 )
