@@ -152,20 +152,9 @@ def advice(declared: Declared, missing: Sequence[int]) -> str:
     )
 
 
-def fixed_batch_advice(inputs: Iterable[Declared]) -> str:
-    """How to read the model as having no batch of its own, with the number that dimension 0 then needs."""
-    firsts = {
-        declared.dims[0]: declared
-        for declared in inputs
-        if declared.dims and isinstance(declared.dims[0], str)
-    }
-    numbers = [
-        f" and --dim {name}=1 (dims={{'{name}': 1}})"
-        if name
-        else f" and a batch of 1 in --shape {declared.name}=1x…"
-        for name, declared in firsts.items()
-    ]
-    return "convert with batch='fixed' (--batch fixed)" + "".join(numbers)
+def with_batch_of_one(sizes: Sizes) -> Sizes:
+    """Sizes of an input whose first dimension, if nobody has settled it, is the batch of a model for one image."""
+    return (1, *sizes[1:]) if sizes and sizes[0] is None else sizes
 
 
 def open_places(inputs: Iterable[Declared]) -> dict[str, list[Place]]:

@@ -32,7 +32,7 @@ _NEVER_FOLDED = frozenset({
 _GROWING = frozenset({
     "AffineGrid", "Attention", "CenterCropPad", "Col2Im", "Conv", "ConvInteger", "ConvTranspose", "DFT", "DeformConv",
     "Einsum", "GridSample", "GRU", "LSTM", "RNN", "MatMulInteger", "MaxRoiAlign", "MaxUnpool", "MelWeightMatrix",
-    "OneHot", "Pad", "QLinearConv", "QLinearMatMul", "Resize", "RoiAlign", "STFT", "Upsample", "BlackmanWindow",
+    "Pad", "QLinearConv", "QLinearMatMul", "Resize", "RoiAlign", "STFT", "Upsample", "BlackmanWindow",
     "HammingWindow", "HannWindow", "TensorScatter",
 })  # fmt: skip
 
@@ -157,6 +157,8 @@ def _result_size(node: onnx.NodeProto, inputs: Sequence[np.ndarray | None]) -> i
             size *= math.prod(max(1, int(d)) for d in present[1].ravel())
         elif node.op_type == "Tile":
             size = present[0].size * math.prod(max(1, int(d)) for d in present[1].ravel())
+        elif node.op_type == "OneHot":
+            size = present[0].size * int(present[1].item())
         elif node.op_type == "Range":
             start, limit, delta = (float(value.item()) for value in present)
             size = int((limit - start) / delta) if delta else 0

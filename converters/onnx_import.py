@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from converters import onnx_by_rule
+from converters.batch_axis import Batch, Layout, Sample, fixed_batch_hint, output_of, sample_of
 from converters.builder import Act, Const, GraphBuilder, Site, Unsupported, Value, explain
-from converters.given_sizes import GivenSizes, enlarged, fixed_batch_advice, image_axes, open_places
+from converters.given_sizes import GivenSizes, enlarged, image_axes, open_places, with_batch_of_one
 from converters.hints import onnx_hint
 from converters.lower_choice import numbers
-from converters.lowering import BATCH_HINT
+from converters.onnx_batch import Moved, across
 from converters.onnx_call import Call, Rule
 from converters.onnx_fold import fold
 from converters.onnx_load import OnnxLike, load_model, sparse_tensor_array, tensor_array
@@ -34,7 +36,7 @@ from converters.onnx_model import (
 from converters.onnx_ops import INTEGER_OPERATORS, RULES, SIZED_RULES
 from converters.onnx_wide import has_bfloat16, run_exactly, widened
 from converters.open_sizes import open_sizes
-from converters.sizes import BATCH, Sizes
+from converters.sizes import BATCH, THE_BATCH, Sizes
 from sparsenet.errors import GraphError, InputError, MemoryLimitError
 from sparsenet.graph import Graph, Shape
 from sparsenet.limits import Budget
@@ -42,7 +44,6 @@ from sparsenet.limits import Budget
 if TYPE_CHECKING:
     import onnx
 
-Batch = Literal["free", "fixed"]
 #: (model, names of outputs, inputs) -> the outputs.
 Run = Callable[["onnx.ModelProto", list[str], Mapping[str, np.ndarray]], list[np.ndarray]]
 
@@ -70,9 +71,10 @@ def from_onnx(
         model: a path, the bytes of a file, or an ``onnx.ModelProto``. Opsets 7 to 28.
         optimize: run every exact pass (folding and fusion; see ``converters.passes``).
         masks: initializer name → 0/1 array of its shape; the weights where it is 0 become 0.
-        batch: "free": dimension 0 of every tensor is the batch, of any size. "fixed": dimension 0 is a dimension like
-            any other, for models that work across it; a tensor of the model is then one sample of the graph, which has
-            its own batch in front: a model's input (1, 3, 224, 224) is the graph's (N, 1, 3, 224, 224).
+        batch: "free": dimension 0 of the inputs is the batch, of any size. "fixed": it is a dimension like any other,
+            of size 1 where nothing says otherwise, for models that work across it; a tensor of the model is then one
+            sample of the graph, which has its own batch in front: a model's input (1, 3, 224, 224) is the graph's
+            (N, 1, 3, 224, 224).
         image_size: rows and columns of images, (N, C, H, W) or (N, H, W, C), that leave them open. They must stay open:
             it is an error if a node is bound to them.
         shapes: input name → sizes of all its dimensions, as in {"input": (1, 3, 480, 640)}; None for one that ``dims``
@@ -107,6 +109,7 @@ class OnnxSource:
     shapes: Mapping[str, Sequence[int | None]] = field(default_factory=dict)
     dims: Mapping[str, int] = field(default_factory=dict)
     value_names: dict[str, str] = field(default_factory=dict, init=False)
+    layouts: dict[str, Layout] = field(default_factory=dict, init=False)
 
     def __post_init__(self) -> None:
         self.proto, self.name = load_model(self.model)
@@ -116,6 +119,8 @@ class OnnxSource:
         given, infos = GivenSizes(self.shapes, self.dims, self.image_size), inputs_of(self.proto.graph)
         self.declared = [declared(info, len(given.shapes.get(info.name, ()))) for info in infos]
         self.sizes = given.settle(self.name, self.declared)
+        if self.lead:
+            self.sizes = {name: with_batch_of_one(sizes) for name, sizes in self.sizes.items()}
 
     @property
     def lead(self) -> int:
@@ -147,7 +152,9 @@ class OnnxSource:
 
     def graph(self) -> Graph:
         """The network as it is written, before any pass, at the sizes that were given."""
-        graph, self.value_names = _Walk(self).run()
+        walk = _Walk(self)
+        graph, self.value_names = walk.run()
+        self.layouts = walk.layouts
         return graph
 
     def converted(self, finish: Callable[[Graph], Graph]) -> Graph:
@@ -198,7 +205,10 @@ class OnnxSource:
         }
         results = dict(zip(wanted, map(_as_float, run(exposed, wanted, feeds)), strict=True))
         values = {t: results[name] for t, name in self.value_names.items()}
-        return {t: value[None] for t, value in values.items()} if self.lead else values
+        if self.lead:
+            return {t: value[None] for t, value in values.items()}
+        batch = min(len(array) for array in arrays.values())
+        return {t: self.layouts[t].of(v, batch) if t in self.layouts else v for t, v in values.items()}
 
 
 def _as_float(value: Any) -> np.ndarray:
@@ -233,6 +243,7 @@ class _Walk:
         self.builder.source = f"opset {self.opset}"
         self.env: dict[str, Value | Sizes | None] = {}  # None: made by an unsupported node, shape unknown
         self.static_batch = common_batch(self.sizes)
+        self.layouts: dict[str, Layout] = {}
         self._folded = Budget("constants that the model computes")
         self._inferred: tuple[dict[str, Shape], dict[str, int]] | None = None
 
@@ -251,6 +262,11 @@ class _Walk:
 
     def _output(self, name: str) -> Value | None:
         value = self.env[name]
+        if isinstance(value, Sample):
+            if value.tensor == name:
+                value = replace(value, tensor=self.builder.rename(name, f"{name}.sample"))
+            moved, self.layouts[name] = output_of(self.builder, Site(name, name), value)
+            return moved
         if not isinstance(value, Sizes):
             return value
         counts = self.lead and not any(BATCH in unknown.counts for unknown in value.slopes)
@@ -327,7 +343,7 @@ class _Walk:
                 return self._fold(op, node, site, inputs)
             if op not in RULES:
                 raise Unsupported(onnx_hint(op))
-            return [None] * len(node.output) if unknown else self._apply(RULES[op], node, site, inputs)
+            return [None] * len(node.output) if unknown else self._apply(op, RULES[op], node, site, inputs)
         except (Unsupported, GraphError) as error:
             self.builder.fail(site.name, _with_attribute(op, node, error), self._hint(error))
         except (ArithmeticError, AssertionError, AttributeError, LookupError, TypeError, ValueError) as error:
@@ -342,13 +358,17 @@ class _Walk:
 
     def _fold(self, op: str, node: onnx.NodeProto, site: Site, inputs: list[Any]) -> list[Any]:
         """Results of a node whose inputs are known now, or sizes, which may only be known when the network runs."""
+        if op in onnx_by_rule.PREFERRED and onnx_by_rule.takes(inputs):
+            return list(onnx_by_rule.evaluate(RULES[op], self._call(node, site, inputs)))
         try:
             return list(fold(node, inputs, self.opset, self._folded))
         except Unsupported as refusal:
             if not any(isinstance(value, Sizes) for value in inputs):
-                raise
+                if op not in RULES or not onnx_by_rule.takes(inputs):
+                    raise
+                return list(onnx_by_rule.evaluate(RULES[op], self._call(node, site, inputs)))
             if op in SIZED_RULES:
-                return self._apply(SIZED_RULES[op], node, site, inputs)
+                return self._apply(op, SIZED_RULES[op], node, site, inputs)
             if not self.lead or op not in RULES:
                 raise
             try:
@@ -356,13 +376,39 @@ class _Walk:
                     numbers(self.builder, site.sub(f"input{i}"), v) if isinstance(v, Sizes) else v
                     for i, v in enumerate(inputs)
                 ]
-                return self._apply(RULES[op], node, site, computed)
+                return self._apply(op, RULES[op], node, site, computed)
             except (Unsupported, GraphError):
                 raise refusal from None
 
-    def _apply(self, rule: Rule, node: onnx.NodeProto, site: Site, inputs: list[Any]) -> list[Any]:
+    def _apply(self, op: str, rule: Rule, node: onnx.NodeProto, site: Site, inputs: list[Any]) -> list[Any]:
         """Append what computes a node."""
-        call = Call(
+        call = self._call(node, site, inputs)
+        if any(isinstance(value, Sample) for value in inputs):
+            return self._across(op, rule, call)
+        before = len(self.builder.graph.nodes)
+        try:
+            result = rule(call)
+            return list(result) if isinstance(result, Sequence) else [result]
+        except (Unsupported, GraphError) as refusal:
+            if self.lead or not any(isinstance(value, Act) for value in inputs):
+                raise
+            self.builder.forget(before)
+            try:
+                return self._across(op, rule, call)
+            except (
+                Unsupported,
+                GraphError,
+                ArithmeticError,
+                AssertionError,
+                LookupError,
+                TypeError,
+                ValueError,
+            ):
+                self.builder.forget(before)
+                raise refusal from None
+
+    def _call(self, node: onnx.NodeProto, site: Site, inputs: list[Any]) -> Call:
+        return Call(
             self.builder,
             site,
             inputs,
@@ -373,13 +419,20 @@ class _Walk:
             self.lead,
             self._is_integer(node),
         )
-        result = rule(call)
-        return list(result) if isinstance(result, Sequence) else [result]
+
+    def _across(self, op: str, rule: Rule, call: Call) -> list[Any]:
+        """A node on tensors that do not have the batch in front, or whose result does not."""
+        given = [sample_of(self.builder, value) if isinstance(value, Act) else value for value in call.inputs]
+        inputs = [_for_one_image(Act(v.tensor) if isinstance(v, Sample) else v) for v in given]
+        inner = replace(call, inputs=inputs, static_batch=None, lead=1)
+        results = across(Moved(op, rule, inner, given, self.static_batch))
+        for value in results:
+            if isinstance(value, Sample):
+                self.layouts[value.tensor] = Layout(value.place)
+        return results
 
     def _hint(self, error: Unsupported | GraphError) -> str:
-        across_batch = str(error) == BATCH_HINT and not self.lead
-        hint = explain(error) + ("; or convert with batch='fixed'" if across_batch else "")
-        return hint.replace("convert with batch='fixed'", fixed_batch_advice(self.declared))
+        return explain(error) + ("" if self.lead else fixed_batch_hint(error))
 
     def _stand_in(self, name: str) -> Act | None:
         """A tensor of the shape onnx infers, so that the nodes behind are examined too; None if it infers none."""
@@ -400,6 +453,15 @@ class _Walk:
     def _site(self, node: onnx.NodeProto) -> Site:
         tensor = node.output[0] if node.output else ""
         return Site(self.builder.unique_node(node.name or tensor), tensor)
+
+
+def _for_one_image(value: Value | Sizes | None) -> Value | Sizes | None:
+    """Sizes for a batch of one; Unsupported if they depend on anything else."""
+    if not isinstance(value, Sizes):
+        return value
+    if set(value.slopes) != {THE_BATCH}:
+        raise Unsupported("a size it needs depends on other data than its input does")
+    return Const(value.base + value.slopes[THE_BATCH])
 
 
 def _with_attribute(op: str, node: onnx.NodeProto, error: Exception) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from converters import passes
-from converters.onnx_import import Batch
+from converters.batch_axis import Batch
 from converters.sources import open_source
 from converters.speed import SpeedReport, measure
 from converters.verify import TOLERANCE, Source, VerificationError, VerifyReport, relative_error, verify
@@ -96,7 +96,8 @@ def convert(
         measure_speed: time dense against sparse kernels.
         threads: of the engine; None takes the CPUs this process may use.
         tolerance: the largest relative error of a layer that passes.
-        image_size, batch, shapes, dims: of an ONNX model that leaves sizes open (see ``from_onnx``).
+        image_size, shapes, dims: of an ONNX model that leaves sizes open (see ``from_onnx``).
+        batch: what dimension 0 of the model's tensors is (see ``from_onnx``).
 
     Raises:
         InputError: ``output`` is the source, or no regular file.
@@ -138,7 +139,7 @@ def _exact(graph: Graph) -> Graph:
 
 
 def _reduced(graph: Graph) -> Graph:
-    return passes.optimize(_exact(graph))
+    return passes.run_passes(_exact(graph), passes.REDUCTION)
 
 
 def _channels(graph: Graph) -> int:

@@ -73,6 +73,7 @@ def matrix(axis: Axis, rule: Rule) -> Float64Array:
     require_memory(8 * axis.out * axis.size, f"the matrix that resamples {axis.size} to {axis.out} pixels")
     places = coordinates(axis, rule.coordinates)
     if rule.mode == "nearest":
+        places = places.astype(np.float32).astype(np.float64)  # 12 / 2.4 is 5, where the scale is a float32
         picked = np.clip(_rounded(places, rule.nearest, axis.scale), 0, axis.size - 1)
         result = np.zeros((axis.out, axis.size))
         result[np.arange(axis.out), picked] = 1.0

@@ -15,8 +15,9 @@ from typing import Any
 
 import numpy as np
 
+from converters.batch_axis import Batch
 from converters.given_sizes import open_ones
-from converters.onnx_import import Batch, OnnxSource
+from converters.onnx_import import OnnxSource
 from converters.torch_import import TorchSource
 from converters.verify import Source
 from sparsenet.errors import InputError, ModelFileError
@@ -45,11 +46,11 @@ def open_source(
         path: the file; by its suffix .onnx is ONNX, everything else goes to the model loaders.
         masks: weight name → 0/1 array, applied before conversion.
         image_size, shapes, dims: sizes that an ONNX model leaves open (see ``from_onnx``).
-        batch: what dimension 0 of an ONNX model is (see ``from_onnx``).
+        batch: what dimension 0 of the model's tensors is (see ``from_onnx``).
 
     Raises:
         ModelFileError: no such file, or nobody can open it.
-        InputError: a size or ``batch`` is for another kind of model than this.
+        InputError: a size is for another kind of model than this.
         SparsenetError: whatever the importer or the loader has to say.
     """
     file = Path(path)
@@ -64,15 +65,14 @@ def open_source(
             )
         return source
     options: dict[str, object] = {"an image size": image_size, "a shape": shapes, "a dimension": dims}
-    options[f"batch '{batch}'"] = batch != "free"
     for option, given in options.items():
         if given:
             raise InputError(f"'{file}' is not ONNX: {option} is for ONNX models")
     module, info = _load(MODEL_LOADERS, file, "model")
-    size = (2, 3, info.input_size, info.input_size)
+    size = (2 if batch == "free" else 1, 3, info.input_size, info.input_size)
     example = np.random.default_rng(0).standard_normal(size, np.float32)
     metadata = {key: json.dumps(getattr(info, key)) for key in METADATA if hasattr(info, key)}
-    return TorchSource(module, example, masks, metadata=metadata)
+    return TorchSource(module, example, masks, metadata=metadata, batch=batch)
 
 
 def open_masks(path: str | os.PathLike[str]) -> Mapping[str, Any]:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from converters.batch_axis import Batch, Layout
 from converters.builder import Const, Value
 from converters.open_sizes import open_sizes
 from converters.torch_graph import Program, build_graph
@@ -37,6 +38,7 @@ def from_torch(
     optimize: bool = True,
     name: str | None = None,
     open_size: bool | Mapping[str, Sequence[int]] = False,
+    batch: Batch = "free",
 ) -> Graph:
     """Convert a PyTorch module, in evaluation mode, to a Graph. The module itself is left as it is.
 
@@ -54,6 +56,9 @@ def from_torch(
         open_size: leave rows and columns of image inputs open, or, by input name, the dimensions listed, as in
             {"input": (2,)} for sounds (N, C, T): an engine plans any other size when it first meets it. Dimensions of
             one number are as large as each other's examples in all inputs. The module is traced at four sizes for that.
+        batch: "free": dimension 0 of every input is the batch, of any size. "fixed": it is a dimension like any other,
+            of the size that the examples have, for modules that work across it; a tensor of the module is then one
+            sample of the graph, which has its own batch in front, as in ``from_onnx``.
 
     Raises:
         UnsupportedOpError: lists every operation without a counterpart, by layer, with a hint; or, with
@@ -67,7 +72,7 @@ def from_torch(
     examples = _example_tuple(example_inputs)
 
     def imported(inputs: Sequence[torch.Tensor]) -> Graph:
-        graph = TorchSource(module, inputs, masks, name).graph()
+        graph = TorchSource(module, inputs, masks, name, batch=batch).graph()
         if not optimize:
             return graph
         from converters import passes
@@ -77,7 +82,7 @@ def from_torch(
     graph = imported(examples)
     if not open_size:
         return graph
-    axes = _open_axes(graph, open_size)
+    axes = _open_axes(graph, open_size, lead=int(batch == "fixed"))
 
     def at(more: Mapping[str, int]) -> Graph:
         inputs = zip(examples, graph.inputs, strict=True)
@@ -87,17 +92,22 @@ def from_torch(
     return open_sizes(graph, names, at, all_of_them=True)
 
 
-def _open_axes(graph: Graph, wanted: bool | Mapping[str, Sequence[int]]) -> dict[str, Sequence[int]]:
-    """The dimensions of each input that are to be open."""
+def _open_axes(
+    graph: Graph, wanted: bool | Mapping[str, Sequence[int]], lead: int
+) -> dict[str, Sequence[int]]:
+    """The dimensions of each input that are to be open, counted as in the module.
+
+    ``lead``: dimensions of the graph's tensors in front of the module's.
+    """
     if not isinstance(wanted, Mapping):
-        images = {info.name: (2, 3) for info in graph.inputs if len(info.shape) == 4}
+        images = {info.name: (2, 3) for info in graph.inputs if len(info.shape) == 4 + lead}
         if not images:
             raise InputError(
                 f"'{graph.name}' has no image input whose rows and columns could be open; name the dimensions, "
-                f"as in open_size={{'{graph.inputs[0].name}': ({len(graph.inputs[0].shape) - 1},)}}"
+                f"as in open_size={{'{graph.inputs[0].name}': ({len(graph.inputs[0].shape) - 1 - lead},)}}"
             )
         return dict(images)
-    shapes = {info.name: info.shape for info in graph.inputs}
+    shapes = {info.name: info.shape[lead:] for info in graph.inputs}
     for name, axes in wanted.items():
         if name not in shapes:
             raise InputError(f"open_size names the input '{name}'; the inputs are: {', '.join(shapes)}")
@@ -133,6 +143,7 @@ class TorchSource:
         masks: Mapping[str, Any] | None = None,
         name: str | None = None,
         metadata: Mapping[str, str] | None = None,
+        batch: Batch = "free",
     ) -> None:
         _require_torch()
         self.name = name or type(module).__name__
@@ -140,7 +151,8 @@ class TorchSource:
         self._examples = _example_tuple(example_inputs)
         self._module = permanent_copy(module).cpu().float().eval()
         _apply_masks(self._module, masks or {})
-        self._exported, output_names = _export(self._module, self._examples, self.name)
+        self._fixed = batch == "fixed"
+        self._exported, output_names = _export(self._module, self._examples, self.name, self._fixed)
         self._lifted = _lifted(self._exported)
         nodes = list(self._exported.graph.nodes)
         self._placeholders = [n.name for n in nodes if n.op == "placeholder"]
@@ -154,8 +166,10 @@ class TorchSource:
             self._input_names,
             output_names,
             _evaluate,
+            self._fixed,
         )
         self._value_names: dict[str, str] = {}
+        self._layouts: dict[str, Layout] = {}
 
     @property
     def weight_bytes(self) -> int:
@@ -164,11 +178,12 @@ class TorchSource:
 
     def example(self) -> dict[str, np.ndarray]:
         """The example inputs by graph input name, float32."""
-        return {n: t.numpy() for n, t in zip(self._input_names.values(), self._examples, strict=True)}
+        examples = {n: t.numpy() for n, t in zip(self._input_names.values(), self._examples, strict=True)}
+        return {n: a[None] for n, a in examples.items()} if self._fixed else examples
 
     def graph(self) -> Graph:
         """The network as it is written, before any pass."""
-        graph, self._value_names = build_graph(self._program)
+        graph, self._value_names, self._layouts = build_graph(self._program)
         graph.metadata.update(self._metadata)
         return graph
 
@@ -212,14 +227,17 @@ class TorchSource:
 
         if not self._value_names:
             self.graph()
+        given = {name: array[0] if self._fixed else array for name, array in inputs.items()}
+        batch = min(len(array) for array in given.values())
         feeds = {
-            placeholder: torch.from_numpy(np.ascontiguousarray(inputs[name], np.float32))
+            placeholder: torch.from_numpy(np.ascontiguousarray(given[name], np.float32))
             for placeholder, name in self._input_names.items()
         }
         feeds.update({placeholder: tensor for placeholder, (_, tensor) in self._lifted.items()})
         with torch.no_grad():
             Recorder(self._exported.graph_module).run(*(feeds[name] for name in self._placeholders))
-        return {tensor: recorded[node].numpy() for tensor, node in self._value_names.items()}
+        values = {tensor: recorded[node].numpy() for tensor, node in self._value_names.items()}
+        return {t: self._layouts[t].of(v, batch) if t in self._layouts else v for t, v in values.items()}
 
 
 def _require_torch() -> None:
@@ -306,15 +324,22 @@ def _apply_masks(module: torch.nn.Module, masks: Mapping[str, Any]) -> None:
 
 
 def _export(
-    module: torch.nn.Module, inputs: tuple[torch.Tensor, ...], name: str
+    module: torch.nn.Module, inputs: tuple[torch.Tensor, ...], name: str, fixed: bool
 ) -> tuple[torch.export.ExportedProgram, list[str]]:
-    """The functional ATen program and the names of its outputs; the batch stays symbolic where the module lets it."""
+    """The functional ATen program and the names of its outputs; the batch stays symbolic where the module lets it.
+
+    ``fixed``: it is what the inputs have.
+    """
     import torch
 
     # torch.export takes a size of 1 for a constant, so the batch is traced at 2.
     doubled = tuple(torch.cat([t, t]) if t.shape[0] == 1 else t for t in inputs)
-    free_batch = tuple({0: torch.export.Dim.AUTO} for _ in inputs)
-    attempts = ((doubled, free_batch), (inputs, None))
+    free_batch: tuple[Any, ...] = tuple({0: torch.export.Dim.AUTO} for _ in inputs)
+    if any(p.kind is p.VAR_POSITIONAL for p in inspect.signature(module.forward).parameters.values()):
+        free_batch = (free_batch,)
+    attempts: list[tuple[Any, Any]] = [(inputs, None)]
+    if not fixed:
+        attempts = [(doubled, free_batch), *attempts, (doubled, None)]
     failure: Exception | None = None
     for example, dynamic in attempts:
         try:

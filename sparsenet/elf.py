@@ -95,11 +95,9 @@ def _load(objects: Sequence[bytes], entries: Sequence[str]) -> list[int]:
     protect.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
     if protect(base, fixed, mmap.PROT_READ | mmap.PROT_EXEC):
         raise UnsupportedObjectError("memory cannot be made executable")
-    _blocks.append(block)
+    # Never freed, not even when the interpreter ends: daemon threads may still be in this code.
+    ctypes.pythonapi.Py_IncRef(ctypes.py_object(block))
     return found
-
-
-_blocks: list[mmap.mmap] = []  # the loaded code: never freed
 
 
 def _parse(data: bytes) -> _Object:

@@ -277,7 +277,7 @@ class Engine:
     def step_cycles(
         self, *arrays: FloatArray, runs: int = 20
     ) -> tuple[list[npt.NDArray[np.int64]], list[float]]:
-        """Cycles of every step of the first thread's tape, and seconds, of each of ``runs`` inferences of one image.
+        """Cycles of everything in ``Plan.timeline``, and seconds, of each of ``runs`` inferences of one image.
 
         Raises:
             InputError: as in ``profile``.
@@ -291,9 +291,8 @@ class Engine:
         try:
             self._point(context, inputs, outputs, 0)
             for _ in range(runs + 1):
-                context.counter[0] = 0
                 start = time.perf_counter()
-                cycles.append(self._pool.run_timed(prepared.tapes, context.bases.ctypes.data))
+                cycles.append(prepared.run_timed(self._pool, context))
                 seconds.append(time.perf_counter() - start)
         finally:
             prepared.give_back(context)
@@ -339,8 +338,7 @@ class Engine:
     ) -> None:
         for image in range(batch):
             self._point(context, arrays, outputs, image)
-            context.counter[0] = 0
-            self._pool.run(prepared.tapes, context.bases.ctypes.data)
+            prepared.run(self._pool, context)
 
 
 def load(

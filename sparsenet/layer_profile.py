@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from sparsenet.plan.plan import Decision, Plan
+from sparsenet.plan.plan import WAIT, Decision, Plan
 
 
 @dataclass(frozen=True)
@@ -39,19 +39,19 @@ def layer_profiles(
     """One record per layer, in the order in which they begin; one that only other threads work on has 0 ms.
 
     Args:
-        cycles: of every step of the first thread's tape, per run.
+        cycles: of everything in ``plan.timeline``, per run.
         seconds: of every run as a whole.
     """
     shares = np.stack(cycles).astype(np.float64)
     shares *= np.asarray(seconds)[:, None] / shares.sum(axis=1, keepdims=True)
     totals = dict.fromkeys((layer for layers in plan.layers for layer in layers), 0.0)
-    for layer, ms in zip(plan.layers[0], np.median(shares, axis=0) * 1e3, strict=True):
-        totals[layer] += float(ms)
+    for (layer, _), ms in zip(plan.timeline, np.median(shares, axis=0) * 1e3, strict=True):
+        totals[layer] = totals.get(layer, 0.0) + float(ms)
     whole = sum(totals.values())
     choices = {decision.layer: decision for decision in plan.decisions}
     out = []
     for layer, ms in totals.items():
-        without = "wait" if layer == "barrier" else "copy"
+        without = "wait" if layer == WAIT else "copy"
         choice = choices.get(layer, Decision(layer, without, "none", "", ""))
         density = choice.nnz / choice.weights if choice.weights else 1.0
         flops = 2.0 * choice.macs * density

@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
 from sparsenet.errors import InputError, MemoryLimitError
-from sparsenet.graph import Graph
+from sparsenet.graph import Graph, Shape
 from sparsenet.ops import attributes
 
 VARIABLE = "SPARSENET_MAX_MEMORY"
@@ -81,14 +81,14 @@ class Budget:
         require_memory(self.used, self.what)
 
 
-def require_plannable(graph: Graph) -> None:
+def require_plannable(graph: Graph, shapes: Mapping[str, Shape]) -> None:
     """Raise MemoryLimitError unless every tensor, with its padding, and the number of lines are within the limits.
 
-    What a plan takes as a whole is known, and checked, once it is made; this keeps making it within bounds.
+    ``shapes`` are those of all its tensors. What a plan takes as a whole is known, and checked, once it is made; this
+    keeps making it within bounds.
     """
     if len(graph.nodes) > MAX_NODES:
         raise MemoryLimitError(f"the graph has {len(graph.nodes)} nodes, the limit is {MAX_NODES}")
-    shapes = graph.shapes()
     lines = 0
     for name, shape in shapes.items():
         require_memory(4 * math.prod(int(d or 1) for d in shape), f"tensor '{name}' of shape {shape}")

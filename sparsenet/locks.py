@@ -1,41 +1,32 @@
-"""Locks that a fork cannot leave locked.
+"""Locks that a fork cannot leave locked, and an exception neither.
 
 A child process gets a copy of every lock in the state it was in, but none of the threads that would open it again.
 """
 
 from __future__ import annotations
 
+import _thread
 import os
-import threading
 import weakref
-from types import TracebackType
 
 _all: weakref.WeakSet[Lock] = weakref.WeakSet()
 
 
-class Lock:
-    """A ``threading.Lock`` that is open and new in every child process."""
+class Lock(_thread.RLock):  # type: ignore[misc]  # typeshed calls it final; CPython does not
+    """A re-entrant lock that is open and new in every child process.
+
+    Entering and leaving it are the C functions of its base: no signal handler can raise between taking the lock and the
+    beginning of the ``with`` block, and one that runs inside the block may enter it again.
+    """
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        super().__init__()
         _all.add(self)
-
-    def __enter__(self) -> None:
-        self._lock.acquire()
-
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._lock.release()
-
-    def renew(self) -> None:
-        """Forget who holds it."""
-        self._lock = threading.Lock()
 
 
 def _renew_all() -> None:
     for lock in list(_all):
-        lock.renew()
+        lock._at_fork_reinit()  # type: ignore[attr-defined]
 
 
 if hasattr(os, "register_at_fork"):

@@ -33,15 +33,15 @@ class NumpyBackend:
     """
 
     def __init__(self, graph: Graph, reason: str) -> None:
-        graph.verify()
-        require_plannable(graph)
+        facts = graph.verify()
+        require_plannable(graph, facts.shapes)
         self._graph = graph.copy()
         self._graph.constants = {name: array.copy() for name, array in graph.constants.items()}
         self._counts = {count.layer: count for count in count_layers(graph)}
         decisions = [self._decision(node.name, node.op, reason) for node in graph.nodes]
-        inputs, outputs = list(graph.inputs), graph.output_infos()
+        inputs, outputs = list(graph.inputs), facts.output_infos
         weights = np.zeros(0, np.uint8)
-        self.plan = Plan([], [], [], weights, 0, [], decisions, [], inputs, outputs, {})
+        self.plan = Plan([], [], [], [], weights, 0, [], decisions, [], inputs, outputs, {})
 
     def adopt(self, _array: object) -> None:
         """It takes NumPy arrays alone."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -12,11 +13,13 @@ import numpy.typing as npt
 
 from sparsenet.errors import GraphError, InputError
 from sparsenet.graph import Graph, Shape
+from sparsenet.helping import Helping
 from sparsenet.kept_graph import KeptGraph
-from sparsenet.kernels.abi import ARENA, COUNTER, FIRST_TENSOR, WEIGHTS
+from sparsenet.kernels.abi import ARENA, FIRST_TENSOR, WEIGHTS
 from sparsenet.locks import Lock
-from sparsenet.plan.plan import COUNTER_BYTES, Plan
+from sparsenet.plan.plan import Plan
 from sparsenet.plan.ring_memory import Arena
+from sparsenet.threads import WorkerPool
 
 #: Shapes of all inputs, by name.
 Shapes = tuple[tuple[str, Shape], ...]
@@ -24,43 +27,67 @@ Shapes = tuple[tuple[str, Shape], ...]
 
 @dataclass
 class Context:
-    """What one run needs for itself: an arena, the barriers' counter and a table of base addresses."""
+    """What one run needs for itself: an arena, a table of base addresses, and where it notes the time it took."""
 
     arena: Arena
-    counter: npt.NDArray[np.int64]
     bases: npt.NDArray[np.int64]
+    spent: npt.NDArray[np.int64]
 
 
 @dataclass
 class Prepared:
-    """A linked plan, its tapes, and idle contexts; concurrent calls each take one and put it back."""
+    """A linked plan, its sections, idle contexts, and whether workers are of help.
+
+    Concurrent calls each take a context and put it back. Both are single operations on a list, so neither another
+    thread nor an exception can come between; at worst a context is forgotten.
+    """
 
     plan: Plan
-    tapes: npt.NDArray[np.int64] = field(init=False)
+    sections: npt.NDArray[np.int64] = field(init=False)
     idle: list[Context] = field(default_factory=list)
-    lock: Lock = field(default_factory=Lock)
+    helping: Helping = field(default_factory=Helping)
 
     def __post_init__(self) -> None:
-        self.tapes = self.plan.tape_table()
+        self.sections = self.plan.section_table()
 
     def take(self) -> Context:
         """A context that nobody else uses."""
-        with self.lock:
-            while self.idle:
+        while True:
+            try:
                 context = self.idle.pop()
-                if context.arena.process == os.getpid():
-                    return context
+            except IndexError:
+                break
+            if context.arena.process == os.getpid():
+                return context
         arena = Arena(self.plan.arena_bytes + 64, self.plan.rings)
-        counter = np.zeros(COUNTER_BYTES // 8, np.int64)
         bases = np.zeros(FIRST_TENSOR + len(self.plan.inputs) + len(self.plan.outputs), np.int64)
         bases[WEIGHTS], bases[ARENA] = self.plan.weights.ctypes.data, arena.address
-        bases[COUNTER] = counter.ctypes.data
-        return Context(arena, counter, bases)
+        return Context(arena, bases, np.zeros(2, np.int64))
 
     def give_back(self, context: Context) -> None:
         """Let the next run use it."""
-        with self.lock:
-            self.idle.append(context)
+        self.idle.append(context)
+
+    def run(self, pool: WorkerPool, context: Context) -> None:
+        """One image, with the workers' help unless they were none lately."""
+        ask = len(self.plan.tapes) > 1 and self.helping.wanted(time.monotonic())
+        self._run(pool, context, ask)
+        if len(self.plan.tapes) > 1:
+            seconds, alone = (context.spent * 1e-9).tolist()
+            if alone:
+                self.helping.note_helped(time.monotonic(), seconds, alone)
+            else:
+                self.helping.note_alone(seconds)
+
+    def run_timed(self, pool: WorkerPool, context: Context) -> npt.NDArray[np.int64]:
+        """As ``run``; returns the cycles of everything in ``Plan.timeline``."""
+        stamps = np.zeros(len(self.plan.timeline) + 1, np.int64)
+        self._run(pool, context, True, stamps.ctypes.data)
+        return np.diff(stamps)
+
+    def _run(self, pool: WorkerPool, context: Context, ask: bool, stamps: int = 0) -> None:
+        addresses = (array.ctypes.data for array in (context.bases, context.spent))
+        pool.run(self.sections.ctypes.data, len(self.sections), *addresses, ask=ask, stamps=stamps)
 
 
 class OtherSizes:

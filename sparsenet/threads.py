@@ -1,8 +1,7 @@
-"""Worker threads of our own: they wait by spinning for a moment, then park, and walk the tape beside the caller."""
+"""Worker threads of our own, which go through the tapes beside the caller, by the rules of ``kernels.team``."""
 
 from __future__ import annotations
 
-import contextlib
 import ctypes
 import math
 import os
@@ -12,18 +11,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
-from sparsenet.kernels import tape
+from sparsenet.kernels import tape, team
 from sparsenet.locks import Lock
 
-#: Polls before a worker parks: a few hundred microseconds, so back-to-back inferences wake nobody.
-SPINS_BEFORE_PARKING = 20_000
-
-_RunTape = ctypes.CFUNCTYPE(None, *[ctypes.c_int64] * 3)
-_RunTapeTimed = ctypes.CFUNCTYPE(None, *[ctypes.c_int64] * 4)
-_Ask = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_int64)
-_Worker = ctypes.CFUNCTYPE(None, *[ctypes.c_int64] * 4)
+_Run = ctypes.CFUNCTYPE(None, *[ctypes.c_int64] * 8)
+_Worker = ctypes.CFUNCTYPE(None, *[ctypes.c_int64] * 3)
+_Stop = ctypes.CFUNCTYPE(None, ctypes.c_int64)
 
 
 def available_cpus() -> int:
@@ -49,132 +43,79 @@ def _cgroup_quota() -> float | None:
         return None
 
 
-def _other_cpus() -> set[int]:
-    """CPUs that the calling thread may use, but for the one it runs on; empty where that cannot be told."""
-    if _current_cpu is None:
-        return set()
-    return os.sched_getaffinity(0) - {_current_cpu()}
+class _Team:
+    """The memory that a pool shares with its workers, and the workers; they hold this, never the pool.
 
+    A worker is in compiled code from its beginning to its end. One that the system does not give is done without.
+    """
 
-def _find_current_cpu() -> Callable[[], int] | None:
-    if not hasattr(os, "sched_setaffinity"):
-        return None
-    function: Callable[[], int] | None = getattr(ctypes.CDLL(None), "sched_getcpu", None)
-    return function
-
-
-_current_cpu = _find_current_cpu()
-
-
-class _Workers:
-    """The memory that a pool shares with its workers, and the workers; they hold this, never the pool."""
-
-    def __init__(self, count: int, address: Callable[[str], int]) -> None:
-        self.address = address
+    def __init__(self, threads: int, workers: int, address: Callable[[str], int]) -> None:
         self.process = os.getpid()
-        self.stopping = False
-        self.away: set[int] = set()
-        self.job = np.zeros(3 + 2 * count, np.int64)
-        self.controls = [np.zeros(8, np.int64) for _ in range(count)]
-        self.wake = [threading.Semaphore(0) for _ in range(count)]
-        self.threads = [
-            threading.Thread(target=_work, args=(self, i), name=f"sparsenet-{i + 1}", daemon=True)
-            for i in range(count)
-        ]
-        for thread in self.threads:
-            thread.start()
+        self.stopped = False
+        self._words = np.zeros(team.team_words(threads) + team.CLAIM_WORDS, np.int64)
+        self.address = -(-self._words.ctypes.data // team.ALIGNMENT) * team.ALIGNMENT
+        self._words[(self.address - self._words.ctypes.data) // 8 + team.EPOCH] = team.FIRST_EPOCH
+        self.workers: list[threading.Thread] = []
+        self._stop = _Stop(address("stop"))
+        if not workers:
+            return
+        function = _Worker(address("worker"))
+        for number in range(1, workers + 1):
+            worker = threading.Thread(
+                target=_help, args=(self, function, number, threads), name=f"sparsenet-{number}", daemon=True
+            )
+            try:
+                worker.start()
+            except RuntimeError:  # no more threads, or the interpreter is ending
+                break
+            self.workers.append(worker)
 
     def stop(self) -> None:
-        """End the workers; called once, by ``close`` or when the pool is forgotten."""
-        if self.process != os.getpid():
-            return
-        self.stopping = True
-        for control, wake in zip(self.controls, self.wake, strict=True):
-            control[2] = 1
-            wake.release()
+        """End the workers: by ``close``, or when the pool is forgotten. A run goes on without them."""
+        if self.process == os.getpid():
+            self.stopped = True
+            self._stop(self.address)
 
 
-def _work(workers: _Workers, index: int) -> None:
-    function = _Worker(workers.address("worker"))
-    control, job = workers.controls[index], workers.job
-    while True:
-        function(control.ctypes.data, job.ctypes.data, index + 1, SPINS_BEFORE_PARKING)
-        workers.wake[index].acquire()
-        if workers.stopping:
-            return
-        if workers.away:
-            with contextlib.suppress(OSError):  # the process may use other CPUs by now
-                os.sched_setaffinity(0, workers.away)
+def _help(owner: _Team, function: Callable[[int, int, int], None], number: int, threads: int) -> None:
+    function(owner.address, number, threads)
 
 
 class WorkerPool:
-    """Runs a tape on ``threads`` threads, the calling one among them.
+    """Runs plans on ``threads`` threads, the calling one among them.
 
-    Protocol per worker, in its control block ``[asked, done, parked]``: the caller writes the job, then raises
-    ``asked``; the worker runs and raises ``done``. A worker that has waited long sets ``parked`` and, unless ``asked``
-    moved meanwhile, leaves compiled code to block on a semaphore. All accesses are sequentially consistent, so one
-    side always sees the other.
+    A run is one call of compiled code, so no exception can fall between its beginning and its end. Of runs at the same
+    time, one has the workers' help; the others do their work alone.
+
+    Args:
+        workers: threads to start; other than ``threads - 1`` only for tests, since every run ends without any.
     """
 
-    def __init__(self, threads: int, address: Callable[[str], int] = tape.address) -> None:
+    def __init__(
+        self, threads: int, address: Callable[[str], int] = tape.address, *, workers: int | None = None
+    ) -> None:
         self.threads = threads
-        self._address = address
-        self._run = _RunTape(address("run_tape"))
-        self._ask = _Ask(address("ask")) if threads > 1 else _Ask()
+        self._address, self._workers = address, threads - 1 if workers is None else workers
+        self._run = _Run(address("run"))
         self._lock = Lock()
         self._start()
 
     def _start(self) -> None:
-        self._workers = _Workers(self.threads - 1, self._address)
-        self._finalizer = weakref.finalize(self, self._workers.stop)
+        self._team = _Team(self.threads, self._workers, self._address)
+        self._finalizer = weakref.finalize(self, self._team.stop)
 
-    def run(self, tapes: npt.NDArray[np.int64], bases: int) -> None:
-        """Run the ``(address, rows)`` tape of every thread with the base table at address ``bases``."""
-        if self.threads == 1:
-            self._run(int(tapes[0, 0]), int(tapes[0, 1]), bases)
-            return
-        with self._lock:
-            workers = self._give_work(tapes, bases)
-            self._run(int(tapes[0, 0]), int(tapes[0, 1]), bases)
-            _wait(workers)
-
-    def run_timed(self, tapes: npt.NDArray[np.int64], bases: int) -> npt.NDArray[np.int64]:
-        """As ``run``; returns the cycles that each row of the first thread's tape took."""
-        stamps = np.zeros(int(tapes[0, 1]) + 1, np.int64)
-        timed = _RunTapeTimed(self._address("run_tape_timed"))
-        with self._lock:
-            workers = self._give_work(tapes, bases)
-            timed(int(tapes[0, 0]), int(tapes[0, 1]), bases, stamps.ctypes.data)
-            _wait(workers)
-        return np.diff(stamps)
-
-    def _give_work(self, tapes: npt.NDArray[np.int64], bases: int) -> _Workers:
-        if self._workers.process != os.getpid() or self._workers.stopping:  # forked, or closed before
-            self._start()
-        workers = self._workers
-        workers.job[0] = bases
-        workers.job[1:] = tapes.reshape(-1)
-        parked = [
-            wake
-            for control, wake in zip(workers.controls, workers.wake, strict=True)
-            if self._ask(control.ctypes.data)
-        ]
-        if parked:
-            # The kernel likes to wake a thread where its waker runs, and there both would wait for each other.
-            workers.away = _other_cpus()
-            for wake in parked:
-                wake.release()
-        return workers
+    def run(self, sections: int, count: int, bases: int, spent: int, *, ask: bool, stamps: int = 0) -> None:
+        """Run ``count`` sections of a plan; see ``kernels.team.build_run``. With ``ask`` false, without the workers."""
+        if self.threads > 1 and (self._team.process != os.getpid() or self._team.stopped):
+            with self._lock:  # forked, or closed before
+                if self._team.process != os.getpid() or self._team.stopped:
+                    self._start()
+        asked = ask and self.threads > 1
+        self._run(self._team.address, sections, count, self.threads, bases, stamps, asked, spent)
 
     def close(self) -> None:
         """End the workers and wait for them; the next run would start new ones."""
         with self._lock:
             self._finalizer()
-            for thread in self._workers.threads:
-                thread.join(timeout=5)
-
-
-def _wait(workers: _Workers) -> None:
-    for control in workers.controls:
-        while control[1] != control[0]:
-            pass
+            for worker in self._team.workers:
+                worker.join(timeout=5)

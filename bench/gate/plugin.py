@@ -2,7 +2,7 @@
 
 A test asks for the fixture ``speed`` and says ``speed.hold(group)``. Outputs are compared with PyTorch's before
 anything is timed; then the group passes, fails with what is needed to find the cause, or is skipped as too noisy to
-tell.
+tell. Where nothing failed, but something was too noisy, pytest ends with exit code 8.
 
     pytest bench/gate_speed.py                           # against the minima in bench/gate/expected.toml
     pytest bench/gate_speed.py --speed-save before.json --speed-rounds 36   # ... and keep the run
@@ -30,6 +30,8 @@ from sparsenet.errors import SparsenetError
 
 #: How often a group is built and measured at most.
 LOOKS = 3
+#: What pytest exits with if nothing failed and the machine was too noisy to tell of some group.
+UNSURE_EXIT = 8
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -151,12 +153,24 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
                 ratio.median,
                 interval,
                 f"{ratio.floor:.1%}",
+                ratio.rounds,
+                ratio.dropped,
                 entry["limit"] or None,
                 entry["answer"],
             )
         )
     terminalreporter.section(f"speed-ups, expected: {session.limits.source}; load {os.getloadavg()[0]:.1f}")
-    header = ["group", "against", "speed-up", "99 % interval", "noise floor", "at least", "answer"]
+    header = [
+        "group",
+        "against",
+        "speed-up",
+        "99 % interval",
+        "noise floor",
+        "rounds",
+        "dropped",
+        "at least",
+        "answer",
+    ]
     terminalreporter.write_line(render(header, rows))
 
 
@@ -164,8 +178,12 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     run = session.config.stash.get(_KEY, None)
     if run is None or not run.measured:
         return
+    unsure = any(entry["answer"] == Answer.UNSURE.value for entry in run.measured.values())
+    if unsure and session.exitstatus == pytest.ExitCode.OK:
+        session.exitstatus = UNSURE_EXIT
     path: Path | None = session.config.getoption("--speed-save")
     if path:
         expected.save(path, run.measured)
     if run.recording:
-        expected.record({name: entry["ratio"]["median"] for name, entry in run.measured.items()})
+        known = {name: entry["ratio"] for name, entry in run.measured.items() if entry["ratio"]["rounds"]}
+        expected.record({name: ratio["median"] for name, ratio in known.items()})

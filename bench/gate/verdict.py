@@ -33,11 +33,10 @@ class Verdict:
 
     @property
     def text(self) -> str:
-        """As in ``3.91 (3.85 to 3.97, noise floor 1.0 %) where at least 4.2 is expected``."""
+        """As in ``3.91 (3.85 to 3.97, noise floor 1.0 %, 7 rounds count, …) where at least 4.2 is expected``."""
         r = self.ratio
-        measured = (
-            f"{r.median:.3g} ({r.low:.3g} to {r.high:.3g}, noise floor {r.floor:.1%}, {r.rounds} rounds)"
-        )
+        rounds = f"{r.rounds} rounds count, {r.dropped} were disturbed"
+        measured = f"{r.median:.3g} ({r.low:.3g} to {r.high:.3g}, noise floor {r.floor:.1%}, {rounds})"
         return f"{measured} where at least {self.limit:.3g} is expected"
 
 
@@ -62,7 +61,7 @@ def decide(pairs: Sequence[Pair], limit: float, seconds: float, least_rounds: in
         failures = failures + 1 if answer is Answer.FAILS else 0
         if answer is Answer.HOLDS or failures == 2:
             return Verdict(answer, ratio, limit)
-        if time.perf_counter() > end or ratio.rounds >= MOST_ROUNDS:
+        if time.perf_counter() > end or ratio.rounds + ratio.dropped >= MOST_ROUNDS:
             return Verdict(Answer.UNSURE, ratio, limit)
         more = [take_rounds(pair, FIRST_ROUNDS) for pair in pairs]
         samples = [np.concatenate(both) for both in zip(samples, more, strict=True)]

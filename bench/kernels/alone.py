@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import prod
@@ -15,15 +14,16 @@ from bench.shapes import LayerShape
 from sparsenet.errors import SparsenetError
 from sparsenet.graph import FloatArray, Graph
 from sparsenet.kernels import tape
-from sparsenet.kernels.abi import ARENA, COUNTER, FIRST_TENSOR, WEIGHTS
+from sparsenet.kernels.abi import ARENA, FIRST_TENSOR, WEIGHTS
 from sparsenet.kernels.registry import Kernel
 from sparsenet.plan.builder import Builder, Options
 from sparsenet.plan.candidate import Candidate
 from sparsenet.plan.lower import conv2d
 from sparsenet.plan.make import make_plan
-from sparsenet.plan.plan import COUNTER_BYTES, Plan
+from sparsenet.plan.plan import Plan
 from sparsenet.plan.ring_memory import Arena
 from sparsenet.plan.tune import race
+from sparsenet.timing import THREAD
 
 #: Families that move what others need: their calls belong to other layers' stages.
 MOVERS = ("f32_relayout_none_any", "f32_fill_none_any")
@@ -102,17 +102,16 @@ class FamilyAlone:
         self._alive = plan, x
 
     def _bases(self, plan: Plan, x: FloatArray) -> int:
-        self._arena, self._counter = Arena(plan.arena_bytes + 64, plan.rings), np.zeros(COUNTER_BYTES // 8)
+        self._arena = Arena(plan.arena_bytes + 64, plan.rings)
         self._table = np.zeros(FIRST_TENSOR + 2, np.int64)
         self._table[WEIGHTS], self._table[ARENA] = plan.weights.ctypes.data, self._arena.address
-        self._table[COUNTER] = self._counter.ctypes.data
         self._table[FIRST_TENSOR:] = x.ctypes.data, self.output.ctypes.data
         return int(self._table.ctypes.data)
 
     def repeat(self, seconds: float) -> None:
         """Make one ``run`` take about ``seconds`` or more, by doing everything several times in one call."""
         self.runs = 1
-        while self.seconds() < seconds and self.runs < 4096:
+        while THREAD.turn(self.run).seconds < seconds and self.runs < 4096:
             self.runs *= 2
             self._rows = np.concatenate([self._rows, self._rows])
 
@@ -129,13 +128,6 @@ class FamilyAlone:
     def run(self) -> None:
         """All calls, ``runs`` times."""
         self._run(self._rows.ctypes.data, len(self._rows), self._table.ctypes.data)
-
-    def seconds(self) -> float:
-        """Processor seconds of one ``run``, once the caches are warm."""
-        self.run()
-        start = time.thread_time()
-        self.run()
-        return time.thread_time() - start
 
 
 def _sizes(plan: Plan) -> tuple[int, ...]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -17,6 +16,7 @@ from converters.verify import relative_error
 from sparsenet.errors import SparsenetError
 from sparsenet.kernels.cuda_families import CUDA_FAMILIES
 from sparsenet.kernels.registry import FAMILIES
+from sparsenet.timing import THREAD, Samples, take_rounds, turns_of
 
 TOLERANCE = 1e-4
 #: A round keeps the least of so many turns: neighbours on the machine only ever add time.
@@ -148,10 +148,9 @@ def _rate(case: Case, alone: FamilyAlone, peak: Peak, rounds: int) -> Rate:
     memory = limited_by_memory(case.family)
     reference, amount = (peak.read, peak.read_bytes) if memory else (peak.fma, peak.flops)
     work = alone.work.nbytes if memory else alone.work.flops
-    times, peaks = np.empty(rounds), np.empty(rounds)
-    for i in range(rounds):
-        turns = [(_seconds(reference), alone.seconds()) for _ in range(TURNS)]
-        peaks[i], times[i] = (min(turn) for turn in zip(*turns, strict=True))
+    turns = turns_of({"peak": reference, "family": alone.run}, THREAD)
+    taken = take_rounds(turns, TURNS * rounds, THREAD, settle=0.0)
+    peaks, times = (_least(seconds, rounds) for seconds in taken.seconds("peak", "family"))
     peaks /= amount
     times /= alone.runs
     typical = float(np.median(times))
@@ -170,8 +169,6 @@ def _rate(case: Case, alone: FamilyAlone, peak: Peak, rounds: int) -> Rate:
     )
 
 
-def _seconds(call: Callable[[], None]) -> float:
-    call()
-    start = time.thread_time()
-    call()
-    return time.thread_time() - start
+def _least(seconds: Samples, rounds: int) -> Samples:
+    """The least of every few neighbours."""
+    return np.array([part.min() for part in np.array_split(seconds, rounds) if part.size])

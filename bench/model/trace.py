@@ -35,11 +35,11 @@ def trace_events(
     for run, (cycles, seconds) in enumerate(zip(*engine.step_cycles(x, runs=runs), strict=True)):
         scale = seconds * 1e6 / cycles.sum()
         events.append(_event(f"inference {run + 1}", "inference", process, START_ROW, now, seconds * 1e6, {}))
-        steps = zip(engine.plan.layers[0], engine.plan.kernels[0], cycles, strict=True)
-        for (layer, kernel), group in groupby(steps, key=lambda step: (step[0], step[1].name)):
-            calls = [int(step[2]) for step in group]
+        steps = zip(engine.plan.timeline, cycles, strict=True)
+        for (layer, kernel), group in groupby(steps, key=lambda step: step[0]):
+            calls = [int(step[1]) for step in group]
             choice = choices.get(layer)
-            details: dict[str, Any] = {"kernel": kernel, "calls": len(calls)}
+            details: dict[str, Any] = {"kernel": kernel.name if kernel else "", "calls": len(calls)}
             if choice is not None:
                 details |= {
                     "op": choice.op,

@@ -86,6 +86,10 @@ class LayerShape:
             }  # fmt: skip
         elif self.op == "softmax":
             node.attrs = {"axis": 1}
+        elif self.op == "gather":  # every other row
+            node.attrs = {"axis": 2, "indices": list(range(0, self.size, 2))}
+        elif self.op == "depth_to_space":
+            node.attrs = {"block": [2, 2]}
         elif self.op == "transpose":
             node.attrs = {"perm": [0, 2, 3, 1]}
         elif self.op == "scale":  # a gain per channel, as squeeze-and-excitation applies it
@@ -215,7 +219,9 @@ BY_FAMILY: dict[str, list[LayerShape]] = {
     "f32_relayout_none_any": STEMS,
     "f32_fill_none_any": [_conv("resnet50", 64, 64, 56, 3)],
     "f32_softmax_none_flat": [LayerShape("mobilenetv1", "softmax", 1000, 1000)],
-    "f32_take_none_flat": TRANSPOSES,
+    "f32_take_none_flat": [LayerShape(_OTHERS, "gather", 256, 256, 28)],
+    "f32_transpose_none_any": [*TRANSPOSES, LayerShape(_OTHERS, "transpose", 256, 256, 28)],
+    "f32_interleave_none_any": [LayerShape(_OTHERS, "depth_to_space", 128, 32, 56)],
     **{
         f"f32_{family}_none_flat": [LayerShape(_OTHERS, op, 256, 256, 28)]
         for family, op in (

@@ -14,7 +14,7 @@ from converters.passes.fuse_add import fuse_add
 from converters.passes.fuse_affine import fuse_affine
 from converters.passes.fuse_gate import fuse_gate
 from converters.passes.merge_affine import merge_affine
-from converters.passes.optimize import PASSES, optimize
+from converters.passes.optimize import PASSES, REDUCTION, optimize, run_passes
 from converters.passes.reduce_channels import kept_channels, reduce_channels
 from converters.passes.remove_identity import remove_identity
 from converters.passes.remove_redundant_relu import remove_redundant_relu
@@ -23,6 +23,7 @@ from converters.passes.sink_transposes import sink_transposes
 
 __all__ = [
     "PASSES",
+    "REDUCTION",
     "batch_norm_to_affine",
     "constant_operand_to_affine",
     "drop_unit_axis",
@@ -40,6 +41,7 @@ __all__ = [
     "reduce_channels",
     "remove_identity",
     "remove_redundant_relu",
+    "run_passes",
     "simplify_reshape",
     "sink_transposes",
 ]

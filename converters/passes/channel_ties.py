@@ -7,7 +7,7 @@ add, pooling, concat, …) keep the same ones. Growth is monotone, so the fixpoi
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -35,12 +35,12 @@ def needed_channels(graph: Graph, values: Mapping[str, Values]) -> dict[str, Kep
         values: its constant channels, from ``channel_values``.
     """
     ties = _Ties(graph, values)
-    ties.grow()
+    ties.grow(graph.nodes)
     for node in reversed(graph.nodes):
         kept = ties.kept[node.output]
         if not kept.any():  # no tensor may become empty; a constant channel drags the least along
             kept[np.argmax(~np.isnan(values[node.output]))] = True
-            ties.grow()
+            ties.grow(ties.beside(node.output))
     return ties.kept
 
 
@@ -61,17 +61,31 @@ class _Ties:
         self._values = values
         self._shapes = graph.shapes()
         self._connected: dict[str, Kept] = {}
+        self._beside: dict[str, list[Node]] = {name: [] for name in values}
+        for node in graph.nodes:
+            for name in dict.fromkeys([*node.inputs, node.output]):
+                if name in values:
+                    self._beside[name].append(node)
         self.kept: dict[str, Kept] = {name: np.zeros(len(vector), bool) for name, vector in values.items()}
         for name in [*(t.name for t in graph.inputs), *graph.outputs]:
             if name in self.kept:
                 self.kept[name][:] = True
 
-    def grow(self) -> None:
-        """Spread along every node until nothing changes."""
-        size = -1
-        while size != (size := sum(int(kept.sum()) for kept in self.kept.values())):
-            for node in reversed(self._graph.nodes):
-                self._spread(node)
+    def beside(self, tensor: str) -> list[Node]:
+        """The nodes that make or read ``tensor``, in order."""
+        return self._beside[tensor]
+
+    def grow(self, nodes: Sequence[Node]) -> None:
+        """Spread along ``nodes``, then along whatever stands beside a tensor that has grown, until nothing changes."""
+        waiting = {id(node): node for node in nodes}
+        while waiting:
+            _, node = waiting.popitem()  # the last first: most of what is needed is needed by later nodes
+            around = [name for name in dict.fromkeys([*node.inputs, node.output]) if name in self.kept]
+            before = [np.count_nonzero(self.kept[name]) for name in around]
+            self._spread(node)
+            for name, count in zip(around, before, strict=True):
+                if np.count_nonzero(self.kept[name]) != count:
+                    waiting |= {id(other): other for other in self._beside[name]}
 
     def _spread(self, node: Node) -> None:
         own, extra = split_inputs(node)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from converters.passes.batch_norm_to_affine import batch_norm_to_affine
 from converters.passes.constant_operand_to_affine import constant_operand_to_affine
@@ -24,7 +24,11 @@ from converters.passes.sink_transposes import sink_transposes
 from sparsenet.errors import GraphError
 from sparsenet.graph import Graph
 
-PASSES: tuple[Callable[[Graph], Graph], ...] = (
+Pass = Callable[[Graph], Graph]
+
+#: What removes channels that structured pruning has emptied.
+REDUCTION: tuple[Pass, ...] = (reduce_channels, eliminate_dead)
+PASSES: tuple[Pass, ...] = (
     eliminate_dead,  # a dead reader would look like a second reader to every fusion below
     remove_identity,
     drop_unit_axis,  # before simplify_reshape, which takes away the reshapes that meet then
@@ -41,8 +45,7 @@ PASSES: tuple[Callable[[Graph], Graph], ...] = (
     fuse_activation,  # before fuse_affine: conv2d → relu → affine joins from the front
     fuse_affine,
     fuse_add,
-    reduce_channels,
-    eliminate_dead,
+    *REDUCTION,
 )
 
 
@@ -61,12 +64,15 @@ def optimize(graph: Graph, reduce: bool = True) -> Graph:
     Raises:
         GraphError: ``graph`` is invalid, or (naming it) a pass broke a rule.
     """
+    return run_passes(graph, [step for step in PASSES if reduce or step is not reduce_channels])
+
+
+def run_passes(graph: Graph, steps: Sequence[Pass]) -> Graph:
+    """Run ``steps`` in turn on a copy; otherwise as ``optimize``."""
     inputs, outputs = graph.inputs, graph.verify().output_infos
     if any(node.follows for node in graph.nodes):
         return graph.copy()
-    for step in PASSES:
-        if step is reduce_channels and not reduce:
-            continue
+    for step in steps:
         graph = step(graph)
         try:
             facts = graph.verify()

@@ -16,7 +16,7 @@ from sparsenet.graph import Partial, TensorInfo
 from sparsenet.kernels import tape
 from sparsenet.kernels.abi import BASE_SHIFT, OFFSET_MASK, ROW_WORDS
 from sparsenet.kernels.registry import EPILOGUE_ARGUMENTS, FAMILIES, Kernel
-from sparsenet.plan.plan import COUNTER_BYTES, Decision, Plan, PlannedSegment, PlannedStage
+from sparsenet.plan.plan import Decision, Plan, PlannedSegment, PlannedStage
 from sparsenet.plan.ring_memory import PAGE, Ring, arena_end, rings_available
 
 Record = TypeVar("Record")
@@ -45,10 +45,11 @@ def parse(text: Mapping[str, Any], data: Mapping[str, memoryview]) -> Bundle:
     _expect(len(words) == sum(lengths), "the number of steps")
     tapes = [part.copy() for part in np.split(words, np.cumsum(lengths)[:-1])]
     weights = np.frombuffer(data[WEIGHTS], np.uint8)
-    spaces = [weights.size, arena_end(arena_bytes, rings), COUNTER_BYTES]
+    spaces = [weights.size, arena_end(arena_bytes, rings)]
     spaces += [4 * prod(int(d) for d in info.shape[1:] if d is not None) for info in [*inputs, *outputs]]
     for table in tapes:
         _check_tape(table, kernels, pointers, spaces)
+    _check_ends(text["ends"], lengths)
     counts = text["counts"]
     _expect(type(counts) is int and 0 <= counts <= len(outputs), "counts")
     _check_partial(outputs)
@@ -56,6 +57,7 @@ def parse(text: Mapping[str, Any], data: Mapping[str, memoryview]) -> Bundle:
         tapes=tapes,
         kernels=[[kernels[i] for i in table[:, 0].tolist()] for table in tapes],
         layers=[[layers[i] for i in steps] for steps in text["step_layers"]],
+        ends=text["ends"],
         weights=weights,
         arena_bytes=arena_bytes,
         rings=rings,
@@ -128,6 +130,16 @@ def _check_tape(
     bases, offsets = words >> BASE_SHIFT, words & OFFSET_MASK
     _expect(bool(((bases >= 0) & (bases < len(spaces))).all()), "the base of a pointer on a tape")
     _expect(bool((offsets < np.asarray(spaces)[bases]).all()), "a pointer on a tape, outside its memory")
+
+
+def _check_ends(ends: Sequence[Sequence[int]], lengths: Sequence[int]) -> None:
+    """The sections of every tape follow each other to its end."""
+    before = [0] * len(lengths)
+    for section in ends:
+        _expect(len(section) == len(lengths) and all(type(end) is int for end in section), "a section's end")
+        _expect(all(a <= b for a, b in zip(before, section, strict=True)), "the order of sections")
+        before = list(section)
+    _expect(len(ends) > 0 and before == lengths, "the end of the last section")
 
 
 def _tensor(entry: Mapping[str, Any]) -> TensorInfo:

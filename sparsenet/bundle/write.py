@@ -109,6 +109,7 @@ def _describe(
         "code": [[name, len(data)] for name, data in code.items()],
         "layers": layers,
         "step_layers": [[number[layer] for layer in names] for names in plan.layers],
+        "ends": plan.ends,
         "decisions": [dataclasses.asdict(decision) for decision in plan.decisions],
         "segments": [dataclasses.asdict(segment) for segment in plan.segments],
         "sparse": sparse,

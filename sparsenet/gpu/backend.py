@@ -153,6 +153,7 @@ def _shown(plan: CudaPlan, graph: Graph) -> Plan:
         [],
         [[launch.kernel for launch in plan.launches]],
         [[launch.layer for launch in plan.launches]],
+        [],
         np.zeros(0, np.uint8),
         4 * plan.memory_floats,
         [],

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import struct
 
-#: Base numbers: weights, the arena, the barriers' counter, then the graph's inputs and outputs in order.
-WEIGHTS, ARENA, COUNTER, FIRST_TENSOR = 0, 1, 2, 3
+#: Base numbers: weights, the arena, then the graph's inputs and outputs in order.
+WEIGHTS, ARENA, FIRST_TENSOR = 0, 1, 2
 BASE_SHIFT = 48
 OFFSET_MASK = (1 << BASE_SHIFT) - 1
 

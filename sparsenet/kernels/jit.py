@@ -15,7 +15,6 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 from sparsenet import elf
 from sparsenet.cache import cache_directory as cache_directory
@@ -29,7 +28,6 @@ Build = Callable[[], object]
 _lock = Lock()
 _addresses: dict[str, int] = {}
 _unkept: dict[str, bytes] = {}  # what was compiled here and could not be written
-_engines: list[Any] = []  # own the code that LLVM loaded: never freed
 
 
 @cache
@@ -147,7 +145,8 @@ def _load_by_llvm(code: bytes, entry: str) -> int:
     except (RuntimeError, llvm.ParseError) as error:
         raise elf.ObjectFileError(f"not an object file for this machine: {error}") from error
     engine.finalize_object()
-    _engines.append(engine)
+    # Never freed, not even when the interpreter ends: daemon threads may still be in this code.
+    ctypes.pythonapi.Py_IncRef(ctypes.py_object(engine))
     address = int(engine.get_function_address(entry))
     if not address:
         raise elf.ObjectFileError(f"no function '{entry[:80]}' in it")

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 ALIGNMENT = 64
 
 
@@ -17,10 +19,6 @@ class Buffer:
     last: int
     offset: int = 0
 
-    def overlaps(self, other: Buffer) -> bool:
-        """Whether both are alive in some step."""
-        return self.first <= other.last and other.first <= self.last
-
 
 def place(buffers: Sequence[Buffer]) -> int:
     """Give every buffer an offset so that no two live ones overlap; returns the arena's size in bytes.
@@ -28,13 +26,18 @@ def place(buffers: Sequence[Buffer]) -> int:
     Greedy by size (Pisarchyk and Lee, arXiv 2001.03288): largest first, each into the lowest gap left by those
     already placed that are alive with it.
     """
-    placed: list[Buffer] = []
-    for buffer in sorted(buffers, key=lambda b: (-b.size, b.first)):
-        offset = 0
-        for other in sorted((b for b in placed if b.overlaps(buffer)), key=lambda b: b.offset):
-            if offset + buffer.size <= other.offset:
-                break
-            offset = max(offset, -(-(other.offset + other.size) // ALIGNMENT) * ALIGNMENT)
-        buffer.offset = offset
-        placed.append(buffer)
-    return max((b.offset + b.size for b in placed), default=0)
+    # Of those placed, in order of their offsets: first and last step, offset, and the next aligned place behind it.
+    placed = np.zeros((4, len(buffers)), np.int64)
+    for count, buffer in enumerate(sorted(buffers, key=lambda b: (-b.size, b.first))):
+        first, last, offsets, ends = placed[:, :count]
+        alive = (first <= buffer.last) & (last >= buffer.first)
+        starts = np.append(
+            0, np.maximum.accumulate(ends[alive])
+        )  # the gap in front of each one, and behind all
+        fits = np.flatnonzero(starts[:-1] + buffer.size <= offsets[alive])
+        buffer.offset = int(starts[fits[0] if len(fits) else -1])
+        end = -(-(buffer.offset + buffer.size) // ALIGNMENT) * ALIGNMENT
+        at = int(np.searchsorted(offsets, buffer.offset))
+        placed[:, at + 1 : count + 1] = placed[:, at:count]
+        placed[:, at] = buffer.first, buffer.last, buffer.offset, end
+    return max((b.offset + b.size for b in buffers), default=0)

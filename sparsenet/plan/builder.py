@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
@@ -11,6 +12,7 @@ import numpy.typing as npt
 from sparsenet.graph import FloatArray, Graph, Node, Shape
 from sparsenet.kernels.registry import Kernel
 from sparsenet.limits import require_memory
+from sparsenet.ops import ACTIVATIONS
 from sparsenet.plan.layout import Folded, Layout, Plain, Rows, lanes_for
 from sparsenet.plan.plan import Decision
 from sparsenet.plan.relayout import FlatCopy, MapCopy
@@ -36,6 +38,12 @@ class Options:
     tune: bool = False
     rings: bool = field(default_factory=rings_available)
     stream: bool = True
+
+
+#: Ops that read maps as rows.
+_READ_ROWS = {
+    *ACTIVATIONS, "conv2d", "max_pool2d", "avg_pool2d", "global_avg_pool2d", "affine", "batch_norm", "resize",
+}  # fmt: skip
 
 
 @dataclass
@@ -107,6 +115,11 @@ class Builder:
         """Whether ``tensor`` is an image of more than one pixel: it then lives as rows."""
         shape = self.shape(tensor)
         return len(shape) == 3 and shape[1] * shape[2] > 1
+
+    @cached_property
+    def read_as_rows(self) -> set[str]:
+        """Tensors that some node reads as rows, if they are maps."""
+        return {name for node in self.graph.nodes if node.op in _READ_ROWS for name in node.inputs}
 
     def put(self, tensor: str, value: Value) -> Value:
         """``tensor`` is also to be had as ``value``."""

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from sparsenet.graph import Graph, TensorInfo
-from sparsenet.kernels.abi import ARENA, COUNTER, FIRST_TENSOR, WEIGHTS, encode_pointer
+from sparsenet.graph import Graph, Shape, TensorInfo
+from sparsenet.kernels.abi import ARENA, FIRST_TENSOR, WEIGHTS, encode_pointer
 from sparsenet.kernels.registry import Kernel
 from sparsenet.limits import require_memory, require_plannable
 from sparsenet.ops import attributes
@@ -30,25 +30,26 @@ def make_plan(graph: Graph, options: Options) -> Plan:
         GraphError: the graph is malformed.
         MemoryLimitError: it would take more memory than ``limits.memory_limit``.
     """
-    graph.verify()
-    require_plannable(graph)
-    halos = _halos(graph)
-    builder = Builder(graph, graph.shapes(), options, halos, _folds(graph, halos))
+    facts = graph.verify()
+    shapes, results = facts.shapes, [*facts.output_infos, *facts.count_infos]
+    require_plannable(graph, shapes)
+    halos = _halos(graph, shapes)
+    builder = Builder(graph, shapes, options, halos, _folds(graph, shapes, halos))
     for index, info in enumerate(graph.inputs):
         _place_input(builder, index, info)
     for node in graph.nodes:
         builder.layer = node.name
         LOWER[node.op](builder, node)
     builder.layer = "output"
-    for index, info in enumerate(_results(graph)):
-        _copy_output(builder, index, info.name)
+    read = {need[0].root for stage in builder.stages for need in stage.needs(0, stage.units)}
+    for index, info in enumerate(results):  # the outputs, then what says how much of them is meant
+        _place_output(builder, index, info.name, read)
     segments = cut(builder.stages, options.stream)
-    return _assemble(builder, trace(segments, options.threads, options.rings))
+    return _assemble(builder, trace(segments, options.threads, options.rings), results)
 
 
-def _halos(graph: Graph) -> dict[str, tuple[int, int, int]]:
+def _halos(graph: Graph, shapes: Mapping[str, Shape]) -> dict[str, tuple[int, int, int]]:
     """Halo (rows above, rows below, columns) that each tensor's readers need where windows read it in place."""
-    shapes = graph.shapes()
     halos: dict[str, tuple[int, int, int]] = {}
     for node in graph.nodes:
         if node.op not in ("conv2d", "avg_pool2d"):
@@ -65,11 +66,13 @@ def _halos(graph: Graph) -> dict[str, tuple[int, int, int]]:
     return halos
 
 
-def _folds(graph: Graph, halos: dict[str, tuple[int, int, int]]) -> dict[tuple[int, int], int]:
+def _folds(
+    graph: Graph, shapes: Mapping[str, Shape], halos: Mapping[str, tuple[int, int, int]]
+) -> dict[tuple[int, int], int]:
     """Pitch of every size of map that is better folded: those with half-empty vectors that are not streamed."""
     sides: dict[tuple[int, int], int] = {}
     large: set[tuple[int, int]] = set()
-    for tensor, shape in graph.shapes().items():
+    for tensor, shape in shapes.items():
         if len(shape) != 4 or tensor in graph.constants:
             continue
         channels, height, width = (int(d or 0) for d in shape[1:])
@@ -89,28 +92,40 @@ def _place_input(builder: Builder, index: int, info: TensorInfo) -> None:
     builder.add(FlatCopy("input", builder.new_plain(info.name), 1, given))
 
 
-def _results(graph: Graph) -> list[TensorInfo]:
-    """The outputs, then what says how much of them is meant."""
-    return [*graph.output_infos(), *graph.count_infos()]
-
-
-def _copy_output(builder: Builder, index: int, name: str) -> None:
-    shape = builder.shape(name)
-    out = Value(name, Plain(shape), Ref("output", index))
-    if builder.is_map(name):
-        builder.add(MapCopy("output", out, shape[1], builder.any(name), shape))
+def _place_output(builder: Builder, index: int, name: str, read: set[Value]) -> None:
+    """Make an output where the caller wants it, or copy it there; ``read`` are the values that a stage reads."""
+    shape, place = builder.shape(name), Ref("output", index)
+    if _made_in_place(builder, name, place, read):
+        return
+    out = Value(name, Plain(shape), place)
+    is_map = builder.is_map(name)
+    source = builder.any(name) if is_map else builder.plain(name)
+    read.add(source.root)
+    if is_map:
+        builder.add(MapCopy("output", out, shape[1], source, shape))
     else:
-        builder.add(FlatCopy("output", out, 1, builder.plain(name)))
+        builder.add(FlatCopy("output", out, 1, source))
 
 
-def _assemble(builder: Builder, result: Trace) -> Plan:
+def _made_in_place(builder: Builder, name: str, place: Ref, read: set[Value]) -> bool:
+    """Let the stage that makes an output write it where the caller wants it, if nothing else reads it."""
+    value = builder.get(name, Plain)
+    if value is None or value.root.fixed is not None or value.root in read:
+        return False
+    root = value.root
+    if root.producer is None or not root.producer.exact:
+        return False
+    root.fixed = place
+    return True
+
+
+def _assemble(builder: Builder, result: Trace, results: list[TensorInfo]) -> Plan:
     arena_bytes, rings = result.memory.arrange()
     require_memory(arena_end(arena_bytes, rings), "working memory of the network")
     weights, weight_offsets = pack_constants(builder.constants)
-    inputs, results = len(builder.graph.inputs), _results(builder.graph)
+    inputs = len(builder.graph.inputs)
 
-    starts = {("counter", 0): (COUNTER, 0)}
-    starts |= {("weights", i): (WEIGHTS, offset) for i, offset in enumerate(weight_offsets)}
+    starts = {("weights", i): (WEIGHTS, offset) for i, offset in enumerate(weight_offsets)}
     starts |= {("arena", i): (ARENA, buffer.offset) for i, buffer in enumerate(result.memory.buffers)}
     starts |= {("ring", i): (ARENA, ring.start) for i, ring in enumerate(rings)}
     starts |= {("input", i): (FIRST_TENSOR + i, 0) for i in range(inputs)}
@@ -126,6 +141,7 @@ def _assemble(builder: Builder, result: Trace) -> Plan:
         [encode_tape(steps, word) for steps in result.tapes],
         [[step.kernel for step in steps] for steps in result.tapes],
         [[step.layer for step in steps] for steps in result.tapes],
+        result.ends,
         weights,
         arena_bytes,
         rings,

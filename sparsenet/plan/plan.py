@@ -12,11 +12,12 @@ import numpy.typing as npt
 
 from sparsenet.graph import TensorInfo
 from sparsenet.kernels import jit
+from sparsenet.kernels.abi import ROW_WORDS
 from sparsenet.kernels.registry import Kernel
 from sparsenet.plan.ring_memory import Ring
 
-#: Size of the counter that barriers use; it has a cache line to itself.
-COUNTER_BYTES = 128
+#: What a profile calls the time in which the first thread waits for others.
+WAIT = "barrier"
 
 
 @dataclass
@@ -58,7 +59,7 @@ class PlannedStage:
 
 @dataclass(frozen=True)
 class PlannedSegment:
-    """Stages that run together, before all threads meet at a barrier.
+    """Stages that run together, before all threads wait for each other.
 
     Attributes:
         streamed: whether rows flow from stage to stage; otherwise there is one stage, which makes the whole at once.
@@ -81,6 +82,8 @@ class Plan:
         tapes: per thread int64 (steps, ROW_WORDS); column 0, the kernel's address, is 0 until ``link``.
         kernels: per thread the kernel of every step.
         layers: per thread the node name of every step.
+        ends: per section the step of every thread's tape before which it ends; the steps of one thread in it are a
+            *share*. What stands in one section relies on all of those before, and on no other share of its own.
         weights: all packed weights and tables, aligned.
         arena_bytes: working memory of one run, but for the rings.
         rings: where rows circulate.
@@ -94,6 +97,7 @@ class Plan:
     tapes: list[npt.NDArray[np.int64]]
     kernels: list[list[Kernel]]
     layers: list[list[str]]
+    ends: list[list[int]]
     weights: npt.NDArray[np.uint8]
     arena_bytes: int
     rings: list[Ring]
@@ -117,6 +121,31 @@ class Plan:
         for tape, kernels in zip(self.tapes, self.kernels, strict=True):
             tape[:, 0] = [addresses[kernel.name] for kernel in kernels]
 
-    def tape_table(self) -> npt.NDArray[np.int64]:
-        """Address and number of rows of every thread's tape."""
-        return np.array([(tape.ctypes.data, len(tape)) for tape in self.tapes], np.int64)
+    @property
+    def timeline(self) -> list[tuple[str, Kernel | None]]:
+        """Layer and kernel of all that takes the first thread's time, in order: its steps, and after each section a
+        wait for the other threads, where there are any.
+        """
+        steps: list[tuple[str, Kernel | None]] = list(zip(self.layers[0], self.kernels[0], strict=True))
+        if len(self.tapes) > 1:
+            for first, *_ in reversed(self.ends):
+                steps.insert(first, (WAIT, None))
+        return steps
+
+    def section_table(self) -> npt.NDArray[np.int64]:
+        """What ``kernels.team`` runs, per section: how many shares have steps, where in ``timeline`` the section
+        begins, then address and number of steps of every thread's share.
+        """
+        table = np.zeros((len(self.ends), 2 + 2 * len(self.tapes)), np.int64)
+        before = [0] * len(self.tapes)
+        for number, (row, ends) in enumerate(zip(table, self.ends, strict=True)):
+            sizes = [end - start for start, end in zip(before, ends, strict=True)]
+            row[0] = sum(size > 0 for size in sizes)
+            row[1] = before[0] + number
+            row[2::2] = [
+                tape.ctypes.data + 8 * ROW_WORDS * start
+                for tape, start in zip(self.tapes, before, strict=True)
+            ]
+            row[3::2] = sizes
+            before = ends
+        return table

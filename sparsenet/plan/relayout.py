@@ -12,6 +12,8 @@ from sparsenet.plan.layout import Folded, FoldedPhases, Phases, Plain, Rows, lan
 from sparsenet.plan.stage import Emitter, Need, Ref, Span, Stage, Value
 
 FILL = "f32_fill_none_any"
+#: Lines that a kernel makes one of, or one into, by whole vectors.
+MOST_LINES = 8
 
 
 def map_source(to: Emitter, value: Value, y: int) -> tuple[Ref, int, int]:
@@ -27,6 +29,12 @@ def map_needs(value: Value, first: int, last: int) -> Need:
     return (value, first, last) if value.by_rows else (value, 0, 1)
 
 
+def relayout_kernel(columns: int, column_step: int = 1, phases: int = 1) -> Kernel:
+    """The kernel that ``relayout`` calls."""
+    stride = column_step if column_step <= 2 or phases == column_step <= MOST_LINES else 0
+    return Kernel("f32_relayout_none_any", lanes_for(columns), (stride,))
+
+
 def relayout(
     to: Emitter, x: Ref, x_row: int, x_channel: int, source: Sequence[int], out: Ref, out_row: int, out_channel: int, *,
     columns: int, rows: int | None = None, first_row: int = 0, row_step: int = 1, first_column: int = 0,
@@ -34,9 +42,8 @@ def relayout(
 ) -> None:  # fmt: skip
     """Copy a (channels, rows, columns) source, zeros where its lines end; see ``kernels/cpu/relayout.py``."""
     channels, x_rows, x_columns = source
-    stride = column_step if column_step <= 2 else 0
     to.call(
-        Kernel("f32_relayout_none_any", lanes_for(columns), (stride,)),
+        relayout_kernel(columns, column_step, phases),
         x=x, x_row=x_row, x_channel=x_channel, x_rows=x_rows, x_columns=x_columns, first_row=first_row,
         row_step=row_step, first_column=first_column, phases=phases, channels=channels,
         rows=x_rows if rows is None else rows, columns=columns,

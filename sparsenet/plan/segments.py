@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
 
 from sparsenet.plan.layout import Folded, FoldedPhases
@@ -12,6 +12,8 @@ from sparsenet.plan.stage import Stage, Value
 STREAMED_MAP_BYTES = 768 * 1024
 #: Weights are read again for every row that streams by: together they must leave L2 room for the rows.
 STREAMED_WEIGHT_BYTES = 768 * 1024
+#: The trace asks from stage to stage, two Python frames each; rows of more layers would not stay in the cache anyway.
+MOST_STAGES = 120
 
 
 @dataclass
@@ -33,23 +35,26 @@ def cut(stages: Sequence[Stage], stream: bool) -> list[Segment]:
     the whole segment stay in the cache.
     """
     segments: list[Segment] = []
+    made: set[Value] = set()  # by the last segment
+    weights = 0
     for stage in stages:
-        if segments and stream and _joins(stage, segments[-1]):
+        weights += stage.weight_bytes
+        if stream and segments and len(segments[-1].stages) < MOST_STAGES and _joins(stage, made, weights):
             segments[-1].stages.append(stage)
         else:
             segments.append(Segment([stage]))
+            made, weights = set(), stage.weight_bytes
+        made.add(stage.out.root)
     return segments
 
 
-def _joins(stage: Stage, segment: Segment) -> bool:
-    made = {other.out.root for other in segment.stages}
-    inputs = {value.root for value, _, _ in stage.needs(0, stage.units)}
-    weights = stage.weight_bytes + sum(other.weight_bytes for other in segment.stages)
+def _joins(stage: Stage, made: Set[Value], weights: int) -> bool:
+    inside = {value.root for value, _, _ in stage.needs(0, stage.units)} & made
     return (
         stage.units > 1
         and not isinstance(stage.out.layout, Folded | FoldedPhases)
-        and all(value.by_rows for value in inputs & made)
-        and any(value.size_bytes >= STREAMED_MAP_BYTES for value in inputs & made)
+        and all(value.by_rows for value in inside)
+        and any(value.size_bytes >= STREAMED_MAP_BYTES for value in inside)
         and weights <= STREAMED_WEIGHT_BYTES
     )
 

@@ -18,7 +18,7 @@ from sparsenet.plan.layout import Folded, FoldedPhases, Layout, Plain, Rows
 
 @dataclass(frozen=True)
 class Ref:
-    """A place in memory: a space (weights, arena, ring, input, output, counter), which one of it, a byte offset."""
+    """A place in memory: a space (weights, arena, ring, input, output), which one of it, a byte offset."""
 
     space: str
     index: int
@@ -109,6 +109,7 @@ class Stage(ABC):
         channelwise: a block of its output channels reads only the same block of its first input's channels.
         weight_bytes: packed weights it streams for every unit.
         as_line: it writes a folded map as one line, zeros between its pixels included.
+        exact: it writes not a byte beside its output, and may so write into the caller's array.
         sums_units: its plain output is a sum over units, so threads that share them each make a partial one.
     """
 
@@ -121,6 +122,7 @@ class Stage(ABC):
     weight_bytes: int = field(default=0, kw_only=True)
     as_line: bool = field(default=False, kw_only=True)
     sums_units: bool = field(default=False, kw_only=True)
+    exact: bool = field(default=False, kw_only=True)
 
     @abstractmethod
     def needs(self, first: int, last: int) -> Sequence[Need]:

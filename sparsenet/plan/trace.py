@@ -7,7 +7,7 @@ as the rows alive at once (see ``ring_memory``), or, where rings are not to be h
 rows move back to its front when it is full. Either way what a kernel reads is at constant offsets, and none knows.
 
 Every thread traces its own share of the rows, with windows of its own; rows at the seam that both need are computed
-twice, which costs less than waiting. Between segments all threads meet at a barrier.
+twice, which costs less than waiting. A segment begins when all shares of the one before have ended.
 """
 
 from __future__ import annotations
@@ -34,21 +34,18 @@ class Trace:
     tapes: list[list[Step]]
     memory: Memory = field(default_factory=Memory)
     homes: dict[Value, Rows | int] = field(default_factory=dict)
-    barriers: int = 0
+    ends: list[list[int]] = field(default_factory=list)
     rings: bool = False
     segments: list[PlannedSegment] = field(default_factory=list)
     shared_by_lots: set[Stage | None] = field(default_factory=set)
 
-    def barrier(self) -> None:
-        """All threads wait for each other."""
-        threads = len(self.tapes)
-        if threads == 1:
-            return
-        self.barriers += 1
-        kernel = Kernel("f32_barrier_none_any", max_lanes())
-        for tape in self.tapes:
-            target = self.barriers * threads
-            tape.append(Step(kernel, {"counter": Ref("counter", 0), "target": target}, "barrier"))
+    def end_section(self) -> None:
+        """What follows on any tape waits for all that stands on the tapes so far."""
+        ends = [len(tape) for tape in self.tapes]
+        if len(self.tapes) == 1:
+            self.ends = [ends]
+        elif ends != (self.ends[-1] if self.ends else [0] * len(ends)):
+            self.ends.append(ends)
 
 
 def trace(segments: Sequence[Segment], threads: int, rings: bool) -> Trace:
@@ -73,7 +70,7 @@ def trace(segments: Sequence[Segment], threads: int, rings: bool) -> Trace:
             walker.walk()
         calls = [len(tape) - start for tape, start in zip(result.tapes, before, strict=True)]
         result.segments.append(describe(segment, walkers[0].windows, calls))
-        result.barrier()
+        result.end_section()
         _merge_sums(result, segment, walkers)
     return result
 
@@ -113,7 +110,7 @@ def _merge_sums(result: Trace, segment: Segment, walkers: Sequence[_Walker]) -> 
                 "residual_channel.0": 4,
             }
             walker.call(kernel, x=out, size=layout.size, out=out, **residual)
-        result.barrier()
+        result.end_section()
 
 
 class _Walker:

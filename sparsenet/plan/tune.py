@@ -95,7 +95,7 @@ class _Contestant:
 
         self._tape = encode_tape(bench.steps, word)
         self._tape[:, 0] = [step.kernel.address() for step in bench.steps]
-        self._bases = np.array([weights.ctypes.data, self._arena.ctypes.data, 0], np.int64)
+        self._bases = np.array([weights.ctypes.data, self._arena.ctypes.data], np.int64)
         self._function = ctypes.CFUNCTYPE(None, *[ctypes.c_int64] * 3)(tape.address("run_tape"))
 
     def run(self) -> None:

@@ -7,6 +7,7 @@ disturbed, ``ratio`` compares them or says that the machine was too noisy to tel
 from sparsenet.timing.clock import CLOCKS, DEVICE, PROCESS, THREAD, WALL, Clock, Sample, clock_for
 from sparsenet.timing.ratio import FEWEST, Ratio, Samples, Spread, median_interval, paired_ratio, spread
 from sparsenet.timing.rounds import (
+    PATIENCE,
     SETTLE,
     Rounds,
     interleaved,
@@ -20,6 +21,7 @@ __all__ = [
     "CLOCKS",
     "DEVICE",
     "FEWEST",
+    "PATIENCE",
     "PROCESS",
     "SETTLE",
     "THREAD",

@@ -19,8 +19,9 @@ try:
 except ImportError:  # no such thing outside Unix
     resource = None
 
-#: Processor seconds that being taken off a CPU costs at most: caches and branch predictors have forgotten the thread.
-SWITCH_SECONDS = 1e-4
+#: Processor seconds that being taken off a CPU costs: caches and branch predictors have forgotten the thread. Beside a
+#: loop in registers no more than half of it was measured; to fill a second-level cache again takes as long.
+SWITCH_SECONDS = 5e-5
 #: Share of its processor time that this may be of a sample that counts.
 TOLERATED = 0.05
 #: Share of a call's wall time that its threads, all together, may wait for a CPU.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import subprocess
 import sys
@@ -14,6 +15,7 @@ import pytest
 from bench.gate import expected, trial
 from bench.gate.groups import GROUPS, Held
 from bench.gate.paired import LEAST_FLOOR, Pair, Ratio, ratio_of, take_rounds
+from bench.gate.plugin import UNSURE_EXIT
 from bench.gate.verdict import FIRST_ROUNDS, Answer, answer_to, decide
 from bench.versions import versions
 from sparsenet.errors import SparsenetError
@@ -79,6 +81,21 @@ def test_the_noise_floor_is_what_the_same_code_differs_from_itself() -> None:
 def test_several_pairs_count_by_their_geometric_mean() -> None:
     logs = [np.tile(np.log([speedup, speedup, 1.0, 1.0]), (5, 1)) for speedup in (2.0, 8.0)]
     assert ratio_of(logs).median == pytest.approx(4.0)
+
+
+def test_disturbed_turns_and_rounds_do_not_count() -> None:
+    # Every third turn of one callable is disturbed; then all of them are.
+    turns = itertools.cycle([2.0, 2.0, np.inf])
+    logs = take_rounds(Pair((lambda: next(turns), lambda: 2.0), (lambda: 1.0, lambda: 1.0)), 5, turns=2)
+    assert np.isfinite(logs).all()
+    assert ratio_of([logs]).median == pytest.approx(2.0)
+    logs = take_rounds(Pair((lambda: np.inf, lambda: 2.0), (lambda: 1.0, lambda: 1.0)), 5)
+    ratio = ratio_of([logs])
+    assert (ratio.rounds, ratio.dropped) == (0, 15)
+    assert answer_to(ratio, 0.1) is Answer.UNSURE
+    mixed = np.concatenate([logs, np.tile(np.log([2.0, 2.0, 1.0, 1.0]), (6, 1))])
+    ratio = ratio_of([mixed])
+    assert (ratio.median, ratio.rounds, ratio.dropped) == (pytest.approx(2.0), 6, 15)
 
 
 @pytest.mark.parametrize("bad", [[], [np.empty((0, 4))]])
@@ -172,6 +189,29 @@ def test_what_is_no_run_is_refused(text: str, tmp_path: Path) -> None:
     path.write_text(text)
     with pytest.raises(SparsenetError, match="not a run saved"):
         expected.baseline(path)
+
+
+@pytest.mark.parametrize(
+    "answer, failed, code",
+    [("holds", False, 0), ("too noisy to tell", False, UNSURE_EXIT), ("fails", True, 1)],
+)
+def test_the_exit_code_tells_noise_from_success_and_failure(
+    tmp_path: Path, answer: str, failed: bool, code: int
+) -> None:
+    (tmp_path / "told.py").write_text(
+        "import pytest\n"
+        "@pytest.fixture(autouse=True)\n"
+        "def told(monkeypatch):\n"
+        "    from bench.gate import plugin\n"
+        "    from bench.gate.paired import Ratio\n"
+        "    from bench.gate.verdict import Answer, Verdict\n"
+        f"    verdict = Verdict(Answer({answer!r}), Ratio(1.0, 0.9, 1.1, 0.01, 9), 1.0)\n"
+        "    monkeypatch.setattr(plugin, 'decide', lambda *_: verdict)\n"
+    )
+    name = "linear csr, 90 % zeros"
+    done = gate(f"bench/gate_speed.py::test_speed[{name}]", "-p", "told", "-o", f"pythonpath=. {tmp_path}")
+    assert done.returncode == code, done.stdout
+    assert failed == ("slower than expected" in done.stdout)
 
 
 def test_planted_work_is_a_quarter_more() -> None:

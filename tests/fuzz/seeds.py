@@ -54,7 +54,7 @@ def pools() -> Graph:
 def tensors() -> Graph:
     net = Net((2, 3, 4), seed=3)
     t = net.op("transpose", net.op("tanh", "x"), perm=[0, 2, 3, 1])
-    t = net.op("depth_to_space", net.op("space_to_depth", t, block=[2, 1]), block=[1, 3], depth_first=True)
+    t = net.op("depth_to_space", net.op("space_to_depth", t, block=[2, 2]), block=[1, 3], depth_first=True)
     flat = net.op("flatten", net.op("sub", net.op("reshape", t, shape=[4, -1]), net.constant("c", [0.5])))
     y = net.op("softmax", net.linear(net.op("dropout", flat), 5), axis=1)
     return net.graph(y, net.op("sigmoid", net.op("identity", t)))

@@ -62,7 +62,8 @@ def scripted(values: list[tuple[float, bool]]) -> Callable[[], tuple[float, bool
         (0.5 * MS, 0, True),
         (0.5 * MS, 1, False),  # cold caches would be a fifth of it
         (3 * MS, 1, True),  # a preemption for every time slice, in which they are nothing
-        (3 * MS, 2, False),
+        (3 * MS, 2, True),
+        (3 * MS, 4, False),
         (300 * MS, 100, True),
     ],
 )

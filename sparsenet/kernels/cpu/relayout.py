@@ -11,17 +11,21 @@ from typing import Any
 
 from sparsenet.kernels.device import device, integer, kernel_entry, pointer
 from sparsenet.kernels.registry import Kernel
-from sparsenet.kernels.vector_ir import Tile
+from sparsenet.kernels.vector_ir import Tile, deinterleave
 
 
 def build(kernel: Kernel) -> Any:
-    """``stride`` is the column step, 1 or 2; 0 stands for any other, read from ``column_step``.
+    """``stride`` is the column step, 1 or 2, or one of at most 8 that has as many phases; 0 stands for any other, read
+    from ``column_step``.
 
     Output row r comes from source row ``first_row + r * row_step``; exactly ``columns`` floats of each line are
     written, so a plain NCHW array can be the target. Only the ends of a line are masked.
     """
-    tile = Tile(kernel.lanes)
-    copy_line = {1: _copy_line, 2: _halve_line, 0: _gather_line}[kernel.parameter("stride")](tile)
+    tile, stride = Tile(kernel.lanes), kernel.parameter("stride")
+    if stride > 2:
+        copy_line = _split_line(tile, stride)
+    else:
+        copy_line = (_gather_line, _copy_line, _halve_line)[stride](tile)
 
     def relayout(args, bases):  # type: ignore[no-untyped-def]
         x, x_row, x_channel = pointer(args, bases, 0), integer(args, 1), integer(args, 2)
@@ -97,6 +101,27 @@ def _halve_line(tile: Tile) -> Any:
                 store_between(out, 0, columns - column, even(low, high))
                 if phases == 2:
                     store_between(out + out_phase, 0, columns - column, odd(low, high))
+
+    return copy_line
+
+
+def _split_line(tile: Tile, step: int) -> Any:
+    """As ``_copy_line``, for any step and as many phases: whole vectors are taken apart."""
+    lanes, together, lines = tile.lanes, Tile(tile.lanes, 1, step), Tile(tile.lanes, outputs=step)
+    load, load_between, apart = together.load, together.load_between, deinterleave(together)
+    store, store_between = lines.store_channels, lines.store_channels_between
+
+    @device
+    def copy_line(  # type: ignore[no-untyped-def]
+        source, source_columns, first_column, column_step, phases, target, columns, out_phase
+    ):
+        for column in range(0, columns, lanes):
+            x0, out = first_column + step * column, target + column * 4
+            if x0 >= 0 and x0 + step * lanes <= source_columns and column + lanes <= columns:
+                store(out, out_phase, 0, apart(load(source + x0 * 4, 0)))
+            else:
+                values = apart(load_between(source + x0 * 4, -x0, source_columns - x0))
+                store_between(out, out_phase, 0, columns - column, values)
 
     return copy_line
 

@@ -1,4 +1,4 @@
-"""Numbers of a plain tensor picked by one table per axis: transposition, slice, gather, expansion, mirrored padding."""
+"""Numbers of a plain tensor picked by one table per axis: slice, gather, expansion, mirrored padding."""
 
 from __future__ import annotations
 

@@ -17,36 +17,46 @@ vectors longer than the machine's.
 from __future__ import annotations
 
 from sparsenet.kernels.vector_ir.channel_lanes import channel_product, channel_start, turn
+from sparsenet.kernels.vector_ir.interleaved import deinterleave, interleave
 from sparsenet.kernels.vector_ir.runtime import (
     atomic_add,
     atomic_load,
+    atomic_replace,
     atomic_store,
+    atomic_swap,
     call_kernel,
     cycle_counter,
     stack_memory,
-    yield_processor,
 )
 from sparsenet.kernels.vector_ir.scalars import load_f32, load_i32, load_i64, store_f32, store_i64
 from sparsenet.kernels.vector_ir.steps import multiply_steps
 from sparsenet.kernels.vector_ir.tile import Tile, outer_product
+from sparsenet.kernels.vector_ir.waiting import breathe, nanoseconds, sleep_while, wake_all
 
 __all__ = [
     "Tile",
     "atomic_add",
     "atomic_load",
+    "atomic_replace",
     "atomic_store",
+    "atomic_swap",
+    "breathe",
     "call_kernel",
     "channel_product",
     "channel_start",
     "cycle_counter",
+    "deinterleave",
+    "interleave",
     "load_f32",
     "load_i32",
     "load_i64",
     "multiply_steps",
+    "nanoseconds",
     "outer_product",
+    "sleep_while",
     "stack_memory",
     "store_f32",
     "store_i64",
     "turn",
-    "yield_processor",
+    "wake_all",
 ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from llvmlite import ir
@@ -15,6 +15,7 @@ from sparsenet.kernels.vector_ir.llvm import (
     displaced,
     fma,
     prefetch_ahead,
+    shuffled,
     splat,
     typed_pointer,
     vector_type,
@@ -93,12 +94,6 @@ def turn(square: Block) -> Any:
     return square._intrinsic([square.type], square.type, emit)
 
 
-def _shuffle(b: ir.IRBuilder, x: ir.Value, y: ir.Value, lane: Callable[[int], int]) -> ir.Value:
-    """Lane i of the result is number ``lane(i)`` of x and y in a row."""
-    lanes = x.type.count
-    return b.shuffle_vector(x, y, ir.Constant(ir.VectorType(I32, lanes), [lane(i) for i in range(lanes)]))
-
-
 def _transpose_within_quads(b: ir.IRBuilder, v: Sequence[ir.Value]) -> list[ir.Value]:
     lanes = v[0].type.count
 
@@ -110,7 +105,7 @@ def _transpose_within_quads(b: ir.IRBuilder, v: Sequence[ir.Value]) -> list[ir.V
             part, step = (within // size) % 2, within % size + size * (within // (2 * size))
             return part * lanes + i - within + first + step
 
-        return _shuffle(b, x, y, lane)
+        return shuffled(b, x, y, lane)
 
     low = [interleaved(v[i], v[i + 1], 0, 1) for i in (0, 2)]
     high = [interleaved(v[i], v[i + 1], 2, 1) for i in (0, 2)]
@@ -124,7 +119,7 @@ def _transpose_quads(b: ir.IRBuilder, v: Sequence[ir.Value]) -> list[ir.Value]:
 
     def every_second(first: int) -> list[ir.Value]:
         pairs = zip(v[::2], v[1::2], strict=True)
-        halves = [_shuffle(b, x, y, lambda i: (2 * (i // 4) + first) * 4 + i % 4) for x, y in pairs]
+        halves = [shuffled(b, x, y, lambda i: (2 * (i // 4) + first) * 4 + i % 4) for x, y in pairs]
         return _transpose_quads(b, halves)
 
     return [quad for both in zip(every_second(0), every_second(1), strict=True) for quad in both]

@@ -84,16 +84,8 @@ class Lanes(Block):
         """``load_between(pointer, low, high)``: lanes [low, high) from memory, 0 elsewhere; reads nothing else."""
 
         def emit(b: ir.IRBuilder, pointer: ir.Value, low: ir.Value, high: ir.Value) -> list[ir.Value]:
-            vector, zero = vector_type(self.lanes), constant(0.0, self.lanes)
-            align = ir.Constant(I32, 4)
-            name = f"llvm.masked.load.v{self.lanes}f32.p0"
-            out = []
-            for j in range(self.vectors):
-                address = typed_pointer(b, displaced(b, pointer, j * self.lanes * 4), vector)
-                out.append(
-                    call_intrinsic(b, name, vector, [address, align, self._between(b, low, high, j), zero])
-                )
-            return out
+            starts = [displaced(b, pointer, j * self.lanes * 4) for j in range(self.vectors)]
+            return [self._load_masked(b, p, self._between(b, low, high, j)) for j, p in enumerate(starts)]
 
         return self._intrinsic([types.int64] * 3, self.type, emit)
 
@@ -132,6 +124,71 @@ class Lanes(Block):
                 call_intrinsic(b, name, ir.VoidType(), [value, address, ir.Constant(I32, 4), mask])
 
         return self._intrinsic([*[types.int64] * 4, self.type], types.void, emit)
+
+    @cached_property
+    def load_channels_between(self) -> Any:
+        """``load_channels_between(pointer, channel_stride, low, high)``: one vector per channel, lanes [low, high)."""
+
+        def emit(
+            b: ir.IRBuilder, pointer: ir.Value, stride: ir.Value, low: ir.Value, high: ir.Value
+        ) -> list[ir.Value]:
+            out, mask = [], self._between(b, low, high, 0)
+            for output in range(self.outputs):
+                pointer = b.add(pointer, stride) if output else pointer
+                out.append(self._load_masked(b, pointer, mask))
+            return out
+
+        return self._intrinsic([types.int64] * 4, self.type, emit)
+
+    @cached_property
+    def load_corner(self) -> Any:
+        """``load_corner(pointer, row_stride, rows, columns)``: the first so many lanes of the first so many rows."""
+
+        def emit(
+            b: ir.IRBuilder, pointer: ir.Value, stride: ir.Value, rows: ir.Value, columns: ir.Value
+        ) -> list[ir.Value]:
+            return [
+                self._load_masked(b, address, mask)
+                for address, mask in self._corner(b, pointer, stride, rows, columns)
+            ]
+
+        return self._intrinsic([types.int64] * 4, self.type, emit)
+
+    @cached_property
+    def store_corner(self) -> Any:
+        """``store_corner(pointer, row_stride, rows, columns, tile)``: only those lanes of those rows are written."""
+
+        def emit(
+            b: ir.IRBuilder,
+            pointer: ir.Value,
+            stride: ir.Value,
+            rows: ir.Value,
+            columns: ir.Value,
+            block: ir.Value,
+        ) -> None:
+            corner = self._corner(b, pointer, stride, rows, columns)
+            name = f"llvm.masked.store.v{self.lanes}f32.p0"
+            for (address, mask), value in zip(corner, self._split(b, block), strict=True):
+                place = typed_pointer(b, address, vector_type(self.lanes))
+                call_intrinsic(b, name, ir.VoidType(), [value, place, ir.Constant(I32, 4), mask])
+
+        return self._intrinsic([*[types.int64] * 4, self.type], types.void, emit)
+
+    def _corner(
+        self, b: ir.IRBuilder, pointer: ir.Value, stride: ir.Value, rows: ir.Value, columns: ir.Value
+    ) -> list[tuple[ir.Value, ir.Value]]:
+        """Address and mask of every row of a tile of single vectors."""
+        zero, out = ir.Constant(I64, 0), []
+        for row in range(self.rows):
+            pointer = b.add(pointer, stride) if row else pointer
+            inside = b.icmp_signed("<", ir.Constant(I64, row), rows)
+            out.append((pointer, self._between(b, zero, b.select(inside, columns, zero), 0)))
+        return out
+
+    def _load_masked(self, b: ir.IRBuilder, address: ir.Value, mask: ir.Value) -> ir.Value:
+        vector = vector_type(self.lanes)
+        operands = [typed_pointer(b, address, vector), ir.Constant(I32, 4), mask, constant(0.0, self.lanes)]
+        return call_intrinsic(b, f"llvm.masked.load.v{self.lanes}f32.p0", vector, operands)
 
     @cached_property
     def gather_between(self) -> Any:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from llvmlite import ir
 from numba.core import cgutils
@@ -36,6 +36,12 @@ def splat(b: ir.IRBuilder, scalar: ir.Value, lanes: int) -> ir.Value:
     undefined = ir.Constant(ir.VectorType(scalar.type, lanes), ir.Undefined)
     first = b.insert_element(undefined, scalar, ir.Constant(I32, 0))
     return b.shuffle_vector(first, undefined, ir.Constant(ir.VectorType(I32, lanes), [0] * lanes))
+
+
+def shuffled(b: ir.IRBuilder, x: ir.Value, y: ir.Value, lane: Callable[[int], int]) -> ir.Value:
+    """Lane i of the result is number ``lane(i)`` of x and y in a row."""
+    lanes = x.type.count
+    return b.shuffle_vector(x, y, ir.Constant(ir.VectorType(I32, lanes), [lane(i) for i in range(lanes)]))
 
 
 def constant(value: float, lanes: int) -> ir.Value:

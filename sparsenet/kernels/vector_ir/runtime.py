@@ -7,10 +7,9 @@ from typing import Any
 
 from llvmlite import ir
 from numba import types
-from numba.core import cgutils
 from numba.extending import intrinsic
 
-from sparsenet.kernels.vector_ir.llvm import CACHE_LINE, I32, I64, call_intrinsic, typed_pointer
+from sparsenet.kernels.vector_ir.llvm import CACHE_LINE, I64, call_intrinsic, typed_pointer
 
 
 @intrinsic
@@ -60,14 +59,24 @@ def cycle_counter(typing_context: Any) -> Any:
 
 
 @intrinsic
-def yield_processor(typing_context: Any) -> Any:
-    """Let another thread have this core: libc's ``sched_yield``."""
+def atomic_swap(typing_context: Any, address: Any, value: Any) -> Any:
+    """Store an int64 and return the value before."""
 
     def emit(c: Any, b: ir.IRBuilder, s: Any, a: Sequence[ir.Value]) -> Any:
-        b.call(cgutils.get_or_insert_function(b.module, ir.FunctionType(I32, []), "sched_yield"), [])
-        return c.get_dummy_value()
+        return b.atomic_rmw("xchg", typed_pointer(b, a[0], I64), a[1], "seq_cst")
 
-    return types.void(), emit
+    return types.int64(types.int64, types.int64), emit
+
+
+@intrinsic
+def atomic_replace(typing_context: Any, address: Any, expected: Any, value: Any) -> Any:
+    """Store an int64 if ``expected`` stands there; whether it did."""
+
+    def emit(c: Any, b: ir.IRBuilder, s: Any, a: Sequence[ir.Value]) -> Any:
+        pair = b.cmpxchg(typed_pointer(b, a[0], I64), a[1], a[2], "seq_cst", "seq_cst")
+        return b.extract_value(pair, 1)
+
+    return types.boolean(types.int64, types.int64, types.int64), emit
 
 
 def stack_memory(size: int) -> Any:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from sparsenet.errors import UnsupportedOpError
-from sparsenet.graph import Graph
+from sparsenet.graph import Graph, Shape
 from sparsenet.kernels.cuda_families import argument_counts
 from sparsenet.kernels.registry import FAMILIES
 from sparsenet.limits import require_memory, require_plannable
@@ -29,9 +31,9 @@ def make_plan(graph: Graph, options: Options) -> CudaPlan:
         MemoryLimitError: it would take more memory than ``limits.memory_limit``.
         UnsupportedOpError: nodes that have no CUDA kernel, all of them named.
     """
-    graph.verify()
-    require_plannable(graph)
-    builder = Builder(graph, graph.shapes(), options, _halos(graph), separable_pairs(graph))
+    shapes = graph.verify().shapes
+    require_plannable(graph, shapes)
+    builder = Builder(graph, shapes, options, _halos(graph, shapes), separable_pairs(graph))
     inputs = []
     for info in graph.inputs:
         builder.layer = "input"
@@ -61,9 +63,8 @@ def _lower(builder: Builder, graph: Graph) -> None:
         )
 
 
-def _halos(graph: Graph) -> dict[tuple[int, int], tuple[int, int]]:
+def _halos(graph: Graph, shapes: Mapping[str, Shape]) -> dict[tuple[int, int], tuple[int, int]]:
     """Zero rows and columns that maps of each size (height, width) carry for the convolutions that read them."""
-    shapes = graph.shapes()
     halos: dict[tuple[int, int], tuple[int, int]] = {}
     for node in graph.nodes:
         if node.op != "conv2d":

@@ -9,7 +9,17 @@ from collections.abc import Callable
 
 from sparsenet.graph import Node
 from sparsenet.plan.builder import Builder
-from sparsenet.plan.lower import blocks, choose, conv2d, elementwise, linear, movement, pooling, tensors
+from sparsenet.plan.lower import (
+    blocks,
+    choose,
+    conv2d,
+    elementwise,
+    linear,
+    movement,
+    pooling,
+    tensors,
+    transposes,
+)
 
 LOWER: dict[str, Callable[[Builder, Node], None]] = {
     **conv2d.LOWER,
@@ -19,6 +29,7 @@ LOWER: dict[str, Callable[[Builder, Node], None]] = {
     **movement.LOWER,
     **tensors.LOWER,
     **blocks.LOWER,
+    **transposes.LOWER,
     **choose.LOWER,
 }
 

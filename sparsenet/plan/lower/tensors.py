@@ -148,12 +148,6 @@ def take_along(builder: Builder, node: Node, axis: int, indices: Sequence[int]) 
     take(builder, node, offsets)
 
 
-def lower_transpose(builder: Builder, node: Node) -> None:
-    """Any permutation."""
-    offsets = _offsets(builder.shape(node.inputs[0]))
-    take(builder, node, [offsets[p - 1] for p in attributes(node)["perm"][1:]])
-
-
 def lower_gather(builder: Builder, node: Node) -> None:
     """Chosen elements of one axis."""
     attrs = attributes(node)
@@ -174,7 +168,6 @@ LOWER = {
     "softmax": lower_softmax,
     "normalize": lower_normalize,
     "matmul": lower_matmul,
-    "transpose": lower_transpose,
     "gather": lower_gather,
     "expand": lower_expand,
 }

@@ -111,3 +111,13 @@ def test_threads_share_the_calls() -> None:
     plan = make_plan(graph, Options("auto", 2))
     calls = [len(tape) for tape in plan.tapes]
     assert min(calls) > 0.8 * max(calls)
+
+
+def test_more_layers_than_python_has_frames() -> None:
+    pool = {"kernel": [3, 3], "stride": [1, 1], "padding": [1, 1, 1, 1]}
+    names = ["x", *(f"t{i}" for i in range(700))]
+    nodes = [Node("max_pool2d", f"n{i}", [names[i]], [names[i + 1]], pool) for i in range(700)]
+    graph = Graph("deep", [TensorInfo("x", (None, 1, 20, 9830))], [names[-1]], nodes)
+    made = make_plan(graph, Options())
+    assert all(len(segment.stages) <= segments.MOST_STAGES for segment in made.segments)
+    assert any(segment.streamed for segment in made.segments)

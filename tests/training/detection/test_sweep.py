@@ -179,7 +179,7 @@ def test_the_table_is_made_once_and_resumed(trained: Path, tmp_path: Path) -> No
     assert [int(row["epochs"]) for row in rows] == [0, 0, 1]
     for row in rows:
         assert float(row["ms"]) > 0
-        assert float(row["speedup"]) > 0
+        assert not row["speedup"] or float(row["speedup"]) > 0  # empty: too noisy to tell
         assert float(row["worst_score"]) < 1e-4
         assert float(row["easy"]) == pytest.approx(float(row["torch_easy"]), abs=1e-3)
     sparse = load(tmp_path / "global-0.5-finetuned.engine.safetensors", threads=1)

@@ -104,6 +104,14 @@ def test_speed_is_faster_slower_or_undecided(
     assert ("does not pay" in text(changed, "Speed")) == (high < 1)
 
 
+def test_speed_that_was_too_noisy_to_tell_is_no_verdict(report: Report) -> None:
+    changed = with_speedup(report, "dense", 0.5, 0.4, 0.6)
+    speedups = [replace(s, noisy=True) for s in changed.speed.speedups]
+    sentence = text(replace(changed, speed=replace(changed.speed, speedups=speedups)), "Speed")
+    assert "faster or slower than the dense engine, which the machine was too noisy to tell" in sentence
+    assert "does not pay" not in sentence
+
+
 def test_storage_names_what_each_encoding_changes(report: Report) -> None:
     sentence = text(report, "Stored values")
     assert "f16 left accuracy unchanged (92.0 → 92.0 %)" in sentence

@@ -32,6 +32,8 @@ def test_points(share: float, text: str) -> None:
     assert points(share) == text
 
 
-def test_ratio_shows_median_and_quartiles() -> None:
+def test_ratio_shows_median_and_interval_or_says_that_it_cannot_tell() -> None:
+    noisy = Speedup("s", "dense", "sparse", 2.314, 1.2, 4.0, noisy=True)
+    assert ratio(noisy) == "too noisy to tell"
     assert ratio(Speedup("s", "dense", "sparse", 2.314, 2.28, 2.361)) == "2.31× (2.28–2.36)"
     assert ratio(None) == "–"

@@ -49,7 +49,10 @@ def test_tables_1_and_2_stand_beside_the_papers(run: Run, page: str) -> None:
         assert [float(row["paper_accuracy"]) for row in rows] == [paper[0.0].accuracy, paper[0.5].accuracy]
         assert float(rows[1]["zeros"]) == pytest.approx(0.5, abs=0.02)
         assert int(rows[1]["bytes"]) < int(rows[0]["bytes"])
-        assert all(float(row[name]) > 0 for row in rows for name in ("dense_ms", "sparse_ms", "speedup"))
+        assert all(float(row[name]) > 0 for row in rows for name in ("dense_ms", "sparse_ms"))
+        assert all(
+            not row["speedup"] or float(row["speedup"]) > 0 for row in rows
+        )  # empty: too noisy to tell
     # Whole channels leave the network: both layers that share one lose it, so less is left than zeros alone explain.
     assert int(table(run, "table2-output")[1]["weights_left"]) < int(table(run, "table1")[1]["weights_left"])
 

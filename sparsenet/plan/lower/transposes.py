@@ -1,0 +1,209 @@
+"""Axes in another order, from and to plain tensors and rows, at the speed of copying."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from math import prod
+
+from sparsenet.graph import Node
+from sparsenet.kernels.jit import max_lanes
+from sparsenet.kernels.registry import Kernel
+from sparsenet.ops import attributes
+from sparsenet.plan.axes import merge_axes
+from sparsenet.plan.builder import Builder
+from sparsenet.plan.layout import Folded, Plain, Rows, lanes_for
+from sparsenet.plan.lower.plain_call import table
+from sparsenet.plan.relayout import MOST_LINES, map_needs, map_source, relayout, relayout_kernel
+from sparsenet.plan.stage import Emitter, Need, Ref, Span, Stage, Value
+
+
+@dataclass(frozen=True)
+class Axis:
+    """An axis of the output: its size, and the floats from one element to the next in the source and in the output."""
+
+    size: int
+    x: int
+    out: int
+
+
+ONE = Axis(1, 0, 0)
+
+
+@dataclass(frozen=True)
+class Walk:
+    """How a kernel goes through the axes.
+
+    Attributes:
+        columns: the output's last axis.
+        lines: the axis whose neighbours are neighbours in the source, or, if that is ``columns``, any other.
+        rows, channels: two more, if there are as many.
+        rest: the others, the outermost first.
+        written: floats of an output line; what is beyond ``columns`` is zero.
+    """
+
+    columns: Axis
+    lines: Axis
+    rows: Axis
+    channels: Axis
+    rest: tuple[Axis, ...]
+    written: int
+
+    @property
+    def kernel(self) -> Kernel:
+        """The one that does it best."""
+        columns, lines = self.columns, self.lines
+        if columns.x == 1:
+            return Kernel(TRANSPOSE, lanes_for(self.written), (0,))
+        if not self.rest and 1 < columns.size <= MOST_LINES and lines.out == columns.size == self.written:
+            return Kernel("f32_interleave_none_any", lanes_for(lines.size), (columns.size,))
+        if not self.rest and 1 < lines.size <= MOST_LINES and columns.x == lines.size:
+            return relayout_kernel(self.written, lines.size, lines.size)
+        return Kernel(TRANSPOSE, lanes_for(min(columns.size, lines.size)), (1,))
+
+
+TRANSPOSE = "f32_transpose_none_any"
+
+
+def walk(axes: Sequence[Axis], first: int, written: int) -> Walk:
+    """A walk through ``axes``, in the output's order, ``first`` being the one that is shared out as rows."""
+    *others, columns = axes
+    near = [axis for axis in others if axis.x == 1] if columns.x != 1 else others[-1:]
+    lines = near[-1] if near else ONE
+    rows = axes[first]
+    rest = [axis for axis in others if axis is not lines and axis is not rows]
+    rows = rows if rows is not lines and rows is not columns else (rest.pop() if rest else ONE)
+    channels = rest.pop() if rest else ONE
+    return Walk(columns, lines, rows, channels, tuple(rest), written)
+
+
+@dataclass(eq=False)
+class Transposed(Stage):
+    """The source's elements along ``axes``; units are those of the axis ``shared``.
+
+    Attributes:
+        source: the tensor.
+        shape: the shape of one image of it.
+        axes: the output's, the last one last.
+        shared: which of them is the rows of what is by rows, or, of plain tensors, one that threads share.
+        written: floats of an output line.
+        tables: shape and jumps of the axes that no argument spells out.
+    """
+
+    source: Value
+    axes: list[Axis]
+    shared: int
+    written: int
+    tables: dict[str, int | Ref]
+
+    def needs(self, first: int, last: int) -> list[Need]:
+        return [map_needs(self.source, first, last)]
+
+    def emit(self, to: Emitter, first: int, last: int, lots: Span) -> None:
+        axis, axes = self.axes[self.shared], list(self.axes)
+        x = _start(to, self.source, first, axis.x)
+        out = _start(to, self.out, first, axis.out)
+        axes[self.shared] = replace(axis, size=last - first)
+        written = last - first if self.shared == len(axes) - 1 else self.written
+        _call(to, walk(axes, self.shared, written), x, out, self.tables)
+
+
+def _start(to: Emitter, value: Value, first: int, step: int) -> Ref:
+    if isinstance(value.layout, Plain):
+        return to.whole(value) + first * step * 4
+    return map_source(to, value, first)[0]
+
+
+def _call(to: Emitter, way: Walk, x: Ref, out: Ref, tables: dict[str, int | Ref]) -> None:
+    columns, lines, rows, channels = way.columns, way.lines, way.rows, way.channels
+    kernel = way.kernel
+    if kernel.family == TRANSPOSE:
+        to.call(
+            kernel, x=x, x_row=rows.x * 4, x_line=(columns.x if kernel.parameter("turned") else lines.x) * 4,
+            x_columns=columns.size, rows=rows.size, lines=lines.size, columns=way.written, out=out,
+            out_row=rows.out * 4, out_line=lines.out * 4, **tables,
+        )  # fmt: skip
+    elif kernel.family == "f32_interleave_none_any":
+        to.call(
+            kernel, x=x, x_row=rows.x * 4, x_channel=channels.x * 4, x_down=0, x_across=columns.x * 4,
+            x_columns=lines.size, block_rows=1, block_columns=columns.size, first_row=0, channels=channels.size,
+            rows=rows.size, columns=lines.size * columns.size, out=out, out_row=rows.out * 4,
+            out_channel=channels.out * 4,
+        )  # fmt: skip
+    else:
+        source = (channels.size, rows.size, columns.size * lines.size)
+        relayout(
+            to, x, rows.x * 4, channels.x * 4, source, out, rows.out * 4, channels.out * 4, columns=way.written,
+            column_step=lines.size, phases=lines.size, out_phase=lines.out * 4,
+        )  # fmt: skip
+
+
+def _tables(builder: Builder, way: Walk) -> dict[str, int | Ref]:
+    """Shape and jumps of the axes beside rows, lines and columns."""
+    axes = [axis for axis in (*way.rest, way.channels) if axis.size > 1]
+    jumps: list[list[int]] = [[], []]
+    for i, axis in enumerate(axes):
+        behind = axes[i + 1 :]
+        jumps[0].append(axis.x - sum(a.x * (a.size - 1) for a in behind))
+        jumps[1].append(axis.out - sum(a.out * (a.size - 1) for a in behind))
+    shape = table(builder, [axis.size for axis in axes] or [1])
+    x_jumps, out_jumps = (table(builder, numbers or [0]) for numbers in jumps)
+    return {"rank": len(axes), "shape": shape, "x_jumps": x_jumps, "out_jumps": out_jumps}
+
+
+def lower_transpose(builder: Builder, node: Node) -> None:
+    """From rows where the source has them, to rows where readers want them, else from plain to plain."""
+    x, perm = node.inputs[0], [p - 1 for p in attributes(node)["perm"][1:]]
+    shape = builder.shape(x)
+    strides = [prod(shape[axis + 1 :]) for axis in range(len(shape))]
+    rows = builder.get(x, Rows) if builder.is_map(x) else None
+    if rows is not None and perm[2] != 1:
+        strides = [rows.rows.channel_bytes // 4, rows.rows.row_bytes // 4, 1]
+        _from_rows(builder, node, rows, [shape[p] for p in perm], [strides[p] for p in perm], perm.index(1))
+        return
+    source = builder.get(x, Plain) or builder.plain(x)
+    if builder.is_map(node.output) and node.output in builder.read_as_rows and perm[1] != 2:
+        _to_rows(builder, node, source, [shape[p] for p in perm], [strides[p] for p in perm])
+        return
+    target = builder.shape(node.output)
+    out_strides = [prod(target[axis + 1 :]) for axis in range(len(target))]
+    sizes, (x_steps, out_steps) = merge_axes(target, [strides[p] for p in perm], out_strides)
+    axes = [Axis(*numbers) for numbers in zip(sizes, x_steps, out_steps, strict=True)]
+    if len(axes) == 1:
+        builder.put(node.output, builder.plain(x).view(node.output, Plain(target)))
+        return
+    # The first axis that is worth sharing out, so that every thread writes a few long stretches.
+    shared = max(range(len(axes)), key=lambda i: (axes[i].size >= 2 * max_lanes(), -i))
+    _add(builder, node, builder.new_plain(node.output), source, axes, shared, axes[-1].size)
+
+
+def _from_rows(
+    builder: Builder, node: Node, source: Value, sizes: list[int], steps: list[int], shared: int
+) -> None:
+    out_steps = [prod(sizes[axis + 1 :]) for axis in range(3)]
+    axes = [Axis(*numbers) for numbers in zip(sizes, steps, out_steps, strict=True)]
+    _add(builder, node, builder.new_plain(node.output), source, axes, shared, sizes[-1])
+
+
+def _to_rows(builder: Builder, node: Node, source: Value, sizes: list[int], steps: list[int]) -> None:
+    out = builder.new_rows(node.output)
+    layout = out.rows
+    out_steps = [layout.channel_bytes // 4, layout.row_bytes // 4, 1]
+    channels, rows, columns = (Axis(*numbers) for numbers in zip(sizes, steps, out_steps, strict=True))
+    written = columns.size if isinstance(layout, Folded) else layout.line
+    _add(builder, node, out, source, [channels, rows, columns], 1, written)
+
+
+def _add(
+    builder: Builder, node: Node, out: Value, source: Value, axes: list[Axis], shared: int, written: int
+) -> None:
+    way = walk(axes, shared, written)
+    reason = "runs copied" if way.columns.x == 1 else "squares turned in registers"
+    builder.decide(node, "none", way.kernel, reason)
+    tables = _tables(builder, way)
+    builder.add(
+        Transposed(node.name, out, axes[shared].size, source, axes, shared, written, tables, exact=True)
+    )
+
+
+LOWER = {"transpose": lower_transpose}
