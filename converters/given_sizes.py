@@ -49,6 +49,18 @@ class GivenSizes:
     dims: Mapping[str, int]
     image_size: tuple[int, int] | None = None
 
+    def __post_init__(self) -> None:
+        for what, given, kinds in (("shapes", self.shapes, (Sequence,)), ("dims", self.dims, (object,))):
+            if not isinstance(given, Mapping):
+                raise InputError(f"{what} must be a dict of sizes by name, got {given!r:.80}")
+            for name, value in given.items():
+                if not isinstance(name, str) or not isinstance(value, kinds) or isinstance(value, str | None):
+                    raise InputError(f"{what} cannot have the entry {name!r:.80}: {value!r:.80}")
+        if self.image_size is not None and (
+            not isinstance(self.image_size, Sequence) or len(self.image_size) != 2 or None in self.image_size
+        ):
+            raise InputError(f"image_size must be two numbers, rows and columns, got {self.image_size!r:.80}")
+
     def settle(self, model: str, inputs: Sequence[Declared]) -> AllSizes:
         """The size of every dimension of every input, None for what is left open.
 

@@ -116,9 +116,9 @@ class OnnxSource:
         self.opset = opset_of(self.proto, self.name)
         for name, mask in (self.masks or {}).items():
             mask_initializer(self.proto.graph, name, np.asarray(mask))
-        infos = inputs_of(self.proto.graph)
-        self.declared = [declared(info, len(self.shapes.get(info.name, ()))) for info in infos]
-        self.sizes = GivenSizes(self.shapes, self.dims, self.image_size).settle(self.name, self.declared)
+        given, infos = GivenSizes(self.shapes, self.dims, self.image_size), inputs_of(self.proto.graph)
+        self.declared = [declared(info, len(given.shapes.get(info.name, ()))) for info in infos]
+        self.sizes = given.settle(self.name, self.declared)
         if self.lead:
             self.sizes = {name: with_batch_of_one(sizes) for name, sizes in self.sizes.items()}
 

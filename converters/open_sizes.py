@@ -11,9 +11,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
+import numpy as np
+
 from converters.explain_sizes import Samples, doubts, explain
 from sparsenet.errors import GraphError, MemoryLimitError, UnsupportedOpError
-from sparsenet.graph import Graph
+from sparsenet.graph import FloatArray, Graph
 
 #: What is added to the sizes a network was imported at, to see what its numbers depend on, as multiples of COARSE. No
 #: two dimensions grow alike.
@@ -58,16 +60,24 @@ def open_sizes(graph: Graph, names: Sequence[str], at: At, *, all_of_them: bool)
 
 def _opened(graph: Graph, names: Sequence[str], at: At) -> Graph:
     """All of these dimensions open, in the smallest steps that the network takes."""
+
+    def larger(more: Mapping[str, int]) -> Graph:
+        other = at(more)
+        other.constants = {
+            name: _shared(array, graph.constants.get(name)) for name, array in other.constants.items()
+        }
+        return other
+
     others = []
     for probe in PROBES:
-        others.append(at({name: COARSE * probe(i) for i, name in enumerate(names)}))
+        others.append(larger({name: COARSE * probe(i) for i, name in enumerate(names)}))
         coarse, _ = unify([graph, *others], COARSE)
 
     def finer(step: int) -> Graph | None:
         samples, more = [graph, *others], {name: step * FINE(i) for i, name in enumerate(names)}
         try:
             for _ in range(MOST_REVEALING):
-                samples.append(at(more))
+                samples.append(larger(more))
                 fine, known = unify(samples, step)
                 found = _revealing(fine, known, step)
                 if found is None:
@@ -85,6 +95,11 @@ def _opened(graph: Graph, names: Sequence[str], at: At) -> Graph:
         found = finer(step)
         low, high, coarse = (step, high, coarse) if found is None else (low, step, found)
     return coarse
+
+
+def _shared(array: FloatArray, own: FloatArray | None) -> FloatArray:
+    """One array of two that are equal: graphs at many sizes hold the weights once."""
+    return own if own is not None and np.array_equal(array, own) else array
 
 
 def _revealing(graph: Graph, samples: Samples, step: int) -> int | None:
@@ -114,7 +129,7 @@ def unify(graphs: Sequence[Graph], step: int) -> tuple[Graph, Samples]:
     """The first graph, those dimensions of its inputs open in which the graphs differ; and what it is made from.
 
     Args:
-        graphs: the same network, imported at different sizes; at least two.
+        graphs: the same network, imported at different sizes; at least two. They share equal constants.
         step: open sizes are to differ by its multiples.
 
     Raises:

@@ -111,7 +111,11 @@ def _open_axes(
     for name, axes in wanted.items():
         if name not in shapes:
             raise InputError(f"open_size names the input '{name}'; the inputs are: {', '.join(shapes)}")
-        if not axes or any(axis not in range(1, len(shapes[name])) for axis in axes):
+        if (
+            not isinstance(axes, Sequence)
+            or not axes
+            or any(axis not in range(1, len(shapes[name])) for axis in axes)
+        ):
             raise InputError(
                 f"open_size: {axes} are no dimensions behind the batch of '{name}' {shapes[name]}"
             )

@@ -95,13 +95,22 @@ def _layer(node: Node, shape: Shape, count: LayerCount | None, own: list[StoredC
 
 
 def _tensor(tensor: TensorInfo) -> dict[str, Any]:
-    return {"name": tensor.name, "shape": list(tensor.shape), "dtype": tensor.dtype}
+    described: dict[str, Any] = {"name": tensor.name, "shape": list(tensor.shape), "dtype": tensor.dtype}
+    return described | ({"open": list(tensor.open), "step": tensor.step} if tensor.open else {})
+
+
+def _open_text(tensor: dict[str, Any]) -> str:
+    """Which dimensions may be of other sizes, and in what steps."""
+    if "open" not in tensor:
+        return ""
+    steps = f" in steps of {tensor['step']}" if tensor["step"] > 1 else ""
+    return f"  open: {', '.join(map(str, tensor['open']))}{steps}"
 
 
 def _text(summary: dict[str, Any]) -> str:
     sums = summary["total"]
     tensors = [
-        f"{kind:8}{tensor['name']}  {shape_text(tensor['shape'])}  {tensor['dtype']}"
+        f"{kind:8}{tensor['name']}  {shape_text(tensor['shape'])}  {tensor['dtype']}{_open_text(tensor)}"
         for kind in ("inputs", "outputs")
         for tensor in summary[kind]
     ]

@@ -158,7 +158,14 @@ def test_a_batch_that_is_given_is_the_model_s() -> None:
         (("N", "T"), {"dims": {"T": 2.5}}, "must be a positive whole number, not 2.5"),
         (("N", "T"), {"dims": {"N": -1, "T": 4}}, "must be a positive whole number, not -1"),
         ((4, "T"), {"shapes": {"x": (3, 8)}}, "dimension 0 cannot be both 4 and 3"),
-        (("N", "T"), {"batch": "fixed", "dims": {"T": 8}}, "leaves dimension 0 .* --dim N=1 "),
+        (("N", "T"), {"shapes": (1, 8)}, r"shapes must be a dict of sizes by name, got \(1, 8\)"),
+        (("N", "T"), {"shapes": {"x": 8}}, "shapes cannot have the entry 'x': 8"),
+        (("N", "T"), {"shapes": {"x": "1x8"}}, "shapes cannot have the entry 'x': '1x8'"),
+        (("N", "T"), {"shapes": {"x": (1, 8.0)}}, "must be a positive whole number, not 8.0"),
+        (("N", "T"), {"dims": {1: 8}}, "dims cannot have the entry 1: 8"),
+        (("N", "T"), {"dims": {"T": None}}, "dims cannot have the entry 'T': None"),
+        (("N", 3, "H", "W"), {"image_size": 8}, "image_size must be two numbers"),
+        (("N", 3, "H", "W"), {"image_size": (8, 8, 8)}, "image_size must be two numbers"),
     ],
 )
 def test_what_does_not_fit(shape: tuple[int | str, ...], given: dict[str, Any], message: str) -> None:
@@ -187,12 +194,9 @@ def test_advice_to_fix_the_batch_says_all_that_is_needed() -> None:
     proto = model(
         [node("ReduceSum", "x axis", keepdims=0)], {"axis": np.array([0])}, shape=("N", 3, "T"), opset=13
     )
-    with pytest.raises(
-        UnsupportedOpError, match=r"or convert with batch='fixed' .* and --dim N=1 "
-    ) as refusal:
+    with pytest.raises(UnsupportedOpError, match=r"or convert with batch='fixed' \(--batch fixed\)$"):
         from_onnx(proto, dims={"T": 4})
-    advised = str(refusal.value).split("(dims=")[1].rstrip(")")
-    graph = from_onnx(proto, batch="fixed", dims={"T": 4} | eval(advised))
+    graph = from_onnx(proto, batch="fixed", dims={"T": 4})
     assert graph.inputs == [TensorInfo("x", (None, 1, 3, 4), open=(3,))]
     x = np.random.default_rng(0).standard_normal((1, 3, 9)).astype(np.float32)
     np.testing.assert_allclose(Engine(graph, 1)(x[None])[0], run_onnxruntime(proto, x)[0], rtol=1e-6)

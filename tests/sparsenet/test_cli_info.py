@@ -81,3 +81,14 @@ def test_a_bad_file_is_one_line(tmp_path: Path, content: bytes | None, message: 
     assert result.exit_code == 2
     (line,) = result.stderr.splitlines()
     assert line.startswith(f"error: {path}: {message}")
+
+
+@pytest.mark.parametrize(
+    "step, shown", [(1, "float32  open: 2, 3\n"), (4, "float32  open: 2, 3 in steps of 4\n")]
+)
+def test_open_sizes_are_named(tmp_path: Path, step: int, shown: str) -> None:
+    info = TensorInfo("x", (None, 3, 8, 8), open=(2, 3), step=step)
+    save(Graph("open", [info], ["y"], [Node("relu", "r", ["x"], ["y"])]), tmp_path / "m.safetensors")
+    assert shown in invoke(tmp_path / "m.safetensors").stdout
+    (described,) = json.loads(invoke(tmp_path / "m.safetensors", "--json").stdout)["inputs"]
+    assert (described["open"], described["step"]) == ([2, 3], step)
