@@ -68,7 +68,8 @@ class _Report:
 @click.option("-b", "--batch-size", "--batch_size", "batch", type=click.IntRange(1), multiple=True, default=(1,),
     metavar="N...", help="Images at a time.  [default: 1]")  # fmt: skip
 @click.option("-t", "--time", "seconds", type=click.FloatRange(0, min_open=True), default=10.0, show_default=True,
-    help="Seconds of timing for each table row group, all engines together.")  # fmt: skip
+    help="Seconds of timing for each table row group, all engines together; up to three times as many where other work "
+    "disturbs it.")  # fmt: skip
 @click.option("-w", "--warmup-time", "--warmup_time", "warmup", type=click.FloatRange(0), default=2.0,
     show_default=True, help="Seconds of running before.")  # fmt: skip
 @click.option("--rounds", "--num-runs", "--num_runs", "rounds", type=click.IntRange(2),
@@ -93,9 +94,10 @@ def bench(
     """Time MODEL in several engines, side by side.
 
     MODEL is a model file, an .onnx file or the name of a network of the zoo. Every engine gets the same weights, input,
-    batch and threads; outputs are compared before anything is timed; then the engines take turns in random order, so
-    that a busy or slowing machine hits all of them alike, and speed-ups are medians over rounds with an interval.
-    docs/benchmark.md explains every field and how each engine is set up.
+    batch and threads; outputs are compared before anything is timed; then the engines take turns in random order.
+    With one thread processor time counts, with several wall time. Rounds that other work disturbed are dropped, and
+    speed-ups are medians over the others with an interval, or too noisy to tell. docs/benchmark.md explains every field
+    and how each engine is set up.
     """
     from bench.model.measure import Settings, check_settings, installed
     from bench.model.source import open_model

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,8 @@ from sparsenet.commands.table import to_json
 from sparsenet.files import write_atomically
 from sparsenet.kernels.jit import fingerprint, max_lanes
 
+#: What a cell consists of: one that an earlier version kept may lack some.
+FIELDS = [field.name for kind in (Result, Layer) for field in fields(kind)]
 #: Layers are looked at with this many zeros.
 LAYERS_AT = 0.9
 
@@ -55,6 +57,10 @@ class Data:
     skipped: dict[str, str] = field(default_factory=dict)
     history: list[dict[str, Any]] = field(default_factory=list)
 
+    def ratios(self, model: str, engine: str, threads: int) -> list[Result]:
+        """Those of them whose speed-up is known: the machine was not too noisy to tell."""
+        return [result for result in self.of(model, engine, threads) if result.speedup is not None]
+
     def of(self, model: str, engine: str, threads: int) -> list[Result]:
         """Results of one engine on one network, by sparsity."""
         found = [r for r in self.results[model] if (r.engine, r.threads) == (engine, threads)]
@@ -87,7 +93,7 @@ def gather(
     graphs: dict[str, Graph] = {}
     for number, (model, threads, sparsity) in enumerate(combinations, 1):
         progress(f"{model} at {sparsity:.0%}, {threads} thread(s)", number, total)
-        identity = {"engines": plan.engines, "seconds": plan.seconds, "size": plan.size}
+        identity = {"engines": plan.engines, "seconds": plan.seconds, "size": plan.size, "fields": FIELDS}
 
         def cell(model: str = model, threads: int = threads, sparsity: float = sparsity) -> dict[str, Any]:
             if model not in graphs:
@@ -160,7 +166,7 @@ def _remember(path: Path, data: Data) -> list[dict[str, Any]]:
         }
         for model, results in data.results.items()
         for r in results
-        if r.engine != data.plan.engines[0]
+        if r.engine != data.plan.engines[0] and r.speedup is not None
     ]
     history = [entry for entry in history if entry["commit"] != commit]
     history.append({"commit": commit, "cpu": data.versions["cpu"], "speedups": speedups})

@@ -62,8 +62,8 @@ def _cards(data: Data) -> list[tuple[str, str, str]]:
         ratios = [
             r.speedup
             for model in data.plan.models
-            for r in data.of(model, engine, threads)
-            if r.sparsity == highest
+            for r in data.ratios(model, engine, threads)
+            if r.sparsity == highest and r.speedup is not None
         ]
         if ratios:
             beside = f"{highest:.0%} zeros, geometric mean of {len(ratios)} networks, {threads} thread(s)"
@@ -72,6 +72,7 @@ def _cards(data: Data) -> list[tuple[str, str, str]]:
 
 
 def _break_even(data: Data, model: str, engine: str) -> str:
-    points = [(r.sparsity or 0.0, r.speedup) for r in data.of(model, engine, data.plan.threads[0])]
+    results = data.ratios(model, engine, data.plan.threads[0])
+    points = [(r.sparsity or 0.0, r.speedup) for r in results if r.speedup is not None]
     found = break_even(points)
     return "never" if found is None else "always" if found == 0 else f"{found:.0%}"

@@ -61,12 +61,12 @@ def speedups(data: Data) -> str:
             axis.set_axis_off()
         for axis, model in zip(axes, data.plan.models, strict=False):
             for engine, colour in zip(others, COLOURS, strict=False):
-                results = data.of(model, engine, threads)
+                results = data.ratios(model, engine, threads)
                 if not results:
                     continue
-                x, y = [r.sparsity or 0 for r in results], [r.speedup for r in results]
+                x, y = [r.sparsity or 0 for r in results], [r.speedup or 0 for r in results]
                 axis.plot(x, y, "o-", color=colour, label=f"over {LABELS[engine]}")
-                low, high = [r.speedup_low for r in results], [r.speedup_high for r in results]
+                low, high = [r.speedup_low or 0 for r in results], [r.speedup_high or 0 for r in results]
                 axis.fill_between(x, low, high, color=colour, alpha=0.2, linewidth=0)
                 pays = break_even(zip(x, y, strict=True))
                 if pays:
@@ -174,7 +174,11 @@ def thread_scaling(data: Data) -> str:
         for number, (engine, sparsity) in enumerate(bars):
             heights = []
             for model in data.plan.models:
-                own = [r for r in data.results[model] if (r.engine, r.sparsity) == (engine, sparsity)]
+                own = [
+                    r
+                    for r in data.results[model]
+                    if (r.engine, r.sparsity, r.too_noisy) == (engine, sparsity, False)
+                ]
                 times = {r.threads: r.latency_ms_median for r in own}
                 heights.append(times[few] / times[many] if few in times and many in times else 0)
             places = np.arange(len(data.plan.models)) + number * width

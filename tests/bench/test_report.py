@@ -6,6 +6,7 @@ import html.parser
 import json
 import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,7 @@ PLAN = Plan(("tiny", "<other>"), (0.0, 0.5, 0.9), (1, 2), ("ours", "dense", "ort
 def result(engine: str, sparsity: float, threads: int, speedup: float) -> Result:
     return Result(
         engine, sparsity, sparsity, threads, 1, 100.0, 10.0, 1.0, 10.0 * speedup / threads, 9.0, 11.0, 12.0, speedup,
-        0.9 * speedup, 1.1 * speedup, 5.0, 6.0, 7.0, 1e-7, 20,
+        0.9 * speedup, 1.1 * speedup, False, 5.0, 6.0, 7.0, 1e-7, "cpu", 20, 3,
     )  # fmt: skip
 
 
@@ -71,6 +72,19 @@ class Links(html.parser.HTMLParser):
 
     def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
         self.found += [value for name, value in attributes if name in ("src", "href", "srcset") and value]
+
+
+def test_what_was_too_noisy_to_tell_is_said_and_left_out(data: Data) -> None:
+    for model in PLAN.models:
+        data.results[model] = [
+            replace(r, speedup=None, speedup_low=None, speedup_high=None, too_noisy=True)
+            if (r.engine, r.threads) == ("ort", 1) else r
+            for r in data.results[model]
+        ]  # fmt: skip
+    page = render_page(data)
+    assert page.count("too noisy to tell") == len(PLAN.models) * len(PLAN.sparsities)
+    assert "as fast as ours, dense" in page
+    assert "as fast as ONNX Runtime" not in page
 
 
 def test_nothing_is_fetched_and_nothing_runs(data: Data) -> None:
