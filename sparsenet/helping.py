@@ -5,9 +5,7 @@ from __future__ import annotations
 #: A run must take this much less than alone for help to be worth asking for.
 WORTH = 1.1
 #: Seconds without help after the first loss, and how many times as many after each that follows soon.
-FIRST_PAUSE, GROWTH, LONGEST_PAUSE = 0.01, 4, 0.5
-#: A pause is at least this many times as long as the run that lost.
-LOSS = 4
+FIRST_PAUSE, GROWTH, LONGEST_PAUSE = 0.003, 4, 0.5
 #: Weight of the last run in what a run alone takes.
 RECENT = 0.25
 
@@ -17,8 +15,8 @@ class Helping:
 
     A worker that shares its CPU with other load may stop amid its share for a time slice of the system, which is longer
     than a whole run; nothing but running without it avoids that. So a run in which help did not pay is followed by a
-    pause in which the caller runs alone, and a longer one if the next attempt fails as well: on a loaded machine
-    attempts are rare. Runs that gain shorten the next pause by as long as they took.
+    pause in which the caller runs alone, at least as long as that run, and a longer one if the next attempt fails as
+    well: on a loaded machine attempts are rare. Runs that gain shorten the next pause by as long as they took.
     """
 
     def __init__(self) -> None:
@@ -41,5 +39,5 @@ class Helping:
         if alone >= WORTH * seconds:
             self.pause = max(FIRST_PAUSE, self.pause - seconds)
             return
-        self.alone_until = now + max(self.pause, min(LOSS * seconds, LONGEST_PAUSE))
+        self.alone_until = now + max(self.pause, min(seconds, LONGEST_PAUSE))
         self.pause = min(LONGEST_PAUSE, GROWTH * self.pause)

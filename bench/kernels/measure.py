@@ -24,7 +24,6 @@ TURNS = 3
 DENSITIES = (0.5, 0.2, 0.1, 0.05)
 #: Families that compute nothing, and why they are not timed.
 NOT_TIMED = {
-    "f32_barrier_none_any": "only waits for the other threads",
     **dict.fromkeys(("f32_nms_none_flat", "f32_nonzero_none_flat"), "takes as long as the data make it"),
     **dict.fromkeys(CUDA_FAMILIES, "runs on a GPU, where python -m bench.cuda times it"),
 }

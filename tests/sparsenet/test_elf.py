@@ -39,17 +39,16 @@ def code() -> tuple[bytes, str]:
 
 @pytest.mark.parametrize("load", [by_elf, jit._load_by_llvm])
 def test_a_function_does_what_it_should(load: Loader) -> None:
-    ask = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_int64)(
-        load(*parts(jit.payload("ask", tape.FUNCTIONS["ask"])))
-    )
-    control = np.array([6, 0, 42], np.int64)
-    assert ask(control.ctypes.data) == 42
-    assert control.tolist() == [7, 0, 42]
+    stop = ctypes.CFUNCTYPE(None, ctypes.c_int64)(load(*parts(jit.payload("stop", tape.FUNCTIONS["stop"]))))
+    team = np.array([6, 0, 42], np.int64)
+    for _ in range(2):
+        stop(team.ctypes.data)
+        assert team.tolist() == [7, 0, 42]
 
 
 def test_functions_of_one_name_in_several_objects_stay_apart(code: tuple[bytes, str]) -> None:
-    ask, name = parts(jit.payload("ask", tape.FUNCTIONS["ask"]))
-    addresses = elf.load([ask, code[0], ask], [name, code[1], name])
+    stop, name = parts(jit.payload("stop", tape.FUNCTIONS["stop"]))
+    addresses = elf.load([stop, code[0], stop], [name, code[1], name])
     assert len(set(addresses)) == 3
 
 

@@ -58,5 +58,5 @@ def test_what_a_run_takes_alone_is_known_from_such_runs(alone: float) -> None:
 def test_a_long_loss_is_followed_by_a_longer_pause() -> None:
     helping = Helping()
     helping.note_helped(0.0, 0.08, 0.003)
-    assert not helping.wanted(0.3)
-    assert helping.wanted(0.33)
+    assert not helping.wanted(0.07)
+    assert helping.wanted(0.09)
