@@ -145,6 +145,15 @@ class GraphBuilder:
         self.graph.nodes.append(node)
         return Act(tensor)
 
+    def forget(self, count: int) -> None:
+        """Take back all nodes but the first ``count``: an attempt that did not work out."""
+        for node in self.graph.nodes[count:]:
+            self._node_names.discard(node.name)
+            for kept in (self.shapes, self.partial, self.minus_inf):
+                kept.pop(node.output, None)
+        del self.graph.nodes[count:]
+        self.joined = {key: pair for key, pair in self.joined.items() if pair[1].tensor in self.shapes}
+
     def stand_in(self, tensor: str, shape: Shape) -> Act:
         """A tensor nothing makes, so that the nodes behind an unsupported one can be examined too."""
         self.shapes[tensor] = shape
@@ -193,6 +202,12 @@ class GraphBuilder:
         self.graph.drop_unused_constants()
         self.graph.verify()
         return self.graph, renamed
+
+    def rename(self, old: str, new: str) -> str:
+        """Give a tensor another name, or ``new_1``, ... where that is taken; returns the name."""
+        name = self.unique_name(new)
+        self._rename(old, name)
+        return name
 
     def _rename(self, old: str, new: str) -> None:
         for node in self.graph.nodes:

@@ -13,7 +13,7 @@ from sparsenet.commands.options import json_option, threads_option
 from sparsenet.commands.table import render, to_json
 
 if TYPE_CHECKING:
-    from converters.onnx_import import Batch
+    from converters.batch_axis import Batch
 
 EPILOG = """\b
 Examples:
@@ -56,7 +56,7 @@ Examples:
     type=click.Choice(["free", "fixed"]),
     default="free",
     show_default=True,
-    help="Dimension 0 of an ONNX model: the batch, of any size; or one like any other, for models that end in NMS.",
+    help="Dimension 0 of MODEL: the batch, of any size; or one like any other, for models that work across it.",
 )
 @click.option("--no-speed", is_flag=True, help="Do not measure dense and sparse milliseconds.")
 @threads_option

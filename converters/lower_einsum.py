@@ -28,7 +28,7 @@ def einsum(b: GraphBuilder, site: Site, values: Sequence[Value], equation: str, 
     ``lead``: dimensions of the graph's tensors that the equation does not know (see ``onnx_call.Call``).
     """
     shapes = [b.shapes[v.tensor][lead:] if isinstance(v, Act) else v.array.shape for v in values]
-    inputs, output = _parsed(equation, [len(shape) for shape in shapes])
+    inputs, output = parsed(equation, [len(shape) for shape in shapes])
     sizes: dict[str, int] = {}
     for shape, letters in zip(shapes, inputs, strict=True):
         for letter, size in zip(letters, shape, strict=True):
@@ -47,7 +47,7 @@ def einsum(b: GraphBuilder, site: Site, values: Sequence[Value], equation: str, 
     return lowering.transpose(b, site, result.value, order)
 
 
-def _parsed(equation: str, ranks: Sequence[int]) -> tuple[list[str], str]:
+def parsed(equation: str, ranks: Sequence[int]) -> tuple[list[str], str]:
     """Letters of each operand and of the result; those that "..." stands for get letters of their own."""
     sides = equation.replace(" ", "").split("->")
     inputs = sides[0].split(",")

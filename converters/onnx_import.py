@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from converters import onnx_by_rule
+from converters.batch_axis import Batch, Layout, Sample, fixed_batch_hint, output_of, sample_of
 from converters.builder import Act, Const, GraphBuilder, Site, Unsupported, Value, explain
 from converters.hints import onnx_hint
 from converters.lower_choice import numbers
-from converters.lowering import BATCH_HINT
+from converters.onnx_batch import Moved, across
 from converters.onnx_call import Call, Rule
 from converters.onnx_fold import fold
 from converters.onnx_load import OnnxLike, load_model, sparse_tensor_array, tensor_array
@@ -32,15 +33,13 @@ from converters.onnx_model import (
 )
 from converters.onnx_ops import INTEGER_OPERATORS, RULES, SIZED_RULES
 from converters.open_sizes import open_sizes
-from converters.sizes import BATCH, Sizes
+from converters.sizes import BATCH, THE_BATCH, Sizes
 from sparsenet.errors import GraphError, InputError, MemoryLimitError
 from sparsenet.graph import Graph, Shape
 from sparsenet.limits import Budget
 
 if TYPE_CHECKING:
     import onnx
-
-Batch = Literal["free", "fixed"]
 
 
 def from_onnx(
@@ -61,9 +60,10 @@ def from_onnx(
         model: a path, the bytes of a file, or an ``onnx.ModelProto``. Opsets 7 to 28.
         optimize: run every exact pass (folding and fusion; see ``converters.passes``).
         masks: initializer name → 0/1 array of its shape; the weights where it is 0 become 0.
-        batch: "free": dimension 0 of every tensor is the batch, of any size. "fixed": dimension 0 is a dimension like
-            any other, for models that work across it; a tensor of the model is then one sample of the graph, which has
-            its own batch in front: a model's input (1, 3, 224, 224) is the graph's (N, 1, 3, 224, 224).
+        batch: "free": dimension 0 of the inputs is the batch, of any size. "fixed": it is a dimension like any other,
+            of size 1 where the model leaves it open, for models that work across it; a tensor of the model is then one
+            sample of the graph, which has its own batch in front: a model's input (1, 3, 224, 224) is the graph's
+            (N, 1, 3, 224, 224).
         image_size: rows and columns of inputs that leave them open. They stay open in the graph: an engine plans any
             other size when it first meets it.
 
@@ -93,6 +93,7 @@ class OnnxSource:
     batch: Batch = "free"
     image_size: tuple[int, int] | None = None
     value_names: dict[str, str] = field(default_factory=dict, init=False)
+    layouts: dict[str, Layout] = field(default_factory=dict, init=False)
 
     def __post_init__(self) -> None:
         self.proto, self.name = load_model(self.model)
@@ -131,8 +132,9 @@ class OnnxSource:
 
     def graph(self) -> Graph:
         """The network as it is written, before any pass; rows and columns that it leaves open stay open."""
-        graph, names = _Walk(self).run()
-        self.value_names = names
+        walk = _Walk(self)
+        graph, self.value_names = walk.run()
+        self.layouts = walk.layouts
         if self.image_size is None or not self.leaves_size_open:
             return graph
         rows, columns = self.image_size
@@ -164,7 +166,10 @@ class OnnxSource:
         }
         results = dict(zip(wanted, _run(exposed, wanted, feeds), strict=True))
         values = {t: np.asarray(results[name], np.float32) for t, name in self.value_names.items()}
-        return {t: value[None] for t, value in values.items()} if self.lead else values
+        if self.lead:
+            return {t: value[None] for t, value in values.items()}
+        batch = min(len(array) for array in arrays.values())
+        return {t: self.layouts[t].of(v, batch) if t in self.layouts else v for t, v in values.items()}
 
 
 def _run(model: onnx.ModelProto, outputs: list[str], feeds: dict[str, np.ndarray]) -> list[np.ndarray]:
@@ -191,6 +196,7 @@ class _Walk:
         self.builder.source = f"opset {self.opset}"
         self.env: dict[str, Value | Sizes | None] = {}  # None: made by an unsupported node, shape unknown
         self.static_batch = static_batch(self.proto.graph)
+        self.layouts: dict[str, Layout] = {}
         self._folded = Budget("constants that the model computes")
         self._inferred: tuple[dict[str, Shape], dict[str, int]] | None = None
 
@@ -209,6 +215,11 @@ class _Walk:
 
     def _output(self, name: str) -> Value | None:
         value = self.env[name]
+        if isinstance(value, Sample):
+            if value.tensor == name:
+                value = replace(value, tensor=self.builder.rename(name, f"{name}.sample"))
+            moved, self.layouts[name] = output_of(self.builder, Site(name, name), value)
+            return moved
         if not isinstance(value, Sizes):
             return value
         counts = self.lead and not any(BATCH in unknown.counts for unknown in value.slopes)
@@ -285,7 +296,7 @@ class _Walk:
                 return self._fold(op, node, site, inputs)
             if op not in RULES:
                 raise Unsupported(onnx_hint(op))
-            return [None] * len(node.output) if unknown else self._apply(RULES[op], node, site, inputs)
+            return [None] * len(node.output) if unknown else self._apply(op, RULES[op], node, site, inputs)
         except (Unsupported, GraphError) as error:
             self.builder.fail(site.name, _with_attribute(op, node, error), self._hint(error))
         except (ArithmeticError, AssertionError, AttributeError, LookupError, TypeError, ValueError) as error:
@@ -310,7 +321,7 @@ class _Walk:
                     raise
                 return list(onnx_by_rule.evaluate(RULES[op], self._call(node, site, inputs)))
             if op in SIZED_RULES:
-                return self._apply(SIZED_RULES[op], node, site, inputs)
+                return self._apply(op, SIZED_RULES[op], node, site, inputs)
             if not self.lead or op not in RULES:
                 raise
             try:
@@ -318,14 +329,36 @@ class _Walk:
                     numbers(self.builder, site.sub(f"input{i}"), v) if isinstance(v, Sizes) else v
                     for i, v in enumerate(inputs)
                 ]
-                return self._apply(RULES[op], node, site, computed)
+                return self._apply(op, RULES[op], node, site, computed)
             except (Unsupported, GraphError):
                 raise refusal from None
 
-    def _apply(self, rule: Rule, node: onnx.NodeProto, site: Site, inputs: list[Any]) -> list[Any]:
+    def _apply(self, op: str, rule: Rule, node: onnx.NodeProto, site: Site, inputs: list[Any]) -> list[Any]:
         """Append what computes a node."""
-        result = rule(self._call(node, site, inputs))
-        return list(result) if isinstance(result, Sequence) else [result]
+        call = self._call(node, site, inputs)
+        if any(isinstance(value, Sample) for value in inputs):
+            return self._across(op, rule, call)
+        before = len(self.builder.graph.nodes)
+        try:
+            result = rule(call)
+            return list(result) if isinstance(result, Sequence) else [result]
+        except (Unsupported, GraphError) as refusal:
+            if self.lead or not any(isinstance(value, Act) for value in inputs):
+                raise
+            self.builder.forget(before)
+            try:
+                return self._across(op, rule, call)
+            except (
+                Unsupported,
+                GraphError,
+                ArithmeticError,
+                AssertionError,
+                LookupError,
+                TypeError,
+                ValueError,
+            ):
+                self.builder.forget(before)
+                raise refusal from None
 
     def _call(self, node: onnx.NodeProto, site: Site, inputs: list[Any]) -> Call:
         return Call(
@@ -340,9 +373,19 @@ class _Walk:
             self._is_integer(node),
         )
 
+    def _across(self, op: str, rule: Rule, call: Call) -> list[Any]:
+        """A node on tensors that do not have the batch in front, or whose result does not."""
+        given = [sample_of(self.builder, value) if isinstance(value, Act) else value for value in call.inputs]
+        inputs = [_for_one_image(Act(v.tensor) if isinstance(v, Sample) else v) for v in given]
+        inner = replace(call, inputs=inputs, static_batch=None, lead=1)
+        results = across(Moved(op, rule, inner, given, self.static_batch))
+        for value in results:
+            if isinstance(value, Sample):
+                self.layouts[value.tensor] = Layout(value.place)
+        return results
+
     def _hint(self, error: Unsupported | GraphError) -> str:
-        across_batch = str(error) == BATCH_HINT and not self.lead
-        return explain(error) + ("; or convert with batch='fixed'" if across_batch else "")
+        return explain(error) + ("" if self.lead else fixed_batch_hint(error))
 
     def _stand_in(self, name: str) -> Act | None:
         """A tensor of the shape onnx infers, so that the nodes behind are examined too; None if it infers none."""
@@ -363,6 +406,15 @@ class _Walk:
     def _site(self, node: onnx.NodeProto) -> Site:
         tensor = node.output[0] if node.output else ""
         return Site(self.builder.unique_node(node.name or tensor), tensor)
+
+
+def _for_one_image(value: Value | Sizes | None) -> Value | Sizes | None:
+    """Sizes for a batch of one; Unsupported if they depend on anything else."""
+    if not isinstance(value, Sizes):
+        return value
+    if set(value.slopes) != {THE_BATCH}:
+        raise Unsupported("a size it needs depends on other data than its input does")
+    return Const(value.base + value.slopes[THE_BATCH])
 
 
 def _with_attribute(op: str, node: onnx.NodeProto, error: Exception) -> str:

@@ -55,6 +55,8 @@ def input_shape(info: onnx.ValueInfoProto, lead: int, image_size: tuple[int, int
     if any(d.HasField("dim_value") and d.dim_value == 0 for d in dims[1 - lead :]):
         raise InputError(f"input '{info.name}' has no elements; empty tensors are not supported")
     sizes = [int(d.dim_value) for d in dims[1 - lead :]]
+    if lead and dims and not dims[0].dim_value:
+        sizes[0] = 1  # an open batch
     if image_size is not None and len(dims) == 4 and not lead:
         sizes[1:] = [size or given for size, given in zip(sizes[1:], image_size, strict=True)]
     if (not dims and not lead) or any(s < 1 for s in sizes):

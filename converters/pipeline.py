@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from converters import passes
-from converters.onnx_import import Batch
+from converters.batch_axis import Batch
 from converters.sources import open_source
 from converters.speed import SpeedReport, measure
 from converters.verify import TOLERANCE, Source, VerificationError, VerifyReport, relative_error, verify
@@ -91,7 +91,7 @@ def convert(
         threads: of the engine; None takes the CPUs this process may use.
         tolerance: the largest relative error of a layer that passes.
         image_size: rows and columns of an ONNX model's inputs that it leaves open; they stay open.
-        batch: what dimension 0 of an ONNX model is (see ``from_onnx``).
+        batch: what dimension 0 of the model's tensors is (see ``from_onnx``).
 
     Raises:
         VerificationError: a layer is off by more than ``tolerance``.

@@ -15,7 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from converters.onnx_import import Batch, OnnxSource
+from converters.batch_axis import Batch
+from converters.onnx_import import OnnxSource
 from converters.torch_import import TorchSource
 from converters.verify import Source
 from sparsenet.errors import InputError, ModelFileError
@@ -41,11 +42,11 @@ def open_source(
         path: the file; by its suffix .onnx is ONNX, everything else goes to the model loaders.
         masks: weight name → 0/1 array, applied before conversion.
         image_size: rows and columns of an ONNX model's inputs that it leaves open (see ``from_onnx``).
-        batch: what dimension 0 of an ONNX model is (see ``from_onnx``).
+        batch: what dimension 0 of the model's tensors is (see ``from_onnx``).
 
     Raises:
         ModelFileError: no such file, or nobody can open it.
-        InputError: ``image_size`` or ``batch`` is for another kind of model than this.
+        InputError: ``image_size`` is for another kind of model than this.
         SparsenetError: whatever the importer or the loader has to say.
     """
     file = Path(path)
@@ -58,14 +59,13 @@ def open_source(
                 f"'{file}' leaves no rows and columns of an image open, so it takes no image size"
             )
         return source
-    if image_size is not None or batch != "free":
-        option = "an image size" if image_size is not None else f"batch '{batch}'"
-        raise InputError(f"'{file}' is not ONNX: {option} is for ONNX models")
+    if image_size is not None:
+        raise InputError(f"'{file}' is not ONNX: an image size is for ONNX models")
     module, info = _load(MODEL_LOADERS, file, "model")
-    size = (2, 3, info.input_size, info.input_size)
+    size = (2 if batch == "free" else 1, 3, info.input_size, info.input_size)
     example = np.random.default_rng(0).standard_normal(size, np.float32)
     metadata = {key: json.dumps(getattr(info, key)) for key in METADATA if hasattr(info, key)}
-    return TorchSource(module, example, masks, metadata=metadata)
+    return TorchSource(module, example, masks, metadata=metadata, batch=batch)
 
 
 def open_masks(path: str | os.PathLike[str]) -> Mapping[str, Any]:

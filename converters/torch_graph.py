@@ -9,9 +9,22 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from converters import torch_batch
+from converters.batch_axis import (
+    Layout,
+    Sample,
+    Spread,
+    fixed_batch_hint,
+    is_plain,
+    materialized,
+    output_of,
+    sample_of,
+    spread,
+)
 from converters.builder import Act, Const, GraphBuilder, Site, Unsupported, Value, explain
 from converters.hints import torch_hint
-from converters.torch_call import Call
+from converters.lowering import BATCH_HINT
+from converters.torch_call import Call, Rule
 from converters.torch_ops import RULES
 from sparsenet.errors import GraphError
 from sparsenet.graph import Graph, Shape
@@ -44,6 +57,7 @@ class Program:
         inputs: placeholder → graph input name.
         outputs: names of the outputs, in order.
         evaluate: ``(node, args, kwargs)`` → result of a call whose arguments are all known, None if it has none.
+        fixed: dimension 0 is no batch; the graph has one of its own in front of each of the program's tensors.
     """
 
     name: str
@@ -52,10 +66,11 @@ class Program:
     inputs: dict[str, str]
     outputs: list[str]
     evaluate: Callable[[Any, list[Any], dict[str, Any]], Value | list[Value] | None]
+    fixed: bool = False
 
 
-def build_graph(program: Program) -> tuple[Graph, dict[str, str]]:
-    """The graph, and for each of its tensors the program node that makes the same values.
+def build_graph(program: Program) -> tuple[Graph, dict[str, str], dict[str, Layout]]:
+    """The graph, for each of its tensors the program node that makes the same values, and those laid out differently.
 
     Raises:
         UnsupportedOpError: listing every operation without a counterpart.
@@ -68,21 +83,41 @@ class _Walk:
         self.program = program
         self.builder = GraphBuilder(program.name)
         self.env: dict[str, Any] = dict(program.constants)
-        self.batch = ""
+        self.batch: Any = ""
+        self.layouts: dict[str, Layout] = {}
 
-    def run(self) -> tuple[Graph, dict[str, str]]:
+    def run(self) -> tuple[Graph, dict[str, str], dict[str, Layout]]:
         live = _live_nodes(self.program.nodes)
         for node in self.program.nodes:
             if node.name in self.program.inputs:
                 self.batch = self.batch or str(node.meta["val"].shape[0])
-                shape = self._shape(node.meta["val"])
-                self.env[node.name] = self.builder.input(self.program.inputs[node.name], shape)
+                self.env[node.name] = self._input(node)
             elif node.op == "call_function" and node in live:
                 self.env[node.name] = self._convert(node)
         returned: Any = next(n for n in self.program.nodes if n.op == "output").args[0]
-        values = [self.env[n.name] if hasattr(n, "users") else Const(np.zeros(1)) for n in returned]
+        values = [
+            self._output(n, wanted) if hasattr(n, "users") else Const(np.zeros(1))
+            for n, wanted in zip(returned, self.program.outputs, strict=True)
+        ]
         graph, renamed = self.builder.finish(list(zip(self.program.outputs, values, strict=True)))
-        return graph, self._value_names(graph, renamed)
+        layouts = {renamed.get(name, name): layout for name, layout in self.layouts.items()}
+        return graph, self._value_names(graph, renamed), layouts
+
+    def _input(self, node: fx.Node) -> Act:
+        name, value = self.program.inputs[node.name], node.meta["val"]
+        if self.program.fixed:
+            return Sample(self.builder.input(name, (None, *value.shape)).tensor)
+        return self.builder.input(name, self._shape(value))
+
+    def _output(self, node: fx.Node, wanted: str) -> Any:
+        value = self.env[node.name]
+        if isinstance(value, Sample):
+            self.layouts[value.tensor] = Layout(value.place)
+            site = Site(self.builder.unique_name(wanted), self.builder.unique_name(wanted))
+            value, layout = output_of(self.builder, site, value)
+            self.env[node.name] = value
+            self.layouts[value.tensor] = layout
+        return value
 
     def _value_names(self, graph: Graph, renamed: dict[str, str]) -> dict[str, str]:
         made = {node.output for node in graph.nodes}
@@ -97,7 +132,7 @@ class _Walk:
     def _convert(self, node: fx.Node) -> Any:
         args, kwargs = self._resolve(node.args), self._resolve(node.kwargs)
         on_batch = _involves(_Batch, (args, kwargs))
-        if not on_batch and not _involves(Act, (args, kwargs)):
+        if not on_batch and not _involves(Spread, (args, kwargs)) and not _involves(Act, (args, kwargs)):
             folded = self.program.evaluate(node, args, kwargs)
             if folded is not None:
                 return folded
@@ -108,38 +143,144 @@ class _Walk:
         try:
             if node.target is operator.getitem:
                 return _part(args[0], args[1])
+            if (on_batch or _involves(Spread, (args, kwargs))) and not _involves(Act, (args, kwargs)):
+                return self._spread(node)
             rule = RULES.get(target)
             if rule is None:
                 raise Unsupported(torch_hint(target))
-            shape = self._shape(node.meta["val"]) if hasattr(node.meta.get("val"), "shape") else None
-            return rule(Call(self.builder, site, _bind(node, args, kwargs), shape))
+            if not torch_batch.takes_constants(target):
+                args, kwargs = self._computed((args, kwargs), site)
+            if _involves(Sample, (args, kwargs)) or _misaligned((args, kwargs), node):
+                return self._across(node, rule, site)
+            before = len(self.builder.graph.nodes)
+            try:
+                shape = self._shape(node.meta["val"]) if hasattr(node.meta.get("val"), "shape") else None
+                return rule(Call(self.builder, site, _bind(node, args, kwargs), shape))
+            except (Unsupported, GraphError, TypeError) as refusal:
+                self.builder.forget(before)
+                try:
+                    return self._across(node, rule, site)
+                except (Unsupported, GraphError):
+                    self.builder.forget(before)
+                    raise refusal from None
         except (Unsupported, GraphError) as error:
-            self.builder.fail(site.name, target, explain(error))
+            hint = "" if self.program.fixed else fixed_batch_hint(error)
+            self.builder.fail(site.name, target, explain(error) + hint)
         except TypeError:
             if not on_batch:
                 raise
-            self.builder.fail(site.name, target, "a number it needs depends on the batch size")
+            self.builder.fail(
+                site.name,
+                target,
+                "a number it needs depends on the batch size; or convert with batch='fixed'",
+            )
         return self._stand_in(node, site)
+
+    def _across(self, node: fx.Node, rule: Rule, site: Site) -> Any:
+        """A call on tensors that do not have the batch in front, or whose result does not."""
+        target = str(node.target).removeprefix("aten.")
+        given: Any = [self._resolve(value, 1) for value in (node.args, node.kwargs)]
+        if not torch_batch.takes_constants(target):
+            given = self._computed(given, site)
+        args, kwargs = (self._samples(value) for value in given)
+        batch = int(self.batch) if self.batch.isdigit() else None
+        made: Any = node.meta.get("val")
+        results = [
+            (
+                [self._number(d, 1) for d in v.shape],
+                [self._number(d, 2) - self._number(d, 1) for d in v.shape],
+            )
+            for v in (made if isinstance(made, list | tuple) else [made])
+            if hasattr(v, "shape")
+        ]
+        call = torch_batch.Moved(
+            self.builder,
+            site,
+            target.split(".")[0],
+            rule,
+            _bind(node, args, kwargs),
+            results,
+            1 if self.program.fixed else batch,
+            _involves(_Batch, (self._resolve(node.args), self._resolve(node.kwargs))),
+        )
+        result = torch_batch.across(call)
+        for value in result if isinstance(result, list) else [result]:
+            if isinstance(value, Sample):
+                self.layouts[value.tensor] = Layout(value.place)
+        return result
+
+    def _spread(self, node: fx.Node) -> Any:
+        """A constant of the batch's size, from what it is for a batch of one and of two."""
+        made: list[Any] = []
+        for batch in (1, 2):
+            args, kwargs = (
+                _for_batch(self._resolve(given, batch), batch) for given in (node.args, node.kwargs)
+            )
+            made.append(self.program.evaluate(node, args, kwargs))
+        if made[0] is None or made[1] is None:
+            raise Unsupported(torch_hint(str(node.target).removeprefix("aten.")))
+        if isinstance(made[0], Const):
+            return spread(made[0], made[1])
+        return [spread(*pair) for pair in zip(*made, strict=True)]
+
+    def _computed(self, value: Any, site: Site) -> Any:
+        """Arguments with constants of the batch's size as tensors of the graph."""
+        if isinstance(value, list | tuple):
+            return [self._computed(v, site) for v in value]
+        if isinstance(value, dict):
+            return {k: self._computed(v, site) for k, v in value.items()}
+        if not isinstance(value, Spread):
+            return value
+        name = self.builder.unique_name(f"{site.tensor}.constant")
+        return materialized(self.builder, Site(name, name), value)
+
+    def _samples(self, value: Any) -> Any:
+        if isinstance(value, list):
+            return [self._samples(v) for v in value]
+        if isinstance(value, dict):
+            return {k: self._samples(v) for k, v in value.items()}
+        return sample_of(self.builder, value) if isinstance(value, Act) else value
+
+    def _number(self, size: Any, batch: int) -> int:
+        """A size for a batch of so many, if it is free."""
+        expression = getattr(getattr(size, "node", None), "expr", None)
+        if expression is None:
+            return int(size)
+        known = {symbol: batch for symbol in expression.free_symbols if str(symbol) == self.batch}
+        value = expression.subs(known)
+        if value.free_symbols:
+            raise Unsupported("a size it needs is not known")
+        return int(value)
 
     def _stand_in(self, node: fx.Node, site: Site) -> Any:
         """Tensors of the right shapes, so that the rest of the network is examined as well."""
         made: Any = node.meta.get("val")
+        fixed = self.program.fixed
         acts = [
-            self.builder.stand_in(
-                self.builder.unique_name(f"{site.tensor}.{i}"),
-                (None, *(int(d) if isinstance(d, int) else 1 for d in value.shape[1:])),
+            (Sample if fixed else Act)(
+                self.builder.stand_in(
+                    self.builder.unique_name(f"{site.tensor}.{i}"),
+                    (None, *(int(d) if isinstance(d, int) else 1 for d in value.shape[0 if fixed else 1 :])),
+                ).tensor
             )
             for i, value in enumerate(made if isinstance(made, list | tuple) else [made])
             if hasattr(value, "shape")
         ]
         return acts if isinstance(made, list | tuple) else acts[0]
 
-    def _resolve(self, value: Any) -> Any:
+    def _resolve(self, value: Any, batch: int = 0) -> Any:
+        """Arguments as values; numbers that depend on the batch for one of ``batch``, if that is given."""
         if isinstance(value, list | tuple):
-            return [self._resolve(v) for v in value]
+            return [self._resolve(v, batch) for v in value]
         if isinstance(value, dict):
-            return {k: self._resolve(v) for k, v in value.items()}
-        return self.env[value.name] if hasattr(value, "users") else value
+            return {k: self._resolve(v, batch) for k, v in value.items()}
+        found = self.env[value.name] if hasattr(value, "users") else value
+        if batch and found is _BATCH:
+            size = value.meta["val"]
+            if self._number(size, 2) != 2 * self._number(size, 1):
+                raise Unsupported(BATCH_HINT)
+            return self._number(size, batch)
+        return found
 
     def _shape(self, value: Any) -> Shape:
         """Shape with None for the batch; Unsupported when another dimension depends on the batch."""
@@ -171,6 +312,25 @@ class _Batch:
 
 
 _BATCH = _Batch()
+
+
+def _for_batch(value: Any, batch: int) -> Any:
+    """Constants of the batch's size as they are for one of ``batch``."""
+    if isinstance(value, list):
+        return [_for_batch(v, batch) for v in value]
+    if isinstance(value, dict):
+        return {k: _for_batch(v, batch) for k, v in value.items()}
+    return Const(value.doubled) if batch == 2 and isinstance(value, Spread) else value
+
+
+def _misaligned(value: Any, node: fx.Node) -> bool:
+    """Whether a constant of the batch's size among the arguments has it elsewhere than the result's dimension 0."""
+    if isinstance(value, list | tuple):
+        return any(_misaligned(v, node) for v in value)
+    if isinstance(value, dict):
+        return any(_misaligned(v, node) for v in value.values())
+    rank = len(getattr(node.meta.get("val"), "shape", ()))
+    return isinstance(value, Spread) and not (is_plain(value.place) and value.array.ndim == rank)
 
 
 def _part(values: Any, index: int) -> Any:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from converters.batch_axis import Batch, Layout
 from converters.builder import Const, Value
 from converters.open_sizes import open_sizes
 from converters.torch_graph import Program, build_graph
@@ -37,6 +38,7 @@ def from_torch(
     optimize: bool = True,
     name: str | None = None,
     open_size: bool = False,
+    batch: Batch = "free",
 ) -> Graph:
     """Convert a PyTorch module, in evaluation mode, to a Graph. The module itself is left as it is.
 
@@ -53,6 +55,9 @@ def from_torch(
         name: the graph's name; default: the module's class name.
         open_size: leave rows and columns of image inputs open: an engine plans any other size when it first meets it.
             The module is traced at four sizes for that.
+        batch: "free": dimension 0 of every input is the batch, of any size. "fixed": it is a dimension like any other,
+            of the size that the examples have, for modules that work across it; a tensor of the module is then one
+            sample of the graph, which has its own batch in front, as in ``from_onnx``.
 
     Raises:
         UnsupportedOpError: lists every operation without a counterpart, by layer, with a hint; or, with
@@ -66,7 +71,7 @@ def from_torch(
 
     def at(rows: int, columns: int) -> Graph:
         larger = [_enlarged(example, rows, columns) for example in examples]
-        graph = TorchSource(module, larger, masks, name).graph()
+        graph = TorchSource(module, larger, masks, name, batch=batch).graph()
         if optimize:
             from converters import passes
 
@@ -99,6 +104,7 @@ class TorchSource:
         masks: Mapping[str, Any] | None = None,
         name: str | None = None,
         metadata: Mapping[str, str] | None = None,
+        batch: Batch = "free",
     ) -> None:
         _require_torch()
         self.name = name or type(module).__name__
@@ -106,7 +112,8 @@ class TorchSource:
         self._examples = _example_tuple(example_inputs)
         self._module = _permanent_copy(module)
         _apply_masks(self._module, masks or {})
-        self._exported, output_names = _export(self._module, self._examples, self.name)
+        self._fixed = batch == "fixed"
+        self._exported, output_names = _export(self._module, self._examples, self.name, self._fixed)
         self._lifted = _lifted(self._exported)
         nodes = list(self._exported.graph.nodes)
         self._placeholders = [n.name for n in nodes if n.op == "placeholder"]
@@ -120,8 +127,10 @@ class TorchSource:
             self._input_names,
             output_names,
             _evaluate,
+            self._fixed,
         )
         self._value_names: dict[str, str] = {}
+        self._layouts: dict[str, Layout] = {}
 
     @property
     def weight_bytes(self) -> int:
@@ -130,11 +139,12 @@ class TorchSource:
 
     def example(self) -> dict[str, np.ndarray]:
         """The example inputs by graph input name, float32."""
-        return {n: t.numpy() for n, t in zip(self._input_names.values(), self._examples, strict=True)}
+        examples = {n: t.numpy() for n, t in zip(self._input_names.values(), self._examples, strict=True)}
+        return {n: a[None] for n, a in examples.items()} if self._fixed else examples
 
     def graph(self) -> Graph:
         """The network as it is written, before any pass."""
-        graph, self._value_names = build_graph(self._program)
+        graph, self._value_names, self._layouts = build_graph(self._program)
         graph.metadata.update(self._metadata)
         return graph
 
@@ -152,14 +162,17 @@ class TorchSource:
 
         if not self._value_names:
             self.graph()
+        given = {name: array[0] if self._fixed else array for name, array in inputs.items()}
+        batch = min(len(array) for array in given.values())
         feeds = {
-            placeholder: torch.from_numpy(np.ascontiguousarray(inputs[name], np.float32))
+            placeholder: torch.from_numpy(np.ascontiguousarray(given[name], np.float32))
             for placeholder, name in self._input_names.items()
         }
         feeds.update({placeholder: tensor for placeholder, (_, tensor) in self._lifted.items()})
         with torch.no_grad():
             Recorder(self._exported.graph_module).run(*(feeds[name] for name in self._placeholders))
-        return {tensor: recorded[node].numpy() for tensor, node in self._value_names.items()}
+        values = {tensor: recorded[node].numpy() for tensor, node in self._value_names.items()}
+        return {t: self._layouts[t].of(v, batch) if t in self._layouts else v for t, v in values.items()}
 
 
 def _require_torch() -> None:
@@ -236,15 +249,22 @@ def _apply_masks(module: torch.nn.Module, masks: Mapping[str, Any]) -> None:
 
 
 def _export(
-    module: torch.nn.Module, inputs: tuple[torch.Tensor, ...], name: str
+    module: torch.nn.Module, inputs: tuple[torch.Tensor, ...], name: str, fixed: bool
 ) -> tuple[torch.export.ExportedProgram, list[str]]:
-    """The functional ATen program and the names of its outputs; the batch stays symbolic where the module lets it."""
+    """The functional ATen program and the names of its outputs; the batch stays symbolic where the module lets it.
+
+    ``fixed``: it is what the inputs have.
+    """
     import torch
 
     # torch.export takes a size of 1 for a constant, so the batch is traced at 2.
     doubled = tuple(torch.cat([t, t]) if t.shape[0] == 1 else t for t in inputs)
-    free_batch = tuple({0: torch.export.Dim.AUTO} for _ in inputs)
-    attempts = ((doubled, free_batch), (inputs, None))
+    free_batch: tuple[Any, ...] = tuple({0: torch.export.Dim.AUTO} for _ in inputs)
+    if any(p.kind is p.VAR_POSITIONAL for p in inspect.signature(module.forward).parameters.values()):
+        free_batch = (free_batch,)
+    attempts: list[tuple[Any, Any]] = [(inputs, None)]
+    if not fixed:
+        attempts = [(doubled, free_batch), *attempts, (doubled, None)]
     failure: Exception | None = None
     for example, dynamic in attempts:
         try:

@@ -285,6 +285,7 @@ RULES: dict[str, Rule] = {
     "_softmax.default": _softmax,
     "log_softmax.int": _log_softmax,
     "_log_softmax.default": _log_softmax,
+    **{f"{kind}.default": _reduce(kind) for kind in ("mean", "sum", "max", "min", "prod")},
     "mean.dim": _reduce("mean"),
     "sum.dim_IntList": _reduce("sum"),
     "amax.default": _reduce("max"),

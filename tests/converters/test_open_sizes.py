@@ -155,5 +155,3 @@ def test_the_command_refuses_a_size_that_nothing_leaves_open(tmp_path: Path) -> 
     save_model(other, build_model("minixception-128", 4), ModelInfo("minixception-128", tuple("abcd"), 32))
     with pytest.raises(InputError, match="is not ONNX: an image size is for ONNX models"):
         open_source(other, image_size=(9, 9))
-    with pytest.raises(InputError, match="is not ONNX: batch 'fixed' is for ONNX models"):
-        open_source(other, batch="fixed")
