@@ -124,6 +124,8 @@ def across(m: Moved) -> list[Any]:
     Raises:
         Unsupported: it mixes images of the batch, or has no counterpart.
     """
+    if m.op == "MaxUnpool" or (m.op == "MaxPool" and any(m.call.outputs[1:])):
+        raise Unsupported("its places count across the batch (dimension 0); convert with batch='fixed'")
     decide = _PLACES.get(m.op)
     if decide is not None:
         return m.apply(decide(m))

@@ -18,15 +18,12 @@ PREFERRED = frozenset({
 })  # fmt: skip
 
 
-def takes(inputs: Sequence[object]) -> bool:
-    """Whether the first input is one that a graph can have: floats with at least one dimension and element."""
+def takes(inputs: Sequence[object], kinds: str = "f") -> bool:
+    """Whether the first input is one that a graph can have: numbers of these NumPy kinds, and at least one of them."""
     first = inputs[0] if inputs else None
-    return (
-        isinstance(first, Const)
-        and first.array.dtype.kind == "f"
-        and first.array.ndim > 0
-        and first.array.size > 0
-    )
+    if not isinstance(first, Const) or first.array.dtype.kind not in kinds:
+        return False
+    return first.array.ndim > 0 and first.array.size > 0
 
 
 def evaluate(rule: Rule, call: Call) -> list[Const]:

@@ -364,7 +364,7 @@ class _Walk:
             return list(fold(node, inputs, self.opset, self._folded))
         except Unsupported as refusal:
             if not any(isinstance(value, Sizes) for value in inputs):
-                if op not in RULES or not onnx_by_rule.takes(inputs):
+                if op not in RULES or not onnx_by_rule.takes(inputs, "fiub"):
                     raise
                 return list(onnx_by_rule.evaluate(RULES[op], self._call(node, site, inputs)))
             if op in SIZED_RULES:

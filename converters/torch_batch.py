@@ -211,7 +211,7 @@ def _images(c: Moved) -> Any:
     shape = (None, *c.sized(place)[1:]) if c.results else None
     single = True
 
-    def one(site: Site, image: Act) -> Value | list[Value]:
+    def one(site: Site, image: Act) -> Any:
         nonlocal single
         made = c.rule(Call(c.b, site, {**c.args, name: image}, shape))
         single = isinstance(made, Act | Const)
