@@ -13,7 +13,7 @@ from converters.batch_axis import Batch, Layout, Sample, fixed_batch_hint, outpu
 from converters.builder import Act, Const, GraphBuilder, Site, Unsupported, Value, explain
 from converters.hints import onnx_hint
 from converters.lower_choice import numbers
-from converters.onnx_batch import Moved, across
+from converters.onnx_batch import across
 from converters.onnx_call import Call, Rule
 from converters.onnx_fold import fold
 from converters.onnx_load import OnnxLike, load_model, sparse_tensor_array, tensor_array
@@ -30,6 +30,7 @@ from converters.onnx_model import (
     opset_of,
     static_batch,
 )
+from converters.onnx_moved import Moved
 from converters.onnx_ops import INTEGER_OPERATORS, RULES, SIZED_RULES
 from converters.open_sizes import open_sizes
 from converters.sizes import BATCH, THE_BATCH, Sizes
