@@ -15,7 +15,7 @@ from converters.builder import Act, Const, GraphBuilder, Site, Unsupported, Valu
 from converters.given_sizes import GivenSizes, enlarged, image_axes, open_places, with_batch_of_one
 from converters.hints import onnx_hint
 from converters.lower_choice import numbers
-from converters.onnx_batch import Moved, across
+from converters.onnx_batch import across
 from converters.onnx_call import Call, Rule
 from converters.onnx_fold import fold
 from converters.onnx_load import OnnxLike, load_model, sparse_tensor_array, tensor_array
@@ -33,6 +33,7 @@ from converters.onnx_model import (
     mask_initializer,
     opset_of,
 )
+from converters.onnx_moved import Moved
 from converters.onnx_ops import INTEGER_OPERATORS, RULES, SIZED_RULES
 from converters.onnx_wide import has_bfloat16, run_exactly, widened
 from converters.open_sizes import open_sizes
