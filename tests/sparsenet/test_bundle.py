@@ -293,6 +293,12 @@ def test_tapes_that_point_outside(copied: Path, change: Callable[[np.ndarray], N
         lambda plan: plan.update(rings=[{"start": 8, "size": 8, "physical": 0}]),
         lambda plan: plan.update(rings=[{"start": 2**44, "size": -4096, "physical": 0}]),
         lambda plan: plan.update(step_layers=[]),
+        lambda plan: plan["ends"].pop(),
+        lambda plan: (
+            plan["ends"].insert(0, plan["ends"][-1]) or plan["ends"].append([0] * len(plan["ends"][0]))
+        ),
+        lambda plan: plan["ends"][-1].append(1),
+        lambda plan: plan["ends"][0].__setitem__(0, -1),
         lambda plan: plan["step_layers"][0].append(0),
         lambda plan: plan["step_layers"][0].__setitem__(0, 10**6),
         lambda plan: plan.update(layers=[1, 2]),

@@ -152,6 +152,19 @@ def test_idle_workers_take_no_time(x: np.ndarray) -> None:
     engine.close()
 
 
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_profile_has_every_step_and_the_waiting(x: np.ndarray, workers: int) -> None:
+    engine = engine_with(2, workers)
+    plan = engine.plan
+    cycles, _ = engine.step_cycles(x, runs=3)
+    for run in cycles:
+        assert len(run) == len(plan.timeline) == len(plan.layers[0]) + len(plan.ends)
+        assert (run >= 0).all()
+        assert run[[kernel is not None for _, kernel in plan.timeline]].all()
+    assert "barrier" in {layer.layer for layer in engine.profile(x, runs=3)}
+    engine.close()
+
+
 # --- exceptions and signals -------------------------------------------------------------------------------------
 
 
