@@ -107,6 +107,11 @@ def _images(m: Moved) -> Place:
     return m.place
 
 
+def _normalized_channels(m: Moved) -> Place:
+    m.operands()
+    return batch_axis.kept(m.place, [1])
+
+
 def _einsum(m: Moved) -> Place:
     values = m.operands()
     inputs, output = parsed(m.call.attrs["equation"], [len(m.shape_of(v)) for v in values])
@@ -155,7 +160,8 @@ def _triangle(m: Moved) -> Place:
 _PLACES: dict[str, Callable[[Moved], Place]] = {
     **dict.fromkeys(onnx_math.RULES, _broadcast),
     **dict.fromkeys((*onnx_windows.RULES, *onnx_resize.RULES), _images),
-    **dict.fromkeys(("BatchNormalization", "InstanceNormalization", "GroupNormalization", "LRN"), _images),
+    **dict.fromkeys(("InstanceNormalization", "GroupNormalization", "LRN"), _images),
+    "BatchNormalization": _normalized_channels,
     **dict.fromkeys(("DepthToSpace", "SpaceToDepth"), _images),
     **dict.fromkeys(("Softmax", "LogSoftmax", "Hardmax"), _softmax),
     **dict.fromkeys(("LayerNormalization", "RMSNormalization"), _from_axis_on),

@@ -122,8 +122,8 @@ def _batch_norm(c: Call) -> Act:
         )
     parameters = [c.const(i, "parameters") for i in range(1, 5)]
     eps, sizes = c.attrs.get("epsilon", 1e-5), c.sizes
-    if len(sizes) in (1, 3):
-        return lowering.batch_norm(c.b, c.site, c.x, parameters, eps)
+    if c.lead or len(sizes) in (1, 3):
+        return lowering.batch_norm(c.b, c.site, c.x, parameters, eps, c.lead)
     image = lowering.reshape(c.b, c.at("image"), c.x, [sizes[0], 1, int(np.prod(sizes[1:]))])
     y = lowering.batch_norm(c.b, c.at("normalized"), image, parameters, eps)
     return lowering.reshape(c.b, c.site, y, sizes)
@@ -207,7 +207,7 @@ RULES: dict[str, Rule] = {
     "Gemm": _gemm,
     "MatMul": _matmul,
     "Einsum": _einsum,
-    "BatchNormalization": per_image(_batch_norm),
+    "BatchNormalization": _batch_norm,
     "InstanceNormalization": per_image(_instance_norm),
     "GroupNormalization": per_image(_group_norm),
     "LayerNormalization": _layer_norm,
