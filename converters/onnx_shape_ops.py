@@ -236,9 +236,7 @@ def cut(c: Call) -> Act:
         front = axis % rank
         site = c.site if i == len(starts) - 1 else c.at(f"axis{front}")
         if front + c.lead == 0:
-            if (start, step) == (0, 1) and (
-                end == THE_BATCH if isinstance(end, Unknown) else end >= THE_END
-            ):
+            if (start, step) == (0, 1) and (end == THE_BATCH if isinstance(end, Unknown) else end >= THE_END):
                 continue  # all of the batch
             raise Unsupported(lowering.BATCH_HINT, "axes")
         if isinstance(end, Unknown):
