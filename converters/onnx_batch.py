@@ -107,9 +107,13 @@ def _images(m: Moved) -> Place:
     return m.place
 
 
-def _normalized_channels(m: Moved) -> Place:
-    m.operands()
-    return batch_axis.kept(m.place, [1])
+def _normalized(m: Moved) -> Place:
+    """Batch normalization with the batch beside the channels, or among them where the parameters are computed."""
+    x, *parameters = m.operands()
+    if not any(isinstance(v, Sample) for v in parameters):
+        return batch_axis.kept(m.place, [1])
+    shapes = [m.shape, *([*m.shape_of(v), *[1] * (m.rank - 2)] for v in parameters)]
+    return batch_axis.broadcast(shapes, places_of([x, *parameters]))
 
 
 def _einsum(m: Moved) -> Place:
@@ -160,8 +164,8 @@ def _triangle(m: Moved) -> Place:
 _PLACES: dict[str, Callable[[Moved], Place]] = {
     **dict.fromkeys(onnx_math.RULES, _broadcast),
     **dict.fromkeys((*onnx_windows.RULES, *onnx_resize.RULES), _images),
+    "BatchNormalization": _normalized,
     **dict.fromkeys(("InstanceNormalization", "GroupNormalization", "LRN"), _images),
-    "BatchNormalization": _normalized_channels,
     **dict.fromkeys(("DepthToSpace", "SpaceToDepth"), _images),
     **dict.fromkeys(("Softmax", "LogSoftmax", "Hardmax"), _softmax),
     **dict.fromkeys(("LayerNormalization", "RMSNormalization"), _from_axis_on),

@@ -111,7 +111,8 @@ class WorkerPool:
                 if self._team.process != os.getpid() or self._team.stopped:
                     self._start()
         asked = ask and self.threads > 1
-        self._run(self._team.address, sections, count, self.threads, bases, stamps, asked, spent)
+        own = self._team  # keeps its memory, whoever closes the pool meanwhile and starts another team
+        self._run(own.address, sections, count, self.threads, bases, stamps, asked, spent)
 
     def close(self) -> None:
         """End the workers and wait for them; the next run would start new ones."""

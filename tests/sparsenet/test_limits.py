@@ -109,7 +109,7 @@ def test_model_files_keep_to_the_limit(tmp_path: Path, monkeypatch: pytest.Monke
 
 
 def test_a_schedule_beyond_the_limit_is_not_written(monkeypatch: pytest.MonkeyPatch) -> None:
-    kernel = Kernel("f32_barrier_none_any", 1)
+    kernel = Kernel("f32_fill_none_any", 1)
     steps = [Step(kernel, dict.fromkeys(kernel.arguments, 0), "wait")] * 1000
     assert len(encode_tape(steps, lambda _: 0)) == 1000
     monkeypatch.setenv("SPARSENET_MAX_MEMORY", "100K")

@@ -291,7 +291,7 @@ def set_at(*path: Any) -> Callable[[dict[str, Any]], None]:
         (set_at("nodes", 0, 3, "epilogue", [["exec"]]), "unknown epilogue step"),
         (set_at("nodes", 0, 3, "epilogue", [["add"]]), "broken graph"),
         (set_at("nodes", 1, 1, "conv"), "two nodes are named 'conv'"),
-        (set_at("nodes", 2, ["relu"] * 6), "a node must be a list of 3 to 5 fields"),
+        (set_at("nodes", 2, ["relu"] * 7), "a node must be a list of 3 to 6 fields"),
         (set_at("constants", 0, 0, "image"), "defined twice"),
         (set_at("constants", 1, 0, "conv.weight"), "defined twice"),
         (set_at("constants", 0, 1, [2, 3, 3, 0]), "a shape is at most 8 positive integers"),
