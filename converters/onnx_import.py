@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 
@@ -38,6 +38,7 @@ from converters.onnx_ops import INTEGER_OPERATORS, RULES, SIZED_RULES
 from converters.onnx_wide import has_bfloat16, run_exactly, widened
 from converters.open_sizes import open_sizes
 from converters.sizes import BATCH, THE_BATCH, Sizes
+from sparsenet.checks import flag, one_of
 from sparsenet.errors import GraphError, InputError, MemoryLimitError
 from sparsenet.graph import Graph, Shape
 from sparsenet.limits import Budget
@@ -95,6 +96,8 @@ def from_onnx(
     """
     from converters import passes
 
+    flag(optimize, "optimize")
+    one_of(batch, "batch", get_args(Batch))
     source = OnnxSource(model, masks, batch, image_size, shapes or {}, dims or {})
     return source.converted(passes.optimize if optimize else Graph.copy)
 
