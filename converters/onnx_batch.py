@@ -107,6 +107,15 @@ def _images(m: Moved) -> Place:
     return m.place
 
 
+def _normalized(m: Moved) -> Place:
+    """Batch normalization, whose parameters may be computed, of each image or where the batch is among channels."""
+    x, *parameters = m.operands()
+    if not any(isinstance(v, Sample) for v in parameters):
+        return _images(m)
+    shapes = [m.shape, *([*m.shape_of(v), *[1] * (m.rank - 2)] for v in parameters)]
+    return batch_axis.broadcast(shapes, places_of([x, *parameters]))
+
+
 def _einsum(m: Moved) -> Place:
     values = m.operands()
     inputs, output = parsed(m.call.attrs["equation"], [len(m.shape_of(v)) for v in values])
@@ -155,7 +164,8 @@ def _triangle(m: Moved) -> Place:
 _PLACES: dict[str, Callable[[Moved], Place]] = {
     **dict.fromkeys(onnx_math.RULES, _broadcast),
     **dict.fromkeys((*onnx_windows.RULES, *onnx_resize.RULES), _images),
-    **dict.fromkeys(("BatchNormalization", "InstanceNormalization", "GroupNormalization", "LRN"), _images),
+    "BatchNormalization": _normalized,
+    **dict.fromkeys(("InstanceNormalization", "GroupNormalization", "LRN"), _images),
     **dict.fromkeys(("DepthToSpace", "SpaceToDepth"), _images),
     **dict.fromkeys(("Softmax", "LogSoftmax", "Hardmax"), _softmax),
     **dict.fromkeys(("LayerNormalization", "RMSNormalization"), _from_axis_on),

@@ -122,6 +122,9 @@ class Call:
         return self.site.sub(part) if part else self.site
 
 
+#: A slice that ends here or later takes everything, whatever the batch; exporters write different large numbers.
+THE_END = 10**9
+
 Result = Value | Sizes | Sequence[Value]
 Rule = Callable[[Call], Result]
 

@@ -120,6 +120,30 @@ def _batch_norm(c: Call) -> Act:
             "it normalises with the statistics of the batch; export the model in evaluation mode",
             "training_mode",
         )
+    computed = any(not isinstance(c.get(i), Const) for i in range(1, 5))
+    return _computed_batch_norm(c) if computed else per_image(_batch_norm_layer)(c)
+
+
+def _computed_batch_norm(c: Call) -> Act:
+    """(x - mean) / sqrt(variance + epsilon) · scale + shift, with parameters that the network computes."""
+    if not c.lead:
+        raise Unsupported(lowering.BATCH_HINT)
+    columns: list[Value] = []
+    for i, part in enumerate(("scale", "shift", "mean", "variance"), 1):
+        value, sizes = c.operand(i), [c.sizes[1], *[1] * (len(c.sizes) - 2)]
+        if isinstance(value, Const):
+            columns.append(Const(value.array.reshape(sizes)))
+        else:
+            columns.append(lowering.reshape(c.b, c.at(part), value, sizes))
+    scale, shift, mean, variance = columns
+    raised = c.binary("add", variance, lowering.scalar(c.attrs.get("epsilon", 1e-5)), "raised")
+    assert isinstance(raised, Act)
+    deviation = c.b.node("sqrt", c.at("deviation"), [raised.tensor])
+    normalized = c.binary("div", c.binary("sub", c.x, mean, "centred"), deviation, "normalized")
+    return c.binary("add", c.binary("mul", normalized, scale, "scaled"), shift)
+
+
+def _batch_norm_layer(c: Call) -> Act:
     parameters = [c.const(i, "parameters") for i in range(1, 5)]
     eps, sizes = c.attrs.get("epsilon", 1e-5), c.sizes
     if len(sizes) in (1, 3):
@@ -207,7 +231,7 @@ RULES: dict[str, Rule] = {
     "Gemm": _gemm,
     "MatMul": _matmul,
     "Einsum": _einsum,
-    "BatchNormalization": per_image(_batch_norm),
+    "BatchNormalization": _batch_norm,
     "InstanceNormalization": per_image(_instance_norm),
     "GroupNormalization": per_image(_group_norm),
     "LayerNormalization": _layer_norm,

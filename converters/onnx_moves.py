@@ -14,6 +14,7 @@ from converters import lower_tensors as tensors
 from converters.batch_axis import Place
 from converters.builder import Act, Const, Site, Unsupported, Value
 from converters.lowering import BATCH_HINT
+from converters.onnx_call import THE_END
 from converters.onnx_moved import Moved, places_of
 from converters.sizes import THE_BATCH, Sizes, settled
 
@@ -134,7 +135,7 @@ def _slice(m: Moved) -> Act:
         size = m.shape[axis]
         if axis == place.axis:
             start = m.batches(start, start_slope) if start else 0
-            end = size if end >= 2**31 - 1 else m.batches(end, end_slope)
+            end = size if end >= THE_END else m.batches(end, end_slope)
             if (start, end, step) != (0, size, 1) and (place.after != 1 or step != 1):
                 raise Unsupported(BATCH_HINT, "axes")
         elif start_slope or end_slope:

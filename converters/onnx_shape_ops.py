@@ -11,7 +11,7 @@ from converters import lower_choice, lowering
 from converters import lower_layers as layers
 from converters import lower_tensors as tensors
 from converters.builder import Act, Const, Site, Unsupported, Value
-from converters.onnx_call import Call, Rule, per_image
+from converters.onnx_call import THE_END, Call, Rule, per_image
 from converters.sizes import THE_BATCH, Sizes, Unknown, settled, sizes_of_shape
 from sparsenet.graph import Shape
 from sparsenet.ops import PAD_MODES
@@ -236,9 +236,7 @@ def cut(c: Call) -> Act:
         front = axis % rank
         site = c.site if i == len(starts) - 1 else c.at(f"axis{front}")
         if front + c.lead == 0:
-            if (start, step) == (0, 1) and (
-                end == THE_BATCH if isinstance(end, Unknown) else end >= 2**31 - 1
-            ):
+            if (start, step) == (0, 1) and (end == THE_BATCH if isinstance(end, Unknown) else end >= THE_END):
                 continue  # all of the batch
             raise Unsupported(lowering.BATCH_HINT, "axes")
         if isinstance(end, Unknown):

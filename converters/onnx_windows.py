@@ -22,8 +22,6 @@ def _window(c: Call, kernel: list[int]) -> tuple[list[int], list[int], list[int]
     stride, dilation = c.attrs.get("strides", [1] * rank), c.attrs.get("dilations", [1] * rank)
     mode = c.attrs.get("auto_pad", "NOTSET")
     if mode in ("SAME_UPPER", "SAME_LOWER"):
-        if set(dilation) != {1}:  # runtimes disagree about it, or refuse it
-            raise Unsupported(f"auto_pad {mode} with dilations is ambiguous; give explicit pads", "auto_pad")
         size = c.sizes[1:]
         return stride, lowering.same_padding(size, kernel, stride, dilation, mode == "SAME_UPPER"), dilation
     padding = [0] * 2 * rank if mode == "VALID" else c.attrs.get("pads", [0] * 2 * rank)

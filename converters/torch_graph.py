@@ -365,11 +365,11 @@ def _module_of(node: fx.Node) -> tuple[str, str]:
 
 
 def _bind(node: fx.Node, args: list[Any], kwargs: dict[str, Any]) -> dict[str, Any]:
-    """Arguments by schema name, defaults filled in."""
+    """Arguments by schema name, defaults filled in, and ``result_dtype``."""
     schema = node.target._schema.arguments  # type: ignore[union-attr]
     bound = {a.name: a.default_value for a in schema if a.has_default_value()}
     bound.update({a.name: value for a, value in zip(schema, args, strict=False)})
-    return {**bound, **kwargs}
+    return {**bound, **kwargs, "result_dtype": str(getattr(node.meta.get("val"), "dtype", None))}
 
 
 def _involves(kind: type, value: Any) -> bool:
