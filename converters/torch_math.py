@@ -203,9 +203,12 @@ def _or_equal(op: str) -> Rule:
     return rule
 
 
+def _unequal(c: Call, left: Value, right: Value) -> Act:
+    return c.binary("equal", c.binary("equal", left, right, "same"), operand(0.0))
+
+
 def _not_equal(c: Call) -> Act:
-    same = c.binary("equal", operand(c["self"]), operand(c["other"]), "same")
-    return c.binary("equal", same, operand(0.0))
+    return _unequal(c, operand(c["self"]), operand(c["other"]))
 
 
 def _where(c: Call) -> Act:
@@ -225,11 +228,13 @@ def _softmax(c: Call) -> Act:
 
 
 def _cast(c: Call) -> Act:
-    dtype = str(c.args.get("dtype"))
-    if dtype in ("None", "torch.float32"):
+    dtype = c["result_dtype"]
+    if dtype == "torch.float32":
         return c.x
     if dtype in ("torch.int64", "torch.int32"):
         return truncate(c.b, c.site, c.x)
+    if dtype == "torch.bool":
+        return _unequal(c, c.x, operand(0.0))
     raise Unsupported(f"a cast to {dtype} is not supported; everything is computed in float32")
 
 
@@ -327,6 +332,7 @@ RULES: dict[str, Rule] = {
     "neg.default": _neg,
     "_to_copy.default": _cast,
     "to.dtype": _cast,
+    "type_as.default": _cast,
     "to.dtype_layout": _cast,
     "clone.default": _same,
     "contiguous.default": _same,

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import tests.sparsenet.gpu.simulator  # noqa: F401 - before any CUDA kernel is imported
-from bench.engines import ENGINES, EngineMissing, Network
+from bench.engines import ENGINES, EngineMissing, Network, session_clock
 from bench.engines.deepsparse import PYTHON_VARIABLE
 from bench.engines.pytorch import OPERATIONS
 from sparsenet import Graph, Node, TensorInfo, reference
@@ -58,9 +58,9 @@ def check(name: str, batch: int) -> None:
     got = session(x)
     for y, output in zip(got, network.graph.outputs, strict=True):
         np.testing.assert_allclose(y, expected[output], rtol=1e-4, atol=1e-4)
-    seconds = session.seconds(3)
-    assert len(seconds) == 3
-    assert all(s > 0 for s in seconds)
+    sample = session.turn(session_clock([name], 1))
+    assert sample.seconds > 0
+    assert sample.wall > 0
     session.close()
     network.close()
 

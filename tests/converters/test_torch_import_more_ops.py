@@ -45,6 +45,9 @@ FUNCTIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "masked": lambda x: torch.softmax(x + torch.full((6, 6), -torch.inf).triu(1)[:1], -1),
     "filled with infinity": lambda x: torch.softmax(torch.where(x >= x.mean(3, True), x, -torch.inf), 3),
     "padded with infinity": lambda x: F.pad(x, (1, 2, 0, 1), value=torch.inf).clamp(max=3.0),
+    "type_as": lambda x: (x > 0).type_as(x) + x,
+    "type_as integers": lambda x: x + (3 * x).type_as(torch.ones(1, dtype=torch.int64)),
+    "type_as truth": lambda x: x + (x.relu().type_as(torch.ones(1, dtype=torch.bool))),
     "divided by infinity": lambda x: x / torch.tensor([torch.inf, 2.0, 1.0, 1.0]).view(4, 1, 1),
 }
 

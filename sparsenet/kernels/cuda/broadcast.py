@@ -13,7 +13,7 @@ from sparsenet.kernels.simt.epilogue import epilogue
 from sparsenet.kernels.simt.machine import device, load, store
 from sparsenet.kernels.simt.pixels import pixel_at
 
-_ONE, _ZERO = np.float32(1), np.float32(0)
+_ZERO, _ONE, _TWO = np.float32(0), np.float32(1), np.float32(2)
 _INFINITY, _NAN = np.float32(math.inf), np.float32(math.nan)
 
 
@@ -42,8 +42,8 @@ def _div(a: Any, b: Any) -> Any:
 
 @device
 def _pow(a: Any, b: Any) -> Any:
-    if a == _ZERO and b < _ZERO:
-        return _INFINITY
+    if a == _ZERO and b < _ZERO:  # in the simulator an error
+        return np.float32(math.copysign(_INFINITY, a)) if abs(math.fmod(b, _TWO)) == _ONE else _INFINITY
     if a < _ZERO and math.floor(b) != b:
         return _NAN
     return np.float32(math.pow(a, b))

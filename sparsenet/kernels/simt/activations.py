@@ -135,8 +135,10 @@ def floor(x: Any, a: Any, b: Any) -> Any:
 
 @device
 def rounded(x: Any, a: Any, b: Any) -> Any:
-    """The nearest whole number, halves to the even neighbour: adding 1.5 · 2^23 leaves no place for a fraction."""
-    return (x + _F(12582912)) - _F(12582912) if abs(x) < _F(4194304) else x
+    """The nearest whole number, halves to the even neighbour: beside 2^23 there is no place for a fraction."""
+    if abs(x) < _F(8388608):
+        return _F(math.copysign((abs(x) + _F(8388608)) - _F(8388608), x))
+    return x
 
 
 @device

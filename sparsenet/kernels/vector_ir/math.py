@@ -7,45 +7,87 @@ from collections.abc import Callable
 
 from llvmlite import ir
 
-from sparsenet.kernels.vector_ir.llvm import I32, call_intrinsic, constant, fma
+from sparsenet.kernels.vector_ir.llvm import I32, call_intrinsic, constant, fma, vector_type
 
 
-def clip(b: ir.IRBuilder, x: ir.Value, low: ir.Value, high: ir.Value) -> ir.Value:
-    """min(max(x, low), high); an unordered comparison is false and returns x, so NaN stays NaN."""
-    x = b.select(b.fcmp_ordered("<", x, low), low, x)
+def _at_least(b: ir.IRBuilder, x: ir.Value, low: ir.Value) -> ir.Value:
+    """max(x, low) per lane; an unordered comparison is false and returns x, so NaN stays NaN."""
+    return b.select(b.fcmp_ordered("<", x, low), low, x)
+
+
+def _at_most(b: ir.IRBuilder, x: ir.Value, high: ir.Value) -> ir.Value:
+    """min(x, high) per lane; NaN stays NaN."""
     return b.select(b.fcmp_ordered(">", x, high), high, x)
 
 
-def exp(b: ir.IRBuilder, x: ir.Value) -> ir.Value:
-    """e**x per lane: range reduction by ln 2 in two parts, degree-6 polynomial, 2**n by exponent bits.
+def clip(b: ir.IRBuilder, x: ir.Value, low: ir.Value, high: ir.Value) -> ir.Value:
+    """min(max(x, low), high) per lane; NaN stays NaN."""
+    return _at_most(b, _at_least(b, x, low), high)
 
-    Relative error below 3e-7 for results in the normal range; saturates at the ends of float32.
+
+#: Added to a small number, leaves the nearest integer in the last bits; a whole number is added besides by adding both.
+_ROUNDER = 1.5 * 2**23
+#: Exponent field of 1.
+_BIAS = 127
+
+
+def _reduced(b: ir.IRBuilder, x: ir.Value, offset: int) -> tuple[ir.Value, ir.Value, ir.Value]:
+    """(q, r, bits) per lane: e**x = (1 + q · r) · 2**n with q · r = e**r - 1, |r| <= ln(2) / 2; bits end in n + offset.
+
+    Range reduction by ln 2 in two parts, then a degree-6 polynomial. Where x is NaN, q and r are too.
     """
     lanes = x.type.count
     k = lambda v: constant(v, lanes)  # noqa: E731
-    x = clip(b, x, k(-87.3), k(88.3))
-    n = call_intrinsic(b, f"llvm.rint.v{lanes}f32", x.type, [b.fmul(x, k(math.log2(math.e)))])
+    rounded = fma(b, x, k(math.log2(math.e)), k(_ROUNDER + offset))
+    n = b.fsub(rounded, k(_ROUNDER + offset))
     r = fma(b, n, k(-0.693359375), x)
     r = fma(b, n, k(2.12194440e-4), r)
-    p = k(1 / 720)
-    for coefficient in (1 / 120, 1 / 24, 1 / 6, 1 / 2, 1.0, 1.0):
-        p = fma(b, p, r, k(coefficient))
-    integers = ir.VectorType(I32, lanes)
-    # A NaN would be poison to fptosi; its lane of n is replaced and p carries the NaN through the product.
-    n = b.select(b.fcmp_unordered("uno", n, n), k(0.0), n)
-    bits = b.add(b.fptosi(n, integers), ir.Constant(integers, [127] * lanes))
-    return b.fmul(p, b.bitcast(b.shl(bits, ir.Constant(integers, [23] * lanes)), x.type))
+    q = k(1 / 720)
+    for coefficient in (1 / 120, 1 / 24, 1 / 6, 1 / 2, 1.0):
+        q = fma(b, q, r, k(coefficient))
+    return q, r, b.bitcast(rounded, ir.VectorType(I32, lanes))
 
 
-def exp_everywhere(b: ir.IRBuilder, x: ir.Value) -> ir.Value:
-    """As ``exp``, with infinity and 0 beyond the ends of float32."""
+def _power(b: ir.IRBuilder, bits: ir.Value) -> ir.Value:
+    """2**(bits - 127) per lane for the last eight bits of ``bits``; 0 where they are 0."""
+    return b.bitcast(
+        b.shl(bits, ir.Constant(bits.type, [23] * bits.type.count)), vector_type(bits.type.count)
+    )
+
+
+def _exp_below(b: ir.IRBuilder, x: ir.Value) -> ir.Value:
+    """As ``exp``, for x up to 88.8.
+
+    2**n is the product of two powers, so that the last product rounds a denormal once and overflows where it must.
+    Below -176 the first power is 0: products of 0 are as swift as any, products that underflow may not be.
+    """
     lanes = x.type.count
-    near = b.select(b.fcmp_ordered("<", x, constant(-87.3, lanes)), constant(0.0, lanes), exp(b, x))
-    return b.select(b.fcmp_ordered(">", x, constant(88.72, lanes)), constant(math.inf, lanes), near)
+    q, r, bits = _reduced(b, _at_least(b, x, constant(-176.0, lanes)), 2 * _BIAS)
+    half = b.lshr(bits, ir.Constant(bits.type, [1] * lanes))
+    p = fma(b, q, r, constant(1.0, lanes))
+    return b.fmul(b.fmul(p, _power(b, half)), _power(b, b.sub(bits, half)))
 
 
-def log(b: ir.IRBuilder, x: ir.Value) -> ir.Value:
-    """Natural logarithm per lane, 2e-7 of its value off at most; numbers below the normal range count as 0.
+def _exp_of_some(b: ir.IRBuilder, x: ir.Value) -> ir.Value:
+    """e**x per lane for x from -87 to 88."""
+    q, r, bits = _reduced(b, x, _BIAS)
+    return b.fmul(fma(b, q, r, constant(1.0, x.type.count)), _power(b, bits))
+
+
+def _exp_minus_one(b: ir.IRBuilder, x: ir.Value) -> ir.Value:
+    """e**x - 1 per lane for x from -87 to 88, without loss near 0: 2**n (e**r - 1) + (2**n - 1)."""
+    q, r, bits = _reduced(b, x, _BIAS)
+    scale = _power(b, bits)
+    return fma(b, b.fmul(q, r), scale, b.fsub(scale, constant(1.0, x.type.count)))
+
+
+def exp(b: ir.IRBuilder, x: ir.Value) -> ir.Value:
+    """e**x per lane, over all of float32: denormal, 0 and infinite where the value is."""
+    return _exp_below(b, _at_most(b, x, constant(88.8, x.type.count)))
+
+
+def _log_of_normal(b: ir.IRBuilder, x: ir.Value, shift: ir.Value | None = None) -> ir.Value:
+    """log(x) - shift · log(2) per lane, for positive x that are neither denormal nor infinite.
 
     x = m · 2**e with m in [sqrt(1/2), sqrt(2)); log m = 2 atanh(s) with s = (m - 1) / (m + 1), an odd series in s.
     """
@@ -56,30 +98,38 @@ def log(b: ir.IRBuilder, x: ir.Value) -> ir.Value:
     # Subtracting the bits of sqrt(1/2) first makes the exponent field count from there.
     shifted = b.sub(b.bitcast(x, integers), whole(0x3F3504F3))
     exponent = b.sitofp(b.ashr(shifted, whole(23)), x.type)
+    if shift is not None:
+        exponent = b.fsub(exponent, shift)
     mantissa = b.bitcast(b.add(b.and_(shifted, whole(0x007FFFFF)), whole(0x3F3504F3)), x.type)
     s = b.fdiv(b.fsub(mantissa, k(1.0)), b.fadd(mantissa, k(1.0)))
     square = b.fmul(s, s)
     p = k(2 / 11)
     for coefficient in (2 / 9, 2 / 7, 2 / 5, 2 / 3, 2.0):
         p = fma(b, p, square, k(coefficient))
-    result = fma(b, exponent, k(math.log(2)), b.fmul(p, s))
-    result = b.select(b.fcmp_ordered("<", x, k(1.1754944e-38)), k(-math.inf), result)
-    result = b.select(b.fcmp_ordered("<", x, k(0.0)), k(math.nan), result)
-    usual = b.fcmp_ordered("<", x, k(math.inf))
-    below = b.fcmp_ordered("<=", x, k(0.0))
-    return b.select(b.or_(usual, below), result, x)  # infinity and NaN are their own
+    return fma(b, exponent, k(math.log(2)), b.fmul(p, s))
+
+
+def log(b: ir.IRBuilder, x: ir.Value) -> ir.Value:
+    """Natural logarithm per lane, of denormals too; -infinity at 0, NaN below."""
+    lanes = x.type.count
+    k = lambda v: constant(v, lanes)  # noqa: E731
+    tiny = b.fcmp_ordered("<", x, k(2.0**-126))
+    normal = b.select(tiny, b.fmul(x, k(2.0**24)), x)
+    result = _log_of_normal(b, normal, b.select(tiny, k(24.0), k(0.0)))
+    edge = b.select(b.fcmp_ordered("==", x, k(0.0)), k(-math.inf), k(math.nan))
+    result = b.select(b.fcmp_ordered(">", x, k(0.0)), result, edge)
+    return b.select(b.fcmp_ordered("==", x, k(math.inf)), x, result)
 
 
 def softplus(b: ir.IRBuilder, x: ir.Value) -> ir.Value:
     """log(1 + e**x) per lane, as max(x, 0) + log(1 + t) with t = e**-|x|."""
     lanes = x.type.count
     k = lambda v: constant(v, lanes)  # noqa: E731
-    size = absolute(b, x)
-    t = exp(b, b.fsub(k(-0.0), size))
+    t = _exp_below(b, b.fneg(absolute(b, x)))
     u = b.fadd(k(1.0), t)
     # log(u) · t / (u - 1) undoes the rounding of u; where u is 1, t is the result (Goldberg 1991, theorem 4).
     lost = b.fcmp_ordered("==", u, k(1.0))
-    rest = b.fdiv(b.fmul(log(b, u), t), b.select(lost, k(1.0), b.fsub(u, k(1.0))))
+    rest = b.fdiv(b.fmul(_log_of_normal(b, u), t), b.select(lost, k(1.0), b.fsub(u, k(1.0))))
     return b.fadd(b.select(b.fcmp_ordered("<", x, k(0.0)), k(0.0), x), b.select(lost, t, rest))
 
 
@@ -99,7 +149,7 @@ def erf(b: ir.IRBuilder, x: ir.Value) -> ir.Value:
     p = k(1.061405429)
     for coefficient in (-1.453152027, 1.421413741, -0.284496736, 0.254829592):
         p = fma(b, p, t, k(coefficient))
-    far = b.fsub(k(1.0), b.fmul(b.fmul(p, t), exp(b, b.fsub(k(-0.0), square))))
+    far = b.fsub(k(1.0), b.fmul(b.fmul(p, t), _exp_of_some(b, _at_least(b, b.fneg(square), k(-87.0)))))
     far = call_intrinsic(b, f"llvm.copysign.v{lanes}f32", x.type, [far, x])
     return b.select(b.fcmp_ordered(">", square, k(0.25)), far, near)
 
@@ -112,15 +162,9 @@ def gelu(b: ir.IRBuilder, x: ir.Value) -> ir.Value:
 
 
 def elu(b: ir.IRBuilder, x: ir.Value, alpha: ir.Value) -> ir.Value:
-    """x, or alpha (e**x - 1) where x is negative, per lane; near zero by the Taylor series of e**x - 1."""
-    lanes = x.type.count
-    k = lambda v: constant(v, lanes)  # noqa: E731
-    p = k(1 / 120)
-    for coefficient in (1 / 24, 1 / 6, 1 / 2, 1.0):
-        p = fma(b, p, x, k(coefficient))
-    far = b.fsub(exp(b, x), k(1.0))
-    grown = b.select(b.fcmp_ordered(">", x, k(-0.1)), b.fmul(p, x), far)
-    return b.select(b.fcmp_ordered("<", x, k(0.0)), b.fmul(alpha, grown), x)
+    """x, or alpha (e**x - 1) where x is negative, per lane."""
+    grown = b.fmul(alpha, _exp_minus_one(b, _at_least(b, x, constant(-87.0, x.type.count))))
+    return b.select(b.fcmp_ordered("<", x, constant(0.0, x.type.count)), grown, x)
 
 
 def absolute(b: ir.IRBuilder, x: ir.Value) -> ir.Value:
@@ -133,16 +177,18 @@ def _intrinsic(name: str) -> Callable[..., ir.Value]:
 
 
 def sigmoid(b: ir.IRBuilder, x: ir.Value) -> ir.Value:
-    """1 / (1 + e**-x) per lane."""
-    one = constant(1.0, x.type.count)
-    return b.fdiv(one, b.fadd(one, exp(b, b.fsub(constant(-0.0, x.type.count), x))))
+    """t / (1 + t) with t = e**x per lane: keeps the smallest results, and is 1 long before t would be infinite."""
+    t = _exp_below(b, _at_most(b, x, constant(88.0, x.type.count)))
+    return b.fdiv(t, b.fadd(constant(1.0, x.type.count), t))
 
 
 def tanh(b: ir.IRBuilder, x: ir.Value) -> ir.Value:
     """Hyperbolic tangent per lane."""
     lanes = x.type.count
     k = lambda v: constant(v, lanes)  # noqa: E731
-    large = b.fsub(k(1.0), b.fdiv(k(2.0), b.fadd(k(1.0), exp(b, b.fadd(x, x)))))
+    large = b.fsub(
+        k(1.0), b.fdiv(k(2.0), b.fadd(k(1.0), _exp_of_some(b, clip(b, b.fadd(x, x), k(-87.0), k(87.0)))))
+    )
     # 1 - 2/(1+e^2x) cancels near zero: below 0.25 the odd Taylor series is exact to float32.
     square = b.fmul(x, x)
     p = k(-1382 / 155925)
@@ -181,7 +227,7 @@ ACTIVATION_IR: dict[str, Callable[..., ir.Value]] = {
     "gelu": gelu,
     "softplus": softplus,
     "erf": erf,
-    "exp": exp_everywhere,
+    "exp": exp,
     "log": log,
     "sqrt": _intrinsic("sqrt"),
     "abs": absolute,
