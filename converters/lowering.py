@@ -99,10 +99,16 @@ def _weighted(b: GraphBuilder, site: Site, x: Act, weight: Const, bias: Const | 
     return names
 
 
-def batch_norm(b: GraphBuilder, site: Site, x: Act, parameters: Sequence[Value | None], eps: float) -> Act:
-    """``parameters``: scale, bias, mean, var, each (C,); a missing scale is 1, a missing bias 0."""
-    channels = int(b.shapes[x.tensor][1] or 0)
-    names = [x.tensor]
+def batch_norm(
+    b: GraphBuilder, site: Site, x: Act, parameters: Sequence[Value | None], eps: float, lead: int = 0
+) -> Act:
+    """``parameters``: scale, bias, mean, var, each (C,); a missing scale is 1, a missing bias 0.
+
+    ``lead``: dimensions of ``x`` that the source network does not know, in front of its batch.
+    """
+    shape = b.shapes[x.tensor]
+    channels = int(shape[1 + lead] or 0)
+    found: list[Const] = []
     for part, value in zip(("weight", "bias", "running_mean", "running_var"), parameters, strict=True):
         if value is None and part.startswith("running"):
             raise Unsupported(
@@ -114,8 +120,15 @@ def batch_norm(b: GraphBuilder, site: Site, x: Act, parameters: Sequence[Value |
             raise Unsupported("batch norm parameters must be constants, not computed from the input")
         if part == "running_var" and not np.all(value.array + eps > 0):
             raise Unsupported("its variance is negative or NaN")
-        names.append(b.constant(value.array, value.name or f"{site.name}.{part}"))
-    return b.node("batch_norm", site, names, {"eps": float(eps)})
+        found.append(Const(value.array, value.name or f"{site.name}.{part}"))
+    if not lead:
+        names = [x.tensor, *(b.constant(part.array, part.name) for part in found)]
+        return b.node("batch_norm", site, names, {"eps": float(eps)})
+    weight, bias, mean, variance = (part.array.astype(np.float64) for part in found)
+    scale = weight / np.sqrt(variance + eps)
+    behind = (channels, *(1,) * (len(shape) - lead - 2))
+    scaled = binary(b, site.sub("scaled"), "mul", x, Const(scale.reshape(behind)))
+    return binary(b, site, "add", scaled, Const((bias - mean * scale).reshape(behind)))
 
 
 def scalar(value: float) -> Const:

@@ -108,10 +108,10 @@ def _images(m: Moved) -> Place:
 
 
 def _normalized(m: Moved) -> Place:
-    """Batch normalization, whose parameters may be computed, of each image or where the batch is among channels."""
+    """Batch normalization of other channels than the batch, or with a computed parameter for each of those."""
     x, *parameters = m.operands()
     if not any(isinstance(v, Sample) for v in parameters):
-        return _images(m)
+        return batch_axis.kept(m.place, [1])
     shapes = [m.shape, *([*m.shape_of(v), *[1] * (m.rank - 2)] for v in parameters)]
     return batch_axis.broadcast(shapes, places_of([x, *parameters]))
 

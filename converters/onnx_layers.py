@@ -121,7 +121,7 @@ def _batch_norm(c: Call) -> Act:
             "training_mode",
         )
     computed = any(not isinstance(c.get(i), Const) for i in range(1, 5))
-    return _computed_batch_norm(c) if computed else per_image(_batch_norm_layer)(c)
+    return _computed_batch_norm(c) if computed else _batch_norm_layer(c)
 
 
 def _computed_batch_norm(c: Call) -> Act:
@@ -146,8 +146,8 @@ def _computed_batch_norm(c: Call) -> Act:
 def _batch_norm_layer(c: Call) -> Act:
     parameters = [c.const(i, "parameters") for i in range(1, 5)]
     eps, sizes = c.attrs.get("epsilon", 1e-5), c.sizes
-    if len(sizes) in (1, 3):
-        return lowering.batch_norm(c.b, c.site, c.x, parameters, eps)
+    if c.lead or len(sizes) in (1, 3):
+        return lowering.batch_norm(c.b, c.site, c.x, parameters, eps, c.lead)
     image = lowering.reshape(c.b, c.at("image"), c.x, [sizes[0], 1, int(np.prod(sizes[1:]))])
     y = lowering.batch_norm(c.b, c.at("normalized"), image, parameters, eps)
     return lowering.reshape(c.b, c.site, y, sizes)

@@ -376,6 +376,11 @@ def _layer_norm(c: Moved) -> Any:
     return c.apply(c.x.place)
 
 
+def _batch_norm(c: Moved) -> Any:
+    place = None if c.x.place is None else batch_axis.kept(c.x.place, [1])
+    return c.apply(place, {"lead": 1})
+
+
 def _pad(c: Moved) -> Any:
     touched = {c.rank - 1 - i // 2 for i, amount in enumerate(c.args["pad"]) if amount}
     return c.apply(None if c.x.place is None else batch_axis.kept(c.x.place, sorted(touched)))
@@ -396,6 +401,7 @@ _SPECIAL: dict[str, Callable[[Moved], Any]] = {
     **dict.fromkeys(("mm", "bmm", "matmul"), _product),
     **dict.fromkeys(("linear", "addmm"), _linear),
     **dict.fromkeys(("layer_norm", "native_layer_norm"), _layer_norm),
+    **dict.fromkeys(("batch_norm", "_native_batch_norm_legit_no_training"), _batch_norm),
     **dict.fromkeys(("pad", "constant_pad_nd"), _pad),
     **dict.fromkeys(("flip", "roll"), _shifted),
     **dict.fromkeys(("repeat", "tile"), _repeat),

@@ -126,7 +126,8 @@ def _batch_norm(c: Call) -> list[Value]:
             "it normalises with the statistics of the batch; call .eval() or track running statistics"
         )
     names = ("weight", "bias", "running_mean", "running_var")
-    return [lowering.batch_norm(c.b, c.site, c.x, [c.args.get(n) for n in names], c["eps"])]
+    parameters = [c.args.get(n) for n in names]
+    return [lowering.batch_norm(c.b, c.site, c.x, parameters, c["eps"], c.args.get("lead", 0))]
 
 
 def _avg_pool(c: Call) -> Act:

@@ -30,6 +30,9 @@ class Net(nn.Module):
         torch.manual_seed(0)
         self.conv, self.wide = nn.Conv2d(8, 8, 3, padding=1), nn.Linear(8, 24)
         self.linear, self.norm, self.few = nn.Linear(8, 8), nn.LayerNorm(8), nn.Conv2d(4, 4, 1)
+        self.statistics = nn.BatchNorm1d(8)
+        self.statistics.running_mean.normal_()
+        self.statistics.running_var.uniform_(0.5, 2)
         self.token, self.function = nn.Parameter(torch.randn(1, 1, 8)), function
 
     def forward(self, x: Tensor) -> object:
@@ -106,6 +109,12 @@ def batched_heads(net: Net, x: Tensor) -> Tensor:
     return t.view(b, 2, n, 4).transpose(1, 2).reshape(b, n, c)
 
 
+def normalized_tokens(net: Net, x: Tensor) -> Tensor:
+    """More tokens than are taken one by one, all of them rows of one batch norm."""
+    t = F.interpolate(x, (9, 8)).flatten(2).transpose(1, 2)
+    return t + net.statistics(net.linear(t).flatten(0, 1)).reshape_as(t)
+
+
 NETS: dict[str, Callable[[Net, Tensor], object]] = {
     "windows": windows,
     "tokens": tokens,
@@ -116,6 +125,7 @@ NETS: dict[str, Callable[[Net, Tensor], object]] = {
     "groups": groups,
     "halves": halves,
     "batched heads": batched_heads,
+    "normalized tokens": normalized_tokens,
     "axis in front and away": lambda net, x: net.conv(x).unsqueeze(0).sigmoid().squeeze(0),
     "paths stacked behind": lambda net, x: torch.stack([net.conv(x), x], 1).mean(1),
     "constants of the batch": lambda net, x: x + torch.full((x.shape[0], 8, 1, 1), 0.5).cumsum(1),
@@ -149,7 +159,7 @@ def test_torch(name: str) -> None:
     assert_equal(zeroed(Net(NETS[name])), 2)
 
 
-@pytest.mark.parametrize("name", ["windows", "sequence first", "halves", "groups"])
+@pytest.mark.parametrize("name", ["windows", "sequence first", "halves", "groups", "normalized tokens"])
 def test_torch_with_the_batch_given(name: str) -> None:
     assert_equal(Net(NETS[name]), 2, "fixed")
 
@@ -297,6 +307,9 @@ ONNX = {
     "channels into the batch": ([*_SIZES, node("Concat", "n4v rest", "t", axis=0), node("Reshape", "x t", "a"),
         node("Softmax", "a", "b", axis=1), node("Concat", "nv all", "u", axis=0), node("Reshape", "b u")],
         _numbers(zero=0, four=4, axes=[0], rest=[63], all=[4, 7, 9])),
+    "channels normalised": ([node("Reshape", "x rows", "a"), node("BatchNormalization", "a w b m v", "c"),
+        node("Reshape", "c back")], {"rows": np.array([-1, 9]), "back": np.array([-1, 4, 7, 9]),
+        "w": weights(9), "b": weights(9), "m": weights(9), "v": weights(9) ** 2 + 0.5}),
     "flattened": ([node("Flatten", "x", "a", axis=2), node("MatMul", "a w", "b"), node("Reshape", "b s")],
         {"w": weights(63, 5), "s": np.array([-1, 4, 5])}),
     "joined and split": ([node("Neg", "x", "m"), node("Concat", "x m", "a", axis=0), node("Conv", "a k", "b"),
