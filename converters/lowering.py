@@ -104,9 +104,13 @@ def batch_norm(
 ) -> Act:
     """``parameters``: scale, bias, mean, var, each (C,); a missing scale is 1, a missing bias 0.
 
-    ``lead``: dimensions of ``x`` that the source network does not know, in front of its batch.
+    ``x``: (N, C, ...) of any rank. ``lead``: dimensions of it that the source network does not know, in front.
     """
     shape = b.shapes[x.tensor]
+    if not lead and len(shape) not in (2, 4):
+        sizes = [int(d or 0) for d in shape[1:]]
+        image = reshape(b, site.sub("image"), x, [sizes[0], 1, math.prod(sizes[1:])])
+        return reshape(b, site, batch_norm(b, site.sub("normalized"), image, parameters, eps), sizes)
     channels = int(shape[1 + lead] or 0)
     found: list[Const] = []
     for part, value in zip(("weight", "bias", "running_mean", "running_var"), parameters, strict=True):

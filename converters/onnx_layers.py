@@ -120,8 +120,10 @@ def _batch_norm(c: Call) -> Act:
             "it normalises with the statistics of the batch; export the model in evaluation mode",
             "training_mode",
         )
-    computed = any(not isinstance(c.get(i), Const) for i in range(1, 5))
-    return _computed_batch_norm(c) if computed else _batch_norm_layer(c)
+    if any(not isinstance(c.get(i), Const) for i in range(1, 5)):
+        return _computed_batch_norm(c)
+    parameters = [c.const(i, "parameters") for i in range(1, 5)]
+    return lowering.batch_norm(c.b, c.site, c.x, parameters, c.attrs.get("epsilon", 1e-5), c.lead)
 
 
 def _computed_batch_norm(c: Call) -> Act:
@@ -141,16 +143,6 @@ def _computed_batch_norm(c: Call) -> Act:
     deviation = c.b.node("sqrt", c.at("deviation"), [raised.tensor])
     normalized = c.binary("div", c.binary("sub", c.x, mean, "centred"), deviation, "normalized")
     return c.binary("add", c.binary("mul", normalized, scale, "scaled"), shift)
-
-
-def _batch_norm_layer(c: Call) -> Act:
-    parameters = [c.const(i, "parameters") for i in range(1, 5)]
-    eps, sizes = c.attrs.get("epsilon", 1e-5), c.sizes
-    if c.lead or len(sizes) in (1, 3):
-        return lowering.batch_norm(c.b, c.site, c.x, parameters, eps, c.lead)
-    image = lowering.reshape(c.b, c.at("image"), c.x, [sizes[0], 1, int(np.prod(sizes[1:]))])
-    y = lowering.batch_norm(c.b, c.at("normalized"), image, parameters, eps)
-    return lowering.reshape(c.b, c.site, y, sizes)
 
 
 def _instance_norm(c: Call) -> Act:

@@ -57,6 +57,12 @@ def test_function(name: str) -> None:
     assert_converts(Call(FUNCTIONS[name]), IMAGE)
 
 
+def _statistics(norm: nn.modules.batchnorm._BatchNorm) -> nn.Module:
+    norm.running_mean.normal_()  # type: ignore[union-attr]
+    norm.running_var.uniform_(0.5, 2)  # type: ignore[union-attr]
+    return norm
+
+
 VOLUMES: dict[str, tuple[nn.Module, tuple[int, ...]]] = {
     "convolution of depth 1": (nn.Conv3d(4, 6, (1, 3, 3), padding=(0, 1, 1)), (4, 1, 8, 6)),
     "convolution": (nn.Conv3d(4, 6, 3, (2, 1, 2), (1, 0, 1), (1, 2, 1), groups=2), (4, 5, 8, 6)),
@@ -64,6 +70,8 @@ VOLUMES: dict[str, tuple[nn.Module, tuple[int, ...]]] = {
     "largest, more windows": (nn.MaxPool3d(2, 3, ceil_mode=True), (4, 5, 8, 6)),
     "largest of each, over channels": (nn.MaxPool3d((1, 3, 3), 1), (4, 8, 6)),
     "largest, every second channel": (nn.MaxPool3d((1, 3, 3), (2, 1, 2)), (5, 8, 6)),
+    "normalised": (_statistics(nn.BatchNorm3d(4)), (4, 5, 8, 6)),
+    "normalised along a line": (_statistics(nn.BatchNorm1d(4)), (4, 6)),
     "mean": (nn.AvgPool3d(3, 2, 1), (4, 5, 8, 6)),
     "mean of data alone": (nn.AvgPool3d(3, 2, 1, count_include_pad=False), (4, 5, 8, 6)),
     "mean with a divisor": (nn.AvgPool3d(2, divisor_override=5), (4, 4, 8, 6)),
