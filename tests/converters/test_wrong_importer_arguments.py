@@ -41,7 +41,9 @@ def refused(call: Callable[[], object], kind: type[SparsenetError] = SparsenetEr
 
 
 @pytest.mark.parametrize(
-    "wrong", [None, 3, 1.5, [], {}, (), np.zeros(3), object(), "no/such", b"x"], ids=repr
+    "wrong",
+    [None, 3, 1.5, [], {}, (), np.zeros(3), object(), "no/such", b"x"],
+    ids=lambda value: type(value).__name__,
 )
 def test_models_that_are_none(wrong: Any) -> None:
     refused(lambda: from_onnx(wrong))
