@@ -4,7 +4,8 @@ from __future__ import annotations
 
 _BATCH_STATISTICS = "it normalises with the statistics of the batch; train it with running statistics"
 _QUANTIZED = "convert the float model; storage as i8 is an option of the model file"
-_CONTROL_FLOW = "control flow is not supported; simplify the model first (onnxsim)"
+_CHOICE = "which of its branches runs depends on the input's values; export the branch that you need"
+_LOOP = "loops are not supported; export the model with the loop written out"
 _OUTSIDE = "how much it gives depends on the data; end the network before it and compute it of the output"
 _THREE = "only one and two spatial dimensions are supported"
 _RECURRENT = "recurrent layers are not supported"
@@ -28,9 +29,9 @@ ONNX_HINTS = {
     "DynamicQuantizeLinear": _QUANTIZED,
     "Unique": _OUTSIDE,
     "RoiAlign": _OUTSIDE,
-    "If": _CONTROL_FLOW,
-    "Loop": _CONTROL_FLOW,
-    "Scan": _CONTROL_FLOW,
+    "If": _CHOICE,
+    "Loop": _LOOP,
+    "Scan": _LOOP,
     "LSTM": _RECURRENT,
     "GRU": _RECURRENT,
     "RNN": _RECURRENT,

@@ -108,7 +108,7 @@ def _images(m: Moved) -> Place:
 
 
 def _normalized(m: Moved) -> Place:
-    """Batch normalization with the batch beside the channels, or among them where the parameters are computed."""
+    """Batch normalization of other channels than the batch, or with a computed parameter for each of those."""
     x, *parameters = m.operands()
     if not any(isinstance(v, Sample) for v in parameters):
         return batch_axis.kept(m.place, [1])

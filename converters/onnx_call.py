@@ -22,7 +22,8 @@ class Call:
 
     ``static_batch`` is the batch size the model was exported with, None if it is free. ``lead`` is how many dimensions
     a graph tensor has in front of the ONNX tensor's: 0 where dimension 0 of both is the batch, 1 where the whole ONNX
-    tensor is one sample. ``integer``: the first input holds integers, told to ``INTEGER_OPERATORS`` only.
+    tensor is one sample. ``integer``: the first input holds integers, told to ``INTEGER_OPERATORS`` only;
+    ``logical``: the mask of attention holds truth values.
     """
 
     b: GraphBuilder
@@ -34,6 +35,7 @@ class Call:
     static_batch: int | None
     lead: int = 0
     integer: bool = False
+    logical: bool = False
 
     @property
     def x(self) -> Act:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 
@@ -26,6 +26,7 @@ from converters.onnx_run import run
 from converters.onnx_walk import Walk
 from converters.onnx_wide import run_exactly
 from converters.open_sizes import open_sizes
+from sparsenet.checks import flag, one_of
 from sparsenet.graph import Graph
 
 if TYPE_CHECKING:
@@ -81,6 +82,8 @@ def from_onnx(
     """
     from converters import passes
 
+    flag(optimize, "optimize")
+    one_of(batch, "batch", get_args(Batch))
     source = OnnxSource(model, masks, batch, image_size, shapes or {}, dims or {})
     return source.converted(passes.optimize if optimize else Graph.copy)
 

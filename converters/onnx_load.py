@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from converters.onnx_functions import inline_functions
+from sparsenet.checks import path_of
 from sparsenet.errors import MemoryLimitError, MissingExtraError, ModelFileError
 from sparsenet.files import read_whole
 from sparsenet.graph_json import MAX_NAME
@@ -46,6 +47,8 @@ def load_model(source: OnnxLike) -> tuple[onnx.ModelProto, str]:
         raise MissingExtraError("reading an ONNX model", "onnx") from error
     from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 
+    if not isinstance(source, onnx.ModelProto | bytes | bytearray | memoryview):
+        source = path_of(source, "model")
     folder, name, shown = None, "model", "model"
     if isinstance(source, onnx.ModelProto):
         model = onnx.ModelProto()
@@ -55,7 +58,7 @@ def load_model(source: OnnxLike) -> tuple[onnx.ModelProto, str]:
             if isinstance(source, bytes | bytearray | memoryview):
                 content = bytes(source)
             else:
-                path = Path(source)
+                path = source
                 folder, name, shown = path.absolute().parent, path.stem, path.name
                 content = read_whole(path, memory_limit())
             model = onnx.load_model_from_string(content)

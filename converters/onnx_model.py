@@ -22,12 +22,19 @@ FLOAT_TYPES = {1: np.float32, 10: np.float16, 11: np.float64, 16: np.float32}
 INTEGER_TYPES = {
     2: np.uint8, 3: np.int8, 4: np.uint16, 5: np.int16, 6: np.int32, 7: np.int64, 12: np.uint32, 13: np.uint64,
 }  # fmt: skip
-INPUT_TYPES = {**FLOAT_TYPES, **INTEGER_TYPES, 9: np.bool_}
+TRUTH_TYPE = 9
+INPUT_TYPES = {**FLOAT_TYPES, **INTEGER_TYPES, TRUTH_TYPE: np.bool_}
 
 
 def opset_of(model: onnx.ModelProto, name: str) -> int:
     """The model's operator set; UnsupportedOpError if its meaning is not known here."""
-    version = next((int(o.version) for o in model.opset_import if o.domain in ("", "ai.onnx")), 0)
+    versions = {o.domain: int(o.version) for o in model.opset_import}
+    version = versions.get("", versions.get("ai.onnx", 0))
+    if not version and versions:
+        raise UnsupportedOpError(
+            f"'{name}' uses no operators of ONNX itself, only those of {', '.join(sorted(versions))}, "
+            "which are not supported"
+        )
     if not OLDEST_OPSET <= version <= NEWEST_OPSET:
         raise UnsupportedOpError(
             f"'{name}' uses ONNX opset {version}; opsets {OLDEST_OPSET} to {NEWEST_OPSET} are supported "

@@ -7,6 +7,7 @@ Versions are told apart by ``opset`` where the meaning changed (Softmax 13, Clip
 from __future__ import annotations
 
 from converters import (
+    onnx_attention,
     onnx_choice,
     onnx_filled,
     onnx_layers,
@@ -25,6 +26,7 @@ INTEGER_OPERATORS = frozenset({"Cast", "Div", "Mean", "Mod", "OneHot", "ReduceMe
 RULES: dict[str, Rule] = {
     **onnx_windows.RULES,
     **onnx_layers.RULES,
+    **onnx_attention.RULES,
     **onnx_quantize.RULES,
     **onnx_math.RULES,
     **onnx_reduce.RULES,

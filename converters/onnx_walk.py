@@ -19,6 +19,7 @@ from converters.onnx_fold import fold
 from converters.onnx_load import sparse_tensor_array, tensor_array
 from converters.onnx_model import (
     INTEGER_TYPES,
+    TRUTH_TYPE,
     attributes_of,
     common_batch,
     constant_of,
@@ -224,6 +225,7 @@ class Walk:
             None if self.lead else self.static_batch,
             self.lead,
             self._is_integer(node),
+            self._has_logical_mask(node),
         )
 
     def _across(self, op: str, rule: Rule, call: Call) -> list[Any]:
@@ -255,6 +257,11 @@ class Walk:
     def _is_integer(self, node: onnx.NodeProto) -> bool:
         """Whether the node's first input holds integers, for operators that treat those differently."""
         return node.op_type in INTEGER_OPERATORS and self._inference()[1].get(node.input[0]) in INTEGER_TYPES
+
+    def _has_logical_mask(self, node: onnx.NodeProto) -> bool:
+        """Whether the mask of attention, its fourth input, holds truth values."""
+        masked = node.op_type == "Attention" and len(node.input) > 3
+        return masked and self._inference()[1].get(node.input[3]) == TRUTH_TYPE
 
     def _site(self, node: onnx.NodeProto) -> Site:
         tensor = node.output[0] if node.output else ""

@@ -176,6 +176,17 @@ def _product(c: Moved) -> Any:
     return _elementwise(c, batch_axis.product)
 
 
+def _added_product(c: Moved) -> Any:
+    product, rank = ("batch1", "batch2"), 3
+    sides = _operands(c, product)
+    place = batch_axis.product([c.shape(v) for v in sides], _places(sides))
+    added = operand(c.args["self"])
+    sizes = [1] * rank
+    sizes[place.axis] = place.size
+    batch_axis.broadcast([sizes, c.shape(added)], [place, *_places([added])])
+    return c.apply(place, _level(c, (*product, "self")))
+
+
 def _attention(c: Moved) -> Any:
     place, rank = c.x.place, c.rank
     if place is not None and place.axis >= rank - 2:
@@ -397,6 +408,7 @@ _SPECIAL: dict[str, Callable[[Moved], Any]] = {
     **dict.fromkeys(
         ("mean", "sum", "max", "min", "amax", "amin", "prod", "any", "all"), lambda c: _reduction(c)
     ),
+    "baddbmm": _added_product,
     "scaled_dot_product_attention": _attention,
     "cat": _cat,
     "stack": _stack,

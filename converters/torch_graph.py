@@ -365,11 +365,18 @@ def _module_of(node: fx.Node) -> tuple[str, str]:
 
 
 def _bind(node: fx.Node, args: list[Any], kwargs: dict[str, Any]) -> dict[str, Any]:
-    """Arguments by schema name, defaults filled in, and ``result_dtype``."""
+    """Arguments by schema name, defaults filled in, the ``result_dtype``, and the names of ``logical`` ones."""
     schema = node.target._schema.arguments  # type: ignore[union-attr]
-    bound = {a.name: a.default_value for a in schema if a.has_default_value()}
+    logical = [a.name for a, given in zip(schema, node.args, strict=False) if _is_logical(given)]
+    logical += [name for name, given in node.kwargs.items() if _is_logical(given)]
+    bound = {"logical": logical, **{a.name: a.default_value for a in schema if a.has_default_value()}}
     bound.update({a.name: value for a, value in zip(schema, args, strict=False)})
     return {**bound, **kwargs, "result_dtype": str(getattr(node.meta.get("val"), "dtype", None))}
+
+
+def _is_logical(given: Any) -> bool:
+    """Whether an argument is a tensor of truth values."""
+    return "bool" in str(getattr(getattr(given, "meta", {}).get("val"), "dtype", ""))
 
 
 def _involves(kind: type, value: Any) -> bool:

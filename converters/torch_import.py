@@ -10,7 +10,7 @@ import threading
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 
@@ -18,6 +18,7 @@ from converters.batch_axis import Batch, Layout
 from converters.builder import Const, Value
 from converters.open_sizes import open_sizes
 from converters.torch_graph import Program, build_graph
+from sparsenet.checks import flag, one_of, shown
 from sparsenet.errors import InputError, MaskError, MissingExtraError, UnsupportedOpError
 from sparsenet.graph import Graph
 
@@ -64,11 +65,12 @@ def from_torch(
         UnsupportedOpError: lists every operation without a counterpart, by layer, with a hint; or, with
             ``open_size``, every node that is bound to one size.
         MaskError: a mask fits no parameter or holds other values than 0 and 1.
-        InputError: the example inputs are not float tensors with a batch dimension, or ``open_size`` names what is
-            no dimension of theirs.
+        InputError: the module is none, or has no numbers yet (lazy layers, the meta device); the example inputs are not
+            float tensors with a batch dimension, or ``open_size`` names what is no dimension of theirs.
         MissingExtraError: torch is not installed.
     """
     _require_torch()
+    flag(optimize, "optimize")
     examples = _example_tuple(example_inputs)
 
     def imported(inputs: Sequence[torch.Tensor]) -> Graph:
@@ -146,11 +148,15 @@ class TorchSource:
         batch: Batch = "free",
     ) -> None:
         _require_torch()
+        one_of(batch, "batch", get_args(Batch))
+        _check_module(module)
+        if name is not None and not isinstance(name, str):
+            raise InputError(f"name must be a str, got {shown(name)}")
         self.name = name or type(module).__name__
         self._metadata = dict(metadata or {})
         self._examples = _example_tuple(example_inputs)
         self._module = permanent_copy(module).cpu().float().eval()
-        _apply_masks(self._module, masks or {})
+        _apply_masks(self._module, {} if masks is None else masks)
         self._fixed = batch == "fixed"
         self._exported, output_names = _export(self._module, self._examples, self.name, self._fixed)
         self._lifted = _lifted(self._exported)
@@ -251,25 +257,57 @@ def _example_tuple(example_inputs: Any) -> tuple[torch.Tensor, ...]:
     import torch
 
     single = isinstance(example_inputs, torch.Tensor | np.ndarray)
+    if not single and not isinstance(example_inputs, list | tuple):
+        raise InputError(
+            f"example_inputs must be a float tensor or several in a list, got {shown(example_inputs)}"
+        )
     given = [
-        torch.from_numpy(value) if isinstance(value, np.ndarray) else value
+        torch.from_numpy(value.astype(np.float32))
+        if isinstance(value, np.ndarray) and value.dtype.kind == "f"
+        else value
         for value in ([example_inputs] if single else example_inputs)
     ]
     for i, tensor in enumerate(given):
         if not isinstance(tensor, torch.Tensor) or not tensor.is_floating_point() or tensor.dim() < 1:
-            shown = (
+            got = (
                 f"{tensor.dtype}, shape {tuple(tensor.shape)}"
-                if isinstance(tensor, torch.Tensor)
-                else type(tensor)
+                if isinstance(tensor, torch.Tensor | np.ndarray)
+                else shown(tensor)
             )
-            raise InputError(f"example input {i} must be a float tensor (N, ...), got {shown}")
+            raise InputError(f"example input {i} must be a float tensor (N, ...), got {got}")
+        if tensor.is_meta or tensor.layout != torch.strided:
+            raise InputError(
+                f"example input {i} must be a dense tensor with numbers, got one that is "
+                f"{'on the meta device' if tensor.is_meta else 'sparse'}"
+            )
     if not given or len({t.shape[0] for t in given}) != 1:
         raise InputError("example inputs must be float tensors that agree on dimension 0, the batch")
     return tuple(t.detach().cpu().float() for t in given)
 
 
+def _check_module(module: Any) -> None:
+    """Raise InputError unless ``module`` is an eager module whose parameters and buffers have numbers."""
+    import torch
+
+    if not isinstance(module, torch.nn.Module):
+        raise InputError(f"module must be a torch.nn.Module, got {shown(module)}")
+    if isinstance(module, torch.jit.ScriptModule):
+        raise InputError("module is compiled by torch.jit: give the module that it was made of")
+    for name, tensor in (*module.named_parameters(), *module.named_buffers()):
+        if torch.nn.parameter.is_lazy(tensor):
+            raise InputError(f"'{name}' has no numbers yet: it is of a lazy layer; run the module once")
+        if tensor.is_meta:
+            raise InputError(
+                f"'{name}' is on the meta device and has no numbers: load its weights first (module.to_empty, then "
+                "load_state_dict)"
+            )
+
+
 def permanent_copy(module: torch.nn.Module) -> torch.nn.Module:
-    """A copy whose weights are plain parameters: pruning, normalisations and parametrizations are made permanent."""
+    """A copy whose weights are plain parameters: pruning, normalisations and parametrizations are made permanent.
+
+    Sparse tensors (COO, CSR and their like) become dense.
+    """
     import torch
     from torch.nn.utils import parametrize, prune, remove_spectral_norm, remove_weight_norm
     from torch.nn.utils.spectral_norm import SpectralNorm
@@ -282,6 +320,12 @@ def permanent_copy(module: torch.nn.Module) -> torch.nn.Module:
         for value in vars(part).values()
         if isinstance(value, torch.Tensor) and not value.is_leaf
     }
+    for part in module.modules():
+        for name, tensor in (*part._parameters.items(), *part._buffers.items()):
+            if tensor is not None and tensor.layout != torch.strided:
+                dense = tensor.detach().to_dense()
+                held = name in part._parameters
+                memo[id(tensor)] = torch.nn.Parameter(dense, tensor.requires_grad) if held else dense
     plain = copy.deepcopy(module, memo)
     flags = [(part, part.training) for part in plain.modules()]
     plain.eval()  # a spectral norm would take a step each time it is asked
@@ -307,9 +351,15 @@ def permanent_copy(module: torch.nn.Module) -> torch.nn.Module:
 def _apply_masks(module: torch.nn.Module, masks: Mapping[str, Any]) -> None:
     import torch
 
+    if not isinstance(masks, Mapping):
+        raise MaskError(f"masks must map names of parameters to masks, got {shown(masks)}")
     parameters = dict(module.named_parameters(remove_duplicate=False))
     for name, given in masks.items():
-        mask = torch.as_tensor(given)
+        try:
+            mask = torch.as_tensor(given).cpu()
+            mask = mask if mask.layout == torch.strided else mask.to_dense()
+        except (TypeError, ValueError, RuntimeError):
+            raise MaskError(f"mask '{name}' must be an array of 0 and 1, got {shown(given)}") from None
         if name not in parameters:
             known = ", ".join(list(parameters)[:5])
             raise MaskError(f"mask '{name}' fits no parameter of the module; it has {known}, ...")
@@ -320,7 +370,7 @@ def _apply_masks(module: torch.nn.Module, masks: Mapping[str, Any]) -> None:
         if not bool(((mask == 0) | (mask == 1)).all()):
             raise MaskError(f"mask '{name}' holds values other than 0 and 1")
         with torch.no_grad():
-            parameters[name].masked_fill_(mask.cpu() == 0, 0.0)
+            parameters[name].masked_fill_(mask == 0, 0.0)
 
 
 def _export(

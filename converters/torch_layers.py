@@ -11,6 +11,7 @@ import numpy as np
 from converters import lower_layers as layers
 from converters import lowering
 from converters.builder import Act, Const, Unsupported, Value
+from converters.lower_attention import Mask, attention, repeated_heads, window
 from converters.lower_tensors import resample_axis
 from converters.resampling import Axis
 from converters.resampling import Rule as Resampling
@@ -87,6 +88,17 @@ def _addmm(c: Call) -> Act:
         _scaled(np.broadcast_to(bias.array, shape), c["beta"]), bias.name if c["beta"] == 1 else ""
     )
     return _matrix(c, x, Const(_scaled(weight.array.T, c["alpha"])), scaled)
+
+
+def _baddbmm(c: Call) -> Act:
+    """beta · self + alpha · batch1 · batch2."""
+    product = c.binary("matmul", operand(c["batch1"]), operand(c["batch2"]), "product")
+    if c["alpha"] != 1:
+        product = c.binary("mul", product, operand(c["alpha"]), "alpha")
+    added = operand(c["self"])
+    return c.binary(
+        "add", product, added if c["beta"] == 1 else c.binary("mul", added, operand(c["beta"]), "beta")
+    )
 
 
 def _mm(c: Call) -> Act:
@@ -232,19 +244,21 @@ def _nearest_exact(c: Call) -> Act:
 
 
 def _scaled_attention(c: Call) -> Act:
-    """softmax(q · kᵀ · scale) · v (Vaswani et al. 2017, eq. 1)."""
-    if c.args.get("attn_mask") is not None or c.args.get("is_causal") or c.args.get("enable_gqa"):
-        raise Unsupported("attention is supported without masks")
-    query, key, value = (operand(c[name]) for name in ("query", "key", "value"))
-    if not isinstance(key, Act):
-        raise Unsupported("the keys of attention must depend on the input")
-    shape = c.b.shapes[key.tensor]
-    rank = len(shape)
-    turned = lowering.transpose(c.b, c.at("keys"), key, [*range(rank - 2), rank - 1, rank - 2])
-    scale = c.args.get("scale") or 1 / math.sqrt(int(shape[-1] or 1))
-    scores = c.binary("mul", c.binary("matmul", query, turned, "products"), operand(scale), "scores")
-    weights = lowering.softmax(c.b, c.at("weights"), scores, rank - 1)
-    return c.binary("matmul", weights, value)
+    sides = [operand(c[name]) for name in ("query", "key", "value")]
+    heads, *_ = [c.b.shapes[side.tensor] for side in sides if isinstance(side, Act)]
+    if c.args.get("enable_gqa"):
+        count = int(heads[-3] or 1)
+        sides[1:] = [
+            repeated_heads(c.b, c.at(part), side, count) if isinstance(side, Act) else side
+            for part, side in zip(("shared_keys", "shared_values"), sides[1:], strict=True)
+        ]
+    masks = []
+    if c.args.get("attn_mask") is not None:
+        masks.append(Mask(operand(c["attn_mask"]), "attn_mask" in c["logical"]))
+    if c.args.get("is_causal"):
+        sizes = [c.b.shapes[side.tensor] if isinstance(side, Act) else side.array.shape for side in sides[:2]]
+        masks.append(window(int(sizes[0][-2] or 1), int(sizes[1][-2] or 1), right=0))
+    return attention(c.b, c.site, sides, scale=c.args.get("scale"), masks=masks)
 
 
 RULES: dict[str, Rule] = {
@@ -259,6 +273,7 @@ RULES: dict[str, Rule] = {
     "addmm.default": _addmm,
     "mm.default": _mm,
     "bmm.default": _mm,
+    "baddbmm.default": _baddbmm,
     "matmul.default": _mm,
     "scaled_dot_product_attention.default": _scaled_attention,
     "batch_norm.default": lambda c: _batch_norm(c)[0],

@@ -215,6 +215,10 @@ def _where(c: Call) -> Act:
     return choose(c.b, c.site, operand(c["condition"]), operand(c["self"]), operand(c["other"]))
 
 
+def _masked_fill(c: Call) -> Act:
+    return choose(c.b, c.site, operand(c["mask"]), operand(c["value"]), operand(c["self"]))
+
+
 def _log_softmax(c: Call) -> Act:
     return layers.log_softmax(c.b, c.site, c.x, c.axis(c["dim"]))
 
@@ -309,6 +313,7 @@ RULES: dict[str, Rule] = {
     **{f"{name}.{kind}": rule for name, rule in _COMPARISONS.items() for kind in ("Scalar", "Tensor")},
     **{f"ge.{kind}": _or_equal("greater") for kind in ("Scalar", "Tensor")},
     **{f"le.{kind}": _or_equal("less") for kind in ("Scalar", "Tensor")},
+    **dict.fromkeys(("masked_fill.Scalar", "masked_fill.Tensor"), _masked_fill),
     "where.self": _where,
     "where.ScalarSelf": _where,
     "where.ScalarOther": _where,

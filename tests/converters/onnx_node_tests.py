@@ -41,7 +41,7 @@ from sparsenet.graph import Graph
 FILES = (
     "conv", "convtranspose", "averagepool", "maxpool", "lppool", "globalaveragepool", "globalmaxpool",
     "gemm", "matmul", "batch_normalization", "instance_normalization", "layernormalization", "groupnormalization",
-    "rmsnormalization", "lrn", "lpnormalization", "meanvariancenormalization",
+    "rmsnormalization", "lrn", "lpnormalization", "meanvariancenormalization", "attention",
     "relu", "clip", "leakyrelu", "prelu", "elu", "selu", "celu", "thresholdedrelu", "shrink", "hardswish",
     "hardsigmoid", "sigmoid", "tanh", "swish", "gelu", "mish", "softplus", "softsign", "erf", "softmax", "logsoftmax",
     "hardmax", "add", "sub", "mul", "div", "pow", "neg", "abs", "sqrt", "exp", "log", "reciprocal", "floor", "ceil",

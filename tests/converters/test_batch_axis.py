@@ -316,6 +316,14 @@ ONNX = {
         node("Split", "b", "c d", axis=0, num_outputs=2), node("Mul", "c d")], {"k": weights(3, 4, 2, 2)}),
     "levels": ([node("Unsqueeze", "x a", "u"), node("Exp", "x", "e"), node("Unsqueeze", "e a", "v"),
         node("Concat", "u v", "c", axis=0), node("ReduceSum", "c a", keepdims=0)], _numbers(a=[0])),
+    "sliced to a far end": ([node("Slice", "x zeros ends axes", "y")],
+        _numbers(zeros=[0, 1], ends=[10**9, 10**9], axes=[0, 2])),
+    "statistics of each image": ([*_SIZES, node("Concat", "one nv all", "t", axis=0), node("Reshape", "x t", "a"),
+        node("ReduceMean", "a ends", "m", keepdims=0), node("Mul", "a a", "p"),
+        node("ReduceMean", "p ends", "q", keepdims=0), node("Expand", "half nv", "h"),
+        node("BatchNormalization", "a h m m q", "b"), node("Concat", "nv rest", "u", axis=0), node("Reshape", "b u")],
+        _numbers(zero=0, four=4, axes=[0], one=[1], all=[252, 1], ends=[0, 2, 3], rest=[252])
+        | {"half": np.float32([0.5])}),
 }  # fmt: skip
 
 

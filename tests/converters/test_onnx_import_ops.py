@@ -6,8 +6,11 @@ import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto
+from onnx.reference import ReferenceEvaluator
 
 from converters import from_onnx
+from converters.onnx_import import OnnxSource
+from converters.verify import verify
 from sparsenet import reference
 from tests.converters.onnx_models import assert_converts, model, node, weights
 
@@ -55,6 +58,21 @@ CONVOLUTIONS = {
 @pytest.mark.parametrize("name", CONVOLUTIONS)
 def test_convolution(name: str) -> None:
     assert_converts(CONVOLUTIONS[name])
+
+
+@pytest.mark.parametrize("mode", ["SAME_UPPER", "SAME_LOWER"])
+@pytest.mark.parametrize("size, stride, dilation", [(3, 1, 2), (2, 1, 3), (2, 2, 2), (3, 3, 2)])
+def test_same_padding_of_dilated_kernels(mode: str, size: int, stride: int, dilation: int) -> None:
+    attributes = {"auto_pad": mode, "strides": [stride] * 2, "dilations": [dilation] * 2}
+    proto = model(
+        [node("Conv", "x w", kernel_shape=[size] * 2, **attributes)], {"w": weights(6, 4, size, size)}
+    )
+    x = np.random.default_rng(0).standard_normal((2, 4, 7, 9)).astype(np.float32)
+    (expected,) = ReferenceEvaluator(proto).run(None, {"x": x})  # onnxruntime refuses it
+    graph = from_onnx(proto)
+    np.testing.assert_allclose(reference.run(graph, {"x": x})["y"], expected, 1e-4, 1e-5)
+    source = OnnxSource(proto)
+    assert verify(source.graph(), source, {"x": x}).passed
 
 
 POOLING = {

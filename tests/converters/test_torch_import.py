@@ -268,8 +268,6 @@ class Form(nn.Module):
                 return x + torch.rand(4, 6, 6)
             case "dropout at inference":
                 return F.dropout(x, 0.5, training=True)
-            case "pool indices":
-                return F.max_pool2d(x, 2, return_indices=True)[1].float()
             case "weight from the input":
                 return F.conv2d(x, x.mean(0, keepdim=True))
             case "double":
@@ -289,7 +287,6 @@ class Form(nn.Module):
         ("number of images", "batch size"),
         ("random", "no counterpart"),
         ("dropout at inference", "dropout is active|no counterpart"),
-        ("pool indices", "only the first result"),
         ("weight from the input", "must be constants"),
         ("double", "float32"),
     ],

@@ -6,16 +6,18 @@ import hashlib
 import math
 import warnings
 from collections.abc import Mapping, Sequence
+from numbers import Integral, Real
 from typing import Any, get_args
 
 import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from sparsenet.checks import shown
 from sparsenet.errors import MaskError
 from training.pruning.affine import affine_masks
 from training.pruning.masks import Masks
-from training.pruning.problem import Batches, Loss, Mode, Problem, undisturbed
+from training.pruning.problem import Batches, Loss, Mode, Problem, checked_batches, undisturbed
 from training.pruning.prunable import PrunableWeight, matching, prunable_weights, with_plain_weights
 from training.pruning.scores import Scorer, get_scorer
 from training.pruning.select import Budget, OnEmpty, Scope, select
@@ -78,8 +80,8 @@ def find_masks(
     scorer = get_scorer(method)
     scope = scorer.scope if scope is None else scope
     rounds = scorer.rounds if rounds is None else rounds
-    if rounds < 1:
-        raise MaskError(f"masks are found in at least one round; got {rounds}")
+    if not isinstance(rounds, Integral) or rounds < 1:
+        raise MaskError(f"masks are found in at least one round; got {shown(rounds)}")
     chosen, weights = _chosen(model, include, exclude, whole)
     model = with_plain_weights(model)
     budget = Budget(sparsity, keep)
@@ -197,14 +199,26 @@ def _problem(
     input_shape: Sequence[int] | None,
     temperature: float | None,
 ) -> Problem:
-    samples = tuple(batches or ())
+    samples = checked_batches(batches)
+    if loss is not None and not callable(loss):
+        raise MaskError(f"loss must be a function of what the model answers and y, got {shown(loss)}")
     if scorer.needs_data and (loss is None or sum(len(x) for x, _ in samples) == 0):
         raise MaskError(
             f"method '{scorer.name}' looks at gradients: give batches=[(x, y), ...] and loss=f(model(x), y)"
         )
     temperature = scorer.temperature if temperature is None else temperature
+    if not isinstance(temperature, Real):
+        raise MaskError(f"the temperature must be a positive number, got {shown(temperature)}")
+    if not isinstance(seed, Integral) or not -(2**63) <= seed < 2**64:
+        raise MaskError(f"seed must be a whole number of 64 bits, got {shown(seed)}")
     if not 0 < temperature < math.inf:
         raise MaskError(f"the temperature must be a positive number, got {temperature}")
+    if input_shape is not None and not (
+        isinstance(input_shape, Sequence) and all(isinstance(n, Integral) and n > 0 for n in input_shape)
+    ):
+        raise MaskError(
+            f"input_shape must be the sizes of one sample, as in (3, 224, 224), got {input_shape!r:.60}"
+        )
     if input_shape is None and samples:
         input_shape = samples[0][0].shape[1:]
     return Problem(

@@ -13,7 +13,6 @@ import json
 import math
 import os
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,6 +21,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 from torch import Tensor
 
+from sparsenet.checks import path_of
 from sparsenet.errors import MaskError
 from sparsenet.files import write_atomically
 
@@ -38,6 +38,7 @@ def write(
     density: Mapping[str, float],
 ) -> None:
     """Write bool masks; the file appears under ``path`` only when it is complete."""
+    path = path_of(path)
     packed = {n: np.packbits(mask.numpy().reshape(-1), bitorder="little") for n, mask in masks.items()}
     metadata = {
         "format": FORMAT,
@@ -55,7 +56,8 @@ def write(
 
 def read(path: PathLike) -> tuple[dict[str, Tensor], dict[str, Any], list[str]]:
     """Read masks (bool tensors, in the order they were written), info and affine; MaskError says what is wrong."""
-    if not Path(path).is_file():
+    path = path_of(path)
+    if not path.is_file():
         raise MaskError(f"{path}: no such mask file")
     try:
         with safe_open(path, framework="numpy") as file:

@@ -10,9 +10,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import prune
 
+from sparsenet.checks import shown
 from sparsenet.errors import CheckpointError, MaskError
 from training.pruning import mask_file
 from training.pruning.prunable import (
+    checked_model,
     effective_weight,
     find_held,
     prunable_weights,
@@ -35,6 +37,8 @@ class Masks(Mapping[str, Tensor]):
         info: Mapping[str, Any] | None = None,
         affine: Iterable[str] = (),
     ) -> None:
+        if not isinstance(masks, Mapping):
+            raise MaskError(f"masks must map names of parameters to tensors, got {shown(masks)}")
         self.affine = frozenset(affine)
         if not masks.keys() - self.affine:
             raise MaskError("there are no masks: at least one layer must be masked")
@@ -135,6 +139,7 @@ class Masks(Mapping[str, Tensor]):
         them. Raises MaskError if a masked parameter is missing from the model, has another shape or is held by what
         need not keep a zero (see ``held_weights``); the model is then unchanged.
         """
+        checked_model(model)
         weights = {name: find_held(model, name) for name in self}
         for name, held in weights.items():
             if held.parameter.shape != self[name].shape:
@@ -183,6 +188,8 @@ class Masks(Mapping[str, Tensor]):
 
 
 def _as_bool(name: str, mask: Tensor) -> Tensor:
+    if not isinstance(mask, Tensor) or mask.is_meta:
+        raise MaskError(f"mask of '{name}' must be a tensor of 0 and 1, got {shown(mask)}")
     mask = mask.detach().cpu()
     if mask.numel() == 0:
         raise MaskError(f"mask of '{name}' is empty: shape {tuple(mask.shape)}")

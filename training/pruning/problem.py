@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn.modules.dropout import _DropoutNd
 
+from sparsenet.checks import shown
 from sparsenet.errors import MaskError
 from training.pruning.prunable import unwrap
 
@@ -56,12 +57,13 @@ class Problem:
     def output(self, weights: Mapping[str, Tensor], x: Tensor) -> Any:
         """What the network answers to ``x`` with ``weights`` in place of its own.
 
-        Gradients flow to ``weights`` alone, and running statistics are updated in copies.
+        Gradients flow to ``weights`` alone, and running statistics are updated in copies. MaskError where it does not
+        run on ``x``.
         """
         root = unwrap(self.model)
         state = {name: p.detach() for name, p in root.named_parameters()}
         state |= {name: buffer.clone() for name, buffer in root.named_buffers()}
-        return functional_call(root, state | own_names(weights, state), (x,))
+        return answer(root, state | own_names(weights, state), x)
 
     def losses(self, weights: Mapping[str, Tensor]) -> Iterator[Tensor]:
         """The mean loss over all samples in parts, one for each batch, that add up to it.
@@ -74,8 +76,7 @@ class Problem:
         device = next(iter(weights.values())).device
         for x, y in self.batches:
             output = _map_tensors(self.output(weights, x.to(device)), self._cooled)
-            loss = self.loss(output, to_device(y, device))
-            yield loss * (len(x) / samples)
+            yield _one_number(self.loss(output, to_device(y, device))) * (len(x) / samples)
 
     def _cooled(self, output: Tensor) -> Tensor:
         return output if self.temperature == 1 else output / self.temperature
@@ -87,6 +88,46 @@ class Problem:
             for name, gradient in zip(weights, derivatives(part, weights), strict=True):
                 total[name] += gradient
         return total
+
+
+def checked_batches(batches: Batches | None) -> tuple[tuple[Tensor, Any], ...]:
+    """``batches`` as pairs (x, y), x with samples along dim 0, none for None; MaskError for all else."""
+    if batches is None:
+        return ()
+    if isinstance(batches, Tensor | str | bytes | Mapping) or not isinstance(batches, Iterable):
+        raise MaskError(f"batches must be a list of pairs (x, y), got {shown(batches)}")
+    pairs = tuple(batches)
+    for number, pair in enumerate(pairs):
+        if not isinstance(pair, list | tuple) or len(pair) != 2:
+            raise MaskError(f"batch {number} must be a pair (x, y), got {shown(pair)}")
+        x = pair[0]
+        if not isinstance(x, Tensor) or x.dim() < 1:
+            raise MaskError(
+                f"batch {number} must be a pair (x, y), x a tensor with its samples along dimension 0, got {shown(x)}"
+            )
+    return pairs
+
+
+def _one_number(loss: Any) -> Tensor:
+    """``loss`` as it is; MaskError unless it is one real number that gradients can be taken of."""
+    if not isinstance(loss, Tensor):
+        raise MaskError(f"the loss must be a tensor of one number, got {shown(loss)}")
+    if loss.numel() != 1:
+        raise MaskError(f"the loss must be one number, got shape {tuple(loss.shape)}: use reduction='mean'")
+    if not loss.is_floating_point():
+        raise MaskError(f"the loss must be a floating-point number, got {loss.dtype}")
+    return loss
+
+
+def answer(root: nn.Module, state: Mapping[str, Tensor], x: Tensor) -> Any:
+    """What ``root`` answers to ``x`` with ``state`` in place of its own; MaskError where it does not run on it."""
+    try:
+        return functional_call(root, dict(state), (x,))
+    except torch.OutOfMemoryError:
+        raise
+    except RuntimeError as error:
+        reason = str(error).partition("\n")[0][:200]
+        raise MaskError(f"the model does not run on {x.dtype} of shape {tuple(x.shape)}: {reason}") from error
 
 
 def own_names(weights: Mapping[str, Tensor], state: Mapping[str, Tensor]) -> dict[str, Tensor]:

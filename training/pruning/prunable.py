@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from converters.torch_import import permanent_copy
+from sparsenet.checks import shown
 from sparsenet.errors import MaskError
 from training.pruning.held_weights import HeldWeight, effective, held_weight, is_computed
 
@@ -35,6 +36,13 @@ def unwrap(model: nn.Module) -> nn.Module:
     while isinstance(model, nn.parallel.DistributedDataParallel | nn.DataParallel):
         model = model.module
     return model
+
+
+def checked_model(model: nn.Module) -> nn.Module:
+    """``unwrap(model)``; MaskError if it is no module."""
+    if not isinstance(model, nn.Module):
+        raise MaskError(f"model must be a torch.nn.Module, got {shown(model)}")
+    return unwrap(model)
 
 
 def find_held(model: nn.Module, name: str) -> HeldWeight:
@@ -70,7 +78,7 @@ def prunable_weights(
     layers is listed once. Raises MaskError if a pattern matches nothing, if nothing is left, or if a layer's weight
     cannot be masked as it is held (see ``held_weights``).
     """
-    root = unwrap(model)
+    root = checked_model(model)
     layers: dict[str, nn.Module] = {}
     seen: set[nn.Module | nn.Parameter] = set()
     for layer, module in root.named_modules():
@@ -98,6 +106,8 @@ def prunable_weights(
 def matching(names: Iterable[str], patterns: Sequence[str], option: str) -> set[str]:
     """Those of the parameter ``names`` that a pattern fits; MaskError, naming ``option``, if a pattern fits none."""
     known, matched = list(names), set[str]()
+    if not isinstance(patterns, Sequence) or not all(isinstance(pattern, str) for pattern in patterns):
+        raise MaskError(f"{option} must be a list of patterns of names of layers, got {patterns!r:.60}")
     for pattern in patterns:
         hits = {
             name

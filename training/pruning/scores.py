@@ -76,7 +76,6 @@ def register(scorer: S) -> S:
 
 def get_scorer(name: str) -> Scorer:
     """The scorer called ``name``; MaskError lists the known ones otherwise."""
-    try:
-        return SCORERS[name]
-    except KeyError:
-        raise MaskError(f"unknown pruning method '{name}'; there are: {', '.join(sorted(SCORERS))}") from None
+    if not isinstance(name, str) or name not in SCORERS:
+        raise MaskError(f"unknown pruning method '{name}'; there are: {', '.join(sorted(SCORERS))}")
+    return SCORERS[name]

@@ -9,11 +9,13 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from numbers import Integral, Real
 from typing import Literal
 
 import torch
 from torch import Tensor
 
+from sparsenet.checks import shown
 from sparsenet.errors import MaskError
 
 OnEmpty = Literal["keep", "raise", "allow"]
@@ -30,6 +32,10 @@ class Budget:
     def __post_init__(self) -> None:
         if (self.sparsity is None) == (self.keep is None):
             raise MaskError("give either sparsity or keep, not both and not neither")
+        if self.sparsity is not None and not isinstance(self.sparsity, Real):
+            raise MaskError(f"sparsity must be a number between 0 and 1, got {shown(self.sparsity)}")
+        if self.keep is not None and not isinstance(self.keep, Integral):
+            raise MaskError(f"keep must be a whole number of weights, got {shown(self.keep)}")
         if self.sparsity is not None and not 0.0 <= self.sparsity <= 1.0:
             raise MaskError(f"sparsity is the fraction of zeros, between 0 and 1; got {self.sparsity}")
         if self.keep is not None and self.keep < 0:

@@ -8,11 +8,10 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.func import functional_call
 from torch.overrides import TorchFunctionMode
 
 from sparsenet.errors import MaskError
-from training.pruning.problem import Problem, derivatives, own_names, undisturbed
+from training.pruning.problem import Problem, answer, derivatives, own_names, undisturbed
 from training.pruning.prunable import unwrap
 from training.pruning.scores import Scorer, register
 
@@ -81,7 +80,7 @@ def _linearised_output(model: nn.Module, weights: Mapping[str, Tensor], x: Tenso
                 value.zero_()
         state[name] = value
     with undisturbed(root, "eval", seed=0), _Linear():
-        return functional_call(root, state | own_names(weights, state), (x,))
+        return answer(root, state | own_names(weights, state), x)
 
 
 def _total(output: Any) -> Tensor:
