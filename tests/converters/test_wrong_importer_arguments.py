@@ -67,7 +67,7 @@ def test_folders_and_texts_are_no_models(tmp_path: Path) -> None:
         *({"batch": v} for v in ("x", 3, None, ["fixed"])),
         *({"optimize": v} for v in (3, "no", None)),
     ],
-    ids=repr,
+    ids=lambda value: type(value).__name__,
 )
 def test_options_of_from_onnx(options: dict[str, Any]) -> None:
     refused(lambda: from_onnx(model(), **options))
@@ -121,7 +121,7 @@ def test_floats_of_any_kind_are_example_inputs(x: np.ndarray) -> None:
         ),
         {"masks": {"0.weight": torch.ones(4, 3, 3, 3, device="meta")}},
     ],
-    ids=lambda v: repr(v)[:40],
+    ids=lambda value: type(value).__name__,
 )
 def test_options_of_from_torch(options: dict[str, Any]) -> None:
     refused(lambda: from_torch(network(), X, **options), MaskError if "masks" in options else InputError)
