@@ -13,7 +13,7 @@ _all: weakref.WeakSet[Lock] = weakref.WeakSet()
 
 
 class Lock(_thread.RLock):  # type: ignore[misc]  # typeshed calls it final; CPython does not
-    """A re-entrant lock that is open and new in every child process.
+    """A re-entrant lock that is open in every child process, unless the thread that forked holds it.
 
     Entering and leaving it are the C functions of its base: no signal handler can raise between taking the lock and the
     beginning of the ``with`` block, and one that runs inside the block may enter it again.
@@ -26,7 +26,8 @@ class Lock(_thread.RLock):  # type: ignore[misc]  # typeshed calls it final; CPy
 
 def _renew_all() -> None:
     for lock in list(_all):
-        lock._at_fork_reinit()  # type: ignore[attr-defined]
+        if not lock._is_owned():  # type: ignore[attr-defined]
+            lock._at_fork_reinit()  # type: ignore[attr-defined]
 
 
 if hasattr(os, "register_at_fork"):

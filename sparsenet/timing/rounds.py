@@ -146,8 +146,8 @@ def rounds_for(
 def no_collection() -> Iterator[None]:
     """Garbage collection waits while this is entered."""
     collecting = gc.isenabled()
-    gc.disable()
     try:
+        gc.disable()
         yield
     finally:
         if collecting:
