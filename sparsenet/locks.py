@@ -9,7 +9,8 @@ import _thread
 import os
 import weakref
 
-_all: weakref.WeakSet[Lock] = weakref.WeakSet()
+#: What removes one from here is a callback in C, which no exception can interrupt; a WeakSet has one in Python.
+_all: set[weakref.ref[Lock]] = set()
 
 
 class Lock(_thread.RLock):  # type: ignore[misc]  # typeshed calls it final; CPython does not
@@ -21,11 +22,16 @@ class Lock(_thread.RLock):  # type: ignore[misc]  # typeshed calls it final; CPy
 
     def __init__(self) -> None:
         super().__init__()
-        _all.add(self)
+        _all.add(weakref.ref(self, _all.discard))
+
+
+def every_lock() -> list[Lock]:
+    """All there are."""
+    return [lock for reference in list(_all) if (lock := reference()) is not None]
 
 
 def _renew_all() -> None:
-    for lock in list(_all):
+    for lock in every_lock():
         if not lock._is_owned():  # type: ignore[attr-defined]
             lock._at_fork_reinit()  # type: ignore[attr-defined]
 

@@ -27,6 +27,7 @@ Build = Callable[[], object]
 
 _lock = Lock()
 _addresses: dict[str, int] = {}
+_loaded: dict[bytes, int] = {}  # by hash: what bundles brought
 _unkept: dict[str, bytes] = {}  # what was compiled here and could not be written
 
 
@@ -102,6 +103,16 @@ def load(payloads: Sequence[bytes]) -> list[int]:
     except elf.UnsupportedObjectError:
         pass
     return [_load_by_llvm(code, entry) for code, entry in zip(objects, entries, strict=True)]
+
+
+def load_once(payloads: Sequence[bytes]) -> list[int]:
+    """As ``load``, but what was loaded this way before is not loaded again: code is never freed."""
+    digests = [hashlib.sha256(payload).digest() for payload in payloads]
+    with _lock:
+        new = {d: payload for d, payload in zip(digests, payloads, strict=True) if d not in _loaded}
+        if new:
+            _loaded.update(zip(new, load(list(new.values())), strict=True))
+        return [_loaded[digest] for digest in digests]
 
 
 def _payload(name: str, build: Build) -> bytes:
