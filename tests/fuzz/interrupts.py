@@ -67,7 +67,7 @@ class Subject:
     def __init__(self, threads: int, folder: Path, device: str = "cpu") -> None:
         self.threads, self.folder, self.device = threads, folder, device
         #: Threads of the process that are neither Python's nor workers, such as those of a BLAS library.
-        self.foreign = _tasks() - threading.active_count()
+        self.foreign = tasks() - threading.active_count()
         self.graph = network()
         self.engine = self._new()
         rng = np.random.default_rng(1)
@@ -294,7 +294,8 @@ def _place_by_place(work: Callable[[], object], rng: random.Random) -> Callable[
     return once
 
 
-def _tasks() -> int:
+def tasks() -> int:
+    """Threads of this process, of whatever kind."""
     return len(list(Path("/proc/self/task").iterdir()))
 
 
@@ -308,7 +309,7 @@ def _held() -> tuple[int, int]:
 def _left(before: tuple[int, int], foreign: int) -> list[str]:
     gc.collect()
     patience = time.monotonic() + 10
-    while (workers := _tasks() - threading.active_count() - foreign) and time.monotonic() < patience:
+    while (workers := tasks() - threading.active_count() - foreign) and time.monotonic() < patience:
         time.sleep(0.01)
     files, memory = _held()
     left = []
