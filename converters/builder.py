@@ -12,6 +12,7 @@ import numpy as np
 from sparsenet.errors import GraphError, UnsupportedOpError
 from sparsenet.graph import Graph, Node, Partial, Shape, TensorInfo
 from sparsenet.limits import require_memory
+from sparsenet.one_line import one_line
 from sparsenet.ops import infer_shape
 from sparsenet.partial_rules import partial_of
 
@@ -161,7 +162,7 @@ class GraphBuilder:
 
     def fail(self, name: str, op: str, hint: str) -> None:
         """Note an unsupported source node; ``finish`` raises one error that lists them all."""
-        self._failures.append((name, op, " ".join(hint.split())))
+        self._failures.append((name, op, one_line(hint)))
 
     @property
     def failed(self) -> bool:
@@ -178,7 +179,7 @@ class GraphBuilder:
             the graph and the tensors that were renamed on the way, old name → new name.
 
         Raises:
-            UnsupportedOpError: at least one node was unsupported; the message lists every one.
+            UnsupportedOpError: at least one node was unsupported; its ``reasons`` list every one.
             GraphError: the network breaks a rule of the graph, for instance a NaN among its weights.
         """
         for wanted, value in outputs:
@@ -187,7 +188,8 @@ class GraphBuilder:
             elif value is not None and value.tensor in self.minus_inf:
                 self.fail(wanted, "output", "is padded with -inf; drop the padding or pad with a number")
         if self._failures:
-            raise UnsupportedOpError(self._report())
+            reasons = [f"'{name}' ({op}): {hint}" for name, op, hint in self._failures]
+            raise UnsupportedOpError(self._report(), reasons)
         renamed: dict[str, str] = {}
         for wanted, value in outputs:
             assert isinstance(value, Act)
@@ -216,11 +218,10 @@ class GraphBuilder:
         self.shapes[new] = self.shapes.pop(old)
 
     def _report(self) -> str:
-        listed = "; ".join(f"'{name}' ({op}): {hint}" for name, op, hint in self._failures)
         count = len(self._failures)
         nodes = "1 unsupported node" if count == 1 else f"{count} unsupported nodes"
         source = f" ({self.source})" if self.source else ""
-        return f"'{self.graph.name}'{source} has {nodes}: {listed}"
+        return f"'{self.graph.name}'{source} has {nodes}"
 
 
 def explain(error: Unsupported | GraphError) -> str:

@@ -12,6 +12,7 @@ from converters.size_options import size_options
 from converters.verify import TOLERANCE, VerificationError, VerifyReport
 from sparsenet.commands.options import json_option, threads_option
 from sparsenet.commands.table import render, to_json
+from sparsenet.errors import UnsupportedOpError
 from sparsenet.files import require_outputs
 
 if TYPE_CHECKING:
@@ -112,6 +113,10 @@ def convert(
         )
     except VerificationError as error:
         click.echo(to_json(dataclasses.asdict(error.report)) if as_json else error_table(error.report))
+        raise
+    except UnsupportedOpError as error:
+        if error.reasons:  # all of them, where the message has room for a few
+            click.echo(to_json(error.reasons) if as_json else "\n".join(error.reasons))
         raise
     if as_json:
         click.echo(to_json(report.to_dict()))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import os
 import time
-import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -24,6 +23,7 @@ from sparsenet.kept_graph import KeptGraph
 from sparsenet.kernels.abi import FIRST_TENSOR
 from sparsenet.layer_profile import LayerProfile, layer_profiles
 from sparsenet.limits import enough_memory, require_memory
+from sparsenet.one_line import one_line, warn
 from sparsenet.partial import cut
 from sparsenet.plan.plan import Decision, Plan
 from sparsenet.prepared import Context, OtherSizes, Prepared
@@ -111,7 +111,7 @@ class Engine:
         except ImportError as error:
             if options.backend == "compiled":
                 raise MissingCompilerError(f"kernels cannot be compiled: {error}; install numba") from error
-            warnings.warn(
+            warn(
                 f"kernels cannot be compiled ({error}); running on NumPy, some hundred times slower",
                 RuntimeWarning,
                 stacklevel=3,
@@ -141,7 +141,7 @@ class Engine:
         except UnsupportedOpError as error:
             if required:
                 raise
-            warnings.warn(f"running on the CPU: {error}", RuntimeWarning, stacklevel=4)
+            warn(f"running on the CPU: {error}", RuntimeWarning, stacklevel=4)
             return False
         self.plan, self.threads, self._others, self.device = self._backend.plan, 1, None, "cuda"
         return True
@@ -199,7 +199,7 @@ class Engine:
             ", ".join(f"{i.name} {shape_text(i)}" for i in infos) for infos in (self.inputs, self.outputs)
         )
         where = "cuda" if self.device == "cuda" else f"{self.threads} thread{'s' * (self.threads > 1)}"
-        return f"<{type(self).__name__}: {' → '.join(ports)}, {where}>"
+        return one_line(f"<{type(self).__name__}: {' → '.join(ports)}, {where}>")
 
     @property
     def inputs(self) -> list[TensorInfo]:

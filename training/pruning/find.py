@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import math
-import warnings
 from collections.abc import Mapping, Sequence
 from numbers import Integral, Real
 from typing import Any, get_args
@@ -15,6 +14,7 @@ from tqdm import tqdm
 
 from sparsenet.checks import shown
 from sparsenet.errors import MaskError
+from sparsenet.one_line import warn
 from training.pruning.affine import affine_masks
 from training.pruning.masks import Masks
 from training.pruning.problem import Batches, Loss, Mode, Problem, checked_batches, undisturbed
@@ -111,7 +111,7 @@ def find_masks(
     tensors = {name: kept.get(name, may_stay[name]) for name in chosen}
     emptied = [name for name, mask in tensors.items() if not mask.any()]
     if emptied:
-        warnings.warn(f"nothing is left of {', '.join(emptied)}", stacklevel=2)
+        warn(f"nothing is left of {', '.join(emptied)}", stacklevel=2)
     info = {
         "method": method,
         "seed": seed,
