@@ -13,19 +13,24 @@ from typing import BinaryIO
 from sparsenet.errors import InputError, MemoryLimitError
 
 
-def open_regular(path: str | os.PathLike[str], flags: int = 0) -> BinaryIO:
+def open_regular(path: str | os.PathLike[str], flags: int = 0, folder: int | None = None) -> BinaryIO:
     """Open a regular file for reading; a pipe or device, which may never end or begin, is refused.
+
+    ``folder`` is the descriptor of the folder that ``path`` starts from; None: the current one.
 
     Raises:
         OSError: it cannot be opened, or is no regular file.
     """
     # Without O_NONBLOCK, opening a pipe that nobody writes to would wait for ever.
-    flags |= os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
-    file = os.fdopen(os.open(path, flags), "rb")
-    if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-        file.close()
-        raise OSError(errno.EINVAL, "it is not a regular file")
-    return file
+    flags |= os.O_RDONLY | sum(getattr(os, name, 0) for name in ("O_NONBLOCK", "O_NOCTTY", "O_BINARY"))
+    descriptor = os.open(path, flags, dir_fd=folder)
+    try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise OSError(errno.EINVAL, "it is not a regular file")
+        return os.fdopen(descriptor, "rb")
+    except OSError:
+        os.close(descriptor)
+        raise
 
 
 def read_whole(path: str | os.PathLike[str], limit: int) -> bytes:
@@ -36,11 +41,16 @@ def read_whole(path: str | os.PathLike[str], limit: int) -> bytes:
         MemoryLimitError: it has more than ``limit`` bytes.
     """
     with open_regular(path) as file:
-        size = os.fstat(file.fileno()).st_size
-        if size > limit:
-            raise MemoryLimitError(f"it has {size} bytes, more than the limit of {limit}")
-        # What the file has, not what it may have: read() takes the memory for all that it is asked for beforehand.
-        return file.read(size)
+        return read_open(file, limit)
+
+
+def read_open(file: BinaryIO, limit: int) -> bytes:
+    """The bytes of an open regular file; MemoryLimitError if it has more than ``limit``."""
+    size = os.fstat(file.fileno()).st_size
+    if size > limit:
+        raise MemoryLimitError(f"it has {size} bytes, more than the limit of {limit}")
+    # What the file has, not what it may have: read() takes the memory for all that it is asked for beforehand.
+    return file.read(size)
 
 
 def require_outputs(

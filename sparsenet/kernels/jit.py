@@ -18,7 +18,7 @@ from pathlib import Path
 
 from sparsenet import elf
 from sparsenet.cache import cache_directory as cache_directory
-from sparsenet.cache import keep, kept
+from sparsenet.cache import ignore, keep, kept
 from sparsenet.cpu import host_features, host_identity
 from sparsenet.locks import Lock
 
@@ -134,7 +134,10 @@ def _compile(build: Build) -> bytes:
 def _read(name: str) -> bytes | None:
     """What was kept of an earlier compilation, or None if there is nothing whole: damage would crash the process."""
     data = kept(fingerprint(), f"{name}.o")
-    if data is None or _checksum(name, data[32:]) != data[:32]:
+    if data is None:
+        return None
+    if _checksum(name, data[32:]) != data[:32]:
+        ignore(fingerprint(), f"{name}.o", "it is damaged")
         return None
     return data[32:]
 
