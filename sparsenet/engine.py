@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 import time
 from collections.abc import Mapping
@@ -20,9 +19,8 @@ from sparsenet.errors import InputError, MissingCompilerError, UnsupportedOpErro
 from sparsenet.feeds import by_name, checked, image_shape, shape_text
 from sparsenet.graph import FloatArray, Graph, TensorInfo
 from sparsenet.kept_graph import KeptGraph
-from sparsenet.kernels.abi import FIRST_TENSOR
 from sparsenet.layer_profile import LayerProfile, layer_profiles
-from sparsenet.limits import enough_memory, require_memory
+from sparsenet.limits import enough_memory
 from sparsenet.one_line import one_line, warn
 from sparsenet.partial import cut
 from sparsenet.plan.plan import Decision, Plan
@@ -239,10 +237,7 @@ class Engine:
             self.timings.first = self.timings.first or time.perf_counter() - start
             return results
         prepared = self._prepared(arrays)
-        values = batch * sum(math.prod(image_shape(info)) for info in prepared.plan.outputs)
-        require_memory(4 * values, f"the outputs for a batch of {batch}")
-        with enough_memory(f"the outputs for a batch of {batch}"):
-            outputs = [np.empty((batch, *image_shape(info)), np.float32) for info in prepared.plan.outputs]
+        outputs = prepared.new_outputs(batch)
         context = prepared.take()
         try:
             self._run_batch(prepared, context, arrays, outputs, batch)
@@ -285,11 +280,11 @@ class Engine:
         runs = whole_number(runs, "runs", MAX_RUNS)
         inputs, _ = self._check(by_name(self.inputs, arrays), least_batch=1)
         prepared = self._prepared(inputs)
-        outputs = [np.empty((1, *image_shape(info)), np.float32) for info in prepared.plan.outputs]
+        outputs = prepared.new_outputs(1)
         context = prepared.take()
         cycles, seconds = [], []
         try:
-            self._point(context, inputs, outputs, 0)
+            context.point(_places(inputs, outputs), 0)
             for _ in range(runs + 1):
                 start = time.perf_counter()
                 cycles.append(prepared.run_timed(self._pool, context))
@@ -315,18 +310,12 @@ class Engine:
 
     def _prepared(self, arrays: list[FloatArray]) -> Prepared:
         """The plan for arrays of these sizes."""
+        if self._others is None:
+            return self._own
         shapes = tuple((info.name, (None, *a.shape[1:])) for info, a in zip(self.inputs, arrays, strict=True))
-        if self._others is None or all(
-            info.shape == s for info, (_, s) in zip(self.inputs, shapes, strict=True)
-        ):
+        if all(info.shape == s for info, (_, s) in zip(self.inputs, shapes, strict=True)):
             return self._own
         return self._others.get(shapes)
-
-    def _point(
-        self, context: Context, arrays: list[FloatArray], outputs: list[FloatArray], image: int
-    ) -> None:
-        for number, array in enumerate(arrays + outputs):
-            context.bases[FIRST_TENSOR + number] = array.ctypes.data + image * array.strides[0]
 
     def _run_batch(
         self,
@@ -336,9 +325,14 @@ class Engine:
         outputs: list[FloatArray],
         batch: int,
     ) -> None:
+        places = _places(arrays, outputs)
         for image in range(batch):
-            self._point(context, arrays, outputs, image)
+            context.point(places, image)
             prepared.run(self._pool, context)
+
+
+def _places(arrays: list[FloatArray], outputs: list[FloatArray]) -> list[tuple[int, int]]:
+    return [(array.ctypes.data, array.strides[0]) for array in (*arrays, *outputs)]
 
 
 def load(

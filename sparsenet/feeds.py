@@ -91,6 +91,8 @@ def checked(
 
 
 def _check_shape(info: TensorInfo, shape: tuple[int, ...]) -> None:
+    if len(shape) == len(info.shape) and shape[1:] == info.shape[1:]:
+        return
     expected = image_shape(info)
     if len(shape) != len(expected) + 1 or any(
         size < 1 if axis in info.open else size != expected[axis - 1]

@@ -133,7 +133,7 @@ class Builder:
     def any(self, tensor: str) -> Value:
         """``tensor`` in whatever layout there is: as rows if both are there."""
         value = self.get(tensor, Rows) or self.get(tensor, Plain)
-        return value if value is not None else self.plain(tensor)
+        return value if value is not None else self.bounded(tensor)
 
     def new_rows(self, tensor: str, row_by_row: bool = False) -> Value:
         """``tensor`` as rows, with the halo its readers need, for a stage to make.
@@ -160,12 +160,20 @@ class Builder:
         return value
 
     def plain(self, tensor: str) -> Value:
-        """``tensor`` in C order; a stage that converts it is added if need be."""
+        """``tensor`` in C order, where whole vectors may be read past its end: a copy, if it is the caller's array."""
+        value = self.bounded(tensor)
+        given = value.root
+        if given.fixed is None or given.fixed.space != "input":
+            return value
+        copy = self.get(given.tensor, Plain)
+        if copy is None or copy.root is given:
+            copy = self.new_plain(given.tensor)
+            self.add(FlatCopy(self.layer, copy, 1, given))
+        return self.put(tensor, copy.view(tensor, Plain(self.shape(tensor))))
+
+    def bounded(self, tensor: str) -> Value:
+        """``tensor`` in C order for who reads nothing past its end; a stage that converts it is added if need be."""
         value = self.get(tensor, Plain)
-        if value is not None and value.fixed is not None and value.fixed.space == "input":
-            # Whole vectors may not be read past the end of the caller's array.
-            given, value = value, self.new_plain(tensor)
-            self.add(FlatCopy(self.layer, value, 1, given))
         if value is None and tensor in self.graph.constants:
             array = self.graph.constants[tensor]
             value = self.put(

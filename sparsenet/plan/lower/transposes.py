@@ -162,13 +162,13 @@ def lower_transpose(builder: Builder, node: Node) -> None:
         strides = [rows.rows.channel_bytes // 4, rows.rows.row_bytes // 4, 1]
         _from_rows(builder, node, rows, [shape[p] for p in perm], [strides[p] for p in perm], perm.index(1))
         return
-    source = builder.get(x, Plain) or builder.plain(x)
+    source = builder.bounded(x)
     if builder.is_map(node.output) and node.output in builder.read_as_rows and perm[1] != 2:
         _to_rows(builder, node, source, [shape[p] for p in perm], [strides[p] for p in perm])
         return
     axes = _plain_axes(builder, node, [strides[p] for p in perm])
     if len(axes) == 1:
-        builder.put(node.output, builder.plain(x).view(node.output, Plain(builder.shape(node.output))))
+        builder.put(node.output, source.view(node.output, Plain(builder.shape(node.output))))
     else:
         _from_plain(builder, node, source, axes)
 
@@ -183,7 +183,7 @@ def copied_in_runs(builder: Builder, node: Node, steps: Sequence[int], start: in
     axes = _plain_axes(builder, node, steps)
     if axes[-1].x != 1:
         return False
-    _from_plain(builder, node, builder.plain(node.inputs[0]), axes, start)
+    _from_plain(builder, node, builder.bounded(node.inputs[0]), axes, start)
     return True
 
 
