@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -92,9 +93,9 @@ def convert(
     network is bound to stay open.
     """
     from converters.pipeline import convert as run_conversion
-    from converters.sources import open_masks
+    from converters.sources import open_masks, source_files
 
-    require_outputs([output], [model, masks])
+    require_outputs([output], itertools.chain([masks], source_files(model)))
     try:
         report = run_conversion(
             model,

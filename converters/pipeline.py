@@ -13,7 +13,8 @@ import numpy as np
 
 from converters import passes
 from converters.batch_axis import Batch
-from converters.sources import open_source
+from converters.onnx_import import OnnxSource
+from converters.sources import open_source, source_files
 from converters.speed import SpeedReport, measure
 from converters.verify import TOLERANCE, Source, VerificationError, VerifyReport, relative_error, verify
 from sparsenet.counts import LayerCount, Totals, count_layers, total
@@ -100,11 +101,12 @@ def convert(
         batch: what dimension 0 of the model's tensors is (see ``from_onnx``).
 
     Raises:
-        InputError: ``output`` is the source, or no regular file.
+        InputError: ``output`` is the source, a file that it is read from, or no regular file.
         VerificationError: a layer is off by more than ``tolerance``.
         UnsupportedOpError, ModelFileError, MaskError, GraphError: as the importers and ``sparsenet.save``.
     """
-    require_outputs([output], [source] if isinstance(source, str | os.PathLike) else [])
+    opened = source.model if isinstance(source, OnnxSource) else source
+    require_outputs([output], source_files(opened) if isinstance(opened, str | os.PathLike) else [])
     if isinstance(source, str | os.PathLike):
         source = open_source(source, masks, image_size, batch, shapes=shapes, dims=dims)
     full = _exact(source.graph())

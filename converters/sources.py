@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib.metadata
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -73,6 +73,16 @@ def open_source(
     example = np.random.default_rng(0).standard_normal(size, np.float32)
     metadata = {key: json.dumps(getattr(info, key)) for key in METADATA if hasattr(info, key)}
     return TorchSource(module, example, masks, metadata=metadata, batch=batch)
+
+
+def source_files(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Every file that is read when ``open_source`` opens ``path``: itself, and what an ONNX model keeps beside it."""
+    file = Path(path)
+    yield file
+    if file.suffix.lower() == ".onnx" and file.is_file():
+        from converters.onnx_load import external_files
+
+        yield from external_files(file)
 
 
 def open_masks(path: str | os.PathLike[str]) -> Mapping[str, Any]:

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-import numpy.typing as npt
 
 import sparsenet
 from sparsenet.checks import flag, path_of, shown, whole_number
@@ -19,13 +18,14 @@ from sparsenet.errors import InputError, MissingCompilerError, UnsupportedOpErro
 from sparsenet.feeds import by_name, checked, image_shape, shape_text
 from sparsenet.graph import FloatArray, Graph, TensorInfo
 from sparsenet.kept_graph import KeptGraph
-from sparsenet.layer_profile import LayerProfile, layer_profiles
+from sparsenet.layer_profile import Profile, StepTimes, layer_profile, step_times
 from sparsenet.limits import enough_memory
 from sparsenet.one_line import one_line, warn
 from sparsenet.partial import cut
 from sparsenet.plan.plan import Decision, Plan
 from sparsenet.prepared import Context, OtherSizes, Prepared
 from sparsenet.threads import WorkerPool, available_cpus
+from sparsenet.timing import clock_for
 from sparsenet.timings import Timings, add_seconds
 
 if TYPE_CHECKING:
@@ -255,10 +255,11 @@ class Engine:
         self.run(feeds)
         return time.perf_counter() - start
 
-    def profile(self, *arrays: FloatArray, runs: int = 20) -> list[LayerProfile]:
+    def profile(self, *arrays: FloatArray, runs: int = 20) -> Profile:
         """Time per layer for one image (the first of the batch), on the first thread, waiting for the others included.
 
-        On a GPU: for the whole batch, each launch timed by itself.
+        On a GPU: for the whole batch, each launch timed by itself. Runs that other work disturbed do not count, and
+        up to three times as many are made; ``too_noisy`` of the result tells whether too few were left.
 
         Raises:
             InputError: as in ``__call__``; a batch of none, or fewer runs than one.
@@ -266,13 +267,13 @@ class Engine:
         if self._backend is not None:
             runs = whole_number(runs, "runs", MAX_RUNS)
             return self._backend.profile(self._check(by_name(self.inputs, arrays), least_batch=1)[0], runs)
-        cycles, seconds = self.step_cycles(*arrays, runs=runs)
-        return layer_profiles(self._prepared(list(arrays)).plan, cycles, seconds)
+        times = self.step_cycles(*arrays, runs=runs)
+        plan = self._prepared(list(arrays)).plan
+        order = (layer for layers in plan.layers for layer in layers)
+        return layer_profile(times, [layer for layer, _ in plan.timeline], plan.decisions, order)
 
-    def step_cycles(
-        self, *arrays: FloatArray, runs: int = 20
-    ) -> tuple[list[npt.NDArray[np.int64]], list[float]]:
-        """Cycles of everything in ``Plan.timeline``, and seconds, of each of ``runs`` inferences of one image.
+    def step_cycles(self, *arrays: FloatArray, runs: int = 20) -> StepTimes:
+        """Cycles of everything in ``Plan.timeline`` in ``runs`` or more inferences of one image; see ``step_times``.
 
         Raises:
             InputError: as in ``profile``.
@@ -282,16 +283,11 @@ class Engine:
         prepared = self._prepared(inputs)
         outputs = prepared.new_outputs(1)
         context = prepared.take()
-        cycles, seconds = [], []
         try:
             context.point(_places(inputs, outputs), 0)
-            for _ in range(runs + 1):
-                start = time.perf_counter()
-                cycles.append(prepared.run_timed(self._pool, context))
-                seconds.append(time.perf_counter() - start)
+            return step_times(lambda: prepared.run_timed(self._pool, context), runs, clock_for(self.threads))
         finally:
             prepared.give_back(context)
-        return cycles[1:], seconds[1:]
 
     def explain(self) -> list[Decision]:
         """Per layer: the weight format and kernel chosen, and why."""

@@ -60,14 +60,14 @@ def require_outputs(
 
     Args:
         outputs: names of files to write; those that are None, or in ``sources`` name no file, do not count.
-        sources: what the work reads: no output may be one of them, by whatever name or link.
+        sources: what the work reads: no output may be one of them, by whatever name or link, nor a file in a folder
+            among them. They are only looked at if an output is there already.
 
     Raises:
         InputError: a name is that of a source or of another output, of a folder, pipe, device or socket, of a file that
             may not be written, or one in a folder that is not there.
     """
-    used = [Path(source) for source in sources if source is not None]
-    names: list[Path] = []
+    names: dict[Path, Path] = {}
     for given in outputs:
         if given is None:
             continue
@@ -78,14 +78,14 @@ def require_outputs(
             raise InputError(f"{path}: cannot be written: {error.strerror or error}") from None
         if not target.parent.is_dir():
             raise InputError(f"{path}: cannot be written: there is no folder {target.parent}")
-        for source in used:
-            if _same_file(target, source):
-                raise InputError(
-                    f"{path}: is the same file as '{source}', which is read; choose another name"
-                )
         if target in names or any(_same_file(target, name) for name in names):
             raise InputError(f"{path}: two results cannot be written to one file; choose another name")
-        names.append(target)
+        names[target] = path
+    replaced = {target: path for target, path in names.items() if target.exists()}
+    for source in sources if replaced else ():
+        if source is not None:
+            for target, path in replaced.items():
+                _require_other(target, path, Path(source))
 
 
 def write_output(path: Path, data: bytes) -> None:
@@ -192,6 +192,14 @@ def _overwrite(target: Path, data: bytes) -> None:
         file.flush()
         os.ftruncate(descriptor, len(data))
         os.fsync(descriptor)
+
+
+def _require_other(target: Path, path: Path, source: Path) -> None:
+    """Raise InputError if writing to ``target``, which ``path`` means, would replace what is read from ``source``."""
+    if _same_file(target, source):
+        raise InputError(f"{path}: is the same file as '{source}', which is read; choose another name")
+    if source.is_dir() and any(_same_file(folder, source) for folder in target.parents):
+        raise InputError(f"{path}: is a file in '{source}', which is read; choose another name")
 
 
 def _same_file(path: Path, other: Path) -> bool:

@@ -15,13 +15,14 @@ from sparsenet.gpu.availability import simulated
 from sparsenet.gpu.session import Session
 from sparsenet.graph import Graph
 from sparsenet.kernels.registry import FAMILIES
-from sparsenet.layer_profile import LayerProfile, layer_profiles
+from sparsenet.layer_profile import Profile, StepTimes, layer_profile, step_times
 from sparsenet.locks import Lock
 from sparsenet.plan.cuda.builder import Options
 from sparsenet.plan.cuda.choice import trials
 from sparsenet.plan.cuda.make import make_plan
 from sparsenet.plan.cuda.plan import CudaPlan
 from sparsenet.plan.plan import Plan
+from sparsenet.timing import DEVICE
 
 T = TypeVar("T")
 
@@ -88,11 +89,17 @@ class CudaBackend:
             outputs = self._use(arrays, lambda session: session.run_on_device(arrays))
         return dict(zip((port.name for port in self._first.outputs), outputs, strict=True))
 
-    def profile(self, arrays: list[Any], runs: int) -> list[LayerProfile]:
-        """Time per layer for this batch, median over ``runs``; every launch is timed by itself."""
-        made, seconds = self._use(arrays, lambda session: (session.plan, session.launch_seconds(runs)))
-        plan, times = _shown(made, self._graph), np.array(seconds).T
-        return layer_profiles(plan, list(times), [float(run.sum()) for run in times])
+    def profile(self, arrays: list[Any], runs: int) -> Profile:
+        """Time per layer for this batch, median over ``runs``; every launch is timed by itself, by the GPU's clock."""
+
+        def timed(session: Session) -> tuple[CudaPlan, StepTimes]:
+            timers = session.launch_timers()
+            return session.plan, step_times(lambda: [timer() for timer in timers], runs, DEVICE, warm=0)
+
+        made, times = self._use(arrays, timed)
+        steps = times.steps
+        times = StepTimes(steps, steps.sum(axis=1), times.clock, times.counted, times.dropped)
+        return layer_profile(times, [launch.layer for launch in made.launches], made.decisions)
 
     def session(self, arrays: list[Any]) -> Session:
         """What runs inputs of these sizes on the device, for whoever measures it; used by one thread at a time."""

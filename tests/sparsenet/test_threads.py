@@ -157,8 +157,7 @@ def test_idle_workers_take_no_time(x: np.ndarray) -> None:
 def test_a_profile_has_every_step_and_the_waiting(x: np.ndarray, workers: int) -> None:
     engine = engine_with(2, workers)
     plan = engine.plan
-    cycles, _ = engine.step_cycles(x, runs=3)
-    for run in cycles:
+    for run in engine.step_cycles(x, runs=3).steps:
         assert len(run) == len(plan.timeline) == len(plan.layers[0]) + len(plan.ends)
         assert (run >= 0).all()
         assert run[[kernel is not None for _, kernel in plan.timeline]].all()
