@@ -16,7 +16,7 @@ _BREAKS = re.compile(r"[ \t\r\n]*[\t\r\n][ \t\r\n]*")
 
 
 def escaped(text: str) -> str:
-    """``text`` with every character that is not printable written out, as in ``\\x1b`` or ``\\u202e``."""
+    r"""``text`` with every character that is not printable written out, as in ``\x1b`` or ``\u202e``."""
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
