@@ -130,10 +130,10 @@ class Stage(ABC):
     @property
     def streamed_band(self) -> int:
         """Units of one call while rows stream by: ``band``, and of short rows several bands."""
-        layout = self.out.layout
-        if isinstance(layout, Plain):
+        if self.sums_units:  # its units are rows of the input
             return self.band
-        return self.band * max(1, LEAST_CALL_BYTES // (self.band * layout.row_bytes))
+        bytes_of_band = self.band * self.out.size_bytes // self.units
+        return self.band * max(1, LEAST_CALL_BYTES // max(1, bytes_of_band))
 
     @abstractmethod
     def needs(self, first: int, last: int) -> Sequence[Need]:
