@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +19,8 @@ from sparsenet.plan.plan import Decision
 from sparsenet.plan.relayout import FlatCopy, MapCopy
 from sparsenet.plan.ring_memory import rings_available
 from sparsenet.plan.stage import Ref, Stage, Value
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -67,15 +70,37 @@ class Builder:
     _values: dict[tuple[str, str], Value] = field(default_factory=dict)
     _constant_bytes: int = 0
     _lane_bits: dict[Rows, Ref] = field(default_factory=dict)
+    _made: dict[Hashable, tuple[npt.NDArray[Any], Any]] = field(default_factory=dict)
+    _placed: dict[int, Ref] = field(default_factory=dict)
 
     # --- constants
 
+    def once(self, make: Callable[..., T], matrix: npt.NDArray[Any], *arguments: Any) -> T:
+        """``make(matrix, *arguments)``, made once however many layers share these weights.
+
+        Args:
+            make: a function of the module, whose result nobody changes.
+            matrix: a constant of the graph, or what ``once`` made of one: known by identity.
+            arguments: arrays among them are known by their values.
+        """
+        key = (make, id(matrix), *map(_known_by, arguments))
+        if key not in self._made:
+            self._made[key] = (
+                matrix,
+                make(matrix, *arguments),
+            )  # with the matrix, so that its id stays its own
+        result: T = self._made[key][1]
+        return result
+
     def constant(self, array: npt.NDArray[Any]) -> Ref:
-        """Put packed weights or a table into the weight block."""
-        self.constants.append(np.ascontiguousarray(array))
-        self._constant_bytes += array.nbytes
-        require_memory(self._constant_bytes, "packed weights of the network")
-        return Ref("weights", len(self.constants) - 1)
+        """Put packed weights or a table into the weight block; the same array stands there once."""
+        array = np.ascontiguousarray(array)
+        if id(array) not in self._placed:
+            self.constants.append(array)
+            self._constant_bytes += array.nbytes
+            require_memory(self._constant_bytes, "packed weights of the network")
+            self._placed[id(array)] = Ref("weights", len(self.constants) - 1)
+        return self._placed[id(array)]
 
     def padded_constant(self, vector: FloatArray, fill: float = 0.0) -> Ref:
         """A per-channel vector, padded so that whole vectors may be read from any of its elements."""
@@ -185,3 +210,9 @@ class Builder:
         shape = self.shape(tensor)
         self.add(MapCopy(self.layer, out, shape[1], source, shape))
         return out
+
+
+def _known_by(argument: Any) -> Hashable:
+    if isinstance(argument, np.ndarray):
+        return argument.shape, argument.dtype.str, argument.tobytes()
+    return tuple(argument) if isinstance(argument, list) else argument

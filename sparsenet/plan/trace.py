@@ -330,7 +330,7 @@ class _Walker:
         """Do units of ``stage`` until those below ``until`` are done."""
         while self.next[stage] < until:
             first = self.next[stage]
-            last = min(first + stage.band, self.spans[stage][1])
+            last = min(first + stage.streamed_band, self.spans[stage][1])
             for value, _, high in stage.needs(first, last):
                 if value in self.windows:
                     self._make(self.windows[value], high)
