@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from sparsenet import strict_json
 from sparsenet.errors import ModelFileError
 from sparsenet.follows import Follows, SizeOf
 from sparsenet.graph import Graph, Node, TensorInfo
@@ -109,8 +110,8 @@ def parse(text: str) -> tuple[Graph, list[ConstantEntry]]:
         ModelFileError: with the field that is wrong.
     """
     try:
-        document = json.loads(text, parse_constant=_reject_constant, object_pairs_hook=_unique_keys)
-    except (ValueError, RecursionError) as error:
+        document = strict_json.parse(text)
+    except ValueError as error:
         raise ModelFileError(f"the graph is not valid JSON: {error}") from None
     expected = {"name", "inputs", "constants", "nodes", "outputs"}
     if not isinstance(document, dict) or not expected <= document.keys() <= expected | {"metadata"}:
@@ -252,17 +253,6 @@ ATTRIBUTE_CHECKS: dict[str, Callable[[Any], bool]] = {
     "coordinates": _one_of("half_pixel", "align_corners"),
     "epilogue": _is_epilogue,
 }
-
-
-def _reject_constant(word: str) -> Any:
-    raise ValueError(f"{word} is not JSON")
-
-
-def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    result = dict(pairs)
-    if len(result) != len(pairs):
-        raise ValueError("a key appears twice in one object")
-    return result
 
 
 def _list(value: Any, where: str) -> list[Any]:
