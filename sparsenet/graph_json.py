@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sparsenet import shape_rules
+from sparsenet import shape_rules, strict_json
 from sparsenet.errors import ModelFileError
 from sparsenet.follows import Follows, SizeOf
 from sparsenet.graph import Graph, Node, TensorInfo
@@ -111,8 +111,8 @@ def parse(text: str) -> tuple[Graph, list[ConstantEntry]]:
         MemoryLimitError: it has more nodes, say, than any graph may have.
     """
     try:
-        document = json.loads(text, parse_constant=_reject_constant, object_pairs_hook=_unique_keys)
-    except (ValueError, RecursionError) as error:
+        document = strict_json.parse(text)
+    except ValueError as error:
         raise ModelFileError(f"the graph is not valid JSON: {error}") from None
     expected = {"name", "inputs", "constants", "nodes", "outputs"}
     if not isinstance(document, dict) or not expected <= document.keys() <= expected | {"metadata"}:
@@ -280,17 +280,6 @@ ATTRIBUTE_CHECKS: dict[str, Callable[[Any], bool]] = {
     "coordinates": _one_of("half_pixel", "align_corners"),
     "epilogue": _is_epilogue,
 }
-
-
-def _reject_constant(word: str) -> Any:
-    raise ValueError(f"{word} is not JSON")
-
-
-def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    result = dict(pairs)
-    if len(result) != len(pairs):
-        raise ValueError("a key appears twice in one object")
-    return result
 
 
 def _list(value: Any, where: str) -> list[Any]:

@@ -87,7 +87,7 @@ def _explained(path: Path) -> Iterator[None]:
     except OSError as error:
         if error.errno in (errno.ELOOP, errno.ENOTDIR) and path.is_symlink():
             raise UntrustedError(f"{path} is a symbolic link") from None
-        if error.errno in (errno.EINVAL, errno.ENXIO):  # a socket is the latter
+        if error.errno in (errno.EINVAL, errno.EISDIR, errno.ENXIO):  # a socket is the latter
             raise UntrustedError(f"{path} is not a regular file") from None
         raise
 
