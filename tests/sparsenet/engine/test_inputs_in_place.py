@@ -29,7 +29,7 @@ def movements(draw: st.DrawFn) -> Graph:
         shape = shapes[x]
         rank, out = len(shape), f"t{n}"
         axis = draw(st.integers(0, rank - 1))
-        op = draw(st.sampled_from(["transpose", "reshape", "slice", "concat", "identity"]))
+        op = draw(st.sampled_from(["transpose", "reshape", "slice", "gather", "expand", "concat"]))
         attrs: dict[str, object] = {}
         if op == "transpose":
             perm = draw(st.permutations(range(rank)))
@@ -38,12 +38,21 @@ def movements(draw: st.DrawFn) -> Graph:
             shape = draw(st.sampled_from([(prod(shape),), (1, *shape), (shape[0], prod(shape[1:]))]))
             attrs = {"shape": list(shape)}
         elif op == "slice":
-            count = draw(st.integers(1, shape[axis]))
-            attrs = {"axis": axis + 1, "start": shape[axis] - count, "count": count}
+            step = draw(st.sampled_from([s for s in (1, 2, 3, -1, -2) if abs(s) <= shape[axis]]))
+            count = draw(st.integers(1, -(-shape[axis] // abs(step))))
+            start = (count - 1) * -step if step < 0 else shape[axis] - (count - 1) * step - 1
+            attrs = {"axis": axis + 1, "start": start, "count": count, "step": step}
             shape = (*shape[:axis], count, *shape[axis + 1 :])
+        elif op == "gather":
+            indices = draw(st.lists(st.integers(0, shape[axis] - 1), min_size=1, max_size=3))
+            attrs = {"axis": axis + 1, "indices": indices}
+            shape = (*shape[:axis], len(indices), *shape[axis + 1 :])
+        elif op == "expand":
+            shape = tuple(draw(st.sampled_from([size, 19])) if size == 1 else size for size in shape)
+            attrs = {"shape": list(shape)}
         elif op == "concat":
             attrs, shape = {"axis": axis + 1}, (*shape[:axis], 2 * shape[axis], *shape[axis + 1 :])
-        if len(shape) > 5:
+        if len(shape) > 5 or prod(shape) > 50_000:
             continue
         nodes.append(Node(op, f"n{n}", [x] * (1 + (op == "concat")), [out], attrs))
         shapes[out] = shape
@@ -72,14 +81,18 @@ WINDOWS = Node("transpose", "t", ["x"], ["y"], {"perm": [0, 1, 3, 2, 4]})
     [
         WINDOWS,
         Node("slice", "s", ["x"], ["y"], {"axis": 2, "start": 1, "count": 2}),
+        Node("slice", "two", ["x"], ["y"], {"axis": 4, "start": 1, "count": 3, "step": 2}),
+        Node("slice", "back", ["x"], ["y"], {"axis": 4, "start": 5, "count": 6, "step": -1}),
+        Node("gather", "even", ["x"], ["y"], {"axis": 4, "indices": [0, 3]}),
         Node("concat", "c", ["x", "x"], ["y"], {"axis": 3}),
-        Node("expand", "e", ["x"], ["y"], {"shape": [3, 4, 5, 6]}),
+        Node("pad", "p", ["x"], ["y"], {"padding": [1, 0, 2, 3]}),
     ],
-    ids=lambda node: node.op,
+    ids=lambda node: node.name,
 )
 def test_one_step_suffices(node: Node) -> None:
     """Neither the input nor the output is copied beside the movement itself."""
-    graph = Graph("one", [TensorInfo("x", (None, 3, 4, 5, 6))], ["y"], [node])
+    shape = (3, 4, 5) if node.op == "pad" else (3, 4, 5, 6)
+    graph = Graph("one", [TensorInfo("x", (None, *shape))], ["y"], [node])
     graph.verify()
     assert {step for steps in assert_engine_matches(graph, batch=3).plan.layers for step in steps} == {
         node.name
