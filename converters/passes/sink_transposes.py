@@ -16,6 +16,8 @@ from sparsenet.ops import ACTIVATIONS, OPS, attributes
 #: Ops that treat every number alike, whatever its place, and ops that treat all axes but one so.
 _ALIKE = {*ACTIVATIONS, *(op for op, schema in OPS.items() if schema.infer is OPS["add"].infer)}
 _ALONG_AN_AXIS = {"slice", "gather", "concat"}
+#: By the name of a tensor.
+Orders = dict[str, tuple[int, ...]]
 
 
 def sink_transposes(graph: Graph) -> Graph:
@@ -26,8 +28,8 @@ def sink_transposes(graph: Graph) -> Graph:
     turn to channels-last for a linear layer (ConvNeXt's blocks) become chains of 1x1 convolutions again, which fuse.
     """
     wiring, shapes = Rewiring(graph), graph.shapes()
-    orders = _orders(wiring, shapes)
-    _keep_what_pays(wiring, shapes, orders)
+    orders = _orders(wiring, shapes, set())
+    orders = _orders(wiring, shapes, _stay(wiring, shapes, orders))
     source: dict[str, str] = {}  # of each tensor in ``orders``, the one whose axes stand in that order
     for node in wiring.nodes():
         order = orders.get(node.output)
@@ -45,14 +47,14 @@ def sink_transposes(graph: Graph) -> Graph:
     return eliminate_dead(remove_identity(wiring.done()))
 
 
-def _orders(wiring: Rewiring, shapes: dict[str, Shape]) -> dict[str, tuple[int, ...]]:
-    """The order in which axes of a tensor of before stand, of all results that could be made from such tensors."""
-    orders: dict[str, tuple[int, ...]] = {}
+def _orders(wiring: Rewiring, shapes: dict[str, Shape], stay: set[str]) -> Orders:
+    """The order in which axes of a tensor of before stand, of all results but ``stay`` that can be made from such."""
+    orders: Orders = {}
     for node in wiring.nodes():
         if node.op == "transpose":
             before = orders.get(node.inputs[0], range(len(node.attrs["perm"])))
             orders[node.output] = tuple(before[axis] for axis in node.attrs["perm"])
-        elif not node.epilogue and node.op in _ALIKE | _ALONG_AN_AXIS:
+        elif node.output not in stay and not node.epilogue and node.op in _ALIKE | _ALONG_AN_AXIS:
             known = {orders.get(name, ()) for name in _computed(wiring, node)}
             order = known.pop() if len(known) == 1 else ()
             turned = len(order) == len(shapes[node.output]) and order != tuple(range(len(order)))
@@ -65,15 +67,17 @@ def _computed(wiring: Rewiring, node: Node) -> list[str]:
     return [name for name in node.inputs if name not in wiring.constants]
 
 
-def _keep_what_pays(wiring: Rewiring, shapes: dict[str, Shape], orders: dict[str, tuple[int, ...]]) -> None:
-    """Take those out of ``orders`` for which less is transposed where they are.
+def _stay(wiring: Rewiring, shapes: dict[str, Shape], orders: Orders) -> set[str]:
+    """Those results in ``orders`` of ops that stay where they are, as less is transposed then.
 
     The *price* of a tensor is what is transposed so that it can be as it was, at most all of itself; who reads it from
-    a tensor of before shares it. A result that others read as it was is itself transposed when its op has moved.
+    a tensor of before shares it. A result that others read as it was is itself transposed when its op has moved. Shares
+    tell about single ops; a region of ops that still transposes more than it did stays as a whole.
     """
     nodes = [node for node in wiring.nodes() if node.output in orders]
-    moved = [node for node in nodes if node.op != "transpose"]
-    inside = Counter(name for node in moved for name in set(_computed(wiring, node)))
+    moved = {node.output: node for node in nodes if node.op != "transpose"}
+    size = {node.output: prod(int(d or 1) for d in shapes[node.output][1:]) for node in nodes}
+    inside = Counter(name for node in moved.values() for name in set(_computed(wiring, node)))
     turned = {node.inputs[0] for node in nodes if node.op == "transpose"}
     outside = Counter(wiring.outputs)
     outside.update(n for node in wiring.nodes() if node.output not in orders for n in set(node.inputs))
@@ -84,16 +88,38 @@ def _keep_what_pays(wiring: Rewiring, shapes: dict[str, Shape], orders: dict[str
         return sum(0 if outside[name] else price[name] / inside[name] for name in names)
 
     for node in nodes:
-        size = prod(int(d or 1) for d in shapes[node.output][1:])
-        price[node.output] = size if node.op == "transpose" else min(size, shares(node))
-    for node in reversed(moved):
-        if inside[node.output] or node.output in turned or not outside[node.output]:
-            continue
-        if prod(int(d or 1) for d in shapes[node.output][1:]) > shares(node):
-            del orders[node.output]
-            for name in set(_computed(wiring, node)):
-                inside[name] -= 1
-                outside[name] += 1
+        whole = size[node.output]
+        price[node.output] = whole if node.op == "transpose" else min(whole, shares(node))
+    stay: set[str] = set()
+    for name, node in reversed(moved.items()):
+        if outside[name] and not inside[name] and name not in turned and size[name] > shares(node):
+            stay.add(name)
+            for read in set(_computed(wiring, node)):
+                inside[read] -= 1
+                outside[read] += 1
+    regions = _regions(wiring, [node for node in nodes if node.output not in stay])
+    more = Counter[str]()
+    for node in nodes:
+        if node.output not in stay:
+            again = outside[node.output] and orders[node.output] != tuple(range(len(orders[node.output])))
+            more[regions[node.output]] += size[node.output] * (bool(again) - (node.op == "transpose"))
+    return stay | {name for name in moved if name not in stay and more[regions[name]] > 0}
+
+
+def _regions(wiring: Rewiring, nodes: list[Node]) -> dict[str, str]:
+    """Of each result of ``nodes``, one that stands for all to which reading and being read leads."""
+    above = {node.output: node.output for node in nodes}
+
+    def top(name: str) -> str:
+        while above[name] != name:
+            above[name] = name = above[above[name]]
+        return name
+
+    for node in nodes:
+        for name in _computed(wiring, node):
+            if name in above:
+                above[top(name)] = top(node.output)
+    return {name: top(name) for name in above}
 
 
 def _move(wiring: Rewiring, node: Node, order: tuple[int, ...], source: dict[str, str]) -> str:

@@ -47,6 +47,8 @@ class Options:
 _READ_ROWS = {
     *ACTIVATIONS, "conv2d", "max_pool2d", "avg_pool2d", "global_avg_pool2d", "affine", "batch_norm", "resize",
 }  # fmt: skip
+#: Ops that take maps as they are, or in C order.
+_READ_ANY = {"transpose", "reshape", "flatten", "concat", "slice"}
 
 
 @dataclass
@@ -145,6 +147,15 @@ class Builder:
     def read_as_rows(self) -> set[str]:
         """Tensors that some node reads as rows, if they are maps."""
         return {name for node in self.graph.nodes if node.op in _READ_ROWS for name in node.inputs}
+
+    @cached_property
+    def _wants_rows(self) -> set[str]:
+        return {name for node in self.graph.nodes if node.op not in _READ_ANY for name in node.inputs}
+
+    def moves_in_rows(self, node: Node) -> bool:
+        """Whether ``node``, which only moves numbers, had better make rows, where it can: if anything is by rows."""
+        read = any(self.get(name, Rows) for name in node.inputs)
+        return read or node.output in self._wants_rows
 
     def put(self, tensor: str, value: Value) -> Value:
         """``tensor`` is also to be had as ``value``."""

@@ -71,7 +71,7 @@ def lower_concat(builder: Builder, node: Node) -> None:
     axis = attributes(node)["axis"] - 1
     kernel = Kernel("f32_relayout_none_any", max_lanes(), (1,))
     builder.decide(node, "none", kernel, "each operand copied into its part of the result")
-    if axis == 0 and builder.is_map(node.output):
+    if axis == 0 and builder.is_map(node.output) and builder.moves_in_rows(node):
         sources = [(builder.any(name), builder.shape(name)) for name in node.inputs]
         out = builder.new_rows(node.output)
         builder.add(ConcatChannels(node.name, out, out.rows.height, sources))
@@ -143,7 +143,7 @@ def lower_slice(builder: Builder, node: Node) -> None:
     x, attrs = node.inputs[0], attributes(node)
     axis, step = attrs["axis"] - 1, attrs["step"]
     by_rows = builder.is_map(x) and builder.is_map(node.output) and builder.get(x, Rows) is not None
-    channels = axis == 0 and step == 1 and builder.is_map(x)
+    channels = axis == 0 and step == 1 and builder.is_map(x) and builder.moves_in_rows(node)
     if channels or (by_rows and (axis < 2 or step > 0)):
         source, out = builder.any(x), builder.new_rows(node.output)
         first, steps = [0, 0, 0], [1, 1, 1]
