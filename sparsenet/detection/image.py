@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from sparsenet.checks import path_of
 from sparsenet.errors import InputError, MissingExtraError
 from sparsenet.graph import FloatArray
 
@@ -26,7 +27,7 @@ def read_image(path: str | os.PathLike[str]) -> Image:
     pillow = require_pillow("reading an image")
     from PIL import ImageOps
 
-    name = os.fspath(path)
+    name = str(path_of(path, "the image"))
     try:
         with pillow.open(name) as image:
             return ImageOps.exif_transpose(image).convert("RGB")
