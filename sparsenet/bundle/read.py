@@ -22,6 +22,7 @@ from sparsenet.bundle.format import (
     Bundle,
 )
 from sparsenet.bundle.parse import parse
+from sparsenet.checks import path_of
 from sparsenet.cpu import host_features, platform_name
 from sparsenet.errors import BundleError, MemoryLimitError
 from sparsenet.files import read_open
@@ -35,7 +36,7 @@ def load(path: str | os.PathLike[str], threads: int | None = None, *, sparse: bo
         BundleError: damaged, or where others may have put it; for another CPU, platform, version or number of threads;
             dense kernels asked for and sparse ones in it.
     """
-    folder = Path(path)
+    folder = path_of(path)
     try:
         manifest = _read_manifest(folder)
         _check_machine(manifest)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from sparsenet.checks import path_of
 from sparsenet.errors import InputError, MemoryLimitError
 from sparsenet.graph import FloatArray
 from sparsenet.image_file import ImageFileError, open_image, require_pillow
@@ -23,7 +24,7 @@ def read_image(path: str | os.PathLike[str]) -> Image:
         MemoryLimitError: its pixels would take too much.
         MissingExtraError: Pillow is not installed.
     """
-    name = os.fspath(path)
+    name = str(path_of(path, "the image"))
     try:
         with open_image(path) as image:
             from PIL import ImageOps
