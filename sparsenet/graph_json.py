@@ -16,7 +16,8 @@ from typing import Any
 from sparsenet.errors import ModelFileError
 from sparsenet.follows import Follows, SizeOf
 from sparsenet.graph import Graph, Node, TensorInfo
-from sparsenet.ops import OPS, PAD_MODES
+from sparsenet.image_rules import PAD_MODES
+from sparsenet.ops import OPS
 from sparsenet.shape_rules import REDUCTIONS
 
 MAX_RANK = 8
