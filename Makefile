@@ -51,7 +51,8 @@ $(STAMP): pyproject.toml constraints.txt
 	fi; \
 	echo "setting up $(VENV) with $$($$found --version): once, some minutes"; \
 	$$found -m venv $(VENV)
-	@$(BIN)/python -m pip install -qq -c constraints.txt -e '.[train,onnx,bench,reproduce,dev]'
+	@# Of tens of thousands of files some thousands are imported, and Python compiles those by itself.
+	@$(BIN)/python -m pip install -qq --no-compile -c constraints.txt -e '.[train,onnx,bench,reproduce,dev]'
 	@touch $@
 
 clean:

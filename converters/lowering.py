@@ -13,7 +13,8 @@ import numpy as np
 
 from converters.builder import Act, Const, GraphBuilder, Site, Unsupported, Value
 from sparsenet.graph import Node
-from sparsenet.ops import conv_output_size, infer_shape
+from sparsenet.image_rules import conv_output_size
+from sparsenet.ops import infer_shape
 
 LARGEST = float(np.finfo(np.float32).max)
 BATCH_HINT = "works across the batch (dimension 0), which must stay as it is"

@@ -17,8 +17,9 @@ from sparsenet import shape_rules, strict_json
 from sparsenet.errors import ModelFileError
 from sparsenet.follows import Follows, SizeOf
 from sparsenet.graph import Graph, Node, TensorInfo
+from sparsenet.image_rules import PAD_MODES
 from sparsenet.limits import require_countable
-from sparsenet.ops import MAX_EPILOGUE_ARGUMENTS, MAX_EPILOGUE_WORDS, OPS, PAD_MODES
+from sparsenet.ops import MAX_EPILOGUE_ARGUMENTS, MAX_EPILOGUE_WORDS, OPS
 
 MAX_RANK = 8
 MAX_SIZE = 2**31 - 1

@@ -12,12 +12,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sparsenet import shape_rules
+from sparsenet import image_rules, shape_rules
 from sparsenet.errors import GraphError
 from sparsenet.node import FloatArray, Node, Shape
-
-Shapes = list[Shape | None]
-Attrs = Mapping[str, Any]
+from sparsenet.shape_rules import Attrs, Shapes
 
 #: Activation words an epilogue may hold (also ops of their own), with the parameters each takes.
 ACTIVATIONS: dict[str, tuple[str, ...]] = {
@@ -50,9 +48,6 @@ _EPILOGUE_ARGUMENTS = {"affine": 2, "add": 3, **{word: len(names) for word, name
 #: Inputs that must be constants, whatever the op.
 _CONSTANT_INPUTS = frozenset({"weight", "bias", "scale", "shift", "mean", "var"})
 _LARGEST_FLOAT32 = 3.4028234663852886e38
-#: What stands beside the image: one number, the image mirrored at its border pixels, those pixels repeated, the image
-#: repeated.
-PAD_MODES = ("constant", "reflect", "edge", "wrap")
 
 
 @dataclass(frozen=True)
@@ -200,101 +195,9 @@ def check_constants(node: Node, constants: Mapping[str, FloatArray]) -> None:
             raise GraphError(f"node '{node.name}' ({node.op}) needs a constant where it reads '{name}'")
 
 
-def conv_output_size(size: int, kernel: int, stride: int, before: int, after: int, dilation: int) -> int:
-    """Rows (or columns) a sliding window yields: floor((size + pads - extent) / stride) + 1."""
-    return (size + before + after - dilation * (kernel - 1) - 1) // stride + 1
-
-
-def _ints(value: Any, count: int, name: str, minimum: int) -> list[int]:
-    if (
-        not isinstance(value, Sequence)
-        or len(value) != count
-        or any(not isinstance(v, int) or v < minimum for v in value)
-    ):
-        raise ValueError(f"{name} must be {count} integers >= {minimum}, got {value!r}")
-    return list(value)
-
-
-def _image(shape: Shape | None, role: str = "x") -> tuple[int, int, int]:
-    if shape is None or len(shape) != 4:
-        raise ValueError(f"{role} must be (N, C, H, W), got {shape}")
-    return shape[1], shape[2], shape[3]  # type: ignore[return-value]
-
-
-def _window(shape: tuple[int, int], kernel: list[int], attrs: Attrs) -> tuple[int, int]:
-    stride = _ints(attrs["stride"], 2, "stride", 1)
-    top, left, bottom, right = _ints(attrs["padding"], 4, "padding", 0)
-    dilation = _ints(attrs.get("dilation", [1, 1]), 2, "dilation", 1)
-    sizes = []
-    for i, (before, after) in enumerate(((top, bottom), (left, right))):
-        out = conv_output_size(shape[i], kernel[i], stride[i], before, after, dilation[i])
-        if attrs.get("ceil_mode", False):
-            span = shape[i] + before + after - dilation[i] * (kernel[i] - 1) - 1
-            out = -(-span // stride[i]) + 1
-            # A window that would start in the padding behind the data is dropped, as in PyTorch and ONNX.
-            if (out - 1) * stride[i] >= shape[i] + before:
-                out -= 1
-        if out < 1:
-            raise ValueError(
-                f"kernel {kernel} does not fit into {shape} with padding {[top, left, bottom, right]}"
-            )
-        sizes.append(out)
-    return sizes[0], sizes[1]
-
-
-def _conv2d(shapes: Shapes, attrs: Attrs) -> Shape:
-    channels, height, width = _image(shapes[0])
-    weight = shapes[1]
-    if weight is None or len(weight) != 4:
-        raise ValueError(f"weight must be (C_out, C_in/groups, K_h, K_w), got {weight}")
-    c_out, c_in, k_h, k_w = (int(d or 0) for d in weight)
-    groups = attrs["groups"]
-    if not isinstance(groups, int) or groups < 1 or channels != c_in * groups or c_out % groups:
-        raise ValueError(f"weight {weight} with groups={groups} does not fit {channels} input channels")
-    _check_bias(shapes[2], c_out)
-    return (shapes[0][0], c_out, *_window((height, width), [k_h, k_w], attrs))  # type: ignore[index]
-
-
-def _linear(shapes: Shapes, attrs: Attrs) -> Shape:
-    x, weight = shapes[0], shapes[1]
-    if x is None or len(x) != 2 or weight is None or len(weight) != 2 or x[1] != weight[1]:
-        raise ValueError(f"expected x (N, F_in) and weight (F_out, F_in), got {x} and {weight}")
-    _check_bias(shapes[2], int(weight[0] or 0))
-    return (x[0], weight[0])
-
-
-def _check_bias(bias: Shape | None, c_out: int) -> None:
-    if bias is not None and bias != (c_out,):
-        raise ValueError(f"bias must be ({c_out},), got {bias}")
-
-
-def _pool(shapes: Shapes, attrs: Attrs) -> Shape:
-    channels, height, width = _image(shapes[0])
-    kernel = _ints(attrs["kernel"], 2, "kernel", 1)
-    top, left, bottom, right = _ints(attrs["padding"], 4, "padding", 0)
-    if max(top, bottom) >= kernel[0] or max(left, right) >= kernel[1]:
-        raise ValueError(f"padding {attrs['padding']} must be smaller than the kernel {kernel}")
-    return (shapes[0][0], channels, *_window((height, width), kernel, attrs))  # type: ignore[index]
-
-
-def _global_pool(shapes: Shapes, attrs: Attrs) -> Shape:
-    channels, _, _ = _image(shapes[0])
-    return (shapes[0][0], channels, 1, 1)  # type: ignore[index]
-
-
 def _same(shapes: Shapes, attrs: Attrs) -> Shape:
     assert shapes[0] is not None
     return shapes[0]
-
-
-def _per_channel(shapes: Shapes, attrs: Attrs) -> Shape:
-    x = shapes[0]
-    if x is None or len(x) not in (2, 4):
-        raise ValueError(f"x must be (N, C) or (N, C, H, W), got {x}")
-    for shape in shapes[1:]:
-        if shape != (x[1],):
-            raise ValueError(f"per-channel tensors must be ({x[1]},), got {shape}")
-    return x
 
 
 def _concat(shapes: Shapes, attrs: Attrs) -> Shape:
@@ -353,46 +256,19 @@ def _softmax(shapes: Shapes, attrs: Attrs) -> Shape:
     return x
 
 
-def _pad(shapes: Shapes, attrs: Attrs) -> Shape:
-    channels, height, width = _image(shapes[0])
-    top, left, bottom, right = _ints(attrs["padding"], 4, "padding", 0)
-    if attrs["mode"] not in PAD_MODES:
-        raise ValueError(f"mode must be one of {', '.join(PAD_MODES)}, got {attrs['mode']!r}")
-    if attrs["mode"] == "reflect" and (max(top, bottom) >= height or max(left, right) >= width):
-        raise ValueError(f"padding {attrs['padding']} must be smaller than the image ({height}, {width})")
-    return (shapes[0][0], channels, height + top + bottom, width + left + right)  # type: ignore[index]
-
-
-def _resize(shapes: Shapes, attrs: Attrs) -> Shape:
-    channels, *image = _image(shapes[0])
-    size, scale = list(attrs["size"]), list(attrs["scale"])
-    if bool(size) + bool(scale) + (shapes[1] is not None) != 1:
-        raise ValueError("it needs one of size, scale and a tensor whose size it takes")
-    if scale:
-        if len(scale) != 2 or any(not 0 < factor < math.inf for factor in scale):
-            raise ValueError(f"scale must be 2 positive numbers, got {scale}")
-        size = [math.floor(have * factor + 1e-6) for have, factor in zip(image, scale, strict=True)]
-    elif shapes[1] is not None:
-        size = list(_image(shapes[1], "like")[1:])
-    size = _ints(size, 2, "size", 1)
-    if attrs["mode"] not in ("nearest", "bilinear"):
-        raise ValueError(f"mode must be 'nearest' or 'bilinear', got {attrs['mode']!r}")
-    return (shapes[0][0], channels, *size)  # type: ignore[index]
-
-
 _CONV = {"stride": [1, 1], "padding": [0, 0, 0, 0], "dilation": [1, 1], "groups": 1}
 _POOL = {"kernel": REQUIRED, "stride": REQUIRED, "padding": [0, 0, 0, 0], "ceil_mode": False}
 
 OPS: dict[str, OpSchema] = {
-    "conv2d": OpSchema(("x", "weight", "bias?"), _conv2d, _CONV, epilogue=True),
-    "linear": OpSchema(("x", "weight", "bias?"), _linear, epilogue=True),
+    "conv2d": OpSchema(("x", "weight", "bias?"), image_rules.conv2d, _CONV, epilogue=True),
+    "linear": OpSchema(("x", "weight", "bias?"), image_rules.linear, epilogue=True),
     # y = (x - mean) / sqrt(var + eps) * scale + bias, per channel (dimension 1); passes turn it into `affine`.
-    "batch_norm": OpSchema(("x", "scale", "bias", "mean", "var"), _per_channel, {"eps": 1e-5}),
+    "batch_norm": OpSchema(("x", "scale", "bias", "mean", "var"), image_rules.per_channel, {"eps": 1e-5}),
     # y = x * scale + shift, per channel.
-    "affine": OpSchema(("x", "scale", "shift"), _per_channel, epilogue=True),
-    "max_pool2d": OpSchema(("x",), _pool, {**_POOL, "dilation": [1, 1]}),  # padding counts as -inf
-    "avg_pool2d": OpSchema(("x",), _pool, {**_POOL, "count_include_pad": True}),
-    "global_avg_pool2d": OpSchema(("x",), _global_pool),  # -> (N, C, 1, 1)
+    "affine": OpSchema(("x", "scale", "shift"), image_rules.per_channel, epilogue=True),
+    "max_pool2d": OpSchema(("x",), image_rules.pool, {**_POOL, "dilation": [1, 1]}),  # padding counts as -inf
+    "avg_pool2d": OpSchema(("x",), image_rules.pool, {**_POOL, "count_include_pad": True}),
+    "global_avg_pool2d": OpSchema(("x",), image_rules.global_pool),  # -> (N, C, 1, 1)
     # These broadcast as NumPy does, and either side may be a constant.
     "add": OpSchema(("a", "b"), shape_rules.broadcast, epilogue=True),
     "sub": OpSchema(("a", "b"), shape_rules.broadcast, epilogue=True),
@@ -415,11 +291,13 @@ OPS: dict[str, OpSchema] = {
     "depth_to_space": OpSchema(("x",), shape_rules.depth_to_space, {"block": REQUIRED, "depth_first": False}),
     "space_to_depth": OpSchema(("x",), shape_rules.space_to_depth, {"block": REQUIRED, "depth_first": False}),
     # Padding of H and W; `value` counts for mode "constant".
-    "pad": OpSchema(("x",), _pad, {"padding": REQUIRED, "value": 0.0, "mode": "constant"}),
+    "pad": OpSchema(("x",), image_rules.pad, {"padding": REQUIRED, "value": 0.0, "mode": "constant"}),
     # Coordinates "half_pixel" and "align_corners" as PyTorch's align_corners=False and True; nearest floors.
     # To a size, by a scale, or to the size of another image.
     "resize": OpSchema(
-        ("x", "like?"), _resize, {"size": [], "scale": [], "mode": "nearest", "coordinates": "half_pixel"}
+        ("x", "like?"),
+        image_rules.resize,
+        {"size": [], "scale": [], "mode": "nearest", "coordinates": "half_pixel"},
     ),
     # kind: sum, mean, max, min or prod
     "reduce": OpSchema(("x",), shape_rules.reduce, {"kind": REQUIRED, "axes": REQUIRED, "keepdims": True}),

@@ -18,6 +18,7 @@ from torch import nn
 import sparsenet
 from converters import from_torch
 from sparsenet.cli import SECTIONS
+from tests.full import chosen
 
 pytestmark = pytest.mark.slow
 
@@ -172,6 +173,11 @@ def test_a_compiled_bundle_runs_where_numba_is_gone(environment: CleanEnvironmen
     np.testing.assert_allclose(np.load(folder / "y.npy"), expected, rtol=1e-4, atol=1e-5)
 
 
+# What follows is the same whatever the interpreter.
+one_environment = pytest.mark.parametrize("environment", chosen([CURRENT], VERSIONS), indirect=True)
+
+
+@one_environment
 def test_help_lists_every_command(environment: CleanEnvironment) -> None:
     result = environment.sparsenet("--help")
     assert result.returncode == 0, result.stderr
@@ -181,6 +187,7 @@ def test_help_lists_every_command(environment: CleanEnvironment) -> None:
     assert listed >= {name for section in SECTIONS.values() for name in section}
 
 
+@one_environment
 @pytest.mark.parametrize(
     "arguments, extra",
     [

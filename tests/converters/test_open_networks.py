@@ -19,6 +19,7 @@ from sparsenet import Engine, Graph
 from sparsenet.errors import InputError
 from tests.converters.importing import relative_error
 from tests.converters.onnx_models import run_onnxruntime
+from tests.full import chosen
 
 
 class UNet(nn.Module):
@@ -194,7 +195,7 @@ def assert_equal_at(
             assert relative_error(y, expected(x)) < 2e-5
 
 
-@pytest.mark.parametrize("zeros", [0.0, 0.8])
+@pytest.mark.parametrize("zeros", chosen([0.8], [0.0, 0.8]))
 @pytest.mark.parametrize("make, step", NETWORKS)
 def test_from_pytorch(make: Callable[[], nn.Module], step: int, zeros: float) -> None:
     module = pruned(make, zeros)
@@ -207,10 +208,13 @@ def test_from_pytorch(make: Callable[[], nn.Module], step: int, zeros: float) ->
     assert_equal_at(graph, step, (32, 56, 24, 33), expected)
 
 
-@pytest.mark.parametrize("opset", [11, 17])
+@pytest.mark.parametrize(
+    "opset, zeros",
+    chosen([(11, 0.0), (17, 0.8)], [(opset, zeros) for opset in (11, 17) for zeros in (0.0, 0.8)]),
+)
 @pytest.mark.parametrize("make, step", NETWORKS)
-def test_from_onnx(make: Callable[[], nn.Module], step: int, opset: int) -> None:
-    proto = exported(pruned(make, 0.5), opset, ("N", "", "H", "W"), torch.randn(1, 3, *OWN))
+def test_from_onnx(make: Callable[[], nn.Module], step: int, opset: int, zeros: float) -> None:
+    proto = exported(pruned(make, zeros), opset, ("N", "", "H", "W"), torch.randn(1, 3, *OWN))
     graph = from_onnx(proto, shapes={"x": (1, 3, *OWN)})
     assert_equal_at(graph, step, (40, 64, 25), lambda x: run_onnxruntime(proto, x)[0])
 

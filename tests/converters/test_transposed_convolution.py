@@ -12,6 +12,7 @@ from torch import nn  # noqa: E402
 
 from converters import from_torch  # noqa: E402
 from sparsenet import reference  # noqa: E402
+from tests.full import FULL  # noqa: E402
 
 
 @st.composite
@@ -27,7 +28,7 @@ def layers(draw: st.DrawFn) -> tuple[nn.ConvTranspose2d, tuple[int, int]]:
     return layer, size
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60 if FULL else 20, deadline=None)
 @given(layers())
 def test_every_geometry(case: tuple[nn.ConvTranspose2d, tuple[int, int]]) -> None:
     layer, size = case

@@ -15,14 +15,18 @@ from converters import from_torch, passes
 from converters.torch_import import TorchSource
 from converters.verify import TOLERANCE, relative_error
 from sparsenet.counts import count_layers, total
+from tests.full import FULL
 from training.models import MODELS, MaskCNN, build_model
 from training.pruning import Masks, find_masks
 
 # Small images keep PyTorch and the engine quick; MaskCNN's head fits one size only.
 SIDES = dict.fromkeys(MODELS, 64) | {"maskcnn": MaskCNN.input_size}
-NAMES = [
-    pytest.param(name, marks=[pytest.mark.slow] if name in ("resnet50", "xception") else [])
+LARGE = ("resnet50", "xception")
+NAMES = [pytest.param(name, marks=[pytest.mark.slow] if name in LARGE else []) for name in MODELS]
+SPARSITIES = [
+    pytest.param(name, sparsity, marks=[pytest.mark.slow] if name in LARGE else [])
     for name in MODELS
+    for sparsity in ((0.0, 0.8) if name in LARGE and not FULL else (0.0, 0.5, 0.8, 0.95))
 ]
 
 
@@ -71,8 +75,7 @@ def compare(name: str, masks: Masks | None, graph: sparsenet.Graph) -> None:
     assert relative_error(got, expected) <= TOLERANCE
 
 
-@pytest.mark.parametrize("sparsity", [0.0, 0.5, 0.8, 0.95])
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name, sparsity", SPARSITIES)
 def test_engine_equals_pytorch(name: str, sparsity: float) -> None:
     masks = find_masks(network(name), method="l1", sparsity=sparsity) if sparsity else None
     graph = masked(name, masks)

@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from sparsenet.ops import ACTIVATIONS, OPS, PAD_MODES, REQUIRED
+from sparsenet.image_rules import PAD_MODES
+from sparsenet.ops import ACTIVATIONS, OPS, REQUIRED
 from sparsenet.shape_rules import REDUCTIONS
 from tests.fuzz.numbers import FLOATS, change_bytes, integer
 from tests.fuzz.safetensors_parts import SIZES, Parts

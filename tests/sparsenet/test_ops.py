@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from sparsenet import Node
 from sparsenet.errors import GraphError
 from sparsenet.graph import Shape
+from sparsenet.image_rules import conv_output_size
 from sparsenet.ops import (
     ACTIVATIONS,
     EPILOGUE_TENSORS,
@@ -20,7 +21,6 @@ from sparsenet.ops import (
     REQUIRED,
     attributes,
     check_node,
-    conv_output_size,
     infer_shape,
     split_inputs,
 )

@@ -17,9 +17,9 @@ import pytest
 import sparsenet
 from sparsenet import Engine
 from sparsenet.errors import InputError, MemoryLimitError
+from tests.full import FULL
 from tests.sparsenet.sample_graphs import minixception, tiny_graph
 
-FULL = os.environ.get("SPARSENET_FULL") == "1"
 THREADS, RUNS_EACH = 8, 10_000 if FULL else 300
 RUNS_IN_A_ROW = 100_000 if FULL else 5_000
 

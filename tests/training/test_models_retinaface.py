@@ -13,6 +13,7 @@ from converters import from_torch
 from converters.verify import relative_error
 from sparsenet import Engine
 from sparsenet.errors import InputError
+from tests.full import chosen
 from training.models import ResNet50, RetinaFace, build_detector, default_input_size
 from training.models.layers import scale_variance
 from training.models.retinaface import FeaturePyramid
@@ -134,7 +135,9 @@ def test_registry() -> None:
         build_detector("yolo")
 
 
-@pytest.mark.parametrize("backbone", [pytest.param("resnet50", marks=pytest.mark.slow), "mobilenet0.25"])
+@pytest.mark.parametrize(
+    "backbone", chosen(["mobilenet0.25"], BACKBONES)
+)  # the trunk of the other is in the zoo
 def test_engine_equals_pytorch(backbone: str) -> None:
     torch.manual_seed(0)
     model = with_statistics(RetinaFace(backbone))

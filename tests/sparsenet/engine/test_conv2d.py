@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 
 from sparsenet import Engine, Graph, Node, TensorInfo
 from sparsenet.kernels.jit import max_lanes
+from tests.full import FULL, chosen
 from tests.sparsenet.against_reference import assert_engine_matches
 
 
@@ -154,16 +156,29 @@ EPILOGUES: list[tuple[list[Any], ...]] = [
     (["add"], ["relu"]),
     (["affine"], ["add"], ["leaky_relu", 0.1]),
     (["clip", -0.5, 1.5],),
+]
+ACTIVATIONS: list[tuple[list[Any], ...]] = [
     (["sigmoid"],),
     (["tanh"],),
     (["silu"],),
     (["hard_sigmoid"],),
     (["hard_swish"],),
 ]
+KINDS = ["csr", "dense", "depthwise", "one pixel"]
+#: All kinds of weights share one implementation of an activation: each needs one of them.
+KINDS_IN_TURN = [
+    *itertools.product(KINDS, EPILOGUES),
+    *zip(itertools.cycle(KINDS), ACTIVATIONS, strict=False),
+]
 
 
-@pytest.mark.parametrize("epilogue", EPILOGUES, ids=lambda e: "-".join(step[0] for step in e))
-@pytest.mark.parametrize("kind", ["csr", "dense", "depthwise", "one pixel"])
+def named(value: str | tuple[list[Any], ...]) -> str:
+    return value if isinstance(value, str) else "-".join(step[0] for step in value)
+
+
+@pytest.mark.parametrize(
+    "kind, epilogue", chosen(KINDS_IN_TURN, itertools.product(KINDS, EPILOGUES + ACTIVATIONS)), ids=named
+)
 def test_epilogues(epilogue: tuple[list[Any], ...], kind: str) -> None:
     if kind == "one pixel":
         graph = conv_graph((5, 5), (4, 21), (5, 5), sparsity=0.9, epilogue=epilogue)
@@ -207,7 +222,7 @@ def geometries(draw: st.DrawFn) -> Graph:
     )
 
 
-@settings(max_examples=60)
+@settings(max_examples=60 if FULL else 30)
 @given(geometries())
 def test_drawn_geometries(graph: Graph) -> None:
     assert_engine_matches(graph)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from sparsenet import Graph
+from tests.full import at_each_length
 from tests.sparsenet.against_reference import assert_engine_matches
 from tests.sparsenet.one_node import one_node_graph
 
@@ -32,13 +33,16 @@ def test_lines_of_one_vector_and_of_many(lanes: int, stride: int) -> None:
         assert_engine_matches(depthwise(9, width, 3, stride, [1, 1, 1, 1]))
 
 
-@pytest.mark.parametrize("padding", [[0, 0, 0, 0], [0, 0, 1, 1], [2, 2, 0, 0], [0, 2, 0, 2]], ids=str)
+PADDINGS = [[0, 0, 0, 0], [0, 0, 1, 1], [2, 2, 0, 0], [0, 2, 0, 2]]
+
+
+@pytest.mark.parametrize("lanes, padding", at_each_length(PADDINGS), indirect=["lanes"], ids=str)
 def test_padding_need_not_be_alike_on_both_sides(lanes: int, padding: list[int]) -> None:
     for stride in (1, 2):
         assert_engine_matches(depthwise(8, 2 * lanes + 1, 3, stride, padding))
 
 
-@pytest.mark.parametrize("kernel", [1, 2, 5, 9])
+@pytest.mark.parametrize("lanes, kernel", at_each_length([1, 2, 5, 9]), indirect=["lanes"])
 def test_other_windows(lanes: int, kernel: int) -> None:
     before = (kernel - 1) // 2
     padding = [before, before, kernel // 2, kernel // 2]

@@ -9,6 +9,7 @@ from sparsenet import Engine
 from sparsenet.kernels.registry import BROADCAST_OPERATIONS
 from sparsenet.ops import ACTIVATIONS
 from sparsenet.reference.registry import OPERATIONS
+from tests.full import at_each_length
 from tests.sparsenet.float32_ends import PARAMETERS, THRESHOLDS, assert_close, exact, numbers, stated_bounds
 from tests.sparsenet.one_node import one_node_graph
 
@@ -38,7 +39,7 @@ def test_softmax_of_two(lanes: int, axis: int) -> None:
     assert_close(got.ravel(), want.ravel(), stated_bounds()["softmax"], np.zeros(want.size, np.float32))
 
 
-@pytest.mark.parametrize("op", BROADCAST_OPERATIONS)
+@pytest.mark.parametrize("lanes, op", at_each_length(BROADCAST_OPERATIONS), indirect=["lanes"])
 def test_arithmetic(lanes: int, op: str) -> None:
     """Rounded once from the exact result; powers to within their bound."""
     some = np.array([*THRESHOLDS, np.inf], np.float32)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 from bench.one_conv import Convolution
 from bench.one_kernel import Map
 from sparsenet.kernels.registry import Kernel
+from tests.full import at_each_length, chosen
 from tests.sparsenet.kernels.test_conv_pattern import LANES, convolution, expected
 
 FAMILY = "f32_conv_blocked_rows"
@@ -58,8 +60,7 @@ def assert_matches(
 TILES = [(1, 1, 5, 1), (1, 2, 7, 2), (1, 1, 20, 1), (4, 1, 8, 2), (4, 2, 12, 1), (4, 1, 24, 1)]
 
 
-@pytest.mark.parametrize("lanes", LANES)
-@pytest.mark.parametrize("tile", TILES, ids=str)
+@pytest.mark.parametrize("lanes, tile", at_each_length(TILES, LANES), ids=str)
 def test_tiles_and_lanes(lanes: int, tile: tuple[int, int, int, int]) -> None:
     """Rows, columns and channels that are not whole tiles."""
     if lanes < 2 * tile[0]:
@@ -67,6 +68,10 @@ def test_tiles_and_lanes(lanes: int, tile: tuple[int, int, int, int]) -> None:
     outputs = tile[3] * lanes // tile[0]
     for width in (tile[2], tile[2] + 1, 2 * tile[2] - 1, 40):
         assert_matches(convolution((5, width), (3, 2 * outputs - 1), 3, lanes=lanes, density=1), tile)
+
+
+EPILOGUES = [("relu",), ("affine", "relu"), ("add", "relu"), ("silu", "affine")]
+TWO_TILES = [(1, 2, 9, 1), (4, 1, 16, 2)]
 
 
 @pytest.mark.parametrize("width", [14, 15, 16, 17, 31, 33, 48])
@@ -83,8 +88,11 @@ def test_groups_and_dilation(kernel: int, tile: tuple[int, int, int, int]) -> No
     assert_matches(conv, tile)
 
 
-@pytest.mark.parametrize("tile", [(1, 2, 9, 1), (4, 1, 16, 2)], ids=str)
-@pytest.mark.parametrize("epilogue", [("relu",), ("affine", "relu"), ("add", "relu"), ("silu", "affine")])
+@pytest.mark.parametrize(
+    "epilogue, tile",
+    chosen(zip(EPILOGUES, TWO_TILES * 2, strict=True), itertools.product(EPILOGUES, TWO_TILES)),
+    ids=str,
+)
 def test_epilogues(epilogue: tuple[str, ...], tile: tuple[int, int, int, int]) -> None:
     assert_matches(convolution((5, 18), (5, 2 * LANES[0] + 3), 3, density=1), tile, epilogue, 2)
 

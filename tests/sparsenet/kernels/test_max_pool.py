@@ -10,6 +10,7 @@ import pytest
 from bench.one_kernel import At, Map, OneKernel
 from sparsenet.kernels.jit import max_lanes
 from sparsenet.kernels.registry import Kernel
+from tests.full import at_each_length
 
 LANES = [lanes for lanes in (16, 8, 4) if lanes <= max_lanes()]
 CHANNELS, HEIGHT, WINDOW = 3, 6, 3
@@ -29,10 +30,9 @@ def tap_bits(out: Map) -> np.ndarray:
     return (inside.reshape(WINDOW, -1, out.lanes) @ (1 << np.arange(out.lanes))).astype(np.uint16)
 
 
-@pytest.mark.parametrize("columns", [WINDOW, 0], ids=["adjacent", "any window"])
-@pytest.mark.parametrize("lanes", LANES)
+@pytest.mark.parametrize("lanes, columns", at_each_length([WINDOW, 0], LANES))
 def test_epilogue_and_borders_amid_nan(lanes: int, columns: int) -> None:
-    """All that is not a pixel is NaN, so that a read of it shows."""
+    """Columns of a window that are adjacent, or any (0). All that is not a pixel is NaN, so that a read of it shows."""
     rng = np.random.default_rng(lanes)
     for width in (lanes - 3, 2 * lanes, 6 * lanes + 1):
         x = Map(CHANNELS, HEIGHT, width, lanes, fill=np.nan)

@@ -1,0 +1,31 @@
+"""``SPARSENET_FULL=1`` runs the tests at full length: every combination, more examples, longer runs."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from typing import TypeVar
+
+from sparsenet.kernels.jit import max_lanes
+
+T = TypeVar("T")
+FULL = os.environ.get("SPARSENET_FULL") == "1"
+
+
+def chosen(short: Iterable[T], full: Iterable[T]) -> list[T]:
+    """The combinations to run: ``short``, which has every value at least once, or all of them."""
+    return list(full if FULL else short)
+
+
+#: float32 lanes of every vector that this CPU has, the longest first.
+LENGTHS = [lanes for lanes in (16, 8, 4) if lanes <= max_lanes()]
+
+
+def at_each_length(values: Sequence[T], lengths: Sequence[int] = LENGTHS) -> list[tuple[int, T]]:
+    """``(lanes, value)``: every value with the longest vectors and, in turn, with one of the shorter ones."""
+    longest, *shorter = lengths
+    every = [(lanes, value) for lanes in lengths for value in values]
+    if not shorter:
+        return every
+    turns = [(shorter[i % len(shorter)], value) for i, value in enumerate(values)]
+    return chosen([*((longest, value) for value in values), *turns], every)
