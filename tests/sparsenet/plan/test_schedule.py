@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -132,14 +131,13 @@ def run_shares(engine: Engine, feeds: dict[str, np.ndarray], order: list[int]) -
 
 @pytest.mark.parametrize("threads", [2, 3])
 @pytest.mark.parametrize("streamed_bytes", [0, 20_000, 60_000, 10**6])
-@pytest.mark.parametrize("build", [network, skip])
+@pytest.mark.parametrize("graph", [network(52), skip(80)], ids=["network", "skip"])
 def test_shares_in_any_order_and_one_thread_alone(
-    build: Callable[[int], Graph], threads: int, streamed_bytes: int, monkeypatch: pytest.MonkeyPatch
+    graph: Graph, threads: int, streamed_bytes: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """No share needs what another of its section makes; and one that is alone gets the same to the bit."""
     monkeypatch.setattr(segments, "STREAMED_MAP_BYTES", streamed_bytes)
     monkeypatch.setattr("sparsenet.plan.make.STREAMED_MAP_BYTES", streamed_bytes)
-    graph = build(52)
     engine, feeds = Engine(graph, threads), random_feeds(graph, batch=1)
     expected = list(engine.run(feeds).values())
     for order in ([], list(range(threads)), list(range(threads))[::-1], [*range(1, threads), 0]):
