@@ -19,5 +19,5 @@ def forced_engine(graph: Graph, kernels: Kernels, threads: int = 1) -> Engine:
         plan = make_plan(graph, Options("sparse", threads))
         plan.link()
         engine.close()
-        engine._start(plan, WorkerPool(len(plan.tapes)))
+        engine._start(plan, WorkerPool(plan.threads))
     return engine

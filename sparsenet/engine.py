@@ -154,7 +154,7 @@ class Engine:
             plan = make_plan(graph, options)
         with add_seconds(timings, "compile"):
             plan.link()
-            self._start(plan, WorkerPool(len(plan.tapes)))
+            self._start(plan, WorkerPool(plan.threads))
         if any(info.open for info in graph.inputs):
 
             def make(other: Graph) -> Plan:
@@ -169,11 +169,11 @@ class Engine:
     def _from_bundle(cls, bundle: Bundle, folder: Path, timings: Timings) -> Engine:
         engine = cls.__new__(cls)
         engine._source = folder.absolute()
-        engine._options = EngineOptions(len(bundle.plan.tapes), bundle.sparse)
+        engine._options = EngineOptions(bundle.plan.threads, bundle.sparse)
         with add_seconds(timings, "compile"):
             code = bundle.load_code()
             bundle.plan.link(code)
-            engine._start(bundle.plan, WorkerPool(len(bundle.plan.tapes), code.__getitem__))
+            engine._start(bundle.plan, WorkerPool(bundle.plan.threads, code.__getitem__))
         engine.sparse, engine.metadata, engine.timings = bundle.sparse, bundle.metadata, timings
         return engine
 

@@ -104,9 +104,9 @@ class Prepared:
 
     def run(self, pool: WorkerPool, context: Context) -> None:
         """One image, with the workers' help unless they were none lately."""
-        ask = len(self.plan.tapes) > 1 and self.helping.wanted(time.monotonic())
+        ask = self.plan.threads > 1 and self.helping.wanted(time.monotonic())
         self._run(pool, context, ask)
-        if len(self.plan.tapes) > 1:
+        if self.plan.threads > 1:
             seconds, alone = (context.spent * 1e-9).tolist()
             if alone:
                 self.helping.note_helped(time.monotonic(), seconds, alone)

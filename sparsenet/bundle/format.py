@@ -10,7 +10,7 @@ from sparsenet.kernels import jit
 from sparsenet.plan.plan import Plan
 
 FORMAT = "sparsenet-bundle"
-FORMAT_VERSION = 3
+FORMAT_VERSION = 4
 MANIFEST, PLAN, TAPES, WEIGHTS, CODE = "manifest.json", "plan.json", "tapes.bin", "weights.bin", "code.bin"
 #: What a manifest may take at most; it takes about 1 kB.
 MAX_MANIFEST_BYTES = 2**20

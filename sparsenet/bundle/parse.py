@@ -40,7 +40,7 @@ def parse(text: Mapping[str, Any], data: Mapping[str, memoryview]) -> Bundle:
     layers = text["layers"]
     _expect(all(type(layer) is str for layer in layers), "layers")
     lengths = [len(steps) for steps in text["step_layers"]]
-    _expect(len(lengths) > 0, "it has no tape")
+    _expect(len(lengths) not in (0, 2), "the number of tapes")
     words = np.frombuffer(data[TAPES], np.int64).reshape(-1, ROW_WORDS)
     _expect(len(words) == sum(lengths), "the number of steps")
     tapes = [part.copy() for part in np.split(words, np.cumsum(lengths)[:-1])]

@@ -42,7 +42,7 @@ def load(path: str | os.PathLike[str], threads: int | None = None, *, sparse: bo
         _check_machine(manifest)
         data = {name: _read_file(folder, name, manifest) for name in (PLAN, TAPES, WEIGHTS, CODE)}
         bundle = parse(json.loads(bytes(data[PLAN])), data)
-        compiled = len(bundle.plan.tapes)
+        compiled = bundle.plan.threads
         if threads not in (None, compiled):
             raise BundleError(
                 f"was compiled for {_threads(compiled)}, not {threads}: leave `threads` out, or "

@@ -46,8 +46,8 @@ def team_words(threads: int) -> int:
     return CLAIMS + CLAIM_WORDS * threads
 
 
-def _parts(walk: Any, walk_timed: Any) -> tuple[Any, Any, Any, Any]:
-    """``open_section``, ``run_share``, ``work`` and ``wait``."""
+def _parts(walk: Any, walk_timed: Any) -> tuple[Any, Any, Any, Any, Any]:
+    """``section_bytes``, ``open_section``, ``run_share``, ``work`` and ``wait``."""
     from sparsenet.kernels.device import device
     from sparsenet.kernels.vector_ir import (
         atomic_add,
@@ -63,6 +63,11 @@ def _parts(walk: Any, walk_timed: Any) -> tuple[Any, Any, Any, Any]:
         store_i64,
         wake_all,
     )
+
+    @device
+    def section_bytes(threads: int) -> int:
+        """Of a row of ``Plan.section_table``."""
+        return 16 * (2 + threads)
 
     @device
     def open_section(team: int, section: int, threads: int) -> None:
@@ -83,7 +88,7 @@ def _parts(walk: Any, walk_timed: Any) -> tuple[Any, Any, Any, Any]:
     @device
     def go_on(team: int, section: int, threads: int) -> None:
         """Open the section behind ``section``, or end the run. The caller may then return: no plan is read after it."""
-        following = section + 16 * (1 + threads)
+        following = section + section_bytes(threads)
         if following != load_i64(team, END):
             open_section(team, following, threads)
             return
@@ -131,16 +136,16 @@ def _parts(walk: Any, walk_timed: Any) -> tuple[Any, Any, Any, Any]:
                 if epoch & ~1 == free and not epoch & who:
                     sleep_while(team, epoch)
 
-    return open_section, run_share, work, wait
+    return section_bytes, open_section, run_share, work, wait
 
 
 def build_run(walk: Any, walk_timed: Any) -> object:
     """``run(team, sections, count, threads, bases, stamps, ask, spent)``: all sections, by this thread and who helps.
 
-    ``sections`` are rows of ``Plan.section_table``. With ``ask`` 0, or while the team is busy, this thread runs all
-    shares and touches no team. ``stamps``, unless 0, gets the cycles at the beginning of all in ``Plan.timeline``,
-    and at the end. ``spent`` gets nanoseconds: those that passed, and, had others been asked, those that the caller
-    would have taken alone, going by its own shares; else 0.
+    ``sections`` are rows of ``Plan.section_table``. With ``ask`` 0, or while the team is busy, this thread does all
+    alone, without what shares do twice, and touches no team. ``stamps``, unless 0, gets the cycles at the beginning of
+    all in ``Plan.timeline``, and at the end. ``spent`` gets nanoseconds: those that passed, and, had others been asked,
+    those that the caller would have taken alone, going by its own shares; else 0.
     """
     from numba import cfunc, types
 
@@ -154,10 +159,10 @@ def build_run(walk: Any, walk_timed: Any) -> object:
         store_i64,
     )
 
-    open_section, run_share, work, wait = _parts(walk, walk_timed)
+    section_bytes, open_section, run_share, work, wait = _parts(walk, walk_timed)
 
     def run(team, sections, count, threads, bases, stamps, ask, spent):  # type: ignore[no-untyped-def]
-        size = 16 * (1 + threads)
+        size = section_bytes(threads)
         started = now = nanoseconds()
         alone = 0
         if ask != 0 and atomic_replace(team + 8 * BUSY, 0, 1):
@@ -181,6 +186,9 @@ def build_run(walk: Any, walk_timed: Any) -> object:
                 section = sections + number * size
                 if stamps != 0:
                     store_i64(stamps, load_i64(section, 1), cycle_counter())
+                if stamps == 0 and load_i64(section, 3 + 2 * threads) > 0:
+                    run_share(section, threads, bases, 0)
+                    continue
                 for thread in range(threads):
                     if load_i64(section, 3 + 2 * thread) > 0:
                         run_share(section, thread, bases, stamps)
@@ -201,7 +209,7 @@ def build_worker(walk: Any, walk_timed: Any) -> object:
 
     from sparsenet.kernels.vector_ir import atomic_load
 
-    _, _, work, wait = _parts(walk, walk_timed)
+    *_, work, wait = _parts(walk, walk_timed)
 
     def worker(team, thread, threads):  # type: ignore[no-untyped-def]
         epoch = atomic_load(team)

@@ -15,16 +15,21 @@ from sparsenet.plan.stage import Ref, Value
 SLACK_BYTES = 128 * 1024
 
 
+def moment(segment: int, *, alone: bool = False) -> int:
+    """When a segment runs: while threads share it, or, at another moment of which a run has one, one does it alone."""
+    return 2 * segment + alone
+
+
 @dataclass
 class Memory:
-    """All buffers and rings of a plan; lifetimes are counted in segments."""
+    """All buffers and rings of a plan; lifetimes are counted in moments."""
 
     buffers: list[Buffer] = field(default_factory=list)
     rings: list[Buffer] = field(default_factory=list)
 
-    def new_ring(self, size_bytes: int, segment: int) -> int:
-        """Number of a new ring of so many bytes, a multiple of ``PAGE``, for one segment."""
-        self.rings.append(Buffer(size_bytes, segment, segment))
+    def new_ring(self, size_bytes: int, moment: int) -> int:
+        """Number of a new ring of so many bytes, a multiple of ``PAGE``, for one moment."""
+        self.rings.append(Buffer(size_bytes, moment, moment))
         return len(self.rings) - 1
 
     def arrange(self) -> tuple[int, list[Ring]]:
@@ -38,7 +43,7 @@ class Memory:
         return plain, rings
 
     def new(self, size_bytes: int, first: int, last: int, layer: str) -> int:
-        """Number of a new buffer that lives from segment ``first`` to ``last``.
+        """Number of a new buffer that lives from moment ``first`` to ``last``.
 
         Raises:
             GraphError: kernels reach any tap of a map by a 32-bit byte offset; this one is too large for that.

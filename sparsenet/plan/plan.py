@@ -79,11 +79,13 @@ class Plan:
     """A network ready to run on this machine.
 
     Attributes:
-        tapes: per thread int64 (steps, ROW_WORDS); column 0, the kernel's address, is 0 until ``link``.
-        kernels: per thread the kernel of every step.
-        layers: per thread the node name of every step.
-        ends: per section the step of every thread's tape before which it ends; the steps of one thread in it are a
-            *share*. What stands in one section relies on all of those before, and on no other share of its own.
+        tapes: per thread int64 (steps, ROW_WORDS); column 0, the kernel's address, is 0 until ``link``. Of several
+            threads there is one tape more, for a thread that goes through a section alone.
+        kernels: per tape the kernel of every step.
+        layers: per tape the node name of every step.
+        ends: per section the step of every tape before which it ends; the steps of one thread in it are a
+            *share*. What stands in one section relies on all of those before, and on no other share of its own. The
+            steps on the tape for one thread alone, where the section has any, do the work of all its shares.
         weights: all packed weights and tables, aligned.
         arena_bytes: working memory of one run, but for the rings.
         rings: where rows circulate.
@@ -109,6 +111,11 @@ class Plan:
     counts: int = 0
 
     @property
+    def threads(self) -> int:
+        """Threads that share the work."""
+        return max(1, len(self.tapes) - 1)
+
+    @property
     def used_kernels(self) -> list[Kernel]:
         """Every kernel on the tapes, once."""
         return list(self.pointers)
@@ -127,25 +134,26 @@ class Plan:
         wait for the other threads, where there are any.
         """
         steps: list[tuple[str, Kernel | None]] = list(zip(self.layers[0], self.kernels[0], strict=True))
-        if len(self.tapes) > 1:
+        if self.threads > 1:
             for first, *_ in reversed(self.ends):
                 steps.insert(first, (WAIT, None))
         return steps
 
     def section_table(self) -> npt.NDArray[np.int64]:
         """What ``kernels.team`` runs, per section: how many shares have steps, where in ``timeline`` the section
-        begins, then address and number of steps of every thread's share.
+        begins, then address and number of steps of every thread's share, and of what one thread alone does instead;
+        0 steps where that is to do all shares.
         """
-        table = np.zeros((len(self.ends), 2 + 2 * len(self.tapes)), np.int64)
+        table = np.zeros((len(self.ends), 4 + 2 * self.threads), np.int64)
         before = [0] * len(self.tapes)
         for number, (row, ends) in enumerate(zip(table, self.ends, strict=True)):
             sizes = [end - start for start, end in zip(before, ends, strict=True)]
-            row[0] = sum(size > 0 for size in sizes)
+            row[0] = sum(size > 0 for size in sizes[: self.threads])
             row[1] = before[0] + number
-            row[2::2] = [
+            row[2 : 2 + 2 * len(sizes) : 2] = [
                 tape.ctypes.data + 8 * ROW_WORDS * start
                 for tape, start in zip(self.tapes, before, strict=True)
             ]
-            row[3::2] = sizes
+            row[3 : 3 + 2 * len(sizes) : 2] = sizes
             before = ends
         return table

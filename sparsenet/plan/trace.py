@@ -7,7 +7,8 @@ as the rows alive at once (see ``ring_memory``), or, where rings are not to be h
 rows move back to its front when it is full. Either way what a kernel reads is at constant offsets, and none knows.
 
 Every thread traces its own share of the rows, with windows of its own; rows at the seam that both need are computed
-twice, which costs less than waiting. A segment begins when all shares of the one before have ended.
+twice, which costs less than waiting. A segment begins when all shares of the one before have ended. A thread that is
+alone need not do so: for segments through which rows flow, one more tape has steps without seams, to the same results.
 """
 
 from __future__ import annotations
@@ -18,8 +19,8 @@ from dataclasses import dataclass, field
 from sparsenet.kernels.jit import max_lanes
 from sparsenet.kernels.registry import Kernel
 from sparsenet.plan.assemble import Step
-from sparsenet.plan.layout import Folded, FoldedPhases, Plain
-from sparsenet.plan.memory import SLACK_BYTES, Memory, Rows, ring_rows
+from sparsenet.plan.layout import Folded, FoldedPhases, Phases, Plain
+from sparsenet.plan.memory import SLACK_BYTES, Memory, Rows, moment, ring_rows
 from sparsenet.plan.plan import PlannedSegment
 from sparsenet.plan.relayout import fill
 from sparsenet.plan.schedule import describe
@@ -29,8 +30,9 @@ from sparsenet.plan.stage import Ref, Span, Stage, Value
 
 @dataclass
 class Trace:
-    """The steps of every thread and the buffers they use."""
+    """The steps of every thread, of one that is alone if there are several, and the buffers they use."""
 
+    threads: int
     tapes: list[list[Step]]
     memory: Memory = field(default_factory=Memory)
     homes: dict[Value, Rows | int] = field(default_factory=dict)
@@ -50,7 +52,7 @@ class Trace:
 
 def trace(segments: Sequence[Segment], threads: int, rings: bool) -> Trace:
     """The steps of ``threads`` threads; ``rings``: whether windows may be rings."""
-    result = Trace([[] for _ in range(threads)], rings=rings)
+    result = Trace(threads, [[] for _ in range(threads + (threads > 1))], rings=rings)
     stages = [stage for segment in segments for stage in segment.stages]
     table = readers(stages)
     number = {stage: i for i, segment in enumerate(segments) for stage in segment.stages}
@@ -68,16 +70,24 @@ def trace(segments: Sequence[Segment], threads: int, rings: bool) -> Trace:
         before = [len(tape) for tape in result.tapes]
         for walker in walkers:
             walker.walk()
+        if threads > 1 and segment.streamed:
+            alone = _Walker(result, segment, i, inside, table, threads)
+            alone.parts = {s: [part for w in walkers for part in w.parts.get(s, ())] for s in segment.stages}
+            alone.walk()
         calls = [len(tape) - start for tape, start in zip(result.tapes, before, strict=True)]
-        result.segments.append(describe(segment, walkers[0].windows, calls))
+        result.segments.append(describe(segment, walkers[0].windows, calls[:threads]))
         result.end_section()
         _merge_sums(result, segment, walkers)
     return result
 
 
 def _give_home(result: Trace, stage: Stage, first: int, last: int) -> None:
-    """A buffer for a whole value; lines before and after its rows are zeroed, as left halo and halo rows."""
+    """A buffer for a whole value, which is read from segment ``first`` to ``last``.
+
+    Lines before and after its rows are zeroed, as left halo and halo rows.
+    """
     value, layout = stage.out, stage.out.layout
+    first, last = moment(first), moment(last, alone=True)
     if isinstance(layout, Plain):
         result.homes[value] = result.memory.new(layout.size_bytes, first, last, stage.layer)
         return
@@ -93,7 +103,7 @@ def _give_home(result: Trace, stage: Stage, first: int, last: int) -> None:
 def _merge_sums(result: Trace, segment: Segment, walkers: Sequence[_Walker]) -> None:
     """Partial sums that threads made of one stage's units become one."""
     for stage in segment.stages:
-        partial = [walker.partial[stage] for walker in walkers if stage in walker.partial]
+        partial = [out for walker in walkers for _, out in walker.parts.get(stage, ())]
         if not partial:
             continue
         walker, layout, home = walkers[0], stage.out.layout, result.homes[stage.out]
@@ -114,16 +124,22 @@ def _merge_sums(result: Trace, segment: Segment, walkers: Sequence[_Walker]) -> 
 
 
 class _Walker:
-    """One thread's way through one segment; also the ``Emitter`` that stages write to."""
+    """One thread's way through one segment; also the ``Emitter`` that stages write to.
+
+    Thread number ``threads`` is the one that is alone. It makes the same partial sums as the others: ``parts`` of a
+    stage that sums its units are their first units, and where their sums stand.
+    """
 
     def __init__(
         self, result: Trace, segment: Segment, number: int, inside: set[Value], table: dict[Value, list[Stage]],
         thread: int,
     ) -> None:  # fmt: skip
         self.result, self.segment, self.number, self.inside = result, segment, number, inside
-        self.thread, self.threads = thread, len(result.tapes)
+        self.thread, self.threads = thread, result.threads
+        self.alone = thread == result.threads
+        self.moment = moment(number, alone=self.alone)
         self.layer = ""
-        self.partial: dict[Stage, Ref] = {}
+        self.parts: dict[Stage, list[tuple[int, Ref]]] = {}
         self.windows: dict[Value, Rows] = {}
         self.next: dict[Stage, int] = {}
         self.spans, self.row_spans = self._spans()
@@ -149,14 +165,17 @@ class _Walker:
         if root.fixed is not None:
             return root.fixed
         stage = root.producer
-        if stage is not None and stage in self.partial:
-            return self.partial[stage]
+        if stage is not None and self.parts.get(stage):
+            return max(part for part in self.parts[stage] if part[0] <= self.next[stage])[1]
         home = self.result.homes[root]
         assert isinstance(home, int)
         return Ref("arena", home, root.layout.front_bytes)
 
     def begun(self, stage: Stage) -> bool:
-        return self.next[stage] > self.spans[stage][0]
+        return self.next[stage] not in (
+            self.spans[stage][0],
+            *(first for first, _ in self.parts.get(stage, ())),
+        )
 
     # --- shares
 
@@ -186,6 +205,8 @@ class _Walker:
         cuts.append(stage.units)
         if not self.segment.streamed and self._by_lots(stage):
             cuts = [0] + [stage.units] * self.threads
+        if self.alone:
+            cuts = [*[0] * self.threads, 0, stage.units]
         first, last = cuts[self.thread], max(cuts[self.thread], cuts[self.thread + 1])
         layout = stage.out.layout
         if first < last and not isinstance(layout, Plain | Folded | FoldedPhases):
@@ -217,15 +238,15 @@ class _Walker:
             self._whole_stage(self.segment.stages[0])
             return
         for stage in self.segment.stages:
-            if stage.sums_units and stage in self.spans and self.threads > 1:
+            if stage.sums_units and stage in self.spans and self.threads > 1 and not self.alone:
                 assert isinstance(stage.out.layout, Plain)
                 home = self.result.homes[stage.out]
                 assert isinstance(home, int)
                 if self.thread > 0:
                     home = self.result.memory.new(
-                        stage.out.layout.size_bytes, self.number, self.number + 1, stage.layer
+                        stage.out.layout.size_bytes, self.moment, moment(self.number, alone=True), stage.layer
                     )
-                self.partial[stage] = Ref("arena", home, stage.out.layout.front_bytes)
+                self.parts[stage] = [(self.spans[stage][0], Ref("arena", home, stage.out.layout.front_bytes))]
         self._open_windows()
         self._dry = True
         self._stream()
@@ -290,7 +311,7 @@ class _Walker:
             span = window.stop - window.base
             ring = ring_rows(layout.row_bytes, window.most)
             if self.result.rings and ring < span:
-                number = self.result.memory.new_ring(ring * layout.row_bytes, self.number)
+                number = self.result.memory.new_ring(ring * layout.row_bytes, self.moment)
                 self.windows[value] = Rows(
                     value, number, window.base, window.base, window.stop, ring, 0, True, True
                 )
@@ -298,7 +319,7 @@ class _Walker:
             slack = max(stage.band, SLACK_BYTES // layout.row_bytes)
             capacity = min(window.most + slack, span)
             size = layout.buffer_bytes(capacity)
-            buffer = self.result.memory.new(size, self.number, self.number, stage.layer)
+            buffer = self.result.memory.new(size, self.moment, self.moment, stage.layer)
             self.windows[value] = Rows(
                 value, buffer, window.base, window.base, window.stop, capacity, 0, True
             )
@@ -310,9 +331,13 @@ class _Walker:
             for value, window in self.windows.items():
                 layout = value.layout
                 assert not isinstance(layout, Plain | FoldedPhases)
-                if layout.side and window.sliding:
-                    self.layer = value.producer.layer if value.producer else ""
-                    fill(self, window.at(window.base) + -layout.front_bytes, layout.front_bytes)
+                if not layout.side or (not window.sliding and window.done == -layout.top):
+                    continue  # no halo, or filled with the halo rows
+                assert not isinstance(layout, Phases)
+                # Of a map that stands whole, the row before is another thread's, but for the zeros at its end.
+                before = layout.front_bytes if window.sliding else 4 * (layout.line - layout.width)
+                self.layer = value.producer.layer if value.producer else ""
+                fill(self, window.at(window.done) + -before, before)
         ends = [
             stage for stage in self.segment.stages if stage.out not in self.inside and stage in self.spans
         ]
@@ -330,7 +355,8 @@ class _Walker:
         """Do units of ``stage`` until those below ``until`` are done."""
         while self.next[stage] < until:
             first = self.next[stage]
-            last = min(first + stage.streamed_band, self.spans[stage][1])
+            later = [start for start, _ in self.parts.get(stage, ()) if start > first]
+            last = min([first + stage.streamed_band, self.spans[stage][1], *later])
             for value, _, high in stage.needs(first, last):
                 if value in self.windows:
                     self._make(self.windows[value], high)
