@@ -9,6 +9,7 @@ import stat
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -243,3 +244,19 @@ def test_reading_takes_the_memory_of_the_file_and_not_of_the_limit(tmp_path: Pat
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(OSError, match="not a regular file"):
         read_whole(tmp_path / "pipe", 5)
+
+
+def test_a_process_killed_amid_writing_leaves_one_file_or_the_other(tmp_path: Path) -> None:
+    path, versions = tmp_path / "x.bin", [letter * 2**18 for letter in (b"a", b"b")]
+    path.write_bytes(versions[0])
+    writer = (
+        "import sys\nfrom sparsenet.files import write_atomically\nprint('begins', flush=True)\n"
+        "while True:\n    for letter in (b'a', b'b'): write_atomically(sys.argv[1], letter * 2**18)"
+    )
+    for case in range(5):
+        with subprocess.Popen([sys.executable, "-c", writer, path], stdout=subprocess.PIPE) as process:
+            assert process.stdout is not None
+            process.stdout.readline()
+            time.sleep(0.003 * case)
+            process.kill()
+        assert path.read_bytes() in versions

@@ -13,7 +13,8 @@ import pytest
 
 import sparsenet
 from sparsenet import Engine, Graph, Node, TensorInfo, reference
-from sparsenet.errors import InputError
+from sparsenet.errors import DeviceError, InputError
+from sparsenet.gpu.session import Session
 from tests.sparsenet.against_reference import random_feeds
 from tests.sparsenet.gpu.against_oracle import assert_gpu_matches, pruned
 from tests.sparsenet.gpu.simulator import ON_GPU
@@ -189,3 +190,42 @@ def test_without_a_gpu_there_is_one_line_that_says_what_to_do(tmp_path: Path) ->
     assert len(result.stderr.strip().splitlines()) == 1
     on_cpu = subprocess.run([*command, "auto"], env=environment, capture_output=True, text=True)
     assert on_cpu.returncode == 0, on_cpu.stderr
+
+
+def test_a_run_amid_a_run_of_the_same_thread_says_that_it_cannot(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As from a signal handler: its data would take the place of what the first has on the device."""
+    engine = Engine(tiny_graph(), device="cuda")
+    x = np.random.default_rng(0).standard_normal((1, 3, 8, 8)).astype(np.float32)
+    want = engine(x)
+    run, refused = Session.run, []
+
+    def amid(session: Session, arrays: list[np.ndarray]) -> list[np.ndarray]:
+        monkeypatch.setattr(Session, "run", run)
+        with pytest.raises(DeviceError, match="the very run that this signal handler has interrupted"):
+            engine(x + 1)
+        refused.append(True)
+        return session.run(arrays)
+
+    monkeypatch.setattr(Session, "run", amid)
+    for got, right in zip(engine(x), want, strict=True):
+        np.testing.assert_array_equal(got, right)
+    assert refused == [True]
+
+
+def test_what_an_exception_leaves_on_the_device_is_not_used_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = Engine(tiny_graph(), device="cuda")
+    x = np.random.default_rng(0).standard_normal((1, 3, 8, 8)).astype(np.float32)
+    want = engine(x)
+    run, left = Session.run, []
+
+    def interrupted(session: Session, arrays: list[np.ndarray]) -> list[np.ndarray]:
+        left.append(session)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Session, "run", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        engine(x)
+    monkeypatch.setattr(Session, "run", lambda session, arrays: left.append(session) or run(session, arrays))
+    for got, right in zip(engine(x), want, strict=True):
+        np.testing.assert_array_equal(got, right)
+    assert left[0] is not left[1]

@@ -1,0 +1,79 @@
+"""Short campaigns of ``tests.fuzz.interrupts``, and a trial of what one notices; SPARSENET_FULL=1 runs long ones."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from sparsenet.locks import Lock
+from sparsenet.threads import WorkerPool
+from tests.fuzz import interrupts
+
+ROOT = Path(__file__).resolve().parents[2]
+FULL = os.environ.get("SPARSENET_FULL") == "1"
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+
+
+def campaign(*arguments: object) -> str:
+    """In a process of its own, which a hang ends; what it said."""
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.fuzz.interrupts", *map(str, arguments)],
+        env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True, cwd=ROOT,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("cores", [1, 2] if FULL else [1])
+@pytest.mark.parametrize("threads", [1, 2])
+def test_runs_interrupted_in_every_way(threads: int, cores: int) -> None:
+    cases = 10_000 if FULL else 60
+    said = campaign("--way", "all", "--threads", threads, "--cores", cores, "--cases", cases)
+    assert said.count(f"{cases} cases, {cases} exceptions, 0 wrong, left: nothing") >= 2
+
+
+@pytest.mark.slow
+def test_all_other_work_interrupted_at_places_of_its_code() -> None:
+    said = campaign("--work", "all", "--way", "place", "--threads", 2, "--cases", 2000 if FULL else 3)
+    assert len(said.splitlines()) == 9
+
+
+def test_a_campaign_notices_what_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    before, foreign = interrupts._held(), interrupts.tasks() - threading.active_count()
+    monkeypatch.setattr(interrupts.time, "sleep", lambda _seconds: None)
+    pool, lock = WorkerPool(2), Lock()
+    lock.acquire()
+    descriptor = os.dup(0)
+    memory = b"x" * 2 * interrupts.SLACK
+    try:
+        left = interrupts._left(before, foreign)
+        assert [words.split(" ", 1)[1] for words in left] == ["workers", "descriptors", "MiB", "locks"]
+    finally:
+        pool.close()
+        lock.release()
+        os.close(descriptor)
+        del memory
+
+
+def test_places_are_those_where_an_exception_can_come() -> None:
+    """Each of them in turn, in the order of the code; never between a lock's taking and the block that frees it."""
+    lock, places, met = Lock(), interrupts.Places(), []
+
+    def work() -> None:
+        with lock:
+            met.append(len(met))
+
+    last = places.count(work)
+    assert last >= 2
+    for place in range(1, last + 1):
+        with pytest.raises(interrupts.InterruptError):
+            places.count(work, place)
+        assert interrupts._free(lock)
+    assert places.count(work, last + 1) == last
