@@ -83,9 +83,12 @@ def _outcome(read: Callable[[], Graph], optimize: Callable[[Graph], Graph], run:
             return f"refused: {type(error).__name__}"
 
 
-def compare(graph: Graph, optimized: Graph) -> str:
-    """Plan ``optimized``, run it unless it is large, and hold it against the oracle's ``graph``."""
-    engine = Engine(optimized, 2 if len(graph.nodes) % 5 == 2 else 1)
+def compare(graph: Graph, optimized: Graph, threads: int | None = None) -> str:
+    """Plan ``optimized``, run it unless it is large, and hold it against the oracle's ``graph``.
+
+    ``threads``: by default one, and two for some networks.
+    """
+    engine = Engine(optimized, threads or (2 if len(graph.nodes) % 5 == 2 else 1))
     try:
         if _work(graph) > 1:
             return "planned, too large to run"

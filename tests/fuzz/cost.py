@@ -1,8 +1,8 @@
 """What reading and planning a file may cost: processor seconds of this thread, whatever else the machine does.
 
 A second for every 100 kB of file, beyond what the network in it honestly needs. That is known from the network itself:
-its nodes, lines of maps, multiply-adds, and bytes of tensors and weights, each at a pace several times slower than the
-library's own.
+its nodes, lines of maps, multiply-adds with weights that are not zero, and bytes of tensors, each at a pace several
+times slower than the library's own.
 """
 
 from __future__ import annotations
@@ -53,6 +53,6 @@ def honest_seconds(graph: Graph) -> float:
     return (
         len(graph.nodes) * SECONDS_PER_NODE
         + lines * SECONDS_PER_LINE
-        + total(count_layers(graph)).macs * SECONDS_PER_MAC
+        + total(count_layers(graph)).nonzero_macs * SECONDS_PER_MAC
         + 4 * elements * SECONDS_PER_TENSOR_BYTE
     )

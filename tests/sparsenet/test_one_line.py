@@ -15,10 +15,10 @@ from sparsenet.errors import GraphError, SparsenetError, UnsupportedOpError
 from sparsenet.one_line import LONGEST, escaped, one_line, warn
 
 #: Escape sequences, a bell, C1 controls, line and paragraph ends, marks of direction, halves of a pair, tags.
-NASTY = "a\x1b[31m\x07\x00\x7f\x9b2J\x85\u2028\u2029\u200e\u200f\u202e\u2066\u2069\u061c\ufeff\ud800\U000e0041z"
-EVERY = [
-    kind for _, kind in inspect.getmembers(errors, inspect.isclass) if issubclass(kind, SparsenetError)
-]
+NASTY = (
+    "a\x1b[31m\x07\x00\x7f\x9b2J\x85\u2028\u2029\u200e\u200f\u202e\u2066\u2069\u061c\ufeff\ud800\U000e0041z"
+)
+EVERY = [kind for _, kind in inspect.getmembers(errors, inspect.isclass) if issubclass(kind, SparsenetError)]
 
 
 def is_clean(text: str) -> bool:
@@ -41,7 +41,9 @@ def test_unprintable_characters_are_written_out_and_others_kept() -> None:
     assert escaped("a\x1b[1m\u202eé\ud800") == "a\\x1b[1m\\u202eé\\ud800"
     assert one_line(" two\n  lines\tand a tab ") == "two lines and a tab"
     assert one_line("kept  as it is") == "kept  as it is"
-    assert not any(c in escaped("".join(map(chr, range(sys.maxunicode + 1)))) for c in NASTY[1:-1] if c > "\x7f")
+    assert not any(
+        c in escaped("".join(map(chr, range(sys.maxunicode + 1)))) for c in NASTY[1:-1] if c > "\x7f"
+    )
 
 
 def test_a_long_message_keeps_both_its_ends() -> None:
@@ -99,5 +101,5 @@ def test_json_says_the_same_in_printable_characters() -> None:
 
 
 def test_a_graph_error_is_still_what_it_was() -> None:
-    with pytest.raises(ValueError, match="^bad$"):
+    with pytest.raises(ValueError, match=r"^bad$"):
         raise GraphError("bad")
