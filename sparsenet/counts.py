@@ -52,9 +52,12 @@ def count_layers(graph: Graph) -> list[LayerCount]:
     """
     shapes = graph.shapes()
     counts = []
-    for node, _, weight in graph.weights():
+    nonzeros: dict[str, int] = {}  # layers may share their weights
+    for node, name, weight in graph.weights():
         positions = math.prod(int(d or 1) for d in shapes[node.output][2:])
-        nnz = int(np.count_nonzero(weight))
+        if name not in nonzeros:
+            nonzeros[name] = int(np.count_nonzero(weight))
+        nnz = nonzeros[name]
         counts.append(
             LayerCount(node.name, node.op, weight.size, nnz, weight.size * positions, nnz * positions)
         )

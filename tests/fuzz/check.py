@@ -22,10 +22,13 @@ from sparsenet.engine import Engine
 from sparsenet.errors import GraphError, InputError, SparsenetError, UnsupportedOpError
 from sparsenet.graph import Graph
 from sparsenet.model_file import deserialize
+from sparsenet.one_line import LONGEST
 from sparsenet.partial import cut
+from sparsenet.plan.builder import Options
+from sparsenet.plan.make import make_plan
 from sparsenet.reference.backend import compute, run_node
+from tests.fuzz.cost import Meter
 
-LONGEST_MESSAGE = 20_000
 #: A network within these is also run; the slow oracle is what limits them.
 MOST_VALUES, MOST_MACS = 2**17, 2**22
 #: Beyond, float32 overflows somewhere, or loses what float64 keeps.
@@ -38,7 +41,7 @@ class MismatchError(Exception):
 
 def check_model_file(data: bytes, run: bool = True) -> str:
     """What happened to a model file, in a word; ``run``: whether a network in it is planned and run, too."""
-    return _outcome(lambda: deserialize(data)[0], lambda graph: graph, run)
+    return _outcome(lambda: deserialize(data)[0], lambda graph: graph, run, len(data))
 
 
 def check_onnx(data: bytes, run: bool = True) -> str:
@@ -58,27 +61,34 @@ def check_onnx(data: bytes, run: bool = True) -> str:
                 raise
             return read(batch="fixed", **sizes)
 
-    return _outcome(read, passes.optimize, run)
+    return _outcome(read, passes.optimize, run, len(data))
 
 
-def _outcome(read: Callable[[], Graph], optimize: Callable[[Graph], Graph], run: bool) -> str:
+def _outcome(read: Callable[[], Graph], optimize: Callable[[Graph], Graph], run: bool, size: int) -> str:
+    meter, graph = Meter(size), None
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         try:
             graph = read()
             graph.verify()
             optimized = optimize(graph)
+            make_plan(optimized, Options())
+            meter.check(graph)
             return compare(graph, optimized) if run else "loaded"
         except SparsenetError as error:
+            meter.check(graph)
             message = str(error)
-            if "\n" in message or len(message) > LONGEST_MESSAGE:
+            if not message.isprintable() or len(message) > LONGEST:
                 raise MismatchError(f"not one clear line: {message[:300]!r}") from error
             return f"refused: {type(error).__name__}"
 
 
-def compare(graph: Graph, optimized: Graph) -> str:
-    """Plan ``optimized``, run it unless it is large, and hold it against the oracle's ``graph``."""
-    engine = Engine(optimized, 2 if len(graph.nodes) % 5 == 2 else 1)
+def compare(graph: Graph, optimized: Graph, threads: int | None = None) -> str:
+    """Plan ``optimized``, run it unless it is large, and hold it against the oracle's ``graph``.
+
+    ``threads``: by default one, and two for some networks.
+    """
+    engine = Engine(optimized, threads or (2 if len(graph.nodes) % 5 == 2 else 1))
     try:
         if _work(graph) > 1:
             return "planned, too large to run"

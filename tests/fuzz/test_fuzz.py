@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import time
 from random import Random
 
 import pytest
 
-from tests.fuzz import campaign, mutate_model
+from tests.fuzz import campaign, cost, mutate_model, seeds
 from tests.fuzz.cases import KINDS, Case
 from tests.fuzz.misbehaving_worker import CRASH, HANG
 
@@ -45,11 +46,41 @@ def test_seeds_run(kind: str) -> None:
 
 @pytest.mark.parametrize("kind", sorted(KINDS))
 def test_short_campaign(kind: str) -> None:
+    large = kind.startswith("large")
     cases = (Case.numbered(kind, number) for number in range(1000))
     result = campaign.run(cases, campaign.Worker(timeout=60, run_every=20), seconds=SECONDS)
     assert result.findings == []
-    assert result.cases >= 100
-    assert sum(n for word, n in result.outcomes.items() if not word.startswith("refused")) > 5
+    assert result.cases >= (10 if large else 100)
+    assert sum(n for word, n in result.outcomes.items() if not word.startswith("refused")) > (
+        1 if large else 5
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.environ.get("SPARSENET_FULL") != "1", reason="hours; SPARSENET_FULL=1 asks for it")
+@pytest.mark.parametrize(
+    "kind, count", [("model", 200_000), ("onnx", 50_000), ("large-model", 5_000), ("large-onnx", 2_000)]
+)
+def test_long_campaign(kind: str, count: int) -> None:
+    cases = (Case.numbered(kind, number) for number in range(1000, 1000 + count))
+    result = campaign.run(cases, campaign.Worker(timeout=60, run_every=20), progress=2000)
+    assert result.findings == []
+    assert result.cases == count
+
+
+def test_a_file_that_costs_too_much_is_a_finding(monkeypatch: pytest.MonkeyPatch) -> None:
+    graph = seeds.graphs()[0]
+    meter = cost.Meter(50_000)
+    meter.check(None)
+    now = time.thread_time()
+    monkeypatch.setattr(time, "thread_time", lambda: now + 1.4)
+    meter.check(None)
+    monkeypatch.setattr(time, "thread_time", lambda: now + 1.6)
+    meter.check(graph)  # its nodes are worth something
+    with pytest.raises(
+        cost.TooExpensiveError, match=r"1\.[56]\d s for 50000 bytes, refused; 1\.50 s are allowed"
+    ):
+        meter.check(None)
 
 
 @pytest.mark.parametrize("case", REGRESSIONS)

@@ -32,7 +32,7 @@ from tests import guard_pages
 guard_pages.install(sys.argv[1])
 from tests.fuzz import check, seeds
 for graph in seeds.graphs():
-    print(graph.name, check.compare(graph, graph))
+    print(graph.name, check.compare(graph, graph, int(sys.argv[2])))
 """
 
 
@@ -49,9 +49,10 @@ def test_a_write_behind_the_end_ends_the_process() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("threads", ["1", "2"])
 @pytest.mark.parametrize("side", ["end", "start"])
-def test_networks_of_all_ops_stay_within_their_memory(side: str) -> None:
-    done = run(ALL_OPS, side)
+def test_networks_of_all_ops_stay_within_their_memory(side: str, threads: str) -> None:
+    done = run(ALL_OPS, side, threads)
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()
     assert all(line.endswith("ran") for line in done.stdout.splitlines())
