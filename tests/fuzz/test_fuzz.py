@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import os
 import time
 from random import Random
 
@@ -12,6 +14,7 @@ from tests.fuzz.cases import KINDS, Case
 from tests.fuzz.misbehaving_worker import CRASH, HANG
 
 SECONDS = 8.0
+FULL, FULL_CASES = os.environ.get("SPARSENET_FULL") == "1", 50_000
 
 #: What campaigns have found and was mended: the case must end well for ever.
 REGRESSIONS = [
@@ -45,8 +48,9 @@ def test_seeds_run(kind: str) -> None:
 
 @pytest.mark.parametrize("kind", sorted(KINDS))
 def test_short_campaign(kind: str) -> None:
-    cases = (Case.numbered(kind, number) for number in range(1000))
-    result = campaign.run(cases, campaign.Worker(timeout=60, run_every=20), seconds=SECONDS)
+    cases = (Case.numbered(kind, number) for number in range(FULL_CASES if FULL else 1000))
+    seconds = math.inf if FULL else SECONDS
+    result = campaign.run(cases, campaign.Worker(timeout=60, run_every=20), seconds=seconds)
     assert result.findings == []
     assert result.cases >= 100
     assert sum(n for word, n in result.outcomes.items() if not word.startswith("refused")) > 5
