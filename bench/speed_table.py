@@ -5,7 +5,6 @@ python -m bench.against --threads 1 --json one.json && python -m bench.speed_tab
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ import click
 import numpy as np
 
 from bench.engines import ENGINES, LABELS
+from sparsenet import strict_json
 
 #: (model, sparsity, engine) → a result as ``bench.against`` writes it.
 Cells = dict[tuple[str, float, str], dict[str, Any]]
@@ -62,13 +62,13 @@ def read(paths: Sequence[Path]) -> list[Runs]:
     found: dict[int, Cells] = {}
     for path in paths:
         try:
-            record = json.loads(path.read_text())
+            record = strict_json.read(path)
             cells = found.setdefault(int(record["settings"]["threads"]), {})
             for result in record["results"]:
                 key = result["model"], float(result["sparsity"]), result["engine"]
                 if key not in cells or cells[key]["rounds"] < result["rounds"]:
                     cells[key] = result
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise click.ClickException(
                 f"{path} is no result of `python -m bench.against --json`: {error!r}"
             ) from None

@@ -1,7 +1,8 @@
 """ONNX files → a self-contained ModelProto, reading nothing outside the model's own folder.
 
 A model may keep weights in files beside it and names them by relative path. A crafted name could point anywhere
-(CVE-2025-51480), so a path that leaves the folder, or passes through a symbolic link, is an error.
+(CVE-2025-51480), so a path that leaves the folder or passes through a symbolic link is an error, and so is a file with
+a second name, a hard link, somewhere.
 """
 
 from __future__ import annotations
@@ -210,6 +211,8 @@ def _external_bytes(tensor: onnx.TensorProto, folder: Path | None, budget: Budge
             status = os.fstat(file.fileno())
             if not stat.S_ISREG(status.st_mode):
                 raise ModelFileError(f"{what}: '{location}' is not a regular file")
+            if status.st_nlink > 1:
+                raise ModelFileError(f"{what}: '{location}' is a hard link, which may be any file: copy it")
             if offset + expected > status.st_size:
                 raise ModelFileError(f"{what}: '{location}' ends before byte {offset + expected}")
             file.seek(offset)

@@ -20,7 +20,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import safetensors
 
 from sparsenet import graph_json
 from sparsenet.checks import path_of, shown
@@ -31,6 +30,7 @@ from sparsenet.formats.storage import POOLS, PoolReader, PoolWriter
 from sparsenet.graph import Graph
 from sparsenet.graph_json import ConstantEntry
 from sparsenet.limits import enough_memory, memory_limit, require_memory
+from sparsenet.safetensors_file import unpack
 
 FORMAT = "sparsenet"
 FORMAT_VERSION = 1
@@ -250,19 +250,11 @@ def _to_safetensors(tensors: Mapping[str, npt.NDArray[Any]], metadata: Mapping[s
 
 def _from_safetensors(data: bytes) -> tuple[list[tuple[str, dict[str, Any]]], dict[str, str]]:
     try:
-        entries = safetensors.deserialize(data)  # type: ignore[no-untyped-call]
-    except safetensors.SafetensorError as error:
-        reason = " ".join(str(error).split()).removeprefix("Error while deserializing: ")
+        return unpack(data)
+    except ValueError as error:
         raise ModelFileError(
-            f"is truncated or not a safetensors file ({reason:.200}); `sparsenet convert` makes model files"
+            f"is truncated or not a safetensors file ({error}); `sparsenet convert` makes model files"
         ) from None
-    # The library has checked the header by now, but hands out no metadata for bytes in memory.
-    (length,) = struct.unpack_from("<Q", data)
-    try:
-        metadata = json.loads(data[8 : 8 + length].decode()).get("__metadata__")
-    except (ValueError, RecursionError) as error:
-        raise ModelFileError(f"has an unreadable header: {error}") from None
-    return entries, metadata or {}
 
 
 def _pools(entries: list[tuple[str, dict[str, Any]]]) -> dict[str, npt.NDArray[Any]]:

@@ -19,7 +19,7 @@ def parse(text: str | bytes) -> Any:
     """The value that ``text`` is.
 
     Raises:
-        ValueError: it is no JSON, an object has a name twice, a number is beyond int64 or float64, or it is too deep.
+        ValueError: it is no JSON, an object has a name twice, a number is beyond 64 bits, or it is too deep.
     """
     try:
         return json.loads(
@@ -52,7 +52,7 @@ def _constant(word: str) -> Any:
 
 def _integer(digits: str) -> int:
     value = int(digits) if len(digits) < 21 else 2**64
-    if not -(2**63) <= value < 2**63:
+    if not -(2**63) <= value < 2**64:
         raise ValueError(f"the number {digits:.30} is beyond 64 bits")
     return value
 

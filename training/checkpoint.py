@@ -1,7 +1,7 @@
 """Trained weights as files, and the checkpoints a run continues from.
 
 Weights are one .safetensors with everything needed to use them again: the model's name and classes, the input it was
-trained for. Checkpoints hold plain values and tensors, read with ``weights_only``: neither kind can carry code.
+trained for. Checkpoints hold plain values and tensors, read by ``torch_file``: neither kind can carry code.
 """
 
 from __future__ import annotations
@@ -9,23 +9,28 @@ from __future__ import annotations
 import io
 import json
 import os
-import pickle
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
+from safetensors.torch import load as load_tensors
 from safetensors.torch import save as serialize
 from torch import nn
 
+from sparsenet import strict_json
 from sparsenet.checks import path_of, shown
-from sparsenet.errors import CheckpointError, InputError
-from sparsenet.files import write_atomically
+from sparsenet.errors import CheckpointError, InputError, MemoryLimitError
+from sparsenet.files import read_whole, write_atomically
+from sparsenet.limits import memory_limit
 from sparsenet.model_file import FORMAT as MODEL_FORMAT
+from sparsenet.safetensors_file import unpack
 from training.models import DETECTORS, build_detector, build_model
+from training.torch_file import read_torch_file
 
 FORMAT = "sparsenet-weights"
+#: Pixels of a side of the input that a file may ask for.
+MAX_SIDE = 2**14
 
 
 @dataclass(frozen=True)
@@ -74,43 +79,63 @@ def load_model(path: str | os.PathLike[str]) -> tuple[nn.Module, ModelInfo]:
 
     Raises:
         CheckpointError: the file is missing, damaged or no weights file, or its tensors do not fit its model.
+        MemoryLimitError: it takes more than ``limits.memory_limit``.
     """
     name = str(path_of(path))
     try:
-        with safe_open(name, framework="pt") as file:
-            metadata = file.metadata() or {}
-            if metadata.get("format") != FORMAT:
-                what = (
-                    "is a model file"
-                    if metadata.get("format") == MODEL_FORMAT
-                    else "holds no trained weights"
-                )
-                raise CheckpointError(
-                    f"{name} {what}: expected a file written by `sparsenet train`, `distill` or `prune`"
-                )
-            state = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - not a mapping
-        info = _info(json.loads(metadata["info"]))
+        data = read_whole(path, memory_limit())
+        _, metadata = unpack(data)
+        if metadata.get("format") != FORMAT:
+            known = metadata.get("format") == MODEL_FORMAT
+            raise CheckpointError(
+                f"{name} {'is a model file' if known else 'holds no trained weights'}: "
+                "expected a file written by `sparsenet train`, `distill` or `prune`"
+            )
+        info = _info(strict_json.parse(metadata.get("info", "")))
+        state = load_tensors(data)
     except FileNotFoundError:
         raise CheckpointError(f"no such file: {name}") from None
-    except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
+    except MemoryLimitError as error:
+        raise MemoryLimitError(f"{name}: {error}") from None
+    except OSError as error:
+        raise CheckpointError(f"{name} cannot be read: {error.strerror or error}") from None
+    except (SafetensorError, AttributeError, KeyError, TypeError, ValueError) as error:
         if isinstance(error, CheckpointError):
             raise
         raise CheckpointError(f"{name} is damaged or no weights file: {error}") from None
-    detector = info.model in DETECTORS
-    model = build_detector(info.model) if detector else build_model(info.model, len(info.class_names))
-    try:
-        model.load_state_dict(state)
-    except RuntimeError as error:
+    with torch.device("meta"):  # what it says of its model takes no memory before it is known to fit
+        shapes = {key: (value.shape, value.dtype) for key, value in _model(info).state_dict().items()}
+    wrong = [
+        key for key in {**shapes, **state}
+        if key not in state or shapes.get(key) != (state[key].shape, state[key].dtype)
+    ]  # fmt: skip
+    if wrong:
         raise CheckpointError(
-            f"{name} does not fit model '{info.model}': {str(error).splitlines()[-1].strip()}"
-        ) from None
+            f"{name} does not fit model '{info.model}': '{wrong[0]}' is missing, extra, or of another size or type"
+        )
+    model = _model(info)
+    model.load_state_dict(state)
     return model.eval(), info
 
 
-def _info(values: dict[str, Any]) -> ModelInfo:
-    for name in ("class_names", "mean", "std"):
-        values[name] = tuple(values[name])
-    return ModelInfo(**values)
+def _model(info: ModelInfo) -> nn.Module:
+    if info.model in DETECTORS:
+        return build_detector(info.model)
+    return build_model(info.model, len(info.class_names))
+
+
+def _info(values: Any) -> ModelInfo:
+    """What a file says of itself, if it says it in the right types; ValueError, TypeError or KeyError if not."""
+    info = ModelInfo(**values | {name: tuple(values[name]) for name in ("class_names", "mean", "std")})
+    texts = [info.model, info.task, *info.class_names, *info.notes, *info.notes.values()]
+    numbers = [*info.mean, *info.std, info.input_size, info.seed]
+    if not all(isinstance(text, str) for text in texts) or not all(type(n) in (int, float) for n in numbers):
+        raise ValueError("what it says of itself is of the wrong types")
+    if not (len(info.mean) == len(info.std) == 3 and min(info.std) > 0):
+        raise ValueError("its normalisation is not three means and three positive deviations")
+    if type(info.input_size) is not int or not 1 <= info.input_size <= MAX_SIDE or not info.class_names:
+        raise ValueError("it has no possible size of input, or no classes")
+    return info
 
 
 def save_checkpoint(path: str | os.PathLike[str], state: dict[str, Any]) -> None:
@@ -129,13 +154,10 @@ def load_checkpoint(path: str | os.PathLike[str]) -> dict[str, Any]:
 
     Raises:
         CheckpointError: the file is missing or damaged.
+        MemoryLimitError: it takes more than ``limits.memory_limit``.
     """
     path = path_of(path)
-    try:
-        state: dict[str, Any] = torch.load(Path(path), map_location="cpu", weights_only=True)
-    except FileNotFoundError:
-        raise CheckpointError(f"no such file: {os.fspath(path)}") from None
-    except (OSError, RuntimeError, EOFError, ValueError, pickle.UnpicklingError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise CheckpointError(f"{os.fspath(path)} is damaged: {reason}") from None
+    state = read_torch_file(path)
+    if not isinstance(state, dict):
+        raise CheckpointError(f"{os.fspath(path)} is no checkpoint: it holds a {type(state).__name__}")
     return state

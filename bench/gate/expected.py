@@ -10,8 +10,9 @@ from typing import Any
 
 from bench.gate.paired import Ratio
 from bench.versions import versions
-from sparsenet.errors import SparsenetError
-from sparsenet.files import write_atomically
+from sparsenet import strict_json
+from sparsenet.errors import MemoryLimitError, SparsenetError
+from sparsenet.files import read_whole, write_atomically
 from sparsenet.kernels.jit import max_lanes
 
 EXPECTED = Path(__file__).with_name("expected.toml")
@@ -46,8 +47,8 @@ def expected(path: Path = EXPECTED) -> Limits:
         SparsenetError: the file is not there or not readable.
     """
     try:
-        table = tomllib.loads(path.read_text())
-    except (OSError, tomllib.TOMLDecodeError) as error:
+        table = tomllib.loads(read_whole(path, strict_json.MAX_BYTES).decode())
+    except (OSError, ValueError, RecursionError, MemoryLimitError) as error:
         raise SparsenetError(f"{path}: not a readable file of expected speed-ups ({error})") from error
     entry = table.get(f"lanes{max_lanes()}", {"versions": {}, "measured": {}})
     now = versions()
@@ -65,10 +66,11 @@ def baseline(path: Path) -> Limits:
         SparsenetError: the file is not there, not such a run, or from another CPU.
     """
     try:
-        record = json.loads(path.read_text())
+        record = strict_json.read(path)
         ratios = {group: Ratio(**entry["ratio"]) for group, entry in record["groups"].items()}
+        least = {group: (1 - LOST) * ratio.surely_above for group, ratio in ratios.items()}
         measured_with = {str(name): str(value) for name, value in record["versions"].items()}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, ZeroDivisionError) as error:
         raise SparsenetError(
             f"{path}: not a run saved with --speed-save ({type(error).__name__}: {error})"
         ) from error
@@ -78,9 +80,7 @@ def baseline(path: Path) -> Limits:
                 f"{path} was measured on {name} {measured_with.get(name)}, this is {versions()[name]}: "
                 "save a new run here"
             )
-    return Limits(
-        {group: (1 - LOST) * ratio.surely_above for group, ratio in ratios.items()}, str(path), measured_with
-    )
+    return Limits(least, str(path), measured_with)
 
 
 def save(path: Path, groups: dict[str, dict[str, Any]]) -> None:

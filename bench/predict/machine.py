@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import asdict
 
@@ -13,7 +12,7 @@ from bench.predict.check import engine_ms
 from bench.predict.estimate import Estimator, Sample, samples_alone
 from bench.predict.work import LayerWork, planned_work
 from bench.sparsity import sparsify
-from sparsenet import Engine, Graph
+from sparsenet import Engine, Graph, strict_json
 from sparsenet.cache import keep, kept
 from sparsenet.commands.inputs import random_inputs
 from sparsenet.commands.table import to_json
@@ -43,7 +42,7 @@ def load() -> Estimator:
         SparsenetError: nothing was measured with these kernels yet.
     """
     try:
-        known = json.loads(kept(*table_name()) or b"")
+        known = strict_json.parse(kept(*table_name()) or b"")
         return Estimator([Sample(**{**one, "work": LayerWork(**one["work"])}) for one in known["samples"]])
     except (ValueError, KeyError, TypeError) as error:
         raise SparsenetError(

@@ -13,7 +13,7 @@ from bench.kernels import worker
 from bench.kernels.measure import Rate, cases
 from bench.model.measure import Layer, Result, Settings, layers_of, measure
 from bench.versions import versions
-from sparsenet import Graph
+from sparsenet import Graph, strict_json
 from sparsenet.commands.table import to_json
 from sparsenet.files import write_atomically
 from sparsenet.kernels.jit import fingerprint, max_lanes
@@ -138,7 +138,7 @@ def _kept(path: Path, identity: dict[str, Any], make: Callable[[], Any]) -> Any:
     text = to_json([identity, fingerprint(), ran])
     key = hashlib.sha256(text.encode()).hexdigest()
     try:
-        kept = json.loads(path.read_text())
+        kept = strict_json.read(path)
         if kept["key"] == key:
             return kept["value"]
     except (OSError, ValueError, KeyError, TypeError):
@@ -152,7 +152,7 @@ def _kept(path: Path, identity: dict[str, Any], make: Callable[[], Any]) -> Any:
 def _remember(path: Path, data: Data) -> list[dict[str, Any]]:
     """The history with this commit's speed-ups added or renewed, at the end."""
     try:
-        history = list(json.loads(path.read_text()))
+        history = list(strict_json.read(path))
     except (OSError, ValueError, TypeError):
         history = []
     commit = data.versions["commit"]

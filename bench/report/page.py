@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 from pathlib import Path
 
-import jinja2
 from markupsafe import Markup
 
 from bench.engines import LABELS
@@ -15,19 +14,12 @@ from bench.report.data import LAYERS_AT, Data
 from bench.report.derived import break_even, geometric_mean
 from bench.sparsity import SPARSITY_NOTE
 from sparsenet.files import write_atomically
+from training.report.templates import page_template
 
 
 def render_page(data: Data) -> str:
     """The whole page as HTML text; every value that came from outside is escaped."""
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("bench.report", "."),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["picture"] = _picture
-    return environment.get_template("page.html.j2").render(
+    return page_template("bench.report", {"picture": _picture}).render(
         data=data,
         plan=data.plan,
         labels=LABELS,

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from sparsenet import strict_json
 from sparsenet.cache import keep, kept
 from sparsenet.kernels import jit, tape
 from sparsenet.kernels.abi import ARENA, WEIGHTS, encode_pointer
@@ -46,7 +47,7 @@ def race(builder: Builder, candidates: Sequence[Candidate], key: str) -> list[fl
     identity = "\n".join([jit.fingerprint(), MEANING, key, *names])
     name = f"{hashlib.sha256(identity.encode()).hexdigest()[:32]}.json"
     with contextlib.suppress(ValueError, KeyError, TypeError):
-        known = json.loads(kept(FOLDER, name) or b"")
+        known = strict_json.parse(kept(FOLDER, name) or b"")
         return [float(known[candidate]) for candidate in names]
     seconds = _measure([_Contestant(builder, candidate) for candidate in candidates])
     if seconds is None:

@@ -183,7 +183,27 @@ def test_a_saved_run_is_a_baseline_here_and_nowhere_else(tmp_path: Path) -> None
         expected.baseline(path)
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{}", '{"groups": {"g": {}}, "versions": {}}'])
+RATIO = '{"median": 2, "low": %s, "high": 2, "floor": %s, "rounds": 9}'
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *(
+            "",
+            "[]",
+            "{}",
+            '{"groups": {"g": {}}, "versions": {}}',
+            "[" * 100_000,
+            '{"groups": {}, "groups": {}}',
+        ),
+        *(
+            '{"groups": {"g": {"ratio": ' + RATIO % values + '}}, "versions": {}}'
+            for values in (("NaN", 1), ("1e999", 1), ('"1"', 1), (1, -1), (1, "null"), (1, "9" * 400))
+        ),
+    ],
+    ids=lambda text: text[30:90],
+)
 def test_what_is_no_run_is_refused(text: str, tmp_path: Path) -> None:
     path = tmp_path / "run.json"
     path.write_text(text)

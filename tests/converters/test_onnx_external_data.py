@@ -143,6 +143,13 @@ def test_symbolic_links_are_not_followed(external: Path, kind: str) -> None:
         from_onnx(external)
 
 
+def test_hard_links_are_not_read(external: Path) -> None:
+    (external.parent / "link").hardlink_to(external.parents[1] / "secret.bin")
+    redirect(external, location="link", offset="0")
+    with pytest.raises(ModelFileError, match="'link' is a hard link, which may be any file: copy it"):
+        from_onnx(external)
+
+
 @pytest.mark.parametrize(
     "entries, message",
     [

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cache
 from random import Random
 
-from tests.fuzz import check, grow, mutate_model, mutate_onnx, seeds
+from tests.fuzz import check, grow, media, mutate_model, mutate_onnx, seeds
 
 
 @dataclass(frozen=True)
@@ -21,6 +21,7 @@ class Kind:
 
 KINDS = {
     "model": Kind(cache(seeds.model_files), mutate_model.mutate, check.check_model_file),
+    "media": Kind(cache(media.files), media.mutate, media.check),
     "onnx": Kind(cache(seeds.onnx_files), mutate_onnx.mutate, check.check_onnx),
     "large-model": Kind(cache(seeds.model_files), grow.model, check.check_model_file),
     "large-onnx": Kind(cache(seeds.onnx_files), grow.onnx_model, check.check_onnx),

@@ -59,7 +59,8 @@ def test_short_campaign(kind: str) -> None:
 @pytest.mark.slow
 @pytest.mark.skipif(os.environ.get("SPARSENET_FULL") != "1", reason="hours; SPARSENET_FULL=1 asks for it")
 @pytest.mark.parametrize(
-    "kind, count", [("model", 200_000), ("onnx", 50_000), ("large-model", 5_000), ("large-onnx", 2_000)]
+    "kind, count",
+    [("model", 200_000), ("onnx", 50_000), ("large-model", 5_000), ("large-onnx", 2_000), ("media", 50_000)],
 )
 def test_long_campaign(kind: str, count: int) -> None:
     cases = (Case.numbered(kind, number) for number in range(1000, 1000 + count))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Literal, get_args
 
 import numpy as np
@@ -68,6 +68,14 @@ def list_files(folder: Path) -> list[Path]:
         folders[:] = [name for name in folders if not name.startswith(".")]
         found += [Path(parent, n) for n in files if not n.startswith(".") and n.lower() not in _CLUTTER]
     return sorted(found)
+
+
+def inside(folder: Path, file: str) -> Path:
+    """``folder / file``, by the name that a list of files gives it; DataError if that leads out of the folder."""
+    path = PurePosixPath(file)
+    if not path.parts or path.is_absolute() or ".." in path.parts or "\0" in file or Path(file).is_absolute():
+        raise DataError(f"'{file}' is not a path inside the data folder")
+    return folder / file
 
 
 def held_out(strata: Mapping[str, str], seed: int, fraction: float = TEST_FRACTION) -> frozenset[str]:

@@ -8,16 +8,29 @@ images in the context of COVID-19", Smart Health 19 (2021).
 from __future__ import annotations
 
 import csv
+import io
 import re
 from pathlib import Path, PurePosixPath
 from typing import Literal, get_args
 
-from sparsenet.errors import DataError
-from training.data.files import BadFiles, OnError, Split, check_arguments, held_out, list_files, subfolders
+from sparsenet.errors import DataError, MemoryLimitError
+from sparsenet.files import read_whole
+from sparsenet.limits import memory_limit
+from training.data.files import (
+    BadFiles,
+    OnError,
+    Split,
+    check_arguments,
+    held_out,
+    inside,
+    list_files,
+    subfolders,
+)
 from training.data.images import LabeledImages
 
 Task = Literal["2-class", "4-class", "cascade-1", "cascade-2"]
 
+MAX_TABLE_BYTES = 2**27
 CLASS_NAMES = ("correct", "uncovered_chin", "uncovered_nose", "uncovered_nose_and_mouth")
 
 # The name says what the mask covers: "Mask_Chin" covers the chin alone and leaves nose and mouth bare.
@@ -128,18 +141,22 @@ def _listed(folder: Path, table: Path, split: Split, bad: BadFiles) -> dict[str,
 
 def _read_table(table: Path) -> dict[str, str]:
     try:
-        with table.open(newline="", encoding="utf-8-sig") as stream:
-            rows = list(csv.DictReader(stream, strict=True))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        text = read_whole(table, min(MAX_TABLE_BYTES, memory_limit() // 32)).decode("utf-8-sig")
+        reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
+        if len(set(reader.fieldnames or ())) != len(reader.fieldnames or ()):
+            raise DataError(f"{table}, line 1: a column is named twice")
+        rows = list(reader)
+    except (OSError, UnicodeDecodeError, csv.Error, MemoryLimitError) as error:
         raise DataError(f"cannot read {table}: {error}") from error
     splits: dict[str, str] = {}
     for line, row in enumerate(rows, start=2):
         file, name = row.get("file"), row.get("split")
         if not file or name is None or name not in get_args(Split):
             raise DataError(f"{table}, line {line}: expected the columns file and split (train or test)")
-        path = PurePosixPath(file)
-        if path.is_absolute() or ".." in path.parts:
-            raise DataError(f"{table}, line {line}: {file} is not a path inside the data folder")
+        try:
+            inside(table.parent, file)
+        except DataError as error:
+            raise DataError(f"{table}, line {line}: {error}") from None
         if file in splits:
             raise DataError(f"{table}, line {line}: {file} is listed twice")
         splits[file] = name

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import pickle
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from sparsenet.errors import CheckpointError, InputError
 from training.checkpoint import ModelInfo, load_model
 from training.models import DETECTORS, RetinaFace, build_detector
 from training.models.retinaface import PUBLISHED_MEAN, PUBLISHED_STD
+from training.torch_file import read_torch_file
 
 CLASS_NAMES = ("background", "face")
 PUBLISHED_SUFFIXES = (".pth", ".pt")
@@ -74,15 +74,11 @@ def load_backbone(model: RetinaFace, path: str | os.PathLike[str]) -> None:
 
 
 def _read(path: str | os.PathLike[str]) -> dict[str, torch.Tensor]:
-    try:
-        state = torch.load(Path(path), map_location="cpu", weights_only=True)
-    except FileNotFoundError:
-        raise CheckpointError(f"no such file: {os.fspath(path)}") from None
-    except (OSError, RuntimeError, EOFError, ValueError, pickle.UnpicklingError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise CheckpointError(f"{os.fspath(path)} is damaged: {reason}") from None
+    state = read_torch_file(path)
     if isinstance(state, dict) and isinstance(state.get("state_dict"), dict):
         state = state["state_dict"]
-    if not isinstance(state, dict) or not all(isinstance(v, torch.Tensor) for v in state.values()):
+    if not isinstance(state, dict) or not all(
+        isinstance(name, str) and isinstance(value, torch.Tensor) for name, value in state.items()
+    ):
         raise CheckpointError(f"{os.fspath(path)} holds no weights by name")
     return state

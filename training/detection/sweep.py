@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
 
 import numpy as np
 import torch
@@ -20,6 +20,8 @@ from torch import nn
 
 import sparsenet
 from converters import from_torch
+from sparsenet import strict_json
+from sparsenet.commands.table import to_json
 from sparsenet.detection import Detections
 from sparsenet.detection.detector import detector_of
 from sparsenet.errors import DataError, InputError
@@ -35,6 +37,8 @@ from training.detection.train import DetectionConfig, DetectionEpoch, train_dete
 from training.detection.widerface import AnnotatedImage
 from training.models import RetinaFace
 from training.pruning import find_masks
+
+T = TypeVar("T")
 
 Scope = Literal["layer", "global"]
 SCOPES: tuple[Scope, ...] = ("layer", "global")
@@ -167,7 +171,7 @@ class Sweep:
         """Say in the folder what its figures belong to, or refuse one that belongs to something else."""
         weights = [float(p.detach().double().sum()) for p in self.model.parameters()]
         own = json.loads(
-            json.dumps(
+            to_json(
                 {
                     "model": self.info.model,
                     "size": self.info.input_size,
@@ -182,8 +186,8 @@ class Sweep:
         self.folder.mkdir(parents=True, exist_ok=True)
         path = self.folder / "sweep.json"
         if not path.exists():
-            write_atomically(path, json.dumps(own, indent=1).encode())
-        elif json.loads(path.read_text()) != own:
+            write_atomically(path, to_json(own).encode())
+        elif _read(path, dict) != own:
             raise InputError(
                 f"{self.folder} holds figures of another detector, data or setting: name another folder"
             )
@@ -191,10 +195,10 @@ class Sweep:
     def _row(self, variant: Variant) -> Row:
         path = self.folder / f"{variant.name}.json"
         if path.exists() and self.model_file(variant.name).exists():
-            return Row(**json.loads(path.read_text()))
+            return _read(path, Row)
         self.say(f"{variant.name}: {'fine-tuning' if variant.finetuned else 'detecting'}")
         row = self._evaluate(variant, self._weights(variant))
-        write_atomically(path, json.dumps(asdict(row), indent=1).encode())
+        write_atomically(path, to_json(asdict(row)).encode())
         self.say(f"{variant.name}: AP {' / '.join(f'{v:.3f}' for v in row.test)}")
         return row
 
@@ -290,3 +294,11 @@ def _score_difference(a: Detections, b: Detections) -> float:
     count = max(len(a), len(b))
     padded = [np.pad(found.scores, (0, count - len(found))) for found in (a, b)]
     return float(np.abs(padded[0] - padded[1]).max(initial=0.0))
+
+
+def _read(path: Path, kind: Callable[..., T]) -> T:
+    """What an earlier run noted in the folder; DataError if it is damaged."""
+    try:
+        return kind(**strict_json.read(path))
+    except (OSError, ValueError, TypeError) as error:
+        raise DataError(f"{path} is damaged ({error}): remove it to have it made again") from None

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from sparsenet.commands.table import to_json
 from sparsenet.files import write_atomically
 from training.detection.average_precision import SETTINGS
 
@@ -97,4 +97,4 @@ def write_table(folder: Path, about: Mapping[str, Any], rows: Sequence[Row]) -> 
     writer.writerows(table)
     write_atomically(folder / "table.csv", text.getvalue().encode())
     full = {**about, "rows": [asdict(row) for row in rows]}
-    write_atomically(folder / "table.json", json.dumps(full, indent=1).encode())
+    write_atomically(folder / "table.json", to_json(full).encode())

@@ -9,7 +9,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -19,8 +18,12 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from sparsenet import strict_json
 from sparsenet.detection.image import read_image
-from sparsenet.errors import DataError, InputError
+from sparsenet.errors import DataError, InputError, MemoryLimitError
+from sparsenet.files import read_whole
+from sparsenet.limits import memory_limit
+from training.data.files import inside
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -28,6 +31,8 @@ if TYPE_CHECKING:
 FloatArray = npt.NDArray[np.float32]
 WITH_LANDMARKS = 4 + 5 * 3
 OFFICIAL_VALUES, INVALID = 10, 7
+#: Bytes of an annotation file, and in memory of one of them; a number of pixels that no image has.
+MAX_BYTES, BYTES_PER_BYTE, LARGEST = 2**27, 32, 1e6
 
 
 class AnnotatedImage(Protocol):
@@ -71,7 +76,7 @@ class FaceImage:
         """The file's pixels, RGB, and the width and height of the boxes' frame. DataError for a bad file."""
         try:
             image = read_image(self.path)
-        except InputError as error:
+        except (InputError, MemoryLimitError) as error:
             raise DataError(str(error)) from None
         return image, self.size or image.size
 
@@ -88,18 +93,22 @@ def load_faces(annotations: str | os.PathLike[str], images: str | os.PathLike[st
     """
     path, folder = Path(annotations), Path(images)
     try:
-        text = path.read_text()
+        text = read_whole(path, min(MAX_BYTES, memory_limit() // BYTES_PER_BYTE)).decode()
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror or error}") from None
-    except UnicodeDecodeError as error:
+    except (UnicodeDecodeError, MemoryLimitError) as error:
         raise DataError(f"{path}: cannot be read: {error}") from None
-    if text.lstrip().startswith("{"):
-        return list(_subset(path, text, folder))
     reader: Callable[[Path, list[str], Path], Iterator[FaceImage]]
     reader = _retinaface if text.startswith("#") else _official
-    faces = list(reader(path, text.splitlines(), folder))
+    json_like, lines = text.lstrip().startswith("{"), text.rstrip().split("\n") if text.strip() else []
+    faces = list(_subset(path, text, folder) if json_like else reader(path, lines, folder))
     if not faces:
         raise DataError(f"{path}: holds no annotations")
+    seen = set()
+    for face in faces:
+        if face.path in seen:
+            raise DataError(f"{path}: '{face.name}' appears twice")
+        seen.add(face.path)
     return faces
 
 
@@ -109,12 +118,14 @@ def _official(path: Path, lines: list[str], folder: Path) -> Iterator[FaceImage]
         name = lines[at].strip()
         try:
             count = int(lines[at + 1])
+            if not 0 <= count < len(lines):
+                raise ValueError
         except (IndexError, ValueError):
             raise DataError(f"{path}, line {at + 2}: expected the number of faces in {name}") from None
         # An image without faces is followed by one line of zeros.
         rows = [_numbers(path, at + 2 + i, lines, OFFICIAL_VALUES) for i in range(max(count, 1))]
         valid = [r[:4] for r in rows[:count] if r[2] > 0 and r[3] > 0 and r[INVALID] == 0]
-        yield _face_image(folder, name, np.array(valid, np.float32).reshape(-1, 4), None)
+        yield _face_image(path, folder, name, np.array(valid, np.float32).reshape(-1, 4), None)
         at += 2 + max(count, 1)
 
 
@@ -128,7 +139,7 @@ def _retinaface(path: Path, lines: list[str], folder: Path) -> Iterator[FaceImag
         for i, row in enumerate(rows):
             if len(row) >= WITH_LANDMARKS and row[4] >= 0:
                 points[i] = np.array(row[4:WITH_LANDMARKS], np.float32).reshape(5, 3)[:, :2]
-        yield _face_image(folder, lines[start][1:].strip(), boxes, points)
+        yield _face_image(path, folder, lines[start][1:].strip(), boxes, points)
 
 
 def _numbers(path: Path, line: int, lines: list[str], at_least: int) -> list[float]:
@@ -136,27 +147,36 @@ def _numbers(path: Path, line: int, lines: list[str], at_least: int) -> list[flo
         values = [float(word) for word in lines[line].split()]
     except (IndexError, ValueError):
         values = []
-    if len(values) < at_least or not np.isfinite(values).all():
+    if len(values) < at_least or not all(abs(value) < LARGEST for value in values):  # NaN is not
         raise DataError(f"{path}, line {line + 1}: expected at least {at_least} numbers")
     return values
 
 
-def _face_image(folder: Path, file: str, boxes_xywh: FloatArray, points: FloatArray | None) -> FaceImage:
+def _face_image(
+    path: Path, folder: Path, file: str, boxes_xywh: FloatArray, points: FloatArray | None
+) -> FaceImage:
+    try:
+        place = inside(folder, file)
+    except DataError as error:
+        raise DataError(f"{path}: {error}") from None
     boxes = boxes_xywh.copy()
     boxes[:, 2:] += boxes[:, :2]
     if points is None:
         points = np.full((len(boxes), 5, 2), np.nan, np.float32)
-    return FaceImage(file.rpartition(".")[0] or file, folder / file, boxes, points)
+    return FaceImage(file.rpartition(".")[0] or file, place, boxes, points)
 
 
 def _subset(path: Path, text: str, folder: Path) -> Iterator[FaceImage]:
     try:
-        for file, entry in json.loads(text).items():
-            boxes = np.array(entry["boxes_xyxy_orig"], np.float32).reshape(-1, 4)
+        for file, entry in strict_json.parse(text).items():
+            corners = np.array(entry["boxes_xyxy_orig"], np.float64).reshape(-1, 4)
             width, height = map(int, entry["orig_wh"])
+            if not (0 < width < LARGEST and 0 < height < LARGEST and (np.abs(corners) < LARGEST).all()):
+                raise ValueError(f"'{file}', whose sizes or boxes are impossible")
+            boxes = corners.astype(np.float32)
             boxes = boxes[(boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1])]
             unknown = np.full((len(boxes), 5, 2), np.nan, np.float32)
             name = str(entry["event_path"]).rpartition(".")[0]
-            yield FaceImage(name, folder / file, boxes, unknown, (width, height))
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
+            yield FaceImage(name, inside(folder, file), boxes, unknown, (width, height))
+    except (AttributeError, KeyError, OverflowError, TypeError, ValueError) as error:
         raise DataError(f"{path}: no index of a subset: {type(error).__name__} at {error}") from None

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -12,6 +11,7 @@ from pathlib import Path
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
+from sparsenet.commands.table import to_json
 from sparsenet.errors import CheckpointError
 from sparsenet.files import write_atomically
 from training.pruning.lottery_ticket import DENSE, TICKET, LevelRecord
@@ -33,7 +33,7 @@ def save_curve(records: Sequence[LevelRecord], folder: Path, metric: str = "accu
     """
     files = {
         "curve.csv": _csv(records).encode(),
-        "curve.json": json.dumps([asdict(record) for record in records], indent=1).encode(),
+        "curve.json": to_json([asdict(record) for record in records]).encode(),
         "curve.png": _png(records, metric),
     }
     for name, data in files.items():

@@ -22,7 +22,9 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import nn
 
+from sparsenet import strict_json
 from sparsenet.checks import items, one_of, real_number, shown, whole_number
+from sparsenet.commands.table import to_json
 from sparsenet.errors import CheckpointError, InputError
 from sparsenet.files import write_atomically
 from training.pruning.controls import shuffle
@@ -292,7 +294,7 @@ def _claim(folder: Path, identity: dict[str, Any]) -> None:
     path = folder / "settings.json"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        known = json.loads(path.read_text()) if path.exists() else None
+        known = strict_json.read(path) if path.exists() else None
     except OSError as error:
         raise CheckpointError(f"cannot use the folder {folder}: {error.strerror}") from None
     except ValueError:
@@ -318,13 +320,13 @@ def _plain(values: dict[str, Any]) -> dict[str, Any]:
 
 def _read_record(path: Path) -> LevelRecord:
     try:
-        return LevelRecord(**json.loads(path.read_text()))
+        return LevelRecord(**strict_json.read(path))
     except (OSError, ValueError, TypeError) as error:
         raise CheckpointError(f"{path} is damaged ({error}): remove it to train this network again") from None
 
 
 def _write_json(path: Path, values: dict[str, Any]) -> None:
     try:
-        write_atomically(path, json.dumps(values, indent=1).encode())
+        write_atomically(path, to_json(values).encode())
     except OSError as error:
         raise CheckpointError(f"cannot write {path}: {error.strerror}") from None

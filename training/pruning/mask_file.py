@@ -17,16 +17,21 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 from torch import Tensor
 
+from sparsenet import strict_json
 from sparsenet.checks import path_of
-from sparsenet.errors import MaskError
-from sparsenet.files import write_atomically
+from sparsenet.commands.table import to_json
+from sparsenet.errors import MaskError, MemoryLimitError
+from sparsenet.files import read_whole, write_atomically
+from sparsenet.limits import memory_limit
+from sparsenet.safetensors_file import unpack
 
 FORMAT = "sparsenet.masks"
 FORMAT_VERSION = "1"
+#: Bytes in memory of one of the file: eight weights take one each; and dimensions a weight may have.
+BYTES_PER_BYTE, MAX_RANK = 8, 8
 PathLike = str | os.PathLike[str]
 
 
@@ -44,7 +49,7 @@ def write(
         "format": FORMAT,
         "format_version": FORMAT_VERSION,
         "shapes": json.dumps({name: list(mask.shape) for name, mask in masks.items()}),
-        "info": json.dumps(dict(info)),
+        "info": to_json(dict(info)),
         "affine": json.dumps(list(affine)),
         "density_per_layer": json.dumps(dict(density)),
     }
@@ -57,26 +62,28 @@ def write(
 def read(path: PathLike) -> tuple[dict[str, Tensor], dict[str, Any], list[str]]:
     """Read masks (bool tensors, in the order they were written), info and affine; MaskError says what is wrong."""
     path = path_of(path)
-    if not path.is_file():
-        raise MaskError(f"{path}: no such mask file")
     try:
-        with safe_open(path, framework="numpy") as file:
-            metadata = file.metadata() or {}
-            if metadata.get("format") != FORMAT:
-                raise MaskError(f"{path}: not a mask file (no '{FORMAT}' in its metadata)")
-            if metadata.get("format_version") != FORMAT_VERSION:
-                version = metadata.get("format_version")
-                raise MaskError(
-                    f"{path}: mask format version {version!r}; this program reads {FORMAT_VERSION!r}"
-                )
-            shapes = _json_object(path, metadata, "shapes")
-            info = _json_object(path, metadata, "info")
-            affine = _names(path, metadata, set(shapes))
-            if set(shapes) != set(file.keys()):
-                raise MaskError(f"{path}: the shapes in the metadata do not name the stored masks")
-            masks = {name: _unpack(path, name, file.get_tensor(name), shapes[name]) for name in shapes}
-    except (SafetensorError, OSError) as error:
-        raise MaskError(f"{path}: not a readable .safetensors file ({error})") from error
+        entries, metadata = unpack(read_whole(path, memory_limit() // BYTES_PER_BYTE))
+    except FileNotFoundError:
+        raise MaskError(f"{path}: no such mask file") from None
+    except MemoryLimitError as error:
+        raise MemoryLimitError(f"{path}: {error}") from None
+    except OSError as error:
+        raise MaskError(f"{path}: cannot be read: {error.strerror or error}") from None
+    except ValueError as error:
+        raise MaskError(f"{path}: not a readable .safetensors file ({error})") from None
+    if metadata.get("format") != FORMAT:
+        raise MaskError(f"{path}: not a mask file (no '{FORMAT}' in its metadata)")
+    if metadata.get("format_version") != FORMAT_VERSION:
+        version = metadata.get("format_version")
+        raise MaskError(f"{path}: mask format version {version!r}; this program reads {FORMAT_VERSION!r}")
+    shapes = _json_object(path, metadata, "shapes")
+    info = _json_object(path, metadata, "info")
+    affine = _names(path, metadata, set(shapes))
+    stored = dict(entries)
+    if shapes.keys() != stored.keys():
+        raise MaskError(f"{path}: the shapes in the metadata do not name the stored masks")
+    masks = {name: _unpack(path, name, stored[name], shape) for name, shape in shapes.items()}
     if not masks.keys() - set(affine):
         raise MaskError(f"{path}: holds no masks of weights")
     return masks, info, affine
@@ -98,21 +105,22 @@ def _names(path: PathLike, metadata: Mapping[str, str], stored: set[str]) -> lis
 
 def _json(text: str) -> Any:
     try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
+        return strict_json.parse(text)
+    except ValueError:
         return None
 
 
-def _unpack(path: PathLike, name: str, packed: np.ndarray, shape: Any) -> Tensor:
-    if not isinstance(shape, list) or not all(type(side) is int and side > 0 for side in shape):
+def _unpack(path: PathLike, name: str, packed: Mapping[str, Any], shape: Any) -> Tensor:
+    plain = isinstance(shape, list) and len(shape) <= MAX_RANK
+    if not plain or not all(type(side) is int and side > 0 for side in shape):
         raise MaskError(f"{path}: mask '{name}' has no valid shape: {str(shape)[:80]}")
     count = math.prod(shape)
-    if packed.dtype != np.uint8 or packed.ndim != 1 or packed.size != (count + 7) // 8:
+    if packed["dtype"] != "U8" or packed["shape"] != [(count + 7) // 8]:
         raise MaskError(
-            f"{path}: mask '{name}' of shape {str(tuple(shape))[:80]} is stored as {packed.dtype} "
-            f"{packed.shape}, expected uint8 with one bit per weight"
+            f"{path}: mask '{name}' of shape {str(tuple(shape))[:80]} is stored as {packed['dtype']} "
+            f"{packed['shape']}, expected U8 with one bit per weight"
         )
-    bits = np.unpackbits(packed, bitorder="little")
+    bits = np.unpackbits(np.frombuffer(packed["data"], np.uint8), bitorder="little")
     if bits[count:].any():
         raise MaskError(f"{path}: mask '{name}' has bits beyond its last weight")
-    return torch.from_numpy(bits[:count].astype(bool).reshape(shape))
+    return torch.from_numpy(bits[:count].view(bool).reshape(shape))

@@ -6,13 +6,15 @@ Shares (accuracy, F1, recall, sparsity) lie in [0, 1]; times are milliseconds un
 from __future__ import annotations
 
 import dataclasses
-import json
+import math
 import types
 import typing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from sparsenet import strict_json
+from sparsenet.commands.table import to_json
 from sparsenet.errors import DataError
 from training.report.files import write_text
 
@@ -236,7 +238,7 @@ class Report:
 
 def save_report(report: Report, path: Path) -> None:
     """Write ``report.json``; it appears under ``path`` only when it is complete."""
-    write_text(path, json.dumps(dataclasses.asdict(report), indent=1) + "\n")
+    write_text(path, to_json(dataclasses.asdict(report)) + "\n")
 
 
 def load_report(path: Path) -> Report:
@@ -246,7 +248,7 @@ def load_report(path: Path) -> Report:
         DataError: the file is missing, no report, or of another version.
     """
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = strict_json.read(path)
     except (OSError, ValueError) as error:
         raise DataError(f"{path}: not a readable report ({error})") from error
     version = content.get("format_version") if isinstance(content, dict) else None
@@ -271,4 +273,6 @@ def _build(kind: Any, value: Any) -> Any:
         return {key: _build(arguments[1], item) for key, item in value.items()}
     if origin is types.UnionType:
         return None if value is None else _build(arguments[0], value)
+    if kind is float and value is None:  # JSON has no NaN
+        return math.nan
     return kind(value)

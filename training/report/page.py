@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 from pathlib import Path
 
-import jinja2
 from markupsafe import Markup
 
 from training.report import figures
@@ -14,21 +13,19 @@ from training.report.findings import FINAL, findings, main_file
 from training.report.model import Report
 from training.report.numbers import interval, number, percent, scientific
 from training.report.paper import CITATION, published
+from training.report.templates import page_template
 
 
 def render_page(report: Report) -> str:
     """The whole page as HTML text; every value that came from outside is escaped."""
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("training.report", "."),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters.update(
-        percent=percent, number=number, interval=interval, scientific=scientific, image=_image
-    )
-    return environment.get_template("page.html.j2").render(
+    filters = {
+        "percent": percent,
+        "number": number,
+        "interval": interval,
+        "scientific": scientific,
+        "image": _image,
+    }
+    return page_template("training.report", filters).render(
         report=report,
         findings=findings(report),
         cards=_cards(report),

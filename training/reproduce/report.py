@@ -6,12 +6,12 @@ import base64
 import datetime
 from pathlib import Path
 
-import jinja2
 from markupsafe import Markup
 
 from sparsenet.files import write_atomically
 from training.demo.environment import environment
 from training.report.files import write_text
+from training.report.templates import page_template
 from training.reproduce.figures import Picture
 from training.reproduce.sections import comparison, maskcnn, snip, students
 from training.reproduce.sections.section import Section
@@ -42,15 +42,7 @@ def write(settings: Settings, out: Path) -> None:
 
 def render(settings: Settings, sections: list[Section]) -> str:
     """The page as HTML text, pictures inside, nothing fetched from anywhere; values from outside are escaped."""
-    templates = jinja2.Environment(
-        loader=jinja2.PackageLoader("training.reproduce", "."),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    templates.filters["image"] = _image
-    return templates.get_template("page.html.j2").render(
+    return page_template("training.reproduce", {"image": _image}).render(
         settings=settings,
         sections=sections,
         environment=environment(),

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
+from sparsenet import strict_json
+from sparsenet.commands.table import to_json
 from sparsenet.errors import DataError
 from training.report.files import write_text
 
@@ -14,13 +15,13 @@ Result = dict[str, Any]
 
 def write_result(path: Path, result: Result) -> None:
     """Write ``result`` as JSON; DataError if the folder cannot be written to."""
-    write_text(path, json.dumps(result, indent=1) + "\n")
+    write_text(path, to_json(result) + "\n")
 
 
 def read_result(path: Path) -> Result:
     """Read what ``write_result`` wrote; DataError if it is missing or damaged."""
     try:
-        result: Result = json.loads(path.read_text())
+        result: Result = strict_json.read(path)
     except (OSError, ValueError) as error:
         raise DataError(f"cannot read the result {path}: {error}") from None
     return result

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from sparsenet import strict_json
 from sparsenet.errors import DataError, InputError
 from training.demo.settings import ALPHA, DRAWN_ALPHA, DRAWN_AUGMENT
 from training.pruning.problem import Mode
@@ -215,7 +216,7 @@ class Settings:
             DataError: the file is missing or holds anything else.
         """
         try:
-            return typing.cast(Settings, _rebuild(cls, json.loads(path.read_text())))
+            return typing.cast(Settings, _rebuild(cls, strict_json.read(path)))
         except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
             raise DataError(f"{path} holds no settings of a run: {error}") from None
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -79,13 +80,48 @@ def test_stretched_subset(tmp_path: Path) -> None:
         ("a.jpg\n2\n1 2 3 4 0 0 0 0 0 0\n", "line 4: expected at least 10 numbers"),
         ("# a.jpg\n1 2 nan 4\n", "line 2: expected at least 4 numbers"),
         ("{}x", "no index of a subset"),
+        ("a.jpg\n-1\n1 2 3 4 0 0 0 0 0 0\n", "line 2: expected the number of faces"),
+        ("a.jpg\n999999999999\n1 2 3 4 0 0 0 0 0 0\n", "line 2: expected the number of faces"),
+        ("a.jpg\n" + "9" * 9999 + "\n", "line 2: expected the number of faces"),
+        ("a.jpg\n1\n1 2 3 1e300 0 0 0 0 0 0\n", "line 3: expected at least 10 numbers"),
+        ("../a.jpg\n0\n0 0 0 0 0 0 0 0 0 0\n", r"x\.txt: '\.\./a\.jpg' is not a path inside"),
+        ("# /etc/passwd\n1 2 3 4\n", "'/etc/passwd' is not a path inside"),
+        ("# a.jpg\n1 2 3 4\n# a.jpg\n1 2 3 4\n", "'a' appears twice"),
+        ("a.jpg\n0\n0 0 0 0 0 0 0 0 0 0\n" * 2, "'a' appears twice"),
+        (
+            '{"../a.png": {"event_path": "a.jpg", "orig_wh": [9, 9], "boxes_xyxy_orig": []}}',
+            "inside the data",
+        ),
+        ('{"a.png": {"event_path": "a.jpg", "orig_wh": [0, 9], "boxes_xyxy_orig": []}}', "impossible"),
+        ('{"a.png": {"event_path": "a.jpg", "orig_wh": [9, 9], "boxes_xyxy_orig": [[0, 0, NaN, 9]]}}', "NaN"),
+        (
+            '{"a.png": {"event_path": "a.jpg", "orig_wh": [9, 9], "boxes_xyxy_orig": [[0, 0, 1e99, 9]]}}',
+            "impossible",
+        ),
+        ('{"a.png": {"event_path": "a.jpg", "orig_wh": [9, 9], "boxes_xyxy_orig": [1, 2, 3]}}', "no index"),
+        ('{"a.png": {}, "a.png": {}}', "appears twice"),
+        ('{"a":' * 100_000, "too deep"),
         ('{"a": {}}', "no index of a subset"),
     ],
+    ids=lambda value: repr(value)[:40],
 )
 def test_broken_annotations(tmp_path: Path, text: str, message: str) -> None:
     (tmp_path / "x.txt").write_text(text)
     with pytest.raises(DataError, match=message):
         load_faces(tmp_path / "x.txt", tmp_path)
+
+
+def test_pipes_and_huge_files_are_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(DataError, match="not a regular file"):
+        load_faces(tmp_path / "pipe", tmp_path)
+    (tmp_path / "huge").touch()
+    os.truncate(tmp_path / "huge", 2**40)
+    with pytest.raises(DataError, match="more than the limit"):
+        load_faces(tmp_path / "huge", tmp_path)
+    (tmp_path / "binary").write_bytes(b"\xff\xfe")
+    with pytest.raises(DataError, match="cannot be read"):
+        load_faces(tmp_path / "binary", tmp_path)
 
 
 def test_missing_files(tmp_path: Path) -> None:

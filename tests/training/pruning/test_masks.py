@@ -17,7 +17,7 @@ from safetensors.numpy import save_file
 from torch import nn
 from torch.nn.utils import prune
 
-from sparsenet.errors import MaskError
+from sparsenet.errors import MaskError, MemoryLimitError
 from tests.training.pruning.networks import batch, small_net, take_steps
 from training.pruning import Masks, find_masks
 
@@ -307,7 +307,7 @@ def test_truncated_at_any_length(tmp_path: Path) -> None:
 def test_missing_folder_pickle_and_weights_file(tmp_path: Path) -> None:
     with pytest.raises(MaskError, match="no such"):
         Masks.load(tmp_path / "absent.safetensors")
-    with pytest.raises(MaskError, match="no such"):
+    with pytest.raises(MaskError, match="Is a directory"):
         Masks.load(tmp_path)
     torch.save({"w": torch.ones(3)}, tmp_path / "m.pt")
     with pytest.raises(MaskError, match="not a readable"):
@@ -317,3 +317,35 @@ def test_missing_folder_pickle_and_weights_file(tmp_path: Path) -> None:
         Masks.load(tmp_path / "model.safetensors")
     with pytest.raises(MaskError, match="cannot write"):
         Masks({"w": torch.ones(3)}).save(tmp_path / "no" / "such" / "folder")
+
+
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        ({"shapes": '{"w": [3], "w": [3]}'}, "not a JSON object"),
+        ({"shapes": '{"w": [' + "9" * 4000 + "]}"}, "not a JSON object"),
+        ({"shapes": '{"w": [' + ", ".join(["1"] * 100_000) + "]}"}, "no valid shape"),
+        ({"shapes": '{"w": [1000000000000]}'}, "expected U8 with one bit"),
+        ({"shapes": '{"w": [NaN]}'}, "not a JSON object"),
+        ({"info": "[" * 100_000}, "not a JSON object"),
+        ({"info": '{"sparsity": 1e999}'}, "not a JSON object"),
+    ],
+    ids=lambda value: repr(value)[:40],
+)
+def test_what_the_file_says_is_not_believed(tmp_path: Path, change: dict[str, str], message: str) -> None:
+    metadata = {"format": "sparsenet.masks", "format_version": "1", "shapes": '{"w": [3]}', "info": "{}"}
+    save_file({"w": np.array([5], np.uint8)}, tmp_path / "m", metadata)
+    assert Masks.load(tmp_path / "m")["w"].tolist() == [True, False, True]
+    save_file({"w": np.array([5], np.uint8)}, tmp_path / "m", metadata | change)
+    with pytest.raises(MaskError, match=message):
+        Masks.load(tmp_path / "m")
+
+
+def test_pipes_and_huge_mask_files_are_not_read(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(MaskError, match="not a regular file"):
+        Masks.load(tmp_path / "pipe")
+    (tmp_path / "huge").touch()
+    os.truncate(tmp_path / "huge", 2**40)
+    with pytest.raises(MemoryLimitError, match="more than the limit"):
+        Masks.load(tmp_path / "huge")
