@@ -1,4 +1,4 @@
-"""Layers that move data, alone, against ONNX Runtime: transposed convolutions, pixel shuffles, transpositions.
+"""Layers that move data, alone, against ONNX Runtime: transposed convolutions, pixel shuffles, transpositions, slices.
 
     python -m bench.movement [WORD]    only cases whose name has the word in it
 
@@ -28,6 +28,18 @@ def _node(op: str, *weights: np.ndarray, **attrs: Any) -> Layer:
     return [helper.make_node(op, ["x", *constants], ["y"], **attrs)], constants
 
 
+def _concat_of_slices(axis: int, first: int, size: int) -> Layer:
+    """What begins at ``first``, then what stands before it."""
+    ends = {"a": first, "b": size, "zero": 0, "axis": axis}
+    constants = {name: np.asarray([number], np.int64) for name, number in ends.items()}
+    nodes = [
+        helper.make_node("Slice", ["x", "a", "b", "axis"], ["behind"]),
+        helper.make_node("Slice", ["x", "zero", "a", "axis"], ["before"]),
+        helper.make_node("Concat", ["behind", "before"], ["y"], axis=axis),
+    ]
+    return nodes, constants
+
+
 def _weight(*shape: int) -> np.ndarray:
     return np.random.default_rng(0).standard_normal(shape).astype(np.float32)
 
@@ -54,6 +66,11 @@ def cases() -> dict[str, tuple[tuple[int, ...], Layer]]:
     out["attention's heads"] = (1, 196, 3, 6, 32), _node("Transpose", perm=[0, 2, 3, 1, 4])
     out["attention's keys"] = (1, 6, 196, 32), _node("Transpose", perm=[0, 1, 3, 2])
     out["windows"] = (1, 8, 7, 8, 7, 96), _node("Transpose", perm=[0, 1, 3, 2, 4, 5])
+    out["windows shifted back"] = (1, 56, 56, 96), _concat_of_slices(1, 3, 56)
+    every_second = [np.asarray(v, np.int64) for v in ([0, 0], [2**31, 2**31], [2, 3], [2, 2])]
+    out["every second pixel"] = (1, 12, 320, 320), _node("Slice", *every_second)
+    out["one number per line"] = (1, 96, 56, 1), _node("Expand", np.asarray([1, 96, 56, 56], np.int64))
+    out["a call alone: ReLU of one number"] = (1, 1, 1, 1), _node("Relu")
     out["channel shuffle"] = (1, 3, 80, 28, 28), _node("Transpose", perm=[0, 2, 1, 3, 4])
     return out
 

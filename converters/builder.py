@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,7 +12,8 @@ import numpy as np
 
 from sparsenet.errors import GraphError, UnsupportedOpError
 from sparsenet.graph import Graph, Node, Partial, Shape, TensorInfo
-from sparsenet.limits import require_memory
+from sparsenet.limits import require_countable, require_memory
+from sparsenet.one_line import one_line
 from sparsenet.ops import infer_shape
 from sparsenet.partial_rules import partial_of
 
@@ -77,7 +79,9 @@ class GraphBuilder:
         self.source = ""
         self._failures: list[tuple[str, str, str]] = []
         self._node_names: set[str] = set()
+        self._touching: defaultdict[str, list[Node]] = defaultdict(list)
         self._counts: dict[str, int] = {}
+        self._operands = 0
 
     def input(self, name: str, shape: Shape) -> Act:
         """Declare a graph input of shape (None, ...)."""
@@ -128,10 +132,17 @@ class GraphBuilder:
         Raises:
             GraphError: the inputs do not fit the op, or it needs all of one that is partial.
             Unsupported: an input is padded with -inf, which only a max pooling can take over.
+            MemoryLimitError: the graph becomes larger than any may be, or its tensor than the limit.
         """
         for name in inputs:
             if name in self.minus_inf:
                 raise Unsupported("padding with -inf is supported only right in front of a max pooling")
+        require_countable(
+            nodes=len(self.graph.nodes) + 1,
+            operands=self._operands,
+            constants=0,
+            ports=len(self.graph.inputs),
+        )
         # A helper node's name may be that of something else in the source network.
         tensor = self.unique_name(site.tensor) if site.tensor in self.shapes else site.tensor
         node = Node(op, self.unique_node(site.name), list(inputs), [tensor], attrs or {})
@@ -143,12 +154,18 @@ class GraphBuilder:
         self.require_memory(self.shapes[tensor], f"'{tensor}'")
         self._node_names.add(node.name)
         self.graph.nodes.append(node)
+        self._operands += len(node.inputs)
+        for name in {*node.inputs, tensor}:
+            self._touching[name].append(node)
         return Act(tensor)
 
     def forget(self, count: int) -> None:
         """Take back all nodes but the first ``count``: an attempt that did not work out."""
-        for node in self.graph.nodes[count:]:
+        for node in reversed(self.graph.nodes[count:]):
             self._node_names.discard(node.name)
+            self._operands -= len(node.inputs)
+            for name in {*node.inputs, node.output}:
+                self._touching[name].pop()
             for kept in (self.shapes, self.partial, self.minus_inf):
                 kept.pop(node.output, None)
         del self.graph.nodes[count:]
@@ -161,7 +178,7 @@ class GraphBuilder:
 
     def fail(self, name: str, op: str, hint: str) -> None:
         """Note an unsupported source node; ``finish`` raises one error that lists them all."""
-        self._failures.append((name, op, " ".join(hint.split())))
+        self._failures.append((name, op, one_line(hint)))
 
     @property
     def failed(self) -> bool:
@@ -178,7 +195,7 @@ class GraphBuilder:
             the graph and the tensors that were renamed on the way, old name → new name.
 
         Raises:
-            UnsupportedOpError: at least one node was unsupported; the message lists every one.
+            UnsupportedOpError: at least one node was unsupported; its ``reasons`` list every one.
             GraphError: the network breaks a rule of the graph, for instance a NaN among its weights.
         """
         for wanted, value in outputs:
@@ -187,18 +204,22 @@ class GraphBuilder:
             elif value is not None and value.tensor in self.minus_inf:
                 self.fail(wanted, "output", "is padded with -inf; drop the padding or pad with a number")
         if self._failures:
-            raise UnsupportedOpError(self._report())
+            reasons = [f"'{name}' ({op}): {hint}" for name, op, hint in self._failures]
+            raise UnsupportedOpError(self._report(), reasons)
         renamed: dict[str, str] = {}
+        made, named = {node.output for node in self.graph.nodes}, set()
         for wanted, value in outputs:
             assert isinstance(value, Act)
             tensor = renamed.get(value.tensor, value.tensor)
-            if tensor != wanted and (tensor in self.graph.outputs or self.graph.producer(tensor) is None):
+            if tensor != wanted and (tensor in named or tensor not in made):
                 site = Site(self.unique_name(wanted), self.unique_name(wanted))
                 tensor = self.node("identity", site, [tensor]).tensor
             elif tensor != wanted and wanted not in self.shapes:
                 self._rename(tensor, wanted)
                 renamed[value.tensor] = tensor = wanted
             self.graph.outputs.append(tensor)
+            named.add(tensor)
+            made.add(tensor)
         self.graph.drop_unused_constants()
         self.graph.verify()
         return self.graph, renamed
@@ -210,17 +231,18 @@ class GraphBuilder:
         return name
 
     def _rename(self, old: str, new: str) -> None:
-        for node in self.graph.nodes:
+        touching = self._touching.pop(old, [])
+        for node in touching:
             node.inputs = [new if name == old else name for name in node.inputs]
             node.outputs = [new if name == old else name for name in node.outputs]
+        self._touching[new] += touching
         self.shapes[new] = self.shapes.pop(old)
 
     def _report(self) -> str:
-        listed = "; ".join(f"'{name}' ({op}): {hint}" for name, op, hint in self._failures)
         count = len(self._failures)
         nodes = "1 unsupported node" if count == 1 else f"{count} unsupported nodes"
         source = f" ({self.source})" if self.source else ""
-        return f"'{self.graph.name}'{source} has {nodes}: {listed}"
+        return f"'{self.graph.name}'{source} has {nodes}"
 
 
 def explain(error: Unsupported | GraphError) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,7 @@ from converters.size_options import size_options
 from converters.verify import TOLERANCE, VerificationError, VerifyReport
 from sparsenet.commands.options import json_option, threads_option
 from sparsenet.commands.table import render, to_json
+from sparsenet.errors import UnsupportedOpError
 from sparsenet.files import require_outputs
 
 if TYPE_CHECKING:
@@ -91,9 +93,9 @@ def convert(
     network is bound to stay open.
     """
     from converters.pipeline import convert as run_conversion
-    from converters.sources import open_masks
+    from converters.sources import open_masks, source_files
 
-    require_outputs([output], [model, masks])
+    require_outputs([output], itertools.chain([masks], source_files(model)))
     try:
         report = run_conversion(
             model,
@@ -112,6 +114,10 @@ def convert(
         )
     except VerificationError as error:
         click.echo(to_json(dataclasses.asdict(error.report)) if as_json else error_table(error.report))
+        raise
+    except UnsupportedOpError as error:
+        if error.reasons:  # all of them, where the message has room for a few
+            click.echo(to_json(error.reasons) if as_json else "\n".join(error.reasons))
         raise
     if as_json:
         click.echo(to_json(report.to_dict()))

@@ -6,6 +6,7 @@ A model may keep weights in files beside it and names them by relative path. A c
 
 from __future__ import annotations
 
+import itertools
 import math
 import os
 import stat
@@ -79,6 +80,22 @@ def load_model(source: OnnxLike) -> tuple[onnx.ModelProto, str]:
             del tensor.external_data[:]
             tensor.data_location = onnx.TensorProto.DEFAULT
     return model, model.graph.name if folder is None and model.graph.name else name
+
+
+def external_files(path: Path) -> Iterator[Path]:
+    """The files beside a model that its tensors are kept in; none if it cannot be read: ``load_model`` says why."""
+    import onnx
+    from google.protobuf.message import DecodeError
+
+    try:
+        model = onnx.load_model_from_string(read_whole(path, memory_limit()))
+    except (OSError, MemoryLimitError, DecodeError):
+        return
+    functions = (onnx.GraphProto(node=function.node) for function in model.functions)
+    for tensor in itertools.chain.from_iterable(map(_tensors, (model.graph, *functions))):
+        locations = [entry.value for entry in tensor.external_data if entry.key == "location"]
+        if tensor.data_location == onnx.TensorProto.EXTERNAL and locations and "\0" not in str(locations[-1]):
+            yield path.parent / str(locations[-1])
 
 
 def tensor_array(tensor: onnx.TensorProto) -> np.ndarray:

@@ -13,12 +13,17 @@ import numpy as np
 
 from converters import passes
 from converters.batch_axis import Batch
-from converters.sources import open_source
+from converters.onnx_import import OnnxSource
+from converters.sources import open_source, source_files
 from converters.speed import SpeedReport, measure
 from converters.verify import TOLERANCE, Source, VerificationError, VerifyReport, relative_error, verify
+from sparsenet.checks import flag, one_of, path_of, real_number, shown
 from sparsenet.counts import LayerCount, Totals, count_layers, total
 from sparsenet.engine import Engine
+from sparsenet.engine_options import EngineOptions
+from sparsenet.errors import InputError
 from sparsenet.files import require_outputs
+from sparsenet.formats.storage import VALUES
 from sparsenet.graph import Graph, TensorInfo
 from sparsenet.model_file import load_graph, save
 
@@ -100,11 +105,24 @@ def convert(
         batch: what dimension 0 of the model's tensors is (see ``from_onnx``).
 
     Raises:
-        InputError: ``output`` is the source, or no regular file.
+        InputError: an argument has the wrong type or value; or ``output`` is the source, a file that it is read from,
+            or no regular file.
         VerificationError: a layer is off by more than ``tolerance``.
         UnsupportedOpError, ModelFileError, MaskError, GraphError: as the importers and ``sparsenet.save``.
     """
-    require_outputs([output], [source] if isinstance(source, str | os.PathLike) else [])
+    one_of(values, "values", VALUES)
+    for name, given in (
+        ("reduce", reduce),
+        ("verify_layers", verify_layers),
+        ("measure_speed", measure_speed),
+    ):
+        flag(given, name)
+    output, tolerance = path_of(output, "output"), real_number(tolerance, "tolerance", above=True)
+    threads = EngineOptions(threads).threads
+    if not isinstance(source, str | os.PathLike) and not hasattr(source, "converted"):
+        raise InputError(f"source must be a path, a TorchSource or an OnnxSource, got {shown(source)}")
+    opened = source.model if isinstance(source, OnnxSource) else source
+    require_outputs([output], source_files(opened) if isinstance(opened, str | os.PathLike) else [])
     if isinstance(source, str | os.PathLike):
         source = open_source(source, masks, image_size, batch, shapes=shapes, dims=dims)
     full = _exact(source.graph())

@@ -6,6 +6,7 @@ from converters.pipeline import ConversionReport
 from converters.speed import SpeedReport
 from converters.verify import VerifyReport
 from sparsenet.graph import TensorInfo
+from sparsenet.one_line import one_line
 
 
 def report_text(report: ConversionReport) -> str:
@@ -31,7 +32,7 @@ def report_text(report: ConversionReport) -> str:
         facts.append(("verified", _verified(report.verification)))
     if report.speed is not None:
         facts += _speed(report.speed)
-    return "\n".join(f"{name:10}{text}" for name, text in facts)
+    return "\n".join(one_line(f"{name:10}{text}") for name, text in facts)
 
 
 def _sizes(info: TensorInfo) -> str:

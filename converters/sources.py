@@ -9,9 +9,9 @@ from __future__ import annotations
 import importlib.metadata
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 
@@ -20,6 +20,7 @@ from converters.given_sizes import open_ones
 from converters.onnx_import import OnnxSource
 from converters.torch_import import TorchSource
 from converters.verify import Source
+from sparsenet.checks import one_of, path_of
 from sparsenet.errors import InputError, ModelFileError
 
 MODEL_LOADERS = "sparsenet.model_loaders"
@@ -53,7 +54,8 @@ def open_source(
         InputError: a size is for another kind of model than this.
         SparsenetError: whatever the importer or the loader has to say.
     """
-    file = Path(path)
+    file = path_of(path, "model")
+    one_of(batch, "batch", get_args(Batch))
     if not file.is_file():
         raise ModelFileError(f"no such file: '{file}'")
     if file.suffix.lower() == ".onnx":
@@ -75,6 +77,16 @@ def open_source(
     return TorchSource(module, example, masks, metadata=metadata, batch=batch)
 
 
+def source_files(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Every file that is read when ``open_source`` opens ``path``: itself, and what an ONNX model keeps beside it."""
+    file = path_of(path, "model")
+    yield file
+    if file.suffix.lower() == ".onnx" and file.is_file():
+        from converters.onnx_load import external_files
+
+        yield from external_files(file)
+
+
 def open_masks(path: str | os.PathLike[str]) -> Mapping[str, Any]:
     """Read a mask file: weight name → 0/1 mask.
 
@@ -82,7 +94,7 @@ def open_masks(path: str | os.PathLike[str]) -> Mapping[str, Any]:
         ModelFileError: no such file, or nobody can open it.
         MaskError: it is not a mask file.
     """
-    file = Path(path)
+    file = path_of(path, "masks")
     if not file.is_file():
         raise ModelFileError(f"no such file: '{file}'")
     masks: Mapping[str, Any] = _load(MASK_LOADERS, file, "mask")

@@ -8,15 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, cast
 
 import numpy as np
 
 import sparsenet
 from converters.verdict import SOURCE_OFF, WRONG, Comparison, Evidence, Verdict, largest_difference
 from sparsenet import reference
-from sparsenet.errors import GraphError, SparsenetError
-from sparsenet.graph import Graph, Node
+from sparsenet.checks import real_number, shown
+from sparsenet.engine_options import EngineOptions
+from sparsenet.errors import GraphError, InputError, SparsenetError
+from sparsenet.feeds import checked
+from sparsenet.graph import FloatArray, Graph, Node
 
 TOLERANCE = 1e-4
 
@@ -138,8 +141,11 @@ def verify(
         threads: of the engine.
 
     Raises:
+        InputError: an argument has the wrong type or value.
         GraphError: no tensor of the graph has a counterpart in the source, or one has another shape there.
     """
+    _check(graph, source, inputs, kept)
+    tolerance, threads = real_number(tolerance, "tolerance", above=True), EngineOptions(threads).threads or 1
     feeds = dict(inputs or source.example())
     expected = source.values(feeds)
     tensors = [node for node in graph.nodes if node.output in expected]
@@ -172,6 +178,20 @@ def relative_error(got: np.ndarray, expected: np.ndarray) -> float:
         return 1.0
     difference = largest_difference(got, expected)
     return difference / max(float(np.abs(expected).max(initial=0.0)), 1e-30) if difference != 0 else 0.0
+
+
+def _check(graph: object, source: object, inputs: object, kept: object) -> None:
+    if not isinstance(graph, Graph):
+        raise InputError(f"graph must be a Graph, got {shown(graph)}")
+    if not all(hasattr(source, name) for name in ("example", "values", "exact")):
+        raise InputError(f"source must be a TorchSource or an OnnxSource, got {shown(source)}")
+    for name, given in (("inputs", inputs), ("kept", kept)):
+        if given is not None and not (
+            isinstance(given, Mapping) and all(isinstance(array, np.ndarray) for array in given.values())
+        ):
+            raise InputError(f"{name} must be a dict of NumPy arrays by name, got {shown(given)}")
+    if inputs:
+        checked(graph.inputs, cast("Mapping[str, FloatArray]", inputs))
 
 
 def _engine_values(graph: Graph, feeds: dict[str, np.ndarray], threads: int) -> dict[str, np.ndarray]:

@@ -1,23 +1,23 @@
 """What is kept between processes: machine code, and what was measured with it.
 
-Machine code is run, so it is read only where nobody but this user, or root, can have put it: folders and files belong
-to one of them, others may not write them, and nothing is read through a link or from anything but a regular file.
-Folders are made for this user alone (0700), files too (0600), whatever the umask.
+Machine code is run, so it is read only where nobody but this user, or root, can have put it (``sparsenet.trusted``);
+anything else is ignored with one warning, and made anew. Folders are made for this user alone (0700), files too (0600),
+whatever the umask.
 """
 
 from __future__ import annotations
 
 import os
-import stat
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
-from sparsenet.files import open_regular, replace_file
+from sparsenet.errors import MemoryLimitError
+from sparsenet.files import read_open, replace_file
+from sparsenet.trusted import UntrustedError, open_trusted, trusted_folder
 
 VARIABLE = "SPARSENET_CACHE_DIR"
-_OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
+#: A kernel has some kilobytes.
+MAX_BYTES = 2**28
 
 
 def cache_directory() -> Path | None:
@@ -39,16 +39,18 @@ def cache_directory() -> Path | None:
 
 
 def kept(folder: str, name: str) -> bytes | None:
-    """What ``keep`` wrote under these names; None if there is nothing that can be trusted."""
+    """What ``keep`` wrote under these names; None if there is nothing, or nothing that can be trusted (a warning)."""
     root = cache_directory()
     if root is None:
         return None
     try:
-        with _own_folder(root / folder), open_regular(root / folder / name, _NO_LINK) as file:
-            _require_own(os.fstat(file.fileno()))
-            return file.read()
-    except OSError:
-        return None
+        with open_trusted(root, folder, name) as file:
+            return read_open(file, MAX_BYTES)
+    except (UntrustedError, MemoryLimitError) as error:
+        ignore(folder, name, str(error))
+    except OSError:  # not there; what keeps it from being there, ``keep`` says
+        pass
+    return None
 
 
 def keep(folder: str, name: str, data: bytes) -> bool:
@@ -58,28 +60,32 @@ def keep(folder: str, name: str, data: bytes) -> bool:
         if root is None:
             raise OSError("this user has no home folder")
         _make(root / folder)
-        with _own_folder(root / folder):
+        with trusted_folder(root, folder):
             replace_file(root / folder / name, data, 0o600)
     except OSError as error:
-        _warn_once(root, error.strerror or str(error))
+        where = "" if root is None else f" in {root}"
+        _warn_once(f"compiled kernels and measurements cannot be kept{where}: {error.strerror or error}")
         return False
     return True
 
 
-_NO_LINK = getattr(os, "O_NOFOLLOW", 0)
+def ignore(folder: str, name: str, reason: str) -> None:
+    """Warn, the first time, that what is kept under these names is not used."""
+    root = cache_directory()
+    _warn_once(f"what is kept in {root and root / folder / name} is ignored: {reason}")
+
+
 _warned = False
 
 
-def _warn_once(root: Path | None, reason: str) -> None:
+def _warn_once(what: str) -> None:
     global _warned
     if not _warned:
         _warned = True
-        where = "" if root is None else f" in {root}"
         warnings.warn(
-            f"compiled kernels and measurements cannot be kept{where}: {reason}; every process makes them anew, "
-            f"which takes seconds: set {VARIABLE} to a folder of your own",
+            f"{what}; kernels are made anew, which takes seconds: set {VARIABLE} to a folder of your own",
             RuntimeWarning,
-            stacklevel=2,
+            stacklevel=4,
         )
 
 
@@ -94,32 +100,3 @@ def _make(folder: Path) -> None:
         except FileExistsError:  # another process has just made it
             continue
         path.chmod(0o700)  # the umask may have taken our own rights
-
-
-@contextmanager
-def _own_folder(path: Path) -> Iterator[None]:
-    """Hold ``path`` open and checked; of a folder of ours, others lose the right to write.
-
-    Raises:
-        OSError: it is a link, somebody else's, or cannot be opened.
-    """
-    if not hasattr(os, "geteuid"):
-        yield
-        return
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | _NO_LINK)
-    try:
-        status = os.fstat(descriptor)
-        if status.st_uid == os.geteuid() and status.st_mode & _OTHERS_WRITE:
-            os.fchmod(descriptor, stat.S_IMODE(status.st_mode) & ~_OTHERS_WRITE)
-            status = os.fstat(descriptor)
-        _require_own(status)
-        yield
-    finally:
-        os.close(descriptor)
-
-
-def _require_own(status: os.stat_result) -> None:
-    if hasattr(os, "geteuid") and (
-        status.st_uid not in (os.geteuid(), 0) or stat.S_IMODE(status.st_mode) & _OTHERS_WRITE
-    ):
-        raise OSError("it belongs to another user, or others may write it")

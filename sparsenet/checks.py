@@ -2,48 +2,99 @@
 
 from __future__ import annotations
 
+import math
+import numbers
 import operator
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
-from sparsenet.errors import InputError
+from sparsenet.errors import InputError, SparsenetError
+
+#: What Linux takes.
+LONGEST_PATH = 4096
+#: What may be any size that a machine has: far beyond it, a number is a slip.
+MANY = 2**31 - 1
 
 
-def whole_number(value: object, name: str, most: int) -> int:
-    """``value``, a number from 1 to ``most``: an int or what NumPy has of the kind.
+def whole_number(
+    value: object, name: str, most: int = MANY, least: int = 1, error: type[SparsenetError] = InputError
+) -> int:
+    """``value``, a number from ``least`` to ``most``: an int or what NumPy has of the kind.
 
     Raises:
-        InputError: it is of another type (True and 2.0 are), or out of that range.
+        InputError, or ``error``: it is of another type (True and 2.0 are), or out of that range.
     """
     try:
         number = operator.index(value)  # type: ignore[arg-type]
     except TypeError:
         number = None
     if number is None or isinstance(value, bool):
-        raise InputError(f"{name} must be a whole number, got {shown(value)}")
-    if not 1 <= number <= most:
-        raise InputError(f"{name} must be at least 1 and at most {most}, got {shown(number)}")
+        raise error(f"{name} must be a whole number, got {shown(value)}")
+    if not least <= number <= most:
+        raise error(f"{name} must be at least {least} and at most {most}, got {shown(number)}")
     return number
 
 
-def flag(value: object, name: str) -> bool:
+def real_number(
+    value: object,
+    name: str,
+    least: float = 0.0,
+    most: float = math.inf,
+    *,
+    above: bool = False,
+    error: type[SparsenetError] = InputError,
+) -> float:
+    """``value``, a finite number from ``least`` to ``most``: a float, an int, or what NumPy has of the kind.
+
+    Args:
+        above: whether it must be greater than ``least``.
+
+    Raises:
+        InputError, or ``error``: it is of another type (True and a text are), no finite number, or out of that range.
+    """
+    try:
+        given = math.nan if isinstance(value, bool) or not isinstance(value, numbers.Real) else float(value)
+    except OverflowError:
+        given = math.inf
+    if not (math.isfinite(given) and least <= given <= most) or (above and given == least):
+        low = f"greater than {least:g}" if above else f"at least {least:g}"
+        high = f" and at most {most:g}" if math.isfinite(most) else ""
+        raise error(f"{name} must be a number, {low}{high}, got {shown(value)}")
+    return given
+
+
+def items(value: object, name: str, error: type[SparsenetError] = InputError) -> tuple[Any, ...]:
+    """``value``, a list or tuple, as a tuple.
+
+    Raises:
+        InputError, or ``error``: it is something else; a text is no list of its letters.
+    """
+    if not isinstance(value, list | tuple):
+        raise error(f"{name} must be a list or tuple, got {shown(value)}")
+    return tuple(value)
+
+
+def flag(value: object, name: str, error: type[SparsenetError] = InputError) -> bool:
     """``value`` as True or False.
 
     Raises:
-        InputError: it is neither of them, nor NumPy's.
+        InputError, or ``error``: it is neither of them, nor NumPy's.
     """
     if isinstance(value, bool):
         return value
     if type(value).__name__ in ("bool", "bool_") and type(value).__module__ == "numpy":
         return bool(value)
-    raise InputError(f"{name} must be True or False, got {shown(value)}")
+    raise error(f"{name} must be True or False, got {shown(value)}")
 
 
-def one_of(value: object, name: str, choices: Sequence[str]) -> None:
-    """Raise InputError unless ``value`` is among ``choices``."""
+def one_of(
+    value: object, name: str, choices: Sequence[str], error: type[SparsenetError] = InputError
+) -> None:
+    """Raise InputError, or ``error``, unless ``value`` is among ``choices``."""
     if not isinstance(value, str) or value not in choices:
-        raise InputError(f"{name} must be one of {', '.join(choices)}, got {shown(value)}")
+        raise error(f"{name} must be one of {', '.join(choices)}, got {shown(value)}")
 
 
 def path_of(value: object, name: str = "path") -> Path:
@@ -58,9 +109,11 @@ def path_of(value: object, name: str = "path") -> Path:
     if not isinstance(text, str) or "\0" in text:
         raise InputError(f"{name} must be a path that a file can have, got {shown(text)}")
     try:
-        os.fsencode(text)
+        long = len(os.fsencode(text)) > LONGEST_PATH
     except UnicodeEncodeError:
         raise InputError(f"{name} must be a path that a file can have, got {ascii(text)[:60]}") from None
+    if long:
+        raise InputError(f"{name} must be a path of at most {LONGEST_PATH} bytes, got {shown(text)}")
     return Path(text)
 
 

@@ -17,6 +17,7 @@ from typing import IO, Any
 import click
 
 from sparsenet.errors import InputError, MemoryLimitError, MissingExtraError, SparsenetError
+from sparsenet.one_line import one_line
 
 ENTRY_POINTS = "sparsenet.commands"
 
@@ -72,8 +73,8 @@ class CommandFailed(click.ClickException):
     exit_code = 2
 
     def show(self, file: IO[Any] | None = None) -> None:
-        """Print the message on stderr, whatever line breaks it came with."""
-        click.echo(f"error: {' '.join(self.message.split())}", file=file, err=file is None)
+        """Print the message on stderr, on one line whatever it came with."""
+        click.echo(f"error: {one_line(self.message)}", file=file, err=file is None)
 
 
 class CommandGroup(click.Group):

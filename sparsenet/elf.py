@@ -13,6 +13,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cache
 
+from sparsenet.errors import MemoryLimitError
+
 _ALLOCATED, _WRITABLE = 2, 1
 _SYMBOLS, _RELOCATIONS, _NO_BITS, _UNWIND = 2, 4, 8, 0x70000001
 _COMMON, _ABSOLUTE, _FIRST_RESERVED = 0xFFF2, 0xFFF1, 0xFF00
@@ -61,6 +63,7 @@ def load(objects: Sequence[bytes], entries: Sequence[str]) -> list[int]:
 
     Raises:
         ObjectFileError: damaged; ``UnsupportedObjectError``: for another machine, or more than this loader can do.
+        MemoryLimitError: the system does not give the memory.
     """
     try:
         return _load(objects, entries)
@@ -79,7 +82,10 @@ def _load(objects: Sequence[bytes], entries: Sequence[str]) -> list[int]:
         size = _place(one, size, writable=True)
     if size > _MAX_BYTES:
         raise ObjectFileError(f"it wants {size} bytes of memory")
-    block = mmap.mmap(-1, size, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    try:
+        block = mmap.mmap(-1, size, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    except OSError as error:
+        raise MemoryLimitError(f"the system does not give {size:,} bytes for machine code") from error
     base = ctypes.addressof(ctypes.c_char.from_buffer(block))
     block[: len(_TRAP)] = _TRAP
     found = []

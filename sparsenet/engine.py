@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import math
 import os
 import time
-import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-import numpy.typing as npt
 
 import sparsenet
 from sparsenet.checks import flag, path_of, shown, whole_number
@@ -21,13 +18,14 @@ from sparsenet.errors import InputError, MissingCompilerError, UnsupportedOpErro
 from sparsenet.feeds import by_name, checked, image_shape, shape_text
 from sparsenet.graph import FloatArray, Graph, TensorInfo
 from sparsenet.kept_graph import KeptGraph
-from sparsenet.kernels.abi import FIRST_TENSOR
-from sparsenet.layer_profile import LayerProfile, layer_profiles
-from sparsenet.limits import enough_memory, require_memory
+from sparsenet.layer_profile import Profile, StepTimes, layer_profile, step_times
+from sparsenet.limits import enough_memory
+from sparsenet.one_line import one_line, warn
 from sparsenet.partial import cut
 from sparsenet.plan.plan import Decision, Plan
 from sparsenet.prepared import Context, OtherSizes, Prepared
 from sparsenet.threads import WorkerPool, available_cpus
+from sparsenet.timing import clock_for
 from sparsenet.timings import Timings, add_seconds
 
 if TYPE_CHECKING:
@@ -111,7 +109,7 @@ class Engine:
         except ImportError as error:
             if options.backend == "compiled":
                 raise MissingCompilerError(f"kernels cannot be compiled: {error}; install numba") from error
-            warnings.warn(
+            warn(
                 f"kernels cannot be compiled ({error}); running on NumPy, some hundred times slower",
                 RuntimeWarning,
                 stacklevel=3,
@@ -141,7 +139,7 @@ class Engine:
         except UnsupportedOpError as error:
             if required:
                 raise
-            warnings.warn(f"running on the CPU: {error}", RuntimeWarning, stacklevel=4)
+            warn(f"running on the CPU: {error}", RuntimeWarning, stacklevel=4)
             return False
         self.plan, self.threads, self._others, self.device = self._backend.plan, 1, None, "cuda"
         return True
@@ -199,7 +197,7 @@ class Engine:
             ", ".join(f"{i.name} {shape_text(i)}" for i in infos) for infos in (self.inputs, self.outputs)
         )
         where = "cuda" if self.device == "cuda" else f"{self.threads} thread{'s' * (self.threads > 1)}"
-        return f"<{type(self).__name__}: {' → '.join(ports)}, {where}>"
+        return one_line(f"<{type(self).__name__}: {' → '.join(ports)}, {where}>")
 
     @property
     def inputs(self) -> list[TensorInfo]:
@@ -239,10 +237,7 @@ class Engine:
             self.timings.first = self.timings.first or time.perf_counter() - start
             return results
         prepared = self._prepared(arrays)
-        values = batch * sum(math.prod(image_shape(info)) for info in prepared.plan.outputs)
-        require_memory(4 * values, f"the outputs for a batch of {batch}")
-        with enough_memory(f"the outputs for a batch of {batch}"):
-            outputs = [np.empty((batch, *image_shape(info)), np.float32) for info in prepared.plan.outputs]
+        outputs = prepared.new_outputs(batch)
         context = prepared.take()
         try:
             self._run_batch(prepared, context, arrays, outputs, batch)
@@ -260,10 +255,11 @@ class Engine:
         self.run(feeds)
         return time.perf_counter() - start
 
-    def profile(self, *arrays: FloatArray, runs: int = 20) -> list[LayerProfile]:
+    def profile(self, *arrays: FloatArray, runs: int = 20) -> Profile:
         """Time per layer for one image (the first of the batch), on the first thread, waiting for the others included.
 
-        On a GPU: for the whole batch, each launch timed by itself.
+        On a GPU: for the whole batch, each launch timed by itself. Runs that other work disturbed do not count, and
+        up to three times as many are made; ``too_noisy`` of the result tells whether too few were left.
 
         Raises:
             InputError: as in ``__call__``; a batch of none, or fewer runs than one.
@@ -271,13 +267,13 @@ class Engine:
         if self._backend is not None:
             runs = whole_number(runs, "runs", MAX_RUNS)
             return self._backend.profile(self._check(by_name(self.inputs, arrays), least_batch=1)[0], runs)
-        cycles, seconds = self.step_cycles(*arrays, runs=runs)
-        return layer_profiles(self._prepared(list(arrays)).plan, cycles, seconds)
+        times = self.step_cycles(*arrays, runs=runs)
+        plan = self._prepared(list(arrays)).plan
+        order = (layer for layers in plan.layers for layer in layers)
+        return layer_profile(times, [layer for layer, _ in plan.timeline], plan.decisions, order)
 
-    def step_cycles(
-        self, *arrays: FloatArray, runs: int = 20
-    ) -> tuple[list[npt.NDArray[np.int64]], list[float]]:
-        """Cycles of everything in ``Plan.timeline``, and seconds, of each of ``runs`` inferences of one image.
+    def step_cycles(self, *arrays: FloatArray, runs: int = 20) -> StepTimes:
+        """Cycles of everything in ``Plan.timeline`` in ``runs`` or more inferences of one image; see ``step_times``.
 
         Raises:
             InputError: as in ``profile``.
@@ -285,18 +281,13 @@ class Engine:
         runs = whole_number(runs, "runs", MAX_RUNS)
         inputs, _ = self._check(by_name(self.inputs, arrays), least_batch=1)
         prepared = self._prepared(inputs)
-        outputs = [np.empty((1, *image_shape(info)), np.float32) for info in prepared.plan.outputs]
+        outputs = prepared.new_outputs(1)
         context = prepared.take()
-        cycles, seconds = [], []
         try:
-            self._point(context, inputs, outputs, 0)
-            for _ in range(runs + 1):
-                start = time.perf_counter()
-                cycles.append(prepared.run_timed(self._pool, context))
-                seconds.append(time.perf_counter() - start)
+            context.point(_places(inputs, outputs), 0)
+            return step_times(lambda: prepared.run_timed(self._pool, context), runs, clock_for(self.threads))
         finally:
             prepared.give_back(context)
-        return cycles[1:], seconds[1:]
 
     def explain(self) -> list[Decision]:
         """Per layer: the weight format and kernel chosen, and why."""
@@ -315,18 +306,12 @@ class Engine:
 
     def _prepared(self, arrays: list[FloatArray]) -> Prepared:
         """The plan for arrays of these sizes."""
+        if self._others is None:
+            return self._own
         shapes = tuple((info.name, (None, *a.shape[1:])) for info, a in zip(self.inputs, arrays, strict=True))
-        if self._others is None or all(
-            info.shape == s for info, (_, s) in zip(self.inputs, shapes, strict=True)
-        ):
+        if all(info.shape == s for info, (_, s) in zip(self.inputs, shapes, strict=True)):
             return self._own
         return self._others.get(shapes)
-
-    def _point(
-        self, context: Context, arrays: list[FloatArray], outputs: list[FloatArray], image: int
-    ) -> None:
-        for number, array in enumerate(arrays + outputs):
-            context.bases[FIRST_TENSOR + number] = array.ctypes.data + image * array.strides[0]
 
     def _run_batch(
         self,
@@ -336,9 +321,14 @@ class Engine:
         outputs: list[FloatArray],
         batch: int,
     ) -> None:
+        places = _places(arrays, outputs)
         for image in range(batch):
-            self._point(context, arrays, outputs, image)
+            context.point(places, image)
             prepared.run(self._pool, context)
+
+
+def _places(arrays: list[FloatArray], outputs: list[FloatArray]) -> list[tuple[int, int]]:
+    return [(array.ctypes.data, array.strides[0]) for array in (*arrays, *outputs)]
 
 
 def load(

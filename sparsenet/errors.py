@@ -6,9 +6,19 @@ so an unexpected exception still shows its traceback.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from sparsenet.one_line import LONGEST, one_line
+
 
 class SparsenetError(Exception):
-    """Base of all errors that name a problem the caller can act on."""
+    """Base of all errors that name a problem the caller can act on.
+
+    Whatever a file calls things, the message is one line of at most ``one_line.LONGEST`` printable characters.
+    """
+
+    def __init__(self, *arguments: object) -> None:
+        super().__init__(*(one_line(a) if isinstance(a, str) else a for a in arguments))
 
 
 class GraphError(SparsenetError, ValueError):
@@ -32,7 +42,15 @@ class BundleError(SparsenetError, ValueError):
 
 
 class UnsupportedOpError(SparsenetError, NotImplementedError):
-    """A source network uses operations that have no counterpart here; the message lists every one."""
+    """A source network uses operations that have no counterpart here.
+
+    Attributes:
+        reasons: one line for each of them; the message lists as many as fit into it.
+    """
+
+    def __init__(self, message: str, reasons: Sequence[str] = ()) -> None:
+        self.reasons = [one_line(reason) for reason in reasons]
+        super().__init__(_listed(message, self.reasons) if reasons else message)
 
 
 class DeviceError(SparsenetError, RuntimeError):
@@ -61,3 +79,14 @@ class MaskError(SparsenetError, ValueError):
 
 class CheckpointError(SparsenetError, ValueError):
     """A training checkpoint is unreadable or belongs to another run."""
+
+
+def _listed(message: str, reasons: Sequence[str]) -> str:
+    """``message`` and as many of ``reasons`` as a message has room for, but at least one."""
+    text = f"{message}: {reasons[0]}"
+    for count, reason in enumerate(reasons[1:], 1):
+        more = f"; and {len(reasons) - count} more"
+        if len(text) + len(reason) + len("; and 99999 more") > LONGEST:
+            return one_line(text, LONGEST - len(more)) + more
+        text += f"; {reason}"
+    return text

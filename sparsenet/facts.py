@@ -15,12 +15,10 @@ from sparsenet.follows import followed
 from sparsenet.node import Node, Partial, Shape, TensorInfo
 from sparsenet.ops import infer_shape
 from sparsenet.partial_rules import partial_of
+from sparsenet.shape_rules import MAX_RANK
 
 if TYPE_CHECKING:
     from sparsenet.graph import Graph
-
-#: NumPy arrays have at most 64; a few more stand around a tensor while it is taken apart.
-MAX_RANK = 32
 
 
 class Facts:

@@ -16,6 +16,23 @@ from sparsenet.limits import require_memory
 Adopt = Callable[[object], Any]
 
 
+def real_array(value: object, name: str, shape: tuple[int | None, ...]) -> FloatArray:
+    """``value``, a NumPy array of real numbers of that shape; None stands for any size.
+
+    Raises:
+        InputError: it is something else.
+    """
+    if not isinstance(value, np.ndarray) or value.dtype.kind not in "fiu":
+        got = f"an array of {value.dtype}" if isinstance(value, np.ndarray) else shown(value)
+        raise InputError(f"{name} must be a NumPy array of numbers, got {got}")
+    if len(value.shape) != len(shape) or any(
+        size not in (None, own) for size, own in zip(shape, value.shape, strict=True)
+    ):
+        wanted = ", ".join("any" if size is None else str(size) for size in shape)
+        raise InputError(f"{name} must have shape ({wanted}), got {value.shape}")
+    return value
+
+
 def image_shape(info: TensorInfo) -> tuple[int, ...]:
     """Shape of one sample of a tensor."""
     return tuple(int(d or 0) for d in info.shape[1:])
@@ -91,6 +108,8 @@ def checked(
 
 
 def _check_shape(info: TensorInfo, shape: tuple[int, ...]) -> None:
+    if len(shape) == len(info.shape) and shape[1:] == info.shape[1:]:
+        return
     expected = image_shape(info)
     if len(shape) != len(expected) + 1 or any(
         size < 1 if axis in info.open else size != expected[axis - 1]

@@ -13,19 +13,27 @@ from typing import BinaryIO
 from sparsenet.errors import InputError, MemoryLimitError
 
 
-def open_regular(path: str | os.PathLike[str], flags: int = 0) -> BinaryIO:
+def open_regular(path: str | os.PathLike[str], flags: int = 0, folder: int | None = None) -> BinaryIO:
     """Open a regular file for reading; a pipe or device, which may never end or begin, is refused.
+
+    ``folder`` is the descriptor of the folder that ``path`` starts from; None: the current one.
 
     Raises:
         OSError: it cannot be opened, or is no regular file.
     """
     # Without O_NONBLOCK, opening a pipe that nobody writes to would wait for ever.
-    flags |= os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
-    file = os.fdopen(os.open(path, flags), "rb")
-    if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-        file.close()
-        raise OSError(errno.EINVAL, "it is not a regular file")
-    return file
+    flags |= os.O_RDONLY | sum(getattr(os, name, 0) for name in ("O_NONBLOCK", "O_NOCTTY", "O_BINARY"))
+    descriptor = os.open(path, flags, dir_fd=folder)
+    try:
+        mode = os.fstat(descriptor).st_mode
+        if stat.S_ISDIR(mode):
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+        if not stat.S_ISREG(mode):
+            raise OSError(errno.EINVAL, "it is not a regular file")
+        return os.fdopen(descriptor, "rb")
+    except OSError:
+        os.close(descriptor)
+        raise
 
 
 def read_whole(path: str | os.PathLike[str], limit: int) -> bytes:
@@ -36,11 +44,16 @@ def read_whole(path: str | os.PathLike[str], limit: int) -> bytes:
         MemoryLimitError: it has more than ``limit`` bytes.
     """
     with open_regular(path) as file:
-        size = os.fstat(file.fileno()).st_size
-        if size > limit:
-            raise MemoryLimitError(f"it has {size} bytes, more than the limit of {limit}")
-        # What the file has, not what it may have: read() takes the memory for all that it is asked for beforehand.
-        return file.read(size)
+        return read_open(file, limit)
+
+
+def read_open(file: BinaryIO, limit: int) -> bytes:
+    """The bytes of an open regular file; MemoryLimitError if it has more than ``limit``."""
+    size = os.fstat(file.fileno()).st_size
+    if size > limit:
+        raise MemoryLimitError(f"it has {size} bytes, more than the limit of {limit}")
+    # What the file has, not what it may have: read() takes the memory for all that it is asked for beforehand.
+    return file.read(size)
 
 
 def require_outputs(
@@ -50,14 +63,14 @@ def require_outputs(
 
     Args:
         outputs: names of files to write; those that are None, or in ``sources`` name no file, do not count.
-        sources: what the work reads: no output may be one of them, by whatever name or link.
+        sources: what the work reads: no output may be one of them, by whatever name or link, nor a file in a folder
+            among them. They are only looked at if an output is there already.
 
     Raises:
         InputError: a name is that of a source or of another output, of a folder, pipe, device or socket, of a file that
             may not be written, or one in a folder that is not there.
     """
-    used = [Path(source) for source in sources if source is not None]
-    names: list[Path] = []
+    names: dict[Path, Path] = {}
     for given in outputs:
         if given is None:
             continue
@@ -68,14 +81,14 @@ def require_outputs(
             raise InputError(f"{path}: cannot be written: {error.strerror or error}") from None
         if not target.parent.is_dir():
             raise InputError(f"{path}: cannot be written: there is no folder {target.parent}")
-        for source in used:
-            if _same_file(target, source):
-                raise InputError(
-                    f"{path}: is the same file as '{source}', which is read; choose another name"
-                )
         if target in names or any(_same_file(target, name) for name in names):
             raise InputError(f"{path}: two results cannot be written to one file; choose another name")
-        names.append(target)
+        names[target] = path
+    replaced = {target: path for target, path in names.items() if target.exists()}
+    for source in sources if replaced else ():
+        if source is not None:
+            for target, path in replaced.items():
+                _require_other(target, path, Path(source))
 
 
 def write_output(path: Path, data: bytes) -> None:
@@ -182,6 +195,14 @@ def _overwrite(target: Path, data: bytes) -> None:
         file.flush()
         os.ftruncate(descriptor, len(data))
         os.fsync(descriptor)
+
+
+def _require_other(target: Path, path: Path, source: Path) -> None:
+    """Raise InputError if writing to ``target``, which ``path`` means, would replace what is read from ``source``."""
+    if _same_file(target, source):
+        raise InputError(f"{path}: is the same file as '{source}', which is read; choose another name")
+    if source.is_dir() and any(_same_file(folder, source) for folder in target.parents):
+        raise InputError(f"{path}: is a file in '{source}', which is read; choose another name")
 
 
 def _same_file(path: Path, other: Path) -> bool:

@@ -26,6 +26,7 @@ import numpy as np
 from sparsenet.errors import GraphError
 from sparsenet.facts import Facts, infer_shapes
 from sparsenet.follows import followed
+from sparsenet.limits import require_countable
 from sparsenet.node import FloatArray, Node, Partial, Shape, TensorInfo
 from sparsenet.ops import check_constants, check_node
 
@@ -133,7 +134,14 @@ class Graph:
 
         Raises:
             GraphError: with the node or tensor that breaks a rule, and how.
+            MemoryLimitError: it has more parts than any graph may have (see ``limits``).
         """
+        require_countable(
+            nodes=len(self.nodes),
+            operands=sum(len(node.inputs) for node in self.nodes),
+            constants=len(self.constants),
+            ports=len(self.inputs) + len(self.outputs),
+        )
         made: set[str] = set()
         for info in self.inputs:
             _claim(made, info.name, "graph input")

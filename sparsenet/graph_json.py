@@ -13,11 +13,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from sparsenet import shape_rules, strict_json
 from sparsenet.errors import ModelFileError
 from sparsenet.follows import Follows, SizeOf
 from sparsenet.graph import Graph, Node, TensorInfo
-from sparsenet.ops import OPS, PAD_MODES
-from sparsenet.shape_rules import REDUCTIONS
+from sparsenet.limits import require_countable
+from sparsenet.ops import MAX_EPILOGUE_ARGUMENTS, MAX_EPILOGUE_WORDS, OPS, PAD_MODES
 
 MAX_RANK = 8
 MAX_SIZE = 2**31 - 1
@@ -107,14 +108,16 @@ def parse(text: str) -> tuple[Graph, list[ConstantEntry]]:
 
     Raises:
         ModelFileError: with the field that is wrong.
+        MemoryLimitError: it has more nodes, say, than any graph may have.
     """
     try:
-        document = json.loads(text, parse_constant=_reject_constant, object_pairs_hook=_unique_keys)
-    except (ValueError, RecursionError) as error:
+        document = strict_json.parse(text)
+    except ValueError as error:
         raise ModelFileError(f"the graph is not valid JSON: {error}") from None
     expected = {"name", "inputs", "constants", "nodes", "outputs"}
     if not isinstance(document, dict) or not expected <= document.keys() <= expected | {"metadata"}:
         raise ModelFileError(f"the graph must be an object with the keys {', '.join(sorted(expected))}")
+    _check_counts(document)
     inputs = [_input(entry) for entry in _list(document["inputs"], "inputs")]
     constants = [_constant(entry) for entry in _list(document["constants"], "constants")]
     names = [info.name for info in inputs] + [constant.name for constant in constants]
@@ -127,6 +130,18 @@ def parse(text: str) -> tuple[Graph, list[ConstantEntry]]:
     if not isinstance(metadata, dict) or not all(isinstance(v, str) for v in metadata.values()):
         raise ModelFileError("metadata must map text to text")
     return Graph(_text(document["name"], "name"), inputs, outputs, nodes, {}, metadata), constants
+
+
+def _check_counts(document: Mapping[str, Any]) -> None:
+    """Raise MemoryLimitError if there is more than a graph may have, before anything is made of it."""
+    parts = {key: _list(document[key], key) for key in ("inputs", "constants", "nodes", "outputs")}
+    operands = (node[2] for node in parts["nodes"] if isinstance(node, list) and len(node) > 2)
+    require_countable(
+        nodes=len(parts["nodes"]),
+        operands=sum(len(names) for names in operands if isinstance(names, list)),
+        constants=len(parts["constants"]),
+        ports=len(parts["inputs"]) + len(parts["outputs"]),
+    )
 
 
 def _input(entry: Any) -> TensorInfo:
@@ -206,11 +221,23 @@ def _is_ints(value: Any) -> bool:
     return isinstance(value, list) and all(_is_int(v) for v in value)
 
 
+def _is_few_ints(value: Any) -> bool:
+    """One for each axis of a tensor, at the most."""
+    return _is_ints(value) and len(value) <= shape_rules.MAX_RANK
+
+
 def _is_epilogue(value: Any) -> bool:
     """A list of [word, *numbers]; which words there are is for ``Graph.verify`` to say."""
-    return isinstance(value, list) and all(
-        isinstance(step, list) and step and isinstance(step[0], str) and all(_is_number(v) for v in step[1:])
-        for step in value
+    return (
+        isinstance(value, list)
+        and len(value) <= MAX_EPILOGUE_WORDS
+        and all(
+            isinstance(step, list)
+            and 0 < len(step) <= MAX_EPILOGUE_ARGUMENTS
+            and isinstance(step[0], str)
+            and all(_is_number(v) for v in step[1:])
+            for step in value
+        )
     )
 
 
@@ -225,10 +252,11 @@ def _one_of(*words: str) -> Callable[[Any], bool]:
 #: What each attribute of ``ops.OPS`` may hold in a file; what the numbers mean is checked by ``Graph.verify``.
 ATTRIBUTE_CHECKS: dict[str, Callable[[Any], bool]] = {
     **dict.fromkeys(
-        ("stride", "padding", "dilation", "kernel", "shape", "perm", "size", "axes", "indices", "block"),
-        _is_ints,
+        ("stride", "padding", "dilation", "kernel", "shape", "perm", "size", "axes", "block"),
+        _is_few_ints,
     ),
-    "scale": lambda value: isinstance(value, list) and all(_is_number(v) for v in value),
+    "indices": _is_ints,
+    "scale": lambda value: isinstance(value, list) and len(value) == 2 and all(_is_number(v) for v in value),
     **dict.fromkeys(("groups", "axis", "start", "count", "step"), _is_int),
     **dict.fromkeys(
         (
@@ -248,21 +276,10 @@ ATTRIBUTE_CHECKS: dict[str, Callable[[Any], bool]] = {
         ("ceil_mode", "count_include_pad", "keepdims", "last", "largest", "center", "depth_first"), _is_bool
     ),
     "mode": _one_of("nearest", "bilinear", *PAD_MODES),
-    "kind": _one_of(*REDUCTIONS),
+    "kind": _one_of(*shape_rules.REDUCTIONS),
     "coordinates": _one_of("half_pixel", "align_corners"),
     "epilogue": _is_epilogue,
 }
-
-
-def _reject_constant(word: str) -> Any:
-    raise ValueError(f"{word} is not JSON")
-
-
-def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    result = dict(pairs)
-    if len(result) != len(pairs):
-        raise ValueError("a key appears twice in one object")
-    return result
 
 
 def _list(value: Any, where: str) -> list[Any]:

@@ -1,14 +1,16 @@
-"""Time per layer, from cycles per step of the tape."""
+"""Time per layer, from what each step of an inference took."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from sparsenet.plan.plan import WAIT, Decision, Plan
+from sparsenet.plan.plan import WAIT, Decision
+from sparsenet.timing import Clock, few, take_rounds
 
 
 @dataclass(frozen=True)
@@ -33,22 +35,74 @@ class LayerProfile:
     gflops: float
 
 
-def layer_profiles(
-    plan: Plan, cycles: Sequence[npt.NDArray[np.int64]], seconds: Sequence[float]
-) -> list[LayerProfile]:
-    """One record per layer, in the order in which they begin; one that only other threads work on has 0 ms.
+@dataclass(frozen=True)
+class StepTimes:
+    """What the steps of an inference took, in the runs that count: those that nothing disturbed, all if there is none.
+
+    Attributes:
+        steps: (runs, steps) cycles or seconds of each.
+        seconds: (runs,) of each run as a whole.
+        clock: what these are: "cpu", processor time, or "wall".
+        counted, dropped: how many runs were undisturbed, and how many were not.
+    """
+
+    steps: npt.NDArray[np.float64]
+    seconds: npt.NDArray[np.float64]
+    clock: str
+    counted: int
+    dropped: int
+
+    @property
+    def too_noisy(self) -> bool:
+        """Whether the disturbed runs have left too few to tell anything."""
+        return few(self.counted, self.dropped)
+
+
+class Profile(list[LayerProfile]):
+    """One record for each layer, and how they were measured.
+
+    Attributes:
+        clock, counted, dropped, too_noisy: as of the ``StepTimes`` that they come from.
+    """
+
+    def __init__(self, layers: Iterable[LayerProfile], times: StepTimes) -> None:
+        super().__init__(layers)
+        self.clock, self.counted, self.dropped = times.clock, times.counted, times.dropped
+        self.too_noisy = times.too_noisy
+
+
+def step_times(run: Callable[[], Any], runs: int, clock: Clock, *, warm: int = 1) -> StepTimes:
+    """Time ``run``, which makes an inference and returns what each of its steps took, cycles or seconds.
 
     Args:
-        cycles: of everything in ``plan.timeline``, per run.
-        seconds: of every run as a whole.
+        runs: how many undisturbed ones are wanted; up to three times as many are made.
+        warm: inferences before each, which do not count.
     """
-    shares = np.stack(cycles).astype(np.float64)
-    shares *= np.asarray(seconds)[:, None] / shares.sum(axis=1, keepdims=True)
-    totals = dict.fromkeys((layer for layers in plan.layers for layer in layers), 0.0)
-    for (layer, _), ms in zip(plan.timeline, np.median(shares, axis=0) * 1e3, strict=True):
+    made: list[Any] = []
+    turns = {"run": lambda: clock.turn(lambda: made.append(run()), warm)}
+    taken = take_rounds(turns, runs, clock)
+    (seconds,) = taken.seconds("run")
+    counted, dropped = taken.count("run")
+    steps = np.array(made[warm :: 1 + warm], np.float64)
+    return StepTimes(steps[taken.clean("run")] if counted else steps, seconds, clock.counts, counted, dropped)
+
+
+def layer_profile(
+    times: StepTimes, layers: Sequence[str], decisions: Iterable[Decision], order: Iterable[str] = ()
+) -> Profile:
+    """One record per layer; its time is its share of the steps' times of the whole of each run.
+
+    Args:
+        layers: which layer each step is for.
+        decisions: what is known of the layers.
+        order: layers in the order in which to list them; one without a step has 0 ms.
+    """
+    shares = times.steps * (times.seconds[:, None] / times.steps.sum(axis=1, keepdims=True))
+    totals = dict.fromkeys(order, 0.0)
+    for layer, ms in zip(layers, np.median(shares, axis=0) * 1e3, strict=True):
         totals[layer] = totals.get(layer, 0.0) + float(ms)
     whole = sum(totals.values())
-    choices = {decision.layer: decision for decision in plan.decisions}
+    choices = {decision.layer: decision for decision in decisions}
     out = []
     for layer, ms in totals.items():
         without = "wait" if layer == WAIT else "copy"
@@ -57,4 +111,4 @@ def layer_profiles(
         flops = 2.0 * choice.macs * density
         gflops = flops / (ms * 1e6) if ms > 0 else 0.0
         out.append(LayerProfile(layer, choice.op, choice.kernel, ms, ms / whole, choice.nnz, density, gflops))
-    return out
+    return Profile(out, times)

@@ -1,4 +1,4 @@
-"""How much memory a model may claim, checked before any of it is taken.
+"""How large a network may be, and how much memory a model may claim, checked before any of it is taken.
 
 A file of a hundred bytes can describe a tensor of a terabyte. So whoever is about to allocate what a model asks for
 (decoded weights, packed weights, working memory, outputs) first holds the number against one limit: a quarter of what
@@ -14,14 +14,19 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from sparsenet.errors import InputError, MemoryLimitError
-from sparsenet.graph import Graph, Shape
 from sparsenet.ops import attributes
 
+if TYPE_CHECKING:
+    from sparsenet.graph import Graph, Shape
+
 VARIABLE = "SPARSENET_MAX_MEMORY"
-#: Nodes a graph may have, and lines of all its maps: planning takes time for each.
-MAX_NODES, MAX_LINES = 2**14, 2**20
+#: What a graph may have: each takes time to read, check and plan. Operands are the inputs of all nodes together.
+MAX_NODES, MAX_OPERANDS, MAX_CONSTANTS, MAX_PORTS = 2**14, 2**17, 2**16, 2**11
+#: Lines of all its maps: planning takes time for each.
+MAX_LINES = 2**20
 
 _SUFFIXES = {"K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
 _SHARE = 4
@@ -81,14 +86,24 @@ class Budget:
         require_memory(self.used, self.what)
 
 
+def require_countable(*, nodes: int, operands: int, constants: int, ports: int) -> None:
+    """Raise MemoryLimitError if a graph of so many parts is larger than any may be; ``ports``: inputs and outputs."""
+    for count, limit, what in (
+        (nodes, MAX_NODES, "nodes"),
+        (operands, MAX_OPERANDS, "inputs of nodes"),
+        (constants, MAX_CONSTANTS, "constants"),
+        (ports, MAX_PORTS, "inputs and outputs"),
+    ):
+        if count > limit:
+            raise MemoryLimitError(f"the graph has {count} {what}, the limit is {limit}")
+
+
 def require_plannable(graph: Graph, shapes: Mapping[str, Shape]) -> None:
     """Raise MemoryLimitError unless every tensor, with its padding, and the number of lines are within the limits.
 
     ``shapes`` are those of all its tensors. What a plan takes as a whole is known, and checked, once it is made; this
     keeps making it within bounds.
     """
-    if len(graph.nodes) > MAX_NODES:
-        raise MemoryLimitError(f"the graph has {len(graph.nodes)} nodes, the limit is {MAX_NODES}")
     lines = 0
     for name, shape in shapes.items():
         require_memory(4 * math.prod(int(d or 1) for d in shape), f"tensor '{name}' of shape {shape}")

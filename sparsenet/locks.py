@@ -9,11 +9,12 @@ import _thread
 import os
 import weakref
 
-_all: weakref.WeakSet[Lock] = weakref.WeakSet()
+#: What removes one from here is a callback in C, which no exception can interrupt; a WeakSet has one in Python.
+_all: set[weakref.ref[Lock]] = set()
 
 
 class Lock(_thread.RLock):  # type: ignore[misc]  # typeshed calls it final; CPython does not
-    """A re-entrant lock that is open and new in every child process.
+    """A re-entrant lock that is open in every child process, unless the thread that forked holds it.
 
     Entering and leaving it are the C functions of its base: no signal handler can raise between taking the lock and the
     beginning of the ``with`` block, and one that runs inside the block may enter it again.
@@ -21,12 +22,18 @@ class Lock(_thread.RLock):  # type: ignore[misc]  # typeshed calls it final; CPy
 
     def __init__(self) -> None:
         super().__init__()
-        _all.add(self)
+        _all.add(weakref.ref(self, _all.discard))
+
+
+def every_lock() -> list[Lock]:
+    """All there are."""
+    return [lock for reference in list(_all) if (lock := reference()) is not None]
 
 
 def _renew_all() -> None:
-    for lock in list(_all):
-        lock._at_fork_reinit()  # type: ignore[attr-defined]
+    for lock in every_lock():
+        if not lock._is_owned():  # type: ignore[attr-defined]
+            lock._at_fork_reinit()  # type: ignore[attr-defined]
 
 
 if hasattr(os, "register_at_fork"):

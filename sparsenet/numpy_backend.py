@@ -12,11 +12,12 @@ import numpy as np
 from sparsenet.counts import count_layers
 from sparsenet.errors import GraphError, InputError
 from sparsenet.graph import FloatArray, Graph
-from sparsenet.layer_profile import LayerProfile
+from sparsenet.layer_profile import Profile, layer_profile, step_times
 from sparsenet.limits import require_plannable
 from sparsenet.partial import cut
 from sparsenet.plan.plan import Decision, Plan
 from sparsenet.reference.backend import compute, run_node
+from sparsenet.timing import WALL
 
 KERNEL = "numpy"
 
@@ -74,33 +75,24 @@ class NumpyBackend:
             values[info.name] = np.concatenate([empty, *(image[info.name] for image in images)])
         return cut(values, outputs)
 
-    def profile(self, arrays: list[FloatArray], runs: int) -> list[LayerProfile]:
-        """Time per node, median over ``runs`` inferences of one image."""
+    def profile(self, arrays: list[FloatArray], runs: int) -> Profile:
+        """Time per node, median over ``runs`` undisturbed inferences of one image."""
         graph = self._at_sizes(arrays)
         feeds = {info.name: array[:1] for info, array in zip(graph.inputs, arrays, strict=True)}
         values = compute(graph, feeds, keep="all")
         known = {name: array.astype(np.float64) for name, array in {**graph.constants, **values}.items()}
-        milliseconds = []
-        for node in graph.nodes:
-            inputs = [known[name] if name else None for name in node.inputs]
-            seconds = []
-            for _ in range(runs):
-                start = time.perf_counter()
-                with np.errstate(all="ignore"):
-                    run_node(node, inputs)
-                seconds.append(time.perf_counter() - start)
-            milliseconds.append(float(np.median(seconds)) * 1e3)
-        whole = sum(milliseconds)
-        profiles = []
-        for decision, ms in zip(self.plan.decisions, milliseconds, strict=True):
-            density = decision.nnz / decision.weights if decision.weights else 1.0
-            gflops = 2.0 * decision.macs * density / (ms * 1e6)
-            profiles.append(
-                LayerProfile(
-                    decision.layer, decision.op, KERNEL, ms, ms / whole, decision.nnz, density, gflops
-                )
-            )
-        return profiles
+
+        def run() -> list[float]:
+            moments = [time.perf_counter()]
+            with np.errstate(all="ignore"):
+                for node in graph.nodes:
+                    run_node(node, [known[name] if name else None for name in node.inputs])
+                    moments.append(time.perf_counter())
+            return np.diff(moments).tolist()
+
+        # NumPy may multiply with threads of its own.
+        times = step_times(run, runs, WALL, warm=0)
+        return layer_profile(times, [node.name for node in graph.nodes], self.plan.decisions)
 
     def _at_sizes(self, arrays: list[FloatArray]) -> Graph:
         """The graph for inputs of these sizes, where it leaves some open."""

@@ -175,7 +175,7 @@ def infer_shape(node: Node, shapes: Shapes, constants: Mapping[str, FloatArray])
                 got, expected = next(extra_shapes), out if word == "add" else (out[1],)
                 if got != expected:
                     raise ValueError(f"epilogue '{word}' needs shape {expected}, got {got}")
-    except (ValueError, TypeError, IndexError, KeyError) as error:
+    except (ValueError, TypeError, LookupError, ArithmeticError) as error:
         described = ", ".join(
             f"{n}{tuple(s)}" for n, s in zip(node.inputs, shapes, strict=True) if s is not None
         )
@@ -324,6 +324,8 @@ def _flatten(shapes: Shapes, attrs: Attrs) -> Shape:
 def _reshape(shapes: Shapes, attrs: Attrs) -> Shape:
     x, target = shapes[0], list(attrs["shape"])
     assert x is not None
+    if len(target) > shape_rules.MAX_RANK:
+        raise ValueError(f"shape has {len(target)} sizes, the limit is {shape_rules.MAX_RANK}")
     if target.count(-1) > 1 or any(not isinstance(d, int) or d < -1 or d == 0 for d in target):
         raise ValueError(
             f"shape must be positive sizes without the batch, one of them possibly -1; got {target}"

@@ -5,17 +5,20 @@ from __future__ import annotations
 import os
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from math import prod
 
 import numpy as np
 import numpy.typing as npt
 
 from sparsenet.errors import GraphError, InputError
-from sparsenet.graph import Graph, Shape
+from sparsenet.feeds import image_shape
+from sparsenet.graph import FloatArray, Graph, Shape
 from sparsenet.helping import Helping
 from sparsenet.kept_graph import KeptGraph
 from sparsenet.kernels.abi import ARENA, FIRST_TENSOR, WEIGHTS
+from sparsenet.limits import enough_memory, require_memory
 from sparsenet.locks import Lock
 from sparsenet.plan.plan import Plan
 from sparsenet.plan.ring_memory import Arena
@@ -27,16 +30,29 @@ Shapes = tuple[tuple[str, Shape], ...]
 
 @dataclass
 class Context:
-    """What one run needs for itself: an arena, a table of base addresses, and where it notes the time it took."""
+    """What one run needs for itself: an arena, a table of base addresses, and where it notes the time it took.
+
+    Attributes:
+        addresses: those of the two tables; asking an array takes as long as a small layer.
+    """
 
     arena: Arena
     bases: npt.NDArray[np.int64]
     spent: npt.NDArray[np.int64]
+    addresses: tuple[int, int] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.addresses = self.bases.ctypes.data, self.spent.ctypes.data
+
+    def point(self, tensors: Sequence[tuple[int, int]], image: int) -> None:
+        """Turn to an image of inputs and outputs: of each, its address and the bytes of one image."""
+        for number, (start, size) in enumerate(tensors, FIRST_TENSOR):
+            self.bases[number] = start + image * size
 
 
 @dataclass
 class Prepared:
-    """A linked plan, its sections, idle contexts, and whether workers are of help.
+    """A linked plan, its sections, the shapes of one image's outputs, idle contexts, and whether workers are of help.
 
     Concurrent calls each take a context and put it back. Both are single operations on a list, so neither another
     thread nor an exception can come between; at worst a context is forgotten.
@@ -44,11 +60,29 @@ class Prepared:
 
     plan: Plan
     sections: npt.NDArray[np.int64] = field(init=False)
+    output_shapes: list[tuple[int, ...]] = field(init=False)
     idle: list[Context] = field(default_factory=list)
     helping: Helping = field(default_factory=Helping)
 
     def __post_init__(self) -> None:
         self.sections = self.plan.section_table()
+        self._address = self.sections.ctypes.data
+        self.output_shapes = [image_shape(info) for info in self.plan.outputs]
+        self._output_bytes = 4 * sum(map(prod, self.output_shapes))
+
+    def new_outputs(self, batch: int) -> list[FloatArray]:
+        """Arrays for the outputs.
+
+        Raises:
+            MemoryLimitError: they would take more than ``limits.memory_limit``.
+        """
+        what = f"the outputs for a batch of {batch}"
+        require_memory(batch * self._output_bytes, what)
+        try:
+            return [np.empty((batch, *shape), np.float32) for shape in self.output_shapes]
+        except MemoryError:
+            with enough_memory(what):
+                raise
 
     def take(self) -> Context:
         """A context that nobody else uses."""
@@ -86,8 +120,7 @@ class Prepared:
         return np.diff(stamps)
 
     def _run(self, pool: WorkerPool, context: Context, ask: bool, stamps: int = 0) -> None:
-        addresses = (array.ctypes.data for array in (context.bases, context.spent))
-        pool.run(self.sections.ctypes.data, len(self.sections), *addresses, ask=ask, stamps=stamps)
+        pool.run(self._address, len(self.sections), *context.addresses, ask=ask, stamps=stamps)
 
 
 class OtherSizes:

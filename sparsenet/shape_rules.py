@@ -15,6 +15,8 @@ from sparsenet.node import Shape
 Shapes = list[Shape | None]
 Attrs = Mapping[str, Any]
 
+#: Dimensions of a tensor. NumPy arrays have at most 64; a few more stand around one while it is taken apart.
+MAX_RANK = 32
 REDUCTIONS = ("sum", "mean", "max", "min", "prod")
 #: Elements an expanded tensor may have for one image: a few bytes of file must not ask for all memory.
 LARGEST_EXPANSION = 1 << 31

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import _thread
 import ctypes
 import math
 import os
-import threading
 import weakref
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,8 @@ from sparsenet.locks import Lock
 
 _Run = ctypes.CFUNCTYPE(None, *[ctypes.c_int64] * 8)
 _Worker = ctypes.CFUNCTYPE(None, *[ctypes.c_int64] * 3)
-_Stop = ctypes.CFUNCTYPE(None, ctypes.c_int64)
+#: The two objects are for Python to keep or to hand over; the compiled function takes the first argument alone.
+_Stop = ctypes.CFUNCTYPE(None, ctypes.c_int64, ctypes.py_object, ctypes.py_object)
 
 
 def available_cpus() -> int:
@@ -46,46 +48,69 @@ def _cgroup_quota() -> float | None:
 class _Team:
     """The memory that a pool shares with its workers, and the workers; they hold this, never the pool.
 
-    A worker is in compiled code from its beginning to its end. One that the system does not give is done without.
+    It exists, and will end with its pool, before any worker does, so an exception while they are started leaves none
+    behind. A worker is in compiled code from its beginning to its end. One that the system does not give is done
+    without.
     """
 
-    def __init__(self, threads: int, workers: int, address: Callable[[str], int]) -> None:
+    def __init__(self, pool: WorkerPool, address: Callable[[str], int]) -> None:
         self.process = os.getpid()
-        self.stopped = False
-        self._words = np.zeros(team.team_words(threads) + team.CLAIM_WORDS, np.int64)
+        self._words = np.zeros(team.team_words(pool.threads) + team.CLAIM_WORDS, np.int64)
         self.address = -(-self._words.ctypes.data // team.ALIGNMENT) * team.ALIGNMENT
-        self._words[(self.address - self._words.ctypes.data) // 8 + team.EPOCH] = team.FIRST_EPOCH
-        self.workers: list[threading.Thread] = []
-        self._stop = _Stop(address("stop"))
-        if not workers:
-            return
+        self._epoch = self._words[(self.address - self._words.ctypes.data) // 8 + team.EPOCH :][:1]
+        self._epoch[0] = team.FIRST_EPOCH
+        self.workers: list[_thread.LockType] = []
+        # Compiled code is the callback itself: in one written in Python, an exception might come first.
+        self._stop = partial(_Stop(address("stop")), self.address, self)
+        self._pool = weakref.ref(pool, self._stop)
+
+    def start(self, workers: int, threads: int, address: Callable[[str], int]) -> None:
+        """Begin so many workers, or as many as there can be."""
         function = _Worker(address("worker"))
         for number in range(1, workers + 1):
-            worker = threading.Thread(
-                target=_help, args=(self, function, number, threads), name=f"sparsenet-{number}", daemon=True
-            )
+            at_work = _thread.allocate_lock()
+            at_work.acquire()
             try:
-                worker.start()
-            except RuntimeError:  # no more threads, or the interpreter is ending
+                _thread.start_new_thread(_help, (self, function, number, threads, at_work))
+            except (RuntimeError, MemoryError):  # no more threads, or the interpreter is ending
                 break
-            self.workers.append(worker)
+            self.workers.append(at_work)
+
+    @property
+    def over(self) -> bool:
+        """Whether no run may use it: it was stopped, or its workers are another process's, which has forked."""
+        return bool(self._epoch[0] & 1) or self.process != os.getpid()
 
     def stop(self) -> None:
-        """End the workers: by ``close``, or when the pool is forgotten. A run goes on without them."""
+        """End the workers; a run goes on without them."""
+        self._stop(None)
+
+    def wait(self) -> None:
+        """Until the workers have ended."""
+        workers, self.workers = self.workers, []
         if self.process == os.getpid():
-            self.stopped = True
-            self._stop(self.address)
+            for at_work in workers:
+                at_work.acquire(timeout=5)
 
 
-def _help(owner: _Team, function: Callable[[int, int, int], None], number: int, threads: int) -> None:
-    function(owner.address, number, threads)
+def _help(
+    owner: _Team,
+    function: Callable[[int, int, int], None],
+    number: int,
+    threads: int,
+    at_work: _thread.LockType,
+) -> None:
+    try:
+        function(owner.address, number, threads)
+    finally:
+        at_work.release()
 
 
 class WorkerPool:
     """Runs plans on ``threads`` threads, the calling one among them.
 
     A run is one call of compiled code, so no exception can fall between its beginning and its end. Of runs at the same
-    time, one has the workers' help; the others do their work alone.
+    time, one has the workers' help; the others do their work alone. Workers end when the pool is closed or forgotten.
 
     Args:
         workers: threads to start; other than ``threads - 1`` only for tests, since every run ends without any.
@@ -98,18 +123,21 @@ class WorkerPool:
         self._address, self._workers = address, threads - 1 if workers is None else workers
         self._run = _Run(address("run"))
         self._lock = Lock()
-        self._start()
+        self._team = _Team(self, address)
+        self._team.start(self._workers, threads, address)
 
-    def _start(self) -> None:
-        self._team = _Team(self.threads, self._workers, self._address)
-        self._finalizer = weakref.finalize(self, self._team.stop)
+    def _restart(self) -> None:
+        new = _Team(self, self._address)
+        before, self._team = self._team, new
+        before.stop()  # a signal handler may have come in between and have started it
+        new.start(self._workers, self.threads, self._address)
 
     def run(self, sections: int, count: int, bases: int, spent: int, *, ask: bool, stamps: int = 0) -> None:
         """Run ``count`` sections of a plan; see ``kernels.team.build_run``. With ``ask`` false, without the workers."""
-        if self.threads > 1 and (self._team.process != os.getpid() or self._team.stopped):
-            with self._lock:  # forked, or closed before
-                if self._team.process != os.getpid() or self._team.stopped:
-                    self._start()
+        if self.threads > 1 and self._team.over:
+            with self._lock:  # closed before, or forked
+                if self._team.over:
+                    self._restart()
         asked = ask and self.threads > 1
         own = self._team  # keeps its memory, whoever closes the pool meanwhile and starts another team
         self._run(own.address, sections, count, self.threads, bases, stamps, asked, spent)
@@ -117,6 +145,5 @@ class WorkerPool:
     def close(self) -> None:
         """End the workers and wait for them; the next run would start new ones."""
         with self._lock:
-            self._finalizer()
-            for worker in self._team.workers:
-                worker.join(timeout=5)
+            self._team.stop()
+            self._team.wait()

@@ -19,7 +19,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as serialize
 from torch import nn
 
-from sparsenet.errors import CheckpointError
+from sparsenet.checks import path_of, shown
+from sparsenet.errors import CheckpointError, InputError
 from sparsenet.files import write_atomically
 from sparsenet.model_file import FORMAT as MODEL_FORMAT
 from training.models import DETECTORS, build_detector, build_model
@@ -57,6 +58,9 @@ def save_model(path: str | os.PathLike[str], model: nn.Module, info: ModelInfo) 
     Raises:
         CheckpointError: the folder cannot be written to.
     """
+    path = path_of(path)
+    if not isinstance(model, nn.Module) or not isinstance(info, ModelInfo):
+        raise InputError(f"give a torch.nn.Module and its ModelInfo, got {shown(model)} and {shown(info)}")
     state = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
     data = serialize(state, metadata={"format": FORMAT, "info": json.dumps(asdict(info))})
     try:
@@ -71,7 +75,7 @@ def load_model(path: str | os.PathLike[str]) -> tuple[nn.Module, ModelInfo]:
     Raises:
         CheckpointError: the file is missing, damaged or no weights file, or its tensors do not fit its model.
     """
-    name = os.fspath(path)
+    name = str(path_of(path))
     try:
         with safe_open(name, framework="pt") as file:
             metadata = file.metadata() or {}
@@ -111,6 +115,7 @@ def _info(values: dict[str, Any]) -> ModelInfo:
 
 def save_checkpoint(path: str | os.PathLike[str], state: dict[str, Any]) -> None:
     """Write the state of a run: numbers, strings, lists, dicts and tensors."""
+    path = path_of(path)
     buffer = io.BytesIO()
     torch.save(state, buffer)
     try:
@@ -125,6 +130,7 @@ def load_checkpoint(path: str | os.PathLike[str]) -> dict[str, Any]:
     Raises:
         CheckpointError: the file is missing or damaged.
     """
+    path = path_of(path)
     try:
         state: dict[str, Any] = torch.load(Path(path), map_location="cpu", weights_only=True)
     except FileNotFoundError:

@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike
 from sklearn.metrics import accuracy_score, confusion_matrix, f1_score, precision_recall_fscore_support
 from torch import Tensor, nn
 
+from sparsenet.checks import shown
 from sparsenet.errors import DataError
 from training.data.images import LabeledImages, resize, to_float
 
@@ -45,6 +46,10 @@ def metrics(
 
     DataError if they are empty, differ in length, or name a class that ``class_names`` does not have.
     """
+    if isinstance(class_names, str) or not isinstance(class_names, Sequence) or not class_names:
+        raise DataError(f"class_names must be a list of names, got {shown(class_names)}")
+    if not all(isinstance(name, str) for name in class_names):
+        raise DataError("class_names must be a list of names, one of them is no text")
     true, predicted = _class_numbers(labels, "labels"), _class_numbers(predictions, "predictions")
     if len(true) != len(predicted) or len(true) == 0:
         raise DataError(f"metrics need as many predictions as labels, got {len(predicted)} for {len(true)}")
@@ -109,7 +114,10 @@ def cascade(stage1_predictions: ArrayLike | Tensor, stage2_predictions: ArrayLik
 
 
 def _class_numbers(values: ArrayLike | Tensor, what: str) -> Tensor:
-    numbers = torch.as_tensor(values).detach().cpu()
+    try:
+        numbers = torch.as_tensor(values).detach().cpu()
+    except (TypeError, ValueError, RuntimeError, OverflowError):
+        raise DataError(f"{what}: expected class numbers (N,), got {shown(values)}") from None
     if numbers.ndim != 1 or (numbers.numel() and (numbers.is_floating_point() or numbers.is_complex())):
         raise DataError(f"{what}: expected class numbers (N,), got {numbers.dtype} {tuple(numbers.shape)}")
     return numbers.to(torch.int64)

@@ -20,6 +20,7 @@ from accelerate import Accelerator
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from sparsenet.checks import items, one_of, real_number, shown, whole_number
 from sparsenet.errors import CheckpointError, DataError, InputError
 from training.allocator import keep_freed_memory
 from training.checkpoint import load_checkpoint, save_checkpoint
@@ -42,6 +43,21 @@ class Hook(Protocol):
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue from ``state``."""
+
+
+#: What PyTorch takes.
+MAX_SEED = 2**63 - 1
+
+
+def check_stages(stages: object) -> None:
+    """Raise InputError unless these are (size, epochs) pairs of whole numbers, sizes from 16 and epochs from 1 on."""
+    if not items(stages, "stages"):
+        raise InputError("stages must be (size, epochs) pairs; there is none")
+    for pair in items(stages, "stages"):
+        if len(items(pair, "a stage")) != 2:
+            raise InputError(f"a stage must be a pair of size and epochs, got {len(pair)} numbers")
+        whole_number(pair[0], "a stage's size", least=16)
+        whole_number(pair[1], "a stage's epochs")
 
 
 @dataclass(frozen=True)
@@ -79,12 +95,20 @@ class TrainConfig:
     augment: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if not self.stages or any(size < 16 or epochs < 1 for size, epochs in self.stages):
-            raise InputError(f"stages must be (size >= 16, epochs >= 1) pairs, got {self.stages}")
-        if self.batch_size < 2 or self.lr <= 0:
-            raise InputError(f"need batch_size >= 2 and lr > 0, got {self.batch_size} and {self.lr}")
-        if self.precision not in ("auto", "fp32", "bf16"):
-            raise InputError(f"precision must be auto, fp32 or bf16, got '{self.precision}'")
+        check_stages(self.stages)
+        whole_number(self.batch_size, "batch_size", least=2)
+        for name in ("lr", "clip_norm"):
+            real_number(getattr(self, name), name, above=True)
+        real_number(self.weight_decay, "weight_decay")
+        whole_number(self.warmup_steps, "warmup_steps", least=0)
+        for name in ("label_smoothing", "balance", "ema"):
+            real_number(getattr(self, name), name, 0, 1)
+        one_of(self.precision, "precision", ("auto", "fp32", "bf16"))
+        if self.patience is not None:
+            whole_number(self.patience, "patience")
+        whole_number(self.seed, "seed", MAX_SEED, -MAX_SEED)
+        if not isinstance(self.augment, dict):
+            raise InputError(f"augment must be a dict of options of Augment, got {shown(self.augment)}")
 
     @property
     def epochs(self) -> list[int]:

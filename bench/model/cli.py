@@ -101,6 +101,7 @@ def bench(
     """
     from bench.model.measure import Settings, check_settings, installed
     from bench.model.source import open_model
+    from converters.sources import source_files
     from sparsenet.files import require_outputs, write_output
     from sparsenet.threads import available_cpus
 
@@ -113,7 +114,7 @@ def bench(
         raise InputError(
             "--layers and --trace look into our engine: name 'ours' or 'dense' among the --engines"
         )
-    require_outputs([export, trace], [model])
+    require_outputs([export, trace], source_files(model))
     graph = open_model(model, size, shapes=shapes, dims=dims)
     report = _run(graph, todo, show_layers, trace is not None, quiet)
     record = _record(graph, model, todo[0][1], report)

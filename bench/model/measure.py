@@ -18,7 +18,7 @@ from bench.sparsity import sparsify
 from sparsenet import Graph
 from sparsenet.counts import count_layers, total
 from sparsenet.errors import InputError
-from sparsenet.layer_profile import LayerProfile
+from sparsenet.layer_profile import Profile
 from sparsenet.threads import available_cpus
 from sparsenet.timing import SETTLE, Clock, Rounds, take_rounds
 
@@ -83,7 +83,11 @@ class Result:
 
 @dataclass(frozen=True)
 class Layer:
-    """One layer in our engine, with sparse and with dense kernels; ms, GFLOP/s on nonzeros."""
+    """One layer in our engine, with sparse and with dense kernels; ms, GFLOP/s on nonzeros.
+
+    ``rounds`` and ``dropped``: runs that count, and disturbed ones, of whichever had fewer that count; ``too_noisy``
+    if too few are left, and then there is no speed-up.
+    """
 
     sparsity: float | None
     threads: int
@@ -96,6 +100,9 @@ class Layer:
     speedup: float | None
     gflops: float | None
     kernel: str
+    rounds: int
+    dropped: int
+    too_noisy: bool
 
 
 @dataclass
@@ -237,28 +244,31 @@ def layers_of(
     sessions: dict[str, Session], x: np.ndarray, sparsity: float | None, runs: int = 10
 ) -> list[Layer]:
     """Time of each layer in our engine, sparse and dense beside each other where both ran."""
-    profiles: dict[str, dict[str, LayerProfile]] = {}
+    profiles: dict[str, Profile] = {}
     threads = 1
     for name in ("ours", "dense"):
         engine = sessions[name].engine if name in sessions else None
         if engine is not None:
             threads = engine.threads
-            profiles[name] = {layer.layer: layer for layer in engine.profile(x, runs=runs)}
-    names = dict.fromkeys(layer for profile in profiles.values() for layer in profile)
+            profiles[name] = engine.profile(x, runs=runs)
+    names = dict.fromkeys(layer.layer for profile in profiles.values() for layer in profile)
     return [_layer(layer, profiles, sparsity, threads) for layer in names]
 
 
-def _layer(
-    name: str, profiles: dict[str, dict[str, LayerProfile]], sparsity: float | None, threads: int
-) -> Layer:
-    sparse, dense = (profiles.get(engine, {}).get(name) for engine in ("ours", "dense"))
+def _layer(name: str, profiles: dict[str, Profile], sparsity: float | None, threads: int) -> Layer:
+    found = {
+        engine: layer for engine, profile in profiles.items() for layer in profile if layer.layer == name
+    }
+    sparse, dense = found.get("ours"), found.get("dense")
     shown = sparse or dense
     assert shown is not None
+    worst = min(profiles.values(), key=lambda profile: profile.counted)
+    too_noisy = any(profile.too_noisy for profile in profiles.values())
     return Layer(
         sparsity, threads, name, shown.op, shown.nnz, shown.density,
         dense.ms if dense else None, sparse.ms if sparse else None,
-        dense.ms / sparse.ms if dense and sparse and sparse.ms > 0 else None,
-        shown.gflops or None, shown.kernel,
+        dense.ms / sparse.ms if dense and sparse and sparse.ms > 0 and not too_noisy else None,
+        shown.gflops or None, shown.kernel, worst.counted, worst.dropped, too_noisy,
     )  # fmt: skip
 
 

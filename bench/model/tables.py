@@ -57,5 +57,12 @@ def layers_table(layers: Sequence[Layer]) -> str:
             for layer in own
         ]  # fmt: skip
         title = "as it is" if sparsity is None else f"at {sparsity:.0%} zeros"
-        parts.append(f"layers {title}, {threads} thread(s)\n{render(LAYER_COLUMNS, rows)}")
+        parts.append(
+            f"layers {title}, {threads} thread(s), {_counted(own[0])}\n{render(LAYER_COLUMNS, rows)}"
+        )
     return "\n\n".join(parts)
+
+
+def _counted(layer: Layer) -> str:
+    runs = f"{layer.rounds} of {layer.rounds + layer.dropped} runs undisturbed"
+    return f"too noisy to tell ({runs})" if layer.too_noisy else runs

@@ -32,12 +32,13 @@ def trace_events(
             events.append(_event(phase, "start", process, START_ROW, now, seconds * 1e6, {}))
             now += seconds * 1e6
     choices = {decision.layer: decision for decision in engine.explain()}
-    for run, (cycles, seconds) in enumerate(zip(*engine.step_cycles(x, runs=runs), strict=True)):
+    times = engine.step_cycles(x, runs=runs)
+    for run, (cycles, seconds) in enumerate(zip(times.steps, times.seconds, strict=True)):
         scale = seconds * 1e6 / cycles.sum()
         events.append(_event(f"inference {run + 1}", "inference", process, START_ROW, now, seconds * 1e6, {}))
         steps = zip(engine.plan.timeline, cycles, strict=True)
         for (layer, kernel), group in groupby(steps, key=lambda step: step[0]):
-            calls = [int(step[1]) for step in group]
+            calls = [float(step[1]) for step in group]
             choice = choices.get(layer)
             details: dict[str, Any] = {"kernel": kernel.name if kernel else "", "calls": len(calls)}
             if choice is not None:

@@ -90,11 +90,11 @@ def samples_in_networks(
 
 def layer_ms(engine: Engine, x: FloatArray) -> dict[str, float]:
     """Milliseconds of each layer: of every step what it takes in the runs that nobody disturbed."""
-    cycles, seconds = engine.step_cycles(x, runs=RUNS)
+    taken = engine.step_cycles(x, runs=RUNS)
     # The counter runs at one pace, waiting included.
-    per_cycle = sum(seconds) / sum(int(run.sum()) for run in cycles)
+    per_cycle = taken.seconds.sum() / taken.steps.sum()
     times: dict[str, float] = {}
-    steps = np.quantile(np.stack(cycles), UNDISTURBED, axis=0)
+    steps = np.quantile(taken.steps, UNDISTURBED, axis=0)
     for layer, step in zip(engine.plan.layers[0], steps, strict=True):
         times[layer] = times.get(layer, 0.0) + float(step) * per_cycle * 1e3
     return times

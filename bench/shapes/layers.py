@@ -86,8 +86,8 @@ class LayerShape:
             }  # fmt: skip
         elif self.op == "softmax":
             node.attrs = {"axis": 1}
-        elif self.op == "gather":  # every other row
-            node.attrs = {"axis": 2, "indices": list(range(0, self.size, 2))}
+        elif self.op == "gather":  # every other row, then the rest
+            node.attrs = {"axis": 2, "indices": [*range(0, self.size, 2), *range(1, self.size, 2)]}
         elif self.op == "depth_to_space":
             node.attrs = {"block": [2, 2]}
         elif self.op == "transpose":

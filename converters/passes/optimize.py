@@ -50,7 +50,7 @@ PASSES: tuple[Pass, ...] = (
 
 
 def optimize(graph: Graph, reduce: bool = True) -> Graph:
-    """Run every pass in turn on a copy, verifying the graph after each.
+    """Run every pass in turn on a copy, verifying the graph after each that has changed it.
 
     Args:
         graph: as an importer made it.
@@ -73,7 +73,9 @@ def run_passes(graph: Graph, steps: Sequence[Pass]) -> Graph:
     if any(node.follows for node in graph.nodes):
         return graph.copy()
     for step in steps:
-        graph = step(graph)
+        before, graph = graph, step(graph)
+        if _is_same(before, graph):
+            continue
         try:
             facts = graph.verify()
         except GraphError as error:
@@ -81,3 +83,14 @@ def run_passes(graph: Graph, steps: Sequence[Pass]) -> Graph:
         if graph.inputs != inputs or facts.output_infos != outputs:
             raise GraphError(f"pass {step.__name__} changed the graph's inputs or outputs")
     return graph
+
+
+def _is_same(before: Graph, after: Graph) -> bool:
+    """Whether a pass found nothing to do: most passes on most networks."""
+    return (
+        before.nodes == after.nodes
+        and before.outputs == after.outputs
+        and before.inputs == after.inputs
+        and before.constants.keys() == after.constants.keys()
+        and all(array is after.constants[name] for name, array in before.constants.items())
+    )

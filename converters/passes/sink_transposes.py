@@ -2,87 +2,139 @@
 
 from __future__ import annotations
 
-import heapq
+from collections import Counter
+from math import prod
 
 import numpy as np
 
 from converters.passes.eliminate_dead import eliminate_dead
 from converters.passes.remove_identity import remove_identity
 from converters.passes.rewiring import Rewiring
-from sparsenet.graph import Graph, Node
-from sparsenet.ops import ACTIVATIONS
+from sparsenet.graph import Graph, Node, Shape
+from sparsenet.ops import ACTIVATIONS, OPS, attributes
 
-_ARITHMETIC = {"add", "sub", "mul", "div", "maximum", "minimum"}
+#: Ops that treat every number alike, whatever its place, and ops that treat all axes but one so.
+_ALIKE = {*ACTIVATIONS, *(op for op, schema in OPS.items() if schema.infer is OPS["add"].infer)}
+_ALONG_AN_AXIS = {"slice", "gather", "concat"}
+#: By the name of a tensor.
+Orders = dict[str, tuple[int, ...]]
 
 
 def sink_transposes(graph: Graph) -> Graph:
-    """Move transpositions behind activations and arithmetic with constants, and merge those that follow each other.
+    """Move transpositions behind activations, arithmetic, slices and concatenations; merge those that meet.
 
-    Exact: such ops treat every number alike, whatever its place; a constant is transposed along. Networks that turn to
-    channels-last for a linear layer (ConvNeXt's blocks) become chains of 1x1 convolutions again, which fuse.
+    Exact: such ops work the same on the axes as they were before; a constant is transposed along, an axis renumbered.
+    An op moves if all that it reads is transposed alike, and if no more numbers are transposed for it. Networks that
+    turn to channels-last for a linear layer (ConvNeXt's blocks) become chains of 1x1 convolutions again, which fuse.
     """
-    wiring = Rewiring(graph)
-    at = {wiring.place(node): node for node in wiring.nodes()}
-    waiting, queued = sorted(at), set(at)  # places to look at; the first in order comes first
-    while waiting:
-        place = heapq.heappop(waiting)
-        queued.discard(place)
-        for node in _step(wiring, at[place]):
-            if wiring.place(node) not in queued:
-                queued.add(wiring.place(node))
-                heapq.heappush(waiting, wiring.place(node))
+    wiring, shapes = Rewiring(graph), graph.shapes()
+    orders = _orders(wiring, shapes, set())
+    orders = _orders(wiring, shapes, _stay(wiring, shapes, orders))
+    source: dict[str, str] = {}  # of each tensor in ``orders``, the one whose axes stand in that order
+    for node in wiring.nodes():
+        order = orders.get(node.output)
+        if order is None:
+            continue
+        if node.op == "transpose":
+            wiring.read(node, [source.get(node.inputs[0], node.inputs[0])])
+            source[node.output] = node.inputs[0]
+        else:
+            source[node.output] = _move(wiring, node, order, source)
+        if order == tuple(range(len(order))):
+            node.op, node.attrs = "identity", {}
+        else:
+            node.op, node.attrs = "transpose", {"perm": list(order)}
     return eliminate_dead(remove_identity(wiring.done()))
 
 
-def _step(wiring: Rewiring, node: Node) -> list[Node]:
-    """Make one change at ``node``, if there is one to make; returns the nodes at which there may be another now."""
-    before = wiring.producer(_activation(wiring, node))
-    if before is None or before.op != "transpose":
-        return []
-    if node.op == "transpose":
-        _merge(wiring, node, before)
-        return [node, *wiring.readers(node.output), *wiring.readers(before.output)]
-    if _treats_all_alike(node) and wiring.only_reader(before.output) is node:
-        _swap(wiring, before, node)
-        return [before, node, *wiring.readers(node.output)]
-    return []
+def _orders(wiring: Rewiring, shapes: dict[str, Shape], stay: set[str]) -> Orders:
+    """The order in which axes of a tensor of before stand, of all results but ``stay`` that can be made from such."""
+    orders: Orders = {}
+    for node in wiring.nodes():
+        if node.op == "transpose":
+            before = orders.get(node.inputs[0], range(len(node.attrs["perm"])))
+            orders[node.output] = tuple(before[axis] for axis in node.attrs["perm"])
+        elif node.output not in stay and not node.epilogue and node.op in _ALIKE | _ALONG_AN_AXIS:
+            known = {orders.get(name, ()) for name in _computed(wiring, node)}
+            order = known.pop() if len(known) == 1 else ()
+            turned = len(order) == len(shapes[node.output]) and order != tuple(range(len(order)))
+            if turned and (node.op in _ALIKE or len(_computed(wiring, node)) == len(node.inputs)):
+                orders[node.output] = order
+    return orders
 
 
-def _activation(wiring: Rewiring, node: Node) -> str:
-    """The only input of a node that is no constant, or ""."""
-    names = [name for name in node.inputs if name and name not in wiring.constants]
-    return names[0] if len(names) == 1 else ""
+def _computed(wiring: Rewiring, node: Node) -> list[str]:
+    return [name for name in node.inputs if name not in wiring.constants]
 
 
-def _treats_all_alike(node: Node) -> bool:
-    return not node.epilogue and (
-        node.op in ACTIVATIONS or (node.op in _ARITHMETIC and len(node.inputs) == 2)
-    )
+def _stay(wiring: Rewiring, shapes: dict[str, Shape], orders: Orders) -> set[str]:
+    """Those results in ``orders`` of ops that stay where they are, as less is transposed then.
+
+    The *price* of a tensor is what is transposed so that it can be as it was, at most all of itself; who reads it from
+    a tensor of before shares it. A result that others read as it was is itself transposed when its op has moved. Shares
+    tell about single ops; a region of ops that still transposes more than it did stays as a whole.
+    """
+    nodes = [node for node in wiring.nodes() if node.output in orders]
+    moved = {node.output: node for node in nodes if node.op != "transpose"}
+    size = {node.output: prod(int(d or 1) for d in shapes[node.output][1:]) for node in nodes}
+    inside = Counter(name for node in moved.values() for name in set(_computed(wiring, node)))
+    turned = {node.inputs[0] for node in nodes if node.op == "transpose"}
+    outside = Counter(wiring.outputs)
+    outside.update(n for node in wiring.nodes() if node.output not in orders for n in set(node.inputs))
+    price: dict[str, float] = {}
+
+    def shares(node: Node) -> float:
+        names = set(_computed(wiring, node))
+        return sum(0 if outside[name] else price[name] / inside[name] for name in names)
+
+    for node in nodes:
+        whole = size[node.output]
+        price[node.output] = whole if node.op == "transpose" else min(whole, shares(node))
+    stay: set[str] = set()
+    for name, node in reversed(moved.items()):
+        if outside[name] and not inside[name] and name not in turned and size[name] > shares(node):
+            stay.add(name)
+            for read in set(_computed(wiring, node)):
+                inside[read] -= 1
+                outside[read] += 1
+    regions = _regions(wiring, [node for node in nodes if node.output not in stay])
+    more = Counter[str]()
+    for node in nodes:
+        if node.output not in stay:
+            again = outside[node.output] and orders[node.output] != tuple(range(len(orders[node.output])))
+            more[regions[node.output]] += size[node.output] * (bool(again) - (node.op == "transpose"))
+    return stay | {name for name in moved if name not in stay and more[regions[name]] > 0}
 
 
-def _merge(wiring: Rewiring, node: Node, before: Node) -> None:
-    perm = [before.attrs["perm"][i] for i in node.attrs["perm"]]
-    wiring.read(node, [before.inputs[0]])
-    if perm == list(range(len(perm))):
-        node.op, node.attrs = "identity", {}
-    else:
-        node.attrs = {"perm": perm}
+def _regions(wiring: Rewiring, nodes: list[Node]) -> dict[str, str]:
+    """Of each result of ``nodes``, one that stands for all to which reading and being read leads."""
+    above = {node.output: node.output for node in nodes}
+
+    def top(name: str) -> str:
+        while above[name] != name:
+            above[name] = name = above[above[name]]
+        return name
+
+    for node in nodes:
+        for name in _computed(wiring, node):
+            if name in above:
+                above[top(name)] = top(node.output)
+    return {name: top(name) for name in above}
 
 
-def _swap(wiring: Rewiring, turn: Node, node: Node) -> None:
-    """``node(turn(x))`` as ``turn(node(x))``; the result keeps its name, what is between is a new tensor."""
-    perm = turn.attrs["perm"]
-    back = [perm.index(i) for i in range(len(perm))]
-    position = node.inputs.index(turn.output)
-    for other, name in enumerate(node.inputs):
-        if other != position:
+def _move(wiring: Rewiring, node: Node, order: tuple[int, ...], source: dict[str, str]) -> str:
+    """Let a new node do the work of ``node``, which reads it, on axes as they were; returns the new node's tensor."""
+    attrs = dict(node.attrs)
+    if node.op in _ALONG_AN_AXIS:
+        attrs["axis"] = order[attributes(node)["axis"]]
+    output = wiring.unused_name(f"{node.output}.turned")
+    new = Node(node.op, node.name, [source.get(name, name) for name in node.inputs], [output], attrs)
+    wiring.read(node, [output])
+    node.name = f"{node.name}.turned"
+    wiring.insert_before(node, new)
+    for position, name in enumerate(new.inputs):
+        if name in wiring.constants:
             constant = wiring.constants[name]
-            full = constant.reshape((1,) * (len(perm) - constant.ndim) + constant.shape)
-            wiring.set_constant(node, other, np.transpose(full, back), f"{name}.turned")
-    inner = wiring.unused_name(f"{node.output}.turned")
-    inputs = [turn.inputs[0] if i == position else name for i, name in enumerate(node.inputs)]
-    turn.op, turn.attrs, node.op, node.attrs = node.op, node.attrs, "transpose", {"perm": perm}
-    wiring.read(turn, inputs)
-    wiring.rename_output(turn, inner)
-    wiring.read(node, [inner])
-    turn.name, node.name = node.name, turn.name
+            full = constant.reshape((1,) * (len(order) - constant.ndim) + constant.shape)
+            wiring.set_constant(new, position, np.transpose(full, np.argsort(order)), f"{name}.turned")
+    return output

@@ -39,6 +39,6 @@ class Bundle:
             BundleError: this is no code for this machine.
         """
         try:
-            return dict(zip(self.code, jit.load(list(self.code.values())), strict=True))
+            return dict(zip(self.code, jit.load_once(list(self.code.values())), strict=True))
         except ObjectFileError as error:
             raise BundleError(f"the bundle's machine code cannot be loaded: {error}") from None

@@ -22,19 +22,21 @@ from sparsenet.bundle.format import (
     Bundle,
 )
 from sparsenet.bundle.parse import parse
+from sparsenet.checks import path_of
 from sparsenet.cpu import host_features, platform_name
 from sparsenet.errors import BundleError, MemoryLimitError
-from sparsenet.files import open_regular, read_whole
+from sparsenet.files import read_open
+from sparsenet.trusted import UntrustedError, open_trusted
 
 
 def load(path: str | os.PathLike[str], threads: int | None = None, *, sparse: bool = True) -> Bundle:
     """Read and check the bundle in the folder ``path``; only ``Bundle.load_code`` makes code of it executable.
 
     Raises:
-        BundleError: damaged, for another CPU, platform, version or number of threads, dense kernels asked for and
-            sparse ones in it.
+        BundleError: damaged, or where others may have put it; for another CPU, platform, version or number of threads;
+            dense kernels asked for and sparse ones in it.
     """
-    folder = Path(path)
+    folder = path_of(path)
     try:
         manifest = _read_manifest(folder)
         _check_machine(manifest)
@@ -52,6 +54,8 @@ def load(path: str | os.PathLike[str], threads: int | None = None, *, sparse: bo
             )
     except BundleError as error:
         raise BundleError(f"{folder}: {error}") from None
+    except UntrustedError as error:
+        raise BundleError(f"{folder}: is a program that others may have changed: {error}") from None
     except OSError as error:
         raise BundleError(f"{folder}: cannot be read: {error.strerror or error}") from None
     except (
@@ -70,7 +74,8 @@ def load(path: str | os.PathLike[str], threads: int | None = None, *, sparse: bo
 
 def _read_manifest(folder: Path) -> dict[str, Any]:
     try:
-        data = read_whole(folder / MANIFEST, MAX_MANIFEST_BYTES)
+        with open_trusted(folder, MANIFEST) as file:
+            data = read_open(file, MAX_MANIFEST_BYTES)
     except MemoryLimitError as error:
         raise BundleError(f"has a {MANIFEST} that is not a bundle's: {error}") from None
     except FileNotFoundError:
@@ -108,7 +113,7 @@ def _read_file(folder: Path, name: str, manifest: Mapping[str, Any]) -> memoryvi
     """The mapped bytes of a file, its size and hash checked."""
     size, digest = manifest["files"][name]["bytes"], manifest["files"][name]["sha256"]
     try:
-        with open_regular(folder / name) as file:
+        with open_trusted(folder, name) as file:
             found = os.fstat(file.fileno()).st_size
             if found != size:
                 raise BundleError(f"is damaged: {name} has {found} bytes, not {str(size)[:20]}")

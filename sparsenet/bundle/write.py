@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import hashlib
 import json
@@ -29,6 +30,7 @@ from sparsenet.errors import BundleError, MemoryLimitError
 from sparsenet.files import read_whole, written_name
 from sparsenet.kernels import jit, tape
 from sparsenet.plan.plan import Plan
+from sparsenet.trusted import OTHERS_WRITE
 
 
 def save(plan: Plan, path: str | os.PathLike[str], *, sparse: bool, metadata: Mapping[str, str]) -> None:
@@ -127,8 +129,11 @@ def _write_folder(target: Path, files: Mapping[str, bytes | memoryview]) -> None
     try:
         new = temporary / "new"
         new.mkdir()
+        new.chmod(new.stat().st_mode & ~OTHERS_WRITE)  # or it would not be read
         for name, data in files.items():
             with (new / name).open("wb") as file:
+                with contextlib.suppress(AttributeError):  # Windows has no such modes
+                    os.fchmod(file.fileno(), os.fstat(file.fileno()).st_mode & ~OTHERS_WRITE)
                 file.write(data)
                 file.flush()
                 os.fsync(file.fileno())

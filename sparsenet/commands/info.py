@@ -13,6 +13,7 @@ from sparsenet.commands.table import render, shape_text, to_json
 from sparsenet.counts import LayerCount, count_layers, total
 from sparsenet.graph import Graph, Node, Shape, TensorInfo
 from sparsenet.model_file import StoredConstant, load_graph, stored_constants
+from sparsenet.one_line import one_line
 
 EPILOG = """\b
 Examples:
@@ -109,20 +110,20 @@ def _open_text(tensor: dict[str, Any]) -> str:
 
 def _text(summary: dict[str, Any]) -> str:
     sums = summary["total"]
-    tensors = [
+    facts = [f"{'name':8}{summary['name']}"]
+    facts += [
         f"{kind:8}{tensor['name']}  {shape_text(tensor['shape'])}  {tensor['dtype']}{_open_text(tensor)}"
         for kind in ("inputs", "outputs")
         for tensor in summary[kind]
     ]
+    facts += [f"{key:8}{value}" for key, value in summary["metadata"].items()]
     rows = [
         [shape_text(layer[key]) if key == "output" else layer[key] for key in COLUMNS]
         for layer in summary["layers"]
     ]
     return "\n".join(
         [
-            f"{'name':8}{summary['name']}",
-            *tensors,
-            *(f"{key:8}{value}" for key, value in summary["metadata"].items()),
+            *map(one_line, facts),
             "",
             render(list(COLUMNS.values()), rows),
             "",

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import math
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from tokenize import TokenError
+from typing import Any, BinaryIO
 
 import numpy as np
 import numpy.typing as npt
+from numpy.lib import format as npy
 
 from sparsenet.commands.metadata import normalisation
-from sparsenet.errors import InputError, MissingExtraError
+from sparsenet.errors import InputError, MemoryLimitError
+from sparsenet.files import open_regular
 from sparsenet.graph import FloatArray, TensorInfo
+from sparsenet.image_file import ImageFileError, open_image
+from sparsenet.limits import require_memory
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp")
 
@@ -26,6 +33,7 @@ def read_inputs(
 
     Raises:
         InputError: unknown or missing input, unreadable file, dtype other than float32, NaN.
+        MemoryLimitError: an array or image would take too much.
         MissingExtraError: an image without Pillow.
     """
     known = {info.name: info for info in infos}
@@ -70,16 +78,19 @@ def _split(spec: str, known: dict[str, TensorInfo]) -> tuple[str, Path]:
 
 def _existing(file: str) -> Path:
     path = Path(file)
-    if not path.is_file():
+    if not path.exists():
         raise InputError(f"{path}: no such file")
     return path
 
 
 def _read_npy(path: Path) -> FloatArray:
     try:
-        array: npt.NDArray[Any] = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise InputError(f"{path}: not a readable .npy array ({error})") from error
+        with open_regular(path) as file:
+            array = _array(file)
+    except (OSError, ValueError, EOFError, SyntaxError, TypeError, RecursionError, TokenError) as error:
+        raise InputError(f"{path}: not a readable .npy array ({error})") from None
+    except MemoryLimitError as error:
+        raise MemoryLimitError(f"{path}: {error}") from None
     if array.dtype != np.float32:
         raise InputError(f"{path} has dtype {array.dtype}, expected float32: save array.astype(np.float32)")
     if array.size == 0:
@@ -91,22 +102,39 @@ def _read_npy(path: Path) -> FloatArray:
     return array
 
 
+def _array(file: BinaryIO) -> npt.NDArray[Any]:
+    """The array in an open file, whose header is believed only as far as there are bytes for what it says."""
+    readers = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
+    version = npy.read_magic(file)
+    if version not in readers:
+        raise ValueError(f"format version {version}")
+    shape, _, dtype = readers[version](file)
+    if dtype.hasobject or not dtype.itemsize:
+        raise ValueError(f"elements of type {dtype}")
+    start, size = file.tell(), os.fstat(file.fileno()).st_size
+    needed = math.prod(shape) * dtype.itemsize
+    if any(side < 0 for side in shape) or start + needed > size:
+        raise ValueError(f"shape {shape} of {dtype} takes {needed} bytes, there are {size - start}")
+    require_memory(needed, f"an array of shape {shape}")
+    file.seek(0)
+    array: npt.NDArray[Any] = npy.read_array(file, allow_pickle=False)
+    return array
+
+
 def _read_image(path: Path, info: TensorInfo, metadata: Mapping[str, str]) -> FloatArray:
     if len(info.shape) != 4 or info.shape[1] != 3:
         raise InputError(
             f"{path}: an image cannot feed input '{info.name}' of shape {info.shape}; give a .npy file"
         )
-    try:
-        from PIL import Image, UnidentifiedImageError
-    except ModuleNotFoundError as error:
-        raise MissingExtraError("reading an image", "train") from error
     _, _, height, width = _sizes(info, 1)
     try:
-        with Image.open(path) as image:
-            pixels = np.asarray(
-                image.convert("RGB").resize((width, height), Image.Resampling.BILINEAR), np.float32
-            )
-    except (OSError, UnidentifiedImageError, Image.DecompressionBombError) as error:
-        raise InputError(f"{path}: not a readable image ({error})") from error
+        with open_image(path) as image:
+            from PIL.Image import Resampling
+
+            pixels = np.asarray(image.convert("RGB").resize((width, height), Resampling.BILINEAR), np.float32)
+    except ImageFileError as error:
+        raise InputError(f"{path}: {error}") from None
+    except MemoryLimitError as error:
+        raise MemoryLimitError(f"{path}: {error}") from None
     mean, std = normalisation(metadata)
     return np.ascontiguousarray(((pixels / 255 - mean) / std).transpose(2, 0, 1)[None])

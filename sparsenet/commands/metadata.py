@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
+from sparsenet import strict_json
 from sparsenet.errors import ModelFileError
 from sparsenet.graph import FloatArray
 
@@ -43,13 +43,15 @@ def _channels(metadata: Mapping[str, str], key: str) -> FloatArray:
     if value is None:
         return np.full(3, 0.5, np.float32)
     numbers = isinstance(value, list) and len(value) == 3 and all(type(v) in (int, float) for v in value)
-    if not numbers or not np.isfinite(value).all():
+    with np.errstate(over="ignore"):
+        found = np.array(value if numbers else np.nan, np.float64).astype(np.float32)
+    if not np.isfinite(found).all():
         raise ModelFileError(f"the model's metadata '{key}' is not three numbers")
-    return np.array(value, np.float32)
+    return found
 
 
 def _parsed(metadata: Mapping[str, str], key: str) -> Any:
     try:
-        return json.loads(metadata[key]) if key in metadata else None
-    except (ValueError, RecursionError):
+        return strict_json.parse(metadata[key]) if key in metadata else None
+    except ValueError:
         raise ModelFileError(f"the model's metadata '{key}' is not JSON") from None

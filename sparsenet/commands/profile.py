@@ -17,7 +17,7 @@ from sparsenet.commands.options import (
     threads_option,
 )
 from sparsenet.commands.table import render, to_json
-from sparsenet.timing import DEVICE, clock_for, interleaved, spread
+from sparsenet.timing import DEVICE, clock_for, few, interleaved, spread
 
 if TYPE_CHECKING:
     from sparsenet.engine import Engine
@@ -47,7 +47,7 @@ def profile(model: Path, threads: int | None, device: Device, runs: int, dense: 
     MODEL is a model file or the folder of a compiled bundle. Start-up is reported apart: imports, reading the file,
     planning, compiling kernels (or loading their machine code) and the first inference. Layers are timed one by one,
     so their sum is a little above the steady time of a whole inference. Density is the fraction of weights that are
-    not zero; GFLOP/s counts operations with those alone.
+    not zero; GFLOP/s counts operations with those alone. Runs that other work disturbed are dropped and counted.
     """
     import sparsenet
 
@@ -62,16 +62,21 @@ def measure(engine: Engine, feeds: dict[str, FloatArray], runs: int) -> dict[str
     engine.warmup()
     clock = clock_for(engine.threads) if engine.device == "cpu" else DEVICE
     taken = interleaved({"steady": lambda: engine(*arrays)}, runs, clock)
-    counted = int(taken.clean("steady").sum())
+    counted, dropped = taken.count("steady")
+    layers = engine.profile(*arrays, runs=runs)
     timings = dataclasses.asdict(engine.timings) | {"steady": spread(taken.seconds("steady")[0]).median}
     return {
         "threads": engine.threads,
         "runs": runs,
         "clock": clock.counts,
         "counted": counted,
-        "dropped": len(taken.samples["steady"]) - counted,
+        "dropped": dropped,
+        "too_noisy": few(counted, dropped),
         "ms": {name: seconds * 1e3 for name, seconds in timings.items()},
-        "layers": [dataclasses.asdict(layer) for layer in engine.profile(*arrays, runs=runs)],
+        "layers_counted": layers.counted,
+        "layers_dropped": layers.dropped,
+        "layers_too_noisy": layers.too_noisy,
+        "layers": [dataclasses.asdict(layer) for layer in layers],
     }
 
 
@@ -96,15 +101,16 @@ def _text(result: dict[str, Any]) -> str:
             "",
             f"sum of layers {sum(layer['ms'] for layer in result['layers']):.4g} ms",
             f"{times} ms (threads: {result['threads']})",
-            _counted(result),
+            _counted("steady", result, ""),
+            _counted("layers", result, "layers_"),
         ]
     )
 
 
-def _counted(result: dict[str, Any]) -> str:
+def _counted(what: str, result: dict[str, Any], prefix: str) -> str:
     time = "processor time" if result["clock"] == "cpu" else "wall time"
-    if not result["counted"]:
-        return (
-            f"steady: too noisy to tell; median {time} of {result['dropped']} runs that other work disturbed"
-        )
-    return f"steady: median {time} of {result['counted']} runs, {result['dropped']} disturbed ones dropped"
+    counted, dropped = result[f"{prefix}counted"], result[f"{prefix}dropped"]
+    if not result[f"{prefix}too_noisy"]:
+        return f"{what}: median {time} of {counted} runs, {dropped} disturbed ones dropped"
+    runs = f"the only {counted} undisturbed" if counted else "all"
+    return f"{what}: too noisy to tell; median {time} of {runs} of {counted + dropped} runs"

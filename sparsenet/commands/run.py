@@ -21,6 +21,7 @@ from sparsenet.commands.options import (
 from sparsenet.commands.table import render, shape_text, to_json
 from sparsenet.files import require_outputs, write_output
 from sparsenet.graph import FloatArray
+from sparsenet.one_line import one_line
 
 if TYPE_CHECKING:
     from sparsenet.engine_options import Device
@@ -120,12 +121,9 @@ def _result(name: str, array: FloatArray, top: int, names: list[str] | None) -> 
 
 def _text(result: dict[str, Any]) -> str:
     if "mean" not in result:
-        return f"{result['output']}: {shape_text(result['shape'])}, nothing"
-    lines = [
-        "{output}: {size}, from {min:.4g} to {max:.4g}, mean {mean:.4g}".format(
-            size=shape_text(result["shape"]), **result
-        )
-    ]
+        return f"{one_line(result['output'])}: {shape_text(result['shape'])}, nothing"
+    values = {**result, "output": one_line(result["output"]), "size": shape_text(result["shape"])}
+    lines = ["{output}: {size}, from {min:.4g} to {max:.4g}, mean {mean:.4g}".format(**values)]
     if "top" in result:
         columns = list(result["top"][0][0])
         rows = [

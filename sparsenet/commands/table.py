@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
 
+from sparsenet.one_line import one_line
+
 
 def render(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
     """Rows under a header, columns aligned: numbers to the right, words to the left.
 
-    Floats show four significant digits, integers a thin grouping (1,234), ``None`` a dash.
+    Floats show four significant digits, integers a thin grouping (1,234), ``None`` a dash; text is put on one line.
     """
     table = [list(row) for row in rows]
     numeric = [
@@ -20,7 +23,7 @@ def render(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
         and all(row[i] is None or _is_number(row[i]) for row in table)
         for i in range(len(header))
     ]
-    text = [list(header)] + [[_cell(value) for value in row] for row in table]
+    text = [[one_line(name) for name in header]] + [[_cell(value) for value in row] for row in table]
     widths = [max(len(row[i]) for row in text) for i in range(len(header))]
     lines = [
         "  ".join(
@@ -34,8 +37,12 @@ def render(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
 
 
 def to_json(value: Any) -> str:
-    """``value`` as indented JSON; NumPy numbers and arrays become plain ones, NaN and infinity ``null``."""
-    return json.dumps(_plain(value), indent=2, ensure_ascii=False, allow_nan=False)
+    """``value`` as indented JSON; NumPy numbers and arrays become plain ones, NaN and infinity ``null``.
+
+    What is not printable inside its strings is escaped, as JSON may.
+    """
+    text = json.dumps(_plain(value), indent=2, ensure_ascii=False, allow_nan=False)
+    return _SUSPECT.sub(_as_json_escape, text)
 
 
 def shape_text(shape: Sequence[int | None]) -> str:
@@ -55,7 +62,18 @@ def _cell(value: Any) -> str:
     if isinstance(value, float | np.floating):
         value = float(value)
         return f"{value:.4g}" if abs(value) < 1e4 else f"{value:,.0f}"
-    return str(value)
+    return one_line(str(value))
+
+
+_SUSPECT = re.compile(r"[^\x20-\x7e\n]")
+
+
+def _as_json_escape(match: re.Match[str]) -> str:
+    character = match.group()
+    if character.isprintable():
+        return character
+    units = character.encode("utf-16-be", "surrogatepass")
+    return "".join(f"\\u{units[i : i + 2].hex()}" for i in range(0, len(units), 2))
 
 
 def _plain(value: Any) -> Any:

@@ -7,9 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from sparsenet.checks import real_number, whole_number
 from sparsenet.detection.nms import non_maximum_suppression
 from sparsenet.detection.priors import CENTRE_VARIANCE, SIZE_VARIANCE, prior_boxes
 from sparsenet.errors import InputError
+from sparsenet.feeds import real_array
 from sparsenet.graph import FloatArray
 
 LANDMARK_NAMES = ("left eye", "right eye", "nose", "left mouth corner", "right mouth corner")
@@ -64,10 +66,10 @@ class Decoder:
     faces: int = 750
 
     def __post_init__(self) -> None:
-        if not (0 <= self.min_score <= 1 and 0 <= self.iou <= 1):
-            raise InputError(f"min_score and iou must be 0 to 1, got {self.min_score} and {self.iou}")
-        if self.candidates < 1 or self.faces < 1:
-            raise InputError(f"candidates and faces must be at least 1, got {self.candidates}, {self.faces}")
+        for name in ("min_score", "iou"):
+            real_number(getattr(self, name), name, 0, 1)
+        for name in ("candidates", "faces"):
+            whole_number(getattr(self, name), name)
 
     def __call__(
         self, boxes: FloatArray, logits: FloatArray, landmarks: FloatArray, priors: FloatArray
@@ -77,7 +79,20 @@ class Decoder:
         Args:
             boxes, logits, landmarks: the network's outputs, (P, 4), (P, 2) and (P, 10).
             priors: (P, 4), from ``prior_boxes``.
+
+        Raises:
+            InputError: one of them is no array of numbers of its shape.
         """
+        count = len(priors) if isinstance(priors, np.ndarray) and priors.ndim else 0
+        given = {
+            "boxes": (boxes, 4),
+            "logits": (logits, 2),
+            "landmarks": (landmarks, 10),
+            "priors": (priors, 4),
+        }
+        boxes, logits, landmarks, priors = (
+            real_array(array, name, (count, size)) for name, (array, size) in given.items()
+        )
         scores = face_scores(logits)
         chosen = np.flatnonzero(scores >= self.min_score)
         if len(chosen) > self.candidates:

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sparsenet.errors import InputError, MissingExtraError
+from sparsenet.checks import path_of
+from sparsenet.errors import InputError, MemoryLimitError
 from sparsenet.graph import FloatArray
+from sparsenet.image_file import ImageFileError, open_image, require_pillow
 
 if TYPE_CHECKING:
-    from types import ModuleType
-
     from PIL.Image import Image
 
 
@@ -21,19 +21,19 @@ def read_image(path: str | os.PathLike[str]) -> Image:
 
     Raises:
         InputError: it is missing or not a readable image.
+        MemoryLimitError: its pixels would take too much.
         MissingExtraError: Pillow is not installed.
     """
-    pillow = require_pillow("reading an image")
-    from PIL import ImageOps
-
-    name = os.fspath(path)
+    name = str(path_of(path, "the image"))
     try:
-        with pillow.open(name) as image:
+        with open_image(path) as image:
+            from PIL import ImageOps
+
             return ImageOps.exif_transpose(image).convert("RGB")
-    except FileNotFoundError:
-        raise InputError(f"{name}: no such file") from None
-    except (OSError, SyntaxError, ValueError, pillow.DecompressionBombError) as error:
-        raise InputError(f"{name}: not a readable image ({error})") from None
+    except ImageFileError as error:
+        raise InputError(f"{name}: {error}") from None
+    except MemoryLimitError as error:
+        raise MemoryLimitError(f"{name}: {error}") from None
 
 
 def letterbox(
@@ -65,12 +65,3 @@ def letterbox(
     canvas = np.zeros((1, 3, height, width), np.float32)
     canvas[0, :, : size[1], : size[0]] = ((pixels - mean) / std).transpose(2, 0, 1)
     return canvas, (own_width / size[0], own_height / size[1])
-
-
-def require_pillow(what: str) -> ModuleType:
-    """``PIL.Image``; MissingExtraError if it is not installed."""
-    try:
-        from PIL import Image
-    except ModuleNotFoundError as error:
-        raise MissingExtraError(what, "train") from error
-    return Image

@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from sparsenet.checks import real_number
+from sparsenet.feeds import real_array
 from sparsenet.graph import FloatArray
 
 
@@ -18,7 +20,13 @@ def non_maximum_suppression(boxes: FloatArray, scores: FloatArray, iou: float = 
         boxes: (k, 4), left, top, right, bottom.
         scores: (k,).
         iou: 0 to 1.
+
+    Raises:
+        InputError: an argument has the wrong type, shape or value.
     """
+    real_number(iou, "iou", 0, 1)
+    boxes = real_array(boxes, "boxes", (None, 4))
+    scores = real_array(scores, "scores", (len(boxes),))
     order = np.argsort(-scores, kind="stable")
     left, top, right, bottom = boxes[order].T
     area = (right - left) * (bottom - top)

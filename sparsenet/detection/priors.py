@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from sparsenet.errors import InputError
+from sparsenet.checks import whole_number
 from sparsenet.graph import FloatArray
 
 STRIDES = (8, 16, 32)
 #: Sides in pixels of the squares of a cell, by level.
 SIZES = ((16, 32), (64, 128), (256, 512))
+#: Far beyond any image that a detector takes.
+MAX_SIDE = 2**15
 #: Offsets of centres are in units of 0.1 prior sides, logarithms of sizes in units of 0.2 (Liu et al. 2016, "SSD").
 CENTRE_VARIANCE, SIZE_VARIANCE = 0.1, 0.2
 
@@ -24,10 +26,9 @@ def prior_boxes(height: int, width: int) -> FloatArray:
     Order as in the network's outputs: levels from fine to coarse, rows, columns, then the two squares of a cell.
 
     Raises:
-        InputError: a side is not positive.
+        InputError: a side is not a whole number from 1 to 2**15.
     """
-    if height < 1 or width < 1:
-        raise InputError(f"priors need an image of at least 1×1 pixels, got {height}×{width}")
+    height, width = (whole_number(s, n, MAX_SIDE) for n, s in (("height", height), ("width", width)))
     levels = []
     for stride, sizes in zip(STRIDES, SIZES, strict=True):
         rows, columns = -(-height // stride), -(-width // stride)

@@ -3,28 +3,39 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
-from sparsenet.errors import GraphError, InputError
+from sparsenet.errors import DeviceError, GraphError, InputError
 from sparsenet.gpu.arrays import as_device_array, on_device
 from sparsenet.gpu.availability import simulated
 from sparsenet.gpu.session import Session
 from sparsenet.graph import Graph
 from sparsenet.kernels.registry import FAMILIES
-from sparsenet.layer_profile import LayerProfile, layer_profiles
+from sparsenet.layer_profile import Profile, StepTimes, layer_profile, step_times
 from sparsenet.locks import Lock
 from sparsenet.plan.cuda.builder import Options
 from sparsenet.plan.cuda.choice import trials
 from sparsenet.plan.cuda.make import make_plan
 from sparsenet.plan.cuda.plan import CudaPlan
 from sparsenet.plan.plan import Plan
+from sparsenet.timing import DEVICE
+
+T = TypeVar("T")
+
+
+class _Turn(Lock):  # type: ignore[misc]  # as of Lock
+    """Held while something runs on the device: of that, there is one at a time."""
+
+    running = False
+
 
 #: The simulator launches one kernel at a time in the whole process; a GPU's driver needs no such care, but one engine
 #: has one memory.
-_simulator = Lock()
+_simulator = _Turn()
 
 #: Modules of the kernels that layers choose among, and how often each is timed.
 CONVOLUTIONS, TUNING_RUNS = ("cuda.conv", "cuda.depthwise", "cuda.separable"), 5
@@ -56,7 +67,7 @@ class CudaBackend:
         self._graph.constants = {name: array.copy() for name, array in graph.constants.items()}
         self._sparse, self._most, self._tune = sparse, most, tune
         self._sessions: OrderedDict[Key, Session] = OrderedDict()
-        self._lock = _simulator if simulated() else Lock()
+        self._lock = _simulator if simulated() else _Turn()
         with self._lock:
             self._first = self._make(graph, 1)
         self.plan = _shown(self._first, graph)
@@ -72,21 +83,23 @@ class CudaBackend:
                 info.name: np.zeros((0, *(int(d or 0) for d in info.shape[1:])), np.float32)
                 for info in self.plan.outputs
             }
-        with self._lock:
-            session = self._session(arrays)
-            if all(isinstance(array, np.ndarray) for array in arrays):
-                outputs = session.run(arrays)
-            else:
-                outputs = session.run_on_device(arrays)
-        return dict(zip((port.name for port in session.plan.outputs), outputs, strict=True))
+        if all(isinstance(array, np.ndarray) for array in arrays):
+            outputs: list[Any] = self._use(arrays, lambda session: session.run(arrays))
+        else:
+            outputs = self._use(arrays, lambda session: session.run_on_device(arrays))
+        return dict(zip((port.name for port in self._first.outputs), outputs, strict=True))
 
-    def profile(self, arrays: list[Any], runs: int) -> list[LayerProfile]:
-        """Time per layer for this batch, median over ``runs``; every launch is timed by itself."""
-        with self._lock:
-            session = self._session(arrays)
-            times = np.array(session.launch_seconds(runs)).T
-        plan = _shown(session.plan, self._graph)
-        return layer_profiles(plan, list(times), [float(run.sum()) for run in times])
+    def profile(self, arrays: list[Any], runs: int) -> Profile:
+        """Time per layer for this batch, median over ``runs``; every launch is timed by itself, by the GPU's clock."""
+
+        def timed(session: Session) -> tuple[CudaPlan, StepTimes]:
+            timers = session.launch_timers()
+            return session.plan, step_times(lambda: [timer() for timer in timers], runs, DEVICE, warm=0)
+
+        made, times = self._use(arrays, timed)
+        steps = times.steps
+        times = StepTimes(steps, steps.sum(axis=1), times.clock, times.counted, times.dropped)
+        return layer_profile(times, [launch.layer for launch in made.launches], made.decisions)
 
     def session(self, arrays: list[Any]) -> Session:
         """What runs inputs of these sizes on the device, for whoever measures it; used by one thread at a time."""
@@ -100,6 +113,28 @@ class CudaBackend:
 
     # ---
 
+    def _use(self, arrays: list[Any], work: Callable[[Session], T]) -> T:
+        """``work`` with the session for these arrays; one that it leaves by an exception is not used again.
+
+        Raises:
+            DeviceError: called from a signal handler that has interrupted another such call, which has its data on the
+                device.
+        """
+        with self._lock:
+            if self._lock.running:
+                raise DeviceError(
+                    "the GPU is in use by the very run that this signal handler has interrupted; "
+                    "run the engine outside of the handler"
+                )
+            try:
+                self._lock.running = True
+                return work(self._session(arrays))
+            except BaseException:
+                self._sessions.pop(_key(arrays), None)
+                raise
+            finally:
+                self._lock.running = False
+
     def _make(self, graph: Graph, batch: int) -> CudaPlan:
         options = Options(batch, self._sparse, _processors())
         if self._tune:
@@ -107,7 +142,7 @@ class CudaBackend:
         return make_plan(graph, options)
 
     def _session(self, arrays: list[Any]) -> Session:
-        key = tuple(tuple(array.shape) for array in arrays)
+        key = _key(arrays)
         found = self._sessions.get(key)
         if found is None:
             found = self._sessions[key] = Session(self._plan_for(arrays))
@@ -125,6 +160,10 @@ class CudaBackend:
             return self._make(self._graph.at_shapes(shapes), batch)
         except GraphError as error:
             raise InputError(f"the network cannot take inputs of this size: {error}") from None
+
+
+def _key(arrays: list[Any]) -> Key:
+    return tuple(tuple(array.shape) for array in arrays)
 
 
 def _measure(graph: Graph, options: Options) -> dict[str, list[float]]:

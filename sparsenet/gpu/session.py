@@ -75,13 +75,9 @@ class Session:
         self._stream.synchronize()
         return outputs
 
-    def launch_seconds(self, runs: int) -> list[list[float]]:
-        """Of every launch, its time in each of ``runs``; as ``launch_timer``."""
-        times = []
-        for launch in self.plan.launches:
-            timer = self.launch_timer([launch])
-            times.append([timer() for _ in range(runs)])
-        return times
+    def launch_timers(self) -> list[Callable[[], float]]:
+        """Of every launch, what tells its seconds; as ``launch_timer``."""
+        return [self.launch_timer([launch]) for launch in self.plan.launches]
 
     def layer_timer(self, layer: str) -> Callable[[], float]:
         """Tells, at each call, the seconds that the launches of ``layer`` take."""

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from sparsenet import elf
 from sparsenet.cache import cache_directory as cache_directory
-from sparsenet.cache import keep, kept
+from sparsenet.cache import ignore, keep, kept
 from sparsenet.cpu import host_features, host_identity
 from sparsenet.locks import Lock
 
@@ -27,6 +27,7 @@ Build = Callable[[], object]
 
 _lock = Lock()
 _addresses: dict[str, int] = {}
+_loaded: dict[bytes, int] = {}  # by hash: what bundles brought
 _unkept: dict[str, bytes] = {}  # what was compiled here and could not be written
 
 
@@ -104,6 +105,16 @@ def load(payloads: Sequence[bytes]) -> list[int]:
     return [_load_by_llvm(code, entry) for code, entry in zip(objects, entries, strict=True)]
 
 
+def load_once(payloads: Sequence[bytes]) -> list[int]:
+    """As ``load``, but what was loaded this way before is not loaded again: code is never freed."""
+    digests = [hashlib.sha256(payload).digest() for payload in payloads]
+    with _lock:
+        new = {d: payload for d, payload in zip(digests, payloads, strict=True) if d not in _loaded}
+        if new:
+            _loaded.update(zip(new, load(list(new.values())), strict=True))
+        return [_loaded[digest] for digest in digests]
+
+
 def _payload(name: str, build: Build) -> bytes:
     found = _unkept.get(name) or _read(name)
     if found is None:
@@ -123,7 +134,10 @@ def _compile(build: Build) -> bytes:
 def _read(name: str) -> bytes | None:
     """What was kept of an earlier compilation, or None if there is nothing whole: damage would crash the process."""
     data = kept(fingerprint(), f"{name}.o")
-    if data is None or _checksum(name, data[32:]) != data[:32]:
+    if data is None:
+        return None
+    if _checksum(name, data[32:]) != data[:32]:
+        ignore(fingerprint(), f"{name}.o", "it is damaged")
         return None
     return data[32:]
 

@@ -28,6 +28,9 @@ EPILOGUE_ARGUMENTS: dict[str, tuple[str, ...]] = {
     **ACTIVATIONS,
 }
 
+#: How the lines of ``f32_transpose_none_any`` come about: one number again and again; neighbours; every second number;
+#: numbers at any distance; whole squares turned, where neighbouring lines are neighbours in the source.
+TRANSPOSE_WAYS = ("repeated", "run", "halved", "picked", "turned")
 #: What the `broadcast` and `reduce` families compute, by the number of their tile parameter.
 BROADCAST_OPERATIONS = (
     "add",
@@ -242,7 +245,7 @@ FAMILIES: dict[str, Family] = {
         "cpu.take",
         ("x", "rank", "shape", "tables", "out"),
         ("runs",),
-        "plain tensors: gather, mirrored padding, whatever slices and expansions are no runs",
+        "plain tensors: gather, mirrored padding",
     ),
     "f32_transpose_none_any": Family(
         "cpu.transpose",
@@ -250,6 +253,7 @@ FAMILIES: dict[str, Family] = {
             "x",
             "x_row",
             "x_line",
+            "x_step",
             "x_columns",
             "rank",
             "shape",
@@ -262,8 +266,8 @@ FAMILIES: dict[str, Family] = {
             "out_row",
             "out_line",
         ),
-        ("turned",),
-        "axes in another order, between plain tensors and rows: runs copied, squares turned",
+        ("way",),
+        "any evenly spaced elements, between plain tensors and rows: runs copied, squares turned",
     ),
     "f32_interleave_none_any": Family(
         "cpu.interleave",

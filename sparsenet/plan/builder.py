@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +19,8 @@ from sparsenet.plan.plan import Decision
 from sparsenet.plan.relayout import FlatCopy, MapCopy
 from sparsenet.plan.ring_memory import rings_available
 from sparsenet.plan.stage import Ref, Stage, Value
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -44,6 +47,8 @@ class Options:
 _READ_ROWS = {
     *ACTIVATIONS, "conv2d", "max_pool2d", "avg_pool2d", "global_avg_pool2d", "affine", "batch_norm", "resize",
 }  # fmt: skip
+#: Ops that take maps as they are, or in C order.
+_READ_ANY = {"transpose", "reshape", "flatten", "concat", "slice"}
 
 
 @dataclass
@@ -67,15 +72,37 @@ class Builder:
     _values: dict[tuple[str, str], Value] = field(default_factory=dict)
     _constant_bytes: int = 0
     _lane_bits: dict[Rows, Ref] = field(default_factory=dict)
+    _made: dict[Hashable, tuple[npt.NDArray[Any], Any]] = field(default_factory=dict)
+    _placed: dict[int, Ref] = field(default_factory=dict)
 
     # --- constants
 
+    def once(self, make: Callable[..., T], matrix: npt.NDArray[Any], *arguments: Any) -> T:
+        """``make(matrix, *arguments)``, made once however many layers share these weights.
+
+        Args:
+            make: a function of the module, whose result nobody changes.
+            matrix: a constant of the graph, or what ``once`` made of one: known by identity.
+            arguments: arrays among them are known by their values.
+        """
+        key = (make, id(matrix), *map(_known_by, arguments))
+        if key not in self._made:
+            self._made[key] = (
+                matrix,
+                make(matrix, *arguments),
+            )  # with the matrix, so that its id stays its own
+        result: T = self._made[key][1]
+        return result
+
     def constant(self, array: npt.NDArray[Any]) -> Ref:
-        """Put packed weights or a table into the weight block."""
-        self.constants.append(np.ascontiguousarray(array))
-        self._constant_bytes += array.nbytes
-        require_memory(self._constant_bytes, "packed weights of the network")
-        return Ref("weights", len(self.constants) - 1)
+        """Put packed weights or a table into the weight block; the same array stands there once."""
+        array = np.ascontiguousarray(array)
+        if id(array) not in self._placed:
+            self.constants.append(array)
+            self._constant_bytes += array.nbytes
+            require_memory(self._constant_bytes, "packed weights of the network")
+            self._placed[id(array)] = Ref("weights", len(self.constants) - 1)
+        return self._placed[id(array)]
 
     def padded_constant(self, vector: FloatArray, fill: float = 0.0) -> Ref:
         """A per-channel vector, padded so that whole vectors may be read from any of its elements."""
@@ -121,6 +148,15 @@ class Builder:
         """Tensors that some node reads as rows, if they are maps."""
         return {name for node in self.graph.nodes if node.op in _READ_ROWS for name in node.inputs}
 
+    @cached_property
+    def _wants_rows(self) -> set[str]:
+        return {name for node in self.graph.nodes if node.op not in _READ_ANY for name in node.inputs}
+
+    def moves_in_rows(self, node: Node) -> bool:
+        """Whether ``node``, which only moves numbers, had better make rows, where it can: if anything is by rows."""
+        read = any(self.get(name, Rows) for name in node.inputs)
+        return read or node.output in self._wants_rows
+
     def put(self, tensor: str, value: Value) -> Value:
         """``tensor`` is also to be had as ``value``."""
         self._values[tensor, "Rows" if isinstance(value.layout, Rows) else "Plain"] = value
@@ -133,7 +169,7 @@ class Builder:
     def any(self, tensor: str) -> Value:
         """``tensor`` in whatever layout there is: as rows if both are there."""
         value = self.get(tensor, Rows) or self.get(tensor, Plain)
-        return value if value is not None else self.plain(tensor)
+        return value if value is not None else self.bounded(tensor)
 
     def new_rows(self, tensor: str, row_by_row: bool = False) -> Value:
         """``tensor`` as rows, with the halo its readers need, for a stage to make.
@@ -160,12 +196,20 @@ class Builder:
         return value
 
     def plain(self, tensor: str) -> Value:
-        """``tensor`` in C order; a stage that converts it is added if need be."""
+        """``tensor`` in C order, where whole vectors may be read past its end: a copy, if it is the caller's array."""
+        value = self.bounded(tensor)
+        given = value.root
+        if given.fixed is None or given.fixed.space != "input":
+            return value
+        copy = self.get(given.tensor, Plain)
+        if copy is None or copy.root is given:
+            copy = self.new_plain(given.tensor)
+            self.add(FlatCopy(self.layer, copy, 1, given))
+        return self.put(tensor, copy.view(tensor, Plain(self.shape(tensor))))
+
+    def bounded(self, tensor: str) -> Value:
+        """``tensor`` in C order for who reads nothing past its end; a stage that converts it is added if need be."""
         value = self.get(tensor, Plain)
-        if value is not None and value.fixed is not None and value.fixed.space == "input":
-            # Whole vectors may not be read past the end of the caller's array.
-            given, value = value, self.new_plain(tensor)
-            self.add(FlatCopy(self.layer, value, 1, given))
         if value is None and tensor in self.graph.constants:
             array = self.graph.constants[tensor]
             value = self.put(
@@ -177,3 +221,9 @@ class Builder:
         shape = self.shape(tensor)
         self.add(MapCopy(self.layer, out, shape[1], source, shape))
         return out
+
+
+def _known_by(argument: Any) -> Hashable:
+    if isinstance(argument, np.ndarray):
+        return argument.shape, argument.dtype.str, argument.tobytes()
+    return tuple(argument) if isinstance(argument, list) else argument

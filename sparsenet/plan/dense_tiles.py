@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
 
 from sparsenet.kernels.jit import max_lanes
 from sparsenet.plan.layout import Rows
@@ -56,7 +58,7 @@ def line_tile(layout: Rows, c_out: int, taps: int) -> DenseTile:
         c_out: output channels of a group.
         taps: weights of an output channel.
     """
-    return min(_line_tiles(layout, c_out, taps), key=lambda tile: tile.cycles)
+    return _line_tile(max_lanes(), layout, c_out, taps)
 
 
 def pixel_tiles(layout: Rows, c_out: int, taps: int, column_step: int = 1) -> list[DenseTile]:
@@ -66,9 +68,18 @@ def pixel_tiles(layout: Rows, c_out: int, taps: int, column_step: int = 1) -> li
         layout, c_out, taps: as in ``line_tile``.
         column_step: floats between the pixels that neighbouring output pixels read.
     """
-    kinds = [_pixel_tiles(layout, c_out, taps, column_step, together) for together in (1, 4)]
-    best = [min(kind, key=lambda tile: tile.cycles, default=None) for kind in map(list, kinds)]
+    best = [_pixel_tile(max_lanes(), layout, c_out, taps, column_step, together) for together in (1, 4)]
     return [tile for tile in best if tile is not None]
+
+
+@lru_cache(4096)  # networks repeat their layers
+def _line_tile(_lanes: int, *layer: Any) -> DenseTile:
+    return min(_line_tiles(*layer), key=lambda tile: tile.cycles)
+
+
+@lru_cache(4096)
+def _pixel_tile(_lanes: int, *layer: Any) -> DenseTile | None:
+    return min(_pixel_tiles(*layer), key=lambda tile: tile.cycles, default=None)
 
 
 def _step_cycles(outputs: int, pixels: int) -> float:

@@ -40,7 +40,8 @@ def make_plan(graph: Graph, options: Options) -> Plan:
     halos = _halos(graph, shapes)
     builder = Builder(graph, shapes, options, halos, _folds(graph, shapes, halos))
     for index, info in enumerate(graph.inputs):
-        _place_input(builder, index, info)
+        given = Value(info.name, Plain(builder.shape(info.name)), Ref("input", index))
+        builder.put(info.name, given)
     for node in graph.nodes:
         builder.layer = node.name
         LOWER[node.op](builder, node)
@@ -87,15 +88,6 @@ def _folds(
     return {size: pitch for size, pitch in pitches.items() if pitch}
 
 
-def _place_input(builder: Builder, index: int, info: TensorInfo) -> None:
-    """Maps are read in place by masked copies; flat inputs are copied to where vectors may read past the end."""
-    given = Value(info.name, Plain(builder.shape(info.name)), Ref("input", index))
-    if builder.is_map(info.name):
-        builder.put(info.name, given)
-        return
-    builder.add(FlatCopy("input", builder.new_plain(info.name), 1, given))
-
-
 def _place_output(builder: Builder, index: int, name: str, read: set[Value]) -> None:
     """Make an output where the caller wants it, or copy it there; ``read`` are the values that a stage reads."""
     shape, place = builder.shape(name), Ref("output", index)
@@ -103,7 +95,7 @@ def _place_output(builder: Builder, index: int, name: str, read: set[Value]) -> 
         return
     out = Value(name, Plain(shape), place)
     is_map = builder.is_map(name)
-    source = builder.any(name) if is_map else builder.plain(name)
+    source = builder.any(name) if is_map else builder.bounded(name)
     read.add(source.root)
     if is_map:
         builder.add(MapCopy("output", out, shape[1], source, shape))

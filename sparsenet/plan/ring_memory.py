@@ -14,6 +14,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
+from io import FileIO
 from typing import Any
 
 from sparsenet.errors import MemoryLimitError
@@ -85,8 +86,9 @@ class Arena:
             ) from error
 
     def _map(self, rings: Sequence[Ring]) -> None:
-        file = os.memfd_create("sparsenet")
-        try:
+        # Within one call of the interpreter, an object takes the descriptor: no exception comes between and loses it.
+        with next(map(FileIO, map(os.memfd_create, ["sparsenet"]), ["r+"])) as memory:
+            file = memory.fileno()
             os.ftruncate(file, max(ring.physical + ring.size for ring in rings))
             for ring in rings:
                 start, end = self.address + ring.start, ring.physical + ring.size
@@ -94,8 +96,6 @@ class Arena:
                 _map_at(start, ring.size, file, ring.physical)
                 _map_at(start + ring.size, ring.size, file, ring.physical)
                 _map_at(start + 2 * ring.size, GUARD_BYTES, file, ring.physical)
-        finally:
-            os.close(file)
 
 
 @cache

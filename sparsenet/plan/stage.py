@@ -76,6 +76,9 @@ class Value:
         return (self.layout.top + self.layout.height + self.layout.bottom) * self.layout.row_bytes
 
 
+#: A call that makes fewer bytes of rows costs more to plan and to begin than to do.
+LEAST_CALL_BYTES = 4096
+
 Span = tuple[int, int]
 Need = tuple[Value, int, int]
 
@@ -123,6 +126,14 @@ class Stage(ABC):
     as_line: bool = field(default=False, kw_only=True)
     sums_units: bool = field(default=False, kw_only=True)
     exact: bool = field(default=False, kw_only=True)
+
+    @property
+    def streamed_band(self) -> int:
+        """Units of one call while rows stream by: ``band``, and of short rows several bands."""
+        if self.sums_units:  # its units are rows of the input
+            return self.band
+        bytes_of_band = self.band * self.out.size_bytes // self.units
+        return self.band * max(1, LEAST_CALL_BYTES // max(1, bytes_of_band))
 
     @abstractmethod
     def needs(self, first: int, last: int) -> Sequence[Need]:

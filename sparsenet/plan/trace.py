@@ -356,7 +356,7 @@ class _Walker:
         while self.next[stage] < until:
             first = self.next[stage]
             later = [start for start, _ in self.parts.get(stage, ()) if start > first]
-            last = min([first + stage.band, self.spans[stage][1], *later])
+            last = min([first + stage.streamed_band, self.spans[stage][1], *later])
             for value, _, high in stage.needs(first, last):
                 if value in self.windows:
                     self._make(self.windows[value], high)

@@ -5,7 +5,7 @@ disturbed, ``ratio`` compares them or says that the machine was too noisy to tel
 """
 
 from sparsenet.timing.clock import CLOCKS, DEVICE, PROCESS, THREAD, WALL, Clock, Sample, clock_for
-from sparsenet.timing.ratio import FEWEST, Ratio, Samples, Spread, median_interval, paired_ratio, spread
+from sparsenet.timing.ratio import FEWEST, Ratio, Samples, Spread, few, median_interval, paired_ratio, spread
 from sparsenet.timing.rounds import (
     PATIENCE,
     SETTLE,
@@ -33,6 +33,7 @@ __all__ = [
     "Samples",
     "Spread",
     "clock_for",
+    "few",
     "interleaved",
     "median_interval",
     "no_collection",

@@ -46,8 +46,7 @@ class Ratio:
     def noisy(self) -> bool:
         """Whether the machine was too noisy to tell: few rounds are left, or they disagree."""
         narrow = self.high <= WIDEST * self.median and self.median <= WIDEST * self.low
-        few = self.rounds < (FEWEST if self.dropped else 1)
-        return few or not narrow
+        return few(self.rounds, self.dropped) or not narrow
 
     @property
     def why_noisy(self) -> str:
@@ -64,6 +63,11 @@ class Ratio:
     def interval(self) -> tuple[float, float] | None:
         """``low`` and ``high``, or None where it was too noisy to tell."""
         return None if self.noisy else (self.low, self.high)
+
+
+def few(rounds: int, dropped: int) -> bool:
+    """Whether disturbed rounds have left too few to tell anything."""
+    return rounds < (FEWEST if dropped else 1)
 
 
 def spread(samples: npt.ArrayLike) -> Spread:

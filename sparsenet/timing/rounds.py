@@ -37,6 +37,12 @@ class Rounds:
         rounds = zip(*(self.samples[name] for name in names), strict=True)
         return np.array([all(sample.clean for sample in samples) for samples in rounds], np.bool_)
 
+    def count(self, *names: str) -> tuple[int, int]:
+        """How many rounds count, where none of these calls was disturbed, and how many do not."""
+        clean = self.clean(*names)
+        counted = int(clean.sum())
+        return counted, len(clean) - counted
+
     def seconds(self, *names: str) -> list[Samples]:
         """Seconds of each of these calls in the rounds that count: where none of them was disturbed.
 
@@ -49,10 +55,9 @@ class Rounds:
 
     def ratio(self, slow: str, fast: str) -> Ratio:
         """How many times as long ``slow`` takes as ``fast``, by the rounds in which neither was disturbed."""
-        counted = int(self.clean(slow, fast).sum())
         first, second = self.seconds(slow, fast)
         ratio = paired_ratio(first, second)
-        return Ratio(ratio.median, ratio.low, ratio.high, counted, len(self.samples[slow]) - counted)
+        return Ratio(ratio.median, ratio.low, ratio.high, *self.count(slow, fast))
 
     @property
     def enough(self) -> int:
@@ -146,8 +151,8 @@ def rounds_for(
 def no_collection() -> Iterator[None]:
     """Garbage collection waits while this is entered."""
     collecting = gc.isenabled()
-    gc.disable()
     try:
+        gc.disable()
         yield
     finally:
         if collecting:

@@ -24,6 +24,7 @@ from bench.model.source import open_model
 from bench.model.trace import trace_events
 from sparsenet import Engine, Graph, Node, TensorInfo
 from sparsenet.errors import InputError, SparsenetError
+from sparsenet.timing import THREAD, Sample
 from tests.sparsenet.sample_graphs import tiny_graph
 
 GLOSSARY = (Path(__file__).resolve().parents[2] / "docs" / "benchmark.md").read_text()
@@ -97,6 +98,15 @@ def test_an_onnx_file_and_a_network_of_the_zoo(tmp_path: Path) -> None:
     write_onnx(tiny_graph(), tmp_path / "tiny.onnx")
     assert run(tmp_path / "tiny.onnx", "--engines", "ours", *QUICK, "--json")["results"]
     assert open_model("minixception-128", 48).inputs[0].shape == (None, 3, 48, 48)
+
+
+def test_layers_too_noisy_to_tell_have_no_speed_up(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(THREAD, "judged", lambda wall, cpu, came: Sample(cpu, wall, cpu, *came, clean=False))
+    command = [str(model), "--engines", "ours", "dense", *QUICK, "--layers"]
+    record = json.loads(CliRunner().invoke(bench, [*command, "--json"]).output)
+    assert all(layer["too_noisy"] and layer["speedup"] is None for layer in record["layers"])
+    assert all(layer["rounds"] == 0 and layer["dropped"] == 30 for layer in record["layers"])
+    assert "too noisy to tell (0 of 30 runs undisturbed)" in CliRunner().invoke(bench, command).output
 
 
 def test_the_trace_holds_start_layers_and_kernels(model: Path, tmp_path: Path) -> None:

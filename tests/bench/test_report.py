@@ -57,7 +57,9 @@ def data() -> Data:
             for s in PLAN.sparsities
             for t in PLAN.threads
         ]
-        found.layers[model] = [Layer(0.9, 1, "conv", "conv2d", 10, 0.1, 2.0, 1.0, 2.0, 40.0, "f32_k")]
+        found.layers[model] = [
+            Layer(0.9, 1, "conv", "conv2d", 10, 0.1, 2.0, 1.0, 2.0, 40.0, "f32_k", 10, 0, False)
+        ]
     speedups = [{"model": "tiny", "engine": "dense", "sparsity": 0.9, "threads": 1, "speedup": 3.0}]
     found.history = [{"commit": c, "cpu": "x", "speedups": speedups} for c in ("abc", "def")]
     return found

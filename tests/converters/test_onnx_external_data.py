@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
+import click
 import numpy as np
 import onnx
 import pytest
 from onnx import external_data_helper
 
+from bench.model.cli import bench
 from converters import from_onnx
-from sparsenet.errors import ModelFileError
+from converters.cli import convert as convert_command
+from converters.onnx_import import OnnxSource
+from converters.pipeline import convert
+from converters.sources import source_files
+from sparsenet.errors import InputError, ModelFileError
 from tests.converters.onnx_models import model, node, weights
 
 W = weights(6, 4, 3, 3)
@@ -41,6 +48,55 @@ def redirect(path: Path, **entries: str) -> None:
 
 def test_external_data_beside_the_model_is_read(external: Path) -> None:
     np.testing.assert_array_equal(from_onnx(external).constants["w"], W)
+
+
+def commands(model: Path, name: str) -> list[Callable[[], object]]:
+    """What writes to ``name`` after it has read ``model``; a command's error is raised."""
+
+    def command(main: click.Command, *options: object) -> Callable[[], object]:
+        return lambda: main.main([str(model), *map(str, options)], standalone_mode=False)
+
+    rounds = ("--engines", "ours", "--threads", "1", "--rounds", "2", "-w", "0", "-q")
+    return [
+        command(convert_command, "--no-speed", "-o", name),
+        command(bench, *rounds, "-x", name),
+        command(bench, *rounds, "--trace", name),
+        lambda: convert(model, name, measure_speed=False),
+        lambda: convert(OnnxSource(model), name, measure_speed=False),
+    ]
+
+
+@pytest.mark.parametrize("number", range(5))
+@pytest.mark.parametrize("name", ["weights.bin", "model.onnx", "hard", "soft"])
+def test_no_output_replaces_what_was_read(external: Path, name: str, number: int) -> None:
+    weights_file = external.parent / "weights.bin"
+    (external.parent / "hard").hardlink_to(weights_file)
+    (external.parent / "soft").symlink_to(weights_file)
+    before = {file.name: (file.lstat().st_ino, file.read_bytes()) for file in external.parent.iterdir()}
+    with pytest.raises(InputError, match=f"{name}: is the same file as '.*', which is read"):
+        commands(external, str(external.parent / name))[number]()
+    assert before == {
+        file.name: (file.lstat().st_ino, file.read_bytes()) for file in external.parent.iterdir()
+    }
+
+
+def test_what_was_there_and_is_not_read_is_replaced(external: Path) -> None:
+    other = external.parent / "old.safetensors"
+    other.write_bytes(b"old")
+    convert(external, other, measure_speed=False)
+    assert other.stat().st_size > 100
+
+
+def test_external_data_of_branches_and_functions_is_found(external: Path) -> None:
+    proto = onnx.load(external, load_external_data=False)
+    tensor = proto.graph.initializer[0]
+    tensor.external_data[0].value = "inside"
+    constant = onnx.helper.make_node("Constant", [], ["k"], value=tensor)
+    branch = onnx.helper.make_graph([constant], "b", [], [onnx.helper.make_tensor_value_info("k", 1, None)])
+    both = [onnx.helper.make_node("If", ["c"], ["y"], then_branch=branch, else_branch=branch)]
+    proto.functions.append(onnx.helper.make_function("d", "f", ["c"], ["y"], both, proto.opset_import))
+    external.write_bytes(proto.SerializeToString())
+    assert {file.name for file in source_files(external)} == {"model.onnx", "weights.bin", "inside"}
 
 
 def test_external_data_in_a_folder_below_is_read(external: Path) -> None:

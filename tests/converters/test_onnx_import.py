@@ -133,6 +133,7 @@ def test_every_unsupported_node_is_listed_with_a_hint() -> None:
         from_onnx(model(nodes, constants, outputs=("f", "h", "v")))
     message = str(caught.value)
     assert "\n" not in message
+    assert len(message) <= 300
     assert "'test' (opset 18) has 6 unsupported nodes" in message
     for name, hint in {
         "'MatMulInteger_a' (MatMulInteger)": "convert the float model",
@@ -142,8 +143,7 @@ def test_every_unsupported_node_is_listed_with_a_hint() -> None:
         "'Conv_v' (Conv, pads=[-1, 0, 0, 0])": "negative padding",
         "'Fancy_h' (my.ops::Fancy)": "no counterpart",
     }.items():
-        assert name in message
-        assert hint in message
+        assert any(name in reason and hint in reason for reason in caught.value.reasons)
     assert "Relu_b" not in message
 
 

@@ -231,6 +231,7 @@ def test_every_unsupported_node_is_listed_with_a_hint() -> None:
         from_torch(module, torch.randn(1, 3, 9, 9))
     message = str(caught.value)
     assert "\n" not in message
+    assert len(message) <= 300
     for name, hint in {
         "'pool'": "windows differ in size",
         "fft": "no counterpart",
@@ -238,8 +239,7 @@ def test_every_unsupported_node_is_listed_with_a_hint() -> None:
         "cumsum": "no counterpart",
         "'flip'": "batch",
     }.items():
-        assert name in message
-        assert hint in message
+        assert any(name in reason and hint in reason for reason in caught.value.reasons)
     assert "'conv'" not in message
 
 

@@ -134,6 +134,40 @@ def test_its_engine_has_the_same_face(engine: Engine, made: Path, x: np.ndarray)
         loaded(x[:, :2])
 
 
+@pytest.mark.parametrize("name", [".", MANIFEST, PLAN, TAPES, WEIGHTS, CODE])
+def test_nobody_else_can_have_put_it_there(copied: Path, name: str) -> None:
+    (copied / name).chmod(0o775)
+    assert "others may write" in refused(copied)
+    (copied / name).chmod(0o755)
+    if os.geteuid() == 0:
+        os.chown(copied / name, 65534, 65534)
+        assert "belongs to another user" in refused(copied)
+        os.chown(copied / name, 0, 0)
+    if name != ".":
+        (copied / "other").hardlink_to(copied / name)
+        assert "hard link" in refused(copied)
+        (copied / name).unlink()
+        (copied / name).symlink_to("other")
+        assert "symbolic link" in refused(copied)
+        (copied / name).unlink()
+        os.mkfifo(copied / name)
+        assert "not a regular file" in refused(copied)
+
+
+def test_the_folder_of_a_bundle_may_be_a_link(copied: Path, tmp_path: Path) -> None:
+    (tmp_path / "current").symlink_to(copied)
+    assert sparsenet.load(tmp_path / "current").metadata == METADATA
+
+
+def test_what_is_written_can_be_read_whatever_the_umask(engine: Engine, tmp_path: Path) -> None:
+    before = os.umask(0)
+    try:
+        bundle.save(engine.plan, tmp_path / "made", sparse=engine.sparse, metadata=engine.metadata)
+    finally:
+        os.umask(before)
+    assert sparsenet.load(tmp_path / "made").metadata == METADATA
+
+
 def test_weights_are_mapped_read_only(made: Path) -> None:
     weights = sparsenet.load(made).plan.weights
     assert not weights.flags.writeable

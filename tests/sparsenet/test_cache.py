@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import os
 import pwd
+import socket
+import subprocess
+import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from sparsenet import cache
+from sparsenet import cache, files, trusted
 from sparsenet.cache import cache_directory, keep, kept
 
 AS_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
@@ -39,35 +43,121 @@ def test_folders_and_files_are_this_users_alone(root: Path, umask: int) -> None:
     assert [p.name for p in (root / "folder").iterdir()] == ["name.o"]
 
 
+def ignored(reason: str) -> None:
+    """What is kept is not read, and a warning says why."""
+    cache._warned = False
+    with pytest.warns(RuntimeWarning, match=reason):
+        assert kept("folder", "name.o") is None
+    assert kept("folder", "name.o") is None  # a second warning would be an error
+
+
 def test_what_others_may_write_is_not_read_but_replaced(root: Path) -> None:
     keep("folder", "name.o", b"code")
     file = root / "folder" / "name.o"
     for permissions in (0o622, 0o660, 0o666):
         file.chmod(permissions)
-        assert kept("folder", "name.o") is None
+        ignored("others may write .*name.o")
     assert keep("folder", "name.o", b"new")
     assert kept("folder", "name.o") == b"new"
     assert mode(file) == 0o600
 
 
-def test_others_lose_the_right_to_write_into_our_folder(root: Path) -> None:
+@pytest.mark.parametrize("permissions", [0o777, 0o770, 0o722], ids=oct)
+@pytest.mark.parametrize("which", ["folder", "."])
+def test_a_folder_that_others_may_write_is_not_used(root: Path, which: str, permissions: int) -> None:
     keep("folder", "name.o", b"code")
-    (root / "folder").chmod(0o777)
+    (root / which).chmod(permissions)
+    ignored("others may write .*chmod go-w")
+    assert not keep("folder", "name.o", b"new")  # who planted one file there may have planted others
+    assert mode(root / which) == permissions
+    (root / which).chmod(0o755)
     assert kept("folder", "name.o") == b"code"
-    assert mode(root / "folder") == 0o755
+
+
+def test_the_cache_may_be_shared_as_tmp_is(root: Path) -> None:
+    root.mkdir()
+    root.chmod(0o1777)
+    assert keep("folder", "name.o", b"code")
+    assert kept("folder", "name.o") == b"code"
+    (root / "folder").chmod(0o1777)
+    ignored("others may write")
 
 
 @AS_ROOT
-def test_what_belongs_to_somebody_else_is_not_read(root: Path) -> None:
+@pytest.mark.parametrize("which", ["folder/name.o", "folder", "."])
+def test_what_belongs_to_somebody_else_is_not_read(root: Path, which: str) -> None:
     keep("folder", "name.o", b"code")
-    os.chown(root / "folder" / "name.o", SOMEBODY, SOMEBODY)
-    assert kept("folder", "name.o") is None
-    os.chown(root / "folder" / "name.o", 0, 0)
+    os.chown(root / which, SOMEBODY, SOMEBODY)
+    ignored("belongs to another user")
+    os.chown(root / which, 0, 0)
     assert kept("folder", "name.o") == b"code"
-    os.chown(root / "folder", SOMEBODY, SOMEBODY)
-    assert kept("folder", "name.o") is None
-    with pytest.warns(RuntimeWarning, match="belongs to another user"):
-        assert not keep("folder", "name.o", b"code")
+    if which != "folder/name.o":
+        os.chown(root / which, SOMEBODY, SOMEBODY)
+        cache._warned = False
+        with pytest.warns(RuntimeWarning, match="belongs to another user"):
+            assert not keep("folder", "name.o", b"code")
+
+
+def test_what_has_a_second_name_is_not_read(root: Path, tmp_path: Path) -> None:
+    keep("folder", "name.o", b"code")
+    (tmp_path / "elsewhere").hardlink_to(root / "folder" / "name.o")
+    ignored("hard link")
+    assert keep("folder", "name.o", b"new")
+    assert kept("folder", "name.o") == b"new"
+    assert (tmp_path / "elsewhere").read_bytes() == b"code"
+
+
+def test_what_is_far_too_large_is_not_read(root: Path) -> None:
+    keep("folder", "name.o", b"code")
+    os.truncate(root / "folder" / "name.o", 2**40)
+    ignored("more than the limit")
+
+
+def test_what_is_exchanged_after_the_check_is_not_read(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The file is looked up in the very folder that was checked, whatever has its name by then."""
+    keep("folder", "name.o", b"code")
+    keep("planted", "name.o", b"planted")
+    (root / "planted").chmod(0o777)
+    checked = trusted._require_own
+
+    def exchange(path: Path, *arguments: Any, **words: Any) -> None:
+        checked(path, *arguments, **words)
+        if path.name == "folder":
+            path.rename(root / "moved")
+            (root / "planted").rename(path)
+
+    monkeypatch.setattr(trusted, "_require_own", exchange)
+    assert kept("folder", "name.o") == b"code"
+
+
+def test_two_processes_may_write_at_once(root: Path) -> None:
+    program = """
+import sys
+from sparsenet.cache import keep, kept
+for number in range(60):
+    assert keep("folder", "name.o", sys.argv[1].encode() * 50_000)
+    assert kept("folder", "name.o") in (b"a" * 50_000, b"b" * 50_000)
+"""
+    writers = [subprocess.Popen([sys.executable, "-W", "error", "-c", program, word]) for word in "ab"]
+    assert [writer.wait() for writer in writers] == [0, 0]
+    assert [p.name for p in (root / "folder").iterdir()] == ["name.o"]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full")
+def test_a_full_disk_is_said_once(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    keep("folder", "name.o", b"code")
+
+    def full(descriptor: int, mode: str) -> Any:
+        os.close(descriptor)
+        return Path("/dev/full").open(mode)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(files.os, "fdopen", full)
+        with pytest.warns(RuntimeWarning, match="cannot be kept in .*No space left"):
+            assert not keep("folder", "name.o", b"new")
+        assert not keep("folder", "other.o", b"new")
+    assert kept("folder", "name.o") == b"code"
+    assert [p.name for p in (root / "folder").iterdir()] == ["name.o"]
 
 
 @AS_ROOT
@@ -87,8 +177,8 @@ def test_what_root_has_kept_can_be_read_by_all_and_trusted(root: Path) -> None:
         os.seteuid(0)
 
 
-@pytest.mark.parametrize("what", ["pipe", "link", "folder", "device"])
-def test_nothing_but_a_regular_file_is_read(root: Path, what: str) -> None:
+@pytest.mark.parametrize("what", ["pipe", "link", "folder", "device", "socket"])
+def test_nothing_but_a_regular_file_is_read(root: Path, what: str, monkeypatch: pytest.MonkeyPatch) -> None:
     (root / "folder").mkdir(parents=True)
     path, elsewhere = root / "folder" / "name.o", root / "elsewhere"
     elsewhere.write_bytes(b"untouched")
@@ -101,7 +191,12 @@ def test_nothing_but_a_regular_file_is_read(root: Path, what: str) -> None:
             path.mkdir()
         case "device":
             path.symlink_to("/dev/zero")
-    assert kept("folder", "name.o") is None
+        case "socket":
+            monkeypatch.chdir(path.parent)  # the names of sockets are short
+            with socket.socket(socket.AF_UNIX) as server:
+                server.bind(path.name)
+    ignored("symbolic link" if path.is_symlink() else "not a regular file")
+    cache._warned = False
     if what == "folder":
         with pytest.warns(RuntimeWarning, match="cannot be kept"):
             assert not keep("folder", "name.o", b"code")
@@ -115,7 +210,8 @@ def test_nothing_but_a_regular_file_is_read(root: Path, what: str) -> None:
 def test_a_folder_that_is_a_link_is_not_entered(root: Path, tmp_path: Path) -> None:
     keep("elsewhere", "name.o", b"code")
     (root / "folder").symlink_to(root / "elsewhere")
-    assert kept("folder", "name.o") is None
+    ignored("folder is a symbolic link")
+    cache._warned = False
     with pytest.warns(RuntimeWarning, match="cannot be kept"):
         assert not keep("folder", "name.o", b"new")
     assert kept("elsewhere", "name.o") == b"code"

@@ -221,6 +221,10 @@ def test_outputs_are_never_sources(tmp_path: Path) -> None:
         with pytest.raises(InputError, match=r"is the same file as '.*m.onnx', which is read"):
             require_outputs([name], [None, source])
     require_outputs([tmp_path / "new", None, tmp_path / "other"], [source, tmp_path / "not there"])
+    with pytest.raises(InputError, match=r"soft.onnx: is a file in '.*', which is read"):
+        require_outputs([soft], [tmp_path])
+    require_outputs([tmp_path / "new"], [tmp_path])
+    require_outputs([tmp_path / "new"], (1 / 0 for _ in "a"))  # sources may be costly to find
     for first, second in ((source, hard), (tmp_path / "new", dotted.with_name("new")), (soft, source)):
         with pytest.raises(InputError, match="two results cannot be written to one file"):
             require_outputs([first, second])

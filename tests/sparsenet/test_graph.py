@@ -215,5 +215,5 @@ def test_tensors_of_very_many_dimensions_are_refused() -> None:
         wide.shapes()
     reshape = Node("reshape", "r", ["x"], ["y"], {"shape": [1] * 40})
     made = Graph("g", [TensorInfo("x", (None, 1))], ["y"], [reshape])
-    with pytest.raises(GraphError, match=r"the result of node 'r' \(reshape\) has 41 dimensions"):
+    with pytest.raises(GraphError, match=r"node 'r' \(reshape\) .*: shape has 40 sizes, the limit is 32"):
         made.shapes()

@@ -23,6 +23,7 @@ from training.cli.options import (
     training_options,
     use_threads,
 )
+from training.data.sources import image_folders
 from training.distill import Distillation
 from training.evaluate import evaluate
 from training.models import build_model
@@ -64,7 +65,7 @@ def distill(
 ) -> None:
     """Train MODEL on a teacher's softened outputs and the labels, test it, and save its weights."""
     use_threads(options["threads"])
-    require_outputs([output, options["checkpoint"]], [start, *teachers])
+    require_outputs([output, options["checkpoint"]], [start, *teachers, *image_folders(options["data"])])
     config = config_from(options)
     size = max(stage[0] for stage in config.stages)
     data, validation = split_validation(

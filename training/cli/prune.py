@@ -34,6 +34,7 @@ from training.cli.scoring import (
     scoring_options,
 )
 from training.data.images import LabeledImages
+from training.data.sources import image_folders
 from training.distill import Distillation
 from training.evaluate import Metrics, evaluate
 from training.models import build_model, default_input_size
@@ -111,7 +112,8 @@ def prune(
     options["at_once"] = options["at_once"] or SCORERS[options["method"]].foresight
     _refuse_contradictions(ctx, options)
     require_outputs(
-        [output, masks_file, options["checkpoint"]], [weights, options["apply_masks"], *options["teachers"]]
+        [output, masks_file, options["checkpoint"]],
+        [weights, options["apply_masks"], *options["teachers"], *image_folders(options["data"])],
     )
     use_threads(options["threads"])
     fresh = weights in MODELS and not Path(weights).exists()

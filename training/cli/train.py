@@ -22,6 +22,7 @@ from training.cli.options import (
     training_options,
     use_threads,
 )
+from training.data.sources import image_folders
 from training.evaluate import evaluate
 from training.models import build_model
 from training.models.registry import MODELS
@@ -43,7 +44,7 @@ Examples:
 def train(model: str, output: Path, as_json: bool, **options: Any) -> None:
     """Train MODEL on images, test it, and save its weights."""
     use_threads(options["threads"])
-    require_outputs([output, options["checkpoint"]])
+    require_outputs([output, options["checkpoint"]], image_folders(options["data"]))
     config = config_from(options)
     size = max(stage[0] for stage in config.stages)
     data, validation = split_validation(

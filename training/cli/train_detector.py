@@ -18,6 +18,7 @@ from training.detection.augment import CROP_SCALES
 from training.detection.published import detector_info, load_backbone, open_detector
 from training.detection.train import DetectionConfig, DetectionEpoch
 from training.detection.train import train_detector as run_training
+from training.detection.widerface import FaceImage
 from training.models import DETECTORS, build_detector
 from training.pruning import Masks
 
@@ -91,6 +92,9 @@ def train_detector(
     if backbone is not None:
         load_backbone(network, backbone)
     images = annotated_images(options["annotations"], options["images"], options["scenes"], size, seed)
+    require_outputs(
+        [output, options["checkpoint"]], [image.path for image in images if isinstance(image, FaceImage)]
+    )
     names = DetectionConfig.__dataclass_fields__
     result = run_training(
         network,

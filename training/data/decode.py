@@ -2,25 +2,14 @@
 
 from __future__ import annotations
 
-import struct
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps
 
-from sparsenet.errors import DataError
-
-# What Pillow's decoders raise on damaged files, depending on the format.
-_DAMAGED = (
-    OSError,
-    SyntaxError,
-    ValueError,
-    EOFError,
-    IndexError,
-    struct.error,
-    Image.DecompressionBombError,
-)
+from sparsenet.errors import DataError, MemoryLimitError
+from sparsenet.image_file import ImageFileError, open_image
 
 
 def to_pixels(image: Image.Image, size: int) -> NDArray[np.uint8]:
@@ -41,20 +30,12 @@ def to_pixels(image: Image.Image, size: int) -> NDArray[np.uint8]:
 def decode_image(path: Path, size: int) -> NDArray[np.uint8]:
     """Read one file as uint8 RGB (3, size, size), upright by its EXIF orientation.
 
-    DataError with the bare reason (empty, not an image, damaged, unreadable); the caller names the file.
+    DataError with the bare reason (empty, not an image, damaged, too large, unreadable); the caller names the file.
     """
     try:
-        if path.stat().st_size == 0:
-            raise DataError("the file is empty")
-        with Image.open(path) as image:
+        with open_image(path) as image:
             # JPEG decodes several times faster at a reduced scale; twice the target keeps the resize antialiased.
             image.draft("RGB", (2 * size, 2 * size))
             return to_pixels(ImageOps.exif_transpose(image), size)
-    except DataError:
-        raise
-    except UnidentifiedImageError as error:
-        raise DataError("not an image") from error
-    except _DAMAGED as error:
-        if isinstance(error, OSError) and error.strerror:  # the system's refusal, not a decoder's complaint
-            raise DataError(f"cannot be read: {error.strerror.lower()}") from error
-        raise DataError(f"damaged image: {' '.join(str(error).split())}") from error
+    except (ImageFileError, MemoryLimitError) as error:
+        raise DataError(str(error)) from None

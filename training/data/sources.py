@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 from sparsenet.errors import DataError
@@ -9,6 +10,12 @@ from training.data.files import OnError, Split
 from training.data.images import LabeledImages
 from training.data.load import load_images
 from training.data.maskedface_net import CLASS_NAMES, Task
+
+
+def image_folders(folder: Path | None) -> Iterator[Path]:
+    """The folders below ``folder`` whose files are read as images, whatever its layout."""
+    if folder is not None and folder.is_dir():
+        yield from (entry for entry in folder.iterdir() if entry.is_dir())
 
 
 def load_split(

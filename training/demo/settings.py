@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from sparsenet.checks import items, one_of, real_number, whole_number
+from sparsenet.engine_options import MAX_THREADS
 from sparsenet.errors import InputError
 from training.data.files import OnError
-from training.models.registry import MODELS
+from training.models.registry import MODELS, known_model
 from training.train import TrainConfig
 
 #: (input size, epochs) one after another, as in ``TrainConfig.stages``.
@@ -98,12 +100,22 @@ class DemoSettings:
 
     def __post_init__(self) -> None:
         for name in (self.teacher, self.student):
-            if name not in MODELS:
-                raise InputError(f"unknown model '{name}': choose one of {', '.join(MODELS)}")
-        if not 0 < self.sparsity < 1:
-            raise InputError(f"sparsity must lie between 0 and 1, got {self.sparsity}")
-        if self.threads < 1:
-            raise InputError(f"threads must be at least 1, got {self.threads}")
+            known_model(name, MODELS)
+        real_number(self.sparsity, "sparsity", 0, 1, above=True)
+        if self.sparsity == 1:
+            raise InputError("sparsity must be less than 1: nothing would be left")
+        whole_number(self.threads, "threads", MAX_THREADS)
+        whole_number(self.images, "images", least=8)
+        real_number(self.temperature, "temperature", above=True)
+        real_number(self.alpha, "alpha", 0, 1)
+        real_number(self.seconds, "seconds", above=True)
+        one_of(self.precision, "precision", ("fp32", "bf16"))
+        one_of(self.values, "values", ("f32", "f16", "i8"))
+        one_of(self.on_error, "on_error", ("raise", "skip"))
+        for sparsity in items(self.curve, "curve"):
+            real_number(sparsity, "curve", 0, 1)
+        if self.mask_every is not None:
+            whole_number(self.mask_every, "mask_every")
 
     @property
     def initial_sparsity(self) -> float:

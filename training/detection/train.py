@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
+from sparsenet.checks import items, one_of, real_number, whole_number
 from sparsenet.errors import CheckpointError, DataError, InputError
 from training.checkpoint import ModelInfo, load_checkpoint, save_checkpoint
 from training.detection.augment import CROP_SCALES, Crop
@@ -74,15 +75,22 @@ class DetectionConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if self.epochs < 1 or self.batch_size < 1 or self.lr <= 0 or self.size < 32:
-            raise InputError(
-                "need epochs >= 1, batch_size >= 1, lr > 0 and size >= 32, got "
-                f"{self.epochs}, {self.batch_size}, {self.lr} and {self.size}"
-            )
-        if self.optimizer not in ("sgd", "adamw"):
-            raise InputError(f"optimizer must be sgd or adamw, got '{self.optimizer}'")
-        if not self.scales or not all(0 < scale <= 1 for scale in self.scales):
-            raise InputError(f"scales of crops must be in (0, 1], got {self.scales}")
+        for name in ("epochs", "batch_size"):
+            whole_number(getattr(self, name), name)
+        whole_number(self.size, "size", least=32)
+        whole_number(self.workers, "workers", least=0)
+        one_of(self.optimizer, "optimizer", ("sgd", "adamw"))
+        real_number(self.lr, "lr", above=True)
+        for name in ("momentum", "weight_decay", "box_weight", "landmark_weight"):
+            real_number(getattr(self, name), name)
+        if self.clip_norm is not None:
+            real_number(self.clip_norm, "clip_norm", above=True)
+        if not items(self.scales, "scales"):
+            raise InputError("scales of crops must be numbers in (0, 1]; there is none")
+        for scale in self.scales:
+            real_number(scale, "scales of crops", 0, 1, above=True)
+        for share in items(self.decay_at, "decay_at"):
+            real_number(share, "decay_at", 0, 1)
 
 
 @dataclass(frozen=True)

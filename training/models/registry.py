@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import TypeVar
 
 import torch
 from torch import nn
 
+from sparsenet.checks import shown, whole_number
 from sparsenet.errors import InputError
 from training.models.maskcnn import MaskCNN
 from training.models.minixception import MiniXception
@@ -54,26 +55,34 @@ def build_model(name: str, num_classes: int, seed: int = 0) -> nn.Module:
 
     Raises InputError for an unknown name. Leaves the global random state as it was.
     """
-    if name not in MODELS:
-        raise InputError(f"unknown model '{name}': choose one of {', '.join(MODELS)}")
+    known_model(name, MODELS)
+    whole_number(num_classes, "num_classes")
     return _seeded(partial(MODELS[name], num_classes=num_classes), seed)
 
 
 def build_detector(name: str, seed: int = 0) -> RetinaFace:
     """A freshly initialised detector; otherwise as ``build_model``."""
-    if name not in DETECTORS:
-        raise InputError(f"unknown detector '{name}': choose one of {', '.join(DETECTORS)}")
+    known_model(name, DETECTORS, "detector")
     return _seeded(DETECTORS[name], seed)
 
 
+def known_model(name: object, models: Mapping[str, object], what: str = "model") -> None:
+    """Raise InputError unless ``name`` is that of one of ``models``."""
+    if not isinstance(name, str) or name not in models:
+        shown_name = f"'{name}'" if isinstance(name, str) and len(name) < 60 else shown(name)
+        raise InputError(f"unknown {what} {shown_name}: choose one of {', '.join(models)}")
+
+
 def _seeded(make: Callable[[], Model], seed: int) -> Model:
+    whole_number(seed, "seed", 2**63 - 1, -(2**63))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return make()
 
 
 def default_input_size(name: str) -> int:
-    """Side in pixels of the square input that the model was made for."""
+    """Side in pixels of the square input that the model was made for; InputError for an unknown name."""
+    known_model(name, INPUT_SIZES)
     return INPUT_SIZES[name]
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -12,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import fx, nn
 
+from sparsenet.one_line import warn
 from training.pruning.prunable import unwrap
 
 # What works on each channel alone and keeps the channels in place.
@@ -92,7 +92,7 @@ def _trace(model: nn.Module) -> fx.Graph | None:
         return _Tracer().trace(model)
     except Exception as error:  # the model's own code runs here and may fail on a proxy in any way
         reason = " ".join(str(error).split())[:120]
-        warnings.warn(
+        warn(
             f"torch.fx cannot trace {type(model).__name__} ({reason}): the BatchNorms and depthwise convolutions "
             "behind pruned channels are not found",
             stacklevel=2,

@@ -7,6 +7,7 @@ import zlib
 import torch
 from torch import Tensor
 
+from sparsenet.checks import shown, whole_number
 from sparsenet.errors import MaskError
 from training.pruning.masks import Masks
 from training.pruning.problem import Problem
@@ -39,8 +40,12 @@ def shuffle(masks: Masks, seed: int = 0) -> Masks:
     about single weights (the ablation "randomly shuffling" of Frankle et al. 2021, see ``Random``).
 
     Raises:
-        MaskError: the masks prune whole channels; ``find_masks(..., shuffle=True)`` shuffles those.
+        MaskError: an argument has the wrong type, or the masks prune whole channels; ``find_masks(..., shuffle=True)``
+            shuffles those.
     """
+    if not isinstance(masks, Masks):
+        raise MaskError(f"masks must be Masks, got {shown(masks)}")
+    seed = whole_number(seed, "seed", 2**64 - 1, -(2**63), MaskError)
     if masks.info.get("structured") is not None:
         raise MaskError(
             "these masks prune whole channels: shuffle them where they are found, by shuffle=True"

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-import math
-import warnings
 from collections.abc import Mapping, Sequence
-from numbers import Integral, Real
+from numbers import Integral
 from typing import Any, get_args
 
 import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from sparsenet.checks import shown
+from sparsenet.checks import flag, one_of, real_number, shown, whole_number
 from sparsenet.errors import MaskError
+from sparsenet.one_line import warn
 from training.pruning.affine import affine_masks
 from training.pruning.masks import Masks
 from training.pruning.problem import Batches, Loss, Mode, Problem, checked_batches, undisturbed
@@ -75,13 +74,17 @@ def find_masks(
     ``Masks.info`` records all of it, the batches by samples and hash, the layers that the guard rescued, and those
     left empty where that is allowed, of which a warning tells as well. Raises MaskError.
     """
-    if structured not in (None, "output", "input"):
-        raise MaskError(f"structured is output, input or nothing; got '{structured}'")
+    if structured is not None:
+        one_of(structured, "structured", ("output", "input"), MaskError)
+    flags = {"prune_affine": prune_affine, "shuffle": shuffle, "progress": progress}
+    for name, value in flags.items():
+        flag(value, name, MaskError)
+    if within is not None and not isinstance(within, Masks):
+        raise MaskError(f"within must be Masks, got {shown(within)}")
     scorer = get_scorer(method)
     scope = scorer.scope if scope is None else scope
     rounds = scorer.rounds if rounds is None else rounds
-    if not isinstance(rounds, Integral) or rounds < 1:
-        raise MaskError(f"masks are found in at least one round; got {shown(rounds)}")
+    rounds = whole_number(rounds, "rounds", error=MaskError)
     chosen, weights = _chosen(model, include, exclude, whole)
     model = with_plain_weights(model)
     budget = Budget(sparsity, keep)
@@ -111,7 +114,7 @@ def find_masks(
     tensors = {name: kept.get(name, may_stay[name]) for name in chosen}
     emptied = [name for name, mask in tensors.items() if not mask.any()]
     if emptied:
-        warnings.warn(f"nothing is left of {', '.join(emptied)}", stacklevel=2)
+        warn(f"nothing is left of {', '.join(emptied)}", stacklevel=2)
     info = {
         "method": method,
         "seed": seed,
@@ -182,7 +185,7 @@ def _chosen(
 ) -> tuple[dict[str, PrunableWeight], dict[str, PrunableWeight]]:
     """All layers in the scope, and those of them that may be pruned."""
     chosen = prunable_weights(model, include, exclude)
-    spared = matching(chosen, whole or (), "whole")
+    spared = matching(chosen, () if whole is None else whole, "whole")
     weights = {name: weight for name, weight in chosen.items() if name not in spared}
     if not weights:
         raise MaskError("there is nothing to prune: all chosen layers are to be kept whole")
@@ -207,12 +210,8 @@ def _problem(
             f"method '{scorer.name}' looks at gradients: give batches=[(x, y), ...] and loss=f(model(x), y)"
         )
     temperature = scorer.temperature if temperature is None else temperature
-    if not isinstance(temperature, Real):
-        raise MaskError(f"the temperature must be a positive number, got {shown(temperature)}")
-    if not isinstance(seed, Integral) or not -(2**63) <= seed < 2**64:
-        raise MaskError(f"seed must be a whole number of 64 bits, got {shown(seed)}")
-    if not 0 < temperature < math.inf:
-        raise MaskError(f"the temperature must be a positive number, got {temperature}")
+    temperature = real_number(temperature, "temperature", above=True, error=MaskError)
+    seed = whole_number(seed, "seed", 2**64 - 1, -(2**63), MaskError)
     if input_shape is not None and not (
         isinstance(input_shape, Sequence) and all(isinstance(n, Integral) and n > 0 for n in input_shape)
     ):
@@ -234,10 +233,8 @@ def _problem(
 
 
 def _mode(scorer: Scorer, mode: Mode | None) -> Mode:
-    if mode not in (None, *get_args(Mode)):
-        raise MaskError(
-            f"mode is one of {', '.join(get_args(Mode))}, or None for the method's own; got {mode!r}"
-        )
+    if mode is not None:
+        one_of(mode, "mode", get_args(Mode), MaskError)
     return mode or scorer.mode or "current"
 
 

@@ -9,7 +9,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from sparsenet.errors import CheckpointError
+from sparsenet.checks import shown
+from sparsenet.errors import CheckpointError, MaskError
 from training.pruning.find import find_masks
 from training.pruning.masks import Masks
 from training.pruning.prunable import prunable_weights
@@ -41,6 +42,8 @@ class GradualPruner:
         seed: int = 0,
         prune_affine: bool = True,
     ) -> None:
+        if not isinstance(schedule, PolynomialSchedule):
+            raise MaskError(f"schedule must be a PolynomialSchedule, got {shown(schedule)}")
         self.schedule = schedule
         self.masks: Masks | None = None
         self.last_update: int | None = None

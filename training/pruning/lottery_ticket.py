@@ -22,6 +22,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import nn
 
+from sparsenet.checks import items, one_of, real_number, shown, whole_number
 from sparsenet.errors import CheckpointError, InputError
 from sparsenet.files import write_atomically
 from training.pruning.controls import shuffle
@@ -80,18 +81,34 @@ class LotterySettings:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        rising = all(a < b for a, b in zip((0.0, *self.sparsities), (*self.sparsities, 1.0), strict=True))
-        if not self.sparsities or not rising:
+        sparsities = [
+            real_number(s, "sparsities of the levels", 0, 1) for s in items(self.sparsities, "sparsities")
+        ]
+        rising = all(a < b for a, b in zip((0.0, *sparsities), (*sparsities, 1.0), strict=True))
+        if not sparsities or not rising:
             raise InputError(f"sparsities of the levels must rise within (0, 1); got {self.sparsities}")
-        unknown = set(self.controls) - {"shuffled", "reinitialised"}
-        if unknown:
-            raise InputError(f"controls are shuffled and reinitialised, not '{min(unknown)}'")
+        if not isinstance(self.rewind, Rewind):
+            raise InputError(f"rewind must be a Rewind, got {shown(self.rewind)}")
+        for control in items(self.controls, "controls"):
+            one_of(control, "controls", ("shuffled", "reinitialised"))
+        one_of(self.scope, "scope", ("layer", "global"))
+        for name in ("include", "exclude"):
+            for pattern in items(getattr(self, name), name):
+                if not isinstance(pattern, str):
+                    raise InputError(f"{name} must be patterns of names, got {shown(pattern)}")
+        real_number(self.min_density, "min_density", 0, 1)
+        whole_number(self.seed, "seed", least=0)
+
+
+#: Beyond so many nothing is left of any network.
+MAX_LEVELS = 1000
 
 
 def by_rate(levels: int, rate: float = 0.2) -> tuple[float, ...]:
     """Sparsities if every level removes ``rate`` of what is left: 0.2, 0.36, 0.488, … (Frankle and Carbin 2019)."""
-    if levels < 1 or not 0 < rate < 1:
-        raise InputError(f"need one level or more and a rate between 0 and 1; got {levels} and {rate}")
+    levels, rate = whole_number(levels, "levels", MAX_LEVELS), real_number(rate, "rate", 0, 1, above=True)
+    if rate == 1:
+        raise InputError("rate must be less than 1: the first level would keep nothing")
     return tuple(1 - (1 - rate) ** level for level in range(1, levels + 1))
 
 

@@ -118,7 +118,9 @@ class Masks(Mapping[str, Tensor]):
         return {name: int(mask.sum()) / mask.numel() for name, mask in self.weights.items()}
 
     def intersect(self, other: Masks) -> Masks:
-        """Keep what both keep; a layer that only one of them masks keeps that mask."""
+        """Keep what both keep; a layer that only one of them masks keeps that mask. MaskError if shapes differ."""
+        if not isinstance(other, Masks):
+            raise MaskError(f"masks are combined with Masks, not with {shown(other)}")
         merged = dict(self._kept)
         for name, mask in other.items():
             if name in merged and merged[name].shape != mask.shape:

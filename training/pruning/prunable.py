@@ -88,8 +88,9 @@ def prunable_weights(
             if shared not in seen:
                 seen.add(shared)
                 layers[f"{layer}.weight" if layer else "weight"] = module
-    chosen = matching(layers, include, "include") if include else set(layers)
-    chosen -= matching(layers, exclude or (), "exclude")
+    # No pattern at all means every layer, as None does.
+    chosen = matching(layers, () if include is None else include, "include") or set(layers)
+    chosen -= matching(layers, () if exclude is None else exclude, "exclude")
     if not chosen:
         raise MaskError(
             "there is nothing to prune: no Conv2d or Linear layer is left after include and exclude"
@@ -106,8 +107,12 @@ def prunable_weights(
 def matching(names: Iterable[str], patterns: Sequence[str], option: str) -> set[str]:
     """Those of the parameter ``names`` that a pattern fits; MaskError, naming ``option``, if a pattern fits none."""
     known, matched = list(names), set[str]()
-    if not isinstance(patterns, Sequence) or not all(isinstance(pattern, str) for pattern in patterns):
-        raise MaskError(f"{option} must be a list of patterns of names of layers, got {patterns!r:.60}")
+    if (
+        isinstance(patterns, str | bytes)
+        or not isinstance(patterns, Sequence)
+        or not all(isinstance(pattern, str) for pattern in patterns)
+    ):
+        raise MaskError(f"{option} must be a list of patterns of names of layers, got {shown(patterns)}")
     for pattern in patterns:
         hits = {
             name

@@ -8,6 +8,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
+from sparsenet.checks import one_of, whole_number
 from sparsenet.errors import InputError
 from training.pruning.prunable import unwrap
 
@@ -26,8 +27,8 @@ class Rewind:
     step: int = 0
 
     def __post_init__(self) -> None:
-        if self.to not in ("initial", "early", "fresh"):
-            raise InputError(f"rewind to initial, early or fresh weights, not '{self.to}'")
+        one_of(self.to, "to", ("initial", "early", "fresh"))
+        whole_number(self.step, "step", least=0)
         if (self.step > 0) != (self.to == "early"):
             raise InputError(f"a step of 1 and more goes with early weights; got '{self.to}' and {self.step}")
 

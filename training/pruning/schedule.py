@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from sparsenet.checks import real_number, whole_number
 from sparsenet.errors import MaskError
 
 
@@ -25,6 +26,12 @@ class PolynomialSchedule:
     every: int = 10
 
     def __post_init__(self) -> None:
+        for name in ("initial", "final"):
+            real_number(getattr(self, name), f"a schedule's {name}", 0, 1, error=MaskError)
+        for name in ("begin_step", "end_step"):
+            whole_number(getattr(self, name), f"a schedule's {name}", least=0, error=MaskError)
+        real_number(self.power, "a schedule's power", above=True, error=MaskError)
+        whole_number(self.every, "a schedule's every", error=MaskError)
         if not 0.0 <= self.initial <= self.final <= 1.0:
             raise MaskError(
                 f"a schedule needs sparsities 0 ≤ initial ≤ final ≤ 1; got {self.initial} and {self.final}"
@@ -32,10 +39,6 @@ class PolynomialSchedule:
         if not 0 <= self.begin_step <= self.end_step:
             raise MaskError(
                 f"a schedule needs 0 ≤ begin_step ≤ end_step; got {self.begin_step} and {self.end_step}"
-            )
-        if not self.power > 0 or self.every < 1:
-            raise MaskError(
-                f"a schedule needs power > 0 and every ≥ 1; got power {self.power}, every {self.every}"
             )
 
     def sparsity(self, step: int) -> float:

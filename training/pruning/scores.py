@@ -18,6 +18,7 @@ from typing import ClassVar, TypeVar
 
 from torch import Tensor
 
+from sparsenet.checks import shown
 from sparsenet.errors import MaskError
 from training.pruning.problem import Mode, Problem
 from training.pruning.select import Scope
@@ -77,5 +78,5 @@ def register(scorer: S) -> S:
 def get_scorer(name: str) -> Scorer:
     """The scorer called ``name``; MaskError lists the known ones otherwise."""
     if not isinstance(name, str) or name not in SCORERS:
-        raise MaskError(f"unknown pruning method '{name}'; there are: {', '.join(sorted(SCORERS))}")
+        raise MaskError(f"unknown pruning method {shown(name)}; there are: {', '.join(sorted(SCORERS))}")
     return SCORERS[name]

@@ -10,12 +10,12 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from numbers import Integral, Real
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor
 
-from sparsenet.checks import shown
+from sparsenet.checks import one_of, real_number, shown
 from sparsenet.errors import MaskError
 
 OnEmpty = Literal["keep", "raise", "allow"]
@@ -76,12 +76,9 @@ def select(
     layers below it are filled up with their own best units, at the others' cost where the budget is shared (a
     budget smaller than the sum of floors gives the floors); "raise" is a MaskError; "allow" leaves them.
     """
-    if not 0.0 <= min_density <= 1.0:
-        raise MaskError(f"min_density is a fraction of kept weights, between 0 and 1; got {min_density}")
-    if on_empty not in ("keep", "raise", "allow"):
-        raise MaskError(f"on_empty is keep, raise or allow; got '{on_empty}'")
-    if scope not in ("layer", "global"):
-        raise MaskError(f"scope is layer or global; got '{scope}'")
+    min_density = real_number(min_density, "min_density", 0, 1, error=MaskError)
+    one_of(on_empty, "on_empty", get_args(OnEmpty), MaskError)
+    one_of(scope, "scope", get_args(Scope), MaskError)
     for name, score in scores.items():
         if torch.isnan(score).any():
             raise MaskError(f"layer '{name}' has NaN scores: its weights or gradients are not finite")

@@ -1,45 +1,49 @@
-"""Axes in another order: runs copied where the last axis stays, squares turned in registers where it moves."""
+"""Elements at even distances along every axis: transpositions, slices, repetitions.
+
+Runs are copied where the last axis stays, squares turned in registers where it moves.
+"""
 
 from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from sparsenet.kernels.device import device, integer, kernel_entry, pointer
-from sparsenet.kernels.registry import Kernel
-from sparsenet.kernels.vector_ir import Tile, load_i32, load_i64, stack_memory, store_i64, turn
+from sparsenet.kernels.registry import TRANSPOSE_WAYS, Kernel
+from sparsenet.kernels.vector_ir import Tile, load_f32, load_i32, load_i64, stack_memory, store_i64, turn
 
 #: Axes beside those that the arguments spell out.
 MOST_AXES = 32
 
 
 def build(kernel: Kernel) -> Any:
-    """``turned``: 0: a line of the output is a run of the source; 1: neighbours in a line are ``x_line`` apart in the
-    source, and neighbouring lines are neighbours there.
+    """``way`` numbers ``TRANSPOSE_WAYS``.
 
+    In the source, neighbours in a line are ``x_step`` apart, neighbouring lines ``x_line``, 4 where squares are turned.
     There are ``rows`` matrices of ``lines`` lines, each of ``columns`` floats, zeros from ``x_columns`` on; and as many
     such rows as the axes of ``shape`` have elements. Where an axis moves on by one and those behind it begin anew,
-    ``x_jumps`` and ``out_jumps`` have the distances in floats. ``x_line`` is a stride in bytes, as are the others.
+    ``x_jumps`` and ``out_jumps`` have the distances in floats. Other strides are in bytes.
     """
-    copy = (_turn_lines if kernel.parameter("turned") else _copy_lines)(kernel.lanes)
+    makers = {"repeated": _repeat_lines, "run": _copy_lines, "halved": _halve_lines, "picked": _pick_lines}
+    way = TRANSPOSE_WAYS[kernel.parameter("way")]
+    copy = {**makers, "turned": _turn_lines}[way](kernel.lanes)
     counters = stack_memory(8 * MOST_AXES)
 
     def transpose(args, bases):  # type: ignore[no-untyped-def]
-        x, x_row, x_line, x_columns = (
-            pointer(args, bases, 0),
-            integer(args, 1),
-            integer(args, 2),
-            integer(args, 3),
-        )
-        rank, shape = integer(args, 4), pointer(args, bases, 5)
-        x_jumps, out_jumps = pointer(args, bases, 6), pointer(args, bases, 7)
-        rows, lines, columns = integer(args, 8), integer(args, 9), integer(args, 10)
-        out, out_row, out_line = pointer(args, bases, 11), integer(args, 12), integer(args, 13)
+        x, x_row, x_line = pointer(args, bases, 0), integer(args, 1), integer(args, 2)
+        x_step, x_columns = integer(args, 3), integer(args, 4)
+        rank, shape = integer(args, 5), pointer(args, bases, 6)
+        x_jumps, out_jumps = pointer(args, bases, 7), pointer(args, bases, 8)
+        rows, lines, columns = integer(args, 9), integer(args, 10), integer(args, 11)
+        out, out_row, out_line = pointer(args, bases, 12), integer(args, 13), integer(args, 14)
         done = counters()
         for axis in range(rank):
             store_i64(done, axis, 0)
         while True:
             for row in range(rows):
-                copy(x + row * x_row, x_line, x_columns, lines, columns, out + row * out_row, out_line)
+                source, target = x + row * x_row, out + row * out_row
+                copy(source, x_line, x_step, x_columns, lines, columns, target, out_line)
             axis = rank - 1
             while axis >= 0 and load_i64(done, axis) + 1 == load_i32(shape, axis):
                 store_i64(done, axis, 0)
@@ -53,12 +57,30 @@ def build(kernel: Kernel) -> Any:
     return kernel_entry(transpose)
 
 
+def _repeat_lines(lanes: int) -> Any:
+    tile = Tile(lanes)
+    splat, store, store_between = tile.splat, tile.store, tile.store_between
+
+    @device
+    def copy(x, x_line, _x_step, x_columns, lines, columns, out, out_line):  # type: ignore[no-untyped-def]
+        full = min(x_columns, columns) // lanes * lanes
+        for line in range(lines):
+            values, target = splat(load_f32(x + line * x_line, 0)), out + line * out_line
+            for k in range(0, full, lanes):
+                store(target + k * 4, 0, values)
+            for k in range(full, columns, lanes):
+                store_between(target + k * 4, 0, columns - k, splat(np.float32(0)))
+                store_between(target + k * 4, 0, min(x_columns, columns) - k, values)
+
+    return copy
+
+
 def _copy_lines(lanes: int) -> Any:
     tile = Tile(lanes)
     load, store, load_between, store_between = tile.load, tile.store, tile.load_between, tile.store_between
 
     @device
-    def copy(x: int, x_line: int, x_columns: int, lines: int, columns: int, out: int, out_line: int) -> None:
+    def copy(x, x_line, _x_step, x_columns, lines, columns, out, out_line):  # type: ignore[no-untyped-def]
         full = min(x_columns, columns) // lanes * lanes
         for line in range(lines):
             source, target = x + line * x_line, out + line * out_line
@@ -70,20 +92,57 @@ def _copy_lines(lanes: int) -> Any:
     return copy
 
 
+def _halve_lines(lanes: int) -> Any:
+    tile = Tile(lanes)
+    load, store, even = tile.load, tile.store, tile.even_lanes
+    load_between, store_between = tile.load_between, tile.store_between
+
+    @device
+    def copy(x, x_line, _x_step, x_columns, lines, columns, out, out_line):  # type: ignore[no-untyped-def]
+        last = 2 * x_columns - 1  # floats from the first that is meant to the last
+        full = min(x_columns - 1, columns) // lanes * lanes
+        for line in range(lines):
+            source, target = x + line * x_line, out + line * out_line
+            for k in range(0, full, lanes):
+                low, high = load(source + k * 8, 0), load(source + (2 * k + lanes) * 4, 0)
+                store(target + k * 4, 0, even(low, high))
+            for k in range(full, columns, lanes):
+                low = load_between(source + k * 8, 0, last - 2 * k)
+                high = load_between(source + (2 * k + lanes) * 4, 0, last - 2 * k - lanes)
+                store_between(target + k * 4, 0, columns - k, even(low, high))
+
+    return copy
+
+
+def _pick_lines(lanes: int) -> Any:
+    tile = Tile(lanes)
+    gather_between, store_between = tile.gather_between, tile.store_between
+
+    @device
+    def copy(x, x_line, x_step, x_columns, lines, columns, out, out_line):  # type: ignore[no-untyped-def]
+        for line in range(lines):
+            source, target = x + line * x_line, out + line * out_line
+            for k in range(0, columns, lanes):
+                values = gather_between(source + k * x_step, x_step, 0, x_columns - k)
+                store_between(target + k * 4, 0, columns - k, values)
+
+    return copy
+
+
 def _turn_lines(lanes: int) -> Any:
     square = Tile(lanes, lanes)
     load, store, turned = square.load, square.store, turn(square)
     load_corner, store_corner = square.load_corner, square.store_corner
 
     @device
-    def copy(x: int, x_line: int, x_columns: int, lines: int, columns: int, out: int, out_line: int) -> None:
+    def copy(x, _x_line, x_step, x_columns, lines, columns, out, out_line):  # type: ignore[no-untyped-def]
         for line in range(0, lines, lanes):
             for column in range(0, columns, lanes):
-                source, target = x + column * x_line + line * 4, out + line * out_line + column * 4
+                source, target = x + column * x_step + line * 4, out + line * out_line + column * 4
                 if line + lanes <= lines and column + lanes <= min(columns, x_columns):
-                    store(target, out_line, turned(load(source, x_line)))
+                    store(target, out_line, turned(load(source, x_step)))
                 else:
-                    values = turned(load_corner(source, x_line, x_columns - column, lines - line))
+                    values = turned(load_corner(source, x_step, x_columns - column, lines - line))
                     store_corner(target, out_line, lines - line, columns - column, values)
 
     return copy

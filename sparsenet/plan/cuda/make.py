@@ -59,7 +59,7 @@ def _lower(builder: Builder, graph: Graph) -> None:
             builder.new(node.output)
     if missing:
         raise UnsupportedOpError(
-            f"{len(missing)} nodes cannot run on a GPU yet, device='cpu' runs them: {'; '.join(missing)}"
+            f"{len(missing)} nodes cannot run on a GPU yet, device='cpu' runs them", missing
         )
 
 

@@ -13,6 +13,7 @@ from sparsenet.plan.lower.convolution import Convolution
 from sparsenet.plan.lower.depthwise import lower_depthwise
 from sparsenet.plan.lower.epilogues import epilogue_of
 from sparsenet.plan.lower.linear import lower_matrix
+from sparsenet.plan.pack import as_matrix, nonzeros
 from sparsenet.plan.window import Geometry, geometry, open_window
 
 
@@ -25,7 +26,7 @@ def lower_conv2d(builder: Builder, node: Node) -> None:
     geo = geometry(node, weight.shape[2:], size, builder.shape(node.output)[1:])
     bias = builder.graph.constants[own[2]] if own[2] else np.zeros(weight.shape[0], np.float32)
     if geo.out == (1, 1) and groups == 1:
-        lower_matrix(builder, node, _one_pixel_matrix(weight, geo, channels), bias, own[0])
+        lower_matrix(builder, node, builder.once(_one_pixel_matrix, weight, geo, channels), bias, own[0])
     elif weight.shape[1] == 1 and groups > 1:
         lower_depthwise(builder, node, weight, bias, geo)
     else:
@@ -50,8 +51,9 @@ def _convolution(
     epilogue = epilogue_of(builder, node, True)
     as_line = window.folds_with(geo, builder.folds.get(geo.out, 0))
     out = builder.new_rows(node.output, row_by_row=not as_line)
-    matrix = np.ascontiguousarray(weight.reshape(weight.shape[0], -1))
-    layer = Convolution(node.name, out, window, epilogue, matrix, bias, geo, groups, as_line)
+    matrix = builder.once(as_matrix, weight)
+    nnz = builder.once(nonzeros, matrix)
+    layer = Convolution(node.name, out, window, epilogue, matrix, nnz, bias, geo, groups, as_line)
     chosen, reason = choose(builder, candidates(layer, builder.options.tune), layer.density, layer.key)
     counts = {"macs": matrix.size * geo.out[0] * geo.out[1], "nnz": layer.nnz, "weights": matrix.size}
     builder.decide(node, chosen.format, chosen.kernel, reason, **counts)

@@ -50,7 +50,7 @@ def _csr(layer: Convolution) -> Candidate:
     kernel = Kernel("f32_conv_csr_rows", layout.lanes, (tile.rows, tile.vectors), layer.epilogue.words)
 
     def make(builder: Builder) -> Stage:
-        row_offsets, stream = csr_stream(layer.matrix, layer.row_taps())
+        row_offsets, stream = builder.once(csr_stream, layer.matrix, layer.row_taps())
         per_channel = {
             "row_offsets": (builder.constant(row_offsets), 4),
             "bias": (builder.constant(layer.bias), 4),

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -11,7 +12,7 @@ from sparsenet.graph import FloatArray
 from sparsenet.kernels.registry import Kernel
 from sparsenet.plan.builder import Builder
 from sparsenet.plan.lower.epilogues import Epilogue
-from sparsenet.plan.pack_pattern import pattern_stream
+from sparsenet.plan.pack_pattern import PatternStream, pattern_stream
 from sparsenet.plan.stage import Emitter, Need, Ref, Span, Stage
 from sparsenet.plan.window import Window
 
@@ -112,11 +113,19 @@ class PatternRows(WindowRows):
         begin, end = self.lot_channels_of(lots)
         offsets = self.offsets if self.offsets.ndim == 1 else self.offsets[begin:end]
         groups = self.groups if whole else 1
-        packed = pattern_stream(self.matrix[begin:end], offsets, outputs, self.chunks, groups)
+        packed = self.builder.once(
+            _pattern_share, self.matrix, begin, end, offsets, outputs, self.chunks, groups
+        )
         return {
             "stream": self.builder.constant(packed.stream),
             "counts": self.builder.constant(packed.counts),
-            "channels": self.builder.constant(packed.channels + np.int32(begin)),
+            "channels": self.builder.constant(packed.channels),
             "row_groups": packed.row_groups,
             "chunks": packed.chunks,
         }
+
+
+def _pattern_share(matrix: FloatArray, begin: int, end: int, *how: Any) -> PatternStream:
+    """The output channels from ``begin`` to ``end``, packed; ``how``: the other arguments of ``pattern_stream``."""
+    packed = pattern_stream(matrix[begin:end], *how)
+    return replace(packed, channels=packed.channels + np.int32(begin))

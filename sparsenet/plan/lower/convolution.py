@@ -20,8 +20,8 @@ from sparsenet.plan.window import Geometry, Window
 class Convolution:
     """A convolution to choose a kernel for.
 
-    ``matrix`` is (C_out, C_in / groups * K_h * K_w); ``as_line``: input and output are folded alike, so that the whole
-    map is one line of pixels.
+    ``matrix`` is (C_out, C_in / groups * K_h * K_w), ``nnz`` its nonzeros; ``as_line``: input and output
+    are folded alike, so that the whole map is one line of pixels.
     """
 
     layer: str
@@ -29,6 +29,7 @@ class Convolution:
     window: Window
     epilogue: Epilogue
     matrix: FloatArray
+    nnz: int
     bias: FloatArray
     geo: Geometry
     groups: int
@@ -43,11 +44,6 @@ class Convolution:
     def group_in(self) -> int:
         """Input channels of a group."""
         return int(self.matrix.shape[1]) // (self.geo.kernel[0] * self.geo.kernel[1])
-
-    @property
-    def nnz(self) -> int:
-        """Nonzero weights."""
-        return int(np.count_nonzero(self.matrix))
 
     @property
     def density(self) -> float:

@@ -35,7 +35,7 @@ def _candidate(layer: Convolution, tile: DenseTile, layout: Rows) -> Candidate:
 
     def make(builder: Builder) -> Stage:
         taps = layer.taps()
-        blocks = dense_blocks(layer.matrix, tile.outputs, layer.groups, tile.repeats)
+        blocks = builder.once(dense_blocks, layer.matrix, tile.outputs, layer.groups, tile.repeats)
         fixed: dict[str, int | Ref] = {
             "tap_offsets": builder.constant(taps.astype(np.int32)), "taps": taps.size, "groups": layer.groups,
             "x_group": layer.group_in * layer.window.channel,

@@ -10,6 +10,7 @@ from sparsenet.plan.builder import Builder
 from sparsenet.plan.layout import Folded, Rows
 from sparsenet.plan.lower.conv_rows import ConvRows
 from sparsenet.plan.lower.epilogues import epilogue_of
+from sparsenet.plan.pack import as_matrix, nonzeros
 from sparsenet.plan.select import pixel_tile, window_tile
 from sparsenet.plan.stage import Ref
 from sparsenet.plan.window import Geometry, Window, open_window
@@ -37,7 +38,7 @@ def lower_depthwise(
     macs = c_out * taps * geo.out[0] * geo.out[1]
     reason = "depthwise weights are too few for indices to pay"
     builder.decide(
-        node, "dense", kernel, reason, macs=macs, nnz=int(np.count_nonzero(weight)), weights=weight.size
+        node, "dense", kernel, reason, macs=macs, nnz=builder.once(nonzeros, weight), weights=weight.size
     )
     fixed: dict[str, int | Ref] = {
         "tap_offsets": builder.constant(window.taps(1).reshape(-1).astype(np.int32)),
@@ -46,7 +47,7 @@ def lower_depthwise(
         **builder.lines(lines),
     }
     per_channel = {
-        "weights": (builder.constant(weight.reshape(c_out, taps)), taps * 4),
+        "weights": (builder.constant(builder.once(as_matrix, weight)), taps * 4),
         "bias": (builder.constant(bias), 4),
     }
     builder.add(

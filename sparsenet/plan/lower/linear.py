@@ -12,7 +12,7 @@ from sparsenet.ops import split_inputs
 from sparsenet.plan.builder import Builder
 from sparsenet.plan.layout import lanes_for
 from sparsenet.plan.lower.epilogues import Epilogue, epilogue_of
-from sparsenet.plan.pack import linear_blocks, linear_groups
+from sparsenet.plan.pack import linear_blocks, linear_groups, nonzeros
 from sparsenet.plan.select import choose_format
 from sparsenet.plan.stage import Emitter, Need, Ref, Span, Stage, Value
 
@@ -64,11 +64,11 @@ def lower_matrix(builder: Builder, node: Node, matrix: FloatArray, bias: FloatAr
     epilogue = epilogue_of(builder, node, False)
     out = builder.new_plain(node.output)
     lanes = lanes_for(c_out)
-    nnz = int(np.count_nonzero(matrix))
+    nnz = builder.once(nonzeros, matrix)
     counts = {"macs": matrix.size, "nnz": nnz, "weights": matrix.size}
     sparse, reason = choose_format(builder.options.kernels, nnz / matrix.size, BREAK_EVEN_DENSITY)
     if sparse:
-        group_offsets, stream = linear_groups(np.ascontiguousarray(matrix), lanes)
+        group_offsets, stream = builder.once(linear_groups, matrix, lanes)
         index_bytes = stream.itemsize * stream.shape[1] // lanes - 4
         kernel, lot = Kernel("f32_linear_csr_flat", lanes, (index_bytes,), epilogue.words), lanes
         fixed: dict[str, int | Ref] = {"stream": builder.constant(stream)}
@@ -77,7 +77,7 @@ def lower_matrix(builder: Builder, node: Node, matrix: FloatArray, bias: FloatAr
     else:
         vectors = min(4, -(-c_out // lanes))
         kernel, lot = Kernel("f32_linear_dense_flat", lanes, (vectors,), epilogue.words), vectors * lanes
-        blocks = linear_blocks(matrix, lot)
+        blocks = builder.once(linear_blocks, matrix, lot)
         fixed, nbytes = {"c_in": c_in}, blocks.nbytes
         per_lot = {"weights": (builder.constant(blocks), lot * c_in * 4)}
     builder.decide(node, "csr" if sparse else "dense", kernel, reason, **counts)

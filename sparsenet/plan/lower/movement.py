@@ -71,22 +71,23 @@ def lower_concat(builder: Builder, node: Node) -> None:
     axis = attributes(node)["axis"] - 1
     kernel = Kernel("f32_relayout_none_any", max_lanes(), (1,))
     builder.decide(node, "none", kernel, "each operand copied into its part of the result")
-    if axis == 0 and builder.is_map(node.output):
+    if axis == 0 and builder.is_map(node.output) and builder.moves_in_rows(node):
         sources = [(builder.any(name), builder.shape(name)) for name in node.inputs]
         out = builder.new_rows(node.output)
         builder.add(ConcatChannels(node.name, out, out.rows.height, sources))
         return
-    values = [builder.plain(name) for name in node.inputs]
+    values = [builder.bounded(name) for name in node.inputs]
     shape = builder.shape(node.output)
     inner = prod(shape[axis + 1 :])
     widths = [builder.shape(name)[axis] * inner for name in node.inputs]
-    builder.add(ConcatPlain(node.name, builder.new_plain(node.output), 1, values, prod(shape[:axis]), widths))
+    out = builder.new_plain(node.output)
+    builder.add(ConcatPlain(node.name, out, 1, values, prod(shape[:axis]), widths, exact=True))
 
 
 def lower_alias(builder: Builder, node: Node) -> None:
     """Flatten and reshape: C order seen under another shape."""
     builder.put(
-        node.output, builder.plain(node.inputs[0]).view(node.output, Plain(builder.shape(node.output)))
+        node.output, builder.bounded(node.inputs[0]).view(node.output, Plain(builder.shape(node.output)))
     )
 
 
@@ -94,7 +95,7 @@ def lower_identity(builder: Builder, node: Node) -> None:
     """The same value under another name, unless a reader needs a halo."""
     x = node.inputs[0]
     if not builder.is_map(x):
-        builder.put(node.output, builder.plain(x))
+        builder.put(node.output, builder.bounded(x))
         return
     source = builder.rows(x)
     if builder.halos.get(node.output, (0, 0, 0)) == (0, 0, 0):
@@ -142,7 +143,7 @@ def lower_slice(builder: Builder, node: Node) -> None:
     x, attrs = node.inputs[0], attributes(node)
     axis, step = attrs["axis"] - 1, attrs["step"]
     by_rows = builder.is_map(x) and builder.is_map(node.output) and builder.get(x, Rows) is not None
-    channels = axis == 0 and step == 1 and builder.is_map(x)
+    channels = axis == 0 and step == 1 and builder.is_map(x) and builder.moves_in_rows(node)
     if channels or (by_rows and (axis < 2 or step > 0)):
         source, out = builder.any(x), builder.new_rows(node.output)
         first, steps = [0, 0, 0], [1, 1, 1]
@@ -188,7 +189,8 @@ def lower_pad(builder: Builder, node: Node) -> None:
         return
     source, out = builder.any(node.inputs[0]), builder.new_plain(node.output)
     builder.decide(node, "none", Kernel(FILL, max_lanes()), "filled with the value, then the map copied in")
-    builder.add(Pad(node.name, out, 1, source, builder.shape(node.inputs[0]), top, left, attrs["value"]))
+    shape = builder.shape(node.inputs[0])
+    builder.add(Pad(node.name, out, 1, source, shape, top, left, attrs["value"], exact=True))
 
 
 def _pad_by_table(builder: Builder, node: Node) -> None:

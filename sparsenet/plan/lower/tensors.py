@@ -15,7 +15,7 @@ from sparsenet.ops import attributes, split_inputs
 from sparsenet.plan.axes import merge_axes
 from sparsenet.plan.builder import Builder
 from sparsenet.plan.lower.plain_call import plain_call, stored_shape, strides_over, table
-from sparsenet.plan.lower.transposes import copied_in_runs
+from sparsenet.plan.lower.transposes import pick_evenly
 from sparsenet.plan.stage import Ref
 
 
@@ -143,27 +143,31 @@ def _offsets(shape: Sequence[int]) -> list[list[int]]:
 
 
 def slice_plain(builder: Builder, node: Node) -> None:
-    """Evenly spaced elements of an axis: runs of the input, or picked one by one."""
-    attrs, shape = attributes(node), builder.shape(node.inputs[0])
-    axis, start, count, step = attrs["axis"] - 1, attrs["start"], attrs["count"], attrs["step"]
+    """Evenly spaced elements of an axis."""
+    attrs = attributes(node)
+    _pick_along(builder, node, attrs["axis"] - 1, attrs["start"], attrs["step"])
+
+
+def _pick_along(builder: Builder, node: Node, axis: int, start: int, step: int) -> None:
+    shape = builder.shape(node.inputs[0])
     steps = [prod(shape[i + 1 :]) for i in range(len(shape))]
     first = start * steps[axis]
     steps[axis] *= step
-    if not copied_in_runs(builder, node, steps, first):
-        take_along(builder, node, axis, range(start, start + count * step, step))
-
-
-def take_along(builder: Builder, node: Node, axis: int, indices: Sequence[int]) -> None:
-    """The elements of one axis (counted without the batch) that ``indices`` names."""
-    offsets = _offsets(builder.shape(node.inputs[0]))
-    offsets[axis] = [offsets[axis][i] for i in indices]
-    take(builder, node, offsets)
+    pick_evenly(builder, node, steps, first)
 
 
 def lower_gather(builder: Builder, node: Node) -> None:
-    """Chosen elements of one axis."""
+    """Chosen elements of one axis (counted without the batch); evenly spaced ones as a slice."""
     attrs = attributes(node)
-    take_along(builder, node, attrs["axis"] - 1, attrs["indices"])
+    axis, shape = attrs["axis"] - 1, builder.shape(node.inputs[0])
+    indices = [range(shape[axis])[i] for i in attrs["indices"]]
+    first, step = indices[0], indices[1] - indices[0] if len(indices) > 1 else 1
+    if indices == [first + i * step for i in range(len(indices))]:
+        _pick_along(builder, node, axis, first, step)
+        return
+    offsets = _offsets(shape)
+    offsets[axis] = [offsets[axis][i] for i in indices]
+    take(builder, node, offsets)
 
 
 def lower_expand(builder: Builder, node: Node) -> None:
@@ -173,10 +177,7 @@ def lower_expand(builder: Builder, node: Node) -> None:
     repeated = [
         step if have == wanted else 0 for step, have, wanted in zip(steps, shape, target, strict=True)
     ]
-    if copied_in_runs(builder, node, repeated):
-        return
-    pairs = zip(_offsets(builder.shape(node.inputs[0])), attributes(node)["shape"], strict=True)
-    take(builder, node, [axis if len(axis) == size else [0] * size for axis, size in pairs])
+    pick_evenly(builder, node, repeated)
 
 
 LOWER = {

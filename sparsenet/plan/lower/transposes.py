@@ -8,7 +8,7 @@ from math import prod
 
 from sparsenet.graph import Node
 from sparsenet.kernels.jit import max_lanes
-from sparsenet.kernels.registry import Kernel
+from sparsenet.kernels.registry import TRANSPOSE_WAYS, Kernel
 from sparsenet.ops import attributes
 from sparsenet.plan.axes import merge_axes
 from sparsenet.plan.builder import Builder
@@ -36,7 +36,7 @@ class Walk:
 
     Attributes:
         columns: the output's last axis.
-        lines: the axis whose neighbours are neighbours in the source, or, if that is ``columns``, any other.
+        lines: the axis whose neighbours are neighbours in the source, or, if that is ``columns`` or none, any other.
         rows, channels: two more, if there are as many.
         rest: the others, the outermost first.
         written: floats of an output line; what is beyond ``columns`` is zero.
@@ -53,13 +53,25 @@ class Walk:
     def kernel(self) -> Kernel:
         """The one that does it best."""
         columns, lines = self.columns, self.lines
-        if columns.x == 1:
-            return Kernel(TRANSPOSE, lanes_for(self.written), (0,))
+        if columns.x == 1 or lines.x != 1:
+            return self._lines({0: "repeated", 1: "run", 2: "halved"}.get(columns.x, "picked"))
         if not self.rest and 1 < columns.size <= MOST_LINES and lines.out == columns.size == self.written:
             return Kernel("f32_interleave_none_any", lanes_for(lines.size), (columns.size,))
         if not self.rest and 1 < lines.size <= MOST_LINES and columns.x == lines.size:
             return relayout_kernel(self.written, lines.size, lines.size)
-        return Kernel(TRANSPOSE, lanes_for(min(columns.size, lines.size)), (1,))
+        if columns.x == 0:
+            return self._lines("repeated")
+        return Kernel(TRANSPOSE, lanes_for(min(columns.size, lines.size)), (TRANSPOSE_WAYS.index("turned"),))
+
+    def _lines(self, way: str) -> Kernel:
+        return Kernel(TRANSPOSE, lanes_for(self.written), (TRANSPOSE_WAYS.index(way),))
+
+    @property
+    def reason(self) -> str:
+        """What it does."""
+        if self.columns.x == 1 or self.columns.x == 0:
+            return "runs copied" if self.columns.x else "numbers repeated"
+        return "squares turned in registers" if self.lines.x == 1 else "numbers at even distances picked"
 
 
 TRANSPOSE = "f32_transpose_none_any"
@@ -68,8 +80,8 @@ TRANSPOSE = "f32_transpose_none_any"
 def walk(axes: Sequence[Axis], first: int, written: int) -> Walk:
     """A walk through ``axes``, in the output's order, ``first`` being the one that is shared out as rows."""
     *others, columns = axes
-    near = [axis for axis in others if axis.x == 1] if columns.x != 1 else others[-1:]
-    lines = near[-1] if near else ONE
+    near = [axis for axis in others if axis.x == 1] if columns.x != 1 else []
+    lines = (near or others or [ONE])[-1]
     rows = axes[first]
     rest = [axis for axis in others if axis is not lines and axis is not rows]
     rows = rows if rows is not lines and rows is not columns else (rest.pop() if rest else ONE)
@@ -120,8 +132,8 @@ def _call(to: Emitter, way: Walk, x: Ref, out: Ref, tables: dict[str, int | Ref]
     kernel = way.kernel
     if kernel.family == TRANSPOSE:
         to.call(
-            kernel, x=x, x_row=rows.x * 4, x_line=(columns.x if kernel.parameter("turned") else lines.x) * 4,
-            x_columns=columns.size, rows=rows.size, lines=lines.size, columns=way.written, out=out,
+            kernel, x=x, x_row=rows.x * 4, x_line=lines.x * 4, x_step=columns.x * 4, x_columns=columns.size,
+            rows=rows.size, lines=lines.size, columns=way.written, out=out,
             out_row=rows.out * 4, out_line=lines.out * 4, **tables,
         )  # fmt: skip
     elif kernel.family == "f32_interleave_none_any":
@@ -162,29 +174,25 @@ def lower_transpose(builder: Builder, node: Node) -> None:
         strides = [rows.rows.channel_bytes // 4, rows.rows.row_bytes // 4, 1]
         _from_rows(builder, node, rows, [shape[p] for p in perm], [strides[p] for p in perm], perm.index(1))
         return
-    source = builder.get(x, Plain) or builder.plain(x)
+    source = builder.bounded(x)
     if builder.is_map(node.output) and node.output in builder.read_as_rows and perm[1] != 2:
         _to_rows(builder, node, source, [shape[p] for p in perm], [strides[p] for p in perm])
         return
     axes = _plain_axes(builder, node, [strides[p] for p in perm])
     if len(axes) == 1:
-        builder.put(node.output, builder.plain(x).view(node.output, Plain(builder.shape(node.output))))
+        builder.put(node.output, source.view(node.output, Plain(builder.shape(node.output))))
     else:
         _from_plain(builder, node, source, axes)
 
 
-def copied_in_runs(builder: Builder, node: Node, steps: Sequence[int], start: int = 0) -> bool:
-    """Add the stage that makes a plain output of runs of the plain input, if such they are.
+def pick_evenly(builder: Builder, node: Node, steps: Sequence[int], start: int = 0) -> None:
+    """Add the stage that makes a plain output of evenly spaced elements of the plain input.
 
     Args:
         steps: floats of the input from one element of each output axis to the next; 0 repeats it.
         start: where the first element stands.
     """
-    axes = _plain_axes(builder, node, steps)
-    if axes[-1].x != 1:
-        return False
-    _from_plain(builder, node, builder.plain(node.inputs[0]), axes, start)
-    return True
+    _from_plain(builder, node, builder.bounded(node.inputs[0]), _plain_axes(builder, node, steps), start)
 
 
 def _plain_axes(builder: Builder, node: Node, steps: Sequence[int]) -> list[Axis]:
@@ -223,8 +231,7 @@ def _add(
     start: int = 0,
 ) -> None:  # fmt: skip
     way = walk(axes, shared, written)
-    reason = "runs copied" if way.columns.x == 1 else "squares turned in registers"
-    builder.decide(node, "none", way.kernel, reason)
+    builder.decide(node, "none", way.kernel, way.reason)
     tables = _tables(builder, way)
     builder.add(
         Transposed(

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import builtins
+import os
 import sys
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import pytest
 from PIL import Image
 
 from sparsenet.commands.inputs import random_inputs, read_inputs
-from sparsenet.errors import InputError, MissingExtraError
+from sparsenet.errors import InputError, MemoryLimitError, MissingExtraError
 from sparsenet.graph import TensorInfo
 
 ONE = [TensorInfo("input", (None, 3, 4, 6))]
@@ -80,11 +81,72 @@ def test_bad_arrays_are_named(tmp_path: Path, array: np.ndarray, message: str) -
     assert str(path) in str(caught.value)
 
 
+def npy(header: str, data: bytes = b"", version: int = 1) -> bytes:
+    length = len(header).to_bytes(2 if version == 1 else 4, "little")
+    return b"\x93NUMPY" + bytes([version, 0]) + length + header.encode() + data
+
+
+def described(descr: str, shape: str, fortran: str = "False") -> str:
+    return f"{{'descr': {descr}, 'fortran_order': {fortran}, 'shape': {shape}}}\n"
+
+
+@pytest.mark.parametrize(
+    "content, message",
+    [
+        (npy(described("'<f4'", "(10**12,)")), "not a readable"),
+        (npy(described("'<f4'", "(1000000000000,)")), "takes 4000000000000 bytes, there are 0"),
+        (npy(described("'<f4'", "(9999999999, 9999999999, 9999999999)")), "there are 0"),
+        (npy(described("'<f4'", "(3,)"), bytes(11)), "takes 12 bytes, there are 11"),
+        (npy(described("'<f4'", "(-1, -3)"), bytes(12)), "not a readable"),
+        (npy(described("'<f4'", "(True,)"), bytes(12)), "not a readable"),
+        (npy(described("'<f4'", "3"), bytes(12)), "not a readable"),
+        (npy(described("'|O'", "(1,)"), b"cos\nsystem\n"), "not a readable"),
+        (npy(described("'|V0'", "(1000000000000,)")), "not a readable"),
+        (npy(described("[('a', '<f4', (100000000,))]", "(9,)")), "takes 3600000000 bytes, there are 0"),
+        (npy(described("'<q9'", "(1,)")), "not a readable"),
+        (npy("[" * 5000), "not a readable"),
+        (npy("{" + "1:1," * 5000 + "}"), "not a readable"),
+        (npy(described("'<f4'", "(1,)"), bytes(4), version=3), "not a readable"),
+        (b"PK\x03\x04" + bytes(60), "not a readable"),
+        (b"", "not a readable"),
+    ],
+    ids=lambda value: repr(value)[12:50],
+)
+def test_the_header_of_an_array_is_not_believed(tmp_path: Path, content: bytes, message: str) -> None:
+    path = tmp_path / "x.npy"
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=message):
+        read_inputs([str(path)], ONE, {})
+
+
+def test_an_array_in_columns_is_read(tmp_path: Path) -> None:
+    x = np.asfortranarray(np.arange(72, dtype=np.float32).reshape(1, 3, 4, 6))
+    np.testing.assert_array_equal(read_inputs([saved(tmp_path / "x.npy", x)], ONE, {})["input"], x)
+
+
 @pytest.mark.parametrize("name", ["x.npy", "x.png"])
-def test_a_damaged_file_is_named(tmp_path: Path, name: str) -> None:
+def test_what_takes_too_much_memory_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setenv("SPARSENET_MAX_MEMORY", "1000")
+    np.save(tmp_path / "x.npy", np.zeros((1, 3, 16, 16), np.float32))
+    Image.new("RGB", (16, 16)).save(tmp_path / "x.png")
+    with pytest.raises(MemoryLimitError, match=f"{name}: .* would take"):
+        read_inputs([str(tmp_path / name)], ONE, {})
+
+
+@pytest.mark.parametrize("name", ["x.npy", "x.png"])
+def test_what_is_no_regular_file_is_refused(tmp_path: Path, name: str) -> None:
+    os.mkfifo(tmp_path / name)
+    with pytest.raises(InputError, match="not a regular file"):
+        read_inputs([str(tmp_path / name)], ONE, {})
+
+
+@pytest.mark.parametrize("name, message", [("x.npy", "not a readable"), ("x.png", "not an image")])
+def test_a_damaged_file_is_named(tmp_path: Path, name: str, message: str) -> None:
     path = tmp_path / name
     path.write_bytes(b"\x93NUMPY\x01")
-    with pytest.raises(InputError, match=f"{name}: not a readable"):
+    with pytest.raises(InputError, match=f"{name}: {message}"):
         read_inputs([str(path)], ONE, {})
 
 

@@ -9,6 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from sparsenet import cache
+from sparsenet.kernels import jit
+
 PROGRAM = """
 import sys
 import numpy as np
@@ -41,6 +44,21 @@ def test_a_warm_start_needs_no_numba_and_damage_is_noticed(tmp_path: Path) -> No
     damaged.write_bytes(damaged.read_bytes()[:-50])
     assert run(tmp_path) == "True"
     assert run(tmp_path) == "False"
+
+
+def test_a_damaged_object_is_said_and_made_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SPARSENET_CACHE_DIR", str(tmp_path))
+    monkeypatch.setattr(cache, "_warned", False)
+    monkeypatch.setattr(jit, "_compile", lambda build: b"code")
+    assert jit.payload("never", lambda: None) == b"code"
+    (kept,) = objects(tmp_path)
+    whole = kept.read_bytes()
+    for damaged in (b"", whole[:20], whole[:-1], whole[:-1] + b"x", whole + b"x", b"\0" * 32 + whole[32:]):
+        kept.write_bytes(damaged)
+        monkeypatch.setattr(cache, "_warned", False)
+        with pytest.warns(RuntimeWarning, match="is ignored: it is damaged"):
+            assert jit.payload("never", lambda: None) == b"code"
+        assert kept.read_bytes() == whole
 
 
 @pytest.mark.slow

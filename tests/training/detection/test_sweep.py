@@ -101,7 +101,7 @@ def test_detect_draws_and_lists(model_file: Path, tmp_path: Path) -> None:
     "image, output, message",
     [
         ("none.png", "out.png", "none.png: no such file"),
-        ("text.png", "out.png", "text.png: not a readable image"),
+        ("text.png", "out.png", "text.png: not an image"),
         ("in.png", "out.xyz", "out.xyz: unknown kind of image '.xyz'"),
         ("in.png", "nowhere/out.png", "out.png: cannot be written"),
     ],

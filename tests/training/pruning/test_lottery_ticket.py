@@ -203,7 +203,7 @@ def test_bad_settings(tmp_path: Path) -> None:
     for wrong in ((), (0.0,), (0.5, 0.4), (0.5, 1.0)):
         with pytest.raises(InputError, match="must rise"):
             LotterySettings(wrong)
-    with pytest.raises(InputError, match="controls are"):
+    with pytest.raises(InputError, match="controls must be one of shuffled"):
         LotterySettings((0.5,), controls=("none",))  # type: ignore[arg-type]
     with pytest.raises(InputError, match="step of 1 and more"):
         Rewind("early")
