@@ -16,8 +16,7 @@ TORCH_HINTS = {
     "_native_batch_norm_legit": _BATCH_STATISTICS,
     "nonzero": _OUTSIDE,
     "nms": _OUTSIDE,
-    "lstm": _RECURRENT,
-    "gru": _RECURRENT,
+    **dict.fromkeys(("lstm", "gru", "rnn_tanh", "rnn_relu"), _RECURRENT),
 }
 
 #: By ``op_type``.

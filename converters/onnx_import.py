@@ -26,7 +26,8 @@ from converters.onnx_run import run
 from converters.onnx_walk import Walk
 from converters.onnx_wide import run_exactly
 from converters.open_sizes import open_sizes
-from sparsenet.checks import flag, one_of
+from sparsenet.checks import flag, one_of, shown
+from sparsenet.errors import MaskError
 from sparsenet.graph import Graph
 
 if TYPE_CHECKING:
@@ -84,7 +85,9 @@ def from_onnx(
 
     flag(optimize, "optimize")
     one_of(batch, "batch", get_args(Batch))
-    source = OnnxSource(model, masks, batch, image_size, shapes or {}, dims or {})
+    source = OnnxSource(
+        model, masks, batch, image_size, {} if shapes is None else shapes, {} if dims is None else dims
+    )
     return source.converted(passes.optimize if optimize else Graph.copy)
 
 
@@ -104,8 +107,11 @@ class OnnxSource:
     def __post_init__(self) -> None:
         self.proto, self.name = load_model(self.model)
         self.opset = opset_of(self.proto, self.name)
-        for name, mask in (self.masks or {}).items():
-            mask_initializer(self.proto.graph, name, np.asarray(mask))
+        masks = {} if self.masks is None else self.masks
+        if not isinstance(masks, Mapping):
+            raise MaskError(f"masks must map names of initializers to masks, got {shown(masks)}")
+        for name, mask in masks.items():
+            mask_initializer(self.proto.graph, name, _mask(name, mask))
         given, infos = GivenSizes(self.shapes, self.dims, self.image_size), inputs_of(self.proto.graph)
         self.declared = [declared(info, len(given.shapes.get(info.name, ()))) for info in infos]
         self.sizes = given.settle(self.name, self.declared)
@@ -199,6 +205,13 @@ class OnnxSource:
             return {t: value[None] for t, value in values.items()}
         batch = min(len(array) for array in arrays.values())
         return {t: self.layouts[t].of(v, batch) if t in self.layouts else v for t, v in values.items()}
+
+
+def _mask(name: str, given: Any) -> np.ndarray:
+    try:
+        return np.asarray(given)
+    except (TypeError, ValueError):
+        raise MaskError(f"mask '{name}' must be an array of 0 and 1, got {shown(given)}") from None
 
 
 def _as_float(value: Any) -> np.ndarray:

@@ -11,10 +11,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from converters import batch_axis, lowering, torch_choice, torch_math, torch_shape_ops
+from converters import batch_axis, lowering, torch_choice, torch_logic, torch_math, torch_shape_ops
 from converters import lower_tensors as tensors
 from converters.batch_axis import Place, Sample, Spread
 from converters.builder import Act, Const, GraphBuilder, Site, Unsupported, Value
+from converters.lower_einsum import einsum, parsed
 from converters.lowering import BATCH_HINT
 from converters.torch_call import Call, Rule, operand
 
@@ -67,6 +68,8 @@ class Moved:
         """Sizes of a result with the batch counted as one."""
         given, slopes = self.results[index]
         sizes = list(given)
+        if place is not None and place.axis >= len(sizes):
+            raise Unsupported(BATCH_HINT)
         if any(slope for i, slope in enumerate(slopes) if place is None or i != place.axis):
             raise Unsupported(BATCH_HINT)
         if place is not None:
@@ -213,7 +216,9 @@ def _reduce_all(c: Moved) -> Any:
 
 def _images(c: Moved) -> Any:
     """Operations on (N, C, ...), one by one where the batch is folded with a number."""
-    name = next(k for k, v in c.args.items() if isinstance(v, Sample))
+    name = next((k for k, v in c.args.items() if isinstance(v, Sample)), None)
+    if name is None:
+        raise Unsupported(BATCH_HINT)
     if sum(isinstance(v, Sample) for v in c.args.values()) > 1:
         raise Unsupported("its parameters must be constants")
     place = c.x.place
@@ -364,6 +369,32 @@ def _index(c: Moved) -> Any:
     return c.apply(place, {"indices": [None, *indices]})
 
 
+def _einsum(c: Moved) -> Act:
+    """The batch stays where its letter is: of everything computed, of the result, and of no constant."""
+    values = [operand(v) for v in c.args["tensors"]]
+    inputs, output = parsed(c.args["equation"], [len(c.shape(v)) for v in values])
+    marked, others = set(), ""
+    for value, letters in zip(values, inputs, strict=True):
+        place = value.place if isinstance(value, Sample) else None
+        if place is None:
+            others += letters
+        else:
+            marked.add((letters[place.axis], replace(place, axis=0)))
+    place = None
+    if marked:
+        letter, kept = marked.pop()
+        if marked or letter in others or letter not in output:
+            raise Unsupported(BATCH_HINT)
+        place = replace(kept, axis=output.index(letter))
+    plain = [Act(v.tensor) if isinstance(v, Act) else v for v in values]
+    return c.made(einsum(c.b, c.inner_site(place), plain, c.args["equation"], 1), place)
+
+
+def _new(c: Moved) -> Any:
+    """A single number; of any other shape as everything."""
+    return _images(c) if c.results[0][0] else c.rule(Call(c.b, c.site, c.args, ()))
+
+
 def _linear(c: Moved) -> Any:
     if c.x.place is not None and c.x.place.axis == c.rank - 1:
         raise Unsupported(BATCH_HINT)
@@ -404,6 +435,7 @@ _SPECIAL: dict[str, Callable[[Moved], Any]] = {
     **dict.fromkeys(("batch_norm", "_native_batch_norm_legit_no_training"), _batch_norm),
     **dict.fromkeys(("pad", "constant_pad_nd"), _pad),
     **dict.fromkeys(("flip", "roll"), _shifted),
+    **dict.fromkeys(("new_zeros", "zeros", "new_ones", "ones", "new_full", "full"), _new),
     **dict.fromkeys(("repeat", "tile"), _repeat),
     **dict.fromkeys(
         ("mean", "sum", "max", "min", "amax", "amin", "prod", "any", "all"), lambda c: _reduction(c)
@@ -411,6 +443,7 @@ _SPECIAL: dict[str, Callable[[Moved], Any]] = {
     "baddbmm": _added_product,
     "scaled_dot_product_attention": _attention,
     "cat": _cat,
+    "einsum": _einsum,
     "stack": _stack,
     "slice": _slice,
     "expand": _expand,
@@ -445,6 +478,7 @@ def takes_constants(target: str) -> bool:
 
 #: Rules that take the axis behind the batch for the channels.
 _CHANNELS = ("prelu.default", "_prelu_kernel.default", "channel_shuffle.default")
-_NAMED = {**torch_math.RULES, **torch_choice.RULES, **torch_shape_ops.RULES}
+_NUMBERS = {**torch_math.RULES, **torch_logic.RULES, **torch_choice.RULES}
+_NAMED = {**_NUMBERS, **torch_shape_ops.RULES}
 _IMAGE_RULES = [_NAMED[name] for name in _CHANNELS]
-_NUMBER_RULES = [*torch_math.RULES.values(), *torch_choice.RULES.values()]
+_NUMBER_RULES = list(_NUMBERS.values())

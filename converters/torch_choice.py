@@ -31,6 +31,12 @@ def _gather(c: Call) -> Act:
     return lower_choice.gather_elements(c.b, c.site, c.x, index, c.axis(c["dim"]))
 
 
+def _embedding(c: Call) -> Act:
+    """Rows of a table at computed places."""
+    table = lower_choice.computed(c.b, c.at("table"), operand(c["weight"]), 3)
+    return lower_choice.gather(c.b, c.site, table, c["indices"], 1)
+
+
 def _floor_divide(c: Call) -> Act:
     quotient = c.binary("div", operand(c["self"]), operand(c["other"]), "quotient")
     return c.b.node("floor", c.site, [quotient.tensor])
@@ -42,5 +48,6 @@ RULES: dict[str, Rule] = {
     "sort.stable": _sort,
     "argsort.default": _argsort,
     "gather.default": _gather,
+    "embedding.default": _embedding,
     "floor_divide.default": _floor_divide,
 }

@@ -14,13 +14,15 @@ from converters.torch_call import Call, Rule, operand
 def _filled(value: float | None = None) -> Rule:
     """One number everywhere, in the result's shape; the argument ``fill_value`` if ``value`` is None."""
 
-    def rule(c: Call) -> Act:
+    def rule(c: Call) -> Value:
         number = c["fill_value"] if value is None else value
         if isinstance(number, Const) and number.array.size == 1:
             number = number.array.item()
         if not isinstance(number, bool | int | float):
             raise Unsupported("the number that it fills with must not depend on the input")
         shape = c.out_shape
+        if shape == ():
+            return Const(np.full((), number, np.float32))
         if shape is None or len(shape) < 2 or shape[0] is not None:
             raise Unsupported(lowering.BATCH_HINT)
         one = Const(np.full((1,) * (len(shape) - 1), number, np.float32))

@@ -16,8 +16,10 @@ import numpy as np
 
 from converters.batch_axis import Batch, Layout
 from converters.builder import Const, Value
+from converters.hints import TORCH_HINTS
 from converters.open_sizes import open_sizes
 from converters.torch_graph import Program, build_graph
+from converters.torch_ops import RULES
 from sparsenet.checks import flag, one_of, shown
 from sparsenet.errors import InputError, MaskError, MissingExtraError, UnsupportedOpError
 from sparsenet.graph import Graph
@@ -71,6 +73,10 @@ def from_torch(
     """
     _require_torch()
     flag(optimize, "optimize")
+    if not isinstance(open_size, bool | Mapping):
+        raise InputError(
+            f"open_size must be True, False or a dict of dimensions by input name, got {shown(open_size)}"
+        )
     examples = _example_tuple(example_inputs)
 
     def imported(inputs: Sequence[torch.Tensor]) -> Graph:
@@ -393,11 +399,49 @@ def _export(
         try:
             with _silent_tracing(), torch.no_grad():
                 program = torch.export.export(module, example, dynamic_shapes=dynamic).run_decompositions({})
-                return program, _output_names(program.call_spec.out_spec)
+                return _spelt_out(program), _output_names(program.call_spec.out_spec)
         except Exception as error:  # tracing runs the user's code, which may raise anything
             failure = failure or error
     reason = str(failure).strip().splitlines()[0] if str(failure).strip() else type(failure).__name__
     raise UnsupportedOpError(f"'{name}' cannot be traced by torch.export: {reason}") from failure
+
+
+def _spelt_out(program: torch.export.ExportedProgram) -> torch.export.ExportedProgram:
+    """The program with every operation that has no rule, of tensors that depend on the input, in torch's own terms.
+
+    What torch cannot spell out, and what users are told of by a hint, stays.
+    """
+    import torch
+
+    known, tried = torch.export.default_decompositions(), set()
+    while True:
+        fed = set(program.graph_signature.user_inputs)
+        strange = set()
+        for node in program.graph.nodes:
+            if node.op != "call_function" or not any(n.name in fed for n in node.all_input_nodes):
+                continue
+            if not isinstance(
+                node.meta.get("val"), int | float | torch.SymInt | torch.SymFloat | torch.SymBool
+            ):
+                fed.add(node.name)
+                strange.add(node.target)
+        strange = {op for op in strange - tried if op in known and _is_strange(op)}
+        if not strange:
+            return program
+        tried |= strange
+        try:
+            program = program.run_decompositions({op: known[op] for op in strange})
+        except Exception:  # an operation that needs numbers where there are only shapes
+            return program
+
+
+def _is_strange(operation: Any) -> bool:
+    """Whether there is neither a rule for an operation nor a hint, and it draws no random numbers."""
+    import torch
+
+    name = str(operation).removeprefix("aten.")
+    random = torch.Tag.nondeterministic_seeded in operation.tags
+    return not (name in RULES or name.split(".")[0] in TORCH_HINTS or random)
 
 
 @contextmanager

@@ -105,6 +105,9 @@ def _mm(c: Call) -> Act:
     left, right = c["self"], c.args.get("mat2", c.args.get("other"))
     if isinstance(right, Const) and right.array.ndim == 2 and isinstance(left, Act):
         return _matrix(c, left, Const(right.array.T), None)
+    if isinstance(right, Const) and right.array.ndim == 1 and isinstance(left, Act) and c.out_shape:
+        column = c.binary("matmul", left, Const(right.array[:, None]), "column")
+        return lowering.reshape(c.b, c.site, column, [int(d or 0) for d in c.out_shape[1:]])
     return c.binary("matmul", operand(left), operand(right))
 
 
@@ -201,6 +204,26 @@ def _upsample_cubic(c: Call) -> Act:
     return _resample(c, size, [None, None] if corners else _scales(c), rule)
 
 
+def _antialiased(mode: str) -> Rule:
+    """As PIL does it: the filter is as wide as an output pixel, and what it would take from outside is left out."""
+
+    def rule(c: Call) -> Act:
+        if c.out_shape is None:
+            raise Unsupported("the output size must not depend on the input")
+        size = [int(d or 0) for d in c.out_shape[2:]]
+        corners = c["align_corners"]
+        how = Resampling(
+            mode,
+            "align_corners" if corners else "half_pixel",
+            cubic_a=-0.5,
+            antialias=True,
+            exclude_outside=True,
+        )
+        return _resample(c, size, [None, None] if corners else _scales(c), how)
+
+    return rule
+
+
 def _upsample(mode: str) -> Rule:
     def rule(c: Call) -> Act:
         if c.out_shape is None:
@@ -294,6 +317,10 @@ RULES: dict[str, Rule] = {
     "_upsample_nearest_exact2d.default": _nearest_exact,
     "upsample_bilinear2d.vec": _upsample("bilinear"),
     "upsample_bilinear2d.default": _upsample("bilinear"),
+    **dict.fromkeys(
+        ("_upsample_bilinear2d_aa.vec", "_upsample_bilinear2d_aa.default"), _antialiased("linear")
+    ),
+    **dict.fromkeys(("_upsample_bicubic2d_aa.vec", "_upsample_bicubic2d_aa.default"), _antialiased("cubic")),
     "upsample_bicubic2d.vec": _upsample_cubic,
     "upsample_bicubic2d.default": _upsample_cubic,
     "pixel_shuffle.default": lambda c: layers.depth_to_space(

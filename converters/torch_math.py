@@ -110,16 +110,24 @@ def _argmax(sign: float) -> Rule:
 
 
 def _norm(c: Call) -> Act:
-    """The 1-, 2- or infinity-norm."""
+    """The p-norm, for any p above 0."""
     order, axes, keep = c.args.get("ord", c.args.get("p", 2)), c.axes(c["dim"]), bool(c["keepdim"])
     if order == 2:
         squares = c.binary("mul", c.x, c.x, "squares")
         total = reduce(c.b, c.at("sum"), squares, "sum", axes, keep)
         return c.b.node("sqrt", c.site, [total.tensor])
-    if order not in (1, math.inf):
-        raise Unsupported(f"the {order}-norm is not supported; only 1, 2 and inf")
+    if not order > 0:
+        raise Unsupported(f"the {order}-norm is not supported; only those above 0")
     size = c.b.node("abs", c.at("abs"), [c.x.tensor])
-    return reduce(c.b, c.site, size, "sum" if order == 1 else "max", axes, keep)
+    if order in (1, math.inf):
+        return reduce(c.b, c.site, size, "sum" if order == 1 else "max", axes, keep)
+    powers = c.binary("pow", size, operand(float(order)), "powers")
+    total = reduce(c.b, c.at("sum"), powers, "sum", axes, keep)
+    return c.binary("pow", total, operand(1 / order))
+
+
+def _variance_and_mean(c: Call) -> list[Value]:
+    return [_variance(c), reduce(c.b, c.at("mean_of"), c.x, "mean", c.axes(c["dim"]), bool(c["keepdim"]))]
 
 
 def _variance(c: Call) -> Act:
@@ -170,6 +178,11 @@ def _softplus(c: Call) -> Act:
     scaled = c.binary("mul", c.x, operand(beta), "scaled")
     y = c.b.node("softplus", c.at("softplus"), [scaled.tensor])
     return c.binary("mul", y, operand(1 / beta))
+
+
+def _log_sigmoid(c: Call) -> Act:
+    y = c.b.node("softplus", c.at("softplus"), [lowering.negate(c.b, c.at("negative"), c.x).tensor])
+    return lowering.negate(c.b, c.site, y)
 
 
 def _ceil(c: Call) -> Act:
@@ -285,6 +298,7 @@ RULES: dict[str, Rule] = {
     "gelu.default": _gelu,
     "mish.default": lambda c: layers.mish(c.b, c.site, c.x),
     "softplus.default": _softplus,
+    "log_sigmoid.default": _log_sigmoid,
     "ceil.default": _ceil,
     "rsqrt.default": _rsqrt,
     "square.default": lambda c: c.binary("mul", c.x, c.x),
@@ -308,6 +322,7 @@ RULES: dict[str, Rule] = {
     "norm.ScalarOpt_dim": _norm,
     "var.correction": _variance,
     "var.dim": _variance,
+    "var_mean.correction": _variance_and_mean,
     "maximum.default": _compare("maximum"),
     "minimum.default": _compare("minimum"),
     **{f"{name}.{kind}": rule for name, rule in _COMPARISONS.items() for kind in ("Scalar", "Tensor")},

@@ -66,6 +66,8 @@ def test_folders_and_texts_are_no_models(tmp_path: Path) -> None:
         *({"dims": v} for v in (3, {"b": "x"}, {3: 3}, {"b": 0})),
         *({"batch": v} for v in ("x", 3, None, ["fixed"])),
         *({"optimize": v} for v in (3, "no", None)),
+        *({"masks": v} for v in (3, "a", [1], (2,), np.ones(2), {"w": [[1], [1, 2]]}, {"w": None}, {3: 2})),
+        *({name: np.ones(2)} for name in ("shapes", "dims", "image_size", "batch", "optimize")),
     ],
     ids=lambda value: type(value).__name__,
 )
@@ -114,6 +116,7 @@ def test_floats_of_any_kind_are_example_inputs(x: np.ndarray) -> None:
         *({"batch": v} for v in (3, None, "x", ["fixed"])),
         *({"optimize": v} for v in ("no", None)),
         *({"name": v} for v in (3, ["a"])),
+        *({"open_size": v} for v in (3, 0, 2.5, "yes", None, [2], np.ones(2), {"input": 2}, {"input": "a"})),
         *({"masks": v} for v in (3, "a", [], torch.ones(3), {3: torch.ones(4, 3, 3, 3)})),
         *(
             {"masks": {"0.weight": v}}
