@@ -413,7 +413,8 @@ def _spelt_out(program: torch.export.ExportedProgram) -> torch.export.ExportedPr
     """
     import torch
 
-    known, tried = torch.export.default_decompositions(), set()
+    known = torch.export.default_decompositions()
+    tried: set[Any] = set()
     while True:
         fed = set(program.graph_signature.user_inputs)
         strange = set()
