@@ -110,6 +110,14 @@ def test_einsum_of_heads_folded_into_the_batch(equation: str) -> None:
     assert_converts(Call(attention), IMAGE)
 
 
+def test_a_layer_of_a_constant_of_the_batch() -> None:
+    """Products of one row and of two may round differently, and are the same constant."""
+    layer, query = nn.Linear(192, 64), nn.Parameter(torch.randn(1, 3, 192))
+    assert_converts(
+        Call(lambda x: layer(query.expand(x.shape[0], -1, -1)) * x.mean((1, 2, 3))[:, None, None]), IMAGE
+    )
+
+
 @pytest.mark.parametrize("layer", [nn.LSTM(5, 4), nn.GRU(5, 4), nn.RNN(5, 4)])
 def test_recurrent_layers_are_not_spelt_out(layer: nn.Module) -> None:
     module = Call(lambda x: layer(x[:, 0])[0])
