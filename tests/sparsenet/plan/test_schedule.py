@@ -118,7 +118,7 @@ def run_shares(engine: Engine, feeds: dict[str, np.ndarray], order: list[int]) -
     table[:, : 2 + 2 * threads] = table[:, columns]
     if order:
         table[:, -2:] = 0
-    prepared.sections = table
+    prepared.sections[:] = table
     prepared.helping.wanted = lambda _now: False  # type: ignore[method-assign]
     context, plan = prepared.take(), prepared.plan
     parts = [(0, plan.arena_bytes), *((ring.start, ring.size) for ring in plan.rings)]
