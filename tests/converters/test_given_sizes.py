@@ -164,7 +164,7 @@ def test_a_batch_that_is_given_is_the_model_s() -> None:
         (("N", "T"), {"shapes": {"x": (1, 8.0)}}, "must be a positive whole number, not 8.0"),
         (("N", "T"), {"dims": {1: 8}}, "dims cannot have the entry 1: 8"),
         (("N", "T"), {"dims": {"T": None}}, "dims cannot have the entry 'T': None"),
-        (("N", 3, "H", "W"), {"image_size": 8}, "image_size must be two numbers"),
+        (("N", 3, "H", "W"), {"image_size": 8}, "image_size must be a list or tuple"),
         (("N", 3, "H", "W"), {"image_size": (8, 8, 8)}, "image_size must be two numbers"),
     ],
 )
