@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from sparsenet.checks import items, shown, whole_number
 from sparsenet.errors import InputError
 
 #: The sizes of an input: None where nobody knows.
@@ -52,14 +53,16 @@ class GivenSizes:
     def __post_init__(self) -> None:
         for what, given, kinds in (("shapes", self.shapes, (Sequence,)), ("dims", self.dims, (object,))):
             if not isinstance(given, Mapping):
-                raise InputError(f"{what} must be a dict of sizes by name, got {given!r:.80}")
+                raise InputError(f"{what} must be a dict of sizes by name, got {shown(given)}")
             for name, value in given.items():
                 if not isinstance(name, str) or not isinstance(value, kinds) or isinstance(value, str | None):
                     raise InputError(f"{what} cannot have the entry {name!r:.80}: {value!r:.80}")
-        if self.image_size is not None and (
-            not isinstance(self.image_size, Sequence) or len(self.image_size) != 2 or None in self.image_size
-        ):
-            raise InputError(f"image_size must be two numbers, rows and columns, got {self.image_size!r:.80}")
+        if self.image_size is not None:
+            sides = items(self.image_size, "image_size")
+            if len(sides) != 2:
+                raise InputError(f"image_size must be two numbers, rows and columns, got {len(sides)}")
+            for side in sides:
+                whole_number(side, "image_size")
 
     def settle(self, model: str, inputs: Sequence[Declared]) -> AllSizes:
         """The size of every dimension of every input, None for what is left open.

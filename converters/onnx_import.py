@@ -15,6 +15,7 @@ from converters.onnx_load import OnnxLike, load_model
 from converters.onnx_model import (
     FLOAT_TYPES,
     INPUT_TYPES,
+    TRUTH_TYPE,
     common_batch,
     declared,
     input_shape,
@@ -85,9 +86,8 @@ def from_onnx(
 
     flag(optimize, "optimize")
     one_of(batch, "batch", get_args(Batch))
-    source = OnnxSource(
-        model, masks, batch, image_size, {} if shapes is None else shapes, {} if dims is None else dims
-    )
+    shapes, dims = {} if shapes is None else shapes, {} if dims is None else dims
+    source = OnnxSource(model, masks, batch, image_size, shapes, dims)
     return source.converted(passes.optimize if optimize else Graph.copy)
 
 
@@ -143,8 +143,11 @@ class OnnxSource:
         batch = 1 if self.lead else common_batch(self.sizes) or 1
         sizes = {name: [batch, *(int(d or 0) for d in shape[1:])] for name, shape in shapes.items()}
         values = {name: rng.standard_normal(size).astype(np.float32) for name, size in sizes.items()}
-        floats = {i.name for i in infos if i.type.tensor_type.elem_type in FLOAT_TYPES}
-        return {name: value if name in floats else np.abs(np.rint(value)) for name, value in values.items()}
+        for info in infos:
+            if info.type.tensor_type.elem_type not in FLOAT_TYPES:
+                most = 1 if info.type.tensor_type.elem_type == TRUTH_TYPE else np.inf
+                values[info.name] = np.abs(np.rint(values[info.name])).clip(max=most)
+        return values
 
     def graph(self) -> Graph:
         """The network as it is written, before any pass, at the sizes that were given."""

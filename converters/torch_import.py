@@ -23,6 +23,7 @@ from converters.torch_ops import RULES
 from sparsenet.checks import flag, one_of, shown
 from sparsenet.errors import InputError, MaskError, MissingExtraError, UnsupportedOpError
 from sparsenet.graph import Graph
+from sparsenet.graph_json import MAX_NAME
 
 if TYPE_CHECKING:
     import torch
@@ -156,8 +157,10 @@ class TorchSource:
         _require_torch()
         one_of(batch, "batch", get_args(Batch))
         _check_module(module)
-        if name is not None and not isinstance(name, str):
-            raise InputError(f"name must be a str, got {shown(name)}")
+        if name is not None and not (isinstance(name, str) and len(name) <= MAX_NAME and name.isprintable()):
+            raise InputError(
+                f"name must be printable text of at most {MAX_NAME} characters, got {shown(name)}"
+            )
         self.name = name or type(module).__name__
         self._metadata = dict(metadata or {})
         self._examples = _example_tuple(example_inputs)

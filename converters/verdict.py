@@ -119,14 +119,15 @@ class Comparison:
 def largest_difference(got: np.ndarray, expected: np.ndarray, padded: bool = False) -> float:
     """Largest |got - expected|: equal infinities differ by 0, arrays of different shapes infinitely.
 
-    ``padded``: NaN in the same place stands for no number there, and is alike.
+    NaN in the same place is alike, but where there is nothing else: that compares nothing. ``padded``: even there, for
+    NaN stands for no number.
     """
     if got.shape != expected.shape:
         return np.inf
     with np.errstate(invalid="ignore", over="ignore"):
         difference = np.abs(got.astype(np.float64) - expected)
     alike = got == expected
-    if padded:
+    if padded or not np.isnan(expected).all():
         alike |= np.isnan(got) & np.isnan(expected)
     return float(np.where(alike, 0.0, difference).max(initial=0.0))
 

@@ -103,6 +103,8 @@ def detector_of(engine: Engine, decoder: Decoder | None = None) -> Detector:
         ModelFileError: its metadata are damaged.
     """
     decoder = _decoder(decoder)
+    if not isinstance(engine, sparsenet.Engine):
+        raise InputError(f"engine must be an Engine, got {shown(engine)}")
     if len(engine.inputs) != 1 or len(engine.inputs[0].shape) != 4 or engine.inputs[0].shape[1] != 3:
         raise InputError("this is no face detector: its input should be one RGB image")
     height, width = (int(side or 0) for side in engine.inputs[0].shape[2:])

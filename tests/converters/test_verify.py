@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
+import onnx
 import pytest
 import torch
 from torch import Tensor, nn
 
 from converters import passes
+from converters.onnx_import import OnnxSource
 from converters.torch_import import TorchSource
 from converters.verify import VerificationError, relative_error, verify
 from sparsenet.errors import GraphError
@@ -126,3 +128,32 @@ def test_relative_error() -> None:
     assert relative_error(expected + 0.4, expected) == pytest.approx(0.1)
     assert relative_error(np.zeros(3), np.zeros(3)) == 0.0
     assert relative_error(np.ones(3), np.zeros(3)) > 1e20
+
+
+def small(*nodes: onnx.NodeProto, kind: int = onnx.TensorProto.FLOAT) -> OnnxSource:
+    x = onnx.helper.make_tensor_value_info("x", kind, [1, 4, 6, 6])
+    y = onnx.helper.make_tensor_value_info("y", onnx.TensorProto.FLOAT, None)
+    graph = onnx.helper.make_graph(list(nodes), "g", [x], [y])
+    return OnnxSource(
+        onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 17)], ir_version=8)
+    )
+
+
+@pytest.mark.parametrize("op", ["Log", "Sqrt"])
+def test_nan_of_the_source_is_right(op: str) -> None:
+    source = small(onnx.helper.make_node(op, ["x"], ["y"]))
+    graph = passes.optimize(source.graph())
+    assert np.isnan(source.values(source.example())["y"]).any()
+    report = verify(graph, source)
+    assert report.passed
+    assert all(error.max_abs <= error.allowed for error in report.layers)
+    other = small(onnx.helper.make_node("Abs", ["x"], ["y"]))
+    with np.errstate(invalid="ignore"):
+        wrong = verify(passes.optimize(other.graph()), source)
+    assert not wrong.passed
+
+
+def test_truth_values_are_tried_as_such() -> None:
+    source = small(onnx.helper.make_node("Cast", ["x"], ["y"], to=1), kind=onnx.TensorProto.BOOL)
+    assert set(np.unique(source.example()["x"])) == {0, 1}
+    assert verify(passes.optimize(source.graph()), source).passed
