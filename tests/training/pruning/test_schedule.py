@@ -77,7 +77,7 @@ def test_updates_are_spaced_and_reach_the_end(schedule: PolynomialSchedule) -> N
     ],
 )
 def test_impossible_schedules(wrong: dict[str, float]) -> None:
-    with pytest.raises(MaskError, match="a schedule( needs|.s )"):
+    with pytest.raises(MaskError, match=r"a schedule( needs|.s )"):
         PolynomialSchedule(**wrong)
 
 
