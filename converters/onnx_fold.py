@@ -64,7 +64,8 @@ def _evaluate(
     node: onnx.NodeProto, inputs: Sequence[np.ndarray | None], opset: int, budget: Budget
 ) -> list[np.ndarray]:
     from onnx import NodeProto, TensorProto, helper
-    from onnx.reference import ReferenceEvaluator
+
+    from converters.onnx_evaluator import evaluator
 
     if node.op_type in _GROWING:
         budget.take(8 * _inferred_size(node, inputs, opset))
@@ -88,7 +89,7 @@ def _evaluate(
     graph = helper.make_graph([named], "fold", declared, results)
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)])
     try:
-        made = ReferenceEvaluator(model).run(None, feeds)
+        made = evaluator(model).run(None, feeds)
     except NotImplementedError:
         raise Unsupported(onnx_hint(node.op_type, _CONSTANTS_ONLY)) from None
     except Exception as error:  # the evaluator raises whatever NumPy does on inputs that do not fit

@@ -55,6 +55,6 @@ def _by_onnxruntime(
 def _by_reference(
     model: onnx.ModelProto, outputs: list[str], feeds: Mapping[str, np.ndarray]
 ) -> list[np.ndarray]:
-    from onnx.reference import ReferenceEvaluator
+    from converters.onnx_evaluator import evaluator
 
-    return list(ReferenceEvaluator(model).run(outputs, dict(feeds)))
+    return list(evaluator(model).run(outputs, dict(feeds)))
