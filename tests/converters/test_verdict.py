@@ -243,5 +243,7 @@ def test_differences() -> None:
     assert largest_difference(np.array([1.0, inf]), np.array([2.0, inf])) == 1.0
     assert largest_difference(np.array([-inf]), np.array([inf])) == inf
     assert largest_difference(np.array([1.0]), np.array([1.0, 2.0])) == inf
-    assert np.isnan(largest_difference(np.array([nan, 3.0]), np.array([nan, 3.0])))
-    assert largest_difference(np.array([nan, 3.0]), np.array([nan, 3.0]), padded=True) == 0.0
+    assert np.isnan(largest_difference(np.array([nan, 3.0]), np.array([4.0, 3.0])))
+    assert largest_difference(np.array([nan, 3.0]), np.array([nan, 3.0])) == 0.0
+    assert np.isnan(largest_difference(np.array([nan, nan]), np.array([nan, nan])))
+    assert largest_difference(np.array([nan, nan]), np.array([nan, nan]), padded=True) == 0.0
