@@ -56,10 +56,10 @@ def coordinates(axis: Axis, rule: str) -> Float64Array:
         case "half_pixel_symmetric":
             return size / 2 * (1 - axis.out / length) + (i + 0.5) / scale - 0.5
         case "align_corners":
-            return i * (size - 1) / (length - 1) if length != 1 else np.zeros(axis.out)
+            return i * (size - 1) / (axis.out - 1) if axis.out > 1 else np.zeros(axis.out)
         case "tf_crop_and_resize":
             width = (axis.end - axis.start) * (size - 1)
-            inner = i * width / (length - 1) if length != 1 else np.full(axis.out, width / 2)
+            inner = i * width / (axis.out - 1) if axis.out > 1 else np.full(axis.out, width / 2)
             return axis.start * (size - 1) + inner
     raise Unsupported(f"the rule '{rule}' is not known", "coordinate_transformation_mode")
 

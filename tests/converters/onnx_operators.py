@@ -21,7 +21,8 @@ written by `python -m tests.converters.onnx_operators`, and a test holds it true
   importer knows without running anything, such as shapes, are counted here.
 * **constant**: passed with all data as constants: its type is one that stored weights may have, but no input: integers
   of 2 and 4 bits, floats of 4 and 8.
-* **excluded**: refused with an error that says why; the reasons are listed below.
+* **excluded**: refused with an error that says why, or contradicted by the operator's own text; the reasons are
+  listed below.
 
 Inputs of a test that a network would hold as weights are given as constants. Numbers are float32 throughout: float64,
 float16 and bfloat16 tests are run as such, and so are integers and truth values (exact up to 2**24, without the

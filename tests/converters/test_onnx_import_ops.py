@@ -303,6 +303,19 @@ RESIZING = {
         [node("Resize", "x _ s", mode="linear", coordinate_transformation_mode="align_corners")],
         {"s": floats(1, 1, 2, 3)},
     ),
+    **{
+        f"{mode}, {rule}, a length that is no whole number": model(
+            [node("Resize", "x r s", mode=mode, coordinate_transformation_mode=rule)],
+            {"r": floats(0, 0, 0.1, 0.2, 1, 1, 0.9, 0.7), "s": floats(1, 1, *scales)},
+            shape=("N", 4, 7, 9),
+        )
+        for mode, rule, scales in [
+            ("linear", "align_corners", (1.5, 0.6)),
+            ("nearest", "align_corners", (1.2, 1.7)),
+            ("cubic", "align_corners", (0.2, 1.3)),
+            ("linear", "tf_crop_and_resize", (1.8, 0.9)),
+        ]
+    },
     "opset 10": model([node("Resize", "x s", mode="nearest")], {"s": floats(1, 1, 3, 2)}, opset=10),
     "Upsample": model([node("Upsample", "x s", mode="nearest")], {"s": floats(1, 1, 2, 2)}, opset=9),
     "axes": model(
