@@ -68,7 +68,7 @@ def require_outputs(
 
     Raises:
         InputError: a name is that of a source or of another output, of a folder, pipe, device or socket, of a file that
-            may not be written, or one in a folder that is not there.
+            may not be written, or one in a folder that is not there or lets none be made.
     """
     names: dict[Path, Path] = {}
     for given in outputs:
@@ -81,6 +81,8 @@ def require_outputs(
             raise InputError(f"{path}: cannot be written: {error.strerror or error}") from None
         if not target.parent.is_dir():
             raise InputError(f"{path}: cannot be written: there is no folder {target.parent}")
+        if not target.exists() and not os.access(target.parent, os.W_OK | os.X_OK):
+            raise InputError(f"{path}: cannot be written: the folder {target.parent} lets no file be made")
         if target in names or any(_same_file(target, name) for name in names):
             raise InputError(f"{path}: two results cannot be written to one file; choose another name")
         names[target] = path
