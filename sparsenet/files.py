@@ -93,6 +93,19 @@ def require_outputs(
                 _require_other(target, path, Path(source))
 
 
+def require_output_folder(path: Path) -> None:
+    """Check, before work begins, that a folder stands under this name, or can be made, and takes files.
+
+    Raises:
+        InputError: something else stands there, or the folder may not be written.
+    """
+    nearest = next((name for name in (path, *path.parents) if os.path.lexists(name)), path)
+    if not nearest.is_dir():
+        raise InputError(f"{path}: no results can be written there: {nearest} is no folder")
+    if not os.access(nearest, os.W_OK | os.X_OK):
+        raise InputError(f"{path}: no results can be written there: {nearest} lets no file be made")
+
+
 def write_output(path: Path, data: bytes) -> None:
     """Write what a command was asked to write, as ``write_atomically`` does.
 

@@ -10,6 +10,7 @@ import click
 
 from sparsenet.commands.options import THREADS, FiniteRange, json_option
 from sparsenet.commands.table import to_json
+from sparsenet.files import require_output_folder
 from training.cli.detection_options import Numbers
 from training.cli.options import Stages
 from training.demo.settings import ALPHA, DRAWN_ALPHA, QUICK, THOROUGH, DemoSettings, Schedules, stages_text
@@ -117,6 +118,7 @@ def demo(
 
     Prints the table of the published tables 3 to 5 with this run beside it, and writes report.html and report.json.
     """
+    require_output_folder(options["out"])
     defaults = QUICK if data is None else THOROUGH
     settings = DemoSettings(
         data=data,

@@ -10,6 +10,7 @@ import click
 
 from sparsenet.commands.options import FiniteRange, json_option, threads_option
 from sparsenet.commands.table import render
+from sparsenet.files import require_output_folder
 from training.cli.detection_options import Numbers, annotated_images, faces_options, ground_truth
 from training.cli.options import use_threads
 from training.detection.published import open_detector
@@ -90,6 +91,7 @@ def evaluate_detector(
     Images are fitted into the square input, aspect kept. With WIDERFACE's .mat files scores follow its protocol for
     easy, medium and hard faces, over the given images.
     """
+    require_output_folder(out)
     use_threads(options["threads"])
     model, info = open_detector(weights, options["size"])
     seed, quiet = options["seed"], options["quiet"]

@@ -11,6 +11,7 @@ import click
 from sparsenet.commands.options import FiniteRange, json_option
 from sparsenet.commands.table import render, to_json
 from sparsenet.errors import InputError
+from sparsenet.files import require_output_folder
 from training.cli.options import (
     config_from,
     data_options,
@@ -91,6 +92,7 @@ def lottery(ctx: click.Context, /, model: str, folder: Path, as_json: bool, **op
     ]
     if options["sparsities"] and given:
         raise InputError(f"--sparsities decides the levels: leave out --{given[0]}")
+    require_output_folder(folder)
     use_threads(options["threads"])
     config = config_from(options)
     size = max(stage[0] for stage in config.stages)

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from sparsenet.errors import DataError, InputError, MissingExtraError, SparsenetError
+from sparsenet.files import require_output_folder
 from sparsenet.threads import available_cpus
 from training.data.load import require_layout
 from training.reproduce.settings import Settings
@@ -37,13 +38,14 @@ def run(
         CheckpointError: the backbone's file is damaged or no file of weights.
         SparsenetError: cells failed; their logs lie in ``logs/``.
     """
+    require_output_folder(out)
+    _require_inputs(settings)
     try:
         from snakemake.cli import main
     except ImportError:
         raise MissingExtraError("`sparsenet reproduce`", "reproduce") from None
     if cores is not None and cores < 1:
         raise InputError(f"cores must be at least 1, got {cores}")
-    _require_inputs(settings)
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
