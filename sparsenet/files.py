@@ -101,9 +101,9 @@ def require_output_folder(path: Path) -> None:
     """
     nearest = next((name for name in (path, *path.parents) if os.path.lexists(name)), path)
     if not nearest.is_dir():
-        raise InputError(f"{path}: no results can be written there: {nearest} is no folder")
+        raise InputError(f"cannot use the folder {path}: {nearest} is no folder")
     if not os.access(nearest, os.W_OK | os.X_OK):
-        raise InputError(f"{path}: no results can be written there: {nearest} lets no file be made")
+        raise InputError(f"cannot use the folder {path}: {nearest} lets no file be made")
 
 
 def write_output(path: Path, data: bytes) -> None:
