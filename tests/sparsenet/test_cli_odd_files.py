@@ -198,6 +198,8 @@ def test_real_options_take_only_finite_numbers() -> None:
     [
         "run model --random --batch 1000000000000000000000000000000",
         "run model --random --seed -1",
+        "bench model --quiet --batch-size 1000000000000000000000000000000",
+        "bench model --quiet --batch-size 2147483648",
         "run model --random --threads 1000000000000000000000000000000",
         "train maskcnn -o out --images 1000000000000000000000000000000",
         "train maskcnn -o out --images 2147483647",
