@@ -23,10 +23,11 @@ from bench.networks import MODELS, build_graph
 from bench.sparsity import SPARSITY_NOTE, sparsify
 from bench.versions import versions
 from sparsenet import Graph
+from sparsenet.checks import real_number, whole_number
 from sparsenet.commands.table import render, to_json
 from sparsenet.counts import count_layers, total
 from sparsenet.errors import InputError, SparsenetError
-from sparsenet.files import write_atomically
+from sparsenet.files import require_outputs, write_atomically
 from sparsenet.threads import available_cpus
 from sparsenet.timing import Rounds, rounds_for, spread, take_rounds
 
@@ -278,6 +279,11 @@ def arguments(argv: list[str] | None = None) -> argparse.Namespace:
 def main(argv: list[str] | None = None) -> int:
     args = arguments(argv)
     try:
+        require_outputs([args.json])
+        whole_number(args.batch, "batch")
+        real_number(args.seconds, "seconds", above=True)
+        if args.size is not None:
+            whole_number(args.size, "size", 2**14, 8)
         settings = Settings(args.threads, args.batch, args.seconds, args.size, args.seed)
         comparison = compare(
             args.models,

@@ -12,6 +12,7 @@ import numpy as np
 
 from bench.forced import forced_engine
 from bench.shapes import CONVOLUTIONS, LayerShape
+from sparsenet.commands.options import THREADS, FiniteRange
 from sparsenet.commands.table import render
 from sparsenet.timing import clock_for, interleaved
 
@@ -30,12 +31,12 @@ def speedup(shape: LayerShape, sparsity: float, threads: int, rounds: int) -> fl
 @click.command()
 @click.option(
     "--sparsity",
-    type=float,
+    type=FiniteRange(0, 1, max_open=True),
     multiple=True,
     default=(0.2, 0.3, 0.4, 0.5, 0.6, 0.8, 0.9, 0.95),
     show_default=True,
 )
-@click.option("--threads", type=click.IntRange(1), default=1, show_default=True)
+@click.option("--threads", type=THREADS, default=1, show_default=True)
 @click.option("--rounds", type=click.IntRange(3), default=40, show_default=True)
 def main(sparsity: tuple[float, ...], threads: int, rounds: int) -> None:
     """Speed-up of the sparse kernel over the dense one, per layer shape and sparsity; a dash: too noisy to tell."""

@@ -31,6 +31,7 @@ from bench.model.several import SeveralValues
 from bench.sparsity import sparsify
 from bench.versions import versions
 from sparsenet import Graph
+from sparsenet.commands.options import THREADS, FiniteRange
 from sparsenet.commands.table import render, to_json
 from sparsenet.files import write_atomically
 
@@ -153,9 +154,15 @@ class _Command(SeveralValues):
     cls=_Command, epilog="Example: python -m bench.noise --tries 20 --threads 1 2 --json noise.json"
 )
 @click.option("--tries", type=click.IntRange(1), default=20, show_default=True, help="Of each kind.")
-@click.option("--threads", type=click.IntRange(1), multiple=True, default=(1, 2), show_default=True)
+@click.option("--threads", type=THREADS, multiple=True, default=(1, 2), show_default=True)
 @click.option("--commands", type=click.Choice(COMMANDS), multiple=True, default=COMMANDS, show_default=True)
-@click.option("--seconds", type=float, default=1.0, show_default=True, help="Of timing, for bench.")
+@click.option(
+    "--seconds",
+    type=FiniteRange(0, min_open=True),
+    default=1.0,
+    show_default=True,
+    help="Of timing, for bench.",
+)
 @click.option("--model", help="A network of the zoo, instead of five small convolutions.")
 @click.option("--json", "json_file", type=click.Path(path_type=Path), help="Write every try there.")
 def main(

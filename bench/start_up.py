@@ -23,9 +23,10 @@ from bench.engines.onnx_writer import write_onnx
 from bench.networks import MODELS, build_graph
 from bench.sparsity import sparsify
 from sparsenet import bundle
+from sparsenet.checks import real_number, whole_number
 from sparsenet.commands.table import render, to_json
 from sparsenet.errors import SparsenetError
-from sparsenet.files import write_atomically
+from sparsenet.files import require_outputs, write_atomically
 
 PHASES = ("interpreter", "imports", "load", "first", "wall", "processor")
 
@@ -138,6 +139,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--rounds", type=int, default=10)
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there")
     given = parser.parse_args(arguments)
+    try:
+        require_outputs([given.json])
+        real_number(given.sparsity, "sparsity", 0, 1)
+        whole_number(given.rounds, "rounds")
+        if given.size is not None:
+            whole_number(given.size, "size", 2**14, 8)
+    except SparsenetError as error:
+        parser.error(str(error))
     starts = measure(given.model, given.sparsity, given.rounds, given.size)
     for title, pick in (("median", "seconds"), ("least", "least")):
         rows = [(s.what, *(getattr(s, pick)[p] * 1e3 for p in PHASES), s.numba) for s in starts]

@@ -25,7 +25,9 @@ from bench.networks import MODELS, build_graph
 from bench.sparsity import sparsify
 from bench.versions import versions
 from sparsenet import Engine, Graph, save
+from sparsenet.commands.options import FiniteRange
 from sparsenet.commands.table import render, to_json
+from sparsenet.engine_options import MAX_THREADS
 from sparsenet.files import write_atomically
 from sparsenet.graph import FloatArray
 
@@ -180,9 +182,9 @@ def loads(graph: Graph, folder: Path) -> dict[str, tuple[Beside, Callable[[], ob
 
 @click.command(epilog="Example: python -m bench.threads --model minixception-128-256 --seconds 4")
 @click.option("--model", type=click.Choice(list(MODELS)), default="mobilenetv1", show_default=True)
-@click.option("--sparsity", type=click.FloatRange(0, 1, max_open=True), default=0.9, show_default=True)
-@click.option("--threads", type=click.IntRange(2), default=2, show_default=True)
-@click.option("--seconds", type=click.FloatRange(0.1), default=4.0, show_default=True, help="For each mean.")
+@click.option("--sparsity", type=FiniteRange(0, 1, max_open=True), default=0.9, show_default=True)
+@click.option("--threads", type=click.IntRange(2, MAX_THREADS), default=2, show_default=True)
+@click.option("--seconds", type=FiniteRange(0.1), default=4.0, show_default=True, help="For each mean.")
 @click.option("--load", "chosen", multiple=True, help="Only loads whose names begin so.")
 @click.option(
     "--json", "path", type=click.Path(dir_okay=False, path_type=Path), help="Keep the figures here."

@@ -11,7 +11,7 @@ import click
 
 from converters.size_options import size_options
 from converters.verify import TOLERANCE, VerificationError, VerifyReport
-from sparsenet.commands.options import json_option, threads_option
+from sparsenet.commands.options import FiniteRange, json_option, threads_option
 from sparsenet.commands.table import render, to_json
 from sparsenet.errors import UnsupportedOpError
 from sparsenet.files import require_outputs
@@ -45,7 +45,7 @@ Examples:
 @click.option("--verify", is_flag=True, help="Compare every layer with the framework MODEL comes from.")
 @click.option(
     "--tolerance",
-    type=click.FloatRange(0, min_open=True),
+    type=FiniteRange(0, min_open=True),
     default=TOLERANCE,
     show_default=True,
     help="The largest relative error that passes --verify.",

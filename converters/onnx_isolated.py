@@ -14,8 +14,8 @@ import subprocess
 import sys
 import time
 import warnings
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, BinaryIO, NoReturn
 
 if TYPE_CHECKING:
     import onnx
@@ -69,30 +69,49 @@ def _apart(work: Callable[[bytes], bytes], data: bytes) -> bytes | None:
 def _forked(work: Callable[[bytes], bytes], data: bytes) -> bytes | None:
     """In a copy of this process: a new one would import onnx first, which takes a hundred times as long."""
     read, write = os.pipe()
-    with warnings.catch_warnings():
-        warnings.simplefilter(
-            "ignore", DeprecationWarning
-        )  # the child runs one function and touches no lock of ours
-        child = os.fork()
-    if child == 0:
-        with contextlib.suppress(BaseException):
-            faulthandler.disable()
-            os.close(read)
-            os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # an abort is noted here, not on the terminal
-            with os.fdopen(write, "wb") as pipe:
-                pipe.write(work(data))
-            os._exit(0)
-        os._exit(1)
-    os.close(write)
-    answer = None
-    try:
-        answer = _read_all(read, time.monotonic() + SECONDS)
-    finally:
-        os.close(read)
-        if answer is None:
-            os.kill(child, signal.SIGKILL)
-        _, status = os.waitpid(child, 0)
+    child, answer, status = 0, None, -1
+    with os.fdopen(read, "rb"), os.fdopen(write, "wb") as pipe:
+        try:
+            with _signals_wait(), warnings.catch_warnings():
+                # The child runs one function and touches no lock of ours.
+                warnings.simplefilter("ignore", DeprecationWarning)
+                child = os.fork()
+                if child == 0:
+                    _answer(work, data, read, pipe)
+            pipe.close()
+            answer = _read_all(read, time.monotonic() + SECONDS)
+        finally:
+            if child:
+                if answer is None:
+                    os.kill(child, signal.SIGKILL)
+                _, status = os.waitpid(child, 0)
     return answer if status == 0 else None
+
+
+@contextlib.contextmanager
+def _signals_wait() -> Iterator[None]:
+    """Within, none is delivered to this thread: a child forked here would take its handler for its own.
+
+    A child that never leaves the block never gets one.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, ())
+    try:
+        signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _answer(work: Callable[[bytes], bytes], data: bytes, read: int, pipe: BinaryIO) -> NoReturn:
+    """In the child: write what ``work`` makes of ``data`` and end."""
+    with contextlib.suppress(BaseException):
+        faulthandler.disable()
+        os.close(read)  # so that it ends where nobody reads any more
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # an abort is noted here, not on the terminal
+        pipe.write(work(data))
+        pipe.flush()
+        os._exit(0)
+    os._exit(1)
 
 
 def _read_all(descriptor: int, deadline: float) -> bytes | None:

@@ -90,7 +90,8 @@ class _Walk:
         live = _live_nodes(self.program.nodes)
         for node in self.program.nodes:
             if node.name in self.program.inputs:
-                self.batch = self.batch or str(node.meta["val"].shape[0])
+                if node.users:
+                    self.batch = self.batch or str(node.meta["val"].shape[0])
                 self.env[node.name] = self._input(node)
             elif node.op == "call_function" and node in live:
                 self.env[node.name] = self._convert(node)
@@ -107,6 +108,8 @@ class _Walk:
         name, value = self.program.inputs[node.name], node.meta["val"]
         if self.program.fixed:
             return Sample(self.builder.input(name, (None, *value.shape)).tensor)
+        if not node.users:  # nothing says that its batch is that of the others
+            return self.builder.input(name, (None, *map(int, value.shape[1:])))
         return self.builder.input(name, self._shape(value))
 
     def _output(self, node: fx.Node, wanted: str) -> Any:

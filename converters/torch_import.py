@@ -6,7 +6,6 @@ import copy
 import importlib
 import inspect
 import logging
-import threading
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -24,12 +23,13 @@ from sparsenet.checks import flag, one_of, shown
 from sparsenet.errors import InputError, MaskError, MissingExtraError, UnsupportedOpError
 from sparsenet.graph import Graph
 from sparsenet.graph_json import MAX_NAME
+from sparsenet.locks import Lock
 
 if TYPE_CHECKING:
     import torch
 
 #: What torch.export keeps in globals, and what is changed around it, is for one thread at a time.
-_TRACING = threading.RLock()
+_TRACING = Lock()
 
 Examples = Any  # torch.Tensor | np.ndarray | Sequence of them
 
@@ -172,8 +172,9 @@ class TorchSource:
         nodes = list(self._exported.graph.nodes)
         self._placeholders = [n.name for n in nodes if n.op == "placeholder"]
         given = [name for name in self._placeholders if name not in self._lifted]
-        arguments = list(inspect.signature(self._module.forward).parameters)
-        self._input_names = dict(zip(given, ["input"] if len(given) == 1 else arguments, strict=False))
+        named, rest = _arguments(self._module)
+        names = ["input"] if len(given) == 1 else [*named, *(f"{rest}_{i}" for i in range(len(given)))]
+        self._input_names = dict(zip(given, names, strict=False))
         self._program = Program(
             self.name,
             nodes,
@@ -382,6 +383,13 @@ def _apply_masks(module: torch.nn.Module, masks: Mapping[str, Any]) -> None:
             parameters[name].masked_fill_(mask == 0, 0.0)
 
 
+def _arguments(module: torch.nn.Module) -> tuple[list[str], str | None]:
+    """Names of the positional arguments of its forward, and of the one that takes all further, as in ``*inputs``."""
+    given = inspect.signature(module.forward).parameters.values()
+    named = [p.name for p in given if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    return named, next((p.name for p in given if p.kind is p.VAR_POSITIONAL), None)
+
+
 def _export(
     module: torch.nn.Module, inputs: tuple[torch.Tensor, ...], name: str, fixed: bool
 ) -> tuple[torch.export.ExportedProgram, list[str]]:
@@ -394,8 +402,9 @@ def _export(
     # torch.export takes a size of 1 for a constant, so the batch is traced at 2.
     doubled = tuple(torch.cat([t, t]) if t.shape[0] == 1 else t for t in inputs)
     free_batch: tuple[Any, ...] = tuple({0: torch.export.Dim.AUTO} for _ in inputs)
-    if any(p.kind is p.VAR_POSITIONAL for p in inspect.signature(module.forward).parameters.values()):
-        free_batch = (free_batch,)
+    named, rest = _arguments(module)
+    if rest is not None:
+        free_batch = (*free_batch[: len(named)], free_batch[len(named) :])
     attempts: list[tuple[Any, Any]] = [(inputs, None)] if fixed else [(doubled, free_batch), (inputs, None)]
     failure: Exception | None = None
     for example, dynamic in attempts:

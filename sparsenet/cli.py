@@ -144,7 +144,7 @@ def _one_line(ctx: click.Context) -> Iterator[None]:
         raise CommandFailed(f"{error.format_message().rstrip('.')}; see `{where} --help`") from error
     except BrokenPipeError:
         raise  # whoever read our output has had enough, and click ends without a word
-    except (SparsenetError, ModuleNotFoundError, MemoryError, OSError) as error:
+    except (SparsenetError, ModuleNotFoundError, MemoryError, RuntimeError, OSError) as error:
         shown = missing_extra(error, f"`{ctx.command_path} {ctx.invoked_subcommand}`")
         if shown is None:
             raise
@@ -165,7 +165,7 @@ def _give_up_unwritten() -> None:
 
 
 def missing_extra(
-    error: SparsenetError | ModuleNotFoundError | MemoryError | OSError, what: str
+    error: SparsenetError | ModuleNotFoundError | MemoryError | RuntimeError | OSError, what: str
 ) -> SparsenetError | None:
     """``error`` as the error to show: the extra to install for a missing module; ``None`` if it is a bug."""
     if isinstance(error, SparsenetError):
@@ -177,6 +177,9 @@ def missing_extra(
         return MemoryLimitError(
             f"{what} does not get the memory that it needs from the system {error}".rstrip()
         )
+    if isinstance(error, RuntimeError):  # PyTorch has no other way to say it
+        short = any(words in str(error) for words in ("can't allocate memory", "out of memory"))
+        return MemoryLimitError(f"{what} needs more memory than the system gives") if short else None
     extra = MODULE_EXTRAS.get((error.name or "").partition(".")[0])
     return MissingExtraError(what, extra) if extra else None
 

@@ -68,7 +68,7 @@ def require_outputs(
 
     Raises:
         InputError: a name is that of a source or of another output, of a folder, pipe, device or socket, of a file that
-            may not be written, or one in a folder that is not there.
+            may not be written, or one in a folder that is not there or lets none be made.
     """
     names: dict[Path, Path] = {}
     for given in outputs:
@@ -81,6 +81,8 @@ def require_outputs(
             raise InputError(f"{path}: cannot be written: {error.strerror or error}") from None
         if not target.parent.is_dir():
             raise InputError(f"{path}: cannot be written: there is no folder {target.parent}")
+        if not target.exists() and not os.access(target.parent, os.W_OK | os.X_OK):
+            raise InputError(f"{path}: cannot be written: the folder {target.parent} lets no file be made")
         if target in names or any(_same_file(target, name) for name in names):
             raise InputError(f"{path}: two results cannot be written to one file; choose another name")
         names[target] = path
@@ -89,6 +91,19 @@ def require_outputs(
         if source is not None:
             for target, path in replaced.items():
                 _require_other(target, path, Path(source))
+
+
+def require_output_folder(path: Path) -> None:
+    """Check, before work begins, that a folder stands under this name, or can be made, and takes files.
+
+    Raises:
+        InputError: something else stands there, or the folder may not be written.
+    """
+    nearest = next((name for name in (path, *path.parents) if os.path.lexists(name)), path)
+    if not nearest.is_dir():
+        raise InputError(f"cannot use the folder {path}: {nearest} is no folder")
+    if not os.access(nearest, os.W_OK | os.X_OK):
+        raise InputError(f"cannot use the folder {path}: {nearest} lets no file be made")
 
 
 def write_output(path: Path, data: bytes) -> None:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 
 from torch import nn
 
 from training.checkpoint import ModelInfo, load_model
-from training.detection.published import PUBLISHED_SUFFIXES, open_detector
+from training.detection.published import is_published, open_detector
 
 
 def open_model(path: str | os.PathLike[str]) -> tuple[nn.Module, ModelInfo]:
@@ -17,4 +16,4 @@ def open_model(path: str | os.PathLike[str]) -> tuple[nn.Module, ModelInfo]:
     Raises:
         CheckpointError: the file is missing, damaged or holds no weights of a known model.
     """
-    return open_detector(path) if Path(path).suffix in PUBLISHED_SUFFIXES else load_model(path)
+    return open_detector(path) if is_published(path) else load_model(path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -12,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sparsenet import Graph
+from sparsenet.limits import require_memory
 from sparsenet.timing import Clock, Sample
 
 if TYPE_CHECKING:
@@ -34,9 +36,10 @@ class Network:
         self._folder: TemporaryDirectory[str] | None = None
 
     def example(self, seed: int = 0) -> Array:
-        """Standard-normal input (batch, ...)."""
-        shape = [int(size or 0) for size in self.graph.inputs[0].shape[1:]]
-        return np.random.default_rng(seed).standard_normal((self.batch, *shape), np.float32)
+        """Standard-normal input (batch, ...); MemoryLimitError if it is too large."""
+        shape = (self.batch, *(int(size or 0) for size in self.graph.inputs[0].shape[1:]))
+        require_memory(4 * math.prod(shape), f"an input of shape {shape}")
+        return np.random.default_rng(seed).standard_normal(shape, np.float32)
 
     def onnx_path(self, affine: Affine) -> Path:
         """The network as an ONNX file, written when first asked for."""

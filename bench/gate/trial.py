@@ -21,6 +21,7 @@ from tqdm import tqdm
 from bench.gate import expected
 from bench.gate.groups import GROUPS
 from bench.versions import versions
+from sparsenet.commands.options import FiniteRange
 from sparsenet.commands.table import render, to_json
 from sparsenet.files import write_atomically
 
@@ -103,7 +104,9 @@ def summary(runs: list[Run]) -> str:
 @click.option(
     "--planted", type=click.IntRange(0), default=20, show_default=True, help="Runs with a slower kernel."
 )
-@click.option("--factor", type=float, default=1.25, show_default=True, help="How much slower.")
+@click.option(
+    "--factor", type=FiniteRange(0, min_open=True), default=1.25, show_default=True, help="How much slower."
+)
 @click.option("--record", is_flag=True, help="Expect the medians of the runs as it stands from now on.")
 @click.option("--json", "json_file", type=click.Path(path_type=Path), help="Write every run there.")
 def main(runs: int, planted: int, factor: float, record: bool, json_file: Path | None) -> None:

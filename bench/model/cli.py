@@ -13,7 +13,7 @@ import click
 from bench.engines import ENGINES
 from bench.model.several import SeveralValues, is_number
 from converters.size_options import size_options
-from sparsenet.commands.options import json_option
+from sparsenet.commands.options import FiniteRange, json_option
 from sparsenet.commands.table import to_json
 from sparsenet.errors import InputError
 
@@ -59,7 +59,7 @@ class _Report:
 @click.option("--engines", multiple=True, metavar="NAME...", help="Which, of: ours, dense (ours with dense kernels), "
     "cuda, cuda-dense (both on a GPU), ort, deepsparse, openvino, torch, numpy, scipy. Speed-ups are of the first.  "
     "[default: those installed but the GPU's and the last two]")  # fmt: skip
-@click.option("--sparsity", type=click.FloatRange(0, 1, max_open=True), multiple=True, metavar="S...",
+@click.option("--sparsity", type=FiniteRange(0, 1, max_open=True), multiple=True, metavar="S...",
     help="Fractions of zeros to impose by magnitude, layer by layer, where there are fewer.  "
     "[default: as it is]")  # fmt: skip
 @click.option("--threads", "--num_threads", "--num-cores", "--num_cores", "-ncores", "threads",
@@ -67,15 +67,21 @@ class _Report:
     help="Threads of every engine.  [default: the CPUs this process may use]")  # fmt: skip
 @click.option("-b", "--batch-size", "--batch_size", "batch", type=click.IntRange(1), multiple=True, default=(1,),
     metavar="N...", help="Images at a time.  [default: 1]")  # fmt: skip
-@click.option("-t", "--time", "seconds", type=click.FloatRange(0, min_open=True), default=10.0, show_default=True,
+@click.option("-t", "--time", "seconds", type=FiniteRange(0, min_open=True), default=10.0, show_default=True,
     help="Seconds of timing for each table row group, all engines together; up to three times as many where other work "
     "disturbs it.")  # fmt: skip
-@click.option("-w", "--warmup-time", "--warmup_time", "warmup", type=click.FloatRange(0), default=2.0,
+@click.option("-w", "--warmup-time", "--warmup_time", "warmup", type=FiniteRange(0), default=2.0,
     show_default=True, help="Seconds of running before.")  # fmt: skip
 @click.option("--rounds", "--num-runs", "--num_runs", "rounds", type=click.IntRange(2),
     help="How many rounds, instead of --time.")  # fmt: skip
 @click.option("--size", type=click.IntRange(8), help="Side of the images of a network of the zoo.")
-@click.option("--seed", type=int, default=0, show_default=True, help="Of the input and the order of turns.")
+@click.option(
+    "--seed",
+    type=click.IntRange(0),
+    default=0,
+    show_default=True,
+    help="Of the input and the order of turns.",
+)
 @click.option("--layers", "--enable-op-profiling", "--enable_op_profiling", "show_layers", is_flag=True,
     help="Each layer's time too, dense and sparse.")  # fmt: skip
 @click.option("--trace", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE",

@@ -10,7 +10,7 @@ import click
 
 from bench.model.several import SeveralValues, is_number
 from converters.size_options import size_options
-from sparsenet.commands.options import json_option
+from sparsenet.commands.options import FiniteRange, json_option
 from sparsenet.commands.table import render, to_json
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ class _Predict(SeveralValues):
 
 @click.command(cls=_Predict, epilog=EPILOG)
 @click.argument("model", metavar="MODEL")
-@click.option("--sparsity", type=click.FloatRange(0, 1, max_open=True), multiple=True, default=(0.5, 0.8, 0.9, 0.95),
+@click.option("--sparsity", type=FiniteRange(0, 1, max_open=True), multiple=True, default=(0.5, 0.8, 0.9, 0.95),
     show_default=True, metavar="S...", help="Fractions of zeros.")  # fmt: skip
 @click.option(
     "--measure", "remeasure", is_flag=True, help="Measure this machine's kernels first; two minutes."

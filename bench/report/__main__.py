@@ -9,6 +9,7 @@ import click
 from tqdm import tqdm
 
 from bench.model.several import SeveralValues, is_number
+from sparsenet.commands.options import THREADS, FiniteRange
 from sparsenet.errors import SparsenetError
 from sparsenet.threads import available_cpus
 
@@ -23,12 +24,18 @@ class _Command(SeveralValues):
 @click.option("-o", "--out", type=click.Path(path_type=Path, file_okay=False), default=Path("bench-out"),
     show_default=True, help="Folder of the page and of all measured steps.")  # fmt: skip
 @click.option("--model", "models", multiple=True, default=MODELS, show_default=True, help="May be repeated.")
-@click.option("--sparsity", type=click.FloatRange(0, 1, max_open=True), multiple=True,
+@click.option("--sparsity", type=FiniteRange(0, 1, max_open=True), multiple=True,
     default=(0, 0.5, 0.7, 0.8, 0.9, 0.95), show_default=True)  # fmt: skip
-@click.option("--threads", type=click.IntRange(1), multiple=True, help="[default: 1, and all there are]")
+@click.option("--threads", type=THREADS, multiple=True, help="[default: 1, and all there are]")
 @click.option("--engine", "engines", multiple=True, default=("ours", "dense", "ort"), show_default=True,
     help="Ours first; may be repeated.")  # fmt: skip
-@click.option("--seconds", type=float, default=3.0, show_default=True, help="Timing of each combination.")
+@click.option(
+    "--seconds",
+    type=FiniteRange(0, min_open=True),
+    default=3.0,
+    show_default=True,
+    help="Timing of each combination.",
+)
 @click.option("--size", type=click.IntRange(8), help="Side of the images, where not each network's own.")
 @click.option("--quick", is_flag=True, help="Fewer layers for the kernels.")
 def main(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from sparsenet.commands.options import json_option, model_argument, threads_option
+from sparsenet.commands.options import FiniteRange, json_option, model_argument, threads_option
 from sparsenet.commands.table import render, to_json
 from sparsenet.errors import InputError
 from sparsenet.files import require_outputs, write_output
@@ -34,10 +34,10 @@ Examples:
     help="Image to write, the faces drawn on it (.png, .jpg).",
 )
 @click.option(
-    "--min-score", type=click.FloatRange(0, 1), default=0.5, show_default=True, help="Drop fainter faces."
+    "--min-score", type=FiniteRange(0, 1), default=0.5, show_default=True, help="Drop fainter faces."
 )
 @click.option(
-    "--iou", type=click.FloatRange(0, 1), default=0.4, show_default=True,
+    "--iou", type=FiniteRange(0, 1), default=0.4, show_default=True,
     help="Of two boxes that overlap by more, the better one stays.",
 )  # fmt: skip
 @threads_option

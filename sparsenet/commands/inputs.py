@@ -56,9 +56,14 @@ def read_inputs(
 
 
 def random_inputs(infos: Sequence[TensorInfo], batch: int, seed: int) -> dict[str, FloatArray]:
-    """Standard normal float32 arrays of the inputs' shapes, batch first."""
+    """Standard normal float32 arrays of the inputs' shapes, batch first; MemoryLimitError if one is too large."""
     rng = np.random.default_rng(seed)
-    return {info.name: rng.standard_normal(_sizes(info, batch), np.float32) for info in infos}
+    arrays: dict[str, FloatArray] = {}
+    for info in infos:
+        sizes = _sizes(info, batch)
+        require_memory(4 * math.prod(sizes), f"input '{info.name}' of shape {sizes}")
+        arrays[info.name] = rng.standard_normal(sizes, np.float32)
+    return arrays
 
 
 def _sizes(info: TensorInfo, batch: int) -> tuple[int, ...]:

@@ -3,18 +3,36 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
+
+from sparsenet.engine_options import MAX_THREADS
 
 if TYPE_CHECKING:
     from sparsenet.timings import Timings
 
+
+class FiniteRange(click.FloatRange):
+    """A range of numbers, none of them NaN, which no comparison of click's keeps out, or infinite."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Parse the text as click does."""
+        number = float(super().convert(value, param, ctx))
+        if not math.isfinite(number):
+            self.fail(f"{number} is not a finite number.", param, ctx)
+        return number
+
+
+#: How many threads may be asked for.
+THREADS = click.IntRange(1, MAX_THREADS)
+
 model_argument = click.argument("model", type=click.Path(path_type=Path), metavar="MODEL")
 threads_option = click.option(
     "--threads",
-    type=click.IntRange(1),
+    type=THREADS,
     help="Threads to use.  [default: the CPUs this process may use, or what a bundle was compiled for]",
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")

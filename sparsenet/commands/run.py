@@ -45,7 +45,7 @@ Examples:
 )
 @click.option("--random", is_flag=True, help="Feed standard normal numbers instead.")
 @click.option("--batch", type=click.IntRange(1), default=1, show_default=True, help="Batch size of --random.")
-@click.option("--seed", type=int, default=0, show_default=True, help="Seed of --random.")
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of --random.")
 @threads_option
 @device_option
 @click.option(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ import onnx
 import pytest
 from onnx import FunctionProto, NodeProto, TensorProto, helper, numpy_helper
 
-from converters import from_onnx
+from converters import from_onnx, onnx_isolated
 from sparsenet.errors import MemoryLimitError, ModelFileError, SparsenetError, UnsupportedOpError
 from tests.converters.onnx_models import model, node, weights
 
@@ -192,3 +193,28 @@ def test_a_pipe_is_no_model(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "m.onnx")
     with pytest.raises(SparsenetError, match="not a regular file"):
         from_onnx(tmp_path / "m.onnx")
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
+def test_an_interrupt_at_the_fork_is_the_parents(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The child must not take it for its own and go on in its parent's program."""
+    fork, here, children = os.fork, os.getpid(), []
+
+    def interrupted() -> int:
+        child = fork()
+        signal.raise_signal(signal.SIGINT)
+        if child:
+            children.append(child)
+        return child
+
+    monkeypatch.setattr(os, "fork", interrupted)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            onnx_isolated._apart(bytes, b"x")
+    finally:
+        if os.getpid() != here:
+            (tmp_path / "astray").touch()
+            os._exit(1)
+    with pytest.raises(ChildProcessError):
+        os.waitpid(children[0], os.WNOHANG)  # it has been waited for
+    assert not (tmp_path / "astray").exists()

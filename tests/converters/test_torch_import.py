@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import logging
+import os
+import signal
 import subprocess
 import sys
-from collections.abc import Mapping
+import threading
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import pytest
@@ -17,7 +20,7 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrizations, prune
 
 from converters import from_torch
-from converters.torch_import import TorchSource
+from converters.torch_import import TorchSource, _silent_tracing
 from sparsenet import reference
 from sparsenet.errors import GraphError, InputError, MaskError, MissingExtraError, UnsupportedOpError
 from tests.converters.importing import assert_converts, assert_outputs, flat
@@ -222,7 +225,7 @@ class Unsupported(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         x = torch.fft.rfft2(x).real
         x = self.pool(self.conv(x))
-        return F.avg_pool2d(x, 2, ceil_mode=True, divisor_override=3).flip(0).cumsum(2)
+        return F.avg_pool2d(x, 2, ceil_mode=True, divisor_override=3).flip(0).logcumsumexp(2)
 
 
 def test_every_unsupported_node_is_listed_with_a_hint() -> None:
@@ -236,7 +239,7 @@ def test_every_unsupported_node_is_listed_with_a_hint() -> None:
         "'pool'": "windows differ in size",
         "fft": "no counterpart",
         "avg_pool2d": "divisor_override",
-        "cumsum": "no counterpart",
+        "logcumsumexp": "no counterpart",
         "'flip'": "batch",
     }.items():
         assert any(name in reason and hint in reason for reason in caught.value.reasons)
@@ -410,3 +413,63 @@ def test_convolution_geometry(case: tuple[nn.Conv2d, tuple[int, int, int]]) -> N
     x = torch.randn(2, *shape)
     with torch.no_grad():
         assert_outputs(graph, {"input": x.numpy()}, flat(module(x)))
+
+
+class Several(nn.Module):
+    def __init__(self, combine: Callable[..., Tensor]) -> None:
+        super().__init__()
+        self.combine = combine
+
+
+class Open(Several):
+    def forward(self, *inputs: Tensor) -> Tensor:
+        return self.combine(*inputs)
+
+
+class Further(Several):
+    def forward(self, x: Tensor, *more: Tensor) -> Tensor:
+        return self.combine(x, *more)
+
+
+@pytest.mark.parametrize(
+    "module, names",
+    [
+        (Open(lambda a, b: a + 2 * b), ["inputs_0", "inputs_1"]),
+        (Open(lambda a: 2 * a), ["input"]),
+        (Further(lambda a, b, c: a - b * c), ["x", "more_0", "more_1"]),
+        (Further(lambda a, b: 2 * b), ["x", "more_0"]),
+        (Further(lambda a, b: 2 * a), ["x", "more_0"]),
+    ],
+    ids=["all", "one", "further", "first-unused", "last-unused"],
+)
+@pytest.mark.parametrize("batch", [1, 3])
+def test_any_number_of_inputs(module: Several, names: list[str], batch: int) -> None:
+    rng = np.random.default_rng(0)
+    feeds = {name: rng.standard_normal((batch, 3, 4, 4), np.float32) for name in names}
+    graph = from_torch(module, [torch.zeros(2, 3, 4, 4) for _ in names])
+    assert [info.name for info in graph.inputs] == names
+    (got,) = reference.run(graph, feeds).values()
+    np.testing.assert_allclose(got, module(*map(torch.from_numpy, feeds.values())), rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_a_child_forked_amid_tracing_can_trace() -> None:
+    entered, leave = threading.Event(), threading.Event()
+
+    def trace() -> None:
+        with _silent_tracing():
+            entered.set()
+            leave.wait(30)
+
+    other = threading.Thread(target=trace)
+    other.start()
+    assert entered.wait(30)
+    child = os.fork()
+    if child == 0:
+        signal.alarm(10)
+        with _silent_tracing():
+            os._exit(0)
+    leave.set()
+    other.join()
+    assert os.waitpid(child, 0)[1] == 0

@@ -155,7 +155,7 @@ def test_an_entry_point_that_is_no_command_is_named(invoke: Invoke) -> None:
         (["run"], "error: Missing argument 'MODEL'; see `main run --help`"),
         (
             ["run", "m.safetensors", "--threads", "0"],
-            "error: Invalid value for '--threads': 0 is not in the range x>=1; see `main run --help`",
+            "error: Invalid value for '--threads': 0 is not in the range 1<=x<=1024; see `main run --help`",
         ),
         (["run", "m.safetensors"], "error: give either --input or --random; see `main run --help`"),
     ],

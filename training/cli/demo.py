@@ -8,8 +8,9 @@ from typing import Any
 
 import click
 
-from sparsenet.commands.options import json_option
+from sparsenet.commands.options import THREADS, FiniteRange, json_option
 from sparsenet.commands.table import to_json
+from sparsenet.files import require_output_folder
 from training.cli.detection_options import Numbers
 from training.cli.options import Stages
 from training.demo.settings import ALPHA, DRAWN_ALPHA, QUICK, THOROUGH, DemoSettings, Schedules, stages_text
@@ -59,7 +60,7 @@ def _stages_option(flag: str, name: str, what: str) -> Any:
 @_stages_option("--stages", "student", "both students")
 @_stages_option("--prune-stages", "prune", "the fine-tuning that prunes")
 @click.option(
-    "--sparsity", type=click.FloatRange(0, 1, min_open=True, max_open=True), default=0.8, show_default=True,
+    "--sparsity", type=FiniteRange(0, 1, min_open=True, max_open=True), default=0.8, show_default=True,
     help="Fraction of zeros after pruning.",
 )  # fmt: skip
 @click.option(
@@ -68,22 +69,22 @@ def _stages_option(flag: str, name: str, what: str) -> Any:
 )  # fmt: skip
 @click.option(
     "--temperature",
-    type=click.FloatRange(0, min_open=True),
+    type=FiniteRange(0, min_open=True),
     default=5.0,
     show_default=True,
     help="Of distillation.",
 )
 @click.option(
     "--alpha",
-    type=click.FloatRange(0, 1),
+    type=FiniteRange(0, 1),
     help="Weight of the labels in distillation.  [default: 0.1; 0.5 for drawn faces, whose teacher learns briefly]",
 )
 @click.option(
-    "--threads", type=click.IntRange(1), default=1, show_default=True,
+    "--threads", type=THREADS, default=1, show_default=True,
     help="Threads of the engine and of PyTorch while they are timed; training takes what PyTorch does.",
 )  # fmt: skip
 @click.option(
-    "--seconds", type=click.FloatRange(0, min_open=True), default=DemoSettings.seconds, show_default=True,
+    "--seconds", type=FiniteRange(0, min_open=True), default=DemoSettings.seconds, show_default=True,
     help="About how long each network is timed; each point of the curve over sparsity gets a quarter.",
 )  # fmt: skip
 @click.option(
@@ -117,6 +118,7 @@ def demo(
 
     Prints the table of the published tables 3 to 5 with this run beside it, and writes report.html and report.json.
     """
+    require_output_folder(options["out"])
     defaults = QUICK if data is None else THOROUGH
     settings = DemoSettings(
         data=data,

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from sparsenet.commands.options import json_option
+from sparsenet.commands.options import FiniteRange, json_option
 from sparsenet.commands.table import to_json
 from sparsenet.errors import InputError
 from sparsenet.files import require_outputs
@@ -46,9 +46,9 @@ Examples:
     "--start", type=click.Path(path_type=Path), help="Weights the student starts from.  [default: random]"
 )
 @click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="Weights file to write.")
-@click.option("--temperature", type=click.FloatRange(0, min_open=True), default=5.0, show_default=True)
+@click.option("--temperature", type=FiniteRange(0, min_open=True), default=5.0, show_default=True)
 @click.option(
-    "--alpha", type=click.FloatRange(0, 1), default=0.1, show_default=True, help="Weight of the hard labels."
+    "--alpha", type=FiniteRange(0, 1), default=0.1, show_default=True, help="Weight of the hard labels."
 )
 @data_options
 @training_options(stages="128:24,256:6", lr=3e-3)
@@ -68,14 +68,15 @@ def distill(
     require_outputs([output, options["checkpoint"]], [start, *teachers, *image_folders(options["data"])])
     config = config_from(options)
     size = max(stage[0] for stage in config.stages)
+    loaded = [load_model(path) for path in teachers]
+    started = load_model(start)[0] if start else None
     data, validation = split_validation(
         load_data(options, size, "train"), options["validation"], options["seed"]
     )
-    loaded = [load_model(path) for path in teachers]
     for path, (_, info) in zip(teachers, loaded, strict=True):
         if info.class_names != data.class_names:
             raise InputError(f"teacher {path} tells apart {info.class_names}, the images {data.class_names}")
-    student = load_model(start)[0] if start else build_model(model, len(data.class_names), options["seed"])
+    student = build_model(model, len(data.class_names), options["seed"]) if started is None else started
     result = run_training(
         student,
         data,

@@ -8,8 +8,9 @@ from typing import Any
 
 import click
 
-from sparsenet.commands.options import json_option, threads_option
+from sparsenet.commands.options import FiniteRange, json_option, threads_option
 from sparsenet.commands.table import render
+from sparsenet.files import require_output_folder
 from training.cli.detection_options import Numbers, annotated_images, faces_options, ground_truth
 from training.cli.options import use_threads
 from training.detection.published import open_detector
@@ -49,7 +50,7 @@ FINETUNE = DetectionConfig(
 @click.option("--finetune", type=click.IntRange(0), default=0, show_default=True, metavar="EPOCHS",
               help="Fine-tune every pruned variant on half of the images, towards the dense detector's outputs; "
                    "all variants are then tested on the other half.")  # fmt: skip
-@click.option("--lr", type=click.FloatRange(0, min_open=True), default=FINETUNE.lr, show_default=True,
+@click.option("--lr", type=FiniteRange(0, min_open=True), default=FINETUNE.lr, show_default=True,
               help="Of fine-tuning, with AdamW.")  # fmt: skip
 @click.option(
     "--size", type=click.IntRange(32), help="Side of the input.  [default: what WEIGHTS were trained for]"
@@ -90,6 +91,7 @@ def evaluate_detector(
     Images are fitted into the square input, aspect kept. With WIDERFACE's .mat files scores follow its protocol for
     easy, medium and hard faces, over the given images.
     """
+    require_output_folder(out)
     use_threads(options["threads"])
     model, info = open_detector(weights, options["size"])
     seed, quiet = options["seed"], options["quiet"]

@@ -8,9 +8,10 @@ from typing import Any
 
 import click
 
-from sparsenet.commands.options import json_option
+from sparsenet.commands.options import FiniteRange, json_option
 from sparsenet.commands.table import render, to_json
 from sparsenet.errors import InputError
+from sparsenet.files import require_output_folder
 from training.cli.options import (
     config_from,
     data_options,
@@ -59,7 +60,7 @@ class Sparsities(click.ParamType):
 @click.option("-o", "--output", "folder", type=click.Path(path_type=Path), required=True,
               help="Folder for networks, masks and the curve; a run in it continues.")  # fmt: skip
 @click.option("--levels", type=click.IntRange(1), default=8, show_default=True, help="How often to prune.")
-@click.option("--rate", type=click.FloatRange(0, 1, min_open=True, max_open=True), default=0.2, show_default=True,
+@click.option("--rate", type=FiniteRange(0, 1, min_open=True, max_open=True), default=0.2, show_default=True,
               help="Share of the weights left that every level prunes.")  # fmt: skip
 @click.option("--sparsities", type=Sparsities(), metavar="S[,S…]",
               help="Fractions of zeros of the levels, instead of --levels and --rate.")  # fmt: skip
@@ -74,7 +75,7 @@ class Sparsities(click.ParamType):
     "--include", metavar="PATTERN", multiple=True, help="Layers to prune, e.g. 'blocks.*'.  [default: all]"
 )
 @click.option("--exclude", metavar="PATTERN", multiple=True, help="Layers to leave whole, e.g. head.")
-@click.option("--min-density", type=click.FloatRange(0, 1), default=0.0, show_default=True,
+@click.option("--min-density", type=FiniteRange(0, 1), default=0.0, show_default=True,
               help="Share of its weights that every layer keeps; at least one in any case.")  # fmt: skip
 @data_options
 @training_options(stages="128:12", lr=3e-3, early_stopping=False, single_run=False)
@@ -91,6 +92,7 @@ def lottery(ctx: click.Context, /, model: str, folder: Path, as_json: bool, **op
     ]
     if options["sparsities"] and given:
         raise InputError(f"--sparsities decides the levels: leave out --{given[0]}")
+    require_output_folder(folder)
     use_threads(options["threads"])
     config = config_from(options)
     size = max(stage[0] for stage in config.stages)

@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from sparsenet.commands.options import THREADS, FiniteRange
 from sparsenet.commands.table import render
 from training.checkpoint import ModelInfo
 from training.data.files import Split
@@ -90,18 +91,19 @@ def training_options(
                 metavar="SIZE:EPOCHS[,…]", help="Input sizes and epochs, in order.",
             ),
             click.option("--batch-size", type=click.IntRange(2), default=32, show_default=True),
-            click.option("--lr", type=float, default=lr, show_default=True, help="Peak learning rate."),
-            click.option("--balance", type=click.FloatRange(0, 1), default=0.75, show_default=True,
+            click.option("--lr", type=FiniteRange(0, min_open=True), default=lr, show_default=True,
+                         help="Peak learning rate."),
+            click.option("--balance", type=FiniteRange(0, 1), default=0.75, show_default=True,
                          help="0 draws images as they come, 1 every class equally often."),
             click.option("--precision", type=click.Choice(["auto", "fp32", "bf16"]), default="auto", show_default=True,
                          help="auto: bf16 on a GPU, fp32 on a CPU."),
-            click.option("--threads", type=click.IntRange(1), help="Threads PyTorch uses.  [default: its own choice]"),
+            click.option("--threads", type=THREADS, help="Threads PyTorch uses.  [default: its own choice]"),
             click.option("--seed", type=int, default=0, show_default=True),
             click.option("--quiet", is_flag=True, help="No progress bars."),
         ]  # fmt: skip
         if single_run:
             options += [
-                click.option("--validation", type=click.FloatRange(0, 0.5), default=0.0, show_default=True,
+                click.option("--validation", type=FiniteRange(0, 0.5), default=0.0, show_default=True,
                              help="Share of the training images kept aside and judged after every epoch."),
                 click.option("--checkpoint", type=click.Path(path_type=Path),
                              help="Written after every epoch; an interrupted run continues from it."),

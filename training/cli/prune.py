@@ -10,7 +10,7 @@ from typing import Any
 import click
 from torch import Tensor, nn
 
-from sparsenet.commands.options import json_option
+from sparsenet.commands.options import FiniteRange, json_option
 from sparsenet.commands.table import render, shape_text, to_json
 from sparsenet.errors import InputError
 from sparsenet.files import require_outputs
@@ -71,11 +71,11 @@ UPDATES = 30  # how often masks tighten on the way to the final sparsity, where 
     help="Find the masks before fine-tuning and hold them, as the methods for untrained networks always do.",
 )  # fmt: skip
 @click.option(
-    "--initial", type=click.FloatRange(0, 1),
+    "--initial", type=FiniteRange(0, 1),
     help="Sparsity that fine-tuning starts from.  [default: 0.5, or --sparsity if lower]",
 )  # fmt: skip
 @click.option(
-    "--ramp", type=click.FloatRange(0, 1), default=0.6, show_default=True,
+    "--ramp", type=FiniteRange(0, 1), default=0.6, show_default=True,
     help="Share of the fine-tuning steps after which --sparsity is reached.",
 )  # fmt: skip
 @click.option(
@@ -84,9 +84,9 @@ UPDATES = 30  # how often masks tighten on the way to the final sparsity, where 
 )  # fmt: skip
 @click.option("--teacher", "teachers", type=click.Path(path_type=Path), multiple=True,
               help="Weights of a teacher to fine-tune with; several are averaged.")  # fmt: skip
-@click.option("--temperature", type=click.FloatRange(0, min_open=True), default=5.0, show_default=True)
+@click.option("--temperature", type=FiniteRange(0, min_open=True), default=5.0, show_default=True)
 @click.option(
-    "--alpha", type=click.FloatRange(0, 1), default=0.1, show_default=True, help="Weight of the hard labels."
+    "--alpha", type=FiniteRange(0, 1), default=0.1, show_default=True, help="Weight of the hard labels."
 )
 @data_options
 # Early stopping could bring back an epoch from before the final sparsity.

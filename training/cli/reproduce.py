@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from sparsenet.commands.options import THREADS
 from training.reproduce.settings import SECTIONS, Scale, Settings
 
 EPILOG = """\b
@@ -35,7 +36,7 @@ Examples:
 @click.option(
     "--cores", type=click.IntRange(1), help="Cells at once.  [default: the CPUs this process may use]"
 )
-@click.option("--threads", type=click.IntRange(1), default=1, show_default=True,
+@click.option("--threads", type=THREADS, default=1, show_default=True,
               help="Threads of the engine while it is timed.")  # fmt: skip
 @click.option("--quiet", is_flag=True, help="Nothing on standard error while all goes well.")
 @click.argument("snakemake_options", nargs=-1, type=click.UNPROCESSED)

@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from sparsenet.commands.options import FiniteRange
 from training.data.augment import balanced_weights
 from training.data.images import LabeledImages, resize, to_float
 from training.pruning import SCORERS, Masks, find_masks, shuffle
@@ -25,7 +26,7 @@ def scoring_options(function: Callable[..., Any]) -> Callable[..., Any]:
     """--method, --sparsity or --keep, the scope and its layers, and the images that are looked at."""
     options = [
         click.option("--method", type=click.Choice(sorted(SCORERS)), default="l1", show_default=True),
-        click.option("--sparsity", type=click.FloatRange(0, 1), default=0.8, show_default=True,
+        click.option("--sparsity", type=FiniteRange(0, 1), default=0.8, show_default=True,
                      help="Fraction of zeros to reach."),
         click.option("--keep", type=click.IntRange(0), help="Number of weights to keep, instead of --sparsity."),
         click.option("--scope", type=click.Choice(["layer", "global"]),
@@ -43,7 +44,7 @@ def scoring_options(function: Callable[..., Any]) -> Callable[..., Any]:
                      "everywhere.  [default: the method's own, 1 or 100]"),
         click.option("--shuffle", is_flag=True,
                      help="Control: move what is kept to random places within each layer."),
-        click.option("--min-density", type=click.FloatRange(0, 1), default=0.0, show_default=True,
+        click.option("--min-density", type=FiniteRange(0, 1), default=0.0, show_default=True,
                      help="Share of its weights that every layer keeps; at least one."),
         click.option("--on-empty", type=click.Choice(["keep", "raise", "allow"]), default="keep", show_default=True,
                      help="What to do where a layer would keep less."),
@@ -52,7 +53,7 @@ def scoring_options(function: Callable[..., Any]) -> Callable[..., Any]:
         click.option("--mode", type=click.Choice(["train", "eval"]),
                      help="Whether they see BatchNorm with the statistics of those batches or the stored ones.  "
                      "[default: eval; of an untrained network what the method's authors do, train for grasp]"),
-        click.option("--score-temperature", type=click.FloatRange(0, min_open=True),
+        click.option("--score-temperature", type=FiniteRange(0, min_open=True),
                      help="Divide the logits by this before the loss they look at.  [default: 200 for grasp, else 1]"),
     ]  # fmt: skip
     for option in reversed(options):

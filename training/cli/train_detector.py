@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from sparsenet.commands.options import json_option
+from sparsenet.commands.options import THREADS, FiniteRange, json_option
 from sparsenet.commands.table import to_json
 from sparsenet.files import require_outputs
 from training.checkpoint import save_model
@@ -48,21 +48,19 @@ Examples:
 @click.option("--epochs", type=click.IntRange(1), default=100, show_default=True)
 @click.option("--batch-size", type=click.IntRange(1), default=2, show_default=True)
 @click.option("--optimizer", type=click.Choice(["sgd", "adamw"]), default="sgd", show_default=True)
-@click.option("--lr", type=click.FloatRange(0, min_open=True), default=1e-3, show_default=True,
+@click.option("--lr", type=FiniteRange(0, min_open=True), default=1e-3, show_default=True,
               help="Learning rate; a tenth after 70 % of the epochs, a hundredth after 90 %.")  # fmt: skip
 @click.option("--size", type=click.IntRange(32), default=640, show_default=True, help="Side of the crops.")
 @click.option("--scales", type=Numbers(0.01, 1), default=CROP_SCALES, metavar="S[,…]",
               help="Sides of the crops in units of the image's shorter side.  [default: 0.3,…,1]")  # fmt: skip
-@click.option(
-    "--box-weight", type=click.FloatRange(0), default=2.0, show_default=True, help="λ1 of the loss."
-)
-@click.option("--landmark-weight", type=click.FloatRange(0), default=1.0, show_default=True, help="λ2 of it.")
+@click.option("--box-weight", type=FiniteRange(0), default=2.0, show_default=True, help="λ1 of the loss.")
+@click.option("--landmark-weight", type=FiniteRange(0), default=1.0, show_default=True, help="λ2 of it.")
 @click.option("--checkpoint", type=click.Path(path_type=Path),
               help="Written after every epoch; an interrupted run continues from it.")  # fmt: skip
 @click.option(
     "--workers", type=click.IntRange(0), default=0, show_default=True, help="Processes that read images."
 )
-@click.option("--threads", type=click.IntRange(1), help="Threads PyTorch uses.  [default: its own choice]")
+@click.option("--threads", type=THREADS, help="Threads PyTorch uses.  [default: its own choice]")
 @click.option("--seed", type=int, default=0, show_default=True)
 @click.option("--quiet", is_flag=True, help="No progress bars.")
 @json_option

@@ -34,29 +34,31 @@ def load_image_folder(
     folder = Path(folder)
     check_arguments(size, split)
     bad = BadFiles(on_error)
-    parts = _parts(subfolders(folder, _EXPECTED))
-    class_names = _class_names(folder, parts)
+    parts = _parts(folder)
+    names = class_names(folder)
     root = folder / parts[split] if parts else folder
     labels: dict[str, int] = {}
-    for label, name in enumerate(class_names):
+    for label, name in enumerate(names):
         files = list_files(root / name)
         if not files:
             raise DataError(f"{root / name} is empty: every class folder must hold at least one image")
         labels.update((path.relative_to(folder).as_posix(), label) for path in files)
     if not parts:
-        test = held_out({file: class_names[label] for file, label in labels.items()}, seed)
+        test = held_out({file: names[label] for file, label in labels.items()}, seed)
         labels = {file: label for file, label in labels.items() if (file in test) == (split == "test")}
-    return LabeledImages.from_files(folder, list(labels.items()), class_names, size, bad, progress)
+    return LabeledImages.from_files(folder, list(labels.items()), names, size, bad, progress)
 
 
-def _parts(names: list[str]) -> dict[Split, str]:
+def _parts(folder: Path) -> dict[Split, str]:
     """Sub-folder of each split, or nothing where the folder holds the classes themselves."""
+    names = subfolders(folder, _EXPECTED)
     test = next((name for name in ("test", "val") if name in names), None)
     return {"train": "train", "test": test} if "train" in names and test else {}
 
 
-def _class_names(folder: Path, parts: dict[Split, str]) -> list[str]:
+def class_names(folder: Path) -> list[str]:
     """Sorted names of the classes. DataError if there are fewer than two, or the splits disagree."""
+    parts = _parts(folder)
     if parts:
         train, test = (subfolders(folder / part, _EXPECTED) for part in parts.values())
         if train != test:

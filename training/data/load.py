@@ -7,11 +7,18 @@ from typing import get_args
 
 from sparsenet.errors import DataError
 from training.data.files import OnError, Split, subfolders
-from training.data.image_folder import load_image_folder
+from training.data.image_folder import class_names, load_image_folder
 from training.data.images import LabeledImages
 from training.data.maskedface_net import Task, load_maskedface_net
 
 _EXPECTED = "CMFD/ and IMFD/ (MaskedFace-Net), or one sub-folder of images per class"
+
+
+def require_layout(folder: str | Path) -> None:
+    """DataError unless ``folder`` is laid out as one that ``load_images`` opens; no image is looked at."""
+    folder = Path(folder)
+    if not {"CMFD", "IMFD"} & set(subfolders(folder, _EXPECTED)):
+        class_names(folder)
 
 
 def load_images(

@@ -11,6 +11,7 @@ from typing import Literal, get_args
 import numpy as np
 from PIL import Image
 
+from sparsenet.checks import MANY
 from sparsenet.errors import DataError
 from training.data.faces.geometry import Geometry
 from training.data.faces.head import Head
@@ -42,8 +43,8 @@ class SyntheticMaskedFaces:
     def __init__(
         self, n: int, size: int = 96, seed: int = 0, split: Split = "train", balance: Balance = "uniform"
     ) -> None:
-        if n < 1:
-            raise DataError(f"cannot draw {n} faces: ask for at least 1")
+        if not 1 <= n <= MANY:
+            raise DataError(f"cannot draw {n} faces: ask for at least 1 and at most {MANY}")
         if size < 16:
             raise DataError(f"cannot draw faces of {size} × {size} pixels: ask for at least 16")
         if seed < 0:

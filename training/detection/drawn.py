@@ -10,6 +10,7 @@ import numpy.typing as npt
 from numpy.random import Generator
 from PIL import Image
 
+from sparsenet.checks import MANY
 from sparsenet.errors import DataError
 from training.data.faces.geometry import EYES, MOUTH, NOSE_TIP, Geometry
 from training.data.faces.head import Head
@@ -55,10 +56,12 @@ def draw_scenes(count: int, side: int = 256, seed: int = 0) -> list[DrawnScene]:
     """``count`` scenes of ``side`` × ``side`` pixels with one to four faces; scene i depends on seed and i alone.
 
     Raises:
-        DataError: no scenes, or too small ones.
+        DataError: no scenes, too many, or too small ones, or a negative seed.
     """
-    if count < 1 or side < 64:
+    if not 1 <= count <= MANY or side < 64:
         raise DataError(f"cannot draw {count} scenes of {side} pixels: ask for at least 1 and 64 pixels")
+    if seed < 0:
+        raise DataError(f"seed {seed} is negative: use 0 or more")
     return [_scene(side, (seed, i)) for i in range(count)]
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 
 from sparsenet.errors import CheckpointError, InputError
+from sparsenet.files import open_regular
 from training.checkpoint import ModelInfo, load_model
 from training.models import DETECTORS, RetinaFace, build_detector
 from training.models.retinaface import PUBLISHED_MEAN, PUBLISHED_STD
@@ -29,6 +30,17 @@ def detector_info(name: str, size: int, seed: int = 0) -> ModelInfo:
     )  # fmt: skip
 
 
+def is_published(path: str | os.PathLike[str]) -> bool:
+    """Whether to read the file as published weights: its name says so, and it is none of our own under such a name."""
+    if Path(path).suffix not in PUBLISHED_SUFFIXES:
+        return False
+    try:
+        with open_regular(path) as file:
+            return file.read(9)[8:] != b"{"  # where the header of a safetensors file begins
+    except OSError:
+        return True
+
+
 def open_detector(path: str | os.PathLike[str], size: int | None = None) -> tuple[RetinaFace, ModelInfo]:
     """A detector from a weights file of ours, or from a .pth file of published weights.
 
@@ -39,7 +51,7 @@ def open_detector(path: str | os.PathLike[str], size: int | None = None) -> tupl
     Raises:
         CheckpointError: the file is missing or damaged, or holds no detector.
     """
-    if Path(path).suffix in PUBLISHED_SUFFIXES:
+    if is_published(path):
         return _published(path, size or RetinaFace.input_size)
     model, info = load_model(path)
     if not isinstance(model, RetinaFace):

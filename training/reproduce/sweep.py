@@ -9,8 +9,11 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from sparsenet.errors import DataError, InputError, MissingExtraError, SparsenetError
+from sparsenet.files import require_output_folder
 from sparsenet.threads import available_cpus
+from training.data.load import require_layout
 from training.reproduce.settings import Settings
+from training.torch_file import read_torch_file
 
 WORKFLOW = Path(__file__).with_name("workflow.smk")
 REPORT = "report.html"
@@ -31,9 +34,12 @@ def run(
     Raises:
         MissingExtraError: Snakemake is not installed.
         InputError: ``cores`` is less than 1.
-        DataError: the folder cannot be used, or another run is using it.
+        DataError: the folder cannot be used, another run is using it, or the images lie in no known layout.
+        CheckpointError: the backbone's file is damaged or no file of weights.
         SparsenetError: cells failed; their logs lie in ``logs/``.
     """
+    require_output_folder(out)
+    _require_inputs(settings)
     try:
         from snakemake.cli import main
     except ImportError:
@@ -55,6 +61,14 @@ def run(
                     f"not everything could be made: see {out / 'logs'}; the same command goes on from here"
                 ) from None
     return out / REPORT
+
+
+def _require_inputs(settings: Settings) -> None:
+    """Raise now what every cell would fail of."""
+    if settings.data is not None:
+        require_layout(settings.data)
+    if settings.snip.backbone is not None:
+        read_torch_file(settings.snip.backbone)
 
 
 def _arguments(out: Path, cores: int, quiet: bool) -> list[str]:
