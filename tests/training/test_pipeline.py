@@ -152,7 +152,7 @@ def test_once_more_the_command_trains_nothing_and_prints_what_it_saves(
         (["--weights", "nowhere"], "nowhere"),
         (["--weights", "."], "none of teacher.safetensors"),
         (["--stages", "64"], "SIZE:EPOCHS"),
-        (["--stages", "8:1"], "stages must be"),
+        (["--stages", "8:1"], "stage's size must be at least 16"),
         (["--sparsity", "1"], "sparsity"),
         (["--student", "resnet"], "resnet"),
         (["--seed", "-1"], "seed"),

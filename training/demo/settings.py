@@ -69,7 +69,7 @@ class DemoSettings:
         mask_every: optimizer steps from one tightening of the masks to the next; None spreads a number of them evenly.
         temperature, alpha: of distillation; alpha weighs the hard labels.
         threads: of the engine and of PyTorch while they are timed. Training uses what PyTorch takes by itself.
-        precision: "fp32" or "bf16", in training.
+        precision: "auto", "fp32" or "bf16", in training.
         values: storage of the weights in the files that stand in the main table.
         weights: folder with trained weights to use instead of training, ``<stage>.safetensors``.
         curve: sparsities at which the distilled student is judged and timed.
@@ -109,7 +109,7 @@ class DemoSettings:
         real_number(self.temperature, "temperature", above=True)
         real_number(self.alpha, "alpha", 0, 1)
         real_number(self.seconds, "seconds", above=True)
-        one_of(self.precision, "precision", ("fp32", "bf16"))
+        one_of(self.precision, "precision", ("auto", "fp32", "bf16"))
         one_of(self.values, "values", ("f32", "f16", "i8"))
         one_of(self.on_error, "on_error", ("raise", "skip"))
         for sparsity in items(self.curve, "curve"):

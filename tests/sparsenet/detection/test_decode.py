@@ -25,7 +25,7 @@ def test_priors_by_hand() -> None:
 
 def test_maps_of_odd_sizes_are_rounded_up() -> None:
     assert len(prior_boxes(72, 33)) == 2 * (9 * 5 + 5 * 3 + 3 * 2)
-    with pytest.raises(InputError, match="at least 1×1"):
+    with pytest.raises(InputError, match="height must be at least 1"):
         prior_boxes(0, 64)
 
 

@@ -204,7 +204,7 @@ def test_damaged_given_weights_are_an_error(tmp_path: Path) -> None:
     "change, message",
     [
         ({"teacher": "resnet"}, "unknown model 'resnet'"),
-        ({"sparsity": 1.0}, "sparsity must lie between"),
+        ({"sparsity": 1.0}, "sparsity must be less than 1"),
         ({"threads": 0}, "threads must be at least 1"),
     ],
 )

@@ -48,7 +48,7 @@ def test_rounds_end_at_the_exact_budget(keep: int, rounds: int, scope: str) -> N
 
 
 def test_no_rounds() -> None:
-    with pytest.raises(MaskError, match="at least one round; got 0"):
+    with pytest.raises(MaskError, match="rounds must be at least 1 and at most"):
         find_masks(small_net(), sparsity=0.5, rounds=0)
 
 

@@ -207,7 +207,7 @@ def test_bad_settings(tmp_path: Path) -> None:
         LotterySettings((0.5,), controls=("none",))  # type: ignore[arg-type]
     with pytest.raises(InputError, match="step of 1 and more"):
         Rewind("early")
-    with pytest.raises(InputError, match="not 'late'"):
+    with pytest.raises(InputError, match="got 'late'"):
         Rewind("late")  # type: ignore[arg-type]
     with pytest.raises(InputError, match="8 steps: it cannot be rewound to step 8"):
         draw(tmp_path, rewind=Rewind("early", 8))

@@ -113,7 +113,7 @@ def test_the_mode_is_that_of_the_methods_authors(method: str, mode: str) -> None
 
 
 def test_an_unknown_mode_or_temperature() -> None:
-    with pytest.raises(MaskError, match="mode is one of train, eval, current"):
+    with pytest.raises(MaskError, match="mode must be one of train, eval, current"):
         find_masks(small_net(), "snip", 0.5, mode="test", **flags())
     for temperature in (0, -1, float("nan"), float("inf")):
         with pytest.raises(MaskError, match="temperature"):
