@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from sparsenet.commands.options import THREADS
+from sparsenet.files import require_output_folder
 from training.reproduce.settings import SECTIONS, Scale, Settings
 
 EPILOG = """\b
@@ -56,7 +57,9 @@ def reproduce(
 
     A sweep of many small cells, run by Snakemake; what follows -- goes to it, such as an executor for a cluster.
     """
-    from training.reproduce.sweep import run
+    from training.reproduce.sweep import require_inputs, run
+
+    require_output_folder(out)
 
     settings = Settings.preset(scale, str(data.resolve()) if data else None)
     snip = dataclasses.replace(
@@ -72,5 +75,6 @@ def reproduce(
         settings = dataclasses.replace(
             settings, sections=(*known, *(name for name in asked if name not in SECTIONS))
         )
+    require_inputs(settings)
     page = run(settings, out, cores, snakemake_options, quiet)
     click.echo(f"tables: {out / 'tables'}\nfigures: {out / 'figures'}\npage: {page}")

@@ -9,7 +9,6 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from sparsenet.errors import DataError, InputError, MissingExtraError, SparsenetError
-from sparsenet.files import require_output_folder
 from sparsenet.threads import available_cpus
 from training.data.load import require_layout
 from training.reproduce.settings import Settings
@@ -34,12 +33,9 @@ def run(
     Raises:
         MissingExtraError: Snakemake is not installed.
         InputError: ``cores`` is less than 1.
-        DataError: the folder cannot be used, another run is using it, or the images lie in no known layout.
-        CheckpointError: the backbone's file is damaged or no file of weights.
+        DataError: the folder cannot be used, or another run is using it.
         SparsenetError: cells failed; their logs lie in ``logs/``.
     """
-    require_output_folder(out)
-    _require_inputs(settings)
     try:
         from snakemake.cli import main
     except ImportError:
@@ -63,8 +59,13 @@ def run(
     return out / REPORT
 
 
-def _require_inputs(settings: Settings) -> None:
-    """Raise now what every cell would fail of."""
+def require_inputs(settings: Settings) -> None:
+    """Check, before a sweep begins, what every cell of it would read.
+
+    Raises:
+        DataError: the images lie in no known layout.
+        CheckpointError: the backbone's file is damaged or no file of weights.
+    """
     if settings.data is not None:
         require_layout(settings.data)
     if settings.snip.backbone is not None:

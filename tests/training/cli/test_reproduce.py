@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from click.testing import CliRunner, Result
 
 from sparsenet.cli import main
@@ -39,8 +40,8 @@ def test_by_default_everything_is_made_small(asked: list[Any]) -> None:
 
 
 def test_options_reach_the_settings_and_the_rest_snakemake(asked: list[Any], tmp_path: Path) -> None:
-    (tmp_path / "faces").mkdir()
-    (tmp_path / "resnet50.pth").write_bytes(b"")
+    (tmp_path / "faces" / "CMFD").mkdir(parents=True)
+    torch.save({}, tmp_path / "resnet50.pth")
     result = reproduce(
         "--scale", "paper", "--data", str(tmp_path / "faces"), "--widerface", str(tmp_path), "--backbone",
         str(tmp_path / "resnet50.pth"), "--only", "comparison,maskcnn", "--threads", "2", "--cores", "3", "--quiet",
