@@ -12,7 +12,7 @@ from tests.fuzz import campaign, cost, mutate_model, seeds
 from tests.fuzz.cases import KINDS, Case
 from tests.fuzz.misbehaving_worker import CRASH, HANG
 
-SECONDS = 8.0
+SECONDS = 4.0
 
 #: What campaigns have found and was mended: the case must end well for ever.
 REGRESSIONS = [
@@ -38,7 +38,7 @@ REGRESSIONS = [
 ]
 
 
-@pytest.mark.parametrize("kind", sorted(KINDS))
+@pytest.mark.parametrize("kind", sorted(kind for kind in KINDS if not kind.startswith("large")))
 def test_seeds_run(kind: str) -> None:
     answers = [Case(kind, number, ()).check() for number in range(len(KINDS[kind].seeds()))]
     assert answers.count("ran") >= 0.8 * len(answers)
@@ -50,9 +50,9 @@ def test_short_campaign(kind: str) -> None:
     cases = (Case.numbered(kind, number) for number in range(1000))
     result = campaign.run(cases, campaign.Worker(timeout=60, run_every=20), seconds=SECONDS)
     assert result.findings == []
-    assert result.cases >= (10 if large else 100)
+    assert result.cases >= (5 if large else 50)
     assert sum(n for word, n in result.outcomes.items() if not word.startswith("refused")) > (
-        1 if large else 5
+        0 if large else 2
     )
 
 
