@@ -24,7 +24,7 @@ pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).resolve().parents[1]
 CURRENT = f"{sys.version_info.major}.{sys.version_info.minor}"
-VERSIONS = sorted({CURRENT, "3.11", "3.12", "3.13"})
+VERSIONS = sorted(chosen({CURRENT, "3.11", "3.13"}, {CURRENT, "3.11", "3.12", "3.13"}))
 FRAMEWORKS = ("torch", "onnx", "onnxruntime", "scipy", "sklearn", "PIL", "matplotlib", "tqdm", "accelerate")
 
 LOAD_AND_RUN = """

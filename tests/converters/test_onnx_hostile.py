@@ -208,6 +208,7 @@ def test_an_interrupt_at_the_fork_is_the_parents(monkeypatch: pytest.MonkeyPatch
         return child
 
     monkeypatch.setattr(os, "fork", interrupted)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it
     try:
         with pytest.raises(KeyboardInterrupt):
             onnx_isolated._apart(bytes, b"x")
@@ -215,6 +216,7 @@ def test_an_interrupt_at_the_fork_is_the_parents(monkeypatch: pytest.MonkeyPatch
         if os.getpid() != here:
             (tmp_path / "astray").touch()
             os._exit(1)
+        signal.signal(signal.SIGINT, before)
     with pytest.raises(ChildProcessError):
         os.waitpid(children[0], os.WNOHANG)  # it has been waited for
     assert not (tmp_path / "astray").exists()

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from sparsenet.errors import DataError, InputError, SparsenetError
+from tests.full import FULL
 from tests.training.reproduce.runs import Run
 from tests.training.reproduce.tiny import TINY, tiny
 from training.reproduce.settings import Settings
@@ -88,8 +89,9 @@ def test_a_killed_sweep_repeats_only_what_was_not_finished(
     run(SMALL, killed, cores=1)
     after = states(killed)
     assert {name: after[name] for name in before} == before
-    Run(SMALL, whole).comparison()
-    assert results(killed) == results(whole)
+    if FULL:  # that cells repeat is tested apart
+        Run(SMALL, whole).comparison()
+        assert results(killed) == results(whole)
     assert (killed / "tables/comparison.csv").exists()
 
     # Once more: only what a changed setting concerns.
