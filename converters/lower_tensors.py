@@ -249,7 +249,7 @@ def pad(
     return b.node("pad", site, [x.tensor], attrs if mode == "constant" else attrs | {"mode": mode})
 
 
-#: Numbers a resampling matrix may have.
+#: Numbers the matrix of a resampling or of sums may have.
 LARGEST_MATRIX = 1 << 24
 
 
@@ -264,6 +264,20 @@ def resample_axis(b: GraphBuilder, site: Site, x: Act, axis: int, how: Axis, rul
     if chosen is not None:
         return gather(b, site, x, axis, chosen)
     return times(b, site, x, axis, resampling)
+
+
+def cumulative_sum(
+    b: GraphBuilder, site: Site, x: Act, axis: int, *, exclusive: bool = False, reverse: bool = False
+) -> Act:
+    """Up to each element, by a triangular matrix; ``exclusive``: without it; ``reverse``: from the end.
+
+    An infinity or NaN spoils every sum along the axis, for the matrix's zeros are multiplied as well.
+    """
+    size = sizes_of(b, x)[axis - 1]
+    if size * size > LARGEST_MATRIX:
+        raise Unsupported(f"the sum along {size} elements takes too large a matrix")
+    sums = np.tri(size, k=-int(exclusive), dtype=np.float32)
+    return times(b, site, x, axis, sums.T if reverse else sums)
 
 
 def times(b: GraphBuilder, site: Site, x: Act, axis: int, matrix: np.ndarray) -> Act:

@@ -8,8 +8,8 @@ import numpy as np
 
 from converters import lower_layers as layers
 from converters import lowering
-from converters.builder import Act, Const, Unsupported
-from converters.lower_tensors import LARGEST_MATRIX, reduce, times
+from converters.builder import Act, Const
+from converters.lower_tensors import cumulative_sum, reduce
 from converters.onnx_call import Call, Rule, floats_only
 
 
@@ -109,15 +109,11 @@ def _reduce_log_sum_exp(c: Call) -> Act:
 
 
 def _cumulative_sum(c: Call) -> Act:
-    """Up to each element, by a triangular matrix; ``exclusive``: without it; ``reverse``: from the end."""
     number = c.const(1, "axis")
     assert number is not None
     axis = c.axis(int(number.array.item()))
-    size = c.sizes[axis - 1]
-    if size * size > LARGEST_MATRIX:
-        raise Unsupported(f"the sum along {size} elements takes too large a matrix")
-    matrix = np.tri(size, k=-int(bool(c.attrs.get("exclusive", 0))), dtype=np.float32)
-    return times(c.b, c.site, c.x, axis, matrix.T if c.attrs.get("reverse", 0) else matrix)
+    exclusive, reverse = (bool(c.attrs.get(word, 0)) for word in ("exclusive", "reverse"))
+    return cumulative_sum(c.b, c.site, c.x, axis, exclusive=exclusive, reverse=reverse)
 
 
 RULES: dict[str, Rule] = {

@@ -7,11 +7,9 @@ from __future__ import annotations
 
 import math
 
-import numpy as np
-
 from converters import lowering
 from converters.builder import Act, Unsupported, Value
-from converters.lower_tensors import LARGEST_MATRIX, reduce, times, truncate
+from converters.lower_tensors import cumulative_sum, reduce, truncate
 from converters.torch_call import Call, Rule, operand
 
 
@@ -84,12 +82,7 @@ def _exp2(c: Call) -> Act:
 
 
 def _cumulative_sum(c: Call) -> Act:
-    """By a triangular matrix."""
-    axis = c.axis(c["dim"])
-    size = c.sizes[axis - 1]
-    if size * size > LARGEST_MATRIX:
-        raise Unsupported(f"the sum along {size} elements takes too large a matrix")
-    return times(c.b, c.site, c.x, axis, np.tri(size, dtype=np.float32))
+    return cumulative_sum(c.b, c.site, c.x, c.axis(c["dim"]))
 
 
 def _truncated(c: Call) -> Act:
