@@ -6,19 +6,22 @@ import gc
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
 import numpy.typing as npt
 
 from sparsenet.timing.clock import THREAD, Clock, Sample
-from sparsenet.timing.ratio import FEWEST, Ratio, Samples, paired_ratio
+from sparsenet.timing.ratio import APART, FEWEST, Ratio, Samples, apart, paired_ratio
 
 #: Seconds of idling before each turn: threads of another engine spin for a while after their work, on cores that are
 #: needed now, and who has slept is given a whole time slice on a core that is shared.
 SETTLE = 0.005
-#: How many times as many rounds are taken as were asked for, until so many are undisturbed.
+#: How many times as many rounds are taken as were asked for, until so many are undisturbed and agree.
 PATIENCE = 3
+#: Fewer samples do not tell whether they agree.
+JUDGED = 20
 
 
 class Rounds:
@@ -56,13 +59,19 @@ class Rounds:
     def ratio(self, slow: str, fast: str) -> Ratio:
         """How many times as long ``slow`` takes as ``fast``, by the rounds in which neither was disturbed."""
         first, second = self.seconds(slow, fast)
-        ratio = paired_ratio(first, second)
-        return Ratio(ratio.median, ratio.low, ratio.high, *self.count(slow, fast))
+        counted, dropped = self.count(slow, fast)
+        return replace(paired_ratio(first, second), rounds=counted, dropped=dropped)
 
     @property
     def enough(self) -> int:
         """How many undisturbed samples the call has that has the fewest."""
         return min(sum(sample.clean for sample in samples) for samples in self.samples.values())
+
+    @property
+    def steady(self) -> bool:
+        """Whether undisturbed samples of every call agree; of fewer than 20, nobody could tell."""
+        clean = ([s.seconds for s in samples if s.clean] for samples in self.samples.values())
+        return all(len(seconds) < JUDGED or apart(seconds) <= APART for seconds in clean)
 
 
 def take_rounds(
@@ -81,7 +90,7 @@ def take_rounds(
 
     Args:
         turns: name → what times itself once, by ``clock``.
-        rounds: how many samples of each; where some are disturbed, up to three times as many rounds are taken.
+        rounds: how many samples of each; where some are disturbed or do not agree, up to three times as many are taken.
         clock: that all of them use.
         settle: seconds of idling before each turn.
         seed: of the order.
@@ -103,7 +112,7 @@ def take_rounds(
                 taken.samples[name].append(turns[name]())
             if number < rounds:
                 progress(1)
-            if taken.enough >= rounds:
+            if taken.enough >= rounds and taken.steady:
                 break
     return taken
 

@@ -177,6 +177,17 @@ def test_patience_ends_and_nothing_is_told() -> None:
     assert taken.seconds("slow")[0].tolist() == [6.0] * 30  # more than nothing
 
 
+def test_samples_that_do_not_agree_are_taken_again_until_most_of_them_do() -> None:
+    spell = [(2.0 + 0.02 * i, True) for i in range(30)]
+    calls = {"slow": scripted([(6.0, True)]), "fast": scripted([*spell, *[(2.0, True)] * 70])}
+    taken = interleaved(calls, 30, Steady(), settle=0.0)
+    assert 60 <= taken.clean("fast").sum() < 90
+    assert taken.ratio("slow", "fast").told == pytest.approx(3.0)
+    never = interleaved({"slow": calls["slow"], "fast": scripted(spell)}, 30, Steady(), settle=0.0)
+    assert never.clean("fast").sum() == 90
+    assert never.ratio("slow", "fast").told is None
+
+
 @pytest.mark.parametrize("seconds, expected", [(0.0, 5), (8.0, 10), (1e9, 400)])
 def test_rounds_fill_the_time(seconds: float, expected: int) -> None:
     turns = {name: lambda: Sample(0.2, 0.195, 0.2) for name in "ab"}
@@ -222,6 +233,16 @@ def test_a_ratio_says_when_it_cannot_tell(rounds: int, dropped: int, high: float
     ratio = Ratio(2.0, 1.9, high, rounds, dropped)
     assert ratio.told == (2.0 if told else None)
     assert (ratio.interval is None) == ratio.noisy == (not told)
+
+
+@pytest.mark.parametrize("width, told", [(0.06, True), (0.12, False)])
+def test_rounds_that_lie_apart_tell_nothing_however_sure_their_median_is(width: float, told: bool) -> None:
+    a = np.tile(np.linspace(1 - width, 1 + width, 9), 1000)
+    ratio = paired_ratio(a, np.ones(9000))
+    assert ratio.apart == pytest.approx(width)
+    assert ratio.high < 1.05
+    assert (ratio.told is not None) == told
+    assert told or "12% apart" in ratio.why_noisy
 
 
 def test_the_interval_of_a_median() -> None:
