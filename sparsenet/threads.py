@@ -6,6 +6,7 @@ import _thread
 import ctypes
 import math
 import os
+import time
 import weakref
 from collections.abc import Callable
 from functools import partial
@@ -17,9 +18,11 @@ from sparsenet.kernels import tape, team
 from sparsenet.locks import Lock
 
 _Run = ctypes.CFUNCTYPE(None, *[ctypes.c_int64] * 8)
-_Worker = ctypes.CFUNCTYPE(None, *[ctypes.c_int64] * 3)
-#: The two objects are for Python to keep or to hand over; the compiled function takes the first argument alone.
+# The objects are for Python to keep or to hand over; the compiled functions take the numbers before them.
+_Worker = ctypes.CFUNCTYPE(None, *[ctypes.c_int64] * 3, ctypes.py_object)
 _Stop = ctypes.CFUNCTYPE(None, ctypes.c_int64, ctypes.py_object, ctypes.py_object)
+#: Seconds that closing waits for workers at most, and between two looks at them.
+_PATIENCE, _LOOK = 5.0, 2e-4
 
 
 def available_cpus() -> int:
@@ -49,8 +52,8 @@ class _Team:
     """The memory that a pool shares with its workers, and the workers; they hold this, never the pool.
 
     It exists, and will end with its pool, before any worker does, so an exception while they are started leaves none
-    behind. A worker is in compiled code from its beginning to its end. One that the system does not give is done
-    without.
+    behind. A worker is in compiled code from its beginning to its end: the first line of Python in a new thread takes
+    memory, and its failure could only be written to stderr. One that the system does not give is done without.
     """
 
     def __init__(self, pool: WorkerPool, address: Callable[[str], int]) -> None:
@@ -59,7 +62,7 @@ class _Team:
         self.address = -(-self._words.ctypes.data // team.ALIGNMENT) * team.ALIGNMENT
         self._epoch = self._words[(self.address - self._words.ctypes.data) // 8 + team.EPOCH :][:1]
         self._epoch[0] = team.FIRST_EPOCH
-        self.workers: list[_thread.LockType] = []
+        self.workers: list[weakref.ref[_AtWork]] = []
         # Compiled code is the callback itself: in one written in Python, an exception might come first.
         self._stop = partial(_Stop(address("stop")), self.address, self)
         self._pool = weakref.ref(pool, self._stop)
@@ -68,13 +71,12 @@ class _Team:
         """Begin so many workers, or as many as there can be."""
         function = _Worker(address("worker"))
         for number in range(1, workers + 1):
-            at_work = _thread.allocate_lock()
-            at_work.acquire()
+            at_work = _AtWork(self)
             try:
-                _thread.start_new_thread(_help, (self, function, number, threads, at_work))
+                _thread.start_new_thread(function, (self.address, number, threads, at_work))
             except (RuntimeError, MemoryError):  # no more threads, or the interpreter is ending
                 break
-            self.workers.append(at_work)
+            self.workers.append(weakref.ref(at_work))
 
     @property
     def over(self) -> bool:
@@ -88,22 +90,16 @@ class _Team:
     def wait(self) -> None:
         """Until the workers have ended."""
         workers, self.workers = self.workers, []
-        if self.process == os.getpid():
-            for at_work in workers:
-                at_work.acquire(timeout=5)
+        deadline = time.monotonic() + _PATIENCE
+        while self.process == os.getpid() and time.monotonic() < deadline and any(w() for w in workers):
+            time.sleep(_LOOK)
 
 
-def _help(
-    owner: _Team,
-    function: Callable[[int, int, int], None],
-    number: int,
-    threads: int,
-    at_work: _thread.LockType,
-) -> None:
-    try:
-        function(owner.address, number, threads)
-    finally:
-        at_work.release()
+class _AtWork:
+    """Held by one worker alone, from its beginning to its end; holds the team's memory."""
+
+    def __init__(self, team: _Team) -> None:
+        self._team = team
 
 
 class WorkerPool:

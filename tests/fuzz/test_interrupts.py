@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -46,6 +48,8 @@ def test_all_other_work_interrupted_at_places_of_its_code() -> None:
 
 
 def test_a_campaign_notices_what_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    gc.collect()
+    time.sleep(0.2)  # workers of tests before this one end
     before, foreign = interrupts._held(), interrupts.tasks() - threading.active_count()
     monkeypatch.setattr(interrupts.time, "sleep", lambda _seconds: None)
     pool, lock = WorkerPool(2), Lock()
