@@ -206,17 +206,23 @@ class GraphBuilder:
         if self._failures:
             reasons = [f"'{name}' ({op}): {hint}" for name, op, hint in self._failures]
             raise UnsupportedOpError(self._report(), reasons)
-        renamed: dict[str, str] = {}
         made, named = {node.output for node in self.graph.nodes}, set()
+        # A layer may be called as an output is that it does not make.
+        renamed = {
+            wanted: self.rename(wanted, f"{wanted}.inner")
+            for wanted, value in outputs
+            if isinstance(value, Act) and wanted in made and wanted != value.tensor
+        }
+        made.update(renamed.values())
         for wanted, value in outputs:
             assert isinstance(value, Act)
             tensor = renamed.get(value.tensor, value.tensor)
             if tensor != wanted and (tensor in named or tensor not in made):
-                site = Site(self.unique_name(wanted), self.unique_name(wanted))
-                tensor = self.node("identity", site, [tensor]).tensor
-            elif tensor != wanted and wanted not in self.shapes:
-                self._rename(tensor, wanted)
-                renamed[value.tensor] = tensor = wanted
+                tensor = self.node("identity", Site(wanted, wanted), [tensor]).tensor
+            elif tensor != wanted:
+                name = self.unique_name(wanted) if wanted in self.shapes else wanted
+                self._rename(tensor, name)
+                renamed[value.tensor] = tensor = name
             self.graph.outputs.append(tensor)
             named.add(tensor)
             made.add(tensor)

@@ -9,6 +9,7 @@ _LOOP = "loops are not supported; export the model with the loop written out"
 _OUTSIDE = "how much it gives depends on the data; end the network before it and compute it of the output"
 _THREE = "only one and two spatial dimensions are supported"
 _RECURRENT = "recurrent layers are not supported"
+RANDOM = "it draws random numbers; make them an input of the network"
 
 #: By ATen name without overload.
 TORCH_HINTS = {
@@ -34,14 +35,25 @@ ONNX_HINTS = {
     "LSTM": _RECURRENT,
     "GRU": _RECURRENT,
     "RNN": _RECURRENT,
+    **dict.fromkeys(
+        (
+            "RandomNormal",
+            "RandomNormalLike",
+            "RandomUniform",
+            "RandomUniformLike",
+            "Bernoulli",
+            "Multinomial",
+        ),
+        RANDOM,
+    ),
 }
 
 _NOTHING_BETTER = "no counterpart among the supported operations"
 
 
-def torch_hint(target: str) -> str:
-    """For an ATen call, for instance "gelu.default"."""
-    return TORCH_HINTS.get(target.split(".")[0], _NOTHING_BETTER)
+def torch_hint(target: str, random: bool) -> str:
+    """For an ATen call, for instance "gelu.default"; ``random``: it draws numbers."""
+    return RANDOM if random else TORCH_HINTS.get(target.split(".")[0], _NOTHING_BETTER)
 
 
 def onnx_hint(op: str, otherwise: str = _NOTHING_BETTER) -> str:

@@ -9,6 +9,7 @@ from converters import lowering
 from converters.builder import Act, Const, Site, Unsupported, Value
 from converters.lower_remainder import remainder
 from converters.lower_tensors import choose, truncate
+from converters.lower_trigonometry import sine
 from converters.onnx_call import Call, Rule, floats_only
 from converters.sizes import Sizes
 
@@ -135,6 +136,11 @@ def _shrink(c: Call) -> Act:
 def _softsign(c: Call) -> Act:
     size = c.unary_at("abs", "abs")
     return c.binary("div", c.x, c.binary("add", size, _SCALAR(1.0), "size"))
+
+
+def _tangent(c: Call) -> Act:
+    below = sine(c.b, c.at("cos"), c.x, c.lead, cosine=True)
+    return c.binary("div", sine(c.b, c.at("sin"), c.x, c.lead), below)
 
 
 def _swish(c: Call) -> Act:
@@ -300,6 +306,9 @@ RULES: dict[str, Rule] = {
     "Neg": lambda c: lowering.negate(c.b, c.site, c.x),
     "Ceil": _ceil,
     "Sign": _sign,
+    "Sin": lambda c: sine(c.b, c.site, c.x, c.lead),
+    "Cos": lambda c: sine(c.b, c.site, c.x, c.lead, cosine=True),
+    "Tan": _tangent,
     "Sum": lambda c: _chain(c, "add"),
     "Mean": _mean,
     "Equal": _binary("equal"),

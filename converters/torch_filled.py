@@ -12,10 +12,10 @@ from converters.torch_call import Call, Rule, operand
 
 
 def _filled(value: float | None = None) -> Rule:
-    """One number everywhere, in the result's shape; the argument ``fill_value`` if ``value`` is None."""
+    """One number everywhere, in the result's shape; that of the call if ``value`` is None."""
 
     def rule(c: Call) -> Value:
-        number = c["fill_value"] if value is None else value
+        number = c.args.get("fill_value", c.args.get("value")) if value is None else value
         if isinstance(number, Const) and number.array.size == 1:
             number = number.array.item()
         if not isinstance(number, bool | int | float):
@@ -104,11 +104,13 @@ def _copy(c: Call) -> Value:
 RULES: dict[str, Rule] = {
     **{
         f"{name}.{kind}": _filled(0.0)
-        for name in ("zeros_like", "new_zeros", "zeros")
+        for name in ("zeros_like", "new_zeros", "zeros", "empty_like", "new_empty")
         for kind in ("default",)
     },
     **{f"{name}.{kind}": _filled(1.0) for name in ("ones_like", "new_ones", "ones") for kind in ("default",)},
-    **dict.fromkeys(("full_like.default", "new_full.default", "full.default", "fill.Scalar"), _filled()),
+    **dict.fromkeys(
+        ("full_like.default", "new_full.default", "full.default", "fill.Scalar", "fill.Tensor"), _filled()
+    ),
     "addcmul.default": _three("mul"),
     "addcdiv.default": _three("div"),
     "remainder.Scalar": _remainder("floor"),

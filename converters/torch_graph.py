@@ -46,6 +46,9 @@ _WEIGHTED_OPS = {
 }
 
 
+_CHANGED = "the network changes it, so what it gives differs from call to call; engines keep no state"
+
+
 @dataclass(frozen=True)
 class Program:
     """What a functional ATen program consists of.
@@ -55,7 +58,8 @@ class Program:
         nodes: in execution order; ``meta["val"]`` holds each result's shape, ``meta["nn_module_stack"]`` its layer.
         constants: placeholder → parameter, buffer or constant tensor, under the module's name for it.
         inputs: placeholder → graph input name.
-        outputs: names of the outputs, in order.
+        outputs: names of the outputs, in order, and what the program returns under them: a node, or a number.
+        changed: placeholders of buffers that the program gives new values.
         evaluate: ``(node, args, kwargs)`` → result of a call whose arguments are all known, None if it has none.
         fixed: dimension 0 is no batch; the graph has one of its own in front of each of the program's tensors.
     """
@@ -64,7 +68,8 @@ class Program:
     nodes: list[fx.Node]
     constants: dict[str, Const]
     inputs: dict[str, str]
-    outputs: list[str]
+    outputs: list[tuple[str, Any]]
+    changed: set[str]
     evaluate: Callable[[Any, list[Any], dict[str, Any]], Value | list[Value] | None]
     fixed: bool = False
 
@@ -87,7 +92,7 @@ class _Walk:
         self.layouts: dict[str, Layout] = {}
 
     def run(self) -> tuple[Graph, dict[str, str], dict[str, Layout]]:
-        live = _live_nodes(self.program.nodes)
+        live = _live_nodes([value for _, value in self.program.outputs])
         for node in self.program.nodes:
             if node.name in self.program.inputs:
                 if node.users:
@@ -95,12 +100,10 @@ class _Walk:
                 self.env[node.name] = self._input(node)
             elif node.op == "call_function" and node in live:
                 self.env[node.name] = self._convert(node)
-        returned: Any = next(n for n in self.program.nodes if n.op == "output").args[0]
-        values = [
-            self._output(n, wanted) if hasattr(n, "users") else Const(np.zeros(1))
-            for n, wanted in zip(returned, self.program.outputs, strict=True)
-        ]
-        graph, renamed = self.builder.finish(list(zip(self.program.outputs, values, strict=True)))
+            elif node.name in self.program.changed and node in live:
+                self.builder.fail(self.env[node.name].name, "buffer", _CHANGED)
+        outputs = [(wanted, self._output(value, wanted)) for wanted, value in self.program.outputs]
+        graph, renamed = self.builder.finish(outputs)
         layouts = {renamed.get(name, name): layout for name, layout in self.layouts.items()}
         return graph, self._value_names(graph, renamed), layouts
 
@@ -112,8 +115,10 @@ class _Walk:
             return self.builder.input(name, (None, *map(int, value.shape[1:])))
         return self.builder.input(name, self._shape(value))
 
-    def _output(self, node: fx.Node, wanted: str) -> Any:
-        value = self.env[node.name]
+    def _output(self, node: Any, wanted: str) -> Act | Const:
+        value = self.env[node.name] if hasattr(node, "users") else None
+        if not isinstance(value, Act):
+            return Const(np.zeros(1))  # a number or a constant
         if isinstance(value, Sample):
             self.layouts[value.tensor] = Layout(value.place)
             site = Site(self.builder.unique_name(wanted), self.builder.unique_name(wanted))
@@ -150,7 +155,7 @@ class _Walk:
                 return self._spread(node)
             rule = RULES.get(target)
             if rule is None:
-                raise Unsupported(torch_hint(target))
+                raise Unsupported(torch_hint(target, _is_random(node)))
             if not torch_batch.takes_constants(target):
                 args, kwargs = self._computed((args, kwargs), site)
             if _involves(Sample, (args, kwargs)) or _misaligned((args, kwargs), node):
@@ -221,7 +226,7 @@ class _Walk:
             )
             made.append(self.program.evaluate(node, args, kwargs))
         if made[0] is None or made[1] is None:
-            raise Unsupported(torch_hint(str(node.target).removeprefix("aten.")))
+            raise Unsupported(torch_hint(str(node.target).removeprefix("aten."), _is_random(node)))
         if isinstance(made[0], Const):
             return spread(made[0], made[1])
         return [spread(*pair) for pair in zip(*made, strict=True)]
@@ -346,10 +351,10 @@ def _part(values: Any, index: int) -> Any:
     return part
 
 
-def _live_nodes(nodes: list[fx.Node]) -> set[fx.Node]:
-    """Nodes an output depends on; checks and forgotten results are not among them."""
-    live: set[fx.Node] = set()
-    waiting = [n for n in nodes if n.op == "output"]
+def _live_nodes(outputs: list[Any]) -> set[fx.Node]:
+    """Nodes an output depends on; checks, forgotten results and changes of buffers are not among them."""
+    waiting = [value for value in outputs if hasattr(value, "users")]
+    live = set(waiting)
     while waiting:
         for node in waiting.pop().all_input_nodes:
             if node not in live:
@@ -380,6 +385,10 @@ def _bind(node: fx.Node, args: list[Any], kwargs: dict[str, Any]) -> dict[str, A
 def _is_logical(given: Any) -> bool:
     """Whether an argument is a tensor of truth values."""
     return "bool" in str(getattr(getattr(given, "meta", {}).get("val"), "dtype", ""))
+
+
+def _is_random(node: fx.Node) -> bool:
+    return any("seeded" in str(tag) for tag in getattr(node.target, "tags", ()))
 
 
 def _involves(kind: type, value: Any) -> bool:

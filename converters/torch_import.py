@@ -49,7 +49,7 @@ def from_torch(
     Nodes and constants are named after the module's own layers ("block1.conv", "block1.conv.weight"). Batch norm
     uses running statistics, ``torch.nn.utils.prune`` and parametrizations are made permanent, every weight becomes
     float32. A single input is called "input", a single output "output"; several inputs keep the argument names of
-    ``forward``, dict outputs their keys, other outputs become "output_0", "output_1", ...
+    ``forward``, dict outputs their keys, other outputs become "output_0", "output_1", ... None among them is left out.
 
     Args:
         module: the network.
@@ -167,7 +167,7 @@ class TorchSource:
         self._module = permanent_copy(module).cpu().float().eval()
         _apply_masks(self._module, {} if masks is None else masks)
         self._fixed = batch == "fixed"
-        self._exported, output_names = _export(self._module, self._examples, self.name, self._fixed)
+        self._exported = _export(self._module, self._examples, self.name, self._fixed)
         self._lifted = _lifted(self._exported)
         nodes = list(self._exported.graph.nodes)
         self._placeholders = [n.name for n in nodes if n.op == "placeholder"]
@@ -180,7 +180,8 @@ class TorchSource:
             nodes,
             {n: Const(_array(tensor), name) for n, (name, tensor) in self._lifted.items()},
             self._input_names,
-            output_names,
+            _outputs(self._exported),
+            _changed(self._exported),
             _evaluate,
             self._fixed,
         )
@@ -392,8 +393,8 @@ def _arguments(module: torch.nn.Module) -> tuple[list[str], str | None]:
 
 def _export(
     module: torch.nn.Module, inputs: tuple[torch.Tensor, ...], name: str, fixed: bool
-) -> tuple[torch.export.ExportedProgram, list[str]]:
-    """The functional ATen program and the names of its outputs; the batch stays symbolic where the module lets it.
+) -> torch.export.ExportedProgram:
+    """The functional ATen program; the batch stays symbolic where the module lets it.
 
     ``fixed``: it is what the inputs have.
     """
@@ -411,7 +412,7 @@ def _export(
         try:
             with _silent_tracing(), torch.no_grad():
                 program = torch.export.export(module, example, dynamic_shapes=dynamic).run_decompositions({})
-                return _spelt_out(program), _output_names(program.call_spec.out_spec)
+                return _spelt_out(program)
         except Exception as error:  # tracing runs the user's code, which may raise anything
             failure = failure or error
     reason = str(failure).strip().splitlines()[0] if str(failure).strip() else type(failure).__name__
@@ -491,15 +492,30 @@ def _lifted(exported: torch.export.ExportedProgram) -> dict[str, tuple[str, torc
     return found
 
 
-def _output_names(spec: Any) -> list[str]:
+def _outputs(program: torch.export.ExportedProgram) -> list[tuple[str, Any]]:
+    """What the module returns, with names: nodes, and numbers, but not None, which stands where training has more."""
     import torch
+    from torch.export.graph_signature import OutputKind
 
-    count = spec.num_leaves
-    tree = torch.utils._pytree.tree_unflatten(list(range(count)), spec)
-    if isinstance(tree, dict) and len(tree) == count:
-        by_leaf = {leaf: str(key) for key, leaf in tree.items()}
-        return [by_leaf[i] for i in range(count)]
-    return ["output"] if count == 1 else [f"output_{i}" for i in range(count)]
+    (given,) = next(node for node in program.graph.nodes if node.op == "output").args
+    specs = program.graph_signature.output_specs
+    returned: list[Any] = [
+        value for value, spec in zip(given, specs, strict=True) if spec.kind is OutputKind.USER_OUTPUT
+    ]
+    leaves = range(len(returned))
+    tree = torch.utils._pytree.tree_unflatten(leaves, program.call_spec.out_spec)
+    kept = [i for i in leaves if returned[i] is not None]
+    if isinstance(tree, dict) and set(map(type, tree.values())) == {int}:
+        keys = {leaf: str(key) for key, leaf in tree.items()}
+        return [(keys[i], returned[i]) for i in kept]
+    return [("output" if len(kept) == 1 else f"output_{n}", returned[i]) for n, i in enumerate(kept)]
+
+
+def _changed(program: torch.export.ExportedProgram) -> set[str]:
+    """Placeholders of the buffers that a call leaves with other values."""
+    signature = program.graph_signature
+    changed = set(signature.buffers_to_mutate.values())
+    return {placeholder for placeholder, name in signature.inputs_to_buffers.items() if name in changed}
 
 
 def _evaluate(node: torch.fx.Node, args: Any, kwargs: Any) -> Value | list[Value] | None:
@@ -517,6 +533,8 @@ def _evaluate(node: torch.fx.Node, args: Any, kwargs: Any) -> Value | list[Value
     with torch.no_grad():
         result = node.target(*restore(args), **{k: restore(v) for k, v in kwargs.items()})  # type: ignore[operator]
     if isinstance(result, torch.Tensor):
+        if "empty" in str(node.target):
+            result.zero_()  # what it happens to hold is written over; for every batch alike
         return Const(_array(result))
     if isinstance(result, list | tuple) and all(isinstance(r, torch.Tensor) for r in result):
         return [Const(_array(r)) for r in result]

@@ -10,6 +10,7 @@ import math
 from converters import lowering
 from converters.builder import Act, Unsupported, Value
 from converters.lower_tensors import cumulative_sum, reduce, truncate
+from converters.lower_trigonometry import sine
 from converters.torch_call import Call, Rule, operand
 
 
@@ -89,6 +90,10 @@ def _truncated(c: Call) -> Act:
     return truncate(c.b, c.site, c.x)
 
 
+def _tangent(c: Call) -> Act:
+    return c.binary("div", sine(c.b, c.at("sin"), c.x), sine(c.b, c.at("cos"), c.x, cosine=True))
+
+
 _LOGIC: dict[str, Rule] = {
     "and": _both("mul"),
     "or": _both("maximum"),
@@ -113,4 +118,7 @@ RULES: dict[str, Rule] = {
     "log10.default": _logarithm(10),
     "exp2.default": _exp2,
     "cumsum.default": _cumulative_sum,
+    "sin.default": lambda c: sine(c.b, c.site, c.x),
+    "cos.default": lambda c: sine(c.b, c.site, c.x, cosine=True),
+    "tan.default": _tangent,
 }

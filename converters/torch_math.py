@@ -9,6 +9,7 @@ import numpy as np
 from converters import lower_layers as layers
 from converters import lowering
 from converters.builder import Act, Const, Unsupported, Value
+from converters.hints import RANDOM
 from converters.lower_tensors import choose, reduce, truncate
 from converters.torch_call import Call, Rule, constant, operand
 
@@ -138,6 +139,12 @@ def _variance(c: Call) -> Act:
     centred = c.binary("sub", c.x, reduce(c.b, c.at("mean"), c.x, "mean", axes, True), "centred")
     total = reduce(c.b, c.at("sum"), c.binary("mul", centred, centred, "squares"), "sum", axes, keep)
     return c.binary("mul", total, operand(1 / (count - correction)))
+
+
+def _rrelu(c: Call) -> Act:
+    if c["training"]:
+        raise Unsupported(RANDOM)
+    return c.unary("leaky_relu", slope=(float(c["lower"]) + float(c["upper"])) / 2)
 
 
 def _elu(c: Call) -> Act:
@@ -284,6 +291,7 @@ RULES: dict[str, Rule] = {
         }.items()
     },
     "leaky_relu.default": lambda c: c.unary("leaky_relu", slope=float(c["negative_slope"])),
+    "rrelu.default": _rrelu,
     "prelu.default": _prelu,
     "_prelu_kernel.default": _prelu,
     "relu6.default": lambda c: lowering.clip(c.b, c.site, c.x, 0.0, 6.0),

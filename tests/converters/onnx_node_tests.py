@@ -45,7 +45,7 @@ FILES = (
     "relu", "clip", "leakyrelu", "prelu", "elu", "selu", "celu", "thresholdedrelu", "shrink", "hardswish",
     "hardsigmoid", "sigmoid", "tanh", "swish", "gelu", "mish", "softplus", "softsign", "erf", "softmax", "logsoftmax",
     "hardmax", "add", "sub", "mul", "div", "pow", "neg", "abs", "sqrt", "exp", "log", "reciprocal", "floor", "ceil",
-    "round", "sign", "max", "min", "sum", "mean", "equal", "greater", "greater_or_equal", "less",
+    "round", "sign", "sin", "cos", "tan", "max", "min", "sum", "mean", "equal", "greater", "greater_or_equal", "less",
     "less_or_equal", "and_", "or_", "xor", "not_", "where", "cast", "identity", "dropout",
     "concat", "split", "slice", "pad", "transpose", "reshape", "flatten", "squeeze", "unsqueeze", "expand", "tile",
     "gather", "depthtospace", "spacetodepth", "resize", "upsample", "shape", "size",

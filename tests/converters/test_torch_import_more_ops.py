@@ -52,6 +52,28 @@ FUNCTIONS: dict[str, Callable[[Tensor], Tensor]] = {
 }
 
 
+def _swapped(x: Tensor) -> Tensor:
+    y = torch.empty_like(x)
+    y[:, ::2], y[:, 1::2] = x[:, 1::2], x[:, ::2]
+    return y
+
+
+def _doubled(x: Tensor) -> Tensor:
+    y = torch.empty(x.shape[0], 8, *x.shape[2:])
+    y[:, :4], y[:, 4:] = x, 2 * x
+    return y
+
+
+FUNCTIONS |= {
+    "room that is filled": _swapped,
+    "new room that is filled": _doubled,
+    "room filled with a number": lambda x: x + torch.empty_like(x).fill_(2.5),
+    "overwritten by a number": lambda x: x.flip(1) + x.clone().fill_(2.5),
+    "overwritten by a constant": lambda x: x.flip(1) + x.clone().fill_(torch.tensor(2.5)),
+    "rrelu": lambda x: F.rrelu(x),
+}
+
+
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_function(name: str) -> None:
     assert_converts(Call(FUNCTIONS[name]), IMAGE)
