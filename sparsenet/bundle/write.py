@@ -120,13 +120,13 @@ def _describe(
 
 
 def _write_folder(target: Path, files: Mapping[str, bytes | memoryview]) -> None:
-    import shutil  # who only reads bundles should not wait for these two
-    import tempfile
+    import shutil  # who only reads bundles should not wait for it
 
     target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{target.name[:64]}.", dir=target.parent))
+    temporary = target.parent / f".{target.name[:64]}.{os.urandom(8).hex()}"
     old = temporary / "old"
     try:
+        temporary.mkdir(0o700)
         new = temporary / "new"
         new.mkdir()
         new.chmod(new.stat().st_mode & ~OTHERS_WRITE)  # or it would not be read
