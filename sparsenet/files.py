@@ -31,6 +31,11 @@ def open_regular(path: str | os.PathLike[str], flags: int = 0, folder: int | Non
     return file
 
 
+def is_folder(path: Path) -> bool:
+    """Whether a folder stands there; False, as from Python 3.14 on, where nobody may look."""
+    return os.path.isdir(path)  # noqa: PTH112
+
+
 def read_whole(path: str | os.PathLike[str], limit: int) -> bytes:
     """The bytes of a regular file.
 
@@ -74,7 +79,7 @@ def require_outputs(
             target = written_file(path)
         except OSError as error:
             raise InputError(f"{path}: cannot be written: {error.strerror or error}") from None
-        if not target.parent.is_dir():
+        if not is_folder(target.parent):
             raise InputError(f"{path}: cannot be written: there is no folder {target.parent}")
         if not target.exists() and not os.access(target.parent, os.W_OK | os.X_OK):
             raise InputError(f"{path}: cannot be written: the folder {target.parent} lets no file be made")
@@ -95,7 +100,7 @@ def require_output_folder(path: Path) -> None:
         InputError: something else stands there, or the folder may not be written.
     """
     nearest = next((name for name in (path, *path.parents) if os.path.lexists(name)), path)
-    if not nearest.is_dir():
+    if not is_folder(nearest):
         raise InputError(f"cannot use the folder {path}: {nearest} is no folder")
     if not os.access(nearest, os.W_OK | os.X_OK):
         raise InputError(f"cannot use the folder {path}: {nearest} lets no file be made")
@@ -209,7 +214,7 @@ def _require_other(target: Path, path: Path, source: Path) -> None:
     """Raise InputError if writing to ``target``, which ``path`` means, would replace what is read from ``source``."""
     if _same_file(target, source):
         raise InputError(f"{path}: is the same file as '{source}', which is read; choose another name")
-    if source.is_dir() and any(_same_file(folder, source) for folder in target.parents):
+    if is_folder(source) and any(_same_file(folder, source) for folder in target.parents):
         raise InputError(f"{path}: is a file in '{source}', which is read; choose another name")
 
 
