@@ -18,6 +18,7 @@ import numpy as np
 from tqdm import tqdm
 
 from bench.agreement import check_outputs
+from bench.command import Parser, run
 from bench.engines import ENGINES, LABELS, EngineMissing, Network, Session, session_clock, session_turns
 from bench.networks import MODELS, build_graph
 from bench.sparsity import SPARSITY_NOTE, sparsify
@@ -26,7 +27,7 @@ from sparsenet import Graph
 from sparsenet.checks import real_number, whole_number
 from sparsenet.commands.table import render, to_json
 from sparsenet.counts import count_layers, total
-from sparsenet.errors import InputError, SparsenetError
+from sparsenet.errors import InputError
 from sparsenet.files import require_outputs, write_atomically
 from sparsenet.threads import available_cpus
 from sparsenet.timing import Rounds, rounds_for, spread, take_rounds
@@ -241,7 +242,7 @@ def _ratio_cells(result: Result) -> tuple[float | None, str | None]:
 
 
 def arguments(argv: list[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="python -m bench.against",
         description=textwrap.fill(
             "Time our engine, sparse and dense, against ONNX Runtime, DeepSparse and PyTorch on pruned networks. "
@@ -278,23 +279,19 @@ def arguments(argv: list[str] | None = None) -> argparse.Namespace:
 
 def main(argv: list[str] | None = None) -> int:
     args = arguments(argv)
-    try:
-        require_outputs([args.json])
-        whole_number(args.batch, "batch")
-        real_number(args.seconds, "seconds", above=True)
-        if args.size is not None:
-            whole_number(args.size, "size", 2**14, 8)
-        settings = Settings(args.threads, args.batch, args.seconds, args.size, args.seed)
-        comparison = compare(
-            args.models,
-            args.sparsity,
-            args.engines,
-            settings,
-            lambda so_far: _write_json(args, so_far) if args.json else None,
-        )
-    except SparsenetError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    require_outputs([args.json])
+    whole_number(args.batch, "batch")
+    real_number(args.seconds, "seconds", above=True)
+    if args.size is not None:
+        whole_number(args.size, "size", 2**14, 8)
+    settings = Settings(args.threads, args.batch, args.seconds, args.size, args.seed)
+    comparison = compare(
+        args.models,
+        args.sparsity,
+        args.engines,
+        settings,
+        lambda so_far: _write_json(args, so_far) if args.json else None,
+    )
     print(tables(comparison, args.batch))
     print(f"\n{args.threads} thread(s), batch {args.batch}; {SPARSITY_NOTE}.")
     for engine, note in comparison.skipped.items():
@@ -318,4 +315,4 @@ def _write_json(args: argparse.Namespace, comparison: Comparison) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run(main, "bench.against")

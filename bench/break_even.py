@@ -10,6 +10,7 @@ from functools import partial
 import click
 import numpy as np
 
+from bench.command import BenchCommand
 from bench.forced import forced_engine
 from bench.shapes import CONVOLUTIONS, LayerShape
 from sparsenet.commands.options import THREADS, FiniteRange
@@ -28,7 +29,7 @@ def speedup(shape: LayerShape, sparsity: float, threads: int, rounds: int) -> fl
     return interleaved(calls, rounds, clock_for(threads)).ratio("dense", "sparse").told
 
 
-@click.command()
+@click.command(cls=BenchCommand)
 @click.option(
     "--sparsity",
     type=FiniteRange(0, 1, max_open=True),

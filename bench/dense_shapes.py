@@ -16,8 +16,10 @@ import onnx
 import onnxruntime
 from onnx import helper, numpy_helper
 
+from bench.command import BenchCommand
 from sparsenet import Engine, Graph, Node, TensorInfo
 from sparsenet.commands.table import render
+from sparsenet.errors import InputError
 from sparsenet.timing import PROCESS, Samples, interleaved
 
 
@@ -148,15 +150,16 @@ def typical(samples: Samples) -> float:
     return float(np.quantile(samples, 0.25))
 
 
-@click.command()
+@click.command(cls=BenchCommand)
 @click.option("--rounds", type=click.IntRange(3), default=60, show_default=True)
 @click.option("--only", default="", help="Shapes whose name contains this, as '3x3' or '@7'.")
 def main(rounds: int, only: str) -> None:
     """Milliseconds per layer (mean of the layer and its way back), ONNX Runtime against our dense kernel."""
     rows = []
-    for shape in SHAPES:
-        if only not in shape.name:
-            continue
+    shapes = [shape for shape in SHAPES if only in shape.name]
+    if not shapes:
+        raise InputError(f"no shape has '{only}' in its name; there are {', '.join(s.name for s in SHAPES)}")
+    for shape in shapes:
         ort, own, kernels = race(shape, rounds)
         rates = [shape.flops / seconds / 1e9 for seconds in (ort, own)]
         rows.append((shape.name, f"{ort * 1e3:.3f}", f"{own * 1e3:.3f}", *rates, ort / own, kernels))

@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping
 import click
 import numpy as np
 
+from bench.command import BenchCommand
 from bench.kernels.peak import Peak
 from bench.one_conv import Convolution
 from bench.one_kernel import OneKernel, aligned
@@ -59,7 +60,7 @@ def least_seconds(calls: Mapping[str, Callable[[], None]], rounds: int) -> dict[
     return {name: float(taken.seconds(name)[0].min()) for name in calls}
 
 
-@click.command(epilog="Example: taskset -c 0 python -m bench.limits")
+@click.command(cls=BenchCommand, epilog="Example: taskset -c 0 python -m bench.limits")
 @click.option("--rounds", type=click.IntRange(3), default=400, show_default=True)
 def main(rounds: int) -> None:
     """GFLOP/s on nonzeros of a 128-channel 1x1 convolution, with and without its memory traffic."""

@@ -7,7 +7,6 @@ One thread each, taking turns; CPU time of the thread, so that what else runs on
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Callable
 from typing import Any
@@ -16,8 +15,10 @@ import numpy as np
 import onnxruntime
 from onnx import ModelProto, TensorProto, helper, numpy_helper
 
+from bench.command import Parser, run
 from converters import from_onnx
 from sparsenet import Engine
+from sparsenet.errors import InputError
 
 ROUNDS, LEAST_SECONDS = 41, 0.002
 Layer = tuple[list[Any], dict[str, np.ndarray]]
@@ -112,7 +113,11 @@ def _seconds(run: Callable[[], Any], count: int) -> float:
 
 def main() -> None:
     """One line per case."""
-    word = sys.argv[1] if len(sys.argv) > 1 else ""
+    parser = Parser(prog="python -m bench.movement", description=__doc__.splitlines()[0])
+    parser.add_argument("word", nargs="?", default="", help="only cases whose name has it in it")
+    word = parser.parse_args().word
+    if not any(word in name for name in cases()):
+        raise InputError(f"no case has '{word}' in its name; there are {', '.join(cases())}")
     print("| layer | ms | ONNX Runtime, ms | ratio |\n| --- | --- | --- | --- |")
     for name, (shape, (nodes, constants)) in cases().items():
         if word in name:
@@ -121,4 +126,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run(main, "bench.movement")

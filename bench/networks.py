@@ -34,14 +34,19 @@ def build_graph(name: str, size: int | None = None, seed: int = 0) -> Graph:
     """The dense network for images of ``size`` pixels a side (default: what it is made for), through the converter.
 
     Raises:
-        InputError: no network has that name.
+        InputError: no network has that name, or it does not take images of that size.
     """
     if name not in MODELS:
         raise InputError(f"unknown model '{name}': choose from {', '.join(MODELS)}")
     size = size or default_input_size(name)
     model = MODELS[name]()
     # A fully convolutional network finds its statistics on smaller images too, and sooner.
-    calibrate(model, min(size, 224), seed)
+    try:
+        calibrate(model, min(size, 224), seed)
+    except RuntimeError as error:  # PyTorch has no other way to say it; lack of memory is another matter
+        if "memory" in str(error):
+            raise
+        raise InputError(f"{name} takes no images of {size} pixels a side: {error}") from None
     return from_torch(model, torch.zeros(1, 3, size, size), name=name)
 
 

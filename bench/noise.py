@@ -25,6 +25,7 @@ import click
 from tqdm import tqdm
 
 import sparsenet
+from bench.command import BenchCommand
 from bench.dense_shapes import DenseShape, chain
 from bench.engines.onnx_writer import write_onnx
 from bench.model.several import SeveralValues
@@ -33,7 +34,8 @@ from bench.versions import versions
 from sparsenet import Graph
 from sparsenet.commands.options import THREADS, FiniteRange
 from sparsenet.commands.table import render, to_json
-from sparsenet.files import write_atomically
+from sparsenet.errors import InputError, SparsenetError
+from sparsenet.files import require_outputs, write_atomically
 
 #: A ratio that is off by no more than this is right.
 TOLERANCE = 0.10
@@ -85,7 +87,7 @@ def attempt(command: str, files: Path, threads: int, seconds: float) -> tuple[fl
     """The ratio that one run tells, its rounds, and how many it dropped.
 
     Raises:
-        ClickException: the command failed.
+        SparsenetError: the command failed.
     """
     if command == "bench":
         words = [str(files / "network.safetensors"), "--engines", "ours", "dense", "-t", str(seconds), "-q"]
@@ -96,7 +98,7 @@ def attempt(command: str, files: Path, threads: int, seconds: float) -> tuple[fl
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     if done.returncode:
-        raise click.ClickException(f"{command} failed: {done.stderr[-500:]}")
+        raise SparsenetError(f"{command} failed: {done.stderr[-500:]}")
     record = json.loads(done.stdout)
     found: dict[str, Any] = record["results"][1] if command == "bench" else record["speed"]
     return found["speedup"], found["rounds"], found["dropped"]
@@ -146,7 +148,7 @@ def summary(trials: list[Trial]) -> str:
     return render([*header, "rounds", "dropped", "load"], rows)
 
 
-class _Command(SeveralValues):
+class _Command(SeveralValues, BenchCommand):
     several = {"--threads": str.isdigit, "--commands": COMMANDS.__contains__}  # noqa: RUF012 - never changed
 
 
@@ -171,18 +173,17 @@ def main(
 ) -> None:  # fmt: skip
     """Time one network beside busy loops, sparse against dense; count tries that are right, cannot tell, are wrong."""
     if not hasattr(os, "sched_setaffinity"):
-        raise click.ClickException(
-            "loops and commands are put on cores of their own, which this system cannot"
-        )
+        raise InputError("loops and commands are put on cores of their own, which this system cannot")
     cores = sorted(os.sched_getaffinity(0))
     if len(cores) < max(2, *threads):
-        raise click.ClickException(f"{max(2, *threads)} cores are needed; this process may use {len(cores)}")
+        raise InputError(f"{max(2, *threads)} cores are needed; this process may use {len(cores)}")
     if model is None:
         graph = small_network()
     else:
         from bench.networks import build_graph
 
         graph = build_graph(model)
+    require_outputs([json_file])
     kinds = [(c, t, beside) for c in commands for t in threads for beside in (QUIET, ONE, TWO)]
     trials: list[Trial] = []
     with tempfile.TemporaryDirectory() as folder, tqdm(total=len(kinds) * tries, unit="try") as bar:

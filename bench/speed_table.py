@@ -13,8 +13,10 @@ from typing import Any
 import click
 import numpy as np
 
+from bench.command import BenchCommand
 from bench.engines import ENGINES, LABELS
 from sparsenet import strict_json
+from sparsenet.errors import InputError
 
 #: (model, sparsity, engine) → a result as ``bench.against`` writes it.
 Cells = dict[tuple[str, float, str], dict[str, Any]]
@@ -57,22 +59,35 @@ def read(paths: Sequence[Path]) -> list[Runs]:
     """One ``Runs`` for each number of threads, fewest first.
 
     Raises:
-        click.ClickException: a file is not what ``bench.against --json`` writes.
+        InputError: a file is not what ``bench.against --json`` writes, or holds no results.
     """
     found: dict[int, Cells] = {}
     for path in paths:
         try:
             record = strict_json.read(path)
             cells = found.setdefault(int(record["settings"]["threads"]), {})
+            if not record["results"]:
+                raise ValueError("it holds no results")
             for result in record["results"]:
+                _check(result)
                 key = result["model"], float(result["sparsity"]), result["engine"]
                 if key not in cells or cells[key]["rounds"] < result["rounds"]:
                     cells[key] = result
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-            raise click.ClickException(
-                f"{path} is no result of `python -m bench.against --json`: {error!r}"
-            ) from None
+        except OSError as error:
+            raise InputError(f"{path}: cannot be read: {error.strerror or error}") from None
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise InputError(f"{path} is no result of `python -m bench.against --json`: {error!r}") from None
     return [Runs(threads, found[threads]) for threads in sorted(found)]
+
+
+def _check(result: dict[str, Any]) -> None:
+    """Raise an error, one of several kinds, unless a page can be made of it."""
+    ratio = result["ratio"]
+    positive = [result["median_ms"], *([] if ratio is None else [ratio, *result["ratio_interval"]])]
+    if result["engine"] not in ENGINES or not all(number > 0 for number in positive):
+        raise ValueError(f"an engine or a time of '{result['model']}'")
+    if ratio is not None and len(positive) != 4:
+        raise ValueError(f"an interval of '{result['model']}'")
 
 
 def means(runs: Runs) -> str:
@@ -126,12 +141,13 @@ def page(all_runs: list[Runs]) -> str:
         parts += [f"**{_threads(runs)}**", means(runs)]
     for runs in all_runs:
         summary = f"<summary>Every network, {_threads(runs)}</summary>"
-        widths = runs.widths()
-        note = (
-            f"95 % intervals of a ratio reach ±{np.median(widths):.1%} around it (median over all cells; "
-            f"nine of ten: below ±{np.quantile(widths, 0.9):.1%})."
-        )
-        parts += [f"<details>{summary}", every(runs), note, "</details>"]
+        parts += [f"<details>{summary}", every(runs)]
+        if widths := runs.widths():
+            parts.append(
+                f"95 % intervals of a ratio reach ±{np.median(widths):.1%} around it (median over all cells; "
+                f"nine of ten: below ±{np.quantile(widths, 0.9):.1%})."
+            )
+        parts.append("</details>")
     return "\n\n".join(parts)
 
 
@@ -139,7 +155,9 @@ def _threads(runs: Runs) -> str:
     return "one thread" if runs.threads == 1 else f"{runs.threads} threads"
 
 
-@click.command(epilog="Example: python -m bench.speed_table one-thread.json two-threads.json")
+@click.command(
+    cls=BenchCommand, epilog="Example: python -m bench.speed_table one-thread.json two-threads.json"
+)
 @click.argument(
     "files", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path)
 )

@@ -5,7 +5,6 @@ python -m bench.start_up --model mobilenetv1 --sparsity 0.8 --rounds 10 --json o
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import subprocess
@@ -19,6 +18,7 @@ from pathlib import Path
 import numpy as np
 
 import sparsenet
+from bench.command import Parser, run
 from bench.engines.onnx_writer import write_onnx
 from bench.networks import MODELS, build_graph
 from bench.sparsity import sparsify
@@ -132,21 +132,18 @@ def _run(program: str, folder: Path, file: str) -> dict[str, object]:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(prog="python -m bench.start_up", description=__doc__.splitlines()[0])
+    parser = Parser(prog="python -m bench.start_up", description=__doc__.splitlines()[0])
     parser.add_argument("--model", default="mobilenetv1", choices=sorted(MODELS))
     parser.add_argument("--size", type=int, help="side of the image")
     parser.add_argument("--sparsity", type=float, default=0.8)
     parser.add_argument("--rounds", type=int, default=10)
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there")
     given = parser.parse_args(arguments)
-    try:
-        require_outputs([given.json])
-        real_number(given.sparsity, "sparsity", 0, 1)
-        whole_number(given.rounds, "rounds")
-        if given.size is not None:
-            whole_number(given.size, "size", 2**14, 8)
-    except SparsenetError as error:
-        parser.error(str(error))
+    require_outputs([given.json])
+    real_number(given.sparsity, "sparsity", 0, 1)
+    whole_number(given.rounds, "rounds")
+    if given.size is not None:
+        whole_number(given.size, "size", 2**14, 8)
     starts = measure(given.model, given.sparsity, given.rounds, given.size)
     for title, pick in (("median", "seconds"), ("least", "least")):
         rows = [(s.what, *(getattr(s, pick)[p] * 1e3 for p in PHASES), s.numba) for s in starts]
@@ -157,4 +154,4 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run(main, "bench.start_up")

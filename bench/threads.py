@@ -20,6 +20,7 @@ from pathlib import Path
 import click
 import numpy as np
 
+from bench.command import BenchCommand
 from bench.engines.onnx_writer import write_onnx
 from bench.networks import MODELS, build_graph
 from bench.sparsity import sparsify
@@ -28,7 +29,8 @@ from sparsenet import Engine, Graph, save
 from sparsenet.commands.options import FiniteRange
 from sparsenet.commands.table import render, to_json
 from sparsenet.engine_options import MAX_THREADS
-from sparsenet.files import write_atomically
+from sparsenet.errors import InputError
+from sparsenet.files import require_outputs, write_atomically
 from sparsenet.graph import FloatArray
 
 #: Turns of the two numbers of threads under each load, one after the other.
@@ -180,7 +182,9 @@ def loads(graph: Graph, folder: Path) -> dict[str, tuple[Beside, Callable[[], ob
     return found
 
 
-@click.command(epilog="Example: python -m bench.threads --model minixception-128-256 --seconds 4")
+@click.command(
+    cls=BenchCommand, epilog="Example: python -m bench.threads --model minixception-128-256 --seconds 4"
+)
 @click.option("--model", type=click.Choice(list(MODELS)), default="mobilenetv1", show_default=True)
 @click.option("--sparsity", type=FiniteRange(0, 1, max_open=True), default=0.9, show_default=True)
 @click.option("--threads", type=click.IntRange(2, MAX_THREADS), default=2, show_default=True)
@@ -195,12 +199,14 @@ def main(
     """Mean milliseconds with one thread and with several, beside other load."""
     import tempfile
 
+    require_outputs([path])
     graph = sparsify(build_graph(model), sparsity)
-    rows = []
     with tempfile.TemporaryDirectory() as folder:
-        for load, (beside, before_each) in loads(graph, Path(folder)).items():
-            if not chosen or load.startswith(chosen):
-                rows.append(measure(graph, threads, load, beside, seconds, before_each))
+        found = loads(graph, Path(folder))
+        names = [name for name in found if name.startswith(chosen or "")]
+        if not names:
+            raise InputError(f"no load begins with {' or '.join(chosen)}; there are {', '.join(found)}")
+        rows = [measure(graph, threads, name, found[name][0], seconds, found[name][1]) for name in names]
     columns = ["beside", "1 thread ms", f"{threads} threads ms", "ratio", "median ms"]
     click.echo(render(columns, [(r.load, r.one, r.more, r.ratio, r.median) for r in rows]))
     click.echo(f"\n{model} at {sparsity:.0%} zeros, means over {seconds} s; {os.cpu_count()} CPUs")

@@ -15,7 +15,8 @@ import sys
 import time
 import warnings
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, BinaryIO, NoReturn
+from itertools import chain, starmap
+from typing import IO, TYPE_CHECKING, NoReturn
 
 if TYPE_CHECKING:
     import onnx
@@ -68,18 +69,19 @@ def _apart(work: Callable[[bytes], bytes], data: bytes) -> bytes | None:
 
 def _forked(work: Callable[[bytes], bytes], data: bytes) -> bytes | None:
     """In a copy of this process: a new one would import onnx first, which takes a hundred times as long."""
-    read, write = os.pipe()
+    # One chain of functions in C: no exception can come between a descriptor and the file that closes it.
+    read, write = map(open, chain.from_iterable(starmap(os.pipe, [()])), ("rb", "wb"))
     child, answer, status = 0, None, -1
-    with os.fdopen(read, "rb"), os.fdopen(write, "wb") as pipe:
+    with read, write:
         try:
             with _signals_wait(), warnings.catch_warnings():
                 # The child runs one function and touches no lock of ours.
                 warnings.simplefilter("ignore", DeprecationWarning)
                 child = os.fork()
                 if child == 0:
-                    _answer(work, data, read, pipe)
-            pipe.close()
-            answer = _read_all(read, time.monotonic() + SECONDS)
+                    _answer(work, data, read.fileno(), write)
+            write.close()
+            answer = _read_all(read.fileno(), time.monotonic() + SECONDS)
         finally:
             if child:
                 if answer is None:
@@ -102,7 +104,7 @@ def _signals_wait() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _answer(work: Callable[[bytes], bytes], data: bytes, read: int, pipe: BinaryIO) -> NoReturn:
+def _answer(work: Callable[[bytes], bytes], data: bytes, read: int, pipe: IO[bytes]) -> NoReturn:
     """In the child: write what ``work`` makes of ``data`` and end."""
     with contextlib.suppress(BaseException):
         faulthandler.disable()

@@ -10,7 +10,6 @@ from __future__ import annotations
 import itertools
 import math
 import os
-import stat
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import TYPE_CHECKING, Any
@@ -20,7 +19,7 @@ import numpy as np
 from converters.onnx_functions import inline_functions
 from sparsenet.checks import path_of
 from sparsenet.errors import MemoryLimitError, MissingExtraError, ModelFileError
-from sparsenet.files import read_whole
+from sparsenet.files import open_regular, read_whole
 from sparsenet.graph_json import MAX_NAME
 from sparsenet.limits import Budget, memory_limit, require_memory
 
@@ -204,13 +203,10 @@ def _external_bytes(tensor: onnx.TensorProto, folder: Path | None, budget: Budge
             f"{what}: {length} bytes do not fit shape {tuple(tensor.dims)} ({expected} bytes)"
         )
     budget.take(expected)
-    # A link or pipe put in place after the check must neither be followed nor block.
-    flags = sum(getattr(os, name, 0) for name in ("O_NOFOLLOW", "O_NONBLOCK", "O_BINARY"))
     try:
-        with os.fdopen(os.open(path, os.O_RDONLY | flags), "rb") as file:
+        # A link put in place after the check must not be followed.
+        with open_regular(path, getattr(os, "O_NOFOLLOW", 0)) as file:
             status = os.fstat(file.fileno())
-            if not stat.S_ISREG(status.st_mode):
-                raise ModelFileError(f"{what}: '{location}' is not a regular file")
             if status.st_nlink > 1:
                 raise ModelFileError(f"{what}: '{location}' is a hard link, which may be any file: copy it")
             if offset + expected > status.st_size:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib.metadata
 import json
 import os
+import stat
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, get_args
@@ -54,10 +55,8 @@ def open_source(
         InputError: a size is for another kind of model than this.
         SparsenetError: whatever the importer or the loader has to say.
     """
-    file = path_of(path, "model")
     one_of(batch, "batch", get_args(Batch))
-    if not file.is_file():
-        raise ModelFileError(f"no such file: '{file}'")
+    file = _existing(path, "model")
     if file.suffix.lower() == ".onnx":
         source = OnnxSource(file, masks, batch, image_size, shapes or {}, dims or {})
         if image_size is not None and not source.takes_image_size:
@@ -81,7 +80,7 @@ def source_files(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Every file that is read when ``open_source`` opens ``path``: itself, and what an ONNX model keeps beside it."""
     file = path_of(path, "model")
     yield file
-    if file.suffix.lower() == ".onnx" and file.is_file():
+    if file.suffix.lower() == ".onnx" and os.path.isfile(file):  # noqa: PTH113 - nobody may look, nothing is read
         from converters.onnx_load import external_files
 
         yield from external_files(file)
@@ -94,11 +93,22 @@ def open_masks(path: str | os.PathLike[str]) -> Mapping[str, Any]:
         ModelFileError: no such file, or nobody can open it.
         MaskError: it is not a mask file.
     """
-    file = path_of(path, "masks")
-    if not file.is_file():
-        raise ModelFileError(f"no such file: '{file}'")
+    file = _existing(path, "masks")
     masks: Mapping[str, Any] = _load(MASK_LOADERS, file, "mask")
     return masks
+
+
+def _existing(path: str | os.PathLike[str], what: str) -> Path:
+    """``path`` if a regular file stands there; ModelFileError if not, or if nobody may look."""
+    file = path_of(path, what)
+    try:
+        if stat.S_ISREG(file.stat().st_mode):
+            return file
+    except (FileNotFoundError, NotADirectoryError):
+        pass
+    except OSError as error:
+        raise ModelFileError(f"'{file}' cannot be read: {error.strerror or error}") from None
+    raise ModelFileError(f"no such file: '{file}'")
 
 
 def _load(group: str, path: Path, what: str) -> Any:

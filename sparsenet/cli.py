@@ -82,12 +82,12 @@ class CommandGroup(click.Group):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Parse the group's own options; a wrong one becomes one line."""
-        with _one_line(ctx):
+        with one_line_errors(ctx.command_path, ctx):
             return super().parse_args(ctx, args)
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the subcommand; every error that names a problem of the caller's becomes one line."""
-        with _one_line(ctx):
+        with one_line_errors(ctx.command_path, ctx):
             return super().invoke(ctx)
 
     def resolve_command(
@@ -134,23 +134,30 @@ def _foreign_help(group: CommandGroup, ctx: click.Context, name: str) -> str:
 
 
 @contextmanager
-def _one_line(ctx: click.Context) -> Iterator[None]:
+def one_line_errors(command: str, group: click.Context | None = None) -> Iterator[None]:
+    """Within, every error that names a problem of the caller's becomes a ``CommandFailed``, whose show is one line.
+
+    Args:
+        command: what was typed, without options.
+        group: the context of a group, which knows what follows, and whether tracebacks are asked for.
+    """
     try:
         yield
     except click.exceptions.NoArgsIsHelpError:
         raise
     except click.UsageError as error:
-        where = error.ctx.command_path if error.ctx else ctx.command_path
+        where = error.ctx.command_path if error.ctx else command
         raise CommandFailed(f"{error.format_message().rstrip('.')}; see `{where} --help`") from error
     except BrokenPipeError:
         raise  # whoever read our output has had enough, and click ends without a word
     except (SparsenetError, ModuleNotFoundError, MemoryError, RuntimeError, OSError) as error:
-        shown = missing_extra(error, f"`{ctx.command_path} {ctx.invoked_subcommand}`")
+        called = f"{command} {group.invoked_subcommand}" if group else command
+        shown = missing_extra(error, f"`{called}`")
         if shown is None:
             raise
         if isinstance(error, OSError):
             _give_up_unwritten()
-        if ctx.params.get("debug"):
+        if group and group.params.get("debug"):
             traceback.print_exc()
         raise CommandFailed(str(shown)) from error
 

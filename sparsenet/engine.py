@@ -16,6 +16,7 @@ from sparsenet.engine_copies import restore
 from sparsenet.engine_options import MAX_RUNS, Backend, Device, EngineOptions
 from sparsenet.errors import InputError, MissingCompilerError, UnsupportedOpError
 from sparsenet.feeds import by_name, checked, image_shape, shape_text
+from sparsenet.files import is_folder
 from sparsenet.graph import FloatArray, Graph, TensorInfo
 from sparsenet.kept_graph import KeptGraph
 from sparsenet.layer_profile import Profile, StepTimes, layer_profile, step_times
@@ -362,7 +363,7 @@ def load(
     timings = Timings(imports=sparsenet.import_seconds())
     options = EngineOptions(threads, sparse, tune, backend, device=device)
     path = path_of(path)
-    if path.is_dir():
+    if is_folder(path):
         if backend == "numpy":
             raise InputError("a bundle holds compiled code alone; backend='numpy' needs the model file")
         if device == "cuda":

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import BinaryIO
 
+from sparsenet.descriptors import opener
 from sparsenet.errors import InputError, MemoryLimitError
 
 
@@ -22,18 +23,17 @@ def open_regular(path: str | os.PathLike[str], flags: int = 0, folder: int | Non
         OSError: it cannot be opened, or is no regular file.
     """
     # Without O_NONBLOCK, opening a pipe that nobody writes to would wait for ever.
-    flags |= os.O_RDONLY | sum(getattr(os, name, 0) for name in ("O_NONBLOCK", "O_NOCTTY", "O_BINARY"))
-    descriptor = os.open(path, flags, dir_fd=folder)
-    try:
-        mode = os.fstat(descriptor).st_mode
-        if stat.S_ISDIR(mode):
-            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
-        if not stat.S_ISREG(mode):
-            raise OSError(errno.EINVAL, "it is not a regular file")
-        return os.fdopen(descriptor, "rb")
-    except OSError:
-        os.close(descriptor)
-        raise
+    flags |= os.O_RDONLY | sum(getattr(os, name, 0) for name in ("O_NONBLOCK", "O_NOCTTY"))
+    file = open(path, "rb", opener=opener(flags, folder=folder))  # noqa: SIM115 - it is the caller's
+    if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+        file.close()
+        raise OSError(errno.EINVAL, "it is not a regular file")
+    return file
+
+
+def is_folder(path: Path) -> bool:
+    """Whether a folder stands there; False, as from Python 3.14 on, where nobody may look."""
+    return os.path.isdir(path)  # noqa: PTH112
 
 
 def read_whole(path: str | os.PathLike[str], limit: int) -> bytes:
@@ -79,7 +79,7 @@ def require_outputs(
             target = written_file(path)
         except OSError as error:
             raise InputError(f"{path}: cannot be written: {error.strerror or error}") from None
-        if not target.parent.is_dir():
+        if not is_folder(target.parent):
             raise InputError(f"{path}: cannot be written: there is no folder {target.parent}")
         if not target.exists() and not os.access(target.parent, os.W_OK | os.X_OK):
             raise InputError(f"{path}: cannot be written: the folder {target.parent} lets no file be made")
@@ -100,7 +100,7 @@ def require_output_folder(path: Path) -> None:
         InputError: something else stands there, or the folder may not be written.
     """
     nearest = next((name for name in (path, *path.parents) if os.path.lexists(name)), path)
-    if not nearest.is_dir():
+    if not is_folder(nearest):
         raise InputError(f"cannot use the folder {path}: {nearest} is no folder")
     if not os.access(nearest, os.W_OK | os.X_OK):
         raise InputError(f"cannot use the folder {path}: {nearest} lets no file be made")
@@ -174,18 +174,15 @@ def replace_file(target: Path, data: bytes, mode: int | None = None) -> None:
         OSError: it cannot be written; what stood there is untouched then.
     """
     temporary = target.parent / f".{os.urandom(8).hex()}.part"
-    descriptor = _open_nameless(target.parent)
-    nameless = descriptor is not None
+    nameless = _open_nameless(target.parent)
     try:
-        if descriptor is None:
-            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
-            descriptor = os.open(temporary, flags, 0o666)
-        with os.fdopen(descriptor, "wb") as file:
+        with nameless or temporary.open("xb") as file:
+            descriptor = file.fileno()
             with contextlib.suppress(OSError, AttributeError):
                 os.fchmod(descriptor, stat.S_IMODE(target.stat().st_mode) if mode is None else mode)
             file.write(data)
             file.flush()
-            os.fsync(file.fileno())
+            os.fsync(descriptor)
             if nameless:
                 # Only with a folder given does Python follow the link, and without that there is none to it.
                 os.link(f"/proc/self/fd/{descriptor}", temporary, src_dir_fd=descriptor, follow_symlinks=True)
@@ -197,8 +194,9 @@ def replace_file(target: Path, data: bytes, mode: int | None = None) -> None:
 
 
 def _overwrite(target: Path, data: bytes) -> None:
-    descriptor = os.open(target, os.O_WRONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NOFOLLOW", 0))
-    with os.fdopen(descriptor, "wb") as file:
+    flags = os.O_WRONLY | getattr(os, "O_NOFOLLOW", 0)
+    with open(target, "wb", opener=opener(flags)) as file:
+        descriptor = file.fileno()
         before = os.fstat(descriptor).st_size
         if data and hasattr(os, "posix_fallocate"):
             try:
@@ -216,7 +214,7 @@ def _require_other(target: Path, path: Path, source: Path) -> None:
     """Raise InputError if writing to ``target``, which ``path`` means, would replace what is read from ``source``."""
     if _same_file(target, source):
         raise InputError(f"{path}: is the same file as '{source}', which is read; choose another name")
-    if source.is_dir() and any(_same_file(folder, source) for folder in target.parents):
+    if is_folder(source) and any(_same_file(folder, source) for folder in target.parents):
         raise InputError(f"{path}: is a file in '{source}', which is read; choose another name")
 
 
@@ -236,12 +234,12 @@ _KINDS: tuple[tuple[Callable[[int], bool], str], ...] = (
 )
 
 
-def _open_nameless(folder: Path) -> int | None:
-    """A descriptor of a new file in ``folder`` that has no name yet; None where there is no such thing."""
+def _open_nameless(folder: Path) -> BinaryIO | None:
+    """A new file in ``folder``, to be written, that has no name yet; None where there is no such thing."""
     if not hasattr(os, "O_TMPFILE") or not Path("/proc/self/fd").exists():
         return None
     try:
-        return os.open(folder, os.O_WRONLY | os.O_TMPFILE, 0o666)
+        return open(folder, "wb", opener=opener(os.O_WRONLY | os.O_TMPFILE))
     except OSError as error:
         if error.errno in (errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL):  # not every file system can
             return None

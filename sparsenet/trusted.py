@@ -11,10 +11,11 @@ import errno
 import os
 import stat
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
+from sparsenet.descriptors import Descriptors
 from sparsenet.files import open_regular
 
 _POSIX = hasattr(os, "geteuid") and os.open in os.supports_dir_fd
@@ -64,18 +65,20 @@ def trusted_folder(root: Path, *names: str) -> Iterator[int | None]:
     if not _POSIX:
         yield None
         return
-    with ExitStack() as stack:
-        folder = _open_folder(stack, root, root)
+    opened = Descriptors()
+    try:
+        folder = _open_folder(opened, root, root)
         for depth, name in enumerate(names, 1):
-            folder = _open_folder(stack, root.joinpath(*names[:depth]), name, folder)
+            folder = _open_folder(opened, root.joinpath(*names[:depth]), name, folder)
         yield folder
+    finally:
+        opened.close()
 
 
-def _open_folder(stack: ExitStack, path: Path, name: str | Path, inside: int | None = None) -> int:
+def _open_folder(opened: Descriptors, path: Path, name: str | Path, inside: int | None = None) -> int:
     flags = os.O_RDONLY | os.O_DIRECTORY | (0 if inside is None else _NO_LINK)
     with _explained(path):
-        descriptor = os.open(name, flags, dir_fd=inside)
-    stack.callback(os.close, descriptor)
+        descriptor = opened.open(name, flags, inside)
     _require_own(path, os.fstat(descriptor), shared=inside is None)
     return descriptor
 

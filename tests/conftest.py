@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 
 def pytest_configure() -> None:
-    """``SPARSENET_GUARD=end`` (or ``start``) runs all kernels between guard pages."""
+    """``SPARSENET_GUARD=end`` (or ``start``, ``end2``, ``start2``) runs all kernels between guard pages."""
     side = os.environ.get("SPARSENET_GUARD")
     if side:
         from tests import guard_pages

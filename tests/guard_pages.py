@@ -4,7 +4,7 @@ Kernels check no bounds, so here every piece of memory that they may touch stand
 each buffer and ring of working memory, each input and output lies between pages that may be neither read nor written.
 With ``end`` it ends with the last byte of a page, so that a kernel that reads or writes one byte too far dies on the
 spot; with ``start`` it begins with the first. What a layout promises to be readable (``layout.GUARD``) is part of its
-buffer.
+buffer. With ``end2`` and ``start2``, engines for one thread have two, and every run asks for the second one's help.
 """
 
 from __future__ import annotations
@@ -23,6 +23,8 @@ import bench.one_kernel
 import sparsenet.engine
 import sparsenet.plan.make
 import sparsenet.prepared
+from sparsenet.engine_options import EngineOptions
+from sparsenet.helping import Helping
 from sparsenet.plan.memory import Memory
 from sparsenet.plan.ring_memory import GUARD_BYTES, PAGE, Arena, Ring
 
@@ -149,15 +151,26 @@ def _call_one_kernel(call: bench.one_kernel.OneKernel) -> None:
             array[...] = copy
 
 
+def _check_options(options: EngineOptions) -> None:
+    _original_check(options)
+    if options.threads == 1:
+        object.__setattr__(options, "threads", 2)
+
+
+def _always(*_: object) -> bool:
+    return True
+
+
+_original_check = EngineOptions.__post_init__
 _original_run_batch = sparsenet.engine.Engine._run_batch
 _original_call = bench.one_kernel.OneKernel.__call__
 
 
 def install(side: str) -> None:
-    """Guard all kernels of this process from now on; ``side`` is "end" or "start"."""
-    if side not in ("end", "start"):
-        raise ValueError(f"SPARSENET_GUARD must be 'end' or 'start', got {side!r}")
-    _Side.chosen = side
+    """Guard all kernels of this process from now on; ``side`` is "end", "start", "end2" or "start2"."""
+    if side not in ("end", "start", "end2", "start2"):
+        raise ValueError(f"SPARSENET_GUARD must be end, start, end2 or start2, got {side!r}")
+    _Side.chosen = side.removesuffix("2")
     replaced: list[tuple[Any, str, Any]] = [
         (sparsenet.plan.make, "pack_constants", _pack_constants),
         (Memory, "arrange", _arrange),
@@ -165,5 +178,7 @@ def install(side: str) -> None:
         (sparsenet.engine.Engine, "_run_batch", _run_batch),
         (bench.one_kernel.OneKernel, "__call__", _call_one_kernel),
     ]
+    if side.endswith("2"):
+        replaced += [(EngineOptions, "__post_init__", _check_options), (Helping, "wanted", _always)]
     for owner, name, stand_in in replaced:
         setattr(owner, name, stand_in)

@@ -9,13 +9,12 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from sparsenet.errors import SparsenetError
-from sparsenet.files import write_atomically
+from bench.command import Parser, run
+from sparsenet.files import require_outputs, write_atomically
 from sparsenet.gpu.availability import require_gpu
 
 CHECKED_SPARSITIES, BATCHES = (0.0, 0.5, 0.8, 0.9, 0.95), (1, 8, 64)
@@ -24,7 +23,7 @@ TIMED_MODELS, TIMED_SPARSITIES = ("mobilenetv1", "resnet50"), (0.0, 0.9)
 
 
 def arguments(argv: list[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m bench.cuda", description=__doc__.splitlines()[0])
+    parser = Parser(prog="python -m bench.cuda", description=__doc__.splitlines()[0])
     parser.add_argument(
         "--check", action="store_true", help="Hold outputs against the CPU engine; time nothing."
     )
@@ -89,18 +88,15 @@ def main(argv: list[str] | None = None) -> int:
     """0 if everything asked for is right; 1 if a check fails; 2 where there is no GPU."""
     args = arguments(argv)
     record: dict[str, Any] = {}
-    try:
-        require_gpu()
-        if args.check:
-            record["checks"] = run_checks(args)
-        else:
-            if args.only != "models":
-                record["layers"] = time_layers(args)
-            if args.only != "layers":
-                record["models"] = time_models(args)
-    except SparsenetError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    require_outputs([args.json])
+    require_gpu()
+    if args.check:
+        record["checks"] = run_checks(args)
+    else:
+        if args.only != "models":
+            record["layers"] = time_layers(args)
+        if args.only != "layers":
+            record["models"] = time_models(args)
     if args.json is not None:
         from bench.versions import versions
 
@@ -110,4 +106,4 @@ def main(argv: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run(main, "bench.cuda")

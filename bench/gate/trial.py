@@ -18,12 +18,14 @@ from statistics import median
 import click
 from tqdm import tqdm
 
+from bench.command import BenchCommand
 from bench.gate import expected
 from bench.gate.groups import GROUPS
 from bench.versions import versions
 from sparsenet.commands.options import FiniteRange
 from sparsenet.commands.table import render, to_json
-from sparsenet.files import write_atomically
+from sparsenet.errors import InputError, SparsenetError
+from sparsenet.files import require_outputs, write_atomically
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -70,7 +72,7 @@ def run(planted: str, factor: float) -> Run:
         )
         seconds = time.perf_counter() - start
         if not saved.exists():
-            raise click.ClickException(f"the gate did not run: {done.stdout[-2000:]}{done.stderr[-500:]}")
+            raise SparsenetError(f"the gate did not run: {done.stdout[-2000:]}{done.stderr[-500:]}")
         groups = json.loads(saved.read_text())["groups"]
     answers = {name: str(group["answer"]) for name, group in groups.items()}
     speedups = {name: float(group["ratio"]["median"]) for name, group in groups.items()}
@@ -99,7 +101,9 @@ def summary(runs: list[Run]) -> str:
     return render(header, rows)
 
 
-@click.command(epilog="Example: taskset -c 1 python -m bench.gate.trial --runs 20 --json trial.json")
+@click.command(
+    cls=BenchCommand, epilog="Example: taskset -c 1 python -m bench.gate.trial --runs 20 --json trial.json"
+)
 @click.option("--runs", type=click.IntRange(0), default=20, show_default=True, help="Runs as it stands.")
 @click.option(
     "--planted", type=click.IntRange(0), default=20, show_default=True, help="Runs with a slower kernel."
@@ -111,6 +115,11 @@ def summary(runs: list[Run]) -> str:
 @click.option("--json", "json_file", type=click.Path(path_type=Path), help="Write every run there.")
 def main(runs: int, planted: int, factor: float, record: bool, json_file: Path | None) -> None:
     """Run the gate again and again, alone and with each family in turn made slower; tell the alarms."""
+    require_outputs([json_file])
+    if not (runs if record else runs + planted):
+        raise InputError(
+            "there is nothing to run" if not record else "only runs as it stands can be recorded: --runs"
+        )
     families = list(dict.fromkeys(group.family for group in GROUPS))
     todo = ["" for _ in range(runs)] + [families[i % len(families)] for i in range(planted)]
     done: list[Run] = []

@@ -9,17 +9,18 @@ from pathlib import Path
 import click
 from tqdm import tqdm
 
+from bench.command import BenchCommand
 from bench.kernels import report, worker
 from bench.kernels.measure import NOT_TIMED, cases
 from bench.versions import versions
 from sparsenet.commands.table import to_json
-from sparsenet.errors import SparsenetError
-from sparsenet.files import write_atomically
+from sparsenet.files import require_outputs, write_atomically
 from sparsenet.kernels.jit import max_lanes
 
 
 @click.command(
-    epilog="Example: taskset -c 0 python -m bench.kernels --json kernels.json --markdown kernels.md"
+    cls=BenchCommand,
+    epilog="Example: taskset -c 0 python -m bench.kernels --json kernels.json --markdown kernels.md",
 )
 @click.option(
     "--lanes", type=click.Choice(["16", "8", "4"]), multiple=True,
@@ -38,20 +39,18 @@ def main(
 ) -> None:  # fmt: skip
     """Time every kernel family alone, on layers of real networks, at every vector length; a few minutes."""
     lengths = [int(word) for word in lanes] or [count for count in (16, 8) if count <= max_lanes()] or [4]
-    try:
-        total = len(cases(quick, family)) * len(lengths)
-        rates = []
-        with tqdm(total=total, unit="case", file=sys.stderr) as bar:
+    require_outputs([json_file, markdown_file])
+    total = len(cases(quick, family)) * len(lengths)
+    rates = []
+    with tqdm(total=total, unit="case", file=sys.stderr) as bar:
 
-            def began(name: str) -> None:
-                bar.set_description(name[:70], refresh=False)
-                bar.update()
+        def began(name: str) -> None:
+            bar.set_description(name[:70], refresh=False)
+            bar.update()
 
-            for count in lengths:
-                settings = worker.Settings(count, quick, family, 7 if quick else 15, 1e-4, tune)
-                rates += worker.run(settings, began)
-    except SparsenetError as error:
-        raise click.ClickException(str(error)) from error
+        for count in lengths:
+            settings = worker.Settings(count, quick, family, 7 if quick else 15, 1e-4, tune)
+            rates += worker.run(settings, began)
     click.echo(report.text(rates))
     for name, reason in NOT_TIMED.items():
         click.echo(f"{name} is not timed: it {reason}.")

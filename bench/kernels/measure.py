@@ -13,7 +13,7 @@ from bench.kernels.alone import FamilyAlone, NotOffered
 from bench.kernels.peak import Peak
 from bench.shapes import BY_FAMILY, LayerShape
 from converters.verify import relative_error
-from sparsenet.errors import SparsenetError
+from sparsenet.errors import InputError, SparsenetError
 from sparsenet.kernels.cuda_families import CUDA_FAMILIES
 from sparsenet.kernels.registry import FAMILIES
 from sparsenet.timing import THREAD, Samples, take_rounds, turns_of
@@ -86,6 +86,7 @@ def cases(quick: bool, families: tuple[str, ...] = ()) -> list[Case]:
 
     Raises:
         SparsenetError: a family of the registry has no layers in ``BY_FAMILY``.
+        InputError: no family has one of ``families`` in its name.
     """
     forgotten = sorted(FAMILIES.keys() - BY_FAMILY.keys() - NOT_TIMED.keys())
     if forgotten:
@@ -101,7 +102,12 @@ def cases(quick: bool, families: tuple[str, ...] = ()) -> list[Case]:
             densities = (1.0,)
         chosen = layers[1::4] or layers[:1] if quick else layers
         found += [Case(family, layer, density) for layer in chosen for density in densities]
-    return [case for case in found if not families or any(word in case.family for word in families)]
+    found = [case for case in found if not families or any(word in case.family for word in families)]
+    if not found:
+        raise InputError(
+            f"no kernel family has {' or '.join(families)} in its name; there are {', '.join(BY_FAMILY)}"
+        )
+    return found
 
 
 def measure(

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from sparsenet import Graph
 from sparsenet.errors import InputError
+from sparsenet.files import is_folder
 
 
 def open_model(
@@ -28,7 +29,7 @@ def open_model(
         ModelFileError, UnsupportedOpError: the file cannot be read.
     """
     path = Path(name)
-    if path.is_dir():
+    if is_folder(path):
         raise InputError(f"{name} is a folder: bench needs the model file a bundle was compiled from")
     if path.suffix.lower() == ".onnx" and path.exists():
         from converters import from_onnx

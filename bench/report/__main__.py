@@ -8,22 +8,33 @@ from pathlib import Path
 import click
 from tqdm import tqdm
 
+from bench import networks
+from bench.command import BenchCommand
+from bench.model.measure import Settings, check_settings
 from bench.model.several import SeveralValues, is_number
 from sparsenet.commands.options import THREADS, FiniteRange
-from sparsenet.errors import SparsenetError
+from sparsenet.files import require_output_folder
 from sparsenet.threads import available_cpus
 
 MODELS = ("minixception-128-256", "mobilenetv1", "maskcnn", "resnet50")
 
 
-class _Command(SeveralValues):
+class _Command(SeveralValues, BenchCommand):
     several = {"--sparsity": is_number, "--threads": str.isdigit}  # noqa: RUF012 - never changed
 
 
 @click.command(cls=_Command, epilog="Example: python -m bench.report -o bench-out --threads 1 2")
 @click.option("-o", "--out", type=click.Path(path_type=Path, file_okay=False), default=Path("bench-out"),
     show_default=True, help="Folder of the page and of all measured steps.")  # fmt: skip
-@click.option("--model", "models", multiple=True, default=MODELS, show_default=True, help="May be repeated.")
+@click.option(
+    "--model",
+    "models",
+    type=click.Choice(list(networks.MODELS)),
+    multiple=True,
+    default=MODELS,
+    show_default=True,
+    help="May be repeated.",
+)
 @click.option("--sparsity", type=FiniteRange(0, 1, max_open=True), multiple=True,
     default=(0, 0.5, 0.7, 0.8, 0.9, 0.95), show_default=True)  # fmt: skip
 @click.option("--threads", type=THREADS, multiple=True, help="[default: 1, and all there are]")
@@ -43,24 +54,23 @@ def main(
     engines: tuple[str, ...], seconds: float, size: int | None, quick: bool,
 ) -> None:  # fmt: skip
     """Measure and write OUT/report.html. Started again, it goes on where it was; new kernels are measured anew."""
-    from bench.networks import build_graph
     from bench.report.data import Plan, gather
     from bench.report.page import save_page
 
     counts = threads or tuple(sorted({1, available_cpus()}))
     plan = Plan(models, tuple(sorted(sparsity)), counts, engines, seconds, size, quick)
-    try:
-        with tqdm(unit="step", file=sys.stderr) as bar:
+    require_output_folder(out)
+    for count in counts:
+        check_settings(Settings(engines, count, 1, seconds, 0))
+    with tqdm(unit="step", file=sys.stderr) as bar:
 
-            def progress(what: str, done: int, total: int) -> None:
-                bar.total = total
-                bar.set_description(what)
-                bar.update(done - bar.n)
+        def progress(what: str, done: int, total: int) -> None:
+            bar.total = total
+            bar.set_description(what)
+            bar.update(done - bar.n)
 
-            data = gather(plan, out, build_graph, progress)
-        save_page(data, out / "report.html")
-    except SparsenetError as error:
-        raise click.ClickException(str(error)) from error
+        data = gather(plan, out, networks.build_graph, progress)
+    save_page(data, out / "report.html")
     click.echo(out / "report.html")
 
 

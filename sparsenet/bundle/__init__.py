@@ -10,6 +10,6 @@ from __future__ import annotations
 
 from sparsenet.bundle.format import Bundle
 from sparsenet.bundle.read import load
-from sparsenet.bundle.write import save
+from sparsenet.bundle.write import require_place, save
 
-__all__ = ["Bundle", "load", "save"]
+__all__ = ["Bundle", "load", "require_place", "save"]

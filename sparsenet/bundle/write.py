@@ -26,8 +26,8 @@ from sparsenet.bundle.format import (
     WEIGHTS,
 )
 from sparsenet.cpu import host_features, host_name, platform_name
-from sparsenet.errors import BundleError, MemoryLimitError
-from sparsenet.files import read_whole, written_name
+from sparsenet.errors import BundleError, InputError, MemoryLimitError
+from sparsenet.files import read_whole, require_output_folder, written_name
 from sparsenet.kernels import jit, tape
 from sparsenet.plan.plan import Plan
 from sparsenet.trusted import OTHERS_WRITE
@@ -39,11 +39,8 @@ def save(plan: Plan, path: str | os.PathLike[str], *, sparse: bool, metadata: Ma
     Raises:
         BundleError: something that is not a bundle stands there, or the folder cannot be written.
     """
+    require_place(path)
     target = written_name(path)
-    if target.exists() and not _is_bundle(target):
-        raise BundleError(
-            f"{target}: exists and is not a bundle, or holds other files; choose another folder"
-        )
     builds: dict[str, jit.Build] = {kernel.name: kernel.build for kernel in plan.used_kernels}
     code = {name: jit.payload(name, build) for name, build in {**builds, **tape.FUNCTIONS}.items()}
     files: dict[str, bytes | memoryview] = {
@@ -69,6 +66,23 @@ def save(plan: Plan, path: str | os.PathLike[str], *, sparse: bool, metadata: Ma
         _write_folder(target, files)
     except OSError as error:
         raise BundleError(f"{target}: cannot be written: {error.strerror or error}") from None
+
+
+def require_place(path: str | os.PathLike[str]) -> None:
+    """Check, before work begins, that a bundle can be written to the folder ``path``.
+
+    Raises:
+        BundleError: it cannot, or something that is not a bundle stands there.
+    """
+    target = written_name(path)
+    if os.path.lexists(target) and not _is_bundle(target):
+        raise BundleError(
+            f"{target}: exists and is not a bundle, or holds other files; choose another folder"
+        )
+    try:
+        require_output_folder(target.parent)
+    except InputError as error:
+        raise BundleError(f"{target}: cannot be written: {error}") from None
 
 
 def _features() -> frozenset[str]:
@@ -120,13 +134,13 @@ def _describe(
 
 
 def _write_folder(target: Path, files: Mapping[str, bytes | memoryview]) -> None:
-    import shutil  # who only reads bundles should not wait for these two
-    import tempfile
+    import shutil  # who only reads bundles should not wait for it
 
     target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{target.name[:64]}.", dir=target.parent))
+    temporary = target.parent / f".{target.name[:64]}.{os.urandom(8).hex()}"
     old = temporary / "old"
     try:
+        temporary.mkdir(0o700)
         new = temporary / "new"
         new.mkdir()
         new.chmod(new.stat().st_mode & ~OTHERS_WRITE)  # or it would not be read

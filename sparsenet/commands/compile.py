@@ -16,6 +16,7 @@ from sparsenet.commands.options import (
 )
 from sparsenet.commands.table import to_json
 from sparsenet.errors import InputError
+from sparsenet.files import is_folder
 
 EPILOG = """\b
 Examples:
@@ -48,8 +49,13 @@ def compile_(model: Path, output: Path, threads: int | None, dense: bool, tune: 
     import sparsenet
     from sparsenet import bundle
 
-    if output.is_dir() and model.exists() and output.resolve() in (model.resolve(), *model.resolve().parents):
+    if (
+        is_folder(output)
+        and model.exists()
+        and output.resolve() in (model.resolve(), *model.resolve().parents)
+    ):
         raise InputError(f"{output}: holds '{model}', which is read; choose another folder")
+    bundle.require_place(output)
     engine = sparsenet.load(model, threads=threads, sparse=not dense, tune=tune)
     bundle.save(engine.plan, output, sparse=engine.sparse, metadata=engine.metadata)
     size = sum(file.stat().st_size for file in output.iterdir())

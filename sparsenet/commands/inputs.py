@@ -92,7 +92,9 @@ def _read_npy(path: Path) -> FloatArray:
     try:
         with open_regular(path) as file:
             array = _array(file)
-    except (OSError, ValueError, EOFError, SyntaxError, TypeError, RecursionError, TokenError) as error:
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror or error}") from None
+    except (ValueError, EOFError, SyntaxError, TypeError, RecursionError, TokenError) as error:
         raise InputError(f"{path}: not a readable .npy array ({error})") from None
     except MemoryLimitError as error:
         raise MemoryLimitError(f"{path}: {error}") from None

@@ -6,10 +6,10 @@ import json
 from pathlib import Path
 from typing import Any
 
-import click
 import pytest
 
 from bench.speed_table import every, means, page, read
+from sparsenet.errors import InputError
 
 
 def _result(model: str, sparsity: float, engine: str, ratio: float, rounds: int = 9) -> dict[str, Any]:
@@ -75,6 +75,23 @@ def test_the_page_tells_the_spread(files: list[Path]) -> None:
 
 def test_another_file_is_refused(tmp_path: Path) -> None:
     other = tmp_path / "other.json"
-    other.write_text("[]")
-    with pytest.raises(click.ClickException, match="is no result of"):
-        read([other])
+    result = _result("c", 0, "ort", 5)
+    broken = [
+        {**result, "engine": "x"},
+        {**result, "median_ms": -1},
+        {**result, "ratio_interval": [1]},
+        {"model": 3},
+    ]
+    for record in (
+        [],
+        {},
+        *({"settings": {"threads": 1}, "results": rows} for rows in ([], *([r] for r in broken))),
+    ):
+        other.write_text(json.dumps(record))
+        with pytest.raises(InputError, match="is no result of"):
+            read([other])
+
+
+def test_a_run_whose_ratios_are_all_too_noisy_is_a_page(tmp_path: Path) -> None:
+    unsure = {**_result("c", 0.9, "ort", 1), "ratio": None, "ratio_interval": None}
+    assert "too noisy" in page(read([_write(tmp_path / "one.json", 1, [unsure])]))

@@ -75,7 +75,7 @@ def test_killed_at_each_step_of_writing(tmp_path: Path, call: str) -> None:
         "import sparsenet.files\n"
         "def die(*_, **__): os.kill(os.getpid(), signal.SIGKILL)\n"
         f"if {call!r} == 'replace': pathlib.Path.replace = die\n"
-        f"elif {call!r} == 'write': os.fdopen = die\n"
+        f"elif {call!r} == 'write': os.fchmod = die\n"
         f"else: os.{call} = die\n"
         "sparsenet.files.write_atomically(sys.argv[1], b'new' * 100000)\n"
     )

@@ -34,7 +34,7 @@ import click
 import numpy as np
 
 import sparsenet
-from sparsenet import Engine, Graph, Node, TensorInfo, bundle, locks
+from sparsenet import Engine, Graph, Node, TensorInfo, bundle, files, locks, trusted
 
 #: Seconds after which a case is one that waits for ever.
 HANG = 120.0
@@ -83,6 +83,7 @@ class Subject:
             "pickle": lambda: pickle.loads(pickle.dumps(self.engine))(self.images[0]),
             "tune": lambda: Engine(self.graph, self.threads, tune=True),
             "bundle": lambda: sparsenet.load(folder / "bundle")(self.images[0]),
+            "files": self._files,
         }
         bundle.save(self.engine.plan, folder / "bundle", sparse=True, metadata={})
 
@@ -101,6 +102,13 @@ class Subject:
     def _close(self) -> None:
         self.engine(self.images[0])
         self.engine.close()
+
+    def _files(self) -> None:
+        (self.folder / "kept").mkdir(exist_ok=True)
+        for write in (files.write_atomically, files._overwrite):
+            write(self.folder / "kept" / "file", b"what is kept")
+        files.read_whole(self.folder / "kept" / "file", 100)
+        trusted.open_trusted(self.folder, "kept", "file").close()
 
 
 # --- how the exception comes --------------------------------------------------------------------------------------
@@ -197,7 +205,7 @@ class Places:
         return self._step
 
     def _step(self, frame: FrameType, event: str, _: object) -> Any:
-        if event == "return":
+        if event in ("return", "exception"):  # behind a call that raises, CPython does not look
             self._before.pop(frame, None)
         if event != "opcode":
             return self._step
@@ -234,17 +242,18 @@ class Report:
 
 def campaign(subject: Subject, work: str, way: str, cases: int, seed: int) -> Report:
     """Let ``cases`` exceptions fall into one kind of work; ``way`` is of ``WAYS``, or "place"."""
-    report, rng, before = Report(), random.Random(seed), _held()
+    report, rng = Report(), random.Random(seed)
     once = (
         _place_by_place(subject.works[work], rng)
         if way == "place"
         else _in_time(subject.works[work], way, rng)
     )
+    before = _held()
     try:
         for case in range(cases):
             faulthandler.dump_traceback_later(HANG, exit=True)
-            if case == cases // 5:
-                before = _held()
+            if case == cases // 5:  # by then memory is what it stays
+                before = before[0], _held()[1]
             report.interrupts += once()
             report.cases += 1
             report.wrong += not subject.right()

@@ -44,7 +44,12 @@ def test_runs_interrupted_in_every_way(threads: int, cores: int) -> None:
 @pytest.mark.slow
 def test_all_other_work_interrupted_at_places_of_its_code() -> None:
     said = campaign("--work", "all", "--way", "place", "--threads", 2, "--cases", 2000 if FULL else 3)
-    assert len(said.splitlines()) == 9
+    assert len(said.splitlines()) == 10
+
+
+def test_no_descriptor_is_left_wherever_an_exception_comes() -> None:
+    said = campaign("--work", "files", "--way", "place", "--threads", 1, "--cases", 600)
+    assert said.endswith("600 cases, 600 exceptions, 0 wrong, left: nothing\n")
 
 
 def test_a_campaign_notices_what_is_left(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -147,12 +147,11 @@ for number in range(60):
 def test_a_full_disk_is_said_once(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     keep("folder", "name.o", b"code")
 
-    def full(descriptor: int, mode: str) -> Any:
-        os.close(descriptor)
-        return Path("/dev/full").open(mode)
+    def full(_folder: Path) -> Any:
+        return Path("/dev/full").open("wb")
 
     with monkeypatch.context() as patch:
-        patch.setattr(files.os, "fdopen", full)
+        patch.setattr(files, "_open_nameless", full)
         with pytest.warns(RuntimeWarning, match="cannot be kept in .*No space left"):
             assert not keep("folder", "name.o", b"new")
         assert not keep("folder", "other.o", b"new")

@@ -51,10 +51,10 @@ def subfolders(folder: Path, expected: str) -> list[str]:
     DataError with ``expected`` (what should have been there) if it is missing, no folder, or not readable.
     """
     try:
-        entries = sorted(folder.iterdir())
+        entries = sorted(entry for entry in folder.iterdir() if entry.is_dir())
     except OSError as error:
         raise DataError(f"cannot read {folder} ({_reason(error)}): expected {expected}") from error
-    return [entry.name for entry in entries if entry.is_dir() and not entry.name.startswith(".")]
+    return [entry.name for entry in entries if not entry.name.startswith(".")]
 
 
 def list_files(folder: Path) -> list[Path]:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from sparsenet.errors import DataError
+from sparsenet.files import is_folder
 from training.data.files import OnError, Split
 from training.data.images import LabeledImages
 from training.data.load import load_images
@@ -14,7 +15,7 @@ from training.data.maskedface_net import CLASS_NAMES, Task
 
 def image_folders(folder: Path | None) -> Iterator[Path]:
     """The folders below ``folder`` whose files are read as images, whatever its layout."""
-    if folder is not None and folder.is_dir():
+    if folder is not None and is_folder(folder):
         yield from (entry for entry in folder.iterdir() if entry.is_dir())
 
 

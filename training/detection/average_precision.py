@@ -6,6 +6,7 @@ setting counts some of the faces and ignores the rest, so that finding those is 
 
 from __future__ import annotations
 
+import io
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -16,6 +17,8 @@ import numpy as np
 import numpy.typing as npt
 
 from sparsenet.errors import DataError
+from sparsenet.files import read_whole
+from sparsenet.limits import memory_limit
 from training.detection.widerface import AnnotatedImage
 
 SETTINGS = ("easy", "medium", "hard")
@@ -89,14 +92,16 @@ def _read_setting(folder: Path, setting: str) -> Iterable[tuple[str, npt.NDArray
 
     path = folder / f"wider_{setting}_val.mat"
     try:
-        values: dict[str, Any] = scipy.io.loadmat(path)
+        values: dict[str, Any] = scipy.io.loadmat(io.BytesIO(read_whole(path, memory_limit())))
         lists = [values[key] for key in ("event_list", "file_list", "face_bbx_list", "gt_list")]
         for event, files, boxes, kept in zip(*(column[:, 0] for column in lists), strict=True):
             for file, faces, rows in zip(files[:, 0], boxes[:, 0], kept[:, 0], strict=True):
                 flags = np.zeros(len(faces), np.bool_)
                 flags[rows.astype(np.int64).ravel() - 1] = True  # MATLAB counts from 1
                 yield f"{event[0]}/{file[0]}", faces.astype(np.float64).reshape(-1, 4), flags
-    except (OSError, KeyError, IndexError, AttributeError, TypeError, ValueError) as error:
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read: {error.strerror or error}") from None
+    except (KeyError, IndexError, AttributeError, TypeError, ValueError) as error:
         raise DataError(f"{path}: no ground truth of WIDERFACE ({error})") from None
 
 

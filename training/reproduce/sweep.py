@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -92,14 +91,11 @@ def _gpus() -> int:
 @contextlib.contextmanager
 def _locked(out: Path) -> Iterator[None]:
     """One run at a time in a folder; the system lets go when the process ends, however it ends."""
-    descriptor = os.open(out / ".lock", os.O_RDWR | os.O_CREAT)
-    try:
+    with (out / ".lock").open("ab") as file:
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             raise DataError(
                 f"another run is working in {out}: wait for it, or choose another folder"
             ) from None
         yield
-    finally:
-        os.close(descriptor)
