@@ -15,6 +15,9 @@ JOBS  ?= 2
 CANDIDATES := $(or $(PYTHON),python3 python3.13 python3.12 python3.11)
 SUITABLE   := import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))
 
+# Whatever the user set: hundreds of processes import PyTorch and Numba, which take thrice as long without bytecode.
+export PYTHONDONTWRITEBYTECODE :=
+
 .PHONY: demo test lint gate format install clean
 
 demo: install

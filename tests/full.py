@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections.abc import Iterable, Sequence
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from sparsenet.kernels.jit import max_lanes
 
@@ -15,6 +16,13 @@ FULL = os.environ.get("SPARSENET_FULL") == "1"
 def chosen(short: Iterable[T], full: Iterable[T]) -> list[T]:
     """The combinations to run: ``short``, which has every value at least once, or all of them."""
     return list(full if FULL else short)
+
+
+def crossed(*values: Sequence[Any]) -> list[tuple[Any, ...]]:
+    """Combinations of one of each of ``values``: all of them, or as few as have every value, each in its turn."""
+    longest = max(len(some) for some in values)
+    in_turn = [tuple(some[i % len(some)] for some in values) for i in range(longest)]
+    return chosen(in_turn, itertools.product(*values))
 
 
 #: float32 lanes of every vector that this CPU has, the longest first.

@@ -4,24 +4,25 @@ from __future__ import annotations
 
 import itertools
 import json
-import subprocess
-import sys
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from bench.gate import expected, trial
+from bench.gate import expected, plugin, trial
 from bench.gate.groups import GROUPS, Held
 from bench.gate.paired import LEAST_FLOOR, Pair, Ratio, ratio_of, take_rounds
 from bench.gate.plugin import UNSURE_EXIT
-from bench.gate.verdict import FIRST_ROUNDS, Answer, answer_to, decide
+from bench.gate.verdict import FIRST_ROUNDS, Answer, Verdict, answer_to, decide
 from bench.versions import versions
 from sparsenet.errors import SparsenetError
 from sparsenet.kernels.jit import max_lanes
+from sparsenet.plan.lower import linear
 
 ROOT = Path(__file__).resolve().parents[2]
+#: The quickest group.
+NAME = "linear csr, 90 % zeros"
 
 
 class Clockwork:
@@ -211,31 +212,40 @@ def test_what_is_no_run_is_refused(text: str, tmp_path: Path) -> None:
         expected.baseline(path)
 
 
+class Gate:
+    """The gate's own pytest run, in this process: importing PyTorch once is enough for all of them."""
+
+    def __init__(self, capsys: pytest.CaptureFixture[str]) -> None:
+        self.capsys = capsys
+
+    def __call__(self, *words: str) -> tuple[int, str]:
+        """Exit code and what was printed, of one group."""
+        plugins = ("-p", "no:cacheprovider", "-p", "no:faulthandler", "-W", "ignore::pytest.PytestWarning")
+        code = pytest.main([f"{ROOT}/bench/gate_speed.py::test_speed[{NAME}]", "-s", *plugins, *words])
+        return int(code), self.capsys.readouterr().out
+
+
+@pytest.fixture
+def gate(capsys: pytest.CaptureFixture[str]) -> Gate:
+    return Gate(capsys)
+
+
 @pytest.mark.parametrize(
     "answer, failed, code",
     [("holds", False, 0), ("too noisy to tell", False, UNSURE_EXIT), ("fails", True, 1)],
 )
 def test_the_exit_code_tells_noise_from_success_and_failure(
-    tmp_path: Path, answer: str, failed: bool, code: int
+    gate: Gate, monkeypatch: pytest.MonkeyPatch, answer: str, failed: bool, code: int
 ) -> None:
-    (tmp_path / "told.py").write_text(
-        "import pytest\n"
-        "@pytest.fixture(autouse=True)\n"
-        "def told(monkeypatch):\n"
-        "    from bench.gate import plugin\n"
-        "    from bench.gate.paired import Ratio\n"
-        "    from bench.gate.verdict import Answer, Verdict\n"
-        f"    verdict = Verdict(Answer({answer!r}), Ratio(1.0, 0.9, 1.1, 0.01, 9), 1.0)\n"
-        "    monkeypatch.setattr(plugin, 'decide', lambda *_: verdict)\n"
-    )
-    name = "linear csr, 90 % zeros"
-    done = gate(f"bench/gate_speed.py::test_speed[{name}]", "-p", "told", "-o", f"pythonpath=. {tmp_path}")
-    assert done.returncode == code, done.stdout
-    assert failed == ("slower than expected" in done.stdout)
+    verdict = Verdict(Answer(answer), Ratio(1.0, 0.9, 1.1, 0.01, 9), 1.0)
+    monkeypatch.setattr(plugin, "decide", lambda *_: verdict)
+    found, printed = gate()
+    assert found == code, printed
+    assert failed == ("slower than expected" in printed)
 
 
 def test_planted_work_is_a_quarter_more() -> None:
-    group = next(group for group in GROUPS if group.name == "linear csr, 90 % zeros")
+    group = next(group for group in GROUPS if group.name == NAME)
     held = Held(group, group.layers[0])
     (alone, slow) = held.copies
     for copy in held.copies:
@@ -244,49 +254,33 @@ def test_planted_work_is_a_quarter_more() -> None:
     assert len(slow._rows) / slow.runs == pytest.approx(1.25 * len(alone._rows) / alone.runs)
 
 
-def gate(*words: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *words]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-
-
-def test_a_failure_says_layer_kernel_format_and_what_changed(tmp_path: Path) -> None:
+def test_a_failure_says_layer_kernel_format_and_what_changed(gate: Gate, tmp_path: Path) -> None:
     saved = tmp_path / "run.json"
-    name = "linear csr, 90 % zeros"
     ratio = {"median": 99.0, "low": 99.0, "high": 99.0, "floor": 0.01, "rounds": 9}
-    expected.save(saved, {name: {"ratio": ratio}})
+    expected.save(saved, {NAME: {"ratio": ratio}})
     record = json.loads(saved.read_text())
     record["versions"]["numba"] = "0.0"
     saved.write_text(json.dumps(record))
-    done = gate(f"bench/gate_speed.py::test_speed[{name}]", "--speed-baseline", str(saved))
-    assert done.returncode == 1, done.stdout
+    code, printed = gate("--speed-baseline", str(saved))
+    assert code == 1, printed
     for words in (
         "slower than expected",
         "(in L2) linear 512-256: f32_linear_csr_flat__cpu_v",
         "sparse, 90% zeros",
         "numba: 0.0 ->",
     ):
-        assert words in done.stdout, done.stdout
+        assert words in printed, printed
 
 
-def test_a_wrong_result_fails_before_it_is_timed(tmp_path: Path) -> None:
-    (tmp_path / "garbage.py").write_text(
-        "import pytest\n"
-        "from sparsenet.plan.lower import linear\n"
-        "honest = linear.linear_groups\n"
-        "def doubled(matrix, lanes):\n"
-        "    return honest(2 * matrix, lanes)\n"
-        "@pytest.fixture(autouse=True)\n"
-        "def garbage(monkeypatch):\n"
-        "    monkeypatch.setattr(linear, 'linear_groups', doubled)\n"
-        "    monkeypatch.setattr('bench.gate.plugin.decide', lambda *_: pytest.exit('it was timed'))\n"
-    )
-    name = "linear csr, 90 % zeros"
-    plugin = ["-p", "garbage", "-o", f"pythonpath=. {tmp_path}"]
-    done = gate(f"bench/gate_speed.py::test_speed[{name}]", *plugin)
-    assert done.returncode == 1, done.stdout
-    assert "computes something else than PyTorch" in done.stdout
-    assert "is not timed" in done.stdout
-    assert "it was timed" not in done.stdout
+def test_a_wrong_result_fails_before_it_is_timed(gate: Gate, monkeypatch: pytest.MonkeyPatch) -> None:
+    honest = linear.linear_groups
+    monkeypatch.setattr(linear, "linear_groups", lambda matrix, lanes: honest(2 * matrix, lanes))
+    monkeypatch.setattr(plugin, "decide", lambda *_: pytest.exit("it was timed"))
+    code, printed = gate()
+    assert code == 1, printed
+    assert "computes something else than PyTorch" in printed
+    assert "is not timed" in printed
+    assert "it was timed" not in printed
 
 
 def test_the_trial_counts_alarms() -> None:

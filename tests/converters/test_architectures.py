@@ -1,4 +1,7 @@
-"""Networks of every common family, dense and with 80 % zeros: the engine equals PyTorch and ONNX Runtime."""
+"""Networks of every common family, dense and with 80 % zeros: the engine equals PyTorch and ONNX Runtime.
+
+A GPU has a plan for all of them.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +17,8 @@ from torch import nn
 
 from converters import from_onnx, from_torch
 from sparsenet import Engine, Graph
+from sparsenet.plan.cuda.builder import Options as GpuOptions
+from sparsenet.plan.cuda.make import make_plan as gpu_plan
 from tests.converters.architectures import ARCHITECTURES, build
 from tests.converters.importing import flat, relative_error
 from tests.full import FULL, chosen
@@ -68,7 +73,10 @@ def assert_equal(
 @pytest.mark.parametrize("name", ARCHITECTURES)
 def test_from_pytorch(name: str, sparsity: float) -> None:
     module, x, expected = network(name, sparsity)
-    assert_equal(from_torch(module, x[:1]), x.numpy(), expected)
+    graph = from_torch(module, x[:1])
+    assert_equal(graph, x.numpy(), expected)
+    for batch in (1, 3):
+        assert gpu_plan(graph, GpuOptions(batch)).launches
 
 
 @pytest.mark.slow

@@ -16,8 +16,8 @@ from tests.full import chosen
 FOLDER = Path(onnx.__file__).parent / "backend" / "test" / "data" / "light"
 MODELS = sorted(path.stem for path in FOLDER.glob("light_*.onnx"))
 #: Those whose layers the others have as well: VGG and ZFNet are AlexNet made longer, Inception v2 the first with batch
-#: norm.
-LONGER = ("light_vgg19", "light_zfnet512", "light_inception_v1")
+#: norm; ResNet is in the zoo.
+LONGER = ("light_vgg19", "light_zfnet512", "light_inception_v1", "light_resnet50")
 
 
 def test_there_are_models() -> None:

@@ -11,11 +11,11 @@ import torch
 from torch import nn
 
 import sparsenet
-from converters import from_torch, passes
+from converters import passes
 from converters.torch_import import TorchSource
 from converters.verify import TOLERANCE, relative_error
 from sparsenet.counts import count_layers, total
-from tests.full import FULL
+from tests.full import chosen
 from training.models import MODELS, MaskCNN, build_model
 from training.pruning import Masks, find_masks
 
@@ -23,10 +23,11 @@ from training.pruning import Masks, find_masks
 SIDES = dict.fromkeys(MODELS, 64) | {"maskcnn": MaskCNN.input_size}
 LARGE = ("resnet50", "xception")
 NAMES = [pytest.param(name, marks=[pytest.mark.slow] if name in LARGE else []) for name in MODELS]
+EVERY = (0.0, 0.5, 0.8, 0.95)
 SPARSITIES = [
     pytest.param(name, sparsity, marks=[pytest.mark.slow] if name in LARGE else [])
-    for name in MODELS
-    for sparsity in ((0.8,) if name in LARGE and not FULL else (0.0, 0.5, 0.8, 0.95))
+    for i, name in enumerate(MODELS)
+    for sparsity in chosen([0.8] if name in LARGE else sorted({0.8, EVERY[i % 4]}), EVERY)
 ]
 
 
@@ -88,6 +89,6 @@ def test_engine_equals_pytorch(name: str, sparsity: float) -> None:
 def test_engine_equals_pytorch_after_channel_reduction(name: str) -> None:
     classifier = "fc" if name == "resnet50" else "head*"
     masks = find_masks(network(name), method="l1", sparsity=0.5, structured="output", exclude=[classifier])
-    graph = from_torch(network(name), images(name), masks)
+    graph = masked(name, masks)
     compare(name, masks, graph)
     assert total(count_layers(graph)).weights < masks.total

@@ -20,6 +20,8 @@ from training.models.retinaface import FeaturePyramid
 from training.pruning import find_masks
 
 BACKBONES = ["resnet50", "mobilenet0.25"]
+#: As large as the detector of detection/test_sweep: most kernels are compiled once for all of them.
+SIZE = (64, 64)
 
 
 def conv_weights(model: nn.Module, *patterns: str) -> int:
@@ -141,8 +143,7 @@ def test_registry() -> None:
 def test_engine_equals_pytorch(backbone: str) -> None:
     torch.manual_seed(0)
     model = with_statistics(RetinaFace(backbone))
-    # As large as the detector of detection/test_sweep: most kernels are compiled once for both.
-    x = torch.randn(1, 3, 64, 64, generator=torch.Generator().manual_seed(1))
+    x = torch.randn(1, 3, *SIZE, generator=torch.Generator().manual_seed(1))
     with torch.no_grad():
         expected = [t.numpy() for t in model(x)]
     got = Engine(from_torch(model, x), threads=1)(x.numpy())
@@ -160,7 +161,7 @@ def test_published_weights_load_and_run(shared_data: Path) -> None:
     )
     model = RetinaFace("mobilenet0.25").eval()
     model.load_published(state)
-    x = 60 * torch.randn(1, 3, 128, 160, generator=torch.Generator().manual_seed(0))
+    x = 60 * torch.randn(1, 3, *SIZE, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
         expected = [t.numpy() for t in model(x)]
     got = Engine(from_torch(model, x), threads=1)(x.numpy())

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from sparsenet import Engine, Graph, Node, TensorInfo
+from tests.full import crossed
 from tests.sparsenet.gpu.against_oracle import assert_gpu_matches, conv_graph, pruned
 
 
-@pytest.mark.parametrize("zeros", [0.0, 0.5, 0.9, 1.0])
-@pytest.mark.parametrize("sparse", [True, False])
+@pytest.mark.parametrize("zeros, sparse", crossed([0.0, 0.5, 0.9, 1.0], [False, True]))
 def test_pointwise(zeros: float, sparse: bool) -> None:
     assert_gpu_matches(conv_graph(pruned((5, 7, 1, 1), zeros), (2, 7, 5, 6)), batch=2, sparse=sparse)
 
@@ -22,8 +22,10 @@ def test_kernel_sizes(kernel: tuple[int, int]) -> None:
     assert_gpu_matches(conv_graph(weight, (2, 2, 7, 6), padding=pad), batch=2)
 
 
-@pytest.mark.parametrize("padding", [[0, 0, 0, 0], [0, 1, 2, 0], [2, 2, 1, 1], [5, 0, 0, 4]])
-@pytest.mark.parametrize("stride", [[1, 1], [2, 2], [1, 3]])
+@pytest.mark.parametrize(
+    "padding, stride",
+    crossed([[0, 0, 0, 0], [0, 1, 2, 0], [2, 2, 1, 1], [5, 0, 0, 4]], [[1, 1], [2, 2], [1, 3]]),
+)
 def test_strides_and_asymmetric_padding(padding: list[int], stride: list[int]) -> None:
     graph = conv_graph(pruned((4, 3, 3, 3), 0.5), (2, 3, 6, 7), padding=padding, stride=stride)
     assert_gpu_matches(graph, batch=2)
@@ -62,8 +64,7 @@ def test_a_long_product_is_split_among_threads() -> None:
     assert splits > 1
 
 
-@pytest.mark.parametrize("batch", [1, 5])
-@pytest.mark.parametrize("zeros", [0.0, 0.8])
+@pytest.mark.parametrize("batch, zeros", crossed([1, 5], [0.0, 0.8]))
 def test_linear(batch: int, zeros: float) -> None:
     graph = Graph(
         "linear",
@@ -112,8 +113,7 @@ def test_halos_stay_zero_between_convolutions() -> None:
     assert_gpu_matches(graph, batch=3)
 
 
-@pytest.mark.parametrize("stride", [1, 2])
-@pytest.mark.parametrize("kernel", [3, 5])
+@pytest.mark.parametrize("stride, kernel", crossed([1, 2], [3, 5]))
 def test_depthwise(stride: int, kernel: int) -> None:
     weight = pruned((3, 1, kernel, kernel), 0.2)
     for height in (2, 7):

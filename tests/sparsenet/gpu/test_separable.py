@@ -11,6 +11,7 @@ from sparsenet import Graph, Node, TensorInfo, reference
 from sparsenet.gpu.session import Session
 from sparsenet.plan.cuda.builder import Options
 from sparsenet.plan.cuda.make import make_plan
+from tests.full import crossed
 from tests.sparsenet.against_reference import random_feeds
 from tests.sparsenet.gpu.against_oracle import pruned
 
@@ -62,8 +63,7 @@ def assert_fused_matches(graph: Graph, batch: int = 1, sparse: bool = True) -> N
         assert np.abs(got - want).max() < 3e-6 * max(np.abs(want).max(), 1e-6)
 
 
-@pytest.mark.parametrize("zeros", [0.0, 0.6, 1.0])
-@pytest.mark.parametrize("sparse", [True, False])
+@pytest.mark.parametrize("zeros, sparse", crossed([0.0, 0.6, 1.0], [False, True]))
 def test_sparse_and_dense_weights(zeros: float, sparse: bool) -> None:
     assert_fused_matches(pair(zeros=zeros), batch=2, sparse=sparse)
 

@@ -61,13 +61,6 @@ def test_a_damaged_object_is_said_and_made_anew(tmp_path: Path, monkeypatch: pyt
         assert kept.read_bytes() == whole
 
 
-@pytest.mark.slow
-def test_an_unusable_cache_directory_is_no_error(tmp_path: Path) -> None:
-    blocked = tmp_path / "file"
-    blocked.write_text("not a folder")
-    assert run(blocked / "below") == "True"
-
-
 def objects(cache: Path) -> list[Path]:
     return sorted(cache.rglob("*.o"))
 
@@ -78,7 +71,7 @@ def test_what_cannot_be_kept_is_said_once_and_leaves_nothing(tmp_path: Path) -> 
     (tmp_path / "tmp").mkdir()
     cache = tmp_path / "file" / "below"
     environment = {**os.environ, "SPARSENET_CACHE_DIR": str(cache), "TMPDIR": str(tmp_path / "tmp")}
-    program = PROGRAM.replace("Engine(graph, 2)", "Engine(graph, 1)") + (
+    program = PROGRAM + (
         "from sparsenet.kernels import jit\n"
         "for name in list(jit._unkept): jit.payload(name, lambda: 1 / 0)  # is not built again\n"
         "assert jit._unkept\n"

@@ -26,7 +26,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 
 
 def test_times_and_memory_are_of_the_fresh_process(files: tuple[Path, Path]) -> None:
-    ballast = np.ones(2 * 10**9 // 8)
+    ballast = np.ones(10**9 // 8)
     engine, pytorch = startup(*files, 32)
     assert [engine.engine, pytorch.engine] == ["sparse", "pytorch"]
     for start in (engine, pytorch):

@@ -62,7 +62,7 @@ def test_a_cell_that_fails_says_why_and_keeps_what_is_done(
 ) -> None:
     settings = dataclasses.replace(SMALL, data=str(tmp_path / "absent"))
     with pytest.raises(SparsenetError, match="goes on from here"):
-        run(settings, tmp_path / "out", cores=1)
+        run(settings, tmp_path / "out", cores=1, options=["images/test-32.safetensors"])
     assert "absent" in (tmp_path / "out" / "logs/images/test-32.log").read_text()
 
 
