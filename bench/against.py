@@ -26,9 +26,9 @@ from bench.versions import versions
 from sparsenet import Graph
 from sparsenet.checks import real_number, whole_number
 from sparsenet.commands.table import render, to_json
-from sparsenet.counts import count_layers, total
 from sparsenet.errors import InputError
 from sparsenet.files import require_outputs, write_atomically
+from sparsenet.graph.counts import count_layers, total
 from sparsenet.threads import available_cpus
 from sparsenet.timing import Rounds, rounds_for, spread, take_rounds
 

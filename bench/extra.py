@@ -7,7 +7,7 @@ from typing import Any
 
 from bench.versions import versions
 from sparsenet import Engine, Graph
-from sparsenet.counts import count_layers, total
+from sparsenet.graph.counts import count_layers, total
 
 SEED = 0
 

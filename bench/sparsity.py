@@ -9,7 +9,7 @@ import numpy as np
 
 from sparsenet import Graph, Node
 from sparsenet.graph import FloatArray
-from sparsenet.ops import attributes
+from sparsenet.graph.ops import attributes
 
 #: What SNIP removes from RetinaFace's pyramid and context modules at its compression ratio 10^0.5.
 SNIP_SPARSITY = 1 - 10**-0.5

@@ -12,10 +12,10 @@ import numpy as np
 
 from sparsenet.errors import GraphError, UnsupportedOpError
 from sparsenet.graph import Graph, Node, Partial, Shape, TensorInfo
+from sparsenet.graph.ops import infer_shape
+from sparsenet.graph.ops.partial_rules import partial_of
 from sparsenet.limits import require_countable, require_memory
 from sparsenet.one_line import one_line
-from sparsenet.ops import infer_shape
-from sparsenet.partial_rules import partial_of
 
 
 class Unsupported(Exception):  # noqa: N818 - a message to the importer's loop, never seen by callers

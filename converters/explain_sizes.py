@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
-from sparsenet.follows import SizeOf
 from sparsenet.graph import Graph, Node, Shape
+from sparsenet.graph.follows import SizeOf
 
 #: Where rounding is involved: a quotient by so much, or less.
 LARGEST_DIVISOR = 64

@@ -11,7 +11,7 @@ from converters import lowering
 from converters.builder import Act, Const, GraphBuilder, Site, Unsupported, Value
 from converters.resampling import Axis, Rule, matrix, picks
 from sparsenet.graph import Node
-from sparsenet.ops import infer_shape
+from sparsenet.graph.ops import infer_shape
 
 
 def sizes_of(b: GraphBuilder, x: Act) -> list[int]:

@@ -12,7 +12,7 @@ from converters.builder import Act, Const, GraphBuilder, Site, Unsupported
 from converters.lower_places import LARGEST_INTEGER, Windows
 from converters.lower_tensors import LARGEST_MATRIX, choose, gather, pad, sizes_of, times
 from converters.resampling import picks
-from sparsenet.image_rules import conv_output_size
+from sparsenet.graph.ops.image_rules import conv_output_size
 
 
 def windows_of(

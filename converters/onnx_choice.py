@@ -13,7 +13,7 @@ from converters.builder import Act, Const, Site, Unsupported, Value
 from converters.lower_scatter import scatter, scatter_reduced
 from converters.onnx_call import Call, Rule
 from converters.sizes import Sizes
-from sparsenet.shape_rules import LARGEST_EXPANSION
+from sparsenet.graph.ops.shape_rules import LARGEST_EXPANSION
 
 
 def top_k(c: Call) -> list[Value]:

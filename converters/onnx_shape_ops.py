@@ -14,7 +14,7 @@ from converters.builder import Act, Const, Site, Unsupported, Value
 from converters.onnx_call import THE_END, Call, Rule, per_image
 from converters.sizes import THE_BATCH, Sizes, Unknown, settled, sizes_of_shape
 from sparsenet.graph import Shape
-from sparsenet.image_rules import PAD_MODES
+from sparsenet.graph.ops.image_rules import PAD_MODES
 
 
 def concat(c: Call) -> Act:

@@ -18,13 +18,13 @@ from converters.sources import open_source, source_files
 from converters.speed import SpeedReport, measure
 from converters.verify import TOLERANCE, Source, VerificationError, VerifyReport, relative_error, verify
 from sparsenet.checks import flag, one_of, path_of, real_number, shown
-from sparsenet.counts import LayerCount, Totals, count_layers, total
 from sparsenet.engine import Engine
 from sparsenet.engine_options import EngineOptions
 from sparsenet.errors import InputError
 from sparsenet.files import require_outputs
 from sparsenet.formats.storage import VALUES
 from sparsenet.graph import Graph, TensorInfo
+from sparsenet.graph.counts import LayerCount, Totals, count_layers, total
 from sparsenet.model_file import load_graph, save
 
 

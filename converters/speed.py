@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from converters.verify import TOLERANCE, relative_error
-from sparsenet.counts import count_layers, total
 from sparsenet.engine import Engine
 from sparsenet.errors import SparsenetError
 from sparsenet.graph import Graph
+from sparsenet.graph.counts import count_layers, total
 from sparsenet.timing import Ratio, clock_for, rounds_for, spread, take_rounds, turns_of
 
 FEWEST_ROUNDS, MOST_ROUNDS = 9, 101

@@ -18,7 +18,7 @@ from sparsenet.errors import InputError, MissingCompilerError, UnsupportedOpErro
 from sparsenet.feeds import by_name, checked, image_shape, shape_text
 from sparsenet.files import is_folder
 from sparsenet.graph import FloatArray, Graph, TensorInfo
-from sparsenet.kept_graph import KeptGraph
+from sparsenet.graph.kept_graph import KeptGraph
 from sparsenet.layer_profile import Profile, StepTimes, layer_profile, step_times
 from sparsenet.limits import enough_memory
 from sparsenet.one_line import one_line, warn

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sparsenet.engine_options import EngineOptions
-from sparsenet.kept_graph import KeptGraph
+from sparsenet.graph.kept_graph import KeptGraph
 
 if TYPE_CHECKING:
     from sparsenet.engine import Engine

@@ -13,13 +13,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sparsenet import shape_rules, strict_json
+from sparsenet import strict_json
 from sparsenet.errors import ModelFileError
-from sparsenet.follows import Follows, SizeOf
 from sparsenet.graph import Graph, Node, TensorInfo
-from sparsenet.image_rules import PAD_MODES
+from sparsenet.graph.follows import Follows, SizeOf
+from sparsenet.graph.ops import MAX_EPILOGUE_ARGUMENTS, MAX_EPILOGUE_WORDS, OPS, shape_rules
+from sparsenet.graph.ops.image_rules import PAD_MODES
 from sparsenet.limits import require_countable
-from sparsenet.ops import MAX_EPILOGUE_ARGUMENTS, MAX_EPILOGUE_WORDS, OPS
 
 MAX_RANK = 8
 MAX_SIZE = 2**31 - 1

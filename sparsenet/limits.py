@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sparsenet.errors import InputError, MemoryLimitError
-from sparsenet.ops import attributes
+from sparsenet.graph.ops import attributes
 
 if TYPE_CHECKING:
     from sparsenet.graph import Graph, Shape

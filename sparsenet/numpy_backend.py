@@ -9,9 +9,9 @@ import time
 
 import numpy as np
 
-from sparsenet.counts import count_layers
 from sparsenet.errors import GraphError, InputError
 from sparsenet.graph import FloatArray, Graph
+from sparsenet.graph.counts import count_layers
 from sparsenet.layer_profile import Profile, layer_profile, step_times
 from sparsenet.limits import require_plannable
 from sparsenet.partial import cut

@@ -15,8 +15,8 @@ import numpy.typing as npt
 from sparsenet.errors import GraphError, InputError
 from sparsenet.feeds import image_shape
 from sparsenet.graph import FloatArray, Graph, Shape
+from sparsenet.graph.kept_graph import KeptGraph
 from sparsenet.helping import Helping
-from sparsenet.kept_graph import KeptGraph
 from sparsenet.kernels.abi import ARENA, FIRST_TENSOR, WEIGHTS
 from sparsenet.limits import enough_memory, require_memory
 from sparsenet.locks import Lock

@@ -11,7 +11,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 
 from bench.engines.session import EngineMissing, Network, Session
 from sparsenet.graph import Node
-from sparsenet.ops import attributes, split_inputs
+from sparsenet.graph.ops import attributes, split_inputs
 from sparsenet.reference.epilogue import apply_epilogue
 from sparsenet.reference.pad import pad_image
 from sparsenet.reference.registry import OPERATIONS

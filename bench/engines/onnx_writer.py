@@ -16,7 +16,7 @@ import onnx
 from bench.engines import onnx_tensor_ops
 from bench.engines.onnx_builder import Affine, Call, OnnxBuilder, Write
 from sparsenet.graph import Graph, Node
-from sparsenet.ops import attributes, split_inputs
+from sparsenet.graph.ops import attributes, split_inputs
 
 
 def to_onnx(graph: Graph, batch: int = 1, affine: Affine = "mul_add") -> onnx.ModelProto:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from bench.engines.session import Array, EngineMissing, Network, Session
 from sparsenet.graph import Node
-from sparsenet.ops import attributes, split_inputs
+from sparsenet.graph.ops import attributes, split_inputs
 
 
 def prepare(network: Network, threads: int) -> Session:

@@ -16,8 +16,8 @@ from bench.engines import ENGINES, EngineMissing, Network, Session, session_cloc
 from bench.engines.deepsparse import PYTHON_VARIABLE
 from bench.sparsity import sparsify
 from sparsenet import Graph
-from sparsenet.counts import count_layers, total
 from sparsenet.errors import InputError
+from sparsenet.graph.counts import count_layers, total
 from sparsenet.layer_profile import Profile
 from sparsenet.threads import available_cpus
 from sparsenet.timing import SETTLE, Clock, Rounds, take_rounds

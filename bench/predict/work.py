@@ -15,8 +15,8 @@ from bench.kernels.measure import is_sparse
 from bench.sparsity import sparsify
 from sparsenet import Graph, Node
 from sparsenet.graph import Shape
+from sparsenet.graph.ops import attributes
 from sparsenet.kernels.registry import FAMILIES
-from sparsenet.ops import attributes
 from sparsenet.plan.builder import Options
 from sparsenet.plan.make import make_plan
 from sparsenet.plan.plan import Plan

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from converters.passes.rewiring import Rewiring
-from sparsenet.batch_norm import as_affine
 from sparsenet.graph import Graph
-from sparsenet.ops import attributes
+from sparsenet.graph.batch_norm import as_affine
+from sparsenet.graph.ops import attributes
 
 
 def batch_norm_to_affine(graph: Graph) -> Graph:

@@ -20,7 +20,7 @@ from converters.passes.channel_values import (
     keeps_channel_order,
 )
 from sparsenet.graph import Graph, Node
-from sparsenet.ops import attributes, split_inputs
+from sparsenet.graph.ops import attributes, split_inputs
 
 Kept = npt.NDArray[np.bool_]  # (C,) True: the channel stays
 

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sparsenet.graph import Graph, Node, Shape
-from sparsenet.ops import ACTIVATIONS, attributes, split_inputs
+from sparsenet.graph.ops import ACTIVATIONS, attributes, split_inputs
 from sparsenet.reference.backend import run_node
 from sparsenet.reference.epilogue import apply_epilogue
 

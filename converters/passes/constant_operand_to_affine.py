@@ -6,7 +6,7 @@ import numpy as np
 
 from converters.passes.rewiring import Float64Array, Rewiring
 from sparsenet.graph import FloatArray, Graph, Shape
-from sparsenet.ops import split_inputs
+from sparsenet.graph.ops import split_inputs
 
 
 def constant_operand_to_affine(graph: Graph) -> Graph:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from converters.passes.eliminate_dead import eliminate_dead
 from converters.passes.rewiring import Rewiring
 from sparsenet.graph import Graph, Node, Shape
-from sparsenet.ops import ACTIVATIONS
+from sparsenet.graph.ops import ACTIVATIONS
 
 _ARITHMETIC = {"add", "sub", "mul", "div", "maximum", "minimum"}
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from converters.passes.rewiring import Rewiring
 from sparsenet.graph import Graph, Node
-from sparsenet.ops import split_inputs
+from sparsenet.graph.ops import split_inputs
 
 
 def fold_affine(graph: Graph) -> Graph:

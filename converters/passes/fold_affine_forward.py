@@ -6,7 +6,7 @@ import numpy as np
 
 from converters.passes.rewiring import Float64Array, Rewiring
 from sparsenet.graph import Graph, Node
-from sparsenet.ops import attributes, split_inputs
+from sparsenet.graph.ops import attributes, split_inputs
 
 
 def fold_affine_forward(graph: Graph) -> Graph:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from converters.passes.eliminate_dead import eliminate_dead
 from converters.passes.rewiring import Rewiring
 from sparsenet.graph import Graph, Node
-from sparsenet.ops import attributes
+from sparsenet.graph.ops import attributes
 
 
 def fold_pad(graph: Graph) -> Graph:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from converters.passes.rewiring import Rewiring, may_merge
 from sparsenet.graph import Graph
-from sparsenet.ops import ACTIVATIONS, OPS
+from sparsenet.graph.ops import ACTIVATIONS, OPS
 
 
 def fuse_activation(graph: Graph) -> Graph:

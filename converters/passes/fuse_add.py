@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from converters.passes.rewiring import Rewiring, may_merge
 from sparsenet.graph import Graph, Node
-from sparsenet.ops import split_inputs
+from sparsenet.graph.ops import split_inputs
 
 
 def fuse_add(graph: Graph) -> Graph:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from converters.passes.rewiring import Rewiring, may_merge
 from sparsenet.graph import Graph
-from sparsenet.ops import OPS
+from sparsenet.graph.ops import OPS
 
 
 def fuse_affine(graph: Graph) -> Graph:

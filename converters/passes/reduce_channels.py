@@ -15,7 +15,7 @@ from converters.passes.channel_ties import Kept, constant_carrier, needed_channe
 from converters.passes.channel_values import ARITHMETIC, Values, channel_values, channels
 from converters.passes.rewiring import Float64Array, Rewiring
 from sparsenet.graph import Graph, Node
-from sparsenet.ops import EPILOGUE_TENSORS, attributes, split_inputs
+from sparsenet.graph.ops import EPILOGUE_TENSORS, attributes, split_inputs
 
 
 def reduce_channels(graph: Graph) -> Graph:

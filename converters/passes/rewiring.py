@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sparsenet.graph import FloatArray, Graph, Node
-from sparsenet.ops import epilogue_fits, split_inputs
+from sparsenet.graph.ops import epilogue_fits, split_inputs
 
 Float64Array = npt.NDArray[np.float64]
 

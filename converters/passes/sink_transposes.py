@@ -11,7 +11,7 @@ from converters.passes.eliminate_dead import eliminate_dead
 from converters.passes.remove_identity import remove_identity
 from converters.passes.rewiring import Rewiring
 from sparsenet.graph import Graph, Node, Shape
-from sparsenet.ops import ACTIVATIONS, OPS, attributes
+from sparsenet.graph.ops import ACTIVATIONS, OPS, attributes
 
 #: Ops that treat every number alike, whatever its place, and ops that treat all axes but one so.
 _ALIKE = {*ACTIVATIONS, *(op for op, schema in OPS.items() if schema.infer is OPS["add"].infer)}

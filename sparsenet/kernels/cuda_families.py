@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from sparsenet.graph.ops import ACTIVATIONS
 from sparsenet.kernels.family import Family
-from sparsenet.ops import ACTIVATIONS
 
 #: Epilogue word → how many ``tensors`` it reads; activations read as many ``numbers`` as they have parameters.
 EPILOGUE_TENSORS = {"affine": 2, "add": 2}

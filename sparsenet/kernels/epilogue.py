@@ -11,10 +11,10 @@ import functools
 from collections.abc import Sequence
 from typing import Any
 
+from sparsenet.graph.ops import ACTIVATIONS
 from sparsenet.kernels.device import device, integer, number, pointer
 from sparsenet.kernels.registry import EPILOGUE_ARGUMENTS, Kernel, epilogue_slot
 from sparsenet.kernels.vector_ir import Tile
-from sparsenet.ops import ACTIVATIONS
 
 
 def image_epilogue(kernel: Kernel, tile: Tile, *, scattered: bool = False) -> Any:

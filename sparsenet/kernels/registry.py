@@ -16,11 +16,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
+from sparsenet.graph.ops import ACTIVATIONS
 from sparsenet.kernels import jit
 from sparsenet.kernels.cpu_families import CPU_FAMILIES
 from sparsenet.kernels.cuda_families import CUDA_FAMILIES
 from sparsenet.kernels.family import Family
-from sparsenet.ops import ACTIVATIONS
 
 #: Epilogue word → the tape arguments it reads. `affine` and `add` have pointers, activations their parameters.
 EPILOGUE_ARGUMENTS: dict[str, tuple[str, ...]] = {

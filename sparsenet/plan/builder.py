@@ -11,9 +11,9 @@ import numpy as np
 import numpy.typing as npt
 
 from sparsenet.graph import FloatArray, Graph, Node, Shape
+from sparsenet.graph.ops import ACTIVATIONS
 from sparsenet.kernels.registry import Kernel
 from sparsenet.limits import require_memory
-from sparsenet.ops import ACTIVATIONS
 from sparsenet.plan.layout import Folded, Layout, Plain, Rows, lanes_for
 from sparsenet.plan.plan import Decision
 from sparsenet.plan.relayout import FlatCopy, MapCopy

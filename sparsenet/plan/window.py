@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sparsenet.graph import Node
-from sparsenet.ops import attributes
+from sparsenet.graph.ops import attributes
 from sparsenet.plan.builder import Builder
 from sparsenet.plan.layout import Folded, FoldedPhases, Phases, Plain, Rows
 from sparsenet.plan.relayout import FoldedPhaseSplit, PhaseSplit

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from sparsenet.ops import ACTIVATIONS
+from sparsenet.graph.ops import ACTIVATIONS
 from sparsenet.reference.operation import Array, Attrs, Operation
 
 

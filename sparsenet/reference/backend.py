@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from sparsenet.errors import InputError
 from sparsenet.graph import FloatArray, Graph, Node, TensorInfo
-from sparsenet.ops import attributes, split_inputs
+from sparsenet.graph.ops import attributes, split_inputs
 from sparsenet.partial import cut
 from sparsenet.reference.epilogue import apply_epilogue
 from sparsenet.reference.operation import Array

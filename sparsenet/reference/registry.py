@@ -1,10 +1,10 @@
-"""Op name → reference function; a test holds it against ``sparsenet.ops.OPS``."""
+"""Op name → reference function; a test holds it against ``sparsenet.graph.ops.OPS``."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
-from sparsenet.ops import ACTIVATIONS
+from sparsenet.graph.ops import ACTIVATIONS
 from sparsenet.reference.activations import as_operation
 from sparsenet.reference.choose import fill, gather_elements, gather_nd, nms, nonzero, top_k
 from sparsenet.reference.conv2d import conv2d

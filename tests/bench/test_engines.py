@@ -15,7 +15,7 @@ from bench.engines.deepsparse import PYTHON_VARIABLE
 from bench.engines.pytorch import OPERATIONS
 from sparsenet import Graph, Node, TensorInfo, reference
 from sparsenet.errors import SparsenetError
-from sparsenet.ops import OPS
+from sparsenet.graph.ops import OPS
 from tests.sparsenet.one_node import one_node_graph
 from tests.sparsenet.sample_graphs import tiny_graph
 

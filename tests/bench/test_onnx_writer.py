@@ -12,7 +12,7 @@ import pytest
 
 from bench.engines.onnx_writer import WRITERS, Affine, to_onnx, write_onnx
 from sparsenet import Graph, Node, TensorInfo, reference
-from sparsenet.ops import OPS
+from sparsenet.graph.ops import OPS
 from tests.sparsenet.against_reference import random_feeds
 from tests.sparsenet.one_node import one_node_graph
 from tests.sparsenet.sample_graphs import minixception, tiny_graph

@@ -19,8 +19,8 @@ from bench.predict.estimate import OUTPUT_COST, Estimator, Sample, samples_alone
 from bench.predict.work import LayerWork, layer_work
 from bench.shapes import BY_FAMILY
 from bench.sparsity import sparsify
-from sparsenet.counts import count_layers
 from sparsenet.errors import SparsenetError
+from sparsenet.graph.counts import count_layers
 from sparsenet.kernels.registry import FAMILIES
 from tests.sparsenet.sample_graphs import tiny_graph
 

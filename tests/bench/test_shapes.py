@@ -14,7 +14,7 @@ from bench.shapes import LAYERS, LayerShape
 from converters import from_torch
 from sparsenet import reference
 from sparsenet.graph import Node, Shape
-from sparsenet.ops import attributes
+from sparsenet.graph.ops import attributes
 from training.models import default_input_size
 
 Signature = tuple[object, ...]

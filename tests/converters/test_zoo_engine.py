@@ -14,7 +14,7 @@ import sparsenet
 from converters import passes
 from converters.torch_import import TorchSource
 from converters.verify import TOLERANCE, relative_error
-from sparsenet.counts import count_layers, total
+from sparsenet.graph.counts import count_layers, total
 from tests.full import chosen
 from training.models import MODELS, MaskCNN, build_model
 from training.pruning import Masks, find_masks

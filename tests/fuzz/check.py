@@ -17,10 +17,10 @@ from typing import Any
 
 import numpy as np
 
-from sparsenet.counts import count_layers, total
 from sparsenet.engine import Engine
 from sparsenet.errors import GraphError, InputError, SparsenetError, UnsupportedOpError
 from sparsenet.graph import Graph
+from sparsenet.graph.counts import count_layers, total
 from sparsenet.model_file import deserialize
 from sparsenet.one_line import LONGEST
 from sparsenet.partial import cut

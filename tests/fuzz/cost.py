@@ -10,8 +10,8 @@ from __future__ import annotations
 import math
 import time
 
-from sparsenet.counts import count_layers, total
 from sparsenet.graph import Graph
+from sparsenet.graph.counts import count_layers, total
 
 SECONDS_PER_BYTE = 1 / 100_000
 #: What even the smallest file may take: a first import, a collection of garbage.

@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from sparsenet.image_rules import PAD_MODES
-from sparsenet.ops import ACTIVATIONS, OPS, REQUIRED
-from sparsenet.shape_rules import REDUCTIONS
+from sparsenet.graph.ops import ACTIVATIONS, OPS, REQUIRED
+from sparsenet.graph.ops.image_rules import PAD_MODES
+from sparsenet.graph.ops.shape_rules import REDUCTIONS
 from tests.fuzz.numbers import FLOATS, change_bytes, integer
 from tests.fuzz.safetensors_parts import SIZES, Parts
 

@@ -88,7 +88,7 @@ def minixception(blocks: tuple[int, ...] = (128,), sparsity: float = 0.8, seed: 
 
 def assert_same_graph(a: Graph, b: Graph) -> None:
     """Equal in everything but attributes that are at their default, constants bit for bit (-0.0 counts as 0)."""
-    from sparsenet.ops import attributes
+    from sparsenet.graph.ops import attributes
 
     assert (a.name, a.inputs, a.outputs, a.metadata) == (b.name, b.inputs, b.outputs, b.metadata)
     assert [(n.op, n.name, n.inputs, n.outputs, n.epilogue) for n in a.nodes] == [

@@ -20,8 +20,8 @@ from hypothesis.extra import numpy as npst
 import sparsenet
 from sparsenet import Graph, Node, TensorInfo, model_file, reference
 from sparsenet.errors import GraphError, ModelFileError
+from sparsenet.graph.ops import OPS, REQUIRED
 from sparsenet.model_file import deserialize, load_graph, save, serialize, stored_constants
-from sparsenet.ops import OPS, REQUIRED
 from tests.sparsenet.sample_graphs import assert_same_graph, minixception, tiny_graph
 
 GOLDEN = Path(__file__).parent / "golden"

@@ -8,7 +8,7 @@ import torch
 
 from sparsenet import Graph, Node, TensorInfo, reference
 from sparsenet.errors import InputError
-from sparsenet.ops import OPS
+from sparsenet.graph.ops import OPS
 from tests.sparsenet.one_node import one_node_graph
 
 F32 = np.float32

@@ -10,7 +10,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from sparsenet.ops import ACTIVATIONS
+from sparsenet.graph.ops import ACTIVATIONS
 from tests.sparsenet.one_node import Array, reference_of
 
 Tensor = torch.Tensor

@@ -12,7 +12,7 @@ from torch import nn
 
 import sparsenet
 from converters import from_torch
-from sparsenet.counts import count_layers, total
+from sparsenet.graph.counts import count_layers, total
 from training.data.images import LabeledImages
 from training.demo.model_files import relative_difference, run
 from training.evaluate import metrics, predict

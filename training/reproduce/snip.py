@@ -13,10 +13,10 @@ from torch import nn
 
 import sparsenet
 from converters import from_torch
-from sparsenet.counts import count_layers, total
 from sparsenet.detection import Detector
 from sparsenet.errors import DataError
 from sparsenet.graph import FloatArray
+from sparsenet.graph.counts import count_layers, total
 from training.checkpoint import ModelInfo, save_model
 from training.detection import (
     DetectionConfig,

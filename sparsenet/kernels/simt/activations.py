@@ -1,4 +1,5 @@
-"""Activations of one number, as ``sparsenet.ops.ACTIVATIONS`` lists them. NaN stays NaN: comparisons are false for it.
+"""Activations of one number, as ``sparsenet.graph.ops.ACTIVATIONS`` lists them. NaN stays NaN: comparisons with it
+are false.
 
 ``f(x, a, b)`` for each word; a and b are its parameters, 0 where it has none.
 """

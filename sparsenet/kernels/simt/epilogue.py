@@ -12,10 +12,10 @@ from typing import Any
 
 import numpy as np
 
+from sparsenet.graph.ops import ACTIVATIONS
 from sparsenet.kernels.cuda_families import epilogue_arguments
 from sparsenet.kernels.simt.activations import FUNCTIONS
 from sparsenet.kernels.simt.machine import LOAD_INTO, device, load
-from sparsenet.ops import ACTIVATIONS
 
 
 def epilogue(words: Sequence[str], lanes: int, before: Sequence[str] = ()) -> Any:

@@ -9,10 +9,10 @@ from typing import Any
 from llvmlite import ir
 from numba import types
 
+from sparsenet.graph.ops import ACTIVATIONS
 from sparsenet.kernels.vector_ir.block import Block
 from sparsenet.kernels.vector_ir.llvm import F32, I32, constant, displaced, fma, splat, typed_pointer
 from sparsenet.kernels.vector_ir.math import ACTIVATION_IR, exp
-from sparsenet.ops import ACTIVATIONS
 
 
 def _extreme(sign: str) -> Callable[..., ir.Value]:

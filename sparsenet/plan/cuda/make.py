@@ -8,10 +8,10 @@ import numpy as np
 
 from sparsenet.errors import UnsupportedOpError
 from sparsenet.graph import Graph, Shape
+from sparsenet.graph.ops import attributes
 from sparsenet.kernels.cuda_families import argument_counts
 from sparsenet.kernels.registry import FAMILIES
 from sparsenet.limits import require_memory, require_plannable
-from sparsenet.ops import attributes
 from sparsenet.plan.cuda.builder import Argument, Builder, Call, NoKernelError, Options, Place, Value
 from sparsenet.plan.cuda.lower import LOWER
 from sparsenet.plan.cuda.lower.movement import plain, to_maps

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from sparsenet.graph import Node
+from sparsenet.graph.ops import attributes
 from sparsenet.kernels.registry import Kernel
-from sparsenet.ops import attributes
 from sparsenet.plan.builder import Builder
 from sparsenet.plan.layout import Folded, Plain, lanes_for
 from sparsenet.plan.relayout import MOST_LINES, map_needs, map_source, relayout, relayout_kernel

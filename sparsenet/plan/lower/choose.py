@@ -9,10 +9,10 @@ from math import prod
 import numpy as np
 
 from sparsenet.graph import Node
+from sparsenet.graph.ops import attributes
 from sparsenet.kernels.abi import encode_float
 from sparsenet.kernels.jit import max_lanes
 from sparsenet.kernels.registry import BROADCAST_OPERATIONS, Kernel
-from sparsenet.ops import attributes
 from sparsenet.plan.axes import merge_axes
 from sparsenet.plan.builder import Builder
 from sparsenet.plan.layout import Plain

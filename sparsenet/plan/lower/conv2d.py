@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from sparsenet.graph import FloatArray, Node
-from sparsenet.ops import attributes, split_inputs
+from sparsenet.graph.ops import attributes, split_inputs
 from sparsenet.plan.builder import Builder
 from sparsenet.plan.choice import choose
 from sparsenet.plan.lower.conv_candidates import candidates

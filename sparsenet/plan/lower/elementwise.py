@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sparsenet.batch_norm import as_affine
 from sparsenet.graph import FloatArray, Node
+from sparsenet.graph.batch_norm import as_affine
+from sparsenet.graph.ops import ACTIVATIONS, attributes, split_inputs
 from sparsenet.kernels.jit import max_lanes
 from sparsenet.kernels.registry import Kernel
-from sparsenet.ops import ACTIVATIONS, attributes, split_inputs
 from sparsenet.plan.builder import Builder
 from sparsenet.plan.layout import Folded, Plain
 from sparsenet.plan.lower.epilogues import Epilogue, epilogue_of

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from sparsenet.graph import Node
+from sparsenet.graph.ops import split_inputs
 from sparsenet.kernels.abi import encode_float
 from sparsenet.kernels.registry import EPILOGUE_ARGUMENTS
-from sparsenet.ops import split_inputs
 from sparsenet.plan.builder import Builder
 from sparsenet.plan.layout import Plain
 from sparsenet.plan.stage import Emitter, Need, Ref, Value

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from sparsenet.graph import FloatArray, Node
+from sparsenet.graph.ops import split_inputs
 from sparsenet.kernels.registry import Kernel
-from sparsenet.ops import split_inputs
 from sparsenet.plan.builder import Builder
 from sparsenet.plan.layout import lanes_for
 from sparsenet.plan.lower.epilogues import Epilogue, epilogue_of

@@ -8,9 +8,9 @@ from math import prod
 import numpy as np
 
 from sparsenet.graph import Node
+from sparsenet.graph.ops import attributes
 from sparsenet.kernels.jit import max_lanes
 from sparsenet.kernels.registry import Kernel
-from sparsenet.ops import attributes
 from sparsenet.plan.builder import Builder
 from sparsenet.plan.layout import Folded, Plain, Rows, round_up
 from sparsenet.plan.lower.tensors import slice_plain, take

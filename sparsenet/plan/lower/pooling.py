@@ -8,9 +8,9 @@ import numpy as np
 import numpy.typing as npt
 
 from sparsenet.graph import FloatArray, Node
+from sparsenet.graph.ops import attributes
 from sparsenet.kernels.abi import encode_float
 from sparsenet.kernels.registry import Kernel
-from sparsenet.ops import attributes
 from sparsenet.plan.builder import Builder
 from sparsenet.plan.layout import Folded, Rows
 from sparsenet.plan.lower.epilogues import Epilogue, epilogue_of

@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 from math import prod
 
 from sparsenet.graph import Node
+from sparsenet.graph.ops import attributes
 from sparsenet.kernels.jit import max_lanes
 from sparsenet.kernels.registry import TRANSPOSE_WAYS, Kernel
-from sparsenet.ops import attributes
 from sparsenet.plan.axes import merge_axes
 from sparsenet.plan.builder import Builder
 from sparsenet.plan.layout import Folded, Plain, Rows, lanes_for

@@ -11,8 +11,7 @@ import numpy as np
 import pytest
 
 from converters.passes import optimize
-from sparsenet import facts
-from sparsenet.graph import Graph, Node, TensorInfo
+from sparsenet.graph import Graph, Node, TensorInfo, facts
 from sparsenet.plan.builder import Options
 from sparsenet.plan.make import make_plan
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from converters.passes import PASSES, optimize
 from sparsenet.graph import Graph
-from sparsenet.ops import ACTIVATIONS
+from sparsenet.graph.ops import ACTIVATIONS
 from tests.converters.passes.networks import Net, assert_same
 
 ARITHMETIC = ("add", "sub", "mul", "div", "maximum", "minimum")

@@ -17,7 +17,7 @@ import pytest
 import sparsenet
 from sparsenet import Engine, Graph, Node, TensorInfo, bundle
 from sparsenet.errors import BundleError
-from sparsenet.kept_graph import KeptGraph
+from sparsenet.graph.kept_graph import KeptGraph
 from sparsenet.threads import available_cpus
 from tests.sparsenet.sample_graphs import tiny_graph
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from sparsenet import Engine
+from sparsenet.graph.ops import ACTIVATIONS
 from sparsenet.kernels.registry import BROADCAST_OPERATIONS
-from sparsenet.ops import ACTIVATIONS
 from sparsenet.reference.registry import OPERATIONS
 from tests.full import at_each_length
 from tests.sparsenet.float32_ends import PARAMETERS, THRESHOLDS, assert_close, exact, numbers, stated_bounds

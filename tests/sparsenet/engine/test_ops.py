@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from sparsenet import Engine, Graph, Node, TensorInfo
-from sparsenet.ops import OPS
+from sparsenet.graph.ops import OPS
 from sparsenet.plan.lower import LOWER
 from tests.sparsenet.against_reference import assert_engine_matches
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from sparsenet.errors import UnsupportedOpError
-from sparsenet.ops import OPS
+from sparsenet.graph.ops import OPS
 from sparsenet.plan.cuda.builder import Options
 from sparsenet.plan.cuda.lower import LOWER
 from sparsenet.plan.cuda.make import make_plan

@@ -9,7 +9,7 @@ import pytest
 
 from sparsenet import Engine, Graph, Node, TensorInfo
 from sparsenet.errors import UnsupportedOpError
-from sparsenet.ops import ACTIVATIONS
+from sparsenet.graph.ops import ACTIVATIONS
 from tests.sparsenet.float32_ends import PARAMETERS, assert_close, exact, numbers, stated_bounds
 from tests.sparsenet.gpu.against_oracle import assert_gpu_matches, pruned
 from tests.sparsenet.one_node import one_node_graph

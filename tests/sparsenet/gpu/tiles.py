@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from sparsenet.graph.ops import ACTIVATIONS
 from sparsenet.kernels.cuda_families import CUDA_FAMILIES, POINTWISE
 from sparsenet.kernels.registry import Kernel
-from sparsenet.ops import ACTIVATIONS
 from sparsenet.plan.cuda.lower.products import TILES as TILES_OF_PRODUCTS
 
 #: Family → (floats of a load, tile) of kernels worth a look; (1, ()) where a family has no parameters.

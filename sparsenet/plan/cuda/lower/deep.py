@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from math import prod
 
 from sparsenet.graph import Node
-from sparsenet.ops import attributes
+from sparsenet.graph.ops import attributes
 from sparsenet.plan.cuda.builder import Builder, Value
 from sparsenet.plan.cuda.layout import Maps, map_sizes
 from sparsenet.plan.cuda.lower.movement import plain, to_maps

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from sparsenet.batch_norm import as_affine
 from sparsenet.graph import FloatArray, Node
+from sparsenet.graph.batch_norm import as_affine
+from sparsenet.graph.ops import ACTIVATIONS, attributes, split_inputs
 from sparsenet.kernels.registry import BROADCAST_OPERATIONS, Kernel
-from sparsenet.ops import ACTIVATIONS, attributes, split_inputs
 from sparsenet.plan.cuda.builder import Argument, Builder, Epilogue, NoKernelError, Value
 from sparsenet.plan.cuda.lower.axes import axis_strides, four_strides, in_a_row
 from sparsenet.plan.cuda.lower.epilogues import add_affine, add_residual, epilogue_of

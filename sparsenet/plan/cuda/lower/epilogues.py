@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sparsenet.graph import Node
-from sparsenet.ops import split_inputs
+from sparsenet.graph.ops import split_inputs
 from sparsenet.plan.cuda.builder import Builder, Epilogue, NoKernelError, Value
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from math import prod
 
 from sparsenet.graph import Node
+from sparsenet.graph.ops import attributes
 from sparsenet.kernels.registry import Kernel
-from sparsenet.ops import attributes
 from sparsenet.plan.cuda.builder import Builder, Epilogue, Value
 from sparsenet.plan.cuda.layout import Maps, map_sizes
 from sparsenet.plan.cuda.lower.axes import axis_strides, four_strides

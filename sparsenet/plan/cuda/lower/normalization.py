@@ -5,7 +5,7 @@ from __future__ import annotations
 from math import prod
 
 from sparsenet.graph import Node
-from sparsenet.ops import attributes
+from sparsenet.graph.ops import attributes
 from sparsenet.plan.cuda.builder import Builder, Value
 from sparsenet.plan.cuda.lower.axes import axis_strides, three_axes
 from sparsenet.plan.cuda.lower.deep import along_axis

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from sparsenet.graph import FloatArray, Node
+from sparsenet.graph.ops import attributes
 from sparsenet.kernels.registry import Kernel
-from sparsenet.ops import attributes
 from sparsenet.plan.cuda.builder import Argument, Builder, Value
 
 _ONLY = "the only kernel for this op"

@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from sparsenet.graph import Node
+from sparsenet.graph.ops import attributes
 from sparsenet.kernels.registry import Kernel
-from sparsenet.ops import attributes
 from sparsenet.plan.cuda.builder import Builder, NoKernelError, Value
 from sparsenet.plan.cuda.lower.axes import axis_strides, four_strides, in_a_row
 from sparsenet.plan.cuda.lower.movement import RELAYOUT, copy_into

@@ -5,8 +5,8 @@ from __future__ import annotations
 from math import prod
 
 from sparsenet.graph import Node
+from sparsenet.graph.ops import attributes
 from sparsenet.kernels.registry import REDUCE_OPERATIONS, Kernel
-from sparsenet.ops import attributes
 from sparsenet.plan.cuda.builder import Argument, Builder, Epilogue, Value
 from sparsenet.plan.cuda.lower.axes import axis_strides, four_strides, three_axes
 from sparsenet.plan.cuda.lower.deep import MAP_AXES, along_axis, kept_and_gone, loose

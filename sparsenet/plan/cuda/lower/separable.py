@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 
 from sparsenet.graph import Graph, Node
+from sparsenet.graph.ops import attributes
 from sparsenet.kernels.cuda_families import POINTWISE
 from sparsenet.kernels.registry import Kernel
-from sparsenet.ops import attributes
 from sparsenet.plan.cuda.builder import Builder, Value
 from sparsenet.plan.cuda.choice import Candidate
 from sparsenet.plan.cuda.lower.epilogues import epilogue_of

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from sparsenet.graph import FloatArray, Node
-from sparsenet.ops import attributes, split_inputs
+from sparsenet.graph.ops import attributes, split_inputs
 from sparsenet.plan.cuda.builder import Builder, Value
 from sparsenet.plan.cuda.layout import Maps
 from sparsenet.plan.cuda.lower.movement import padded_copy

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from sparsenet.errors import GraphError
 
 if TYPE_CHECKING:
-    from sparsenet.node import Node, Shape
+    from sparsenet.graph.node import Node, Shape
 
 
 @dataclass(frozen=True)

@@ -11,11 +11,11 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from sparsenet.errors import GraphError
-from sparsenet.follows import followed
-from sparsenet.node import Node, Partial, Shape, TensorInfo
-from sparsenet.ops import infer_shape
-from sparsenet.partial_rules import partial_of
-from sparsenet.shape_rules import MAX_RANK
+from sparsenet.graph.follows import followed
+from sparsenet.graph.node import Node, Partial, Shape, TensorInfo
+from sparsenet.graph.ops import infer_shape
+from sparsenet.graph.ops.partial_rules import partial_of
+from sparsenet.graph.ops.shape_rules import MAX_RANK
 
 if TYPE_CHECKING:
     from sparsenet.graph import Graph

@@ -13,8 +13,7 @@ from hypothesis import strategies as st
 from sparsenet import Node
 from sparsenet.errors import GraphError
 from sparsenet.graph import Shape
-from sparsenet.image_rules import conv_output_size
-from sparsenet.ops import (
+from sparsenet.graph.ops import (
     ACTIVATIONS,
     EPILOGUE_TENSORS,
     OPS,
@@ -24,6 +23,7 @@ from sparsenet.ops import (
     infer_shape,
     split_inputs,
 )
+from sparsenet.graph.ops.image_rules import conv_output_size
 
 X: Shape = (None, 4, 9, 7)
 
@@ -75,7 +75,7 @@ def test_split_inputs(
 @pytest.mark.parametrize(
     "node, message",
     [
-        (Node("magic", "n", ["x"], ["y"]), "'n' has unknown op 'magic'; sparsenet.ops.OPS lists"),
+        (Node("magic", "n", ["x"], ["y"]), "'n' has unknown op 'magic'; sparsenet.graph.ops.OPS lists"),
         (Node("relu", "n", ["x"], ["y", "z"]), "2 outputs, expected 1"),
         (Node("relu", "n", ["x"], []), "0 outputs, expected 1"),
         (Node("relu", "n", [], ["y"]), "lacks its input 'x'"),

@@ -24,11 +24,11 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from sparsenet.errors import GraphError
-from sparsenet.facts import Facts, infer_shapes
-from sparsenet.follows import followed
+from sparsenet.graph.facts import Facts, infer_shapes
+from sparsenet.graph.follows import followed
+from sparsenet.graph.node import FloatArray, Node, Partial, Shape, TensorInfo
+from sparsenet.graph.ops import check_constants, check_node
 from sparsenet.limits import require_countable
-from sparsenet.node import FloatArray, Node, Partial, Shape, TensorInfo
-from sparsenet.ops import check_constants, check_node
 
 __all__ = ["Facts", "FloatArray", "Graph", "Node", "Partial", "Shape", "TensorInfo"]
 

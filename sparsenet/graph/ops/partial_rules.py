@@ -12,8 +12,8 @@ from math import prod
 from typing import Any
 
 from sparsenet.errors import GraphError
-from sparsenet.node import Node, Partial, Shape
-from sparsenet.ops import ACTIVATIONS, attributes, split_inputs
+from sparsenet.graph.node import Node, Partial, Shape
+from sparsenet.graph.ops import ACTIVATIONS, attributes, split_inputs
 
 
 @dataclass(frozen=True)

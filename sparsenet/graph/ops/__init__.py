@@ -12,10 +12,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sparsenet import image_rules, shape_rules
 from sparsenet.errors import GraphError
-from sparsenet.node import FloatArray, Node, Shape
-from sparsenet.shape_rules import Attrs, Shapes
+from sparsenet.graph.node import FloatArray, Node, Shape
+from sparsenet.graph.ops import image_rules, shape_rules
+from sparsenet.graph.ops.shape_rules import Attrs, Shapes
 
 #: Activation words an epilogue may hold (also ops of their own), with the parameters each takes.
 ACTIVATIONS: dict[str, tuple[str, ...]] = {
@@ -102,7 +102,7 @@ def check_node(node: Node) -> None:
     where = f"node '{node.name}'"
     schema = OPS.get(node.op)
     if schema is None:
-        raise GraphError(f"{where} has unknown op '{node.op}'; sparsenet.ops.OPS lists those there are")
+        raise GraphError(f"{where} has unknown op '{node.op}'; sparsenet.graph.ops.OPS lists those there are")
     if len(node.outputs) != 1:
         raise GraphError(f"{where} ({node.op}) has {len(node.outputs)} outputs, expected 1")
     known = set(schema.attrs) | ({"epilogue"} if schema.epilogue else set())

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from sparsenet.counts import Totals, count_layers, total
 from sparsenet.graph import Graph, Node, TensorInfo
+from sparsenet.graph.counts import Totals, count_layers, total
 
 
 def network() -> Graph:

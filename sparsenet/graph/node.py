@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from sparsenet.follows import Follows
+from sparsenet.graph.follows import Follows
 
 FloatArray = npt.NDArray[np.float32]
 Shape = tuple[int | None, ...]
