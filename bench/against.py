@@ -27,8 +27,8 @@ from sparsenet import Graph
 from sparsenet.checks import real_number, whole_number
 from sparsenet.commands.table import render, to_json
 from sparsenet.errors import InputError
-from sparsenet.files import require_outputs, write_atomically
 from sparsenet.graph.counts import count_layers, total
+from sparsenet.io.files import require_outputs, write_atomically
 from sparsenet.threads import available_cpus
 from sparsenet.timing import Rounds, rounds_for, spread, take_rounds
 

@@ -35,7 +35,7 @@ from sparsenet import Graph
 from sparsenet.commands.options import THREADS, FiniteRange
 from sparsenet.commands.table import render, to_json
 from sparsenet.errors import InputError, SparsenetError
-from sparsenet.files import require_outputs, write_atomically
+from sparsenet.io.files import require_outputs, write_atomically
 
 #: A ratio that is off by no more than this is right.
 TOLERANCE = 0.10

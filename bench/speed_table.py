@@ -15,8 +15,8 @@ import numpy as np
 
 from bench.command import BenchCommand
 from bench.engines import ENGINES, LABELS
-from sparsenet import strict_json
 from sparsenet.errors import InputError
+from sparsenet.io import strict_json
 
 #: (model, sparsity, engine) → a result as ``bench.against`` writes it.
 Cells = dict[tuple[str, float, str], dict[str, Any]]

@@ -26,7 +26,7 @@ from sparsenet import bundle
 from sparsenet.checks import real_number, whole_number
 from sparsenet.commands.table import render, to_json
 from sparsenet.errors import SparsenetError
-from sparsenet.files import require_outputs, write_atomically
+from sparsenet.io.files import require_outputs, write_atomically
 
 PHASES = ("interpreter", "imports", "load", "first", "wall", "processor")
 

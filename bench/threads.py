@@ -30,8 +30,8 @@ from sparsenet.commands.options import FiniteRange
 from sparsenet.commands.table import render, to_json
 from sparsenet.engine_options import MAX_THREADS
 from sparsenet.errors import InputError
-from sparsenet.files import require_outputs, write_atomically
 from sparsenet.graph import FloatArray
+from sparsenet.io.files import require_outputs, write_atomically
 
 #: Turns of the two numbers of threads under each load, one after the other.
 TURNS = 2

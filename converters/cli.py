@@ -14,7 +14,7 @@ from converters.verify import TOLERANCE, VerificationError, VerifyReport
 from sparsenet.commands.options import FiniteRange, json_option, threads_option
 from sparsenet.commands.table import render, to_json
 from sparsenet.errors import UnsupportedOpError
-from sparsenet.files import require_outputs
+from sparsenet.io.files import require_outputs
 
 if TYPE_CHECKING:
     from converters.batch_axis import Batch

@@ -19,8 +19,8 @@ import numpy as np
 from converters.onnx_functions import inline_functions
 from sparsenet.checks import path_of
 from sparsenet.errors import MemoryLimitError, MissingExtraError, ModelFileError
-from sparsenet.files import open_regular, read_whole
-from sparsenet.graph_json import MAX_NAME
+from sparsenet.io.files import open_regular, read_whole
+from sparsenet.io.graph_json import MAX_NAME
 from sparsenet.limits import Budget, memory_limit, require_memory
 
 if TYPE_CHECKING:

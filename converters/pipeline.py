@@ -21,11 +21,11 @@ from sparsenet.checks import flag, one_of, path_of, real_number, shown
 from sparsenet.engine import Engine
 from sparsenet.engine_options import EngineOptions
 from sparsenet.errors import InputError
-from sparsenet.files import require_outputs
-from sparsenet.formats.storage import VALUES
 from sparsenet.graph import Graph, TensorInfo
 from sparsenet.graph.counts import LayerCount, Totals, count_layers, total
-from sparsenet.model_file import load_graph, save
+from sparsenet.io.files import require_outputs
+from sparsenet.io.formats.storage import VALUES
+from sparsenet.io.model_file import load_graph, save
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ from converters.torch_ops import RULES
 from sparsenet.checks import flag, one_of, shown
 from sparsenet.errors import InputError, MaskError, MissingExtraError, UnsupportedOpError
 from sparsenet.graph import Graph
-from sparsenet.graph_json import MAX_NAME
+from sparsenet.io.graph_json import MAX_NAME
 from sparsenet.locks import Lock
 
 if TYPE_CHECKING:

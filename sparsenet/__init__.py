@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from sparsenet.engine import Engine, load
     from sparsenet.graph import Graph, Node, TensorInfo
-    from sparsenet.model_file import load_graph, save
+    from sparsenet.io.model_file import load_graph, save
 
 __version__ = "0.1.0"
 __all__ = ["Engine", "Graph", "Node", "TensorInfo", "__version__", "load", "load_graph", "save"]
@@ -23,8 +23,8 @@ _MODULES = {
     "Graph": "graph",
     "Node": "graph",
     "TensorInfo": "graph",
-    "load_graph": "model_file",
-    "save": "model_file",
+    "load_graph": "io.model_file",
+    "save": "io.model_file",
 }
 
 

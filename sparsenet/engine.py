@@ -16,9 +16,9 @@ from sparsenet.engine_copies import restore
 from sparsenet.engine_options import MAX_RUNS, Backend, Device, EngineOptions
 from sparsenet.errors import InputError, MissingCompilerError, UnsupportedOpError
 from sparsenet.feeds import by_name, checked, image_shape, shape_text
-from sparsenet.files import is_folder
 from sparsenet.graph import FloatArray, Graph, TensorInfo
 from sparsenet.graph.kept_graph import KeptGraph
+from sparsenet.io.files import is_folder
 from sparsenet.layer_profile import Profile, StepTimes, layer_profile, step_times
 from sparsenet.limits import enough_memory
 from sparsenet.one_line import one_line, warn
@@ -374,7 +374,7 @@ def load(
             loaded = bundle.load(path, threads, sparse=sparse)
         return Engine._from_bundle(loaded, path, timings)
     with add_seconds(timings, "imports"):
-        from sparsenet.model_file import load_graph
+        from sparsenet.io.model_file import load_graph
     with add_seconds(timings, "load"):
         graph = load_graph(path)
     engine = Engine.__new__(Engine)

@@ -22,9 +22,10 @@ from torch import nn
 import sparsenet
 from converters import from_onnx
 from converters.sources import open_masks, open_source
-from sparsenet import Engine, bundle, image_file, model_file
+from sparsenet import Engine, bundle
 from sparsenet.cli import main
 from sparsenet.errors import SparsenetError
+from sparsenet.io import image_file, model_file
 from tests.sparsenet.sample_graphs import tiny_graph
 from training.checkpoint import load_checkpoint, load_model
 from training.data.sources import load_split

@@ -18,13 +18,13 @@ from safetensors.torch import load as load_tensors
 from safetensors.torch import save as serialize
 from torch import nn
 
-from sparsenet import strict_json
 from sparsenet.checks import path_of, shown
 from sparsenet.errors import CheckpointError, InputError, MemoryLimitError
-from sparsenet.files import read_whole, write_atomically
+from sparsenet.io import strict_json
+from sparsenet.io.files import read_whole, write_atomically
+from sparsenet.io.model_file import FORMAT as MODEL_FORMAT
+from sparsenet.io.safetensors_file import unpack
 from sparsenet.limits import memory_limit
-from sparsenet.model_file import FORMAT as MODEL_FORMAT
-from sparsenet.safetensors_file import unpack
 from training.models import DETECTORS, build_detector, build_model
 from training.torch_file import read_torch_file
 

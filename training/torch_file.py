@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from sparsenet.errors import CheckpointError, MemoryLimitError
-from sparsenet.files import read_whole
+from sparsenet.io.files import read_whole
 from sparsenet.limits import memory_limit
 
 #: Bytes of a pickle: values take up to a hundred times as much in memory.

@@ -10,9 +10,9 @@ from typing import Any
 
 from bench.gate.paired import Ratio
 from bench.versions import versions
-from sparsenet import strict_json
 from sparsenet.errors import MemoryLimitError, SparsenetError
-from sparsenet.files import read_whole, write_atomically
+from sparsenet.io import strict_json
+from sparsenet.io.files import read_whole, write_atomically
 from sparsenet.kernels.jit import max_lanes
 
 EXPECTED = Path(__file__).with_name("expected.toml")

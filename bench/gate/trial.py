@@ -25,7 +25,7 @@ from bench.versions import versions
 from sparsenet.commands.options import FiniteRange
 from sparsenet.commands.table import render, to_json
 from sparsenet.errors import InputError, SparsenetError
-from sparsenet.files import require_outputs, write_atomically
+from sparsenet.io.files import require_outputs, write_atomically
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -108,7 +108,7 @@ def bench(
     from bench.model.measure import Settings, check_settings, installed
     from bench.model.source import open_model
     from converters.sources import source_files
-    from sparsenet.files import require_outputs, write_output
+    from sparsenet.io.files import require_outputs, write_output
     from sparsenet.threads import available_cpus
 
     names = tuple(dict.fromkeys(engines)) or installed(USUAL_ENGINES)

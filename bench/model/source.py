@@ -7,7 +7,7 @@ from pathlib import Path
 
 from sparsenet import Graph
 from sparsenet.errors import InputError
-from sparsenet.files import is_folder
+from sparsenet.io.files import is_folder
 
 
 def open_model(
@@ -49,7 +49,7 @@ def open_model(
 
 
 def _open_file(path: Path, size: int | None) -> Graph:
-    from sparsenet.model_file import load_graph
+    from sparsenet.io.model_file import load_graph
 
     _refuse_size(path, size)
     return load_graph(path)

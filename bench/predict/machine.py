@@ -12,12 +12,13 @@ from bench.predict.check import engine_ms
 from bench.predict.estimate import Estimator, Sample, samples_alone
 from bench.predict.work import LayerWork, planned_work
 from bench.sparsity import sparsify
-from sparsenet import Engine, Graph, strict_json
-from sparsenet.cache import keep, kept
+from sparsenet import Engine, Graph
 from sparsenet.commands.inputs import random_inputs
 from sparsenet.commands.table import to_json
 from sparsenet.errors import SparsenetError
 from sparsenet.graph import FloatArray
+from sparsenet.io import strict_json
+from sparsenet.io.cache import keep, kept
 from sparsenet.kernels.jit import fingerprint, max_lanes
 
 #: Networks and sparsities whose layers are timed; no others are needed to predict theirs.

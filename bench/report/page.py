@@ -13,7 +13,7 @@ from bench.report import pictures
 from bench.report.data import LAYERS_AT, Data
 from bench.report.derived import break_even, geometric_mean
 from bench.sparsity import SPARSITY_NOTE
-from sparsenet.files import write_atomically
+from sparsenet.io.files import write_atomically
 from training.report.templates import page_template
 
 

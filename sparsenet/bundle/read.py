@@ -25,8 +25,8 @@ from sparsenet.bundle.parse import parse
 from sparsenet.checks import path_of
 from sparsenet.cpu import host_features, platform_name
 from sparsenet.errors import BundleError, MemoryLimitError
-from sparsenet.files import read_open
-from sparsenet.trusted import UntrustedError, open_trusted
+from sparsenet.io.files import read_open
+from sparsenet.io.trusted import UntrustedError, open_trusted
 
 
 def load(path: str | os.PathLike[str], threads: int | None = None, *, sparse: bool = True) -> Bundle:

@@ -16,7 +16,7 @@ from sparsenet.commands.options import (
 )
 from sparsenet.commands.table import to_json
 from sparsenet.errors import InputError
-from sparsenet.files import is_folder
+from sparsenet.io.files import is_folder
 
 EPILOG = """\b
 Examples:

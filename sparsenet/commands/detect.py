@@ -11,7 +11,7 @@ import click
 from sparsenet.commands.options import FiniteRange, json_option, model_argument, threads_option
 from sparsenet.commands.table import render, to_json
 from sparsenet.errors import InputError
-from sparsenet.files import require_outputs, write_output
+from sparsenet.io.files import require_outputs, write_output
 
 if TYPE_CHECKING:
     from PIL.Image import Image

@@ -18,7 +18,7 @@ from sparsenet.commands.options import (
 )
 from sparsenet.commands.table import render, to_json
 from sparsenet.errors import InputError, MissingExtraError
-from sparsenet.files import require_outputs
+from sparsenet.io.files import require_outputs
 
 if TYPE_CHECKING:
     from sparsenet.engine_options import Device

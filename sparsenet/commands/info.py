@@ -12,7 +12,7 @@ from sparsenet.commands.options import json_option, model_argument
 from sparsenet.commands.table import render, shape_text, to_json
 from sparsenet.graph import Graph, Node, Shape, TensorInfo
 from sparsenet.graph.counts import LayerCount, count_layers, total
-from sparsenet.model_file import StoredConstant, load_graph, stored_constants
+from sparsenet.io.model_file import StoredConstant, load_graph, stored_constants
 from sparsenet.one_line import one_line
 
 EPILOG = """\b

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from sparsenet import strict_json
 from sparsenet.errors import ModelFileError
 from sparsenet.graph import FloatArray
+from sparsenet.io import strict_json
 
 
 def class_names(metadata: Mapping[str, str]) -> list[str] | None:

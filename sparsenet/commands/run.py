@@ -19,8 +19,8 @@ from sparsenet.commands.options import (
     threads_option,
 )
 from sparsenet.commands.table import render, shape_text, to_json
-from sparsenet.files import require_outputs, write_output
 from sparsenet.graph import FloatArray
+from sparsenet.io.files import require_outputs, write_output
 from sparsenet.one_line import one_line
 
 if TYPE_CHECKING:

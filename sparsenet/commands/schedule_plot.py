@@ -12,7 +12,7 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import EngFormatter
 
 from sparsenet.commands.schedule import headline
-from sparsenet.files import write_output
+from sparsenet.io.files import write_output
 from sparsenet.plan.plan import PlannedSegment, PlannedStage
 
 STREAMED, WHOLE, OUTLINE, WEIGHTS = "#1f77b4", "#9aa0a6", "#c9ced6", "#d95f02"

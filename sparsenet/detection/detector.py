@@ -18,7 +18,7 @@ from sparsenet.detection.image import letterbox, read_image
 from sparsenet.detection.priors import MAX_SIDE, prior_boxes
 from sparsenet.errors import InputError
 from sparsenet.graph import FloatArray
-from sparsenet.image_file import require_pillow
+from sparsenet.io.image_file import require_pillow
 
 if TYPE_CHECKING:
     from PIL.Image import Image

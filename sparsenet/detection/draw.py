@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sparsenet.detection.decode import Detections
-from sparsenet.image_file import require_pillow
+from sparsenet.io.image_file import require_pillow
 
 if TYPE_CHECKING:
     from PIL.Image import Image

@@ -10,7 +10,7 @@ import numpy as np
 from sparsenet.checks import path_of
 from sparsenet.errors import InputError, MemoryLimitError
 from sparsenet.graph import FloatArray
-from sparsenet.image_file import ImageFileError, open_image, require_pillow
+from sparsenet.io.image_file import ImageFileError, open_image, require_pillow
 
 if TYPE_CHECKING:
     from PIL.Image import Image

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sparsenet.formats.bitmask import Bitmask
 from sparsenet.graph import FloatArray, Graph
+from sparsenet.io.formats.bitmask import Bitmask
 
 #: Nonzeros are picked out where they are at most this share: a bit for each position is then paid for.
 _SPARSE = 0.75

@@ -1,6 +1,6 @@
 """Machine code: compiled once by Numba, kept on disk, loaded without it.
 
-A kernel is compiled to a relocatable object. Objects are kept on disk (``sparsenet.cache``) under a name that hashes
+A kernel is compiled to a relocatable object. Objects are kept on disk (``sparsenet.io.cache``) under a name that hashes
 the kernel sources, the compiler versions and the CPU, so a stale one is never found. A warm start needs neither Numba
 nor LLVM; only objects that ``elf`` cannot load, those of other platforms, take LLVM's loader.
 """
@@ -17,9 +17,9 @@ from functools import cache
 from pathlib import Path
 
 from sparsenet import elf
-from sparsenet.cache import cache_directory as cache_directory
-from sparsenet.cache import ignore, keep, kept
 from sparsenet.cpu import host_features, host_identity
+from sparsenet.io.cache import cache_directory as cache_directory
+from sparsenet.io.cache import ignore, keep, kept
 from sparsenet.locks import Lock
 
 #: Returns the Numba ``cfunc`` of a function.

@@ -15,8 +15,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from sparsenet import strict_json
-from sparsenet.cache import keep, kept
+from sparsenet.io import strict_json
+from sparsenet.io.cache import keep, kept
 from sparsenet.kernels import jit, tape
 from sparsenet.kernels.abi import ARENA, WEIGHTS, encode_pointer
 from sparsenet.kernels.registry import Kernel

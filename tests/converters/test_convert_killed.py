@@ -72,12 +72,12 @@ def test_killed_at_each_step_of_writing(tmp_path: Path, call: str) -> None:
     target.write_bytes(b"old")
     code = (
         "import os, pathlib, signal, sys\n"
-        "import sparsenet.files\n"
+        "import sparsenet.io.files\n"
         "def die(*_, **__): os.kill(os.getpid(), signal.SIGKILL)\n"
         f"if {call!r} == 'replace': pathlib.Path.replace = die\n"
         f"elif {call!r} == 'write': os.fchmod = die\n"
         f"else: os.{call} = die\n"
-        "sparsenet.files.write_atomically(sys.argv[1], b'new' * 100000)\n"
+        "sparsenet.io.files.write_atomically(sys.argv[1], b'new' * 100000)\n"
     )
     done = subprocess.run(
         [sys.executable, "-c", code, str(target)], env={**os.environ, "PYTHONPATH": str(ROOT)}

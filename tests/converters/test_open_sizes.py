@@ -17,7 +17,7 @@ from converters.cli import convert
 from converters.sources import open_source
 from sparsenet import Engine, Graph, TensorInfo, load, reference, save
 from sparsenet.errors import InputError, UnsupportedOpError
-from sparsenet.model_file import load_graph
+from sparsenet.io.model_file import load_graph
 from tests.converters.importing import relative_error
 from tests.converters.onnx_models import model, node, run_onnxruntime, weights
 from training.checkpoint import ModelInfo, save_model

@@ -21,7 +21,7 @@ from sparsenet.engine import Engine
 from sparsenet.errors import GraphError, InputError, SparsenetError, UnsupportedOpError
 from sparsenet.graph import Graph
 from sparsenet.graph.counts import count_layers, total
-from sparsenet.model_file import deserialize
+from sparsenet.io.model_file import deserialize
 from sparsenet.one_line import LONGEST
 from sparsenet.partial import cut
 from sparsenet.plan.builder import Options

@@ -34,7 +34,8 @@ import click
 import numpy as np
 
 import sparsenet
-from sparsenet import Engine, Graph, Node, TensorInfo, bundle, files, locks, trusted
+from sparsenet import Engine, Graph, Node, TensorInfo, bundle, locks
+from sparsenet.io import files, trusted
 
 #: Seconds after which a case is one that waits for ever.
 HANG = 120.0

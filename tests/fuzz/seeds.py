@@ -8,7 +8,7 @@ import numpy as np
 
 from sparsenet.graph import Graph, TensorInfo
 from sparsenet.graph.follows import SizeOf
-from sparsenet.model_file import serialize
+from sparsenet.io.model_file import serialize
 from tests.converters.passes.networks import Net
 from tests.sparsenet.sample_graphs import tiny_graph
 

@@ -187,7 +187,7 @@ def test_a_process_that_loads_one_needs_no_numba(made: Path, x: np.ndarray, tmp_
         "import sys, numpy as np, sparsenet\n"
         f"y = sparsenet.load({str(made)!r})(np.load({str(tmp_path / 'x.npy')!r}))[0]\n"
         f"np.save({str(tmp_path / 'y.npy')!r}, y)\n"
-        "heavy = ('numba', 'safetensors', 'click', 'sparsenet.plan.make', 'sparsenet.model_file')\n"
+        "heavy = ('numba', 'safetensors', 'click', 'sparsenet.plan.make', 'sparsenet.io.model_file')\n"
         "heavy += ('llvmlite',) * (sys.platform == 'linux')\n"
         "print([name for name in heavy if name in sys.modules])"
     )

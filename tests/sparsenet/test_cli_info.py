@@ -9,7 +9,7 @@ from click.testing import CliRunner, Result
 
 from sparsenet.cli import main
 from sparsenet.graph import Graph, Node, TensorInfo
-from sparsenet.model_file import save
+from sparsenet.io.model_file import save
 
 
 def invoke(*arguments: str | Path) -> Result:

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 
 from sparsenet.errors import MemoryLimitError, ModelFileError, SparsenetError
+from sparsenet.io.model_file import deserialize
 from sparsenet.limits import MAX_CONSTANTS, MAX_NODES, MAX_OPERANDS
-from sparsenet.model_file import deserialize
 from sparsenet.plan.builder import Options
 from sparsenet.plan.make import make_plan
 from tests.fuzz.cost import Meter
-from tests.sparsenet.test_model_file_hostile import put_together
+from tests.sparsenet.io.test_model_file_hostile import put_together
 
 METADATA = {"format": "sparsenet", "format_version": "1"}
 MAP = [["x", [3, 8, 8]]]

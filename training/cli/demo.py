@@ -10,7 +10,7 @@ import click
 
 from sparsenet.commands.options import THREADS, FiniteRange, json_option
 from sparsenet.commands.table import to_json
-from sparsenet.files import require_output_folder
+from sparsenet.io.files import require_output_folder
 from training.cli.detection_options import Numbers
 from training.cli.options import Stages
 from training.demo.settings import ALPHA, DRAWN_ALPHA, QUICK, THOROUGH, DemoSettings, Schedules, stages_text

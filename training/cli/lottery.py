@@ -11,7 +11,7 @@ import click
 from sparsenet.commands.options import FiniteRange, json_option
 from sparsenet.commands.table import render, to_json
 from sparsenet.errors import InputError
-from sparsenet.files import require_output_folder
+from sparsenet.io.files import require_output_folder
 from training.cli.options import (
     config_from,
     data_options,

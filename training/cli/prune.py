@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from sparsenet.commands.options import FiniteRange, json_option
 from sparsenet.commands.table import render, shape_text, to_json
 from sparsenet.errors import InputError
-from sparsenet.files import require_outputs
+from sparsenet.io.files import require_outputs
 from training.checkpoint import ModelInfo, load_model, save_model
 from training.cli.options import (
     config_from,

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from sparsenet.commands.options import THREADS
-from sparsenet.files import require_output_folder
+from sparsenet.io.files import require_output_folder
 from training.reproduce.settings import SECTIONS, Scale, Settings
 
 EPILOG = """\b

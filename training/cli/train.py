@@ -9,7 +9,7 @@ import click
 
 from sparsenet.commands.options import json_option
 from sparsenet.commands.table import to_json
-from sparsenet.files import require_outputs
+from sparsenet.io.files import require_outputs
 from training.checkpoint import save_model
 from training.cli.options import (
     config_from,

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from sparsenet.errors import DataError, MemoryLimitError
-from sparsenet.image_file import ImageFileError, open_image
+from sparsenet.io.image_file import ImageFileError, open_image
 
 
 def to_pixels(image: Image.Image, size: int) -> NDArray[np.uint8]:

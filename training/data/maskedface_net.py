@@ -14,7 +14,7 @@ from pathlib import Path, PurePosixPath
 from typing import Literal, get_args
 
 from sparsenet.errors import DataError, MemoryLimitError
-from sparsenet.files import read_whole
+from sparsenet.io.files import read_whole
 from sparsenet.limits import memory_limit
 from training.data.files import (
     BadFiles,

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from sparsenet.errors import DataError
-from sparsenet.files import is_folder
+from sparsenet.io.files import is_folder
 from training.data.files import OnError, Split
 from training.data.images import LabeledImages
 from training.data.load import load_images

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sparsenet.errors import DataError
-from sparsenet.files import read_whole
+from sparsenet.io.files import read_whole
 from sparsenet.limits import memory_limit
 from training.detection.widerface import AnnotatedImage
 

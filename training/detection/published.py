@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 
 from sparsenet.errors import CheckpointError, InputError
-from sparsenet.files import open_regular
+from sparsenet.io.files import open_regular
 from training.checkpoint import ModelInfo, load_model
 from training.models import DETECTORS, RetinaFace, build_detector
 from training.models.retinaface import PUBLISHED_MEAN, PUBLISHED_STD

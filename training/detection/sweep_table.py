@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from sparsenet.commands.table import to_json
-from sparsenet.files import write_atomically
+from sparsenet.io.files import write_atomically
 from training.detection.average_precision import SETTINGS
 
 

@@ -18,10 +18,10 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from sparsenet import strict_json
 from sparsenet.detection.image import read_image
 from sparsenet.errors import DataError, InputError, MemoryLimitError
-from sparsenet.files import read_whole
+from sparsenet.io import strict_json
+from sparsenet.io.files import read_whole
 from sparsenet.limits import memory_limit
 from training.data.files import inside
 

@@ -13,7 +13,7 @@ from matplotlib.ticker import PercentFormatter
 
 from sparsenet.commands.table import to_json
 from sparsenet.errors import CheckpointError
-from sparsenet.files import write_atomically
+from sparsenet.io.files import write_atomically
 from training.pruning.lottery_ticket import DENSE, TICKET, LevelRecord
 
 #: Okabe and Ito's palette, told apart by colour-blind readers too.

@@ -20,13 +20,13 @@ import torch
 from safetensors.numpy import save
 from torch import Tensor
 
-from sparsenet import strict_json
 from sparsenet.checks import path_of
 from sparsenet.commands.table import to_json
 from sparsenet.errors import MaskError, MemoryLimitError
-from sparsenet.files import read_whole, write_atomically
+from sparsenet.io import strict_json
+from sparsenet.io.files import read_whole, write_atomically
+from sparsenet.io.safetensors_file import unpack
 from sparsenet.limits import memory_limit
-from sparsenet.safetensors_file import unpack
 
 FORMAT = "sparsenet.masks"
 FORMAT_VERSION = "1"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from sparsenet.errors import DataError
-from sparsenet.files import write_atomically
+from sparsenet.io.files import write_atomically
 
 
 def write_text(path: Path, text: str) -> None:

@@ -12,7 +12,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
 from sparsenet.errors import DataError
-from sparsenet.files import write_atomically
+from sparsenet.io.files import write_atomically
 from training.data.files import Split
 from training.data.images import LabeledImages
 from training.data.sources import load_split

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from markupsafe import Markup
 
-from sparsenet.files import write_atomically
+from sparsenet.io.files import write_atomically
 from training.demo.environment import environment
 from training.report.files import write_text
 from training.report.templates import page_template

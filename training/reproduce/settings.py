@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from sparsenet import strict_json
 from sparsenet.errors import DataError, InputError
+from sparsenet.io import strict_json
 from training.demo.settings import ALPHA, DRAWN_ALPHA, DRAWN_AUGMENT
 from training.pruning.problem import Mode
 from training.report.files import write_text

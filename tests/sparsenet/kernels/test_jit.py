@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from sparsenet import cache
+from sparsenet.io import cache
 from sparsenet.kernels import jit
 
 PROGRAM = """

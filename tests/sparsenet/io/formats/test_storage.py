@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
 from sparsenet.errors import ModelFileError
-from sparsenet.formats.storage import (
+from sparsenet.io.formats.storage import (
     ENCODINGS,
     PoolReader,
     PoolWriter,

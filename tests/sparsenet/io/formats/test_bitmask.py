@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
 from sparsenet.errors import ModelFileError
-from sparsenet.formats import Bitmask, Dense
+from sparsenet.io.formats import Bitmask, Dense
 
 WEIGHT = np.array([[5, 0, 0, 0, 0], [0, 0, 0, 6, 7]], np.float32)  # 10 positions: 0, 8 and 9 are kept
 

@@ -8,7 +8,7 @@ import os
 from typing import Any
 
 from sparsenet.errors import MemoryLimitError
-from sparsenet.files import read_whole
+from sparsenet.io.files import read_whole
 from sparsenet.limits import memory_limit
 
 #: Of a file of its own; it takes some thirty times as much in memory.

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import Self
 
-from sparsenet.formats.matrix import Values, check_values
+from sparsenet.io.formats.matrix import Values, check_values
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from typing import Any
 
 import safetensors
 
-from sparsenet import strict_json
+from sparsenet.io import strict_json
 
 
 def unpack(data: bytes) -> tuple[list[tuple[str, dict[str, Any]]], dict[str, str]]:

@@ -21,16 +21,16 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from sparsenet import graph_json
 from sparsenet.checks import path_of, shown
 from sparsenet.errors import GraphError, InputError, MemoryLimitError, ModelFileError
-from sparsenet.files import read_whole, write_atomically
-from sparsenet.formats import storage
-from sparsenet.formats.storage import POOLS, PoolReader, PoolWriter
 from sparsenet.graph import Graph
-from sparsenet.graph_json import ConstantEntry
+from sparsenet.io import graph_json
+from sparsenet.io.files import read_whole, write_atomically
+from sparsenet.io.formats import storage
+from sparsenet.io.formats.storage import POOLS, PoolReader, PoolWriter
+from sparsenet.io.graph_json import ConstantEntry
+from sparsenet.io.safetensors_file import unpack
 from sparsenet.limits import enough_memory, memory_limit, require_memory
-from sparsenet.safetensors_file import unpack
 
 FORMAT = "sparsenet"
 FORMAT_VERSION = 1

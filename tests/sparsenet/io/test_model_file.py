@@ -18,13 +18,14 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
 import sparsenet
-from sparsenet import Graph, Node, TensorInfo, model_file, reference
+from sparsenet import Graph, Node, TensorInfo, reference
 from sparsenet.errors import GraphError, ModelFileError
 from sparsenet.graph.ops import OPS, REQUIRED
-from sparsenet.model_file import deserialize, load_graph, save, serialize, stored_constants
+from sparsenet.io import model_file
+from sparsenet.io.model_file import deserialize, load_graph, save, serialize, stored_constants
 from tests.sparsenet.sample_graphs import assert_same_graph, minixception, tiny_graph
 
-GOLDEN = Path(__file__).parent / "golden"
+GOLDEN = Path(__file__).parents[1] / "golden"
 VALUES = ("f32", "f16", "i8")
 
 
@@ -320,7 +321,7 @@ def test_missing_folder_and_missing_file(tmp_path: Path) -> None:
 
 
 def test_version_is_a_number_the_documentation_names() -> None:
-    text = (Path(__file__).parents[2] / "docs" / "model_file.md").read_text()
+    text = (Path(__file__).parents[3] / "docs" / "model_file.md").read_text()
     assert f"`format_version` `{model_file.FORMAT_VERSION}`" in text
 
 

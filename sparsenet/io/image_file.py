@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from sparsenet.errors import InputError, MemoryLimitError, MissingExtraError, SparsenetError
-from sparsenet.files import open_regular
+from sparsenet.io.files import open_regular
 from sparsenet.limits import require_memory
 
 if TYPE_CHECKING:

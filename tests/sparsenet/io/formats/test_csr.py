@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
 from sparsenet.errors import ModelFileError
-from sparsenet.formats import CSR
+from sparsenet.io.formats import CSR
 
 WEIGHT = np.array([[[1, 0, 2]], [[0, 0, 0]], [[0, -3, 4]]], np.float32)  # (3, 1, 3)
 

@@ -14,10 +14,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from sparsenet import image_file
 from sparsenet.detection.image import read_image
 from sparsenet.errors import DataError, InputError, MemoryLimitError
-from sparsenet.image_file import FORMATS
+from sparsenet.io import image_file
+from sparsenet.io.image_file import FORMATS
 from training.data.decode import decode_image
 
 KINDS = [name for name in FORMATS if Image.init() is not None and name in Image.SAVE]

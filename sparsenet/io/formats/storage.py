@@ -17,12 +17,12 @@ import numpy as np
 import numpy.typing as npt
 
 from sparsenet.errors import ModelFileError
-from sparsenet.formats import values as value_formats
-from sparsenet.formats.bitmask import Bitmask
-from sparsenet.formats.csr import CSR
-from sparsenet.formats.dense import Dense
-from sparsenet.formats.matrix import Values, matrix_shape
 from sparsenet.graph import FloatArray
+from sparsenet.io.formats import values as value_formats
+from sparsenet.io.formats.bitmask import Bitmask
+from sparsenet.io.formats.csr import CSR
+from sparsenet.io.formats.dense import Dense
+from sparsenet.io.formats.matrix import Values, matrix_shape
 
 VALUES = tuple(value_formats.DTYPES)
 ENCODINGS = ("dense", "bitmask", "csr")  # of equally small ones the first is taken

@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from sparsenet.errors import ModelFileError
-from sparsenet.formats.matrix import Values, matrix_shape
 from sparsenet.graph import FloatArray
+from sparsenet.io.formats.matrix import Values, matrix_shape
 
 #: Value encoding → NumPy dtype, little-endian.
 DTYPES: dict[str, np.dtype[Any]] = {"f32": np.dtype("<f4"), "f16": np.dtype("<f2"), "i8": np.dtype("i1")}

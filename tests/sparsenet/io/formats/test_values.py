@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
 from sparsenet.errors import ModelFileError
-from sparsenet.formats.values import decode, encode, fits_f16, validate
+from sparsenet.io.formats.values import decode, encode, fits_f16, validate
 
 finite = st.floats(-(2.0**100), 2.0**100, width=32)
 weights = npst.arrays(np.float32, npst.array_shapes(min_dims=1, max_dims=4, max_side=5), elements=finite)

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from sparsenet.errors import InputError, MemoryLimitError
-from sparsenet.files import read_whole, require_outputs, write_atomically
+from sparsenet.io.files import read_whole, require_outputs, write_atomically
 
 
 def test_a_file_is_replaced_whole_and_readable_by_whom_the_umask_allows(tmp_path: Path) -> None:
@@ -194,7 +194,7 @@ def test_a_file_that_may_not_be_written_is_not_replaced(tmp_path: Path) -> None:
 def test_a_file_larger_than_a_process_may_write(tmp_path: Path) -> None:
     path = tmp_path / "x.bin"
     path.write_bytes(b"old")
-    code = "import sys; from sparsenet.files import write_atomically; write_atomically(sys.argv[1], bytes(100_000))"
+    code = "import sys; from sparsenet.io.files import write_atomically; write_atomically(sys.argv[1], bytes(100_000))"
 
     def limited() -> None:
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
@@ -250,7 +250,7 @@ def test_a_process_killed_amid_writing_leaves_one_file_or_the_other(tmp_path: Pa
     path, versions = tmp_path / "x.bin", [letter * 2**18 for letter in (b"a", b"b")]
     path.write_bytes(versions[0])
     writer = (
-        "import sys\nfrom sparsenet.files import write_atomically\nprint('begins', flush=True)\n"
+        "import sys\nfrom sparsenet.io.files import write_atomically\nprint('begins', flush=True)\n"
         "while True:\n    for letter in (b'a', b'b'): write_atomically(sys.argv[1], letter * 2**18)"
     )
     for case in range(5):

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sparsenet.errors import ModelFileError
-from sparsenet.formats.matrix import Values, check_values, matrix_shape
+from sparsenet.io.formats.matrix import Values, check_values, matrix_shape
 
 Index = npt.NDArray[np.uint32]
 

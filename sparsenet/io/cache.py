@@ -1,6 +1,6 @@
 """What is kept between processes: machine code, and what was measured with it.
 
-Machine code is run, so it is read only where nobody but this user, or root, can have put it (``sparsenet.trusted``);
+Machine code is run, so it is read only where nobody but this user, or root, can have put it (``sparsenet.io.trusted``);
 anything else is ignored with one warning, and made anew. Folders are made for this user alone (0700), files too (0600),
 whatever the umask.
 """
@@ -12,8 +12,8 @@ import warnings
 from pathlib import Path
 
 from sparsenet.errors import MemoryLimitError
-from sparsenet.files import read_open, replace_file
-from sparsenet.trusted import UntrustedError, open_trusted, trusted_folder
+from sparsenet.io.files import read_open, replace_file
+from sparsenet.io.trusted import UntrustedError, open_trusted, trusted_folder
 
 VARIABLE = "SPARSENET_CACHE_DIR"
 #: A kernel has some kilobytes.

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sparsenet.errors import ModelFileError
-from sparsenet.formats.matrix import Values, check_values
+from sparsenet.io.formats.matrix import Values, check_values
 
 
 @dataclass(frozen=True)

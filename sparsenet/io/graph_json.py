@@ -13,12 +13,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sparsenet import strict_json
 from sparsenet.errors import ModelFileError
 from sparsenet.graph import Graph, Node, TensorInfo
 from sparsenet.graph.follows import Follows, SizeOf
 from sparsenet.graph.ops import MAX_EPILOGUE_ARGUMENTS, MAX_EPILOGUE_WORDS, OPS, shape_rules
 from sparsenet.graph.ops.image_rules import PAD_MODES
+from sparsenet.io import strict_json
 from sparsenet.limits import require_countable
 
 MAX_RANK = 8

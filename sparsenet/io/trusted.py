@@ -15,8 +15,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-from sparsenet.descriptors import Descriptors
-from sparsenet.files import open_regular
+from sparsenet.io.descriptors import Descriptors
+from sparsenet.io.files import open_regular
 
 _POSIX = hasattr(os, "geteuid") and os.open in os.supports_dir_fd
 _NO_LINK = getattr(os, "O_NOFOLLOW", 0)

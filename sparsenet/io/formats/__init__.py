@@ -6,8 +6,8 @@ knows a machine: the plan packs its own layouts from the dense weight or from ``
 
 from __future__ import annotations
 
-from sparsenet.formats.bitmask import Bitmask
-from sparsenet.formats.csr import CSR
-from sparsenet.formats.dense import Dense
+from sparsenet.io.formats.bitmask import Bitmask
+from sparsenet.io.formats.csr import CSR
+from sparsenet.io.formats.dense import Dense
 
 __all__ = ["CSR", "Bitmask", "Dense"]

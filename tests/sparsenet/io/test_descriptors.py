@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from sparsenet.descriptors import Descriptors, opener
+from sparsenet.io.descriptors import Descriptors, opener
 from tests.fuzz.interrupts import InterruptError, Places
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")

@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import BinaryIO
 
-from sparsenet.descriptors import opener
 from sparsenet.errors import InputError, MemoryLimitError
+from sparsenet.io.descriptors import opener
 
 
 def open_regular(path: str | os.PathLike[str], flags: int = 0, folder: int | None = None) -> BinaryIO:

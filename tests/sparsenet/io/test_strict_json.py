@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from sparsenet import strict_json
+from sparsenet.io import strict_json
 
 
 @pytest.mark.parametrize("value", [None, True, [1, -(2**63), 2**64 - 1], {"a": {"b": 1.5e300}}, "\u202e", []])

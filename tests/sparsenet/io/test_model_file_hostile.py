@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 
 from sparsenet.errors import ModelFileError
 from sparsenet.graph.ops import OPS
-from sparsenet.graph_json import ATTRIBUTE_CHECKS
-from sparsenet.model_file import deserialize, load_graph, serialize
+from sparsenet.io.graph_json import ATTRIBUTE_CHECKS
+from sparsenet.io.model_file import deserialize, load_graph, serialize
 from tests.sparsenet.sample_graphs import assert_same_graph, minixception, tiny_graph
 
 Tensors = dict[str, tuple[str, bytes]]

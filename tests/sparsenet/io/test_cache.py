@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from sparsenet import cache, files, trusted
-from sparsenet.cache import cache_directory, keep, kept
+from sparsenet.io import cache, files, trusted
+from sparsenet.io.cache import cache_directory, keep, kept
 
 AS_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
 SOMEBODY = 65534
@@ -133,7 +133,7 @@ def test_what_is_exchanged_after_the_check_is_not_read(root: Path, monkeypatch: 
 def test_two_processes_may_write_at_once(root: Path) -> None:
     program = """
 import sys
-from sparsenet.cache import keep, kept
+from sparsenet.io.cache import keep, kept
 for number in range(60):
     assert keep("folder", "name.o", sys.argv[1].encode() * 50_000)
     assert kept("folder", "name.o") in (b"a" * 50_000, b"b" * 50_000)
