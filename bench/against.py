@@ -25,10 +25,10 @@ from bench.sparsity import SPARSITY_NOTE, sparsify
 from bench.versions import versions
 from sparsenet import Graph
 from sparsenet.checks import real_number, whole_number
-from sparsenet.commands.table import render, to_json
 from sparsenet.errors import InputError
 from sparsenet.graph.counts import count_layers, total
 from sparsenet.io.files import require_outputs, write_atomically
+from sparsenet.text.table import render, to_json
 from sparsenet.threads import available_cpus
 from sparsenet.timing import Rounds, rounds_for, spread, take_rounds
 

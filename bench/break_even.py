@@ -14,7 +14,7 @@ from bench.command import BenchCommand
 from bench.forced import forced_engine
 from bench.shapes import CONVOLUTIONS, LayerShape
 from sparsenet.commands.options import THREADS, FiniteRange
-from sparsenet.commands.table import render
+from sparsenet.text.table import render
 from sparsenet.timing import clock_for, interleaved
 
 

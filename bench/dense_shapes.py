@@ -18,8 +18,8 @@ from onnx import helper, numpy_helper
 
 from bench.command import BenchCommand
 from sparsenet import Engine, Graph, Node, TensorInfo
-from sparsenet.commands.table import render
 from sparsenet.errors import InputError
+from sparsenet.text.table import render
 from sparsenet.timing import PROCESS, Samples, interleaved
 
 

@@ -19,10 +19,10 @@ from bench.command import BenchCommand
 from bench.kernels.peak import Peak
 from bench.one_conv import Convolution
 from bench.one_kernel import OneKernel, aligned
-from sparsenet.commands.table import render
 from sparsenet.kernels.jit import max_lanes
 from sparsenet.kernels.patterns import step_kinds
 from sparsenet.kernels.registry import Kernel
+from sparsenet.text.table import render
 from sparsenet.timing import interleaved
 
 CHANNELS, HEIGHT, WIDTH = 128, 8, 64

@@ -33,9 +33,9 @@ from bench.sparsity import sparsify
 from bench.versions import versions
 from sparsenet import Graph
 from sparsenet.commands.options import THREADS, FiniteRange
-from sparsenet.commands.table import render, to_json
 from sparsenet.errors import InputError, SparsenetError
 from sparsenet.io.files import require_outputs, write_atomically
+from sparsenet.text.table import render, to_json
 
 #: A ratio that is off by no more than this is right.
 TOLERANCE = 0.10

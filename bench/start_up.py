@@ -24,9 +24,9 @@ from bench.networks import MODELS, build_graph
 from bench.sparsity import sparsify
 from sparsenet import bundle
 from sparsenet.checks import real_number, whole_number
-from sparsenet.commands.table import render, to_json
 from sparsenet.errors import SparsenetError
 from sparsenet.io.files import require_outputs, write_atomically
+from sparsenet.text.table import render, to_json
 
 PHASES = ("interpreter", "imports", "load", "first", "wall", "processor")
 

@@ -27,11 +27,11 @@ from bench.sparsity import sparsify
 from bench.versions import versions
 from sparsenet import Engine, Graph, save
 from sparsenet.commands.options import FiniteRange
-from sparsenet.commands.table import render, to_json
 from sparsenet.engine_options import MAX_THREADS
 from sparsenet.errors import InputError
 from sparsenet.graph import FloatArray
 from sparsenet.io.files import require_outputs, write_atomically
+from sparsenet.text.table import render, to_json
 
 #: Turns of the two numbers of threads under each load, one after the other.
 TURNS = 2

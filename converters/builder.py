@@ -15,7 +15,7 @@ from sparsenet.graph import Graph, Node, Partial, Shape, TensorInfo
 from sparsenet.graph.ops import infer_shape
 from sparsenet.graph.ops.partial_rules import partial_of
 from sparsenet.limits import require_countable, require_memory
-from sparsenet.one_line import one_line
+from sparsenet.text.one_line import one_line
 
 
 class Unsupported(Exception):  # noqa: N818 - a message to the importer's loop, never seen by callers

@@ -12,9 +12,9 @@ import click
 from converters.size_options import size_options
 from converters.verify import TOLERANCE, VerificationError, VerifyReport
 from sparsenet.commands.options import FiniteRange, json_option, threads_option
-from sparsenet.commands.table import render, to_json
 from sparsenet.errors import UnsupportedOpError
 from sparsenet.io.files import require_outputs
+from sparsenet.text.table import render, to_json
 
 if TYPE_CHECKING:
     from converters.batch_axis import Batch

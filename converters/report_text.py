@@ -6,7 +6,7 @@ from converters.pipeline import ConversionReport
 from converters.speed import SpeedReport
 from converters.verify import VerifyReport
 from sparsenet.graph import TensorInfo
-from sparsenet.one_line import one_line
+from sparsenet.text.one_line import one_line
 
 
 def report_text(report: ConversionReport) -> str:

@@ -17,7 +17,7 @@ from typing import IO, Any
 import click
 
 from sparsenet.errors import InputError, MemoryLimitError, MissingExtraError, SparsenetError
-from sparsenet.one_line import one_line
+from sparsenet.text.one_line import one_line
 
 ENTRY_POINTS = "sparsenet.commands"
 

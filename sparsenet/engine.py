@@ -21,10 +21,10 @@ from sparsenet.graph.kept_graph import KeptGraph
 from sparsenet.io.files import is_folder
 from sparsenet.layer_profile import Profile, StepTimes, layer_profile, step_times
 from sparsenet.limits import enough_memory
-from sparsenet.one_line import one_line, warn
 from sparsenet.partial import cut
 from sparsenet.plan.plan import Decision, Plan
 from sparsenet.prepared import Context, OtherSizes, Prepared
+from sparsenet.text.one_line import one_line, warn
 from sparsenet.threads import WorkerPool, available_cpus
 from sparsenet.timing import clock_for
 from sparsenet.timings import Timings, add_seconds

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sparsenet.one_line import LONGEST, one_line
+from sparsenet.text.one_line import LONGEST, one_line
 
 
 class SparsenetError(Exception):

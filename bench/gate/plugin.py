@@ -25,8 +25,8 @@ from bench.gate.expected import Limits
 from bench.gate.groups import TOLERANCE, Group, Held
 from bench.gate.paired import Ratio
 from bench.gate.verdict import FIRST_ROUNDS, Answer, Verdict, decide
-from sparsenet.commands.table import render
 from sparsenet.errors import SparsenetError
+from sparsenet.text.table import render
 
 #: How often a group is built and measured at most.
 LOOKS = 3

@@ -23,9 +23,9 @@ from bench.gate import expected
 from bench.gate.groups import GROUPS
 from bench.versions import versions
 from sparsenet.commands.options import FiniteRange
-from sparsenet.commands.table import render, to_json
 from sparsenet.errors import InputError, SparsenetError
 from sparsenet.io.files import require_outputs, write_atomically
+from sparsenet.text.table import render, to_json
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -13,9 +13,9 @@ from bench.command import BenchCommand
 from bench.kernels import report, worker
 from bench.kernels.measure import NOT_TIMED, cases
 from bench.versions import versions
-from sparsenet.commands.table import to_json
 from sparsenet.io.files import require_outputs, write_atomically
 from sparsenet.kernels.jit import max_lanes
+from sparsenet.text.table import to_json
 
 
 @click.command(

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from statistics import median
 
 from bench.kernels.measure import Rate
-from sparsenet.commands.table import render
+from sparsenet.text.table import render
 
 VECTORS = {16: "AVX-512", 8: "AVX2", 4: "128 bits"}
 NOTE = """\

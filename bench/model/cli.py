@@ -14,8 +14,8 @@ from bench.engines import ENGINES
 from bench.model.several import SeveralValues, is_number
 from converters.size_options import size_options
 from sparsenet.commands.options import FiniteRange, json_option
-from sparsenet.commands.table import to_json
 from sparsenet.errors import InputError
+from sparsenet.text.table import to_json
 
 if TYPE_CHECKING:
     import numpy as np

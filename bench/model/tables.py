@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from bench.engines import LABELS
 from bench.model.measure import Layer, Result
-from sparsenet.commands.table import render
+from sparsenet.text.table import render
 
 COLUMNS = (
     "sparsity", "threads", "batch", "engine", "items/s", "median ms", "mean", "std", "p90", "p99", "min",

@@ -11,7 +11,7 @@ import click
 from bench.model.several import SeveralValues, is_number
 from converters.size_options import size_options
 from sparsenet.commands.options import FiniteRange, json_option
-from sparsenet.commands.table import render, to_json
+from sparsenet.text.table import render, to_json
 
 if TYPE_CHECKING:
     from bench.predict.estimate import Estimator

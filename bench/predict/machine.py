@@ -14,12 +14,12 @@ from bench.predict.work import LayerWork, planned_work
 from bench.sparsity import sparsify
 from sparsenet import Engine, Graph
 from sparsenet.commands.inputs import random_inputs
-from sparsenet.commands.table import to_json
 from sparsenet.errors import SparsenetError
 from sparsenet.graph import FloatArray
 from sparsenet.io import strict_json
 from sparsenet.io.cache import keep, kept
 from sparsenet.kernels.jit import fingerprint, max_lanes
+from sparsenet.text.table import to_json
 
 #: Networks and sparsities whose layers are timed; no others are needed to predict theirs.
 CALIBRATION = (

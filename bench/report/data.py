@@ -14,10 +14,10 @@ from bench.kernels.measure import Rate, cases
 from bench.model.measure import Layer, Result, Settings, layers_of, measure
 from bench.versions import versions
 from sparsenet import Graph
-from sparsenet.commands.table import to_json
 from sparsenet.io import strict_json
 from sparsenet.io.files import write_atomically
 from sparsenet.kernels.jit import fingerprint, max_lanes
+from sparsenet.text.table import to_json
 
 #: What a cell consists of: one that an earlier version kept may lack some.
 FIELDS = [field.name for kind in (Result, Layer) for field in fields(kind)]

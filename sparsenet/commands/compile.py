@@ -14,9 +14,9 @@ from sparsenet.commands.options import (
     threads_option,
     tune_option,
 )
-from sparsenet.commands.table import to_json
 from sparsenet.errors import InputError
 from sparsenet.io.files import is_folder
+from sparsenet.text.table import to_json
 
 EPILOG = """\b
 Examples:

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from sparsenet.commands.options import FiniteRange, json_option, model_argument, threads_option
-from sparsenet.commands.table import render, to_json
 from sparsenet.errors import InputError
 from sparsenet.io.files import require_outputs, write_output
+from sparsenet.text.table import render, to_json
 
 if TYPE_CHECKING:
     from PIL.Image import Image

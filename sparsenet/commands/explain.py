@@ -16,9 +16,9 @@ from sparsenet.commands.options import (
     threads_option,
     tune_option,
 )
-from sparsenet.commands.table import render, to_json
 from sparsenet.errors import InputError, MissingExtraError
 from sparsenet.io.files import require_outputs
+from sparsenet.text.table import render, to_json
 
 if TYPE_CHECKING:
     from sparsenet.engine_options import Device

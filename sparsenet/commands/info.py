@@ -9,11 +9,11 @@ from typing import Any
 import click
 
 from sparsenet.commands.options import json_option, model_argument
-from sparsenet.commands.table import render, shape_text, to_json
 from sparsenet.graph import Graph, Node, Shape, TensorInfo
 from sparsenet.graph.counts import LayerCount, count_layers, total
 from sparsenet.io.model_file import StoredConstant, load_graph, stored_constants
-from sparsenet.one_line import one_line
+from sparsenet.text.one_line import one_line
+from sparsenet.text.table import render, shape_text, to_json
 
 EPILOG = """\b
 Examples:

@@ -13,11 +13,11 @@ import numpy as np
 import numpy.typing as npt
 from numpy.lib import format as npy
 
-from sparsenet.commands.metadata import normalisation
 from sparsenet.errors import InputError, MemoryLimitError
 from sparsenet.graph import FloatArray, TensorInfo
 from sparsenet.io.files import open_regular
 from sparsenet.io.image_file import ImageFileError, open_image
+from sparsenet.io.metadata import normalisation
 from sparsenet.limits import require_memory
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp")

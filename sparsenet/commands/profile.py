@@ -16,7 +16,7 @@ from sparsenet.commands.options import (
     model_argument,
     threads_option,
 )
-from sparsenet.commands.table import render, to_json
+from sparsenet.text.table import render, to_json
 from sparsenet.timing import DEVICE, clock_for, few, interleaved, spread
 
 if TYPE_CHECKING:

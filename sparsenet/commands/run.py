@@ -10,7 +10,6 @@ import click
 import numpy as np
 
 from sparsenet.commands.inputs import random_inputs, read_inputs
-from sparsenet.commands.metadata import class_names
 from sparsenet.commands.options import (
     device_option,
     json_option,
@@ -18,10 +17,11 @@ from sparsenet.commands.options import (
     seconds_text,
     threads_option,
 )
-from sparsenet.commands.table import render, shape_text, to_json
 from sparsenet.graph import FloatArray
 from sparsenet.io.files import require_outputs, write_output
-from sparsenet.one_line import one_line
+from sparsenet.io.metadata import class_names
+from sparsenet.text.one_line import one_line
+from sparsenet.text.table import render, shape_text, to_json
 
 if TYPE_CHECKING:
     from sparsenet.engine_options import Device

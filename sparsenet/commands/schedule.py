@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sparsenet.commands.table import render
 from sparsenet.plan.plan import PlannedSegment
+from sparsenet.text.table import render
 
 COLUMNS = ("layer", "makes", "rows", "per call", "kept", "buffer kB", "weights kB")
 

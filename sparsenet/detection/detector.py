@@ -12,13 +12,13 @@ import numpy.typing as npt
 
 import sparsenet
 from sparsenet.checks import items, real_number, shown, whole_number
-from sparsenet.commands.metadata import normalisation
 from sparsenet.detection.decode import Decoder, Detections, check_outputs
 from sparsenet.detection.image import letterbox, read_image
 from sparsenet.detection.priors import MAX_SIDE, prior_boxes
 from sparsenet.errors import InputError
 from sparsenet.graph import FloatArray
 from sparsenet.io.image_file import require_pillow
+from sparsenet.io.metadata import normalisation
 
 if TYPE_CHECKING:
     from PIL.Image import Image

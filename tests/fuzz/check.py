@@ -22,11 +22,11 @@ from sparsenet.errors import GraphError, InputError, SparsenetError, Unsupported
 from sparsenet.graph import Graph
 from sparsenet.graph.counts import count_layers, total
 from sparsenet.io.model_file import deserialize
-from sparsenet.one_line import LONGEST
 from sparsenet.partial import cut
 from sparsenet.plan.builder import Options
 from sparsenet.plan.make import make_plan
 from sparsenet.reference.backend import compute, run_node
+from sparsenet.text.one_line import LONGEST
 from tests.fuzz.cost import Meter
 
 #: A network within these is also run; the slow oracle is what limits them.

@@ -9,8 +9,8 @@ from typing import Any
 import click
 
 from sparsenet.commands.options import THREADS, FiniteRange, json_option
-from sparsenet.commands.table import to_json
 from sparsenet.io.files import require_output_folder
+from sparsenet.text.table import to_json
 from training.cli.detection_options import Numbers
 from training.cli.options import Stages
 from training.demo.settings import ALPHA, DRAWN_ALPHA, QUICK, THOROUGH, DemoSettings, Schedules, stages_text

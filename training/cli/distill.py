@@ -8,9 +8,9 @@ from typing import Any
 import click
 
 from sparsenet.commands.options import FiniteRange, json_option
-from sparsenet.commands.table import to_json
 from sparsenet.errors import InputError
 from sparsenet.io.files import require_outputs
+from sparsenet.text.table import to_json
 from training.checkpoint import load_model, save_model
 from training.cli.options import (
     config_from,

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from sparsenet.commands.options import json_option
-from sparsenet.commands.table import render, to_json
+from sparsenet.text.table import render, to_json
 from training.checkpoint import load_model
 from training.cli.options import data_options, load_data, metrics_table
 from training.data.images import LabeledImages

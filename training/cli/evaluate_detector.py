@@ -9,8 +9,8 @@ from typing import Any
 import click
 
 from sparsenet.commands.options import FiniteRange, json_option, threads_option
-from sparsenet.commands.table import render
 from sparsenet.io.files import require_output_folder
+from sparsenet.text.table import render
 from training.cli.detection_options import Numbers, annotated_images, faces_options, ground_truth
 from training.cli.options import use_threads
 from training.detection.published import open_detector

@@ -9,9 +9,9 @@ from typing import Any
 import click
 
 from sparsenet.commands.options import FiniteRange, json_option
-from sparsenet.commands.table import render, to_json
 from sparsenet.errors import InputError
 from sparsenet.io.files import require_output_folder
+from sparsenet.text.table import render, to_json
 from training.cli.options import (
     config_from,
     data_options,

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from sparsenet.commands.options import THREADS, FiniteRange
-from sparsenet.commands.table import render
+from sparsenet.text.table import render
 from training.checkpoint import ModelInfo
 from training.data.files import Split
 from training.data.images import LabeledImages

@@ -11,9 +11,9 @@ import click
 from torch import Tensor, nn
 
 from sparsenet.commands.options import FiniteRange, json_option
-from sparsenet.commands.table import render, shape_text, to_json
 from sparsenet.errors import InputError
 from sparsenet.io.files import require_outputs
+from sparsenet.text.table import render, shape_text, to_json
 from training.checkpoint import ModelInfo, load_model, save_model
 from training.cli.options import (
     config_from,

@@ -8,8 +8,8 @@ from typing import Any
 import click
 
 from sparsenet.commands.options import json_option
-from sparsenet.commands.table import to_json
 from sparsenet.io.files import require_outputs
+from sparsenet.text.table import to_json
 from training.checkpoint import save_model
 from training.cli.options import (
     config_from,

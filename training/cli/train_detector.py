@@ -9,8 +9,8 @@ from typing import Any
 import click
 
 from sparsenet.commands.options import THREADS, FiniteRange, json_option
-from sparsenet.commands.table import to_json
 from sparsenet.io.files import require_outputs
+from sparsenet.text.table import to_json
 from training.checkpoint import save_model
 from training.cli.detection_options import Numbers, annotated_images, faces_options
 from training.cli.options import use_threads

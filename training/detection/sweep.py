@@ -20,12 +20,12 @@ from torch import nn
 
 import sparsenet
 from converters import from_torch
-from sparsenet.commands.table import to_json
 from sparsenet.detection import Detections
 from sparsenet.detection.detector import detector_of
 from sparsenet.errors import DataError, InputError
 from sparsenet.io import strict_json
 from sparsenet.io.files import write_atomically
+from sparsenet.text.table import to_json
 from sparsenet.timing import clock_for, interleaved, spread
 from training.checkpoint import ModelInfo, load_model, save_model
 from training.detection.average_precision import GroundTruth, average_precision

@@ -9,8 +9,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from sparsenet.commands.table import to_json
 from sparsenet.io.files import write_atomically
+from sparsenet.text.table import to_json
 from training.detection.average_precision import SETTINGS
 
 

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import fx, nn
 
-from sparsenet.one_line import warn
+from sparsenet.text.one_line import warn
 from training.pruning.prunable import unwrap
 
 # What works on each channel alone and keeps the channels in place.

@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from sparsenet.checks import flag, one_of, real_number, shown, whole_number
 from sparsenet.errors import MaskError
-from sparsenet.one_line import warn
+from sparsenet.text.one_line import warn
 from training.pruning.affine import affine_masks
 from training.pruning.masks import Masks
 from training.pruning.problem import Batches, Loss, Mode, Problem, checked_batches, undisturbed

@@ -11,9 +11,9 @@ from pathlib import Path
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
-from sparsenet.commands.table import to_json
 from sparsenet.errors import CheckpointError
 from sparsenet.io.files import write_atomically
+from sparsenet.text.table import to_json
 from training.pruning.lottery_ticket import DENSE, TICKET, LevelRecord
 
 #: Okabe and Ito's palette, told apart by colour-blind readers too.

@@ -23,10 +23,10 @@ from safetensors.torch import load_file
 from torch import nn
 
 from sparsenet.checks import items, one_of, real_number, shown, whole_number
-from sparsenet.commands.table import to_json
 from sparsenet.errors import CheckpointError, InputError
 from sparsenet.io import strict_json
 from sparsenet.io.files import write_atomically
+from sparsenet.text.table import to_json
 from training.pruning.controls import shuffle
 from training.pruning.find import find_masks
 from training.pruning.masks import Masks

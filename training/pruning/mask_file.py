@@ -21,12 +21,12 @@ from safetensors.numpy import save
 from torch import Tensor
 
 from sparsenet.checks import path_of
-from sparsenet.commands.table import to_json
 from sparsenet.errors import MaskError, MemoryLimitError
 from sparsenet.io import strict_json
 from sparsenet.io.files import read_whole, write_atomically
 from sparsenet.io.safetensors_file import unpack
 from sparsenet.limits import memory_limit
+from sparsenet.text.table import to_json
 
 FORMAT = "sparsenet.masks"
 FORMAT_VERSION = "1"

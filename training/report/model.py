@@ -13,9 +13,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from sparsenet.commands.table import to_json
 from sparsenet.errors import DataError
 from sparsenet.io import strict_json
+from sparsenet.text.table import to_json
 from training.report.files import write_text
 
 FORMAT_VERSION = 1

@@ -9,7 +9,7 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
-from sparsenet.one_line import escaped
+from sparsenet.text.one_line import escaped
 
 
 def page_template(package: str, filters: Mapping[str, Any]) -> jinja2.Template:

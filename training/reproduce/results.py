@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from sparsenet.commands.table import to_json
 from sparsenet.errors import DataError
 from sparsenet.io import strict_json
+from sparsenet.text.table import to_json
 from training.report.files import write_text
 
 Result = dict[str, Any]

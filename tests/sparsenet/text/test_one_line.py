@@ -10,9 +10,9 @@ import pytest
 
 import converters.verify
 from sparsenet import errors
-from sparsenet.commands.table import render, to_json
 from sparsenet.errors import GraphError, SparsenetError, UnsupportedOpError
-from sparsenet.one_line import LONGEST, escaped, one_line, warn
+from sparsenet.text.one_line import LONGEST, escaped, one_line, warn
+from sparsenet.text.table import render, to_json
 
 #: Escape sequences, a bell, C1 controls, line and paragraph ends, marks of direction, halves of a pair, tags.
 NASTY = (

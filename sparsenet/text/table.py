@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from sparsenet.one_line import one_line
+from sparsenet.text.one_line import one_line
 
 
 def render(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:

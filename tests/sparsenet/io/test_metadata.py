@@ -3,8 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from sparsenet.commands.metadata import class_names, normalisation
 from sparsenet.errors import ModelFileError
+from sparsenet.io.metadata import class_names, normalisation
 
 
 def test_a_model_that_says_nothing_has_no_names_and_is_centred() -> None:

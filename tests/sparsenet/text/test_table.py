@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from sparsenet.commands.table import render, shape_text, to_json
+from sparsenet.text.table import render, shape_text, to_json
 
 
 def test_numbers_stand_right_words_left_and_nothing_is_a_dash() -> None:
