@@ -15,10 +15,10 @@ from typing import Literal
 
 import numpy as np
 
-from converters import lowering
 from converters.builder import Act, Const, GraphBuilder, Site, Unsupported, Value
-from converters.lower_tensors import join, slice_axis
-from converters.lowering import BATCH_HINT
+from converters.decompose import operations as lowering
+from converters.decompose.operations import BATCH_HINT
+from converters.decompose.tensors import join, slice_axis
 
 #: Whether dimension 0 of the source's tensors is the graph's batch, or a dimension like any other.
 Batch = Literal["free", "fixed"]

@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING, Any, get_args
 import numpy as np
 
 from converters.batch_axis import Batch, Layout
-from converters.given_sizes import GivenSizes, enlarged, image_axes, open_places, with_batch_of_one
-from converters.onnx_load import OnnxLike, load_model
-from converters.onnx_model import (
+from converters.onnx.load import OnnxLike, load_model
+from converters.onnx.model import (
     FLOAT_TYPES,
     INPUT_TYPES,
     TRUTH_TYPE,
@@ -23,10 +22,11 @@ from converters.onnx_model import (
     mask_initializer,
     opset_of,
 )
-from converters.onnx_run import run
-from converters.onnx_walk import Walk
-from converters.onnx_wide import run_exactly
-from converters.open_sizes import open_sizes
+from converters.onnx.run import run
+from converters.onnx.walk import Walk
+from converters.onnx.wide import run_exactly
+from converters.symbolic.given_sizes import GivenSizes, enlarged, image_axes, open_places, with_batch_of_one
+from converters.symbolic.open_sizes import open_sizes
 from sparsenet.checks import flag, one_of, shown
 from sparsenet.errors import MaskError
 from sparsenet.graph import Graph

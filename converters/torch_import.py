@@ -16,9 +16,9 @@ import numpy as np
 from converters.batch_axis import Batch, Layout
 from converters.builder import Const, Value
 from converters.hints import TORCH_HINTS
-from converters.open_sizes import open_sizes
-from converters.torch_graph import Program, build_graph
-from converters.torch_ops import RULES
+from converters.symbolic.open_sizes import open_sizes
+from converters.torch.graph import Program, build_graph
+from converters.torch.ops.table import RULES
 from sparsenet.checks import flag, one_of, shown
 from sparsenet.errors import InputError, MaskError, MissingExtraError, UnsupportedOpError
 from sparsenet.graph import Graph

@@ -13,7 +13,7 @@ from typing import Protocol, cast
 import numpy as np
 
 import sparsenet
-from converters.verdict import SOURCE_OFF, WRONG, Comparison, Evidence, Verdict, largest_difference
+from converters.conversion.verdict import SOURCE_OFF, WRONG, Comparison, Evidence, Verdict, largest_difference
 from sparsenet import reference
 from sparsenet.checks import real_number, shown
 from sparsenet.engine_options import EngineOptions

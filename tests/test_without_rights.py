@@ -21,7 +21,7 @@ from torch import nn
 
 import sparsenet
 from converters import from_onnx
-from converters.sources import open_masks, open_source
+from converters.conversion.sources import open_masks, open_source
 from sparsenet import Engine, bundle
 from sparsenet.cli import main
 from sparsenet.errors import SparsenetError

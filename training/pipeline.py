@@ -18,7 +18,7 @@ from torch import Tensor
 
 import sparsenet
 from converters import passes
-from converters.sources import open_source
+from converters.conversion.sources import open_source
 from sparsenet.errors import DataError, InputError
 from training.data.images import LabeledImages
 from training.data.sources import load_split

@@ -12,7 +12,7 @@ import click
 
 from bench.engines import ENGINES
 from bench.model.several import SeveralValues, is_number
-from converters.size_options import size_options
+from converters.conversion.size_options import size_options
 from sparsenet.commands.options import FiniteRange, json_option
 from sparsenet.errors import InputError
 from sparsenet.text.table import to_json
@@ -107,7 +107,7 @@ def bench(
     """
     from bench.model.measure import Settings, check_settings, installed
     from bench.model.source import open_model
-    from converters.sources import source_files
+    from converters.conversion.sources import source_files
     from sparsenet.io.files import require_outputs, write_output
     from sparsenet.threads import available_cpus
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import click
 
 from bench.model.several import SeveralValues, is_number
-from converters.size_options import size_options
+from converters.conversion.size_options import size_options
 from sparsenet.commands.options import FiniteRange, json_option
 from sparsenet.text.table import render, to_json
 

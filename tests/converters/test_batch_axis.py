@@ -19,7 +19,7 @@ from converters.onnx_import import OnnxSource
 from converters.torch_import import TorchSource
 from converters.verify import verify
 from sparsenet.errors import UnsupportedOpError
-from tests.converters.onnx_models import model, node, weights
+from tests.converters.onnx.models import model, node, weights
 
 
 class Net(nn.Module):

@@ -155,7 +155,7 @@ def _by_hand() -> list[onnx.ModelProto]:
     from onnx import TensorProto, helper, numpy_helper
 
     from tests.converters.detectors import filtered, ssd, transformer_head, yolo
-    from tests.converters.onnx_models import model, node, weights
+    from tests.converters.onnx.models import model, node, weights
 
     def constant(name: str, *values: int) -> onnx.NodeProto:
         array = numpy_helper.from_array(np.array(values, np.int64))

@@ -11,7 +11,7 @@ from torch import Tensor
 
 import sparsenet
 from converters import passes
-from converters.sources import open_source
+from converters.conversion.sources import open_source
 from sparsenet.graph import FloatArray
 from training.data.images import LabeledImages, resize, to_float
 from training.demo.stages import Trained

@@ -12,7 +12,7 @@ import torch
 from click.testing import CliRunner
 from PIL import Image
 
-from converters.pipeline import convert
+from converters.conversion.pipeline import convert
 from converters.verify import relative_error
 from sparsenet import load
 from sparsenet.cli import main

@@ -1,0 +1,72 @@
+"""A conversion report as the lines ``sparsenet convert`` prints."""
+
+from __future__ import annotations
+
+from converters.conversion.pipeline import ConversionReport
+from converters.conversion.speed import SpeedReport
+from converters.verify import VerifyReport
+from sparsenet.graph import TensorInfo
+from sparsenet.text.one_line import one_line
+
+
+def report_text(report: ConversionReport) -> str:
+    """Everything but the table of layers, one fact per line."""
+    sums = report.totals
+    facts = [
+        ("written", str(report.output)),
+        ("bytes", f"{report.file_bytes:,} on disk"),
+        (
+            "source",
+            f"{report.source_bytes:,} bytes as dense float32: {report.compression:.1f} times the file",
+        ),
+        ("weights", f"{sums.weights:,}, {sums.nnz:,} of them nonzero: sparsity {sums.sparsity:.1%}"),
+        ("MACs", f"{sums.macs:,} for one input, {sums.nonzero_macs:,} of them with a nonzero weight"),
+    ]
+    facts += [("input", _sizes(info)) for info in report.inputs]
+    if report.removed_channels:
+        facts.append(("reduced", f"{report.removed_channels:,} empty channels removed, exactly"))
+    if report.values != "f32":
+        moved = f"weights as {report.values} move the outputs by {report.storage_error:.2g} relative"
+        facts.append(("storage", moved))
+    if report.verification is not None:
+        facts.append(("verified", _verified(report.verification)))
+    if report.speed is not None:
+        facts += _speed(report.speed)
+    return "\n".join(one_line(f"{name:10}{text}") for name, text in facts)
+
+
+def _sizes(info: TensorInfo) -> str:
+    sizes = [
+        f"any ({size})" if axis in info.open else str(size or "N") for axis, size in enumerate(info.shape)
+    ]
+    steps = f", in steps of {info.step}" if info.step > 1 else ""
+    return f"{info.name}: {' x '.join(sizes)}{steps}"
+
+
+def _verified(report: VerifyReport) -> str:
+    worst, off = report.worst, report.source_off
+    text = (
+        f"every layer within {report.tolerance:g} of its source; worst is '{worst.layer}' with "
+        f"{worst.max_rel:.2g} on the {worst.backend}"
+    )
+    if off:
+        more = f" and {len(off) - 1} more" if len(off) > 1 else ""
+        text += f"; at '{off[0]}'{more} the source's own rounding is off, the layer agrees with it in float64"
+    return text
+
+
+def _speed(speed: SpeedReport) -> list[tuple[str, str]]:
+    ratio = "too noisy to tell how many times as fast"
+    if speed.speedup is not None and speed.speedup_interval is not None:
+        low, high = speed.speedup_interval
+        ratio = f"{speed.speedup:.2f} times as fast (95 % interval {low:.2f} to {high:.2f})"
+    counted = "processor time" if speed.clock == "cpu" else "wall time"
+    rounds = f"{speed.rounds} rounds count, {speed.dropped} were disturbed"
+    return [
+        ("dense", f"{speed.dense_ms:.3f} ms"),
+        ("sparse", f"{speed.sparse_ms:.3f} ms, {ratio}"),
+        ("measured", f"in turn, {counted}; {rounds}; threads: {speed.threads}"),
+        ("start-up", f"kernels {speed.compile_ms:.0f} ms, first inference {speed.first_ms:.2f} ms"),
+        ("memory", f"{speed.memory_bytes:,} bytes of packed weights and working memory"),
+        ("verdict", speed.verdict),
+    ]

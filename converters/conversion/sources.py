@@ -1,0 +1,118 @@
+"""From a file name to a source network: ONNX models, and whatever a loader of another package can open.
+
+This package may not import the training package, so trained models and mask files are opened through the entry-point
+groups ``sparsenet.model_loaders`` (path → (module, info)) and ``sparsenet.mask_loaders`` (path → name → 0/1 mask).
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import os
+import stat
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, get_args
+
+import numpy as np
+
+from converters.batch_axis import Batch
+from converters.onnx_import import OnnxSource
+from converters.symbolic.given_sizes import open_ones
+from converters.torch_import import TorchSource
+from converters.verify import Source
+from sparsenet.checks import one_of, path_of
+from sparsenet.errors import InputError, ModelFileError
+
+MODEL_LOADERS = "sparsenet.model_loaders"
+MASK_LOADERS = "sparsenet.mask_loaders"
+#: What a user of the model file needs to know beside the network: attributes of a loader's ``info``.
+METADATA = ("class_names", "mean", "std")
+
+
+def open_source(
+    path: str | os.PathLike[str],
+    masks: Mapping[str, Any] | None = None,
+    image_size: tuple[int, int] | None = None,
+    batch: Batch = "free",
+    *,
+    shapes: Mapping[str, Sequence[int | None]] | None = None,
+    dims: Mapping[str, int] | None = None,
+) -> Source:
+    """Open an .onnx model or a trained model file.
+
+    A model loader returns the module, for RGB images, and an ``info`` with ``input_size``, their height and width in
+    pixels. What else it says of the model (see ``METADATA``) goes into the graph's metadata as JSON.
+
+    Args:
+        path: the file; by its suffix .onnx is ONNX, everything else goes to the model loaders.
+        masks: weight name → 0/1 array, applied before conversion.
+        image_size, shapes, dims: sizes that an ONNX model leaves open (see ``from_onnx``).
+        batch: what dimension 0 of the model's tensors is (see ``from_onnx``).
+
+    Raises:
+        ModelFileError: no such file, or nobody can open it.
+        InputError: a size is for another kind of model than this.
+        SparsenetError: whatever the importer or the loader has to say.
+    """
+    one_of(batch, "batch", get_args(Batch))
+    file = _existing(path, "model")
+    if file.suffix.lower() == ".onnx":
+        source = OnnxSource(file, masks, batch, image_size, shapes or {}, dims or {})
+        if image_size is not None and not source.takes_image_size:
+            raise InputError(
+                f"'{file}' leaves no rows and columns of an image open, so it takes no image size; "
+                + open_ones(source.declared)
+            )
+        return source
+    options: dict[str, object] = {"an image size": image_size, "a shape": shapes, "a dimension": dims}
+    for option, given in options.items():
+        if given:
+            raise InputError(f"'{file}' is not ONNX: {option} is for ONNX models")
+    module, info = _load(MODEL_LOADERS, file, "model")
+    size = (2 if batch == "free" else 1, 3, info.input_size, info.input_size)
+    example = np.random.default_rng(0).standard_normal(size, np.float32)
+    metadata = {key: json.dumps(getattr(info, key)) for key in METADATA if hasattr(info, key)}
+    return TorchSource(module, example, masks, metadata=metadata, batch=batch)
+
+
+def source_files(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Every file that is read when ``open_source`` opens ``path``: itself, and what an ONNX model keeps beside it."""
+    file = path_of(path, "model")
+    yield file
+    if file.suffix.lower() == ".onnx" and os.path.isfile(file):  # noqa: PTH113 - nobody may look, nothing is read
+        from converters.onnx.load import external_files
+
+        yield from external_files(file)
+
+
+def open_masks(path: str | os.PathLike[str]) -> Mapping[str, Any]:
+    """Read a mask file: weight name → 0/1 mask.
+
+    Raises:
+        ModelFileError: no such file, or nobody can open it.
+        MaskError: it is not a mask file.
+    """
+    file = _existing(path, "masks")
+    masks: Mapping[str, Any] = _load(MASK_LOADERS, file, "mask")
+    return masks
+
+
+def _existing(path: str | os.PathLike[str], what: str) -> Path:
+    """``path`` if a regular file stands there; ModelFileError if not, or if nobody may look."""
+    file = path_of(path, what)
+    try:
+        if stat.S_ISREG(file.stat().st_mode):
+            return file
+    except (FileNotFoundError, NotADirectoryError):
+        pass
+    except OSError as error:
+        raise ModelFileError(f"'{file}' cannot be read: {error.strerror or error}") from None
+    raise ModelFileError(f"no such file: '{file}'")
+
+
+def _load(group: str, path: Path, what: str) -> Any:
+    points = list(importlib.metadata.entry_points(group=group))
+    if not points:
+        raise ModelFileError(f"nothing installed can open the {what} file '{path}'")
+    return points[0].load()(path)

@@ -1,0 +1,102 @@
+"""Lowering of where the largest number of a pooling window stands."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from converters.builder import Act, Const, GraphBuilder, Site, Unsupported
+from converters.decompose import operations as lowering
+from converters.decompose.tensors import join, pad, sizes_of, slice_axis
+
+#: Up to here float32 holds every integer.
+LARGEST_INTEGER = 1 << 24
+_SECOND_LOWEST = float(np.nextafter(np.float32(-lowering.LARGEST), np.float32(0)))
+
+
+@dataclass(frozen=True)
+class Windows:
+    """Windows over images, two numbers of each; padding is [top, left, bottom, right].
+
+    ``count``: how many there are, down and across.
+    """
+
+    kernel: Sequence[int]
+    stride: Sequence[int]
+    padding: Sequence[int]
+    dilation: Sequence[int]
+    count: Sequence[int]
+
+    def first(self, direction: int) -> np.ndarray:
+        """The row (direction 0) or column (1) where each window begins; before the image it is negative."""
+        return np.arange(self.count[direction]) * self.stride[direction] - self.padding[direction]
+
+    def taps(self, direction: int) -> np.ndarray:
+        """How far from there each row or column of a window lies."""
+        return np.arange(self.kernel[direction]) * self.dilation[direction]
+
+
+def places_of_largest(
+    b: GraphBuilder, site: Site, x: Act, windows: Windows, by_columns: bool, through_channels: bool = True
+) -> Act:
+    """Where the largest number of each window stands: (N, C, H_out, W_out), counted through all channels of an image.
+
+    Without ``through_channels`` each channel counts for itself. Of equal numbers the first counts. Rows lie one after
+    the other, or columns if ``by_columns``.
+    """
+    channels, height, width = sizes_of(b, x)
+    if (channels if through_channels else 1) * height * width > LARGEST_INTEGER:
+        raise Unsupported(
+            f"its second output counts further than {LARGEST_INTEGER}, where float32 skips integers"
+        )
+    after = []
+    for i, size in enumerate((height, width)):
+        inside = windows.first(i)[:, None] + windows.taps(i)
+        if not ((inside >= 0) & (inside < size)).any(1).all():
+            raise Unsupported("a window lies in the padding alone, where nothing is largest")
+        after.append(max(0, int(inside.max()) + 1 - size))
+    # Padding must lose against every number, -inf too.
+    bounded = lowering.clip(b, site.sub("bounded"), x, _SECOND_LOWEST, None)
+    before = [windows.padding[0], windows.padding[1]]
+    padded = pad(b, site.sub("padded"), bounded, [0, 0, *before], [0, 0, *after], -lowering.LARGEST)
+    names, rows, columns = [], *windows.count
+    for i, row in enumerate(windows.taps(0)):
+        band = slice_axis(
+            b, site.sub(f"row{i}"), padded, 2, int(row), rows, windows.stride[0] if rows > 1 else 1
+        )
+        for j, column in enumerate(windows.taps(1)):
+            part = site.sub(f"tap{i}_{j}")
+            step = windows.stride[1] if columns > 1 else 1
+            tap = slice_axis(b, part, band, 3, int(column), columns, step)
+            names.append(lowering.reshape(b, part.sub("flat"), tap, [1, channels * rows * columns]))
+    taps = join(b, site.sub("taps"), names, 1)
+    best = b.node("argmax", site.sub("best"), [taps.tensor], {"axis": 1})
+    best = lowering.reshape(b, site.sub("map"), best, [channels, rows, columns])
+    return _places_of_taps(
+        b, site, best, windows, [height * width * through_channels, height, width], by_columns
+    )
+
+
+def _places_of_taps(
+    b: GraphBuilder, site: Site, taps: Act, windows: Windows, size: Sequence[int], by_columns: bool
+) -> Act:
+    """The place of each window's tap, by its number."""
+    per_channel, height, width = size
+    steps = (1, height) if by_columns else (width, 1)
+    channels = sizes_of(b, taps)[0]
+    starts = np.arange(channels).reshape(-1, 1, 1) * per_channel
+    starts = starts + windows.first(0).reshape(-1, 1) * steps[0] + windows.first(1) * steps[1]
+    # tap = row · K_w + column; taken half a column further on, so that rounding loses no row
+    across = windows.kernel[1]
+    scaled = lowering.binary(b, site.sub("scaled"), "mul", taps, lowering.scalar(1 / across))
+    halved = lowering.binary(b, site.sub("halved"), "add", scaled, lowering.scalar(0.5 / across))
+    row = b.node("floor", site.sub("row"), [halved.tensor])
+    whole = lowering.binary(b, site.sub("rows"), "mul", row, lowering.scalar(across))
+    column = lowering.binary(b, site.sub("column"), "sub", taps, whole)
+    by = [windows.dilation[i] * steps[i] for i in range(2)]
+    down = lowering.binary(b, site.sub("down"), "mul", row, lowering.scalar(by[0]))
+    along = lowering.binary(b, site.sub("along"), "mul", column, lowering.scalar(by[1]))
+    offset = lowering.binary(b, site.sub("offset"), "add", down, along)
+    return lowering.binary(b, site, "add", offset, Const(starts))

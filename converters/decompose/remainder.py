@@ -1,0 +1,51 @@
+"""Lowering of what a division leaves over, shared by both importers."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from converters.builder import Act, Const, GraphBuilder, Site, Value
+from converters.decompose import operations as lowering
+from converters.decompose.tensors import choose, truncate
+
+
+def remainder(
+    b: GraphBuilder,
+    site: Site,
+    dividend: Value,
+    divisor: Value,
+    kind: str,
+    integer: bool = False,
+    lead: int = 0,
+) -> Act:
+    """With the sign of the divisor (``kind`` "floor") or of the dividend ("fmod"); ``integer``: both are integers."""
+
+    def binary(op: str, left: Value, right: Value, part: str) -> Act:
+        return lowering.binary(b, site.sub(part) if part else site, op, left, right, lead)
+
+    quotient = binary("div", dividend, divisor, "quotient")
+    if kind == "fmod":
+        whole = truncate(b, site.sub("whole"), quotient, lead)
+    else:
+        whole = b.node("floor", site.sub("whole"), [quotient.tensor])
+    rest = binary("sub", dividend, binary("mul", whole, divisor, "taken"), "" if integer else "rest")
+    if integer:
+        return rest
+    # 0 · infinity is no number; nothing is taken there
+    none = binary("equal", whole, lowering.scalar(0.0), "none")
+    rest = choose(b, site.sub("left"), none, dividend, rest, lead)
+    # a quotient just below an integer may have been rounded up to it, one just below 0 to -0
+    sign = dividend if kind == "fmod" else divisor
+    wrong = binary("less", binary("mul", rest, sign, "sign"), lowering.scalar(0.0), "wrong")
+    step = divisor
+    if kind == "fmod":
+        down = binary("less", rest, lowering.scalar(0.0), "down")
+        step = choose(b, site.sub("step"), down, *_size_and_negative(b, site, divisor), lead)
+    return choose(b, site, wrong, binary("add", rest, step, "back"), rest, lead)
+
+
+def _size_and_negative(b: GraphBuilder, site: Site, x: Value) -> tuple[Value, Value]:
+    if isinstance(x, Const):
+        return Const(np.abs(x.array)), Const(-np.abs(x.array))
+    size = b.node("abs", site.sub("size"), [x.tensor])
+    return size, lowering.negate(b, site.sub("minus"), size)

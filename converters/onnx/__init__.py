@@ -1,0 +1,1 @@
+"""From ONNX: how files are read, walked and folded; ``ops`` has the rules."""

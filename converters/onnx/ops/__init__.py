@@ -1,0 +1,1 @@
+"""What each ONNX operator becomes, a file for each family; ``table`` has them all."""

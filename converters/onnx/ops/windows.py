@@ -1,0 +1,210 @@
+"""Rules for ONNX layers that see their input through windows: convolution and pooling."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from converters.builder import Act, Site, Unsupported
+from converters.decompose import depth as lower_depth
+from converters.decompose import layers
+from converters.decompose import operations as lowering
+from converters.decompose.pool_places import Windows, places_of_largest
+from converters.decompose.tensors import reduce, sizes_of
+from converters.decompose.unfold import unpool
+from converters.onnx.call import Call, Rule, per_image, two_dimensional
+
+
+def _window(c: Call, kernel: list[int]) -> tuple[list[int], list[int], list[int]]:
+    """(stride, padding [top, left, bottom, right], dilation), auto_pad resolved."""
+    rank = len(kernel)
+    if rank not in (2, 3) or len(c.shape) != rank + 2:
+        raise Unsupported(f"a kernel {kernel} does not fit a tensor of shape {c.shape}", "kernel_shape")
+    stride, dilation = c.attrs.get("strides", [1] * rank), c.attrs.get("dilations", [1] * rank)
+    mode = c.attrs.get("auto_pad", "NOTSET")
+    if mode in ("SAME_UPPER", "SAME_LOWER"):
+        size = c.sizes[1:]
+        return stride, lowering.same_padding(size, kernel, stride, dilation, mode == "SAME_UPPER"), dilation
+    padding = [0] * 2 * rank if mode == "VALID" else c.attrs.get("pads", [0] * 2 * rank)
+    if {len(stride), len(dilation), len(padding) // 2} != {rank}:
+        raise Unsupported(f"its attributes do not fit a kernel of {rank} directions", "strides")
+    if min(padding) < 0:
+        raise Unsupported("negative padding (cropping) is not supported", "pads")
+    return stride, padding, dilation
+
+
+def _conv(c: Call) -> Act:
+    weight = c.const(1, "weight")
+    assert weight is not None
+    stride, padding, dilation = _window(c, list(weight.array.shape[2:]))
+    bias, convolve = c.const(2, "bias"), lowering.conv2d if len(stride) == 2 else lower_depth.conv3d
+    return convolve(c.b, c.site, c.x, weight, bias, stride, padding, dilation, c.attrs.get("group", 1))
+
+
+def _conv_transpose(c: Call) -> Act:
+    weight, bias = c.const(1, "weight"), c.const(2, "bias")
+    assert weight is not None
+    kernel = list(weight.array.shape[2:])
+    stride, dilation = c.attrs.get("strides", [1, 1]), c.attrs.get("dilations", [1, 1])
+    extra = list(c.attrs.get("output_padding", [0, 0]))
+    padding, mode = c.attrs.get("pads", [0, 0, 0, 0]), c.attrs.get("auto_pad", "NOTSET")
+    size, target = lowering.image_size(c.b, c.x), c.attrs.get("output_shape")
+    if target is None and mode in ("SAME_UPPER", "SAME_LOWER"):
+        target = [n * s for n, s in zip(size, stride, strict=True)]
+    if target is not None:
+        # The operator's text: what is too much is cut off on both sides, an odd rest in front unless SAME_UPPER.
+        padding = [0, 0, 0, 0]
+        for i in range(2):
+            total = (size[i] - 1) * stride[i] + extra[i] + (kernel[i] - 1) * dilation[i] + 1 - target[-2:][i]
+            extra[i] += max(0, -total)
+            total = max(0, total)
+            small, large = total // 2, total - total // 2
+            padding[i], padding[i + 2] = (small, large) if mode == "SAME_UPPER" else (large, small)
+    elif mode == "VALID":
+        padding = [0, 0, 0, 0]
+    groups = c.attrs.get("group", 1)
+    return layers.conv_transpose(c.b, c.site, c.x, weight, bias, stride, padding, dilation, groups, extra)
+
+
+def _max_pool(c: Call) -> Act | list[Act]:
+    """The largest number of each window and, if asked for, its place in the whole tensor, flat."""
+    y = _image(_max_pool_layer, with_depth=True)(replace(c, outputs=c.outputs[:1]))
+    assert isinstance(y, Act)
+    return [y, _places(c, y)] if len(c.outputs) > 1 and c.outputs[1] else y
+
+
+def _max_pool_layer(c: Call) -> Act:
+    kernel = c.attrs["kernel_shape"]
+    stride, padding, dilation = _window(c, kernel)
+    ceil_mode, pool = bool(c.attrs.get("ceil_mode", 0)), lowering.max_pool
+    if len(kernel) == 3:
+        pool = lower_depth.max_pool3d
+    return pool(c.b, c.site, c.x, kernel, stride, padding, dilation, ceil_mode)
+
+
+def _places(c: Call, y: Act) -> Act:
+    """Channels and images are counted through, so they are channels of one image here."""
+    if not c.lead:
+        raise Unsupported(
+            "its second output counts across the batch (dimension 0); convert with batch='fixed'"
+        )
+    images, channels, *size = c.sizes
+    if len(size) > 2:
+        raise Unsupported("its second output is supported for one and two spatial dimensions")
+    pooled = sizes_of(c.b, y)
+
+    def layer(inner: Call) -> Act:
+        kernel = inner.attrs["kernel_shape"]
+        stride, padding, dilation = _window(inner, kernel)
+        windows = Windows(kernel, stride, padding, dilation, [1, *pooled[2:]][-2:])
+        by_columns = bool(inner.attrs.get("storage_order", 0))
+        return places_of_largest(inner.b, inner.site, inner.x, windows, by_columns)
+
+    site = c.at("places")
+    x = lowering.reshape(c.b, site.sub("image"), c.x, [images * channels, *size])
+    found = two_dimensional(layer)(replace(c, inputs=[x], lead=0, static_batch=None, site=site.sub("found")))
+    return lowering.reshape(c.b, Site(site.name, c.outputs[1]), found, pooled)
+
+
+def _average_pool(c: Call) -> Act:
+    kernel = c.attrs["kernel_shape"]
+    stride, padding, dilation = _window(c, kernel)
+    ceil_mode, counted = bool(c.attrs.get("ceil_mode", 0)), bool(c.attrs.get("count_include_pad", 0))
+    if len(kernel) == 3:
+        if set(dilation) != {1}:
+            raise Unsupported("averages over depth are supported without dilations", "dilations")
+        return lower_depth.avg_pool3d(c.b, c.site, c.x, kernel, stride, padding, ceil_mode, counted)
+    if set(dilation) != {1}:
+        if ceil_mode:
+            padding = _ceil_padding(c, kernel, stride, padding, dilation, counted)
+        return layers.average_by_convolution(c.b, c.site, c.x, kernel, stride, padding, dilation, counted)
+    return lowering.avg_pool(c.b, c.site, c.x, kernel, stride, padding, ceil_mode, counted)
+
+
+def _ceil_padding(
+    c: Call, kernel: list[int], stride: list[int], padding: list[int], dilation: list[int], counted: bool
+) -> list[int]:
+    """``padding``, enlarged behind the data so that as many windows fit as ``ceil_mode`` asks for."""
+    padding = list(padding)
+    for i, size in enumerate(lowering.image_size(c.b, c.x)):
+        span = size + padding[i] + padding[i + 2] - dilation[i] * (kernel[i] - 1) - 1
+        over = -span % stride[i]
+        if over and counted:
+            raise Unsupported(
+                "dilated windows that count padding are not supported with ceil_mode", "ceil_mode"
+            )
+        if over and (span // stride[i] + 1) * stride[i] < size + padding[i]:
+            padding[i + 2] += over
+    return padding
+
+
+def _max_unpool(c: Call) -> Act:
+    """Numbers back at the places that a max pooling found, counted through the whole tensor."""
+    if not c.lead or len(c.shape) != 4:
+        raise Unsupported(
+            "its places count across the batch (dimension 0); images convert with batch='fixed'"
+        )
+    kernel, places = c.attrs["kernel_shape"], c.act(1)
+    stride = c.attrs.get("strides", [1] * len(kernel))
+    padding, (images, channels, *size) = c.attrs.get("pads", [0] * 4), c.sizes
+    given = c.const(2, "output shape")
+    out = [(n - 1) * s + k for n, s, k in zip(size, stride, kernel, strict=True)]
+    if given is None:
+        out = [n - padding[i] - padding[i + 2] for i, n in enumerate(out)]
+    else:
+        out = [int(n) for n in given.array.ravel()[-2:]]
+    windows = Windows(kernel, stride, padding, [1, 1], size)
+    flat = [
+        lowering.reshape(c.b, c.at(part), t, [images * channels, *size])
+        for part, t in (("values", c.x), ("places", places))
+    ]
+    made = unpool(c.b, c.at("image"), flat[0], flat[1], windows, out, through_channels=True)
+    return lowering.reshape(c.b, c.site, made, [images, channels, *out])
+
+
+def _lp_pool(c: Call) -> Act:
+    kernel, p = c.attrs["kernel_shape"], c.attrs.get("p", 2)
+    stride, padding, dilation = _window(c, kernel)
+    if c.attrs.get("ceil_mode", 0):
+        padding = _ceil_padding(c, kernel, stride, padding, dilation, False)
+    powers = c.x
+    if p == 2:
+        powers = c.binary("mul", c.x, c.x, "powers")
+    else:
+        powers = c.binary("pow", c.unary_at("abs", "abs"), lowering.scalar(p), "powers")
+    total = layers.window_sum(c.b, c.at("sum"), powers, kernel, stride, padding, dilation)
+    if p == 2:
+        return c.b.node("sqrt", c.site, [total.tensor])
+    return c.binary("pow", total, lowering.scalar(1 / p))
+
+
+def _global_pool(kind: str) -> Callable[[Call], Act]:
+    def rule(c: Call) -> Act:
+        return reduce(c.b, c.site, c.x, kind, range(2, len(c.shape)), True)
+
+    return rule
+
+
+def _global_lp_pool(c: Call) -> Act:
+    p = c.attrs.get("p", 2)
+    powers = c.binary("pow", c.unary_at("abs", "abs"), lowering.scalar(p), "powers")
+    total = reduce(c.b, c.at("sum"), powers, "sum", range(2, len(c.shape)), True)
+    return c.binary("pow", total, lowering.scalar(1 / p))
+
+
+def _image(rule: Callable[[Call], Act], with_depth: bool = False) -> Callable[[Call], Act]:
+    flat = two_dimensional(rule)
+    return per_image(lambda c: rule(c) if with_depth and len(c.shape) == 5 else flat(c))
+
+
+RULES: dict[str, Rule] = {
+    "Conv": _image(_conv, with_depth=True),
+    "ConvTranspose": _image(_conv_transpose),
+    "MaxPool": _max_pool,
+    "AveragePool": _image(_average_pool, with_depth=True),
+    "MaxUnpool": _max_unpool,
+    "LpPool": _image(_lp_pool),
+    "GlobalAveragePool": per_image(_global_pool("mean")),
+    "GlobalLpPool": per_image(_global_lp_pool),
+    "GlobalMaxPool": per_image(_global_pool("max")),
+}

@@ -1,0 +1,1 @@
+"""Sizes that are only known when the network runs."""

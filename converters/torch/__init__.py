@@ -1,0 +1,1 @@
+"""From PyTorch: how exported programs are walked; ``ops`` has the rules."""
