@@ -12,8 +12,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from sparsenet.graph.ops import ACTIVATIONS
-from sparsenet.kernels.device import device, integer, number, pointer
-from sparsenet.kernels.registry import EPILOGUE_ARGUMENTS, Kernel, epilogue_slot
+from sparsenet.kernels.arguments import arguments
+from sparsenet.kernels.device import device
+from sparsenet.kernels.registry import Kernel
 from sparsenet.kernels.vector_ir import Tile
 
 
@@ -24,20 +25,16 @@ def image_epilogue(kernel: Kernel, tile: Tile, *, scattered: bool = False) -> An
     one int32 each.
     """
     step = _scattered_step if scattered else _image_step
-    return _chain([step(tile, word, slot) for word, slot in _slots(kernel)])
+    return _chain([step(tile, word, read) for word, read in _words(kernel)])
 
 
 def flat_epilogue(kernel: Kernel, tile: Tile) -> Any:
     """``f(acc, args, bases, channel, 0, 0)`` for a tile of consecutive channels from ``channel`` on."""
-    return _chain([_flat_step(tile, word, slot) for word, slot in _slots(kernel)])
+    return _chain([_flat_step(tile, word, read) for word, read in _words(kernel)])
 
 
-def _slots(kernel: Kernel) -> list[tuple[str, int]]:
-    slot, out = epilogue_slot(kernel), []
-    for word in kernel.epilogue:
-        out.append((word, slot))
-        slot += len(EPILOGUE_ARGUMENTS[word])
-    return out
+def _words(kernel: Kernel) -> list[tuple[str, Any]]:
+    return [(word, arguments(kernel, step)) for step, word in enumerate(kernel.epilogue)]
 
 
 @device
@@ -57,13 +54,14 @@ def _after(first: Any, second: Any) -> Any:
     return both
 
 
-def _image_step(tile: Tile, word: str, slot: int) -> Any:
+def _image_step(tile: Tile, word: str, read: Any) -> Any:
     if word == "affine":
         scale_shift = tile.scale_shift
 
         @device
         def affine(acc: Any, args: int, bases: int, channel: int, y: int, x_bytes: int) -> Any:
-            scales, shifts = pointer(args, bases, slot), pointer(args, bases, slot + 1)
+            given = read(args, bases)
+            scales, shifts = given.scale, given.shift
             return scale_shift(acc, scales + channel * 4, shifts + channel * 4)
 
         return affine
@@ -72,21 +70,23 @@ def _image_step(tile: Tile, word: str, slot: int) -> Any:
 
         @device
         def residual(acc: Any, args: int, bases: int, channel: int, y: int, x_bytes: int) -> Any:
-            row, per_channel = integer(args, slot + 1), integer(args, slot + 2)
-            start = pointer(args, bases, slot) + y * row + channel * per_channel + x_bytes
+            given = read(args, bases)
+            row, per_channel = given.residual_row, given.residual_channel
+            start = given.residual + y * row + channel * per_channel + x_bytes
             return plus(acc, load(start, per_channel, row))
 
         return residual
-    return _activation_step(tile, word, slot)
+    return _activation_step(tile, word, read)
 
 
-def _scattered_step(tile: Tile, word: str, slot: int) -> Any:
+def _scattered_step(tile: Tile, word: str, read: Any) -> Any:
     if word == "affine":
         scale_shift = tile.scale_shift_at
 
         @device
         def affine(acc: Any, args: int, bases: int, channel: int, y: int, x_bytes: int) -> Any:
-            return scale_shift(acc, pointer(args, bases, slot), pointer(args, bases, slot + 1), channel)
+            given = read(args, bases)
+            return scale_shift(acc, given.scale, given.shift, channel)
 
         return affine
     if word == "add":
@@ -94,23 +94,25 @@ def _scattered_step(tile: Tile, word: str, slot: int) -> Any:
 
         @device
         def residual(acc: Any, args: int, bases: int, channel: int, y: int, x_bytes: int) -> Any:
-            row, per_channel = integer(args, slot + 1), integer(args, slot + 2)
-            start = pointer(args, bases, slot) + y * row + x_bytes
+            given = read(args, bases)
+            row, per_channel = given.residual_row, given.residual_channel
+            start = given.residual + y * row + x_bytes
             return plus(acc, load(start, channel, per_channel, row))
 
         return residual
-    return _activation_step(tile, word, slot)
+    return _activation_step(tile, word, read)
 
 
-def _flat_step(tile: Tile, word: str, slot: int) -> Any:
+def _flat_step(tile: Tile, word: str, read: Any) -> Any:
     load = tile.load
     if word == "affine":
         mul_add = tile.mul_add
 
         @device
         def affine(acc: Any, args: int, bases: int, channel: int, y: int, x_bytes: int) -> Any:
-            scale = load(pointer(args, bases, slot) + channel * 4, 0)
-            shift = load(pointer(args, bases, slot + 1) + channel * 4, 0)
+            given = read(args, bases)
+            scale = load(given.scale + channel * 4, 0)
+            shift = load(given.shift + channel * 4, 0)
             return mul_add(acc, scale, shift)
 
         return affine
@@ -119,31 +121,34 @@ def _flat_step(tile: Tile, word: str, slot: int) -> Any:
 
         @device
         def residual(acc: Any, args: int, bases: int, channel: int, y: int, x_bytes: int) -> Any:
-            return plus(acc, load(pointer(args, bases, slot) + channel * 4, 0))
+            given = read(args, bases)
+            return plus(acc, load(given.residual + channel * 4, 0))
 
         return residual
-    return _activation_step(tile, word, slot)
+    return _activation_step(tile, word, read)
 
 
-def _activation_step(tile: Tile, word: str, slot: int) -> Any:
+def _activation_step(tile: Tile, word: str, read: Any) -> Any:
     function = tile.activation(word)
-    if len(ACTIVATIONS[word]) == 0:
+    count = len(ACTIVATIONS[word])
+    if not count:
 
         @device
         def plain(acc: Any, args: int, bases: int, channel: int, y: int, x_bytes: int) -> Any:
             return function(acc)
 
         return plain
-    if len(ACTIVATIONS[word]) == 1:
+    if count == 1:
 
         @device
         def with_one(acc: Any, args: int, bases: int, channel: int, y: int, x_bytes: int) -> Any:
-            return function(acc, number(args, slot))
+            return function(acc, read(args, bases)[0])
 
         return with_one
 
     @device
     def with_two(acc: Any, args: int, bases: int, channel: int, y: int, x_bytes: int) -> Any:
-        return function(acc, number(args, slot), number(args, slot + 1))
+        given = read(args, bases)
+        return function(acc, given[0], given[1])
 
     return with_two

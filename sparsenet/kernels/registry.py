@@ -20,13 +20,13 @@ from sparsenet.graph.ops import ACTIVATIONS
 from sparsenet.kernels import jit
 from sparsenet.kernels.cpu_families import CPU_FAMILIES
 from sparsenet.kernels.cuda_families import CUDA_FAMILIES
-from sparsenet.kernels.family import Family
+from sparsenet.kernels.family import Argument, Family, signature
 
-#: Epilogue word → the tape arguments it reads. `affine` and `add` have pointers, activations their parameters.
-EPILOGUE_ARGUMENTS: dict[str, tuple[str, ...]] = {
-    "affine": ("scale", "shift"),
-    "add": ("residual", "residual_row", "residual_channel"),
-    **ACTIVATIONS,
+#: Epilogue word → the tape arguments it reads; activations read their parameters.
+EPILOGUE_ARGUMENTS: dict[str, tuple[Argument, ...]] = {
+    "affine": signature("*scale *shift"),
+    "add": signature("*residual residual_row residual_channel"),
+    **{word: tuple(Argument(name, "number") for name in names) for word, names in ACTIVATIONS.items()},
 }
 
 #: How the lines of ``f32_transpose_none_any`` come about: one number again and again; neighbours; every second number;
@@ -79,12 +79,17 @@ class Kernel:
         return FAMILIES[self.family].module.partition(".")[0]
 
     @cached_property
-    def arguments(self) -> list[str]:
-        """Names of the tape arguments in order; an epilogue argument carries its step's index, as ``scale.1``."""
-        names = list(FAMILIES[self.family].arguments)
+    def signature(self) -> list[Argument]:
+        """The tape arguments in order; the name of an epilogue's carries its step's index, as ``scale.1``."""
+        arguments = list(FAMILIES[self.family].signature)
         for step, word in enumerate(self.epilogue):
-            names += [f"{argument}.{step}" for argument in EPILOGUE_ARGUMENTS[word]]
-        return names
+            arguments += [Argument(f"{name}.{step}", kind) for name, kind in EPILOGUE_ARGUMENTS[word]]
+        return arguments
+
+    @cached_property
+    def arguments(self) -> list[str]:
+        """Their names."""
+        return [argument.name for argument in self.signature]
 
     def parameter(self, name: str) -> int:
         """Value of a tile parameter by name."""
@@ -103,11 +108,6 @@ class Kernel:
         """Compile: returns the Numba ``cfunc``, or for a GPU the kernel as a Python function."""
         module = importlib.import_module(f"sparsenet.kernels.{FAMILIES[self.family].module}")
         return module.build(self)
-
-
-def epilogue_slot(kernel: Kernel) -> int:
-    """Tape index of the first epilogue argument."""
-    return len(FAMILIES[kernel.family].arguments)
 
 
 def support_table() -> Sequence[tuple[str, str]]:

@@ -10,11 +10,12 @@ import numpy as np
 import numpy.typing as npt
 
 from sparsenet.errors import GraphError
-from sparsenet.kernels.abi import ROW_WORDS
+from sparsenet.kernels.abi import ROW_WORDS, encode_float
+from sparsenet.kernels.family import Argument
 from sparsenet.kernels.registry import Kernel
 from sparsenet.limits import require_memory
 from sparsenet.plan.arena import ALIGNMENT
-from sparsenet.plan.stage import Ref
+from sparsenet.plan.stage import Ref, Word
 
 
 @dataclass
@@ -22,7 +23,7 @@ class Step:
     """One kernel call: the kernel, its arguments by name, the layer it belongs to."""
 
     kernel: Kernel
-    arguments: dict[str, int | Ref]
+    arguments: dict[str, Word]
     layer: str
 
     def __post_init__(self) -> None:
@@ -50,8 +51,8 @@ def pack_constants(constants: Sequence[npt.NDArray[Any]]) -> tuple[npt.NDArray[n
     return block, offsets
 
 
-def encode_tape(steps: Sequence[Step], word: Callable[[int | Ref], int]) -> npt.NDArray[np.int64]:
-    """int64 (steps, ROW_WORDS); column 0 is left for the kernel's address, ``word`` encodes an argument.
+def encode_tape(steps: Sequence[Step], place: Callable[[Ref], int]) -> npt.NDArray[np.int64]:
+    """int64 (steps, ROW_WORDS); column 0 is left for the kernel's address, ``place`` encodes a pointer.
 
     Raises:
         GraphError: a call has more arguments than a row has words.
@@ -60,8 +61,20 @@ def encode_tape(steps: Sequence[Step], word: Callable[[int | Ref], int]) -> npt.
     require_memory(8 * ROW_WORDS * len(steps), f"the schedule of {len(steps):,} kernel calls")
     tape = np.zeros((len(steps), ROW_WORDS), np.int64)
     for row, step in zip(tape, steps, strict=True):
-        words = [word(step.arguments[name]) for name in step.kernel.arguments]
+        words = [_word(step, argument, place) for argument in step.kernel.signature]
         if len(words) >= ROW_WORDS:
             raise GraphError(f"layer '{step.layer}' fuses too many operations: {len(words)} arguments")
         row[1 : 1 + len(words)] = words
     return tape
+
+
+def _word(step: Step, argument: Argument, place: Callable[[Ref], int]) -> int:
+    value = step.arguments[argument.name]
+    if isinstance(value, Ref):
+        if argument.kind == "pointer":
+            return place(value)
+    elif argument.kind == "number":
+        return encode_float(value)
+    elif argument.kind == "integer":
+        return int(value)
+    raise ValueError(f"{step.kernel.name}: {argument.name} is a {argument.kind}, got {value}")

@@ -18,7 +18,7 @@ from sparsenet.plan.layout import Folded, Layout, Plain, Rows, lanes_for
 from sparsenet.plan.plan import Decision
 from sparsenet.plan.relayout import FlatCopy, MapCopy
 from sparsenet.plan.ring_memory import rings_available
-from sparsenet.plan.stage import Ref, Stage, Value
+from sparsenet.plan.stage import Ref, Stage, Value, Word
 
 T = TypeVar("T")
 
@@ -110,7 +110,7 @@ class Builder:
         out[: vector.size] = vector
         return self.constant(out)
 
-    def lines(self, layout: Rows) -> dict[str, int | Ref]:
+    def lines(self, layout: Rows) -> dict[str, Word]:
         """The arguments that tell a kernel how the lines of its output lie; all of ``_LINES`` but the height."""
         if layout not in self._lane_bits:
             self._lane_bits[layout] = self.constant(layout.lane_bits())

@@ -127,14 +127,12 @@ def _assemble(builder: Builder, result: Trace, results: list[TensorInfo]) -> Pla
     starts |= {("input", i): (FIRST_TENSOR + i, 0) for i in range(inputs)}
     starts |= {("output", i): (FIRST_TENSOR + inputs + i, 0) for i in range(len(results))}
 
-    def word(value: int | Ref) -> int:
-        if isinstance(value, int):
-            return value
-        base, start = starts[value.space, value.index]
-        return encode_pointer(base, start + value.offset)
+    def place(ref: Ref) -> int:
+        base, start = starts[ref.space, ref.index]
+        return encode_pointer(base, start + ref.offset)
 
     return Plan(
-        [encode_tape(steps, word) for steps in result.tapes],
+        [encode_tape(steps, place) for steps in result.tapes],
         [[step.kernel for step in steps] for steps in result.tapes],
         [[step.layer for step in steps] for steps in result.tapes],
         result.ends,

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sparsenet.kernels.abi import encode_float
 from sparsenet.kernels.jit import max_lanes
 from sparsenet.kernels.registry import Kernel
 from sparsenet.plan.layout import Folded, FoldedPhases, Phases, Plain, Rows, lanes_for
@@ -53,7 +52,7 @@ def relayout(
 
 def fill(to: Emitter, out: Ref, size_bytes: int, value: float = 0.0) -> None:
     """So many bytes of one float."""
-    to.call(Kernel(FILL, max_lanes()), value=encode_float(value), size=size_bytes // 4, out=out)
+    to.call(Kernel(FILL, max_lanes()), value=value, size=size_bytes // 4, out=out)
 
 
 @dataclass(eq=False)

@@ -28,6 +28,10 @@ class Ref:
         return Ref(self.space, self.index, self.offset + offset)
 
 
+#: What a kernel is given for a pointer, an integer or a number (see ``kernels.family.Argument``).
+Word = Ref | int | float
+
+
 @dataclass(eq=False)
 class Value:
     """A tensor in one layout.
@@ -86,7 +90,7 @@ Need = tuple[Value, int, int]
 class Emitter(Protocol):
     """Where a stage writes its kernel calls."""
 
-    def call(self, kernel: Kernel, **arguments: int | Ref) -> None:
+    def call(self, kernel: Kernel, **arguments: Word) -> None:
         """Append a kernel call; every argument must be given (the epilogue's as ``scale.1``), none beside them."""
 
     def row(self, value: Value, y: int) -> Ref:

@@ -25,7 +25,7 @@ from sparsenet.plan.plan import PlannedSegment
 from sparsenet.plan.relayout import fill
 from sparsenet.plan.schedule import describe
 from sparsenet.plan.segments import Segment, readers
-from sparsenet.plan.stage import Ref, Span, Stage, Value
+from sparsenet.plan.stage import Ref, Span, Stage, Value, Word
 
 
 @dataclass
@@ -114,7 +114,7 @@ def _merge_sums(result: Trace, segment: Segment, walkers: Sequence[_Walker]) -> 
             walker.call(Kernel("f32_copy_none_flat", max_lanes()), x=partial[0], size=layout.size, out=out)
         for other in partial[1:]:
             kernel = Kernel("f32_copy_none_flat", max_lanes(), (), ("add",))
-            residual: dict[str, int | Ref] = {
+            residual: dict[str, Word] = {
                 "residual.0": other,
                 "residual_row.0": 0,
                 "residual_channel.0": 4,
@@ -149,7 +149,7 @@ class _Walker:
 
     # --- Emitter
 
-    def call(self, kernel: Kernel, **arguments: int | Ref) -> None:
+    def call(self, kernel: Kernel, **arguments: Word) -> None:
         self.result.tapes[self.thread].append(Step(kernel, arguments, self.layer))
 
     def row(self, value: Value, y: int) -> Ref:

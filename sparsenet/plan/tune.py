@@ -25,7 +25,7 @@ from sparsenet.plan.builder import Builder
 from sparsenet.plan.candidate import Candidate
 from sparsenet.plan.layout import Folded, FoldedPhases, Plain, round_up
 from sparsenet.plan.segments import STREAMED_MAP_BYTES
-from sparsenet.plan.stage import Ref, Stage, Value
+from sparsenet.plan.stage import Ref, Stage, Value, Word
 from sparsenet.timing import THREAD, Clock, rounds_for, take_rounds, turns_of
 
 #: Rounds, fewest and most, and seconds for each candidate.
@@ -87,14 +87,12 @@ class _Contestant:
         pixels = np.random.default_rng(0).standard_normal(self._arena.size // 4 - 1, np.float32)
         self._arena[: pixels.nbytes] = pixels.view(np.uint8)
 
-        def word(value: int | Ref) -> int:
-            if isinstance(value, int):
-                return value
-            if value.space == "weights":
-                return encode_pointer(WEIGHTS, offsets[value.index] + value.offset)
-            return encode_pointer(ARENA, value.offset)
+        def place(ref: Ref) -> int:
+            if ref.space == "weights":
+                return encode_pointer(WEIGHTS, offsets[ref.index] + ref.offset)
+            return encode_pointer(ARENA, ref.offset)
 
-        self._tape = encode_tape(bench.steps, word)
+        self._tape = encode_tape(bench.steps, place)
         self._tape[:, 0] = [step.kernel.address() for step in bench.steps]
         self._bases = np.array([weights.ctypes.data, self._arena.ctypes.data], np.int64)
         self._function = ctypes.CFUNCTYPE(None, *[ctypes.c_int64] * 3)(tape.address("run_tape"))
@@ -136,7 +134,7 @@ class _Bench:
         size = layout.size_bytes if isinstance(layout, Plain) else layout.buffer_bytes(last - first)
         self.size += round_up(size, 64) + 64 * 65  # an odd number of lines apart
 
-    def call(self, kernel: Kernel, **arguments: int | Ref) -> None:
+    def call(self, kernel: Kernel, **arguments: Word) -> None:
         """As ``Emitter.call``."""
         self.steps.append(Step(kernel, arguments, self.stage.layer))
 

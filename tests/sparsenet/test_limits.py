@@ -12,9 +12,11 @@ import pytest
 
 from sparsenet import Engine, Graph, Node, TensorInfo, load_graph, save
 from sparsenet.errors import InputError, MemoryLimitError
+from sparsenet.kernels.abi import encode_float
 from sparsenet.kernels.registry import Kernel
 from sparsenet.limits import MAX_NODES, Budget, memory_limit, require_memory
 from sparsenet.plan.assemble import Step, encode_tape
+from sparsenet.plan.stage import Ref
 from tests.sparsenet.one_node import one_node_graph
 from tests.sparsenet.sample_graphs import tiny_graph
 
@@ -110,8 +112,8 @@ def test_model_files_keep_to_the_limit(tmp_path: Path, monkeypatch: pytest.Monke
 
 def test_a_schedule_beyond_the_limit_is_not_written(monkeypatch: pytest.MonkeyPatch) -> None:
     kernel = Kernel("f32_fill_none_any", 1)
-    steps = [Step(kernel, dict.fromkeys(kernel.arguments, 0), "wait")] * 1000
-    assert len(encode_tape(steps, lambda _: 0)) == 1000
+    steps = [Step(kernel, {"value": 0.5, "size": 8, "out": Ref("arena", 0)}, "wait")] * 1000
+    assert encode_tape(steps, lambda _: 7)[-1].tolist()[:4] == [0, encode_float(0.5), 8, 7]
     monkeypatch.setenv("SPARSENET_MAX_MEMORY", "100K")
     with pytest.raises(MemoryLimitError, match="the schedule of 1,000 kernel calls would take 250"):
         encode_tape(steps, lambda _: 0)

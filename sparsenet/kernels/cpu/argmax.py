@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from typing import Any
 
-from sparsenet.kernels.device import integer, kernel_entry, pointer
+from sparsenet.kernels.arguments import arguments
+from sparsenet.kernels.device import kernel_entry
 from sparsenet.kernels.registry import Kernel
 from sparsenet.kernels.vector_ir import load_f32, store_f32
 
 
 def build(kernel: Kernel) -> Any:
     """The index as a float; of equal numbers the first, or the ``last`` if that is not 0; NaN counts as the largest."""
+    read = arguments(kernel)
 
     def argmax(args, bases):  # type: ignore[no-untyped-def]
-        x, outer, axis, inner = pointer(args, bases, 0), integer(args, 1), integer(args, 2), integer(args, 3)
-        last, out = integer(args, 4), pointer(args, bases, 5)
+        given = read(args, bases)
+        x, outer, axis, inner = given.x, given.outer, given.axis, given.inner
+        last, out = given.last, given.out
         for item in range(outer * inner):
             first = item // inner * axis * inner + item % inner
             best, largest = 0, load_f32(x, first)

@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from sparsenet.kernels.device import integer, kernel_entry, pointer
+from sparsenet.kernels.arguments import arguments
+from sparsenet.kernels.device import kernel_entry
 from sparsenet.kernels.halo import clear_halo
 from sparsenet.kernels.registry import Kernel
 from sparsenet.kernels.vector_ir import Tile, load_f32, load_i32
@@ -18,6 +19,7 @@ from sparsenet.kernels.vector_ir import Tile, load_f32, load_i32
 
 def build(kernel: Kernel) -> Any:
     """One image row of ``vectors`` vectors per step; ``scale_x`` is padded to whole lines."""
+    read = arguments(kernel)
     vectors, lanes = kernel.parameter("vectors"), kernel.lanes
     tile = Tile(lanes, 1, vectors)
     load, keep_pixels, store, splat, add, mul = (
@@ -32,13 +34,14 @@ def build(kernel: Kernel) -> Any:
     zero = np.float32(0)
 
     def avg_pool(args, bases):  # type: ignore[no-untyped-def]
-        x, tap_offsets, taps = pointer(args, bases, 0), pointer(args, bases, 1), integer(args, 2)
-        scale_y, scale_x = pointer(args, bases, 3), pointer(args, bases, 4)
-        x_row, x_channel, channels = integer(args, 5), integer(args, 6), integer(args, 7)
-        height, full_vectors = integer(args, 8), integer(args, 9)
-        lane_bits = pointer(args, bases, 10)
-        line_vectors, halo_vectors = integer(args, 11), integer(args, 12)
-        out, out_row, out_channel = pointer(args, bases, 13), integer(args, 14), integer(args, 15)
+        given = read(args, bases)
+        x, tap_offsets, taps = given.x, given.tap_offsets, given.taps
+        scale_y, scale_x = given.scale_y, given.scale_x
+        x_row, x_channel, channels = given.x_row, given.x_channel, given.channels
+        height, full_vectors = given.height, given.full_vectors
+        lane_bits = given.lane_bits
+        line_vectors, halo_vectors = given.line_vectors, given.halo_vectors
+        out, out_row, out_channel = given.out, given.out_row, given.out_channel
 
         for y in range(height):
             for channel in range(channels):

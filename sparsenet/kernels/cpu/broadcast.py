@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from sparsenet.kernels.device import device, integer, kernel_entry, pointer
+from sparsenet.kernels.arguments import arguments
+from sparsenet.kernels.device import device, kernel_entry
 from sparsenet.kernels.registry import BROADCAST_OPERATIONS, Kernel
 from sparsenet.kernels.vector_ir import Tile, load_f32, load_i32, store_f32
 
@@ -34,14 +35,16 @@ def build(kernel: Kernel) -> Any:
 
     Lines are written by whole vectors: what is too much the next line overwrites, and behind the last stands a guard.
     """
+    read = arguments(kernel)
     operation = BROADCAST_OPERATIONS[kernel.parameter("operation")]
     line = _scalar_line() if operation == "pow" else _vector_line(Tile(kernel.lanes), operation)
 
     def broadcast(args, bases):  # type: ignore[no-untyped-def]
-        x, y, rank = pointer(args, bases, 0), pointer(args, bases, 1), integer(args, 2)
-        shape = pointer(args, bases, 3)
-        x_strides, y_strides = pointer(args, bases, 4), pointer(args, bases, 5)
-        out = pointer(args, bases, 6)
+        given = read(args, bases)
+        x, y, rank = given.x, given.y, given.rank
+        shape = given.shape
+        x_strides, y_strides = given.x_strides, given.y_strides
+        out = given.out
         inner, lines = load_i32(shape, rank - 1), 1
         x_step, y_step = load_i32(x_strides, rank - 1), load_i32(y_strides, rank - 1)
         for axis in range(rank - 1):

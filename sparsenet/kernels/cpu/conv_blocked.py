@@ -13,7 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from sparsenet.kernels.device import inlined, integer, kernel_entry, pointer
+from sparsenet.kernels.arguments import arguments
+from sparsenet.kernels.device import inlined, kernel_entry
 from sparsenet.kernels.epilogue import image_epilogue
 from sparsenet.kernels.registry import Kernel
 from sparsenet.kernels.vector_ir import (
@@ -34,6 +35,7 @@ def build(kernel: Kernel) -> Any:
 
     Rows left over are done one by one; columns and channels left over by a tile that overlaps the one before.
     """
+    read = arguments(kernel)
     rows, pixels, lanes = kernel.parameter("rows"), kernel.parameter("pixels"), kernel.lanes
     stride, vectors = kernel.parameter("stride"), kernel.parameter("vectors")
     outputs, weight_bytes = vectors * lanes // kernel.parameter("together"), vectors * lanes * 4
@@ -47,11 +49,12 @@ def build(kernel: Kernel) -> Any:
     zero = np.float32(0)
 
     def conv_blocked(args, bases):  # type: ignore[no-untyped-def]
-        x, weights = pointer(args, bases, 0), pointer(args, bases, 2)
-        taps, groups, x_group = integer(args, 4), integer(args, 5), integer(args, 6)
-        c_out, height, width, halo = integer(args, 7), integer(args, 8), integer(args, 9), integer(args, 10)
-        x_row, out = integer(args, 11), pointer(args, bases, 12)
-        out_row, out_channel = integer(args, 13), integer(args, 14)
+        given = read(args, bases)
+        x, weights = given.x, given.weights
+        taps, groups, x_group = given.taps, given.groups, given.x_group
+        c_out, height, width, halo = given.c_out, given.height, given.width, given.halo
+        x_row, out = given.x_row, given.out
+        out_row, out_channel = given.out_row, given.out_channel
 
         finished = stack()
         group_out = c_out // groups
@@ -91,6 +94,7 @@ def build(kernel: Kernel) -> Any:
 
 def _tile(kernel: Kernel, rows: int) -> Any:
     """``f(args, bases, source, w, channel, out)``: the sums of one block of channels at ``rows`` rows, as they are."""
+    read = arguments(kernel)
     lanes, together, pixels = kernel.lanes, kernel.parameter("together"), kernel.parameter("pixels")
     sums = Tile(lanes, rows * (pixels // together), kernel.parameter("vectors"))
     start, multiply = (
@@ -101,8 +105,9 @@ def _tile(kernel: Kernel, rows: int) -> Any:
 
     @inlined
     def tile(args: int, bases: int, source: int, w: int, channel: int, out: int) -> None:
-        tap_offsets, taps, x_row = pointer(args, bases, 1), integer(args, 4), integer(args, 11)
-        acc = start(pointer(args, bases, 3) + channel * 4)
+        given = read(args, bases)
+        tap_offsets, taps, x_row = given.tap_offsets, given.taps, given.x_row
+        acc = start(given.bias + channel * 4)
         for k in range(taps):
             acc = multiply(acc, w, source + load_i32(tap_offsets, k), x_row)
             w += weight_bytes
@@ -113,6 +118,7 @@ def _tile(kernel: Kernel, rows: int) -> Any:
 
 def _finish(kernel: Kernel) -> Any:
     """``f(args, bases, sums, rows, channel, y, left)``: turn the sums of a tile and write them as lines of pixels."""
+    read = arguments(kernel)
     lanes, together, pixels = kernel.lanes, kernel.parameter("together"), kernel.parameter("pixels")
     vectors, channels, columns = kernel.parameter("vectors"), lanes // together, pixels // together
     weight_bytes = vectors * lanes * 4
@@ -124,8 +130,9 @@ def _finish(kernel: Kernel) -> Any:
 
     @inlined
     def finish(args: int, bases: int, sums: int, rows: int, channel: int, y: int, left: int) -> None:
-        width, halo, out = integer(args, 9), integer(args, 10), pointer(args, bases, 12)
-        out_row, out_channel = integer(args, 13), integer(args, 14)
+        given = read(args, bases)
+        width, halo, out = given.width, given.halo, given.out
+        out_row, out_channel = given.out_row, given.out_channel
         for row in range(rows):
             for first in range(0, pixels, lanes):
                 count = min(pixels - first, lanes)

@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from sparsenet.kernels.device import integer, kernel_entry, pointer
+from sparsenet.kernels.arguments import arguments
+from sparsenet.kernels.device import kernel_entry
 from sparsenet.kernels.epilogue import image_epilogue
 from sparsenet.kernels.registry import Kernel
 from sparsenet.kernels.vector_ir import Tile, load_f32, load_i32
@@ -19,6 +20,7 @@ from sparsenet.kernels.vector_ir import Tile, load_f32, load_i32
 
 def build(kernel: Kernel) -> Any:
     """Tile ``rows x vectors`` pixels of one output channel."""
+    read = arguments(kernel)
     rows, vectors, lanes = kernel.parameter("rows"), kernel.parameter("vectors"), kernel.lanes
     tile, single = Tile(lanes, rows, vectors), Tile(lanes, rows, 1)
     load, fma, splat, keep_pixels, store = tile.load, tile.fma, tile.splat, tile.keep_pixels, tile.store
@@ -27,12 +29,13 @@ def build(kernel: Kernel) -> Any:
     zero = np.float32(0)
 
     def conv_csr(args, bases):  # type: ignore[no-untyped-def]
-        x, row_offsets = pointer(args, bases, 0), pointer(args, bases, 1)
-        stream, bias = pointer(args, bases, 2), pointer(args, bases, 3)
-        c_out, height, full_vectors = integer(args, 4), integer(args, 5), integer(args, 6)
-        lane_bits = pointer(args, bases, 7)
-        line_vectors, halo_vectors, x_row = integer(args, 8), integer(args, 9), integer(args, 10)
-        out, out_row, out_channel = pointer(args, bases, 11), integer(args, 12), integer(args, 13)
+        given = read(args, bases)
+        x, row_offsets = given.x, given.row_offsets
+        stream, bias = given.stream, given.bias
+        c_out, height, full_vectors = given.c_out, given.height, given.full_vectors
+        lane_bits = given.lane_bits
+        line_vectors, halo_vectors, x_row = given.line_vectors, given.halo_vectors, given.x_row
+        out, out_row, out_channel = given.out, given.out_row, given.out_channel
 
         for row_tile in range((height + rows - 1) // rows):
             # The last tile of a map or line moves back to end with it: a few pixels twice, no tail kernels.

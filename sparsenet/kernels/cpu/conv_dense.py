@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from sparsenet.kernels.device import integer, kernel_entry, pointer
+from sparsenet.kernels.arguments import arguments
+from sparsenet.kernels.device import kernel_entry
 from sparsenet.kernels.epilogue import image_epilogue
 from sparsenet.kernels.registry import Kernel
 from sparsenet.kernels.vector_ir import Tile, load_i32, outer_product
@@ -18,6 +19,7 @@ from sparsenet.kernels.vector_ir import Tile, load_i32, outer_product
 
 def build(kernel: Kernel) -> Any:
     """Tile ``outputs`` channels by ``rows x vectors`` pixels; a last block of channels overlaps the one before."""
+    read = arguments(kernel)
     outputs, rows, vectors = (
         kernel.parameter("outputs"),
         kernel.parameter("rows"),
@@ -38,13 +40,14 @@ def build(kernel: Kernel) -> Any:
     zero = np.float32(0)
 
     def conv_dense(args, bases):  # type: ignore[no-untyped-def]
-        x, tap_offsets = pointer(args, bases, 0), pointer(args, bases, 1)
-        weights, bias = pointer(args, bases, 2), pointer(args, bases, 3)
-        taps, groups, x_group = integer(args, 4), integer(args, 5), integer(args, 6)
-        c_out, height, full_vectors = integer(args, 7), integer(args, 8), integer(args, 9)
-        lane_bits = pointer(args, bases, 10)
-        line_vectors, halo_vectors, x_row = integer(args, 11), integer(args, 12), integer(args, 13)
-        out, out_row, out_channel = pointer(args, bases, 14), integer(args, 15), integer(args, 16)
+        given = read(args, bases)
+        x, tap_offsets = given.x, given.tap_offsets
+        weights, bias = given.weights, given.bias
+        taps, groups, x_group = given.taps, given.groups, given.x_group
+        c_out, height, full_vectors = given.c_out, given.height, given.full_vectors
+        lane_bits = given.lane_bits
+        line_vectors, halo_vectors, x_row = given.line_vectors, given.halo_vectors, given.x_row
+        out, out_row, out_channel = given.out, given.out_row, given.out_channel
 
         group_out = c_out // groups
         group_blocks = (group_out + outputs - 1) // outputs

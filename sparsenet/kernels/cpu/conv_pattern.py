@@ -12,7 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from sparsenet.kernels.device import integer, kernel_entry, pointer
+from sparsenet.kernels.arguments import arguments
+from sparsenet.kernels.device import kernel_entry
 from sparsenet.kernels.epilogue import image_epilogue
 from sparsenet.kernels.patterns import step_kinds
 from sparsenet.kernels.registry import Kernel
@@ -21,6 +22,7 @@ from sparsenet.kernels.vector_ir import Tile, load_i32, multiply_steps
 
 def build(kernel: Kernel) -> Any:
     """Tile ``outputs`` channels by ``rows x vectors`` pixels."""
+    read = arguments(kernel)
     outputs, rows, vectors = (
         kernel.parameter("outputs"),
         kernel.parameter("rows"),
@@ -37,12 +39,13 @@ def build(kernel: Kernel) -> Any:
     zero = np.float32(0)
 
     def conv_pattern(args, bases):  # type: ignore[no-untyped-def]
-        x, stream, counts = pointer(args, bases, 0), pointer(args, bases, 1), pointer(args, bases, 2)
-        channels, bias = pointer(args, bases, 3), pointer(args, bases, 4)
-        row_groups, chunks = integer(args, 5), integer(args, 6)
-        height, full_vectors, lane_bits = integer(args, 7), integer(args, 8), pointer(args, bases, 9)
-        line_vectors, halo_vectors, x_row = integer(args, 10), integer(args, 11), integer(args, 12)
-        out, out_row, out_channel = pointer(args, bases, 13), integer(args, 14), integer(args, 15)
+        given = read(args, bases)
+        x, stream, counts = given.x, given.stream, given.counts
+        channels, bias = given.channels, given.bias
+        row_groups, chunks = given.row_groups, given.chunks
+        height, full_vectors, lane_bits = given.height, given.full_vectors, given.lane_bits
+        line_vectors, halo_vectors, x_row = given.line_vectors, given.halo_vectors, given.x_row
+        out, out_row, out_channel = given.out, given.out_row, given.out_channel
 
         for row_tile in range((height + rows - 1) // rows):
             # The last tile of a map or line moves back to end with it: a few pixels twice, no tail kernels.

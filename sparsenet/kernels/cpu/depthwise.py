@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from sparsenet.kernels.device import device, integer, kernel_entry, pointer
+from sparsenet.kernels.arguments import arguments
+from sparsenet.kernels.device import device, kernel_entry
 from sparsenet.kernels.epilogue import image_epilogue
 from sparsenet.kernels.halo import clear_halo
 from sparsenet.kernels.registry import Kernel
@@ -19,6 +20,7 @@ def build(kernel: Kernel) -> Any:
     1) and it must step by ``stride`` rows too: each source row is then loaded once per tile. If the tile is the
     ``whole_line`` of input and output, the padding beside it is not even read. 0 ``columns`` stands for any window.
     """
+    read = arguments(kernel)
     rows, vectors, lanes = kernel.parameter("rows"), kernel.parameter("vectors"), kernel.lanes
     taps, stride = kernel.parameter("taps"), kernel.parameter("stride")
     tile = Tile(lanes, rows, vectors)
@@ -30,13 +32,14 @@ def build(kernel: Kernel) -> Any:
     whole_line = kernel.parameter("whole_line") == 1
 
     def depthwise(args, bases):  # type: ignore[no-untyped-def]
-        x, tap_offsets = pointer(args, bases, 0), pointer(args, bases, 1)
-        weights, bias = pointer(args, bases, 2), pointer(args, bases, 3)
-        multiplier, x_channel, c_out = integer(args, 4), integer(args, 5), integer(args, 6)
-        height, full_vectors = integer(args, 7), integer(args, 8)
-        lane_bits = pointer(args, bases, 9)
-        line_vectors, halo_vectors, x_row = integer(args, 10), integer(args, 11), integer(args, 12)
-        out, out_row, out_channel = pointer(args, bases, 13), integer(args, 14), integer(args, 15)
+        given = read(args, bases)
+        x, tap_offsets = given.x, given.tap_offsets
+        weights, bias = given.weights, given.bias
+        multiplier, x_channel, c_out = given.multiplier, given.x_channel, given.c_out
+        height, full_vectors = given.height, given.full_vectors
+        lane_bits = given.lane_bits
+        line_vectors, halo_vectors, x_row = given.line_vectors, given.halo_vectors, given.x_row
+        out, out_row, out_channel = given.out, given.out_row, given.out_channel
 
         offsets = prepare(tap_offsets)
         for row_tile in range((height + rows - 1) // rows):

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from sparsenet.kernels.device import integer, kernel_entry, pointer
+from sparsenet.kernels.arguments import arguments
+from sparsenet.kernels.device import kernel_entry
 from sparsenet.kernels.epilogue import image_epilogue
 from sparsenet.kernels.halo import clear_halo
 from sparsenet.kernels.registry import Kernel
@@ -13,6 +14,7 @@ from sparsenet.kernels.vector_ir import Tile
 
 def build(kernel: Kernel) -> Any:
     """``vectors`` vectors of one line per step."""
+    read = arguments(kernel)
     vectors, lanes = kernel.parameter("vectors"), kernel.lanes
     tile = Tile(lanes, 1, vectors)
     load, keep_pixels, store = tile.load, tile.keep_pixels, tile.store
@@ -20,16 +22,12 @@ def build(kernel: Kernel) -> Any:
     epilogue = image_epilogue(kernel, tile)
 
     def elementwise(args, bases):  # type: ignore[no-untyped-def]
-        x, x_row, x_channel, channels = (
-            pointer(args, bases, 0),
-            integer(args, 1),
-            integer(args, 2),
-            integer(args, 3),
-        )
-        height, full_vectors = integer(args, 4), integer(args, 5)
-        lane_bits = pointer(args, bases, 6)
-        line_vectors, halo_vectors = integer(args, 7), integer(args, 8)
-        out, out_row, out_channel = pointer(args, bases, 9), integer(args, 10), integer(args, 11)
+        given = read(args, bases)
+        x, x_row, x_channel, channels = given.x, given.x_row, given.x_channel, given.channels
+        height, full_vectors = given.height, given.full_vectors
+        lane_bits = given.lane_bits
+        line_vectors, halo_vectors = given.line_vectors, given.halo_vectors
+        out, out_row, out_channel = given.out, given.out_row, given.out_channel
         for y in range(height):
             for channel in range(channels):
                 source, target = (

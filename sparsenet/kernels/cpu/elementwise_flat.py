@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from sparsenet.kernels.device import integer, kernel_entry, pointer
+from sparsenet.kernels.arguments import arguments
+from sparsenet.kernels.device import kernel_entry
 from sparsenet.kernels.epilogue import flat_epilogue
 from sparsenet.kernels.registry import Kernel
 from sparsenet.kernels.vector_ir import Tile
@@ -12,13 +13,15 @@ from sparsenet.kernels.vector_ir import Tile
 
 def build(kernel: Kernel) -> Any:
     """Flat tensors are padded to whole vectors, so there is no tail."""
+    read = arguments(kernel)
     lanes = kernel.lanes
     tile = Tile(lanes)
     load, store = tile.load, tile.store
     epilogue = flat_epilogue(kernel, tile)
 
     def elementwise_flat(args, bases):  # type: ignore[no-untyped-def]
-        x, size, out = pointer(args, bases, 0), integer(args, 1), pointer(args, bases, 2)
+        given = read(args, bases)
+        x, size, out = given.x, given.size, given.out
         vectors = (size + lanes - 1) // lanes
         for vector in range(vectors):
             start = vector * lanes

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 from typing import Any
 
-from sparsenet.kernels.device import integer, kernel_entry, number, pointer
+from sparsenet.kernels.arguments import arguments
+from sparsenet.kernels.device import kernel_entry
 from sparsenet.kernels.registry import Kernel
 from sparsenet.kernels.vector_ir import Tile
 
 
 def build(kernel: Kernel) -> Any:
     """``size`` floats from ``out`` on."""
+    read = arguments(kernel)
     lanes = kernel.lanes
     tile = Tile(lanes)
     splat, store_between = tile.splat, tile.store_between
 
     def fill(args, bases):  # type: ignore[no-untyped-def]
-        value, size, out = number(args, 0), integer(args, 1), pointer(args, bases, 2)
+        given = read(args, bases)
+        value, size, out = given.value, given.size, given.out
         vectors = (size + lanes - 1) // lanes
         for vector in range(vectors):
             store_between(out + vector * lanes * 4, 0, size - vector * lanes, splat(value))

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from sparsenet.kernels.device import device, integer, kernel_entry, number, pointer
+from sparsenet.kernels.arguments import arguments
+from sparsenet.kernels.device import device, kernel_entry
 from sparsenet.kernels.registry import Kernel
 from sparsenet.kernels.vector_ir import Tile
 from sparsenet.kernels.vector_ir.sums import channel_sums
@@ -16,13 +17,15 @@ def build(kernel: Kernel) -> Any:
     ``out`` becomes ``scale`` times the sum over ``height`` rows, plus what it was if ``accumulate`` is not 0. Lanes
     behind the last pixel are zero, so whole vectors are summed.
     """
+    read = arguments(kernel)
     together = kernel.parameter("channels")
     block, one = _sum_lines(kernel.lanes, together), _sum_lines(kernel.lanes, 1)
 
     def global_avg_pool(args, bases):  # type: ignore[no-untyped-def]
-        x, x_row, x_channel = pointer(args, bases, 0), integer(args, 1), integer(args, 2)
-        channels, height, line_vectors = integer(args, 3), integer(args, 4), integer(args, 5)
-        scale, accumulate, out = number(args, 6), integer(args, 7), pointer(args, bases, 8)
+        given = read(args, bases)
+        x, x_row, x_channel = given.x, given.x_row, given.x_channel
+        channels, height, line_vectors = given.channels, given.height, given.line_vectors
+        scale, accumulate, out = given.scale, given.accumulate, given.out
         whole = channels // together * together
         for channel in range(0, whole, together):
             lines = x + channel * x_channel

@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from sparsenet.kernels.device import device, integer, kernel_entry, pointer
+from sparsenet.kernels.arguments import arguments
+from sparsenet.kernels.device import device, kernel_entry
 from sparsenet.kernels.registry import Kernel
 from sparsenet.kernels.vector_ir import Tile, interleave, load_f32, store_f32
 
@@ -18,15 +19,17 @@ def build(kernel: Kernel) -> Any:
     times ``row % block_rows`` further on; they are ``x_across`` apart. Exactly ``columns`` floats of each output line
     are written, zeros behind the end of the source.
     """
+    read = arguments(kernel)
     lines = kernel.parameter("lines")
     join = _join_vectors(kernel.lanes, lines) if lines else _join_numbers()
 
     def interleaved(args, bases):  # type: ignore[no-untyped-def]
-        x, x_row, x_channel = pointer(args, bases, 0), integer(args, 1), integer(args, 2)
-        x_down, x_across, x_columns = integer(args, 3), integer(args, 4), integer(args, 5)
-        block_rows, block_columns, first_row = integer(args, 6), integer(args, 7), integer(args, 8)
-        channels, rows, columns = integer(args, 9), integer(args, 10), integer(args, 11)
-        out, out_row, out_channel = pointer(args, bases, 12), integer(args, 13), integer(args, 14)
+        given = read(args, bases)
+        x, x_row, x_channel = given.x, given.x_row, given.x_channel
+        x_down, x_across, x_columns = given.x_down, given.x_across, given.x_columns
+        block_rows, block_columns, first_row = given.block_rows, given.block_columns, given.first_row
+        channels, rows, columns = given.channels, given.rows, given.columns
+        out, out_row, out_channel = given.out, given.out_row, given.out_channel
         for row in range(rows):
             number = first_row + row
             source = x + number // block_rows * x_row + number % block_rows * x_down

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from sparsenet.kernels.device import integer, kernel_entry, pointer
+from sparsenet.kernels.arguments import arguments
+from sparsenet.kernels.device import kernel_entry
 from sparsenet.kernels.epilogue import flat_epilogue
 from sparsenet.kernels.registry import Kernel
 from sparsenet.kernels.vector_ir import Tile, load_i32
@@ -16,6 +17,7 @@ from sparsenet.kernels.vector_ir import Tile, load_i32
 
 def build(kernel: Kernel) -> Any:
     """``group_offsets[g]`` counts the steps before group g; ``index_bytes`` is the size of an input's number."""
+    read = arguments(kernel)
     lanes, index_bytes = kernel.lanes, kernel.parameter("index_bytes")
     tile = Tile(lanes)
     load, load_streamed, mul_add, store = tile.load, tile.load_streamed, tile.mul_add, tile.store
@@ -24,9 +26,10 @@ def build(kernel: Kernel) -> Any:
     step_bytes = lanes * (4 + index_bytes)
 
     def linear_csr(args, bases):  # type: ignore[no-untyped-def]
-        x, group_offsets = pointer(args, bases, 0), pointer(args, bases, 1)
-        stream, bias = pointer(args, bases, 2), pointer(args, bases, 3)
-        c_out, out = integer(args, 4), pointer(args, bases, 5)
+        given = read(args, bases)
+        x, group_offsets = given.x, given.group_offsets
+        stream, bias = given.stream, given.bias
+        c_out, out = given.c_out, given.out
         groups = (c_out + lanes - 1) // lanes
         for group in range(groups):
             acc = load(bias + group * lanes * 4, 0)

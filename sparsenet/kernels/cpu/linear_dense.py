@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from sparsenet.kernels.device import integer, kernel_entry, pointer
+from sparsenet.kernels.arguments import arguments
+from sparsenet.kernels.device import kernel_entry
 from sparsenet.kernels.epilogue import flat_epilogue
 from sparsenet.kernels.registry import Kernel
 from sparsenet.kernels.vector_ir import Tile, load_f32
@@ -12,6 +13,7 @@ from sparsenet.kernels.vector_ir import Tile, load_f32
 
 def build(kernel: Kernel) -> Any:
     """``vectors`` vectors of output features at once (weights packed in blocks of that many)."""
+    read = arguments(kernel)
     vectors, lanes = kernel.parameter("vectors"), kernel.lanes
     tile = Tile(lanes, 1, vectors)
     load, fma, store, add, splat = tile.load, tile.fma, tile.store, tile.add, tile.splat
@@ -20,8 +22,9 @@ def build(kernel: Kernel) -> Any:
     block = vectors * lanes
 
     def linear_dense(args, bases):  # type: ignore[no-untyped-def]
-        x, weights, bias = pointer(args, bases, 0), pointer(args, bases, 1), pointer(args, bases, 2)
-        c_in, c_out, out = integer(args, 3), integer(args, 4), pointer(args, bases, 5)
+        given = read(args, bases)
+        x, weights, bias = given.x, given.weights, given.bias
+        c_in, c_out, out = given.c_in, given.c_out, given.out
         blocks = (c_out + block - 1) // block
         even = c_in // 4 * 4
         for b in range(blocks):

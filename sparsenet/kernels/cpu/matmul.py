@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from sparsenet.kernels.device import inlined, integer, kernel_entry, pointer
+from sparsenet.kernels.arguments import arguments
+from sparsenet.kernels.device import inlined, kernel_entry
 from sparsenet.kernels.registry import Kernel
 from sparsenet.kernels.vector_ir import Tile, load_f32, load_i32
 
@@ -17,6 +18,7 @@ def build(kernel: Kernel) -> Any:
     Four rows by two vectors of columns at once: eight sums hide the latency of FMAs, and each vector of ``y`` serves
     four of them. Where fewer rows are left, the last is computed again.
     """
+    read = arguments(kernel)
     width = 2 * kernel.lanes
     tile = Tile(kernel.lanes, 1, 2)
     load, store_between, splat, fma = tile.load, tile.store_between, tile.splat, tile.fma
@@ -42,15 +44,11 @@ def build(kernel: Kernel) -> Any:
         store_between(target + min(row + 3, last) * columns * 4, 0, rest, acc3)
 
     def matmul(args, bases):  # type: ignore[no-untyped-def]
-        x, y = pointer(args, bases, 0), pointer(args, bases, 1)
-        x_starts, y_starts = pointer(args, bases, 2), pointer(args, bases, 3)
-        products, rows, depth, columns = (
-            integer(args, 4),
-            integer(args, 5),
-            integer(args, 6),
-            integer(args, 7),
-        )
-        out = pointer(args, bases, 8)
+        given = read(args, bases)
+        x, y = given.x, given.y
+        x_starts, y_starts = given.x_starts, given.y_starts
+        products, rows, depth, columns = given.products, given.rows, given.depth, given.columns
+        out = given.out
         for product in range(products):
             a, b = x + load_i32(x_starts, product) * 4, y + load_i32(y_starts, product) * 4
             target = out + product * rows * columns * 4

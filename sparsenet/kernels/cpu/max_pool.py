@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from sparsenet.kernels.device import device, integer, kernel_entry, pointer
+from sparsenet.kernels.arguments import arguments
+from sparsenet.kernels.device import device, kernel_entry
 from sparsenet.kernels.epilogue import image_epilogue
 from sparsenet.kernels.halo import clear_halo
 from sparsenet.kernels.registry import Kernel
@@ -25,6 +26,7 @@ def build(kernel: Kernel) -> Any:
     ``tap_bits`` holds, per window column and vector, the lanes that read inside the image; vectors from
     ``inner_first`` to ``inner_end`` read nothing else.
     """
+    read = arguments(kernel)
     tile = Tile(kernel.lanes, 1, kernel.parameter("vectors"))
     window = _any_window(kernel, tile) if kernel.parameter("columns") == 0 else _adjacent_columns(kernel)
     vectors, lanes, stride = tile.vectors, kernel.lanes, kernel.parameter("stride")
@@ -33,14 +35,15 @@ def build(kernel: Kernel) -> Any:
     epilogue = image_epilogue(kernel, tile)
 
     def max_pool(args, bases):  # type: ignore[no-untyped-def]
-        x, taps_x, tap_bits = pointer(args, bases, 0), pointer(args, bases, 1), pointer(args, bases, 2)
-        n_taps_x, n_taps_y, tap_row = integer(args, 3), integer(args, 4), integer(args, 5)
-        inner_first, inner_end = integer(args, 6), integer(args, 7)
-        x_row, x_channel, channels = integer(args, 8), integer(args, 9), integer(args, 10)
-        height, full_vectors = integer(args, 11), integer(args, 12)
-        lane_bits = pointer(args, bases, 13)
-        line_vectors, halo_vectors = integer(args, 14), integer(args, 15)
-        out, out_row, out_channel = pointer(args, bases, 16), integer(args, 17), integer(args, 18)
+        given = read(args, bases)
+        x, taps_x, tap_bits = given.x, given.taps_x, given.tap_bits
+        n_taps_x, n_taps_y, tap_row = given.n_taps_x, given.n_taps_y, given.tap_row
+        inner_first, inner_end = given.inner_first, given.inner_end
+        x_row, x_channel, channels = given.x_row, given.x_channel, given.channels
+        height, full_vectors = given.height, given.full_vectors
+        lane_bits = given.lane_bits
+        line_vectors, halo_vectors = given.line_vectors, given.halo_vectors
+        out, out_row, out_channel = given.out, given.out_row, given.out_channel
 
         for y in range(height):
             for channel in range(channels):

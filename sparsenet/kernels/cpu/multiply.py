@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from sparsenet.kernels.device import integer, kernel_entry, pointer
+from sparsenet.kernels.arguments import arguments
+from sparsenet.kernels.device import kernel_entry
 from sparsenet.kernels.epilogue import image_epilogue
 from sparsenet.kernels.registry import Kernel
 from sparsenet.kernels.vector_ir import Tile
@@ -14,6 +15,7 @@ from sparsenet.kernels.vector_ir import Tile
 
 def build(kernel: Kernel) -> Any:
     """``vectors`` vectors of one line per step."""
+    read = arguments(kernel)
     vectors, lanes = kernel.parameter("vectors"), kernel.lanes
     tile, single = Tile(lanes, 1, vectors), Tile(lanes)
     load, keep_pixels, store, mul = tile.load, tile.keep_pixels, tile.store, tile.mul
@@ -22,12 +24,13 @@ def build(kernel: Kernel) -> Any:
     zero = np.float32(0)
 
     def multiply(args, bases):  # type: ignore[no-untyped-def]
-        x, x_row, x_channel = pointer(args, bases, 0), integer(args, 1), integer(args, 2)
-        factor, y_row, y_channel = pointer(args, bases, 3), integer(args, 4), integer(args, 5)
-        channels, height, full_vectors = integer(args, 6), integer(args, 7), integer(args, 8)
-        lane_bits = pointer(args, bases, 9)
-        line_vectors, halo_vectors = integer(args, 10), integer(args, 11)
-        out, out_row, out_channel = pointer(args, bases, 12), integer(args, 13), integer(args, 14)
+        given = read(args, bases)
+        x, x_row, x_channel = given.x, given.x_row, given.x_channel
+        factor, y_row, y_channel = given.y, given.y_row, given.y_channel
+        channels, height, full_vectors = given.channels, given.height, given.full_vectors
+        lane_bits = given.lane_bits
+        line_vectors, halo_vectors = given.line_vectors, given.halo_vectors
+        out, out_row, out_channel = given.out, given.out_row, given.out_channel
         for y in range(height):
             for channel in range(channels):
                 source, other = x + y * x_row + channel * x_channel, factor + y * y_row + channel * y_channel

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from sparsenet.kernels.device import integer, kernel_entry, pointer
+from sparsenet.kernels.arguments import arguments
+from sparsenet.kernels.device import kernel_entry
 from sparsenet.kernels.epilogue import flat_epilogue
 from sparsenet.kernels.registry import Kernel
 from sparsenet.kernels.vector_ir import Tile
@@ -12,14 +13,16 @@ from sparsenet.kernels.vector_ir import Tile
 
 def build(kernel: Kernel) -> Any:
     """Flat tensors are padded to whole vectors, so there is no tail."""
+    read = arguments(kernel)
     lanes = kernel.lanes
     tile = Tile(lanes)
     load, store, mul = tile.load, tile.store, tile.mul
     epilogue = flat_epilogue(kernel, tile)
 
     def multiply_flat(args, bases):  # type: ignore[no-untyped-def]
-        x, other = pointer(args, bases, 0), pointer(args, bases, 1)
-        size, out = integer(args, 2), pointer(args, bases, 3)
+        given = read(args, bases)
+        x, other = given.x, given.y
+        size, out = given.size, given.out
         vectors = (size + lanes - 1) // lanes
         for vector in range(vectors):
             start = vector * lanes

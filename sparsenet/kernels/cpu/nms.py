@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from sparsenet.kernels.device import device, integer, kernel_entry, number, pointer
+from sparsenet.kernels.arguments import arguments
+from sparsenet.kernels.device import device, kernel_entry
 from sparsenet.kernels.registry import Kernel
 from sparsenet.kernels.vector_ir import load_f32, store_f32
 
@@ -44,12 +45,14 @@ def build(kernel: Kernel) -> Any:
 
     Rows [group, class, box] of at most ``count`` boxes each, then -1 up to ``rows``.
     """
+    read = arguments(kernel)
 
     def nms(args, bases):  # type: ignore[no-untyped-def]
-        boxes, order = pointer(args, bases, 0), pointer(args, bases, 1)
-        groups, classes, size, count = integer(args, 2), integer(args, 3), integer(args, 4), integer(args, 5)
-        rows, center, limit = integer(args, 6), integer(args, 7), number(args, 8)
-        out = pointer(args, bases, 9)
+        given = read(args, bases)
+        boxes, order = given.boxes, given.order
+        groups, classes, size, count = given.groups, given.classes, given.size, given.count
+        rows, center, limit = given.rows, given.center, given.limit
+        out = given.out
         row = 0
         for line in range(groups * classes):
             first, these = row, boxes + line // classes * size * 16

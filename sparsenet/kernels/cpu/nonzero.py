@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from typing import Any
 
-from sparsenet.kernels.device import integer, kernel_entry, pointer
+from sparsenet.kernels.arguments import arguments
+from sparsenet.kernels.device import kernel_entry
 from sparsenet.kernels.registry import Kernel
 from sparsenet.kernels.vector_ir import load_f32, load_i32, store_f32
 
 
 def build(kernel: Kernel) -> Any:
     """A line for each axis, a column for each number that is not 0, in C order; -1 in the columns left over."""
+    read = arguments(kernel)
 
     def nonzero(args, bases):  # type: ignore[no-untyped-def]
-        x, rank, shape = pointer(args, bases, 0), integer(args, 1), pointer(args, bases, 2)
-        size, out = integer(args, 3), pointer(args, bases, 4)
+        given = read(args, bases)
+        x, rank, shape = given.x, given.rank, given.shape
+        size, out = given.size, given.out
         found = 0
         for i in range(size):
             if load_f32(x, i) != 0:

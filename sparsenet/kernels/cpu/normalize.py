@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from sparsenet.kernels.device import device, integer, kernel_entry, number, pointer
+from sparsenet.kernels.arguments import arguments
+from sparsenet.kernels.device import device, kernel_entry
 from sparsenet.kernels.registry import Kernel
 from sparsenet.kernels.vector_ir import Tile, load_f32
 
@@ -19,6 +20,7 @@ _SMALLEST, _LARGEST = 1e-30, 1e37
 
 def build(kernel: Kernel) -> Any:
     """``runs`` runs of ``size`` numbers each; mean and variance in two passes."""
+    read = arguments(kernel)
     lanes = kernel.lanes
     tile = Tile(lanes)
     load, store, splat, keep = tile.load, tile.store, tile.splat, tile.keep
@@ -49,8 +51,9 @@ def build(kernel: Kernel) -> Any:
         return once, squares
 
     def normalize(args, bases):  # type: ignore[no-untyped-def]
-        x, runs, size = pointer(args, bases, 0), integer(args, 1), integer(args, 2)
-        eps, out = number(args, 3), pointer(args, bases, 4)
+        given = read(args, bases)
+        x, runs, size = given.x, given.runs, given.size
+        eps, out = given.eps, given.out
         for run in range(runs):
             start = x + run * size * 4
             near = np.float32(sums(start, size, zero)[0] / size)

@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from sparsenet.kernels.device import device, integer, kernel_entry, pointer
+from sparsenet.kernels.arguments import arguments
+from sparsenet.kernels.device import device, kernel_entry
 from sparsenet.kernels.registry import Kernel
 from sparsenet.kernels.vector_ir import load_f32, load_i32, store_f32
 
@@ -27,12 +28,14 @@ def build(kernel: Kernel) -> Any:
 
     A run begins where ``depth`` indices, times their ``strides``, lead to, from the row's number modulo ``columns`` on.
     """
+    read = arguments(kernel)
 
     def pick(args, bases):  # type: ignore[no-untyped-def]
-        x, indices = pointer(args, bases, 0), pointer(args, bases, 1)
-        blocks, rows, inner, x_block = integer(args, 2), integer(args, 3), integer(args, 4), integer(args, 5)
-        columns, depth = integer(args, 6), integer(args, 7)
-        sizes, strides, out = pointer(args, bases, 8), pointer(args, bases, 9), pointer(args, bases, 10)
+        given = read(args, bases)
+        x, indices = given.x, given.indices
+        blocks, rows, inner, x_block = given.blocks, given.rows, given.inner, given.x_block
+        columns, depth = given.columns, given.depth
+        sizes, strides, out = given.sizes, given.strides, given.out
         for row in range(blocks * rows):
             source = row // rows * x_block + row % rows % columns
             for k in range(depth):

@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from sparsenet.kernels.device import device, integer, kernel_entry, number, pointer
+from sparsenet.kernels.arguments import arguments
+from sparsenet.kernels.device import device, kernel_entry
 from sparsenet.kernels.registry import REDUCE_OPERATIONS, Kernel
 from sparsenet.kernels.vector_ir import Tile, load_f32, load_i32, store_f32
 
@@ -40,6 +41,7 @@ def build(kernel: Kernel) -> Any:
     Lanes lie along the last axis that goes or across the last that stays, whichever has a stride of 1; products, which
     may leave the range of float32 on their way, are made one by one in float64.
     """
+    read = arguments(kernel)
     operation = REDUCE_OPERATIONS[kernel.parameter("operation")]
     start, scalar = _OPERATIONS[operation]
     join, vectors = device(scalar), operation != "prod"
@@ -47,9 +49,10 @@ def build(kernel: Kernel) -> Any:
     along, across = _along(tile, operation), _across(tile, operation)
 
     def reduce(args, bases):  # type: ignore[no-untyped-def]
-        x, shape, strides = pointer(args, bases, 0), pointer(args, bases, 1), pointer(args, bases, 2)
-        kept, gone, scale = integer(args, 3), integer(args, 4), number(args, 5)
-        out, end = pointer(args, bases, 6), kept + gone - 1
+        given = read(args, bases)
+        x, shape, strides = given.x, given.shape, given.strides
+        kept, gone, scale = given.kept, given.gone, given.scale
+        out, end = given.out, kept + gone - 1
         size, lines = 1, 1
         for axis in range(kept):
             size *= load_i32(shape, axis)

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from sparsenet.kernels.device import device, integer, kernel_entry, pointer
+from sparsenet.kernels.arguments import arguments
+from sparsenet.kernels.device import device, kernel_entry
 from sparsenet.kernels.registry import Kernel
 from sparsenet.kernels.vector_ir import Tile, deinterleave
 
@@ -21,6 +22,7 @@ def build(kernel: Kernel) -> Any:
     Output row r comes from source row ``first_row + r * row_step``; exactly ``columns`` floats of each line are
     written, so a plain NCHW array can be the target. Only the ends of a line are masked.
     """
+    read = arguments(kernel)
     tile, stride = Tile(kernel.lanes), kernel.parameter("stride")
     if stride > 2:
         copy_line = _split_line(tile, stride)
@@ -28,22 +30,13 @@ def build(kernel: Kernel) -> Any:
         copy_line = (_gather_line, _copy_line, _halve_line)[stride](tile)
 
     def relayout(args, bases):  # type: ignore[no-untyped-def]
-        x, x_row, x_channel = pointer(args, bases, 0), integer(args, 1), integer(args, 2)
-        x_rows, x_columns = integer(args, 3), integer(args, 4)
-        first_row, row_step, first_column = integer(args, 5), integer(args, 6), integer(args, 7)
-        phases, channels, rows, columns = (
-            integer(args, 8),
-            integer(args, 9),
-            integer(args, 10),
-            integer(args, 11),
-        )
-        column_step = integer(args, 12)
-        out, out_row, out_channel, out_phase = (
-            pointer(args, bases, 13),
-            integer(args, 14),
-            integer(args, 15),
-            integer(args, 16),
-        )
+        given = read(args, bases)
+        x, x_row, x_channel = given.x, given.x_row, given.x_channel
+        x_rows, x_columns = given.x_rows, given.x_columns
+        first_row, row_step, first_column = given.first_row, given.row_step, given.first_column
+        phases, channels, rows, columns = given.phases, given.channels, given.rows, given.columns
+        column_step = given.column_step
+        out, out_row, out_channel, out_phase = given.out, given.out_row, given.out_channel, given.out_phase
         for row in range(rows):
             y = first_row + row * row_step
             # A row outside the source is all zeros: no lane is valid.

@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from sparsenet.kernels.device import integer, kernel_entry, pointer
+from sparsenet.kernels.arguments import arguments
+from sparsenet.kernels.device import kernel_entry
 from sparsenet.kernels.registry import Kernel
 from sparsenet.kernels.vector_ir import Tile, load_f32, load_i32
 
@@ -19,6 +20,7 @@ def build(kernel: Kernel) -> Any:
     """Row tables are int32 row numbers, of which ``x_first`` stands at ``x``; column tables int32 byte offsets, padded
     to whole vectors.
     """
+    read = arguments(kernel)
     lanes = kernel.lanes
     tile = Tile(lanes)
     load, gather, splat, mul_add, sub = tile.load, tile.gather, tile.splat, tile.mul_add, tile.sub
@@ -26,22 +28,19 @@ def build(kernel: Kernel) -> Any:
     zero = np.float32(0)
 
     def resize(args, bases):  # type: ignore[no-untyped-def]
-        x, x_row, x_channel = pointer(args, bases, 0), integer(args, 1), integer(args, 2)
-        rows_low, rows_high, rows_weight = (
-            pointer(args, bases, 3),
-            pointer(args, bases, 4),
-            pointer(args, bases, 5),
-        )
-        columns_low, columns_high = pointer(args, bases, 6), pointer(args, bases, 7)
-        columns_weight = pointer(args, bases, 8)
+        given = read(args, bases)
+        x, x_row, x_channel = given.x, given.x_row, given.x_channel
+        rows_low, rows_high, rows_weight = given.rows_low, given.rows_high, given.rows_weight
+        columns_low, columns_high = given.columns_low, given.columns_high
+        columns_weight = given.columns_weight
         x_first, channels, height, full_vectors = (
-            integer(args, 9),
-            integer(args, 10),
-            integer(args, 11),
-            integer(args, 12),
+            given.x_first,
+            given.channels,
+            given.height,
+            given.full_vectors,
         )
-        lane_bits, line_vectors, halo_vectors = pointer(args, bases, 13), integer(args, 14), integer(args, 15)
-        out, out_row, out_channel = pointer(args, bases, 16), integer(args, 17), integer(args, 18)
+        lane_bits, line_vectors, halo_vectors = given.lane_bits, given.line_vectors, given.halo_vectors
+        out, out_row, out_channel = given.out, given.out_row, given.out_channel
         for y in range(height):
             weight_y = splat(load_f32(rows_weight, y))
             for channel in range(channels):

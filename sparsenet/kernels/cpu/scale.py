@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from sparsenet.kernels.device import integer, kernel_entry, pointer
+from sparsenet.kernels.arguments import arguments
+from sparsenet.kernels.device import kernel_entry
 from sparsenet.kernels.epilogue import image_epilogue
 from sparsenet.kernels.registry import Kernel
 from sparsenet.kernels.vector_ir import Tile, load_f32
@@ -14,6 +15,7 @@ from sparsenet.kernels.vector_ir import Tile, load_f32
 
 def build(kernel: Kernel) -> Any:
     """``vectors`` vectors of one line per step."""
+    read = arguments(kernel)
     vectors, lanes = kernel.parameter("vectors"), kernel.lanes
     tile, single = Tile(lanes, 1, vectors), Tile(lanes)
     load, keep_pixels, store = tile.load, tile.keep_pixels, tile.store
@@ -23,16 +25,12 @@ def build(kernel: Kernel) -> Any:
     zero = np.float32(0)
 
     def scale(args, bases):  # type: ignore[no-untyped-def]
-        x, x_row, x_channel, gain = (
-            pointer(args, bases, 0),
-            integer(args, 1),
-            integer(args, 2),
-            pointer(args, bases, 3),
-        )
-        channels, height, full_vectors = integer(args, 4), integer(args, 5), integer(args, 6)
-        lane_bits = pointer(args, bases, 7)
-        line_vectors, halo_vectors = integer(args, 8), integer(args, 9)
-        out, out_row, out_channel = pointer(args, bases, 10), integer(args, 11), integer(args, 12)
+        given = read(args, bases)
+        x, x_row, x_channel, gain = given.x, given.x_row, given.x_channel, given.gain
+        channels, height, full_vectors = given.channels, given.height, given.full_vectors
+        lane_bits = given.lane_bits
+        line_vectors, halo_vectors = given.line_vectors, given.halo_vectors
+        out, out_row, out_channel = given.out, given.out_row, given.out_channel
         for y in range(height):
             for channel in range(channels):
                 source, target = (

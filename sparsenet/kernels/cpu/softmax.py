@@ -7,13 +7,15 @@ from typing import Any
 
 import numpy as np
 
-from sparsenet.kernels.device import device, integer, kernel_entry, pointer
+from sparsenet.kernels.arguments import arguments
+from sparsenet.kernels.device import device, kernel_entry
 from sparsenet.kernels.registry import Kernel
 from sparsenet.kernels.vector_ir import Tile
 
 
 def build(kernel: Kernel) -> Any:
     """Lanes lie along the axis if it is the last, else across it."""
+    read = arguments(kernel)
     lanes = kernel.lanes
     tile = Tile(lanes)
     load, store, store_between = tile.load, tile.store, tile.store_between
@@ -51,8 +53,9 @@ def build(kernel: Kernel) -> Any:
             store_between(out + i * inner * 4, 0, some, mul(load(out + i * inner * 4, 0), scale))
 
     def softmax(args, bases):  # type: ignore[no-untyped-def]
-        x, outer, axis, inner = pointer(args, bases, 0), integer(args, 1), integer(args, 2), integer(args, 3)
-        out = pointer(args, bases, 4)
+        given = read(args, bases)
+        x, outer, axis, inner = given.x, given.outer, given.axis, given.inner
+        out = given.out
         for block in range(outer):
             start = block * axis * inner * 4
             if inner == 1:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from sparsenet.kernels.device import integer, kernel_entry, pointer
+from sparsenet.kernels.arguments import arguments
+from sparsenet.kernels.device import kernel_entry
 from sparsenet.kernels.registry import Kernel
 from sparsenet.kernels.vector_ir import Tile, load_i32
 
@@ -15,13 +16,15 @@ def build(kernel: Kernel) -> Any:
     ``runs``: the last table counts up by one, so that whole vectors are copied. It ends with zeros up to a whole
     vector. Lines are written by whole vectors, as in ``broadcast``.
     """
+    read = arguments(kernel)
     lanes, runs = kernel.lanes, kernel.parameter("runs") == 1
     tile = Tile(lanes)
     load, store, gather = tile.load, tile.store, tile.gather_numbers(4)
 
     def take(args, bases):  # type: ignore[no-untyped-def]
-        x, rank = pointer(args, bases, 0), integer(args, 1)
-        shape, tables, out = pointer(args, bases, 2), pointer(args, bases, 3), pointer(args, bases, 4)
+        given = read(args, bases)
+        x, rank = given.x, given.rank
+        shape, tables, out = given.shape, given.tables, given.out
         inner, lines, last = load_i32(shape, rank - 1), 1, tables
         for axis in range(rank - 1):
             lines *= load_i32(shape, axis)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from sparsenet.kernels.device import device, integer, kernel_entry, number, pointer
+from sparsenet.kernels.arguments import arguments
+from sparsenet.kernels.device import device, kernel_entry
 from sparsenet.kernels.registry import Kernel
 from sparsenet.kernels.vector_ir import load_f32, store_f32
 
@@ -44,11 +45,13 @@ def build(kernel: Kernel) -> Any:
     The result itself is the heap. ``filtered``: only numbers above ``least`` are taken, and -1 stands where there are
     too few of them.
     """
+    read = arguments(kernel)
     filtered = kernel.parameter("filtered") == 1
 
     def top_k(args, bases):  # type: ignore[no-untyped-def]
-        x, outer, axis, inner = pointer(args, bases, 0), integer(args, 1), integer(args, 2), integer(args, 3)
-        count, sign, least, out = integer(args, 4), number(args, 5), number(args, 6), pointer(args, bases, 7)
+        given = read(args, bases)
+        x, outer, axis, inner = given.x, given.outer, given.axis, given.inner
+        count, sign, least, out = given.count, given.sign, given.least, given.out
         for item in range(outer * inner):
             line = x + (item // inner * axis * inner + item % inner) * 4
             heap = out + (item // inner * count * inner + item % inner) * 4

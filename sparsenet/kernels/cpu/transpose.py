@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from sparsenet.kernels.device import device, integer, kernel_entry, pointer
+from sparsenet.kernels.arguments import arguments
+from sparsenet.kernels.device import device, kernel_entry
 from sparsenet.kernels.registry import TRANSPOSE_WAYS, Kernel
 from sparsenet.kernels.vector_ir import Tile, load_f32, load_i32, load_i64, stack_memory, store_i64, turn
 
@@ -25,18 +26,20 @@ def build(kernel: Kernel) -> Any:
     such rows as the axes of ``shape`` have elements. Where an axis moves on by one and those behind it begin anew,
     ``x_jumps`` and ``out_jumps`` have the distances in floats. Other strides are in bytes.
     """
+    read = arguments(kernel)
     makers = {"repeated": _repeat_lines, "run": _copy_lines, "halved": _halve_lines, "picked": _pick_lines}
     way = TRANSPOSE_WAYS[kernel.parameter("way")]
     copy = {**makers, "turned": _turn_lines}[way](kernel.lanes)
     counters = stack_memory(8 * MOST_AXES)
 
     def transpose(args, bases):  # type: ignore[no-untyped-def]
-        x, x_row, x_line = pointer(args, bases, 0), integer(args, 1), integer(args, 2)
-        x_step, x_columns = integer(args, 3), integer(args, 4)
-        rank, shape = integer(args, 5), pointer(args, bases, 6)
-        x_jumps, out_jumps = pointer(args, bases, 7), pointer(args, bases, 8)
-        rows, lines, columns = integer(args, 9), integer(args, 10), integer(args, 11)
-        out, out_row, out_line = pointer(args, bases, 12), integer(args, 13), integer(args, 14)
+        given = read(args, bases)
+        x, x_row, x_line = given.x, given.x_row, given.x_line
+        x_step, x_columns = given.x_step, given.x_columns
+        rank, shape = given.rank, given.shape
+        x_jumps, out_jumps = given.x_jumps, given.out_jumps
+        rows, lines, columns = given.rows, given.lines, given.columns
+        out, out_row, out_line = given.out, given.out_row, given.out_line
         done = counters()
         for axis in range(rank):
             store_i64(done, axis, 0)

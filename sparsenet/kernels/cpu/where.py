@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from sparsenet.kernels.device import inlined, integer, kernel_entry, pointer
+from sparsenet.kernels.arguments import arguments
+from sparsenet.kernels.device import inlined, kernel_entry
 from sparsenet.kernels.registry import Kernel
 from sparsenet.kernels.vector_ir import Tile, load_f32, load_i32
 
 
 def build(kernel: Kernel) -> Any:
     """``x`` where ``condition`` is not 0 (NaN is not), else ``y``; strides and lines as in ``broadcast``."""
+    read = arguments(kernel)
     lanes = kernel.lanes
     tile = Tile(lanes)
     load, store, splat, choose = tile.load, tile.store, tile.splat, tile.choose
@@ -22,14 +24,11 @@ def build(kernel: Kernel) -> Any:
         return load(start, 0)
 
     def where(args, bases):  # type: ignore[no-untyped-def]
-        condition, x, y = pointer(args, bases, 0), pointer(args, bases, 1), pointer(args, bases, 2)
-        rank, shape = integer(args, 3), pointer(args, bases, 4)
-        c_strides, x_strides, y_strides = (
-            pointer(args, bases, 5),
-            pointer(args, bases, 6),
-            pointer(args, bases, 7),
-        )
-        out = pointer(args, bases, 8)
+        given = read(args, bases)
+        condition, x, y = given.condition, given.x, given.y
+        rank, shape = given.rank, given.shape
+        c_strides, x_strides, y_strides = given.condition_strides, given.x_strides, given.y_strides
+        out = given.out
         inner, lines = load_i32(shape, rank - 1), 1
         c_step, x_step, y_step = (
             load_i32(c_strides, rank - 1),

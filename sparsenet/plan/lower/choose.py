@@ -10,7 +10,6 @@ import numpy as np
 
 from sparsenet.graph import Node
 from sparsenet.graph.ops import attributes
-from sparsenet.kernels.abi import encode_float
 from sparsenet.kernels.jit import max_lanes
 from sparsenet.kernels.registry import BROADCAST_OPERATIONS, Kernel
 from sparsenet.plan.axes import merge_axes
@@ -19,7 +18,7 @@ from sparsenet.plan.layout import Plain
 from sparsenet.plan.lower.movement import lower_identity
 from sparsenet.plan.lower.plain_call import PlainCall, plain_call, table
 from sparsenet.plan.lower.tensors import along_axis
-from sparsenet.plan.stage import Ref, Value
+from sparsenet.plan.stage import Value, Word
 
 
 def lower_top_k(builder: Builder, node: Node) -> None:
@@ -27,8 +26,8 @@ def lower_top_k(builder: Builder, node: Node) -> None:
     attrs = attributes(node)
     arguments = along_axis(builder.shape(node.inputs[0]), attrs["axis"] - 1) | {
         "count": attrs["count"],
-        "sign": encode_float(1.0 if attrs["largest"] else -1.0),
-        "least": encode_float(-math.inf),
+        "sign": 1.0 if attrs["largest"] else -1.0,
+        "least": -math.inf,
     }
     kernel = Kernel("f32_topk_none_flat", max_lanes(), (0,))
     plain_call(builder, node, kernel, {"x": node.inputs[0]}, arguments)
@@ -37,7 +36,7 @@ def lower_top_k(builder: Builder, node: Node) -> None:
 def _pick(
     builder: Builder, node: Node, sizes: Sequence[int], strides: Sequence[int], arguments: dict[str, int]
 ) -> None:
-    tables: dict[str, int | Ref] = {"sizes": table(builder, sizes), "strides": table(builder, strides)}
+    tables: dict[str, Word] = {"sizes": table(builder, sizes), "strides": table(builder, strides)}
     sources = dict(zip(("x", "indices"), node.inputs, strict=True))
     kernel = Kernel("f32_pick_none_flat", max_lanes())
     plain_call(builder, node, kernel, sources, {"depth": len(sizes), **arguments, **tables})
@@ -74,14 +73,14 @@ def lower_nms(builder: Builder, node: Node) -> None:
     builder.shapes[order] = builder.shapes[scores]
     sort = Kernel("f32_topk_none_flat", max_lanes(), (1,))
     arguments = along_axis(builder.shape(scores), 2) | {
-        "count": size, "sign": encode_float(1.0), "least": encode_float(attrs["score_threshold"]),
+        "count": size, "sign": 1.0, "least": attrs["score_threshold"],
     }  # fmt: skip
     sources = {"x": builder.plain(scores)}
     builder.add(PlainCall(node.name, builder.new_plain(order), 1, sources, sort, arguments))
     arguments = {
         "groups": groups, "classes": classes, "size": size, "count": min(attrs["count"], size),
         "rows": builder.shape(node.output)[0], "center": int(attrs["center"]),
-        "limit": encode_float(attrs["iou_threshold"]),
+        "limit": attrs["iou_threshold"],
     }  # fmt: skip
     kernel = Kernel("f32_nms_none_flat", max_lanes())
     plain_call(builder, node, kernel, {"boxes": boxes, "order": order}, arguments)
@@ -90,7 +89,7 @@ def lower_nms(builder: Builder, node: Node) -> None:
 def lower_nonzero(builder: Builder, node: Node) -> None:
     """One pass over the numbers."""
     shape = builder.shape(node.inputs[0])
-    arguments: dict[str, int | Ref] = {
+    arguments: dict[str, Word] = {
         "rank": len(shape),
         "shape": table(builder, shape),
         "size": prod(shape),
@@ -113,7 +112,7 @@ def lower_fill(builder: Builder, node: Node) -> None:
     there = Value(f"{node.output}//there", Plain((size,)))
     below = Kernel("f32_broadcast_none_flat", max_lanes(), (BROADCAST_OPERATIONS.index("less"),))
     tables = {"shape": [size], "x_strides": [1], "y_strides": [0]}
-    arguments: dict[str, int | Ref] = {name: table(builder, numbers) for name, numbers in tables.items()}
+    arguments: dict[str, Word] = {name: table(builder, numbers) for name, numbers in tables.items()}
     sources = {"x": places, "y": builder.plain(count)}
     builder.add(PlainCall(node.name, there, 1, sources, below, {"rank": 1, **arguments}))
     sizes, steps = merge_axes([outer, size, inner], [0, 1, 0], [size * inner, inner, 1], [0, 0, 0])

@@ -19,7 +19,7 @@ from sparsenet.plan.select import (
     pattern_tiles,
     sparse_tile,
 )
-from sparsenet.plan.stage import Ref, Stage
+from sparsenet.plan.stage import Stage, Word
 
 #: Rows of fewer nonzeros are better done one by one than sorted by pattern.
 CSR_NONZEROS = 5
@@ -55,7 +55,7 @@ def _csr(layer: Convolution) -> Candidate:
             "row_offsets": (builder.constant(row_offsets), 4),
             "bias": (builder.constant(layer.bias), 4),
         }
-        fixed: dict[str, int | Ref] = {"stream": builder.constant(stream), **builder.lines(layout)}
+        fixed: dict[str, Word] = {"stream": builder.constant(stream), **builder.lines(layout)}
         return ConvRows(
             layer.layer, layer.out, layer.units, layer.window, kernel, layer.epilogue, layer.c_out, 1, fixed,
             per_channel, as_line=layer.as_line, band=tile.rows, lots=layer.c_out, weight_bytes=stream.nbytes,

@@ -13,7 +13,7 @@ from sparsenet.kernels.registry import Kernel
 from sparsenet.plan.builder import Builder
 from sparsenet.plan.lower.epilogues import Epilogue
 from sparsenet.plan.pack_pattern import PatternStream, pattern_stream
-from sparsenet.plan.stage import Emitter, Need, Ref, Span, Stage
+from sparsenet.plan.stage import Emitter, Need, Ref, Span, Stage, Word
 from sparsenet.plan.window import Window
 
 
@@ -31,7 +31,7 @@ class WindowRows(Stage):
     epilogue: Epilogue
     channels: int
     lot_channels: int
-    fixed: dict[str, int | Ref]
+    fixed: dict[str, Word]
 
     def needs(self, first: int, last: int) -> list[Need]:
         return [self.window.needs(first, last), *self.epilogue.needs(first, last)]
@@ -91,7 +91,7 @@ class PatternRows(WindowRows):
     chunks: list[int]
     groups: int
     bias: Ref
-    _packed: dict[Span, dict[str, int | Ref]] = field(default_factory=dict)
+    _packed: dict[Span, dict[str, Word]] = field(default_factory=dict)
 
     def emit(self, to: Emitter, first: int, last: int, lots: Span) -> None:
         if lots not in self._packed:
@@ -108,7 +108,7 @@ class PatternRows(WindowRows):
             **self.epilogue.arguments(to, first),
         )
 
-    def _pack(self, lots: Span) -> dict[str, int | Ref]:
+    def _pack(self, lots: Span) -> dict[str, Word]:
         outputs, whole = self.kernel.parameter("outputs"), lots == (0, self.lots)
         begin, end = self.lot_channels_of(lots)
         offsets = self.offsets if self.offsets.ndim == 1 else self.offsets[begin:end]

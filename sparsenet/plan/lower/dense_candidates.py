@@ -12,7 +12,7 @@ from sparsenet.plan.layout import Folded, Rows
 from sparsenet.plan.lower.conv_rows import ConvRows
 from sparsenet.plan.lower.convolution import Convolution
 from sparsenet.plan.pack import dense_blocks
-from sparsenet.plan.stage import Ref, Stage
+from sparsenet.plan.stage import Stage, Word
 
 
 def dense_candidates(layer: Convolution, tune: bool) -> list[Candidate]:
@@ -36,7 +36,7 @@ def _candidate(layer: Convolution, tile: DenseTile, layout: Rows) -> Candidate:
     def make(builder: Builder) -> Stage:
         taps = layer.taps()
         blocks = builder.once(dense_blocks, layer.matrix, tile.outputs, layer.groups, tile.repeats)
-        fixed: dict[str, int | Ref] = {
+        fixed: dict[str, Word] = {
             "tap_offsets": builder.constant(taps.astype(np.int32)), "taps": taps.size, "groups": layer.groups,
             "x_group": layer.group_in * layer.window.channel,
         }  # fmt: skip

@@ -12,7 +12,7 @@ from sparsenet.plan.lower.conv_rows import ConvRows
 from sparsenet.plan.lower.epilogues import epilogue_of
 from sparsenet.plan.pack import as_matrix, nonzeros
 from sparsenet.plan.select import pixel_tile, window_tile
-from sparsenet.plan.stage import Ref
+from sparsenet.plan.stage import Word
 from sparsenet.plan.window import Geometry, Window, open_window
 
 #: Column strides that the kernel reads without a copy split by phase.
@@ -40,7 +40,7 @@ def lower_depthwise(
     builder.decide(
         node, "dense", kernel, reason, macs=macs, nnz=builder.once(nonzeros, weight), weights=weight.size
     )
-    fixed: dict[str, int | Ref] = {
+    fixed: dict[str, Word] = {
         "tap_offsets": builder.constant(window.taps(1).reshape(-1).astype(np.int32)),
         "multiplier": multiplier,
         "x_channel": window.channel,

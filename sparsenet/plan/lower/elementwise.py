@@ -13,7 +13,7 @@ from sparsenet.plan.builder import Builder
 from sparsenet.plan.layout import Folded, Plain
 from sparsenet.plan.lower.epilogues import Epilogue, epilogue_of
 from sparsenet.plan.lower.tensors import lower_broadcast
-from sparsenet.plan.stage import Emitter, Need, Ref, Span, Stage, Value
+from sparsenet.plan.stage import Emitter, Need, Span, Stage, Value, Word
 
 
 @dataclass(eq=False)
@@ -23,7 +23,7 @@ class MapElements(Stage):
     source: Value
     kernel: Kernel
     epilogue: Epilogue
-    lines: dict[str, int | Ref]
+    lines: dict[str, Word]
     other: Value | None = None
     gain: Value | None = None
 
@@ -37,7 +37,7 @@ class MapElements(Stage):
 
     def emit(self, to: Emitter, first: int, last: int, lots: Span) -> None:
         channel, x_channel = lots[0], self.source.rows.channel_bytes
-        arguments: dict[str, int | Ref] = {}
+        arguments: dict[str, Word] = {}
         if self.other is not None:
             y_channel = self.other.rows.channel_bytes
             arguments["y"] = to.row(self.other, first) + channel * y_channel

@@ -7,11 +7,10 @@ from dataclasses import dataclass, field
 
 from sparsenet.graph import Node
 from sparsenet.graph.ops import split_inputs
-from sparsenet.kernels.abi import encode_float
 from sparsenet.kernels.registry import EPILOGUE_ARGUMENTS
 from sparsenet.plan.builder import Builder
 from sparsenet.plan.layout import Plain
-from sparsenet.plan.stage import Emitter, Need, Ref, Value
+from sparsenet.plan.stage import Emitter, Need, Ref, Value, Word
 
 
 @dataclass
@@ -26,7 +25,7 @@ class Epilogue:
     """
 
     words: tuple[str, ...] = ()
-    numbers: dict[str, int] = field(default_factory=dict)
+    numbers: dict[str, float] = field(default_factory=dict)
     vectors: dict[str, Ref] = field(default_factory=dict)
     residuals: dict[int, Value] = field(default_factory=dict)
 
@@ -34,9 +33,9 @@ class Epilogue:
         """Rows of the residuals that output rows ``first`` to ``last`` read."""
         return [(v, first, last) if v.by_rows else (v, 0, 1) for v in self.residuals.values()]
 
-    def arguments(self, to: Emitter, y: int, channel: int = 0) -> dict[str, int | Ref]:
+    def arguments(self, to: Emitter, y: int, channel: int = 0) -> dict[str, Word]:
         """Tape arguments for a call that begins at row ``y`` and ``channel`` of the output."""
-        arguments: dict[str, int | Ref] = dict(self.numbers)
+        arguments: dict[str, Word] = dict(self.numbers)
         for name, vector in self.vectors.items():
             arguments[name] = vector + channel * 4
         for step, value in self.residuals.items():
@@ -53,8 +52,8 @@ class Epilogue:
         """Append an activation word with its parameters."""
         step = len(self.words)
         self.words += (word,)
-        for name, value in zip(EPILOGUE_ARGUMENTS[word], values, strict=True):
-            self.numbers[f"{name}.{step}"] = encode_float(value)
+        for (name, _), value in zip(EPILOGUE_ARGUMENTS[word], values, strict=True):
+            self.numbers[f"{name}.{step}"] = value
 
     def add_affine(self, scale: Ref, shift: Ref) -> None:
         """Append ``scale * y + shift`` per channel."""

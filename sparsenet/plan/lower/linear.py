@@ -14,7 +14,7 @@ from sparsenet.plan.layout import lanes_for
 from sparsenet.plan.lower.epilogues import Epilogue, epilogue_of
 from sparsenet.plan.pack import linear_blocks, linear_groups, nonzeros
 from sparsenet.plan.select import choose_format
-from sparsenet.plan.stage import Emitter, Need, Ref, Span, Stage, Value
+from sparsenet.plan.stage import Emitter, Need, Ref, Span, Stage, Value, Word
 
 #: Density below which gathering single inputs beats streaming the whole matrix: a gather costs about four plain
 #: loads, and six bytes per nonzero stand against four per weight.
@@ -30,7 +30,7 @@ class MatrixVector(Stage):
     epilogue: Epilogue
     channels: int
     lot_channels: int
-    fixed: dict[str, int | Ref]
+    fixed: dict[str, Word]
     per_lot: dict[str, tuple[Ref, int]]
 
     def needs(self, first: int, last: int) -> list[Need]:
@@ -71,7 +71,7 @@ def lower_matrix(builder: Builder, node: Node, matrix: FloatArray, bias: FloatAr
         group_offsets, stream = builder.once(linear_groups, matrix, lanes)
         index_bytes = stream.itemsize * stream.shape[1] // lanes - 4
         kernel, lot = Kernel("f32_linear_csr_flat", lanes, (index_bytes,), epilogue.words), lanes
-        fixed: dict[str, int | Ref] = {"stream": builder.constant(stream)}
+        fixed: dict[str, Word] = {"stream": builder.constant(stream)}
         per_lot = {"group_offsets": (builder.constant(group_offsets), 4)}
         nbytes = stream.nbytes
     else:

@@ -25,7 +25,7 @@ from sparsenet.plan.relayout import (
     relayout_kernel,
 )
 from sparsenet.plan.resize_tables import resize_axis
-from sparsenet.plan.stage import Emitter, Need, Ref, Span, Stage, Value
+from sparsenet.plan.stage import Emitter, Need, Ref, Span, Stage, Value, Word
 
 
 @dataclass(eq=False)
@@ -212,7 +212,7 @@ class Resize(Stage):
     low: list[int]
     high: list[int]
     tables: dict[str, Ref]
-    fixed: dict[str, int | Ref]
+    fixed: dict[str, Word]
 
     def needs(self, first: int, last: int) -> list[Need]:
         return [(self.source, min(self.low[first:last]), max(self.high[first:last]) + 1)]
@@ -240,7 +240,7 @@ def lower_resize(builder: Builder, node: Node) -> None:
         "rows_high": builder.constant(rows.high),
         "rows_weight": builder.constant(rows.weight),
     }
-    fixed: dict[str, int | Ref] = {
+    fixed: dict[str, Word] = {
         "x_row": inside.row_bytes, "x_channel": inside.channel_bytes, "channels": layout.channels,
         "columns_low": builder.constant(np.pad(columns.low * 4, (0, missing))),
         "columns_high": builder.constant(np.pad(columns.high * 4, (0, missing))),

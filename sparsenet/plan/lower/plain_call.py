@@ -11,7 +11,7 @@ import numpy as np
 from sparsenet.graph import Node
 from sparsenet.kernels.registry import Kernel
 from sparsenet.plan.builder import Builder
-from sparsenet.plan.stage import Emitter, Need, Ref, Span, Stage, Value
+from sparsenet.plan.stage import Emitter, Need, Ref, Span, Stage, Value, Word
 
 
 @dataclass(eq=False)
@@ -20,7 +20,7 @@ class PlainCall(Stage):
 
     sources: dict[str, Value]
     kernel: Kernel
-    arguments: dict[str, int | Ref]
+    arguments: dict[str, Word]
 
     def needs(self, first: int, last: int) -> list[Need]:
         return [(value, 0, 1) for value in self.sources.values()]
@@ -35,7 +35,7 @@ def plain_call(
     node: Node,
     kernel: Kernel,
     sources: Mapping[str, str],
-    arguments: dict[str, int | Ref],
+    arguments: dict[str, Word],
     result: str | None = None,
 ) -> None:
     """Add the stage that makes ``result`` (else the node's output) from the tensors in ``sources``."""

@@ -9,12 +9,11 @@ import numpy.typing as npt
 
 from sparsenet.graph import FloatArray, Node
 from sparsenet.graph.ops import attributes
-from sparsenet.kernels.abi import encode_float
 from sparsenet.kernels.registry import Kernel
 from sparsenet.plan.builder import Builder
 from sparsenet.plan.layout import Folded, Rows
 from sparsenet.plan.lower.epilogues import Epilogue, epilogue_of
-from sparsenet.plan.stage import Emitter, Need, Ref, Span, Stage, Value
+from sparsenet.plan.stage import Emitter, Need, Ref, Span, Stage, Value, Word
 from sparsenet.plan.window import Geometry, Window, geometry, open_window
 
 #: Widest max-pooling window whose columns are unrolled.
@@ -48,7 +47,7 @@ class MaxPool(Stage):
     epilogue: Epilogue
     first_valid: int
     end_valid: int
-    fixed: dict[str, int | Ref]
+    fixed: dict[str, Word]
 
     def _taps(self, y: int) -> Span:
         """The rows of the window of output row ``y`` that lie in the image."""
@@ -106,7 +105,7 @@ def lower_max_pool2d(builder: Builder, node: Node) -> None:
     kernel = Kernel("f32_maxpool_none_rows", layout.lanes, tile, epilogue.words)
     bits = _columns_inside(geo, layout)
     whole = np.flatnonzero((bits == layout.lane_bits()).all(axis=0))
-    fixed: dict[str, int | Ref] = {
+    fixed: dict[str, Word] = {
         "taps_x": builder.constant(np.asarray(window.columns, np.int32)), "tap_bits": builder.constant(bits),
         "n_taps_x": geo.kernel[1], "tap_row": geo.dilation[0] * window.row,
         "inner_first": int(whole[0]) if whole.size else 0, "inner_end": int(whole[-1]) + 1 if whole.size else 0,
@@ -158,7 +157,7 @@ class AvgPool(Stage):
     window: Window
     kernel: Kernel
     scale_y: Ref
-    fixed: dict[str, int | Ref]
+    fixed: dict[str, Word]
 
     def needs(self, first: int, last: int) -> list[Need]:
         return [self.window.needs(first, last)]
@@ -178,7 +177,7 @@ def lower_avg_pool2d(builder: Builder, node: Node) -> None:
     out = builder.new_rows(node.output, row_by_row=True)
     layout = out.rows
     kernel = Kernel("f32_avgpool_none_rows", layout.lanes, (_vectors(layout.line_vectors),))
-    fixed: dict[str, int | Ref] = {
+    fixed: dict[str, Word] = {
         "tap_offsets": builder.constant(window.taps(1).reshape(-1).astype(np.int32)),
         "taps": geo.kernel[0] * geo.kernel[1], "scale_x": builder.padded_constant(_reciprocals(node, geo, 1)),
         "x_row": window.out_row, "x_channel": window.channel, **builder.lines(layout),
@@ -205,7 +204,7 @@ class GlobalAvgPool(Stage):
         to.call(
             self.kernel, x=to.row(self.source, first) + lots[0] * layout.channel_bytes, x_row=layout.row_bytes,
             x_channel=layout.channel_bytes, channels=lots[1] - lots[0], height=last - first,
-            line_vectors=layout.line_vectors, scale=encode_float(scale),
+            line_vectors=layout.line_vectors, scale=scale,
             accumulate=int(to.begun(self)), out=to.whole(self.out) + lots[0] * 4,
         )  # fmt: skip
 

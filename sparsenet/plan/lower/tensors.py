@@ -9,14 +9,13 @@ import numpy as np
 
 from sparsenet.graph import Node
 from sparsenet.graph.ops import attributes, split_inputs
-from sparsenet.kernels.abi import encode_float
 from sparsenet.kernels.jit import max_lanes
 from sparsenet.kernels.registry import BROADCAST_OPERATIONS, REDUCE_OPERATIONS, Kernel
 from sparsenet.plan.axes import merge_axes
 from sparsenet.plan.builder import Builder
 from sparsenet.plan.lower.plain_call import plain_call, stored_shape, strides_over, table
 from sparsenet.plan.lower.transposes import pick_evenly
-from sparsenet.plan.stage import Ref
+from sparsenet.plan.stage import Word
 
 
 def lower_broadcast(builder: Builder, node: Node, result: str | None = None) -> None:
@@ -26,7 +25,7 @@ def lower_broadcast(builder: Builder, node: Node, result: str | None = None) -> 
     operands = [strides_over(stored_shape(builder, name), target) for name in (a, b)]
     shape, (x_strides, y_strides) = merge_axes(target, *operands)
     kernel = Kernel("f32_broadcast_none_flat", max_lanes(), (BROADCAST_OPERATIONS.index(node.op),))
-    arguments: dict[str, int | Ref] = {
+    arguments: dict[str, Word] = {
         "rank": len(shape), "shape": table(builder, shape),
         "x_strides": table(builder, x_strides), "y_strides": table(builder, y_strides),
     }  # fmt: skip
@@ -39,7 +38,7 @@ def lower_where(builder: Builder, node: Node) -> None:
     operands = [strides_over(stored_shape(builder, name), target) for name in node.inputs]
     shape, strides = merge_axes(target, *operands)
     names = ("condition", "x", "y")
-    arguments: dict[str, int | Ref] = {"rank": len(shape), "shape": table(builder, shape)}
+    arguments: dict[str, Word] = {"rank": len(shape), "shape": table(builder, shape)}
     for name, steps in zip(names, strides, strict=True):
         arguments[f"{name}_strides"] = table(builder, steps)
     sources = dict(zip(names, node.inputs, strict=True))
@@ -58,16 +57,16 @@ def lower_reduce(builder: Builder, node: Node) -> None:
     (kept_shape, (kept_strides,)), (gone_shape, (gone_strides,)) = parts
     kind = "sum" if attrs["kind"] == "mean" else attrs["kind"]
     kernel = Kernel("f32_reduce_none_flat", max_lanes(), (REDUCE_OPERATIONS.index(kind),))
-    arguments: dict[str, int | Ref] = {
+    arguments: dict[str, Word] = {
         "shape": table(builder, [*kept_shape, *gone_shape]),
         "strides": table(builder, [*kept_strides, *gone_strides]),
         "kept": len(kept_shape), "gone": len(gone_shape),
-        "scale": encode_float(1 / prod(gone_shape) if attrs["kind"] == "mean" else 1.0),
+        "scale": 1 / prod(gone_shape) if attrs["kind"] == "mean" else 1.0,
     }  # fmt: skip
     plain_call(builder, node, kernel, {"x": node.inputs[0]}, arguments)
 
 
-def along_axis(shape: Sequence[int], axis: int) -> dict[str, int | Ref]:
+def along_axis(shape: Sequence[int], axis: int) -> dict[str, Word]:
     """A tensor viewed as (outer, axis, inner)."""
     return {"outer": prod(shape[:axis]), "axis": shape[axis], "inner": prod(shape[axis + 1 :])}
 
@@ -90,10 +89,10 @@ def lower_normalize(builder: Builder, node: Node) -> None:
     """Runs that follow each other."""
     attrs, shape = attributes(node), builder.shape(node.inputs[0])
     axis = attrs["axis"] - 1
-    arguments: dict[str, int | Ref] = {
+    arguments: dict[str, Word] = {
         "runs": prod(shape[:axis]),
         "size": prod(shape[axis:]),
-        "eps": encode_float(attrs["eps"]),
+        "eps": attrs["eps"],
     }
     plain_call(
         builder, node, Kernel("f32_normalize_none_flat", max_lanes()), {"x": node.inputs[0]}, arguments
@@ -111,7 +110,7 @@ def lower_matmul(builder: Builder, node: Node) -> None:
         for axis, step in enumerate(strides_over(shape[:-2], front)):
             places += np.arange(front[axis]).reshape(-1, *[1] * (len(front) - axis - 1)) * step
         starts.append(table(builder, (places * shape[-2] * shape[-1]).reshape(-1).tolist()))
-    arguments: dict[str, int | Ref] = {
+    arguments: dict[str, Word] = {
         "x_starts": starts[0], "y_starts": starts[1], "products": prod(front), "rows": rows,
         "depth": shapes[0][-1], "columns": columns,
     }  # fmt: skip
@@ -124,7 +123,7 @@ def take(builder: Builder, node: Node, offsets: Sequence[Sequence[int]]) -> None
     last = used[-1]
     runs = list(last) == list(range(last[0], last[0] + len(last)))
     filler = [0] * (-len(last) % max_lanes())
-    arguments: dict[str, int | Ref] = {
+    arguments: dict[str, Word] = {
         "rank": len(used), "shape": table(builder, [len(axis) for axis in used]),
         "tables": table(builder, [*(offset for axis in used for offset in axis), *filler]),
     }  # fmt: skip

@@ -15,7 +15,7 @@ from sparsenet.plan.builder import Builder
 from sparsenet.plan.layout import Folded, Plain, Rows, lanes_for
 from sparsenet.plan.lower.plain_call import table
 from sparsenet.plan.relayout import MOST_LINES, map_needs, map_source, relayout, relayout_kernel
-from sparsenet.plan.stage import Emitter, Need, Ref, Span, Stage, Value
+from sparsenet.plan.stage import Emitter, Need, Ref, Span, Stage, Value, Word
 
 
 @dataclass(frozen=True)
@@ -107,7 +107,7 @@ class Transposed(Stage):
     shared: int
     written: int
     start: int
-    tables: dict[str, int | Ref]
+    tables: dict[str, Word]
 
     def needs(self, first: int, last: int) -> list[Need]:
         return [map_needs(self.source, first, last)]
@@ -127,7 +127,7 @@ def _start(to: Emitter, value: Value, first: int, step: int) -> Ref:
     return map_source(to, value, first)[0]
 
 
-def _call(to: Emitter, way: Walk, x: Ref, out: Ref, tables: dict[str, int | Ref]) -> None:
+def _call(to: Emitter, way: Walk, x: Ref, out: Ref, tables: dict[str, Word]) -> None:
     columns, lines, rows, channels = way.columns, way.lines, way.rows, way.channels
     kernel = way.kernel
     if kernel.family == TRANSPOSE:
@@ -151,7 +151,7 @@ def _call(to: Emitter, way: Walk, x: Ref, out: Ref, tables: dict[str, int | Ref]
         )  # fmt: skip
 
 
-def _tables(builder: Builder, way: Walk) -> dict[str, int | Ref]:
+def _tables(builder: Builder, way: Walk) -> dict[str, Word]:
     """Shape and jumps of the axes beside rows, lines and columns."""
     axes = [axis for axis in (*way.rest, way.channels) if axis.size > 1]
     jumps: list[list[int]] = [[], []]
