@@ -53,7 +53,7 @@ _NOTHING_BETTER = "no counterpart among the supported operations"
 
 def torch_hint(target: str, random: bool) -> str:
     """For an ATen call, for instance "gelu.default"; ``random``: it draws numbers."""
-    return RANDOM if random else TORCH_HINTS.get(target.split(".")[0], _NOTHING_BETTER)
+    return TORCH_HINTS.get(target.split(".")[0], RANDOM if random else _NOTHING_BETTER)
 
 
 def onnx_hint(op: str, otherwise: str = _NOTHING_BETTER) -> str:

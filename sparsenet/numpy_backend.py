@@ -12,8 +12,8 @@ import numpy as np
 from sparsenet.errors import GraphError, InputError
 from sparsenet.graph import FloatArray, Graph
 from sparsenet.graph.counts import count_layers
+from sparsenet.graph.plannable import require_plannable
 from sparsenet.layer_profile import Profile, layer_profile, step_times
-from sparsenet.limits import require_plannable
 from sparsenet.partial import cut
 from sparsenet.plan.plan import Decision, Plan
 from sparsenet.reference.backend import compute, run_node

@@ -7,6 +7,7 @@ import posixpath
 import re
 import shutil
 import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -80,6 +81,23 @@ def test_every_extra_that_a_message_names_exists() -> None:
 @pytest.mark.parametrize("package", ["sparsenet", "converters", "training"])
 def test_every_package_says_that_it_is_typed(package: str) -> None:
     assert (ROOT / package / "py.typed").is_file()
+
+
+_FIRST = """
+import importlib, sys
+for name in sys.argv[2:]:
+    for known in [m for m in sys.modules if m.partition(".")[0] == sys.argv[1]]:
+        del sys.modules[known]
+    importlib.import_module(name)
+"""
+
+
+@pytest.mark.parametrize("package", ["sparsenet", "converters"])
+def test_any_module_can_be_the_first_to_be_imported(package: str) -> None:
+    paths = (path.relative_to(ROOT).with_suffix("") for path in sorted((ROOT / package).rglob("*.py")))
+    names = [".".join(path.parts).removesuffix(".__init__") for path in paths if path.name != "__main__"]
+    names = [name for name in names if not name.startswith(("sparsenet.gpu.", "sparsenet.kernels.cuda"))]
+    subprocess.run([sys.executable, "-c", _FIRST, package, *names], cwd=ROOT, check=True)
 
 
 def test_ci_runs_make_test() -> None:

@@ -6,7 +6,6 @@ from collections import namedtuple
 from collections.abc import Sequence
 from typing import Any
 
-from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
@@ -49,7 +48,7 @@ def arguments(kernel: Kernel, step: int | None = None) -> Any:
 _TYPES = {"pointer": types.int64, "integer": types.int64, "number": types.float32}
 
 
-def _emit(builder: Any, args: ir.Value, bases: ir.Value, index: int, argument: Argument) -> ir.Value:
+def _emit(builder: Any, args: Any, bases: Any, index: int, argument: Argument) -> Any:
     place = builder.gep(args, [I64(index)])
     if argument.kind == "number":
         return builder.load(builder.bitcast(place, F32.as_pointer()))

@@ -7,9 +7,10 @@ from collections.abc import Mapping, Sequence
 from sparsenet.errors import MemoryLimitError
 from sparsenet.graph import Graph, Shape, TensorInfo
 from sparsenet.graph.ops import attributes
+from sparsenet.graph.plannable import require_plannable
 from sparsenet.kernels.abi import ARENA, FIRST_TENSOR, MAX_TENSORS, WEIGHTS, encode_pointer
 from sparsenet.kernels.registry import Kernel
-from sparsenet.limits import require_memory, require_plannable
+from sparsenet.limits import require_memory
 from sparsenet.plan.assemble import Step, encode_tape, pack_constants
 from sparsenet.plan.builder import Builder, Options
 from sparsenet.plan.layout import Plain, fold_pitch

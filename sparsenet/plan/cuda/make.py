@@ -9,9 +9,10 @@ import numpy as np
 from sparsenet.errors import UnsupportedOpError
 from sparsenet.graph import Graph, Shape
 from sparsenet.graph.ops import attributes
+from sparsenet.graph.plannable import require_plannable
 from sparsenet.kernels.cuda_families import argument_counts
 from sparsenet.kernels.registry import FAMILIES
-from sparsenet.limits import require_memory, require_plannable
+from sparsenet.limits import require_memory
 from sparsenet.plan.cuda.builder import Argument, Builder, Call, NoKernelError, Options, Place, Value
 from sparsenet.plan.cuda.lower import LOWER
 from sparsenet.plan.cuda.lower.movement import plain, to_maps
