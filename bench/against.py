@@ -28,8 +28,8 @@ from sparsenet.checks import real_number, whole_number
 from sparsenet.errors import InputError
 from sparsenet.graph.counts import count_layers, total
 from sparsenet.io.files import require_outputs, write_atomically
+from sparsenet.targets.cpu.runtime.threads import available_cpus
 from sparsenet.text.table import render, to_json
-from sparsenet.threads import available_cpus
 from sparsenet.timing import Rounds, rounds_for, spread, take_rounds
 
 DEFAULT_MODELS = ["minixception-128-256", "mobilenetv1", "maskcnn", "resnet50"]

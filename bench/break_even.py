@@ -1,6 +1,6 @@
 """Where sparse kernels start to pay: every real layer shape, sparse against dense, interleaved.
 
-Run ``python -m bench.break_even``; ``sparsenet/plan/select.py`` holds the limits chosen from its output.
+Run ``python -m bench.break_even``; ``sparsenet/targets/cpu/lower/select.py`` holds the limits chosen from its output.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sparsenet.threads import available_cpus
+from sparsenet.targets.cpu.runtime.threads import available_cpus
 
 pytest_plugins = ["bench.gate.plugin"]
 

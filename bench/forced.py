@@ -7,7 +7,7 @@ from typing import Literal
 from sparsenet import Engine, Graph
 from sparsenet.plan.builder import Options
 from sparsenet.plan.make import make_plan
-from sparsenet.threads import WorkerPool
+from sparsenet.targets.cpu.runtime.threads import WorkerPool
 
 Kernels = Literal["auto", "sparse", "dense"]
 

@@ -19,9 +19,9 @@ from bench.command import BenchCommand
 from bench.kernels.peak import Peak
 from bench.one_conv import Convolution
 from bench.one_kernel import OneKernel, aligned
-from sparsenet.kernels.jit import max_lanes
-from sparsenet.kernels.patterns import step_kinds
-from sparsenet.kernels.registry import Kernel
+from sparsenet.targets.cpu.patterns import step_kinds
+from sparsenet.targets.cpu.runtime.jit import max_lanes
+from sparsenet.targets.registry import Kernel
 from sparsenet.text.table import render
 from sparsenet.timing import interleaved
 

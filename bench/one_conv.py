@@ -8,9 +8,9 @@ import numpy as np
 import numpy.typing as npt
 
 from bench.one_kernel import Argument, At, Map, OneKernel
-from sparsenet.kernels.registry import Kernel
-from sparsenet.plan.pack import csr_stream, dense_blocks
-from sparsenet.plan.pack_pattern import pattern_stream
+from sparsenet.targets.cpu.lower.pack import csr_stream, dense_blocks
+from sparsenet.targets.cpu.lower.pack_pattern import pattern_stream
+from sparsenet.targets.registry import Kernel
 
 Floats = npt.NDArray[np.float32]
 

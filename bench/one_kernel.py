@@ -15,9 +15,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from sparsenet.kernels import tape
-from sparsenet.kernels.abi import ROW_WORDS, encode_float, encode_pointer
-from sparsenet.kernels.registry import Kernel
+from sparsenet.targets.cpu.runtime import tape
+from sparsenet.targets.cpu.runtime.abi import ROW_WORDS, encode_float, encode_pointer
+from sparsenet.targets.registry import Kernel
 
 
 @dataclass(frozen=True)

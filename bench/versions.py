@@ -8,8 +8,8 @@ import subprocess
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from sparsenet.cpu import host_name
-from sparsenet.kernels.jit import cpu_features, max_lanes
+from sparsenet.targets.cpu.runtime.host import host_name
+from sparsenet.targets.cpu.runtime.jit import cpu_features, max_lanes
 
 PACKAGES = (
     "sparsenet",

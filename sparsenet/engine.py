@@ -23,16 +23,16 @@ from sparsenet.layer_profile import Profile, StepTimes, layer_profile, step_time
 from sparsenet.limits import enough_memory
 from sparsenet.partial import cut
 from sparsenet.plan.plan import Decision, Plan
-from sparsenet.prepared import Context, OtherSizes, Prepared
+from sparsenet.targets.cpu.runtime.prepared import Context, OtherSizes, Prepared
+from sparsenet.targets.cpu.runtime.threads import WorkerPool, available_cpus
 from sparsenet.text.one_line import one_line, warn
-from sparsenet.threads import WorkerPool, available_cpus
 from sparsenet.timing import clock_for
 from sparsenet.timings import Timings, add_seconds
 
 if TYPE_CHECKING:
     from sparsenet.bundle import Bundle
-    from sparsenet.gpu.backend import CudaBackend
     from sparsenet.numpy_backend import NumpyBackend
+    from sparsenet.targets.cuda.runtime.backend import CudaBackend
 
 
 class Engine:
@@ -127,13 +127,13 @@ class Engine:
         """Whether the GPU has taken the graph; one that was asked for by name but cannot raises."""
         required = options.device == "cuda"
         with add_seconds(self.timings, "imports"):
-            from sparsenet.gpu.availability import gpu_available, require_gpu
+            from sparsenet.targets.cuda.runtime.availability import gpu_available, require_gpu
         if required:
             require_gpu()
         elif not gpu_available():
             return False
         with add_seconds(self.timings, "imports"):
-            from sparsenet.gpu.backend import CudaBackend
+            from sparsenet.targets.cuda.runtime.backend import CudaBackend
         try:
             with add_seconds(self.timings, "plan"):
                 self._backend = CudaBackend(graph, options.sparse, options.sizes, tune=options.tune)

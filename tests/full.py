@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterable, Sequence
 from typing import Any, TypeVar
 
-from sparsenet.kernels.jit import max_lanes
+from sparsenet.targets.cpu.runtime.jit import max_lanes
 
 T = TypeVar("T")
 FULL = os.environ.get("SPARSENET_FULL") == "1"

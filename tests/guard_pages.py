@@ -22,11 +22,11 @@ import numpy.typing as npt
 import bench.one_kernel
 import sparsenet.engine
 import sparsenet.plan.make
-import sparsenet.prepared
+import sparsenet.targets.cpu.runtime.prepared
 from sparsenet.engine_options import EngineOptions
-from sparsenet.helping import Helping
 from sparsenet.plan.memory import Memory
-from sparsenet.plan.ring_memory import GUARD_BYTES, PAGE, Arena, Ring
+from sparsenet.targets.cpu.runtime.helping import Helping
+from sparsenet.targets.cpu.runtime.ring_memory import GUARD_BYTES, PAGE, Arena, Ring
 
 Bytes = npt.NDArray[np.uint8]
 _PROT_NONE, _PROT_BOTH = 0, mmap.PROT_READ | mmap.PROT_WRITE
@@ -174,7 +174,7 @@ def install(side: str) -> None:
     replaced: list[tuple[Any, str, Any]] = [
         (sparsenet.plan.make, "pack_constants", _pack_constants),
         (Memory, "arrange", _arrange),
-        (sparsenet.prepared, "Arena", _GuardedArena),
+        (sparsenet.targets.cpu.runtime.prepared, "Arena", _GuardedArena),
         (sparsenet.engine.Engine, "_run_batch", _run_batch),
         (bench.one_kernel.OneKernel, "__call__", _call_one_kernel),
     ]

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from bench.command import Parser, run
-from sparsenet.gpu.availability import require_gpu
 from sparsenet.io.files import require_outputs, write_atomically
+from sparsenet.targets.cuda.runtime.availability import require_gpu
 
 CHECKED_SPARSITIES, BATCHES = (0.0, 0.5, 0.8, 0.9, 0.95), (1, 8, 64)
 LAYER_SPARSITIES = (0.5, 0.7, 0.8, 0.9, 0.95)

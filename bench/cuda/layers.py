@@ -14,8 +14,8 @@ from bench.shapes.layers import LAYERS, LayerShape
 from converters.verify import relative_error
 from sparsenet import Graph, Node, TensorInfo
 from sparsenet.errors import SparsenetError
-from sparsenet.gpu.backend import CudaBackend
 from sparsenet.graph import FloatArray
+from sparsenet.targets.cuda.runtime.backend import CudaBackend
 from sparsenet.timing import paired_ratio
 
 TOLERANCE = 1e-3

@@ -13,7 +13,7 @@ from bench.cuda.torch_network import network
 from converters.verify import relative_error
 from sparsenet import Graph
 from sparsenet.errors import SparsenetError
-from sparsenet.gpu.backend import CudaBackend
+from sparsenet.targets.cuda.runtime.backend import CudaBackend
 from sparsenet.timing import paired_ratio
 
 TOLERANCE = 1e-3

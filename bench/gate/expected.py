@@ -13,7 +13,7 @@ from bench.versions import versions
 from sparsenet.errors import MemoryLimitError, SparsenetError
 from sparsenet.io import strict_json
 from sparsenet.io.files import read_whole, write_atomically
-from sparsenet.kernels.jit import max_lanes
+from sparsenet.targets.cpu.runtime.jit import max_lanes
 
 EXPECTED = Path(__file__).with_name("expected.toml")
 #: Share of the measured speed-up that is expected again: on the machine it was measured on, and on another CPU.

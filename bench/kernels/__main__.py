@@ -14,7 +14,7 @@ from bench.kernels import report, worker
 from bench.kernels.measure import NOT_TIMED, cases
 from bench.versions import versions
 from sparsenet.io.files import require_outputs, write_atomically
-from sparsenet.kernels.jit import max_lanes
+from sparsenet.targets.cpu.runtime.jit import max_lanes
 from sparsenet.text.table import to_json
 
 

@@ -13,16 +13,16 @@ import numpy as np
 from bench.shapes import LayerShape
 from sparsenet.errors import SparsenetError
 from sparsenet.graph import FloatArray, Graph
-from sparsenet.kernels import tape
-from sparsenet.kernels.abi import ARENA, FIRST_TENSOR, WEIGHTS
-from sparsenet.kernels.registry import Kernel
 from sparsenet.plan.builder import Builder, Options
 from sparsenet.plan.candidate import Candidate
-from sparsenet.plan.lower import conv2d
 from sparsenet.plan.make import make_plan
 from sparsenet.plan.plan import Plan
-from sparsenet.plan.ring_memory import Arena
 from sparsenet.plan.tune import race
+from sparsenet.targets.cpu.lower import conv2d
+from sparsenet.targets.cpu.runtime import tape
+from sparsenet.targets.cpu.runtime.abi import ARENA, FIRST_TENSOR, WEIGHTS
+from sparsenet.targets.cpu.runtime.ring_memory import Arena
+from sparsenet.targets.registry import Kernel
 from sparsenet.timing import THREAD
 
 #: Families that move what others need: their calls belong to other layers' stages.

@@ -14,8 +14,8 @@ from bench.kernels.peak import Peak
 from bench.shapes import BY_FAMILY, LayerShape
 from converters.verify import relative_error
 from sparsenet.errors import InputError, SparsenetError
-from sparsenet.kernels.cuda_families import CUDA_FAMILIES
-from sparsenet.kernels.registry import FAMILIES
+from sparsenet.targets.cuda.families import CUDA_FAMILIES
+from sparsenet.targets.registry import FAMILIES
 from sparsenet.timing import THREAD, Samples, take_rounds, turns_of
 
 TOLERANCE = 1e-4

@@ -14,8 +14,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from bench.kernels.measure import Case, Rate, cases, measure
-from sparsenet.cpu import host_features
 from sparsenet.errors import SparsenetError
+from sparsenet.targets.cpu.runtime.host import host_features
 
 #: The newest x86 that has no AVX-512, in LLVM's spelling.
 AVX2_CPU = "haswell"

@@ -109,7 +109,7 @@ def bench(
     from bench.model.source import open_model
     from converters.conversion.sources import source_files
     from sparsenet.io.files import require_outputs, write_output
-    from sparsenet.threads import available_cpus
+    from sparsenet.targets.cpu.runtime.threads import available_cpus
 
     names = tuple(dict.fromkeys(engines)) or installed(USUAL_ENGINES)
     cells = list(itertools.product(threads or (available_cpus(),), batch, sparsity or (None,)))
@@ -177,7 +177,7 @@ def _events(
 def _record(graph: Graph, model: str, settings: Any, report: _Report) -> dict[str, Any]:
     from bench.sparsity import SPARSITY_NOTE
     from bench.versions import versions
-    from sparsenet.threads import available_cpus
+    from sparsenet.targets.cpu.runtime.threads import available_cpus
 
     return {
         "model": model,

@@ -19,7 +19,7 @@ from sparsenet import Graph
 from sparsenet.errors import InputError
 from sparsenet.graph.counts import count_layers, total
 from sparsenet.layer_profile import Profile
-from sparsenet.threads import available_cpus
+from sparsenet.targets.cpu.runtime.threads import available_cpus
 from sparsenet.timing import SETTLE, Clock, Rounds, take_rounds
 
 FEWEST_ROUNDS, MOST_ROUNDS = 5, 2000

@@ -18,7 +18,7 @@ from sparsenet.errors import SparsenetError
 from sparsenet.graph import FloatArray
 from sparsenet.io import strict_json
 from sparsenet.io.cache import keep, kept
-from sparsenet.kernels.jit import fingerprint, max_lanes
+from sparsenet.targets.cpu.runtime.jit import fingerprint, max_lanes
 from sparsenet.text.table import to_json
 
 #: Networks and sparsities whose layers are timed; no others are needed to predict theirs.

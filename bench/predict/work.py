@@ -16,10 +16,10 @@ from bench.sparsity import sparsify
 from sparsenet import Graph, Node
 from sparsenet.graph import Shape
 from sparsenet.graph.ops import attributes
-from sparsenet.kernels.registry import FAMILIES
 from sparsenet.plan.builder import Options
 from sparsenet.plan.make import make_plan
 from sparsenet.plan.plan import Plan
+from sparsenet.targets.registry import FAMILIES
 
 #: Bytes of a weight that is not zero, with its place, and of one in a dense kernel.
 SPARSE_BYTES, DENSE_BYTES = 6, 4

@@ -14,7 +14,7 @@ from bench.model.measure import Settings, check_settings
 from bench.model.several import SeveralValues, is_number
 from sparsenet.commands.options import THREADS, FiniteRange
 from sparsenet.io.files import require_output_folder
-from sparsenet.threads import available_cpus
+from sparsenet.targets.cpu.runtime.threads import available_cpus
 
 MODELS = ("minixception-128-256", "mobilenetv1", "maskcnn", "resnet50")
 

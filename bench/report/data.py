@@ -16,7 +16,7 @@ from bench.versions import versions
 from sparsenet import Graph
 from sparsenet.io import strict_json
 from sparsenet.io.files import write_atomically
-from sparsenet.kernels.jit import fingerprint, max_lanes
+from sparsenet.targets.cpu.runtime.jit import fingerprint, max_lanes
 from sparsenet.text.table import to_json
 
 #: What a cell consists of: one that an earlier version kept may lack some.

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sparsenet.elf import ObjectFileError
 from sparsenet.errors import BundleError
-from sparsenet.kernels import jit
 from sparsenet.plan.plan import Plan
+from sparsenet.targets.cpu.runtime import jit
+from sparsenet.targets.cpu.runtime.elf import ObjectFileError
 
 FORMAT = "sparsenet-bundle"
 FORMAT_VERSION = 4

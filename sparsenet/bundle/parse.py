@@ -13,11 +13,11 @@ import numpy.typing as npt
 from sparsenet.bundle.format import CODE, TAPES, WEIGHTS, Bundle
 from sparsenet.errors import BundleError
 from sparsenet.graph import Partial, TensorInfo
-from sparsenet.kernels import tape
-from sparsenet.kernels.abi import BASE_SHIFT, OFFSET_MASK, ROW_WORDS
-from sparsenet.kernels.registry import EPILOGUE_ARGUMENTS, FAMILIES, Kernel
 from sparsenet.plan.plan import Decision, Plan, PlannedSegment, PlannedStage
-from sparsenet.plan.ring_memory import PAGE, Ring, arena_end, rings_available
+from sparsenet.targets.cpu.runtime import tape
+from sparsenet.targets.cpu.runtime.abi import BASE_SHIFT, OFFSET_MASK, ROW_WORDS
+from sparsenet.targets.cpu.runtime.ring_memory import PAGE, Ring, arena_end, rings_available
+from sparsenet.targets.registry import EPILOGUE_ARGUMENTS, FAMILIES, Kernel
 
 Record = TypeVar("Record")
 

@@ -23,10 +23,10 @@ from sparsenet.bundle.format import (
 )
 from sparsenet.bundle.parse import parse
 from sparsenet.checks import path_of
-from sparsenet.cpu import host_features, platform_name
 from sparsenet.errors import BundleError, MemoryLimitError
 from sparsenet.io.files import read_open
 from sparsenet.io.trusted import UntrustedError, open_trusted
+from sparsenet.targets.cpu.runtime.host import host_features, platform_name
 
 
 def load(path: str | os.PathLike[str], threads: int | None = None, *, sparse: bool = True) -> Bundle:

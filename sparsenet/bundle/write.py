@@ -25,12 +25,12 @@ from sparsenet.bundle.format import (
     TAPES,
     WEIGHTS,
 )
-from sparsenet.cpu import host_features, host_name, platform_name
 from sparsenet.errors import BundleError, InputError, MemoryLimitError
 from sparsenet.io.files import read_whole, require_output_folder, written_name
 from sparsenet.io.trusted import OTHERS_WRITE
-from sparsenet.kernels import jit, tape
 from sparsenet.plan.plan import Plan
+from sparsenet.targets.cpu.runtime import jit, tape
+from sparsenet.targets.cpu.runtime.host import host_features, host_name, platform_name
 
 
 def save(plan: Plan, path: str | os.PathLike[str], *, sparse: bool, metadata: Mapping[str, str]) -> None:

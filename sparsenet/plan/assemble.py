@@ -10,12 +10,12 @@ import numpy as np
 import numpy.typing as npt
 
 from sparsenet.errors import GraphError
-from sparsenet.kernels.abi import ROW_WORDS, encode_float
-from sparsenet.kernels.family import Argument
-from sparsenet.kernels.registry import Kernel
 from sparsenet.limits import require_memory
 from sparsenet.plan.arena import ALIGNMENT
 from sparsenet.plan.stage import Ref, Word
+from sparsenet.targets.cpu.runtime.abi import ROW_WORDS, encode_float
+from sparsenet.targets.family import Argument
+from sparsenet.targets.registry import Kernel
 
 
 @dataclass

@@ -12,13 +12,13 @@ import numpy.typing as npt
 
 from sparsenet.graph import FloatArray, Graph, Node, Shape
 from sparsenet.graph.ops import ACTIVATIONS
-from sparsenet.kernels.registry import Kernel
 from sparsenet.limits import require_memory
 from sparsenet.plan.layout import Folded, Layout, Plain, Rows, lanes_for
 from sparsenet.plan.plan import Decision
 from sparsenet.plan.relayout import FlatCopy, MapCopy
-from sparsenet.plan.ring_memory import rings_available
 from sparsenet.plan.stage import Ref, Stage, Value, Word
+from sparsenet.targets.cpu.runtime.ring_memory import rings_available
+from sparsenet.targets.registry import Kernel
 
 T = TypeVar("T")
 

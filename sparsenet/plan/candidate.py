@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from sparsenet.kernels.registry import Kernel
 from sparsenet.plan.builder import Builder
 from sparsenet.plan.stage import Stage
+from sparsenet.targets.registry import Kernel
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from math import prod
 import numpy as np
 import numpy.typing as npt
 
-from sparsenet.kernels.jit import max_lanes
+from sparsenet.targets.cpu.runtime.jit import max_lanes
 
 #: Floats readable before and after every buffer: vector loads of shifted taps may run over the ends.
 GUARD = 64

@@ -8,21 +8,21 @@ from sparsenet.errors import MemoryLimitError
 from sparsenet.graph import Graph, Shape, TensorInfo
 from sparsenet.graph.ops import attributes
 from sparsenet.graph.plannable import require_plannable
-from sparsenet.kernels.abi import ARENA, FIRST_TENSOR, MAX_TENSORS, WEIGHTS, encode_pointer
-from sparsenet.kernels.registry import Kernel
 from sparsenet.limits import require_memory
 from sparsenet.plan.assemble import Step, encode_tape, pack_constants
 from sparsenet.plan.builder import Builder, Options
 from sparsenet.plan.layout import Plain, fold_pitch
-from sparsenet.plan.lower import LOWER
-from sparsenet.plan.lower.depthwise import IN_PLACE_STRIDE
 from sparsenet.plan.plan import Plan
 from sparsenet.plan.relayout import FlatCopy, MapCopy
-from sparsenet.plan.ring_memory import arena_end
 from sparsenet.plan.segments import STREAMED_MAP_BYTES, cut
 from sparsenet.plan.stage import Ref, Value
 from sparsenet.plan.trace import Trace, trace
 from sparsenet.plan.window import geometry
+from sparsenet.targets.cpu.lower import LOWER
+from sparsenet.targets.cpu.lower.depthwise import IN_PLACE_STRIDE
+from sparsenet.targets.cpu.runtime.abi import ARENA, FIRST_TENSOR, MAX_TENSORS, WEIGHTS, encode_pointer
+from sparsenet.targets.cpu.runtime.ring_memory import arena_end
+from sparsenet.targets.registry import Kernel
 
 
 def make_plan(graph: Graph, options: Options) -> Plan:

@@ -11,10 +11,10 @@ import numpy as np
 import numpy.typing as npt
 
 from sparsenet.graph import TensorInfo
-from sparsenet.kernels import jit
-from sparsenet.kernels.abi import ROW_WORDS
-from sparsenet.kernels.registry import Kernel
-from sparsenet.plan.ring_memory import Ring
+from sparsenet.targets.cpu.runtime import jit
+from sparsenet.targets.cpu.runtime.abi import ROW_WORDS
+from sparsenet.targets.cpu.runtime.ring_memory import Ring
+from sparsenet.targets.registry import Kernel
 
 #: What a profile calls the time in which the first thread waits for others.
 WAIT = "barrier"
@@ -140,7 +140,7 @@ class Plan:
         return steps
 
     def section_table(self) -> npt.NDArray[np.int64]:
-        """What ``kernels.team`` runs, per section: how many shares have steps, where in ``timeline`` the section
+        """What ``runtime.team`` runs, per section: how many shares have steps, where in ``timeline`` the section
         begins, then address and number of steps of every thread's share, and of what one thread alone does instead;
         0 steps where that is to do all shares.
         """

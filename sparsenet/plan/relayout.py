@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sparsenet.kernels.jit import max_lanes
-from sparsenet.kernels.registry import Kernel
 from sparsenet.plan.layout import Folded, FoldedPhases, Phases, Plain, Rows, lanes_for
 from sparsenet.plan.stage import Emitter, Need, Ref, Span, Stage, Value
+from sparsenet.targets.cpu.runtime.jit import max_lanes
+from sparsenet.targets.registry import Kernel
 
 FILL = "f32_fill_none_any"
 #: Lines that a kernel makes one of, or one into, by whole vectors.
@@ -39,7 +39,7 @@ def relayout(
     columns: int, rows: int | None = None, first_row: int = 0, row_step: int = 1, first_column: int = 0,
     column_step: int = 1, phases: int = 1, out_phase: int = 0,
 ) -> None:  # fmt: skip
-    """Copy a (channels, rows, columns) source, zeros where its lines end; see ``kernels/cpu/relayout.py``."""
+    """Copy a (channels, rows, columns) source, zeros where its lines end; see ``cpu/kernels/relayout.py``."""
     channels, x_rows, x_columns = source
     to.call(
         relayout_kernel(columns, column_step, phases),

@@ -12,8 +12,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from sparsenet.kernels.registry import Kernel
 from sparsenet.plan.layout import Folded, FoldedPhases, Layout, Plain, Rows
+from sparsenet.targets.registry import Kernel
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Ref:
         return Ref(self.space, self.index, self.offset + offset)
 
 
-#: What a kernel is given for a pointer, an integer or a number (see ``kernels.family.Argument``).
+#: What a kernel is given for a pointer, an integer or a number (see ``targets.family.Argument``).
 Word = Ref | int | float
 
 

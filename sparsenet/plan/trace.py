@@ -16,8 +16,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from sparsenet.kernels.jit import max_lanes
-from sparsenet.kernels.registry import Kernel
 from sparsenet.plan.assemble import Step
 from sparsenet.plan.layout import Folded, FoldedPhases, Phases, Plain
 from sparsenet.plan.memory import SLACK_BYTES, Memory, Rows, moment, ring_rows
@@ -26,6 +24,8 @@ from sparsenet.plan.relayout import fill
 from sparsenet.plan.schedule import describe
 from sparsenet.plan.segments import Segment, readers
 from sparsenet.plan.stage import Ref, Span, Stage, Value, Word
+from sparsenet.targets.cpu.runtime.jit import max_lanes
+from sparsenet.targets.registry import Kernel
 
 
 @dataclass

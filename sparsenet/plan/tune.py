@@ -17,15 +17,15 @@ import numpy as np
 
 from sparsenet.io import strict_json
 from sparsenet.io.cache import keep, kept
-from sparsenet.kernels import jit, tape
-from sparsenet.kernels.abi import ARENA, WEIGHTS, encode_pointer
-from sparsenet.kernels.registry import Kernel
 from sparsenet.plan.assemble import Step, aligned_bytes, encode_tape, pack_constants
 from sparsenet.plan.builder import Builder
 from sparsenet.plan.candidate import Candidate
 from sparsenet.plan.layout import Folded, FoldedPhases, Plain, round_up
 from sparsenet.plan.segments import STREAMED_MAP_BYTES
 from sparsenet.plan.stage import Ref, Stage, Value, Word
+from sparsenet.targets.cpu.runtime import jit, tape
+from sparsenet.targets.cpu.runtime.abi import ARENA, WEIGHTS, encode_pointer
+from sparsenet.targets.registry import Kernel
 from sparsenet.timing import THREAD, Clock, rounds_for, take_rounds, turns_of
 
 #: Rounds, fewest and most, and seconds for each candidate.

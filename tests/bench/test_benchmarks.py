@@ -15,7 +15,7 @@ from bench.forced import forced_engine
 from bench.shapes import LayerShape
 from bench.shapes.alexnet import SHAPES, load
 from sparsenet.errors import DataError
-from sparsenet.threads import available_cpus
+from sparsenet.targets.cpu.runtime.threads import available_cpus
 
 ROOT = Path(__file__).resolve().parents[2]
 FAST = ["--benchmark-min-rounds=2", "--benchmark-max-time=0.01", "-p", "no:cacheprovider", "-q"]

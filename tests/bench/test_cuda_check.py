@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-import tests.sparsenet.gpu.simulator  # noqa: F401 - before any CUDA kernel is imported
+import tests.sparsenet.targets.cuda.simulator  # noqa: F401 - before any CUDA kernel is imported
 from bench.cuda import check as module
 from bench.cuda.__main__ import arguments
 from bench.cuda.check import check

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import tests.sparsenet.gpu.simulator  # noqa: F401 - before any CUDA kernel is imported
+import tests.sparsenet.targets.cuda.simulator  # noqa: F401 - before any CUDA kernel is imported
 from bench.engines import ENGINES, EngineMissing, Network, session_clock
 from bench.engines.deepsparse import PYTHON_VARIABLE
 from bench.engines.pytorch import OPERATIONS

@@ -17,8 +17,8 @@ from bench.gate.plugin import UNSURE_EXIT
 from bench.gate.verdict import FIRST_ROUNDS, Answer, Verdict, answer_to, decide
 from bench.versions import versions
 from sparsenet.errors import SparsenetError
-from sparsenet.kernels.jit import max_lanes
-from sparsenet.plan.lower import linear
+from sparsenet.targets.cpu.lower import linear
+from sparsenet.targets.cpu.runtime.jit import max_lanes
 
 ROOT = Path(__file__).resolve().parents[2]
 #: The quickest group.

@@ -17,9 +17,9 @@ from bench.kernels.measure import NOT_TIMED, Case, Rate, cases
 from bench.kernels.peak import Peak
 from bench.shapes import BY_FAMILY, LayerShape
 from sparsenet.errors import SparsenetError
-from sparsenet.kernels.abi import ARENA, BASE_SHIFT, OFFSET_MASK
-from sparsenet.kernels.jit import max_lanes
-from sparsenet.kernels.registry import FAMILIES
+from sparsenet.targets.cpu.runtime.abi import ARENA, BASE_SHIFT, OFFSET_MASK
+from sparsenet.targets.cpu.runtime.jit import max_lanes
+from sparsenet.targets.registry import FAMILIES
 from sparsenet.timing import THREAD
 
 SMALL = LayerShape("test", "conv2d", 16, 8, 12, 3)

@@ -21,7 +21,7 @@ from bench.shapes import BY_FAMILY
 from bench.sparsity import sparsify
 from sparsenet.errors import SparsenetError
 from sparsenet.graph.counts import count_layers
-from sparsenet.kernels.registry import FAMILIES
+from sparsenet.targets.registry import FAMILIES
 from tests.sparsenet.sample_graphs import tiny_graph
 
 PATTERN, DENSE = "f32_conv_pattern_rows", "f32_conv_dense_rows"

@@ -17,8 +17,8 @@ from torch import nn
 
 from converters import from_onnx, from_torch
 from sparsenet import Engine, Graph
-from sparsenet.plan.cuda.builder import Options as GpuOptions
-from sparsenet.plan.cuda.make import make_plan as gpu_plan
+from sparsenet.targets.cuda.builder import Options as GpuOptions
+from sparsenet.targets.cuda.make import make_plan as gpu_plan
 from tests.converters.architectures import ARCHITECTURES, build
 from tests.converters.importing import flat, relative_error
 from tests.full import FULL, chosen

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from sparsenet.locks import Lock
-from sparsenet.threads import WorkerPool
+from sparsenet.targets.cpu.runtime.threads import WorkerPool
 from tests.fuzz import interrupts
 
 ROOT = Path(__file__).resolve().parents[2]

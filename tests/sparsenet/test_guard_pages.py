@@ -17,8 +17,8 @@ TOO_FAR = """
 import sys
 import numpy as np
 from bench.one_kernel import At, OneKernel
-from sparsenet.kernels.jit import max_lanes
-from sparsenet.kernels.registry import Kernel
+from sparsenet.targets.cpu.runtime.jit import max_lanes
+from sparsenet.targets.registry import Kernel
 from tests import guard_pages
 guard_pages.install(sys.argv[1])
 out = np.zeros(1024, np.float32)

@@ -12,11 +12,11 @@ import pytest
 
 from sparsenet import Engine, Graph, Node, TensorInfo, load_graph, save
 from sparsenet.errors import InputError, MemoryLimitError
-from sparsenet.kernels.abi import encode_float
-from sparsenet.kernels.registry import Kernel
 from sparsenet.limits import MAX_NODES, Budget, memory_limit, require_memory
 from sparsenet.plan.assemble import Step, encode_tape
 from sparsenet.plan.stage import Ref
+from sparsenet.targets.cpu.runtime.abi import encode_float
+from sparsenet.targets.registry import Kernel
 from tests.sparsenet.one_node import one_node_graph
 from tests.sparsenet.sample_graphs import tiny_graph
 

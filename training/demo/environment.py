@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 
 import sparsenet
-from sparsenet.threads import available_cpus
+from sparsenet.targets.cpu.runtime.threads import available_cpus
 
 PACKAGES = ("torch", "numpy", "numba", "safetensors")
 

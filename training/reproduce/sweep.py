@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from sparsenet.errors import DataError, InputError, MissingExtraError, SparsenetError
-from sparsenet.threads import available_cpus
+from sparsenet.targets.cpu.runtime.threads import available_cpus
 from training.data.load import require_layout
 from training.reproduce.settings import Settings
 from training.torch_file import read_torch_file

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from sparsenet.kernels import jit
+from sparsenet.targets.cpu.runtime import jit
 
 
 @pytest.fixture(params=[16, 8, 4])

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sparsenet import Engine, Graph, Node, TensorInfo
-from sparsenet.kernels.jit import max_lanes
+from sparsenet.targets.cpu.runtime.jit import max_lanes
 from tests.full import FULL, chosen
 from tests.sparsenet.against_reference import assert_engine_matches
 

@@ -18,7 +18,7 @@ import sparsenet
 from sparsenet import Engine, Graph, Node, TensorInfo, bundle
 from sparsenet.errors import BundleError
 from sparsenet.graph.kept_graph import KeptGraph
-from sparsenet.threads import available_cpus
+from sparsenet.targets.cpu.runtime.threads import available_cpus
 from tests.sparsenet.sample_graphs import tiny_graph
 
 METHODS = [

@@ -7,8 +7,8 @@ import pytest
 
 from sparsenet import Engine
 from sparsenet.graph.ops import ACTIVATIONS
-from sparsenet.kernels.registry import BROADCAST_OPERATIONS
 from sparsenet.reference.registry import OPERATIONS
+from sparsenet.targets.registry import BROADCAST_OPERATIONS
 from tests.full import at_each_length
 from tests.sparsenet.float32_ends import PARAMETERS, THRESHOLDS, assert_close, exact, numbers, stated_bounds
 from tests.sparsenet.one_node import one_node_graph

@@ -15,8 +15,8 @@ import pytest
 import sparsenet
 from sparsenet import Engine, Graph, Node, TensorInfo, reference
 from sparsenet.errors import GraphError, InputError
-from sparsenet.kernels import jit
-from sparsenet.threads import available_cpus
+from sparsenet.targets.cpu.runtime import jit
+from sparsenet.targets.cpu.runtime.threads import available_cpus
 from tests.sparsenet.against_reference import assert_engine_matches, random_feeds
 from tests.sparsenet.sample_graphs import minixception
 

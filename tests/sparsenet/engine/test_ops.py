@@ -9,7 +9,7 @@ import pytest
 
 from sparsenet import Engine, Graph, Node, TensorInfo
 from sparsenet.graph.ops import OPS
-from sparsenet.plan.lower import LOWER
+from sparsenet.targets.cpu.lower import LOWER
 from tests.sparsenet.against_reference import assert_engine_matches
 
 RNG = np.random.default_rng(5)

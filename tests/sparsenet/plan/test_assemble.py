@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from sparsenet.kernels.abi import encode_float
-from sparsenet.kernels.registry import Kernel
 from sparsenet.plan.assemble import Step, encode_tape
 from sparsenet.plan.stage import Ref, Word
+from sparsenet.targets.cpu.runtime.abi import encode_float
+from sparsenet.targets.registry import Kernel
 
 FILL = Kernel("f32_fill_none_any", 16)
 GIVEN: dict[str, Word] = {"value": 0.5, "size": 8, "out": Ref("arena", 0)}

@@ -10,12 +10,12 @@ import pytest
 from sparsenet import Graph, Node, TensorInfo, reference
 from sparsenet.engine import Engine
 from sparsenet.errors import MemoryLimitError
-from sparsenet.kernels.abi import MAX_TENSORS
 from sparsenet.plan import segments
 from sparsenet.plan.builder import Options
 from sparsenet.plan.make import make_plan
-from sparsenet.plan.ring_memory import rings_available
-from sparsenet.prepared import Prepared
+from sparsenet.targets.cpu.runtime.abi import MAX_TENSORS
+from sparsenet.targets.cpu.runtime.prepared import Prepared
+from sparsenet.targets.cpu.runtime.ring_memory import rings_available
 from tests.sparsenet.against_reference import random_feeds
 from tests.sparsenet.sample_graphs import minixception
 

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from sparsenet import Engine, Graph, Node, TensorInfo
-from sparsenet.kernels import jit
 from sparsenet.plan import tune
+from sparsenet.targets.cpu.runtime import jit
 from sparsenet.timing import Clock, Sample
 from tests.sparsenet.against_reference import random_feeds
 

@@ -1,0 +1,27 @@
+"""Filling memory with one value: the halo rows above and below a map."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sparsenet.targets.cpu.arguments import arguments
+from sparsenet.targets.cpu.device import kernel_entry
+from sparsenet.targets.cpu.vector_ir import Tile
+from sparsenet.targets.registry import Kernel
+
+
+def build(kernel: Kernel) -> Any:
+    """``size`` floats from ``out`` on."""
+    read = arguments(kernel)
+    lanes = kernel.lanes
+    tile = Tile(lanes)
+    splat, store_between = tile.splat, tile.store_between
+
+    def fill(args, bases):  # type: ignore[no-untyped-def]
+        given = read(args, bases)
+        value, size, out = given.value, given.size, given.out
+        vectors = (size + lanes - 1) // lanes
+        for vector in range(vectors):
+            store_between(out + vector * lanes * 4, 0, size - vector * lanes, splat(value))
+
+    return kernel_entry(fill)

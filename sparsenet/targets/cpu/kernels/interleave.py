@@ -1,0 +1,78 @@
+"""Lines that become one, whose neighbours come from each in turn: depth to space, and images with channels last."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from sparsenet.targets.cpu.arguments import arguments
+from sparsenet.targets.cpu.device import device, kernel_entry
+from sparsenet.targets.cpu.vector_ir import Tile, interleave, load_f32, store_f32
+from sparsenet.targets.registry import Kernel
+
+
+def build(kernel: Kernel) -> Any:
+    """``lines``: how many become one, at most 8; 0 stands for any other number, read from ``block_columns``.
+
+    Output row ``first_row + r`` counted from ``x`` takes the lines of source row ``row // block_rows``, ``x_down``
+    times ``row % block_rows`` further on; they are ``x_across`` apart. Exactly ``columns`` floats of each output line
+    are written, zeros behind the end of the source.
+    """
+    read = arguments(kernel)
+    lines = kernel.parameter("lines")
+    join = _join_vectors(kernel.lanes, lines) if lines else _join_numbers()
+
+    def interleaved(args, bases):  # type: ignore[no-untyped-def]
+        given = read(args, bases)
+        x, x_row, x_channel = given.x, given.x_row, given.x_channel
+        x_down, x_across, x_columns = given.x_down, given.x_across, given.x_columns
+        block_rows, block_columns, first_row = given.block_rows, given.block_columns, given.first_row
+        channels, rows, columns = given.channels, given.rows, given.columns
+        out, out_row, out_channel = given.out, given.out_row, given.out_channel
+        for row in range(rows):
+            number = first_row + row
+            source = x + number // block_rows * x_row + number % block_rows * x_down
+            for channel in range(channels):
+                target = out + row * out_row + channel * out_channel
+                join(source + channel * x_channel, x_across, x_columns, block_columns, target, columns)
+
+    return kernel_entry(interleaved)
+
+
+def _join_vectors(lanes: int, lines: int) -> Any:
+    """``f(source, x_across, x_columns, block_columns, target, columns)``: one output line."""
+    apart, joined = Tile(lanes, outputs=lines), Tile(lanes, 1, lines)
+    load, load_between, join = apart.load_channels, apart.load_channels_between, interleave(joined)
+    store, store_between = joined.store, joined.store_between
+
+    @device
+    def join_lines(
+        source: int, x_across: int, x_columns: int, _lines: int, target: int, columns: int
+    ) -> None:
+        for x in range(0, (columns + lines - 1) // lines, lanes):
+            if x + lanes <= x_columns:
+                values = join(load(source + x * 4, x_across, 0))
+            else:
+                values = join(load_between(source + x * 4, x_across, 0, x_columns - x))
+            left = columns - x * lines
+            if left >= lanes * lines:
+                store(target + x * lines * 4, 0, values)
+            else:
+                store_between(target + x * lines * 4, 0, left, values)
+
+    return join_lines
+
+
+def _join_numbers() -> Any:
+    zero = np.float32(0)
+
+    @device
+    def join_lines(source: int, x_across: int, x_columns: int, lines: int, target: int, columns: int) -> None:
+        for line in range(lines):
+            for x in range(x_columns):
+                store_f32(target, x * lines + line, load_f32(source + line * x_across, x))
+        for column in range(x_columns * lines, columns):
+            store_f32(target, column, zero)
+
+    return join_lines

@@ -1,0 +1,55 @@
+"""Product of two maps of the same shape, over rows; then the epilogue."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from sparsenet.targets.cpu.arguments import arguments
+from sparsenet.targets.cpu.device import kernel_entry
+from sparsenet.targets.cpu.epilogue import image_epilogue
+from sparsenet.targets.cpu.vector_ir import Tile
+from sparsenet.targets.registry import Kernel
+
+
+def build(kernel: Kernel) -> Any:
+    """``vectors`` vectors of one line per step."""
+    read = arguments(kernel)
+    vectors, lanes = kernel.parameter("vectors"), kernel.lanes
+    tile, single = Tile(lanes, 1, vectors), Tile(lanes)
+    load, keep_pixels, store, mul = tile.load, tile.keep_pixels, tile.store, tile.mul
+    splat_one, store_one = single.splat, single.store
+    epilogue = image_epilogue(kernel, tile)
+    zero = np.float32(0)
+
+    def multiply(args, bases):  # type: ignore[no-untyped-def]
+        given = read(args, bases)
+        x, x_row, x_channel = given.x, given.x_row, given.x_channel
+        factor, y_row, y_channel = given.y, given.y_row, given.y_channel
+        channels, height, full_vectors = given.channels, given.height, given.full_vectors
+        lane_bits = given.lane_bits
+        line_vectors, halo_vectors = given.line_vectors, given.halo_vectors
+        out, out_row, out_channel = given.out, given.out_row, given.out_channel
+        for y in range(height):
+            for channel in range(channels):
+                source, other = x + y * x_row + channel * x_channel, factor + y * y_row + channel * y_channel
+                target = out + y * out_row + channel * out_channel
+                for vector in range(0, line_vectors, vectors):
+                    vector = min(vector, line_vectors - vectors)
+                    x_bytes = vector * lanes * 4
+                    acc = epilogue(
+                        mul(load(source + x_bytes, 0), load(other + x_bytes, 0)),
+                        args,
+                        bases,
+                        channel,
+                        y,
+                        x_bytes,
+                    )
+                    if vector + vectors > full_vectors:
+                        acc = keep_pixels(acc, lane_bits + vector * 2)
+                    store(target + x_bytes, 0, acc)
+                for halo in range(line_vectors, line_vectors + halo_vectors):
+                    store_one(target + halo * lanes * 4, 0, splat_one(zero))
+
+    return kernel_entry(multiply)

@@ -1,0 +1,136 @@
+"""Ops that choose by value: the largest numbers, elements by computed index, boxes, what is not zero."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from math import prod
+
+import numpy as np
+
+from sparsenet.graph import Node
+from sparsenet.graph.ops import attributes
+from sparsenet.plan.axes import merge_axes
+from sparsenet.plan.builder import Builder
+from sparsenet.plan.layout import Plain
+from sparsenet.plan.stage import Value, Word
+from sparsenet.targets.cpu.lower.movement import lower_identity
+from sparsenet.targets.cpu.lower.plain_call import PlainCall, plain_call, table
+from sparsenet.targets.cpu.lower.tensors import along_axis
+from sparsenet.targets.cpu.runtime.jit import max_lanes
+from sparsenet.targets.registry import BROADCAST_OPERATIONS, Kernel
+
+
+def lower_top_k(builder: Builder, node: Node) -> None:
+    """A heap for each line."""
+    attrs = attributes(node)
+    arguments = along_axis(builder.shape(node.inputs[0]), attrs["axis"] - 1) | {
+        "count": attrs["count"],
+        "sign": 1.0 if attrs["largest"] else -1.0,
+        "least": -math.inf,
+    }
+    kernel = Kernel("f32_topk_none_flat", max_lanes(), (0,))
+    plain_call(builder, node, kernel, {"x": node.inputs[0]}, arguments)
+
+
+def _pick(
+    builder: Builder, node: Node, sizes: Sequence[int], strides: Sequence[int], arguments: dict[str, int]
+) -> None:
+    tables: dict[str, Word] = {"sizes": table(builder, sizes), "strides": table(builder, strides)}
+    sources = dict(zip(("x", "indices"), node.inputs, strict=True))
+    kernel = Kernel("f32_pick_none_flat", max_lanes())
+    plain_call(builder, node, kernel, sources, {"depth": len(sizes), **arguments, **tables})
+
+
+def lower_gather_elements(builder: Builder, node: Node) -> None:
+    """One index for each number of the result."""
+    axis = attributes(node)["axis"] - 1
+    shape, out = builder.shape(node.inputs[0]), builder.shape(node.output)
+    inner = prod(shape[axis + 1 :])
+    arguments = {
+        "blocks": prod(shape[:axis]), "rows": out[axis] * inner, "inner": 1, "x_block": shape[axis] * inner,
+        "columns": inner,
+    }  # fmt: skip
+    _pick(builder, node, [shape[axis]], [inner], arguments)
+
+
+def lower_gather_nd(builder: Builder, node: Node) -> None:
+    """Some indices for each run of the result."""
+    shape, indices = (builder.shape(name) for name in node.inputs)
+    depth = indices[-1]
+    strides = [prod(shape[axis + 1 :]) for axis in range(depth)]
+    arguments = {
+        "blocks": 1, "rows": prod(indices[:-1]), "inner": prod(shape[depth:]), "x_block": 0, "columns": 1,
+    }  # fmt: skip
+    _pick(builder, node, shape[:depth], strides, arguments)
+
+
+def lower_nms(builder: Builder, node: Node) -> None:
+    """The boxes of each class that score enough, sorted; then those among them that overlap no better one."""
+    attrs, (boxes, scores) = attributes(node), node.inputs
+    groups, classes, size = builder.shape(scores)
+    order = f"{node.output}//order"
+    builder.shapes[order] = builder.shapes[scores]
+    sort = Kernel("f32_topk_none_flat", max_lanes(), (1,))
+    arguments = along_axis(builder.shape(scores), 2) | {
+        "count": size, "sign": 1.0, "least": attrs["score_threshold"],
+    }  # fmt: skip
+    sources = {"x": builder.plain(scores)}
+    builder.add(PlainCall(node.name, builder.new_plain(order), 1, sources, sort, arguments))
+    arguments = {
+        "groups": groups, "classes": classes, "size": size, "count": min(attrs["count"], size),
+        "rows": builder.shape(node.output)[0], "center": int(attrs["center"]),
+        "limit": attrs["iou_threshold"],
+    }  # fmt: skip
+    kernel = Kernel("f32_nms_none_flat", max_lanes())
+    plain_call(builder, node, kernel, {"boxes": boxes, "order": order}, arguments)
+
+
+def lower_nonzero(builder: Builder, node: Node) -> None:
+    """One pass over the numbers."""
+    shape = builder.shape(node.inputs[0])
+    arguments: dict[str, Word] = {
+        "rank": len(shape),
+        "shape": table(builder, shape),
+        "size": prod(shape),
+    }
+    plain_call(builder, node, Kernel("f32_nonzero_none_flat", max_lanes()), {"x": node.inputs[0]}, arguments)
+
+
+def lower_fill(builder: Builder, node: Node) -> None:
+    """The places below the count found by comparison, then a choice."""
+    (x, count), attrs, shape = node.inputs, attributes(node), builder.shape(node.output)
+    axis = attrs["axis"] - 1
+    outer, size, inner = prod(shape[:axis]), shape[axis], prod(shape[axis + 1 :])
+    places, value = (
+        Value(f"{node.output}//{name}", Plain(numbers.shape), builder.padded_constant(numbers))
+        for name, numbers in (
+            ("places", np.arange(size, dtype=np.float32)),
+            ("value", np.full(1, attrs["value"], np.float32)),
+        )
+    )
+    there = Value(f"{node.output}//there", Plain((size,)))
+    below = Kernel("f32_broadcast_none_flat", max_lanes(), (BROADCAST_OPERATIONS.index("less"),))
+    tables = {"shape": [size], "x_strides": [1], "y_strides": [0]}
+    arguments: dict[str, Word] = {name: table(builder, numbers) for name, numbers in tables.items()}
+    sources = {"x": places, "y": builder.plain(count)}
+    builder.add(PlainCall(node.name, there, 1, sources, below, {"rank": 1, **arguments}))
+    sizes, steps = merge_axes([outer, size, inner], [0, 1, 0], [size * inner, inner, 1], [0, 0, 0])
+    arguments = {"rank": len(sizes), "shape": table(builder, sizes)}
+    for name, numbers in zip(("condition", "x", "y"), steps, strict=True):
+        arguments[f"{name}_strides"] = table(builder, numbers)
+    kernel = Kernel("f32_where_none_flat", max_lanes())
+    builder.decide(node, "none", kernel, "places compared with the count, then a choice")
+    sources = {"condition": there, "x": builder.plain(x), "y": value}
+    builder.add(PlainCall(node.name, builder.new_plain(node.output), 1, sources, kernel, arguments))
+
+
+LOWER = {
+    "top_k": lower_top_k,
+    "gather_elements": lower_gather_elements,
+    "gather_nd": lower_gather_nd,
+    "nms": lower_nms,
+    "nonzero": lower_nonzero,
+    "fill": lower_fill,
+    "first": lower_identity,  # its count goes to the caller, who cuts the outputs
+}

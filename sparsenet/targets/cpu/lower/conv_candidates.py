@@ -1,0 +1,88 @@
+"""The ways to run one convolution: dense, CSR, pattern buckets, each with the tile that suits the map."""
+
+from __future__ import annotations
+
+from sparsenet.plan.builder import Builder
+from sparsenet.plan.candidate import Candidate
+from sparsenet.plan.stage import Stage, Word
+from sparsenet.targets.cpu.lower.conv_rows import ConvRows, PatternRows
+from sparsenet.targets.cpu.lower.convolution import Convolution
+from sparsenet.targets.cpu.lower.dense_candidates import dense_candidates
+from sparsenet.targets.cpu.lower.pack import csr_stream
+from sparsenet.targets.cpu.lower.select import (
+    L1_BYTES,
+    NO_CHUNKS,
+    PixelTile,
+    chunk_taps,
+    pattern_break_even,
+    pattern_tile,
+    pattern_tiles,
+    sparse_tile,
+)
+from sparsenet.targets.registry import Kernel
+
+#: Rows of fewer nonzeros are better done one by one than sorted by pattern.
+CSR_NONZEROS = 5
+
+
+def candidates(layer: Convolution, tune: bool) -> list[Candidate]:
+    """The ways to run ``layer``, dense ones first; more of them if they are going to be timed."""
+    found = dense_candidates(layer, tune)
+    if layer.nnz < layer.matrix.size:
+        layout = layer.lines
+        c_out = layer.c_out // layer.groups
+        usual = pattern_tile(layout, c_out, layer.matrix.shape[1])
+        found.append(_pattern(layer, *usual, L1_BYTES))
+        if tune:
+            tiles = dict.fromkeys([usual, *pattern_tiles(layout, c_out)])
+            caches = (L1_BYTES * 3 // 4, L1_BYTES * 3 // 2, NO_CHUNKS)
+            found += [_pattern(layer, *tile, cache) for tile in tiles for cache in caches]
+        found.append(_csr(layer))
+    names: dict[str, Candidate] = {}
+    for candidate in found:
+        names.setdefault(candidate.name, candidate)
+    return list(names.values())
+
+
+def _csr(layer: Convolution) -> Candidate:
+    layout = layer.lines
+    tile = sparse_tile(layout, layer.group_in)
+    kernel = Kernel("f32_conv_csr_rows", layout.lanes, (tile.rows, tile.vectors), layer.epilogue.words)
+
+    def make(builder: Builder) -> Stage:
+        row_offsets, stream = builder.once(csr_stream, layer.matrix, layer.row_taps())
+        per_channel = {
+            "row_offsets": (builder.constant(row_offsets), 4),
+            "bias": (builder.constant(layer.bias), 4),
+        }
+        fixed: dict[str, Word] = {"stream": builder.constant(stream), **builder.lines(layout)}
+        return ConvRows(
+            layer.layer, layer.out, layer.units, layer.window, kernel, layer.epilogue, layer.c_out, 1, fixed,
+            per_channel, as_line=layer.as_line, band=tile.rows, lots=layer.c_out, weight_bytes=stream.nbytes,
+        )  # fmt: skip
+
+    return Candidate("csr", kernel, CSR_NONZEROS / layer.matrix.shape[1], make)
+
+
+def _pattern(layer: Convolution, outputs: int, tile: PixelTile, cache_bytes: int) -> Candidate:
+    layout = layer.lines
+    kernel = Kernel(
+        "f32_conv_pattern_rows", layout.lanes, (outputs, tile.rows, tile.vectors), layer.epilogue.words
+    )
+    window_rows = layer.geo.kernel[0] + tile.rows - 1
+    channel_bytes = window_rows * tile.vectors * layout.lanes * 4
+    chunks = chunk_taps(layer.group_in, layer.geo.kernel, channel_bytes, cache_bytes)
+
+    def make(builder: Builder) -> Stage:
+        whole_groups = layer.groups == 1
+        return PatternRows(
+            layer.layer, layer.out, layer.units, layer.window, kernel, layer.epilogue, layer.c_out,
+            outputs if whole_groups else layer.c_out, builder.lines(layout), builder, layer.matrix, layer.row_taps(),
+            chunks, layer.groups,
+            builder.constant(layer.bias), as_line=layer.as_line, band=tile.rows,
+            lots=-(-layer.c_out // outputs) if whole_groups else 1,
+            weight_bytes=6 * layer.nnz,
+        )  # fmt: skip
+
+    limit = pattern_break_even(layer.geo.kernel, layer.group_in)
+    return Candidate("pattern", kernel, limit, make, f"in {len(chunks) + 1} chunks")

@@ -1,0 +1,65 @@
+"""The ways to run a convolution with dense weights."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from sparsenet.plan.builder import Builder
+from sparsenet.plan.candidate import Candidate
+from sparsenet.plan.layout import Folded, Rows
+from sparsenet.plan.stage import Stage, Word
+from sparsenet.targets.cpu.lower.conv_rows import ConvRows
+from sparsenet.targets.cpu.lower.convolution import Convolution
+from sparsenet.targets.cpu.lower.dense_tiles import DenseTile, line_tile, pixel_tiles
+from sparsenet.targets.cpu.lower.pack import dense_blocks
+from sparsenet.targets.registry import Kernel
+
+
+def dense_candidates(layer: Convolution, tune: bool) -> list[Candidate]:
+    """The dense kernel that is expected to be the fastest; if they are going to be timed, the others after it."""
+    c_out, taps, step = layer.c_out // layer.groups, layer.matrix.shape[1], layer.window.column_step
+    layout = layer.out.rows
+    views: list[tuple[Rows, list[DenseTile]]] = [(layout, pixel_tiles(layout, c_out, taps, step))]
+    if step == 1:
+        views.append((layer.lines, [line_tile(layer.lines, c_out, taps)]))
+    if layer.lines is not layout and layout.width == layer.lines.width // layout.height:
+        # Nothing stands between the rows of a folded map: single pixels may be taken across them.
+        views.append((layer.lines, pixel_tiles(layer.lines, c_out, taps)))
+    found = [(tile, view) for view, tiles in views for tile in tiles]
+    found.sort(key=lambda pair: pair[0].cycles)
+    return [_candidate(layer, *pair) for pair in (found if tune else found[:1])]
+
+
+def _candidate(layer: Convolution, tile: DenseTile, layout: Rows) -> Candidate:
+    kernel = Kernel(tile.family, tile.lanes, tile.sizes, layer.epilogue.words)
+
+    def make(builder: Builder) -> Stage:
+        taps = layer.taps()
+        blocks = builder.once(dense_blocks, layer.matrix, tile.outputs, layer.groups, tile.repeats)
+        fixed: dict[str, Word] = {
+            "tap_offsets": builder.constant(taps.astype(np.int32)), "taps": taps.size, "groups": layer.groups,
+            "x_group": layer.group_in * layer.window.channel,
+        }  # fmt: skip
+        if tile.family == "f32_conv_blocked_rows":
+            # What stands between the rows of a folded map is filled before.
+            halo = 0 if isinstance(layout, Folded) else layout.line - layout.width
+            fixed |= {
+                "width": layout.width, "halo": halo, "out_row": layout.row_bytes,
+                "out_channel": layout.channel_bytes,
+            }  # fmt: skip
+        else:
+            fixed |= builder.lines(layout)
+        # Blocks of channels can be told apart by address where the last one does not overlap the one before.
+        even = layer.groups == 1 and layer.c_out % tile.outputs == 0
+        lot, lots = (tile.outputs, layer.c_out // tile.outputs) if even else (layer.c_out, 1)
+        per_channel = {
+            "weights": (builder.constant(blocks), taps.size * tile.repeats * 4),
+            "bias": (builder.constant(layer.bias), 4),
+        }
+        return ConvRows(
+            layer.layer, layer.out, layout.height, layer.window, kernel, layer.epilogue, layer.c_out, lot, fixed,
+            per_channel, as_line=layer.as_line and layout is not layer.out.rows, band=kernel.parameter("rows"),
+            lots=lots, weight_bytes=blocks.nbytes,
+        )  # fmt: skip
+
+    return Candidate("dense", kernel, 1.0, make)

@@ -1,0 +1,71 @@
+"""Depthwise convolutions."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from sparsenet.graph import FloatArray, Node
+from sparsenet.plan.builder import Builder
+from sparsenet.plan.layout import Folded, Rows
+from sparsenet.plan.stage import Word
+from sparsenet.plan.window import Geometry, Window, open_window
+from sparsenet.targets.cpu.lower.conv_rows import ConvRows
+from sparsenet.targets.cpu.lower.epilogues import epilogue_of
+from sparsenet.targets.cpu.lower.pack import as_matrix, nonzeros
+from sparsenet.targets.cpu.lower.select import pixel_tile, window_tile
+from sparsenet.targets.registry import Kernel
+
+#: Column strides that the kernel reads without a copy split by phase.
+IN_PLACE_STRIDE = 2
+#: Widest window whose columns are cut out of registers.
+MOST_ADJACENT_COLUMNS = 7
+
+
+def lower_depthwise(
+    builder: Builder, node: Node, weight: FloatArray, bias: FloatArray, geo: Geometry
+) -> None:
+    """A convolution of every channel by itself."""
+    x = node.inputs[0]
+    c_out, taps = weight.shape[0], geo.kernel[0] * geo.kernel[1]
+    window = open_window(builder, x, geo, IN_PLACE_STRIDE)
+    epilogue = epilogue_of(builder, node, True)
+    as_line = window.folds_with(geo, builder.folds.get(geo.out, 0))
+    out = builder.new_rows(node.output, row_by_row=not as_line)
+    lines = out.rows.as_line() if as_line and isinstance(out.rows, Folded) else out.rows
+    tile = _tile(lines, geo, window, as_line)
+    kernel = Kernel("f32_depthwise_dense_rows", lines.lanes, tile, epilogue.words)
+    multiplier = c_out // builder.shape(x)[0]
+    macs = c_out * taps * geo.out[0] * geo.out[1]
+    reason = "depthwise weights are too few for indices to pay"
+    builder.decide(
+        node, "dense", kernel, reason, macs=macs, nnz=builder.once(nonzeros, weight), weights=weight.size
+    )
+    fixed: dict[str, Word] = {
+        "tap_offsets": builder.constant(window.taps(1).reshape(-1).astype(np.int32)),
+        "multiplier": multiplier,
+        "x_channel": window.channel,
+        **builder.lines(lines),
+    }
+    per_channel = {
+        "weights": (builder.constant(builder.once(as_matrix, weight)), taps * 4),
+        "bias": (builder.constant(bias), 4),
+    }
+    builder.add(
+        ConvRows(
+            node.name, out, lines.height, window, kernel, epilogue, c_out, multiplier, fixed, per_channel,
+            (multiplier, window.channel), band=kernel.parameter("rows"), lots=c_out // multiplier, as_line=as_line,
+            channelwise=True, weight_bytes=weight.nbytes,
+        )
+    )  # fmt: skip
+
+
+def _tile(layout: Rows, geo: Geometry, window: Window, as_line: bool) -> tuple[int, ...]:
+    """The kernel's parameters: see ``kernels/cpu/depthwise.py``."""
+    stride, columns, taps = window.column_step, geo.kernel[1], geo.kernel[0] * geo.kernel[1]
+    if geo.dilation != (1, 1) or geo.stride != (stride, stride) or columns > MOST_ADJACENT_COLUMNS:
+        tile = pixel_tile(layout, 4)
+        return stride, taps, 0, 0, 0, tile.rows, tile.vectors
+    tile = window_tile(layout, geo.kernel, stride)
+    whole_line = tile.vectors == layout.line_vectors and geo.size[1] <= tile.vectors * layout.lanes * stride
+    whole_line = whole_line and not as_line
+    return stride, taps, columns, geo.before[1], int(whole_line), tile.rows, tile.vectors

@@ -1,0 +1,201 @@
+"""Element by element: activations, affine, add, subtract, multiply, with any broadcasting."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sparsenet.graph import FloatArray, Node
+from sparsenet.graph.batch_norm import as_affine
+from sparsenet.graph.ops import ACTIVATIONS, attributes, split_inputs
+from sparsenet.plan.builder import Builder
+from sparsenet.plan.layout import Folded, Plain
+from sparsenet.plan.stage import Emitter, Need, Span, Stage, Value, Word
+from sparsenet.targets.cpu.lower.epilogues import Epilogue, epilogue_of
+from sparsenet.targets.cpu.lower.tensors import lower_broadcast
+from sparsenet.targets.cpu.runtime.jit import max_lanes
+from sparsenet.targets.registry import Kernel
+
+
+@dataclass(eq=False)
+class MapElements(Stage):
+    """A kernel over the pixels of one or two maps of the output's shape; ``gain``: one number per channel instead."""
+
+    source: Value
+    kernel: Kernel
+    epilogue: Epilogue
+    lines: dict[str, Word]
+    other: Value | None = None
+    gain: Value | None = None
+
+    def needs(self, first: int, last: int) -> list[Need]:
+        needs = [(self.source, first, last), *self.epilogue.needs(first, last)]
+        if self.other is not None:
+            needs.append((self.other, first, last))
+        if self.gain is not None:
+            needs.append((self.gain, 0, 1))
+        return needs
+
+    def emit(self, to: Emitter, first: int, last: int, lots: Span) -> None:
+        channel, x_channel = lots[0], self.source.rows.channel_bytes
+        arguments: dict[str, Word] = {}
+        if self.other is not None:
+            y_channel = self.other.rows.channel_bytes
+            arguments["y"] = to.row(self.other, first) + channel * y_channel
+            arguments["y_row"], arguments["y_channel"] = self.other.rows.row_bytes, y_channel
+        if self.gain is not None:
+            arguments["gain"] = to.whole(self.gain) + channel * 4
+        to.call(
+            self.kernel, x=to.row(self.source, first) + channel * x_channel, x_row=self.source.rows.row_bytes,
+            x_channel=x_channel, channels=lots[1] - lots[0], height=last - first,
+            out=to.row(self.out, first) + channel * self.out.rows.channel_bytes,
+            **self.lines, **arguments, **self.epilogue.arguments(to, first, channel),
+        )  # fmt: skip
+
+
+@dataclass(eq=False)
+class FlatElements(Stage):
+    """A kernel over the elements of one or two plain tensors."""
+
+    source: Value
+    kernel: Kernel
+    epilogue: Epilogue
+    other: Value | None = None
+
+    def needs(self, first: int, last: int) -> list[Need]:
+        others = [] if self.other is None else [(self.other, 0, 1)]
+        return [(self.source, 0, 1), *others, *self.epilogue.needs(0, 1)]
+
+    def emit(self, to: Emitter, first: int, last: int, lots: Span) -> None:
+        assert isinstance(self.out.layout, Plain)
+        other = {} if self.other is None else {"y": to.whole(self.other)}
+        to.call(
+            self.kernel, x=to.whole(self.source), **other, size=self.out.layout.size, out=to.whole(self.out),
+            **self.epilogue.arguments(to, 0),
+        )  # fmt: skip
+
+
+def copy(builder: Builder, node: Node, x: str, start: Epilogue) -> None:
+    """``out = epilogue(start(x))``."""
+    over_rows = builder.is_map(x)
+    epilogue = epilogue_of(builder, node, over_rows, start)
+    if over_rows:
+        kernel = _map_stage(builder, node, "f32_copy_none_rows", x, epilogue)
+    else:
+        source, out = builder.plain(x), builder.new_plain(node.output)
+        kernel = Kernel("f32_copy_none_flat", max_lanes(), (), epilogue.words)
+        builder.add(FlatElements(node.name, out, 1, source, kernel, epilogue))
+    builder.decide(node, "none", kernel, "the only kernel for this op")
+
+
+def _map_stage(
+    builder: Builder, node: Node, family: str, x: str, epilogue: Epilogue,
+    other: Value | None = None, gain: Value | None = None,
+) -> Kernel:  # fmt: skip
+    source, out = builder.rows(x), builder.new_rows(node.output)
+    layout = out.rows.as_line() if isinstance(out.rows, Folded) else out.rows
+    kernel = Kernel(family, layout.lanes, (min(4, layout.line_vectors),), epilogue.words)
+    builder.add(
+        MapElements(
+            node.name, out, layout.height, source, kernel, epilogue, builder.lines(layout), other, gain,
+            lots=layout.channels, as_line=isinstance(out.rows, Folded),
+        )
+    )  # fmt: skip
+    return kernel
+
+
+def lower_activation(builder: Builder, node: Node) -> None:
+    """One activation word as the epilogue of a copy."""
+    start = Epilogue()
+    start.add_activation(node.op, [attributes(node)[name] for name in ACTIVATIONS[node.op]])
+    copy(builder, node, node.inputs[0], start)
+
+
+def lower_affine(builder: Builder, node: Node) -> None:
+    """Scale and shift per channel as the epilogue of a copy."""
+    own, _ = split_inputs(node)
+    scale, shift = (builder.graph.constants[name] for name in own[1:])
+    _affine(builder, node, scale, shift)
+
+
+def lower_batch_norm(builder: Builder, node: Node) -> None:
+    """Batch normalisation as the affine it is at inference."""
+    statistics = [builder.graph.constants[name] for name in node.inputs[1:]]
+    _affine(builder, node, *as_affine(statistics, attributes(node)["eps"]))
+
+
+def _affine(builder: Builder, node: Node, scale: FloatArray, shift: FloatArray) -> None:
+    start = Epilogue()
+    start.add_affine(builder.padded_constant(scale), builder.padded_constant(shift))
+    copy(builder, node, node.inputs[0], start)
+
+
+def lower_add(builder: Builder, node: Node) -> None:
+    """A copy with a residual where shapes are equal, else general."""
+    a, b = split_inputs(node)[0]
+    if not _activations(builder, a, b) or builder.shape(a) != builder.shape(b):
+        _broadcast(builder, node)
+        return
+    start = Epilogue()
+    start.add_residual(builder.rows(b) if builder.is_map(a) else builder.plain(b))
+    copy(builder, node, a, start)
+
+
+def lower_sub(builder: Builder, node: Node) -> None:
+    """Always the general kernel: networks rarely subtract maps."""
+    _broadcast(builder, node)
+
+
+def lower_mul(builder: Builder, node: Node) -> None:
+    """Two maps of one shape, a map and one number per channel, or anything that broadcasts."""
+    a, b = split_inputs(node)[0]
+    if _activations(builder, a, b):
+        shapes = builder.shape(a), builder.shape(b)
+        if builder.is_map(b) and not builder.is_map(a):
+            a, b = b, a
+        if shapes[0] == shapes[1]:
+            _multiply_equal(builder, node, a, b)
+            return
+        if builder.is_map(a) and builder.shape(b) == (builder.shape(a)[0], 1, 1):
+            epilogue = epilogue_of(builder, node, True)
+            kernel = _map_stage(builder, node, "f32_scale_none_rows", a, epilogue, gain=builder.plain(b))
+            builder.decide(node, "none", kernel, "one number per channel")
+            return
+    _broadcast(builder, node)
+
+
+def _multiply_equal(builder: Builder, node: Node, a: str, b: str) -> None:
+    if builder.is_map(a):
+        epilogue = epilogue_of(builder, node, True)
+        kernel = _map_stage(builder, node, "f32_mul_none_rows", a, epilogue, other=builder.rows(b))
+        builder.decide(node, "none", kernel, "two maps")
+        return
+    x, y = builder.plain(a), builder.plain(b)
+    epilogue = epilogue_of(builder, node, False)
+    out = builder.new_plain(node.output)
+    kernel = Kernel("f32_mul_none_flat", max_lanes(), (), epilogue.words)
+    builder.decide(node, "none", kernel, "both operands flat and of one shape")
+    builder.add(FlatElements(node.name, out, 1, x, kernel, epilogue, y))
+
+
+def _activations(builder: Builder, a: str, b: str) -> bool:
+    return a not in builder.graph.constants and b not in builder.graph.constants
+
+
+def _broadcast(builder: Builder, node: Node) -> None:
+    if not node.epilogue:
+        lower_broadcast(builder, node)
+        return
+    result = f"{node.output}//before epilogue"
+    builder.shapes[result] = builder.shapes[node.output]
+    lower_broadcast(builder, node, result)
+    copy(builder, node, result, Epilogue())
+
+
+LOWER = {
+    **dict.fromkeys(ACTIVATIONS, lower_activation),
+    "affine": lower_affine,
+    "batch_norm": lower_batch_norm,
+    "add": lower_add,
+    "sub": lower_sub,
+    "mul": lower_mul,
+}

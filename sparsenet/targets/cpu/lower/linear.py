@@ -1,0 +1,93 @@
+"""Fully connected layers, and whatever else is one matrix times one vector."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from sparsenet.graph import FloatArray, Node
+from sparsenet.graph.ops import split_inputs
+from sparsenet.plan.builder import Builder
+from sparsenet.plan.layout import lanes_for
+from sparsenet.plan.stage import Emitter, Need, Ref, Span, Stage, Value, Word
+from sparsenet.targets.cpu.lower.epilogues import Epilogue, epilogue_of
+from sparsenet.targets.cpu.lower.pack import linear_blocks, linear_groups, nonzeros
+from sparsenet.targets.cpu.lower.select import choose_format
+from sparsenet.targets.registry import Kernel
+
+#: Density below which gathering single inputs beats streaming the whole matrix: a gather costs about four plain
+#: loads, and six bytes per nonzero stand against four per weight.
+BREAK_EVEN_DENSITY = 0.4
+
+
+@dataclass(eq=False)
+class MatrixVector(Stage):
+    """``out = matrix @ source + bias``; a lot is a block of ``lot_channels`` output features."""
+
+    source: Value
+    kernel: Kernel
+    epilogue: Epilogue
+    channels: int
+    lot_channels: int
+    fixed: dict[str, Word]
+    per_lot: dict[str, tuple[Ref, int]]
+
+    def needs(self, first: int, last: int) -> list[Need]:
+        return [(self.source, 0, 1), *self.epilogue.needs(0, 1)]
+
+    def emit(self, to: Emitter, first: int, last: int, lots: Span) -> None:
+        begin = lots[0] * self.lot_channels
+        to.call(
+            self.kernel,
+            x=to.whole(self.source),
+            c_out=min(lots[1] * self.lot_channels, self.channels) - begin,
+            out=to.whole(self.out) + begin * 4,
+            **self.fixed,
+            **{name: start + lots[0] * step for name, (start, step) in self.per_lot.items()},
+            **self.epilogue.arguments(to, 0, begin),
+        )
+
+
+def lower_linear(builder: Builder, node: Node) -> None:
+    """A fully connected layer."""
+    own, _ = split_inputs(node)
+    weight = builder.graph.constants[own[1]]
+    bias = builder.graph.constants[own[2]] if own[2] else np.zeros(weight.shape[0], np.float32)
+    lower_matrix(builder, node, weight, bias, own[0])
+
+
+def lower_matrix(builder: Builder, node: Node, matrix: FloatArray, bias: FloatArray, x: str) -> None:
+    """``out = matrix @ x + bias`` with x in C order."""
+    c_out, c_in = matrix.shape
+    source = builder.plain(x)
+    epilogue = epilogue_of(builder, node, False)
+    out = builder.new_plain(node.output)
+    lanes = lanes_for(c_out)
+    nnz = builder.once(nonzeros, matrix)
+    counts = {"macs": matrix.size, "nnz": nnz, "weights": matrix.size}
+    sparse, reason = choose_format(builder.options.kernels, nnz / matrix.size, BREAK_EVEN_DENSITY)
+    if sparse:
+        group_offsets, stream = builder.once(linear_groups, matrix, lanes)
+        index_bytes = stream.itemsize * stream.shape[1] // lanes - 4
+        kernel, lot = Kernel("f32_linear_csr_flat", lanes, (index_bytes,), epilogue.words), lanes
+        fixed: dict[str, Word] = {"stream": builder.constant(stream)}
+        per_lot = {"group_offsets": (builder.constant(group_offsets), 4)}
+        nbytes = stream.nbytes
+    else:
+        vectors = min(4, -(-c_out // lanes))
+        kernel, lot = Kernel("f32_linear_dense_flat", lanes, (vectors,), epilogue.words), vectors * lanes
+        blocks = builder.once(linear_blocks, matrix, lot)
+        fixed, nbytes = {"c_in": c_in}, blocks.nbytes
+        per_lot = {"weights": (builder.constant(blocks), lot * c_in * 4)}
+    builder.decide(node, "csr" if sparse else "dense", kernel, reason, **counts)
+    per_lot["bias"] = (builder.padded_constant(bias), lot * 4)
+    builder.add(
+        MatrixVector(
+            node.name, out, 1, source, kernel, epilogue, c_out, lot, fixed, per_lot,
+            lots=-(-c_out // lot), weight_bytes=nbytes,
+        )
+    )  # fmt: skip
+
+
+LOWER = {"linear": lower_linear}

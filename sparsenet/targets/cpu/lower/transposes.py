@@ -1,0 +1,243 @@
+"""Axes in another order, from and to plain tensors and rows, at the speed of copying."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from math import prod
+
+from sparsenet.graph import Node
+from sparsenet.graph.ops import attributes
+from sparsenet.plan.axes import merge_axes
+from sparsenet.plan.builder import Builder
+from sparsenet.plan.layout import Folded, Plain, Rows, lanes_for
+from sparsenet.plan.relayout import MOST_LINES, map_needs, map_source, relayout, relayout_kernel
+from sparsenet.plan.stage import Emitter, Need, Ref, Span, Stage, Value, Word
+from sparsenet.targets.cpu.lower.plain_call import table
+from sparsenet.targets.cpu.runtime.jit import max_lanes
+from sparsenet.targets.registry import TRANSPOSE_WAYS, Kernel
+
+
+@dataclass(frozen=True)
+class Axis:
+    """An axis of the output: its size, and the floats from one element to the next in the source and in the output."""
+
+    size: int
+    x: int
+    out: int
+
+
+ONE = Axis(1, 0, 0)
+
+
+@dataclass(frozen=True)
+class Walk:
+    """How a kernel goes through the axes.
+
+    Attributes:
+        columns: the output's last axis.
+        lines: the axis whose neighbours are neighbours in the source, or, if that is ``columns`` or none, any other.
+        rows, channels: two more, if there are as many.
+        rest: the others, the outermost first.
+        written: floats of an output line; what is beyond ``columns`` is zero.
+    """
+
+    columns: Axis
+    lines: Axis
+    rows: Axis
+    channels: Axis
+    rest: tuple[Axis, ...]
+    written: int
+
+    @property
+    def kernel(self) -> Kernel:
+        """The one that does it best."""
+        columns, lines = self.columns, self.lines
+        if columns.x == 1 or lines.x != 1:
+            return self._lines({0: "repeated", 1: "run", 2: "halved"}.get(columns.x, "picked"))
+        if not self.rest and 1 < columns.size <= MOST_LINES and lines.out == columns.size == self.written:
+            return Kernel("f32_interleave_none_any", lanes_for(lines.size), (columns.size,))
+        if not self.rest and 1 < lines.size <= MOST_LINES and columns.x == lines.size:
+            return relayout_kernel(self.written, lines.size, lines.size)
+        if columns.x == 0:
+            return self._lines("repeated")
+        return Kernel(TRANSPOSE, lanes_for(min(columns.size, lines.size)), (TRANSPOSE_WAYS.index("turned"),))
+
+    def _lines(self, way: str) -> Kernel:
+        return Kernel(TRANSPOSE, lanes_for(self.written), (TRANSPOSE_WAYS.index(way),))
+
+    @property
+    def reason(self) -> str:
+        """What it does."""
+        if self.columns.x == 1 or self.columns.x == 0:
+            return "runs copied" if self.columns.x else "numbers repeated"
+        return "squares turned in registers" if self.lines.x == 1 else "numbers at even distances picked"
+
+
+TRANSPOSE = "f32_transpose_none_any"
+
+
+def walk(axes: Sequence[Axis], first: int, written: int) -> Walk:
+    """A walk through ``axes``, in the output's order, ``first`` being the one that is shared out as rows."""
+    *others, columns = axes
+    near = [axis for axis in others if axis.x == 1] if columns.x != 1 else []
+    lines = (near or others or [ONE])[-1]
+    rows = axes[first]
+    rest = [axis for axis in others if axis is not lines and axis is not rows]
+    rows = rows if rows is not lines and rows is not columns else (rest.pop() if rest else ONE)
+    channels = rest.pop() if rest else ONE
+    return Walk(columns, lines, rows, channels, tuple(rest), written)
+
+
+@dataclass(eq=False)
+class Transposed(Stage):
+    """The source's elements along ``axes``; units are those of the axis ``shared``.
+
+    Attributes:
+        source: the tensor.
+        axes: the output's, the last one last.
+        shared: which of them is the rows of what is by rows, or, of plain tensors, one that threads share.
+        written: floats of an output line.
+        start: floats from a plain source's beginning to what is copied first.
+        tables: shape and jumps of the axes that no argument spells out.
+    """
+
+    source: Value
+    axes: list[Axis]
+    shared: int
+    written: int
+    start: int
+    tables: dict[str, Word]
+
+    def needs(self, first: int, last: int) -> list[Need]:
+        return [map_needs(self.source, first, last)]
+
+    def emit(self, to: Emitter, first: int, last: int, lots: Span) -> None:
+        axis, axes = self.axes[self.shared], list(self.axes)
+        x = _start(to, self.source, first, axis.x) + self.start * 4
+        out = _start(to, self.out, first, axis.out)
+        axes[self.shared] = replace(axis, size=last - first)
+        written = last - first if self.shared == len(axes) - 1 else self.written
+        _call(to, walk(axes, self.shared, written), x, out, self.tables)
+
+
+def _start(to: Emitter, value: Value, first: int, step: int) -> Ref:
+    if isinstance(value.layout, Plain):
+        return to.whole(value) + first * step * 4
+    return map_source(to, value, first)[0]
+
+
+def _call(to: Emitter, way: Walk, x: Ref, out: Ref, tables: dict[str, Word]) -> None:
+    columns, lines, rows, channels = way.columns, way.lines, way.rows, way.channels
+    kernel = way.kernel
+    if kernel.family == TRANSPOSE:
+        to.call(
+            kernel, x=x, x_row=rows.x * 4, x_line=lines.x * 4, x_step=columns.x * 4, x_columns=columns.size,
+            rows=rows.size, lines=lines.size, columns=way.written, out=out,
+            out_row=rows.out * 4, out_line=lines.out * 4, **tables,
+        )  # fmt: skip
+    elif kernel.family == "f32_interleave_none_any":
+        to.call(
+            kernel, x=x, x_row=rows.x * 4, x_channel=channels.x * 4, x_down=0, x_across=columns.x * 4,
+            x_columns=lines.size, block_rows=1, block_columns=columns.size, first_row=0, channels=channels.size,
+            rows=rows.size, columns=lines.size * columns.size, out=out, out_row=rows.out * 4,
+            out_channel=channels.out * 4,
+        )  # fmt: skip
+    else:
+        source = (channels.size, rows.size, columns.size * lines.size)
+        relayout(
+            to, x, rows.x * 4, channels.x * 4, source, out, rows.out * 4, channels.out * 4, columns=way.written,
+            column_step=lines.size, phases=lines.size, out_phase=lines.out * 4,
+        )  # fmt: skip
+
+
+def _tables(builder: Builder, way: Walk) -> dict[str, Word]:
+    """Shape and jumps of the axes beside rows, lines and columns."""
+    axes = [axis for axis in (*way.rest, way.channels) if axis.size > 1]
+    jumps: list[list[int]] = [[], []]
+    for i, axis in enumerate(axes):
+        behind = axes[i + 1 :]
+        jumps[0].append(axis.x - sum(a.x * (a.size - 1) for a in behind))
+        jumps[1].append(axis.out - sum(a.out * (a.size - 1) for a in behind))
+    shape = table(builder, [axis.size for axis in axes] or [1])
+    x_jumps, out_jumps = (table(builder, numbers or [0]) for numbers in jumps)
+    return {"rank": len(axes), "shape": shape, "x_jumps": x_jumps, "out_jumps": out_jumps}
+
+
+def lower_transpose(builder: Builder, node: Node) -> None:
+    """From rows where the source has them, to rows where readers want them, else from plain to plain."""
+    x, perm = node.inputs[0], [p - 1 for p in attributes(node)["perm"][1:]]
+    shape = builder.shape(x)
+    strides = [prod(shape[axis + 1 :]) for axis in range(len(shape))]
+    rows = builder.get(x, Rows) if builder.is_map(x) else None
+    if rows is not None and perm[2] != 1:
+        strides = [rows.rows.channel_bytes // 4, rows.rows.row_bytes // 4, 1]
+        _from_rows(builder, node, rows, [shape[p] for p in perm], [strides[p] for p in perm], perm.index(1))
+        return
+    source = builder.bounded(x)
+    if builder.is_map(node.output) and node.output in builder.read_as_rows and perm[1] != 2:
+        _to_rows(builder, node, source, [shape[p] for p in perm], [strides[p] for p in perm])
+        return
+    axes = _plain_axes(builder, node, [strides[p] for p in perm])
+    if len(axes) == 1:
+        builder.put(node.output, source.view(node.output, Plain(builder.shape(node.output))))
+    else:
+        _from_plain(builder, node, source, axes)
+
+
+def pick_evenly(builder: Builder, node: Node, steps: Sequence[int], start: int = 0) -> None:
+    """Add the stage that makes a plain output of evenly spaced elements of the plain input.
+
+    Args:
+        steps: floats of the input from one element of each output axis to the next; 0 repeats it.
+        start: where the first element stands.
+    """
+    _from_plain(builder, node, builder.bounded(node.inputs[0]), _plain_axes(builder, node, steps), start)
+
+
+def _plain_axes(builder: Builder, node: Node, steps: Sequence[int]) -> list[Axis]:
+    target = builder.shape(node.output)
+    out_steps = [prod(target[axis + 1 :]) for axis in range(len(target))]
+    sizes, (x_steps, out_steps) = merge_axes(target, steps, out_steps)
+    return [Axis(*numbers) for numbers in zip(sizes, x_steps, out_steps, strict=True)]
+
+
+def _from_plain(builder: Builder, node: Node, source: Value, axes: list[Axis], start: int = 0) -> None:
+    # The first axis that is worth sharing out, so that every thread writes a few long stretches.
+    shared = max(range(len(axes)), key=lambda i: (axes[i].size >= 2 * max_lanes(), -i))
+    out = builder.new_plain(node.output)
+    _add(builder, node, out, source, axes, shared, axes[-1].size, start)
+
+
+def _from_rows(
+    builder: Builder, node: Node, source: Value, sizes: list[int], steps: list[int], shared: int
+) -> None:
+    out_steps = [prod(sizes[axis + 1 :]) for axis in range(3)]
+    axes = [Axis(*numbers) for numbers in zip(sizes, steps, out_steps, strict=True)]
+    _add(builder, node, builder.new_plain(node.output), source, axes, shared, sizes[-1])
+
+
+def _to_rows(builder: Builder, node: Node, source: Value, sizes: list[int], steps: list[int]) -> None:
+    out = builder.new_rows(node.output)
+    layout = out.rows
+    out_steps = [layout.channel_bytes // 4, layout.row_bytes // 4, 1]
+    channels, rows, columns = (Axis(*numbers) for numbers in zip(sizes, steps, out_steps, strict=True))
+    written = columns.size if isinstance(layout, Folded) else layout.line
+    _add(builder, node, out, source, [channels, rows, columns], 1, written)
+
+
+def _add(
+    builder: Builder, node: Node, out: Value, source: Value, axes: list[Axis], shared: int, written: int,
+    start: int = 0,
+) -> None:  # fmt: skip
+    way = walk(axes, shared, written)
+    builder.decide(node, "none", way.kernel, way.reason)
+    tables = _tables(builder, way)
+    builder.add(
+        Transposed(
+            node.name, out, axes[shared].size, source, axes, shared, written, start, tables, exact=True
+        )
+    )
+
+
+LOWER = {"transpose": lower_transpose}

@@ -1,0 +1,1 @@
+"""Running plans on a CPU: machine code, tapes of kernel calls, worker threads, memory."""

@@ -1,0 +1,62 @@
+"""Vectors for Numba: the only package that knows LLVM.
+
+Numba has no vector type, and LLVM's auto-vectorizer prefers 256 bits and gives up on pointers that may alias. Here a
+``Tile`` is a block of hardware vectors held in registers, ``rows x vectors`` of ``lanes`` float32 each, and kernels
+are written in plain Numba over it::
+
+    tile = Tile(lanes=16, rows=1, vectors=4)
+    load, fma = tile.load, tile.fma
+    acc = fma(acc, weight, load(pointer, row_stride))
+
+Every pointer and stride is an int64 count of *bytes*. Kernels do no bounds checks: what they read was validated when
+the model was loaded and planned. NaN stays NaN in every operation (`minimum`/`maximum` compare with the tile's value
+on the side that an unordered comparison returns). Lanes are 16 (AVX-512), 8 (AVX2) or 4 (SSE, NEON); LLVM splits
+vectors longer than the machine's.
+"""
+
+from __future__ import annotations
+
+from sparsenet.targets.cpu.vector_ir.channel_lanes import channel_product, channel_start, turn
+from sparsenet.targets.cpu.vector_ir.interleaved import deinterleave, interleave
+from sparsenet.targets.cpu.vector_ir.runtime import (
+    atomic_add,
+    atomic_load,
+    atomic_replace,
+    atomic_store,
+    atomic_swap,
+    call_kernel,
+    cycle_counter,
+    stack_memory,
+)
+from sparsenet.targets.cpu.vector_ir.scalars import load_f32, load_i32, load_i64, store_f32, store_i64
+from sparsenet.targets.cpu.vector_ir.steps import multiply_steps
+from sparsenet.targets.cpu.vector_ir.tile import Tile, outer_product
+from sparsenet.targets.cpu.vector_ir.waiting import breathe, nanoseconds, sleep_while, wake_all
+
+__all__ = [
+    "Tile",
+    "atomic_add",
+    "atomic_load",
+    "atomic_replace",
+    "atomic_store",
+    "atomic_swap",
+    "breathe",
+    "call_kernel",
+    "channel_product",
+    "channel_start",
+    "cycle_counter",
+    "deinterleave",
+    "interleave",
+    "load_f32",
+    "load_i32",
+    "load_i64",
+    "multiply_steps",
+    "nanoseconds",
+    "outer_product",
+    "sleep_while",
+    "stack_memory",
+    "store_f32",
+    "store_i64",
+    "turn",
+    "wake_all",
+]

@@ -1,0 +1,87 @@
+"""Tiles whose output channels stand anywhere: their numbers come from an int32 table in memory."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Any
+
+from llvmlite import ir
+from numba import types
+
+from sparsenet.targets.cpu.vector_ir.block import Block
+from sparsenet.targets.cpu.vector_ir.llvm import (
+    F32,
+    I32,
+    I64,
+    displaced,
+    fma,
+    splat,
+    typed_pointer,
+    vector_type,
+)
+
+
+class Scattered(Block):
+    """What other tiles do with consecutive channels, for the ``outputs`` channels named at ``table``."""
+
+    def _channel_numbers(self, b: ir.IRBuilder, table: ir.Value) -> list[ir.Value]:
+        addresses = [displaced(b, table, 4 * output) for output in range(self.outputs)]
+        return [b.sext(b.load(typed_pointer(b, address, I32)), I64) for address in addresses]
+
+    def _floats_at(self, b: ir.IRBuilder, values: ir.Value, table: ir.Value) -> list[ir.Value]:
+        """``((float*)values)[channel]``, in all vectors of the channel."""
+        out = []
+        for number in self._channel_numbers(b, table):
+            value = b.load(b.gep(typed_pointer(b, values, F32), [number]))
+            out += [splat(b, value, self.lanes)] * (self.rows * self.vectors)
+        return out
+
+    def _addresses_at(
+        self,
+        b: ir.IRBuilder,
+        pointer: ir.Value,
+        table: ir.Value,
+        channel_stride: ir.Value,
+        row_stride: ir.Value,
+    ) -> list[ir.Value]:
+        addresses = []
+        for number in self._channel_numbers(b, table):
+            addresses += self._addresses(b, b.add(pointer, b.mul(number, channel_stride)), row_stride)
+        return addresses
+
+    @cached_property
+    def splat_at(self) -> Any:
+        """``splat_at(values, table)``: every channel's float32, in every pixel."""
+        return self._intrinsic([types.int64] * 2, self.type, self._floats_at)
+
+    @cached_property
+    def scale_shift_at(self) -> Any:
+        """``scale_shift_at(tile, scales, shifts, table)``: tile * scale + shift, one of each per channel."""
+
+        def emit(
+            b: ir.IRBuilder, block: ir.Value, scales: ir.Value, shifts: ir.Value, table: ir.Value
+        ) -> list[ir.Value]:
+            factors, terms = self._floats_at(b, scales, table), self._floats_at(b, shifts, table)
+            return [fma(b, *operands) for operands in zip(self._split(b, block), factors, terms, strict=True)]
+
+        return self._intrinsic([self.type, *[types.int64] * 3], self.type, emit)
+
+    @cached_property
+    def load_at(self) -> Any:
+        """``load_at(pointer, table, channel_stride, row_stride)``"""
+        return self._intrinsic(
+            [types.int64] * 4,
+            self.type,
+            lambda b, *where: [self._load(b, address) for address in self._addresses_at(b, *where)],
+        )
+
+    @cached_property
+    def store_at(self) -> Any:
+        """``store_at(pointer, table, channel_stride, row_stride, tile)``: of a channel named twice, the later stays."""
+
+        def emit(b: ir.IRBuilder, *operands: ir.Value) -> None:
+            *where, block = operands
+            for address, vector in zip(self._addresses_at(b, *where), self._split(b, block), strict=True):
+                b.store(vector, typed_pointer(b, address, vector_type(self.lanes))).align = 4
+
+        return self._intrinsic([*[types.int64] * 4, self.type], types.void, emit)

@@ -1,0 +1,36 @@
+"""The tile kernels are written with."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from llvmlite import ir
+from numba import types
+
+from sparsenet.targets.cpu.vector_ir.arithmetic import Arithmetic
+from sparsenet.targets.cpu.vector_ir.lanes import Lanes
+from sparsenet.targets.cpu.vector_ir.llvm import F32, displaced, fma, prefetch_ahead, splat, typed_pointer
+from sparsenet.targets.cpu.vector_ir.memory import Memory
+from sparsenet.targets.cpu.vector_ir.scattered import Scattered
+
+
+class Tile(Memory, Arithmetic, Lanes, Scattered):
+    """All operations on a register block (see ``Block`` for its shape and place in memory)."""
+
+
+def outer_product(block: Tile, pixels: Tile) -> Any:
+    """``f(acc, pointer, x)``: the dense register tile, acc[channel] += w[channel] * x for the ``block``'s channels.
+
+    ``pointer`` is one float32 weight per channel, consecutive; ``pixels`` is ``block`` with a single channel.
+    """
+
+    def emit(b: ir.IRBuilder, acc: ir.Value, pointer: ir.Value, x: ir.Value) -> list[ir.Value]:
+        sums, xs = block._split(b, acc), pixels._split(b, x)
+        prefetch_ahead(b, pointer, 4 * block.outputs)
+        out = []
+        for channel in range(block.outputs):
+            w = splat(b, b.load(typed_pointer(b, displaced(b, pointer, 4 * channel), F32)), block.lanes)
+            out += [fma(b, w, v, sums[channel * pixels.count + p]) for p, v in enumerate(xs)]
+        return out
+
+    return block._intrinsic([block.type, types.int64, pixels.type], block.type, emit)

@@ -1,0 +1,79 @@
+"""Ops that choose by value: the largest numbers of an axis, elements at computed indices."""
+
+from __future__ import annotations
+
+from math import prod
+
+from sparsenet.graph import Node
+from sparsenet.graph.ops import attributes
+from sparsenet.targets.cuda.builder import Builder, Epilogue, Value
+from sparsenet.targets.cuda.lower.axes import axis_strides, four_strides, three_axes
+from sparsenet.targets.cuda.lower.deep import along_axis, loose
+from sparsenet.targets.cuda.lower.movement import clear_gaps, plain, to_maps
+from sparsenet.targets.registry import Kernel
+
+_ONLY = "the only kernel for this op"
+PICK = Kernel("f32_pick_none_maps", 1)
+
+
+def lower_top_k(builder: Builder, node: Node) -> None:
+    """A thread for each number finds its place."""
+    attrs, kernel = attributes(node), Kernel("f32_topk_none_maps", 1)
+    builder.decide(node, "none", kernel, _ONLY)
+
+    def run(inputs: list[Value], out: Value, axis: int) -> None:
+        clear_gaps(builder, out)
+        sizes, strides, out_strides = list(inputs[0].shape), axis_strides(inputs[0]), axis_strides(out)
+        size, stride, out_stride = (along.pop(axis) for along in (sizes, strides, out_strides))
+        lines, (steps, out_steps) = three_axes(sizes, strides, out_strides)
+        builder.over_pixels(
+            kernel, prod(lines) * size, 1, Epilogue(numbers=[1.0 if attrs["largest"] else -1.0]),
+            x=inputs[0], axis=size, axis_stride=stride, first=lines[0], second=lines[1], third=lines[2],
+            first_stride=steps[0], second_stride=steps[1], third_stride=steps[2], count=attrs["count"],
+            out=out, out_axis=out_stride, out_first=out_steps[0], out_second=out_steps[1],
+            out_third=out_steps[2],
+        )  # fmt: skip
+
+    along_axis(builder, node, run)
+
+
+def lower_gather_elements(builder: Builder, node: Node) -> None:
+    """One index for each element, on one axis."""
+    builder.decide(node, "none", PICK, _ONLY)
+
+    def run(inputs: list[Value], out: Value, axis: int) -> None:
+        (x, indices), strides = inputs, axis_strides(inputs[0])
+        size, step = builder.tables.add([x.shape[axis]]), builder.tables.add([strides[axis]])
+        strides[axis] = 0
+        image, channel, row, column = four_strides(out.shape, strides)
+        asked = four_strides(out.shape, axis_strides(indices))
+        builder.over_pixels(
+            PICK, out.maps.pitch, out.maps.channels,
+            x=x, x_image=image, x_channel=channel, x_row=row, x_column=column, depth=1, sizes=size, steps=step,
+            indices=indices, indices_image=asked[0], indices_channel=asked[1], indices_row=asked[2],
+            indices_column=asked[3], channels=out.maps.channels, **out.maps.geometry(), out=out,
+            pitch=out.maps.pitch,
+        )  # fmt: skip
+
+    along_axis(builder, node, run)
+
+
+def lower_gather_nd(builder: Builder, node: Node) -> None:
+    """Several indices lead to a run of elements; all in C order."""
+    x, indices = (plain(builder, builder.get(name)) for name in node.inputs)
+    images, depth = indices.shape[0], indices.shape[-1]
+    runs, inner = prod(indices.shape[1:-1]), prod(x.shape[1 + depth :])
+    found = loose(builder, (images, runs, inner))
+    builder.over_pixels(
+        PICK, found.maps.pitch, runs,
+        x=x, x_image=prod(x.shape[1:]), x_channel=0, x_row=0, x_column=1, depth=depth,
+        sizes=builder.tables.add(x.shape[1 : 1 + depth]),
+        steps=builder.tables.add(axis_strides(x)[1 : 1 + depth]),
+        indices=indices, indices_image=runs * depth, indices_channel=depth, indices_row=0, indices_column=0,
+        channels=runs, **found.maps.geometry(), out=found, pitch=found.maps.pitch,
+    )  # fmt: skip
+    to_maps(builder, node.output, plain(builder, found))
+    builder.decide(node, "none", PICK, _ONLY)
+
+
+LOWER = {"top_k": lower_top_k, "gather_elements": lower_gather_elements, "gather_nd": lower_gather_nd}

@@ -1,0 +1,116 @@
+"""Every kernel, once: the table that drives dispatch, tests, benchmarks and the documents' support list.
+
+A *family* is an algorithm in one file of ``cpu/`` or ``cuda/``; a *kernel* is a family with its parameters fixed,
+known by name::
+
+    f32_conv_csr_rows_add_relu__cpu_v16_1x4
+    dtype op weight-format layout epilogue... target lanes tile      (a bias is part of every conv and linear)
+
+Nothing here imports Numba: a warm start loads machine code by name alone.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+
+from sparsenet.graph.ops import ACTIVATIONS
+from sparsenet.targets.cpu.families import CPU_FAMILIES
+from sparsenet.targets.cpu.runtime import jit
+from sparsenet.targets.cuda.families import CUDA_FAMILIES
+from sparsenet.targets.family import Argument, Family, signature
+
+#: Epilogue word → the tape arguments it reads; activations read their parameters.
+EPILOGUE_ARGUMENTS: dict[str, tuple[Argument, ...]] = {
+    "affine": signature("*scale *shift"),
+    "add": signature("*residual residual_row residual_channel"),
+    **{word: tuple(Argument(name, "number") for name in names) for word, names in ACTIVATIONS.items()},
+}
+
+#: How the lines of ``f32_transpose_none_any`` come about: one number again and again; neighbours; every second number;
+#: numbers at any distance; whole squares turned, where neighbouring lines are neighbours in the source.
+TRANSPOSE_WAYS = ("repeated", "run", "halved", "picked", "turned")
+#: What the `broadcast` and `reduce` families compute, by the number of their tile parameter.
+BROADCAST_OPERATIONS = (
+    "add",
+    "sub",
+    "mul",
+    "div",
+    "pow",
+    "maximum",
+    "minimum",
+    "greater",
+    "less",
+    "equal",
+)
+REDUCE_OPERATIONS = ("sum", "max", "min", "prod")
+
+FAMILIES: dict[str, Family] = {**CPU_FAMILIES, **CUDA_FAMILIES}
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """A family with its parameters fixed.
+
+    Attributes:
+        family: key of ``FAMILIES``.
+        lanes: float32 lanes per vector on a CPU (16, 8 or 4), or per load of a GPU's thread (4, 2 or 1).
+        tile: values of the family's tile parameters.
+        epilogue: fused words in execution order (see ``EPILOGUE_ARGUMENTS``).
+    """
+
+    family: str
+    lanes: int
+    tile: tuple[int, ...] = ()
+    epilogue: tuple[str, ...] = field(default=())
+
+    @cached_property
+    def name(self) -> str:
+        """Registry key, benchmark id and profile entry."""
+        words = [self.family, *self.epilogue]
+        tile = "x".join(map(str, self.tile))
+        return "_".join(words) + f"__{self.target}_v{self.lanes}" + (f"_{tile}" if tile else "")
+
+    @property
+    def target(self) -> str:
+        """What it runs on: ``cpu`` or ``cuda``."""
+        return FAMILIES[self.family].module.partition(".")[0]
+
+    @cached_property
+    def signature(self) -> list[Argument]:
+        """The tape arguments in order; the name of an epilogue's carries its step's index, as ``scale.1``."""
+        arguments = list(FAMILIES[self.family].signature)
+        for step, word in enumerate(self.epilogue):
+            arguments += [Argument(f"{name}.{step}", kind) for name, kind in EPILOGUE_ARGUMENTS[word]]
+        return arguments
+
+    @cached_property
+    def arguments(self) -> list[str]:
+        """Their names."""
+        return [argument.name for argument in self.signature]
+
+    def parameter(self, name: str) -> int:
+        """Value of a tile parameter by name."""
+        return self.tile[FAMILIES[self.family].tile.index(name)]
+
+    def with_parameter(self, name: str, value: int) -> Kernel:
+        """The same kernel with another value of one tile parameter."""
+        index = FAMILIES[self.family].tile.index(name)
+        return replace(self, tile=(*self.tile[:index], value, *self.tile[index + 1 :]))
+
+    def address(self) -> int:
+        """Address of the machine code, compiled or loaded now if it was not yet."""
+        return jit.function_address(self.name, self.build)
+
+    def build(self) -> object:
+        """Compile: returns the Numba ``cfunc``, or for a GPU the kernel as a Python function."""
+        target, _, name = FAMILIES[self.family].module.partition(".")
+        module = importlib.import_module(f"sparsenet.targets.{target}.kernels.{name}")
+        return module.build(self)
+
+
+def support_table() -> Sequence[tuple[str, str]]:
+    """``(family, summary)`` of every kernel family, for docs/kernels.md."""
+    return [(name, family.summary) for name, family in FAMILIES.items()]

@@ -1,5 +1,0 @@
-"""Chooses the simulator before any of these tests is imported."""
-
-from __future__ import annotations
-
-import tests.sparsenet.gpu.simulator  # noqa: F401

@@ -1,0 +1,76 @@
+"""Kernels read their row of the tape by the names that their family declares."""
+
+from __future__ import annotations
+
+import ctypes
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numba.core.errors import TypingError
+
+from sparsenet.targets.cpu import arguments as module
+from sparsenet.targets.cpu.arguments import arguments
+from sparsenet.targets.cpu.device import kernel_entry
+from sparsenet.targets.cpu.families import CPU_FAMILIES
+from sparsenet.targets.cpu.runtime.abi import ARENA, encode_float, encode_pointer
+from sparsenet.targets.cpu.vector_ir import store_f32
+from sparsenet.targets.family import Argument, signature
+from sparsenet.targets.registry import Kernel
+
+NORMALIZE = Kernel("f32_normalize_none_flat", 4)
+
+
+def test_a_declaration_tells_names_and_kinds() -> None:
+    assert signature("*x rows eps:f32") == (
+        Argument("x", "pointer"),
+        Argument("rows", "integer"),
+        Argument("eps", "number"),
+    )
+
+
+def test_each_kind_is_read_as_what_it_is() -> None:
+    read = arguments(NORMALIZE)
+
+    def kernel(args, bases):  # type: ignore[no-untyped-def]
+        given = read(args, bases)
+        store_f32(given.out, 0, given.eps)
+        store_f32(given.out, 1, np.float32(given.size))
+        store_f32(given.out, 2, np.float32(given.out - given.x))
+
+    memory = np.zeros(8, np.float32)
+    row = np.array([encode_pointer(ARENA, 4), 3, 5, encode_float(0.25), encode_pointer(ARENA, 12)], np.int64)
+    bases = np.array([0, memory.ctypes.data], np.int64)
+    entry = kernel_entry(kernel)
+    ctypes.CFUNCTYPE(None, ctypes.c_int64, ctypes.c_int64)(entry.address)(row.ctypes.data, bases.ctypes.data)
+    assert NORMALIZE.arguments == ["x", "runs", "size", "eps", "out"]
+    assert memory.tolist() == [0, 0, 0, 0.25, 5, 8, 0, 0]
+
+
+def test_a_name_that_is_not_declared_does_not_compile() -> None:
+    read = arguments(NORMALIZE)
+
+    def kernel(args, bases):  # type: ignore[no-untyped-def]
+        store_f32(read(args, bases).pitch, 0, np.float32(0))
+
+    with pytest.raises(TypingError, match="pitch"):
+        kernel_entry(kernel)
+
+
+def test_each_step_of_an_epilogue_has_names_of_its_own() -> None:
+    kernel = Kernel("f32_copy_none_flat", 4, (), ("affine", "clip", "add"))
+    assert kernel.arguments == [
+        *("x", "size", "out", "scale.0", "shift.0", "min.1", "max.1"),
+        *("residual.2", "residual_row.2", "residual_channel.2"),
+    ]
+    assert [argument.kind for argument in kernel.signature[3:8]] == [
+        *("pointer", "pointer", "number", "number", "pointer")
+    ]
+
+
+@pytest.mark.parametrize("family", CPU_FAMILIES)
+def test_every_declared_argument_is_read(family: str) -> None:
+    path = Path(module.__file__).parent / f"{CPU_FAMILIES[family].module.replace('cpu.', 'kernels/')}.py"
+    read = set(re.findall(r"\bgiven\.(\w+)", path.read_text()))
+    assert read == set(CPU_FAMILIES[family].arguments)
