@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from sparsenet.graph.graph import Graph
-from sparsenet.graph.node import FloatArray, Node, Partial, Shape, TensorInfo
+from sparsenet.graph.node import Node, Partial, TensorInfo
+from sparsenet.graph.types import FloatArray, Shape
 
 __all__ = ["FloatArray", "Graph", "Node", "Partial", "Shape", "TensorInfo"]

@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING
 
 from sparsenet.errors import GraphError
 from sparsenet.graph.follows import followed
-from sparsenet.graph.node import Node, Partial, Shape, TensorInfo
+from sparsenet.graph.node import Node, Partial, TensorInfo
 from sparsenet.graph.ops import infer_shape
 from sparsenet.graph.ops.partial_rules import partial_of
 from sparsenet.graph.ops.shape_rules import MAX_RANK
+from sparsenet.graph.types import Shape
 
 if TYPE_CHECKING:
     from sparsenet.graph import Graph

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 from sparsenet.errors import GraphError
 
 if TYPE_CHECKING:
-    from sparsenet.graph.node import Node, Shape
+    from sparsenet.graph.node import Node
+    from sparsenet.graph.types import Shape
 
 
 @dataclass(frozen=True)

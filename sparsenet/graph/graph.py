@@ -26,8 +26,9 @@ import numpy as np
 from sparsenet.errors import GraphError
 from sparsenet.graph.facts import Facts, infer_shapes
 from sparsenet.graph.follows import followed
-from sparsenet.graph.node import FloatArray, Node, Partial, Shape, TensorInfo
+from sparsenet.graph.node import Node, Partial, TensorInfo
 from sparsenet.graph.ops import check_constants, check_node
+from sparsenet.graph.types import FloatArray, Shape
 from sparsenet.limits import require_countable
 
 __all__ = ["Facts", "FloatArray", "Graph", "Node", "Partial", "Shape", "TensorInfo"]

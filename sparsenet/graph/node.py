@@ -5,13 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-
 from sparsenet.graph.follows import Follows
-
-FloatArray = npt.NDArray[np.float32]
-Shape = tuple[int | None, ...]
+from sparsenet.graph.types import Shape
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 
 from sparsenet.errors import MemoryLimitError
 from sparsenet.graph.graph import Graph
-from sparsenet.graph.node import Shape
 from sparsenet.graph.ops import attributes
+from sparsenet.graph.types import Shape
 from sparsenet.limits import MAX_LINES, require_memory
 
 

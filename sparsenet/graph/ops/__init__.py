@@ -13,9 +13,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sparsenet.errors import GraphError
-from sparsenet.graph.node import FloatArray, Node, Shape
+from sparsenet.graph.node import Node
 from sparsenet.graph.ops import image_rules, shape_rules
 from sparsenet.graph.ops.shape_rules import Attrs, Shapes
+from sparsenet.graph.types import FloatArray, Shape
 
 #: Activation words an epilogue may hold (also ops of their own), with the parameters each takes.
 ACTIVATIONS: dict[str, tuple[str, ...]] = {

@@ -9,8 +9,8 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from sparsenet.graph.node import Shape
 from sparsenet.graph.ops.shape_rules import Attrs, Shapes
+from sparsenet.graph.types import Shape
 
 #: What stands beside the image: one number, the image mirrored at its border pixels, those pixels repeated, the image
 #: repeated.

@@ -12,8 +12,9 @@ from math import prod
 from typing import Any
 
 from sparsenet.errors import GraphError
-from sparsenet.graph.node import Node, Partial, Shape
+from sparsenet.graph.node import Node, Partial
 from sparsenet.graph.ops import ACTIVATIONS, attributes, split_inputs
+from sparsenet.graph.types import Shape
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sparsenet.graph.node import Shape
+from sparsenet.graph.types import Shape
 
 Shapes = list[Shape | None]
 Attrs = Mapping[str, Any]

@@ -52,9 +52,8 @@ def max_lanes() -> int:
 def fingerprint() -> str:
     """Hash of everything but the kernel's name that its machine code depends on."""
     digest = hashlib.sha256()
-    for path in sorted(Path(__file__).parents[2].rglob("*.py")):
+    for path in _sources():
         digest.update(path.read_bytes())
-    digest.update((Path(__file__).parents[3] / "graph" / "ops" / "__init__.py").read_bytes())
     for word in (*map(_version_of, ("numba", "llvmlite")), sys.version, sys.platform, host_identity()):
         digest.update(word.encode())
     digest.update(",".join([*sorted(cpu_features()), os.environ.get("NUMBA_CPU_NAME", "")]).encode())
@@ -67,7 +66,8 @@ def _sources() -> list[Path]:
     cpu = package / "targets" / "cpu"
     code = [path for folder in ("kernels", "vector_ir") for path in (cpu / folder).rglob("*.py")]
     code += [*cpu.glob("*.py"), *(cpu / "runtime" / f"{name}.py" for name in ("abi", "tape", "team"))]
-    code += [*(package / "targets").glob("*.py"), package / "graph" / "ops" / "__init__.py"]
+    code += [*(package / "targets").glob("*.py"), package / "graph" / "types.py"]
+    code.append(package / "graph" / "ops" / "__init__.py")
     return sorted(code)
 
 

@@ -1,0 +1,55 @@
+"""What tensors are made of: element types and shapes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+FloatArray = npt.NDArray[np.float32]
+#: Sizes of the axes; None is the batch.
+Shape = tuple[int | None, ...]
+
+
+@dataclass(frozen=True)
+class ElementType:
+    """The type of a tensor's numbers, of which each takes ``itemsize`` bytes.
+
+    Attributes:
+        name: as kernels are named and their arguments declared: a letter and the bits, ``f32`` or ``u8``.
+        dtype: the same for NumPy.
+    """
+
+    name: str
+    dtype: np.dtype[Any]
+
+    @property
+    def itemsize(self) -> int:
+        """Bytes of one number."""
+        return self.dtype.itemsize
+
+    @property
+    def is_float(self) -> bool:
+        """Whether it has fractions, infinities and NaN."""
+        return self.dtype.kind == "f"
+
+    @property
+    def is_signed(self) -> bool:
+        """Whether it has negative numbers."""
+        return self.dtype.kind != "u"
+
+    def __str__(self) -> str:
+        return self.name
+
+
+F32 = ElementType("f32", np.dtype(np.float32))
+I64 = ElementType("i64", np.dtype(np.int64))
+I32 = ElementType("i32", np.dtype(np.int32))
+U16 = ElementType("u16", np.dtype(np.uint16))
+I8 = ElementType("i8", np.dtype(np.int8))
+U8 = ElementType("u8", np.dtype(np.uint8))
+
+#: Every element type by its name.
+ELEMENT_TYPES = {element.name: element for element in (F32, I64, I32, U16, I8, U8)}
