@@ -18,8 +18,8 @@ from sparsenet import reference
 from sparsenet.checks import real_number, shown
 from sparsenet.engine_options import EngineOptions
 from sparsenet.errors import GraphError, InputError, SparsenetError
-from sparsenet.feeds import checked
 from sparsenet.graph import FloatArray, Graph, Node
+from sparsenet.graph.feeds import checked
 
 TOLERANCE = 1e-4
 

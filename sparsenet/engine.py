@@ -15,23 +15,23 @@ from sparsenet.checks import flag, path_of, shown, whole_number
 from sparsenet.engine_copies import restore
 from sparsenet.engine_options import MAX_RUNS, Backend, Device, EngineOptions
 from sparsenet.errors import InputError, MissingCompilerError, UnsupportedOpError
-from sparsenet.feeds import by_name, checked, image_shape, shape_text
 from sparsenet.graph import FloatArray, Graph, TensorInfo
+from sparsenet.graph.feeds import by_name, checked, image_shape, shape_text
 from sparsenet.graph.kept_graph import KeptGraph
+from sparsenet.graph.partial import cut
 from sparsenet.io.files import is_folder
-from sparsenet.layer_profile import Profile, StepTimes, layer_profile, step_times
 from sparsenet.limits import enough_memory
-from sparsenet.partial import cut
 from sparsenet.plan.plan import Decision, Plan
 from sparsenet.targets.cpu.runtime.prepared import Context, OtherSizes, Prepared
 from sparsenet.targets.cpu.runtime.threads import WorkerPool, available_cpus
 from sparsenet.text.one_line import one_line, warn
 from sparsenet.timing import clock_for
-from sparsenet.timings import Timings, add_seconds
+from sparsenet.timing.layer_profile import Profile, StepTimes, layer_profile, step_times
+from sparsenet.timing.start_up import Timings, add_seconds
 
 if TYPE_CHECKING:
     from sparsenet.bundle import Bundle
-    from sparsenet.numpy_backend import NumpyBackend
+    from sparsenet.reference.backend import NumpyBackend
     from sparsenet.targets.cuda.runtime.backend import CudaBackend
 
 
@@ -118,7 +118,7 @@ class Engine:
             self._start_numpy(graph, "kernels cannot be compiled here")
 
     def _start_numpy(self, graph: Graph, reason: str) -> None:
-        from sparsenet.numpy_backend import NumpyBackend
+        from sparsenet.reference.backend import NumpyBackend
 
         self._backend = NumpyBackend(graph, reason)
         self.plan, self.threads, self._others = self._backend.plan, 1, None

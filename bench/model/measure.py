@@ -18,9 +18,9 @@ from bench.sparsity import sparsify
 from sparsenet import Graph
 from sparsenet.errors import InputError
 from sparsenet.graph.counts import count_layers, total
-from sparsenet.layer_profile import Profile
 from sparsenet.targets.cpu.runtime.threads import available_cpus
 from sparsenet.timing import SETTLE, Clock, Rounds, take_rounds
+from sparsenet.timing.layer_profile import Profile
 
 FEWEST_ROUNDS, MOST_ROUNDS = 5, 2000
 

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sparsenet.graph import Graph
-from sparsenet.reference.backend import run_node
+from sparsenet.reference.oracle import run_node
 
 Float64Array = npt.NDArray[np.float64]
 

@@ -16,8 +16,8 @@ import numpy.typing as npt
 
 from sparsenet.graph import Graph, Node, Shape
 from sparsenet.graph.ops import ACTIVATIONS, attributes, split_inputs
-from sparsenet.reference.backend import run_node
 from sparsenet.reference.epilogue import apply_epilogue
+from sparsenet.reference.oracle import run_node
 
 Values = npt.NDArray[np.float64]  # one number per channel, NaN: not constant
 

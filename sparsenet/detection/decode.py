@@ -11,8 +11,8 @@ from sparsenet.checks import real_number, whole_number
 from sparsenet.detection.nms import non_maximum_suppression
 from sparsenet.detection.priors import CENTRE_VARIANCE, SIZE_VARIANCE, prior_boxes
 from sparsenet.errors import InputError
-from sparsenet.feeds import real_array
 from sparsenet.graph import FloatArray
+from sparsenet.graph.feeds import real_array
 
 LANDMARK_NAMES = ("left eye", "right eye", "nose", "left mouth corner", "right mouth corner")
 

@@ -6,8 +6,8 @@ import numpy as np
 import numpy.typing as npt
 
 from sparsenet.checks import real_number
-from sparsenet.feeds import real_array
 from sparsenet.graph import FloatArray
+from sparsenet.graph.feeds import real_array
 
 
 def non_maximum_suppression(boxes: FloatArray, scores: FloatArray, iou: float = 0.4) -> npt.NDArray[np.int64]:

@@ -6,7 +6,7 @@ One file per op family; ``registry.OPERATIONS`` maps the op's name to its functi
 
 from __future__ import annotations
 
-from sparsenet.reference.backend import run
+from sparsenet.reference.oracle import run
 from sparsenet.reference.registry import OPERATIONS
 
 __all__ = ["OPERATIONS", "run"]

@@ -1,108 +1,108 @@
-"""Runs a whole graph with the reference operations."""
+"""The engine without a compiler: every node by the reference's NumPy, slow but anywhere.
+
+It stands in where Numba cannot be imported, and serves to check what compiled kernels compute.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
-from typing import Literal
+import time
 
 import numpy as np
-import numpy.typing as npt
 
-from sparsenet.errors import InputError
-from sparsenet.graph import FloatArray, Graph, Node, TensorInfo
-from sparsenet.graph.ops import attributes, split_inputs
-from sparsenet.partial import cut
-from sparsenet.reference.epilogue import apply_epilogue
-from sparsenet.reference.operation import Array
-from sparsenet.reference.registry import OPERATIONS
+from sparsenet.errors import GraphError, InputError
+from sparsenet.graph import FloatArray, Graph
+from sparsenet.graph.counts import count_layers
+from sparsenet.graph.partial import cut
+from sparsenet.graph.plannable import require_plannable
+from sparsenet.plan.plan import Decision, Plan
+from sparsenet.reference.oracle import compute, run_node
+from sparsenet.timing import WALL
+from sparsenet.timing.layer_profile import Profile, layer_profile, step_times
+
+KERNEL = "numpy"
 
 
-def run(
-    graph: Graph, feeds: Mapping[str, npt.ArrayLike], keep: Collection[str] | Literal["all"] | None = None
-) -> dict[str, FloatArray]:
-    """Compute ``graph`` in float64 and return float32 arrays by tensor name.
+class NumpyBackend:
+    """Runs a graph one image at a time, in float64 between the layers.
 
-    Args:
-        graph: a verified graph.
-        feeds: one float32 (or float64) array per graph input, of its shape, all with the same batch.
-        keep: names of tensors to return beside the graph outputs; ``"all"`` for every input and node output.
-
-    Partial tensors are cut to what is meant of them (see ``cut``).
+    Attributes:
+        plan: inputs, outputs and decisions; it has no tapes.
 
     Raises:
-        InputError: an input is missing, unknown, or of the wrong shape or dtype.
+        GraphError: the graph is malformed.
+        MemoryLimitError: a tensor would take more than ``limits.memory_limit``.
     """
-    partial = graph.partial()
-    wanted = {*graph.outputs, *(keep if keep is not None and keep != "all" else ())}
-    counts = {partial[name].count for name in wanted if name in partial}
-    values = compute(graph, feeds, keep if keep == "all" else wanted | counts)
-    infos = [TensorInfo(name, (), partial=partial.get(name)) for name in values]
-    return {name: value for name, value in cut(values, infos).items() if keep == "all" or name in wanted}
 
+    def __init__(self, graph: Graph, reason: str) -> None:
+        facts = graph.verify()
+        require_plannable(graph, facts.shapes)
+        self._graph = graph.copy()
+        self._graph.constants = {name: array.copy() for name, array in graph.constants.items()}
+        self._counts = {count.layer: count for count in count_layers(graph)}
+        decisions = [self._decision(node.name, node.op, reason) for node in graph.nodes]
+        inputs, outputs = list(graph.inputs), facts.output_infos
+        weights = np.zeros(0, np.uint8)
+        self.plan = Plan([], [], [], [], weights, 0, [], decisions, [], inputs, outputs, {})
 
-def compute(
-    graph: Graph, feeds: Mapping[str, npt.ArrayLike], keep: Collection[str] | Literal["all"] | None = None
-) -> dict[str, FloatArray]:
-    """As ``run``, partial tensors with all they have room for."""
-    values: dict[str, Array] = _checked(graph, feeds)
-    wanted = set(graph.outputs) | (set() if keep is None or keep == "all" else set(keep))
-    constants = {name: array.astype(np.float64) for name, array in graph.constants.items()}
-    readers = graph.use_counts()
-    kept: dict[str, Array] = {}
+    def adopt(self, _array: object) -> None:
+        """It takes NumPy arrays alone."""
 
-    def finish(name: str, value: Array) -> None:
-        values[name] = value
-        if keep == "all" or name in wanted:
-            kept[name] = value
+    def close(self) -> None:
+        """There is nothing to give back."""
 
-    for name, value in list(values.items()):
-        finish(name, value)
-    for name in wanted & constants.keys():
-        kept[name] = constants[name]
-    # NaN and infinity are data here, as in the engine: they travel through, they do not warn.
-    with np.errstate(all="ignore"):
-        for node in graph.nodes:
-            finish(node.output, run_node(node, [_read(name, values, constants) for name in node.inputs]))
-            for name in node.inputs:
-                readers[name] -= 1
-                if readers[name] == 0:
-                    values.pop(name, None)
-        return {name: value.astype(np.float32) for name, value in kept.items()}
+    def _decision(self, layer: str, op: str, reason: str) -> Decision:
+        count = self._counts.get(layer)
+        numbers = (count.macs, count.nnz, count.weights) if count else (0, 0, 0)
+        return Decision(layer, op, "dense", KERNEL, reason, *numbers)
 
-
-def run_node(node: Node, inputs: list[Array | None]) -> Array:
-    """Result of one node, epilogue included; ``inputs`` are those of ``node.inputs``, None where absent."""
-    own_names, epilogue_names = split_inputs(node)
-    count = len(node.inputs) - len(epilogue_names)
-    own = inputs[:count] + [None] * (len(own_names) - count)
-    tensors = [tensor for tensor in inputs[count:] if tensor is not None]
-    return apply_epilogue(OPERATIONS[node.op](own, attributes(node)), node.epilogue, tensors)
-
-
-def _read(name: str, values: Mapping[str, Array], constants: Mapping[str, Array]) -> Array | None:
-    if not name:
-        return None
-    return values[name] if name in values else constants[name]
-
-
-def _checked(graph: Graph, feeds: Mapping[str, npt.ArrayLike]) -> dict[str, Array]:
-    names = [info.name for info in graph.inputs]
-    unknown = [name for name in feeds if name not in names]
-    if unknown:
-        raise InputError(f"the graph has no input '{unknown[0]}'; its inputs are: {', '.join(names)}")
-    values: dict[str, Array] = {}
-    for info in graph.inputs:
-        if info.name not in feeds:
-            raise InputError(f"input '{info.name}' is missing; the graph needs: {', '.join(names)}")
-        array = np.asarray(feeds[info.name])
-        if array.dtype not in (np.float32, np.float64):
-            raise InputError(f"input '{info.name}' has dtype {array.dtype}, expected float32")
-        if array.ndim != len(info.shape) or array.shape[1:] != info.shape[1:]:
-            raise InputError(
-                f"input '{info.name}' has shape {array.shape}, expected {info.shape} with None the batch"
+    def run(self, arrays: list[FloatArray]) -> dict[str, FloatArray]:
+        """Outputs by name for checked inputs in order, all (N, ...)."""
+        graph = self._at_sizes(arrays)
+        names = [info.name for info in graph.inputs]
+        outputs = graph.output_infos()
+        infos = [*outputs, *graph.count_infos()]
+        images = [
+            compute(
+                graph,
+                {name: array[i : i + 1] for name, array in zip(names, arrays, strict=True)},
+                [info.name for info in infos],
             )
-        values[info.name] = array.astype(np.float64)
-    if len({array.shape[0] for array in values.values()}) > 1:
-        sizes = ", ".join(f"'{name}' has {array.shape[0]}" for name, array in values.items())
-        raise InputError(f"all inputs must have the same batch: {sizes}")
-    return values
+            for i in range(arrays[0].shape[0])
+        ]
+        values = {}
+        for info in infos:
+            empty = np.empty((0, *(int(d or 0) for d in info.shape[1:])), np.float32)
+            values[info.name] = np.concatenate([empty, *(image[info.name] for image in images)])
+        return cut(values, outputs)
+
+    def profile(self, arrays: list[FloatArray], runs: int) -> Profile:
+        """Time per node, median over ``runs`` undisturbed inferences of one image."""
+        graph = self._at_sizes(arrays)
+        feeds = {info.name: array[:1] for info, array in zip(graph.inputs, arrays, strict=True)}
+        values = compute(graph, feeds, keep="all")
+        known = {name: array.astype(np.float64) for name, array in {**graph.constants, **values}.items()}
+
+        def run() -> list[float]:
+            moments = [time.perf_counter()]
+            with np.errstate(all="ignore"):
+                for node in graph.nodes:
+                    run_node(node, [known[name] if name else None for name in node.inputs])
+                    moments.append(time.perf_counter())
+            return np.diff(moments).tolist()
+
+        # NumPy may multiply with threads of its own.
+        times = step_times(run, runs, WALL, warm=0)
+        return layer_profile(times, [node.name for node in graph.nodes], self.plan.decisions)
+
+    def _at_sizes(self, arrays: list[FloatArray]) -> Graph:
+        """The graph for inputs of these sizes, where it leaves some open."""
+        shapes = {info.name: (None, *a.shape[1:]) for info, a in zip(self._graph.inputs, arrays, strict=True)}
+        same = all(info.shape == shapes[info.name] for info in self._graph.inputs)
+        if same:
+            return self._graph
+        try:
+            other = self._graph.at_shapes(shapes)
+            other.verify()
+        except GraphError as error:
+            raise InputError(f"the network cannot take inputs of this size: {error}") from None
+        return other

@@ -21,11 +21,11 @@ from sparsenet.engine import Engine
 from sparsenet.errors import GraphError, InputError, SparsenetError, UnsupportedOpError
 from sparsenet.graph import Graph
 from sparsenet.graph.counts import count_layers, total
+from sparsenet.graph.partial import cut
 from sparsenet.io.model_file import deserialize
-from sparsenet.partial import cut
 from sparsenet.plan.builder import Options
 from sparsenet.plan.make import make_plan
-from sparsenet.reference.backend import compute, run_node
+from sparsenet.reference.oracle import compute, run_node
 from sparsenet.text.one_line import LONGEST
 from tests.fuzz.cost import Meter
 

@@ -13,11 +13,12 @@ import pytest
 from click.testing import CliRunner
 
 import sparsenet
-from sparsenet import Engine, engine, numpy_backend
+from sparsenet import Engine, engine
 from sparsenet.commands.profile import profile
-from sparsenet.layer_profile import layer_profile, step_times
 from sparsenet.plan.plan import Decision
+from sparsenet.reference import backend as numpy_backend
 from sparsenet.timing import Clock, Sample
+from sparsenet.timing.layer_profile import layer_profile, step_times
 from tests.sparsenet.sample_graphs import tiny_graph
 
 X = np.zeros((1, 3, 8, 8), np.float32)

@@ -8,7 +8,7 @@ import numpy as np
 
 from sparsenet import TensorInfo, bundle, load, save
 from sparsenet.graph import Partial
-from sparsenet.partial import cut
+from sparsenet.graph.partial import cut
 from tests.sparsenet.engine.test_choose import PICK, detector, feeds_of
 
 

@@ -13,8 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from sparsenet.errors import GraphError, InputError
-from sparsenet.feeds import image_shape
 from sparsenet.graph import FloatArray, Graph, Shape
+from sparsenet.graph.feeds import image_shape
 from sparsenet.graph.kept_graph import KeptGraph
 from sparsenet.limits import enough_memory, require_memory
 from sparsenet.locks import Lock

@@ -11,7 +11,6 @@ import numpy as np
 
 from sparsenet.errors import DeviceError, GraphError, InputError
 from sparsenet.graph import Graph
-from sparsenet.layer_profile import Profile, StepTimes, layer_profile, step_times
 from sparsenet.locks import Lock
 from sparsenet.plan.plan import Plan
 from sparsenet.targets.cuda.builder import Options
@@ -23,6 +22,7 @@ from sparsenet.targets.cuda.runtime.availability import simulated
 from sparsenet.targets.cuda.runtime.session import Session
 from sparsenet.targets.registry import FAMILIES
 from sparsenet.timing import DEVICE
+from sparsenet.timing.layer_profile import Profile, StepTimes, layer_profile, step_times
 
 T = TypeVar("T")
 
