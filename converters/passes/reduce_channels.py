@@ -11,8 +11,8 @@ from collections.abc import Mapping
 import numpy as np
 import numpy.typing as npt
 
-from converters.passes.channel_ties import Kept, constant_carrier, needed_channels
 from converters.passes.channel_values import ARITHMETIC, Values, channel_values, channels
+from converters.passes.needed_channels import Kept, constant_carrier, needed_channels
 from converters.passes.rewiring import Float64Array, Rewiring
 from sparsenet.graph import Graph, Node
 from sparsenet.graph.ops import EPILOGUE_TENSORS, attributes, split_inputs

@@ -196,7 +196,7 @@ def test_concat_splits_its_channels_between_the_branches() -> None:
 
 
 @pytest.mark.parametrize("axis", [2, 3])
-def test_concat_of_rows_ties_the_channels(axis: int) -> None:
+def test_concat_of_rows_couples_the_channels(axis: int) -> None:
     net = Net()
     a, b = net.conv("x", 8, name="a"), net.conv("x", 8, 1, name="b")
     graph = net.graph(net.head(net.op("concat", a, b, axis=axis)))
@@ -267,7 +267,7 @@ def test_depthwise_multiplier() -> None:
     assert widths(check(graph))["a"] == 5
 
 
-def test_squeeze_and_excitation_ties_gate_and_map() -> None:
+def test_squeeze_and_excitation_couples_gate_and_map() -> None:
     net = Net()
     x = net.op("relu", net.conv("x", 16, name="a"))
     gate = net.conv(net.op("relu", net.conv(net.op("global_avg_pool2d", x), 4, 1, name="s")), 16, 1, name="e")
