@@ -17,12 +17,12 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from bench.agreement import check_outputs
-from bench.command import Parser, run
 from bench.engines import ENGINES, LABELS, EngineMissing, Network, Session, session_clock, session_turns
-from bench.networks import MODELS, build_graph
-from bench.sparsity import SPARSITY_NOTE, sparsify
-from bench.versions import versions
+from bench.measure.agreement import check_outputs
+from bench.measure.command import Parser, run
+from bench.measure.versions import versions
+from bench.subjects.networks import MODELS, build_graph
+from bench.subjects.sparsity import SPARSITY_NOTE, sparsify
 from sparsenet import Graph
 from sparsenet.checks import real_number, whole_number
 from sparsenet.errors import InputError

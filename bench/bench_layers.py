@@ -10,12 +10,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bench.extra import note, note_start
-from bench.forced import Kernels, forced_engine
+from bench.engines.forced import Kernels, forced_engine
 from bench.kernels.measure import TOLERANCE
-from bench.shapes import LayerShape
-from bench.shapes.alexnet import FOLDER, SHAPES, load
-from bench.shapes.layers import CONVOLUTIONS, LINEAR
+from bench.measure.extra_info import note, note_start
+from bench.subjects.alexnet import FOLDER, SHAPES, load
+from bench.subjects.layers import CONVOLUTIONS, LINEAR, LayerShape
 from converters.verify import relative_error
 from sparsenet import Graph
 

@@ -13,11 +13,11 @@ from typing import Any
 
 import pytest
 
-from bench.agreement import check_outputs
 from bench.engines import ENGINES, EngineMissing, Network
-from bench.extra import SEED, note, note_start
-from bench.networks import build_graph
-from bench.sparsity import sparsify
+from bench.measure.agreement import check_outputs
+from bench.measure.extra_info import SEED, note, note_start
+from bench.subjects.networks import build_graph
+from bench.subjects.sparsity import sparsify
 from sparsenet import Graph
 
 NAMES = ("maskcnn", "minixception-128-256", "mobilenetv1", "resnet50")

@@ -10,9 +10,9 @@ from functools import partial
 import click
 import numpy as np
 
-from bench.command import BenchCommand
-from bench.forced import forced_engine
-from bench.shapes import CONVOLUTIONS, LayerShape
+from bench.engines.forced import forced_engine
+from bench.measure.command import BenchCommand
+from bench.subjects.layers import CONVOLUTIONS, LayerShape
 from sparsenet.commands.options import THREADS, FiniteRange
 from sparsenet.text.table import render
 from sparsenet.timing import clock_for, interleaved

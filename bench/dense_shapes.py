@@ -16,7 +16,7 @@ import onnx
 import onnxruntime
 from onnx import helper, numpy_helper
 
-from bench.command import BenchCommand
+from bench.measure.command import BenchCommand
 from sparsenet import Engine, Graph, Node, TensorInfo
 from sparsenet.errors import InputError
 from sparsenet.text.table import render

@@ -15,10 +15,10 @@ from collections.abc import Callable, Mapping
 import click
 import numpy as np
 
-from bench.command import BenchCommand
+from bench.kernels.one_conv import Convolution
+from bench.kernels.one_kernel import OneKernel, aligned
 from bench.kernels.peak import Peak
-from bench.one_conv import Convolution
-from bench.one_kernel import OneKernel, aligned
+from bench.measure.command import BenchCommand
 from sparsenet.targets.cpu.patterns import step_kinds
 from sparsenet.targets.cpu.runtime.jit import max_lanes
 from sparsenet.targets.registry import Kernel

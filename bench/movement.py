@@ -15,7 +15,7 @@ import numpy as np
 import onnxruntime
 from onnx import ModelProto, TensorProto, helper, numpy_helper
 
-from bench.command import Parser, run
+from bench.measure.command import Parser, run
 from converters import from_onnx
 from sparsenet import Engine
 from sparsenet.errors import InputError

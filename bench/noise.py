@@ -25,12 +25,12 @@ import click
 from tqdm import tqdm
 
 import sparsenet
-from bench.command import BenchCommand
 from bench.dense_shapes import DenseShape, chain
 from bench.engines.onnx_writer import write_onnx
-from bench.model.several import SeveralValues
-from bench.sparsity import sparsify
-from bench.versions import versions
+from bench.measure.command import BenchCommand
+from bench.measure.several import SeveralValues
+from bench.measure.versions import versions
+from bench.subjects.sparsity import sparsify
 from sparsenet import Graph
 from sparsenet.commands.options import THREADS, FiniteRange
 from sparsenet.errors import InputError, SparsenetError
@@ -180,7 +180,7 @@ def main(
     if model is None:
         graph = small_network()
     else:
-        from bench.networks import build_graph
+        from bench.subjects.networks import build_graph
 
         graph = build_graph(model)
     require_outputs([json_file])

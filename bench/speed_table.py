@@ -13,8 +13,8 @@ from typing import Any
 import click
 import numpy as np
 
-from bench.command import BenchCommand
 from bench.engines import ENGINES, LABELS
+from bench.measure.command import BenchCommand
 from sparsenet.errors import InputError
 from sparsenet.io import strict_json
 

@@ -18,10 +18,10 @@ from pathlib import Path
 import numpy as np
 
 import sparsenet
-from bench.command import Parser, run
 from bench.engines.onnx_writer import write_onnx
-from bench.networks import MODELS, build_graph
-from bench.sparsity import sparsify
+from bench.measure.command import Parser, run
+from bench.subjects.networks import MODELS, build_graph
+from bench.subjects.sparsity import sparsify
 from sparsenet import bundle
 from sparsenet.checks import real_number, whole_number
 from sparsenet.errors import SparsenetError

@@ -20,11 +20,11 @@ from pathlib import Path
 import click
 import numpy as np
 
-from bench.command import BenchCommand
 from bench.engines.onnx_writer import write_onnx
-from bench.networks import MODELS, build_graph
-from bench.sparsity import sparsify
-from bench.versions import versions
+from bench.measure.command import BenchCommand
+from bench.measure.versions import versions
+from bench.subjects.networks import MODELS, build_graph
+from bench.subjects.sparsity import sparsify
 from sparsenet import Engine, Graph, save
 from sparsenet.commands.options import FiniteRange
 from sparsenet.engine_options import MAX_THREADS

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-import bench.one_kernel
+import bench.kernels.one_kernel
 import sparsenet.engine
 import sparsenet.plan.make
 import sparsenet.targets.cpu.runtime.prepared
@@ -138,7 +138,7 @@ def _run_batch(
             array[image : image + 1] = result
 
 
-def _call_one_kernel(call: bench.one_kernel.OneKernel) -> None:
+def _call_one_kernel(call: bench.kernels.one_kernel.OneKernel) -> None:
     copies = [guarded_copy(array) for array in call._arrays]
     bases = call._bases.copy()
     call._bases[: len(copies)] = [copy.ctypes.data for copy in copies]
@@ -163,7 +163,7 @@ def _always(*_: object) -> bool:
 
 _original_check = EngineOptions.__post_init__
 _original_run_batch = sparsenet.engine.Engine._run_batch
-_original_call = bench.one_kernel.OneKernel.__call__
+_original_call = bench.kernels.one_kernel.OneKernel.__call__
 
 
 def install(side: str) -> None:
@@ -176,7 +176,7 @@ def install(side: str) -> None:
         (Memory, "arrange", _arrange),
         (sparsenet.targets.cpu.runtime.prepared, "Arena", _GuardedArena),
         (sparsenet.engine.Engine, "_run_batch", _run_batch),
-        (bench.one_kernel.OneKernel, "__call__", _call_one_kernel),
+        (bench.kernels.one_kernel.OneKernel, "__call__", _call_one_kernel),
     ]
     if side.endswith("2"):
         replaced += [(EngineOptions, "__post_init__", _check_options), (Helping, "wanted", _always)]

@@ -13,7 +13,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from bench.command import Parser, run
+from bench.measure.command import Parser, run
 from sparsenet.io.files import require_outputs, write_atomically
 from sparsenet.targets.cuda.runtime.availability import require_gpu
 
@@ -40,7 +40,7 @@ def arguments(argv: list[str] | None = None) -> argparse.Namespace:
 
 def run_checks(args: argparse.Namespace) -> list[Any]:
     from bench.cuda.check import check
-    from bench.networks import MODELS, build_graph, sparsify
+    from bench.subjects.networks import MODELS, build_graph, sparsify
 
     found = []
     for name in args.models or MODELS:
@@ -72,7 +72,7 @@ def time_layers(args: argparse.Namespace) -> list[Any]:
 
 def time_models(args: argparse.Namespace) -> list[Any]:
     from bench.cuda.models import measure, table
-    from bench.networks import build_graph, sparsify
+    from bench.subjects.networks import build_graph, sparsify
 
     times = []
     for name in args.models or TIMED_MODELS:
@@ -98,7 +98,7 @@ def main(argv: list[str] | None = None) -> int:
         if args.only != "layers":
             record["models"] = time_models(args)
     if args.json is not None:
-        from bench.versions import versions
+        from bench.measure.versions import versions
 
         plain = {name: [asdict(entry) for entry in entries] for name, entries in record.items()}
         write_atomically(args.json, json.dumps({"versions": versions(), **plain}, indent=1).encode())

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from bench.cuda.timing import REPEATS, Timer, as_graph, interleaved, repeated, tf32
-from bench.shapes.layers import LAYERS, LayerShape
+from bench.subjects.layers import LAYERS, LayerShape
 from converters.verify import relative_error
 from sparsenet import Graph, Node, TensorInfo
 from sparsenet.errors import SparsenetError

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.gate.paired import Ratio
-from bench.versions import versions
+from bench.measure.versions import versions
 from sparsenet.errors import MemoryLimitError, SparsenetError
 from sparsenet.io import strict_json
 from sparsenet.io.files import read_whole, write_atomically

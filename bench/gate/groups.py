@@ -11,9 +11,8 @@ from bench.engines.pytorch import prepare
 from bench.engines.session import Network
 from bench.gate.paired import Pair, Timed, timed
 from bench.kernels.alone import FamilyAlone
-from bench.one_kernel import aligned
-from bench.shapes import LayerShape
-from bench.shapes.layers import CONVOLUTIONS, DEPTHWISE
+from bench.kernels.one_kernel import aligned
+from bench.subjects.layers import CONVOLUTIONS, DEPTHWISE, LayerShape
 from converters.verify import relative_error
 from sparsenet.plan.builder import Options
 from sparsenet.plan.make import make_plan

@@ -18,10 +18,10 @@ from statistics import median
 import click
 from tqdm import tqdm
 
-from bench.command import BenchCommand
 from bench.gate import expected
 from bench.gate.groups import GROUPS
-from bench.versions import versions
+from bench.measure.command import BenchCommand
+from bench.measure.versions import versions
 from sparsenet.commands.options import FiniteRange
 from sparsenet.errors import InputError, SparsenetError
 from sparsenet.io.files import require_outputs, write_atomically

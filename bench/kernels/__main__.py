@@ -9,10 +9,10 @@ from pathlib import Path
 import click
 from tqdm import tqdm
 
-from bench.command import BenchCommand
 from bench.kernels import report, worker
 from bench.kernels.measure import NOT_TIMED, cases
-from bench.versions import versions
+from bench.measure.command import BenchCommand
+from bench.measure.versions import versions
 from sparsenet.io.files import require_outputs, write_atomically
 from sparsenet.targets.cpu.runtime.jit import max_lanes
 from sparsenet.text.table import to_json

@@ -10,7 +10,7 @@ from unittest.mock import patch
 
 import numpy as np
 
-from bench.shapes import LayerShape
+from bench.subjects.layers import LayerShape
 from sparsenet.errors import SparsenetError
 from sparsenet.graph import FloatArray, Graph
 from sparsenet.plan.builder import Builder, Options

@@ -11,7 +11,7 @@ from bench.engines.pytorch import prepare
 from bench.engines.session import Network
 from bench.kernels.alone import FamilyAlone, NotOffered
 from bench.kernels.peak import Peak
-from bench.shapes import BY_FAMILY, LayerShape
+from bench.subjects.layers import BY_FAMILY, LayerShape
 from converters.verify import relative_error
 from sparsenet.errors import InputError, SparsenetError
 from sparsenet.targets.cuda.families import CUDA_FAMILIES
@@ -91,7 +91,7 @@ def cases(quick: bool, families: tuple[str, ...] = ()) -> list[Case]:
     forgotten = sorted(FAMILIES.keys() - BY_FAMILY.keys() - NOT_TIMED.keys())
     if forgotten:
         raise SparsenetError(
-            f"no layers to time {', '.join(forgotten)} on: add them to bench.shapes.layers.BY_FAMILY"
+            f"no layers to time {', '.join(forgotten)} on: add them to bench.subjects.layers.BY_FAMILY"
         )
     found = []
     for family, layers in BY_FAMILY.items():

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 import llvmlite.binding as llvm
 
-from bench.one_kernel import aligned
+from bench.kernels.one_kernel import aligned
 
 #: Sums in turn: more than latency times multiply-adds per cycle (4 x 2), fewer than registers.
 SUMS = {16: 24, 8: 13, 4: 13}

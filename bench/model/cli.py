@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import click
 
 from bench.engines import ENGINES
-from bench.model.several import SeveralValues, is_number
+from bench.measure.several import SeveralValues, is_number
 from converters.conversion.size_options import size_options
 from sparsenet.commands.options import FiniteRange, json_option
 from sparsenet.errors import InputError
@@ -106,7 +106,7 @@ def bench(
     and how each engine is set up.
     """
     from bench.model.measure import Settings, check_settings, installed
-    from bench.model.source import open_model
+    from bench.subjects.source import open_model
     from converters.conversion.sources import source_files
     from sparsenet.io.files import require_outputs, write_output
     from sparsenet.targets.cpu.runtime.threads import available_cpus
@@ -175,8 +175,8 @@ def _events(
 
 
 def _record(graph: Graph, model: str, settings: Any, report: _Report) -> dict[str, Any]:
-    from bench.sparsity import SPARSITY_NOTE
-    from bench.versions import versions
+    from bench.measure.versions import versions
+    from bench.subjects.sparsity import SPARSITY_NOTE
     from sparsenet.targets.cpu.runtime.threads import available_cpus
 
     return {

@@ -11,10 +11,10 @@ from importlib.util import find_spec
 
 import numpy as np
 
-from bench.agreement import check_outputs
 from bench.engines import ENGINES, EngineMissing, Network, Session, session_clock, session_turns
 from bench.engines.deepsparse import PYTHON_VARIABLE
-from bench.sparsity import sparsify
+from bench.measure.agreement import check_outputs
+from bench.subjects.sparsity import sparsify
 from sparsenet import Graph
 from sparsenet.errors import InputError
 from sparsenet.graph.counts import count_layers, total

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from bench.sparsity import sparsify
+from bench.subjects.sparsity import sparsify
 from sparsenet import Engine, Graph
 from sparsenet.commands.inputs import random_inputs
 from sparsenet.graph import FloatArray

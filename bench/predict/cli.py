@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import click
 
-from bench.model.several import SeveralValues, is_number
+from bench.measure.several import SeveralValues, is_number
 from converters.conversion.size_options import size_options
 from sparsenet.commands.options import FiniteRange, json_option
 from sparsenet.text.table import render, to_json
@@ -51,8 +51,8 @@ def predict(
     already there. One image, one thread, kernels and schedule as the planner would choose them. Estimates come from
     kernels timed alone on other layers, and from the layers of five networks of the zoo.
     """
-    from bench.model.source import open_model
     from bench.predict import machine
+    from bench.subjects.source import open_model
 
     graph = open_model(model, size, shapes=shapes, dims=dims)
     estimator = _measure() if remeasure else machine.load()
@@ -96,8 +96,8 @@ def _measure() -> Estimator:
     from tqdm import tqdm
 
     from bench.kernels.measure import cases
-    from bench.networks import build_graph
     from bench.predict import machine
+    from bench.subjects.networks import build_graph
 
     total = len(cases(False)) + len(machine.CALIBRATION) * len(machine.AT)
     with tqdm(total=total, unit="step", file=sys.stderr) as bar:

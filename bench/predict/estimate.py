@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from bench.kernels.measure import Rate, is_sparse
 from bench.predict.work import DENSE_BYTES, SPARSE_BYTES, LayerWork
-from bench.shapes import BY_FAMILY, LayerShape
+from bench.subjects.layers import BY_FAMILY, LayerShape
 
 #: An output costs what so many multiply-adds cost, whatever it is made of: writing a vector to the second-level cache.
 OUTPUT_COST = 8.0

@@ -11,7 +11,7 @@ from bench.kernels import worker
 from bench.predict.check import engine_ms
 from bench.predict.estimate import Estimator, Sample, samples_alone
 from bench.predict.work import LayerWork, planned_work
-from bench.sparsity import sparsify
+from bench.subjects.sparsity import sparsify
 from sparsenet import Engine, Graph
 from sparsenet.commands.inputs import random_inputs
 from sparsenet.errors import SparsenetError

@@ -12,7 +12,7 @@ from math import prod
 import numpy as np
 
 from bench.kernels.measure import is_sparse
-from bench.sparsity import sparsify
+from bench.subjects.sparsity import sparsify
 from sparsenet import Graph, Node
 from sparsenet.graph import Shape
 from sparsenet.graph.ops import attributes

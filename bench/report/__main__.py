@@ -8,10 +8,10 @@ from pathlib import Path
 import click
 from tqdm import tqdm
 
-from bench import networks
-from bench.command import BenchCommand
+from bench.measure.command import BenchCommand
+from bench.measure.several import SeveralValues, is_number
 from bench.model.measure import Settings, check_settings
-from bench.model.several import SeveralValues, is_number
+from bench.subjects import networks
 from sparsenet.commands.options import THREADS, FiniteRange
 from sparsenet.io.files import require_output_folder
 from sparsenet.targets.cpu.runtime.threads import available_cpus

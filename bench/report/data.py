@@ -11,8 +11,8 @@ from typing import Any
 
 from bench.kernels import worker
 from bench.kernels.measure import Rate, cases
+from bench.measure.versions import versions
 from bench.model.measure import Layer, Result, Settings, layers_of, measure
-from bench.versions import versions
 from sparsenet import Graph
 from sparsenet.io import strict_json
 from sparsenet.io.files import write_atomically

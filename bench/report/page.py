@@ -12,7 +12,7 @@ from bench.kernels import report as kernels
 from bench.report import pictures
 from bench.report.data import LAYERS_AT, Data
 from bench.report.derived import break_even, geometric_mean
-from bench.sparsity import SPARSITY_NOTE
+from bench.subjects.sparsity import SPARSITY_NOTE
 from sparsenet.io.files import write_atomically
 from training.report.templates import page_template
 

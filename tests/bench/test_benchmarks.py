@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bench.forced import forced_engine
-from bench.shapes import LayerShape
-from bench.shapes.alexnet import SHAPES, load
+from bench.engines.forced import forced_engine
+from bench.subjects.alexnet import SHAPES, load
+from bench.subjects.layers import LayerShape
 from sparsenet.errors import DataError
 from sparsenet.targets.cpu.runtime.threads import available_cpus
 

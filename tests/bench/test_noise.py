@@ -11,7 +11,7 @@ import pytest
 import sparsenet
 from bench import noise
 from bench.noise import ONE, QUIET, TWO, Trial, attempt, busy, placing, small_network, summary
-from bench.sparsity import sparsify
+from bench.subjects.sparsity import sparsify
 
 
 def test_tries_are_judged_by_the_quiet_ones() -> None:

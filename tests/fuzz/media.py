@@ -134,7 +134,7 @@ def _annotations() -> list[bytes]:
 
 
 def _baselines() -> list[bytes]:
-    from bench.versions import versions
+    from bench.measure.versions import versions
 
     ratio = {"median": 2.0, "low": 1.9, "high": 2.1, "floor": 0.02, "rounds": 9}
     return [json.dumps({"versions": versions(), "groups": {"g": {"ratio": ratio}}}).encode()]

@@ -16,7 +16,7 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="mprotect")
 TOO_FAR = """
 import sys
 import numpy as np
-from bench.one_kernel import At, OneKernel
+from bench.kernels.one_kernel import At, OneKernel
 from sparsenet.targets.cpu.runtime.jit import max_lanes
 from sparsenet.targets.registry import Kernel
 from tests import guard_pages

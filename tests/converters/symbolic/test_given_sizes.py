@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner
 from onnx import TensorProto, helper
 
-from bench.model.source import open_model
+from bench.subjects.source import open_model
 from converters import from_onnx, passes
 from converters.conversion.command import convert
 from converters.conversion.sources import open_source

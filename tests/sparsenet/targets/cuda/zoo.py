@@ -16,8 +16,8 @@ import numpy as np
 import torch
 
 import tests.sparsenet.targets.cuda.simulator  # noqa: F401  # before anything imports numba.cuda
-from bench.networks import MODELS, build_graph
-from bench.sparsity import sparsify
+from bench.subjects.networks import MODELS, build_graph
+from bench.subjects.sparsity import sparsify
 from converters import from_torch
 from sparsenet import Engine, Graph
 from sparsenet.targets.cuda.builder import Options

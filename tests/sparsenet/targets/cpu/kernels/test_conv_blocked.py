@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bench.one_conv import Convolution
-from bench.one_kernel import Map
+from bench.kernels.one_conv import Convolution
+from bench.kernels.one_kernel import Map
 from sparsenet.targets.registry import Kernel
 from tests.full import at_each_length, chosen
 from tests.sparsenet.targets.cpu.kernels.test_conv_pattern import LANES, convolution, expected

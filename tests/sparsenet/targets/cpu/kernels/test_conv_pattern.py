@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bench.one_conv import Convolution
-from bench.one_kernel import Map
+from bench.kernels.one_conv import Convolution
+from bench.kernels.one_kernel import Map
 from sparsenet import Graph, Node, TensorInfo, reference
 from sparsenet.targets.cpu.lower.pack_pattern import PatternStream, group_rows, pattern_stream
 from sparsenet.targets.cpu.patterns import rows_of, step_kinds, step_words

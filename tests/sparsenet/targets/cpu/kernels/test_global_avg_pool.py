@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from bench.one_kernel import Map, OneKernel, aligned
+from bench.kernels.one_kernel import Map, OneKernel, aligned
 from sparsenet.targets.cpu.runtime.jit import max_lanes
 from sparsenet.targets.registry import Kernel
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bench.one_kernel import At, Map, OneKernel
+from bench.kernels.one_kernel import At, Map, OneKernel
 from sparsenet.targets.cpu.runtime.jit import max_lanes
 from sparsenet.targets.registry import Kernel
 from tests.full import at_each_length

@@ -15,12 +15,12 @@ from bench.gate.groups import GROUPS, Held
 from bench.gate.paired import LEAST_FLOOR, Pair, Ratio, ratio_of, take_rounds
 from bench.gate.plugin import UNSURE_EXIT
 from bench.gate.verdict import FIRST_ROUNDS, Answer, Verdict, answer_to, decide
-from bench.versions import versions
+from bench.measure.versions import versions
 from sparsenet.errors import SparsenetError
 from sparsenet.targets.cpu.lower import linear
 from sparsenet.targets.cpu.runtime.jit import max_lanes
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 #: The quickest group.
 NAME = "linear csr, 90 % zeros"
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from bench.shapes.layers import LayerShape
+from bench.subjects.layers import LayerShape
 from sparsenet import Graph
 from sparsenet.errors import DataError
 from sparsenet.graph import FloatArray

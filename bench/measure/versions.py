@@ -49,6 +49,6 @@ def commit() -> str:
         return "unknown"
     words = ["describe", "--always", "--dirty=+", "--exclude=*"]
     done = subprocess.run(  # noqa: S603 - git itself
-        [git, *words], cwd=Path(__file__).parent, capture_output=True, text=True, check=False
+        [git, *words], cwd=Path(__file__).parents[1], capture_output=True, text=True, check=False
     )
     return done.stdout.strip() or "unknown"

@@ -15,7 +15,7 @@ from bench.kernels.__main__ import main
 from bench.kernels.alone import FamilyAlone, NotOffered
 from bench.kernels.measure import NOT_TIMED, Case, Rate, cases
 from bench.kernels.peak import Peak
-from bench.shapes import BY_FAMILY, LayerShape
+from bench.subjects.layers import BY_FAMILY, LayerShape
 from sparsenet.errors import SparsenetError
 from sparsenet.targets.cpu.runtime.abi import ARENA, BASE_SHIFT, OFFSET_MASK
 from sparsenet.targets.cpu.runtime.jit import max_lanes

@@ -17,17 +17,17 @@ import sparsenet
 from bench.engines import ENGINES, EngineMissing, Session
 from bench.engines.onnx_writer import write_onnx
 from bench.kernels.measure import Rate
+from bench.measure.several import SeveralValues, is_number
 from bench.model.cli import bench
 from bench.model.measure import Layer, Result, Settings, check_settings, measure
-from bench.model.several import SeveralValues, is_number
-from bench.model.source import open_model
 from bench.model.trace import trace_events
+from bench.subjects.source import open_model
 from sparsenet import Engine, Graph, Node, TensorInfo
 from sparsenet.errors import InputError, SparsenetError
 from sparsenet.timing import THREAD, Sample
 from tests.sparsenet.sample_graphs import tiny_graph
 
-GLOSSARY = (Path(__file__).resolve().parents[2] / "docs" / "benchmark.md").read_text()
+GLOSSARY = (Path(__file__).resolve().parents[3] / "docs" / "benchmark.md").read_text()
 QUICK = ["--threads", "1", "--rounds", "3", "-w", "0", "-q"]
 
 

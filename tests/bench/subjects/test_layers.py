@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from bench.networks import MODELS
-from bench.shapes import LAYERS, LayerShape
+from bench.subjects.layers import LAYERS, LayerShape
+from bench.subjects.networks import MODELS
 from converters import from_torch
 from sparsenet import reference
 from sparsenet.graph import Node, Shape

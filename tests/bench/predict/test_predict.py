@@ -17,8 +17,8 @@ from bench.predict.check import measured_ms
 from bench.predict.cli import predict
 from bench.predict.estimate import OUTPUT_COST, Estimator, Sample, samples_alone
 from bench.predict.work import LayerWork, layer_work
-from bench.shapes import BY_FAMILY
-from bench.sparsity import sparsify
+from bench.subjects.layers import BY_FAMILY
+from bench.subjects.sparsity import sparsify
 from sparsenet.errors import SparsenetError
 from sparsenet.graph.counts import count_layers
 from sparsenet.targets.registry import FAMILIES

@@ -64,6 +64,6 @@ def _refuse_size(path: Path, size: int | None) -> None:
 def _build(name: str, size: int | None) -> Graph:
     if Path(name).suffix or "/" in name:
         raise InputError(f"{name}: no such file")
-    from bench.networks import build_graph
+    from bench.subjects.networks import build_graph
 
     return build_graph(name, size)

@@ -8,7 +8,7 @@ from functools import partial
 import torch
 from torch import nn
 
-from bench.sparsity import sparsify
+from bench.subjects.sparsity import sparsify
 from converters import from_torch
 from sparsenet import Graph
 from sparsenet.errors import InputError

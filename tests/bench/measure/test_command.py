@@ -10,8 +10,8 @@ from typing import NoReturn
 import pytest
 from click.testing import CliRunner
 
-from bench.command import BenchCommand, Parser, run
-from bench.networks import build_graph
+from bench.measure.command import BenchCommand, Parser, run
+from bench.subjects.networks import build_graph
 from sparsenet.errors import InputError
 
 FILE, FOLDER, TEXT = "<file>", "<folder>", "<text>"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cache
 from typing import Any
 
-from bench.versions import versions
+from bench.measure.versions import versions
 from sparsenet import Engine, Graph
 from sparsenet.graph.counts import count_layers, total
 

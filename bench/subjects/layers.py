@@ -1,7 +1,7 @@
 """The layers that MaskCNN, MiniXception, MobileNetV1, ResNet-50, Xception and RetinaFace are made of, deduplicated.
 
 Where several layers differ little in what a kernel meets (512 channels at 14 pixels five times over, a residual add
-more or less), one stands for them. ``tests/bench/test_shapes.py`` holds the table against the networks.
+more or less), one stands for them. ``tests/bench/subjects/test_layers.py`` holds the table against the networks.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from bench.one_kernel import Argument, At, Map, OneKernel
+from bench.kernels.one_kernel import Argument, At, Map, OneKernel
 from sparsenet.targets.cpu.lower.pack import csr_stream, dense_blocks
 from sparsenet.targets.cpu.lower.pack_pattern import pattern_stream
 from sparsenet.targets.registry import Kernel

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from bench.networks import MODELS, build_graph
-from bench.sparsity import SNIP_SPARSITY, layers, sparsify
+from bench.subjects.networks import MODELS, build_graph
+from bench.subjects.sparsity import SNIP_SPARSITY, layers, sparsify
 from sparsenet import Graph, Node, TensorInfo, reference
 from sparsenet.errors import InputError
 from training.models import MobileNetV1, default_input_size

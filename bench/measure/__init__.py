@@ -1,0 +1,1 @@
+"""How every command measures: options, checks, turns, output."""
