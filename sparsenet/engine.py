@@ -1,4 +1,4 @@
-"""The Engine: loads a model, plans it for this machine, runs it: by one compiled call per image, or by a backend."""
+"""The Engine: loads a model, chooses a backend for it, checks what it is given, and hands over."""
 
 from __future__ import annotations
 
@@ -11,28 +11,22 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 import sparsenet
+from sparsenet.backend import Backend
 from sparsenet.checks import flag, path_of, shown, whole_number
-from sparsenet.engine_copies import restore
-from sparsenet.engine_options import MAX_RUNS, Backend, Device, EngineOptions
-from sparsenet.errors import InputError, MissingCompilerError, UnsupportedOpError
+from sparsenet.engine_options import MAX_RUNS, BackendName, Device, EngineOptions
+from sparsenet.errors import InputError
 from sparsenet.graph import FloatArray, Graph, TensorInfo
 from sparsenet.graph.feeds import by_name, checked, image_shape, shape_text
 from sparsenet.graph.kept_graph import KeptGraph
-from sparsenet.graph.partial import cut
 from sparsenet.io.files import is_folder
-from sparsenet.limits import enough_memory
 from sparsenet.plan.plan import Decision, Plan
-from sparsenet.targets.cpu.runtime.prepared import Context, OtherSizes, Prepared
-from sparsenet.targets.cpu.runtime.threads import WorkerPool, available_cpus
-from sparsenet.text.one_line import one_line, warn
-from sparsenet.timing import clock_for
-from sparsenet.timing.layer_profile import Profile, StepTimes, layer_profile, step_times
+from sparsenet.targets import backends
+from sparsenet.text.one_line import one_line
+from sparsenet.timing.layer_profile import Profile, StepTimes, TimedSteps, layer_profile
 from sparsenet.timing.start_up import Timings, add_seconds
 
 if TYPE_CHECKING:
     from sparsenet.bundle import Bundle
-    from sparsenet.reference.backend import NumpyBackend
-    from sparsenet.targets.cuda.runtime.backend import CudaBackend
 
 
 class Engine:
@@ -77,8 +71,7 @@ class Engine:
     timings: Timings
     _source: KeptGraph | Path
     _options: EngineOptions
-    _others: OtherSizes | None
-    _backend: NumpyBackend | CudaBackend | None = None
+    _backend: Backend
 
     def __init__(
         self,
@@ -87,7 +80,7 @@ class Engine:
         *,
         sparse: bool = True,
         tune: bool = False,
-        backend: Backend = "auto",
+        backend: BackendName = "auto",
         sizes: int = 4,
         device: Device = "cpu",
     ) -> None:
@@ -98,99 +91,36 @@ class Engine:
 
     def _begin(self, source: KeptGraph, options: EngineOptions, graph: Graph) -> None:
         """Start on ``graph``, which ``source`` keeps."""
+        timings = Timings()
+        self._use(backends.start(source, graph, options, timings))
         self._source, self._options = source, options
-        self.sparse, self.metadata, self.timings = options.sparse, dict(graph.metadata), Timings()
-        if options.device != "cpu" and self._start_cuda(graph, options):
-            return
-        if options.backend == "numpy":
-            self._start_numpy(graph, "asked for")
-            return
-        try:
-            self._compile(graph, source, options)
-        except ImportError as error:
-            if options.backend == "compiled":
-                raise MissingCompilerError(f"kernels cannot be compiled: {error}; install numba") from error
-            warn(
-                f"kernels cannot be compiled ({error}); running on NumPy, some hundred times slower",
-                RuntimeWarning,
-                stacklevel=3,
-            )
-            self._start_numpy(graph, "kernels cannot be compiled here")
+        self.sparse, self.metadata, self.timings = options.sparse, dict(graph.metadata), timings
 
-    def _start_numpy(self, graph: Graph, reason: str) -> None:
-        from sparsenet.reference.backend import NumpyBackend
-
-        self._backend = NumpyBackend(graph, reason)
-        self.plan, self.threads, self._others = self._backend.plan, 1, None
-
-    def _start_cuda(self, graph: Graph, options: EngineOptions) -> bool:
-        """Whether the GPU has taken the graph; one that was asked for by name but cannot raises."""
-        required = options.device == "cuda"
-        with add_seconds(self.timings, "imports"):
-            from sparsenet.targets.cuda.runtime.availability import gpu_available, require_gpu
-        if required:
-            require_gpu()
-        elif not gpu_available():
-            return False
-        with add_seconds(self.timings, "imports"):
-            from sparsenet.targets.cuda.runtime.backend import CudaBackend
-        try:
-            with add_seconds(self.timings, "plan"):
-                self._backend = CudaBackend(graph, options.sparse, options.sizes, tune=options.tune)
-        except UnsupportedOpError as error:
-            if required:
-                raise
-            warn(f"running on the CPU: {error}", RuntimeWarning, stacklevel=4)
-            return False
-        self.plan, self.threads, self._others, self.device = self._backend.plan, 1, None, "cuda"
-        return True
-
-    def _compile(self, graph: Graph, source: KeptGraph, asked: EngineOptions) -> None:
-        timings = self.timings
-        with add_seconds(timings, "imports"):
-            from sparsenet.plan.builder import Options
-            from sparsenet.plan.make import make_plan
-        options = Options("auto" if asked.sparse else "dense", asked.threads or available_cpus(), asked.tune)
-        with add_seconds(timings, "plan"), enough_memory("the plan"):
-            plan = make_plan(graph, options)
-        with add_seconds(timings, "compile"):
-            plan.link()
-            self._start(plan, WorkerPool(plan.threads))
-        if any(info.open for info in graph.inputs):
-
-            def make(other: Graph) -> Plan:
-                with enough_memory("a plan for other sizes"):
-                    made = make_plan(other, options)
-                made.link()
-                return made
-
-            self._others = OtherSizes(source, make, asked.sizes)
+    def _use(self, backend: Backend) -> None:
+        self._backend, self.threads, self.device = backend, backend.threads, backend.device
 
     @classmethod
     def _from_bundle(cls, bundle: Bundle, folder: Path, timings: Timings) -> Engine:
+        with add_seconds(timings, "imports"):
+            from sparsenet.targets.cpu.runtime.backend import CpuBackend
+            from sparsenet.targets.cpu.runtime.threads import WorkerPool
         engine = cls.__new__(cls)
         engine._source = folder.absolute()
         engine._options = EngineOptions(bundle.plan.threads, bundle.sparse)
         with add_seconds(timings, "compile"):
             code = bundle.load_code()
             bundle.plan.link(code)
-            engine._start(bundle.plan, WorkerPool(bundle.plan.threads, code.__getitem__))
+            engine._use(CpuBackend(bundle.plan, WorkerPool(bundle.plan.threads, code.__getitem__)))
         engine.sparse, engine.metadata, engine.timings = bundle.sparse, bundle.metadata, timings
         return engine
 
-    def _start(self, plan: Plan, pool: WorkerPool) -> None:
-        self.plan, self.threads = plan, pool.threads
-        self._pool = pool
-        self._own = Prepared(plan)
-        self._others = None
-
     def __reduce__(self) -> tuple[Any, ...]:
         """As graph and options, or as the path of the bundle: who takes the copy makes a plan of its own."""
-        return restore, (type(self), self._source, self._options, self.metadata)
+        return _restored, (type(self), self._source, self._options, self.metadata)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Engine:
         """An engine of its own; the weights put by are shared, as neither changes them."""
-        return restore(type(self), self._source, self._options, self.metadata)
+        return _restored(type(self), self._source, self._options, self.metadata)
 
     def __repr__(self) -> str:
         """One line: inputs, outputs, threads and device."""
@@ -201,6 +131,11 @@ class Engine:
         return one_line(f"<{type(self).__name__}: {' → '.join(ports)}, {where}>")
 
     @property
+    def plan(self) -> Plan:
+        """What runs: inputs, outputs and decisions; on the CPU the whole schedule."""
+        return self._backend.plan
+
+    @property
     def inputs(self) -> list[TensorInfo]:
         """Name, shape and dtype of each input."""
         return self.plan.inputs
@@ -208,7 +143,8 @@ class Engine:
     @property
     def outputs(self) -> list[TensorInfo]:
         """Name, shape and dtype of each output; the largest shape, where that depends on the data (``partial``)."""
-        return self.plan.outputs[: len(self.plan.outputs) - self.plan.counts]
+        plan = self.plan
+        return plan.outputs[: len(plan.outputs) - plan.counts]
 
     def __call__(self, *arrays: FloatArray) -> FloatArray | tuple[FloatArray, ...]:
         """Outputs for the inputs in order: one array, or a tuple if the network has several outputs.
@@ -231,23 +167,14 @@ class Engine:
             InputError: unknown or missing name, wrong shape or dtype, or, if asked, NaN or infinity.
             MemoryLimitError: the outputs would take more than ``limits.memory_limit``.
         """
-        arrays, batch = self._check(feeds, check_finite=flag(check_finite, "check_finite"))
+        backend = self._backend
+        check_finite = flag(check_finite, "check_finite")
+        arrays = checked(backend.plan.inputs, feeds, backend.adopt, check_finite=check_finite)
         start = time.perf_counter()
-        if self._backend is not None:
-            results = self._backend.run(arrays)
-            self.timings.first = self.timings.first or time.perf_counter() - start
-            return results
-        prepared = self._prepared(arrays)
-        outputs = prepared.new_outputs(batch)
-        context = prepared.take()
-        try:
-            self._run_batch(prepared, context, arrays, outputs, batch)
-        finally:
-            prepared.give_back(context)
+        results = backend.run(arrays)
         if not self.timings.first:
             self.timings.first = time.perf_counter() - start
-        named = {info.name: array for info, array in zip(self.plan.outputs, outputs, strict=True)}
-        return cut(named, self.outputs)
+        return results
 
     def warmup(self) -> float:
         """Run once on zeros; returns the seconds that first run took."""
@@ -265,30 +192,17 @@ class Engine:
         Raises:
             InputError: as in ``__call__``; a batch of none, or fewer runs than one.
         """
-        if self._backend is not None:
-            runs = whole_number(runs, "runs", MAX_RUNS)
-            return self._backend.profile(self._check(by_name(self.inputs, arrays), least_batch=1)[0], runs)
-        times = self.step_cycles(*arrays, runs=runs)
-        plan = self._prepared(list(arrays)).plan
-        order = (layer for layers in plan.layers for layer in layers)
-        return layer_profile(times, [layer for layer, _ in plan.timeline], plan.decisions, order)
+        return layer_profile(*self._time_steps(arrays, runs))
 
     def step_cycles(self, *arrays: FloatArray, runs: int = 20) -> StepTimes:
-        """Cycles of everything in ``Plan.timeline`` in ``runs`` or more inferences of one image; see ``step_times``.
+        """What the steps of ``runs`` or more inferences take, each by itself; see ``StepTimes``.
+
+        On the CPU they are cycles of everything in ``Plan.timeline``, for the first image.
 
         Raises:
             InputError: as in ``profile``.
         """
-        runs = whole_number(runs, "runs", MAX_RUNS)
-        inputs, _ = self._check(by_name(self.inputs, arrays), least_batch=1)
-        prepared = self._prepared(inputs)
-        outputs = prepared.new_outputs(1)
-        context = prepared.take()
-        try:
-            context.point(_places(inputs, outputs), 0)
-            return step_times(lambda: prepared.run_timed(self._pool, context), runs, clock_for(self.threads))
-        finally:
-            prepared.give_back(context)
+        return self._time_steps(arrays, runs).times
 
     def explain(self) -> list[Decision]:
         """Per layer: the weight format and kernel chosen, and why."""
@@ -296,40 +210,37 @@ class Engine:
 
     def close(self) -> None:
         """End the worker threads, or give the GPU's memory back. Optional: they also end with the process."""
-        (self._backend or self._pool).close()
+        self._backend.close()
 
     # ---
 
-    def _check(self, feeds: Mapping[str, FloatArray], **asked: Any) -> tuple[list[FloatArray], int]:
-        return checked(
-            self.inputs, feeds, self._backend.adopt if self._backend is not None else None, **asked
-        )
-
-    def _prepared(self, arrays: list[FloatArray]) -> Prepared:
-        """The plan for arrays of these sizes."""
-        if self._others is None:
-            return self._own
-        shapes = tuple((info.name, (None, *a.shape[1:])) for info, a in zip(self.inputs, arrays, strict=True))
-        if all(info.shape == s for info, (_, s) in zip(self.inputs, shapes, strict=True)):
-            return self._own
-        return self._others.get(shapes)
-
-    def _run_batch(
-        self,
-        prepared: Prepared,
-        context: Context,
-        arrays: list[FloatArray],
-        outputs: list[FloatArray],
-        batch: int,
-    ) -> None:
-        places = _places(arrays, outputs)
-        for image in range(batch):
-            context.point(places, image)
-            prepared.run(self._pool, context)
+    def _time_steps(self, arrays: tuple[FloatArray, ...], runs: int) -> TimedSteps:
+        runs = whole_number(runs, "runs", MAX_RUNS)
+        backend = self._backend
+        feeds = by_name(self.inputs, arrays)
+        return backend.time_steps(checked(self.inputs, feeds, backend.adopt, least_batch=1), runs)
 
 
-def _places(arrays: list[FloatArray], outputs: list[FloatArray]) -> list[tuple[int, int]]:
-    return [(array.ctypes.data, array.strides[0]) for array in (*arrays, *outputs)]
+def _restored(
+    kind: type[Engine], source: KeptGraph | Path, options: EngineOptions, metadata: dict[str, str]
+) -> Engine:
+    """A copy of an engine, of class ``kind``, in this process or another, with a plan made here.
+
+    Args:
+        source: its graph, or the folder of its bundle.
+        options: as they were asked for: ``threads=None`` means the CPUs of the process that is asked now.
+        metadata: as the engine had them, in the end.
+
+    Raises:
+        SparsenetError: as ``Engine`` and ``load``: no GPU here where one was asked for, no bundle at that path, ...
+    """
+    if isinstance(source, KeptGraph):
+        engine = kind.__new__(kind)
+        engine._begin(source, options, source.graph())
+    else:
+        engine = load(source, options.threads, sparse=options.sparse)
+    engine.metadata = dict(metadata)
+    return engine
 
 
 def load(
@@ -338,7 +249,7 @@ def load(
     *,
     sparse: bool = True,
     tune: bool = False,
-    backend: Backend = "auto",
+    backend: BackendName = "auto",
     device: Device = "cpu",
 ) -> Engine:
     """Load a model file and plan it for this machine, or load a bundle that ``sparsenet compile`` wrote for it.

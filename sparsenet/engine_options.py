@@ -7,7 +7,7 @@ from typing import Literal, get_args
 
 from sparsenet.checks import flag, one_of, whole_number
 
-Backend = Literal["auto", "compiled", "numpy"]
+BackendName = Literal["auto", "compiled", "numpy"]
 Device = Literal["cpu", "cuda", "auto"]
 
 #: Far beyond any machine, so that a slip is an error and no flood of threads, plans or inferences.
@@ -25,7 +25,7 @@ class EngineOptions:
     threads: int | None = None
     sparse: bool = True
     tune: bool = False
-    backend: Backend = "auto"
+    backend: BackendName = "auto"
     sizes: int = 4
     device: Device = "cpu"
 
@@ -34,6 +34,6 @@ class EngineOptions:
             object.__setattr__(self, "threads", whole_number(self.threads, "threads", MAX_THREADS))
         for name in ("sparse", "tune"):
             object.__setattr__(self, name, flag(getattr(self, name), name))
-        one_of(self.backend, "backend", get_args(Backend))
+        one_of(self.backend, "backend", get_args(BackendName))
         object.__setattr__(self, "sizes", whole_number(self.sizes, "sizes", MAX_SIZES))
         one_of(self.device, "device", get_args(Device))

@@ -7,6 +7,7 @@ from typing import Literal
 from sparsenet import Engine, Graph
 from sparsenet.plan.builder import Options
 from sparsenet.plan.make import make_plan
+from sparsenet.targets.cpu.runtime.backend import CpuBackend
 from sparsenet.targets.cpu.runtime.threads import WorkerPool
 
 Kernels = Literal["auto", "sparse", "dense"]
@@ -19,5 +20,5 @@ def forced_engine(graph: Graph, kernels: Kernels, threads: int = 1) -> Engine:
         plan = make_plan(graph, Options("sparse", threads))
         plan.link()
         engine.close()
-        engine._start(plan, WorkerPool(plan.threads))
+        engine._use(CpuBackend(plan, WorkerPool(plan.threads)))
     return engine

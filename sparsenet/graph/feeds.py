@@ -62,8 +62,8 @@ def checked(
     *,
     check_finite: bool = False,
     least_batch: int = 0,
-) -> tuple[list[FloatArray], int]:
-    """The arrays in the order of the inputs, rows last in memory, and their batch size.
+) -> list[FloatArray]:
+    """The arrays in the order of the inputs, rows last in memory, all of one batch.
 
     Raises:
         InputError: no mapping, unknown or missing name, wrong type, shape or dtype, fewer samples than
@@ -104,7 +104,7 @@ def checked(
         if check_finite and not np.isfinite(array if adopted is None else array.copy_to_host()).all():
             raise InputError(f"input '{info.name}' holds NaN or infinity")
         arrays.append(np.ascontiguousarray(array) if adopted is None else array)
-    return arrays, arrays[0].shape[0]
+    return arrays
 
 
 def _check_shape(info: TensorInfo, shape: tuple[int, ...]) -> None:

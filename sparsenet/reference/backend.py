@@ -9,6 +9,7 @@ import time
 
 import numpy as np
 
+from sparsenet.backend import Backend
 from sparsenet.errors import GraphError, InputError
 from sparsenet.graph import FloatArray, Graph
 from sparsenet.graph.counts import count_layers
@@ -17,12 +18,12 @@ from sparsenet.graph.plannable import require_plannable
 from sparsenet.plan.plan import Decision, Plan
 from sparsenet.reference.oracle import compute, run_node
 from sparsenet.timing import WALL
-from sparsenet.timing.layer_profile import Profile, layer_profile, step_times
+from sparsenet.timing.layer_profile import TimedSteps, step_times
 
 KERNEL = "numpy"
 
 
-class NumpyBackend:
+class NumpyBackend(Backend):
     """Runs a graph one image at a time, in float64 between the layers.
 
     Attributes:
@@ -43,12 +44,6 @@ class NumpyBackend:
         inputs, outputs = list(graph.inputs), facts.output_infos
         weights = np.zeros(0, np.uint8)
         self.plan = Plan([], [], [], [], weights, 0, [], decisions, [], inputs, outputs, {})
-
-    def adopt(self, _array: object) -> None:
-        """It takes NumPy arrays alone."""
-
-    def close(self) -> None:
-        """There is nothing to give back."""
 
     def _decision(self, layer: str, op: str, reason: str) -> Decision:
         count = self._counts.get(layer)
@@ -75,8 +70,8 @@ class NumpyBackend:
             values[info.name] = np.concatenate([empty, *(image[info.name] for image in images)])
         return cut(values, outputs)
 
-    def profile(self, arrays: list[FloatArray], runs: int) -> Profile:
-        """Time per node, median over ``runs`` undisturbed inferences of one image."""
+    def time_steps(self, arrays: list[FloatArray], runs: int) -> TimedSteps:
+        """Seconds of each node, for the first image."""
         graph = self._at_sizes(arrays)
         feeds = {info.name: array[:1] for info, array in zip(graph.inputs, arrays, strict=True)}
         values = compute(graph, feeds, keep="all")
@@ -92,7 +87,10 @@ class NumpyBackend:
 
         # NumPy may multiply with threads of its own.
         times = step_times(run, runs, WALL, warm=0)
-        return layer_profile(times, [node.name for node in graph.nodes], self.plan.decisions)
+        return TimedSteps(times, [node.name for node in graph.nodes], self.plan.decisions)
+
+    def close(self) -> None:
+        """There is nothing to give back."""
 
     def _at_sizes(self, arrays: list[FloatArray]) -> Graph:
         """The graph for inputs of these sizes, where it leaves some open."""

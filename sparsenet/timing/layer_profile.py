@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -56,6 +56,15 @@ class StepTimes:
     def too_noisy(self) -> bool:
         """Whether the disturbed runs have left too few to tell anything."""
         return few(self.counted, self.dropped)
+
+
+class TimedSteps(NamedTuple):
+    """What the steps of an inference took, and whose they are: the arguments of ``layer_profile``."""
+
+    times: StepTimes
+    layers: Sequence[str]
+    decisions: Iterable[Decision]
+    order: Iterable[str] = ()
 
 
 class Profile(list[LayerProfile]):

@@ -152,8 +152,11 @@ def test_plans_are_bounded() -> None:
     engine = Engine(graph_of(Pyramid()), 1, sizes=2)
     for rows in (20, 21, 22, 20):
         engine(np.zeros((1, 3, rows, 32), np.float32))
-    assert engine._others is not None
-    assert [shapes[0][1] for shapes in engine._others._plans] == [(None, 3, 22, 32), (None, 3, 20, 32)]
+    assert engine._backend.others is not None
+    assert [shapes[0][1] for shapes in engine._backend.others._plans] == [
+        (None, 3, 22, 32),
+        (None, 3, 20, 32),
+    ]
     with pytest.raises(InputError, match="sizes must be at least 1"):
         Engine(graph_of(Pyramid()), 1, sizes=0)
 

@@ -72,7 +72,7 @@ def test_a_copy_computes_the_same_with_the_same_options(make: Any, options: dict
 
 def test_threads_that_were_left_open_are_chosen_anew(monkeypatch: pytest.MonkeyPatch) -> None:
     pickled = pickle.dumps(Engine(tiny_graph()))
-    monkeypatch.setattr("sparsenet.engine.available_cpus", lambda: 1)
+    monkeypatch.setattr("sparsenet.targets.cpu.runtime.backend.available_cpus", lambda: 1)
     assert pickle.loads(pickled).threads == 1
     assert Engine(tiny_graph(), 2).threads == 2 or available_cpus() == 1
 

@@ -258,10 +258,10 @@ def test_steady_runs_allocate_no_arena() -> None:
     engine = Engine(residual_graph(), 1)
     x = random_feeds(residual_graph())["x"]
     engine(x)
-    arenas = {context.arena.address for context in engine._own.idle}
+    arenas = {context.arena.address for context in engine._backend.own.idle}
     for _ in range(3):
         engine(x)
-    assert {context.arena.address for context in engine._own.idle} == arenas
+    assert {context.arena.address for context in engine._backend.own.idle} == arenas
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="affinity masks are Linux's")

@@ -69,7 +69,7 @@ def test_a_hundred_inferences_do_not_grow_the_process() -> None:
     for _ in range(100):
         engine(x)
     assert mapped() < before + 10
-    assert len(engine._own.idle) == 1
+    assert len(engine._backend.own.idle) == 1
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")

@@ -14,8 +14,9 @@ from sparsenet.plan import segments
 from sparsenet.plan.builder import Options
 from sparsenet.plan.make import make_plan
 from sparsenet.targets.cpu.runtime.abi import MAX_TENSORS
-from sparsenet.targets.cpu.runtime.prepared import Prepared
+from sparsenet.targets.cpu.runtime.backend import CpuBackend
 from sparsenet.targets.cpu.runtime.ring_memory import rings_available
+from sparsenet.targets.cpu.runtime.threads import WorkerPool
 from tests.sparsenet.against_reference import random_feeds
 from tests.sparsenet.sample_graphs import minixception
 
@@ -76,9 +77,9 @@ def skip(size: int) -> Graph:
 
 def check(graph: Graph, options: Options) -> Engine:
     engine = Engine(graph, options.threads)
-    engine.plan = make_plan(graph, options)
-    engine.plan.link()
-    engine._own = Prepared(engine.plan)
+    plan = make_plan(graph, options)
+    plan.link()
+    engine._use(CpuBackend(plan, WorkerPool(plan.threads)))
     feeds = random_feeds(graph)
     expected = reference.run(graph, feeds)
     for _ in range(2):
@@ -112,7 +113,7 @@ def run_shares(engine: Engine, feeds: dict[str, np.ndarray], order: list[int]) -
 
     No order: by the tape for one that is alone.
     """
-    prepared, threads = engine._own, engine.plan.threads
+    prepared, threads = engine._backend.own, engine.plan.threads
     table = prepared.plan.section_table()
     columns = [0, 1, *(2 + 2 * thread + i for thread in order or range(threads) for i in (0, 1))]
     table[:, : 2 + 2 * threads] = table[:, columns]

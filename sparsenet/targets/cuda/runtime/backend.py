@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from sparsenet.backend import Backend
 from sparsenet.errors import DeviceError, GraphError, InputError
 from sparsenet.graph import Graph
 from sparsenet.locks import Lock
@@ -22,7 +23,7 @@ from sparsenet.targets.cuda.runtime.availability import simulated
 from sparsenet.targets.cuda.runtime.session import Session
 from sparsenet.targets.registry import FAMILIES
 from sparsenet.timing import DEVICE
-from sparsenet.timing.layer_profile import Profile, StepTimes, layer_profile, step_times
+from sparsenet.timing.layer_profile import StepTimes, TimedSteps, step_times
 
 T = TypeVar("T")
 
@@ -44,7 +45,7 @@ CONVOLUTIONS, TUNING_RUNS = ("cuda.conv", "cuda.depthwise", "cuda.separable"), 5
 Key = tuple[tuple[int, ...], ...]
 
 
-class CudaBackend:
+class CudaBackend(Backend):
     """Runs a graph on a GPU. Safe to call from several threads: one inference runs at a time.
 
     Args:
@@ -61,6 +62,8 @@ class CudaBackend:
         GraphError: the graph is malformed.
         MemoryLimitError: it would take more memory than ``limits.memory_limit``.
     """
+
+    device = "cuda"
 
     def __init__(self, graph: Graph, sparse: bool, most: int, *, tune: bool = False) -> None:
         self._graph = graph.copy()
@@ -89,8 +92,8 @@ class CudaBackend:
             outputs = self._use(arrays, lambda session: session.run_on_device(arrays))
         return dict(zip((port.name for port in self._first.outputs), outputs, strict=True))
 
-    def profile(self, arrays: list[Any], runs: int) -> Profile:
-        """Time per layer for this batch, median over ``runs``; every launch is timed by itself, by the GPU's clock."""
+    def time_steps(self, arrays: list[Any], runs: int) -> TimedSteps:
+        """Seconds of each launch, for this batch; every one is timed by itself, by the GPU's clock."""
 
         def timed(session: Session) -> tuple[CudaPlan, StepTimes]:
             timers = session.launch_timers()
@@ -99,7 +102,7 @@ class CudaBackend:
         made, times = self._use(arrays, timed)
         steps = times.steps
         times = StepTimes(steps, steps.sum(axis=1), times.clock, times.counted, times.dropped)
-        return layer_profile(times, [launch.layer for launch in made.launches], made.decisions)
+        return TimedSteps(times, [launch.layer for launch in made.launches], made.decisions)
 
     def session(self, arrays: list[Any]) -> Session:
         """What runs inputs of these sizes on the device, for whoever measures it; used by one thread at a time."""

@@ -43,8 +43,8 @@ def x() -> np.ndarray:
 def engine_with(threads: int, workers: int | None = None) -> Engine:
     graph = minixception((16,))
     engine = Engine(graph, threads)
-    engine._pool.close()
-    engine._pool = WorkerPool(threads, workers=workers)
+    engine._backend.pool.close()
+    engine._backend.pool = WorkerPool(threads, workers=workers)
     return engine
 
 
@@ -73,9 +73,9 @@ def test_any_number_of_workers_computes_the_same(
 ) -> None:
     """Without workers, the caller takes every share over; without asking, it does so without the team."""
     engine = engine_with(threads, workers)
-    assert len(engine._pool._team.workers) == workers
+    assert len(engine._backend.pool._team.workers) == workers
     for ask in (True, False, True):
-        engine._own.helping.wanted = lambda _now, ask=ask: ask  # type: ignore[method-assign]
+        engine._backend.own.helping.wanted = lambda _now, ask=ask: ask  # type: ignore[method-assign]
         for _ in range(5):
             np.testing.assert_array_equal(engine(x), expected[threads])
     engine.close()
@@ -92,7 +92,7 @@ def test_workers_that_come_and_go(x: np.ndarray, expected: dict[int, np.ndarray]
         rng = random.Random(number)
         while not stop.is_set():
             time.sleep(rng.random() * 3e-3)
-            worker(engine._pool._team.address, number, threads)
+            worker(engine._backend.pool._team.address, number, threads)
 
     helpers = [threading.Thread(target=join_in, args=(n,)) for n in range(1, threads)]
     for helper in helpers:
@@ -100,10 +100,10 @@ def test_workers_that_come_and_go(x: np.ndarray, expected: dict[int, np.ndarray]
     for round_ in range(60):
         np.testing.assert_array_equal(engine(x), expected[threads], err_msg=f"round {round_}")
         if round_ % 10 == 9:
-            threading.Timer(2e-3, engine._pool._team.stop).start()
+            threading.Timer(2e-3, engine._backend.pool._team.stop).start()
     stop.set()
     engine.close()
-    engine._pool._team.stop()
+    engine._backend.pool._team.stop()
     for helper in helpers:
         helper.join(timeout=30)
         assert not helper.is_alive()
@@ -138,7 +138,7 @@ def test_workers_that_the_system_does_not_give(
 
     monkeypatch.setattr(_thread, "start_new_thread", fail_later)
     engine = Engine(minixception((16,)), 3)
-    assert len(engine._pool._team.workers) == 1
+    assert len(engine._backend.pool._team.workers) == 1
     np.testing.assert_array_equal(engine(x), expected[3])
     engine.close()
 
