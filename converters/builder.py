@@ -12,8 +12,7 @@ import numpy as np
 
 from sparsenet.errors import GraphError, UnsupportedOpError
 from sparsenet.graph import Graph, Node, Partial, Shape, TensorInfo
-from sparsenet.graph.ops import infer_shape
-from sparsenet.graph.ops.partial_rules import partial_of
+from sparsenet.graph.ops import infer_shape, partial_of
 from sparsenet.limits import require_countable, require_memory
 from sparsenet.text.one_line import one_line
 

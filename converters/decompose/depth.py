@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from converters.builder import Act, Const, GraphBuilder, Site, Unsupported, Value
 from converters.decompose import operations as lowering
 from converters.decompose.tensors import join, sizes_of, slice_axis
-from sparsenet.graph.ops.image_rules import conv_output_size
+from sparsenet.graph.ops.windows import conv_output_size
 
 #: Convolutions that one over depth may be told apart into.
 MOST_SLICES = 256

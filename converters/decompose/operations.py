@@ -14,7 +14,7 @@ import numpy as np
 from converters.builder import Act, Const, GraphBuilder, Site, Unsupported, Value
 from sparsenet.graph import Node
 from sparsenet.graph.ops import infer_shape
-from sparsenet.graph.ops.image_rules import conv_output_size
+from sparsenet.graph.ops.windows import conv_output_size
 
 LARGEST = float(np.finfo(np.float32).max)
 BATCH_HINT = "works across the batch (dimension 0), which must stay as it is"

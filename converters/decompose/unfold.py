@@ -12,7 +12,7 @@ from converters.decompose import operations as lowering
 from converters.decompose.pool_places import LARGEST_INTEGER, Windows
 from converters.decompose.resampling import picks
 from converters.decompose.tensors import LARGEST_MATRIX, choose, gather, pad, sizes_of, times
-from sparsenet.graph.ops.image_rules import conv_output_size
+from sparsenet.graph.ops.windows import conv_output_size
 
 
 def windows_of(

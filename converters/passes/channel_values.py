@@ -15,14 +15,11 @@ import numpy as np
 import numpy.typing as npt
 
 from sparsenet.graph import Graph, Node, Shape
-from sparsenet.graph.ops import ACTIVATIONS, attributes, split_inputs
+from sparsenet.graph.ops import OPS, attributes, split_inputs, value_inputs
 from sparsenet.reference.epilogue import apply_epilogue
 from sparsenet.reference.oracle import run_node
 
 Values = npt.NDArray[np.float64]  # one number per channel, NaN: not constant
-
-PER_CHANNEL = {*ACTIVATIONS, "affine", "batch_norm", "identity", "dropout"}
-ARITHMETIC = {"add", "sub", "mul"}
 
 
 def channel_values(graph: Graph) -> dict[str, Values]:
@@ -50,16 +47,15 @@ def keeps_channel_order(node: Node, x: Shape, y: Shape) -> bool:
     """Whether a flatten or reshape turns each channel of ``x`` into a run of channels of ``y`` (or leaves it one)."""
     if len(x) < 2 or len(y) < 2:
         return False
-    return node.op == "flatten" or (node.op == "reshape" and channels(x) == channels(y))
+    return OPS[node.op].keeps_order and (len(y) == 2 or channels(x) == channels(y))
 
 
 def _node_values(
     graph: Graph, node: Node, shapes: Mapping[str, Shape], values: Mapping[str, Values]
 ) -> Values | None:
     """Values of the node's output, ``None`` if the op is not understood channel by channel."""
-    own, extra = split_inputs(node)
-    if node.op == "resize":
-        own = own[:1]  # of the other image it takes only the size
+    own, extra = value_inputs(node), split_inputs(node)[1]
+    schema = OPS[node.op]
     rank, width = len(shapes[node.output]), channels(shapes[node.output])
 
     def vector(name: str) -> Values:
@@ -71,7 +67,7 @@ def _node_values(
         return None
     tensors = [_pixel(values[name], rank) if name in values else vector(name) for name in extra]
     attrs = attributes(node)
-    if node.op in ARITHMETIC:
+    if schema.arithmetic:
         if any(len(shapes[name]) != rank for name in activations):
             return None
         operands = [_operand(graph, name, rank, values) for name in own]
@@ -83,10 +79,10 @@ def _node_values(
     if activations != own[:1] and node.op != "concat":
         return None
     x = values[own[0]]
-    if node.op in PER_CHANNEL:
+    if schema.per_pixel:
         vectors = [vector(name) for name in own[1:]]
         return run_node(node, [_pixel(x, rank), *vectors, *tensors]).reshape(-1)
-    if node.op in ("conv2d", "linear"):
+    if schema.weighted:
         return apply_epilogue(_pixel(_layer(graph, own, attrs, x), rank), node.epilogue, tensors).reshape(-1)
     if node.op == "concat":
         parts = [values[name] for name in own]

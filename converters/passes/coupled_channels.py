@@ -14,11 +14,9 @@ from __future__ import annotations
 from collections.abc import Container, Mapping
 from dataclasses import dataclass
 
-from converters.passes.channel_values import ARITHMETIC, PER_CHANNEL, channels, keeps_channel_order
+from converters.passes.channel_values import channels, keeps_channel_order
 from sparsenet.graph import Node, Shape
-from sparsenet.graph.ops import attributes, split_inputs
-
-PER_MAP = PER_CHANNEL | {"max_pool2d", "avg_pool2d", "global_avg_pool2d", "pad", "resize"}
+from sparsenet.graph.ops import OPS, attributes, split_inputs, value_inputs
 
 
 @dataclass(frozen=True)
@@ -60,9 +58,7 @@ def channels_of(node: Node, shapes: Mapping[str, Shape], constants: Container[st
         shapes: of its output and of its inputs that are not ``constants``.
         constants: names of the constants of the graph.
     """
-    own, extra = split_inputs(node)
-    if node.op == "resize":
-        own = own[:1]  # of the other image it takes only the size
+    own, extra, schema = value_inputs(node), split_inputs(node)[1], OPS[node.op]
     inputs = [name for name in own if name and name not in constants]
     out = shapes[node.output]
     width = channels(out)
@@ -73,17 +69,17 @@ def channels_of(node: Node, shapes: Mapping[str, Shape], constants: Container[st
     added = tuple(coupled(name) for name in extra if name not in constants)
     if node.op == "concat" and inputs == own:
         return Channels((*_parts(node, own, shapes), *added))
-    if node.op in ARITHMETIC and all(len(shapes[name]) == len(out) > 1 for name in inputs):
+    if schema.arithmetic and all(len(shapes[name]) == len(out) > 1 for name in inputs):
         same = [name for name in inputs if channels(shapes[name]) == width]
         broadcast = tuple(name for name in inputs if name not in same)
         return Channels((*map(coupled, same), *added), broadcast)
     if inputs != own[:1]:
         return None
     (x,) = inputs
-    if node.op in ("conv2d", "linear"):
+    if schema.weighted:
         groups = attributes(node).get("groups", 1)
         return Channels(added, (x,)) if groups == 1 else Channels((coupled(x, groups), *added))
-    if node.op in PER_MAP:
+    if schema.per_channel:
         return Channels((coupled(x), *added))
     if keeps_channel_order(node, shapes[x], out):
         return Channels((coupled(x, channels(shapes[x])), *added))

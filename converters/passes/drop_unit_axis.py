@@ -5,13 +5,11 @@ from __future__ import annotations
 from converters.passes.eliminate_dead import eliminate_dead
 from converters.passes.rewiring import Rewiring
 from sparsenet.graph import Graph, Node, Shape
-from sparsenet.graph.ops import ACTIVATIONS
-
-_ARITHMETIC = {"add", "sub", "mul", "div", "maximum", "minimum"}
+from sparsenet.graph.ops import OPS, attributes
 
 
 def drop_unit_axis(graph: Graph) -> Graph:
-    """Let activations, arithmetic and concatenation work in front of a reshape that only puts an axis of 1 there.
+    """Let elementwise ops, slices and concatenations work in front of a reshape that only puts an axis of 1 there.
 
     Exact: no number moves. A model converted as one sample (``batch="fixed"``) has such a reshape behind every
     convolution, and one back in front of the next; with what is between gone, they cancel and the layers fuse.
@@ -31,9 +29,10 @@ def drop_unit_axis(graph: Graph) -> Graph:
 def _can_do_without(graph: Graph, node: Node, shapes: dict[str, Shape], lean: dict[str, str]) -> bool:
     """Whether all that ``node`` reads is there without the axis, and the axis is nothing to it."""
     shape = shapes[node.output]
-    if node.epilogue or node.op not in {*ACTIVATIONS, *_ARITHMETIC, "concat"} or len(shape) < 3:
+    schema = OPS[node.op]
+    if node.epilogue or not (schema.elementwise or schema.along_axis) or len(shape) < 3:
         return False
-    if node.op == "concat" and node.attrs.get("axis", 1) < 2:
+    if schema.along_axis and attributes(node)["axis"] < 2:
         return False
     for name in node.inputs:
         constant = graph.constants.get(name)
@@ -46,7 +45,9 @@ def _can_do_without(graph: Graph, node: Node, shapes: dict[str, Shape], lean: di
 
 def _do_without(wiring: Rewiring, node: Node, shapes: dict[str, Shape], lean: dict[str, str]) -> str:
     """Turn ``node`` into a reshape behind a new node that does its work; returns the new node's tensor."""
-    attrs = {"axis": node.attrs.get("axis", 1) - 1} if node.op == "concat" else dict(node.attrs)
+    attrs = dict(node.attrs)
+    if OPS[node.op].along_axis:
+        attrs["axis"] = attributes(node)["axis"] - 1
     output = wiring.unused_name(f"{node.output}.lean")
     inner = Node(node.op, node.name, [lean.get(name, name) for name in node.inputs], [output], attrs)
     wiring.read(node, [output])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from converters.passes.rewiring import Rewiring
 from sparsenet.graph import Graph, Node
-from sparsenet.graph.ops import split_inputs
+from sparsenet.graph.ops import OPS, split_inputs
 
 
 def fold_affine(graph: Graph) -> Graph:
@@ -17,7 +17,7 @@ def fold_affine(graph: Graph) -> Graph:
     wiring = Rewiring(graph)
     for affine in wiring.nodes("affine"):
         layer = wiring.producer(affine.inputs[0])
-        if layer is None or layer.op not in ("conv2d", "linear") or layer.epilogue:
+        if layer is None or not OPS[layer.op].weighted or layer.epilogue:
             continue
         if wiring.only_reader(layer.output) is affine:
             _fold(wiring, layer, affine)

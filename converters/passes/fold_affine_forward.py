@@ -6,7 +6,7 @@ import numpy as np
 
 from converters.passes.rewiring import Float64Array, Rewiring
 from sparsenet.graph import Graph, Node
-from sparsenet.graph.ops import attributes, split_inputs
+from sparsenet.graph.ops import OPS, attributes, split_inputs
 
 
 def fold_affine_forward(graph: Graph) -> Graph:
@@ -27,7 +27,7 @@ def fold_affine_forward(graph: Graph) -> Graph:
             per_channel = int(np.prod([d or 1 for d in shapes[affine.output][2:]]))
             pair = [np.repeat(v, per_channel) for v in pair]
             layer = wiring.only_reader(reader.output)
-        if layer is None or layer.op not in ("conv2d", "linear") or not _fold(wiring, layer, *pair):
+        if layer is None or not OPS[layer.op].weighted or not _fold(wiring, layer, *pair):
             continue
         wiring.read(reader, [affine.inputs[0], *reader.inputs[1:]])
         wiring.remove(affine)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from converters.passes.rewiring import Rewiring, may_merge
 from sparsenet.graph import Graph
-from sparsenet.graph.ops import ACTIVATIONS, OPS
+from sparsenet.graph.ops import ACTIVATIONS, OPS, as_step
 
 
 def fuse_activation(graph: Graph) -> Graph:
@@ -15,7 +15,7 @@ def fuse_activation(graph: Graph) -> Graph:
     wiring = Rewiring(graph)
     for node in wiring.nodes(*ACTIVATIONS):
         producer = wiring.producer(node.inputs[0])
-        steps = [[node.op, *(node.attrs[p] for p in ACTIVATIONS[node.op])]]
+        steps = [as_step(node)]
         if (
             producer is None
             or not OPS[producer.op].epilogue

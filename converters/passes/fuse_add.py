@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from converters.passes.rewiring import Rewiring, may_merge
 from sparsenet.graph import Graph, Node
-from sparsenet.graph.ops import split_inputs
+from sparsenet.graph.ops import OPS, split_inputs
 
 
 def fuse_add(graph: Graph) -> Graph:
@@ -29,7 +29,7 @@ def fuse_add(graph: Graph) -> Graph:
 
 
 def _can_take_add(wiring: Rewiring, node: Node, add: Node) -> bool:
-    if node.op not in ("conv2d", "linear") or _adds(node) or wiring.only_reader(node.output) is None:
+    if not OPS[node.op].weighted or _adds(node) or wiring.only_reader(node.output) is None:
         return False
     return may_merge(node, add, [["add"]])
 

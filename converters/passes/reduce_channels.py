@@ -11,11 +11,11 @@ from collections.abc import Mapping
 import numpy as np
 import numpy.typing as npt
 
-from converters.passes.channel_values import ARITHMETIC, Values, channel_values, channels
+from converters.passes.channel_values import Values, channel_values, channels
 from converters.passes.needed_channels import Kept, constant_carrier, needed_channels
 from converters.passes.rewiring import Float64Array, Rewiring
 from sparsenet.graph import Graph, Node
-from sparsenet.graph.ops import EPILOGUE_TENSORS, attributes, split_inputs
+from sparsenet.graph.ops import OPS, attributes, split_inputs
 
 
 def reduce_channels(graph: Graph) -> Graph:
@@ -55,23 +55,20 @@ def _cut(graph: Graph, values: Mapping[str, Values], kept: Mapping[str, Kept]) -
     ranks = {name: len(shape) for name, shape in graph.shapes().items()}
     for node in wiring.nodes():
         own, extra = split_inputs(node)
-        out = kept[node.output]
-        if node.op in ("conv2d", "linear") and own[0] in kept:
+        out, schema = kept[node.output], OPS[node.op]
+        if schema.weighted and own[0] in kept:
             wiring.read(node, [*own, *extra])
             _cut_layer(wiring, node, values[own[0]], kept[own[0]], out)
-        elif node.op in ("affine", "batch_norm"):
+        elif schema.per_pixel:
             for position in range(1, len(own)):
                 _cut_constant(wiring, node, position, 0, out)
-        elif node.op in ARITHMETIC and ranks[node.output] > 1:
+        elif schema.arithmetic and ranks[node.output] > 1:
             for position, name in enumerate(own):
                 _cut_constant(wiring, node, position, ranks[name] - ranks[node.output] + 1, out)
         elif node.op == "reshape" and not out.all():
             node.attrs["shape"] = [int(out.sum()), *node.attrs["shape"][1:]]
-        position = len(node.inputs) - len(extra)
-        for word, *_ in node.epilogue:
-            for _ in range(EPILOGUE_TENSORS.get(word, 0)):
-                _cut_constant(wiring, node, position, 0, out)
-                position += 1
+        for position in range(len(node.inputs) - len(extra), len(node.inputs)):
+            _cut_constant(wiring, node, position, 0, out)
     return wiring.done()
 
 

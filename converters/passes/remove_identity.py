@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from converters.passes.rewiring import Rewiring
 from sparsenet.graph import Graph
+from sparsenet.graph.ops import OPS
 
 
 def remove_identity(graph: Graph) -> Graph:
@@ -13,7 +14,9 @@ def remove_identity(graph: Graph) -> Graph:
     a constant or itself a graph output, the node stays, as ``identity``.
     """
     wiring = Rewiring(graph)
-    for node in wiring.nodes("identity", "dropout"):
+    for node in wiring.nodes():
+        if not OPS[node.op].returns_input:
+            continue
         source, result = node.inputs[0], node.output
         if result not in wiring.outputs:
             wiring.read_instead(result, source)

@@ -6,6 +6,7 @@ from converters.passes.eliminate_dead import eliminate_dead
 from converters.passes.remove_identity import remove_identity
 from converters.passes.rewiring import Rewiring
 from sparsenet.graph import Graph
+from sparsenet.graph.ops import OPS
 
 
 def simplify_reshape(graph: Graph) -> Graph:
@@ -16,7 +17,7 @@ def simplify_reshape(graph: Graph) -> Graph:
     wiring, shapes = Rewiring(graph), graph.shapes()
     for node in wiring.nodes("flatten", "reshape"):
         before = wiring.producer(node.inputs[0])
-        if before is not None and before.op in ("flatten", "reshape"):
+        if before is not None and OPS[before.op].keeps_order:
             wiring.read(node, [before.inputs[0]])
         if shapes[node.inputs[0]] == shapes[node.output]:
             node.op, node.attrs = "identity", {}

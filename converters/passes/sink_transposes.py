@@ -11,11 +11,8 @@ from converters.passes.eliminate_dead import eliminate_dead
 from converters.passes.remove_identity import remove_identity
 from converters.passes.rewiring import Rewiring
 from sparsenet.graph import Graph, Node, Shape
-from sparsenet.graph.ops import ACTIVATIONS, OPS, attributes
+from sparsenet.graph.ops import OPS, attributes
 
-#: Ops that treat every number alike, whatever its place, and ops that treat all axes but one so.
-_ALIKE = {*ACTIVATIONS, *(op for op, schema in OPS.items() if schema.infer is OPS["add"].infer)}
-_ALONG_AN_AXIS = {"slice", "gather", "concat"}
 #: By the name of a tensor.
 Orders = dict[str, tuple[int, ...]]
 
@@ -54,13 +51,18 @@ def _orders(wiring: Rewiring, shapes: dict[str, Shape], stay: set[str]) -> Order
         if node.op == "transpose":
             before = orders.get(node.inputs[0], range(len(node.attrs["perm"])))
             orders[node.output] = tuple(before[axis] for axis in node.attrs["perm"])
-        elif node.output not in stay and not node.epilogue and node.op in _ALIKE | _ALONG_AN_AXIS:
+        elif node.output not in stay and not node.epilogue and _may_move(node):
             known = {orders.get(name, ()) for name in _computed(wiring, node)}
             order = known.pop() if len(known) == 1 else ()
             turned = len(order) == len(shapes[node.output]) and order != tuple(range(len(order)))
-            if turned and (node.op in _ALIKE or len(_computed(wiring, node)) == len(node.inputs)):
+            if turned and (OPS[node.op].elementwise or len(_computed(wiring, node)) == len(node.inputs)):
                 orders[node.output] = order
     return orders
+
+
+def _may_move(node: Node) -> bool:
+    """Whether the op treats all axes alike, or all but one."""
+    return OPS[node.op].elementwise or OPS[node.op].along_axis
 
 
 def _computed(wiring: Rewiring, node: Node) -> list[str]:
@@ -125,7 +127,7 @@ def _regions(wiring: Rewiring, nodes: list[Node]) -> dict[str, str]:
 def _move(wiring: Rewiring, node: Node, order: tuple[int, ...], source: dict[str, str]) -> str:
     """Let a new node do the work of ``node``, which reads it, on axes as they were; returns the new node's tensor."""
     attrs = dict(node.attrs)
-    if node.op in _ALONG_AN_AXIS:
+    if OPS[node.op].along_axis:
         attrs["axis"] = order[attributes(node)["axis"]]
     output = wiring.unused_name(f"{node.output}.turned")
     new = Node(node.op, node.name, [source.get(name, name) for name in node.inputs], [output], attrs)

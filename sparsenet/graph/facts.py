@@ -13,9 +13,7 @@ from typing import TYPE_CHECKING
 from sparsenet.errors import GraphError
 from sparsenet.graph.follows import followed
 from sparsenet.graph.node import Node, Partial, TensorInfo
-from sparsenet.graph.ops import infer_shape
-from sparsenet.graph.ops.partial_rules import partial_of
-from sparsenet.graph.ops.shape_rules import MAX_RANK
+from sparsenet.graph.ops import MAX_RANK, infer_shape, partial_of
 from sparsenet.graph.types import Shape
 
 if TYPE_CHECKING:
@@ -90,7 +88,9 @@ def infer_shapes(graph: Graph, follow: bool = False) -> dict[str, Shape]:
     shapes: dict[str, Shape] = {t.name: t.shape for t in graph.inputs}
     for name, shape in shapes.items():
         _check_rank(shape, f"input '{name}'")
-    shapes.update({name: array.shape for name, array in graph.constants.items()})
+    for name, array in graph.constants.items():
+        shapes[name] = array.shape
+        _check_rank(array.shape, f"constant '{name}'")
     for node in graph.nodes:
         missing = [name for name in node.inputs if name and name not in shapes]
         if missing:

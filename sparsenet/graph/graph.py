@@ -27,7 +27,7 @@ from sparsenet.errors import GraphError
 from sparsenet.graph.facts import Facts, infer_shapes
 from sparsenet.graph.follows import followed
 from sparsenet.graph.node import Node, Partial, TensorInfo
-from sparsenet.graph.ops import check_constants, check_node
+from sparsenet.graph.ops import OPS, check_constants, check_node
 from sparsenet.graph.types import FloatArray, Shape
 from sparsenet.limits import require_countable
 
@@ -111,9 +111,9 @@ class Graph:
         self.constants = {name: array for name, array in self.constants.items() if used[name]}
 
     def weights(self) -> Iterator[tuple[Node, str, FloatArray]]:
-        """``(node, constant name, array)`` for the weight of every conv2d and linear node."""
+        """``(node, constant name, array)`` for the weight of every conv2d, linear or other weighted node."""
         for node in self.nodes:
-            if node.op in ("conv2d", "linear") and node.inputs[1] in self.constants:
+            if OPS[node.op].weighted and node.inputs[1] in self.constants:
                 yield node, node.inputs[1], self.constants[node.inputs[1]]
 
     def copy(self) -> Graph:

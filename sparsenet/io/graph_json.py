@@ -8,21 +8,18 @@ docs/model_file.md. Reading trusts nothing: every field is checked before a Grap
 from __future__ import annotations
 
 import json
-import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from sparsenet.errors import ModelFileError
 from sparsenet.graph import Graph, Node, TensorInfo
 from sparsenet.graph.follows import Follows, SizeOf
-from sparsenet.graph.ops import MAX_EPILOGUE_ARGUMENTS, MAX_EPILOGUE_WORDS, OPS, shape_rules
-from sparsenet.graph.ops.image_rules import PAD_MODES
+from sparsenet.graph.ops import MAX_RANK, OPS
+from sparsenet.graph.ops.attribute import is_int, is_ints
 from sparsenet.io import strict_json
 from sparsenet.limits import require_countable
 
-MAX_RANK = 8
-MAX_SIZE = 2**31 - 1
 MAX_NAME = 1024
 
 
@@ -48,7 +45,7 @@ def dump(graph: Graph, constants: Sequence[ConstantEntry]) -> str:
     number = {name: i for i, name in enumerate(names)} | {"": -1}
     nodes = []
     for node in graph.nodes:
-        defaults = OPS[node.op].attrs
+        defaults = OPS[node.op].defaults
         kept = node.follows.keys() | node.attrs.keys() - defaults.keys()
         attrs = {k: v for k, v in node.attrs.items() if k in kept or v != defaults[k]}
         if not node.epilogue:
@@ -151,13 +148,13 @@ def _input(entry: Any) -> TensorInfo:
     shape = (None, *_shape(fields[1], f"input '{name}'"))
     axes = fields[2] if len(fields) > 2 else []
     if (
-        not _is_ints(axes)
+        not is_ints(axes)
         or sorted(set(axes)) != axes
         or any(axis not in range(1, len(shape)) for axis in axes)
     ):
         raise ModelFileError(f"input '{name}': its open dimensions cannot be {_short(axes)}")
     step = fields[3] if len(fields) > 3 else 1
-    if not _is_int(step) or step < 1:
+    if not is_int(step) or step < 1:
         raise ModelFileError(f"input '{name}': its step cannot be {_short(step)}")
     return TensorInfo(name, shape, open=tuple(axes), step=step)
 
@@ -183,8 +180,11 @@ def _node(entry: Any, names: Sequence[str]) -> Node:
     attrs = fields[3] if len(fields) > 3 else {}
     if not isinstance(attrs, dict):
         raise ModelFileError(f"{where}: attributes must be an object")
+    if op not in OPS:
+        raise ModelFileError(f"{where} has the unknown op {_short(op)}")
+    known = OPS[op].known_attributes
     for key, value in attrs.items():
-        if key not in ATTRIBUTE_CHECKS or not ATTRIBUTE_CHECKS[key](value):
+        if key not in known or not known[key].holds(value):
             raise ModelFileError(f"{where}: attribute {key!r} is unknown or cannot be {_short(value)}")
     output = _name(fields[4], "tensor") if len(fields) > 4 else name
     follows = _follows(fields[5], names, where) if len(fields) > 5 else {}
@@ -199,7 +199,7 @@ def _follows(entry: Any, names: Sequence[str], where: str) -> Follows:
     for key, places in entry.items():
         found[key] = {}
         for fields in _list(places, where):
-            if not _is_ints(fields) or len(fields) != 8 or fields[7] not in (0, 1):
+            if not is_ints(fields) or len(fields) != 8 or fields[7] not in (0, 1):
                 raise ModelFileError(f"{where}: {key!r} cannot follow from {_short(fields)}")
             place, tensor, axis, times, plus, over, modulo, exact = fields
             source = SizeOf(_tensor(tensor, names, where), axis, times, plus, over, modulo, bool(exact))
@@ -208,79 +208,6 @@ def _follows(entry: Any, names: Sequence[str], where: str) -> Follows:
 
 
 # --- single fields --------------------------------------------------------------------------------------------
-
-
-def _is_int(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and abs(value) <= MAX_SIZE
-
-
-def _is_number(value: Any) -> bool:
-    return _is_int(value) or (isinstance(value, float) and math.isfinite(value))
-
-
-def _is_ints(value: Any) -> bool:
-    return isinstance(value, list) and all(_is_int(v) for v in value)
-
-
-def _is_few_ints(value: Any) -> bool:
-    """One for each axis of a tensor, at the most."""
-    return _is_ints(value) and len(value) <= shape_rules.MAX_RANK
-
-
-def _is_epilogue(value: Any) -> bool:
-    """A list of [word, *numbers]; which words there are is for ``Graph.verify`` to say."""
-    return (
-        isinstance(value, list)
-        and len(value) <= MAX_EPILOGUE_WORDS
-        and all(
-            isinstance(step, list)
-            and 0 < len(step) <= MAX_EPILOGUE_ARGUMENTS
-            and isinstance(step[0], str)
-            and all(_is_number(v) for v in step[1:])
-            for step in value
-        )
-    )
-
-
-def _is_bool(value: Any) -> bool:
-    return isinstance(value, bool)
-
-
-def _one_of(*words: str) -> Callable[[Any], bool]:
-    return lambda value: isinstance(value, str) and value in words
-
-
-#: What each attribute of ``ops.OPS`` may hold in a file; what the numbers mean is checked by ``Graph.verify``.
-ATTRIBUTE_CHECKS: dict[str, Callable[[Any], bool]] = {
-    **dict.fromkeys(
-        ("stride", "padding", "dilation", "kernel", "shape", "perm", "size", "axes", "block"),
-        _is_few_ints,
-    ),
-    "indices": _is_ints,
-    "scale": lambda value: isinstance(value, list) and len(value) == 2 and all(_is_number(v) for v in value),
-    **dict.fromkeys(("groups", "axis", "start", "count", "step"), _is_int),
-    **dict.fromkeys(
-        (
-            "eps",
-            "value",
-            "p",
-            "slope",
-            "min",
-            "max",
-            "alpha",
-            "iou_threshold",
-            "score_threshold",
-        ),
-        _is_number,
-    ),
-    **dict.fromkeys(
-        ("ceil_mode", "count_include_pad", "keepdims", "last", "largest", "center", "depth_first"), _is_bool
-    ),
-    "mode": _one_of("nearest", "bilinear", *PAD_MODES),
-    "kind": _one_of(*shape_rules.REDUCTIONS),
-    "coordinates": _one_of("half_pixel", "align_corners"),
-    "epilogue": _is_epilogue,
-}
 
 
 def _list(value: Any, where: str) -> list[Any]:
@@ -311,13 +238,13 @@ def _name(value: Any, what: str) -> str:
 
 
 def _shape(value: Any, where: str) -> tuple[int, ...]:
-    if not _is_ints(value) or len(value) > MAX_RANK or any(d < 1 for d in value):
+    if not is_ints(value) or len(value) > MAX_RANK or any(d < 1 for d in value):
         raise ModelFileError(f"{where}: a shape is at most {MAX_RANK} positive integers, not {_short(value)}")
     return tuple(value)
 
 
 def _tensor(value: Any, names: Sequence[str], where: str) -> str:
-    if not _is_int(value) or not 0 <= value < len(names):
+    if not is_int(value) or not 0 <= value < len(names):
         raise ModelFileError(
             f"{where} refers to tensor {_short(value)}; only 0 … {len(names) - 1} exist there"
         )

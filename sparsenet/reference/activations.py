@@ -97,7 +97,7 @@ FUNCTIONS: dict[str, Callable[..., Array]] = {
 
 def as_operation(word: str) -> Operation:
     """The activation ``word`` as an op of its own, its parameters read from the node's attributes."""
-    function, parameters = FUNCTIONS[word], ACTIVATIONS[word]
+    function, parameters = FUNCTIONS[word], ACTIVATIONS[word].parameters
 
     def operation(inputs: list[Array], attrs: Attrs) -> Array:
         return function(inputs[0], *(attrs[name] for name in parameters))

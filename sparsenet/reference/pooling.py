@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from sparsenet.graph.ops.image_rules import conv_output_size
+from sparsenet.graph.ops.windows import conv_output_size
 from sparsenet.reference.operation import Array, Attrs
 
 

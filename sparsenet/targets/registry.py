@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
-from sparsenet.graph.ops import ACTIVATIONS
+from sparsenet.graph.ops import ACTIVATIONS, TENSOR_WORDS
 from sparsenet.targets.cpu.families import CPU_FAMILIES
 from sparsenet.targets.cpu.runtime import jit
 from sparsenet.targets.cuda.families import CUDA_FAMILIES
@@ -24,9 +24,18 @@ from sparsenet.targets.family import Argument, Family, signature
 
 #: Epilogue word → the tape arguments it reads; activations read their parameters.
 EPILOGUE_ARGUMENTS: dict[str, tuple[Argument, ...]] = {
-    "affine": signature("*scale *shift"),
-    "add": signature("*residual residual_row residual_channel"),
-    **{word: tuple(Argument(name, "number") for name in names) for word, names in ACTIVATIONS.items()},
+    **{
+        word: signature(
+            " ".join(
+                f"*{t.name}" if t.per_channel else f"*{t.name} {t.name}_row {t.name}_channel" for t in tensors
+            )
+        )
+        for word, tensors in TENSOR_WORDS.items()
+    },
+    **{
+        word: tuple(Argument(name, "number") for name in activation.parameters)
+        for word, activation in ACTIVATIONS.items()
+    },
 }
 
 #: How the lines of ``f32_transpose_none_any`` come about: one number again and again; neighbours; every second number;

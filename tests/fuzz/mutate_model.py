@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from sparsenet.graph.ops import ACTIVATIONS, OPS, REQUIRED
-from sparsenet.graph.ops.image_rules import PAD_MODES
-from sparsenet.graph.ops.shape_rules import REDUCTIONS
+from sparsenet.graph.ops.images import PAD_MODES
+from sparsenet.graph.ops.reductions import REDUCTIONS
 from tests.fuzz.numbers import FLOATS, change_bytes, integer
 from tests.fuzz.safetensors_parts import SIZES, Parts
 
@@ -141,8 +141,8 @@ def _change_attribute(parts: Parts, random: Random) -> None:
         if len(node) < 4 or not isinstance(node[3], dict):
             node[3:4] = [{}]
         name = random.choice(names)
-        value = _attribute(name, schema.attrs.get(name), random)
-        old = node[3].get(name, schema.attrs.get(name))
+        value = _attribute(name, schema.defaults.get(name), random)
+        old = node[3].get(name, schema.defaults.get(name))
         if isinstance(old, list) and isinstance(value, list) and old and random.random() < 0.7:
             at = random.randrange(len(old))  # just one of its numbers
             value = [*old[:at], *value[at : at + 1], *old[at + 1 :]]
@@ -214,7 +214,7 @@ def _append_node(parts: Parts, random: Random) -> None:
     ]
     attrs = {
         name: _attribute(name, default, random)
-        for name, default in schema.attrs.items()
+        for name, default in schema.defaults.items()
         if default is REQUIRED or random.random() < 0.3
     }
     nodes.append([op, f"extra{len(nodes)}", inputs, attrs])

@@ -56,7 +56,7 @@ def test_activation_as_op_and_as_epilogue(word: str) -> None:
     function, attrs = TORCH_ACTIVATIONS[word]
     x = np.concatenate([np.linspace(-8, 8, 65), [0.0, -0.0, 100, -100]]).astype(np.float32)[None]
     close(reference_of(word, x, **attrs), function(torch.tensor(x)))
-    step = [word, *(attrs[name] for name in ACTIVATIONS[word])]
+    step = [word, *(attrs[name] for name in ACTIVATIONS[word].parameters)]
     fused = reference_of("add", x, constants={"zero": np.zeros((), np.float32)}, epilogue=[step])
     close(fused, function(torch.tensor(x) + 0.0))
 

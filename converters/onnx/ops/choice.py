@@ -14,7 +14,7 @@ from converters.decompose import tensors
 from converters.decompose.scatter import scatter, scatter_reduced
 from converters.onnx.call import Call, Rule
 from converters.symbolic.sizes import Sizes
-from sparsenet.graph.ops.shape_rules import LARGEST_EXPANSION
+from sparsenet.graph.ops import LARGEST_EXPANSION
 
 
 def top_k(c: Call) -> list[Value]:

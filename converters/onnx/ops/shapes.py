@@ -14,7 +14,7 @@ from converters.decompose import operations as lowering
 from converters.onnx.call import THE_END, Call, Rule, per_image
 from converters.symbolic.sizes import THE_BATCH, Sizes, Unknown, settled, sizes_of_shape
 from sparsenet.graph import Shape
-from sparsenet.graph.ops.image_rules import PAD_MODES
+from sparsenet.graph.ops.images import PAD_MODES
 
 
 def concat(c: Call) -> Act:

@@ -130,7 +130,7 @@ def _flat_step(tile: Tile, word: str, read: Any) -> Any:
 
 def _activation_step(tile: Tile, word: str, read: Any) -> Any:
     function = tile.activation(word)
-    count = len(ACTIVATIONS[word])
+    count = len(ACTIVATIONS[word].parameters)
     if not count:
 
         @device

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sparsenet.graph.ops import ACTIVATIONS
+from sparsenet.graph.ops import ACTIVATIONS, TENSOR_WORDS
 from sparsenet.targets.family import Family
 
 #: Epilogue word → the ``tensors`` it reads; activations read as many ``numbers`` as they have parameters.
-_EPILOGUE_ARRAYS = {"affine": ("scale", "shift"), "add": ("residual", "residual_pitch")}
+_EPILOGUE_ARRAYS = {
+    word: [name for t in tensors for name in ((t.name,) if t.per_channel else (t.name, f"{t.name}_pitch"))]
+    for word, tensors in TENSOR_WORDS.items()
+}
 
 #: The word of an epilogue behind which those of the second convolution of a pair begin.
 POINTWISE = "pointwise"
@@ -176,7 +179,7 @@ CUDA_FAMILIES: dict[str, Family] = {
 def epilogue_arguments(words: Sequence[str]) -> tuple[int, int]:
     """How many ``tensors`` and ``numbers`` these words read."""
     tensors = sum(len(_EPILOGUE_ARRAYS.get(word, ())) for word in words)
-    numbers = sum(len(ACTIVATIONS.get(word, ())) for word in words)
+    numbers = sum(len(ACTIVATIONS[word].parameters) for word in words if word in ACTIVATIONS)
     return tensors, numbers
 
 

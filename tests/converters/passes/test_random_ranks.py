@@ -66,7 +66,7 @@ class Walk:
             self.x = net.op(str(rng.choice(["sub", "add", "mul"])), self.constant(sizes), self.x)
         elif kind == "activation":
             word = str(rng.choice(GENTLE))
-            self.x = net.op(word, self.x, **{name: PARAMETERS[name] for name in ACTIVATIONS[word]})
+            self.x = net.op(word, self.x, **{name: PARAMETERS[name] for name in ACTIVATIONS[word].parameters})
         elif kind == "identity":
             self.x = net.op("identity", self.x)
         elif kind == "two":

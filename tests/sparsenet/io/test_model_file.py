@@ -20,7 +20,7 @@ from hypothesis.extra import numpy as npst
 import sparsenet
 from sparsenet import Graph, Node, TensorInfo, reference
 from sparsenet.errors import GraphError, ModelFileError
-from sparsenet.graph.ops import OPS, REQUIRED
+from sparsenet.graph.ops import MAX_RANK, OPS, REQUIRED
 from sparsenet.io import model_file
 from sparsenet.io.model_file import deserialize, load_graph, save, serialize, stored_constants
 from tests.sparsenet.sample_graphs import assert_same_graph, minixception, tiny_graph
@@ -241,6 +241,18 @@ def test_f16_overflow_names_the_tensor(tmp_path: Path) -> None:
         save(graph, tmp_path / "m", "f16")
 
 
+def test_any_rank_that_a_graph_may_have_is_stored() -> None:
+    for rank in (9, MAX_RANK):
+        shape = (None, 2, *[1] * (rank - 2))
+        offset = np.ones((1, 2, *[1] * (rank - 2)), np.float32)
+        nodes = [Node("add", "y", ["x", "offset"], ["y"])]
+        graph = Graph("deep", [TensorInfo("x", shape)], ["y"], nodes, {"offset": offset})
+        again, _ = deserialize(serialize(graph))
+        assert_same_graph(again, graph)
+        feeds = {"x": np.ones((1, *(int(d or 0) for d in shape[1:])), np.float32)}
+        assert np.array_equal(sparsenet.Engine(again).run(feeds)["y"], 2 * feeds["x"])
+
+
 def test_broken_graph_is_not_written(tmp_path: Path) -> None:
     graph = tiny_graph()
     graph.constants["fc.weight"] = np.full((3, 2), np.nan, np.float32)
@@ -349,6 +361,6 @@ def test_defaults_that_files_rely_on() -> None:
         "nms": {"iou_threshold": 0.0, "score_threshold": -3.4028234663852886e38, "center": False},
     }
     for op, defaults in expected.items():
-        assert {k: v for k, v in OPS[op].attrs.items() if v is not REQUIRED} == defaults, op
+        assert {k: v for k, v in OPS[op].defaults.items() if v is not REQUIRED} == defaults, op
     for op in OPS.keys() - expected.keys():
-        assert all(v is REQUIRED for v in OPS[op].attrs.values()), op
+        assert all(v is REQUIRED for v in OPS[op].defaults.values()), op

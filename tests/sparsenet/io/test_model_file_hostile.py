@@ -18,7 +18,6 @@ from hypothesis import strategies as st
 
 from sparsenet.errors import ModelFileError
 from sparsenet.graph.ops import OPS
-from sparsenet.io.graph_json import ATTRIBUTE_CHECKS
 from sparsenet.io.model_file import deserialize, load_graph, serialize
 from tests.sparsenet.sample_graphs import assert_same_graph, minixception, tiny_graph
 
@@ -251,11 +250,6 @@ def test_every_op_with_every_attribute_replaced() -> None:
                     loads_validly_or_is_refused(put_together(metadata, graph, tensors))
 
 
-def test_every_attribute_of_the_table_may_be_stored() -> None:
-    used = {name for schema in OPS.values() for name in schema.attrs} | {"epilogue"}
-    assert used == set(ATTRIBUTE_CHECKS)
-
-
 def edited(
     change: Callable[[dict[str, Any]], None], values: str = "f32", encoding: str | None = "csr"
 ) -> bytes:
@@ -294,9 +288,9 @@ def set_at(*path: Any) -> Callable[[dict[str, Any]], None]:
         (set_at("nodes", 2, ["relu"] * 7), "a node must be a list of 3 to 6 fields"),
         (set_at("constants", 0, 0, "image"), "defined twice"),
         (set_at("constants", 1, 0, "conv.weight"), "defined twice"),
-        (set_at("constants", 0, 1, [2, 3, 3, 0]), "a shape is at most 8 positive integers"),
-        (set_at("constants", 0, 1, [1] * 9), "a shape is at most 8"),
-        (set_at("constants", 0, 1, [2**31, 3, 3, 3]), "a shape is at most 8 positive integers"),
+        (set_at("constants", 0, 1, [2, 3, 3, 0]), "a shape is at most 32 positive integers"),
+        (set_at("constants", 0, 1, [1] * 33), "a shape is at most 32"),
+        (set_at("constants", 0, 1, [2**31, 3, 3, 3]), "a shape is at most 32 positive integers"),
         (set_at("constants", 0, 1, [2**20, 2**20, 3, 3]), "claims .* weights in .* bytes"),
         (
             set_at("constants", 0, 1, [3, 3, 3, 3]),

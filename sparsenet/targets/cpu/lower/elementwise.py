@@ -106,7 +106,7 @@ def _map_stage(
 def lower_activation(builder: Builder, node: Node) -> None:
     """One activation word as the epilogue of a copy."""
     start = Epilogue()
-    start.add_activation(node.op, [attributes(node)[name] for name in ACTIVATIONS[node.op]])
+    start.add_activation(node.op, [attributes(node)[name] for name in ACTIVATIONS[node.op].parameters])
     copy(builder, node, node.inputs[0], start)
 
 

@@ -67,7 +67,7 @@ def _sources() -> list[Path]:
     code = [path for folder in ("kernels", "vector_ir") for path in (cpu / folder).rglob("*.py")]
     code += [*cpu.glob("*.py"), *(cpu / "runtime" / f"{name}.py" for name in ("abi", "tape", "team"))]
     code += [*(package / "targets").glob("*.py"), package / "graph" / "types.py"]
-    code.append(package / "graph" / "ops" / "__init__.py")
+    code += [package / "graph" / "ops" / f"{name}.py" for name in ("activations", "epilogues")]
     return sorted(code)
 
 

@@ -132,7 +132,9 @@ class Arithmetic(Block):
             splats = [splat(b, p, self.lanes) for p in parameters]
             return [operation(b, v, *splats) for v in self._split(b, block)]
 
-        return self._intrinsic([self.type, *[types.float32] * len(ACTIVATIONS[word])], self.type, emit)
+        return self._intrinsic(
+            [self.type, *[types.float32] * len(ACTIVATIONS[word].parameters)], self.type, emit
+        )
 
     def _every_second(self, first: int) -> Any:
         numbers = ir.Constant(ir.VectorType(I32, self.lanes), [2 * i + first for i in range(self.lanes)])

@@ -26,7 +26,7 @@ def _copy(builder: Builder, node: Node, x: Value, start: Epilogue, out: Value) -
 
 def lower_activation(builder: Builder, node: Node) -> None:
     """One activation word as the epilogue of a copy."""
-    numbers = [attributes(node)[name] for name in ACTIVATIONS[node.op]]
+    numbers = [attributes(node)[name] for name in ACTIVATIONS[node.op].parameters]
     x = builder.get(node.inputs[0])
     _copy(builder, node, x, Epilogue([node.op], [], numbers), builder.new(node.output))
 

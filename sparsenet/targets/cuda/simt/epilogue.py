@@ -72,7 +72,7 @@ def _step(word: str, lanes: int, tensor: int, number: int) -> Any:
 
 
 def _activation(word: str, lanes: int, number: int) -> Any:
-    function, parameters = FUNCTIONS[word], len(ACTIVATIONS[word])
+    function, parameters = FUNCTIONS[word], len(ACTIVATIONS[word].parameters)
     zero = np.float32(0)
     if parameters == 0:
 

@@ -15,15 +15,15 @@ from sparsenet.errors import GraphError
 from sparsenet.graph import Shape
 from sparsenet.graph.ops import (
     ACTIVATIONS,
-    EPILOGUE_TENSORS,
     OPS,
     REQUIRED,
+    TENSOR_WORDS,
     attributes,
     check_node,
     infer_shape,
     split_inputs,
 )
-from sparsenet.graph.ops.image_rules import conv_output_size
+from sparsenet.graph.ops.windows import conv_output_size
 
 X: Shape = (None, 4, 9, 7)
 
@@ -37,9 +37,9 @@ def shape_of(op: str, *shapes: Shape | None, epilogue: list[Any] | None = None, 
 
 
 def test_every_activation_is_an_op_with_its_parameters() -> None:
-    for word, parameters in ACTIVATIONS.items():
-        assert dict(OPS[word].attrs) == dict.fromkeys(parameters, REQUIRED)
-    assert not set(ACTIVATIONS) & set(EPILOGUE_TENSORS)
+    for word, activation in ACTIVATIONS.items():
+        assert OPS[word].defaults == dict.fromkeys(activation.parameters, REQUIRED)
+    assert not set(ACTIVATIONS) & set(TENSOR_WORDS)
 
 
 def test_attributes_fill_in_defaults_without_touching_the_node() -> None:

@@ -1,0 +1,45 @@
+"""Epilogues: words after an op, each an activation or one of a few that read tensors, and how many there may be."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from sparsenet.graph.ops.activations import ACTIVATIONS
+from sparsenet.graph.ops.attribute import MAX_EPILOGUE_ARGUMENTS, MAX_EPILOGUE_WORDS
+
+
+class EpilogueTensor(NamedTuple):
+    """A tensor that a word reads.
+
+    Attributes:
+        name: what kernels call it.
+        per_channel: whether it is a constant (C,); if not, it is an activation of the result's shape.
+    """
+
+    name: str
+    per_channel: bool
+
+    @property
+    def arguments(self) -> int:
+        """Numbers a kernel is told of it: an address, and of an activation two strides."""
+        return 1 if self.per_channel else 3
+
+
+#: Words that read tensors, which a node has at the end of its inputs, in order.
+TENSOR_WORDS: dict[str, tuple[EpilogueTensor, ...]] = {
+    "affine": (EpilogueTensor("scale", True), EpilogueTensor("shift", True)),
+    "add": (EpilogueTensor("residual", False),),
+}
+
+
+def epilogue_tensors(steps: Sequence[Sequence[Any]]) -> list[tuple[str, EpilogueTensor]]:
+    """The tensors that an epilogue reads, in order, each with its word."""
+    return [(step[0], tensor) for step in steps for tensor in TENSOR_WORDS.get(step[0], ())]
+
+
+def epilogue_fits(steps: Sequence[Sequence[Any]]) -> bool:
+    """Whether an epilogue of these known words is short enough for a kernel."""
+    arguments = sum(tensor.arguments for _, tensor in epilogue_tensors(steps))
+    arguments += sum(len(ACTIVATIONS[word].parameters) for word, *_ in steps if word in ACTIVATIONS)
+    return len(steps) <= MAX_EPILOGUE_WORDS and arguments <= MAX_EPILOGUE_ARGUMENTS
