@@ -6,8 +6,8 @@ import numpy as np
 
 from bench.subjects.sparsity import sparsify
 from sparsenet import Engine, Graph
-from sparsenet.commands.inputs import random_inputs
 from sparsenet.graph import FloatArray
+from sparsenet.graph.feeds import random_inputs
 from sparsenet.timing import interleaved
 
 ROUNDS, TURNS = 15, 3

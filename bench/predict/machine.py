@@ -13,9 +13,9 @@ from bench.predict.estimate import Estimator, Sample, samples_alone
 from bench.predict.work import LayerWork, planned_work
 from bench.subjects.sparsity import sparsify
 from sparsenet import Engine, Graph
-from sparsenet.commands.inputs import random_inputs
 from sparsenet.errors import SparsenetError
 from sparsenet.graph import FloatArray
+from sparsenet.graph.feeds import random_inputs
 from sparsenet.io import strict_json
 from sparsenet.io.cache import keep, kept
 from sparsenet.targets.cpu.runtime.jit import fingerprint, max_lanes

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from sparsenet.commands.inputs import random_inputs
 from sparsenet.commands.options import (
     dense_option,
     device_option,
@@ -16,6 +15,7 @@ from sparsenet.commands.options import (
     model_argument,
     threads_option,
 )
+from sparsenet.graph.feeds import random_inputs
 from sparsenet.text.table import render, to_json
 from sparsenet.timing import DEVICE, clock_for, few, interleaved, spread
 

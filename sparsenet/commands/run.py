@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import click
 import numpy as np
 
-from sparsenet.commands.inputs import random_inputs, read_inputs
 from sparsenet.commands.options import (
     device_option,
     json_option,
@@ -18,7 +17,9 @@ from sparsenet.commands.options import (
     threads_option,
 )
 from sparsenet.graph import FloatArray
+from sparsenet.graph.feeds import random_inputs
 from sparsenet.io.files import require_outputs, write_output
+from sparsenet.io.input_files import read_inputs
 from sparsenet.io.metadata import class_names
 from sparsenet.text.one_line import one_line
 from sparsenet.text.table import render, shape_text, to_json

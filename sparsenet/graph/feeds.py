@@ -1,7 +1,8 @@
-"""Checks of the arrays that an inference is given. Kernels do no bounds checks: they see only what passed here."""
+"""The arrays that an inference is given, and their checks: kernels check no bounds and see only what passed here."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -53,6 +54,17 @@ def by_name(infos: Sequence[TensorInfo], arrays: Sequence[FloatArray]) -> dict[s
     if len(arrays) != len(infos):
         raise InputError(f"expected {len(infos)} inputs, got {len(arrays)}")
     return {info.name: array for info, array in zip(infos, arrays, strict=True)}
+
+
+def random_inputs(infos: Sequence[TensorInfo], batch: int, seed: int) -> dict[str, FloatArray]:
+    """Standard normal float32 arrays of the inputs' shapes, batch first; MemoryLimitError if one is too large."""
+    rng = np.random.default_rng(seed)
+    arrays: dict[str, FloatArray] = {}
+    for info in infos:
+        sizes = (batch, *image_shape(info))
+        require_memory(4 * math.prod(sizes), f"input '{info.name}' of shape {sizes}")
+        arrays[info.name] = rng.standard_normal(sizes, np.float32)
+    return arrays
 
 
 def checked(

@@ -186,7 +186,7 @@ def _read_image(path: Path) -> None:
 
 
 def _read_array(path: Path) -> None:
-    from sparsenet.commands.inputs import read_inputs
+    from sparsenet.io.input_files import read_inputs
 
     read_inputs([str(path)], [TensorInfo("x", (None, 3))], {})
 

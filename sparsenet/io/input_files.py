@@ -1,4 +1,4 @@
-"""From what a user names on the command line to float32 arrays a model takes."""
+"""From files that a user names to the float32 arrays a model takes."""
 
 from __future__ import annotations
 
@@ -53,21 +53,6 @@ def read_inputs(
     if missing:
         raise InputError(f"no input given for '{missing[0]}'; the model's inputs: {', '.join(known)}")
     return arrays
-
-
-def random_inputs(infos: Sequence[TensorInfo], batch: int, seed: int) -> dict[str, FloatArray]:
-    """Standard normal float32 arrays of the inputs' shapes, batch first; MemoryLimitError if one is too large."""
-    rng = np.random.default_rng(seed)
-    arrays: dict[str, FloatArray] = {}
-    for info in infos:
-        sizes = _sizes(info, batch)
-        require_memory(4 * math.prod(sizes), f"input '{info.name}' of shape {sizes}")
-        arrays[info.name] = rng.standard_normal(sizes, np.float32)
-    return arrays
-
-
-def _sizes(info: TensorInfo, batch: int) -> tuple[int, ...]:
-    return tuple(batch if size is None else size for size in info.shape)
 
 
 def _split(spec: str, known: dict[str, TensorInfo]) -> tuple[str, Path]:
@@ -133,7 +118,7 @@ def _read_image(path: Path, info: TensorInfo, metadata: Mapping[str, str]) -> Fl
         raise InputError(
             f"{path}: an image cannot feed input '{info.name}' of shape {info.shape}; give a .npy file"
         )
-    _, _, height, width = _sizes(info, 1)
+    height, width = (int(size or 0) for size in info.shape[2:])
     try:
         with open_image(path) as image:
             from PIL.Image import Resampling

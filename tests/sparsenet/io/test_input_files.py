@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from sparsenet.commands.inputs import random_inputs, read_inputs
 from sparsenet.errors import InputError, MemoryLimitError, MissingExtraError
 from sparsenet.graph import TensorInfo
+from sparsenet.graph.feeds import random_inputs
+from sparsenet.io.input_files import read_inputs
 
 ONE = [TensorInfo("input", (None, 3, 4, 6))]
 TWO = [TensorInfo("a", (None, 2)), TensorInfo("b", (None, 3))]
