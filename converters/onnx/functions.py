@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from converters.onnx import isolated as onnx_isolated
+from converters.onnx import isolated
 from sparsenet.errors import UnsupportedOpError
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def inline_functions(model: onnx.ModelProto) -> onnx.ModelProto:
         )
     if not model.functions:
         return model
-    inlined = onnx_isolated.inline_functions(model)
+    inlined = isolated.inline_functions(model)
     if inlined is None:
         raise UnsupportedOpError("the functions that the model defines cannot be written out")
     return inlined

@@ -59,7 +59,7 @@ def _apart(work: Callable[[bytes], bytes], data: bytes) -> bytes | None:
     if hasattr(os, "fork"):
         return _forked(work, data)
     call = f"sys.stdout.buffer.write(isolated.{work.__name__}(sys.stdin.buffer.read()))"
-    command = [sys.executable, "-c", f"import sys; from converters import onnx_isolated as isolated; {call}"]
+    command = [sys.executable, "-c", f"import sys; from converters.onnx import isolated; {call}"]
     try:
         done = subprocess.run(command, input=data, capture_output=True, timeout=SECONDS, check=True)  # noqa: S603
     except subprocess.SubprocessError:

@@ -1,4 +1,9 @@
-"""Which layers carry on a convolution's channels one by one: the BatchNorm behind it, a depthwise convolution."""
+"""Which layers carry on a convolution's channels one by one: BatchNorms and depthwise convolutions behind it.
+
+What an op does with channels is told by ``converters.passes.coupled_channels``. The importer would make the graph to
+ask it about, but needs an example input, which pruning by magnitude does without; so modules are traced by torch.fx,
+and each call is taken for a node of the op that treats channels as it does.
+"""
 
 from __future__ import annotations
 
@@ -11,27 +16,63 @@ import torch
 import torch.nn.functional as F
 from torch import fx, nn
 
+from converters.passes.coupled_channels import carried
+from sparsenet.graph import Node, Shape
 from sparsenet.text.one_line import warn
 from training.pruning.prunable import unwrap
 
-# What works on each channel alone and keeps the channels in place.
-CHANNELWISE_MODULES = (
-    nn.ReLU,
-    nn.ReLU6,
-    nn.LeakyReLU,
-    nn.SiLU,
-    nn.Sigmoid,
-    nn.Tanh,
-    nn.Hardtanh,
-    nn.Hardswish,
-    nn.Hardsigmoid,
-    nn.Identity,
-    nn.Dropout,
-    nn.Dropout2d,
-)
-CHANNELWISE_CALLS: frozenset[Any] = frozenset(
-    {torch.relu, F.relu, F.relu6, F.leaky_relu, F.silu, F.hardswish, F.dropout, F.dropout2d, "relu", "relu_"}
-)
+#: Layers with the op that treats channels as they do: each by itself, all of it alike or a window at a time.
+_LAYERS: dict[type[nn.Module], str] = {
+    nn.Conv2d: "conv2d",
+    nn.BatchNorm2d: "batch_norm",
+    nn.ReLU: "relu",
+    nn.ReLU6: "clip",
+    nn.Hardtanh: "clip",
+    nn.LeakyReLU: "leaky_relu",
+    nn.SiLU: "silu",
+    nn.Sigmoid: "sigmoid",
+    nn.Tanh: "tanh",
+    nn.Hardswish: "hard_swish",
+    nn.Hardsigmoid: "hard_sigmoid",
+    nn.ELU: "elu",
+    nn.GELU: "gelu",
+    nn.Softplus: "softplus",
+    nn.Identity: "identity",
+    nn.Dropout: "dropout",
+    nn.Dropout2d: "dropout",
+    nn.MaxPool2d: "max_pool2d",
+    nn.AdaptiveMaxPool2d: "max_pool2d",
+    nn.AvgPool2d: "avg_pool2d",
+    nn.AdaptiveAvgPool2d: "avg_pool2d",
+    nn.Upsample: "resize",
+    nn.ZeroPad2d: "pad",
+}
+#: The same for methods of tensors and functions of torch and torch.nn.functional.
+_CALLS = {
+    "relu": "relu",
+    "relu_": "relu",
+    "relu6": "clip",
+    "hardtanh": "clip",
+    "leaky_relu": "leaky_relu",
+    "silu": "silu",
+    "sigmoid": "sigmoid",
+    "tanh": "tanh",
+    "hardswish": "hard_swish",
+    "hardsigmoid": "hard_sigmoid",
+    "elu": "elu",
+    "gelu": "gelu",
+    "softplus": "softplus",
+    "dropout": "dropout",
+    "dropout2d": "dropout",
+    "max_pool2d": "max_pool2d",
+    "adaptive_max_pool2d": "max_pool2d",
+    "avg_pool2d": "avg_pool2d",
+    "adaptive_avg_pool2d": "avg_pool2d",
+    "interpolate": "resize",
+}
+_FUNCTIONS: dict[Any, str] = {
+    getattr(home, name): op for home in (torch, F) for name, op in _CALLS.items() if hasattr(home, name)
+}
 
 
 @dataclass(frozen=True)
@@ -39,8 +80,9 @@ class ChannelFlow:
     """Layers by name.
 
     Attributes:
-        batch_norms: convolution → the BatchNorm2d layers that read it, directly or behind activations.
-        leaders: depthwise convolution → the convolution whose channels it takes, behind BatchNorms and activations.
+        batch_norms: convolution → the BatchNorm2d layers that normalise its channels, with nothing in between that
+            mixes these.
+        leaders: depthwise convolution → the convolution whose channels it takes, as directly.
     """
 
     batch_norms: dict[str, list[str]] = field(default_factory=dict)
@@ -60,24 +102,22 @@ def channel_flow(model: nn.Module) -> ChannelFlow:
     modules = dict(root.named_modules())
     called = {node: modules[str(node.target)] for node in graph.nodes if node.op == "call_module"}
     times = Counter(id(module) for module in called.values())
+    above = _carried_from(graph, called)
     for node, module in called.items():
-        if times[id(module)] > 1:
+        if not isinstance(module, nn.BatchNorm2d | nn.Conv2d) or node not in above:
             continue
+        source = above[node]
+        while source in above and not isinstance(called.get(source), nn.Conv2d):
+            source = above[source]
+        convolution = called.get(source)
+        if not isinstance(convolution, nn.Conv2d) or times[id(module)] > 1 or times[id(convolution)] > 1:
+            continue
+        name, leader = str(node.target), str(source.target)
         if isinstance(module, nn.BatchNorm2d):
-            source = _source(node, called, CHANNELWISE_MODULES)
-            if isinstance(called.get(source), nn.Conv2d) and times[id(called[source])] == 1:
-                flow.batch_norms.setdefault(str(source.target), []).append(str(node.target))
-        elif isinstance(module, nn.Conv2d) and is_depthwise(module):
-            source = _source(node, called, (*CHANNELWISE_MODULES, nn.BatchNorm2d))
-            if isinstance(called.get(source), nn.Conv2d) and times[id(called[source])] == 1:
-                leader = str(source.target)
-                flow.leaders[str(node.target)] = flow.leaders.get(leader, leader)
+            flow.batch_norms.setdefault(leader, []).append(name)
+        else:
+            flow.leaders[name] = flow.leaders.get(leader, leader)
     return flow
-
-
-def is_depthwise(module: nn.Conv2d) -> bool:
-    """Whether each output channel reads the input channel of its own number, and no other."""
-    return module.groups == module.in_channels == module.out_channels > 1
 
 
 class _Tracer(fx.Tracer):
@@ -100,12 +140,37 @@ def _trace(model: nn.Module) -> fx.Graph | None:
         return None
 
 
-def _source(node: fx.Node, called: Mapping[fx.Node, nn.Module], passes: tuple[type, ...]) -> fx.Node:
-    """The node whose channels ``node`` reads: up through what passes them on."""
-    while True:
-        above = node.args[0] if node.args else None
-        if not isinstance(above, fx.Node):
-            return node
-        node = above
-        if not isinstance(called.get(node), passes) and node.target not in CHANNELWISE_CALLS:
-            return node
+def _carried_from(graph: fx.Graph, called: Mapping[fx.Node, nn.Module]) -> dict[fx.Node, fx.Node]:
+    """Call → the call whose channels it carries on one by one, for all behind convolutions and BatchNorms."""
+    shapes: dict[str, Shape] = {}
+    above: dict[fx.Node, fx.Node] = {}
+    for call in graph.nodes:
+        module, x = called.get(call), call.args[0] if call.args else None
+        op = _op(call, module)
+        if op is None or not isinstance(x, fx.Node):
+            continue
+        if isinstance(module, nn.Conv2d):
+            shapes[x.name], shapes[call.name] = _maps(module.in_channels), _maps(module.out_channels)
+        elif isinstance(module, nn.BatchNorm2d):
+            shapes[x.name] = shapes[call.name] = _maps(module.num_features)
+        elif x.name in shapes:
+            shapes[call.name] = shapes[x.name]
+        else:
+            continue
+        attrs = {"groups": module.groups} if isinstance(module, nn.Conv2d) else {}
+        if carried(Node(op, call.name, [x.name], [call.name], attrs), shapes, constants=()):
+            above[call] = x
+    return above
+
+
+def _op(call: fx.Node, module: nn.Module | None) -> str | None:
+    """The op that treats channels as a call does; ``None`` if none is known to."""
+    if module is not None:
+        return next((_LAYERS[kind] for kind in type(module).__mro__ if kind in _LAYERS), None)
+    known: Mapping[Any, str] = {"call_function": _FUNCTIONS, "call_method": _CALLS}.get(call.op, {})
+    return known.get(call.target)
+
+
+def _maps(channels: int) -> Shape:
+    """The shape of images of any size."""
+    return (None, channels, None, None)

@@ -12,7 +12,7 @@ import pytest
 from onnx import FunctionProto, NodeProto, TensorProto, helper, numpy_helper
 
 from converters import from_onnx
-from converters.onnx import isolated as onnx_isolated
+from converters.onnx import isolated
 from sparsenet.errors import MemoryLimitError, ModelFileError, SparsenetError, UnsupportedOpError
 from tests.converters.onnx.models import model, node, weights
 
@@ -212,7 +212,7 @@ def test_an_interrupt_at_the_fork_is_the_parents(monkeypatch: pytest.MonkeyPatch
     before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it
     try:
         with pytest.raises(KeyboardInterrupt):
-            onnx_isolated._apart(bytes, b"x")
+            isolated._apart(bytes, b"x")
     finally:
         if os.getpid() != here:
             (tmp_path / "astray").touch()
@@ -221,3 +221,13 @@ def test_an_interrupt_at_the_fork_is_the_parents(monkeypatch: pytest.MonkeyPatch
     with pytest.raises(ChildProcessError):
         os.waitpid(children[0], os.WNOHANG)  # it has been waited for
     assert not (tmp_path / "astray").exists()
+
+
+def test_where_no_process_can_fork_onnx_runs_in_a_new_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = onnx.parser.parse_model(
+        '<ir_version: 8, opset_import: ["": 17]> g (float[2,3] x) => (y) { y = Relu(x) }'
+    )
+    monkeypatch.delattr(os, "fork")
+    inferred = isolated.infer_shapes(model)
+    assert inferred is not None
+    assert [d.dim_value for d in inferred.output[0].type.tensor_type.shape.dim] == [2, 3]

@@ -12,7 +12,7 @@ from torch import nn
 from tests.training.pruning.networks import Wired, small_net
 from training.models.registry import MODELS, build_model
 from training.pruning import Masks, find_masks
-from training.pruning.channel_flow import ChannelFlow, channel_flow, is_depthwise
+from training.pruning.channel_flow import ChannelFlow, channel_flow
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -29,7 +29,9 @@ def test_every_batch_norm_of_the_zoo_is_found(name: str) -> None:
         (lambda m, x: m.bn(m.relu(m.conv(x))), {"conv": ["bn"]}),
         (lambda m, x: m.bn(F.relu(m.conv(x))), {"conv": ["bn"]}),
         (lambda m, x: m.bn(m.conv(x).relu()), {"conv": ["bn"]}),
-        (lambda m, x: m.bn(m.bn2(m.conv(x))), {"conv": ["bn2"]}),
+        (lambda m, x: m.bn(m.bn2(m.conv(x))), {"conv": ["bn2", "bn"]}),
+        (lambda m, x: m.bn(F.max_pool2d(m.conv(x), 2)), {"conv": ["bn"]}),
+        (lambda m, x: m.bn(F.pad(m.conv(x), (0, 0, 0, 0, 1, 0))[:, 1:]), {}),
         (lambda m, x: m.bn(m.relu(y := m.conv(x))) + m.bn2(y), {"conv": ["bn", "bn2"]}),
         (lambda m, x: m.bn(m.conv(x) + m.other(x)), {}),
         (lambda m, x: m.bn(torch.flip(m.conv(x), [1])), {}),
@@ -51,7 +53,9 @@ def test_only_a_batch_norm_of_one_convolution_counts(wire: Callable, expected: d
         (lambda m, x: m.depthwise(m.conv(x)), "conv"),
         (lambda m, x: m.depthwise(m.relu(m.bn(m.conv(x)))), "conv"),
         (lambda m, x: m.depthwise(m.bn(F.relu(m.other(m.conv(x))))), "other"),
+        (lambda m, x: m.depthwise(F.interpolate(F.avg_pool2d(m.conv(x), 2), scale_factor=2)), "conv"),
         (lambda m, x: m.depthwise(x), None),
+        (lambda m, x: m.depthwise(torch.cat([m.conv(x)], 1)), None),
         (lambda m, x: m.depthwise(m.conv(x) + x), None),
         (lambda m, x: m.depthwise(m.conv(m.conv(x))), None),
         (lambda m, x: m.depthwise(m.depthwise(m.conv(x))), None),
@@ -67,11 +71,16 @@ def test_depthwise_convolutions_in_a_row_follow_the_first() -> None:
     assert channel_flow(model).leaders == {"1": "0", "3": "0"}
 
 
-def test_depthwise() -> None:
-    assert is_depthwise(nn.Conv2d(4, 4, 3, groups=4))
-    assert not is_depthwise(nn.Conv2d(4, 8, 3, groups=4))
-    assert not is_depthwise(nn.Conv2d(4, 4, 3, groups=2))
-    assert not is_depthwise(nn.Conv2d(1, 1, 3))
+@pytest.mark.parametrize("channels, c_out, groups", [(4, 8, 4), (4, 4, 2), (1, 1, 1)])
+def test_what_is_no_depthwise_convolution_follows_none(channels: int, c_out: int, groups: int) -> None:
+    model = nn.Sequential(nn.Conv2d(2, channels, 1), nn.Conv2d(channels, c_out, 3, groups=groups))
+    assert channel_flow(model).leaders == {}
+
+
+def test_a_layer_is_known_by_its_kind_not_by_its_name() -> None:
+    model = Wired(lambda m, x: m.bn(m.relu(m.conv(x))))
+    model.relu = nn.Softmax(dim=1)  # type: ignore[assignment]
+    assert channel_flow(model).batch_norms == {}
 
 
 def test_an_untraceable_model_is_said_to_be_one() -> None:
