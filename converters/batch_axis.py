@@ -16,8 +16,8 @@ from typing import Literal
 import numpy as np
 
 from converters.builder import Act, Const, GraphBuilder, Site, Unsupported, Value
-from converters.decompose import operations as lowering
-from converters.decompose.operations import BATCH_HINT
+from converters.decompose.elementwise import materialize
+from converters.decompose.shapes import BATCH_HINT, reshape, transpose
 from converters.decompose.tensors import join, slice_axis
 
 #: Whether dimension 0 of the source's tensors is the graph's batch, or a dimension like any other.
@@ -91,8 +91,8 @@ def materialized(b: GraphBuilder, site: Site, value: Spread) -> Act:
     """A constant of the batch's size as a tensor of the graph."""
     array, rank = value.array, value.array.ndim
     if is_plain(value.place):
-        return lowering.materialize(b, site, Const(array[0]), rank)
-    return Sample(lowering.materialize(b, site, Const(array), rank + 1).tensor, value.place)
+        return materialize(b, site, Const(array[0]), rank)
+    return Sample(materialize(b, site, Const(array), rank + 1).tensor, value.place)
 
 
 Places = Sequence[Place | None]
@@ -114,7 +114,7 @@ def sample_of(b: GraphBuilder, x: Act) -> Sample:
         return x
     sizes = [int(d or 0) for d in b.shapes[x.tensor][1:]]
     site = Site(f"{x.tensor}.sample", f"{x.tensor}.sample")
-    return Sample(lowering.reshape(b, site, x, [1, *sizes]).tensor, FRONT)
+    return Sample(reshape(b, site, x, [1, *sizes]).tensor, FRONT)
 
 
 def is_plain(place: Place | None) -> bool:
@@ -124,7 +124,7 @@ def is_plain(place: Place | None) -> bool:
 
 def plain(b: GraphBuilder, site: Site, x: Sample) -> Act:
     """A sample of a tensor that has the batch in front, as the graph has it."""
-    return lowering.reshape(b, site, Act(x.tensor), [int(d or 0) for d in b.shapes[x.tensor][2:]])
+    return reshape(b, site, Act(x.tensor), [int(d or 0) for d in b.shapes[x.tensor][2:]])
 
 
 def batched(shape: Sequence[int], place: Place | None, batch: int) -> list[int]:
@@ -246,16 +246,16 @@ def reshape_target(
     return min(possible, key=oddity)
 
 
-def transpose(b: GraphBuilder, site: Site, x: Sample, order: Sequence[int]) -> Act:
+def transpose_sample(b: GraphBuilder, site: Site, x: Sample, order: Sequence[int]) -> Act:
     """The axes of a sample in another order; one of size 1 that holds the batch is not moved in memory."""
     sizes = [int(d or 0) for d in b.shapes[x.tensor][1:]]
     moved = [a for a in order if sizes[a] != 1]
     if moved == sorted(moved):
-        return lowering.reshape(b, site, Act(x.tensor), [sizes[a] for a in order])
+        return reshape(b, site, Act(x.tensor), [sizes[a] for a in order])
     left = sorted(moved)
-    dense = lowering.reshape(b, site.sub("dense"), Act(x.tensor), [sizes[a] for a in left])
-    turned = lowering.transpose(b, site.sub("turned"), dense, [0, *(1 + left.index(a) for a in moved)])
-    return lowering.reshape(b, site, turned, [sizes[a] for a in order])
+    dense = reshape(b, site.sub("dense"), Act(x.tensor), [sizes[a] for a in left])
+    turned = transpose(b, site.sub("turned"), dense, [0, *(1 + left.index(a) for a in moved)])
+    return reshape(b, site, turned, [sizes[a] for a in order])
 
 
 def image_by_image(
@@ -271,7 +271,7 @@ def image_by_image(
     for i in range(count):
         part = f"{i}" if count > 1 else ""
         one = slice_axis(b, site.sub(f"image{part}"), Act(x.tensor), 1, i, 1)
-        made = rule(site.sub(f"one{part}"), lowering.reshape(b, site.sub(f"in{part}"), one, rest))
+        made = rule(site.sub(f"one{part}"), reshape(b, site.sub(f"in{part}"), one, rest))
         found.append(list(made) if isinstance(made, Sequence) else [made])
     results = enumerate(zip(*found, strict=True))
     return [_stacked(b, site if k == 0 else site.sub(f"result{k}"), values) for k, values in results]
@@ -282,7 +282,7 @@ def _stacked(b: GraphBuilder, site: Site, values: Sequence[Value]) -> Act:
     for i, value in enumerate(values):
         assert isinstance(value, Act)
         shape = [1, *(int(d or 0) for d in b.shapes[value.tensor][1:])]
-        parts.append(lowering.reshape(b, site if len(values) == 1 else site.sub(f"out{i}"), value, shape))
+        parts.append(reshape(b, site if len(values) == 1 else site.sub(f"out{i}"), value, shape))
     return join(b, site, parts, 1)
 
 
@@ -293,7 +293,7 @@ def output_of(b: GraphBuilder, site: Site, x: Sample) -> tuple[Act, Layout]:
         return Act(x.tensor), Layout(place)
     sizes = [int(d or 0) for d in b.shapes[x.tensor][1:]]
     rest = sizes[: place.axis] + sizes[place.axis + 1 :]
-    return lowering.reshape(b, site, Act(x.tensor), rest), Layout(place, True)
+    return reshape(b, site, Act(x.tensor), rest), Layout(place, True)
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from converters.builder import Act, Const, GraphBuilder, Site, Unsupported, Value
-from converters.decompose import operations as lowering
-from converters.decompose.tensors import expand, sizes_of
+from converters.decompose.activations import softmax
+from converters.decompose.elementwise import binary, scalar
+from converters.decompose.shapes import reshape, sizes_of, transpose
+from converters.decompose.tensors import expand
 
 #: What keeps a key out of a softmax of float32 scores.
 _FAR = np.float32(1e30)
@@ -60,28 +62,28 @@ def attention(
         raise Unsupported("the keys of attention must depend on the input")
     shape = b.shapes[key.tensor]
     rank = len(shape)
-    turned = lowering.transpose(b, site.sub("keys"), key, [*range(rank - 2), rank - 1, rank - 2])
+    turned = transpose(b, site.sub("keys"), key, [*range(rank - 2), rank - 1, rank - 2])
 
-    def binary(op: str, left: Value, right: Value, part: str) -> Act:
-        return lowering.binary(b, site.sub(part) if part else site, op, left, right, lead)
+    def apply(op: str, left: Value, right: Value, part: str) -> Act:
+        return binary(b, site.sub(part) if part else site, op, left, right, lead)
 
     factor = 1 / math.sqrt(int(shape[-1] or 1)) if scale is None else scale
-    scores = binary("mul", binary("matmul", query, turned, "products"), lowering.scalar(factor), "scores")
+    scores = apply("mul", apply("matmul", query, turned, "products"), scalar(factor), "scores")
     if softcap:
-        share = binary("div", scores, lowering.scalar(softcap), "share")
+        share = apply("div", scores, scalar(softcap), "share")
         squeezed = b.node("tanh", site.sub("squeezed"), [share.tensor])
-        scores = binary("mul", squeezed, lowering.scalar(softcap), "capped")
+        scores = apply("mul", squeezed, scalar(softcap), "capped")
     seen: list[Value] = []
     for i, mask in enumerate(masks):
         added = mask.values
         if mask.logical:
             hidden, added = _hidden(b, site.sub(f"hidden{i}"), mask.values, lead)
             seen += hidden
-        scores = binary("add", scores, added, f"masked{i}")
-    weights = lowering.softmax(b, site.sub("weights"), scores, len(b.shapes[scores.tensor]) - 1)
+        scores = apply("add", scores, added, f"masked{i}")
+    weights = softmax(b, site.sub("weights"), scores, len(b.shapes[scores.tensor]) - 1)
     for i, mask_values in enumerate(seen):
-        weights = binary("mul", weights, mask_values, f"seen{i}")
-    return binary("matmul", weights, value, "")
+        weights = apply("mul", weights, mask_values, f"seen{i}")
+    return apply("matmul", weights, value, "")
 
 
 def _hidden(b: GraphBuilder, site: Site, seen: Value, lead: int) -> tuple[list[Value], Value]:
@@ -89,8 +91,8 @@ def _hidden(b: GraphBuilder, site: Site, seen: Value, lead: int) -> tuple[list[V
     if isinstance(seen, Const):
         one = seen.array.astype(np.float32)
         return [] if one.any(axis=-1).all() else [Const(one)], Const((one - 1) * _FAR)
-    missing = lowering.binary(b, site.sub("missing"), "sub", seen, lowering.scalar(1.0), lead)
-    return [seen], lowering.binary(b, site, "mul", missing, lowering.scalar(float(_FAR)), lead)
+    missing = binary(b, site.sub("missing"), "sub", seen, scalar(1.0), lead)
+    return [seen], binary(b, site, "mul", missing, scalar(float(_FAR)), lead)
 
 
 def repeated_heads(b: GraphBuilder, site: Site, x: Act, heads: int) -> Act:
@@ -100,6 +102,6 @@ def repeated_heads(b: GraphBuilder, site: Site, x: Act, heads: int) -> Act:
         return x
     if heads % few:
         raise Unsupported(f"{heads} heads of queries do not share {few} heads of keys")
-    apart = lowering.reshape(b, site.sub("apart"), x, [*front, few, 1, rows, width])
+    apart = reshape(b, site.sub("apart"), x, [*front, few, 1, rows, width])
     each = expand(b, site.sub("each"), apart, [*front, few, heads // few, rows, width])
-    return lowering.reshape(b, site, each, [*front, heads, rows, width])
+    return reshape(b, site, each, [*front, heads, rows, width])

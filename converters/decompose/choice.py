@@ -8,8 +8,9 @@ from dataclasses import replace
 import numpy as np
 
 from converters.builder import Act, Const, GraphBuilder, Site, Unsupported, Value
-from converters.decompose import operations as lowering
-from converters.decompose.tensors import join, sizes_of, slice_axis, whole
+from converters.decompose.elementwise import LARGEST, binary, materialize, scalar
+from converters.decompose.shapes import reshape, sizes_of, transpose
+from converters.decompose.tensors import join, slice_axis, whole
 from converters.symbolic.sizes import BATCH, Sizes, Unknown
 
 
@@ -23,7 +24,7 @@ def top_k(
     size = int(b.shapes[x.tensor][axis] or 0)
     wanted = _with_part(b, x, axis, count)
     if isinstance(wanted, Unknown):
-        filled = whole(b, values.sub("whole"), x, -lowering.LARGEST if largest else lowering.LARGEST)
+        filled = whole(b, values.sub("whole"), x, -LARGEST if largest else LARGEST)
         most = _common(b, values.sub("most"), wanted)
         count = int(min(wanted.most, size))
         found = top_k(b, values.sub("all"), indices.sub("all"), filled, axis, count, largest)
@@ -75,7 +76,7 @@ def _common(b: GraphBuilder, site: Site, unknown: Unknown) -> Act:
     result = Act(first)
     for i, name in enumerate(others):
         part = site if i == len(others) - 1 else site.sub(f"count{i}")
-        result = lowering.binary(b, part, "minimum", result, Act(name))
+        result = binary(b, part, "minimum", result, Act(name))
     return result
 
 
@@ -84,18 +85,18 @@ def numbers(b: GraphBuilder, site: Site, sizes: Sizes) -> Act:
     result: Value = Const(sizes.base)
     for i, (unknown, slope) in enumerate(sizes.slopes.items()):
         count = _common(b, site.sub(f"common{i}"), unknown)
-        count = lowering.binary(b, site.sub(f"size{i}"), "minimum", count, lowering.scalar(unknown.most))
-        count = lowering.reshape(b, site.sub(f"ranked{i}"), count, [1] * slope.ndim)
-        term = lowering.binary(b, site.sub(f"term{i}"), "mul", count, Const(slope))
+        count = binary(b, site.sub(f"size{i}"), "minimum", count, scalar(unknown.most))
+        count = reshape(b, site.sub(f"ranked{i}"), count, [1] * slope.ndim)
+        term = binary(b, site.sub(f"term{i}"), "mul", count, Const(slope))
         last = i == len(sizes.slopes) - 1
-        result = lowering.binary(b, site if last else site.sub(f"sum{i}"), "add", term, result)
+        result = binary(b, site if last else site.sub(f"sum{i}"), "add", term, result)
     assert isinstance(result, Act)
     return result
 
 
 def computed(b: GraphBuilder, site: Site, value: Value, rank: int) -> Act:
     """A constant as a tensor of ``rank`` dimensions, the batch among them; what is computed as it is."""
-    return value if isinstance(value, Act) else lowering.materialize(b, site, value, rank)
+    return value if isinstance(value, Act) else materialize(b, site, value, rank)
 
 
 def gather_elements(b: GraphBuilder, site: Site, x: Act, indices: Act, axis: int) -> Act:
@@ -112,17 +113,17 @@ def gather_nd(b: GraphBuilder, site: Site, x: Act, indices: Act, shared: int) ->
     depth, blocks = places[-1], math.prod(sizes[:shared])
     target = places[:-1] + sizes[shared + depth :]
     if blocks == 1:
-        x = lowering.reshape(b, site.sub("data"), x, sizes[shared:])
-        indices = lowering.reshape(b, site.sub("places"), indices, places[shared:])
+        x = reshape(b, site.sub("data"), x, sizes[shared:])
+        indices = reshape(b, site.sub("places"), indices, places[shared:])
     elif shared:
         runs = math.prod(places[shared:-1])
         numbers = np.arange(blocks, dtype=np.float32).reshape(blocks, 1, 1).repeat(runs, 1)
-        x = lowering.reshape(b, site.sub("data"), x, [blocks, *sizes[shared:]])
-        indices = lowering.reshape(b, site.sub("places"), indices, [blocks, runs, depth])
-        block = lowering.materialize(b, site.sub("block"), Const(numbers), 4)
+        x = reshape(b, site.sub("data"), x, [blocks, *sizes[shared:]])
+        indices = reshape(b, site.sub("places"), indices, [blocks, runs, depth])
+        block = materialize(b, site.sub("block"), Const(numbers), 4)
         indices = join(b, site.sub("in_block"), [block, indices], 3)
     inner = b.node("gather_nd", site.sub("picked") if shared else site, [x.tensor, indices.tensor])
-    return lowering.reshape(b, site, inner, target)
+    return reshape(b, site, inner, target)
 
 
 def gather(b: GraphBuilder, site: Site, x: Act, indices: Act, axis: int) -> Act:
@@ -132,17 +133,17 @@ def gather(b: GraphBuilder, site: Site, x: Act, indices: Act, axis: int) -> Act:
     moved = math.prod(front) > 1
     if moved:
         perm = [0, axis, *range(1, axis), *range(axis + 1, len(sizes) + 1)]
-        x = lowering.transpose(b, site.sub("turned"), x, perm)
+        x = transpose(b, site.sub("turned"), x, perm)
     else:
-        x = lowering.reshape(b, site.sub("data"), x, sizes[axis - 1 :])
-    indices = lowering.reshape(b, site.sub("places"), indices, [*places, 1])
+        x = reshape(b, site.sub("data"), x, sizes[axis - 1 :])
+    indices = reshape(b, site.sub("places"), indices, [*places, 1])
     picked = b.node("gather_nd", site.sub("picked"), [x.tensor, indices.tensor])
     if not moved:
-        return lowering.reshape(b, site, picked, [*front, *places, *behind])
+        return reshape(b, site, picked, [*front, *places, *behind])
     count, rank = len(places), 1 + len(places) + len(sizes) - 1
     first = [1 + count + i for i in range(len(front))]
     order = [0, *first, *range(1, 1 + count), *range(1 + count + len(front), rank)]
-    return lowering.transpose(b, site, picked, order)
+    return transpose(b, site, picked, order)
 
 
 def nms(
@@ -151,7 +152,7 @@ def nms(
     """Rows [b, class, box] of the boxes (N, B, n, 4) that are kept; how many, the scores (N, B, C, n) say."""
     boxes, scores = (
         whole(b, site.sub("boxes"), boxes, 0.0),
-        whole(b, site.sub("scores"), scores, -lowering.LARGEST),
+        whole(b, site.sub("scores"), scores, -LARGEST),
     )
     attrs = {"count": count, "iou_threshold": iou, "score_threshold": least, "center": center}
     rows = b.node("nms", site.sub("rows"), [boxes.tensor, scores.tensor], attrs)
@@ -167,7 +168,7 @@ def nonzero(b: GraphBuilder, site: Site, x: Act) -> Act:
 def _what_is_there(b: GraphBuilder, site: Site, x: Act, axis: int, across: int) -> Act:
     """``x`` up to the first element of ``axis`` that is -1."""
     line = slice_axis(b, site.sub("line"), x, across, 0, 1)
-    there = lowering.binary(b, site.sub("there"), "greater", line, Const(np.full((1,), -0.5, np.float32)))
+    there = binary(b, site.sub("there"), "greater", line, Const(np.full((1,), -0.5, np.float32)))
     attrs = {"kind": "sum", "axes": [axis], "keepdims": False}
     count = b.node("reduce", site.sub("count"), [there.tensor], attrs)
     return b.node("first", site, [x.tensor, count.tensor], {"axis": axis})

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from converters.builder import Act, Const, GraphBuilder, Site, Unsupported, Value
-from converters.decompose import operations as lowering
-from converters.decompose.tensors import join, sizes_of, slice_axis
+from converters.decompose.convolution import conv2d
+from converters.decompose.pooling import avg_pool, max_pool
+from converters.decompose.shapes import reshape, sizes_of
+from converters.decompose.tensors import join, slice_axis
 from sparsenet.graph.ops.windows import conv_output_size
 
 #: Convolutions that one over depth may be told apart into.
@@ -52,15 +54,13 @@ def conv3d(
             raise Unsupported("a window lies in the padding alone")
         step = dilation[0] if len(seen) > 1 else 1
         band = slice_axis(b, part.sub("seen"), x, 2, first + seen[0] * dilation[0], len(seen), step)
-        image = lowering.reshape(b, part.sub("image"), band, [channels * len(seen), height, width])
+        image = reshape(b, part.sub("image"), band, [channels * len(seen), height, width])
         kernel = weight.array[:, :, seen].reshape(c_out, per_group * len(seen), *weight.array.shape[3:])
         span = "" if len(seen) == taps == 1 else f".{seen[0]}_{seen[-1]}"
         flat = Const(kernel, weight.name and weight.name + span)
-        y = lowering.conv2d(
-            b, part.sub("product"), image, flat, bias, stride[1:], around, dilation[1:], groups
-        )
+        y = conv2d(b, part.sub("product"), image, flat, bias, stride[1:], around, dilation[1:], groups)
         out = sizes_of(b, y)
-        slices.append(lowering.reshape(b, part if count > 1 else site, y, [out[0], 1, *out[1:]]))
+        slices.append(reshape(b, part if count > 1 else site, y, [out[0], 1, *out[1:]]))
     return join(b, site, slices, 2)
 
 
@@ -79,7 +79,7 @@ def max_pool3d(
     def pool(part: Site, image: Act, over_depth: bool) -> Act:
         window = [_two(values, 1, over_depth) for values in (kernel, stride, dilation)]
         pads = _two(padding[:3], 0, over_depth) + _two(padding[3:], 0, over_depth)
-        return lowering.max_pool(b, part, image, window[0], window[1], pads, window[2], ceil_mode)
+        return max_pool(b, part, image, window[0], window[1], pads, window[2], ceil_mode)
 
     return _separately(b, site, x, pool, kernel, stride, padding)
 
@@ -99,7 +99,7 @@ def avg_pool3d(
     def pool(part: Site, image: Act, over_depth: bool) -> Act:
         window = [_two(values, 1, over_depth) for values in (kernel, stride)]
         pads = _two(padding[:3], 0, over_depth) + _two(padding[3:], 0, over_depth)
-        return lowering.avg_pool(b, part, image, window[0], window[1], pads, ceil_mode, count_include_pad)
+        return avg_pool(b, part, image, window[0], window[1], pads, ceil_mode, count_include_pad)
 
     return _separately(b, site, x, pool, kernel, stride, padding)
 
@@ -120,13 +120,13 @@ def _separately(
 ) -> Act:
     channels, depth, height, width = volume_size(b, x)
     if kernel[0] > 1 or padding[0] or padding[3]:
-        image = lowering.reshape(b, site.sub("depth"), x, [channels, depth, height * width])
+        image = reshape(b, site.sub("depth"), x, [channels, depth, height * width])
         x = pool(site.sub("over_depth"), image, True)
         depth = sizes_of(b, x)[1]
     elif stride[0] > 1:
         depth = (depth - 1) // stride[0] + 1
         x = slice_axis(b, site.sub("strided"), x, 2, 0, depth, stride[0] if depth > 1 else 1)
-    image = lowering.reshape(b, site.sub("image"), x, [channels * depth, height, width])
+    image = reshape(b, site.sub("image"), x, [channels * depth, height, width])
     if [*kernel[1:], *stride[1:]] != [1, 1, 1, 1] or any(padding[i] for i in (1, 2, 4, 5)):
         image = pool(site.sub("pooled"), image, False)
-    return lowering.reshape(b, site, image, [channels, depth, *sizes_of(b, image)[1:]])
+    return reshape(b, site, image, [channels, depth, *sizes_of(b, image)[1:]])

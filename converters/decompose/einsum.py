@@ -10,7 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from converters.builder import Act, Const, GraphBuilder, Site, Unsupported, Value
-from converters.decompose import operations as lowering
+from converters.decompose.elementwise import binary
+from converters.decompose.shapes import BATCH_HINT, reshape, transpose
 from converters.decompose.tensors import reduce
 
 
@@ -44,7 +45,7 @@ def einsum(b: GraphBuilder, site: Site, values: Sequence[Value], equation: str, 
     result = _summed(b, site.sub("summed"), result, set(output))
     assert isinstance(result.value, Act)
     order = [0, *(1 + result.letters.index(letter) for letter in output)]
-    return lowering.transpose(b, site, result.value, order)
+    return transpose(b, site, result.value, order)
 
 
 def parsed(equation: str, ranks: Sequence[int]) -> tuple[list[str], str]:
@@ -78,7 +79,7 @@ def _without_batch(values: Sequence[Value], inputs: list[str], output: str) -> t
     batch = {letters[:1] for letters in (*computed, output)}
     constants = [letters for value, letters in zip(values, inputs, strict=True) if isinstance(value, Const)]
     if len(batch) != 1 or any(letter in "".join(constants) for letter in batch):
-        raise Unsupported(lowering.BATCH_HINT, "equation")
+        raise Unsupported(BATCH_HINT, "equation")
     rest = [part[1:] if isinstance(value, Act) else part for value, part in zip(values, inputs, strict=True)]
     return rest, output[1:]
 
@@ -109,8 +110,8 @@ def _product(
         b.require_memory([*one.array.shape[:-1], other.array.shape[-1]], f"'{site.name}', of constants")
         made = np.matmul(one.array, other.array).reshape([sizes[letter] for letter in letters])
         return _Term(Const(made), letters)
-    result = lowering.binary(b, site, "matmul", one, other, 1)
-    shaped = lowering.reshape(b, site.sub("apart"), result, [sizes[letter] for letter in letters])
+    result = binary(b, site, "matmul", one, other, 1)
+    shaped = reshape(b, site.sub("apart"), result, [sizes[letter] for letter in letters])
     return _Term(shaped, letters)
 
 
@@ -122,5 +123,5 @@ def _matrix(
     target = [math.prod(sizes[letter] for letter in group) for group in groups]
     if isinstance(term.value, Const):
         return Const(term.value.array.transpose(order).reshape(target))
-    turned = lowering.transpose(b, site.sub("turned"), term.value, [0, *(1 + i for i in order)])
-    return lowering.reshape(b, site.sub("matrix"), turned, target)
+    turned = transpose(b, site.sub("turned"), term.value, [0, *(1 + i for i in order)])
+    return reshape(b, site.sub("matrix"), turned, target)

@@ -8,12 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from converters.builder import Act, Const, GraphBuilder, Site, Unsupported
-from converters.decompose import operations as lowering
-from converters.decompose.tensors import join, pad, sizes_of, slice_axis
+from converters.decompose.elementwise import LARGEST, binary, clip, scalar
+from converters.decompose.shapes import reshape, sizes_of
+from converters.decompose.tensors import join, pad, slice_axis
 
 #: Up to here float32 holds every integer.
 LARGEST_INTEGER = 1 << 24
-_SECOND_LOWEST = float(np.nextafter(np.float32(-lowering.LARGEST), np.float32(0)))
+_SECOND_LOWEST = float(np.nextafter(np.float32(-LARGEST), np.float32(0)))
 
 
 @dataclass(frozen=True)
@@ -58,9 +59,9 @@ def places_of_largest(
             raise Unsupported("a window lies in the padding alone, where nothing is largest")
         after.append(max(0, int(inside.max()) + 1 - size))
     # Padding must lose against every number, -inf too.
-    bounded = lowering.clip(b, site.sub("bounded"), x, _SECOND_LOWEST, None)
+    bounded = clip(b, site.sub("bounded"), x, _SECOND_LOWEST, None)
     before = [windows.padding[0], windows.padding[1]]
-    padded = pad(b, site.sub("padded"), bounded, [0, 0, *before], [0, 0, *after], -lowering.LARGEST)
+    padded = pad(b, site.sub("padded"), bounded, [0, 0, *before], [0, 0, *after], -LARGEST)
     names, rows, columns = [], *windows.count
     for i, row in enumerate(windows.taps(0)):
         band = slice_axis(
@@ -70,10 +71,10 @@ def places_of_largest(
             part = site.sub(f"tap{i}_{j}")
             step = windows.stride[1] if columns > 1 else 1
             tap = slice_axis(b, part, band, 3, int(column), columns, step)
-            names.append(lowering.reshape(b, part.sub("flat"), tap, [1, channels * rows * columns]))
+            names.append(reshape(b, part.sub("flat"), tap, [1, channels * rows * columns]))
     taps = join(b, site.sub("taps"), names, 1)
     best = b.node("argmax", site.sub("best"), [taps.tensor], {"axis": 1})
-    best = lowering.reshape(b, site.sub("map"), best, [channels, rows, columns])
+    best = reshape(b, site.sub("map"), best, [channels, rows, columns])
     return _places_of_taps(
         b, site, best, windows, [height * width * through_channels, height, width], by_columns
     )
@@ -90,13 +91,13 @@ def _places_of_taps(
     starts = starts + windows.first(0).reshape(-1, 1) * steps[0] + windows.first(1) * steps[1]
     # tap = row · K_w + column; taken half a column further on, so that rounding loses no row
     across = windows.kernel[1]
-    scaled = lowering.binary(b, site.sub("scaled"), "mul", taps, lowering.scalar(1 / across))
-    halved = lowering.binary(b, site.sub("halved"), "add", scaled, lowering.scalar(0.5 / across))
+    scaled = binary(b, site.sub("scaled"), "mul", taps, scalar(1 / across))
+    halved = binary(b, site.sub("halved"), "add", scaled, scalar(0.5 / across))
     row = b.node("floor", site.sub("row"), [halved.tensor])
-    whole = lowering.binary(b, site.sub("rows"), "mul", row, lowering.scalar(across))
-    column = lowering.binary(b, site.sub("column"), "sub", taps, whole)
+    whole = binary(b, site.sub("rows"), "mul", row, scalar(across))
+    column = binary(b, site.sub("column"), "sub", taps, whole)
     by = [windows.dilation[i] * steps[i] for i in range(2)]
-    down = lowering.binary(b, site.sub("down"), "mul", row, lowering.scalar(by[0]))
-    along = lowering.binary(b, site.sub("along"), "mul", column, lowering.scalar(by[1]))
-    offset = lowering.binary(b, site.sub("offset"), "add", down, along)
-    return lowering.binary(b, site, "add", offset, Const(starts))
+    down = binary(b, site.sub("down"), "mul", row, scalar(by[0]))
+    along = binary(b, site.sub("along"), "mul", column, scalar(by[1]))
+    offset = binary(b, site.sub("offset"), "add", down, along)
+    return binary(b, site, "add", offset, Const(starts))

@@ -19,7 +19,7 @@ Float64Array = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Rule:
+class Resampling:
     """How an axis is resampled; names and meanings are ONNX's."""
 
     mode: str = "nearest"
@@ -64,7 +64,7 @@ def coordinates(axis: Axis, rule: str) -> Float64Array:
     raise Unsupported(f"the rule '{rule}' is not known", "coordinate_transformation_mode")
 
 
-def matrix(axis: Axis, rule: Rule) -> Float64Array:
+def matrix(axis: Axis, rule: Resampling) -> Float64Array:
     """(out, size); rows of zeros where tf_crop_and_resize leaves the input.
 
     Raises:
@@ -84,7 +84,7 @@ def matrix(axis: Axis, rule: Rule) -> Float64Array:
     return result
 
 
-def leaves_input(axis: Axis, rule: Rule) -> npt.NDArray[np.bool_]:
+def leaves_input(axis: Axis, rule: Resampling) -> npt.NDArray[np.bool_]:
     """(out,) where tf_crop_and_resize fills in its extrapolation value."""
     places = coordinates(axis, rule.coordinates)
     outside: npt.NDArray[np.bool_] = (places < 0) | (places > axis.size - 1)
@@ -97,7 +97,7 @@ def picks(resampling: Float64Array) -> npt.NDArray[np.int64] | None:
     return resampling.argmax(1).astype(np.int64) if one_hot.all() else None
 
 
-def _interpolating(places: Float64Array, axis: Axis, rule: Rule) -> Float64Array:
+def _interpolating(places: Float64Array, axis: Axis, rule: Resampling) -> Float64Array:
     kernels: dict[str, tuple[int, Callable[[Float64Array], Float64Array]]] = {
         "linear": (1, lambda d: np.clip(1 - np.abs(d), 0, None)),
         "cubic": (2, lambda d: _cubic(np.abs(d), rule.cubic_a)),

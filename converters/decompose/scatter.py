@@ -8,7 +8,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from converters.builder import Act, Const, GraphBuilder, Site, Unsupported, Value
-from converters.decompose import operations as lowering
+from converters.decompose.elementwise import binary
+from converters.decompose.shapes import reshape
 from converters.decompose.tensors import gather, join
 
 #: Elements that a scattering at constant places may be told apart into.
@@ -32,7 +33,7 @@ def scatter(
             f"it writes into a tensor of {total} elements; up to {LARGEST_SCATTER} are supported"
         )
     y = gather(b, site.sub("flat"), join(b, site.sub("both"), flat, 1), 1, source)
-    return lowering.reshape(b, site, y, sizes)
+    return reshape(b, site, y, sizes)
 
 
 #: Numbers that may come together in one place.
@@ -76,12 +77,12 @@ def scatter_reduced(
             comes: Value = gather(b, site.sub(f"comes{i}"), both, 1, source)
         else:
             comes = Const(np.concatenate([idle.array, new.array])[source])
-        result = lowering.binary(b, site.sub(f"round{i}"), op, result, comes)
+        result = binary(b, site.sub(f"round{i}"), op, result, comes)
     assert isinstance(result, Act)
-    return lowering.reshape(b, site, result, sizes)
+    return reshape(b, site, result, sizes)
 
 
 def _flat(b: GraphBuilder, site: Site, value: Value, size: int) -> Value:
     if isinstance(value, Const):
         return Const(value.array.reshape(-1).astype(np.float32), value.name)
-    return lowering.reshape(b, site, value, [size])
+    return reshape(b, site, value, [size])

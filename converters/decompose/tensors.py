@@ -8,15 +8,13 @@ from collections.abc import Sequence
 import numpy as np
 
 from converters.builder import Act, Const, GraphBuilder, Site, Unsupported, Value
-from converters.decompose import operations as lowering
-from converters.decompose.resampling import Axis, Rule, matrix, picks
+from converters.decompose.convolution import linear
+from converters.decompose.elementwise import LARGEST, binary, choose, materialize, scalar
+from converters.decompose.pooling import global_pool
+from converters.decompose.resampling import Axis, Resampling, matrix, picks
+from converters.decompose.shapes import BATCH_HINT, axis_of, image_size, reshape, sizes_of, transpose
 from sparsenet.graph import Node
 from sparsenet.graph.ops import infer_shape
-
-
-def sizes_of(b: GraphBuilder, x: Act) -> list[int]:
-    """Sizes behind the batch."""
-    return [int(d or 0) for d in b.shapes[x.tensor][1:]]
 
 
 def slice_axis(b: GraphBuilder, site: Site, x: Act, axis: int, start: int, count: int, step: int = 1) -> Act:
@@ -32,7 +30,7 @@ def slice_axis(b: GraphBuilder, site: Site, x: Act, axis: int, start: int, count
 
 def select(b: GraphBuilder, site: Site, x: Act, axis: int, start: int, stop: int, step: int = 1) -> Act:
     """As Python's ``x[start:stop:step]`` on an axis of the graph's tensor."""
-    size = int(b.shapes[x.tensor][lowering.axis_of(axis, len(b.shapes[x.tensor]))] or 0)
+    size = int(b.shapes[x.tensor][axis_of(axis, len(b.shapes[x.tensor]))] or 0)
     chosen = range(*slice(start, stop, step).indices(size))
     return slice_axis(b, site, x, axis, chosen.start, len(chosen), step if len(chosen) > 1 else 1)
 
@@ -51,7 +49,7 @@ def gather(b: GraphBuilder, site: Site, x: Act, axis: int, indices: np.ndarray) 
         x = slice_axis(b, picked, x, axis, flat[0], len(flat))
     else:
         x = b.node("gather", picked, [x.tensor], {"axis": axis, "indices": flat})
-    return lowering.reshape(b, site, x, target)
+    return reshape(b, site, x, target)
 
 
 def expand(b: GraphBuilder, site: Site, x: Act, target: Sequence[int]) -> Act:
@@ -61,8 +59,8 @@ def expand(b: GraphBuilder, site: Site, x: Act, target: Sequence[int]) -> Act:
     if len(full) == len(target):
         target = [have if wanted == 1 else wanted for have, wanted in zip(full, target, strict=True)]
     if full == list(target):
-        return lowering.reshape(b, site, x, full)
-    x = lowering.reshape(b, site.sub("ranked"), x, full)
+        return reshape(b, site, x, full)
+    x = reshape(b, site.sub("ranked"), x, full)
     return b.node("expand", site, [x.tensor], {"shape": [int(d) for d in target]})
 
 
@@ -75,9 +73,9 @@ def tile(b: GraphBuilder, site: Site, x: Act, repeats: Sequence[int]) -> Act:
         )
     apart = [n for size in sizes for n in (1, size)]
     wanted = [n for size, r in zip(sizes, repeats, strict=True) for n in (r, size)]
-    x = lowering.reshape(b, site.sub("apart"), x, apart)
+    x = reshape(b, site.sub("apart"), x, apart)
     x = expand(b, site.sub("repeated"), x, wanted)
-    return lowering.reshape(b, site, x, [size * r for size, r in zip(sizes, repeats, strict=True)])
+    return reshape(b, site, x, [size * r for size, r in zip(sizes, repeats, strict=True)])
 
 
 def reduce(b: GraphBuilder, site: Site, x: Act, kind: str, axes: Sequence[int], keepdims: bool) -> Act:
@@ -90,12 +88,12 @@ def reduce(b: GraphBuilder, site: Site, x: Act, kind: str, axes: Sequence[int], 
     if partial is not None and partial.axis in axes:
         return _reduce_part(b, site, x, kind, axes, keepdims)
     if len(shape) == 4 and axes == [2, 3] and kind in ("mean", "max"):
-        return lowering.global_pool(b, site, x, axes, keepdims, "avg" if kind == "mean" else kind)
+        return global_pool(b, site, x, axes, keepdims, "avg" if kind == "mean" else kind)
     return b.node("reduce", site, [x.tensor], {"kind": kind, "axes": axes, "keepdims": bool(keepdims)})
 
 
 #: What changes no result of a reduction.
-_NEUTRAL = {"sum": 0.0, "mean": 0.0, "prod": 1.0, "max": -lowering.LARGEST, "min": lowering.LARGEST}
+_NEUTRAL = {"sum": 0.0, "mean": 0.0, "prod": 1.0, "max": -LARGEST, "min": LARGEST}
 
 
 def _reduce_part(b: GraphBuilder, site: Site, x: Act, kind: str, axes: Sequence[int], keepdims: bool) -> Act:
@@ -106,12 +104,12 @@ def _reduce_part(b: GraphBuilder, site: Site, x: Act, kind: str, axes: Sequence[
         return reduce(b, site, x, kind, axes, keepdims)
     total = reduce(b, site.sub("sum"), x, "sum", axes, keepdims)
     others = math.prod(count[axis - 1] for axis in axes if axis != partial.axis)
-    there = lowering.binary(  # a slice of a part has room for fewer than were counted
-        b, site.sub("there"), "minimum", Act(partial.count), lowering.scalar(count[partial.axis - 1])
+    there = binary(  # a slice of a part has room for fewer than were counted
+        b, site.sub("there"), "minimum", Act(partial.count), scalar(count[partial.axis - 1])
     )
-    number = lowering.reshape(b, site.sub("count"), there, [1] * len(sizes_of(b, total)))
-    mean = lowering.binary(b, site.sub("by_count"), "div", total, number)
-    return lowering.binary(b, site, "mul", mean, lowering.scalar(1 / others))
+    number = reshape(b, site.sub("count"), there, [1] * len(sizes_of(b, total)))
+    mean = binary(b, site.sub("by_count"), "div", total, number)
+    return binary(b, site, "mul", mean, scalar(1 / others))
 
 
 def whole(b: GraphBuilder, site: Site, x: Act, value: float) -> Act:
@@ -135,7 +133,7 @@ def join(b: GraphBuilder, site: Site, values: Sequence[Value], axis: int) -> Act
                 if array.shape[0] != 1:
                     raise Unsupported("the constant it joins has a batch dimension of its own")
                 array = array[0]
-            value = lowering.materialize(b, site.sub(f"constant{i}"), Const(array), rank)
+            value = materialize(b, site.sub(f"constant{i}"), Const(array), rank)
         tensors.append(value.tensor)
     if len(tensors) == 1:
         return Act(tensors[0])
@@ -149,10 +147,10 @@ def _join_parts(b: GraphBuilder, site: Site, tensors: Sequence[str], axis: int) 
     parts = [whole(b, site.sub(f"whole{i}"), Act(name), 0.0).tensor for i, name in enumerate(tensors)]
     x = b.node("concat", site.sub("joined"), parts, {"axis": axis})
     order = [0, axis, *(i for i in range(1, len(b.shapes[x.tensor])) if i != axis)]
-    x = lowering.transpose(b, site.sub("turned"), x, order)
+    x = transpose(b, site.sub("turned"), x, order)
     places, total = _what_is_meant(b, site, tensors, axis)
     x = b.node("gather_nd", site.sub("moved"), [x.tensor, places.tensor])
-    x = lowering.transpose(b, site.sub("back"), x, [order.index(i) for i in range(len(order))])
+    x = transpose(b, site.sub("back"), x, [order.index(i) for i in range(len(order))])
     return b.node("first", site, [x.tensor, total.tensor], {"axis": axis})
 
 
@@ -165,30 +163,15 @@ def _what_is_meant(b: GraphBuilder, site: Site, tensors: Sequence[str], axis: in
         there = []
         for i, (name, size) in enumerate(key):
             full = Const(np.full(1, size, np.float32))
-            count = Act(name) if name else lowering.materialize(b, site.sub(f"size{i}"), full, 2)
+            count = Act(name) if name else materialize(b, site.sub(f"size{i}"), full, 2)
             ranks = Const(np.arange(size, dtype=np.float32))
-            there.append(lowering.binary(b, site.sub(f"there{i}"), "less", ranks, count).tensor)
+            there.append(binary(b, site.sub(f"there{i}"), "less", ranks, count).tensor)
         mask = b.node("concat", site.sub("there"), there, {"axis": 1})
         attrs = {"kind": "sum", "axes": [1], "keepdims": True}
         total = b.node("reduce", site.sub("count"), [mask.tensor], attrs)
         places = b.node("nonzero", site.sub("places"), [mask.tensor])
-        b.joined[key] = lowering.reshape(b, site.sub("indices"), places, [sum(sizes), 1]), total
+        b.joined[key] = reshape(b, site.sub("indices"), places, [sum(sizes), 1]), total
     return b.joined[key]
-
-
-def choose(b: GraphBuilder, site: Site, condition: Value, a: Value, other: Value, lead: int = 0) -> Act:
-    """``a`` where the condition is not 0, else ``other``, with broadcasting."""
-    return b.node("where", site, lowering.aligned(b, site, [condition, a, other], lead))
-
-
-def truncate(b: GraphBuilder, site: Site, x: Act, lead: int = 0) -> Act:
-    """Numbers cut off at the point, as a conversion to integers does."""
-    below = lowering.negate(b, site.sub("below"), x)
-    below = b.node("floor", site.sub("below_floor"), [below.tensor])
-    below = lowering.negate(b, site.sub("ceil"), below)
-    above = b.node("floor", site.sub("floor"), [x.tensor])
-    sign = lowering.binary(b, site.sub("negative"), "less", x, lowering.scalar(0.0), lead)
-    return choose(b, site, sign, below, above, lead)
 
 
 def pad_axis(
@@ -198,10 +181,10 @@ def pad_axis(
     sizes = sizes_of(b, x)
     i = axis - 1
     outer, inner = int(np.prod(sizes[:i])), int(np.prod(sizes[i + 1 :]))
-    image = lowering.reshape(b, site.sub("image"), x, [outer, sizes[i], inner])
+    image = reshape(b, site.sub("image"), x, [outer, sizes[i], inner])
     attrs = {"padding": [before, 0, after, 0], "value": float(value), "mode": mode}
     padded = b.node("pad", site.sub("padded"), [image.tensor], attrs)
-    return lowering.reshape(b, site, padded, [*sizes[:i], before + sizes[i] + after, *sizes[i + 1 :]])
+    return reshape(b, site, padded, [*sizes[:i], before + sizes[i] + after, *sizes[i + 1 :]])
 
 
 def pad(
@@ -216,7 +199,7 @@ def pad(
     """Padding; ``before`` and ``after`` have one number per dimension of the graph's tensor, negative ones crop."""
     shape = b.shapes[x.tensor]
     if before[0] or after[0]:
-        raise Unsupported(lowering.BATCH_HINT)
+        raise Unsupported(BATCH_HINT)
     for axis in range(1, len(shape)):
         cut = [max(0, -amount) for amount in (before[axis], after[axis])]
         if any(cut):
@@ -236,7 +219,7 @@ def pad(
         around = np.ones([d + p + q for d, p, q in zip(sizes_of(b, x), before[1:], after[1:], strict=True)])
         around[tuple(slice(p, p + d) for p, d in zip(before[1:], sizes_of(b, x), strict=True))] = 0
         x = pad(b, site.sub("padded"), x, before, after, 0.0)
-        return choose(b, site, Const(around.astype(np.float32)), lowering.scalar(value), x)
+        return choose(b, site, Const(around.astype(np.float32)), scalar(value), x)
     axes = [axis for axis in range(1, len(shape)) if before[axis] or after[axis]]
     image = len(shape) == 4 and axes[-1] >= 2
     rest = [axis for axis in axes if not (image and axis >= 2)]
@@ -253,7 +236,7 @@ def pad(
 LARGEST_MATRIX = 1 << 24
 
 
-def resample_axis(b: GraphBuilder, site: Site, x: Act, axis: int, how: Axis, rule: Rule) -> Act:
+def resample_axis(b: GraphBuilder, site: Site, x: Act, axis: int, how: Axis, rule: Resampling) -> Act:
     """One axis resampled: a choice of its elements where that is all, else a product with a matrix."""
     if how.size * how.out > LARGEST_MATRIX:
         raise Unsupported(
@@ -284,10 +267,18 @@ def times(b: GraphBuilder, site: Site, x: Act, axis: int, matrix: np.ndarray) ->
     """A matrix (M, n) times the graph's axis of n elements."""
     sizes = sizes_of(b, x)
     if len(sizes) == 1:
-        return lowering.linear(b, site, x, Const(matrix), None)
+        return linear(b, site, x, Const(matrix), None)
     if axis == len(sizes):
-        return lowering.binary(b, site, "matmul", x, Const(matrix.T))
+        return binary(b, site, "matmul", x, Const(matrix.T))
     outer, inner = math.prod(sizes[: axis - 1]), math.prod(sizes[axis:])
-    image = lowering.reshape(b, site.sub("rows"), x, [outer, sizes[axis - 1], inner])
-    made = lowering.binary(b, site.sub("product"), "matmul", Const(matrix), image)
-    return lowering.reshape(b, site, made, [*sizes[: axis - 1], len(matrix), *sizes[axis:]])
+    image = reshape(b, site.sub("rows"), x, [outer, sizes[axis - 1], inner])
+    made = binary(b, site.sub("product"), "matmul", Const(matrix), image)
+    return reshape(b, site, made, [*sizes[: axis - 1], len(matrix), *sizes[axis:]])
+
+
+def resize(b: GraphBuilder, site: Site, x: Act, size: Sequence[int], mode: str, coordinates: str) -> Act:
+    """Resampling to ``size`` (H, W)."""
+    if list(image_size(b, x)) == list(size):
+        return x
+    attrs = {"size": [int(s) for s in size], "mode": mode, "coordinates": coordinates}
+    return b.node("resize", site, [x.tensor], attrs)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from converters.builder import Act, GraphBuilder, Site, Value
-from converters.decompose import operations as lowering
+from converters.decompose.elementwise import binary, clip, scalar
 
 #: π in parts whose products with numbers below 2**15 are exact in float32, and the rest.
 _PI = (3.140625, 9.670257568359375e-4, math.pi - 3.140625 - 9.670257568359375e-4)
@@ -19,24 +19,24 @@ def sine(b: GraphBuilder, site: Site, x: Act, lead: int = 0, cosine: bool = Fals
     As (-1)ⁿ · sin(r) with x = n·π + r, |r| ≤ π / 2; for the cosine as -(-1)ⁿ · sin(r) with x = (n + 1/2)·π + r.
     """
 
-    def binary(op: str, left: Value, right: float | Value, part: str) -> Act:
-        other = lowering.scalar(right) if isinstance(right, float) else right
-        return lowering.binary(b, site.sub(part) if part else site, op, left, other, lead)
+    def apply(op: str, left: Value, right: float | Value, part: str) -> Act:
+        other = scalar(right) if isinstance(right, float) else right
+        return binary(b, site.sub(part) if part else site, op, left, other, lead)
 
-    turns = binary("mul", x, 1 / math.pi, "turns")
+    turns = apply("mul", x, 1 / math.pi, "turns")
     whole = b.node("floor" if cosine else "round", site.sub("whole"), [turns.tensor])
-    taken = binary("add", whole, 0.5, "middle") if cosine else whole
+    taken = apply("add", whole, 0.5, "middle") if cosine else whole
     rest = x
     for i, part in enumerate(_PI):
-        rest = binary("sub", rest, binary("mul", taken, part, f"taken{i}"), f"rest{i}")
-    rest = lowering.clip(b, site.sub("rest"), rest, -1.6, 1.6)
-    square = binary("mul", rest, rest, "square")
-    series = binary("mul", square, _SERIES[-1], "series0")
+        rest = apply("sub", rest, apply("mul", taken, part, f"taken{i}"), f"rest{i}")
+    rest = clip(b, site.sub("rest"), rest, -1.6, 1.6)
+    square = apply("mul", rest, rest, "square")
+    series = apply("mul", square, _SERIES[-1], "series0")
     for i, factor in enumerate(reversed(_SERIES[1:-1])):
-        series = binary("mul", binary("add", series, factor, f"sum{i}"), square, f"series{i + 1}")
-    half = b.node("floor", site.sub("half"), [binary("mul", whole, 0.5, "halved").tensor])
-    odd = binary("sub", whole, binary("mul", half, 2.0, "even"), "odd")
+        series = apply("mul", apply("add", series, factor, f"sum{i}"), square, f"series{i + 1}")
+    half = b.node("floor", site.sub("half"), [apply("mul", whole, 0.5, "halved").tensor])
+    odd = apply("sub", whole, apply("mul", half, 2.0, "even"), "odd")
     factor = 2.0 if cosine else -2.0
-    sign = binary("add", binary("mul", odd, factor, "step"), -1.0 if cosine else 1.0, "sign")
-    signed = binary("mul", rest, sign, "signed")
-    return binary("add", signed, binary("mul", signed, series, "curve"), "")
+    sign = apply("add", apply("mul", odd, factor, "step"), -1.0 if cosine else 1.0, "sign")
+    signed = apply("mul", rest, sign, "signed")
+    return apply("add", signed, apply("mul", signed, series, "curve"), "")

@@ -8,10 +8,11 @@ from collections.abc import Sequence
 import numpy as np
 
 from converters.builder import Act, Const, GraphBuilder, Site, Unsupported
-from converters.decompose import operations as lowering
+from converters.decompose.elementwise import binary, choose, scalar
 from converters.decompose.pool_places import LARGEST_INTEGER, Windows
 from converters.decompose.resampling import picks
-from converters.decompose.tensors import LARGEST_MATRIX, choose, gather, pad, sizes_of, times
+from converters.decompose.shapes import image_size, reshape, sizes_of, transpose
+from converters.decompose.tensors import LARGEST_MATRIX, gather, pad, times
 from sparsenet.graph.ops.windows import conv_output_size
 
 
@@ -34,16 +35,16 @@ def windows_of(
 
 def unfold(b: GraphBuilder, site: Site, x: Act, windows: Windows) -> Act:
     """(N, C, H, W) → (N, C · K_h · K_w, windows): each column is what one window sees."""
-    channels = lowering.image_size(b, x) and sizes_of(b, x)[0]
+    channels = image_size(b, x) and sizes_of(b, x)[0]
     before, after = windows.padding[:2], windows.padding[2:]
     x = pad(b, site.sub("padded"), x, [0, 0, *before], [0, 0, *after], 0.0)
     for i, part in enumerate(("rows", "columns")):
         places = windows.taps(i)[:, None] + windows.first(i) + windows.padding[i]
         x = gather(b, site.sub(part), x, 2 + i, places.reshape(-1))
     apart = [channels, windows.kernel[0], windows.count[0], windows.kernel[1], windows.count[1]]
-    x = lowering.reshape(b, site.sub("apart"), x, apart)
-    x = lowering.transpose(b, site.sub("turned"), x, [0, 1, 2, 4, 3, 5])
-    return lowering.reshape(b, site, x, [channels * math.prod(windows.kernel), math.prod(windows.count)])
+    x = reshape(b, site.sub("apart"), x, apart)
+    x = transpose(b, site.sub("turned"), x, [0, 1, 2, 4, 3, 5])
+    return reshape(b, site, x, [channels * math.prod(windows.kernel), math.prod(windows.count)])
 
 
 def fold(b: GraphBuilder, site: Site, x: Act, size: Sequence[int], windows: Windows) -> Act:
@@ -53,10 +54,10 @@ def fold(b: GraphBuilder, site: Site, x: Act, size: Sequence[int], windows: Wind
     if len(sizes) != 2 or sizes[0] % area or sizes[1] != count:
         raise Unsupported(f"{b.shapes[x.tensor]} is not what {count} windows of {list(windows.kernel)} see")
     channels = sizes[0] // area
-    x = lowering.reshape(b, site.sub("apart"), x, [channels, *windows.kernel, *windows.count])
-    x = lowering.transpose(b, site.sub("turned"), x, [0, 1, 2, 4, 3, 5])
+    x = reshape(b, site.sub("apart"), x, [channels, *windows.kernel, *windows.count])
+    x = transpose(b, site.sub("turned"), x, [0, 1, 2, 4, 3, 5])
     spread = [windows.kernel[i] * windows.count[i] for i in range(2)]
-    x = lowering.reshape(b, site.sub("spread"), x, [channels, *spread])
+    x = reshape(b, site.sub("spread"), x, [channels, *spread])
     for i, part in enumerate((site.sub("rows"), site)):
         places = (windows.taps(i)[:, None] + windows.first(i)).reshape(-1)
         if size[i] * places.size > LARGEST_MATRIX:
@@ -96,7 +97,7 @@ def unpool(
     if math.prod(counted) > LARGEST_INTEGER:
         raise Unsupported(f"its places count further than {LARGEST_INTEGER}, where float32 skips integers")
     pixels = Const(np.arange(math.prod(counted), dtype=np.float32).reshape(counted))
-    result: Act | Const = lowering.scalar(0.0)
+    result: Act | Const = scalar(0.0)
     every = [(rows, columns) for rows in candidates[0] for columns in candidates[1]]
     for k, (rows, columns) in enumerate(every):
         part = site.sub(f"window{k}")
@@ -104,7 +105,7 @@ def unpool(
             gather(b, part.sub(f"{name}"), gather(b, part.sub(f"{name}_rows"), t, 2, rows), 3, columns)
             for name, t in (("value", x), ("place", places))
         )
-        here = lowering.binary(b, part.sub("here"), "equal", place, pixels)
+        here = binary(b, part.sub("here"), "equal", place, pixels)
         result = choose(b, site if k == len(every) - 1 else part, here, value, result)
     assert isinstance(result, Act)
     return result

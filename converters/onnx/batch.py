@@ -14,12 +14,10 @@ from converters import batch_axis
 from converters.batch_axis import Place, Sample
 from converters.builder import Const, Unsupported
 from converters.decompose.einsum import parsed
-from converters.decompose.operations import BATCH_HINT
+from converters.decompose.shapes import BATCH_HINT
 from converters.onnx.moved import Moved, places_of
 from converters.onnx.moves import MOVES
-from converters.onnx.ops import arithmetic as onnx_math
-from converters.onnx.ops import resize as onnx_resize
-from converters.onnx.ops import windows as onnx_windows
+from converters.onnx.ops import arithmetic, resize, windows
 
 
 def across(m: Moved) -> list[Any]:
@@ -165,8 +163,8 @@ def _triangle(m: Moved) -> Place:
 
 #: Where an operator leaves the batch, whose own rule makes the result.
 _PLACES: dict[str, Callable[[Moved], Place]] = {
-    **dict.fromkeys(onnx_math.RULES, _broadcast),
-    **dict.fromkeys((*onnx_windows.RULES, *onnx_resize.RULES), _images),
+    **dict.fromkeys(arithmetic.RULES, _broadcast),
+    **dict.fromkeys((*windows.RULES, *resize.RULES), _images),
     "BatchNormalization": _normalized,
     **dict.fromkeys(("InstanceNormalization", "GroupNormalization", "LRN"), _images),
     **dict.fromkeys(("DepthToSpace", "SpaceToDepth"), _images),

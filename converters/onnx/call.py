@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 
 from converters.builder import Act, Const, GraphBuilder, Site, Unsupported, Value
-from converters.decompose import operations as lowering
 from converters.decompose.choice import numbers
+from converters.decompose.elementwise import binary
+from converters.decompose.shapes import BATCH_HINT, reshape
 from converters.decompose.tensors import join, slice_axis
 from converters.symbolic.sizes import Sizes
 from sparsenet.graph import Shape
@@ -63,7 +64,7 @@ class Call:
         if not 0 <= front < rank:
             raise Unsupported(f"axis {axis} does not exist in a tensor of {rank} dimensions")
         if front + self.lead == 0:
-            raise Unsupported(lowering.BATCH_HINT, "axis")
+            raise Unsupported(BATCH_HINT, "axis")
         return front + self.lead
 
     def get(self, index: int) -> Value | Sizes | None:
@@ -117,7 +118,7 @@ class Call:
 
     def binary(self, op: str, left: Value, right: Value, part: str = "") -> Act:
         """Arithmetic with broadcasting; ``part`` names a helper node in front of the main one."""
-        return lowering.binary(self.b, self.at(part), op, left, right, self.lead)
+        return binary(self.b, self.at(part), op, left, right, self.lead)
 
     def at(self, part: str) -> Site:
         """Where a helper node lands, or the main one."""
@@ -153,14 +154,14 @@ def per_image(rule: Callable[[Call], Act]) -> Callable[[Call], Act]:
         for i in range(count):
             part = f"{i}" if count > 1 else ""
             one = c.x if count == 1 else slice_axis(c.b, c.site.sub(f"image{part}"), c.x, 1, i, 1, 1)
-            image = lowering.reshape(c.b, c.site.sub(f"in{part}"), one, rest)
+            image = reshape(c.b, c.site.sub(f"in{part}"), one, rest)
             inner = replace(
                 c, lead=0, static_batch=None, site=c.site.sub(f"one{part}"), inputs=[image, *c.inputs[1:]]
             )
             made = rule(inner)
             shape = [1, *(int(d or 0) for d in c.b.shapes[made.tensor][1:])]
             site = c.site if count == 1 else c.site.sub(f"out{part}")
-            results.append(lowering.reshape(c.b, site, made, shape))
+            results.append(reshape(c.b, site, made, shape))
         return join(c.b, c.site, results, 1) if count > 1 else results[0]
 
     return wrapped
@@ -189,7 +190,7 @@ def two_dimensional(rule: Callable[[Call], Act]) -> Callable[[Call], Act]:
                 f"only one and two spatial dimensions are supported, got a tensor of shape {c.shape}"
             )
         sizes = c.sizes
-        image = lowering.reshape(c.b, c.site.sub("image"), c.x, [sizes[0], 1, sizes[1]])
+        image = reshape(c.b, c.site.sub("image"), c.x, [sizes[0], 1, sizes[1]])
         attrs = dict(c.attrs)
         for name, (filler, parts) in _SPATIAL.items():
             if name in attrs:
@@ -201,6 +202,6 @@ def two_dimensional(rule: Callable[[Call], Act]) -> Callable[[Call], Act]:
             inputs[1] = Const(np.expand_dims(inputs[1].array, 2), inputs[1].name)
         made = rule(replace(c, inputs=inputs, attrs=attrs, site=c.site.sub("flat")))
         channels, _, length = (int(d or 0) for d in c.b.shapes[made.tensor][1:])
-        return lowering.reshape(c.b, c.site, made, [channels, length])
+        return reshape(c.b, c.site, made, [channels, length])
 
     return wrapped

@@ -11,7 +11,7 @@ import numpy as np
 from converters import batch_axis
 from converters.batch_axis import Place, Sample
 from converters.builder import Act, Const, Site, Unsupported, Value
-from converters.decompose.operations import BATCH_HINT
+from converters.decompose.shapes import BATCH_HINT
 from converters.onnx.call import Call, Rule
 from converters.symbolic.sizes import THE_BATCH, Sizes
 

@@ -12,9 +12,8 @@ import numpy as np
 from converters import batch_axis
 from converters.batch_axis import Place
 from converters.builder import Act, Const, Site, Unsupported, Value
-from converters.decompose import operations as lowering
 from converters.decompose import tensors
-from converters.decompose.operations import BATCH_HINT
+from converters.decompose.shapes import BATCH_HINT, reshape
 from converters.onnx.call import THE_END
 from converters.onnx.moved import Moved, places_of
 from converters.symbolic.sizes import THE_BATCH, Sizes, settled
@@ -50,7 +49,7 @@ def _reshape(m: Moved) -> Act:
 
 def _shaped(m: Moved, sizes: Sequence[int], place: Place) -> Act:
     inner = m.inner(place)
-    return m.made(lowering.reshape(inner.b, inner.site, Act(m.x.tensor), sizes), place)
+    return m.made(reshape(inner.b, inner.site, Act(m.x.tensor), sizes), place)
 
 
 def _flatten(m: Moved) -> Act:
@@ -89,7 +88,7 @@ def _transpose(m: Moved) -> Act:
     order = list(m.call.attrs.get("perm", reversed(range(m.rank))))
     place = batch_axis.permuted(m.place, order)
     inner = m.inner(place)
-    return m.made(batch_axis.transpose(inner.b, inner.site, m.x, order), place)
+    return m.made(batch_axis.transpose_sample(inner.b, inner.site, m.x, order), place)
 
 
 def _concat(m: Moved) -> Act:
@@ -166,7 +165,7 @@ def _expand(m: Moved) -> Act:
         raise Unsupported(BATCH_HINT)
     target[place.axis] = place.size
     inner = m.inner(place)
-    x = lowering.reshape(inner.b, inner.at("level"), Act(m.x.tensor), own)
+    x = reshape(inner.b, inner.at("level"), Act(m.x.tensor), own)
     return m.made(tensors.expand(inner.b, inner.site, x, target), place)
 
 

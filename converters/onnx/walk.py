@@ -12,7 +12,7 @@ from converters.batch_axis import Layout, Sample, fixed_batch_hint, output_of, s
 from converters.builder import Act, Const, GraphBuilder, Site, Unsupported, Value, explain
 from converters.decompose.choice import numbers
 from converters.hints import onnx_hint
-from converters.onnx import by_rule as onnx_by_rule
+from converters.onnx import by_rule
 from converters.onnx.batch import across
 from converters.onnx.call import Call, Rule
 from converters.onnx.fold import fold
@@ -165,15 +165,15 @@ class Walk:
 
     def _fold(self, op: str, node: onnx.NodeProto, site: Site, inputs: list[Any]) -> list[Any]:
         """Results of a node whose inputs are known now, or sizes, which may only be known when the network runs."""
-        if op in onnx_by_rule.PREFERRED and onnx_by_rule.takes(inputs):
-            return list(onnx_by_rule.evaluate(RULES[op], self._call(node, site, inputs)))
+        if op in by_rule.PREFERRED and by_rule.takes(inputs):
+            return list(by_rule.evaluate(RULES[op], self._call(node, site, inputs)))
         try:
             return list(fold(node, inputs, self.opset, self._folded))
         except Unsupported as refusal:
             if not any(isinstance(value, Sizes) for value in inputs):
-                if op not in RULES or not onnx_by_rule.takes(inputs, "fiub"):
+                if op not in RULES or not by_rule.takes(inputs, "fiub"):
                     raise
-                return list(onnx_by_rule.evaluate(RULES[op], self._call(node, site, inputs)))
+                return list(by_rule.evaluate(RULES[op], self._call(node, site, inputs)))
             if op in SIZED_RULES:
                 return self._apply(op, SIZED_RULES[op], node, site, inputs)
             if not self.lead or op not in RULES:

@@ -14,15 +14,11 @@ from typing import Any
 from converters import batch_axis
 from converters.batch_axis import Place, Sample, Spread
 from converters.builder import Act, Const, GraphBuilder, Site, Unsupported, Value
-from converters.decompose import operations as lowering
 from converters.decompose import tensors
 from converters.decompose.einsum import einsum, parsed
-from converters.decompose.operations import BATCH_HINT
+from converters.decompose.shapes import BATCH_HINT, reshape
 from converters.torch.call import Call, Rule, operand
-from converters.torch.ops import arithmetic as torch_math
-from converters.torch.ops import choice as torch_choice
-from converters.torch.ops import logic as torch_logic
-from converters.torch.ops import shapes as torch_shape_ops
+from converters.torch.ops import activations, arithmetic, choice, logic, reduce, shapes
 
 #: Sizes of a result, and how many times the batch each of them is (all 0: the program is for one batch size).
 Sizes = tuple[list[int], list[int]]
@@ -160,7 +156,7 @@ def _level(c: Moved, names: Sequence[str]) -> dict[str, Any]:
         if isinstance(value, Sample):
             sizes = c.shape(value)
             target = [1] * (rank - len(sizes)) + sizes
-            level[name] = lowering.reshape(c.b, c.site.sub(f"{name}_level"), Act(value.tensor), target)
+            level[name] = reshape(c.b, c.site.sub(f"{name}_level"), Act(value.tensor), target)
     return level
 
 
@@ -255,7 +251,7 @@ def _reshape(c: Moved) -> Act:
             raise Unsupported(BATCH_HINT)
         axis = marked[0] if marked else None
         sizes, place = batch_axis.reshape_target(c.shape(c.x), place, sizes, c.batch or 1, axis)
-    return c.made(lowering.reshape(c.b, c.inner_site(place), Act(c.x.tensor), sizes), place)
+    return c.made(reshape(c.b, c.inner_site(place), Act(c.x.tensor), sizes), place)
 
 
 def _permute(c: Moved) -> Act:
@@ -268,7 +264,7 @@ def _permute(c: Moved) -> Act:
         first, second = c.axis("dim0"), c.axis("dim1")
         order[first], order[second] = second, first
     place = None if c.x.place is None else batch_axis.permuted(c.x.place, order)
-    return c.made(batch_axis.transpose(c.b, c.inner_site(place), c.x, order), place)
+    return c.made(batch_axis.transpose_sample(c.b, c.inner_site(place), c.x, order), place)
 
 
 def _join(c: Moved, values: Sequence[Value], axis: int) -> Act:
@@ -296,7 +292,7 @@ def _stack(c: Moved) -> Act:
         if isinstance(value, Const):
             apart.append(Const(value.array.reshape(sizes)))
             continue
-        part = lowering.reshape(c.b, c.site.sub(f"part{i}"), Act(value.tensor), sizes)
+        part = reshape(c.b, c.site.sub(f"part{i}"), Act(value.tensor), sizes)
         place = value.place if isinstance(value, Sample) else None
         shifted = replace(place, axis=place.axis + 1) if place and place.axis >= axis else place
         apart.append(Sample(part.tensor, shifted))
@@ -345,9 +341,7 @@ def _expand(c: Moved) -> Act:
     if place is not None:
         place = replace(place, axis=place.axis + len(c.results[0][0]) - c.rank)
     sizes = c.sized(place)
-    x = lowering.reshape(
-        c.b, c.site.sub("level"), Act(c.x.tensor), [1] * (len(sizes) - c.rank) + c.shape(c.x)
-    )
+    x = reshape(c.b, c.site.sub("level"), Act(c.x.tensor), [1] * (len(sizes) - c.rank) + c.shape(c.x))
     return c.made(tensors.expand(c.b, c.inner_site(place), x, sizes), place)
 
 
@@ -357,7 +351,7 @@ def _repeat(c: Moved) -> Act:
     place = None if c.x.place is None else replace(c.x.place, axis=c.x.place.axis + shift)
     if not all(isinstance(r, int) for r in repeats) or shift < 0 or (place and repeats[place.axis] != 1):
         raise Unsupported(BATCH_HINT)
-    x = lowering.reshape(c.b, c.site.sub("level"), Act(c.x.tensor), [1] * shift + c.shape(c.x))
+    x = reshape(c.b, c.site.sub("level"), Act(c.x.tensor), [1] * shift + c.shape(c.x))
     return c.made(tensors.tile(c.b, c.inner_site(place), x, repeats), place)
 
 
@@ -483,7 +477,13 @@ def takes_constants(target: str) -> bool:
 
 #: Rules that take the axis behind the batch for the channels.
 _CHANNELS = ("prelu.default", "_prelu_kernel.default", "channel_shuffle.default")
-_NUMBERS = {**torch_math.RULES, **torch_logic.RULES, **torch_choice.RULES}
-_NAMED = {**_NUMBERS, **torch_shape_ops.RULES}
+_NUMBERS = {
+    **activations.RULES,
+    **arithmetic.RULES,
+    **reduce.RULES,
+    **logic.RULES,
+    **choice.RULES,
+}
+_NAMED = {**_NUMBERS, **shapes.RULES}
 _IMAGE_RULES = [_NAMED[name] for name in _CHANNELS]
 _NUMBER_RULES = list(_NUMBERS.values())

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from converters.builder import Act, Const, GraphBuilder, Site, Unsupported, Value
-from converters.decompose import operations as lowering
+from converters.decompose.elementwise import binary
+from converters.decompose.shapes import axis_of
 from sparsenet.graph import Shape
 
 
@@ -45,7 +46,7 @@ class Call:
 
     def axis(self, axis: int) -> int:
         """An axis of ``x``, which may count from the back; Unsupported if it is the batch."""
-        return lowering.axis_of(axis, self.rank)
+        return axis_of(axis, self.rank)
 
     def axes(self, given: Any) -> list[int]:
         """Axes to reduce; none given means every one."""
@@ -59,7 +60,7 @@ class Call:
 
     def binary(self, op: str, left: Value, right: Value, part: str = "") -> Act:
         """Arithmetic with broadcasting; ``part`` names a helper node in front of the main one."""
-        return lowering.binary(self.b, self.at(part), op, left, right)
+        return binary(self.b, self.at(part), op, left, right)
 
     def unary(self, op: str, **attrs: Any) -> Act:
         """A node that reads only ``x``."""

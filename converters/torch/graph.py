@@ -21,9 +21,9 @@ from converters.batch_axis import (
     spread,
 )
 from converters.builder import Act, Const, GraphBuilder, Site, Unsupported, Value, explain
-from converters.decompose.operations import BATCH_HINT
+from converters.decompose.shapes import BATCH_HINT
 from converters.hints import torch_hint
-from converters.torch import batch as torch_batch
+from converters.torch.batch import Moved, across, takes_constants
 from converters.torch.call import Call, Rule
 from converters.torch.ops.table import RULES
 from sparsenet.errors import GraphError
@@ -156,7 +156,7 @@ class _Walk:
             rule = RULES.get(target)
             if rule is None:
                 raise Unsupported(torch_hint(target, _is_random(node)))
-            if not torch_batch.takes_constants(target):
+            if not takes_constants(target):
                 args, kwargs = self._computed((args, kwargs), site)
             if _involves(Sample, (args, kwargs)) or _misaligned((args, kwargs), node):
                 return self._across(node, rule, site)
@@ -188,7 +188,7 @@ class _Walk:
         """A call on tensors that do not have the batch in front, or whose result does not."""
         target = str(node.target).removeprefix("aten.")
         given: Any = [self._resolve(value, 1) for value in (node.args, node.kwargs)]
-        if not torch_batch.takes_constants(target):
+        if not takes_constants(target):
             given = self._computed(given, site)
         args, kwargs = (self._samples(value) for value in given)
         batch = int(self.batch) if self.batch.isdigit() else None
@@ -201,7 +201,7 @@ class _Walk:
             for v in (made if isinstance(made, list | tuple) else [made])
             if hasattr(v, "shape")
         ]
-        call = torch_batch.Moved(
+        call = Moved(
             self.builder,
             site,
             target.split(".")[0],
@@ -211,7 +211,7 @@ class _Walk:
             1 if self.program.fixed else batch,
             _involves(_Batch, (self._resolve(node.args), self._resolve(node.kwargs))),
         )
-        result = torch_batch.across(call)
+        result = across(call)
         for value in result if isinstance(result, list) else [result]:
             if isinstance(value, Sample):
                 self.layouts[value.tensor] = Layout(value.place)

@@ -5,17 +5,17 @@ from __future__ import annotations
 import numpy as np
 
 from converters.builder import Act, Const, Site, Unsupported, Value
-from converters.decompose import layers
-from converters.decompose import operations as lowering
+from converters.decompose.activations import gelu_tanh, mish, prelu
+from converters.decompose.elementwise import LARGEST, choose, clip, divide, negate, scalar, truncate
 from converters.decompose.remainder import remainder
-from converters.decompose.tensors import choose, truncate
+from converters.decompose.shapes import reshape
 from converters.decompose.trigonometry import sine
 from converters.onnx.call import Call, Rule, floats_only
 from converters.symbolic.sizes import Sizes
 
 #: onnx.TensorProto.DataType: float32, float16, float64, bfloat16; bool; integers of at least 8 bits.
 _FLOATS, _BOOL, _INTEGERS = (1, 10, 11, 16), 9, (2, 3, 4, 5, 6, 7, 12, 13)
-_SCALAR = lowering.scalar
+_SCALAR = scalar
 
 
 def _activation(op: str) -> Rule:
@@ -24,14 +24,14 @@ def _activation(op: str) -> Rule:
 
 def _clip(c: Call) -> Act:
     if c.opset < 11:
-        return lowering.clip(c.b, c.site, c.x, c.attrs.get("min"), c.attrs.get("max"))
+        return clip(c.b, c.site, c.x, c.attrs.get("min"), c.attrs.get("max"))
     bounds = [c.get(i) for i in (1, 2)]
     if any(isinstance(v, Act | Sizes) for v in bounds):
         return _clip_computed(c)
     low, high = (float(v.array.item()) if isinstance(v, Const) else None for v in bounds)
     if low is not None and high is not None and low > high:
         low = high  # the operator's text: the upper bound wins
-    return lowering.clip(c.b, c.site, c.x, low, high)
+    return clip(c.b, c.site, c.x, low, high)
 
 
 def _clip_computed(c: Call) -> Act:
@@ -43,7 +43,7 @@ def _clip_computed(c: Call) -> Act:
         bound = c.operand(i)
         if isinstance(bound, Act):
             ones = [1] * (len(c.b.shapes[x.tensor]) - 1)
-            bound = lowering.reshape(c.b, c.at(f"bound{i}"), bound, ones)
+            bound = reshape(c.b, c.at(f"bound{i}"), bound, ones)
         x = c.binary(op, x, bound, part)
     return x
 
@@ -58,7 +58,7 @@ def _extreme(op: str) -> Rule:
             fits = numbers[0].array.ndim <= len(c.shape_of(x)) and not np.isnan(bound)
             if fits and isinstance(x, Act) and bound != (np.inf if op == "maximum" else -np.inf):
                 bounds = (bound, None) if op == "maximum" else (None, bound)
-                return lowering.clip(c.b, c.site, x, *bounds)
+                return clip(c.b, c.site, x, *bounds)
         return _chain(c, op)
 
     return rule
@@ -89,7 +89,7 @@ def _hard_sigmoid(c: Call) -> Act:
         return c.unary("hard_sigmoid")
     scaled = c.binary("mul", c.x, _SCALAR(alpha), "alpha")
     shifted = c.binary("add", scaled, _SCALAR(beta), "beta")
-    return lowering.clip(c.b, c.site, shifted, 0.0, 1.0)
+    return clip(c.b, c.site, shifted, 0.0, 1.0)
 
 
 def _prelu(c: Call) -> Act:
@@ -97,7 +97,7 @@ def _prelu(c: Call) -> Act:
     assert slope is not None
     if slope.array.ndim > len(c.shape):
         raise Unsupported("its slope has more dimensions than its input")
-    return layers.prelu(c.b, c.site, c.x, slope, c.lead)
+    return prelu(c.b, c.site, c.x, slope, c.lead)
 
 
 def _scaled(c: Call, before: float, op: str, after: float, **attrs: float) -> Act:
@@ -154,14 +154,14 @@ def _swish(c: Call) -> Act:
 
 def _gelu(c: Call) -> Act:
     if c.attrs.get("approximate", "none") == "tanh":
-        return layers.gelu_tanh(c.b, c.site, c.x)
+        return gelu_tanh(c.b, c.site, c.x)
     return c.unary("gelu")
 
 
 def _divide(c: Call) -> Act:
     if c.integer:
         return truncate(c.b, c.site, c.binary("div", c.operand(0), c.operand(1), "quotient"), c.lead)
-    return lowering.divide(c.b, c.site, c.operand(0), c.operand(1), c.lead)
+    return divide(c.b, c.site, c.operand(0), c.operand(1), c.lead)
 
 
 def _mod(c: Call) -> Act:
@@ -171,8 +171,8 @@ def _mod(c: Call) -> Act:
 
 
 def _ceil(c: Call) -> Act:
-    below = lowering.negate(c.b, c.at("negative"), c.x)
-    return lowering.negate(c.b, c.site, c.b.node("floor", c.at("floor"), [below.tensor]))
+    below = negate(c.b, c.at("negative"), c.x)
+    return negate(c.b, c.site, c.b.node("floor", c.at("floor"), [below.tensor]))
 
 
 def _sign(c: Call) -> Act:
@@ -188,12 +188,10 @@ def _is_inf(c: Call) -> Act:
     """Beyond the largest number, of either sign or, by attributes, of one."""
     above, below = c.attrs.get("detect_positive", 1), c.attrs.get("detect_negative", 1)
     if above and below:
-        return c.binary("greater", c.unary_at("abs", "abs"), _SCALAR(lowering.LARGEST))
+        return c.binary("greater", c.unary_at("abs", "abs"), _SCALAR(LARGEST))
     if not above and not below:
         raise Unsupported("it looks for infinity of neither sign", "detect_positive")
-    return c.binary(
-        "greater" if above else "less", c.x, _SCALAR(lowering.LARGEST if above else -lowering.LARGEST)
-    )
+    return c.binary("greater" if above else "less", c.x, _SCALAR(LARGEST if above else -LARGEST))
 
 
 def _binary(op: str) -> Rule:
@@ -291,7 +289,7 @@ RULES: dict[str, Rule] = {
     "Softsign": _softsign,
     "Swish": _swish,
     "Gelu": _gelu,
-    "Mish": lambda c: layers.mish(c.b, c.site, c.x),
+    "Mish": lambda c: mish(c.b, c.site, c.x),
     "Clip": _clip,
     "Max": _extreme("maximum"),
     "Min": _extreme("minimum"),
@@ -303,7 +301,7 @@ RULES: dict[str, Rule] = {
     "Pow": _power,
     "IsNaN": _is_nan,
     "IsInf": _is_inf,
-    "Neg": lambda c: lowering.negate(c.b, c.site, c.x),
+    "Neg": lambda c: negate(c.b, c.site, c.x),
     "Ceil": _ceil,
     "Sign": _sign,
     "Sin": lambda c: sine(c.b, c.site, c.x, c.lead),

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from converters.builder import Act, Const, Unsupported, Value
-from converters.decompose import operations as lowering
 from converters.decompose.attention import Mask, attention, repeated_heads, window
+from converters.decompose.shapes import BATCH_HINT, reshape, transpose
 from converters.onnx.call import Call, Rule
 
 
@@ -43,16 +43,16 @@ def _attention(c: Call) -> list[Value]:
 
 def _by_heads(c: Call, part: str, x: Act, heads: int) -> Act:
     *front, rows, width = (int(d or 0) for d in c.b.shapes[x.tensor][1:])
-    apart = lowering.reshape(c.b, c.at(part).sub("apart"), x, [*front, rows, heads, width // heads])
+    apart = reshape(c.b, c.at(part).sub("apart"), x, [*front, rows, heads, width // heads])
     rank = c.lead + 4
-    return lowering.transpose(c.b, c.at(part), apart, [*range(rank - 3), rank - 2, rank - 3, rank - 1])
+    return transpose(c.b, c.at(part), apart, [*range(rank - 3), rank - 2, rank - 3, rank - 1])
 
 
 def _side_by_side(c: Call, x: Act) -> Act:
     rank = c.lead + 4
-    turned = lowering.transpose(c.b, c.at("turned"), x, [*range(rank - 3), rank - 2, rank - 3, rank - 1])
+    turned = transpose(c.b, c.at("turned"), x, [*range(rank - 3), rank - 2, rank - 3, rank - 1])
     *front, rows, heads, width = (int(d or 0) for d in c.b.shapes[turned.tensor][1:])
-    return lowering.reshape(c.b, c.site, turned, [*front, rows, heads * width])
+    return reshape(c.b, c.site, turned, [*front, rows, heads * width])
 
 
 def _given_mask(c: Call) -> list[Mask]:
@@ -64,7 +64,7 @@ def _given_mask(c: Call) -> list[Mask]:
         array = mask.array
         return [Mask(Const(array.reshape(*[1] * (4 - array.ndim), *array.shape)), array.dtype == bool)]
     if not c.lead and len(c.shape_of(mask)) < 4:
-        raise Unsupported(lowering.BATCH_HINT)
+        raise Unsupported(BATCH_HINT)
     return [Mask(mask, c.logical)]
 
 

@@ -8,10 +8,10 @@ from collections.abc import Sequence
 import numpy as np
 
 from converters.builder import Act, Const, Site, Unsupported, Value
-from converters.decompose import choice as lower_choice
-from converters.decompose import operations as lowering
-from converters.decompose import tensors
+from converters.decompose import choice, tensors
+from converters.decompose.elementwise import LARGEST, choose, scalar, truncate
 from converters.decompose.scatter import scatter, scatter_reduced
+from converters.decompose.shapes import BATCH_HINT, axis_of, reshape
 from converters.onnx.call import Call, Rule
 from converters.symbolic.sizes import Sizes
 from sparsenet.graph.ops import LARGEST_EXPANSION
@@ -26,7 +26,7 @@ def top_k(c: Call) -> list[Value]:
         counts = c.numbers(1, "k", 10, "k")
         count = counts if isinstance(counts, int) else (counts or [0])[0]
     values, indices = [*c.outputs, ""][:2]
-    return lower_choice.top_k(
+    return choice.top_k(
         c.b,
         Site(c.site.name, values or f"{c.site.name}.values"),
         Site(f"{c.site.name}.indices", indices or f"{c.site.name}.indices"),
@@ -45,7 +45,7 @@ def _operand(c: Call, index: int, part: str) -> Act:
             raise Unsupported("the constant has a batch dimension of its own")
         value = Const(value.array[0], value.name)
     rank = value.array.ndim + 1 if isinstance(value, Const) else 0
-    return lower_choice.computed(c.b, c.at(part), value, rank)
+    return choice.computed(c.b, c.at(part), value, rank)
 
 
 def gather(c: Call) -> Act:
@@ -59,27 +59,27 @@ def gather(c: Call) -> Act:
     if not 0 <= front < rank:
         raise Unsupported(f"axis {axis} does not exist in a tensor of {rank} dimensions", "axis")
     if not c.lead and (isinstance(data, Act) or front):
-        raise Unsupported(lowering.BATCH_HINT)
-    x = lower_choice.computed(c.b, c.at("table"), data, rank + 1)
-    return lower_choice.gather(c.b, c.site, x, indices, front + 1)
+        raise Unsupported(BATCH_HINT)
+    x = choice.computed(c.b, c.at("table"), data, rank + 1)
+    return choice.gather(c.b, c.site, x, indices, front + 1)
 
 
 def gather_elements(c: Call) -> Act:
     """Elements of one axis, each at its own index."""
     x, indices = _operand(c, 0, "table"), _operand(c, 1, "indices")
     axis, rank = c.attrs.get("axis", 0), len(c.b.shapes[x.tensor]) - c.lead
-    front = lowering.axis_of((axis + rank if axis < 0 else axis) + c.lead, rank + c.lead)
+    front = axis_of((axis + rank if axis < 0 else axis) + c.lead, rank + c.lead)
     if len(c.b.shapes[indices.tensor]) != rank + c.lead:
         raise Unsupported("its indices must have as many dimensions as its data")
-    return lower_choice.gather_elements(c.b, c.site, x, indices, front)
+    return choice.gather_elements(c.b, c.site, x, indices, front)
 
 
 def gather_nd(c: Call) -> Act:
     """What stands at places that an axis of the indices names."""
     shared = c.attrs.get("batch_dims", 0) - (0 if c.lead else 1)
     if shared < 0:
-        raise Unsupported(lowering.BATCH_HINT, "batch_dims")
-    return lower_choice.gather_nd(c.b, c.site, _operand(c, 0, "table"), _operand(c, 1, "indices"), shared)
+        raise Unsupported(BATCH_HINT, "batch_dims")
+    return choice.gather_nd(c.b, c.site, _operand(c, 0, "table"), _operand(c, 1, "indices"), shared)
 
 
 #: What ``reduction`` names: the operation on what is there and what comes.
@@ -88,7 +88,7 @@ _REDUCTIONS = {"add": "add", "mul": "mul", "max": "maximum", "min": "minimum"}
 
 def _scatter(c: Call, places: np.ndarray, sizes: Sequence[int]) -> Act:
     if not c.lead:
-        raise Unsupported(lowering.BATCH_HINT)
+        raise Unsupported(BATCH_HINT)
     kind = c.attrs.get("reduction", "none")
     if kind == "none":
         return scatter(c.b, c.site, c.operand(0), c.operand(2), places.reshape(-1), sizes)
@@ -137,31 +137,31 @@ def one_hot(c: Call) -> Act:
     assert values is not None
     count, rank = int(depth.array.item()), len(c.shape) + c.lead
     axis = c.attrs.get("axis", -1)
-    front = lowering.axis_of(axis + c.lead if axis >= 0 else axis + rank + 1, rank + 1)
+    front = axis_of(axis + c.lead if axis >= 0 else axis + rank + 1, rank + 1)
     if not 1 <= count <= LARGEST_EXPANSION:
         raise Unsupported(f"a depth of {count} is not supported")
     sizes = c.sizes
-    x = c.x if c.integer else tensors.truncate(c.b, c.at("whole"), c.x, c.lead)
-    below = c.binary("less", x, lowering.scalar(0.0), "below")
-    index = c.binary("add", x, c.binary("mul", below, lowering.scalar(count), "turn"), "index")
-    index = lowering.reshape(c.b, c.at("ranked"), index, [*sizes[: front - 1], 1, *sizes[front - 1 :]])
+    x = c.x if c.integer else truncate(c.b, c.at("whole"), c.x, c.lead)
+    below = c.binary("less", x, scalar(0.0), "below")
+    index = c.binary("add", x, c.binary("mul", below, scalar(count), "turn"), "index")
+    index = reshape(c.b, c.at("ranked"), index, [*sizes[: front - 1], 1, *sizes[front - 1 :]])
     places = Const(np.arange(count, dtype=np.float32).reshape(-1, *[1] * (rank - front)))
     hit = c.binary("equal", index, places, "hit")
-    off, on = (lowering.scalar(float(v)) for v in values.array.ravel())
-    return tensors.choose(c.b, c.site, hit, on, off, c.lead)
+    off, on = (scalar(float(v)) for v in values.array.ravel())
+    return choose(c.b, c.site, hit, on, off, c.lead)
 
 
 def nms(c: Call) -> Act:
     """Boxes that overlap no better one of their class, over all images: so dimension 0 is one like any other."""
     if not c.lead:
-        raise Unsupported(lowering.BATCH_HINT)
+        raise Unsupported(BATCH_HINT)
     limits = [c.const(i, "limits") for i in (2, 3, 4)]
     count, iou, least = (None if v is None else v.array.item() for v in limits)
     if not count or count < 0:
         raise Unsupported("it keeps no boxes: max_output_boxes_per_class is 0")
-    return lower_choice.nms(
+    return choice.nms(
         c.b, c.site, _operand(c, 0, "boxes"), _operand(c, 1, "scores"), min(int(count), LARGEST_EXPANSION),
-        float(iou or 0.0), -lowering.LARGEST if least is None else float(least),
+        float(iou or 0.0), -LARGEST if least is None else float(least),
         bool(c.attrs.get("center_point_box", 0)),
     )  # fmt: skip
 
@@ -169,8 +169,8 @@ def nms(c: Call) -> Act:
 def nonzero(c: Call) -> Act:
     """Where an input is not zero, over all of it: so dimension 0 is one like any other."""
     if not c.lead:
-        raise Unsupported(lowering.BATCH_HINT)
-    return lower_choice.nonzero(c.b, c.site, c.x)
+        raise Unsupported(BATCH_HINT)
+    return choice.nonzero(c.b, c.site, c.x)
 
 
 RULES: dict[str, Rule] = {

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from converters.builder import Act, Const, Unsupported
-from converters.decompose import operations as lowering
 from converters.decompose.choice import head
+from converters.decompose.elementwise import materialize
+from converters.decompose.shapes import BATCH_HINT
 from converters.decompose.tensors import expand
 from converters.onnx.call import Call, Rule
 from converters.symbolic.sizes import THE_BATCH, Sizes, Unknown
@@ -47,9 +48,9 @@ def numbers_up_to(c: Call) -> Act:
             "numbers up to a size that depends on the data are supported from 0 on, in steps of 1"
         )
     if not c.lead or not isinstance(limit, Unknown):
-        raise Unsupported(lowering.BATCH_HINT)
+        raise Unsupported(BATCH_HINT)
     room = Const(np.arange(int(limit.most), dtype=np.float32))
-    return head(c.b, c.site, lowering.materialize(c.b, c.at("all"), room, 2), 1, limit)
+    return head(c.b, c.site, materialize(c.b, c.at("all"), room, 2), 1, limit)
 
 
 def _entries(shape: object) -> list[int | Unknown]:
@@ -62,9 +63,7 @@ def _filled(c: Call, value: np.ndarray, sizes: list[int | Unknown]) -> Act:
     """``value``, broadcast to a shape one of whose sizes is the batch, or a count."""
     unknown = [i for i, size in enumerate(sizes) if isinstance(size, Unknown)]
     if len(unknown) != 1 or (not c.lead and (unknown[0], sizes[0]) != (0, THE_BATCH)):
-        raise Unsupported(
-            lowering.BATCH_HINT if not c.lead else "more than one of its sizes depends on the data"
-        )
+        raise Unsupported(BATCH_HINT if not c.lead else "more than one of its sizes depends on the data")
     room = [int(size.most) if isinstance(size, Unknown) else size for size in sizes[1 - c.lead :]]
     if any(size < 1 for size in room):
         raise Unsupported("tensors without elements are not supported")
@@ -75,7 +74,7 @@ def _filled(c: Call, value: np.ndarray, sizes: list[int | Unknown]) -> Act:
         array = array[0]
     if array.ndim != len(room) or array.shape[unknown[0] :][: c.lead] not in ((), (1,)):
         raise Unsupported("the constant has a size of its own where it depends on the data")
-    x = lowering.materialize(c.b, c.at("constant"), Const(array), len(room) + 1)
+    x = materialize(c.b, c.at("constant"), Const(array), len(room) + 1)
     x = expand(c.b, c.at("filled") if c.lead else c.site, x, room)
     size = sizes[unknown[0]]
     assert isinstance(size, Unknown)

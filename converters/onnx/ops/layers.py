@@ -5,9 +5,11 @@ from __future__ import annotations
 import numpy as np
 
 from converters.builder import Act, Const, Unsupported, Value
-from converters.decompose import layers
-from converters.decompose import operations as lowering
+from converters.decompose.convolution import linear, linear_last_axis
 from converters.decompose.einsum import einsum
+from converters.decompose.elementwise import binary, scalar
+from converters.decompose.normalization import batch_norm, group_norm, local_response, normalize
+from converters.decompose.shapes import BATCH_HINT, reshape, transpose
 from converters.decompose.tensors import reduce
 from converters.onnx.call import Call, Rule, per_image
 
@@ -32,17 +34,17 @@ def _gemm_layer(c: Call) -> Act:
     scaled = Const(matrix if alpha == 1.0 else matrix * np.float32(alpha), weight.name if kept else "")
     extra = c.get(2)
     if extra is None:
-        return lowering.linear(c.b, c.site, c.x, scaled, None)
+        return linear(c.b, c.site, c.x, scaled, None)
     if isinstance(extra, Const) and (extra.array.ndim < 2 or extra.array.shape[0] == 1):
         flat = extra.array.reshape(-1)
         bias = Const(
             np.broadcast_to(flat * np.float32(beta), (matrix.shape[0],)), extra.name if beta == 1.0 else ""
         )
-        return lowering.linear(c.b, c.site, c.x, scaled, bias)
+        return linear(c.b, c.site, c.x, scaled, bias)
     if not isinstance(extra, Act) or beta != 1.0:
         raise Unsupported("the third input of Gemm must be a bias of one row")
-    product = lowering.linear(c.b, c.site.sub("matmul"), c.x, scaled, None)
-    return lowering.binary(c.b, c.site, "add", product, extra)
+    product = linear(c.b, c.site.sub("matmul"), c.x, scaled, None)
+    return binary(c.b, c.site, "add", product, extra)
 
 
 def _general_gemm(c: Call) -> Act:
@@ -53,18 +55,18 @@ def _general_gemm(c: Call) -> Act:
         if isinstance(value, Const):
             sides.append(Const(value.array.T) if turned else value)
         else:
-            sides.append(lowering.transpose(c.b, c.at(flag), value, [0, 2, 1]) if turned else value)
+            sides.append(transpose(c.b, c.at(flag), value, [0, 2, 1]) if turned else value)
     alpha, beta, extra = c.attrs.get("alpha", 1.0), c.attrs.get("beta", 1.0), c.get(2)
     result = c.binary("matmul", sides[0], sides[1], "" if alpha == 1.0 and extra is None else "product")
     if alpha != 1.0:
-        result = c.binary("mul", result, lowering.scalar(alpha), "" if extra is None else "alpha")
+        result = c.binary("mul", result, scalar(alpha), "" if extra is None else "alpha")
     if extra is None:
         return result
     addend = c.operand(2)
     if isinstance(addend, Const):
         addend = Const(addend.array * np.float32(beta))
     elif beta != 1.0:
-        addend = c.binary("mul", addend, lowering.scalar(beta), "beta")
+        addend = c.binary("mul", addend, scalar(beta), "beta")
     return c.binary("add", result, addend)
 
 
@@ -74,13 +76,13 @@ def _matmul(c: Call) -> Act:
     if isinstance(right, Const) and right.array.ndim == 2 and isinstance(left, Act):
         weight, rank = Const(right.array.T), len(c.b.shapes[left.tensor])
         if rank == 2:
-            return lowering.linear(c.b, c.site, left, weight, None)
+            return linear(c.b, c.site, left, weight, None)
         if rank <= 4:
-            return layers.linear_last_axis(c.b, c.site, left, weight, None)
+            return linear_last_axis(c.b, c.site, left, weight, None)
     if min(map(len, shapes)) >= 2:
         return _product(c, left, right, "")
     if not c.lead:
-        raise Unsupported(lowering.BATCH_HINT)
+        raise Unsupported(BATCH_HINT)
     # A vector is a matrix of one row or column, which the result then has not.
     wanted = [*shapes[0][:-1], *(shapes[1][:-2] + shapes[1][-1:] if len(shapes[1]) > 1 else ())]
     if len(shapes[0]) > 1 and len(shapes[1]) > 1:
@@ -95,9 +97,9 @@ def _matmul(c: Call) -> Act:
         if isinstance(side, Const):
             matrices.append(Const(side.array.reshape(sizes)))
         else:
-            matrices.append(lowering.reshape(c.b, c.at(f"matrix{i}"), side, sizes))
+            matrices.append(reshape(c.b, c.at(f"matrix{i}"), side, sizes))
     product = _product(c, matrices[0], matrices[1], "product")
-    return lowering.reshape(c.b, c.site, product, [int(d or 0) for d in wanted])
+    return reshape(c.b, c.site, product, [int(d or 0) for d in wanted])
 
 
 def _einsum(c: Call) -> Act:
@@ -123,22 +125,22 @@ def _batch_norm(c: Call) -> Act:
     if any(not isinstance(c.get(i), Const) for i in range(1, 5)):
         return _computed_batch_norm(c)
     parameters = [c.const(i, "parameters") for i in range(1, 5)]
-    return lowering.batch_norm(c.b, c.site, c.x, parameters, c.attrs.get("epsilon", 1e-5), c.lead)
+    return batch_norm(c.b, c.site, c.x, parameters, c.attrs.get("epsilon", 1e-5), c.lead)
 
 
 def _computed_batch_norm(c: Call) -> Act:
     """(x - mean) / sqrt(variance + epsilon) · scale + shift, with parameters that the network computes."""
     if not c.lead:
-        raise Unsupported(lowering.BATCH_HINT)
+        raise Unsupported(BATCH_HINT)
     columns: list[Value] = []
     for i, part in enumerate(("scale", "shift", "mean", "variance"), 1):
         value, sizes = c.operand(i), [c.sizes[1], *[1] * (len(c.sizes) - 2)]
         if isinstance(value, Const):
             columns.append(Const(value.array.reshape(sizes)))
         else:
-            columns.append(lowering.reshape(c.b, c.at(part), value, sizes))
+            columns.append(reshape(c.b, c.at(part), value, sizes))
     scale, shift, mean, variance = columns
-    raised = c.binary("add", variance, lowering.scalar(c.attrs.get("epsilon", 1e-5)), "raised")
+    raised = c.binary("add", variance, scalar(c.attrs.get("epsilon", 1e-5)), "raised")
     assert isinstance(raised, Act)
     deviation = c.b.node("sqrt", c.at("deviation"), [raised.tensor])
     normalized = c.binary("div", c.binary("sub", c.x, mean, "centred"), deviation, "normalized")
@@ -147,7 +149,7 @@ def _computed_batch_norm(c: Call) -> Act:
 
 def _instance_norm(c: Call) -> Act:
     scale, shift = c.const(1, "scale"), c.const(2, "bias")
-    return layers.group_norm(c.b, c.site, c.x, c.sizes[0], scale, shift, c.attrs.get("epsilon", 1e-5))
+    return group_norm(c.b, c.site, c.x, c.sizes[0], scale, shift, c.attrs.get("epsilon", 1e-5))
 
 
 def _group_norm(c: Call) -> Act:
@@ -157,13 +159,13 @@ def _group_norm(c: Call) -> Act:
         repeats = c.sizes[0] // groups
         vectors = [v if v is None else Const(np.repeat(v.array, repeats)) for v in vectors]
     eps = c.attrs.get("epsilon", 1e-5)
-    return layers.group_norm(c.b, c.site, c.x, groups, vectors[0], vectors[1], eps)
+    return group_norm(c.b, c.site, c.x, groups, vectors[0], vectors[1], eps)
 
 
 def _layer_norm(c: Call) -> Act | list[Act]:
     axis, eps = c.axis(c.attrs.get("axis", -1)), c.attrs.get("epsilon", 1e-5)
     scaled = [c.get(i) is not None for i in (1, 2)]
-    y = layers.normalize(c.b, c.at("normalized") if any(scaled) else c.site, c.x, axis, eps)
+    y = normalize(c.b, c.at("normalized") if any(scaled) else c.site, c.x, axis, eps)
     if scaled[0]:
         y = c.binary("mul", y, c.operand(1), "scaled" if scaled[1] else "")
     if scaled[1]:
@@ -177,7 +179,7 @@ def _layer_statistics(c: Call, axis: int, eps: float) -> list[Act]:
     mean = reduce(c.b, c.at("mean"), c.x, "mean", axes, True)
     centred = c.binary("sub", c.x, mean, "centred")
     variance = reduce(c.b, c.at("variance"), c.binary("mul", centred, centred, "squares"), "mean", axes, True)
-    shifted = c.binary("add", variance, lowering.scalar(eps), "shifted")
+    shifted = c.binary("add", variance, scalar(eps), "shifted")
     deviation = c.b.node("sqrt", c.at("deviation"), [shifted.tensor])
     return [mean, c.b.node("reciprocal", c.at("inverse"), [deviation.tensor])]
 
@@ -187,7 +189,7 @@ def _rms_norm(c: Call) -> Act:
     axes = list(range(axis, len(c.sizes) + 1))
     squares = c.binary("mul", c.x, c.x, "squares")
     mean = reduce(c.b, c.at("mean"), squares, "mean", axes, True)
-    shifted = c.binary("add", mean, lowering.scalar(c.attrs.get("epsilon", 1e-5)), "shifted")
+    shifted = c.binary("add", mean, scalar(c.attrs.get("epsilon", 1e-5)), "shifted")
     root = c.b.node("sqrt", c.at("root"), [shifted.tensor])
     return c.binary("mul", c.binary("div", c.x, root, "normalized"), c.operand(1))
 
@@ -198,12 +200,12 @@ def _mean_variance_norm(c: Call) -> Act:
     centred = c.binary("sub", c.x, mean, "centred")
     variance = reduce(c.b, c.at("variance"), c.binary("mul", centred, centred, "squares"), "mean", axes, True)
     deviation = c.b.node("sqrt", c.at("deviation"), [variance.tensor])
-    return c.binary("div", centred, c.binary("add", deviation, lowering.scalar(1e-9), "shifted"))
+    return c.binary("div", centred, c.binary("add", deviation, scalar(1e-9), "shifted"))
 
 
 def _lrn(c: Call) -> Act:
     alpha, beta, bias = (c.attrs.get(k, v) for k, v in (("alpha", 1e-4), ("beta", 0.75), ("bias", 1.0)))
-    return layers.local_response(c.b, c.site, c.x, c.attrs["size"], alpha, beta, bias)
+    return local_response(c.b, c.site, c.x, c.attrs["size"], alpha, beta, bias)
 
 
 def _lp_norm(c: Call) -> Act:
@@ -215,7 +217,7 @@ def _lp_norm(c: Call) -> Act:
     if p == 2:
         norm = c.b.node("sqrt", c.at("norm"), [norm.tensor])
     # 0 / 0 is 0 here: where the norm is 0, so is every number.
-    zero = c.binary("equal", norm, lowering.scalar(0.0), "zero")
+    zero = c.binary("equal", norm, scalar(0.0), "zero")
     return c.binary("div", c.x, c.binary("add", norm, zero, "nonzero"))
 
 

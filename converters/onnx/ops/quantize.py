@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from converters.builder import Act, Const, Unsupported
-from converters.decompose import operations as lowering
+from converters.decompose.elementwise import clip
 from converters.onnx.call import Call, Rule
 from sparsenet.graph import Shape
 
@@ -35,7 +35,7 @@ def _quantize(c: Call) -> Act:
     rounded = c.b.node("round", c.at("rounded"), [divided.tensor])
     if zero.array.any():
         rounded = c.binary("add", rounded, zero, "shifted")
-    return lowering.clip(c.b, c.site, rounded, low, high)
+    return clip(c.b, c.site, rounded, low, high)
 
 
 def _dequantize(c: Call) -> Act:

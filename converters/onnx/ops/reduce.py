@@ -7,8 +7,9 @@ from collections.abc import Callable
 import numpy as np
 
 from converters.builder import Act, Const
-from converters.decompose import layers
-from converters.decompose import operations as lowering
+from converters.decompose.activations import log_softmax
+from converters.decompose.elementwise import binary, negate
+from converters.decompose.shapes import reshape
 from converters.decompose.tensors import cumulative_sum, reduce
 from converters.onnx.call import Call, Rule, floats_only
 
@@ -17,7 +18,7 @@ def _flat(c: Call, axis: int) -> tuple[Act, list[int]]:
     """``x`` with everything from the graph's ``axis`` on as one dimension, as softmax took it before opset 13."""
     sizes = c.sizes
     joined = [*sizes[: axis - 1], int(np.prod(sizes[axis - 1 :]))]
-    return lowering.reshape(c.b, c.at("flat"), c.x, joined), sizes
+    return reshape(c.b, c.at("flat"), c.x, joined), sizes
 
 
 def _over_axis(make: Callable[[Call, Act, int, str], Act]) -> Rule:
@@ -28,7 +29,7 @@ def _over_axis(make: Callable[[Call, Act, int, str], Act]) -> Rule:
         if c.opset >= 13 or all(d == 1 for d in c.sizes[axis:]):
             return make(c, c.x, axis, "")
         flat, sizes = _flat(c, axis)
-        return lowering.reshape(c.b, c.site, make(c, flat, axis, "along"), sizes)
+        return reshape(c.b, c.site, make(c, flat, axis, "along"), sizes)
 
     return rule
 
@@ -38,7 +39,7 @@ def _softmax(c: Call, x: Act, axis: int, part: str) -> Act:
 
 
 def _log_softmax(c: Call, x: Act, axis: int, part: str) -> Act:
-    return layers.log_softmax(c.b, c.at(part), x, axis)
+    return log_softmax(c.b, c.at(part), x, axis)
 
 
 def _hardmax(c: Call, x: Act, axis: int, part: str) -> Act:
@@ -47,17 +48,17 @@ def _hardmax(c: Call, x: Act, axis: int, part: str) -> Act:
     size = int(shape[axis] or 0)
     best = c.b.node("argmax", c.at("best"), [x.tensor], {"axis": axis})
     places = Const(np.arange(size, dtype=np.float32).reshape(size, *[1] * (len(shape) - axis - 1)))
-    return lowering.binary(c.b, c.at(part), "equal", best, places)
+    return binary(c.b, c.at(part), "equal", best, places)
 
 
 def _argmax(sign: float) -> Rule:
     def rule(c: Call) -> Act:
         axis, keep = c.axis(c.attrs.get("axis", 0)), c.attrs.get("keepdims", 1)
-        x = c.x if sign > 0 else lowering.negate(c.b, c.at("negative"), c.x)
+        x = c.x if sign > 0 else negate(c.b, c.at("negative"), c.x)
         attrs = {"axis": axis, "last": bool(c.attrs.get("select_last_index", 0))}
         found = c.b.node("argmax", c.at("" if keep else "kept"), [x.tensor], attrs)
         sizes = c.sizes
-        return found if keep else lowering.reshape(c.b, c.site, found, sizes[: axis - 1] + sizes[axis:])
+        return found if keep else reshape(c.b, c.site, found, sizes[: axis - 1] + sizes[axis:])
 
     return rule
 
@@ -98,14 +99,14 @@ def _reduce_log_sum_exp(c: Call) -> Act:
     if not chosen:
         return c.x
     largest = reduce(c.b, c.at("largest"), c.x, "max", chosen, True)
-    centred = lowering.binary(c.b, c.at("centred"), "sub", c.x, largest)
+    centred = binary(c.b, c.at("centred"), "sub", c.x, largest)
     powers = c.b.node("exp", c.at("exp"), [centred.tensor])
     total = c.b.node("log", c.at("log"), [reduce(c.b, c.at("sum"), powers, "sum", chosen, True).tensor])
     if keep:
-        return lowering.binary(c.b, c.site, "add", total, largest)
-    summed = lowering.binary(c.b, c.at("kept"), "add", total, largest)
+        return binary(c.b, c.site, "add", total, largest)
+    summed = binary(c.b, c.at("kept"), "add", total, largest)
     sizes = [d for i, d in enumerate(c.sizes, 1) if i not in chosen]
-    return lowering.reshape(c.b, c.site, summed, sizes)
+    return reshape(c.b, c.site, summed, sizes)
 
 
 def _cumulative_sum(c: Call) -> Act:

@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 
 from converters.builder import Act, Const, Unsupported
-from converters.decompose import operations as lowering
-from converters.decompose.resampling import Axis, Rule, leaves_input, matrix
-from converters.decompose.tensors import LARGEST_MATRIX, choose, resample_axis
-from converters.onnx.call import Call, per_image
-from converters.onnx.call import Rule as OpRule
+from converters.decompose.elementwise import choose
+from converters.decompose.resampling import Axis, Resampling, leaves_input, matrix
+from converters.decompose.shapes import BATCH_HINT, reshape
+from converters.decompose.tensors import LARGEST_MATRIX, resample_axis, resize
+from converters.onnx.call import Call, Rule, per_image
 
 #: Rows or columns an image may have; a crafted size must not eat the memory.
 LARGEST_SIDE = 1 << 20
@@ -26,7 +26,7 @@ LARGEST_SIDE = 1 << 20
 def _resize(c: Call) -> Act:
     """Inputs: x, roi, scales, sizes (opset 10: x, scales)."""
     roi, scales, sizes = (None, c.get(1), None) if c.opset < 11 else (c.get(1), c.get(2), c.get(3))
-    rule = Rule(
+    rule = Resampling(
         {"bilinear": "linear"}.get(c.attrs.get("mode", "nearest"), c.attrs.get("mode", "nearest")),
         c.attrs.get("coordinate_transformation_mode", "asymmetric" if c.opset < 11 else "half_pixel"),
         c.attrs.get("nearest_mode", "simple" if c.opset < 11 else "round_prefer_floor"),
@@ -41,7 +41,7 @@ def _upsample(c: Call) -> Act:
     """The predecessor of Resize: scales (an attribute before opset 9), asymmetric coordinates."""
     scales = [float(s) for s in c.attrs["scales"]] if c.opset < 9 else _numbers(c.get(1))
     mode = c.attrs.get("mode", "nearest")
-    rule = Rule({"bilinear": "linear"}.get(mode, mode), "asymmetric", "simple")
+    rule = Resampling({"bilinear": "linear"}.get(mode, mode), "asymmetric", "simple")
     return _resample(c, rule, _axes(c, scales, None, None))
 
 
@@ -80,7 +80,7 @@ def _axes(
         size = int(shape[axis] or 0)
         if axis == 0:
             if not (given[i] == 1.0 if sizes is None else given[i] in (0.0, 1.0, float(c.static_batch or 0))):
-                raise Unsupported(lowering.BATCH_HINT)
+                raise Unsupported(BATCH_HINT)
             continue
         if given[i] <= 0:
             raise Unsupported(f"scales and sizes must be positive, got {given}")
@@ -96,7 +96,7 @@ def _axes(
     return result
 
 
-def _resample(c: Call, rule: Rule, axes: dict[int, Axis]) -> Act:
+def _resample(c: Call, rule: Resampling, axes: dict[int, Axis]) -> Act:
     known = _as_resize(c, rule, axes)
     if known is not None:
         return known
@@ -123,7 +123,7 @@ def _unchanged(axis: Axis) -> bool:
     return axis.size == axis.out and math.isclose(axis.scale, 1.0) and (axis.start, axis.end) == (0.0, 1.0)
 
 
-def _as_resize(c: Call, rule: Rule, axes: dict[int, Axis]) -> Act | None:
+def _as_resize(c: Call, rule: Resampling, axes: dict[int, Axis]) -> Act | None:
     """The op table's own resize of an image, or of a line as an image of one row, if it samples the same places."""
     if (
         len(c.shape) not in (3, 4)
@@ -143,10 +143,10 @@ def _as_resize(c: Call, rule: Rule, axes: dict[int, Axis]) -> Act | None:
 
     def resized(mode: str, coordinates: str) -> Act:
         if not line:
-            return lowering.resize(c.b, c.site, c.x, size, mode, coordinates)
-        image = lowering.reshape(c.b, c.at("image"), c.x, [channels, 1, *sizes])
-        image = lowering.resize(c.b, c.at("resized"), image, size, mode, coordinates)
-        return lowering.reshape(c.b, c.site, image, [channels, size[1]])
+            return resize(c.b, c.site, c.x, size, mode, coordinates)
+        image = reshape(c.b, c.at("image"), c.x, [channels, 1, *sizes])
+        image = resize(c.b, c.at("resized"), image, size, mode, coordinates)
+        return reshape(c.b, c.site, image, [channels, size[1]])
 
     wanted = [matrix(axis, rule) for axis in pair]
     if rule.mode == "nearest":
@@ -154,7 +154,7 @@ def _as_resize(c: Call, rule: Rule, axes: dict[int, Axis]) -> Act | None:
             return resized("nearest", "half_pixel")
         return None
     for name in ("half_pixel", "align_corners"):
-        ours = [matrix(Axis(a.size, a.out, a.out / a.size), Rule("linear", name)) for a in pair]
+        ours = [matrix(Axis(a.size, a.out, a.out / a.size), Resampling("linear", name)) for a in pair]
         if all(_same(w, o) for w, o in zip(wanted, ours, strict=True)):
             return resized("bilinear", name)
     return None
@@ -169,4 +169,4 @@ def _same(a: np.ndarray, b: np.ndarray) -> bool:
     return bool(np.allclose(a, b, rtol=0, atol=1e-6))
 
 
-RULES: dict[str, OpRule] = {"Resize": per_image(_resize), "Upsample": per_image(_upsample)}
+RULES: dict[str, Rule] = {"Resize": per_image(_resize), "Upsample": per_image(_upsample)}

@@ -8,9 +8,17 @@ from collections.abc import Sequence
 import numpy as np
 
 from converters.builder import Act, Const, Site, Unsupported, Value
-from converters.decompose import choice as lower_choice
-from converters.decompose import layers, tensors
-from converters.decompose import operations as lowering
+from converters.decompose import tensors
+from converters.decompose.choice import head
+from converters.decompose.elementwise import choose, scalar
+from converters.decompose.shapes import (
+    BATCH_HINT,
+    axis_of,
+    depth_to_space,
+    reshape,
+    space_to_depth,
+    transpose,
+)
 from converters.onnx.call import THE_END, Call, Rule, per_image
 from converters.symbolic.sizes import THE_BATCH, Sizes, Unknown, settled, sizes_of_shape
 from sparsenet.graph import Shape
@@ -24,7 +32,7 @@ def concat(c: Call) -> Act:
     if len(values) == 1:
         return first
     rank, axis = len(c.shape_of(first)), c.attrs["axis"]
-    front = lowering.axis_of((axis + rank if axis < 0 else axis) + c.lead, rank + c.lead)
+    front = axis_of((axis + rank if axis < 0 else axis) + c.lead, rank + c.lead)
     return tensors.join(c.b, c.site, values, front)
 
 
@@ -34,10 +42,10 @@ def flatten(c: Call) -> Act:
     axis += len(shape) if axis < 0 else 0
     if c.lead:
         sizes = c.sizes
-        return lowering.reshape(c.b, c.site, c.x, [math.prod(sizes[:axis]), math.prod(sizes[axis:])])
+        return reshape(c.b, c.site, c.x, [math.prod(sizes[:axis]), math.prod(sizes[axis:])])
     if axis < 1 or any(d != 1 for d in shape[1:axis]):
-        raise Unsupported(lowering.BATCH_HINT, "axis")
-    return lowering.reshape(c.b, c.site, c.x, [math.prod(c.sizes)])
+        raise Unsupported(BATCH_HINT, "axis")
+    return reshape(c.b, c.site, c.x, [math.prod(c.sizes)])
 
 
 def _target(c: Call, index: int, what: str) -> list[int | None]:
@@ -75,7 +83,7 @@ def _room(c: Call, sizes: list[int | None], axis: int | None = None) -> list[int
     return [c.sizes[partial.axis - 1] if d is None and partial else int(d or 0) for d in sizes]
 
 
-def reshape(c: Call) -> Act:
+def _reshape(c: Call) -> Act:
     """Target from a constant or a shape computation: 0 copies, -1 is inferred, the batch may be either."""
     wanted, shape = _target(c, 1, "shape"), c.shape
     if not c.attrs.get("allowzero", 0):
@@ -85,7 +93,7 @@ def reshape(c: Call) -> Act:
     total = math.prod(c.sizes)
     first, rest = (None, wanted) if c.lead else (wanted[0], wanted[1:]) if wanted else (None, [])
     if not c.lead and (not rest or any(d is None or d == 0 for d in rest)):
-        raise Unsupported(lowering.BATCH_HINT)
+        raise Unsupported(BATCH_HINT)
     sizes = [int(d or 0) for d in rest]
     if 0 in sizes:
         raise Unsupported("tensors without elements are not supported")
@@ -96,7 +104,7 @@ def reshape(c: Call) -> Act:
         raise Unsupported(f"its shape {wanted} fixes the batch; export the model with a free batch dimension")
     if math.prod(sizes) != total:
         raise Unsupported(f"shape {wanted} of a tensor {shape} would change the batch")
-    return lowering.reshape(c.b, c.site, c.x, sizes)
+    return reshape(c.b, c.site, c.x, sizes)
 
 
 def squeeze(c: Call) -> Act:
@@ -108,26 +116,26 @@ def squeeze(c: Call) -> Act:
         dropped = {c.axis(a) for a in axes}
     if any(shape[i - c.lead] != 1 for i in dropped):
         raise Unsupported(f"only dimensions of size 1 can be squeezed, got {shape}", "axes")
-    return lowering.reshape(c.b, c.site, c.x, [d for i, d in enumerate(c.sizes, 1) if i not in dropped])
+    return reshape(c.b, c.site, c.x, [d for i, d in enumerate(c.sizes, 1) if i not in dropped])
 
 
 def unsqueeze(c: Call) -> Act:
     """Axes from an attribute (before opset 13) or an input."""
     axes = c.numbers(1, "axes", 13, "axes") or []
     rank = len(c.shape) + len(axes) + c.lead
-    added = {lowering.axis_of(a + c.lead if a >= 0 else a + rank, rank) for a in axes}
+    added = {axis_of(a + c.lead if a >= 0 else a + rank, rank) for a in axes}
     if len(added) != len(axes):
         raise Unsupported(f"{axes} names an axis twice", "axes")
     if 0 in added:
         raise Unsupported("an axis in front of the batch is not supported", "axes")
     old = iter(c.sizes)
-    return lowering.reshape(c.b, c.site, c.x, [1 if i in added else next(old) for i in range(1, rank)])
+    return reshape(c.b, c.site, c.x, [1 if i in added else next(old) for i in range(1, rank)])
 
 
-def transpose(c: Call) -> Act:
+def _transpose(c: Call) -> Act:
     """The batch must stay in front."""
     perm = c.attrs.get("perm", list(reversed(range(len(c.shape)))))
-    return lowering.transpose(c.b, c.site, c.x, [0, *(p + 1 for p in perm)] if c.lead else perm)
+    return transpose(c.b, c.site, c.x, [0, *(p + 1 for p in perm)] if c.lead else perm)
 
 
 def pad(c: Call) -> Act:
@@ -238,13 +246,13 @@ def cut(c: Call) -> Act:
         if front + c.lead == 0:
             if (start, step) == (0, 1) and (end == THE_BATCH if isinstance(end, Unknown) else end >= THE_END):
                 continue  # all of the batch
-            raise Unsupported(lowering.BATCH_HINT, "axes")
+            raise Unsupported(BATCH_HINT, "axes")
         if isinstance(end, Unknown):
             if start or step != 1:
                 raise Unsupported(
                     "where it ends depends on the data; it can take only the first elements", "axes"
                 )
-            x = lower_choice.head(c.b, site, x, front + c.lead, end)
+            x = head(c.b, site, x, front + c.lead, end)
             continue
         have = int(c.b.shapes[x.tensor][front + c.lead] or 0)
         partial = c.b.partial.get(x.tensor)
@@ -265,7 +273,7 @@ def expand(c: Call) -> Act:
     target, shape, partial = _target(c, 1, "shape"), c.shape, c.b.partial.get(c.x.tensor)
     if not c.lead:
         if len(target) != len(shape) or target[0] not in (None, 1, c.static_batch):
-            raise Unsupported(lowering.BATCH_HINT)
+            raise Unsupported(BATCH_HINT)
         return tensors.expand(c.b, c.site, c.x, [int(d or 1) for d in target[1:]])
     same = None if partial is None else len(target) - len(shape) + partial.axis - 1
     return tensors.expand(c.b, c.site, c.x, [d or 1 for d in _room(c, target, same)])
@@ -276,7 +284,7 @@ def tile(c: Call) -> Act:
     repeats = c.numbers(1, "", 6, "repeats") or []
     if not c.lead:
         if repeats[:1] != [1]:
-            raise Unsupported(lowering.BATCH_HINT)
+            raise Unsupported(BATCH_HINT)
         repeats = repeats[1:]
     return tensors.tile(c.b, c.site, c.x, repeats)
 
@@ -284,33 +292,33 @@ def tile(c: Call) -> Act:
 def trilu(c: Call) -> Act:
     """The triangle of matrices above, or below, a diagonal; 0 elsewhere."""
     if len(c.sizes) < 2:
-        raise Unsupported(lowering.BATCH_HINT)
+        raise Unsupported(BATCH_HINT)
     number = c.const(1, "diagonal")
     k, (rows, columns) = 0 if number is None else int(number.array.item()), c.sizes[-2:]
     below = np.tri(rows, columns, k=k - 1 if c.attrs.get("upper", 1) else k)
     kept = Const(1 - below if c.attrs.get("upper", 1) else below)
-    return tensors.choose(c.b, c.site, kept, c.x, lowering.scalar(0.0), c.lead)
+    return choose(c.b, c.site, kept, c.x, scalar(0.0), c.lead)
 
 
-def depth_to_space(c: Call) -> Act:
+def _depth_to_space(c: Call) -> Act:
     """Channels to pixels."""
     block = [c.attrs["blocksize"]] * 2
-    return layers.depth_to_space(c.b, c.site, c.x, block, c.attrs.get("mode", "DCR") == "DCR")
+    return depth_to_space(c.b, c.site, c.x, block, c.attrs.get("mode", "DCR") == "DCR")
 
 
-def space_to_depth(c: Call) -> Act:
+def _space_to_depth(c: Call) -> Act:
     """Pixels to channels."""
     block = [c.attrs["blocksize"]] * 2
-    return layers.space_to_depth(c.b, c.site, c.x, block, c.attrs.get("mode", "DCR") == "DCR")
+    return space_to_depth(c.b, c.site, c.x, block, c.attrs.get("mode", "DCR") == "DCR")
 
 
 RULES: dict[str, Rule] = {
     "Concat": concat,
     "Flatten": flatten,
-    "Reshape": reshape,
+    "Reshape": _reshape,
     "Squeeze": squeeze,
     "Unsqueeze": unsqueeze,
-    "Transpose": transpose,
+    "Transpose": _transpose,
     "Pad": pad,
     "Shape": shape,
     "Size": size,
@@ -319,6 +327,6 @@ RULES: dict[str, Rule] = {
     "Expand": expand,
     "Tile": tile,
     "Trilu": trilu,
-    "DepthToSpace": per_image(depth_to_space),
-    "SpaceToDepth": per_image(space_to_depth),
+    "DepthToSpace": per_image(_depth_to_space),
+    "SpaceToDepth": per_image(_space_to_depth),
 }

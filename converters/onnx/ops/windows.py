@@ -6,11 +6,14 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from converters.builder import Act, Site, Unsupported
-from converters.decompose import depth as lower_depth
-from converters.decompose import layers
-from converters.decompose import operations as lowering
+from converters.decompose import depth
+from converters.decompose.conv_transpose import conv_transpose
+from converters.decompose.convolution import conv2d, same_padding
+from converters.decompose.elementwise import scalar
 from converters.decompose.pool_places import Windows, places_of_largest
-from converters.decompose.tensors import reduce, sizes_of
+from converters.decompose.pooling import average_by_convolution, avg_pool, max_pool, window_sum
+from converters.decompose.shapes import image_size, reshape, sizes_of
+from converters.decompose.tensors import reduce
 from converters.decompose.unfold import unpool
 from converters.onnx.call import Call, Rule, per_image, two_dimensional
 
@@ -24,7 +27,7 @@ def _window(c: Call, kernel: list[int]) -> tuple[list[int], list[int], list[int]
     mode = c.attrs.get("auto_pad", "NOTSET")
     if mode in ("SAME_UPPER", "SAME_LOWER"):
         size = c.sizes[1:]
-        return stride, lowering.same_padding(size, kernel, stride, dilation, mode == "SAME_UPPER"), dilation
+        return stride, same_padding(size, kernel, stride, dilation, mode == "SAME_UPPER"), dilation
     padding = [0] * 2 * rank if mode == "VALID" else c.attrs.get("pads", [0] * 2 * rank)
     if {len(stride), len(dilation), len(padding) // 2} != {rank}:
         raise Unsupported(f"its attributes do not fit a kernel of {rank} directions", "strides")
@@ -37,7 +40,7 @@ def _conv(c: Call) -> Act:
     weight = c.const(1, "weight")
     assert weight is not None
     stride, padding, dilation = _window(c, list(weight.array.shape[2:]))
-    bias, convolve = c.const(2, "bias"), lowering.conv2d if len(stride) == 2 else lower_depth.conv3d
+    bias, convolve = c.const(2, "bias"), conv2d if len(stride) == 2 else depth.conv3d
     return convolve(c.b, c.site, c.x, weight, bias, stride, padding, dilation, c.attrs.get("group", 1))
 
 
@@ -48,7 +51,7 @@ def _conv_transpose(c: Call) -> Act:
     stride, dilation = c.attrs.get("strides", [1, 1]), c.attrs.get("dilations", [1, 1])
     extra = list(c.attrs.get("output_padding", [0, 0]))
     padding, mode = c.attrs.get("pads", [0, 0, 0, 0]), c.attrs.get("auto_pad", "NOTSET")
-    size, target = lowering.image_size(c.b, c.x), c.attrs.get("output_shape")
+    size, target = image_size(c.b, c.x), c.attrs.get("output_shape")
     if target is None and mode in ("SAME_UPPER", "SAME_LOWER"):
         target = [n * s for n, s in zip(size, stride, strict=True)]
     if target is not None:
@@ -63,7 +66,7 @@ def _conv_transpose(c: Call) -> Act:
     elif mode == "VALID":
         padding = [0, 0, 0, 0]
     groups = c.attrs.get("group", 1)
-    return layers.conv_transpose(c.b, c.site, c.x, weight, bias, stride, padding, dilation, groups, extra)
+    return conv_transpose(c.b, c.site, c.x, weight, bias, stride, padding, dilation, groups, extra)
 
 
 def _max_pool(c: Call) -> Act | list[Act]:
@@ -76,9 +79,9 @@ def _max_pool(c: Call) -> Act | list[Act]:
 def _max_pool_layer(c: Call) -> Act:
     kernel = c.attrs["kernel_shape"]
     stride, padding, dilation = _window(c, kernel)
-    ceil_mode, pool = bool(c.attrs.get("ceil_mode", 0)), lowering.max_pool
+    ceil_mode, pool = bool(c.attrs.get("ceil_mode", 0)), max_pool
     if len(kernel) == 3:
-        pool = lower_depth.max_pool3d
+        pool = depth.max_pool3d
     return pool(c.b, c.site, c.x, kernel, stride, padding, dilation, ceil_mode)
 
 
@@ -101,9 +104,9 @@ def _places(c: Call, y: Act) -> Act:
         return places_of_largest(inner.b, inner.site, inner.x, windows, by_columns)
 
     site = c.at("places")
-    x = lowering.reshape(c.b, site.sub("image"), c.x, [images * channels, *size])
+    x = reshape(c.b, site.sub("image"), c.x, [images * channels, *size])
     found = two_dimensional(layer)(replace(c, inputs=[x], lead=0, static_batch=None, site=site.sub("found")))
-    return lowering.reshape(c.b, Site(site.name, c.outputs[1]), found, pooled)
+    return reshape(c.b, Site(site.name, c.outputs[1]), found, pooled)
 
 
 def _average_pool(c: Call) -> Act:
@@ -113,12 +116,12 @@ def _average_pool(c: Call) -> Act:
     if len(kernel) == 3:
         if set(dilation) != {1}:
             raise Unsupported("averages over depth are supported without dilations", "dilations")
-        return lower_depth.avg_pool3d(c.b, c.site, c.x, kernel, stride, padding, ceil_mode, counted)
+        return depth.avg_pool3d(c.b, c.site, c.x, kernel, stride, padding, ceil_mode, counted)
     if set(dilation) != {1}:
         if ceil_mode:
             padding = _ceil_padding(c, kernel, stride, padding, dilation, counted)
-        return layers.average_by_convolution(c.b, c.site, c.x, kernel, stride, padding, dilation, counted)
-    return lowering.avg_pool(c.b, c.site, c.x, kernel, stride, padding, ceil_mode, counted)
+        return average_by_convolution(c.b, c.site, c.x, kernel, stride, padding, dilation, counted)
+    return avg_pool(c.b, c.site, c.x, kernel, stride, padding, ceil_mode, counted)
 
 
 def _ceil_padding(
@@ -126,7 +129,7 @@ def _ceil_padding(
 ) -> list[int]:
     """``padding``, enlarged behind the data so that as many windows fit as ``ceil_mode`` asks for."""
     padding = list(padding)
-    for i, size in enumerate(lowering.image_size(c.b, c.x)):
+    for i, size in enumerate(image_size(c.b, c.x)):
         span = size + padding[i] + padding[i + 2] - dilation[i] * (kernel[i] - 1) - 1
         over = -span % stride[i]
         if over and counted:
@@ -155,11 +158,11 @@ def _max_unpool(c: Call) -> Act:
         out = [int(n) for n in given.array.ravel()[-2:]]
     windows = Windows(kernel, stride, padding, [1, 1], size)
     flat = [
-        lowering.reshape(c.b, c.at(part), t, [images * channels, *size])
+        reshape(c.b, c.at(part), t, [images * channels, *size])
         for part, t in (("values", c.x), ("places", places))
     ]
     made = unpool(c.b, c.at("image"), flat[0], flat[1], windows, out, through_channels=True)
-    return lowering.reshape(c.b, c.site, made, [images, channels, *out])
+    return reshape(c.b, c.site, made, [images, channels, *out])
 
 
 def _lp_pool(c: Call) -> Act:
@@ -171,11 +174,11 @@ def _lp_pool(c: Call) -> Act:
     if p == 2:
         powers = c.binary("mul", c.x, c.x, "powers")
     else:
-        powers = c.binary("pow", c.unary_at("abs", "abs"), lowering.scalar(p), "powers")
-    total = layers.window_sum(c.b, c.at("sum"), powers, kernel, stride, padding, dilation)
+        powers = c.binary("pow", c.unary_at("abs", "abs"), scalar(p), "powers")
+    total = window_sum(c.b, c.at("sum"), powers, kernel, stride, padding, dilation)
     if p == 2:
         return c.b.node("sqrt", c.site, [total.tensor])
-    return c.binary("pow", total, lowering.scalar(1 / p))
+    return c.binary("pow", total, scalar(1 / p))
 
 
 def _global_pool(kind: str) -> Callable[[Call], Act]:
@@ -187,9 +190,9 @@ def _global_pool(kind: str) -> Callable[[Call], Act]:
 
 def _global_lp_pool(c: Call) -> Act:
     p = c.attrs.get("p", 2)
-    powers = c.binary("pow", c.unary_at("abs", "abs"), lowering.scalar(p), "powers")
+    powers = c.binary("pow", c.unary_at("abs", "abs"), scalar(p), "powers")
     total = reduce(c.b, c.at("sum"), powers, "sum", range(2, len(c.shape)), True)
-    return c.binary("pow", total, lowering.scalar(1 / p))
+    return c.binary("pow", total, scalar(1 / p))
 
 
 def _image(rule: Callable[[Call], Act], with_depth: bool = False) -> Callable[[Call], Act]:

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 from converters.builder import Act, Const, Unsupported, Value
-from converters.decompose import choice as lower_choice
+from converters.decompose import choice
 from converters.torch.call import Call, Rule, operand
 
 
 def _top_k(c: Call) -> list[Value]:
     if not isinstance(c["k"], int):
         raise Unsupported("its k must be a number")
-    return lower_choice.top_k(c.b, c.site, c.at("indices"), c.x, c.axis(c["dim"]), c["k"], bool(c["largest"]))
+    return choice.top_k(c.b, c.site, c.at("indices"), c.x, c.axis(c["dim"]), c["k"], bool(c["largest"]))
 
 
 def _sort(c: Call) -> list[Value]:
     axis = c.axis(c["dim"])
     count, largest = c.sizes[axis - 1], bool(c["descending"])
-    return lower_choice.top_k(c.b, c.site, c.at("indices"), c.x, axis, count, largest)
+    return choice.top_k(c.b, c.site, c.at("indices"), c.x, axis, count, largest)
 
 
 def _argsort(c: Call) -> Act:
@@ -28,13 +28,13 @@ def _gather(c: Call) -> Act:
     index: Value = c["index"]
     if isinstance(index, Const):
         raise Unsupported("its indices must be computed from the input; use index_select with constant ones")
-    return lower_choice.gather_elements(c.b, c.site, c.x, index, c.axis(c["dim"]))
+    return choice.gather_elements(c.b, c.site, c.x, index, c.axis(c["dim"]))
 
 
 def _embedding(c: Call) -> Act:
     """Rows of a table at computed places."""
-    table = lower_choice.computed(c.b, c.at("table"), operand(c["weight"]), 3)
-    return lower_choice.gather(c.b, c.site, table, c["indices"], 1)
+    table = choice.computed(c.b, c.at("table"), operand(c["weight"]), 3)
+    return choice.gather(c.b, c.site, table, c["indices"], 1)
 
 
 def _floor_divide(c: Call) -> Act:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from converters.builder import Act, Const, Unsupported, Value
-from converters.decompose import operations as lowering
+from converters.decompose.elementwise import materialize
 from converters.decompose.remainder import remainder
+from converters.decompose.shapes import BATCH_HINT, axis_of, reshape
 from converters.decompose.tensors import expand, gather, join
 from converters.torch.call import Call, Rule, operand
 
@@ -24,9 +25,9 @@ def _filled(value: float | None = None) -> Rule:
         if shape == ():
             return Const(np.full((), number, np.float32))
         if shape is None or len(shape) < 2 or shape[0] is not None:
-            raise Unsupported(lowering.BATCH_HINT)
+            raise Unsupported(BATCH_HINT)
         one = Const(np.full((1,) * (len(shape) - 1), number, np.float32))
-        same = lowering.materialize(c.b, c.at("value"), one, len(shape))
+        same = materialize(c.b, c.at("value"), one, len(shape))
         return expand(c.b, c.site, same, [int(d or 0) for d in shape[1:]])
 
     return rule
@@ -52,7 +53,7 @@ def _write(c: Call, source: Value, axis: int, places: range) -> Value:
     """The tensor with the elements at ``places`` of an axis replaced by those of ``source``."""
     shape = c.out_shape
     if shape is None:
-        raise Unsupported(lowering.BATCH_HINT)
+        raise Unsupported(BATCH_HINT)
     size = int(shape[axis] or 0)
     if list(places) == list(range(size)):
         return source
@@ -71,22 +72,22 @@ def _slice_scatter(c: Call) -> Value:
     if c["dim"] % len(shape) == 0:
         if start == 0 and stop >= 2**62 and step == 1:
             return operand(c["src"])
-        raise Unsupported(lowering.BATCH_HINT)
-    axis = lowering.axis_of(c["dim"], len(shape))
+        raise Unsupported(BATCH_HINT)
+    axis = axis_of(c["dim"], len(shape))
     places = range(*slice(start, stop, step).indices(int(shape[axis] or 0)))
     return _write(c, operand(c["src"]), axis, places)
 
 
 def _select_scatter(c: Call) -> Value:
     shape, index = c.out_shape or (), c["index"]
-    axis = lowering.axis_of(c["dim"], len(shape))
+    axis = axis_of(c["dim"], len(shape))
     if not isinstance(index, int):
         raise Unsupported("the index must be a number")
     source, sizes = operand(c["src"]), [1 if i == axis else int(d or 1) for i, d in enumerate(shape)]
     if isinstance(source, Const):
         source = Const(np.broadcast_to(np.expand_dims(source.array, axis), [1, *sizes[1:]]))
     else:
-        source = lowering.reshape(c.b, c.at("source"), source, sizes[1:])
+        source = reshape(c.b, c.at("source"), source, sizes[1:])
     place = index % int(shape[axis] or 1)
     return _write(c, source, axis, range(place, place + 1))
 
@@ -98,7 +99,7 @@ def _copy(c: Call) -> Value:
         return expand(c.b, c.site, source, [int(d or 0) for d in shape[1:]])
     if isinstance(source, Const):
         return c.binary("add", _filled(0.0)(Call(c.b, c.at("room"), c.args, shape)), source)  # type: ignore[arg-type]
-    raise Unsupported(lowering.BATCH_HINT)
+    raise Unsupported(BATCH_HINT)
 
 
 RULES: dict[str, Rule] = {

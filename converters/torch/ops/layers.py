@@ -9,12 +9,15 @@ from typing import Any
 import numpy as np
 
 from converters.builder import Act, Const, Unsupported, Value
-from converters.decompose import layers
-from converters.decompose import operations as lowering
 from converters.decompose.attention import Mask, attention, repeated_heads, window
-from converters.decompose.resampling import Axis
-from converters.decompose.resampling import Rule as Resampling
-from converters.decompose.tensors import resample_axis
+from converters.decompose.conv_transpose import conv_transpose
+from converters.decompose.convolution import conv2d, linear, linear_last_axis, same_padding
+from converters.decompose.elementwise import divide
+from converters.decompose.normalization import batch_norm, group_norm, normalize
+from converters.decompose.pooling import adaptive_pool, avg_pool, window_sum
+from converters.decompose.resampling import Axis, Resampling
+from converters.decompose.shapes import BATCH_HINT, depth_to_space, image_size, pair, reshape, space_to_depth
+from converters.decompose.tensors import resample_axis, resize
 from converters.torch.call import Call, Rule, constant, operand
 from converters.torch.ops.windows import max_pool_with_places
 
@@ -24,27 +27,23 @@ def _conv2d(c: Call) -> Act:
     if c.args.get("transposed"):
         return _conv_transpose(c)
     if not isinstance(weight, Const) or weight.array.ndim != 4:
-        return lowering.conv2d(
-            c.b, c.site, c.x, weight, c["bias"], [1], [0], [1], 1
-        )  # raises with the reason
-    stride, dilation = lowering.pair(c["stride"]), lowering.pair(c["dilation"])
+        return conv2d(c.b, c.site, c.x, weight, c["bias"], [1], [0], [1], 1)  # raises with the reason
+    stride, dilation = pair(c["stride"]), pair(c["dilation"])
     kernel = list(weight.array.shape[2:])
     if c["padding"] == "same":
         # torch allows "same" only with stride 1, where it depends on the kernel alone; an odd rest goes below.
-        padding = lowering.same_padding([1 << 20] * 2, kernel, [1, 1], dilation, upper=True)
+        padding = same_padding([1 << 20] * 2, kernel, [1, 1], dilation, upper=True)
     else:
-        padding = lowering.pair(0 if c["padding"] == "valid" else c["padding"]) * 2
-    return lowering.conv2d(c.b, c.site, c.x, weight, c["bias"], stride, padding, dilation, c["groups"])
+        padding = pair(0 if c["padding"] == "valid" else c["padding"]) * 2
+    return conv2d(c.b, c.site, c.x, weight, c["bias"], stride, padding, dilation, c["groups"])
 
 
 def _conv_transpose(c: Call) -> Act:
-    stride, dilation = lowering.pair(c["stride"]), lowering.pair(c["dilation"])
-    padding = lowering.pair(c["padding"]) * 2
+    stride, dilation = pair(c["stride"]), pair(c["dilation"])
+    padding = pair(c["padding"]) * 2
     weight, bias = constant(c["weight"], "weights"), constant(c["bias"], "weights")
-    extra = lowering.pair(c["output_padding"])
-    return layers.conv_transpose(
-        c.b, c.site, c.x, weight, bias, stride, padding, dilation, c["groups"], extra
-    )
+    extra = pair(c["output_padding"])
+    return conv_transpose(c.b, c.site, c.x, weight, bias, stride, padding, dilation, c["groups"], extra)
 
 
 def _one_dimensional(rule: Callable[[Call], Act]) -> Rule:
@@ -52,7 +51,7 @@ def _one_dimensional(rule: Callable[[Call], Act]) -> Rule:
 
     def wrapped(c: Call) -> Act:
         channels, length = c.sizes
-        image = lowering.reshape(c.b, c.at("image"), c.x, [channels, 1, length])
+        image = reshape(c.b, c.at("image"), c.x, [channels, 1, length])
         args: dict[str, Any] = dict(c.args)
         args["self" if "self" in args else "input"] = image
         for name, filler in _WINDOW.items():
@@ -66,7 +65,7 @@ def _one_dimensional(rule: Callable[[Call], Act]) -> Rule:
             args["weight"] = Const(np.expand_dims(weight.array, 2), weight.name)
         made = rule(Call(c.b, c.site.sub("flat"), args, None))
         channels, _, length = (int(d or 0) for d in c.b.shapes[made.tensor][1:])
-        return lowering.reshape(c.b, c.site, made, [channels, length])
+        return reshape(c.b, c.site, made, [channels, length])
 
     return wrapped
 
@@ -107,7 +106,7 @@ def _mm(c: Call) -> Act:
         return _matrix(c, left, Const(right.array.T), None)
     if isinstance(right, Const) and right.array.ndim == 1 and isinstance(left, Act) and c.out_shape:
         column = c.binary("matmul", left, Const(right.array[:, None]), "column")
-        return lowering.reshape(c.b, c.site, column, [int(d or 0) for d in c.out_shape[1:]])
+        return reshape(c.b, c.site, column, [int(d or 0) for d in c.out_shape[1:]])
     return c.binary("matmul", operand(left), operand(right))
 
 
@@ -115,8 +114,8 @@ def _matrix(c: Call, x: Act, weight: Value, bias: Value | None) -> Act:
     if not isinstance(weight, Const) or not isinstance(bias, Const | None):
         raise Unsupported("weights of a linear layer must be constants, not computed from the input")
     if len(c.b.shapes[x.tensor]) > 2:
-        return layers.linear_last_axis(c.b, c.site, x, weight, bias)
-    return lowering.linear(c.b, c.site, x, weight, bias)
+        return linear_last_axis(c.b, c.site, x, weight, bias)
+    return linear(c.b, c.site, x, weight, bias)
 
 
 def _scaled(array: np.ndarray, factor: float) -> np.ndarray:
@@ -130,28 +129,26 @@ def _batch_norm(c: Call) -> list[Value]:
         )
     names = ("weight", "bias", "running_mean", "running_var")
     parameters = [c.args.get(n) for n in names]
-    return [lowering.batch_norm(c.b, c.site, c.x, parameters, c["eps"], c.args.get("lead", 0))]
+    return [batch_norm(c.b, c.site, c.x, parameters, c["eps"], c.args.get("lead", 0))]
 
 
 def _avg_pool(c: Call) -> Act:
-    kernel = lowering.pair(c["kernel_size"])
-    padding = lowering.pair(c["padding"]) * 2
+    kernel = pair(c["kernel_size"])
+    padding = pair(c["padding"]) * 2
     stride = c["stride"] or kernel
     if c.args.get("divisor_override") is not None:
         if c["ceil_mode"]:
             raise Unsupported("divisor_override is not supported with ceil_mode; scale the result instead")
-        total = layers.window_sum(c.b, c.at("sum"), c.x, kernel, lowering.pair(stride), padding, [1, 1])
-        return lowering.divide(c.b, c.site, total, operand(c["divisor_override"]))
-    return lowering.avg_pool(
-        c.b, c.site, c.x, kernel, stride, padding, c["ceil_mode"], c["count_include_pad"]
-    )
+        total = window_sum(c.b, c.at("sum"), c.x, kernel, pair(stride), padding, [1, 1])
+        return divide(c.b, c.site, total, operand(c["divisor_override"]))
+    return avg_pool(c.b, c.site, c.x, kernel, stride, padding, c["ceil_mode"], c["count_include_pad"])
 
 
 def _adaptive_average(c: Call) -> Act:
-    have = lowering.image_size(c.b, c.x)
-    want = [h if s is None else int(s) for s, h in zip(lowering.pair(c["output_size"]), have, strict=True)]
+    have = image_size(c.b, c.x)
+    want = [h if s is None else int(s) for s, h in zip(pair(c["output_size"]), have, strict=True)]
     if not any(h % w for h, w in zip(have, want, strict=True)):
-        return lowering.adaptive_pool(c.b, c.site, c.x, want, "avg")
+        return adaptive_pool(c.b, c.site, c.x, want, "avg")
     averages = [_window_averages(h, w) for h, w in zip(have, want, strict=True)]
     rows = c.binary("matmul", Const(averages[0]), c.x, "rows")
     return c.binary("matmul", rows, Const(averages[1].T))
@@ -167,29 +164,29 @@ def _window_averages(size: int, out: int) -> np.ndarray:
 
 
 def _adaptive_max(c: Call) -> list[Value]:
-    size = [None if s is None else int(s) for s in lowering.pair(c["output_size"])]
-    return [lowering.adaptive_pool(c.b, c.site, c.x, size, "max")]
+    size = [None if s is None else int(s) for s in pair(c["output_size"])]
+    return [adaptive_pool(c.b, c.site, c.x, size, "max")]
 
 
 def _group_norm(c: Call) -> Act:
     scale, shift = constant(c["weight"], "parameters"), constant(c["bias"], "parameters")
-    return layers.group_norm(c.b, c.site, c.x, c["num_groups"], scale, shift, c["eps"])
+    return group_norm(c.b, c.site, c.x, c["num_groups"], scale, shift, c["eps"])
 
 
 def _instance_norm(c: Call) -> Act:
     if not c.args.get("use_input_stats", True):
         names = ("weight", "bias", "running_mean", "running_var")
-        return lowering.batch_norm(c.b, c.site, c.x, [c.args.get(n) for n in names], c["eps"])
+        return batch_norm(c.b, c.site, c.x, [c.args.get(n) for n in names], c["eps"])
     scale, shift = constant(c["weight"], "parameters"), constant(c["bias"], "parameters")
-    return layers.group_norm(c.b, c.site, c.x, c.sizes[0], scale, shift, c["eps"])
+    return group_norm(c.b, c.site, c.x, c.sizes[0], scale, shift, c["eps"])
 
 
 def _layer_norm(c: Call) -> Act:
     axis = c.rank - len(c["normalized_shape"])
     if axis < 1:
-        raise Unsupported(lowering.BATCH_HINT)
+        raise Unsupported(BATCH_HINT)
     parts = [p for p in (("mul", c.args.get("weight")), ("add", c.args.get("bias"))) if p[1] is not None]
-    y = layers.normalize(c.b, c.at("normalized" if parts else ""), c.x, axis, c["eps"])
+    y = normalize(c.b, c.at("normalized" if parts else ""), c.x, axis, c["eps"])
     for i, (op, value) in enumerate(parts):
         y = c.binary(op, y, operand(value), "" if i == len(parts) - 1 else "scaled")
     return y
@@ -228,7 +225,7 @@ def _upsample(mode: str) -> Rule:
     def rule(c: Call) -> Act:
         if c.out_shape is None:
             raise Unsupported("the output size must not depend on the input")
-        have = lowering.image_size(c.b, c.x)
+        have = image_size(c.b, c.x)
         size = [int(d or 0) for d in c.out_shape[2:]]
         corners = bool(c.args.get("align_corners", False))
         scales: list[float | None] = [None, None] if corners else _scales(c)
@@ -237,7 +234,7 @@ def _upsample(mode: str) -> Rule:
         if not whole:
             how = Resampling("nearest", "asymmetric", "floor") if mode == "nearest" else Resampling("linear")
             return _resample(c, size, scales, how)
-        return lowering.resize(c.b, c.site, c.x, size, mode, "align_corners" if corners else "half_pixel")
+        return resize(c.b, c.site, c.x, size, mode, "align_corners" if corners else "half_pixel")
 
     return rule
 
@@ -245,7 +242,7 @@ def _upsample(mode: str) -> Rule:
 def _resample(c: Call, size: list[int], scales: list[float | None], rule: Resampling) -> Act:
     """Rows, then columns; a scale that was given counts, even if the size is not exactly that much larger."""
     x = c.x
-    for i, have in enumerate(lowering.image_size(c.b, c.x)):
+    for i, have in enumerate(image_size(c.b, c.x)):
         axis = Axis(have, size[i], scales[i] or size[i] / have)
         x = resample_axis(c.b, c.at("rows" if i == 0 else ""), x, 2 + i, axis, rule)
     return x
@@ -261,7 +258,7 @@ def _nearest_exact(c: Call) -> Act:
     if c.out_shape is None:
         raise Unsupported("the output size must not depend on the input")
     size = [int(d or 0) for d in c.out_shape[2:]]
-    if not any(d % h for d, h in zip(size, lowering.image_size(c.b, c.x), strict=True)):
+    if not any(d % h for d, h in zip(size, image_size(c.b, c.x), strict=True)):
         return _upsample("nearest")(c)  # type: ignore[return-value]  # the same pixels then
     return _resample(c, size, _scales(c), Resampling("nearest", "half_pixel", "round_prefer_ceil"))
 
@@ -323,10 +320,10 @@ RULES: dict[str, Rule] = {
     **dict.fromkeys(("_upsample_bicubic2d_aa.vec", "_upsample_bicubic2d_aa.default"), _antialiased("cubic")),
     "upsample_bicubic2d.vec": _upsample_cubic,
     "upsample_bicubic2d.default": _upsample_cubic,
-    "pixel_shuffle.default": lambda c: layers.depth_to_space(
+    "pixel_shuffle.default": lambda c: depth_to_space(
         c.b, c.site, c.x, [c["upscale_factor"]] * 2, depth_first=False
     ),
-    "pixel_unshuffle.default": lambda c: layers.space_to_depth(
+    "pixel_unshuffle.default": lambda c: space_to_depth(
         c.b, c.site, c.x, [c["downscale_factor"]] * 2, depth_first=False
     ),
 }

@@ -8,8 +8,8 @@ from __future__ import annotations
 import math
 
 from converters.builder import Act, Unsupported, Value
-from converters.decompose import operations as lowering
-from converters.decompose.tensors import cumulative_sum, reduce, truncate
+from converters.decompose.elementwise import LARGEST, truncate
+from converters.decompose.tensors import cumulative_sum, reduce
 from converters.decompose.trigonometry import sine
 from converters.torch.call import Call, Rule, operand
 
@@ -71,7 +71,7 @@ def _is_nan(c: Call) -> Act:
 
 
 def _is_inf(c: Call) -> Act:
-    return c.binary("greater", c.b.node("abs", c.at("abs"), [c.x.tensor]), operand(lowering.LARGEST))
+    return c.binary("greater", c.b.node("abs", c.at("abs"), [c.x.tensor]), operand(LARGEST))
 
 
 def _logarithm(base: float) -> Rule:

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from converters.builder import Act, Const, Unsupported, Value
-from converters.decompose import operations as lowering
 from converters.decompose import tensors
+from converters.decompose.shapes import BATCH_HINT, axis_of, reshape, sizes_of, transpose
 from converters.torch.call import Call, Rule, constant, operand
 
 
@@ -17,27 +17,27 @@ def _cat(c: Call) -> Act:
     first = next(value for value in given if isinstance(value, Act))
     if len(given) == 1:
         return first
-    axis = lowering.axis_of(c["dim"], len(c.b.shapes[first.tensor]))
+    axis = axis_of(c["dim"], len(c.b.shapes[first.tensor]))
     return tensors.join(c.b, c.site, given, axis)
 
 
 def _reshape(c: Call) -> Act:
     shape = c.out_shape
     if shape is None or not shape or shape[0] is not None or any(d is None for d in shape[1:]):
-        raise Unsupported(lowering.BATCH_HINT)
-    return lowering.reshape(c.b, c.site, c.x, [int(d or 0) for d in shape[1:]])
+        raise Unsupported(BATCH_HINT)
+    return reshape(c.b, c.site, c.x, [int(d or 0) for d in shape[1:]])
 
 
 def _permute(c: Call) -> Act:
-    return lowering.transpose(c.b, c.site, c.x, c["dims"])
+    return transpose(c.b, c.site, c.x, c["dims"])
 
 
 def _transpose(c: Call) -> Act:
     rank = len(c.b.shapes[c.x.tensor])
-    first, second = (lowering.axis_of(c[dim], rank) for dim in ("dim0", "dim1"))
+    first, second = (axis_of(c[dim], rank) for dim in ("dim0", "dim1"))
     order = list(range(rank))
     order[first], order[second] = second, first
-    return lowering.transpose(c.b, c.site, c.x, order)
+    return transpose(c.b, c.site, c.x, order)
 
 
 #: PyTorch's names of the ways to pad.
@@ -60,7 +60,7 @@ def _pad(c: Call) -> Act:
 
 
 def _split(c: Call) -> list[Value]:
-    axis = lowering.axis_of(c["dim"], len(c.b.shapes[c.x.tensor]))
+    axis = axis_of(c["dim"], len(c.b.shapes[c.x.tensor]))
     total = int(c.b.shapes[c.x.tensor][axis] or 0)
     sizes: Any = c.args.get("split_size", c.args.get("split_sizes"))
     if isinstance(sizes, int):
@@ -133,28 +133,28 @@ def _roll(c: Call) -> Act:
 def _stack(c: Call) -> Act:
     given = [operand(value) for value in c["tensors"]]
     first = next(value for value in given if isinstance(value, Act))
-    sizes = tensors.sizes_of(c.b, first)
-    axis = lowering.axis_of(c["dim"], len(sizes) + 2)
+    sizes = sizes_of(c.b, first)
+    axis = axis_of(c["dim"], len(sizes) + 2)
     apart = [*sizes[: axis - 1], 1, *sizes[axis - 1 :]]
     parts: list[Value] = []
     for i, value in enumerate(given):
         if isinstance(value, Const):
             raise Unsupported("stacking with a constant is not supported")
-        parts.append(lowering.reshape(c.b, c.at(f"part{i}"), value, apart))
+        parts.append(reshape(c.b, c.at(f"part{i}"), value, apart))
     return tensors.join(c.b, c.site, parts, axis)
 
 
 def _expand(c: Call) -> Act:
     shape = c.out_shape
     if shape is None or shape[0] is not None or len(shape) != c.rank:
-        raise Unsupported(lowering.BATCH_HINT)
+        raise Unsupported(BATCH_HINT)
     return tensors.expand(c.b, c.site, c.x, [int(d or 0) for d in shape[1:]])
 
 
 def _repeat(c: Call) -> Act:
     repeats: list[int] = list(c["repeats"] if "repeats" in c.args else c["dims"])
     if len(repeats) != c.rank or repeats[0] != 1:
-        raise Unsupported(lowering.BATCH_HINT)
+        raise Unsupported(BATCH_HINT)
     return tensors.tile(c.b, c.site, c.x, repeats[1:])
 
 
@@ -183,7 +183,7 @@ RULES: dict[str, Rule] = {
     **dict.fromkeys(_RESHAPES, _reshape),
     "permute.default": _permute,
     "transpose.int": _transpose,
-    "t.default": lambda c: lowering.transpose(c.b, c.site, c.x, list(reversed(range(c.rank)))),
+    "t.default": lambda c: transpose(c.b, c.site, c.x, list(reversed(range(c.rank)))),
     "pad.default": _pad,
     "constant_pad_nd.default": _pad,
     "reflection_pad2d.default": _pad_as("reflect"),

@@ -9,20 +9,26 @@ arguments by their ATen schema names.
 from __future__ import annotations
 
 from converters.torch.call import Rule
-from converters.torch.ops import arithmetic as torch_math
-from converters.torch.ops import choice as torch_choice
-from converters.torch.ops import filled as torch_filled
-from converters.torch.ops import layers as torch_layers
-from converters.torch.ops import logic as torch_logic
-from converters.torch.ops import shapes as torch_shape_ops
-from converters.torch.ops import windows as torch_windows
+from converters.torch.ops import (
+    activations,
+    arithmetic,
+    choice,
+    filled,
+    layers,
+    logic,
+    reduce,
+    shapes,
+    windows,
+)
 
 RULES: dict[str, Rule] = {
-    **torch_layers.RULES,
-    **torch_math.RULES,
-    **torch_logic.RULES,
-    **torch_shape_ops.RULES,
-    **torch_choice.RULES,
-    **torch_windows.RULES,
-    **torch_filled.RULES,
+    **layers.RULES,
+    **activations.RULES,
+    **arithmetic.RULES,
+    **reduce.RULES,
+    **logic.RULES,
+    **shapes.RULES,
+    **choice.RULES,
+    **windows.RULES,
+    **filled.RULES,
 }

@@ -8,12 +8,13 @@ from typing import Any
 import numpy as np
 
 from converters.builder import Act, Unsupported, Value
-from converters.decompose import depth as lower_depth
-from converters.decompose import operations as lowering
-from converters.decompose import unfold as lower_unfold
+from converters.decompose import depth
 from converters.decompose.einsum import einsum
 from converters.decompose.pool_places import Windows, places_of_largest
+from converters.decompose.pooling import max_pool
+from converters.decompose.shapes import image_size, pair, reshape, transpose
 from converters.decompose.tensors import gather
+from converters.decompose.unfold import fold, unfold, unpool, windows_of
 from converters.torch.call import Call, Rule, operand
 
 
@@ -30,7 +31,7 @@ def _conv3d(c: Call) -> Act:
         after = [0] * 3 if c["padding"] == "valid" else [e - e // 2 for e in extent]
     else:
         before = after = _three(c["padding"])
-    return lower_depth.conv3d(
+    return depth.conv3d(
         c.b, c.site, c.x, c["weight"], c["bias"], stride, [*before, *after], dilation, c["groups"]
     )
 
@@ -41,9 +42,9 @@ def _volume(rule: Callable[[Call], Act]) -> Callable[[Call], Act]:
     def wrapped(c: Call) -> Act:
         if c.rank != 4:
             return rule(c)
-        x = lowering.reshape(c.b, c.at("volume"), c.x, [1, *c.sizes])
+        x = reshape(c.b, c.at("volume"), c.x, [1, *c.sizes])
         made = rule(Call(c.b, c.at("pooled"), {**c.args, "self": x}, None))
-        return lowering.reshape(c.b, c.site, made, [int(d or 0) for d in c.b.shapes[made.tensor][2:]])
+        return reshape(c.b, c.site, made, [int(d or 0) for d in c.b.shapes[made.tensor][2:]])
 
     return wrapped
 
@@ -52,7 +53,7 @@ def _max_pool3d(c: Call) -> Act:
     kernel = _three(c["kernel_size"])
     stride = _three(c["stride"]) if c["stride"] else kernel
     padding, dilation = _three(c["padding"]) * 2, _three(c["dilation"])
-    return lower_depth.max_pool3d(c.b, c.site, c.x, kernel, stride, padding, dilation, c["ceil_mode"])
+    return depth.max_pool3d(c.b, c.site, c.x, kernel, stride, padding, dilation, c["ceil_mode"])
 
 
 def _avg_pool3d(c: Call) -> Act:
@@ -61,22 +62,22 @@ def _avg_pool3d(c: Call) -> Act:
     padding, divisor = _three(c["padding"]) * 2, c["divisor_override"]
     if divisor is None:
         counted = c["count_include_pad"]
-        return lower_depth.avg_pool3d(c.b, c.site, c.x, kernel, stride, padding, c["ceil_mode"], counted)
+        return depth.avg_pool3d(c.b, c.site, c.x, kernel, stride, padding, c["ceil_mode"], counted)
     if c["ceil_mode"]:
         raise Unsupported("divisor_override is not supported with ceil_mode; scale the result instead")
-    mean = lower_depth.avg_pool3d(c.b, c.at("mean"), c.x, kernel, stride, padding, False, True)
+    mean = depth.avg_pool3d(c.b, c.at("mean"), c.x, kernel, stride, padding, False, True)
     return c.binary("mul", mean, operand(float(np.prod(kernel)) / divisor))
 
 
 def max_pool_with_places(c: Call) -> list[Any]:
     """The largest number of each window, and, when it is asked for, where it stands in its channel."""
-    kernel, dilation = lowering.pair(c["kernel_size"]), lowering.pair(c["dilation"])
-    stride = lowering.pair(c["stride"]) if c["stride"] else kernel
-    padding = lowering.pair(c["padding"]) * 2
-    y = lowering.max_pool(c.b, c.site, c.x, kernel, stride, padding, dilation, c["ceil_mode"])
+    kernel, dilation = pair(c["kernel_size"]), pair(c["dilation"])
+    stride = pair(c["stride"]) if c["stride"] else kernel
+    padding = pair(c["padding"]) * 2
+    y = max_pool(c.b, c.site, c.x, kernel, stride, padding, dilation, c["ceil_mode"])
 
     def places() -> Act:
-        count = lowering.image_size(c.b, y)
+        count = image_size(c.b, y)
         windows = Windows(kernel, stride, padding, dilation, count)
         found = places_of_largest(c.b, c.at("places"), c.x, windows, False, through_channels=False)
         c.b.places[found.tensor] = windows
@@ -93,25 +94,25 @@ def _max_unpool(c: Call) -> Act:
             "its indices must be those of a max pooling, and its size must not depend on the input"
         )
     size = [int(d or 0) for d in c.out_shape[2:]]
-    return lower_unfold.unpool(c.b, c.site, c.x, places, windows, size)
+    return unpool(c.b, c.site, c.x, places, windows, size)
 
 
 def _unfold(c: Call) -> Act:
-    kernel, dilation = lowering.pair(c["kernel_size"]), lowering.pair(c["dilation"])
-    padding, stride = lowering.pair(c["padding"]) * 2, lowering.pair(c["stride"])
-    size = lowering.image_size(c.b, c.x)
-    windows = lower_unfold.windows_of(size, kernel, stride, padding, dilation)
-    return lower_unfold.unfold(c.b, c.site, c.x, windows)
+    kernel, dilation = pair(c["kernel_size"]), pair(c["dilation"])
+    padding, stride = pair(c["padding"]) * 2, pair(c["stride"])
+    size = image_size(c.b, c.x)
+    windows = windows_of(size, kernel, stride, padding, dilation)
+    return unfold(c.b, c.site, c.x, windows)
 
 
 def _fold(c: Call) -> Act:
-    kernel, dilation = lowering.pair(c["kernel_size"]), lowering.pair(c["dilation"])
-    padding, stride = lowering.pair(c["padding"]) * 2, lowering.pair(c["stride"])
+    kernel, dilation = pair(c["kernel_size"]), pair(c["dilation"])
+    padding, stride = pair(c["padding"]) * 2, pair(c["stride"])
     if c.out_shape is None:
         raise Unsupported("its size must not depend on the input")
     size = [int(d or 0) for d in c.out_shape[2:]]
-    windows = lower_unfold.windows_of(size, kernel, stride, padding, dilation)
-    return lower_unfold.fold(c.b, c.site, c.x, size, windows)
+    windows = windows_of(size, kernel, stride, padding, dilation)
+    return fold(c.b, c.site, c.x, size, windows)
 
 
 def _unfold_axis(c: Call) -> Act:
@@ -121,7 +122,7 @@ def _unfold_axis(c: Call) -> Act:
     first = np.arange(0, c.sizes[axis - 1] - size + 1, step)
     y = gather(c.b, c.at("windows"), c.x, axis, first[:, None] + np.arange(size))
     order = [i for i in range(c.rank + 1) if i != axis + 1]
-    return lowering.transpose(c.b, c.site, y, [*order, axis + 1])
+    return transpose(c.b, c.site, y, [*order, axis + 1])
 
 
 def _einsum(c: Call) -> Value:

@@ -1,0 +1,151 @@
+"""Poolings of images."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from converters.builder import Act, Const, GraphBuilder, Site, Unsupported
+from converters.decompose.convolution import conv2d
+from converters.decompose.elementwise import divide
+from converters.decompose.shapes import image_size, pair, sizes_of
+from sparsenet.graph import Node
+from sparsenet.graph.ops import infer_shape
+from sparsenet.graph.ops.windows import conv_output_size
+
+
+def global_pool(
+    b: GraphBuilder, site: Site, x: Act, axes: Sequence[int] | None, keep: bool, kind: str
+) -> Act:
+    """Mean (``kind`` "avg") or maximum ("max") over H and W; the only reduction the op table knows."""
+    height, width = image_size(b, x)
+    if axes is None or sorted(a + 4 if a < 0 else a for a in axes) != [2, 3]:
+        raise Unsupported(f"only a reduction over H and W (axes 2 and 3) is supported, got axes {axes}")
+    pool = site if keep else site.sub("pool")
+    if kind == "avg":
+        pooled = b.node("global_avg_pool2d", pool, [x.tensor])
+    else:
+        attrs = {"kernel": [height, width], "stride": [height, width]}
+        pooled = b.node("max_pool2d", pool, [x.tensor], attrs)
+    return pooled if keep else b.node("flatten", site, [pooled.tensor])
+
+
+def adaptive_pool(b: GraphBuilder, site: Site, x: Act, size: Sequence[int | None], kind: str) -> Act:
+    """Pooling to a given output size, where every window is the same."""
+    have = image_size(b, x)
+    want = [h if s is None else int(s) for s, h in zip(size, have, strict=True)]
+    if want == list(have):
+        return x
+    if want == [1, 1]:
+        return global_pool(b, site, x, [2, 3], True, kind)
+    if any(h % w for h, w in zip(have, want, strict=True)):
+        raise Unsupported(
+            f"windows differ in size from {have} to {tuple(want)}; use a size that divides {have}"
+        )
+    kernel = [h // w for h, w in zip(have, want, strict=True)]
+    return b.node(f"{kind}_pool2d", site, [x.tensor], {"kernel": kernel, "stride": kernel})
+
+
+def max_pool(
+    b: GraphBuilder,
+    site: Site,
+    x: Act,
+    kernel: Sequence[int],
+    stride: Sequence[int],
+    padding: Sequence[int],
+    dilation: Sequence[int],
+    ceil_mode: bool,
+) -> Act:
+    """Max pooling, taking over a padding with -inf in front of it; ``padding`` is [top, left, bottom, right]."""
+    image_size(b, x)
+    attrs = {
+        "kernel": pair(kernel),
+        "stride": pair(stride),
+        "padding": list(padding),
+        "dilation": pair(dilation),
+        "ceil_mode": bool(ceil_mode),
+    }
+    if x.tensor in b.minus_inf:
+        source, extra = b.minus_inf[x.tensor]
+        wanted = infer_shape(
+            Node("max_pool2d", site.name, [x.tensor], ["y"], attrs), [b.shapes[x.tensor]], {}
+        )
+        attrs["padding"] = _padding_for(b, Act(source), attrs, extra, [int(d or 0) for d in wanted[2:]])
+        attrs["ceil_mode"] = False
+        x = Act(source)
+    return b.node("max_pool2d", site, [x.tensor], attrs)
+
+
+def _padding_for(b: GraphBuilder, x: Act, attrs: dict, extra: list[int], wanted: list[int]) -> list[int]:
+    """Both paddings together, enlarged behind the data where ceil_mode gave one window more."""
+    padding = [p + e for p, e in zip(attrs["padding"], extra, strict=True)]
+    for i, size in enumerate(image_size(b, x)):
+        kernel, stride, dilation = (attrs[key][i] for key in ("kernel", "stride", "dilation"))
+        if conv_output_size(size, kernel, stride, padding[i], padding[i + 2], dilation) < wanted[i]:
+            padding[i + 2] = (wanted[i] - 1) * stride + dilation * (kernel - 1) + 1 - size - padding[i]
+    return padding
+
+
+def avg_pool(
+    b: GraphBuilder,
+    site: Site,
+    x: Act,
+    kernel: Sequence[int],
+    stride: Sequence[int],
+    padding: Sequence[int],
+    ceil_mode: bool,
+    count_include_pad: bool,
+) -> Act:
+    """Average pooling; ``padding`` is [top, left, bottom, right]."""
+    image_size(b, x)
+    attrs = {
+        "kernel": pair(kernel),
+        "stride": pair(stride),
+        "padding": list(padding),
+        "ceil_mode": bool(ceil_mode),
+        "count_include_pad": bool(count_include_pad),
+    }
+    return b.node("avg_pool2d", site, [x.tensor], attrs)
+
+
+def average_by_convolution(
+    b: GraphBuilder,
+    site: Site,
+    x: Act,
+    kernel: Sequence[int],
+    stride: Sequence[int],
+    padding: Sequence[int],
+    dilation: Sequence[int],
+    count_padding: bool,
+) -> Act:
+    """Average pooling of any dilation and padding: a depthwise convolution with ones, divided by what each counts."""
+    total = window_sum(b, site.sub("sum"), x, kernel, stride, padding, dilation)
+    counts: np.ndarray = np.array([[kernel[0] * kernel[1]]], np.float32)
+    if not count_padding:
+        per_axis = []
+        out = image_size(b, total)
+        for i, size in enumerate(image_size(b, x)):
+            b.require_memory((2, out[i], kernel[i]), "the counts of an average pooling")
+            places = np.arange(out[i])[:, None] * stride[i] - padding[i] + np.arange(kernel[i]) * dilation[i]
+            per_axis.append(((places >= 0) & (places < size)).sum(1))
+        counts = np.outer(*per_axis)
+    if (counts == 0).any():
+        raise Unsupported("a window lies in the padding alone")
+    return divide(b, site, total, Const(counts.astype(np.float32)))
+
+
+def window_sum(
+    b: GraphBuilder,
+    site: Site,
+    x: Act,
+    kernel: Sequence[int],
+    stride: Sequence[int],
+    padding: Sequence[int],
+    dilation: Sequence[int],
+) -> Act:
+    """Sums over windows, zeros in the padding."""
+    channels = sizes_of(b, x)[0]
+    b.require_memory((channels, 1, *kernel), "the kernel of a window sum")
+    ones = Const(np.ones((channels, 1, *kernel), np.float32))
+    return conv2d(b, site, x, ones, None, stride, padding, dilation, channels)
