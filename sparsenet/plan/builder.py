@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal, TypeVar
@@ -13,12 +13,13 @@ import numpy.typing as npt
 from sparsenet.graph import FloatArray, Graph, Node, Shape
 from sparsenet.graph.ops import ACTIVATIONS
 from sparsenet.limits import require_memory
-from sparsenet.plan.layout import Folded, Layout, Plain, Rows, lanes_for
+from sparsenet.plan.layout import Folded, Layout, Plain, Rows
 from sparsenet.plan.plan import Decision
 from sparsenet.plan.relayout import FlatCopy, MapCopy
 from sparsenet.plan.stage import Ref, Stage, Value, Word
 from sparsenet.targets.cpu.runtime.ring_memory import rings_available
 from sparsenet.targets.registry import Kernel
+from sparsenet.targets.target import Target, Vector, host
 
 T = TypeVar("T")
 
@@ -34,6 +35,7 @@ class Options:
         tune: whether candidates are timed on this machine, rather than chosen by a model.
         rings: whether rows between layers may stand in rings (see ``ring_memory``).
         stream: whether rows flow through several layers while they are in the cache; False runs layer by layer.
+        target: what the plan is for.
     """
 
     kernels: Literal["auto", "sparse", "dense"] = "auto"
@@ -41,6 +43,7 @@ class Options:
     tune: bool = False
     rings: bool = field(default_factory=rings_available)
     stream: bool = True
+    target: Target = field(default_factory=host)
 
 
 #: Ops that read maps as rows.
@@ -74,6 +77,20 @@ class Builder:
     _lane_bits: dict[Rows, Ref] = field(default_factory=dict)
     _made: dict[Hashable, tuple[npt.NDArray[Any], Any]] = field(default_factory=dict)
     _placed: dict[int, Ref] = field(default_factory=dict)
+
+    @property
+    def target(self) -> Target:
+        """What the plan is for."""
+        return self.options.target
+
+    @cached_property
+    def vector(self) -> Vector:
+        """The target's longest vector of the elements that the network computes with."""
+        return self.target.vector()
+
+    def kernel(self, algorithm: str, tile: Sequence[int] = (), epilogue: tuple[str, ...] = ()) -> Kernel:
+        """A kernel of the longest vectors; see ``Vector.kernel``. One for lines is made by their layout."""
+        return self.vector.kernel(algorithm, tile, epilogue)
 
     # --- constants
 
@@ -180,13 +197,18 @@ class Builder:
         channels, height, width = self.shape(tensor)
         halo = self.halos.get(tensor, (0, 0, 0))
         pitch = self.folds.get((height, width), 0)
-        if pitch and not (row_by_row and width > lanes_for(width)):
-            return self.put(tensor, Value(tensor, Folded(channels, height, width, *halo, pitch)))
-        return self.put(tensor, Value(tensor, Rows(channels, height, width, *(() if pitch else halo))))
+        if pitch and not (row_by_row and width > self.vector.fitting(width).lanes):
+            return self.put(tensor, Value(tensor, Folded(self.vector, channels, height, width, *halo, pitch)))
+        layout = Rows(self.vector, channels, height, width, *(() if pitch else halo))
+        return self.put(tensor, Value(tensor, layout))
 
     def new_plain(self, tensor: str) -> Value:
         """``tensor`` in C order, for a stage to make."""
-        return self.put(tensor, Value(tensor, Plain(self.shape(tensor))))
+        return self.put(tensor, Value(tensor, self.plain_layout(tensor)))
+
+    def plain_layout(self, tensor: str) -> Plain:
+        """That of ``tensor`` in C order."""
+        return Plain(self.vector, self.shape(tensor))
 
     def rows(self, tensor: str) -> Value:
         """``tensor`` as rows; a stage that converts it is added if need be."""
@@ -205,16 +227,15 @@ class Builder:
         if copy is None or copy.root is given:
             copy = self.new_plain(given.tensor)
             self.add(FlatCopy(self.layer, copy, 1, given))
-        return self.put(tensor, copy.view(tensor, Plain(self.shape(tensor))))
+        return self.put(tensor, copy.view(tensor, self.plain_layout(tensor)))
 
     def bounded(self, tensor: str) -> Value:
         """``tensor`` in C order for who reads nothing past its end; a stage that converts it is added if need be."""
         value = self.get(tensor, Plain)
         if value is None and tensor in self.graph.constants:
             array = self.graph.constants[tensor]
-            value = self.put(
-                tensor, Value(tensor, Plain(array.shape), self.padded_constant(array.reshape(-1)))
-            )
+            layout = Plain(self.vector, array.shape)
+            value = self.put(tensor, Value(tensor, layout, self.padded_constant(array.reshape(-1))))
         return value or self._copied_map(tensor, self.any(tensor), self.new_plain(tensor))
 
     def _copied_map(self, tensor: str, source: Value, out: Value) -> Value:

@@ -1,7 +1,8 @@
-"""Where the floats of a tensor stand in memory (one image; the batch is an outer loop)."""
+"""Where the elements of a tensor stand in memory (one image; the batch is an outer loop)."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from math import prod
@@ -9,10 +10,13 @@ from math import prod
 import numpy as np
 import numpy.typing as npt
 
-from sparsenet.targets.cpu.runtime.jit import max_lanes
+from sparsenet.targets.registry import Kernel
+from sparsenet.targets.target import Vector
 
-#: Floats readable before and after every buffer: vector loads of shifted taps may run over the ends.
+#: Elements readable before and after every buffer: vector loads of shifted taps may run over the ends.
 GUARD = 64
+#: Bytes of a cache line, the longest vector.
+CACHE_LINE = 64
 
 
 def round_up(value: int, multiple: int) -> int:
@@ -20,17 +24,32 @@ def round_up(value: int, multiple: int) -> int:
     return -(-value // multiple) * multiple
 
 
-def lanes_for(width: int) -> int:
-    """Vector length for lines of ``width`` pixels: the longest of this CPU that is not more than half empty."""
-    lanes = max_lanes()
-    while lanes > 4 and width <= lanes // 2:
-        lanes //= 2
-    return lanes
+@dataclass(frozen=True)
+class _Elements:
+    """What every layout knows: ``vector`` is the target's longest of its element type."""
+
+    vector: Vector
+
+    @cached_property
+    def itemsize(self) -> int:
+        """Bytes of an element."""
+        return self.vector.element.itemsize
+
+    def _whole_lines(self, elements: int) -> int:
+        """So many elements rounded up to whole cache lines."""
+        return round_up(elements, CACHE_LINE // self.itemsize)
+
+    def _spread(self, elements: int) -> int:
+        """So many elements from channel to channel, or a cache line more if those would crowd in the cache.
+
+        A stride of a multiple of 512 bytes maps all channels onto few sets of L1: 3x slower, measured.
+        """
+        return elements + (CACHE_LINE // self.itemsize if elements * self.itemsize % 512 == 0 else 0)
 
 
 @dataclass(frozen=True)
-class Rows:
-    """A map as rows ``[C][line]`` of floats, line = W + halo columns rounded up to whole vectors.
+class Rows(_Elements):
+    """A map as rows ``[C][line]`` of elements, line = W + halo columns rounded up to whole vectors.
 
     Rows from ``-top`` to ``height + bottom`` exist; those outside the image, and the halo columns, are zero. One run of
     zeros between two lines is the right halo of the first and the left halo of the second. Between row and line there
@@ -47,14 +66,16 @@ class Rows:
     @cached_property
     def lanes(self) -> int:
         """Vector length its lines are computed with."""
-        return lanes_for(self.width)
+        return self.vector.fitting(self.width).lanes
+
+    def kernel(self, algorithm: str, tile: Sequence[int] = (), epilogue: tuple[str, ...] = ()) -> Kernel:
+        """The kernel that makes lines of this layout; see ``Vector.kernel``."""
+        return self.vector.fitting(self.width).kernel(algorithm, tile, epilogue)
 
     @cached_property
     def line(self) -> int:
-        """Floats from one channel's line to the next."""
-        floats = round_up(self.width + self.side, self.lanes)
-        # A stride of a multiple of 512 bytes maps all channels onto few L1 sets: 3x slower, measured.
-        return floats + 16 if floats % 128 == 0 else floats
+        """Elements from one channel's line to the next."""
+        return self._spread(round_up(self.width + self.side, self.lanes))
 
     @cached_property
     def line_vectors(self) -> int:
@@ -79,17 +100,17 @@ class Rows:
     @cached_property
     def row_bytes(self) -> int:
         """From one image row to the next."""
-        return self.channels * self.line * 4
+        return self.channels * self.line * self.itemsize
 
     @cached_property
     def channel_bytes(self) -> int:
         """From one channel's line to the next."""
-        return self.line * 4
+        return self.line * self.itemsize
 
     @cached_property
     def front_bytes(self) -> int:
         """Bytes of a buffer before its first row; they are the left halo of that row's first line."""
-        return (GUARD + round_up(self.side, 16)) * 4
+        return (GUARD + self._whole_lines(self.side)) * self.itemsize
 
     def buffer_bytes(self, rows: int) -> int:
         """Bytes of a buffer for ``rows`` rows, guards included."""
@@ -98,7 +119,7 @@ class Rows:
 
 @dataclass(frozen=True)
 class Folded(Rows):
-    """A small map as ``[C][line]``, a line holding all its rows, ``pitch`` floats apart, and a gap of zeros.
+    """A small map as ``[C][line]``, a line holding all its rows, ``pitch`` elements apart, and a gap of zeros.
 
     Lines of 7, 10 or 19 pixels would leave half of every other vector empty. Where input and output are folded alike,
     a kernel takes the whole map for one line of pixels (``as_line``); others see rows, by their strides, as always.
@@ -109,11 +130,10 @@ class Folded(Rows):
 
     @cached_property
     def line(self) -> int:
-        """Floats from one channel to the next."""
+        """Elements from one channel to the next."""
         reach = self.line_vectors * self.lanes - self.pitch  # of the last row's last vector
         gap = max(max(self.top, self.bottom) * self.pitch + self.side, reach)
-        floats = round_up(self.height * self.pitch + gap, max_lanes())
-        return floats + 16 if floats % 128 == 0 else floats
+        return self._spread(round_up(self.height * self.pitch + gap, self.vector.lanes))
 
     @cached_property
     def halo_vectors(self) -> int:
@@ -123,12 +143,13 @@ class Folded(Rows):
     @cached_property
     def row_bytes(self) -> int:
         """From one image row to the next."""
-        return self.pitch * 4
+        return self.pitch * self.itemsize
 
     @cached_property
     def front_bytes(self) -> int:
         """Bytes of a buffer before its first pixel, the gap before channel 0 among them."""
-        return round_up(GUARD + max(self.top, self.bottom) * self.pitch + self.side, 16) * 4
+        before = GUARD + max(self.top, self.bottom) * self.pitch + self.side
+        return self._whole_lines(before) * self.itemsize
 
     def buffer_bytes(self, rows: int) -> int:
         """Bytes of the buffer, guards included; always for all rows."""
@@ -136,7 +157,7 @@ class Folded(Rows):
 
     def as_line(self) -> FoldedLine:
         """The map as one line of pixels."""
-        return FoldedLine(self.channels, 1, self.height * self.pitch, folded=self)
+        return FoldedLine(self.vector, self.channels, 1, self.height * self.pitch, folded=self)
 
 
 @dataclass(frozen=True)
@@ -147,7 +168,7 @@ class FoldedLine(Rows):
 
     @cached_property
     def line(self) -> int:
-        """Floats from one channel to the next."""
+        """Elements from one channel to the next."""
         return self.folded.line
 
     @cached_property
@@ -162,16 +183,16 @@ class FoldedLine(Rows):
         return (pixels @ (1 << np.arange(self.lanes))).astype(np.uint16)
 
 
-def fold_pitch(height: int, width: int, side: int) -> int:
+def fold_pitch(vector: Vector, height: int, width: int, side: int) -> int:
     """Pixels from row to row if a map of this size is better folded, else 0."""
     pitch = width + side
-    line = -(-height * pitch // max_lanes())
-    rows = height * -(-width // lanes_for(width))
+    line = -(-height * pitch // vector.lanes)
+    rows = height * -(-width // vector.fitting(width).lanes)
     return pitch if height > 1 and rows > 1.15 * line else 0
 
 
 @dataclass(frozen=True)
-class Phases:
+class Phases(_Elements):
     """A padded copy of a map with columns split by phase, rows ``[C][phases][line]``; for strided windows."""
 
     channels: int
@@ -184,8 +205,8 @@ class Phases:
 
     @cached_property
     def line(self) -> int:
-        """Floats from one phase's line to the next."""
-        return round_up(self.columns, lanes_for(self.columns))
+        """Elements from one phase's line to the next."""
+        return round_up(self.columns, self.vector.fitting(self.columns).lanes)
 
     @cached_property
     def row_bytes(self) -> int:
@@ -195,12 +216,12 @@ class Phases:
     @cached_property
     def channel_bytes(self) -> int:
         """From one channel to the next."""
-        return self.phases * self.line * 4
+        return self.phases * self.line * self.itemsize
 
     @cached_property
     def front_bytes(self) -> int:
         """Bytes of a buffer before its first row."""
-        return GUARD * 4
+        return GUARD * self.itemsize
 
     def buffer_bytes(self, rows: int) -> int:
         """Bytes of a buffer for ``rows`` rows, guards included."""
@@ -208,10 +229,10 @@ class Phases:
 
 
 @dataclass(frozen=True)
-class FoldedPhases:
+class FoldedPhases(_Elements):
     """A padded copy of a map for strided windows of folded output: ``[C][row phase][column phase][line]``.
 
-    A line holds every row of one phase, ``pitch`` floats apart, as the folded output has them.
+    A line holds every row of one phase, ``pitch`` elements apart, as the folded output has them.
     """
 
     channels: int
@@ -223,23 +244,23 @@ class FoldedPhases:
 
     @cached_property
     def line(self) -> int:
-        """Floats from one phase to the next."""
-        return round_up(self.height * self.pitch + self.columns, max_lanes())
+        """Elements from one phase to the next."""
+        return round_up(self.height * self.pitch + self.columns, self.vector.lanes)
 
     @cached_property
     def row_bytes(self) -> int:
         """From one row of a phase to the next."""
-        return self.pitch * 4
+        return self.pitch * self.itemsize
 
     @cached_property
     def channel_bytes(self) -> int:
         """From one channel to the next."""
-        return self.row_phases * self.column_phases * self.line * 4
+        return self.row_phases * self.column_phases * self.line * self.itemsize
 
     @cached_property
     def front_bytes(self) -> int:
         """Bytes of a buffer before its first pixel."""
-        return GUARD * 4
+        return GUARD * self.itemsize
 
     def buffer_bytes(self, rows: int) -> int:
         """Bytes of the buffer, guards included; always for all rows."""
@@ -247,7 +268,7 @@ class FoldedPhases:
 
 
 @dataclass(frozen=True)
-class Plain:
+class Plain(_Elements):
     """A tensor in C order, padded at its end to whole vectors; a (C, 1, 1) map is plain too."""
 
     shape: tuple[int, ...]
@@ -260,12 +281,12 @@ class Plain:
     @cached_property
     def front_bytes(self) -> int:
         """Bytes of a buffer before element 0."""
-        return GUARD * 4
+        return GUARD * self.itemsize
 
     @cached_property
     def size_bytes(self) -> int:
         """Bytes of the buffer, guards included."""
-        return (2 * GUARD + round_up(self.size, 16)) * 4
+        return (2 * GUARD + self._whole_lines(self.size)) * self.itemsize
 
 
 Layout = Rows | Phases | FoldedPhases | Plain

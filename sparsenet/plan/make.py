@@ -14,7 +14,7 @@ from sparsenet.plan.builder import Builder, Options
 from sparsenet.plan.layout import Plain, fold_pitch
 from sparsenet.plan.plan import Plan
 from sparsenet.plan.relayout import FlatCopy, MapCopy
-from sparsenet.plan.segments import STREAMED_MAP_BYTES, cut
+from sparsenet.plan.segments import cut
 from sparsenet.plan.stage import Ref, Value
 from sparsenet.plan.trace import Trace, trace
 from sparsenet.plan.window import geometry
@@ -23,10 +23,11 @@ from sparsenet.targets.cpu.lower.depthwise import IN_PLACE_STRIDE
 from sparsenet.targets.cpu.runtime.abi import ARENA, FIRST_TENSOR, MAX_TENSORS, WEIGHTS, encode_pointer
 from sparsenet.targets.cpu.runtime.ring_memory import arena_end
 from sparsenet.targets.registry import Kernel
+from sparsenet.targets.target import Target
 
 
 def make_plan(graph: Graph, options: Options) -> Plan:
-    """Plan ``graph`` for one image at a time on this machine.
+    """Plan ``graph`` for one image at a time on ``options.target``.
 
     Raises:
         GraphError: the graph is malformed.
@@ -39,9 +40,9 @@ def make_plan(graph: Graph, options: Options) -> Plan:
     if tensors > MAX_TENSORS:
         raise MemoryLimitError(f"the graph has {tensors:,} inputs and outputs, the limit is {MAX_TENSORS:,}")
     halos = _halos(graph, shapes)
-    builder = Builder(graph, shapes, options, halos, _folds(graph, shapes, halos))
+    builder = Builder(graph, shapes, options, halos, _folds(graph, shapes, halos, options.target))
     for index, info in enumerate(graph.inputs):
-        given = Value(info.name, Plain(builder.shape(info.name)), Ref("input", index))
+        given = Value(info.name, builder.plain_layout(info.name), Ref("input", index))
         builder.put(info.name, given)
     for node in graph.nodes:
         builder.layer = node.name
@@ -50,7 +51,7 @@ def make_plan(graph: Graph, options: Options) -> Plan:
     read = {need[0].root for stage in builder.stages for need in stage.needs(0, stage.units)}
     for index, info in enumerate(results):  # the outputs, then what says how much of them is meant
         _place_output(builder, index, info.name, read)
-    segments = cut(builder.stages, options.stream)
+    segments = cut(builder.stages, options.stream, options.target)
     return _assemble(builder, trace(segments, options.threads, options.rings), results)
 
 
@@ -73,9 +74,10 @@ def _halos(graph: Graph, shapes: Mapping[str, Shape]) -> dict[str, tuple[int, in
 
 
 def _folds(
-    graph: Graph, shapes: Mapping[str, Shape], halos: Mapping[str, tuple[int, int, int]]
+    graph: Graph, shapes: Mapping[str, Shape], halos: Mapping[str, tuple[int, int, int]], target: Target
 ) -> dict[tuple[int, int], int]:
     """Pitch of every size of map that is better folded: those with half-empty vectors that are not streamed."""
+    vector = target.vector()
     sides: dict[tuple[int, int], int] = {}
     large: set[tuple[int, int]] = set()
     for tensor, shape in shapes.items():
@@ -83,9 +85,9 @@ def _folds(
             continue
         channels, height, width = (int(d or 0) for d in shape[1:])
         sides[height, width] = max(sides.get((height, width), 0), halos.get(tensor, (0, 0, 0))[2])
-        if channels * height * width * 4 >= 2 * STREAMED_MAP_BYTES:
+        if channels * height * width * vector.element.itemsize >= 2 * target.whole_map_bytes:
             large.add((height, width))
-    pitches = {size: fold_pitch(*size, side) for size, side in sides.items() if size not in large}
+    pitches = {size: fold_pitch(vector, *size, side) for size, side in sides.items() if size not in large}
     return {size: pitch for size, pitch in pitches.items() if pitch}
 
 
@@ -94,7 +96,7 @@ def _place_output(builder: Builder, index: int, name: str, read: set[Value]) -> 
     shape, place = builder.shape(name), Ref("output", index)
     if _made_in_place(builder, name, place, read):
         return
-    out = Value(name, Plain(shape), place)
+    out = Value(name, builder.plain_layout(name), place)
     is_map = builder.is_map(name)
     source = builder.any(name) if is_map else builder.bounded(name)
     read.add(source.root)

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sparsenet.plan.layout import Folded, FoldedPhases, Phases, Plain, Rows, lanes_for
+from sparsenet.plan.layout import Folded, FoldedPhases, Phases, Plain, Rows
 from sparsenet.plan.stage import Emitter, Need, Ref, Span, Stage, Value
-from sparsenet.targets.cpu.runtime.jit import max_lanes
 from sparsenet.targets.registry import Kernel
+from sparsenet.targets.target import Vector
 
-FILL = "f32_fill_none_any"
+FILL = "fill_none_any"
 #: Lines that a kernel makes one of, or one into, by whole vectors.
 MOST_LINES = 8
 
@@ -19,7 +19,8 @@ def map_source(to: Emitter, value: Value, y: int) -> tuple[Ref, int, int]:
     """Where row ``y`` of a map stands, its row stride and its channel stride, for plain maps and rows alike."""
     if isinstance(value.layout, Plain):
         _, height, width = value.layout.shape
-        return to.whole(value) + y * width * 4, width * 4, height * width * 4
+        row = width * value.layout.itemsize
+        return to.whole(value) + y * row, row, height * row
     return to.row(value, y), value.layout.row_bytes, value.layout.channel_bytes
 
 
@@ -28,21 +29,21 @@ def map_needs(value: Value, first: int, last: int) -> Need:
     return (value, first, last) if value.by_rows else (value, 0, 1)
 
 
-def relayout_kernel(columns: int, column_step: int = 1, phases: int = 1) -> Kernel:
+def relayout_kernel(vector: Vector, columns: int, column_step: int = 1, phases: int = 1) -> Kernel:
     """The kernel that ``relayout`` calls."""
     stride = column_step if column_step <= 2 or phases == column_step <= MOST_LINES else 0
-    return Kernel("f32_relayout_none_any", lanes_for(columns), (stride,))
+    return vector.fitting(columns).kernel("relayout_none_any", (stride,))
 
 
 def relayout(
-    to: Emitter, x: Ref, x_row: int, x_channel: int, source: Sequence[int], out: Ref, out_row: int, out_channel: int, *,
-    columns: int, rows: int | None = None, first_row: int = 0, row_step: int = 1, first_column: int = 0,
-    column_step: int = 1, phases: int = 1, out_phase: int = 0,
+    to: Emitter, vector: Vector, x: Ref, x_row: int, x_channel: int, source: Sequence[int], out: Ref, out_row: int,
+    out_channel: int, *, columns: int, rows: int | None = None, first_row: int = 0, row_step: int = 1,
+    first_column: int = 0, column_step: int = 1, phases: int = 1, out_phase: int = 0,
 ) -> None:  # fmt: skip
     """Copy a (channels, rows, columns) source, zeros where its lines end; see ``cpu/kernels/relayout.py``."""
     channels, x_rows, x_columns = source
     to.call(
-        relayout_kernel(columns, column_step, phases),
+        relayout_kernel(vector, columns, column_step, phases),
         x=x, x_row=x_row, x_channel=x_channel, x_rows=x_rows, x_columns=x_columns, first_row=first_row,
         row_step=row_step, first_column=first_column, phases=phases, channels=channels,
         rows=x_rows if rows is None else rows, columns=columns,
@@ -50,9 +51,9 @@ def relayout(
     )  # fmt: skip
 
 
-def fill(to: Emitter, out: Ref, size_bytes: int, value: float = 0.0) -> None:
-    """So many bytes of one float."""
-    to.call(Kernel(FILL, max_lanes()), value=value, size=size_bytes // 4, out=out)
+def fill(to: Emitter, vector: Vector, out: Ref, size_bytes: int, value: float = 0.0) -> None:
+    """So many bytes of one number."""
+    to.call(vector.kernel(FILL), value=value, size=size_bytes // vector.element.itemsize, out=out)
 
 
 @dataclass(eq=False)
@@ -84,9 +85,9 @@ def copy_map(
     out, out_row, out_channel = map_source(to, target, y)
     whole_lines = isinstance(target.layout, Rows) and not isinstance(target.layout, Folded)
     columns = target.rows.line if whole_lines else source[2]
-    relayout(
-        to, x, x_row, x_channel, source, out + channel * out_channel, out_row, out_channel, columns=columns
-    )
+    start = out + channel * out_channel
+    vector = target.layout.vector
+    relayout(to, vector, x, x_row, x_channel, source, start, out_row, out_channel, columns=columns)
 
 
 @dataclass(eq=False)
@@ -100,8 +101,9 @@ class FlatCopy(Stage):
 
     def emit(self, to: Emitter, first: int, last: int, lots: Span) -> None:
         assert isinstance(self.out.layout, Plain)
-        size = self.out.layout.size
-        relayout(to, to.whole(self.source), 0, 0, (1, 1, size), to.whole(self.out), 0, 0, columns=size)
+        layout = self.out.layout
+        x, out, size = to.whole(self.source), to.whole(self.out), layout.size
+        relayout(to, layout.vector, x, 0, 0, (1, 1, size), out, 0, 0, columns=size)
 
 
 @dataclass(eq=False)
@@ -121,13 +123,14 @@ class FoldedPhaseSplit(Stage):
         assert isinstance(layout, FoldedPhases)
         x, x_row, x_channel = map_source(to, self.source, 0)
         out = to.row(self.out, 0) + lots[0] * layout.channel_bytes
+        line_bytes = layout.line * layout.itemsize
         for phase in range(layout.row_phases):
             relayout(
-                to, x + lots[0] * x_channel, x_row, x_channel, (lots[1] - lots[0], *self.shape[1:]),
-                out + phase * layout.column_phases * layout.line * 4, layout.row_bytes, layout.channel_bytes,
+                to, layout.vector, x + lots[0] * x_channel, x_row, x_channel, (lots[1] - lots[0], *self.shape[1:]),
+                out + phase * layout.column_phases * line_bytes, layout.row_bytes, layout.channel_bytes,
                 columns=layout.pitch, rows=layout.height, first_row=self.first[0] + phase, row_step=self.step[0],
                 first_column=self.first[1], column_step=self.step[1], phases=layout.column_phases,
-                out_phase=layout.line * 4,
+                out_phase=line_bytes,
             )  # fmt: skip
 
 
@@ -163,17 +166,18 @@ class PhaseSplit(Stage):
         assert isinstance(layout, Phases)
         begin, end = self._inside(first, last)
         if begin >= end:
-            fill(to, to.row(self.out, first), (last - first) * layout.row_bytes)
+            fill(to, layout.vector, to.row(self.out, first), (last - first) * layout.row_bytes)
             return
         if begin > first:
-            fill(to, to.row(self.out, first), (begin - first) * layout.row_bytes)
+            fill(to, layout.vector, to.row(self.out, first), (begin - first) * layout.row_bytes)
         if last > end:
-            fill(to, to.row(self.out, end), (last - end) * layout.row_bytes)
+            fill(to, layout.vector, to.row(self.out, end), (last - end) * layout.row_bytes)
         y = self.first_row + begin * self.row_step
         x, x_row, x_channel = map_source(to, self.source, y)
         relayout(
-            to, x, x_row, x_channel, (self.shape[0], self.shape[1] - y, self.shape[2]), to.row(self.out, begin),
+            to, layout.vector, x, x_row, x_channel, (self.shape[0], self.shape[1] - y, self.shape[2]),
+            to.row(self.out, begin),
             layout.row_bytes, layout.channel_bytes, columns=layout.line, rows=end - begin, row_step=self.row_step,
             first_column=self.first_column, column_step=self.column_step, phases=layout.phases,
-            out_phase=layout.line * 4,
+            out_phase=layout.line * layout.itemsize,
         )  # fmt: skip

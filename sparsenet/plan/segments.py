@@ -7,11 +7,8 @@ from dataclasses import dataclass
 
 from sparsenet.plan.layout import Folded, FoldedPhases
 from sparsenet.plan.stage import Stage, Value
+from sparsenet.targets.target import Target
 
-#: A map smaller than this stays in L2 (2 MB here, 1 MB on many servers) until the next layer has read it.
-STREAMED_MAP_BYTES = 768 * 1024
-#: Weights are read again for every row that streams by: together they must leave L2 room for the rows.
-STREAMED_WEIGHT_BYTES = 768 * 1024
 #: The trace asks from stage to stage, two Python frames each; rows of more layers would not stay in the cache anyway.
 MOST_STAGES = 120
 
@@ -28,7 +25,7 @@ class Segment:
         return len(self.stages) > 1
 
 
-def cut(stages: Sequence[Stage], stream: bool) -> list[Segment]:
+def cut(stages: Sequence[Stage], stream: bool, target: Target) -> list[Segment]:
     """Segments of ``stages``, which stand in topological order: each as long as its maps are too large for the cache.
 
     A stage joins the segment before it if it reads one of its maps row by row, that map is large, and the weights of
@@ -39,7 +36,12 @@ def cut(stages: Sequence[Stage], stream: bool) -> list[Segment]:
     weights = 0
     for stage in stages:
         weights += stage.weight_bytes
-        if stream and segments and len(segments[-1].stages) < MOST_STAGES and _joins(stage, made, weights):
+        if (
+            stream
+            and segments
+            and len(segments[-1].stages) < MOST_STAGES
+            and _joins(stage, made, weights, target)
+        ):
             segments[-1].stages.append(stage)
         else:
             segments.append(Segment([stage]))
@@ -48,14 +50,14 @@ def cut(stages: Sequence[Stage], stream: bool) -> list[Segment]:
     return segments
 
 
-def _joins(stage: Stage, made: Set[Value], weights: int) -> bool:
+def _joins(stage: Stage, made: Set[Value], weights: int, target: Target) -> bool:
     inside = {value.root for value, _, _ in stage.needs(0, stage.units)} & made
     return (
         stage.units > 1
         and not isinstance(stage.out.layout, Folded | FoldedPhases)
         and all(value.by_rows for value in inside)
-        and any(value.size_bytes >= STREAMED_MAP_BYTES for value in inside)
-        and weights <= STREAMED_WEIGHT_BYTES
+        and any(value.size_bytes >= target.whole_map_bytes for value in inside)
+        and weights <= target.streamed_weight_bytes
     )
 
 

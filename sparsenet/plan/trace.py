@@ -24,8 +24,10 @@ from sparsenet.plan.relayout import fill
 from sparsenet.plan.schedule import describe
 from sparsenet.plan.segments import Segment, readers
 from sparsenet.plan.stage import Ref, Span, Stage, Value, Word
-from sparsenet.targets.cpu.runtime.jit import max_lanes
 from sparsenet.targets.registry import Kernel
+
+#: Moves rows and joins partial sums.
+COPY = "copy_none_flat"
 
 
 @dataclass
@@ -111,13 +113,13 @@ def _merge_sums(result: Trace, segment: Segment, walkers: Sequence[_Walker]) -> 
         assert isinstance(home, int)
         walker.layer, out = stage.layer, Ref("arena", home, layout.front_bytes)
         if partial[0] != out:
-            walker.call(Kernel("f32_copy_none_flat", max_lanes()), x=partial[0], size=layout.size, out=out)
+            walker.call(layout.vector.kernel(COPY), x=partial[0], size=layout.size, out=out)
         for other in partial[1:]:
-            kernel = Kernel("f32_copy_none_flat", max_lanes(), (), ("add",))
+            kernel = layout.vector.kernel(COPY, epilogue=("add",))
             residual: dict[str, Word] = {
                 "residual.0": other,
                 "residual_row.0": 0,
-                "residual_channel.0": 4,
+                "residual_channel.0": layout.itemsize,
             }
             walker.call(kernel, x=out, size=layout.size, out=out, **residual)
         result.end_section()
@@ -279,16 +281,17 @@ class _Walker:
         first, last = self.spans[stage]
         if isinstance(layout, Folded):
             if lots[0] == 0:
-                fill(self, Ref("arena", home.buffer), layout.front_bytes)
+                fill(self, layout.vector, Ref("arena", home.buffer), layout.front_bytes)
             if not stage.as_line:
                 channels = stage.lot_channels_of(lots) if stage.lots > 1 else (0, layout.channels)
                 size = (channels[1] - channels[0]) * layout.channel_bytes
-                fill(self, home.at(0) + channels[0] * layout.channel_bytes, size)
+                fill(self, layout.vector, home.at(0) + channels[0] * layout.channel_bytes, size)
             return
         if first == 0 and lots[0] == 0 and (layout.top or layout.side):
-            fill(self, Ref("arena", home.buffer), layout.front_bytes + layout.top * layout.row_bytes)
+            size = layout.front_bytes + layout.top * layout.row_bytes
+            fill(self, layout.vector, Ref("arena", home.buffer), size)
         if last == stage.units and lots[1] == stage.lots and layout.bottom:
-            fill(self, home.at(layout.height), layout.bottom * layout.row_bytes)
+            fill(self, layout.vector, home.at(layout.height), layout.bottom * layout.row_bytes)
 
     def _open_windows(self) -> None:
         for stage in self.segment.stages:
@@ -335,9 +338,11 @@ class _Walker:
                     continue  # no halo, or filled with the halo rows
                 assert not isinstance(layout, Phases)
                 # Of a map that stands whole, the row before is another thread's, but for the zeros at its end.
-                before = layout.front_bytes if window.sliding else 4 * (layout.line - layout.width)
+                before = layout.front_bytes
+                if not window.sliding:
+                    before = layout.itemsize * (layout.line - layout.width)
                 self.layer = value.producer.layer if value.producer else ""
-                fill(self, window.at(window.done) + -before, before)
+                fill(self, layout.vector, window.at(window.done) + -before, before)
         ends = [
             stage for stage in self.segment.stages if stage.out not in self.inside and stage in self.spans
         ]
@@ -392,7 +397,7 @@ class _Walker:
             self._make_room(window, rows)
             if not self._dry and window.sliding:  # a home has its halo rows filled once, by their owner
                 self.layer = stage.layer
-                fill(self, window.at(window.done), rows * layout.row_bytes)
+                fill(self, layout.vector, window.at(window.done), rows * layout.row_bytes)
             window.done += rows
 
     def _make_room(self, window: Rows, rows: int) -> None:
@@ -411,9 +416,8 @@ class _Walker:
         if window.done > low and not self._dry:
             assert window.value.producer is not None
             self.layer = window.value.producer.layer
-            size = (window.done - low) * layout.row_bytes // 4
-            kernel = Kernel("f32_copy_none_flat", max_lanes())
-            self.call(kernel, x=source, size=size, out=window.at(low))
+            size = (window.done - low) * layout.row_bytes // layout.itemsize
+            self.call(layout.vector.kernel(COPY), x=source, size=size, out=window.at(low))
 
     def _oldest_needed(self, window: Rows) -> int:
         """The first row that a reader will still ask for."""

@@ -21,7 +21,6 @@ from sparsenet.plan.assemble import Step, aligned_bytes, encode_tape, pack_const
 from sparsenet.plan.builder import Builder
 from sparsenet.plan.candidate import Candidate
 from sparsenet.plan.layout import Folded, FoldedPhases, Plain, round_up
-from sparsenet.plan.segments import STREAMED_MAP_BYTES
 from sparsenet.plan.stage import Ref, Stage, Value, Word
 from sparsenet.targets.cpu.runtime import jit, tape
 from sparsenet.targets.cpu.runtime.abi import ARENA, WEIGHTS, encode_pointer
@@ -75,7 +74,7 @@ class _Contestant:
         scratch = Builder(builder.graph, builder.shapes, builder.options, builder.halos, builder.folds)
         scratch.constants = list(builder.constants)  # what the epilogue reads is there already
         stage = candidate.make(scratch)
-        bench = _Bench(stage)
+        bench = _Bench(stage, builder.target.whole_map_bytes)
         #: Of the layer that is run: candidates differ in what they call a row.
         self.share = bench.write()
         arguments = [value for step in bench.steps for value in step.arguments.values()]
@@ -107,6 +106,7 @@ class _Bench:
     """Takes the kernel calls of a stage that runs alone: every value has a place, rows from its first needed one."""
 
     stage: Stage
+    whole_map_bytes: int
     steps: list[Step] = field(default_factory=list)
     size: int = 0
     _places: dict[Value, tuple[int, int]] = field(default_factory=dict)
@@ -114,7 +114,7 @@ class _Bench:
     def write(self) -> float:
         """All calls: of a large map some rows band by band, of a small one the whole at once; the share they are."""
         stage = self.stage
-        streamed = stage.out.size_bytes >= STREAMED_MAP_BYTES
+        streamed = stage.out.size_bytes >= self.whole_map_bytes
         band = stage.band if streamed else stage.units
         units = min(stage.units, round_up(STREAMED_ROWS, band)) if streamed else stage.units
         for value, first, last in [*stage.needs(0, units), (stage.out, 0, units)]:

@@ -135,10 +135,12 @@ def open_window(
     by all readers of the same geometry. ``fold``: the reader makes a folded map as one line if it can.
     """
     if geo.stride[1] <= in_place_stride:
-        columns = tuple(k * geo.dilation[1] * 4 for k in range(geo.kernel[1]))
+        rows = builder.rows(tensor)
+        item = rows.layout.itemsize
+        columns = tuple(k * geo.dilation[1] * item for k in range(geo.kernel[1]))
         return Window(
-            builder.rows(tensor), geo.stride[0], -geo.before[0], geo.kernel[0], geo.dilation[0],
-            -geo.before[1] * 4, columns, geo.stride[1],
+            rows, geo.stride[0], -geo.before[0], geo.kernel[0], geo.dilation[0], -geo.before[1] * item, columns,
+            geo.stride[1],
         )  # fmt: skip
     pitch = builder.folds.get(geo.out, 0) if fold else 0
     if pitch >= geo.out[1] + (geo.kernel[1] - 1) * geo.dilation[1] // geo.stride[1]:
@@ -149,7 +151,8 @@ def open_window(
     value = builder.windows[key]
     assert isinstance(value.layout, Phases)
     taps = [k * geo.dilation[1] for k in range(geo.kernel[1])]
-    offsets = tuple((tap % geo.stride[1] * value.layout.line + tap // geo.stride[1]) * 4 for tap in taps)
+    elements = (tap % geo.stride[1] * value.layout.line + tap // geo.stride[1] for tap in taps)
+    offsets = tuple(element * value.layout.itemsize for element in elements)
     row_step = 1 if geo.kernel[0] == 1 else geo.stride[0]
     return Window(value, row_step, 0, geo.kernel[0], geo.dilation[0], 0, offsets)
 
@@ -162,7 +165,9 @@ def _folded_window(builder: Builder, tensor: str, geo: Geometry, pitch: int) -> 
         channels, height, width = builder.shape(tensor)
         row_phases, column_phases = (min(geo.stride[i], extent[i] + 1) for i in (0, 1))
         rows, columns = geo.out[0] + extent[0] // geo.stride[0], extent[1] // geo.stride[1]
-        value = Value(tensor, FoldedPhases(channels, rows, row_phases, column_phases, pitch, columns))
+        value = Value(
+            tensor, FoldedPhases(builder.vector, channels, rows, row_phases, column_phases, pitch, columns)
+        )
         builder.add(
             FoldedPhaseSplit(
                 builder.layer, value, 1, builder.any(tensor), (channels, height, width),
@@ -173,12 +178,13 @@ def _folded_window(builder: Builder, tensor: str, geo: Geometry, pitch: int) -> 
     value = builder.windows[key]
     layout = value.layout
     assert isinstance(layout, FoldedPhases)
+    item = layout.itemsize
     taps = [[k * geo.dilation[i] for k in range(geo.kernel[i])] for i in (0, 1)]
     rows_at = tuple(
-        (t % geo.stride[0] * layout.column_phases * layout.line + t // geo.stride[0] * pitch) * 4
+        (t % geo.stride[0] * layout.column_phases * layout.line + t // geo.stride[0] * pitch) * item
         for t in taps[0]
     )
-    columns_at = tuple((t % geo.stride[1] * layout.line + t // geo.stride[1]) * 4 for t in taps[1])
+    columns_at = tuple((t % geo.stride[1] * layout.line + t // geo.stride[1]) * item for t in taps[1])
     return Window(value, 1, 0, geo.kernel[0], 1, 0, columns_at, row_offsets=rows_at)
 
 
@@ -190,7 +196,8 @@ def _split_phases(builder: Builder, tensor: str, geo: Geometry) -> Value:
         rows, row_step = geo.out[0], stride_y
     else:
         rows, row_step = (geo.out[0] - 1) * stride_y + (geo.kernel[0] - 1) * geo.dilation[0] + 1, 1
-    layout = Phases(channels, rows, min(stride_x, extent_x + 1), geo.out[1] + extent_x // stride_x)
+    columns = geo.out[1] + extent_x // stride_x
+    layout = Phases(builder.vector, channels, rows, min(stride_x, extent_x + 1), columns)
     value = Value(tensor, layout)
     builder.add(
         PhaseSplit(

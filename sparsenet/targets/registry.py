@@ -83,6 +83,11 @@ class Kernel:
         return "_".join(words) + f"__{self.target}_v{self.lanes}" + (f"_{tile}" if tile else "")
 
     @property
+    def algorithm(self) -> str:
+        """The family without its element type, such as ``conv_csr_rows``."""
+        return self.family.partition("_")[2]
+
+    @property
     def target(self) -> str:
         """What it runs on: ``cpu`` or ``cuda``."""
         return FAMILIES[self.family].module.partition(".")[0]

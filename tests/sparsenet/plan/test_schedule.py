@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ from sparsenet.targets.cpu.runtime.abi import MAX_TENSORS
 from sparsenet.targets.cpu.runtime.backend import CpuBackend
 from sparsenet.targets.cpu.runtime.ring_memory import rings_available
 from sparsenet.targets.cpu.runtime.threads import WorkerPool
+from sparsenet.targets.target import host
 from tests.sparsenet.against_reference import random_feeds
 from tests.sparsenet.sample_graphs import minixception
 
@@ -75,11 +77,20 @@ def skip(size: int) -> Graph:
     return graph
 
 
-def check(graph: Graph, options: Options) -> Engine:
+#: No map is small enough to be left whole.
+EVERYTHING_STREAMS = replace(host(), whole_map_bytes=0)
+
+
+def planned(graph: Graph, options: Options) -> Engine:
     engine = Engine(graph, options.threads)
     plan = make_plan(graph, options)
     plan.link()
     engine._use(CpuBackend(plan, WorkerPool(plan.threads)))
+    return engine
+
+
+def check(graph: Graph, options: Options) -> Engine:
+    engine = planned(graph, options)
     feeds = random_feeds(graph)
     expected = reference.run(graph, feeds)
     for _ in range(2):
@@ -89,21 +100,13 @@ def check(graph: Graph, options: Options) -> Engine:
     return engine
 
 
-@pytest.fixture
-def everything_streams(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No map is small enough to be left whole."""
-    monkeypatch.setattr(segments, "STREAMED_MAP_BYTES", 0)
-    monkeypatch.setattr("sparsenet.plan.make.STREAMED_MAP_BYTES", 0)
-
-
-@pytest.mark.usefixtures("everything_streams")
 @pytest.mark.parametrize("threads", [1, 2, 3])
 @pytest.mark.parametrize("rings", [True, False], ids=["rings", "sliding"])
 @pytest.mark.parametrize("size", [40, 52])
 def test_streamed_rows(threads: int, rings: bool, size: int) -> None:
     if rings and not rings_available():
         pytest.skip("this system cannot map rings")
-    engine = check(network(size), Options("auto", threads, rings=rings))
+    engine = check(network(size), Options("auto", threads, rings=rings, target=EVERYTHING_STREAMS))
     assert any(segment.streamed for segment in engine.plan.segments)
     assert bool(engine.plan.rings) is rings
 
@@ -133,13 +136,10 @@ def run_shares(engine: Engine, feeds: dict[str, np.ndarray], order: list[int]) -
 @pytest.mark.parametrize("threads", [2, 3])
 @pytest.mark.parametrize("streamed_bytes", [0, 20_000, 60_000, 10**6])
 @pytest.mark.parametrize("graph", [network(52), skip(80)], ids=["network", "skip"])
-def test_shares_in_any_order_and_one_thread_alone(
-    graph: Graph, threads: int, streamed_bytes: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_shares_in_any_order_and_one_thread_alone(graph: Graph, threads: int, streamed_bytes: int) -> None:
     """No share needs what another of its section makes; and one that is alone gets the same to the bit."""
-    monkeypatch.setattr(segments, "STREAMED_MAP_BYTES", streamed_bytes)
-    monkeypatch.setattr("sparsenet.plan.make.STREAMED_MAP_BYTES", streamed_bytes)
-    engine, feeds = Engine(graph, threads), random_feeds(graph, batch=1)
+    target = replace(host(), whole_map_bytes=streamed_bytes)
+    engine, feeds = planned(graph, Options("auto", threads, target=target)), random_feeds(graph, batch=1)
     expected = list(engine.run(feeds).values())
     for order in ([], list(range(threads)), list(range(threads))[::-1], [*range(1, threads), 0]):
         for got, want in zip(run_shares(engine, feeds, order), expected, strict=True):
@@ -149,10 +149,11 @@ def test_shares_in_any_order_and_one_thread_alone(
         np.testing.assert_allclose(got, want, atol=3e-6 * float(np.abs(want).max()))
 
 
-@pytest.mark.usefixtures("everything_streams")
 def test_one_thread_alone_makes_no_row_twice() -> None:
     graph = minixception((64,))
-    together, alone = (make_plan(graph, Options("auto", threads)) for threads in (2, 1))
+    together, alone = (
+        make_plan(graph, Options("auto", threads, target=EVERYTHING_STREAMS)) for threads in (2, 1)
+    )
     *shares, by_one = map(len, together.tapes)
     assert by_one <= len(alone.tapes[0]) + 2 < sum(shares)
 
@@ -170,11 +171,13 @@ def test_folded_maps(size: int) -> None:
         check(network(size), Options("auto", threads))
 
 
-@pytest.mark.usefixtures("everything_streams")
 def test_streaming_needs_less_memory() -> None:
     graph = minixception((64, 64))
     graph.inputs[0] = TensorInfo("input", (None, 3, 192, 192))
-    streamed, whole = (make_plan(graph, Options("auto", 1, stream=stream)) for stream in (True, False))
+    streamed, whole = (
+        make_plan(graph, Options("auto", 1, stream=stream, target=EVERYTHING_STREAMS))
+        for stream in (True, False)
+    )
     rings = sum(ring.size for ring in streamed.rings)
     assert (streamed.arena_bytes + rings) * 3 < whole.arena_bytes
 

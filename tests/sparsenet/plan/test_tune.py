@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,10 @@ import pytest
 
 from sparsenet import Engine, Graph, Node, TensorInfo
 from sparsenet.plan import tune
+from sparsenet.plan.builder import Options
+from sparsenet.plan.make import make_plan
 from sparsenet.targets.cpu.runtime import jit
+from sparsenet.targets.target import host
 from sparsenet.timing import Clock, Sample
 from tests.sparsenet.against_reference import random_feeds
 
@@ -136,6 +140,6 @@ def test_the_share_is_what_is_run(cache: Path, monkeypatch: pytest.MonkeyPatch, 
         shares.append(self.share)
 
     monkeypatch.setattr(tune._Contestant, "__init__", remember)
-    monkeypatch.setattr(tune, "STREAMED_MAP_BYTES", 1 if streamed else 10**9)
-    Engine(one_conv(0.8), 1, tune=True)
+    target = replace(host(), whole_map_bytes=1 if streamed else 10**9)
+    make_plan(one_conv(0.8), Options(tune=True, target=target))
     assert 0 < min(shares) < 1 if streamed else set(shares) == {1.0}

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from sparsenet.graph import Node
 from sparsenet.graph.ops import attributes
 from sparsenet.plan.builder import Builder
-from sparsenet.plan.layout import Folded, Plain, lanes_for
+from sparsenet.plan.layout import Folded, Plain
 from sparsenet.plan.relayout import MOST_LINES, map_needs, map_source, relayout, relayout_kernel
 from sparsenet.plan.stage import Emitter, Need, Span, Stage, Value
 from sparsenet.targets.registry import Kernel
@@ -76,7 +76,7 @@ def lower_depth_to_space(builder: Builder, node: Node) -> None:
     depth, height, _ = builder.shape(node.output)
     blocks = Blocks.of(node, depth)
     lines = blocks.columns if blocks.columns <= MOST_LINES else 0
-    kernel = Kernel("f32_interleave_none_any", lanes_for(shape[2]), (lines,))
+    kernel = builder.vector.fitting(shape[2]).kernel("interleave_none_any", (lines,))
     builder.decide(node, "none", kernel, f"{blocks.columns} lines become one")
     out = _new_map(builder, node)
     builder.add(
@@ -101,7 +101,7 @@ class SpaceToDepth(Stage):
         out, out_row, out_channel = map_source(to, self.out, first)
         for row in range(blocks.rows):
             relayout(
-                to, x, x_row, x_channel, (channels, (last - first) * blocks.rows, width),
+                to, self.out.layout.vector, x, x_row, x_channel, (channels, (last - first) * blocks.rows, width),
                 out + row * blocks.down * out_channel, out_row, out_channel * blocks.channel,
                 columns=_written(self.out, width // blocks.columns), rows=last - first, first_row=row,
                 row_step=blocks.rows, column_step=blocks.columns, phases=blocks.columns,
@@ -114,7 +114,7 @@ def lower_space_to_depth(builder: Builder, node: Node) -> None:
     source, shape = builder.any(node.inputs[0]), builder.shape(node.inputs[0])
     blocks, out = Blocks.of(node, shape[0]), _new_map(builder, node)
     _, height, width = builder.shape(node.output)
-    kernel = relayout_kernel(_written(out, width), blocks.columns, blocks.columns)
+    kernel = relayout_kernel(builder.vector, _written(out, width), blocks.columns, blocks.columns)
     builder.decide(node, "none", kernel, f"a line becomes {blocks.columns}")
     builder.add(SpaceToDepth(node.name, out, height, source, shape, blocks, exact=True))
 

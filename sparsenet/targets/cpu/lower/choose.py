@@ -17,8 +17,7 @@ from sparsenet.plan.stage import Value, Word
 from sparsenet.targets.cpu.lower.movement import lower_identity
 from sparsenet.targets.cpu.lower.plain_call import PlainCall, plain_call, table
 from sparsenet.targets.cpu.lower.tensors import along_axis
-from sparsenet.targets.cpu.runtime.jit import max_lanes
-from sparsenet.targets.registry import BROADCAST_OPERATIONS, Kernel
+from sparsenet.targets.registry import BROADCAST_OPERATIONS
 
 
 def lower_top_k(builder: Builder, node: Node) -> None:
@@ -29,7 +28,7 @@ def lower_top_k(builder: Builder, node: Node) -> None:
         "sign": 1.0 if attrs["largest"] else -1.0,
         "least": -math.inf,
     }
-    kernel = Kernel("f32_topk_none_flat", max_lanes(), (0,))
+    kernel = builder.kernel("topk_none_flat", (0,))
     plain_call(builder, node, kernel, {"x": node.inputs[0]}, arguments)
 
 
@@ -38,7 +37,7 @@ def _pick(
 ) -> None:
     tables: dict[str, Word] = {"sizes": table(builder, sizes), "strides": table(builder, strides)}
     sources = dict(zip(("x", "indices"), node.inputs, strict=True))
-    kernel = Kernel("f32_pick_none_flat", max_lanes())
+    kernel = builder.kernel("pick_none_flat")
     plain_call(builder, node, kernel, sources, {"depth": len(sizes), **arguments, **tables})
 
 
@@ -71,7 +70,7 @@ def lower_nms(builder: Builder, node: Node) -> None:
     groups, classes, size = builder.shape(scores)
     order = f"{node.output}//order"
     builder.shapes[order] = builder.shapes[scores]
-    sort = Kernel("f32_topk_none_flat", max_lanes(), (1,))
+    sort = builder.kernel("topk_none_flat", (1,))
     arguments = along_axis(builder.shape(scores), 2) | {
         "count": size, "sign": 1.0, "least": attrs["score_threshold"],
     }  # fmt: skip
@@ -82,7 +81,7 @@ def lower_nms(builder: Builder, node: Node) -> None:
         "rows": builder.shape(node.output)[0], "center": int(attrs["center"]),
         "limit": attrs["iou_threshold"],
     }  # fmt: skip
-    kernel = Kernel("f32_nms_none_flat", max_lanes())
+    kernel = builder.kernel("nms_none_flat")
     plain_call(builder, node, kernel, {"boxes": boxes, "order": order}, arguments)
 
 
@@ -94,7 +93,7 @@ def lower_nonzero(builder: Builder, node: Node) -> None:
         "shape": table(builder, shape),
         "size": prod(shape),
     }
-    plain_call(builder, node, Kernel("f32_nonzero_none_flat", max_lanes()), {"x": node.inputs[0]}, arguments)
+    plain_call(builder, node, builder.kernel("nonzero_none_flat"), {"x": node.inputs[0]}, arguments)
 
 
 def lower_fill(builder: Builder, node: Node) -> None:
@@ -103,14 +102,16 @@ def lower_fill(builder: Builder, node: Node) -> None:
     axis = attrs["axis"] - 1
     outer, size, inner = prod(shape[:axis]), shape[axis], prod(shape[axis + 1 :])
     places, value = (
-        Value(f"{node.output}//{name}", Plain(numbers.shape), builder.padded_constant(numbers))
+        Value(
+            f"{node.output}//{name}", Plain(builder.vector, numbers.shape), builder.padded_constant(numbers)
+        )
         for name, numbers in (
             ("places", np.arange(size, dtype=np.float32)),
             ("value", np.full(1, attrs["value"], np.float32)),
         )
     )
-    there = Value(f"{node.output}//there", Plain((size,)))
-    below = Kernel("f32_broadcast_none_flat", max_lanes(), (BROADCAST_OPERATIONS.index("less"),))
+    there = Value(f"{node.output}//there", Plain(builder.vector, (size,)))
+    below = builder.kernel("broadcast_none_flat", (BROADCAST_OPERATIONS.index("less"),))
     tables = {"shape": [size], "x_strides": [1], "y_strides": [0]}
     arguments: dict[str, Word] = {name: table(builder, numbers) for name, numbers in tables.items()}
     sources = {"x": places, "y": builder.plain(count)}
@@ -119,7 +120,7 @@ def lower_fill(builder: Builder, node: Node) -> None:
     arguments = {"rank": len(sizes), "shape": table(builder, sizes)}
     for name, numbers in zip(("condition", "x", "y"), steps, strict=True):
         arguments[f"{name}_strides"] = table(builder, numbers)
-    kernel = Kernel("f32_where_none_flat", max_lanes())
+    kernel = builder.kernel("where_none_flat")
     builder.decide(node, "none", kernel, "places compared with the count, then a choice")
     sources = {"condition": there, "x": builder.plain(x), "y": value}
     builder.add(PlainCall(node.name, builder.new_plain(node.output), 1, sources, kernel, arguments))

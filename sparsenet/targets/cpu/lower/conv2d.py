@@ -54,7 +54,9 @@ def _convolution(
     matrix = builder.once(as_matrix, weight)
     nnz = builder.once(nonzeros, matrix)
     layer = Convolution(node.name, out, window, epilogue, matrix, nnz, bias, geo, groups, as_line)
-    chosen, reason = choose(builder, candidates(layer, builder.options.tune), layer.density, layer.key)
+    chosen, reason = choose(
+        builder, candidates(builder.target, layer, builder.options.tune), layer.density, layer.key
+    )
     counts = {"macs": matrix.size * geo.out[0] * geo.out[1], "nnz": layer.nnz, "weights": matrix.size}
     builder.decide(node, chosen.format, chosen.kernel, reason, **counts)
     builder.add(chosen.make(builder))

@@ -10,32 +10,32 @@ from sparsenet.targets.cpu.lower.convolution import Convolution
 from sparsenet.targets.cpu.lower.dense_candidates import dense_candidates
 from sparsenet.targets.cpu.lower.pack import csr_stream
 from sparsenet.targets.cpu.lower.select import (
-    L1_BYTES,
     NO_CHUNKS,
     PixelTile,
     chunk_taps,
     pattern_break_even,
     pattern_tile,
     pattern_tiles,
+    pixel_bytes,
     sparse_tile,
 )
-from sparsenet.targets.registry import Kernel
+from sparsenet.targets.target import Target
 
 #: Rows of fewer nonzeros are better done one by one than sorted by pattern.
 CSR_NONZEROS = 5
 
 
-def candidates(layer: Convolution, tune: bool) -> list[Candidate]:
+def candidates(target: Target, layer: Convolution, tune: bool) -> list[Candidate]:
     """The ways to run ``layer``, dense ones first; more of them if they are going to be timed."""
-    found = dense_candidates(layer, tune)
+    found = dense_candidates(target, layer, tune)
     if layer.nnz < layer.matrix.size:
         layout = layer.lines
         c_out = layer.c_out // layer.groups
-        usual = pattern_tile(layout, c_out, layer.matrix.shape[1])
-        found.append(_pattern(layer, *usual, L1_BYTES))
+        l1_bytes, usual = pixel_bytes(target), pattern_tile(target, layout, c_out, layer.matrix.shape[1])
+        found.append(_pattern(layer, *usual, l1_bytes))
         if tune:
-            tiles = dict.fromkeys([usual, *pattern_tiles(layout, c_out)])
-            caches = (L1_BYTES * 3 // 4, L1_BYTES * 3 // 2, NO_CHUNKS)
+            tiles = dict.fromkeys([usual, *pattern_tiles(target, layout, c_out)])
+            caches = (l1_bytes * 3 // 4, l1_bytes * 3 // 2, NO_CHUNKS)
             found += [_pattern(layer, *tile, cache) for tile in tiles for cache in caches]
         found.append(_csr(layer))
     names: dict[str, Candidate] = {}
@@ -47,7 +47,7 @@ def candidates(layer: Convolution, tune: bool) -> list[Candidate]:
 def _csr(layer: Convolution) -> Candidate:
     layout = layer.lines
     tile = sparse_tile(layout, layer.group_in)
-    kernel = Kernel("f32_conv_csr_rows", layout.lanes, (tile.rows, tile.vectors), layer.epilogue.words)
+    kernel = layout.kernel("conv_csr_rows", (tile.rows, tile.vectors), layer.epilogue.words)
 
     def make(builder: Builder) -> Stage:
         row_offsets, stream = builder.once(csr_stream, layer.matrix, layer.row_taps())
@@ -66,11 +66,10 @@ def _csr(layer: Convolution) -> Candidate:
 
 def _pattern(layer: Convolution, outputs: int, tile: PixelTile, cache_bytes: int) -> Candidate:
     layout = layer.lines
-    kernel = Kernel(
-        "f32_conv_pattern_rows", layout.lanes, (outputs, tile.rows, tile.vectors), layer.epilogue.words
-    )
+    sizes = (outputs, tile.rows, tile.vectors)
+    kernel = layout.kernel("conv_pattern_rows", sizes, layer.epilogue.words)
     window_rows = layer.geo.kernel[0] + tile.rows - 1
-    channel_bytes = window_rows * tile.vectors * layout.lanes * 4
+    channel_bytes = window_rows * tile.vectors * layout.lanes * layout.itemsize
     chunks = chunk_taps(layer.group_in, layer.geo.kernel, channel_bytes, cache_bytes)
 
     def make(builder: Builder) -> Stage:

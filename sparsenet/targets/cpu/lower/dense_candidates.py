@@ -10,28 +10,28 @@ from sparsenet.plan.layout import Folded, Rows
 from sparsenet.plan.stage import Stage, Word
 from sparsenet.targets.cpu.lower.conv_rows import ConvRows
 from sparsenet.targets.cpu.lower.convolution import Convolution
-from sparsenet.targets.cpu.lower.dense_tiles import DenseTile, line_tile, pixel_tiles
+from sparsenet.targets.cpu.lower.dense_tiles import BLOCKED, DenseTile, line_tile, pixel_tiles
 from sparsenet.targets.cpu.lower.pack import dense_blocks
-from sparsenet.targets.registry import Kernel
+from sparsenet.targets.target import Target
 
 
-def dense_candidates(layer: Convolution, tune: bool) -> list[Candidate]:
+def dense_candidates(target: Target, layer: Convolution, tune: bool) -> list[Candidate]:
     """The dense kernel that is expected to be the fastest; if they are going to be timed, the others after it."""
     c_out, taps, step = layer.c_out // layer.groups, layer.matrix.shape[1], layer.window.column_step
     layout = layer.out.rows
-    views: list[tuple[Rows, list[DenseTile]]] = [(layout, pixel_tiles(layout, c_out, taps, step))]
+    views: list[tuple[Rows, list[DenseTile]]] = [(layout, pixel_tiles(target, layout, c_out, taps, step))]
     if step == 1:
-        views.append((layer.lines, [line_tile(layer.lines, c_out, taps)]))
+        views.append((layer.lines, [line_tile(target, layer.lines, c_out, taps)]))
     if layer.lines is not layout and layout.width == layer.lines.width // layout.height:
         # Nothing stands between the rows of a folded map: single pixels may be taken across them.
-        views.append((layer.lines, pixel_tiles(layer.lines, c_out, taps)))
+        views.append((layer.lines, pixel_tiles(target, layer.lines, c_out, taps)))
     found = [(tile, view) for view, tiles in views for tile in tiles]
     found.sort(key=lambda pair: pair[0].cycles)
     return [_candidate(layer, *pair) for pair in (found if tune else found[:1])]
 
 
 def _candidate(layer: Convolution, tile: DenseTile, layout: Rows) -> Candidate:
-    kernel = Kernel(tile.family, tile.lanes, tile.sizes, layer.epilogue.words)
+    kernel = tile.vector.kernel(tile.algorithm, tile.sizes, layer.epilogue.words)
 
     def make(builder: Builder) -> Stage:
         taps = layer.taps()
@@ -40,7 +40,7 @@ def _candidate(layer: Convolution, tile: DenseTile, layout: Rows) -> Candidate:
             "tap_offsets": builder.constant(taps.astype(np.int32)), "taps": taps.size, "groups": layer.groups,
             "x_group": layer.group_in * layer.window.channel,
         }  # fmt: skip
-        if tile.family == "f32_conv_blocked_rows":
+        if tile.algorithm == BLOCKED:
             # What stands between the rows of a folded map is filled before.
             halo = 0 if isinstance(layout, Folded) else layout.line - layout.width
             fixed |= {

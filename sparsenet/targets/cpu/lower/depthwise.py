@@ -13,7 +13,7 @@ from sparsenet.targets.cpu.lower.conv_rows import ConvRows
 from sparsenet.targets.cpu.lower.epilogues import epilogue_of
 from sparsenet.targets.cpu.lower.pack import as_matrix, nonzeros
 from sparsenet.targets.cpu.lower.select import pixel_tile, window_tile
-from sparsenet.targets.registry import Kernel
+from sparsenet.targets.target import Target
 
 #: Column strides that the kernel reads without a copy split by phase.
 IN_PLACE_STRIDE = 2
@@ -32,8 +32,8 @@ def lower_depthwise(
     as_line = window.folds_with(geo, builder.folds.get(geo.out, 0))
     out = builder.new_rows(node.output, row_by_row=not as_line)
     lines = out.rows.as_line() if as_line and isinstance(out.rows, Folded) else out.rows
-    tile = _tile(lines, geo, window, as_line)
-    kernel = Kernel("f32_depthwise_dense_rows", lines.lanes, tile, epilogue.words)
+    tile = _tile(builder.target, lines, geo, window, as_line)
+    kernel = lines.kernel("depthwise_dense_rows", tile, epilogue.words)
     multiplier = c_out // builder.shape(x)[0]
     macs = c_out * taps * geo.out[0] * geo.out[1]
     reason = "depthwise weights are too few for indices to pay"
@@ -59,13 +59,13 @@ def lower_depthwise(
     )  # fmt: skip
 
 
-def _tile(layout: Rows, geo: Geometry, window: Window, as_line: bool) -> tuple[int, ...]:
+def _tile(target: Target, layout: Rows, geo: Geometry, window: Window, as_line: bool) -> tuple[int, ...]:
     """The kernel's parameters: see ``kernels/cpu/depthwise.py``."""
     stride, columns, taps = window.column_step, geo.kernel[1], geo.kernel[0] * geo.kernel[1]
     if geo.dilation != (1, 1) or geo.stride != (stride, stride) or columns > MOST_ADJACENT_COLUMNS:
         tile = pixel_tile(layout, 4)
         return stride, taps, 0, 0, 0, tile.rows, tile.vectors
-    tile = window_tile(layout, geo.kernel, stride)
+    tile = window_tile(target, layout, geo.kernel, stride)
     whole_line = tile.vectors == layout.line_vectors and geo.size[1] <= tile.vectors * layout.lanes * stride
     whole_line = whole_line and not as_line
     return stride, taps, columns, geo.before[1], int(whole_line), tile.rows, tile.vectors

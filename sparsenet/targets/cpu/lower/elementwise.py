@@ -12,7 +12,6 @@ from sparsenet.plan.layout import Folded, Plain
 from sparsenet.plan.stage import Emitter, Need, Span, Stage, Value, Word
 from sparsenet.targets.cpu.lower.epilogues import Epilogue, epilogue_of
 from sparsenet.targets.cpu.lower.tensors import lower_broadcast
-from sparsenet.targets.cpu.runtime.jit import max_lanes
 from sparsenet.targets.registry import Kernel
 
 
@@ -43,7 +42,7 @@ class MapElements(Stage):
             arguments["y"] = to.row(self.other, first) + channel * y_channel
             arguments["y_row"], arguments["y_channel"] = self.other.rows.row_bytes, y_channel
         if self.gain is not None:
-            arguments["gain"] = to.whole(self.gain) + channel * 4
+            arguments["gain"] = to.whole(self.gain) + channel * self.gain.layout.itemsize
         to.call(
             self.kernel, x=to.row(self.source, first) + channel * x_channel, x_row=self.source.rows.row_bytes,
             x_channel=x_channel, channels=lots[1] - lots[0], height=last - first,
@@ -79,21 +78,21 @@ def copy(builder: Builder, node: Node, x: str, start: Epilogue) -> None:
     over_rows = builder.is_map(x)
     epilogue = epilogue_of(builder, node, over_rows, start)
     if over_rows:
-        kernel = _map_stage(builder, node, "f32_copy_none_rows", x, epilogue)
+        kernel = _map_stage(builder, node, "copy_none_rows", x, epilogue)
     else:
         source, out = builder.plain(x), builder.new_plain(node.output)
-        kernel = Kernel("f32_copy_none_flat", max_lanes(), (), epilogue.words)
+        kernel = builder.kernel("copy_none_flat", epilogue=epilogue.words)
         builder.add(FlatElements(node.name, out, 1, source, kernel, epilogue))
     builder.decide(node, "none", kernel, "the only kernel for this op")
 
 
 def _map_stage(
-    builder: Builder, node: Node, family: str, x: str, epilogue: Epilogue,
+    builder: Builder, node: Node, algorithm: str, x: str, epilogue: Epilogue,
     other: Value | None = None, gain: Value | None = None,
 ) -> Kernel:  # fmt: skip
     source, out = builder.rows(x), builder.new_rows(node.output)
     layout = out.rows.as_line() if isinstance(out.rows, Folded) else out.rows
-    kernel = Kernel(family, layout.lanes, (min(4, layout.line_vectors),), epilogue.words)
+    kernel = layout.kernel(algorithm, (min(4, layout.line_vectors),), epilogue.words)
     builder.add(
         MapElements(
             node.name, out, layout.height, source, kernel, epilogue, builder.lines(layout), other, gain,
@@ -157,7 +156,7 @@ def lower_mul(builder: Builder, node: Node) -> None:
             return
         if builder.is_map(a) and builder.shape(b) == (builder.shape(a)[0], 1, 1):
             epilogue = epilogue_of(builder, node, True)
-            kernel = _map_stage(builder, node, "f32_scale_none_rows", a, epilogue, gain=builder.plain(b))
+            kernel = _map_stage(builder, node, "scale_none_rows", a, epilogue, gain=builder.plain(b))
             builder.decide(node, "none", kernel, "one number per channel")
             return
     _broadcast(builder, node)
@@ -166,13 +165,13 @@ def lower_mul(builder: Builder, node: Node) -> None:
 def _multiply_equal(builder: Builder, node: Node, a: str, b: str) -> None:
     if builder.is_map(a):
         epilogue = epilogue_of(builder, node, True)
-        kernel = _map_stage(builder, node, "f32_mul_none_rows", a, epilogue, other=builder.rows(b))
+        kernel = _map_stage(builder, node, "mul_none_rows", a, epilogue, other=builder.rows(b))
         builder.decide(node, "none", kernel, "two maps")
         return
     x, y = builder.plain(a), builder.plain(b)
     epilogue = epilogue_of(builder, node, False)
     out = builder.new_plain(node.output)
-    kernel = Kernel("f32_mul_none_flat", max_lanes(), (), epilogue.words)
+    kernel = builder.kernel("mul_none_flat", epilogue=epilogue.words)
     builder.decide(node, "none", kernel, "both operands flat and of one shape")
     builder.add(FlatElements(node.name, out, 1, x, kernel, epilogue, y))
 

@@ -43,7 +43,7 @@ class Epilogue:
                 row, per_channel = value.rows.row_bytes, value.rows.channel_bytes
                 start = to.row(value, y)
             else:
-                row, per_channel, start = 0, 4, to.whole(value)
+                row, per_channel, start = 0, value.layout.itemsize, to.whole(value)
             arguments[f"residual.{step}"] = start + channel * per_channel
             arguments[f"residual_row.{step}"], arguments[f"residual_channel.{step}"] = row, per_channel
         return arguments

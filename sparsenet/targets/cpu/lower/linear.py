@@ -9,7 +9,6 @@ import numpy as np
 from sparsenet.graph import FloatArray, Node
 from sparsenet.graph.ops import split_inputs
 from sparsenet.plan.builder import Builder
-from sparsenet.plan.layout import lanes_for
 from sparsenet.plan.stage import Emitter, Need, Ref, Span, Stage, Value, Word
 from sparsenet.targets.cpu.lower.epilogues import Epilogue, epilogue_of
 from sparsenet.targets.cpu.lower.pack import linear_blocks, linear_groups, nonzeros
@@ -42,7 +41,7 @@ class MatrixVector(Stage):
             self.kernel,
             x=to.whole(self.source),
             c_out=min(lots[1] * self.lot_channels, self.channels) - begin,
-            out=to.whole(self.out) + begin * 4,
+            out=to.whole(self.out) + begin * self.out.layout.itemsize,
             **self.fixed,
             **{name: start + lots[0] * step for name, (start, step) in self.per_lot.items()},
             **self.epilogue.arguments(to, 0, begin),
@@ -63,20 +62,22 @@ def lower_matrix(builder: Builder, node: Node, matrix: FloatArray, bias: FloatAr
     source = builder.plain(x)
     epilogue = epilogue_of(builder, node, False)
     out = builder.new_plain(node.output)
-    lanes = lanes_for(c_out)
+    vector = builder.vector.fitting(c_out)
+    lanes = vector.lanes
     nnz = builder.once(nonzeros, matrix)
     counts = {"macs": matrix.size, "nnz": nnz, "weights": matrix.size}
     sparse, reason = choose_format(builder.options.kernels, nnz / matrix.size, BREAK_EVEN_DENSITY)
     if sparse:
         group_offsets, stream = builder.once(linear_groups, matrix, lanes)
         index_bytes = stream.itemsize * stream.shape[1] // lanes - 4
-        kernel, lot = Kernel("f32_linear_csr_flat", lanes, (index_bytes,), epilogue.words), lanes
+        kernel, lot = vector.kernel("linear_csr_flat", (index_bytes,), epilogue.words), lanes
         fixed: dict[str, Word] = {"stream": builder.constant(stream)}
         per_lot = {"group_offsets": (builder.constant(group_offsets), 4)}
         nbytes = stream.nbytes
     else:
         vectors = min(4, -(-c_out // lanes))
-        kernel, lot = Kernel("f32_linear_dense_flat", lanes, (vectors,), epilogue.words), vectors * lanes
+        lot = vectors * lanes
+        kernel = vector.kernel("linear_dense_flat", (vectors,), epilogue.words)
         blocks = builder.once(linear_blocks, matrix, lot)
         fixed, nbytes = {"c_in": c_in}, blocks.nbytes
         per_lot = {"weights": (builder.constant(blocks), lot * c_in * 4)}

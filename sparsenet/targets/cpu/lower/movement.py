@@ -10,7 +10,7 @@ import numpy as np
 from sparsenet.graph import Node
 from sparsenet.graph.ops import attributes
 from sparsenet.plan.builder import Builder
-from sparsenet.plan.layout import Folded, Plain, Rows, round_up
+from sparsenet.plan.layout import CACHE_LINE, Folded, Plain, Rows, round_up
 from sparsenet.plan.relayout import (
     FILL,
     MapCopy,
@@ -24,7 +24,6 @@ from sparsenet.plan.relayout import (
 from sparsenet.plan.resize_tables import resize_axis
 from sparsenet.plan.stage import Emitter, Need, Ref, Span, Stage, Value, Word
 from sparsenet.targets.cpu.lower.tensors import slice_plain, take
-from sparsenet.targets.cpu.runtime.jit import max_lanes
 from sparsenet.targets.registry import Kernel
 
 
@@ -57,19 +56,20 @@ class ConcatPlain(Stage):
         return [(value, 0, 1) for value in self.sources]
 
     def emit(self, to: Emitter, first: int, last: int, lots: Span) -> None:
-        start, total = 0, sum(self.widths)
+        layout, start, total = self.out.layout, 0, sum(self.widths)
         for value, width in zip(self.sources, self.widths, strict=True):
-            out = to.whole(self.out) + start * 4
+            out = to.whole(self.out) + start * layout.itemsize
             relayout(
-                to, to.whole(value), width * 4, 0, (1, self.outer, width), out, total * 4, 0, columns=width
-            )
+                to, layout.vector, to.whole(value), width * layout.itemsize, 0, (1, self.outer, width), out,
+                total * layout.itemsize, 0, columns=width,
+            )  # fmt: skip
             start += width
 
 
 def lower_concat(builder: Builder, node: Node) -> None:
     """Each operand copied to its part of the result."""
     axis = attributes(node)["axis"] - 1
-    kernel = Kernel("f32_relayout_none_any", max_lanes(), (1,))
+    kernel = builder.kernel("relayout_none_any", (1,))
     builder.decide(node, "none", kernel, "each operand copied into its part of the result")
     if axis == 0 and builder.is_map(node.output) and builder.moves_in_rows(node):
         sources = [(builder.any(name), builder.shape(name)) for name in node.inputs]
@@ -86,9 +86,8 @@ def lower_concat(builder: Builder, node: Node) -> None:
 
 def lower_alias(builder: Builder, node: Node) -> None:
     """Flatten and reshape: C order seen under another shape."""
-    builder.put(
-        node.output, builder.bounded(node.inputs[0]).view(node.output, Plain(builder.shape(node.output)))
-    )
+    source = builder.bounded(node.inputs[0])
+    builder.put(node.output, source.view(node.output, builder.plain_layout(node.output)))
 
 
 def lower_identity(builder: Builder, node: Node) -> None:
@@ -131,7 +130,7 @@ class MapSlice(Stage):
         # Behind the last column that is meant stand zeros, not what the source has there.
         end = min(width, first_column + (self.out.rows.width - 1) * column_step + 1)
         relayout(
-            to, x + self.first[0] * x_channel, x_row, x_channel * self.step[0],
+            to, self.out.layout.vector, x + self.first[0] * x_channel, x_row, x_channel * self.step[0],
             (self.out.rows.channels, height - begin, end), out, out_row, out_channel, columns=columns,
             rows=last - first, first_row=self._row(first) - begin, row_step=self.step[1],
             first_column=first_column, column_step=column_step,
@@ -148,7 +147,7 @@ def lower_slice(builder: Builder, node: Node) -> None:
         source, out = builder.any(x), builder.new_rows(node.output)
         first, steps = [0, 0, 0], [1, 1, 1]
         first[axis], steps[axis] = attrs["start"], step
-        kernel = relayout_kernel(out.rows.line, steps[2])
+        kernel = relayout_kernel(builder.vector, out.rows.line, steps[2])
         builder.decide(node, "none", kernel, f"a run of {('channels', 'rows', 'columns')[axis]}")
         builder.add(MapSlice(node.name, out, out.rows.height, source, builder.shape(x), first, steps))
         return
@@ -170,13 +169,14 @@ class Pad(Stage):
 
     def emit(self, to: Emitter, first: int, last: int, lots: Span) -> None:
         assert isinstance(self.out.layout, Plain)
-        _, height, width = self.out.layout.shape
-        out = to.whole(self.out)
-        fill(to, out, self.out.layout.size * 4, self.value)
+        layout, out = self.out.layout, to.whole(self.out)
+        _, height, width = layout.shape
+        item = layout.itemsize
+        fill(to, layout.vector, out, layout.size * item, self.value)
         x, x_row, x_channel = map_source(to, self.source, 0)
         relayout(
-            to, x, x_row, x_channel, self.shape, out + (self.top * width + self.left) * 4, width * 4,
-            height * width * 4, columns=self.shape[2],
+            to, layout.vector, x, x_row, x_channel, self.shape, out + (self.top * width + self.left) * item,
+            width * item, height * width * item, columns=self.shape[2],
         )  # fmt: skip
 
 
@@ -188,7 +188,7 @@ def lower_pad(builder: Builder, node: Node) -> None:
         _pad_by_table(builder, node)
         return
     source, out = builder.any(node.inputs[0]), builder.new_plain(node.output)
-    builder.decide(node, "none", Kernel(FILL, max_lanes()), "filled with the value, then the map copied in")
+    builder.decide(node, "none", builder.kernel(FILL), "filled with the value, then the map copied in")
     shape = builder.shape(node.inputs[0])
     builder.add(Pad(node.name, out, 1, source, shape, top, left, attrs["value"], exact=True))
 
@@ -233,8 +233,8 @@ def lower_resize(builder: Builder, node: Node) -> None:
     inside, layout = source.rows, out.rows
     rows = resize_axis(inside.height, layout.height, attrs["mode"], attrs["coordinates"])
     columns = resize_axis(inside.width, layout.width, attrs["mode"], attrs["coordinates"])
-    missing = round_up(layout.width, 16) - layout.width
-    kernel = Kernel("f32_resize_none_rows", layout.lanes)
+    missing = round_up(layout.width, CACHE_LINE // layout.itemsize) - layout.width
+    kernel = layout.kernel("resize_none_rows")
     tables = {
         "rows_low": builder.constant(rows.low),
         "rows_high": builder.constant(rows.high),
@@ -242,8 +242,8 @@ def lower_resize(builder: Builder, node: Node) -> None:
     }
     fixed: dict[str, Word] = {
         "x_row": inside.row_bytes, "x_channel": inside.channel_bytes, "channels": layout.channels,
-        "columns_low": builder.constant(np.pad(columns.low * 4, (0, missing))),
-        "columns_high": builder.constant(np.pad(columns.high * 4, (0, missing))),
+        "columns_low": builder.constant(np.pad(columns.low * inside.itemsize, (0, missing))),
+        "columns_high": builder.constant(np.pad(columns.high * inside.itemsize, (0, missing))),
         "columns_weight": builder.constant(np.pad(columns.weight, (0, missing))),
         **builder.lines(layout),
     }  # fmt: skip

@@ -102,7 +102,7 @@ def lower_max_pool2d(builder: Builder, node: Node) -> None:
     # Several vectors at once share their neighbours; where windows share nothing, one is half as fast again.
     vectors = 1 if adjacent and columns + before <= geo.stride[1] else _vectors(layout.line_vectors)
     tile = (window.column_step, columns, before, vectors)
-    kernel = Kernel("f32_maxpool_none_rows", layout.lanes, tile, epilogue.words)
+    kernel = layout.kernel("maxpool_none_rows", tile, epilogue.words)
     bits = _columns_inside(geo, layout)
     whole = np.flatnonzero((bits == layout.lane_bits()).all(axis=0))
     fixed: dict[str, Word] = {
@@ -176,7 +176,7 @@ def lower_avg_pool2d(builder: Builder, node: Node) -> None:
     window = open_window(builder, node.inputs[0], geo)
     out = builder.new_rows(node.output, row_by_row=True)
     layout = out.rows
-    kernel = Kernel("f32_avgpool_none_rows", layout.lanes, (_vectors(layout.line_vectors),))
+    kernel = layout.kernel("avgpool_none_rows", (_vectors(layout.line_vectors),))
     fixed: dict[str, Word] = {
         "tap_offsets": builder.constant(window.taps(1).reshape(-1).astype(np.int32)),
         "taps": geo.kernel[0] * geo.kernel[1], "scale_x": builder.padded_constant(_reciprocals(node, geo, 1)),
@@ -205,7 +205,7 @@ class GlobalAvgPool(Stage):
             self.kernel, x=to.row(self.source, first) + lots[0] * layout.channel_bytes, x_row=layout.row_bytes,
             x_channel=layout.channel_bytes, channels=lots[1] - lots[0], height=last - first,
             line_vectors=layout.line_vectors, scale=scale,
-            accumulate=int(to.begun(self)), out=to.whole(self.out) + lots[0] * 4,
+            accumulate=int(to.begun(self)), out=to.whole(self.out) + lots[0] * self.out.layout.itemsize,
         )  # fmt: skip
 
 
@@ -213,7 +213,7 @@ def lower_global_avg_pool2d(builder: Builder, node: Node) -> None:
     """Global average pooling; its units are rows of the input."""
     source, out = builder.rows(node.inputs[0]), builder.new_plain(node.output)
     layout = source.rows.as_line() if isinstance(source.rows, Folded) else source.rows
-    kernel = Kernel("f32_globalavgpool_none_rows", layout.lanes, (min(8, layout.lanes),))
+    kernel = layout.kernel("globalavgpool_none_rows", (min(8, layout.lanes),))
     builder.decide(node, "none", kernel, "the only kernel for this op")
     builder.add(
         GlobalAvgPool(node.name, out, layout.height, source, kernel, lots=layout.channels, sums_units=True)

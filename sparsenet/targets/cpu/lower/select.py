@@ -5,15 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from sparsenet.plan.layout import Rows
-from sparsenet.targets.cpu.runtime.jit import max_lanes
+from sparsenet.targets.target import Target
 
-#: Vector registers of the machine by lanes: AVX-512 has 32, AVX2 and SSE 16 (NEON 32, treated as 16).
-REGISTERS = {16: 32, 8: 16, 4: 16}
-
-#: Bytes that the pixels of one tile may fill, over all input channels of a chunk: in the first-level cache (48 KB where
-#: this was measured) weights stream by, too. Against 64 KB, networks take 3-8 % less at 50-90 % zeros.
-L1_BYTES = 40 * 1024
 NO_CHUNKS = 1 << 30
+
+
+def pixel_bytes(target: Target) -> int:
+    """Bytes that the pixels of one tile may fill, over all input channels of a chunk.
+
+    In the first-level cache weights stream by, too. Of 48 KB, 40 take 3-8 % less than 64 at 50-90 % zeros.
+    """
+    return target.l1_bytes * 5 // 6
 
 
 @dataclass(frozen=True)
@@ -46,9 +48,9 @@ def pixel_tile(layout: Rows, most: int) -> PixelTile:
     return best
 
 
-def window_tile(layout: Rows, kernel: tuple[int, int], stride: int) -> PixelTile:
+def window_tile(target: Target, layout: Rows, kernel: tuple[int, int], stride: int) -> PixelTile:
     """The tile of a depthwise convolution, by the vector operations that it needs for the whole map."""
-    registers = REGISTERS[max_lanes()] // 4
+    registers = target.registers // 4
     best, best_cost = PixelTile(1, 1), float("inf")
     for vectors in range(1, min(4, layout.line_vectors) + 1):
         # Wider tiles of several rows run out of registers, a third slower; more rows of long lines gain nothing.
@@ -80,9 +82,9 @@ def sparse_tile(layout: Rows, c_in: int) -> PixelTile:
     return pixel_tile(layout, 8 if c_in <= 64 else 7 if layout.line_vectors == 1 else 4)
 
 
-def pattern_tile(layout: Rows, c_out: int, taps: int) -> tuple[int, PixelTile]:
+def pattern_tile(target: Target, layout: Rows, c_out: int, taps: int) -> tuple[int, PixelTile]:
     """Output channels and pixels of a tile of the pattern-bucket kernel; ``taps``: C_in * K_h * K_w."""
-    if REGISTERS[max_lanes()] == 32:
+    if target.registers >= 32:
         # Few taps leave room in L1 for wide tiles, whose weights are loaded less often: 10-20 % faster at 64.
         wide = taps <= 64 and pixel_tile(layout, 7).count > 4
         outputs, most = (3, 7) if wide else (4, 5)
@@ -96,9 +98,9 @@ def pattern_break_even(kernel: tuple[int, int], c_in: int) -> float:
     return (0.78 if c_in < 512 else 0.68) if kernel == (1, 1) else 0.72
 
 
-def pattern_tiles(layout: Rows, c_out: int) -> list[tuple[int, PixelTile]]:
+def pattern_tiles(target: Target, layout: Rows, c_out: int) -> list[tuple[int, PixelTile]]:
     """Tiles of the pattern-bucket kernel worth a try, as ``pattern_tile``."""
-    sizes = [(4, 3), (4, 4), (4, 5), (3, 7)] if REGISTERS[max_lanes()] == 32 else [(4, 2), (4, 3), (3, 4)]
+    sizes = [(4, 3), (4, 4), (4, 5), (3, 7)] if target.registers >= 32 else [(4, 2), (4, 3), (3, 4)]
     return [(min(outputs, c_out), pixel_tile(layout, vectors)) for outputs, vectors in sizes]
 
 

@@ -14,8 +14,7 @@ from sparsenet.plan.builder import Builder
 from sparsenet.plan.stage import Word
 from sparsenet.targets.cpu.lower.plain_call import plain_call, stored_shape, strides_over, table
 from sparsenet.targets.cpu.lower.transposes import pick_evenly
-from sparsenet.targets.cpu.runtime.jit import max_lanes
-from sparsenet.targets.registry import BROADCAST_OPERATIONS, REDUCE_OPERATIONS, Kernel
+from sparsenet.targets.registry import BROADCAST_OPERATIONS, REDUCE_OPERATIONS
 
 
 def lower_broadcast(builder: Builder, node: Node, result: str | None = None) -> None:
@@ -24,7 +23,7 @@ def lower_broadcast(builder: Builder, node: Node, result: str | None = None) -> 
     target = builder.shape(node.output)
     operands = [strides_over(stored_shape(builder, name), target) for name in (a, b)]
     shape, (x_strides, y_strides) = merge_axes(target, *operands)
-    kernel = Kernel("f32_broadcast_none_flat", max_lanes(), (BROADCAST_OPERATIONS.index(node.op),))
+    kernel = builder.kernel("broadcast_none_flat", (BROADCAST_OPERATIONS.index(node.op),))
     arguments: dict[str, Word] = {
         "rank": len(shape), "shape": table(builder, shape),
         "x_strides": table(builder, x_strides), "y_strides": table(builder, y_strides),
@@ -42,7 +41,7 @@ def lower_where(builder: Builder, node: Node) -> None:
     for name, steps in zip(names, strides, strict=True):
         arguments[f"{name}_strides"] = table(builder, steps)
     sources = dict(zip(names, node.inputs, strict=True))
-    plain_call(builder, node, Kernel("f32_where_none_flat", max_lanes()), sources, arguments)
+    plain_call(builder, node, builder.kernel("where_none_flat"), sources, arguments)
 
 
 def lower_reduce(builder: Builder, node: Node) -> None:
@@ -56,7 +55,7 @@ def lower_reduce(builder: Builder, node: Node) -> None:
     ]
     (kept_shape, (kept_strides,)), (gone_shape, (gone_strides,)) = parts
     kind = "sum" if attrs["kind"] == "mean" else attrs["kind"]
-    kernel = Kernel("f32_reduce_none_flat", max_lanes(), (REDUCE_OPERATIONS.index(kind),))
+    kernel = builder.kernel("reduce_none_flat", (REDUCE_OPERATIONS.index(kind),))
     arguments: dict[str, Word] = {
         "shape": table(builder, [*kept_shape, *gone_shape]),
         "strides": table(builder, [*kept_strides, *gone_strides]),
@@ -76,13 +75,13 @@ def lower_argmax(builder: Builder, node: Node) -> None:
     attrs = attributes(node)
     arguments = along_axis(builder.shape(node.inputs[0]), attrs["axis"] - 1)
     arguments["last"] = int(attrs["last"])
-    plain_call(builder, node, Kernel("f32_argmax_none_flat", max_lanes()), {"x": node.inputs[0]}, arguments)
+    plain_call(builder, node, builder.kernel("argmax_none_flat"), {"x": node.inputs[0]}, arguments)
 
 
 def lower_softmax(builder: Builder, node: Node) -> None:
     """Softmax in C order."""
     arguments = along_axis(builder.shape(node.inputs[0]), attributes(node)["axis"] - 1)
-    plain_call(builder, node, Kernel("f32_softmax_none_flat", max_lanes()), {"x": node.inputs[0]}, arguments)
+    plain_call(builder, node, builder.kernel("softmax_none_flat"), {"x": node.inputs[0]}, arguments)
 
 
 def lower_normalize(builder: Builder, node: Node) -> None:
@@ -94,9 +93,7 @@ def lower_normalize(builder: Builder, node: Node) -> None:
         "size": prod(shape[axis:]),
         "eps": attrs["eps"],
     }
-    plain_call(
-        builder, node, Kernel("f32_normalize_none_flat", max_lanes()), {"x": node.inputs[0]}, arguments
-    )
+    plain_call(builder, node, builder.kernel("normalize_none_flat"), {"x": node.inputs[0]}, arguments)
 
 
 def lower_matmul(builder: Builder, node: Node) -> None:
@@ -114,7 +111,7 @@ def lower_matmul(builder: Builder, node: Node) -> None:
         "x_starts": starts[0], "y_starts": starts[1], "products": prod(front), "rows": rows,
         "depth": shapes[0][-1], "columns": columns,
     }  # fmt: skip
-    plain_call(builder, node, Kernel("f32_matmul_none_flat", max_lanes()), {"x": a, "y": b}, arguments)
+    plain_call(builder, node, builder.kernel("matmul_none_flat"), {"x": a, "y": b}, arguments)
 
 
 def take(builder: Builder, node: Node, offsets: Sequence[Sequence[int]]) -> None:
@@ -122,7 +119,7 @@ def take(builder: Builder, node: Node, offsets: Sequence[Sequence[int]]) -> None
     used = [axis for axis in offsets if len(axis) > 1 or axis[0]] or [[0]]
     last = used[-1]
     runs = list(last) == list(range(last[0], last[0] + len(last)))
-    filler = [0] * (-len(last) % max_lanes())
+    filler = [0] * (-len(last) % builder.vector.lanes)
     arguments: dict[str, Word] = {
         "rank": len(used), "shape": table(builder, [len(axis) for axis in used]),
         "tables": table(builder, [*(offset for axis in used for offset in axis), *filler]),
@@ -130,7 +127,7 @@ def take(builder: Builder, node: Node, offsets: Sequence[Sequence[int]]) -> None
     plain_call(
         builder,
         node,
-        Kernel("f32_take_none_flat", max_lanes(), (int(runs),)),
+        builder.kernel("take_none_flat", (int(runs),)),
         {"x": node.inputs[0]},
         arguments,
     )

@@ -10,12 +10,12 @@ from sparsenet.graph import Node
 from sparsenet.graph.ops import attributes
 from sparsenet.plan.axes import merge_axes
 from sparsenet.plan.builder import Builder
-from sparsenet.plan.layout import Folded, Plain, Rows, lanes_for
+from sparsenet.plan.layout import Folded, Plain, Rows
 from sparsenet.plan.relayout import MOST_LINES, map_needs, map_source, relayout, relayout_kernel
 from sparsenet.plan.stage import Emitter, Need, Ref, Span, Stage, Value, Word
 from sparsenet.targets.cpu.lower.plain_call import table
-from sparsenet.targets.cpu.runtime.jit import max_lanes
 from sparsenet.targets.registry import TRANSPOSE_WAYS, Kernel
+from sparsenet.targets.target import Vector
 
 
 @dataclass(frozen=True)
@@ -35,6 +35,7 @@ class Walk:
     """How a kernel goes through the axes.
 
     Attributes:
+        vector: the longest of what is moved.
         columns: the output's last axis.
         lines: the axis whose neighbours are neighbours in the source, or, if that is ``columns`` or none, any other.
         rows, channels: two more, if there are as many.
@@ -42,6 +43,7 @@ class Walk:
         written: floats of an output line; what is beyond ``columns`` is zero.
     """
 
+    vector: Vector
     columns: Axis
     lines: Axis
     rows: Axis
@@ -56,15 +58,16 @@ class Walk:
         if columns.x == 1 or lines.x != 1:
             return self._lines({0: "repeated", 1: "run", 2: "halved"}.get(columns.x, "picked"))
         if not self.rest and 1 < columns.size <= MOST_LINES and lines.out == columns.size == self.written:
-            return Kernel("f32_interleave_none_any", lanes_for(lines.size), (columns.size,))
+            return self.vector.fitting(lines.size).kernel(INTERLEAVE, (columns.size,))
         if not self.rest and 1 < lines.size <= MOST_LINES and columns.x == lines.size:
-            return relayout_kernel(self.written, lines.size, lines.size)
+            return relayout_kernel(self.vector, self.written, lines.size, lines.size)
         if columns.x == 0:
             return self._lines("repeated")
-        return Kernel(TRANSPOSE, lanes_for(min(columns.size, lines.size)), (TRANSPOSE_WAYS.index("turned"),))
+        square = self.vector.fitting(min(columns.size, lines.size))
+        return square.kernel(TRANSPOSE, (TRANSPOSE_WAYS.index("turned"),))
 
     def _lines(self, way: str) -> Kernel:
-        return Kernel(TRANSPOSE, lanes_for(self.written), (TRANSPOSE_WAYS.index(way),))
+        return self.vector.fitting(self.written).kernel(TRANSPOSE, (TRANSPOSE_WAYS.index(way),))
 
     @property
     def reason(self) -> str:
@@ -74,10 +77,10 @@ class Walk:
         return "squares turned in registers" if self.lines.x == 1 else "numbers at even distances picked"
 
 
-TRANSPOSE = "f32_transpose_none_any"
+TRANSPOSE, INTERLEAVE = "transpose_none_any", "interleave_none_any"
 
 
-def walk(axes: Sequence[Axis], first: int, written: int) -> Walk:
+def walk(vector: Vector, axes: Sequence[Axis], first: int, written: int) -> Walk:
     """A walk through ``axes``, in the output's order, ``first`` being the one that is shared out as rows."""
     *others, columns = axes
     near = [axis for axis in others if axis.x == 1] if columns.x != 1 else []
@@ -86,7 +89,7 @@ def walk(axes: Sequence[Axis], first: int, written: int) -> Walk:
     rest = [axis for axis in others if axis is not lines and axis is not rows]
     rows = rows if rows is not lines and rows is not columns else (rest.pop() if rest else ONE)
     channels = rest.pop() if rest else ONE
-    return Walk(columns, lines, rows, channels, tuple(rest), written)
+    return Walk(vector, columns, lines, rows, channels, tuple(rest), written)
 
 
 @dataclass(eq=False)
@@ -114,40 +117,40 @@ class Transposed(Stage):
 
     def emit(self, to: Emitter, first: int, last: int, lots: Span) -> None:
         axis, axes = self.axes[self.shared], list(self.axes)
-        x = _start(to, self.source, first, axis.x) + self.start * 4
+        x = _start(to, self.source, first, axis.x) + self.start * self.source.layout.itemsize
         out = _start(to, self.out, first, axis.out)
         axes[self.shared] = replace(axis, size=last - first)
         written = last - first if self.shared == len(axes) - 1 else self.written
-        _call(to, walk(axes, self.shared, written), x, out, self.tables)
+        _call(to, walk(self.out.layout.vector, axes, self.shared, written), x, out, self.tables)
 
 
 def _start(to: Emitter, value: Value, first: int, step: int) -> Ref:
     if isinstance(value.layout, Plain):
-        return to.whole(value) + first * step * 4
+        return to.whole(value) + first * step * value.layout.itemsize
     return map_source(to, value, first)[0]
 
 
 def _call(to: Emitter, way: Walk, x: Ref, out: Ref, tables: dict[str, Word]) -> None:
     columns, lines, rows, channels = way.columns, way.lines, way.rows, way.channels
-    kernel = way.kernel
-    if kernel.family == TRANSPOSE:
+    kernel, item = way.kernel, way.vector.element.itemsize
+    if kernel.algorithm == TRANSPOSE:
         to.call(
-            kernel, x=x, x_row=rows.x * 4, x_line=lines.x * 4, x_step=columns.x * 4, x_columns=columns.size,
+            kernel, x=x, x_row=rows.x * item, x_line=lines.x * item, x_step=columns.x * item, x_columns=columns.size,
             rows=rows.size, lines=lines.size, columns=way.written, out=out,
-            out_row=rows.out * 4, out_line=lines.out * 4, **tables,
+            out_row=rows.out * item, out_line=lines.out * item, **tables,
         )  # fmt: skip
-    elif kernel.family == "f32_interleave_none_any":
+    elif kernel.algorithm == INTERLEAVE:
         to.call(
-            kernel, x=x, x_row=rows.x * 4, x_channel=channels.x * 4, x_down=0, x_across=columns.x * 4,
+            kernel, x=x, x_row=rows.x * item, x_channel=channels.x * item, x_down=0, x_across=columns.x * item,
             x_columns=lines.size, block_rows=1, block_columns=columns.size, first_row=0, channels=channels.size,
-            rows=rows.size, columns=lines.size * columns.size, out=out, out_row=rows.out * 4,
-            out_channel=channels.out * 4,
+            rows=rows.size, columns=lines.size * columns.size, out=out, out_row=rows.out * item,
+            out_channel=channels.out * item,
         )  # fmt: skip
     else:
         source = (channels.size, rows.size, columns.size * lines.size)
         relayout(
-            to, x, rows.x * 4, channels.x * 4, source, out, rows.out * 4, channels.out * 4, columns=way.written,
-            column_step=lines.size, phases=lines.size, out_phase=lines.out * 4,
+            to, way.vector, x, rows.x * item, channels.x * item, source, out, rows.out * item, channels.out * item,
+            columns=way.written, column_step=lines.size, phases=lines.size, out_phase=lines.out * item,
         )  # fmt: skip
 
 
@@ -171,7 +174,8 @@ def lower_transpose(builder: Builder, node: Node) -> None:
     strides = [prod(shape[axis + 1 :]) for axis in range(len(shape))]
     rows = builder.get(x, Rows) if builder.is_map(x) else None
     if rows is not None and perm[2] != 1:
-        strides = [rows.rows.channel_bytes // 4, rows.rows.row_bytes // 4, 1]
+        item = rows.layout.itemsize
+        strides = [rows.rows.channel_bytes // item, rows.rows.row_bytes // item, 1]
         _from_rows(builder, node, rows, [shape[p] for p in perm], [strides[p] for p in perm], perm.index(1))
         return
     source = builder.bounded(x)
@@ -180,7 +184,7 @@ def lower_transpose(builder: Builder, node: Node) -> None:
         return
     axes = _plain_axes(builder, node, [strides[p] for p in perm])
     if len(axes) == 1:
-        builder.put(node.output, source.view(node.output, Plain(builder.shape(node.output))))
+        builder.put(node.output, source.view(node.output, builder.plain_layout(node.output)))
     else:
         _from_plain(builder, node, source, axes)
 
@@ -204,7 +208,7 @@ def _plain_axes(builder: Builder, node: Node, steps: Sequence[int]) -> list[Axis
 
 def _from_plain(builder: Builder, node: Node, source: Value, axes: list[Axis], start: int = 0) -> None:
     # The first axis that is worth sharing out, so that every thread writes a few long stretches.
-    shared = max(range(len(axes)), key=lambda i: (axes[i].size >= 2 * max_lanes(), -i))
+    shared = max(range(len(axes)), key=lambda i: (axes[i].size >= 2 * builder.vector.lanes, -i))
     out = builder.new_plain(node.output)
     _add(builder, node, out, source, axes, shared, axes[-1].size, start)
 
@@ -220,7 +224,7 @@ def _from_rows(
 def _to_rows(builder: Builder, node: Node, source: Value, sizes: list[int], steps: list[int]) -> None:
     out = builder.new_rows(node.output)
     layout = out.rows
-    out_steps = [layout.channel_bytes // 4, layout.row_bytes // 4, 1]
+    out_steps = [layout.channel_bytes // layout.itemsize, layout.row_bytes // layout.itemsize, 1]
     channels, rows, columns = (Axis(*numbers) for numbers in zip(sizes, steps, out_steps, strict=True))
     written = columns.size if isinstance(layout, Folded) else layout.line
     _add(builder, node, out, source, [channels, rows, columns], 1, written)
@@ -230,7 +234,7 @@ def _add(
     builder: Builder, node: Node, out: Value, source: Value, axes: list[Axis], shared: int, written: int,
     start: int = 0,
 ) -> None:  # fmt: skip
-    way = walk(axes, shared, written)
+    way = walk(out.layout.vector, axes, shared, written)
     builder.decide(node, "none", way.kernel, way.reason)
     tables = _tables(builder, way)
     builder.add(

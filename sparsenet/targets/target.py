@@ -1,0 +1,95 @@
+"""What a plan is made for: the facts of a machine that planning depends on, as plain values.
+
+The planner asks nothing of the machine that it runs on: a plan for any target is made on any machine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import NamedTuple
+
+from sparsenet.graph.types import F32, ElementType
+from sparsenet.targets.cpu.runtime import jit
+from sparsenet.targets.registry import Kernel
+
+#: Bytes of the shortest vector that kernels are made for.
+SHORTEST_VECTOR = 16
+
+
+class Vector(NamedTuple):
+    """Vectors of one element type.
+
+    Attributes:
+        element: their type.
+        lanes: elements of a vector.
+    """
+
+    element: ElementType
+    lanes: int
+
+    def fitting(self, width: int) -> Vector:
+        """The longest vector up to this one that lines of ``width`` elements leave no more than half empty."""
+        lanes = self.lanes
+        while lanes * self.element.itemsize > SHORTEST_VECTOR and width <= lanes // 2:
+            lanes //= 2
+        return self._replace(lanes=lanes)
+
+    def kernel(self, algorithm: str, tile: Sequence[int] = (), epilogue: tuple[str, ...] = ()) -> Kernel:
+        """The kernel of this element type and vector length; ``algorithm`` as in ``Kernel.algorithm``."""
+        return Kernel(f"{self.element}_{algorithm}", self.lanes, tuple(tile), epilogue)
+
+
+@dataclass(frozen=True)
+class Target:
+    """A kind of machine.
+
+    Attributes:
+        name: for people and the command line.
+        instruction_set: of its machine code, as ``platform.machine`` has it; "" for any.
+        features: what a CPU must have to run as fast as the plan expects, in LLVM's spelling.
+        vector_bytes: of the longest vector that is computed at full rate.
+        registers: vector registers that a kernel's tile may fill.
+        l1_bytes: the first-level data cache of a core.
+        l2_bytes: the second-level cache of a core; many servers have 1 MB.
+        whole_map_bytes: a map smaller than this stays in L2 until the next layer has read it.
+        streamed_weight_bytes: weights that are read again for every row that streams by leave L2 room for the rows.
+        elements: element types that there are kernels for.
+    """
+
+    name: str
+    instruction_set: str
+    features: frozenset[str]
+    vector_bytes: int
+    registers: int
+    l1_bytes: int = 48 * 1024
+    l2_bytes: int = 1024 * 1024
+    whole_map_bytes: int = 768 * 1024
+    streamed_weight_bytes: int = 768 * 1024
+    elements: tuple[ElementType, ...] = (F32,)
+
+    def vector(self, element: ElementType = F32) -> Vector:
+        """The longest vector of this element type."""
+        return Vector(element, self.vector_bytes // element.itemsize)
+
+
+AVX512 = Target("avx512", "x86_64", frozenset({"avx512f"}), 64, 32)
+AVX2 = Target("avx2", "x86_64", frozenset({"avx2", "fma"}), 32, 16)
+SSE = Target("sse", "x86_64", frozenset({"sse2"}), 16, 16)
+#: It has 32 registers; tiles that fill them have not been measured there.
+NEON = Target("neon", "aarch64", frozenset({"neon"}), 16, 16)
+GENERIC = Target("generic", "", frozenset(), 16, 16)
+
+#: Targets by name; of those that a CPU can be, the first is the best.
+TARGETS = {target.name: target for target in (AVX512, AVX2, SSE, NEON, GENERIC)}
+
+
+def host() -> Target:
+    """What this machine is; ``SPARSENET_LANES`` may ask for shorter vectors, ``NUMBA_CPU_FEATURES`` for less of it."""
+    return _target_of(jit.cpu_features(), jit.max_lanes())
+
+
+@cache
+def _target_of(features: frozenset[str], lanes: int) -> Target:
+    return next(t for t in TARGETS.values() if t.features <= features and t.vector().lanes <= lanes)

@@ -1,0 +1,67 @@
+"""Targets: this machine's is found, and a plan for any of them asks nothing of the machine that makes it."""
+
+from __future__ import annotations
+
+import pytest
+
+from sparsenet.graph.types import F32, I8
+from sparsenet.plan.builder import Options
+from sparsenet.plan.make import make_plan
+from sparsenet.targets import target
+from sparsenet.targets.cpu.runtime import host, jit
+from sparsenet.targets.target import AVX2, AVX512, GENERIC, NEON, SSE, TARGETS, Target, Vector
+from tests.sparsenet.sample_graphs import minixception
+
+
+@pytest.mark.parametrize(
+    "features, lanes, expected",
+    [
+        ({"sse2", "avx2", "fma", "avx512f"}, 16, AVX512),
+        ({"sse2", "avx2", "fma", "avx512f"}, 8, AVX2),
+        ({"sse2", "avx2", "fma", "avx512f"}, 4, SSE),
+        ({"sse2", "avx2"}, 16, SSE),
+        ({"neon"}, 16, NEON),
+        (set(), 16, GENERIC),
+    ],
+)
+def test_the_host_is_the_best_target_whose_features_it_has(
+    features: set[str], lanes: int, expected: Target, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(jit, "cpu_features", lambda: frozenset(features))
+    monkeypatch.setattr(jit, "max_lanes", lambda: lanes)
+    assert target.host() is expected
+
+
+def test_targets_are_known_by_their_names() -> None:
+    assert all(name == known.name for name, known in TARGETS.items())
+
+
+def test_vectors_of_an_element_type() -> None:
+    assert AVX512.vector(F32) == Vector(F32, 16)
+    assert AVX512.vector(I8).lanes == 64
+    assert [AVX512.vector().fitting(width).lanes for width in (1, 8, 9, 16, 17, 1000)] == [
+        4,
+        8,
+        16,
+        16,
+        16,
+        16,
+    ]
+    assert AVX2.vector(I8).fitting(3).lanes == 16, "no vector is shorter than 16 bytes"
+    assert (
+        AVX2.vector().kernel("copy_none_flat", epilogue=("relu",)).name == "f32_copy_none_flat_relu__cpu_v8"
+    )
+
+
+@pytest.mark.parametrize("known", TARGETS.values(), ids=list(TARGETS))
+def test_planning_asks_nothing_of_this_machine(known: Target, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse() -> None:
+        raise AssertionError("a plan for another machine looked at this one")
+
+    for module, name in (
+        (target, "host"), (jit, "max_lanes"), (jit, "cpu_features"), (host, "host_features"),
+        (host, "host_identity"), (jit, "fingerprint"),
+    ):  # fmt: skip
+        monkeypatch.setattr(module, name, refuse)
+    plan = make_plan(minixception(), Options(threads=2, rings=False, target=known))
+    assert max(kernel.lanes for kernel in plan.used_kernels) == known.vector().lanes
