@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal, NamedTuple
 
+from sparsenet.graph.types import ElementType
+
 Kind = Literal["pointer", "integer", "number"]
 
 
@@ -21,23 +23,34 @@ class Argument(NamedTuple):
     kind: Kind
 
 
+#: What may stand behind a name and a colon; a name without is an int64.
+_NUMBERS: dict[str, Kind] = {"": "integer", "f32": "number"}
+
+
 def signature(text: str) -> tuple[Argument, ...]:
-    """Arguments as the tables write them: ``*x`` is a pointer, ``eps:f32`` a number, ``rows`` an integer."""
+    """Arguments as the tables write them: ``*x`` is a pointer, ``eps:f32`` a number, ``rows`` an integer.
+
+    Raises:
+        ValueError: another type of number is written, or a name that none can be.
+    """
     return tuple(map(_argument, text.split()))
 
 
 def _argument(word: str) -> Argument:
-    if word.startswith("*"):
-        return Argument(word[1:], "pointer")
-    name, _, kind = word.partition(":")
-    return Argument(name, "number" if kind == "f32" else "integer")
+    name, colon, kind = word.partition(":")
+    pointer, name = name.startswith("*"), name.removeprefix("*")
+    if not name.isidentifier() or (kind not in _NUMBERS) or (colon and (pointer or not kind)):
+        raise ValueError(f"'{word}' declares no argument: write '*name', 'name' or 'name:f32'")
+    return Argument(name, "pointer" if pointer else _NUMBERS[kind])
 
 
 @dataclass(frozen=True)
 class Family:
-    """One algorithm.
+    """One algorithm, for one element type.
 
     Attributes:
+        element: the type of the tensor that it makes; of others that it reads, the kernel knows.
+        operation: what it does, by which weights and in which layout, as ``conv_csr_rows``.
         module: target and file of its ``kernels``, as ``cpu.softmax``, whose ``build(kernel)`` returns the Numba
             cfunc, or for a GPU the function that ``simt.machine.entry`` makes a kernel.
         declared: the arguments in order, as ``signature`` reads them; those of the epilogue follow. A CUDA kernel's are
@@ -46,10 +59,17 @@ class Family:
         summary: what it computes, for the support table.
     """
 
+    element: ElementType
+    operation: str
     module: str
     declared: str
     tile: tuple[str, ...]
     summary: str
+
+    @cached_property
+    def name(self) -> str:
+        """Key of the registry's table, as ``f32_conv_csr_rows``."""
+        return f"{self.element}_{self.operation}"
 
     @cached_property
     def signature(self) -> tuple[Argument, ...]:
@@ -60,3 +80,8 @@ class Family:
     def arguments(self) -> tuple[str, ...]:
         """Their names."""
         return tuple(argument.name for argument in self.signature)
+
+
+def by_name(*families: Family) -> dict[str, Family]:
+    """A table of families."""
+    return {family.name: family for family in families}

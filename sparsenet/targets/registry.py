@@ -4,7 +4,7 @@ A *family* is an algorithm in one file of ``cpu/`` or ``cuda/``; a *kernel* is a
 known by name::
 
     f32_conv_csr_rows_add_relu__cpu_v16_1x4
-    dtype op weight-format layout epilogue... target lanes tile      (a bias is part of every conv and linear)
+    element-type op weight-format layout epilogue... target lanes tile      (a bias is part of every conv and linear)
 
 Nothing here imports Numba: a warm start loads machine code by name alone.
 """
@@ -17,6 +17,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from sparsenet.graph.ops import ACTIVATIONS, TENSOR_WORDS
+from sparsenet.graph.types import ElementType
 from sparsenet.targets.cpu.families import CPU_FAMILIES
 from sparsenet.targets.cpu.runtime import jit
 from sparsenet.targets.cuda.families import CUDA_FAMILIES
@@ -65,7 +66,7 @@ class Kernel:
 
     Attributes:
         family: key of ``FAMILIES``.
-        lanes: float32 lanes per vector on a CPU (16, 8 or 4), or per load of a GPU's thread (4, 2 or 1).
+        lanes: numbers per vector on a CPU (16, 8 or 4 float32), or per load of a GPU's thread (4, 2 or 1).
         tile: values of the family's tile parameters.
         epilogue: fused words in execution order (see ``EPILOGUE_ARGUMENTS``).
     """
@@ -91,6 +92,11 @@ class Kernel:
     def target(self) -> str:
         """What it runs on: ``cpu`` or ``cuda``."""
         return FAMILIES[self.family].module.partition(".")[0]
+
+    @property
+    def element(self) -> ElementType:
+        """The type of the numbers that it makes."""
+        return FAMILIES[self.family].element
 
     @cached_property
     def signature(self) -> list[Argument]:

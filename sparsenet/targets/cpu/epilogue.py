@@ -56,13 +56,13 @@ def _after(first: Any, second: Any) -> Any:
 
 def _image_step(tile: Tile, word: str, read: Any) -> Any:
     if word == "affine":
-        scale_shift = tile.scale_shift
+        scale_shift, item = tile.scale_shift, tile.item
 
         @device
         def affine(acc: Any, args: int, bases: int, channel: int, y: int, x_bytes: int) -> Any:
             given = read(args, bases)
             scales, shifts = given.scale, given.shift
-            return scale_shift(acc, scales + channel * 4, shifts + channel * 4)
+            return scale_shift(acc, scales + channel * item, shifts + channel * item)
 
         return affine
     if word == "add":
@@ -104,15 +104,15 @@ def _scattered_step(tile: Tile, word: str, read: Any) -> Any:
 
 
 def _flat_step(tile: Tile, word: str, read: Any) -> Any:
-    load = tile.load
+    load, item = tile.load, tile.item
     if word == "affine":
         mul_add = tile.mul_add
 
         @device
         def affine(acc: Any, args: int, bases: int, channel: int, y: int, x_bytes: int) -> Any:
             given = read(args, bases)
-            scale = load(given.scale + channel * 4, 0)
-            shift = load(given.shift + channel * 4, 0)
+            scale = load(given.scale + channel * item, 0)
+            shift = load(given.shift + channel * item, 0)
             return mul_add(acc, scale, shift)
 
         return affine
@@ -122,7 +122,7 @@ def _flat_step(tile: Tile, word: str, read: Any) -> Any:
         @device
         def residual(acc: Any, args: int, bases: int, channel: int, y: int, x_bytes: int) -> Any:
             given = read(args, bases)
-            return plus(acc, load(given.residual + channel * 4, 0))
+            return plus(acc, load(given.residual + channel * item, 0))
 
         return residual
     return _activation_step(tile, word, read)

@@ -5,21 +5,20 @@ from __future__ import annotations
 from functools import cache
 from typing import Any
 
-import numpy as np
-
+from sparsenet.graph.types import ElementType
 from sparsenet.targets.cpu.device import device
 from sparsenet.targets.cpu.vector_ir import Tile
 
 
 @cache  # compiled once for all kernels
-def clear_halo(lanes: int) -> Any:
+def clear_halo(element: ElementType, lanes: int) -> Any:
     """``f(out, out_row, out_channel, rows, channels, line_vectors, halo_vectors)`` for the lines from ``out`` on.
 
     A pass of its own: inside a kernel's loop over channels it costs that loop its registers.
     """
-    vector = Tile(lanes)
+    vector = Tile(element, lanes)
+    vector_bytes, zero = vector.vector_bytes, vector.zero
     splat, store = vector.splat, vector.store
-    zero = np.float32(0)
 
     @device
     def clear(out, out_row, out_channel, rows, channels, line_vectors, halo_vectors):  # type: ignore[no-untyped-def]
@@ -27,6 +26,6 @@ def clear_halo(lanes: int) -> Any:
             for channel in range(channels):
                 line = out + row * out_row + channel * out_channel
                 for halo in range(line_vectors, line_vectors + halo_vectors):
-                    store(line + halo * lanes * 4, 0, splat(zero))
+                    store(line + halo * vector_bytes, 0, splat(zero))
 
     return clear

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from sparsenet.graph.ops import ACTIVATIONS, TENSOR_WORDS
-from sparsenet.targets.family import Family
+from sparsenet.graph.types import F32
+from sparsenet.targets.family import Family, by_name
 
 #: Epilogue word → the ``tensors`` it reads; activations read as many ``numbers`` as they have parameters.
 _EPILOGUE_ARRAYS = {
@@ -36,144 +37,186 @@ _SEPARABLE_TILE = (
 
 _POOLED = "x_width x_height x_line x_image x_pitch k_h k_w stride_h stride_w top left"
 
-CUDA_FAMILIES: dict[str, Family] = {
-    "f32_conv_csr_maps": Family(
+CUDA_FAMILIES = by_name(
+    Family(
+        F32,
+        "conv_csr_maps",
         "cuda.conv",
         _CONV,
         _CONV_TILE,
         "convolution and fully connected, CSR weights by groups of rows, any kernel size, "
         "stride, dilation and groups",
     ),
-    "f32_conv_dense_maps": Family(
+    Family(
+        F32,
+        "conv_dense_maps",
         "cuda.conv",
         _CONV,
         _CONV_TILE,
         "convolution and fully connected, dense weights, any kernel size, stride, dilation and groups",
     ),
-    "f32_depthwise_dense_maps": Family(
+    Family(
+        F32,
+        "depthwise_dense_maps",
         "cuda.depthwise",
         f"x values bias multiplier x_image x_line x_pitch channels bands {_MAPS} {_OUT}",
         ("k_h", "k_w", "stride_h", "stride_w", "dilation_h", "dilation_w", "rows"),
         "depthwise convolution, any kernel size, stride and dilation",
     ),
-    "f32_separable_csr_maps": Family(
+    Family(
+        F32,
+        "separable_csr_maps",
         "cuda.separable",
         _SEPARABLE,
         _SEPARABLE_TILE,
         "depthwise and 1x1 convolution in one, CSR weights by groups of rows; what is between "
         "them stays on the chip",
     ),
-    "f32_separable_dense_maps": Family(
+    Family(
+        F32,
+        "separable_dense_maps",
         "cuda.separable",
         _SEPARABLE,
         _SEPARABLE_TILE,
         "depthwise and 1x1 convolution in one, dense weights",
     ),
-    "f32_maxpool_none_maps": Family(
+    Family(
+        F32,
+        "maxpool_none_maps",
         "cuda.max_pool",
         f"x {_POOLED} dilation_h dilation_w channels {_MAPS} {_OUT}",
         (),
         "max pooling, any window",
     ),
-    "f32_avgpool_none_maps": Family(
+    Family(
+        F32,
+        "avgpool_none_maps",
         "cuda.avg_pool",
         f"x {_POOLED} scale_y scale_x channels {_MAPS} {_OUT}",
         (),
         "average pooling, any window, padding counted or not",
     ),
-    "f32_globalavgpool_none_maps": Family(
+    Family(
+        F32,
+        "globalavgpool_none_maps",
         "cuda.global_avg_pool",
         f"x x_image x_pitch pixels channels {_MAPS} {_OUT}",
         ("threads", "channels"),
         "global average pooling",
     ),
-    "f32_copy_none_maps": Family(
+    Family(
+        F32,
+        "copy_none_maps",
         "cuda.elementwise",
         f"x channels {_MAPS} {_OUT}",
         (),
         "element by element: activations, affine, add (all as epilogue)",
     ),
-    "f32_broadcast_none_maps": Family(
+    Family(
+        F32,
+        "broadcast_none_maps",
         "cuda.broadcast",
         f"x x_image x_channel x_row x_column y y_image y_channel y_row y_column channels {_MAPS} {_OUT}",
         ("operation",),
         "arithmetic and comparison of two tensors, with any broadcasting",
     ),
-    "f32_resize_none_maps": Family(
+    Family(
+        F32,
+        "resize_none_maps",
         "cuda.resize",
         "x x_line x_image x_pitch rows_low rows_high rows_weight columns_low columns_high "
         f"columns_weight channels {_MAPS} {_OUT}",
         (),
         "nearest or bilinear resize by tables",
     ),
-    "f32_softmax_none_maps": Family(
+    Family(
+        F32,
+        "softmax_none_maps",
         "cuda.softmax",
         "x axis axis_stride first second third first_stride second_stride third_stride out",
         ("threads", "lines"),
         "softmax along one axis",
     ),
-    "f32_reduce_none_maps": Family(
+    Family(
+        F32,
+        "reduce_none_maps",
         "cuda.reduce",
         "x x_image x_channel x_row x_column first second third first_stride second_stride "
         f"third_stride channels {_MAPS} {_OUT}",
         ("operation",),
         "sum, mean, maximum, minimum or product over any axes",
     ),
-    "f32_where_none_maps": Family(
+    Family(
+        F32,
+        "where_none_maps",
         "cuda.where",
         "condition condition_image condition_channel condition_row condition_column x x_image "
         f"x_channel x_row x_column y y_image y_channel y_row y_column channels {_MAPS} {_OUT}",
         (),
         "choice between tensors, with any broadcasting",
     ),
-    "f32_argmax_none_maps": Family(
+    Family(
+        F32,
+        "argmax_none_maps",
         "cuda.argmax",
         f"x x_image x_channel x_row x_column axis axis_stride last channels {_MAPS} {_OUT}",
         (),
         "index of the largest number on one axis",
     ),
-    "f32_relayout_none_maps": Family(
+    Family(
+        F32,
+        "relayout_none_maps",
         "cuda.relayout",
         "x x_image x_channel x_row x_column first_row first_column x_height x_width positions "
         f"channels {_MAPS} out out_image out_channel out_row",
         (),
         "copies between plain tensors and maps: transposed, sliced, repeated, padded",
     ),
-    "f32_take_none_maps": Family(
+    Family(
+        F32,
+        "take_none_maps",
         "cuda.take",
         f"x x_image x_channels x_rows x_columns channels {_MAPS} {_OUT}",
         (),
         "rearrangement by tables: any order of axes, gather, mirrored padding",
     ),
-    "f32_pick_none_maps": Family(
+    Family(
+        F32,
+        "pick_none_maps",
         "cuda.pick",
         "x x_image x_channel x_row x_column depth sizes steps indices indices_image "
         f"indices_channel indices_row indices_column channels {_MAPS} {_OUT}",
         (),
         "numbers at computed indices, kept inside their axes",
     ),
-    "f32_topk_none_maps": Family(
+    Family(
+        F32,
+        "topk_none_maps",
         "cuda.top_k",
         "x axis axis_stride first second third first_stride second_stride third_stride count "
         "out out_axis out_first out_second out_third",
         (),
         "indices of the largest numbers on one axis, in order",
     ),
-    "f32_normalize_none_maps": Family(
+    Family(
+        F32,
+        "normalize_none_maps",
         "cuda.normalize",
         "x first second third first_stride second_stride third_stride outer middle inner "
         "outer_stride middle_stride inner_stride out",
         ("threads", "runs"),
         "runs of numbers brought to mean 0 and variance 1",
     ),
-    "f32_matmul_none_maps": Family(
+    Family(
+        F32,
+        "matmul_none_maps",
         "cuda.matmul",
         "x y x_starts y_starts out_starts products rows depth columns x_row x_column y_row "
         "y_column out out_row",
         ("rows", "columns", "row_threads", "column_threads", "depth"),
         "products of matrices that are both computed",
     ),
-}
+)
 
 
 def epilogue_arguments(words: Sequence[str]) -> tuple[int, int]:

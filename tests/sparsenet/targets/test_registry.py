@@ -10,17 +10,20 @@ from pathlib import Path
 import pytest
 
 import tests.sparsenet.targets.cuda.simulator  # noqa: F401 - before any CUDA kernel is imported
+from sparsenet.graph.types import ELEMENT_TYPES
 from sparsenet.targets import registry
 from sparsenet.targets.cpu.runtime import abi
 from sparsenet.targets.registry import FAMILIES, Kernel
 from tests.sparsenet.targets.cuda.tiles import kernels
 
-NAME = re.compile(r"f32_[a-z0-9]+_(blocked|csr|dense|none|pattern)_(rows|flat|maps|any)")
+ELEMENT = "|".join(ELEMENT_TYPES)
+NAME = re.compile(rf"({ELEMENT})_[a-z0-9]+_(blocked|csr|dense|none|pattern)_(rows|flat|maps|any)")
 
 
 def test_family_names_follow_the_grammar() -> None:
     for name in FAMILIES:
         assert NAME.fullmatch(name), name
+        assert name.startswith(f"{Kernel(name, 16).element}_")
 
 
 def test_every_kernel_file_is_registered() -> None:

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from sparsenet.targets.cpu.arguments import arguments
 from sparsenet.targets.cpu.device import kernel_entry
 from sparsenet.targets.cpu.halo import clear_halo
@@ -21,7 +19,8 @@ def build(kernel: Kernel) -> Any:
     """One image row of ``vectors`` vectors per step; ``scale_x`` is padded to whole lines."""
     read = arguments(kernel)
     vectors, lanes = kernel.parameter("vectors"), kernel.lanes
-    tile = Tile(lanes, 1, vectors)
+    tile = Tile(kernel.element, lanes, 1, vectors)
+    vector_bytes, mask_bytes = tile.vector_bytes, tile.mask_bytes
     load, keep_pixels, store, splat, add, mul = (
         tile.load,
         tile.keep_pixels,
@@ -30,8 +29,8 @@ def build(kernel: Kernel) -> Any:
         tile.add,
         tile.mul,
     )
-    clear = clear_halo(lanes)
-    zero = np.float32(0)
+    clear = clear_halo(kernel.element, lanes)
+    zero = tile.zero
 
     def avg_pool(args, bases):  # type: ignore[no-untyped-def]
         given = read(args, bases)
@@ -51,13 +50,13 @@ def build(kernel: Kernel) -> Any:
                 )
                 for vector in range(0, line_vectors, vectors):
                     vector = min(vector, line_vectors - vectors)
-                    x_bytes = vector * lanes * 4
+                    x_bytes = vector * vector_bytes
                     acc = splat(zero)
                     for k in range(taps):
                         acc = add(acc, load(source + x_bytes + load_i32(tap_offsets, k), 0))
                     acc = mul(mul(acc, splat(load_f32(scale_y, y))), load(scale_x + x_bytes, 0))
                     if vector + vectors > full_vectors:
-                        acc = keep_pixels(acc, lane_bits + vector * 2)
+                        acc = keep_pixels(acc, lane_bits + vector * mask_bytes)
                     store(target + x_bytes, 0, acc)
             clear(out + y * out_row, out_row, out_channel, 1, channels, line_vectors, halo_vectors)
 

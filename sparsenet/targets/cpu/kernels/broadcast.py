@@ -37,7 +37,8 @@ def build(kernel: Kernel) -> Any:
     """
     read = arguments(kernel)
     operation = BROADCAST_OPERATIONS[kernel.parameter("operation")]
-    line = _scalar_line() if operation == "pow" else _vector_line(Tile(kernel.lanes), operation)
+    tile = Tile(kernel.element, kernel.lanes)
+    line, item = _scalar_line() if operation == "pow" else _vector_line(tile, operation), tile.item
 
     def broadcast(args, bases):  # type: ignore[no-untyped-def]
         given = read(args, bases)
@@ -56,28 +57,28 @@ def build(kernel: Kernel) -> Any:
                 i += rest % extent * load_i32(x_strides, axis)
                 j += rest % extent * load_i32(y_strides, axis)
                 rest //= extent
-            line(x + i * 4, x_step, y + j * 4, y_step, out + number * inner * 4, inner)
+            line(x + i * item, x_step, y + j * item, y_step, out + number * inner * item, inner)
 
     return kernel_entry(broadcast)
 
 
 def _vector_line(tile: Tile, operation: str) -> Any:
     combine, load, store, splat = _vectors(tile, operation), tile.load, tile.store, tile.splat
-    lanes = tile.lanes
+    lanes, item = tile.lanes, tile.item
 
     @device
     def line(x: int, x_step: int, y: int, y_step: int, out: int, count: int) -> None:
         if x_step == 0:
             a = splat(load_f32(x, 0))
             for k in range(0, count, lanes):
-                store(out + k * 4, 0, combine(a, load(y + k * y_step * 4, 0)))
+                store(out + k * item, 0, combine(a, load(y + k * y_step * item, 0)))
         elif y_step == 0:
             b = splat(load_f32(y, 0))
             for k in range(0, count, lanes):
-                store(out + k * 4, 0, combine(load(x + k * 4, 0), b))
+                store(out + k * item, 0, combine(load(x + k * item, 0), b))
         else:
             for k in range(0, count, lanes):
-                store(out + k * 4, 0, combine(load(x + k * 4, 0), load(y + k * 4, 0)))
+                store(out + k * item, 0, combine(load(x + k * item, 0), load(y + k * item, 0)))
 
     return line
 

@@ -11,8 +11,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from sparsenet.targets.cpu.arguments import arguments
 from sparsenet.targets.cpu.device import inlined, kernel_entry
 from sparsenet.targets.cpu.epilogue import image_epilogue
@@ -38,15 +36,16 @@ def build(kernel: Kernel) -> Any:
     read = arguments(kernel)
     rows, pixels, lanes = kernel.parameter("rows"), kernel.parameter("pixels"), kernel.lanes
     stride, vectors = kernel.parameter("stride"), kernel.parameter("vectors")
-    outputs, weight_bytes = vectors * lanes // kernel.parameter("together"), vectors * lanes * 4
+    single = Tile(kernel.element, lanes)
+    item = single.item
+    outputs, weight_bytes = vectors * lanes // kernel.parameter("together"), vectors * single.vector_bytes
     several, one = _tile(kernel, rows), _tile(kernel, 1)
     finish = _finish(kernel)
     stack = stack_memory(
         (rows * (kernel.parameter("pixels") // kernel.parameter("together")) + lanes) * weight_bytes
     )
-    single = Tile(lanes)
     splat, store_between = single.splat, single.store_between
-    zero = np.float32(0)
+    zero = single.zero
 
     def conv_blocked(args, bases):  # type: ignore[no-untyped-def]
         given = read(args, bases)
@@ -72,7 +71,7 @@ def build(kernel: Kernel) -> Any:
                         group = block // group_blocks
                         channel = (block - group * group_blocks) * outputs
                         channel = group * group_out + min(channel, group_out - outputs)
-                        source = x + y * x_row + left * (4 * stride) + group * x_group
+                        source = x + y * x_row + left * (item * stride) + group * x_group
                         w = weights + block * taps * weight_bytes
                         if rows == 1:
                             one(args, bases, source, w, channel, finished)
@@ -85,9 +84,9 @@ def build(kernel: Kernel) -> Any:
         written = min(halo, lanes - (pixels - 1) % lanes - 1)
         for y in range(height):
             for channel in range(c_out):
-                target = out + y * out_row + channel * out_channel + width * 4
+                target = out + y * out_row + channel * out_channel + width * item
                 for first in range(written, halo, lanes):
-                    store_between(target + first * 4, 0, halo - first, splat(zero))
+                    store_between(target + first * item, 0, halo - first, splat(zero))
 
     return kernel_entry(conv_blocked)
 
@@ -96,18 +95,18 @@ def _tile(kernel: Kernel, rows: int) -> Any:
     """``f(args, bases, source, w, channel, out)``: the sums of one block of channels at ``rows`` rows, as they are."""
     read = arguments(kernel)
     lanes, together, pixels = kernel.lanes, kernel.parameter("together"), kernel.parameter("pixels")
-    sums = Tile(lanes, rows * (pixels // together), kernel.parameter("vectors"))
+    sums = Tile(kernel.element, lanes, rows * (pixels // together), kernel.parameter("vectors"))
     start, multiply = (
         channel_start(sums, together),
         channel_product(sums, rows, kernel.parameter("stride"), together),
     )
-    store, weight_bytes = sums.store, sums.vectors * lanes * 4
+    item, store, weight_bytes = sums.item, sums.store, sums.vectors * sums.vector_bytes
 
     @inlined
     def tile(args: int, bases: int, source: int, w: int, channel: int, out: int) -> None:
         given = read(args, bases)
         tap_offsets, taps, x_row = given.tap_offsets, given.taps, given.x_row
-        acc = start(given.bias + channel * 4)
+        acc = start(given.bias + channel * item)
         for k in range(taps):
             acc = multiply(acc, w, source + load_i32(tap_offsets, k), x_row)
             w += weight_bytes
@@ -121,12 +120,12 @@ def _finish(kernel: Kernel) -> Any:
     read = arguments(kernel)
     lanes, together, pixels = kernel.lanes, kernel.parameter("together"), kernel.parameter("pixels")
     vectors, channels, columns = kernel.parameter("vectors"), lanes // together, pixels // together
-    weight_bytes = vectors * lanes * 4
-    square, lines = Tile(lanes, channels), Tile(lanes, 1, 1, channels)
+    square, lines = Tile(kernel.element, lanes, channels), Tile(kernel.element, lanes, 1, 1, channels)
+    item, vector_bytes, weight_bytes = lines.item, lines.vector_bytes, vectors * lines.vector_bytes
     load, turned = square.load, turn(square)
     keep, store, store_between = lines.keep, lines.store_channels, lines.store_channels_between
     epilogue = image_epilogue(kernel, lines)
-    zero = np.float32(0)
+    zero = lines.zero
 
     @inlined
     def finish(args: int, bases: int, sums: int, rows: int, channel: int, y: int, left: int) -> None:
@@ -137,8 +136,8 @@ def _finish(kernel: Kernel) -> Any:
             for first in range(0, pixels, lanes):
                 count = min(pixels - first, lanes)
                 for vector in range(vectors):
-                    start = sums + (row * columns + first // together) * weight_bytes + vector * (lanes * 4)
-                    c, x_bytes = channel + vector * channels, (left + first) * 4
+                    start = sums + (row * columns + first // together) * weight_bytes + vector * vector_bytes
+                    c, x_bytes = channel + vector * channels, (left + first) * item
                     result = epilogue(turned(load(start, weight_bytes)), args, bases, c, y + row, x_bytes)
                     target = out + c * out_channel + (y + row) * out_row + x_bytes
                     if count == lanes:

@@ -9,8 +9,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from sparsenet.targets.cpu.arguments import arguments
 from sparsenet.targets.cpu.device import kernel_entry
 from sparsenet.targets.cpu.epilogue import image_epilogue
@@ -22,11 +20,12 @@ def build(kernel: Kernel) -> Any:
     """Tile ``rows x vectors`` pixels of one output channel."""
     read = arguments(kernel)
     rows, vectors, lanes = kernel.parameter("rows"), kernel.parameter("vectors"), kernel.lanes
-    tile, single = Tile(lanes, rows, vectors), Tile(lanes, rows, 1)
+    tile, single = Tile(kernel.element, lanes, rows, vectors), Tile(kernel.element, lanes, rows, 1)
+    vector_bytes, mask_bytes = tile.vector_bytes, tile.mask_bytes
     load, fma, splat, keep_pixels, store = tile.load, tile.fma, tile.splat, tile.keep_pixels, tile.store
     splat_one, store_one = single.splat, single.store
     epilogue = image_epilogue(kernel, tile)
-    zero = np.float32(0)
+    zero = tile.zero
 
     def conv_csr(args, bases):  # type: ignore[no-untyped-def]
         given = read(args, bases)
@@ -42,7 +41,7 @@ def build(kernel: Kernel) -> Any:
             y = min(row_tile * rows, height - rows)
             for vector in range(0, line_vectors, vectors):
                 vector = min(vector, line_vectors - vectors)
-                x_bytes = vector * lanes * 4
+                x_bytes = vector * vector_bytes
                 source, target = x + y * x_row + x_bytes, out + y * out_row + x_bytes
                 k = load_i32(row_offsets, 0)
                 for channel in range(c_out):
@@ -55,11 +54,11 @@ def build(kernel: Kernel) -> Any:
                         k += 1
                     acc = epilogue(acc, args, bases, channel, y, x_bytes)
                     if vector + vectors > full_vectors:
-                        acc = keep_pixels(acc, lane_bits + vector * 2)
+                        acc = keep_pixels(acc, lane_bits + vector * mask_bytes)
                     store(target + channel * out_channel, out_row, acc)
             for halo in range(line_vectors, line_vectors + halo_vectors):
                 for channel in range(c_out):
-                    target = out + y * out_row + channel * out_channel + halo * lanes * 4
+                    target = out + y * out_row + channel * out_channel + halo * vector_bytes
                     store_one(target, out_row, splat_one(zero))
 
     return kernel_entry(conv_csr)

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from sparsenet.targets.cpu.arguments import arguments
 from sparsenet.targets.cpu.device import kernel_entry
 from sparsenet.targets.cpu.epilogue import image_epilogue
@@ -26,8 +24,9 @@ def build(kernel: Kernel) -> Any:
         kernel.parameter("vectors"),
     )
     lanes = kernel.lanes
-    pixels, single = Tile(lanes, rows, vectors), Tile(lanes, rows, 1)
-    block = Tile(lanes, rows, vectors, outputs)
+    pixels, single = Tile(kernel.element, lanes, rows, vectors), Tile(kernel.element, lanes, rows, 1)
+    block = Tile(kernel.element, lanes, rows, vectors, outputs)
+    item, vector_bytes, mask_bytes = block.item, block.vector_bytes, block.mask_bytes
     load, start, keep_pixels, store = (
         pixels.load,
         block.splat_channels,
@@ -37,7 +36,7 @@ def build(kernel: Kernel) -> Any:
     splat_one, store_one = single.splat, single.store
     multiply = outer_product(block, pixels)
     epilogue = image_epilogue(kernel, block)
-    zero = np.float32(0)
+    zero = block.zero
 
     def conv_dense(args, bases):  # type: ignore[no-untyped-def]
         given = read(args, bases)
@@ -56,7 +55,7 @@ def build(kernel: Kernel) -> Any:
             y = min(row_tile * rows, height - rows)
             for vector in range(0, line_vectors, vectors):
                 vector = min(vector, line_vectors - vectors)
-                x_bytes = vector * lanes * 4
+                x_bytes = vector * vector_bytes
                 target = out + y * out_row + x_bytes
                 for b in range(blocks):
                     group = b // group_blocks
@@ -64,14 +63,14 @@ def build(kernel: Kernel) -> Any:
                         (b - group * group_blocks) * outputs, group_out - outputs
                     )
                     source = x + y * x_row + x_bytes + group * x_group
-                    w = weights + b * taps * outputs * 4
-                    acc = start(bias + channel * 4)
+                    w = weights + b * taps * outputs * item
+                    acc = start(bias + channel * item)
                     for k in range(taps):
                         acc = multiply(acc, w, load(source + load_i32(tap_offsets, k), x_row))
-                        w += outputs * 4
+                        w += outputs * item
                     acc = epilogue(acc, args, bases, channel, y, x_bytes)
                     if vector + vectors > full_vectors:
-                        acc = keep_pixels(acc, lane_bits + vector * 2)
+                        acc = keep_pixels(acc, lane_bits + vector * mask_bytes)
                     store(target + channel * out_channel, out_channel, out_row, acc)
             for halo in range(line_vectors, line_vectors + halo_vectors):
                 for b in range(blocks):
@@ -80,7 +79,7 @@ def build(kernel: Kernel) -> Any:
                         (b - group * group_blocks) * outputs, group_out - outputs
                     )
                     for r in range(outputs):
-                        target = out + y * out_row + (channel + r) * out_channel + halo * lanes * 4
+                        target = out + y * out_row + (channel + r) * out_channel + halo * vector_bytes
                         store_one(target, out_row, splat_one(zero))
 
     return kernel_entry(conv_dense)

@@ -10,13 +10,13 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
+from sparsenet.graph.types import I32
 from sparsenet.targets.cpu.arguments import arguments
 from sparsenet.targets.cpu.device import kernel_entry
 from sparsenet.targets.cpu.epilogue import image_epilogue
 from sparsenet.targets.cpu.patterns import step_kinds
 from sparsenet.targets.cpu.vector_ir import Tile, load_i32, multiply_steps
+from sparsenet.targets.cpu.vector_ir.steps import COUNT
 from sparsenet.targets.registry import Kernel
 
 
@@ -29,14 +29,15 @@ def build(kernel: Kernel) -> Any:
         kernel.parameter("vectors"),
     )
     lanes = kernel.lanes
-    pixels, single = Tile(lanes, rows, vectors), Tile(lanes, rows, 1)
-    block = Tile(lanes, rows, vectors, outputs)
+    pixels, single = Tile(kernel.element, lanes, rows, vectors), Tile(kernel.element, lanes, rows, 1)
+    block = Tile(kernel.element, lanes, rows, vectors, outputs)
+    vector_bytes, mask_bytes = block.vector_bytes, block.mask_bytes
     start, resume, store, keep_pixels = block.splat_at, block.load_at, block.store_at, block.keep_pixels
     splat_one, store_one = single.splat, single.store
     multiply = multiply_steps(block, pixels)
     epilogue = image_epilogue(kernel, block, scattered=True)
-    count_bytes, table_bytes = 2 * len(step_kinds(outputs)), 4 * outputs
-    zero = np.float32(0)
+    count_bytes, table_bytes = COUNT.itemsize * len(step_kinds(outputs)), I32.itemsize * outputs
+    zero = block.zero
 
     def conv_pattern(args, bases):  # type: ignore[no-untyped-def]
         given = read(args, bases)
@@ -52,7 +53,7 @@ def build(kernel: Kernel) -> Any:
             y = min(row_tile * rows, height - rows)
             for vector in range(0, line_vectors, vectors):
                 vector = min(vector, line_vectors - vectors)
-                x_bytes = vector * lanes * 4
+                x_bytes = vector * vector_bytes
                 source, target = x + y * x_row + x_bytes, out + y * out_row + x_bytes
                 column, count = stream, counts
                 table = channels
@@ -67,12 +68,12 @@ def build(kernel: Kernel) -> Any:
                         if chunk == chunks - 1:
                             acc = epilogue(acc, args, bases, table, y, x_bytes)
                             if vector + vectors > full_vectors:
-                                acc = keep_pixels(acc, lane_bits + vector * 2)
+                                acc = keep_pixels(acc, lane_bits + vector * mask_bytes)
                         store(target, table, out_channel, out_row, acc)
                         table += table_bytes
             for halo in range(line_vectors, line_vectors + halo_vectors):
                 for i in range(row_groups * outputs):
-                    target = out + y * out_row + load_i32(channels, i) * out_channel + halo * lanes * 4
+                    target = out + y * out_row + load_i32(channels, i) * out_channel + halo * vector_bytes
                     store_one(target, out_row, splat_one(zero))
 
     return kernel_entry(conv_pattern)

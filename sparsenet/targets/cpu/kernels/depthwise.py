@@ -23,12 +23,13 @@ def build(kernel: Kernel) -> Any:
     read = arguments(kernel)
     rows, vectors, lanes = kernel.parameter("rows"), kernel.parameter("vectors"), kernel.lanes
     taps, stride = kernel.parameter("taps"), kernel.parameter("stride")
-    tile = Tile(lanes, rows, vectors)
+    tile = Tile(kernel.element, lanes, rows, vectors)
+    item, vector_bytes, mask_bytes = tile.item, tile.vector_bytes, tile.mask_bytes
     prepare, load_weights, correlate = (
         _any_window(kernel, tile) if kernel.parameter("columns") == 0 else _adjacent_columns(kernel)
     )
     splat, keep_pixels, store = tile.splat, tile.keep_pixels, tile.store
-    epilogue, clear = image_epilogue(kernel, tile), clear_halo(lanes)
+    epilogue, clear = image_epilogue(kernel, tile), clear_halo(kernel.element, lanes)
     whole_line = kernel.parameter("whole_line") == 1
 
     def depthwise(args, bases):  # type: ignore[no-untyped-def]
@@ -47,16 +48,16 @@ def build(kernel: Kernel) -> Any:
             for c_in in range(c_out // multiplier):
                 source = x + y * x_row + c_in * x_channel
                 for channel in range(c_in * multiplier, (c_in + 1) * multiplier):
-                    w = load_weights(weights + channel * taps * 4)
+                    w = load_weights(weights + channel * taps * item)
                     target = out + y * out_row + channel * out_channel
                     for vector in range(0, vectors if whole_line else line_vectors, vectors):
                         vector = 0 if whole_line else min(vector, line_vectors - vectors)
-                        x_bytes = vector * lanes * 4
+                        x_bytes = vector * vector_bytes
                         acc = splat(load_f32(bias, channel))
                         acc = correlate(acc, w, source + x_bytes * stride, offsets, x_row)
                         acc = epilogue(acc, args, bases, channel, y, x_bytes)
                         if vector + vectors > full_vectors:
-                            acc = keep_pixels(acc, lane_bits + vector * 2)
+                            acc = keep_pixels(acc, lane_bits + vector * mask_bytes)
                         store(target + x_bytes, out_row, acc)
             clear(out + y * out_row, out_row, out_channel, rows, c_out, line_vectors, halo_vectors)
 
@@ -66,6 +67,7 @@ def build(kernel: Kernel) -> Any:
 def _adjacent_columns(kernel: Kernel) -> tuple[Any, Any, Any]:
     """``prepare(tap_offsets)``, ``load_weights(pointer)`` and ``f(acc, weights, source, prepared, x_row)``."""
     span = Span(
+        kernel.element,
         kernel.lanes,
         kernel.parameter("vectors"),
         kernel.parameter("columns"),

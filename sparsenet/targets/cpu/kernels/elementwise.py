@@ -16,9 +16,10 @@ def build(kernel: Kernel) -> Any:
     """``vectors`` vectors of one line per step."""
     read = arguments(kernel)
     vectors, lanes = kernel.parameter("vectors"), kernel.lanes
-    tile = Tile(lanes, 1, vectors)
+    tile = Tile(kernel.element, lanes, 1, vectors)
+    vector_bytes, mask_bytes = tile.vector_bytes, tile.mask_bytes
     load, keep_pixels, store = tile.load, tile.keep_pixels, tile.store
-    clear = clear_halo(lanes)
+    clear = clear_halo(kernel.element, lanes)
     epilogue = image_epilogue(kernel, tile)
 
     def elementwise(args, bases):  # type: ignore[no-untyped-def]
@@ -36,10 +37,10 @@ def build(kernel: Kernel) -> Any:
                 )
                 for vector in range(0, line_vectors, vectors):
                     vector = min(vector, line_vectors - vectors)
-                    x_bytes = vector * lanes * 4
+                    x_bytes = vector * vector_bytes
                     acc = epilogue(load(source + x_bytes, 0), args, bases, channel, y, x_bytes)
                     if vector + vectors > full_vectors:
-                        acc = keep_pixels(acc, lane_bits + vector * 2)
+                        acc = keep_pixels(acc, lane_bits + vector * mask_bytes)
                     store(target + x_bytes, 0, acc)
             clear(out + y * out_row, out_row, out_channel, 1, channels, line_vectors, halo_vectors)
 

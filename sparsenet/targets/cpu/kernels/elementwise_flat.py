@@ -15,7 +15,8 @@ def build(kernel: Kernel) -> Any:
     """Flat tensors are padded to whole vectors, so there is no tail."""
     read = arguments(kernel)
     lanes = kernel.lanes
-    tile = Tile(lanes)
+    tile = Tile(kernel.element, lanes)
+    item = tile.item
     load, store = tile.load, tile.store
     epilogue = flat_epilogue(kernel, tile)
 
@@ -25,6 +26,6 @@ def build(kernel: Kernel) -> Any:
         vectors = (size + lanes - 1) // lanes
         for vector in range(vectors):
             start = vector * lanes
-            store(out + start * 4, 0, epilogue(load(x + start * 4, 0), args, bases, start, 0, 0))
+            store(out + start * item, 0, epilogue(load(x + start * item, 0), args, bases, start, 0, 0))
 
     return kernel_entry(elementwise_flat)

@@ -14,7 +14,8 @@ def build(kernel: Kernel) -> Any:
     """``size`` floats from ``out`` on."""
     read = arguments(kernel)
     lanes = kernel.lanes
-    tile = Tile(lanes)
+    tile = Tile(kernel.element, lanes)
+    item = tile.item
     splat, store_between = tile.splat, tile.store_between
 
     def fill(args, bases):  # type: ignore[no-untyped-def]
@@ -22,6 +23,6 @@ def build(kernel: Kernel) -> Any:
         value, size, out = given.value, given.size, given.out
         vectors = (size + lanes - 1) // lanes
         for vector in range(vectors):
-            store_between(out + vector * lanes * 4, 0, size - vector * lanes, splat(value))
+            store_between(out + vector * lanes * item, 0, size - vector * lanes, splat(value))
 
     return kernel_entry(fill)

@@ -18,8 +18,8 @@ def build(kernel: Kernel) -> Any:
     behind the last pixel are zero, so whole vectors are summed.
     """
     read = arguments(kernel)
-    together = kernel.parameter("channels")
-    block, one = _sum_lines(kernel.lanes, together), _sum_lines(kernel.lanes, 1)
+    item, together = kernel.element.itemsize, kernel.parameter("channels")
+    block, one = _sum_lines(kernel, together), _sum_lines(kernel, 1)
 
     def global_avg_pool(args, bases):  # type: ignore[no-untyped-def]
         given = read(args, bases)
@@ -29,17 +29,18 @@ def build(kernel: Kernel) -> Any:
         whole = channels // together * together
         for channel in range(0, whole, together):
             lines = x + channel * x_channel
-            block(lines, x_row, x_channel, height, line_vectors, scale, accumulate, out + channel * 4)
+            block(lines, x_row, x_channel, height, line_vectors, scale, accumulate, out + channel * item)
         for channel in range(whole, channels):
             lines = x + channel * x_channel
-            one(lines, x_row, x_channel, height, line_vectors, scale, accumulate, out + channel * 4)
+            one(lines, x_row, x_channel, height, line_vectors, scale, accumulate, out + channel * item)
 
     return kernel_entry(global_avg_pool)
 
 
-def _sum_lines(lanes: int, channels: int) -> Any:
+def _sum_lines(kernel: Kernel, channels: int) -> Any:
     """``f(x, x_row, x_channel, height, line_vectors, scale, accumulate, out)`` for ``channels`` channels."""
-    tile, sums = Tile(lanes, outputs=channels), Tile(channels)
+    tile, sums = Tile(kernel.element, kernel.lanes, outputs=channels), Tile(kernel.element, channels)
+    vector_bytes = tile.vector_bytes
     load, add, total = tile.load_channels, tile.add, channel_sums(tile, sums)
     splat, mul, mul_add, load_sums, store = sums.splat, sums.mul, sums.mul_add, sums.load, sums.store
 
@@ -47,10 +48,10 @@ def _sum_lines(lanes: int, channels: int) -> Any:
     def sum_lines(x, x_row, x_channel, height, line_vectors, scale, accumulate, out):  # type: ignore[no-untyped-def]
         acc = load(x, x_channel, 0)
         for vector in range(1, line_vectors):
-            acc = add(acc, load(x + vector * lanes * 4, x_channel, 0))
+            acc = add(acc, load(x + vector * vector_bytes, x_channel, 0))
         for y in range(1, height):
             for vector in range(line_vectors):
-                acc = add(acc, load(x + y * x_row + vector * lanes * 4, x_channel, 0))
+                acc = add(acc, load(x + y * x_row + vector * vector_bytes, x_channel, 0))
         if accumulate != 0:
             store(out, 0, mul_add(total(acc), splat(scale), load_sums(out, 0)))
         else:

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from sparsenet.targets.cpu.arguments import arguments
 from sparsenet.targets.cpu.device import device, kernel_entry
-from sparsenet.targets.cpu.vector_ir import Tile, interleave, load_f32, store_f32
+from sparsenet.targets.cpu.vector_ir import Tile, interleave
 from sparsenet.targets.registry import Kernel
 
 
@@ -16,12 +14,12 @@ def build(kernel: Kernel) -> Any:
     """``lines``: how many become one, at most 8; 0 stands for any other number, read from ``block_columns``.
 
     Output row ``first_row + r`` counted from ``x`` takes the lines of source row ``row // block_rows``, ``x_down``
-    times ``row % block_rows`` further on; they are ``x_across`` apart. Exactly ``columns`` floats of each output line
+    times ``row % block_rows`` further on; they are ``x_across`` apart. Exactly ``columns`` numbers of each output line
     are written, zeros behind the end of the source.
     """
     read = arguments(kernel)
     lines = kernel.parameter("lines")
-    join = _join_vectors(kernel.lanes, lines) if lines else _join_numbers()
+    join = _join_vectors(kernel, lines) if lines else _join_numbers(kernel)
 
     def interleaved(args, bases):  # type: ignore[no-untyped-def]
         given = read(args, bases)
@@ -40,9 +38,11 @@ def build(kernel: Kernel) -> Any:
     return kernel_entry(interleaved)
 
 
-def _join_vectors(lanes: int, lines: int) -> Any:
+def _join_vectors(kernel: Kernel, lines: int) -> Any:
     """``f(source, x_across, x_columns, block_columns, target, columns)``: one output line."""
-    apart, joined = Tile(lanes, outputs=lines), Tile(lanes, 1, lines)
+    lanes = kernel.lanes
+    apart, joined = Tile(kernel.element, lanes, outputs=lines), Tile(kernel.element, lanes, 1, lines)
+    item = apart.item
     load, load_between, join = apart.load_channels, apart.load_channels_between, interleave(joined)
     store, store_between = joined.store, joined.store_between
 
@@ -52,27 +52,28 @@ def _join_vectors(lanes: int, lines: int) -> Any:
     ) -> None:
         for x in range(0, (columns + lines - 1) // lines, lanes):
             if x + lanes <= x_columns:
-                values = join(load(source + x * 4, x_across, 0))
+                values = join(load(source + x * item, x_across, 0))
             else:
-                values = join(load_between(source + x * 4, x_across, 0, x_columns - x))
+                values = join(load_between(source + x * item, x_across, 0, x_columns - x))
             left = columns - x * lines
             if left >= lanes * lines:
-                store(target + x * lines * 4, 0, values)
+                store(target + x * lines * item, 0, values)
             else:
-                store_between(target + x * lines * 4, 0, left, values)
+                store_between(target + x * lines * item, 0, left, values)
 
     return join_lines
 
 
-def _join_numbers() -> Any:
-    zero = np.float32(0)
+def _join_numbers(kernel: Kernel) -> Any:
+    one = Tile(kernel.element, kernel.lanes)
+    zero, load_number, store_number = one.zero, one.load_number, one.store_number
 
     @device
     def join_lines(source: int, x_across: int, x_columns: int, lines: int, target: int, columns: int) -> None:
         for line in range(lines):
             for x in range(x_columns):
-                store_f32(target, x * lines + line, load_f32(source + line * x_across, x))
+                store_number(target, x * lines + line, load_number(source + line * x_across, x))
         for column in range(x_columns * lines, columns):
-            store_f32(target, column, zero)
+            store_number(target, column, zero)
 
     return join_lines

@@ -19,11 +19,12 @@ def build(kernel: Kernel) -> Any:
     """``group_offsets[g]`` counts the steps before group g; ``index_bytes`` is the size of an input's number."""
     read = arguments(kernel)
     lanes, index_bytes = kernel.lanes, kernel.parameter("index_bytes")
-    tile = Tile(lanes)
+    tile = Tile(kernel.element, lanes)
+    vector_bytes = tile.vector_bytes
     load, load_streamed, mul_add, store = tile.load, tile.load_streamed, tile.mul_add, tile.store
     gather = tile.gather_numbers(index_bytes)
     epilogue = flat_epilogue(kernel, tile)
-    step_bytes = lanes * (4 + index_bytes)
+    step_bytes = lanes * (tile.item + index_bytes)
 
     def linear_csr(args, bases):  # type: ignore[no-untyped-def]
         given = read(args, bases)
@@ -32,10 +33,10 @@ def build(kernel: Kernel) -> Any:
         c_out, out = given.c_out, given.out
         groups = (c_out + lanes - 1) // lanes
         for group in range(groups):
-            acc = load(bias + group * lanes * 4, 0)
+            acc = load(bias + group * vector_bytes, 0)
             for step in range(load_i32(group_offsets, group), load_i32(group_offsets, group + 1)):
                 entry = stream + step * step_bytes
-                acc = mul_add(load_streamed(entry), gather(x, entry + lanes * 4), acc)
-            store(out + group * lanes * 4, 0, epilogue(acc, args, bases, group * lanes, 0, 0))
+                acc = mul_add(load_streamed(entry), gather(x, entry + vector_bytes), acc)
+            store(out + group * vector_bytes, 0, epilogue(acc, args, bases, group * lanes, 0, 0))
 
     return kernel_entry(linear_csr)

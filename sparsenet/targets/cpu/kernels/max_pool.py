@@ -7,8 +7,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from sparsenet.targets.cpu.arguments import arguments
 from sparsenet.targets.cpu.device import device, kernel_entry
 from sparsenet.targets.cpu.epilogue import image_epilogue
@@ -27,11 +25,12 @@ def build(kernel: Kernel) -> Any:
     ``inner_first`` to ``inner_end`` read nothing else.
     """
     read = arguments(kernel)
-    tile = Tile(kernel.lanes, 1, kernel.parameter("vectors"))
+    tile = Tile(kernel.element, kernel.lanes, 1, kernel.parameter("vectors"))
+    vector_bytes, mask_bytes = tile.vector_bytes, tile.mask_bytes
     window = _any_window(kernel, tile) if kernel.parameter("columns") == 0 else _adjacent_columns(kernel)
     vectors, lanes, stride = tile.vectors, kernel.lanes, kernel.parameter("stride")
     keep_pixels, store = tile.keep_pixels, tile.store
-    clear = clear_halo(lanes)
+    clear = clear_halo(kernel.element, lanes)
     epilogue = image_epilogue(kernel, tile)
 
     def max_pool(args, bases):  # type: ignore[no-untyped-def]
@@ -51,7 +50,7 @@ def build(kernel: Kernel) -> Any:
                 target = out + y * out_row + channel * out_channel
                 for vector in range(0, line_vectors, vectors):
                     vector = min(vector, line_vectors - vectors)
-                    x_bytes = vector * lanes * 4
+                    x_bytes = vector * vector_bytes
                     acc = window(
                         source + x_bytes * stride,
                         n_taps_y,
@@ -59,12 +58,12 @@ def build(kernel: Kernel) -> Any:
                         taps_x,
                         n_taps_x,
                         inner_first <= vector and vector + vectors <= inner_end,
-                        tap_bits + vector * 2,
-                        line_vectors * 2,
+                        tap_bits + vector * mask_bytes,
+                        line_vectors * mask_bytes,
                     )
                     acc = epilogue(acc, args, bases, channel, y, x_bytes)
                     if vector + vectors > full_vectors:
-                        acc = keep_pixels(acc, lane_bits + vector * 2)
+                        acc = keep_pixels(acc, lane_bits + vector * mask_bytes)
                     store(target + x_bytes, 0, acc)
             clear(out + y * out_row, out_row, out_channel, 1, channels, line_vectors, halo_vectors)
 
@@ -74,6 +73,7 @@ def build(kernel: Kernel) -> Any:
 def _adjacent_columns(kernel: Kernel) -> Any:
     """``f(source, n_taps_y, tap_row, _, _, inside, bits, bits_step)``: a tile of window maxima."""
     span = Span(
+        kernel.element,
         kernel.lanes,
         kernel.parameter("vectors"),
         kernel.parameter("columns"),
@@ -95,7 +95,7 @@ def _any_window(kernel: Kernel, tile: Tile) -> Any:
     """As ``_adjacent_columns``, columns taken from ``taps_x``."""
     fold = _fold_rows(tile, tile.load if kernel.parameter("stride") == 1 else tile.load_every_second)
     splat, maximum, keep_lanes = tile.splat, maximum_of(tile, 2), tile.keep_lanes
-    lowest = np.float32(-np.inf)
+    lowest = tile.lowest
 
     @device
     def window(source, n_taps_y, tap_row, taps_x, n_taps_x, inside, bits, bits_step):  # type: ignore[no-untyped-def]
@@ -113,7 +113,7 @@ def _any_window(kernel: Kernel, tile: Tile) -> Any:
 def _fold_rows(tile: Tile, load: Any) -> Any:
     """``f(source, rows, row_step)``: the largest of a tile's ``rows`` window rows."""
     splat, largest_of_2, largest_of_3 = tile.splat, maximum_of(tile, 2), maximum_of(tile, 3)
-    lowest = np.float32(-np.inf)
+    lowest = tile.lowest
 
     @device
     def fold(source, rows, row_step):  # type: ignore[no-untyped-def]

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from sparsenet.targets.cpu.arguments import arguments
 from sparsenet.targets.cpu.device import kernel_entry
 from sparsenet.targets.cpu.epilogue import image_epilogue
@@ -17,11 +15,12 @@ def build(kernel: Kernel) -> Any:
     """``vectors`` vectors of one line per step."""
     read = arguments(kernel)
     vectors, lanes = kernel.parameter("vectors"), kernel.lanes
-    tile, single = Tile(lanes, 1, vectors), Tile(lanes)
+    tile, single = Tile(kernel.element, lanes, 1, vectors), Tile(kernel.element, lanes)
+    vector_bytes, mask_bytes = tile.vector_bytes, tile.mask_bytes
     load, keep_pixels, store, mul = tile.load, tile.keep_pixels, tile.store, tile.mul
     splat_one, store_one = single.splat, single.store
     epilogue = image_epilogue(kernel, tile)
-    zero = np.float32(0)
+    zero = tile.zero
 
     def multiply(args, bases):  # type: ignore[no-untyped-def]
         given = read(args, bases)
@@ -37,7 +36,7 @@ def build(kernel: Kernel) -> Any:
                 target = out + y * out_row + channel * out_channel
                 for vector in range(0, line_vectors, vectors):
                     vector = min(vector, line_vectors - vectors)
-                    x_bytes = vector * lanes * 4
+                    x_bytes = vector * vector_bytes
                     acc = epilogue(
                         mul(load(source + x_bytes, 0), load(other + x_bytes, 0)),
                         args,
@@ -47,9 +46,9 @@ def build(kernel: Kernel) -> Any:
                         x_bytes,
                     )
                     if vector + vectors > full_vectors:
-                        acc = keep_pixels(acc, lane_bits + vector * 2)
+                        acc = keep_pixels(acc, lane_bits + vector * mask_bytes)
                     store(target + x_bytes, 0, acc)
                 for halo in range(line_vectors, line_vectors + halo_vectors):
-                    store_one(target + halo * lanes * 4, 0, splat_one(zero))
+                    store_one(target + halo * vector_bytes, 0, splat_one(zero))
 
     return kernel_entry(multiply)

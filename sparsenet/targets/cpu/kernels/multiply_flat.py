@@ -15,7 +15,8 @@ def build(kernel: Kernel) -> Any:
     """Flat tensors are padded to whole vectors, so there is no tail."""
     read = arguments(kernel)
     lanes = kernel.lanes
-    tile = Tile(lanes)
+    tile = Tile(kernel.element, lanes)
+    item = tile.item
     load, store, mul = tile.load, tile.store, tile.mul
     epilogue = flat_epilogue(kernel, tile)
 
@@ -26,7 +27,7 @@ def build(kernel: Kernel) -> Any:
         vectors = (size + lanes - 1) // lanes
         for vector in range(vectors):
             start = vector * lanes
-            product = mul(load(x + start * 4, 0), load(other + start * 4, 0))
-            store(out + start * 4, 0, epilogue(product, args, bases, start, 0, 0))
+            product = mul(load(x + start * item, 0), load(other + start * item, 0))
+            store(out + start * item, 0, epilogue(product, args, bases, start, 0, 0))
 
     return kernel_entry(multiply_flat)

@@ -46,6 +46,7 @@ def build(kernel: Kernel) -> Any:
     Rows [group, class, box] of at most ``count`` boxes each, then -1 up to ``rows``.
     """
     read = arguments(kernel)
+    box_bytes = 4 * kernel.element.itemsize  # two corners, or a center and the sizes
 
     def nms(args, bases):  # type: ignore[no-untyped-def]
         given = read(args, bases)
@@ -55,7 +56,7 @@ def build(kernel: Kernel) -> Any:
         out = given.out
         row = 0
         for line in range(groups * classes):
-            first, these = row, boxes + line // classes * size * 16
+            first, these = row, boxes + line // classes * size * box_bytes
             for place in range(size):
                 box = int(load_f32(order, line * size + place))
                 if box < 0 or row - first == count:
@@ -63,7 +64,11 @@ def build(kernel: Kernel) -> Any:
                 clear = True
                 for kept in range(first, row):
                     if (
-                        _overlap(these + box * 16, these + int(load_f32(out, kept * 3 + 2)) * 16, center)
+                        _overlap(
+                            these + box * box_bytes,
+                            these + int(load_f32(out, kept * 3 + 2)) * box_bytes,
+                            center,
+                        )
                         > limit
                     ):
                         clear = False

@@ -22,7 +22,8 @@ def build(kernel: Kernel) -> Any:
     """``runs`` runs of ``size`` numbers each; mean and variance in two passes."""
     read = arguments(kernel)
     lanes = kernel.lanes
-    tile = Tile(lanes)
+    tile = Tile(kernel.element, lanes)
+    item = tile.item
     load, store, splat, keep = tile.load, tile.store, tile.splat, tile.keep
     add, sub, mul_add, total = tile.add, tile.sub, tile.mul_add, tile.sum
     block, zero = _VECTORS_AT_ONCE * lanes, np.float32(0)
@@ -34,7 +35,7 @@ def build(kernel: Kernel) -> Any:
         for first in range(0, size, block):
             a, b = splat(zero), splat(zero)
             for k in range(first, min(first + block, size), lanes):
-                difference = keep(sub(load(x + k * 4, 0), taken), 0, size - k, zero)
+                difference = keep(sub(load(x + k * item, 0), taken), 0, size - k, zero)
                 a, b = add(a, difference), mul_add(difference, difference, b)
             once += total(a)
             squares += total(b)
@@ -55,7 +56,7 @@ def build(kernel: Kernel) -> Any:
         x, runs, size = given.x, given.runs, given.size
         eps, out = given.eps, given.out
         for run in range(runs):
-            start = x + run * size * 4
+            start = x + run * size * item
             near = np.float32(sums(start, size, zero)[0] / size)
             once, squares = sums(start, size, near)
             if not _SMALLEST < squares < _LARGEST:
@@ -69,7 +70,7 @@ def build(kernel: Kernel) -> Any:
                 splat(np.float32(-rest * factor)),
             )
             for k in range(0, size, lanes):  # the next run overwrites what is too much
-                value = mul_add(sub(load(start + k * 4, 0), mean), scale, shift)
-                store(out + (run * size + k) * 4, 0, value)
+                value = mul_add(sub(load(start + k * item, 0), mean), scale, shift)
+                store(out + (run * size + k) * item, 0, value)
 
     return kernel_entry(normalize)

@@ -8,7 +8,7 @@ import numpy as np
 
 from sparsenet.targets.cpu.arguments import arguments
 from sparsenet.targets.cpu.device import device, kernel_entry
-from sparsenet.targets.cpu.vector_ir import load_f32, load_i32, store_f32
+from sparsenet.targets.cpu.vector_ir import load_f32, load_i32, load_number, store_number
 from sparsenet.targets.registry import Kernel
 
 
@@ -24,11 +24,12 @@ def _index(value: float, size: int) -> int:
 
 
 def build(kernel: Kernel) -> Any:
-    """For each of ``blocks`` blocks of ``x_block`` floats: ``rows`` runs of ``inner`` floats.
+    """For each of ``blocks`` blocks of ``x_block`` numbers: ``rows`` runs of ``inner``.
 
     A run begins where ``depth`` indices, times their ``strides``, lead to, from the row's number modulo ``columns`` on.
     """
     read = arguments(kernel)
+    load, store = load_number(kernel.element), store_number(kernel.element)
 
     def pick(args, bases):  # type: ignore[no-untyped-def]
         given = read(args, bases)
@@ -42,6 +43,6 @@ def build(kernel: Kernel) -> Any:
                 index = _index(load_f32(indices, row * depth + k), load_i32(sizes, k))
                 source += index * load_i32(strides, k)
             for i in range(inner):
-                store_f32(out, row * inner + i, load_f32(x, source + i))
+                store(out, row * inner + i, load(x, source + i))
 
     return kernel_entry(pick)

@@ -45,7 +45,8 @@ def build(kernel: Kernel) -> Any:
     operation = REDUCE_OPERATIONS[kernel.parameter("operation")]
     start, scalar = _OPERATIONS[operation]
     join, vectors = device(scalar), operation != "prod"
-    tile = Tile(kernel.lanes)
+    tile = Tile(kernel.element, kernel.lanes)
+    item = tile.item
     along, across = _along(tile, operation), _across(tile, operation)
 
     def reduce(args, bases):  # type: ignore[no-untyped-def]
@@ -62,13 +63,13 @@ def build(kernel: Kernel) -> Any:
         if vectors and load_i32(strides, kept - 1) == 1:
             width = load_i32(shape, kept - 1)
             for row in range(size // width):
-                source = x + _offset(row, shape, strides, 0, kept - 1) * 4
-                across(source, width, shape, strides, kept, end, lines, scale, out + row * width * 4)
+                source = x + _offset(row, shape, strides, 0, kept - 1) * item
+                across(source, width, shape, strides, kept, end, lines, scale, out + row * width * item)
             return
         for index in range(size):
             first, total = _offset(index, shape, strides, 0, kept), start
             for line in range(lines):
-                source = x + (first + _offset(line, shape, strides, kept, end)) * 4
+                source = x + (first + _offset(line, shape, strides, kept, end)) * item
                 if vectors and step == 1:
                     total = join(total, along(source, inner))
                 else:
@@ -90,7 +91,7 @@ def _along(tile: Tile, operation: str) -> Any:
     neutral = np.float32(_OPERATIONS[operation][0])
     join_vectors, join_lanes = _joins(tile, operation)
     join = device(_OPERATIONS[operation][1])
-    load, splat, keep, lanes = tile.load, tile.splat, tile.keep, tile.lanes
+    load, splat, keep, lanes, item = tile.load, tile.splat, tile.keep, tile.lanes, tile.item
     block = _VECTORS_AT_ONCE * lanes
 
     @device
@@ -99,7 +100,7 @@ def _along(tile: Tile, operation: str) -> Any:
         for first in range(0, count, block):
             acc = splat(neutral)
             for k in range(first, min(first + block, count), lanes):
-                acc = join_vectors(keep(load(x + k * 4, 0), 0, count - k, neutral), acc)
+                acc = join_vectors(keep(load(x + k * item, 0), 0, count - k, neutral), acc)
             total = join(total, np.float64(join_lanes(acc)))
         return total
 
@@ -109,22 +110,23 @@ def _along(tile: Tile, operation: str) -> Any:
 def _across(tile: Tile, operation: str) -> Any:
     neutral = np.float32(_OPERATIONS[operation][0])
     join, _ = _joins(tile, operation)
-    load, splat, mul, store_between, lanes = tile.load, tile.splat, tile.mul, tile.store_between, tile.lanes
+    load, splat, mul, store_between = tile.load, tile.splat, tile.mul, tile.store_between
+    lanes, item = tile.lanes, tile.item
 
     @device
     def across(
         x: int, width: int, shape: int, strides: int, kept: int, end: int, lines: int, scale: float, out: int
     ) -> None:
-        inner, step = load_i32(shape, end), load_i32(strides, end) * 4
+        inner, step = load_i32(shape, end), load_i32(strides, end) * item
         for column in range(0, width, lanes):
             total = splat(neutral)
             for line in range(lines):
-                source = x + (column + _offset(line, shape, strides, kept, end)) * 4
+                source = x + (column + _offset(line, shape, strides, kept, end)) * item
                 for first in range(0, inner, _VECTORS_AT_ONCE):
                     acc = splat(neutral)
                     for k in range(first, min(first + _VECTORS_AT_ONCE, inner)):
                         acc = join(load(source + k * step, 0), acc)
                     total = join(acc, total)
-            store_between(out + column * 4, 0, width - column, mul(total, splat(scale)))
+            store_between(out + column * item, 0, width - column, mul(total, splat(scale)))
 
     return across

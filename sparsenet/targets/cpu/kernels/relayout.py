@@ -1,7 +1,7 @@
 """Moving a map between layouts: plain NCHW, rows, and rows split by column phase for strided windows.
 
 With ``s`` phases, line q of a channel holds the columns ``first_column + q, first_column + q + s, ...`` of the source,
-so a window of stride s reads consecutive floats, and one convolution loop serves every stride. What lies outside the
+so a window of stride s reads consecutive numbers, and one convolution loop serves every stride. What lies outside the
 source becomes zero: padding is written here, never branched on later.
 """
 
@@ -19,11 +19,11 @@ def build(kernel: Kernel) -> Any:
     """``stride`` is the column step, 1 or 2, or one of at most 8 that has as many phases; 0 stands for any other, read
     from ``column_step``.
 
-    Output row r comes from source row ``first_row + r * row_step``; exactly ``columns`` floats of each line are
+    Output row r comes from source row ``first_row + r * row_step``; exactly ``columns`` numbers of each line are
     written, so a plain NCHW array can be the target. Only the ends of a line are masked.
     """
     read = arguments(kernel)
-    tile, stride = Tile(kernel.lanes), kernel.parameter("stride")
+    tile, stride = Tile(kernel.element, kernel.lanes), kernel.parameter("stride")
     if stride > 2:
         copy_line = _split_line(tile, stride)
     else:
@@ -53,7 +53,7 @@ def build(kernel: Kernel) -> Any:
 
 def _copy_line(tile: Tile) -> Any:
     """``f(source, source_columns, first_column, column_step, phases, target, columns, out_phase)`` for step 1."""
-    lanes, load, store = tile.lanes, tile.load, tile.store
+    lanes, item, load, store = tile.lanes, tile.item, tile.load, tile.store
     load_between, store_between = tile.load_between, tile.store_between
 
     @device
@@ -63,17 +63,18 @@ def _copy_line(tile: Tile) -> Any:
         for column in range(0, columns, lanes):
             x0 = first_column + column
             if x0 >= 0 and x0 + lanes <= source_columns and column + lanes <= columns:
-                store(target + column * 4, 0, load(source + x0 * 4, 0))
+                store(target + column * item, 0, load(source + x0 * item, 0))
             else:
-                values = load_between(source + x0 * 4, -x0, source_columns - x0)
-                store_between(target + column * 4, 0, columns - column, values)
+                values = load_between(source + x0 * item, -x0, source_columns - x0)
+                store_between(target + column * item, 0, columns - column, values)
 
     return copy_line
 
 
 def _halve_line(tile: Tile) -> Any:
     """As ``_copy_line``, for step 2: each source vector is loaded once for both phases."""
-    lanes, load, store, even, odd = tile.lanes, tile.load, tile.store, tile.even_lanes, tile.odd_lanes
+    lanes, item, load, store = tile.lanes, tile.item, tile.load, tile.store
+    even, odd = tile.even_lanes, tile.odd_lanes
     load_between, store_between = tile.load_between, tile.store_between
 
     @device
@@ -81,16 +82,16 @@ def _halve_line(tile: Tile) -> Any:
         source, source_columns, first_column, column_step, phases, target, columns, out_phase
     ):
         for column in range(0, columns, lanes):
-            x0, out = first_column + 2 * column, target + column * 4
+            x0, out = first_column + 2 * column, target + column * item
             if x0 >= 0 and x0 + 2 * lanes <= source_columns and column + lanes <= columns:
-                low, high = load(source + x0 * 4, 0), load(source + (x0 + lanes) * 4, 0)
+                low, high = load(source + x0 * item, 0), load(source + (x0 + lanes) * item, 0)
                 store(out, 0, even(low, high))
                 if phases == 2:
                     store(out + out_phase, 0, odd(low, high))
             else:
                 x1 = x0 + lanes
-                low = load_between(source + x0 * 4, -x0, source_columns - x0)
-                high = load_between(source + x1 * 4, -x1, source_columns - x1)
+                low = load_between(source + x0 * item, -x0, source_columns - x0)
+                high = load_between(source + x1 * item, -x1, source_columns - x1)
                 store_between(out, 0, columns - column, even(low, high))
                 if phases == 2:
                     store_between(out + out_phase, 0, columns - column, odd(low, high))
@@ -100,7 +101,8 @@ def _halve_line(tile: Tile) -> Any:
 
 def _split_line(tile: Tile, step: int) -> Any:
     """As ``_copy_line``, for any step and as many phases: whole vectors are taken apart."""
-    lanes, together, lines = tile.lanes, Tile(tile.lanes, 1, step), Tile(tile.lanes, outputs=step)
+    element, lanes, item = tile.element, tile.lanes, tile.item
+    together, lines = Tile(element, lanes, 1, step), Tile(element, lanes, outputs=step)
     load, load_between, apart = together.load, together.load_between, deinterleave(together)
     store, store_between = lines.store_channels, lines.store_channels_between
 
@@ -109,11 +111,11 @@ def _split_line(tile: Tile, step: int) -> Any:
         source, source_columns, first_column, column_step, phases, target, columns, out_phase
     ):
         for column in range(0, columns, lanes):
-            x0, out = first_column + step * column, target + column * 4
+            x0, out = first_column + step * column, target + column * item
             if x0 >= 0 and x0 + step * lanes <= source_columns and column + lanes <= columns:
-                store(out, out_phase, 0, apart(load(source + x0 * 4, 0)))
+                store(out, out_phase, 0, apart(load(source + x0 * item, 0)))
             else:
-                values = apart(load_between(source + x0 * 4, -x0, source_columns - x0))
+                values = apart(load_between(source + x0 * item, -x0, source_columns - x0))
                 store_between(out, out_phase, 0, columns - column, values)
 
     return copy_line
@@ -121,7 +123,8 @@ def _split_line(tile: Tile, step: int) -> Any:
 
 def _gather_line(tile: Tile) -> Any:
     """As ``_copy_line``, for any step."""
-    lanes, gather_between, store_between = tile.lanes, tile.gather_between, tile.store_between
+    lanes, item, gather_between = tile.lanes, tile.item, tile.gather_between
+    store_between = tile.store_between
 
     @device
     def copy_line(  # type: ignore[no-untyped-def]
@@ -133,7 +136,7 @@ def _gather_line(tile: Tile) -> Any:
                 x0 = first_column + phase + column_step * column
                 low = (column_step - 1 - x0) // column_step
                 high = (source_columns - x0 + column_step - 1) // column_step if source_columns > 0 else 0
-                values = gather_between(source + x0 * 4, column_step * 4, low, high)
-                store_between(line + column * 4, 0, columns - column, values)
+                values = gather_between(source + x0 * item, column_step * item, low, high)
+                store_between(line + column * item, 0, columns - column, values)
 
     return copy_line

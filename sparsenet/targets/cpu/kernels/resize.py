@@ -8,8 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
+from sparsenet.graph.types import I32
 from sparsenet.targets.cpu.arguments import arguments
 from sparsenet.targets.cpu.device import kernel_entry
 from sparsenet.targets.cpu.vector_ir import Tile, load_f32, load_i32
@@ -22,10 +21,12 @@ def build(kernel: Kernel) -> Any:
     """
     read = arguments(kernel)
     lanes = kernel.lanes
-    tile = Tile(lanes)
+    tile = Tile(kernel.element, lanes)
+    vector_bytes, mask_bytes = tile.vector_bytes, tile.mask_bytes
     load, gather, splat, mul_add, sub = tile.load, tile.gather, tile.splat, tile.mul_add, tile.sub
     keep_pixels, store = tile.keep_pixels, tile.store
-    zero = np.float32(0)
+    offsets_bytes = lanes * I32.itemsize
+    zero = tile.zero
 
     def resize(args, bases):  # type: ignore[no-untyped-def]
         given = read(args, bases)
@@ -48,17 +49,17 @@ def build(kernel: Kernel) -> Any:
                 high = x + (load_i32(rows_high, y) - x_first) * x_row + channel * x_channel
                 target = out + y * out_row + channel * out_channel
                 for vector in range(line_vectors):
-                    column = vector * lanes * 4
-                    left, right = columns_low + column, columns_high + column
+                    column, offsets = vector * vector_bytes, vector * offsets_bytes
+                    left, right = columns_low + offsets, columns_high + offsets
                     weight_x = load(columns_weight + column, 0)
                     top, bottom = gather(low, left), gather(high, left)
                     top = mul_add(sub(gather(low, right), top), weight_x, top)
                     bottom = mul_add(sub(gather(high, right), bottom), weight_x, bottom)
                     values = mul_add(sub(bottom, top), weight_y, top)
                     if vector >= full_vectors:
-                        values = keep_pixels(values, lane_bits + vector * 2)
+                        values = keep_pixels(values, lane_bits + vector * mask_bytes)
                     store(target + column, 0, values)
                 for halo in range(line_vectors, line_vectors + halo_vectors):
-                    store(target + halo * lanes * 4, 0, splat(zero))
+                    store(target + halo * vector_bytes, 0, splat(zero))
 
     return kernel_entry(resize)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from sparsenet.targets.cpu.arguments import arguments
 from sparsenet.targets.cpu.device import kernel_entry
 from sparsenet.targets.cpu.epilogue import image_epilogue
@@ -17,12 +15,13 @@ def build(kernel: Kernel) -> Any:
     """``vectors`` vectors of one line per step."""
     read = arguments(kernel)
     vectors, lanes = kernel.parameter("vectors"), kernel.lanes
-    tile, single = Tile(lanes, 1, vectors), Tile(lanes)
+    tile, single = Tile(kernel.element, lanes, 1, vectors), Tile(kernel.element, lanes)
+    vector_bytes, mask_bytes = tile.vector_bytes, tile.mask_bytes
     load, keep_pixels, store = tile.load, tile.keep_pixels, tile.store
     mul, splat = tile.mul, tile.splat
     splat_one, store_one = single.splat, single.store
     epilogue = image_epilogue(kernel, tile)
-    zero = np.float32(0)
+    zero = tile.zero
 
     def scale(args, bases):  # type: ignore[no-untyped-def]
         given = read(args, bases)
@@ -39,7 +38,7 @@ def build(kernel: Kernel) -> Any:
                 )
                 for vector in range(0, line_vectors, vectors):
                     vector = min(vector, line_vectors - vectors)
-                    x_bytes = vector * lanes * 4
+                    x_bytes = vector * vector_bytes
                     acc = epilogue(
                         mul(load(source + x_bytes, 0), splat(load_f32(gain, channel))),
                         args,
@@ -49,9 +48,9 @@ def build(kernel: Kernel) -> Any:
                         x_bytes,
                     )
                     if vector + vectors > full_vectors:
-                        acc = keep_pixels(acc, lane_bits + vector * 2)
+                        acc = keep_pixels(acc, lane_bits + vector * mask_bytes)
                     store(target + x_bytes, 0, acc)
                 for halo in range(line_vectors, line_vectors + halo_vectors):
-                    store_one(target + halo * lanes * 4, 0, splat_one(zero))
+                    store_one(target + halo * vector_bytes, 0, splat_one(zero))
 
     return kernel_entry(scale)

@@ -17,7 +17,8 @@ def build(kernel: Kernel) -> Any:
     """Lanes lie along the axis if it is the last, else across it."""
     read = arguments(kernel)
     lanes = kernel.lanes
-    tile = Tile(lanes)
+    tile = Tile(kernel.element, lanes)
+    item = tile.item
     load, store, store_between = tile.load, tile.store, tile.store_between
     splat, keep, add, sub, mul, div = tile.splat, tile.keep, tile.add, tile.sub, tile.mul, tile.div
     exp, maximum, largest, total = tile.activation("exp"), tile.maximum, tile.largest, tile.sum
@@ -28,40 +29,40 @@ def build(kernel: Kernel) -> Any:
         """One line; what is written behind it the next one overwrites."""
         top = splat(low)
         for k in range(0, axis, lanes):
-            top = maximum(keep(load(x + k * 4, 0), 0, axis - k, low), top)
+            top = maximum(keep(load(x + k * item, 0), 0, axis - k, low), top)
         top, powers = splat(largest(top)), splat(zero)
         for k in range(0, axis, lanes):
-            power = exp(sub(load(x + k * 4, 0), top))
-            store(out + k * 4, 0, power)
+            power = exp(sub(load(x + k * item, 0), top))
+            store(out + k * item, 0, power)
             powers = add(powers, keep(power, 0, axis - k, zero))
         scale = splat(one / total(powers))
         for k in range(0, axis, lanes):
-            store(out + k * 4, 0, mul(load(out + k * 4, 0), scale))
+            store(out + k * item, 0, mul(load(out + k * item, 0), scale))
 
     @device
     def across(x: int, axis: int, inner: int, out: int, some: int) -> None:
         """``some`` lines beside each other, at most a vector of them."""
         top, powers = splat(low), splat(zero)
         for i in range(axis):
-            top = maximum(load(x + i * inner * 4, 0), top)
+            top = maximum(load(x + i * inner * item, 0), top)
         for i in range(axis):
-            power = exp(sub(load(x + i * inner * 4, 0), top))
-            store_between(out + i * inner * 4, 0, some, power)
+            power = exp(sub(load(x + i * inner * item, 0), top))
+            store_between(out + i * inner * item, 0, some, power)
             powers = add(powers, power)
         scale = div(splat(one), powers)
         for i in range(axis):
-            store_between(out + i * inner * 4, 0, some, mul(load(out + i * inner * 4, 0), scale))
+            store_between(out + i * inner * item, 0, some, mul(load(out + i * inner * item, 0), scale))
 
     def softmax(args, bases):  # type: ignore[no-untyped-def]
         given = read(args, bases)
         x, outer, axis, inner = given.x, given.outer, given.axis, given.inner
         out = given.out
         for block in range(outer):
-            start = block * axis * inner * 4
+            start = block * axis * inner * item
             if inner == 1:
                 along(x + start, axis, out + start)
             else:
                 for k in range(0, inner, lanes):
-                    across(x + start + k * 4, axis, inner, out + start + k * 4, inner - k)
+                    across(x + start + k * item, axis, inner, out + start + k * item, inner - k)
 
     return kernel_entry(softmax)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from sparsenet.graph.types import I32
 from sparsenet.targets.cpu.arguments import arguments
 from sparsenet.targets.cpu.device import kernel_entry
 from sparsenet.targets.cpu.vector_ir import Tile, load_i32
@@ -17,9 +18,11 @@ def build(kernel: Kernel) -> Any:
     vector. Lines are written by whole vectors, as in ``broadcast``.
     """
     read = arguments(kernel)
+    index_bytes = I32.itemsize
     lanes, runs = kernel.lanes, kernel.parameter("runs") == 1
-    tile = Tile(lanes)
-    load, store, gather = tile.load, tile.store, tile.gather_numbers(4)
+    tile = Tile(kernel.element, lanes)
+    item = tile.item
+    load, store, gather = tile.load, tile.store, tile.gather_numbers(I32.itemsize)
 
     def take(args, bases):  # type: ignore[no-untyped-def]
         given = read(args, bases)
@@ -28,20 +31,20 @@ def build(kernel: Kernel) -> Any:
         inner, lines, last = load_i32(shape, rank - 1), 1, tables
         for axis in range(rank - 1):
             lines *= load_i32(shape, axis)
-            last += load_i32(shape, axis) * 4
+            last += load_i32(shape, axis) * index_bytes
         for line in range(lines):
             rest, source, table = line, x, last
             for axis in range(rank - 2, -1, -1):
                 extent = load_i32(shape, axis)
-                table -= extent * 4
-                source += load_i32(table, rest % extent) * 4
+                table -= extent * index_bytes
+                source += load_i32(table, rest % extent) * item
                 rest //= extent
             if runs:
-                source += load_i32(last, 0) * 4
+                source += load_i32(last, 0) * item
             for k in range(0, inner, lanes):
                 if runs:
-                    store(out + (line * inner + k) * 4, 0, load(source + k * 4, 0))
+                    store(out + (line * inner + k) * item, 0, load(source + k * item, 0))
                 else:
-                    store(out + (line * inner + k) * 4, 0, gather(source, last + k * 4))
+                    store(out + (line * inner + k) * item, 0, gather(source, last + k * index_bytes))
 
     return kernel_entry(take)

@@ -46,15 +46,15 @@ def build(kernel: Kernel) -> Any:
     too few of them.
     """
     read = arguments(kernel)
-    filtered = kernel.parameter("filtered") == 1
+    number_bytes, filtered = kernel.element.itemsize, kernel.parameter("filtered") == 1
 
     def top_k(args, bases):  # type: ignore[no-untyped-def]
         given = read(args, bases)
         x, outer, axis, inner = given.x, given.outer, given.axis, given.inner
         count, sign, least, out = given.count, given.sign, given.least, given.out
         for item in range(outer * inner):
-            line = x + (item // inner * axis * inner + item % inner) * 4
-            heap = out + (item // inner * count * inner + item % inner) * 4
+            line = x + (item // inner * axis * inner + item % inner) * number_bytes
+            heap = out + (item // inner * count * inner + item % inner) * number_bytes
             size = 0
             for i in range(axis):
                 if filtered and not load_f32(line, i * inner) > least:

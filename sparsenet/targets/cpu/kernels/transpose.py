@@ -7,11 +7,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
+from sparsenet.graph.types import I64
 from sparsenet.targets.cpu.arguments import arguments
 from sparsenet.targets.cpu.device import device, kernel_entry
-from sparsenet.targets.cpu.vector_ir import Tile, load_f32, load_i32, load_i64, stack_memory, store_i64, turn
+from sparsenet.targets.cpu.vector_ir import Tile, load_i32, load_i64, stack_memory, store_i64, turn
 from sparsenet.targets.registry import TRANSPOSE_WAYS, Kernel
 
 #: Axes beside those that the arguments spell out.
@@ -21,16 +20,16 @@ MOST_AXES = 32
 def build(kernel: Kernel) -> Any:
     """``way`` numbers ``TRANSPOSE_WAYS``.
 
-    In the source, neighbours in a line are ``x_step`` apart, neighbouring lines ``x_line``, 4 where squares are turned.
-    There are ``rows`` matrices of ``lines`` lines, each of ``columns`` floats, zeros from ``x_columns`` on; and as many
-    such rows as the axes of ``shape`` have elements. Where an axis moves on by one and those behind it begin anew,
-    ``x_jumps`` and ``out_jumps`` have the distances in floats. Other strides are in bytes.
+    In the source, neighbours in a line are ``x_step`` apart, neighbouring lines ``x_line``, one number where squares
+    are turned. There are ``rows`` matrices of ``lines`` lines, each of ``columns`` numbers, zeros from ``x_columns``
+    on; and as many such rows as the axes of ``shape`` have elements. Where an axis moves on by one and those behind it
+    begin anew, ``x_jumps`` and ``out_jumps`` have the distances in numbers. Other strides are in bytes.
     """
     read = arguments(kernel)
     makers = {"repeated": _repeat_lines, "run": _copy_lines, "halved": _halve_lines, "picked": _pick_lines}
     way = TRANSPOSE_WAYS[kernel.parameter("way")]
-    copy = {**makers, "turned": _turn_lines}[way](kernel.lanes)
-    counters = stack_memory(8 * MOST_AXES)
+    copy = {**makers, "turned": _turn_lines}[way](kernel)
+    item, counters = kernel.element.itemsize, stack_memory(I64.itemsize * MOST_AXES)
 
     def transpose(args, bases):  # type: ignore[no-untyped-def]
         given = read(args, bases)
@@ -54,32 +53,35 @@ def build(kernel: Kernel) -> Any:
             if axis < 0:
                 return
             store_i64(done, axis, load_i64(done, axis) + 1)
-            x += load_i32(x_jumps, axis) * 4
-            out += load_i32(out_jumps, axis) * 4
+            x += load_i32(x_jumps, axis) * item
+            out += load_i32(out_jumps, axis) * item
 
     return kernel_entry(transpose)
 
 
-def _repeat_lines(lanes: int) -> Any:
-    tile = Tile(lanes)
+def _repeat_lines(kernel: Kernel) -> Any:
+    lanes, tile = kernel.lanes, Tile(kernel.element, kernel.lanes)
+    item = tile.item
     splat, store, store_between = tile.splat, tile.store, tile.store_between
+    load_number, zero = tile.load_number, tile.zero
 
     @device
     def copy(x, x_line, _x_step, x_columns, lines, columns, out, out_line):  # type: ignore[no-untyped-def]
         full = min(x_columns, columns) // lanes * lanes
         for line in range(lines):
-            values, target = splat(load_f32(x + line * x_line, 0)), out + line * out_line
+            values, target = splat(load_number(x + line * x_line, 0)), out + line * out_line
             for k in range(0, full, lanes):
-                store(target + k * 4, 0, values)
+                store(target + k * item, 0, values)
             for k in range(full, columns, lanes):
-                store_between(target + k * 4, 0, columns - k, splat(np.float32(0)))
-                store_between(target + k * 4, 0, min(x_columns, columns) - k, values)
+                store_between(target + k * item, 0, columns - k, splat(zero))
+                store_between(target + k * item, 0, min(x_columns, columns) - k, values)
 
     return copy
 
 
-def _copy_lines(lanes: int) -> Any:
-    tile = Tile(lanes)
+def _copy_lines(kernel: Kernel) -> Any:
+    lanes, tile = kernel.lanes, Tile(kernel.element, kernel.lanes)
+    item = tile.item
     load, store, load_between, store_between = tile.load, tile.store, tile.load_between, tile.store_between
 
     @device
@@ -88,37 +90,41 @@ def _copy_lines(lanes: int) -> Any:
         for line in range(lines):
             source, target = x + line * x_line, out + line * out_line
             for k in range(0, full, lanes):
-                store(target + k * 4, 0, load(source + k * 4, 0))
+                store(target + k * item, 0, load(source + k * item, 0))
             for k in range(full, columns, lanes):
-                store_between(target + k * 4, 0, columns - k, load_between(source + k * 4, 0, x_columns - k))
+                store_between(
+                    target + k * item, 0, columns - k, load_between(source + k * item, 0, x_columns - k)
+                )
 
     return copy
 
 
-def _halve_lines(lanes: int) -> Any:
-    tile = Tile(lanes)
+def _halve_lines(kernel: Kernel) -> Any:
+    lanes, tile = kernel.lanes, Tile(kernel.element, kernel.lanes)
+    item = tile.item
     load, store, even = tile.load, tile.store, tile.even_lanes
     load_between, store_between = tile.load_between, tile.store_between
 
     @device
     def copy(x, x_line, _x_step, x_columns, lines, columns, out, out_line):  # type: ignore[no-untyped-def]
-        last = 2 * x_columns - 1  # floats from the first that is meant to the last
+        last = 2 * x_columns - 1  # numbers from the first that is meant to the last
         full = min(x_columns - 1, columns) // lanes * lanes
         for line in range(lines):
             source, target = x + line * x_line, out + line * out_line
             for k in range(0, full, lanes):
-                low, high = load(source + k * 8, 0), load(source + (2 * k + lanes) * 4, 0)
-                store(target + k * 4, 0, even(low, high))
+                low, high = load(source + 2 * k * item, 0), load(source + (2 * k + lanes) * item, 0)
+                store(target + k * item, 0, even(low, high))
             for k in range(full, columns, lanes):
-                low = load_between(source + k * 8, 0, last - 2 * k)
-                high = load_between(source + (2 * k + lanes) * 4, 0, last - 2 * k - lanes)
-                store_between(target + k * 4, 0, columns - k, even(low, high))
+                low = load_between(source + 2 * k * item, 0, last - 2 * k)
+                high = load_between(source + (2 * k + lanes) * item, 0, last - 2 * k - lanes)
+                store_between(target + k * item, 0, columns - k, even(low, high))
 
     return copy
 
 
-def _pick_lines(lanes: int) -> Any:
-    tile = Tile(lanes)
+def _pick_lines(kernel: Kernel) -> Any:
+    lanes, tile = kernel.lanes, Tile(kernel.element, kernel.lanes)
+    item = tile.item
     gather_between, store_between = tile.gather_between, tile.store_between
 
     @device
@@ -127,13 +133,14 @@ def _pick_lines(lanes: int) -> Any:
             source, target = x + line * x_line, out + line * out_line
             for k in range(0, columns, lanes):
                 values = gather_between(source + k * x_step, x_step, 0, x_columns - k)
-                store_between(target + k * 4, 0, columns - k, values)
+                store_between(target + k * item, 0, columns - k, values)
 
     return copy
 
 
-def _turn_lines(lanes: int) -> Any:
-    square = Tile(lanes, lanes)
+def _turn_lines(kernel: Kernel) -> Any:
+    lanes, square = kernel.lanes, Tile(kernel.element, kernel.lanes, kernel.lanes)
+    item = square.item
     load, store, turned = square.load, square.store, turn(square)
     load_corner, store_corner = square.load_corner, square.store_corner
 
@@ -141,7 +148,7 @@ def _turn_lines(lanes: int) -> Any:
     def copy(x, _x_line, x_step, x_columns, lines, columns, out, out_line):  # type: ignore[no-untyped-def]
         for line in range(0, lines, lanes):
             for column in range(0, columns, lanes):
-                source, target = x + column * x_step + line * 4, out + line * out_line + column * 4
+                source, target = x + column * x_step + line * item, out + line * out_line + column * item
                 if line + lanes <= lines and column + lanes <= min(columns, x_columns):
                     store(target, out_line, turned(load(source, x_step)))
                 else:

@@ -14,7 +14,8 @@ def build(kernel: Kernel) -> Any:
     """``x`` where ``condition`` is not 0 (NaN is not), else ``y``; strides and lines as in ``broadcast``."""
     read = arguments(kernel)
     lanes = kernel.lanes
-    tile = Tile(lanes)
+    tile = Tile(kernel.element, lanes)
+    item = tile.item
     load, store, splat, choose = tile.load, tile.store, tile.splat, tile.choose
 
     @inlined
@@ -48,12 +49,12 @@ def build(kernel: Kernel) -> Any:
                 rest //= extent
             for k in range(0, inner, lanes):
                 store(
-                    out + (line * inner + k) * 4,
+                    out + (line * inner + k) * item,
                     0,
                     choose(
-                        vector(condition + (c + k * c_step) * 4, c_step),
-                        vector(x + (i + k * x_step) * 4, x_step),
-                        vector(y + (j + k * y_step) * 4, y_step),
+                        vector(condition + (c + k * c_step) * item, c_step),
+                        vector(x + (i + k * x_step) * item, x_step),
+                        vector(y + (j + k * y_step) * item, y_step),
                     ),
                 )
 

@@ -1,17 +1,18 @@
 """Vectors for Numba: the only package that knows LLVM.
 
 Numba has no vector type, and LLVM's auto-vectorizer prefers 256 bits and gives up on pointers that may alias. Here a
-``Tile`` is a block of hardware vectors held in registers, ``rows x vectors`` of ``lanes`` float32 each, and kernels
+``Tile`` is a block of hardware vectors held in registers, ``rows x vectors`` of ``lanes`` numbers each, and kernels
 are written in plain Numba over it::
 
-    tile = Tile(lanes=16, rows=1, vectors=4)
+    tile = Tile(F32, lanes=16, rows=1, vectors=4)
     load, fma = tile.load, tile.fma
     acc = fma(acc, weight, load(pointer, row_stride))
 
 Every pointer and stride is an int64 count of *bytes*. Kernels do no bounds checks: what they read was validated when
 the model was loaded and planned. NaN stays NaN in every operation (`minimum`/`maximum` compare with the tile's value
-on the side that an unordered comparison returns). Lanes are 16 (AVX-512), 8 (AVX2) or 4 (SSE, NEON); LLVM splits
-vectors longer than the machine's.
+on the side that an unordered comparison returns). A vector has 64 bytes (AVX-512), 32 (AVX2) or 16 (SSE, NEON):
+16, 8 or 4 float32. LLVM splits vectors longer than the machine's. Outside of vectors an integer of any size is
+an int64.
 """
 
 from __future__ import annotations
@@ -28,7 +29,15 @@ from sparsenet.targets.cpu.vector_ir.runtime import (
     cycle_counter,
     stack_memory,
 )
-from sparsenet.targets.cpu.vector_ir.scalars import load_f32, load_i32, load_i64, store_f32, store_i64
+from sparsenet.targets.cpu.vector_ir.scalars import (
+    load_f32,
+    load_i32,
+    load_i64,
+    load_number,
+    store_f32,
+    store_i64,
+    store_number,
+)
 from sparsenet.targets.cpu.vector_ir.steps import multiply_steps
 from sparsenet.targets.cpu.vector_ir.tile import Tile, outer_product
 from sparsenet.targets.cpu.vector_ir.waiting import breathe, nanoseconds, sleep_while, wake_all
@@ -50,6 +59,7 @@ __all__ = [
     "load_f32",
     "load_i32",
     "load_i64",
+    "load_number",
     "multiply_steps",
     "nanoseconds",
     "outer_product",
@@ -57,6 +67,7 @@ __all__ = [
     "stack_memory",
     "store_f32",
     "store_i64",
+    "store_number",
     "turn",
     "wake_all",
 ]

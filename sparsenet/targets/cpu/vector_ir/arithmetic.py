@@ -11,38 +11,55 @@ from numba import types
 
 from sparsenet.graph.ops import ACTIVATIONS
 from sparsenet.targets.cpu.vector_ir.block import Block
-from sparsenet.targets.cpu.vector_ir.llvm import F32, I32, constant, displaced, fma, splat, typed_pointer
+from sparsenet.targets.cpu.vector_ir.llvm import I32, fma, number_at, splat, widened
 from sparsenet.targets.cpu.vector_ir.math import ACTIVATION_IR, exp
 
 
-def _extreme(sign: str) -> Callable[..., ir.Value]:
-    def operation(b: ir.IRBuilder, x: ir.Value, y: ir.Value) -> ir.Value:
-        return b.select(b.or_(b.fcmp_ordered(sign, x, y), b.fcmp_unordered("uno", x, x)), x, y)
-
-    return operation
-
-
 class Arithmetic(Block):
-    """Operations lane by lane, with scalars, and with one number per channel."""
+    """Operations lane by lane, with scalars, and with one number per channel.
+
+    Sums and products of integers are taken modulo their range.
+    """
+
+    def _float_only(self, operation: str) -> None:
+        if not self.element.is_float:
+            raise TypeError(f"{operation} is not defined for a tile of {self.element}")
+
+    def _compare(self, b: ir.IRBuilder, sign: str, x: ir.Value, y: ir.Value) -> ir.Value:
+        """Where ``x sign y`` holds; nothing holds of NaN."""
+        if self.element.is_float:
+            return b.fcmp_ordered(sign, x, y)
+        compare = b.icmp_signed if self.element.is_signed else b.icmp_unsigned
+        return compare(sign, x, y)
+
+    def _add(self, b: ir.IRBuilder, x: ir.Value, y: ir.Value) -> ir.Value:
+        return b.fadd(x, y) if self.element.is_float else b.add(x, y)
+
+    def _extreme(self, sign: str) -> Callable[..., ir.Value]:
+        def operation(b: ir.IRBuilder, x: ir.Value, y: ir.Value) -> ir.Value:
+            chosen = self._compare(b, sign, x, y)
+            if self.element.is_float:
+                chosen = b.or_(chosen, b.fcmp_unordered("uno", x, x))
+            return b.select(chosen, x, y)
+
+        return operation
 
     @cached_property
     def splat(self) -> Any:
         """``splat(value)``: every lane of every vector."""
-        return self._intrinsic(
-            [types.float32], self.type, lambda b, v: [splat(b, v, self.lanes)] * self.count
-        )
+        return self._intrinsic([self._number], self.type, lambda b, v: [self._splat(b, v)] * self.count)
 
     def _per_channel(self, b: ir.IRBuilder, pointer: ir.Value) -> list[ir.Value]:
-        """The float32 at ``pointer`` for channel 0, the next for channel 1...: each in all of its channel's vectors."""
+        """The number at ``pointer`` for channel 0, the next for channel 1...: each in all of its channel's vectors."""
         out = []
         for output in range(self.outputs):
-            value = b.load(typed_pointer(b, displaced(b, pointer, 4 * output), F32))
-            out += [splat(b, value, self.lanes)] * (self.rows * self.vectors)
+            value = number_at(b, pointer, self.element, output)
+            out += [self._splat(b, value)] * (self.rows * self.vectors)
         return out
 
     @cached_property
     def splat_channels(self) -> Any:
-        """``splat_channels(pointer)``: one float32 per channel (the biases), in every pixel."""
+        """``splat_channels(pointer)``: one number per channel (the biases), in every pixel."""
         return self._intrinsic([types.int64], self.type, self._per_channel)
 
     @cached_property
@@ -62,10 +79,10 @@ class Arithmetic(Block):
         """``fma(acc, weight, x)``: acc + weight * x, one scalar weight for the whole tile."""
 
         def emit(b: ir.IRBuilder, acc: ir.Value, weight: ir.Value, x: ir.Value) -> list[ir.Value]:
-            w = splat(b, weight, self.lanes)
+            w = self._splat(b, weight)
             return [fma(b, w, v, a) for a, v in zip(self._split(b, acc), self._split(b, x), strict=True)]
 
-        return self._intrinsic([self.type, types.float32, self.type], self.type, emit)
+        return self._intrinsic([self.type, self._number, self.type], self.type, emit)
 
     def _elementwise(self, operation: Callable[..., ir.Value], arity: int) -> Any:
         def emit(b: ir.IRBuilder, *blocks: ir.Value) -> list[ir.Value]:
@@ -76,56 +93,64 @@ class Arithmetic(Block):
     @cached_property
     def add(self) -> Any:
         """``add(x, y)`` per lane."""
-        return self._elementwise(lambda b, x, y: b.fadd(x, y), 2)
+        return self._elementwise(self._add, 2)
 
     @cached_property
     def sub(self) -> Any:
         """``sub(x, y)`` per lane."""
-        return self._elementwise(lambda b, x, y: b.fsub(x, y), 2)
+        return self._elementwise(lambda b, x, y: b.fsub(x, y) if self.element.is_float else b.sub(x, y), 2)
 
     @cached_property
     def mul(self) -> Any:
         """``mul(x, y)`` per lane."""
-        return self._elementwise(lambda b, x, y: b.fmul(x, y), 2)
+        return self._elementwise(lambda b, x, y: b.fmul(x, y) if self.element.is_float else b.mul(x, y), 2)
 
     @cached_property
     def div(self) -> Any:
-        """``div(x, y)`` per lane."""
+        """``div(x, y)`` per lane, of floats."""
+        self._float_only("div")
         return self._elementwise(lambda b, x, y: b.fdiv(x, y), 2)
 
     @cached_property
     def mul_add(self) -> Any:
-        """``mul_add(x, y, z)``: x * y + z per lane, rounded once."""
+        """``mul_add(x, y, z)``: x * y + z per lane; of floats rounded once."""
         return self._elementwise(fma, 3)
 
     @cached_property
     def maximum(self) -> Any:
         """Per lane; NaN if either is NaN."""
-        return self._elementwise(_extreme(">"), 2)
+        return self._elementwise(self._extreme(">"), 2)
 
     @cached_property
     def minimum(self) -> Any:
         """Per lane; NaN if either is NaN."""
-        return self._elementwise(_extreme("<"), 2)
+        return self._elementwise(self._extreme("<"), 2)
 
     def compare(self, sign: str) -> Any:
         """``f(x, y)``: per lane 1 where ``x sign y`` holds, else 0; of NaN nothing holds."""
-        one, zero = constant(1.0, self.lanes), constant(0.0, self.lanes)
-        return self._elementwise(lambda b, x, y: b.select(b.fcmp_ordered(sign, x, y), one, zero), 2)
+        one, zero = self._constant(1), self._constant(0)
+        return self._elementwise(lambda b, x, y: b.select(self._compare(b, sign, x, y), one, zero), 2)
 
     @cached_property
     def choose(self) -> Any:
         """``choose(condition, x, y)``: per lane x where the condition is not 0 (NaN is not), else y."""
-        zero = constant(0.0, self.lanes)
-        return self._elementwise(lambda b, c, x, y: b.select(b.fcmp_unordered("!=", c, zero), x, y), 3)
+        zero = self._constant(0)
+
+        def emit(b: ir.IRBuilder, c: ir.Value, x: ir.Value, y: ir.Value) -> ir.Value:
+            unequal = b.fcmp_unordered if self.element.is_float else b.icmp_unsigned
+            return b.select(unequal("!=", c, zero), x, y)
+
+        return self._elementwise(emit, 3)
 
     @cached_property
     def exp(self) -> Any:
-        """``exp(x)`` per lane; see ``math.exp``."""
+        """``exp(x)`` per lane, of floats; see ``math.exp``."""
+        self._float_only("exp")
         return self._elementwise(exp, 1)
 
     def activation(self, word: str) -> Any:
-        """``f(tile, *parameters)`` for an activation word; parameters are float32 scalars."""
+        """``f(tile, *parameters)`` for an activation word, of floats; parameters are float32 scalars."""
+        self._float_only(word)
         operation = ACTIVATION_IR[word]
 
         def emit(b: ir.IRBuilder, block: ir.Value, *parameters: ir.Value) -> list[ir.Value]:
@@ -142,12 +167,12 @@ class Arithmetic(Block):
 
     @cached_property
     def even_lanes(self) -> Any:
-        """``even_lanes(first, second)``: every other float of two tiles that follow each other in memory."""
+        """``even_lanes(first, second)``: every other number of two tiles that follow each other in memory."""
         return self._every_second(0)
 
     @cached_property
     def odd_lanes(self) -> Any:
-        """``odd_lanes(first, second)``: the floats that ``even_lanes`` leaves out."""
+        """``odd_lanes(first, second)``: the numbers that ``even_lanes`` leaves out."""
         return self._every_second(1)
 
     def _reduce(self, b: ir.IRBuilder, block: ir.Value, combine: Callable[..., ir.Value]) -> ir.Value:
@@ -161,25 +186,21 @@ class Arithmetic(Block):
             numbers = [min(i + width, self.lanes - 1) for i in range(self.lanes)]
             shifted = b.shuffle_vector(vector, vector, ir.Constant(ir.VectorType(I32, self.lanes), numbers))
             vector = combine(b, vector, shifted)
-        return b.extract_element(vector, ir.Constant(I32, 0))
+        return widened(b, b.extract_element(vector, ir.Constant(I32, 0)), self.element)
 
     @cached_property
     def sum(self) -> Any:
-        """``sum(tile)``: one float32, added pairwise."""
-        return self._intrinsic(
-            [self.type], types.float32, lambda b, block: self._reduce(b, block, lambda b, x, y: b.fadd(x, y))
-        )
+        """``sum(tile)``: one number, added pairwise."""
+        return self._intrinsic([self.type], self._number, lambda b, block: self._reduce(b, block, self._add))
 
     @cached_property
     def largest(self) -> Any:
-        """``largest(tile)``: one float32; NaN if any is."""
-        return self._intrinsic(
-            [self.type], types.float32, lambda b, block: self._reduce(b, block, _extreme(">"))
-        )
+        """``largest(tile)``: one number; NaN if any is."""
+        extreme = self._extreme(">")
+        return self._intrinsic([self.type], self._number, lambda b, block: self._reduce(b, block, extreme))
 
     @cached_property
     def smallest(self) -> Any:
-        """``smallest(tile)``: one float32; NaN if any is."""
-        return self._intrinsic(
-            [self.type], types.float32, lambda b, block: self._reduce(b, block, _extreme("<"))
-        )
+        """``smallest(tile)``: one number; NaN if any is."""
+        extreme = self._extreme("<")
+        return self._intrinsic([self.type], self._number, lambda b, block: self._reduce(b, block, extreme))

@@ -5,41 +5,72 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
 from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic, models, register_model
 
-from sparsenet.targets.cpu.vector_ir.llvm import displaced, typed_pointer, vector_type
+from sparsenet.graph.types import ElementType
+from sparsenet.targets.cpu.lane_masks import mask_bytes
+from sparsenet.targets.cpu.vector_ir.llvm import (
+    constant,
+    displaced,
+    narrowed,
+    scalar_type,
+    splat,
+    typed_pointer,
+)
 
 Emit = Callable[..., Any]
 
 
 class TileType(types.Type):
-    """Numba's view of a tile: ``count`` vectors of ``lanes`` float32, always in registers."""
+    """Numba's view of a tile: ``count`` vectors of ``lanes`` numbers, always in registers."""
 
-    def __init__(self, count: int, lanes: int) -> None:
-        self.count, self.lanes = count, lanes
-        super().__init__(name=f"Tile({count}x{lanes})")
+    def __init__(self, element: ElementType, lanes: int, count: int) -> None:
+        self.element, self.lanes, self.count = element, lanes, count
+        super().__init__(name=f"Tile({count}x{lanes}x{element})")
+
+    @property
+    def ir(self) -> ir.Type:
+        """LLVM's type for it."""
+        return ir.LiteralStructType([ir.VectorType(scalar_type(self.element), self.lanes)] * self.count)
 
 
 @register_model(TileType)
 class _TileModel(models.PrimitiveModel):
     def __init__(self, manager: Any, numba_type: TileType) -> None:
-        vector = vector_type(numba_type.lanes)
-        super().__init__(manager, numba_type, ir.LiteralStructType([vector] * numba_type.count))
+        super().__init__(manager, numba_type, numba_type.ir)
 
 
 class Block:
-    """A register block of ``rows x vectors`` vectors of ``lanes`` float32, for ``outputs`` channels.
+    """A register block of ``rows x vectors`` vectors of ``lanes`` numbers, for ``outputs`` channels.
 
-    In memory, vector ``(i, j)`` of a channel stands at ``pointer + i * row_stride + j * lanes * 4``.
+    In memory, vector ``(i, j)`` of a channel stands at ``pointer + i * row_stride + j * vector_bytes``.
+
+    Attributes:
+        element: what the numbers are.
+        item: bytes of one of them.
+        vector_bytes: bytes of one vector.
+        mask_bytes: bytes of a word with a bit per lane, as masks in memory have one for each vector.
+        zero: 0 as a kernel writes it: integers are int64 outside of vectors.
+        lowest: the least number, -infinity of floats.
     """
 
-    def __init__(self, lanes: int, rows: int = 1, vectors: int = 1, outputs: int = 1) -> None:
-        self.lanes, self.rows, self.vectors, self.outputs = lanes, rows, vectors, outputs
+    def __init__(
+        self, element: ElementType, lanes: int, rows: int = 1, vectors: int = 1, outputs: int = 1
+    ) -> None:
+        self.element, self.lanes = element, lanes
+        self.rows, self.vectors, self.outputs = rows, vectors, outputs
         self.count = outputs * rows * vectors
-        self.type = TileType(self.count, lanes)
-        self._ir = ir.LiteralStructType([vector_type(lanes)] * self.count)
+        self.item, self.vector_bytes = element.itemsize, element.itemsize * lanes
+        self.mask_bytes = mask_bytes(lanes)
+        self.zero: Any = np.float32(0) if element.is_float else 0
+        self.lowest: Any = np.float32(-np.inf) if element.is_float else int(np.iinfo(element.dtype).min)
+        self.type = TileType(element, lanes, self.count)
+        self._scalar = scalar_type(element)
+        self._vector = ir.VectorType(self._scalar, lanes)
+        self._number = types.float32 if element.is_float else types.int64
 
     def _intrinsic(self, arguments: Sequence[types.Type], result: types.Type, emit: Emit) -> Any:
         """An intrinsic over ``arguments``; ``emit(builder, *values)`` returns vectors, a value or None."""
@@ -60,7 +91,7 @@ class Block:
         return [b.extract_value(block, i) for i in range(self.count)]
 
     def _join(self, b: ir.IRBuilder, vectors: Sequence[ir.Value]) -> ir.Value:
-        block = ir.Constant(self._ir, ir.Undefined)
+        block = ir.Constant(self.type.ir, ir.Undefined)
         for i, vector in enumerate(vectors):
             block = b.insert_value(block, vector, i)
         return block
@@ -69,9 +100,18 @@ class Block:
         starts = [pointer]
         for _ in range(1, self.rows):
             starts.append(b.add(starts[-1], row_stride))
-        return [displaced(b, start, j * self.lanes * 4) for start in starts for j in range(self.vectors)]
+        return [displaced(b, start, j * self.vector_bytes) for start in starts for j in range(self.vectors)]
 
     def _load(self, b: ir.IRBuilder, address: ir.Value) -> ir.Value:
-        vector = b.load(typed_pointer(b, address, vector_type(self.lanes)))
-        vector.align = 4
+        vector = b.load(typed_pointer(b, address, self._vector))
+        vector.align = self.item
         return vector
+
+    def _store(self, b: ir.IRBuilder, vector: ir.Value, address: ir.Value) -> None:
+        b.store(vector, typed_pointer(b, address, self._vector)).align = self.item
+
+    def _splat(self, b: ir.IRBuilder, number: ir.Value) -> ir.Value:
+        return splat(b, narrowed(b, number, self.element), self.lanes)
+
+    def _constant(self, value: float) -> ir.Value:
+        return constant(value, self._vector)

@@ -8,19 +8,17 @@ from typing import Any
 from llvmlite import ir
 from numba import types
 
+from sparsenet.graph import types as elements
 from sparsenet.targets.cpu.vector_ir.block import Block
 from sparsenet.targets.cpu.vector_ir.llvm import (
-    F32,
     I1,
-    I16,
     I32,
     I64,
     call_intrinsic,
-    constant,
     displaced,
+    mangled,
     splat,
     typed_pointer,
-    vector_type,
 )
 
 
@@ -45,36 +43,36 @@ class Lanes(Block):
         def emit(
             b: ir.IRBuilder, block: ir.Value, low: ir.Value, high: ir.Value, other: ir.Value
         ) -> list[ir.Value]:
-            rest = splat(b, other, self.lanes)
+            rest = self._splat(b, other)
             masks = [self._between(b, low, high, j) for j in range(self.vectors)]
             return [b.select(masks[i % self.vectors], v, rest) for i, v in enumerate(self._split(b, block))]
 
-        return self._intrinsic([self.type, types.int64, types.int64, types.float32], self.type, emit)
+        return self._intrinsic([self.type, types.int64, types.int64, self._number], self.type, emit)
 
     @cached_property
     def keep_lanes(self) -> Any:
-        """``keep_lanes(tile, bits, other)``: ``other`` (scalar) where a bit is 0; ``bits``: a uint16 per vector."""
+        """``keep_lanes(tile, bits, other)``: ``other`` (scalar) where a bit is 0; ``bits``: a mask per vector."""
 
         def emit(b: ir.IRBuilder, block: ir.Value, bits: ir.Value, other: ir.Value) -> list[ir.Value]:
-            rest = splat(b, other, self.lanes)
-            masks = [self._bit_mask(b, displaced(b, bits, 2 * j)) for j in range(self.vectors)]
+            rest = self._splat(b, other)
+            masks = [self._bit_mask(b, displaced(b, bits, j * self.mask_bytes)) for j in range(self.vectors)]
             return [b.select(masks[i % self.vectors], v, rest) for i, v in enumerate(self._split(b, block))]
 
-        return self._intrinsic([self.type, types.int64, types.float32], self.type, emit)
+        return self._intrinsic([self.type, types.int64, self._number], self.type, emit)
 
     def _bit_mask(self, b: ir.IRBuilder, address: ir.Value) -> ir.Value:
-        """The mask of one vector from the uint16 at ``address``."""
-        word = b.load(typed_pointer(b, address, I16))
-        narrow = b.trunc(word, ir.IntType(self.lanes)) if self.lanes < 16 else word
+        """The mask of one vector from the word at ``address``."""
+        word = b.load(typed_pointer(b, address, ir.IntType(8 * self.mask_bytes)))
+        narrow = b.trunc(word, ir.IntType(self.lanes)) if self.lanes < word.type.width else word
         return b.bitcast(narrow, ir.VectorType(I1, self.lanes))
 
     @cached_property
     def keep_pixels(self) -> Any:
-        """``keep_pixels(tile, bits)``: zero in lanes whose bit is 0; ``bits``: one uint16 per vector of a row."""
+        """``keep_pixels(tile, bits)``: zero in lanes whose bit is 0; ``bits``: one mask per vector of a row."""
 
         def emit(b: ir.IRBuilder, block: ir.Value, bits: ir.Value) -> list[ir.Value]:
-            zero = constant(0.0, self.lanes)
-            masks = [self._bit_mask(b, displaced(b, bits, 2 * j)) for j in range(self.vectors)]
+            zero = self._constant(0)
+            masks = [self._bit_mask(b, displaced(b, bits, j * self.mask_bytes)) for j in range(self.vectors)]
             return [b.select(masks[i % self.vectors], v, zero) for i, v in enumerate(self._split(b, block))]
 
         return self._intrinsic([self.type, types.int64], self.type, emit)
@@ -84,7 +82,7 @@ class Lanes(Block):
         """``load_between(pointer, low, high)``: lanes [low, high) from memory, 0 elsewhere; reads nothing else."""
 
         def emit(b: ir.IRBuilder, pointer: ir.Value, low: ir.Value, high: ir.Value) -> list[ir.Value]:
-            starts = [displaced(b, pointer, j * self.lanes * 4) for j in range(self.vectors)]
+            starts = [displaced(b, pointer, j * self.vector_bytes) for j in range(self.vectors)]
             return [self._load_masked(b, p, self._between(b, low, high, j)) for j, p in enumerate(starts)]
 
         return self._intrinsic([types.int64] * 3, self.type, emit)
@@ -94,13 +92,9 @@ class Lanes(Block):
         """``store_between(pointer, low, high, tile)``: only the lanes numbered [low, high) are written."""
 
         def emit(b: ir.IRBuilder, pointer: ir.Value, low: ir.Value, high: ir.Value, block: ir.Value) -> None:
-            vector, align = vector_type(self.lanes), ir.Constant(I32, 4)
             for j, value in enumerate(self._split(b, block)):
-                address = typed_pointer(b, displaced(b, pointer, j * self.lanes * 4), vector)
-                mask = self._between(b, low, high, j)
-                call_intrinsic(
-                    b, f"llvm.masked.store.v{self.lanes}f32.p0", ir.VoidType(), [value, address, align, mask]
-                )
+                address = displaced(b, pointer, j * self.vector_bytes)
+                self._store_masked(b, value, address, self._between(b, low, high, j))
 
         return self._intrinsic([types.int64, types.int64, types.int64, self.type], types.void, emit)
 
@@ -116,12 +110,10 @@ class Lanes(Block):
             high: ir.Value,
             block: ir.Value,
         ) -> None:
-            vector, mask = vector_type(self.lanes), self._between(b, low, high, 0)
-            name = f"llvm.masked.store.v{self.lanes}f32.p0"
+            mask = self._between(b, low, high, 0)
             for output, value in enumerate(self._split(b, block)):
                 pointer = b.add(pointer, stride) if output else pointer
-                address = typed_pointer(b, pointer, vector)
-                call_intrinsic(b, name, ir.VoidType(), [value, address, ir.Constant(I32, 4), mask])
+                self._store_masked(b, value, pointer, mask)
 
         return self._intrinsic([*[types.int64] * 4, self.type], types.void, emit)
 
@@ -167,10 +159,8 @@ class Lanes(Block):
             block: ir.Value,
         ) -> None:
             corner = self._corner(b, pointer, stride, rows, columns)
-            name = f"llvm.masked.store.v{self.lanes}f32.p0"
             for (address, mask), value in zip(corner, self._split(b, block), strict=True):
-                place = typed_pointer(b, address, vector_type(self.lanes))
-                call_intrinsic(b, name, ir.VoidType(), [value, place, ir.Constant(I32, 4), mask])
+                self._store_masked(b, value, address, mask)
 
         return self._intrinsic([*[types.int64] * 4, self.type], types.void, emit)
 
@@ -186,9 +176,12 @@ class Lanes(Block):
         return out
 
     def _load_masked(self, b: ir.IRBuilder, address: ir.Value, mask: ir.Value) -> ir.Value:
-        vector = vector_type(self.lanes)
-        operands = [typed_pointer(b, address, vector), ir.Constant(I32, 4), mask, constant(0.0, self.lanes)]
-        return call_intrinsic(b, f"llvm.masked.load.v{self.lanes}f32.p0", vector, operands)
+        operands = [typed_pointer(b, address, self._vector), I32(self.item), mask, self._constant(0)]
+        return call_intrinsic(b, f"llvm.masked.load.{mangled(self._vector)}.p0", self._vector, operands)
+
+    def _store_masked(self, b: ir.IRBuilder, value: ir.Value, address: ir.Value, mask: ir.Value) -> None:
+        operands = [value, typed_pointer(b, address, self._vector), I32(self.item), mask]
+        call_intrinsic(b, f"llvm.masked.store.{mangled(self._vector)}.p0", ir.VoidType(), operands)
 
     @cached_property
     def gather_between(self) -> Any:
@@ -210,15 +203,13 @@ class Lanes(Block):
         return self._intrinsic([types.int64] * 4, self.type, emit)
 
     def _gather(self, b: ir.IRBuilder, addresses: ir.Value, mask: ir.Value) -> ir.Value:
-        vector = vector_type(self.lanes)
-        pointers = b.inttoptr(addresses, ir.VectorType(F32.as_pointer(), self.lanes))
-        name = f"llvm.masked.gather.v{self.lanes}f32.v{self.lanes}p0"
-        return call_intrinsic(
-            b, name, vector, [pointers, ir.Constant(I32, 4), mask, constant(0.0, self.lanes)]
-        )
+        pointers = b.inttoptr(addresses, ir.VectorType(self._scalar.as_pointer(), self.lanes))
+        name = f"llvm.masked.gather.{mangled(self._vector)}.v{self.lanes}p0"
+        return call_intrinsic(b, name, self._vector, [pointers, I32(self.item), mask, self._constant(0)])
 
     def gather_numbers(self, index_bytes: int) -> Any:
-        """``f(base, numbers)``: lane i is float number ``numbers[i]`` behind ``base``; unsigned, so many bytes each."""
+        """``f(base, numbers)``: lane i is number ``numbers[i]`` behind ``base``; unsigned, so many bytes each."""
+        shift = self.item.bit_length() - 1
 
         def emit(b: ir.IRBuilder, base: ir.Value, numbers: ir.Value) -> list[ir.Value]:
             integers = ir.VectorType(ir.IntType(8 * index_bytes), self.lanes)
@@ -229,7 +220,7 @@ class Lanes(Block):
                 indices = b.load(typed_pointer(b, at, integers))
                 indices.align = index_bytes
                 wide = b.zext(indices, ir.VectorType(I64, self.lanes))
-                distances = b.shl(wide, ir.Constant(wide.type, [2] * self.lanes))
+                distances = b.shl(wide, ir.Constant(wide.type, [shift] * self.lanes))
                 out.append(self._gather(b, b.add(splat(b, base, self.lanes), distances), everything))
             return out
 
@@ -240,12 +231,14 @@ class Lanes(Block):
         """``gather(base, offsets)``: lane i from ``base + offsets[i]``; offsets are int32 byte counts in memory."""
 
         def emit(b: ir.IRBuilder, base: ir.Value, offsets: ir.Value) -> list[ir.Value]:
-            integers = ir.VectorType(I32, self.lanes)
+            integers, offset_bytes = ir.VectorType(I32, self.lanes), elements.I32.itemsize
             everything = ir.Constant(ir.VectorType(I1, self.lanes), [True] * self.lanes)
             out = []
             for j in range(self.vectors):
-                indices = b.load(typed_pointer(b, displaced(b, offsets, j * self.lanes * 4), integers))
-                indices.align = 4
+                indices = b.load(
+                    typed_pointer(b, displaced(b, offsets, j * self.lanes * offset_bytes), integers)
+                )
+                indices.align = offset_bytes
                 wide = b.sext(indices, ir.VectorType(I64, self.lanes))
                 out.append(self._gather(b, b.add(splat(b, base, self.lanes), wide), everything))
             return out

@@ -7,6 +7,8 @@ from collections.abc import Callable, Sequence
 from llvmlite import ir
 from numba.core import cgutils
 
+from sparsenet.graph.types import ElementType
+
 F32 = ir.FloatType()
 I1, I8, I16, I32, I64 = (ir.IntType(bits) for bits in (1, 8, 16, 32, 64))
 
@@ -26,9 +28,33 @@ def displaced(b: ir.IRBuilder, address: ir.Value, distance: int) -> ir.Value:
     return b.add(address, ir.Constant(I64, distance)) if distance else address
 
 
-def vector_type(lanes: int) -> ir.VectorType:
-    """``lanes`` float32."""
-    return ir.VectorType(F32, lanes)
+def scalar_type(element: ElementType) -> ir.Type:
+    """LLVM's type for one number; whether an integer has a sign, only operations know."""
+    return F32 if element.is_float else ir.IntType(8 * element.itemsize)
+
+
+def widened(b: ir.IRBuilder, value: ir.Value, element: ElementType) -> ir.Value:
+    """A number as kernels have it outside of vectors: an integer of any size as an int64."""
+    if element.is_float:
+        return value
+    return b.sext(value, I64) if element.is_signed else b.zext(value, I64)
+
+
+def narrowed(b: ir.IRBuilder, value: ir.Value, element: ElementType) -> ir.Value:
+    """What ``widened`` undoes."""
+    return value if element.is_float else b.trunc(value, scalar_type(element))
+
+
+def mangled(vector: ir.VectorType) -> str:
+    """A vector's type as the names of intrinsics have it: ``v16f32``."""
+    item = vector.element
+    return f"v{vector.count}" + (f"i{item.width}" if isinstance(item, ir.IntType) else "f32")
+
+
+def number_at(b: ir.IRBuilder, table: ir.Value, element: ElementType, index: int) -> ir.Value:
+    """``((element*)table)[index]``, widened."""
+    address = displaced(b, table, element.itemsize * index)
+    return widened(b, b.load(typed_pointer(b, address, scalar_type(element))), element)
 
 
 def splat(b: ir.IRBuilder, scalar: ir.Value, lanes: int) -> ir.Value:
@@ -44,9 +70,9 @@ def shuffled(b: ir.IRBuilder, x: ir.Value, y: ir.Value, lane: Callable[[int], in
     return b.shuffle_vector(x, y, ir.Constant(ir.VectorType(I32, lanes), [lane(i) for i in range(lanes)]))
 
 
-def constant(value: float, lanes: int) -> ir.Value:
+def constant(value: float, vector: ir.VectorType) -> ir.Value:
     """A vector of one number known now."""
-    return ir.Constant(vector_type(lanes), [value] * lanes)
+    return ir.Constant(vector, [value] * vector.count)
 
 
 def call_intrinsic(b: ir.IRBuilder, name: str, result: ir.Type, args: Sequence[ir.Value]) -> ir.Value:
@@ -56,8 +82,10 @@ def call_intrinsic(b: ir.IRBuilder, name: str, result: ir.Type, args: Sequence[i
 
 
 def fma(b: ir.IRBuilder, x: ir.Value, y: ir.Value, z: ir.Value) -> ir.Value:
-    """x * y + z per lane, rounded once."""
-    return call_intrinsic(b, f"llvm.fma.v{x.type.count}f32", x.type, [x, y, z])
+    """x * y + z per lane; of floats rounded once, of integers modulo their range."""
+    if isinstance(x.type.element, ir.IntType):
+        return b.add(b.mul(x, y), z)
+    return call_intrinsic(b, f"llvm.fma.{mangled(x.type)}", x.type, [x, y, z])
 
 
 def prefetch_ahead(b: ir.IRBuilder, stream: ir.Value, size: int) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from llvmlite import ir
 
-from sparsenet.targets.cpu.vector_ir.llvm import I32, call_intrinsic, constant, fma, vector_type
+from sparsenet.targets.cpu.vector_ir.llvm import F32, I32, call_intrinsic, constant, fma, mangled
 
 
 def _at_least(b: ir.IRBuilder, x: ir.Value, low: ir.Value) -> ir.Value:
@@ -37,7 +37,7 @@ def _reduced(b: ir.IRBuilder, x: ir.Value, offset: int) -> tuple[ir.Value, ir.Va
     Range reduction by ln 2 in two parts, then a degree-6 polynomial. Where x is NaN, q and r are too.
     """
     lanes = x.type.count
-    k = lambda v: constant(v, lanes)  # noqa: E731
+    k = lambda v: constant(v, x.type)  # noqa: E731
     rounded = fma(b, x, k(math.log2(math.e)), k(_ROUNDER + offset))
     n = b.fsub(rounded, k(_ROUNDER + offset))
     r = fma(b, n, k(-0.693359375), x)
@@ -51,7 +51,7 @@ def _reduced(b: ir.IRBuilder, x: ir.Value, offset: int) -> tuple[ir.Value, ir.Va
 def _power(b: ir.IRBuilder, bits: ir.Value) -> ir.Value:
     """2**(bits - 127) per lane for the last eight bits of ``bits``; 0 where they are 0."""
     return b.bitcast(
-        b.shl(bits, ir.Constant(bits.type, [23] * bits.type.count)), vector_type(bits.type.count)
+        b.shl(bits, ir.Constant(bits.type, [23] * bits.type.count)), ir.VectorType(F32, bits.type.count)
     )
 
 
@@ -62,28 +62,28 @@ def _exp_below(b: ir.IRBuilder, x: ir.Value) -> ir.Value:
     Below -176 the first power is 0: products of 0 are as swift as any, products that underflow may not be.
     """
     lanes = x.type.count
-    q, r, bits = _reduced(b, _at_least(b, x, constant(-176.0, lanes)), 2 * _BIAS)
+    q, r, bits = _reduced(b, _at_least(b, x, constant(-176.0, x.type)), 2 * _BIAS)
     half = b.lshr(bits, ir.Constant(bits.type, [1] * lanes))
-    p = fma(b, q, r, constant(1.0, lanes))
+    p = fma(b, q, r, constant(1.0, x.type))
     return b.fmul(b.fmul(p, _power(b, half)), _power(b, b.sub(bits, half)))
 
 
 def _exp_of_some(b: ir.IRBuilder, x: ir.Value) -> ir.Value:
     """e**x per lane for x from -87 to 88."""
     q, r, bits = _reduced(b, x, _BIAS)
-    return b.fmul(fma(b, q, r, constant(1.0, x.type.count)), _power(b, bits))
+    return b.fmul(fma(b, q, r, constant(1.0, x.type)), _power(b, bits))
 
 
 def _exp_minus_one(b: ir.IRBuilder, x: ir.Value) -> ir.Value:
     """e**x - 1 per lane for x from -87 to 88, without loss near 0: 2**n (e**r - 1) + (2**n - 1)."""
     q, r, bits = _reduced(b, x, _BIAS)
     scale = _power(b, bits)
-    return fma(b, b.fmul(q, r), scale, b.fsub(scale, constant(1.0, x.type.count)))
+    return fma(b, b.fmul(q, r), scale, b.fsub(scale, constant(1.0, x.type)))
 
 
 def exp(b: ir.IRBuilder, x: ir.Value) -> ir.Value:
     """e**x per lane, over all of float32: denormal, 0 and infinite where the value is."""
-    return _exp_below(b, _at_most(b, x, constant(88.8, x.type.count)))
+    return _exp_below(b, _at_most(b, x, constant(88.8, x.type)))
 
 
 def _log_of_normal(b: ir.IRBuilder, x: ir.Value, shift: ir.Value | None = None) -> ir.Value:
@@ -92,7 +92,7 @@ def _log_of_normal(b: ir.IRBuilder, x: ir.Value, shift: ir.Value | None = None) 
     x = m · 2**e with m in [sqrt(1/2), sqrt(2)); log m = 2 atanh(s) with s = (m - 1) / (m + 1), an odd series in s.
     """
     lanes = x.type.count
-    k = lambda v: constant(v, lanes)  # noqa: E731
+    k = lambda v: constant(v, x.type)  # noqa: E731
     integers = ir.VectorType(I32, lanes)
     whole = lambda v: ir.Constant(integers, [v] * lanes)  # noqa: E731
     # Subtracting the bits of sqrt(1/2) first makes the exponent field count from there.
@@ -111,8 +111,7 @@ def _log_of_normal(b: ir.IRBuilder, x: ir.Value, shift: ir.Value | None = None) 
 
 def log(b: ir.IRBuilder, x: ir.Value) -> ir.Value:
     """Natural logarithm per lane, of denormals too; -infinity at 0, NaN below."""
-    lanes = x.type.count
-    k = lambda v: constant(v, lanes)  # noqa: E731
+    k = lambda v: constant(v, x.type)  # noqa: E731
     tiny = b.fcmp_ordered("<", x, k(2.0**-126))
     normal = b.select(tiny, b.fmul(x, k(2.0**24)), x)
     result = _log_of_normal(b, normal, b.select(tiny, k(24.0), k(0.0)))
@@ -123,8 +122,7 @@ def log(b: ir.IRBuilder, x: ir.Value) -> ir.Value:
 
 def softplus(b: ir.IRBuilder, x: ir.Value) -> ir.Value:
     """log(1 + e**x) per lane, as max(x, 0) + log(1 + t) with t = e**-|x|."""
-    lanes = x.type.count
-    k = lambda v: constant(v, lanes)  # noqa: E731
+    k = lambda v: constant(v, x.type)  # noqa: E731
     t = _exp_below(b, b.fneg(absolute(b, x)))
     u = b.fadd(k(1.0), t)
     # log(u) · t / (u - 1) undoes the rounding of u; where u is 1, t is the result (Goldberg 1991, theorem 4).
@@ -138,8 +136,7 @@ def erf(b: ir.IRBuilder, x: ir.Value) -> ir.Value:
 
     Its Taylor series below 0.5; above, Abramowitz & Stegun (1964), formula 7.1.26.
     """
-    lanes = x.type.count
-    k = lambda v: constant(v, lanes)  # noqa: E731
+    k = lambda v: constant(v, x.type)  # noqa: E731
     square = b.fmul(x, x)
     p = k(1 / 9360)
     for coefficient in (-1 / 1320, 1 / 216, -1 / 42, 1 / 10, -1 / 3, 1.0):
@@ -150,42 +147,40 @@ def erf(b: ir.IRBuilder, x: ir.Value) -> ir.Value:
     for coefficient in (-1.453152027, 1.421413741, -0.284496736, 0.254829592):
         p = fma(b, p, t, k(coefficient))
     far = b.fsub(k(1.0), b.fmul(b.fmul(p, t), _exp_of_some(b, _at_least(b, b.fneg(square), k(-87.0)))))
-    far = call_intrinsic(b, f"llvm.copysign.v{lanes}f32", x.type, [far, x])
+    far = call_intrinsic(b, f"llvm.copysign.{mangled(x.type)}", x.type, [far, x])
     return b.select(b.fcmp_ordered(">", square, k(0.25)), far, near)
 
 
 def gelu(b: ir.IRBuilder, x: ir.Value) -> ir.Value:
     """x (1 + erf(x / sqrt(2))) / 2 per lane."""
-    lanes = x.type.count
-    half = b.fmul(x, constant(0.5, lanes))
-    return fma(b, half, erf(b, b.fmul(x, constant(math.sqrt(0.5), lanes))), half)
+    half = b.fmul(x, constant(0.5, x.type))
+    return fma(b, half, erf(b, b.fmul(x, constant(math.sqrt(0.5), x.type))), half)
 
 
 def elu(b: ir.IRBuilder, x: ir.Value, alpha: ir.Value) -> ir.Value:
     """x, or alpha (e**x - 1) where x is negative, per lane."""
-    grown = b.fmul(alpha, _exp_minus_one(b, _at_least(b, x, constant(-87.0, x.type.count))))
-    return b.select(b.fcmp_ordered("<", x, constant(0.0, x.type.count)), grown, x)
+    grown = b.fmul(alpha, _exp_minus_one(b, _at_least(b, x, constant(-87.0, x.type))))
+    return b.select(b.fcmp_ordered("<", x, constant(0.0, x.type)), grown, x)
 
 
 def absolute(b: ir.IRBuilder, x: ir.Value) -> ir.Value:
     """|x| per lane."""
-    return call_intrinsic(b, f"llvm.fabs.v{x.type.count}f32", x.type, [x])
+    return call_intrinsic(b, f"llvm.fabs.{mangled(x.type)}", x.type, [x])
 
 
 def _intrinsic(name: str) -> Callable[..., ir.Value]:
-    return lambda b, x: call_intrinsic(b, f"llvm.{name}.v{x.type.count}f32", x.type, [x])
+    return lambda b, x: call_intrinsic(b, f"llvm.{name}.{mangled(x.type)}", x.type, [x])
 
 
 def sigmoid(b: ir.IRBuilder, x: ir.Value) -> ir.Value:
     """t / (1 + t) with t = e**x per lane: keeps the smallest results, and is 1 long before t would be infinite."""
-    t = _exp_below(b, _at_most(b, x, constant(88.0, x.type.count)))
-    return b.fdiv(t, b.fadd(constant(1.0, x.type.count), t))
+    t = _exp_below(b, _at_most(b, x, constant(88.0, x.type)))
+    return b.fdiv(t, b.fadd(constant(1.0, x.type), t))
 
 
 def tanh(b: ir.IRBuilder, x: ir.Value) -> ir.Value:
     """Hyperbolic tangent per lane."""
-    lanes = x.type.count
-    k = lambda v: constant(v, lanes)  # noqa: E731
+    k = lambda v: constant(v, x.type)  # noqa: E731
     large = b.fsub(
         k(1.0), b.fdiv(k(2.0), b.fadd(k(1.0), _exp_of_some(b, clip(b, b.fadd(x, x), k(-87.0), k(87.0)))))
     )
@@ -200,22 +195,19 @@ def tanh(b: ir.IRBuilder, x: ir.Value) -> ir.Value:
 
 def hard_sigmoid(b: ir.IRBuilder, x: ir.Value) -> ir.Value:
     """clip(x / 6 + 1/2, 0, 1) per lane."""
-    lanes = x.type.count
     return clip(
         b,
-        fma(b, x, constant(1 / 6, lanes), constant(0.5, lanes)),
-        constant(0.0, lanes),
-        constant(1.0, lanes),
+        fma(b, x, constant(1 / 6, x.type), constant(0.5, x.type)),
+        constant(0.0, x.type),
+        constant(1.0, x.type),
     )
 
 
 #: Activation word → (builder, vector, *parameter vectors) -> vector.
 ACTIVATION_IR: dict[str, Callable[..., ir.Value]] = {
-    "relu": lambda b, x: b.select(
-        b.fcmp_ordered("<", x, constant(0.0, x.type.count)), constant(0.0, x.type.count), x
-    ),
+    "relu": lambda b, x: b.select(b.fcmp_ordered("<", x, constant(0.0, x.type)), constant(0.0, x.type), x),
     "leaky_relu": lambda b, x, slope: b.select(
-        b.fcmp_ordered("<", x, constant(0.0, x.type.count)), b.fmul(x, slope), x
+        b.fcmp_ordered("<", x, constant(0.0, x.type)), b.fmul(x, slope), x
     ),
     "clip": clip,
     "sigmoid": sigmoid,
@@ -233,5 +225,5 @@ ACTIVATION_IR: dict[str, Callable[..., ir.Value]] = {
     "abs": absolute,
     "floor": _intrinsic("floor"),
     "round": _intrinsic("rint"),
-    "reciprocal": lambda b, x: b.fdiv(constant(1.0, x.type.count), x),
+    "reciprocal": lambda b, x: b.fdiv(constant(1.0, x.type), x),
 }

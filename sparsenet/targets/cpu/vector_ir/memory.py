@@ -9,7 +9,8 @@ from llvmlite import ir
 from numba import types
 
 from sparsenet.targets.cpu.vector_ir.block import Block
-from sparsenet.targets.cpu.vector_ir.llvm import I32, displaced, prefetch_ahead, typed_pointer, vector_type
+from sparsenet.targets.cpu.vector_ir.llvm import I32, displaced, prefetch_ahead
+from sparsenet.targets.cpu.vector_ir.scalars import load_number, store_number
 
 
 class Memory(Block):
@@ -25,12 +26,22 @@ class Memory(Block):
         )
 
     @cached_property
+    def load_number(self) -> Any:
+        """``load_number(pointer, index)``: one number of an array, an integer as an int64."""
+        return load_number(self.element)
+
+    @cached_property
+    def store_number(self) -> Any:
+        """``store_number(pointer, index, value)``"""
+        return store_number(self.element)
+
+    @cached_property
     def load_streamed(self) -> Any:
         """``load_streamed(pointer)``: the next of a stream of rows, and a hint to fetch those further on."""
 
         def emit(b: ir.IRBuilder, pointer: ir.Value) -> list[ir.Value]:
-            prefetch_ahead(b, pointer, self.vectors * self.lanes * 4)
-            return [self._load(b, displaced(b, pointer, j * self.lanes * 4)) for j in range(self.vectors)]
+            prefetch_ahead(b, pointer, self.vectors * self.vector_bytes)
+            return [self._load(b, displaced(b, pointer, j * self.vector_bytes)) for j in range(self.vectors)]
 
         return self._intrinsic([types.int64], self.type, emit)
 
@@ -60,13 +71,13 @@ class Memory(Block):
             for address, vector in zip(
                 self._channel_addresses(b, p, cs, rs), self._split(b, block), strict=True
             ):
-                b.store(vector, typed_pointer(b, address, vector_type(self.lanes))).align = 4
+                self._store(b, vector, address)
 
         return self._intrinsic([*[types.int64] * 3, self.type], types.void, emit)
 
     @cached_property
     def load_every_second(self) -> Any:
-        """``load_every_second(pointer, row_stride)``: as ``load``, from every other float (windows of stride 2)."""
+        """``load_every_second(pointer, row_stride)``: as ``load``, from every other number (windows of stride 2)."""
 
         def emit(b: ir.IRBuilder, pointer: ir.Value, row_stride: ir.Value) -> list[ir.Value]:
             out, numbers = [], ir.Constant(ir.VectorType(I32, self.lanes), [2 * i for i in range(self.lanes)])
@@ -74,8 +85,8 @@ class Memory(Block):
             for row in range(self.rows):
                 start = b.add(start, row_stride) if row else start
                 for j in range(self.vectors):
-                    low = self._load(b, displaced(b, start, j * self.lanes * 8))
-                    high = self._load(b, displaced(b, start, j * self.lanes * 8 + self.lanes * 4))
+                    low = self._load(b, displaced(b, start, 2 * j * self.vector_bytes))
+                    high = self._load(b, displaced(b, start, (2 * j + 1) * self.vector_bytes))
                     out.append(b.shuffle_vector(low, high, numbers))
             return out
 
@@ -89,6 +100,6 @@ class Memory(Block):
             for address, vector in zip(
                 self._addresses(b, pointer, row_stride), self._split(b, block), strict=True
             ):
-                b.store(vector, typed_pointer(b, address, vector_type(self.lanes))).align = 4
+                self._store(b, vector, address)
 
         return self._intrinsic([types.int64, types.int64, self.type], types.void, emit)

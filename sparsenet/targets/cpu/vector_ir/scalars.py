@@ -1,60 +1,52 @@
-"""Scalars in memory."""
+"""Single numbers in memory; an integer of any size is an int64 in kernels."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
 from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-from sparsenet.targets.cpu.vector_ir.llvm import F32, I32, I64, typed_pointer
+from sparsenet.graph.types import F32, I32, I64, ElementType
+from sparsenet.targets.cpu.vector_ir.llvm import narrowed, scalar_type, typed_pointer, widened
 
 
-@intrinsic
-def load_f32(typing_context: Any, address: Any, index: Any) -> Any:
-    """``((float*)address)[index]``"""
-    return types.float32(types.int64, types.int64), lambda c, b, s, a: b.load(
-        b.gep(typed_pointer(b, a[0], F32), [a[1]])
-    )
+@cache
+def load_number(element: ElementType) -> Any:
+    """``f(address, index)``: ``((element*)address)[index]``"""
+    number = types.float32 if element.is_float else types.int64
+
+    @intrinsic
+    def load(typing_context: Any, address: Any, index: Any) -> Any:
+        def emit(c: Any, b: ir.IRBuilder, s: Any, a: Sequence[ir.Value]) -> Any:
+            place = b.gep(typed_pointer(b, a[0], scalar_type(element)), [a[1]])
+            return widened(b, b.load(place), element)
+
+        return number(types.int64, types.int64), emit
+
+    return load
 
 
-@intrinsic
-def store_f32(typing_context: Any, address: Any, index: Any, value: Any) -> Any:
-    """``((float*)address)[index] = value``"""
+@cache
+def store_number(element: ElementType) -> Any:
+    """``f(address, index, value)``: ``((element*)address)[index] = value``; what an integer is too large by is lost."""
+    number = types.float32 if element.is_float else types.int64
 
-    def emit(c: Any, b: ir.IRBuilder, s: Any, a: Sequence[ir.Value]) -> Any:
-        b.store(a[2], b.gep(typed_pointer(b, a[0], F32), [a[1]]))
-        return c.get_dummy_value()
+    @intrinsic
+    def store(typing_context: Any, address: Any, index: Any, value: Any) -> Any:
+        def emit(c: Any, b: ir.IRBuilder, s: Any, a: Sequence[ir.Value]) -> Any:
+            place = b.gep(typed_pointer(b, a[0], scalar_type(element)), [a[1]])
+            b.store(narrowed(b, a[2], element), place)
+            return c.get_dummy_value()
 
-    return types.void(types.int64, types.int64, types.float32), emit
+        return types.void(types.int64, types.int64, number), emit
 
-
-@intrinsic
-def load_i32(typing_context: Any, address: Any, index: Any) -> Any:
-    """``((int32_t*)address)[index]`` as int64"""
-
-    def emit(c: Any, b: ir.IRBuilder, s: Any, a: Sequence[ir.Value]) -> Any:
-        return b.sext(b.load(b.gep(typed_pointer(b, a[0], I32), [a[1]])), I64)
-
-    return types.int64(types.int64, types.int64), emit
+    return store
 
 
-@intrinsic
-def load_i64(typing_context: Any, address: Any, index: Any) -> Any:
-    """``((int64_t*)address)[index]``"""
-    return types.int64(types.int64, types.int64), lambda c, b, s, a: b.load(
-        b.gep(typed_pointer(b, a[0], I64), [a[1]])
-    )
-
-
-@intrinsic
-def store_i64(typing_context: Any, address: Any, index: Any, value: Any) -> Any:
-    """``((int64_t*)address)[index] = value``"""
-
-    def emit(c: Any, b: ir.IRBuilder, s: Any, a: Sequence[ir.Value]) -> Any:
-        b.store(a[2], b.gep(typed_pointer(b, a[0], I64), [a[1]]))
-        return c.get_dummy_value()
-
-    return types.void(types.int64, types.int64, types.int64), emit
+load_f32, store_f32 = load_number(F32), store_number(F32)
+load_i32 = load_number(I32)
+load_i64, store_i64 = load_number(I64), store_number(I64)

@@ -8,32 +8,23 @@ from typing import Any
 from llvmlite import ir
 from numba import types
 
+from sparsenet.graph.types import I32
 from sparsenet.targets.cpu.vector_ir.block import Block
-from sparsenet.targets.cpu.vector_ir.llvm import (
-    F32,
-    I32,
-    I64,
-    displaced,
-    fma,
-    splat,
-    typed_pointer,
-    vector_type,
-)
+from sparsenet.targets.cpu.vector_ir.llvm import fma, number_at, typed_pointer, widened
 
 
 class Scattered(Block):
     """What other tiles do with consecutive channels, for the ``outputs`` channels named at ``table``."""
 
     def _channel_numbers(self, b: ir.IRBuilder, table: ir.Value) -> list[ir.Value]:
-        addresses = [displaced(b, table, 4 * output) for output in range(self.outputs)]
-        return [b.sext(b.load(typed_pointer(b, address, I32)), I64) for address in addresses]
+        return [number_at(b, table, I32, output) for output in range(self.outputs)]
 
-    def _floats_at(self, b: ir.IRBuilder, values: ir.Value, table: ir.Value) -> list[ir.Value]:
-        """``((float*)values)[channel]``, in all vectors of the channel."""
+    def _numbers_at(self, b: ir.IRBuilder, values: ir.Value, table: ir.Value) -> list[ir.Value]:
+        """``values[channel]``, in all vectors of the channel."""
         out = []
         for number in self._channel_numbers(b, table):
-            value = b.load(b.gep(typed_pointer(b, values, F32), [number]))
-            out += [splat(b, value, self.lanes)] * (self.rows * self.vectors)
+            value = b.load(b.gep(typed_pointer(b, values, self._scalar), [number]))
+            out += [self._splat(b, widened(b, value, self.element))] * (self.rows * self.vectors)
         return out
 
     def _addresses_at(
@@ -51,8 +42,8 @@ class Scattered(Block):
 
     @cached_property
     def splat_at(self) -> Any:
-        """``splat_at(values, table)``: every channel's float32, in every pixel."""
-        return self._intrinsic([types.int64] * 2, self.type, self._floats_at)
+        """``splat_at(values, table)``: every channel's number, in every pixel."""
+        return self._intrinsic([types.int64] * 2, self.type, self._numbers_at)
 
     @cached_property
     def scale_shift_at(self) -> Any:
@@ -61,7 +52,7 @@ class Scattered(Block):
         def emit(
             b: ir.IRBuilder, block: ir.Value, scales: ir.Value, shifts: ir.Value, table: ir.Value
         ) -> list[ir.Value]:
-            factors, terms = self._floats_at(b, scales, table), self._floats_at(b, shifts, table)
+            factors, terms = self._numbers_at(b, scales, table), self._numbers_at(b, shifts, table)
             return [fma(b, *operands) for operands in zip(self._split(b, block), factors, terms, strict=True)]
 
         return self._intrinsic([self.type, *[types.int64] * 3], self.type, emit)
@@ -82,6 +73,6 @@ class Scattered(Block):
         def emit(b: ir.IRBuilder, *operands: ir.Value) -> None:
             *where, block = operands
             for address, vector in zip(self._addresses_at(b, *where), self._split(b, block), strict=True):
-                b.store(vector, typed_pointer(b, address, vector_type(self.lanes))).align = 4
+                self._store(b, vector, address)
 
         return self._intrinsic([*[types.int64] * 4, self.type], types.void, emit)

@@ -16,9 +16,13 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
+from sparsenet.graph import types as elements
 from sparsenet.targets.cpu.patterns import rows_of, step_kinds
-from sparsenet.targets.cpu.vector_ir.llvm import F32, I16, I32, I64, displaced, fma, splat, typed_pointer
+from sparsenet.targets.cpu.vector_ir.llvm import I32, I64, displaced, fma, number_at, typed_pointer
 from sparsenet.targets.cpu.vector_ir.tile import Tile
+
+#: In the stream, where a column's pixels stand; beside it, how many steps a kind has.
+OFFSET, COUNT = elements.I32, elements.U16
 
 Body = Callable[[list[ir.Value]], list[ir.Value]]
 
@@ -56,13 +60,14 @@ def _counted_loop(b: ir.IRBuilder, count: ir.Value, carried: list[ir.Value], bod
 def _offsets(b: ir.IRBuilder, stream: ir.Value, count: int) -> list[ir.Value]:
     """``count`` int32 at ``stream``. What limits steps of many blocks is loads: there, one load brings two."""
     if count > 2 and count % 2 == 0:
-        return [half for first in range(0, count, 2) for half in _halves(b, displaced(b, stream, 4 * first))]
-    return [b.sext(b.load(typed_pointer(b, displaced(b, stream, 4 * i), I32)), I64) for i in range(count)]
+        return [half for first in range(0, count, 2) for half in _halves(b, stream, first)]
+    return [number_at(b, stream, OFFSET, i) for i in range(count)]
 
 
-def _halves(b: ir.IRBuilder, address: ir.Value) -> list[ir.Value]:
+def _halves(b: ir.IRBuilder, stream: ir.Value, first: int) -> list[ir.Value]:
+    address = displaced(b, stream, OFFSET.itemsize * first)
     both = b.load(typed_pointer(b, address, I64))
-    both.align = 4
+    both.align = OFFSET.itemsize
     return [b.sext(b.trunc(both, I32), I64), b.ashr(both, ir.Constant(I64, 32))]
 
 
@@ -72,7 +77,7 @@ def multiply_steps(block: Tile, pixels: Tile) -> Any:
     Args of f:
         acc: sums, one output of ``block`` per row.
         stream: address of the steps, kind after kind: per step for every block the int32 byte offset of its column's
-            pixels from ``source``, then one float32 per row, block after block.
+            pixels from ``source``, then one weight per row, block after block.
         counts: address of one uint16 per kind, its steps.
         row_stride: bytes between image rows, as ``pixels``, which is ``block`` with one output, reads them.
 
@@ -91,24 +96,23 @@ def multiply_steps(block: Tile, pixels: Tile) -> Any:
             sources.append(b.add(sources[-1], row_stride))
 
         for number, kind in enumerate(step_kinds(block.outputs)):
-            count = b.zext(b.load(typed_pointer(b, displaced(b, counts, 2 * number), I16)), I64)
+            count = number_at(b, counts, COUNT, number)
 
             def step(now: list[ir.Value], kind: tuple[int, ...] = kind) -> list[ir.Value]:
                 stream, *sums = now
-                word = len(kind)
+                place = OFFSET.itemsize * len(kind)
                 for offset, pattern in zip(_offsets(b, stream, len(kind)), kind, strict=True):
                     xs = [
-                        pixels._load(b, displaced(b, b.add(start, offset), j * block.lanes * 4))
+                        pixels._load(b, displaced(b, b.add(start, offset), j * block.vector_bytes))
                         for start in sources
                         for j in range(pixels.vectors)
                     ]
                     for row in rows_of(pattern):
-                        weight = b.load(typed_pointer(b, displaced(b, stream, 4 * word), F32))
-                        word += 1
-                        w = splat(b, weight, block.lanes)
+                        w = block._splat(b, number_at(b, displaced(b, stream, place), block.element, 0))
+                        place += block.item
                         for i, x in enumerate(xs, row * pixels.count):
                             sums[i] = fma(b, w, x, sums[i])
-                return [displaced(b, stream, 4 * word), *sums]
+                return [displaced(b, stream, place), *sums]
 
             stream, *sums = _counted_loop(b, count, [stream, *sums], step)
         return context.make_tuple(b, result, [block._join(b, sums), stream])

@@ -34,11 +34,12 @@ def channel_sums(block: Tile, sums: Tile) -> Any:
             high = [lane + width for lane in low]
             if len(vectors) == 1:
                 x = vectors[0]
-                vectors = [b.fadd(shuffle(b, x, x, low * 2), shuffle(b, x, x, high * 2))]
+                vectors = [block._add(b, shuffle(b, x, x, low * 2), shuffle(b, x, x, high * 2))]
                 continue
             pairs = zip(vectors[::2], vectors[1::2], strict=True)
             vectors = [
-                b.fadd(
+                block._add(
+                    b,
                     shuffle(b, x, y, low + [lane + lanes for lane in low]),
                     shuffle(b, x, y, high + [lane + lanes for lane in high]),
                 )

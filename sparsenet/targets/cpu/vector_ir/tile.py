@@ -9,7 +9,7 @@ from numba import types
 
 from sparsenet.targets.cpu.vector_ir.arithmetic import Arithmetic
 from sparsenet.targets.cpu.vector_ir.lanes import Lanes
-from sparsenet.targets.cpu.vector_ir.llvm import F32, displaced, fma, prefetch_ahead, splat, typed_pointer
+from sparsenet.targets.cpu.vector_ir.llvm import fma, number_at, prefetch_ahead
 from sparsenet.targets.cpu.vector_ir.memory import Memory
 from sparsenet.targets.cpu.vector_ir.scattered import Scattered
 
@@ -21,15 +21,15 @@ class Tile(Memory, Arithmetic, Lanes, Scattered):
 def outer_product(block: Tile, pixels: Tile) -> Any:
     """``f(acc, pointer, x)``: the dense register tile, acc[channel] += w[channel] * x for the ``block``'s channels.
 
-    ``pointer`` is one float32 weight per channel, consecutive; ``pixels`` is ``block`` with a single channel.
+    ``pointer`` is one weight per channel, consecutive; ``pixels`` is ``block`` with a single channel.
     """
 
     def emit(b: ir.IRBuilder, acc: ir.Value, pointer: ir.Value, x: ir.Value) -> list[ir.Value]:
         sums, xs = block._split(b, acc), pixels._split(b, x)
-        prefetch_ahead(b, pointer, 4 * block.outputs)
+        prefetch_ahead(b, pointer, block.item * block.outputs)
         out = []
         for channel in range(block.outputs):
-            w = splat(b, b.load(typed_pointer(b, displaced(b, pointer, 4 * channel), F32)), block.lanes)
+            w = block._splat(b, number_at(b, pointer, block.element, channel))
             out += [fma(b, w, v, sums[channel * pixels.count + p]) for p, v in enumerate(xs)]
         return out
 

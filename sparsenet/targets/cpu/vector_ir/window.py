@@ -6,13 +6,16 @@ costs half of that. Windows that step by two columns split even from odd columns
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
 from llvmlite import ir
 from numba import types
 
-from sparsenet.targets.cpu.vector_ir.llvm import I32, I64, constant, displaced, fma, typed_pointer
+from sparsenet.graph import types as elements
+from sparsenet.graph.types import ElementType
+from sparsenet.targets.cpu.vector_ir.llvm import I32, I64, displaced, fma, number_at
 from sparsenet.targets.cpu.vector_ir.tile import Tile
 
 Lane = tuple[ir.Value, int]
@@ -22,9 +25,10 @@ class Span(Tile):
     """The vectors of one source row that ``vectors`` vectors of output see through windows of adjacent columns.
 
     Args:
-        lanes: float32 per vector.
+        element: what the columns hold.
+        lanes: numbers per vector.
         vectors: vectors of output pixels.
-        columns: columns of the window, one float apart.
+        columns: columns of the window, one number apart.
         stride: 1 or 2 columns from one output pixel to the next.
         before: columns of the window left of the source column that stands first in a vector (the left padding:
             that column is the only one whose loads are aligned).
@@ -32,21 +36,28 @@ class Span(Tile):
     """
 
     def __init__(
-        self, lanes: int, vectors: int, columns: int, stride: int, before: int, whole_line: bool = False
+        self,
+        element: ElementType,
+        lanes: int,
+        vectors: int,
+        columns: int,
+        stride: int,
+        before: int,
+        whole_line: bool = False,
     ) -> None:
         self.columns, self.stride, self.before = columns, stride, before
         self.first, last = -before // lanes, ((vectors * lanes - 1) * stride + columns - 1 - before) // lanes
         if whole_line:
             self.first, last = 0, min(last, vectors * stride - 1)
-        super().__init__(lanes, 1, last - self.first + 1)
-        self.pixels = Tile(lanes, 1, vectors)
-        #: From the first column of the first window to the first float of the span, in bytes.
-        self.start = (self.first * lanes + before) * 4
+        super().__init__(element, lanes, 1, last - self.first + 1)
+        self.pixels = Tile(element, lanes, 1, vectors)
+        #: From the first column of the first window to the first number of the span, in bytes.
+        self.start = (self.first * lanes + before) * self.item
 
     def cut(self, b: ir.IRBuilder, row: Sequence[ir.Value], column: int) -> list[ir.Value]:
         """What every output pixel sees in one column of its window; ``row`` holds the vectors of the span."""
         distance, parity = divmod(column - self.before, self.stride)
-        lanes, count, zeros = self.lanes, self.pixels.count, constant(0.0, self.lanes)
+        lanes, count, zeros = self.lanes, self.pixels.count, self._constant(0)
 
         def source(number: int) -> Lane:
             vector, lane = divmod(number, lanes)
@@ -79,25 +90,28 @@ class Span(Tile):
         def emit(b: ir.IRBuilder, span: ir.Value) -> list[ir.Value]:
             row = self._split(b, span)
             columns = [self.cut(b, row, k) for k in range(self.columns)]
-            return [largest(b, values) for values in zip(*columns, strict=True)]
+            return [largest(self, b, values) for values in zip(*columns, strict=True)]
 
         return self.pixels._intrinsic([self.type], self.pixels.type, emit)
 
     def largest_column_inside(self) -> Any:
         """``f(span, bits, step)``: as ``largest_column``, of the columns that lie inside the source.
 
-        Bit i of the uint16 at ``bits + column * step + 2 * vector`` tells it for lane i.
+        Bit i of the mask at ``bits + column * step + mask_bytes * vector`` tells it for lane i.
         """
 
         def emit(b: ir.IRBuilder, span: ir.Value, bits: ir.Value, step: ir.Value) -> list[ir.Value]:
-            row, outside = self._split(b, span), constant(float("-inf"), self.lanes)
+            row, outside = self._split(b, span), self._constant(self.lowest)
             columns = []
             for k in range(self.columns):
-                masks = [self._bit_mask(b, displaced(b, bits, 2 * j)) for j in range(self.pixels.count)]
+                masks = [
+                    self._bit_mask(b, displaced(b, bits, j * self.mask_bytes))
+                    for j in range(self.pixels.count)
+                ]
                 values = self.cut(b, row, k)
                 columns.append([b.select(m, v, outside) for m, v in zip(masks, values, strict=True)])
                 bits = b.add(bits, step)
-            return [largest(b, values) for values in zip(*columns, strict=True)]
+            return [largest(self, b, values) for values in zip(*columns, strict=True)]
 
         return self.pixels._intrinsic([self.type, types.int64, types.int64], self.pixels.type, emit)
 
@@ -111,8 +125,8 @@ class Correlation:
 
     def __init__(self, span: Span, rows: int, taps: int) -> None:
         self.span, self.rows, self.window_rows = span, rows, taps // span.columns
-        self.pixels = Tile(span.lanes, rows, span.pixels.vectors)
-        self.weights = Tile(span.lanes, outputs=taps)
+        self.pixels = Tile(span.element, span.lanes, rows, span.pixels.vectors)
+        self.weights = Tile(span.element, span.lanes, outputs=taps)
         self._starts = types.UniTuple(types.int64, self.window_rows)
 
     def row_starts(self) -> Any:
@@ -121,10 +135,8 @@ class Correlation:
         def emit(b: ir.IRBuilder, offsets: ir.Value) -> ir.Value:
             starts = ir.Constant(ir.ArrayType(I64, self.window_rows), ir.Undefined)
             for row in range(self.window_rows):
-                address = displaced(b, offsets, 4 * row * self.span.columns)
-                start = b.add(
-                    b.sext(b.load(typed_pointer(b, address, I32)), I64), ir.Constant(I64, self.span.start)
-                )
+                offset = number_at(b, offsets, elements.I32, row * self.span.columns)
+                start = b.add(offset, ir.Constant(I64, self.span.start))
                 starts = b.insert_value(starts, start, row)
             return starts
 
@@ -147,7 +159,7 @@ class Correlation:
                 if row >= self.window_rows:
                     rows.append(b.add(rows[row - span.stride], row_step))
                 vectors = [
-                    span._load(b, displaced(b, rows[row], j * span.lanes * 4)) for j in range(span.count)
+                    span._load(b, displaced(b, rows[row], j * span.vector_bytes)) for j in range(span.count)
                 ]
                 for column in range(span.columns):
                     seen = span.cut(b, vectors, column)
@@ -165,27 +177,27 @@ class Correlation:
 
 def maximum_of(tile: Tile, count: int) -> Any:
     """``f(x, y, ...)`` of ``count`` tiles: the largest per lane, NaN if one is NaN."""
-    return tile._elementwise(lambda b, *vectors: largest(b, vectors), count)
+    return tile._elementwise(lambda b, *vectors: largest(tile, b, vectors), count)
 
 
-def largest(b: ir.IRBuilder, vectors: Sequence[ir.Value]) -> ir.Value:
-    """The largest per lane; NaN if one is NaN.
+def largest(tile: Tile, b: ir.IRBuilder, vectors: Sequence[ir.Value]) -> ir.Value:
+    """The largest per lane of vectors of ``tile``; NaN if one is NaN.
 
     x86's maximum returns its second operand where they are unordered, so the last vector's NaN survives by itself;
     the others are tested in pairs.
     """
     result = vectors[0]
     for vector in vectors[1:]:
-        result = b.select(b.fcmp_ordered(">", result, vector), result, vector)
+        result = b.select(tile._compare(b, ">", result, vector), result, vector)
     others = list(vectors[:-1])
-    if not others:
+    if not (others and tile.element.is_float):
         return result
     pairs = zip(others[::2], others[1::2] + others[-1:], strict=False)
     unordered = [b.fcmp_unordered("uno", x, y) for x, y in pairs]
     anywhere = unordered[0]
     for mask in unordered[1:]:
         anywhere = b.or_(anywhere, mask)
-    return b.select(anywhere, constant(float("nan"), result.type.count), result)
+    return b.select(anywhere, tile._constant(math.nan), result)
 
 
 def _pick(b: ir.IRBuilder, lanes: Sequence[Lane]) -> ir.Value:

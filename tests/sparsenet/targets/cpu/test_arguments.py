@@ -30,6 +30,12 @@ def test_a_declaration_tells_names_and_kinds() -> None:
     )
 
 
+@pytest.mark.parametrize("word", ["eps:f16", "rows:", "*x:f32", "*", "2x", ":f32", "**x"])
+def test_a_declaration_of_nothing_known_is_an_error(word: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(f"'{word}' declares no argument")):
+        signature(f"*x {word} rows")
+
+
 def test_each_kind_is_read_as_what_it_is() -> None:
     read = arguments(NORMALIZE)
 

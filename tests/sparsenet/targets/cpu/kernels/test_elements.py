@@ -1,0 +1,117 @@
+"""Kernels that move or compare numbers serve any element type: a family of bytes is an entry in the table, no code."""
+
+from __future__ import annotations
+
+import ctypes
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from sparsenet.graph.types import I8, U8, ElementType
+from sparsenet.targets.cpu.lane_masks import lane_masks
+from sparsenet.targets.cpu.runtime.abi import encode_pointer
+from sparsenet.targets.registry import BROADCAST_OPERATIONS, FAMILIES, Kernel
+
+Array = npt.NDArray[Any]
+
+of_bytes = pytest.mark.parametrize("element", [U8, I8], ids=str)
+LANES = 64
+
+
+def run(
+    monkeypatch: pytest.MonkeyPatch,
+    element: ElementType,
+    operation: str,
+    tile: tuple[int, ...],
+    **given: Array | int,
+) -> None:
+    """Call the kernel of this family for another element type, arguments by name."""
+    family = replace(FAMILIES[f"f32_{operation}"], element=element)
+    monkeypatch.setitem(FAMILIES, family.name, family)
+    kernel = Kernel(family.name, LANES, tile)
+    assert given.keys() == set(kernel.arguments)
+    words = [given[name] for name in kernel.arguments]
+    row = np.array([w if isinstance(w, int) else encode_pointer(0, w.ctypes.data) for w in words], np.int64)
+    entry = ctypes.CFUNCTYPE(None, ctypes.c_int64, ctypes.c_int64)(kernel.build().address)  # type: ignore[attr-defined]
+    entry(row.ctypes.data, np.zeros(1, np.int64).ctypes.data)
+
+
+def numbers(element: ElementType, *shape: int) -> Array:
+    info = np.iinfo(element.dtype)
+    return np.random.default_rng(len(shape)).integers(info.min, info.max, shape, element.dtype, endpoint=True)
+
+
+def table(values: Any) -> Array:
+    return np.ascontiguousarray(values, np.int32)
+
+
+@of_bytes
+@pytest.mark.parametrize("stride", [1, 2])
+def test_a_map_changes_its_layout(monkeypatch: pytest.MonkeyPatch, element: ElementType, stride: int) -> None:
+    channels, height, width, pad = 3, 4, 150, 1
+    x, columns = numbers(element, channels, height, width), (width + 2 * pad) // stride
+    out = np.full((height, channels, stride, columns), 9, element.dtype)
+    run(
+        monkeypatch, element, "relayout_none_any", (stride,), x=x, x_row=width, x_channel=height * width, x_rows=height,
+        x_columns=width, first_row=0, row_step=1, first_column=-pad, phases=stride, channels=channels, rows=height,
+        columns=columns, column_step=stride, out=out, out_row=channels * stride * columns,
+        out_channel=stride * columns, out_phase=columns,
+    )  # fmt: skip
+    padded = np.pad(x, ((0, 0), (0, 0), (pad, pad))).transpose(1, 0, 2)
+    for phase in range(stride):
+        np.testing.assert_array_equal(out[:, :, phase], padded[:, :, phase::stride])
+
+
+@of_bytes
+def test_numbers_are_taken_by_tables(monkeypatch: pytest.MonkeyPatch, element: ElementType) -> None:
+    x, rows, columns = numbers(element, 20, 90), [3, 3, 19, 0], [*range(89, 10, -1), 5]
+    out = np.zeros(len(rows) * len(columns) + LANES, element.dtype)
+    tables = table([*(90 * r for r in rows), *columns, *[0] * LANES])
+    shape = table([len(rows), len(columns)])
+    run(monkeypatch, element, "take_none_flat", (0,), x=x, rank=2, shape=shape, tables=tables, out=out)
+    np.testing.assert_array_equal(out[:-LANES].reshape(4, -1), x[np.ix_(rows, columns)])
+
+
+@of_bytes
+@pytest.mark.parametrize("operation", ["add", "maximum", "greater"])
+def test_two_tensors_are_combined(
+    monkeypatch: pytest.MonkeyPatch, element: ElementType, operation: str
+) -> None:
+    x, y = numbers(element, 6, 128), numbers(element, 128)
+    out, tile = np.zeros((6, 128), element.dtype), (BROADCAST_OPERATIONS.index(operation),)
+    run(
+        monkeypatch, element, "broadcast_none_flat", tile, x=x, y=y, rank=2, shape=table(x.shape),
+        x_strides=table([128, 1]), y_strides=table([0, 1]), out=out,
+    )  # fmt: skip
+    np.testing.assert_array_equal(out, getattr(np, operation)(x, y))
+
+
+@of_bytes
+def test_the_largest_of_a_window(monkeypatch: pytest.MonkeyPatch, element: ElementType) -> None:
+    """Windows of 2 x 3, a column of padding on the left, masks of 64 lanes."""
+    channels, height, width, line = 2, 5, 70, 128
+    x, space = (
+        numbers(element, channels, height, width),
+        numbers(element, LANES + channels * height * line + LANES),
+    )
+    lines = space[LANES:-LANES].reshape(channels, height, line)
+    lines[:, :, :width] = x
+    out = np.full((channels, height - 1, line), 9, element.dtype)
+    column = np.arange(line).reshape(2, LANES)
+    seen = np.stack([column - 1, column, column + 1])
+    inside = lane_masks((seen >= 0) & (seen < width))
+    run(
+        monkeypatch, element, "maxpool_none_rows", (1, 3, 1, 1), x=space[LANES - 1 :], taps_x=table([0]),
+        tap_bits=inside, n_taps_x=3, n_taps_y=2, tap_row=line, inner_first=0, inner_end=0, x_row=line,
+        x_channel=height * line, channels=channels, height=height - 1, full_vectors=1,
+        lane_bits=lane_masks(column < width), line_vectors=2, halo_vectors=0, out=out, out_row=line,
+        out_channel=(height - 1) * line,
+    )  # fmt: skip
+    lowest = np.iinfo(element.dtype).min
+    padded = np.pad(x, ((0, 0), (0, 0), (1, 1)), constant_values=lowest)
+    windows = np.lib.stride_tricks.sliding_window_view(padded, (2, 3), (1, 2)).max((-2, -1))
+    np.testing.assert_array_equal(out[:, :, :width], windows)
+    assert not out[:, :, width:].any()
