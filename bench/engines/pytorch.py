@@ -16,10 +16,10 @@ from sparsenet.graph.ops import attributes, split_inputs
 
 
 def prepare(network: Network, threads: int) -> Session:
-    """Raises EngineMissing for what detectors choose by value behind their heads."""
+    """Raises EngineMissing for an op that is not written here, such as what detectors choose by value."""
     graph = network.graph
     for node in graph.nodes:
-        if OPERATIONS[node.op] is _by_value:
+        if node.op not in OPERATIONS:
             raise EngineMissing(f"'{node.op}' of layer '{node.name}' is not written for PyTorch here")
     constants = {name: _channels_last(value) for name, value in graph.constants.items()}
     steps = [Step(node) for node in graph.nodes]
@@ -167,10 +167,6 @@ def _same(x: Tensor, **_: Any) -> Tensor:
     return x
 
 
-def _by_value(*_: Tensor, **__: Any) -> Tensor:
-    raise NotImplementedError
-
-
 ACTIVATIONS: dict[str, Callable[..., Tensor]] = {
     "relu": F.relu,
     "leaky_relu": lambda x, slope: F.leaky_relu(x, slope),
@@ -206,7 +202,7 @@ def _space_to_depth(x: Tensor, block: list[int], depth_first: bool) -> Tensor:
     return x.unflatten(3, (-1, s)).unflatten(2, (-1, r)).permute(order).flatten(1, 3)
 
 
-#: Op of the table → function of its inputs, with its attributes by name.
+#: Op of the table → function of its inputs, with its attributes by name; those of a detector's end are left out.
 OPERATIONS: dict[str, Callable[..., Tensor]] = {
     "conv2d": _conv2d,
     "linear": F.linear,
@@ -247,5 +243,4 @@ OPERATIONS: dict[str, Callable[..., Tensor]] = {
     "expand": lambda x, shape: x.expand(x.shape[0], *shape),
     "identity": _same,
     "dropout": _same,
-    **dict.fromkeys(("gather_nd", "nms", "nonzero", "first", "fill"), _by_value),
 }

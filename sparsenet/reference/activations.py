@@ -103,3 +103,6 @@ def as_operation(word: str) -> Operation:
         return function(inputs[0], *(attrs[name] for name in parameters))
 
     return operation
+
+
+OPERATIONS: dict[str, Operation] = {word: as_operation(word) for word in FUNCTIONS}

@@ -6,7 +6,7 @@ from itertools import product
 
 import numpy as np
 
-from sparsenet.reference.operation import Array, Attrs
+from sparsenet.reference.operation import Array, Attrs, Operation
 
 
 def top_k(inputs: list[Array], attrs: Attrs) -> Array:
@@ -94,3 +94,14 @@ def nonzero(inputs: list[Array], _attrs: Attrs) -> Array:
         found = np.argwhere(x[sample] != 0).T
         places[:, : found.shape[1]] = found
     return out
+
+
+OPERATIONS: dict[str, Operation] = {
+    "top_k": top_k,
+    "gather_elements": gather_elements,
+    "gather_nd": gather_nd,
+    "nms": nms,
+    "nonzero": nonzero,
+    "first": lambda inputs, _attrs: inputs[0],  # what is meant of it is said beside
+    "fill": fill,
+}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from sparsenet.reference.operation import Array, Attrs
+from sparsenet.reference.operation import Array, Attrs, Operation
 from sparsenet.reference.pad import pad_image
 
 
@@ -37,3 +37,6 @@ def conv2d(inputs: list[Array | None], attrs: Attrs) -> Array:
             out += weight[:, :, i, j].reshape(groups, c_out // groups, c_in) @ seen
     result = out.reshape(n, c_out, h_out, w_out)
     return result if bias is None else result + bias[:, None, None]
+
+
+OPERATIONS: dict[str, Operation] = {"conv2d": conv2d}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from sparsenet.reference.operation import Array, Attrs
+from sparsenet.reference.operation import Array, Attrs, Operation
 
 
 def add(inputs: list[Array], _attrs: Attrs) -> Array:
@@ -60,3 +60,18 @@ def equal(inputs: list[Array], _attrs: Attrs) -> Array:
 def where(inputs: list[Array], _attrs: Attrs) -> Array:
     """Take a where the condition is not 0, else b."""
     return np.where(inputs[0] != 0, inputs[1], inputs[2])
+
+
+OPERATIONS: dict[str, Operation] = {
+    "add": add,
+    "sub": sub,
+    "mul": mul,
+    "div": div,
+    "pow": power,
+    "maximum": maximum,
+    "minimum": minimum,
+    "greater": greater,
+    "less": less,
+    "equal": equal,
+    "where": where,
+}

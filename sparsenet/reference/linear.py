@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sparsenet.reference.operation import Array, Attrs
+from sparsenet.reference.operation import Array, Attrs, Operation
 
 
 def linear(inputs: list[Array | None], _attrs: Attrs) -> Array:
@@ -17,3 +17,9 @@ def linear(inputs: list[Array | None], _attrs: Attrs) -> Array:
 def matmul(inputs: list[Array], _attrs: Attrs) -> Array:
     """Compute a @ b over the last two axes, what stands in front broadcast."""
     return inputs[0] @ inputs[1]
+
+
+OPERATIONS: dict[str, Operation] = {
+    "linear": linear,
+    "matmul": matmul,
+}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from sparsenet.reference.operation import Array, Attrs
+from sparsenet.reference.operation import Array, Attrs, Operation
 
 
 def affine(inputs: list[Array], _attrs: Attrs) -> Array:
@@ -23,3 +23,9 @@ def batch_norm(inputs: list[Array], attrs: Attrs) -> Array:
 
 def _along_channels(vector: Array, x: Array) -> Array:
     return vector.reshape(1, -1, *(1 for _ in x.shape[2:]))
+
+
+OPERATIONS: dict[str, Operation] = {
+    "batch_norm": batch_norm,
+    "affine": affine,
+}

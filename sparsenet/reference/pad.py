@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from sparsenet.reference.operation import Array, Attrs
+from sparsenet.reference.operation import Array, Attrs, Operation
 
 
 def pad_image(x: Array, padding: Sequence[int], value: float) -> Array:
@@ -21,3 +21,6 @@ def pad(inputs: list[Array], attrs: Attrs) -> Array:
         return pad_image(inputs[0], attrs["padding"], attrs["value"])
     top, left, bottom, right = attrs["padding"]
     return np.pad(inputs[0], ((0, 0), (0, 0), (top, bottom), (left, right)), mode=attrs["mode"])
+
+
+OPERATIONS: dict[str, Operation] = {"pad": pad}

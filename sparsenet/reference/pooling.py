@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from sparsenet.graph.ops.windows import conv_output_size
-from sparsenet.reference.operation import Array, Attrs
+from sparsenet.reference.operation import Array, Attrs, Operation
 
 
 def max_pool2d(inputs: list[Array], attrs: Attrs) -> Array:
@@ -67,3 +67,10 @@ def _divisors(size: int, axis: int, attrs: Attrs) -> Iterator[int]:
     for start in _starts(size, axis, attrs):
         covered = range(start, min(start + attrs["kernel"][axis], end))
         yield len(covered) if attrs["count_include_pad"] else sum(0 <= i < size for i in covered)
+
+
+OPERATIONS: dict[str, Operation] = {
+    "max_pool2d": max_pool2d,
+    "avg_pool2d": avg_pool2d,
+    "global_avg_pool2d": global_avg_pool2d,
+}

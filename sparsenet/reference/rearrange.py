@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from sparsenet.reference.operation import Array, Attrs
+from sparsenet.reference.operation import Array, Attrs, Operation
 
 
 def identity(inputs: list[Array], _attrs: Attrs) -> Array:
@@ -71,3 +71,18 @@ def gather(inputs: list[Array], attrs: Attrs) -> Array:
 def expand(inputs: list[Array], attrs: Attrs) -> Array:
     """Axes of size 1 repeated until the tensor is (N, *shape)."""
     return np.broadcast_to(inputs[0], (inputs[0].shape[0], *attrs["shape"]))
+
+
+OPERATIONS: dict[str, Operation] = {
+    "concat": concat,
+    "flatten": flatten,
+    "reshape": reshape,
+    "transpose": transpose,
+    "depth_to_space": depth_to_space,
+    "space_to_depth": space_to_depth,
+    "slice": slice_axis,
+    "gather": gather,
+    "expand": expand,
+    "identity": identity,
+    "dropout": identity,
+}

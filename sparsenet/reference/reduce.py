@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from sparsenet.reference.operation import Array, Attrs
+from sparsenet.reference.operation import Array, Attrs, Operation
 
 _KINDS: dict[str, Callable[..., Any]] = {
     "sum": np.sum,
@@ -39,3 +39,10 @@ def normalize(inputs: list[Array], attrs: Attrs) -> Array:
     axes = tuple(range(attrs["axis"], x.ndim))
     mean, var = x.mean(axis=axes, keepdims=True), x.var(axis=axes, keepdims=True)
     return np.asarray((x - mean) / np.sqrt(var + attrs["eps"]))
+
+
+OPERATIONS: dict[str, Operation] = {
+    "reduce": reduce,
+    "argmax": argmax,
+    "normalize": normalize,
+}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from sparsenet.reference.operation import Array, Attrs
+from sparsenet.reference.operation import Array, Attrs, Operation
 
 
 def resize(inputs: list[Array], attrs: Attrs) -> Array:
@@ -38,3 +38,6 @@ def _between(
     position = position.clip(0, source - 1)
     low = np.floor(position).astype(np.int64)
     return low, np.minimum(low + 1, source - 1), position - low
+
+
+OPERATIONS: dict[str, Operation] = {"resize": resize}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from sparsenet.reference.operation import Array, Attrs
+from sparsenet.reference.operation import Array, Attrs, Operation
 
 
 def softmax(inputs: list[Array], attrs: Attrs) -> Array:
@@ -12,3 +12,6 @@ def softmax(inputs: list[Array], attrs: Attrs) -> Array:
     x, axis = inputs[0], attrs["axis"]
     powers = np.exp(x - x.max(axis=axis, keepdims=True))
     return np.asarray(powers / powers.sum(axis=axis, keepdims=True))
+
+
+OPERATIONS: dict[str, Operation] = {"softmax": softmax}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from converters.activations import ACTIVATION_NAMES
 from converters.builder import Act, Const, Site, Unsupported, Value
 from converters.decompose.activations import gelu_tanh, mish, prelu
 from converters.decompose.elementwise import LARGEST, choose, clip, divide, negate, scalar, truncate
@@ -260,24 +261,7 @@ def _dropout(c: Call) -> Act | list[Act]:
 
 
 RULES: dict[str, Rule] = {
-    **{
-        name: _activation(op)
-        for name, op in {
-            "Relu": "relu",
-            "Sigmoid": "sigmoid",
-            "Tanh": "tanh",
-            "HardSwish": "hard_swish",
-            "Softplus": "softplus",
-            "Erf": "erf",
-            "Exp": "exp",
-            "Log": "log",
-            "Sqrt": "sqrt",
-            "Abs": "abs",
-            "Floor": "floor",
-            "Round": "round",
-            "Reciprocal": "reciprocal",
-        }.items()
-    },
+    **{names.onnx: _activation(op) for op, names in ACTIVATION_NAMES.items() if names.onnx},
     "HardSigmoid": _hard_sigmoid,
     "LeakyRelu": lambda c: c.unary("leaky_relu", slope=c.attrs.get("alpha", 0.01)),
     "PRelu": _prelu,

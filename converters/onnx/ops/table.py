@@ -19,21 +19,23 @@ from converters.onnx.ops import (
     shapes,
     windows,
 )
+from sparsenet.tables import Table
 
 #: Operators that do something else with integers.
 INTEGER_OPERATORS = frozenset({"Cast", "Div", "Mean", "Mod", "OneHot", "ReduceMean"})
 
-RULES: dict[str, Rule] = {
-    **windows.RULES,
-    **layers.RULES,
-    **attention.RULES,
-    **quantize.RULES,
-    **arithmetic.RULES,
-    **reduce.RULES,
-    **shapes.RULES,
-    **resize.RULES,
-    **choice.RULES,
-}
+#: Operator → its rule; one of another domain is called ``domain::op_type``.
+RULES: Table[Rule] = Table.joined(
+    windows.RULES,
+    layers.RULES,
+    attention.RULES,
+    quantize.RULES,
+    arithmetic.RULES,
+    reduce.RULES,
+    shapes.RULES,
+    resize.RULES,
+    choice.RULES,
+)
 
 #: Of operators whose inputs are all known, but for sizes that are not and make up the shape of the result.
 SIZED_RULES: dict[str, Rule] = {**filled.RULES}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from converters.activations import ACTIVATION_NAMES
 from converters.builder import Act, Const, Unsupported
 from converters.decompose.activations import gelu_tanh, log_softmax, mish, prelu, softmax
 from converters.decompose.elementwise import clip, negate
@@ -99,25 +100,7 @@ def _dropout(c: Call) -> Act:
 
 
 RULES: dict[str, Rule] = {
-    **{
-        f"{name}.default": _activation(op)
-        for name, op in {
-            "relu": "relu",
-            "sigmoid": "sigmoid",
-            "tanh": "tanh",
-            "silu": "silu",
-            "hardswish": "hard_swish",
-            "hardsigmoid": "hard_sigmoid",
-            "erf": "erf",
-            "exp": "exp",
-            "log": "log",
-            "sqrt": "sqrt",
-            "abs": "abs",
-            "floor": "floor",
-            "round": "round",
-            "reciprocal": "reciprocal",
-        }.items()
-    },
+    **{f"{names.aten}.default": _activation(op) for op, names in ACTIVATION_NAMES.items() if names.aten},
     "leaky_relu.default": lambda c: c.unary("leaky_relu", slope=float(c["negative_slope"])),
     "rrelu.default": _rrelu,
     "prelu.default": _prelu,

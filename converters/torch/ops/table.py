@@ -20,15 +20,16 @@ from converters.torch.ops import (
     shapes,
     windows,
 )
+from sparsenet.tables import Table
 
-RULES: dict[str, Rule] = {
-    **layers.RULES,
-    **activations.RULES,
-    **arithmetic.RULES,
-    **reduce.RULES,
-    **logic.RULES,
-    **shapes.RULES,
-    **choice.RULES,
-    **windows.RULES,
-    **filled.RULES,
-}
+RULES: Table[Rule] = Table.joined(
+    layers.RULES,
+    activations.RULES,
+    arithmetic.RULES,
+    reduce.RULES,
+    logic.RULES,
+    shapes.RULES,
+    choice.RULES,
+    windows.RULES,
+    filled.RULES,
+)

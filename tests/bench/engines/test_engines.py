@@ -122,8 +122,8 @@ def test_onnx_files_are_written_once_and_deleted() -> None:
     assert not path.exists()
 
 
-def test_pytorch_knows_every_op() -> None:
-    assert set(OPERATIONS) == set(OPS)
+def test_what_pytorch_has_is_in_the_table() -> None:
+    assert set(OPERATIONS) <= set(OPS)
 
 
 @pytest.mark.parametrize("engine", ["torch", "ort"])
