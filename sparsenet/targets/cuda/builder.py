@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from math import prod
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from sparsenet.graph import FloatArray, Graph, Node, Shape
-from sparsenet.limits import Budget
-from sparsenet.plan.plan import Decision
+from sparsenet.graph import FloatArray
+from sparsenet.plan.lowering.builder import LoweringBuilder
+from sparsenet.plan.lowering.convolution import Convolution
 from sparsenet.targets.cuda.layout import LINE_FLOATS, Maps, map_sizes, round_up
 from sparsenet.targets.cuda.pack import RowGroups
 from sparsenet.targets.registry import Kernel
@@ -108,6 +109,12 @@ class Epilogue:
     tensors: list[Argument] = field(default_factory=list)
     numbers: list[float] = field(default_factory=list)
 
+    def extend(self, other: Epilogue) -> None:
+        """Append the words of ``other`` and what they read."""
+        self.words += other.words
+        self.tensors += other.tensors
+        self.numbers += other.numbers
+
 
 @dataclass
 class Call:
@@ -131,58 +138,54 @@ class Call:
 class Block:
     """Packed constants of one dtype, end to end, each at a multiple of 128 bytes."""
 
-    def __init__(self, dtype: type[np.float32] | type[np.int32], budget: Budget) -> None:
-        self._dtype, self._budget = dtype, budget
-        self._parts: list[npt.NDArray[np.float32 | np.int32]] = []
+    def __init__(self, dtype: type[np.float32] | type[np.int32]) -> None:
+        self._dtype = dtype
+        self._parts: list[tuple[int, npt.NDArray[np.float32 | np.int32]]] = []
         self._end = 0
 
-    def add(self, array: npt.ArrayLike) -> int:
-        """The offset at which ``array`` will stand."""
-        flat = np.asarray(array, self._dtype).reshape(-1)
-        self._budget.take(flat.nbytes)
-        padded = np.zeros(round_up(max(flat.size, 1), LINE_FLOATS), self._dtype)
-        padded[: flat.size] = flat
+    def add(self, array: npt.NDArray[np.float32 | np.int32]) -> int:
+        """The offset at which ``array`` will be."""
         start = self._end
-        self._parts.append(padded)
-        self._end += padded.size
+        self._parts.append((start, array))
+        self._end += round_up(max(array.size, 1), LINE_FLOATS)
         return start
 
     def join(self) -> npt.NDArray[np.float32 | np.int32]:
         """All of them."""
-        return np.concatenate([np.zeros(0, self._dtype), *self._parts, np.zeros(OVERREAD, self._dtype)])
+        whole = np.zeros(self._end + OVERREAD, self._dtype)
+        for start, array in self._parts:
+            whole[start : start + array.size] = array.reshape(-1)
+        return whole
 
 
 @dataclass
-class Builder:
-    """Collects the launches of one graph; lowering functions write into it.
+class Builder(LoweringBuilder[int]):
+    """Collects the launches of one graph; constants are placed at offsets in a block of float32 or one of int32.
 
     ``halos`` holds, for each size of map (height, width), the zero rows and columns between its images and rows;
     ``pairs`` the depthwise convolutions that wait for the 1x1 convolution that is named, to be lowered with it;
     ``overread`` how many floats behind a tensor some kernel reads, for results that it then drops.
     """
 
-    graph: Graph
-    shapes: dict[str, Shape]
     options: Options
     halos: dict[tuple[int, int], tuple[int, int]]
-    pairs: dict[str, Node] = field(default_factory=dict)
+    pairs: dict[str, Convolution] = field(default_factory=dict)
     calls: list[Call] = field(default_factory=list)
-    values: dict[str, Value] = field(default_factory=dict)
-    decisions: list[Decision] = field(default_factory=list)
-    weights: Block = field(init=False)
-    tables: Block = field(init=False)
-    layer: str = ""
+    weights: Block = field(default_factory=lambda: Block(np.float32))
+    tables: Block = field(default_factory=lambda: Block(np.int32))
     overread: int = 0
+    _values: dict[str, Value] = field(default_factory=dict)
 
-    def __post_init__(self) -> None:
-        budget = Budget("packed weights of the network")
-        self.weights, self.tables = Block(np.float32, budget), Block(np.int32, budget)
+    @property
+    def batch(self) -> int:
+        """Images of one inference."""
+        return self.options.batch
+
+    def _place(self, array: npt.NDArray[Any]) -> int:
+        blocks = {"float32": self.weights, "int32": self.tables}
+        return blocks[array.dtype.name].add(array)
 
     # --- values
-
-    def shape(self, tensor: str) -> tuple[int, ...]:
-        """Shape of ``tensor`` with the batch in numbers."""
-        return tuple(self.options.batch if d is None else d for d in self.shapes[tensor])
 
     def layout(self, shape: Sequence[int]) -> Maps:
         """Where a tensor of this shape, the batch first, lies by default."""
@@ -190,31 +193,34 @@ class Builder:
         halo = self.halos.get((height, width), (0, 0)) if len(shape) == 4 else (0, 0)
         return Maps(channels, height, width, shape[0], *halo)
 
-    def new(self, tensor: str) -> Value:
+    def put(self, tensor: str, value: Value) -> Value:
+        """``tensor`` is to be had as ``value``."""
+        self._values[tensor] = value
+        return value
+
+    def get(self, tensor: str) -> Value:
+        """``tensor`` as maps, or, of a constant, in C order."""
+        if tensor not in self._values:
+            array = np.ascontiguousarray(self.graph.constants[tensor])
+            self.put(tensor, Value(tensor, array.shape, None, fixed=array))
+        return self._values[tensor]
+
+    def new_maps(self, tensor: str) -> Value:
         """``tensor`` as maps, for a launch to make."""
         shape = self.shape(tensor)
-        value = Value(tensor, shape, self.layout(shape))
-        self.values[tensor] = value
-        return value
+        return self.put(tensor, Value(tensor, shape, self.layout(shape)))
 
     def temporary(self, shape: Sequence[int], layout: Maps | None) -> Value:
         """A tensor of this layer alone."""
         return Value(f"{self.layer}: temporary", tuple(shape), layout)
 
-    def get(self, tensor: str) -> Value:
-        """``tensor`` as maps, or, of a constant, in C order."""
-        if tensor not in self.values:
-            array = np.ascontiguousarray(self.graph.constants[tensor])
-            self.values[tensor] = Value(tensor, array.shape, None, fixed=array)
-        return self.values[tensor]
-
-    def add_groups(self, packed: RowGroups) -> dict[str, int]:
-        """Arguments that tell a kernel where the groups of a matrix stand."""
+    def row_groups(self, packed: RowGroups) -> dict[str, int]:
+        """Arguments that tell a kernel where the groups of a matrix are."""
         return {
-            "spans": self.tables.add(packed.spans),
-            "columns": self.tables.add(packed.columns),
-            "values": self.weights.add(packed.values),
-            "channels": self.tables.add(packed.channels),
+            "spans": self.constant(packed.spans),
+            "columns": self.constant(packed.columns),
+            "values": self.constant(packed.values),
+            "channels": self.constant(packed.channels),
             "groups": len(packed.channels),
         }
 
@@ -238,6 +244,16 @@ class Builder:
         along = -(-work // threads)
         self.call(kernel, (along, self.across(along, channels)), threads, epilogue, **arguments)
 
+    def over_output(
+        self, kernel: Kernel, out: Value, epilogue: Epilogue | None = None, /, **arguments: Argument
+    ) -> None:
+        """Append a launch of one thread for every ``lanes`` positions of ``out``, which are maps."""
+        maps = out.maps
+        self.over_pixels(
+            kernel, maps.pitch, maps.channels, epilogue,
+            channels=maps.channels, **maps.geometry(), out=out, pitch=maps.pitch, **arguments,
+        )  # fmt: skip
+
     def over_lines(
         self, family: str, lines: int, size: int, stride: int, numbers: Sequence[float] = (),
         /, **arguments: Argument,
@@ -259,12 +275,3 @@ class Builder:
     def across(self, along: int, channels: int) -> int:
         """Blocks that share ``channels`` where there are ``along`` for each."""
         return max(1, min(channels, BLOCKS_PER_PROCESSOR * self.options.processors // along))
-
-    def decide(self, node: Node, weight_format: str, kernel: Kernel, reason: str, **counts: int) -> None:
-        """Record the choice made for ``node``."""
-        self.decisions.append(Decision(node.name, node.op, weight_format, kernel.name, reason, **counts))
-
-    def refer(self, node: Node, value: Value, reason: str) -> None:
-        """``node`` computes nothing: its output is ``value``."""
-        self.values[node.output] = value
-        self.decisions.append(Decision(node.name, node.op, "none", "none", reason))

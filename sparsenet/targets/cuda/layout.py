@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 #: Floats of a 128-byte memory transaction, and of a thread's widest load.
 LINE_FLOATS, VECTOR_FLOATS = 32, 4
+#: Axes that kernels tell apart: images, channels, rows, columns.
+MAP_AXES = 4
 
 
 def round_up(value: int, multiple: int) -> int:

@@ -8,13 +8,13 @@ import numpy as np
 
 from sparsenet.errors import UnsupportedOpError
 from sparsenet.graph import Graph, Shape
-from sparsenet.graph.ops import attributes
 from sparsenet.graph.plannable import require_plannable
 from sparsenet.limits import require_memory
+from sparsenet.plan.lowering.geometry import Geometry
 from sparsenet.targets.cuda.builder import Argument, Builder, Call, NoKernelError, Options, Place, Value
 from sparsenet.targets.cuda.families import argument_counts
-from sparsenet.targets.cuda.lower import LOWER
-from sparsenet.targets.cuda.lower.movement import plain, to_maps
+from sparsenet.targets.cuda.lower import LOWER, UNSUPPORTED
+from sparsenet.targets.cuda.lower.relayout import plain, to_maps
 from sparsenet.targets.cuda.lower.separable import separable_pairs
 from sparsenet.targets.cuda.plan import CudaPlan, Launch, Port
 from sparsenet.targets.cuda.slots import Lifetime, place
@@ -34,7 +34,7 @@ def make_plan(graph: Graph, options: Options) -> CudaPlan:
     """
     shapes = graph.verify().shapes
     require_plannable(graph, shapes)
-    builder = Builder(graph, shapes, options, _halos(graph, shapes), separable_pairs(graph))
+    builder = Builder(graph, shapes, options, _halos(graph, shapes), separable_pairs(graph, shapes))
     inputs = []
     for info in graph.inputs:
         builder.layer = "input"
@@ -53,11 +53,12 @@ def _lower(builder: Builder, graph: Graph) -> None:
         builder.layer = node.name
         try:
             if node.op not in LOWER:
-                raise NoKernelError("the op has no CUDA kernel")
+                why = UNSUPPORTED.get(node.op)
+                raise NoKernelError("the op has no CUDA kernel" + (f": {why}" if why else ""))
             LOWER[node.op](builder, node)
         except NoKernelError as error:
             missing.append(f"'{node.name}' ({node.op}): {error}")
-            builder.new(node.output)
+            builder.new_maps(node.output)
     if missing:
         raise UnsupportedOpError(
             f"{len(missing)} nodes cannot run on a GPU yet, device='cpu' runs them", missing
@@ -70,13 +71,13 @@ def _halos(graph: Graph, shapes: Mapping[str, Shape]) -> dict[tuple[int, int], t
     for node in graph.nodes:
         if node.op != "conv2d":
             continue
-        top, left, bottom, right = attributes(node)["padding"]
-        rows, columns = max(top, bottom), max(left, right)
+        geometry = Geometry.of(node, shapes)
+        above, below, columns = geometry.halo
+        rows = max(above, below)
         if max(rows, columns) > SHARED_PADDING:
             continue
-        height, width = (int(d or 0) for d in shapes[node.inputs[0]][2:])
-        before = halos.get((height, width), (0, 0))
-        halos[height, width] = max(before[0], rows), max(before[1], columns)
+        before = halos.get(geometry.size, (0, 0))
+        halos[geometry.size] = max(before[0], rows), max(before[1], columns)
     return halos
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sparsenet.graph import FloatArray
-from sparsenet.targets.cpu.lower.pack_pattern import group_rows
+from sparsenet.plan.lowering.row_groups import group_rows
 
 #: Columns of a step: their offsets are one 128-bit load.
 STEP = 4

@@ -8,8 +8,6 @@ import numpy as np
 import pytest
 
 from sparsenet import Engine, Graph, Node, TensorInfo
-from sparsenet.graph.ops import OPS
-from sparsenet.targets.cpu.lower import LOWER
 from tests.sparsenet.against_reference import assert_engine_matches
 
 RNG = np.random.default_rng(5)
@@ -32,10 +30,6 @@ def graph_of(
     graph = Graph("op", infos, ["y"], [node], constants)
     graph.verify()
     return graph
-
-
-def test_every_op_can_be_lowered() -> None:
-    assert set(LOWER) == set(OPS)
 
 
 MAP, FLAT, WIDE = (5, 9, 21), (37,), (3, 6, 70)

@@ -10,9 +10,9 @@ import numpy as np
 
 from sparsenet.graph import Node
 from sparsenet.graph.ops import attributes
-from sparsenet.plan.axes import merge_axes
 from sparsenet.plan.builder import Builder
 from sparsenet.plan.layout import Plain
+from sparsenet.plan.lowering.axes import merge_axes
 from sparsenet.plan.stage import Value, Word
 from sparsenet.targets.cpu.lower.movement import lower_identity
 from sparsenet.targets.cpu.lower.plain_call import PlainCall, plain_call, table

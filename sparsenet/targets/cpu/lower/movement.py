@@ -11,6 +11,7 @@ from sparsenet.graph import Node
 from sparsenet.graph.ops import attributes
 from sparsenet.plan.builder import Builder
 from sparsenet.plan.layout import CACHE_LINE, Folded, Plain, Rows, round_up
+from sparsenet.plan.lowering.resize import resize_axis
 from sparsenet.plan.relayout import (
     FILL,
     MapCopy,
@@ -21,7 +22,6 @@ from sparsenet.plan.relayout import (
     relayout,
     relayout_kernel,
 )
-from sparsenet.plan.resize_tables import resize_axis
 from sparsenet.plan.stage import Emitter, Need, Ref, Span, Stage, Value, Word
 from sparsenet.targets.cpu.lower.tensors import slice_plain, take
 from sparsenet.targets.registry import Kernel

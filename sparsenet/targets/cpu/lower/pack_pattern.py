@@ -12,10 +12,9 @@ import numpy as np
 import numpy.typing as npt
 
 from sparsenet.graph import FloatArray
+from sparsenet.plan.lowering.row_groups import Numbers, Words, group_rows
 from sparsenet.targets.cpu.patterns import rows_of, step_kinds, step_words
 
-Words = npt.NDArray[np.int32]
-Numbers = npt.NDArray[np.int64]
 #: Row groups and taps of some columns.
 Columns = tuple[Numbers, Numbers]
 
@@ -80,58 +79,6 @@ def pattern_stream(
         counts.astype(np.uint16),
         np.stack([channels for _, _, channels in parts]),
     )
-
-
-#: Rows among which partners are sought: of hundreds, planning would take longer than is gained.
-WINDOW = 32
-
-
-def group_rows(nonzero: npt.NDArray[np.bool_], outputs: int, groups: int = 1) -> Words:
-    """Rows in groups of ``outputs`` that share columns and have about as many nonzeros each, (G, outputs).
-
-    A shared column is loaded once, and a group is as slow as its fullest row. Against sorting by nonzeros alone: 2-4 %
-    faster at 70-90 % zeros.
-
-    Args:
-        nonzero: (rows, taps).
-        outputs: rows per group; if the rows do not go round, the last one of its group is repeated.
-        groups: consecutive equal parts of the rows that are not to be mixed.
-    """
-    per_part = len(nonzero) // groups
-    order = np.argsort(
-        -np.count_nonzero(nonzero.reshape(groups, per_part, -1), axis=2), axis=1, kind="stable"
-    )
-    order += np.arange(groups)[:, None] * per_part
-    size = WINDOW // outputs * outputs
-    whole = per_part // size * size
-    windows = [rows for rows in (order[:, :whole].reshape(-1, size), order[:, whole:]) if rows.size]
-    found = [_partners(rows, nonzero, outputs).reshape(groups, -1, outputs) for rows in windows]
-    return np.concatenate(found, axis=1).reshape(-1, outputs).astype(np.int32)
-
-
-def _partners(rows: Numbers, nonzero: npt.NDArray[np.bool_], outputs: int) -> Numbers:
-    """Of every window of ``rows`` (N, size), fullest first, its groups (N, G, outputs).
-
-    Each group starts from the fullest row left and takes those that fit it best; all windows at once.
-    """
-    windows, size = rows.shape
-    each = np.arange(windows)
-    pattern = nonzero[rows].astype(np.float32)
-    shared, counts = pattern @ pattern.transpose(0, 2, 1), pattern.sum(axis=2)
-    # A nonzero more or fewer than the first costs about as much as two shared columns save.
-    fit = shared - 2 * np.abs(counts[:, :, None] - counts[:, None, :])
-    left = np.ones(rows.shape, bool)
-    members = []
-    for place in range(-(-size // outputs) * outputs):
-        if place % outputs == 0:
-            best = left.argmax(axis=1)
-            score = fit[each, best]
-        elif place < size:
-            best = np.where(left, score, -np.inf).argmax(axis=1)
-            score = score + shared[each, best]
-        left[each, best] = False
-        members.append(rows[each, best])
-    return np.stack(members, axis=1).reshape(windows, -1, outputs)
 
 
 class _Blocks(NamedTuple):

@@ -9,8 +9,8 @@ import numpy as np
 
 from sparsenet.graph import Node
 from sparsenet.graph.ops import attributes, split_inputs
-from sparsenet.plan.axes import merge_axes
 from sparsenet.plan.builder import Builder
+from sparsenet.plan.lowering.axes import merge_axes
 from sparsenet.plan.stage import Word
 from sparsenet.targets.cpu.lower.plain_call import plain_call, stored_shape, strides_over, table
 from sparsenet.targets.cpu.lower.transposes import pick_evenly

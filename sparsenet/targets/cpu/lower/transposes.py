@@ -8,9 +8,9 @@ from math import prod
 
 from sparsenet.graph import Node
 from sparsenet.graph.ops import attributes
-from sparsenet.plan.axes import merge_axes
 from sparsenet.plan.builder import Builder
 from sparsenet.plan.layout import Folded, Plain, Rows
+from sparsenet.plan.lowering.axes import merge_axes
 from sparsenet.plan.relayout import MOST_LINES, map_needs, map_source, relayout, relayout_kernel
 from sparsenet.plan.stage import Emitter, Need, Ref, Span, Stage, Value, Word
 from sparsenet.targets.cpu.lower.plain_call import table

@@ -1,31 +1,42 @@
-"""How each op becomes launches: op name → ``f(builder, node)``; what is not here a GPU cannot run yet."""
+"""Lowering: for each op, the function that adds its launches to the plan."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
-from sparsenet.graph import Node
+from sparsenet.plan.lowering.builder import Lowering
+from sparsenet.tables import Table
 from sparsenet.targets.cuda.builder import Builder
 from sparsenet.targets.cuda.lower import (
-    choices,
-    convolution,
+    broadcast,
+    choose,
+    concat,
+    conv2d,
     elementwise,
+    linear,
+    matmul,
     movement,
     normalization,
     pooling,
-    products,
-    rearrange,
     reductions,
+    reshape,
+    resize,
 )
 
-LOWER: dict[str, Callable[[Builder, Node], None]] = {
-    **choices.LOWER,
-    **convolution.LOWER,
-    **elementwise.LOWER,
-    **movement.LOWER,
-    **normalization.LOWER,
-    **pooling.LOWER,
-    **products.LOWER,
-    **rearrange.LOWER,
-    **reductions.LOWER,
-}
+#: Op → ``f(builder, node)``.
+LOWER: Table[Lowering[Builder]] = Table.joined(
+    conv2d.LOWER,
+    linear.LOWER,
+    pooling.LOWER,
+    broadcast.LOWER | elementwise.LOWER,  # sums of maps that lie alike are the special case
+    reshape.LOWER,
+    concat.LOWER,
+    resize.LOWER,
+    movement.LOWER,
+    reductions.LOWER,
+    normalization.LOWER,
+    matmul.LOWER,
+    choose.LOWER,
+)
+
+_LENGTH = "the length of its result depends on the data"
+#: Op → why a GPU cannot run it.
+UNSUPPORTED = dict.fromkeys(["nms", "nonzero", "first", "fill"], _LENGTH)

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import prod
 
-from sparsenet.plan.axes import merge_axes
-from sparsenet.targets.cuda.builder import NoKernelError, Value
+from sparsenet.plan.lowering.axes import contiguous_strides, merge_axes
+from sparsenet.targets.cuda.builder import Argument, NoKernelError, Value
 
 
 def axis_strides(value: Value) -> list[int]:
     """Floats between neighbours along each axis of ``value``."""
-    shape = value.shape
-    plain = [prod(shape[i + 1 :]) for i in range(len(shape))]
+    shape, plain = value.shape, contiguous_strides(value.shape)
     if value.layout is None:
         return plain
     maps = value.layout
@@ -38,6 +36,12 @@ def four_strides(sizes: Sequence[int], strides: Sequence[int]) -> tuple[int, int
         raise NoKernelError(f"it reorders {len(sizes)} axes")
     image, channel, row = strides[:3]
     return image, channel, row, merge_axes(sizes[3:], strides[3:])[1][0][0]
+
+
+def map_strides(name: str, sizes: Sequence[int], strides: Sequence[int]) -> dict[str, Argument]:
+    """The arguments that tell a kernel the strides of its operand ``name``, as ``four_strides``."""
+    axes = ("image", "channel", "row", "column")
+    return {f"{name}_{axis}": stride for axis, stride in zip(axes, four_strides(sizes, strides), strict=True)}
 
 
 def three_axes(sizes: Sequence[int], *strides: Sequence[int]) -> tuple[list[int], list[list[int]]]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from sparsenet.plan.lowering.convolution import Convolution
+from sparsenet.plan.lowering.weights import nonzeros
 from sparsenet.targets.cuda.builder import THREADS, Builder
 from sparsenet.targets.cuda.layout import round_up
 from sparsenet.targets.cuda.lower.epilogues import epilogue_of
-from sparsenet.targets.cuda.lower.windows import Convolution
+from sparsenet.targets.cuda.lower.windows import padded_input
 from sparsenet.targets.registry import Kernel
 
 #: Output rows that a thread computes, by the stride of rows.
@@ -14,15 +16,17 @@ ROWS = {1: 4, 2: 2}
 
 def lower_depthwise(builder: Builder, conv: Convolution) -> None:
     """One launch."""
-    x, out = conv.padded_input(builder), builder.new(conv.node.output)
+    x, out = padded_input(builder, conv), builder.new_maps(conv.node.output)
     epilogue = epilogue_of(builder, conv.node, out)
-    (stride_h, stride_w), (top, left) = conv.stride, conv.padding[:2]
-    (k_h, k_w), (dilation_h, dilation_w) = conv.weight.shape[2:], conv.dilation
+    geometry = conv.geometry
+    (stride_h, stride_w), (top, left) = geometry.stride, geometry.before
+    (k_h, k_w), (dilation_h, dilation_w) = geometry.kernel, geometry.dilation
     maps = out.maps
     rows = min(ROWS.get(stride_h, 1), maps.height)
     tile = (k_h, k_w, stride_h, stride_w, dilation_h, dilation_w, rows)
     kernel = Kernel("f32_depthwise_dense_maps", 1, tile, tuple(epilogue.words))
-    builder.decide(conv.node, "dense", kernel, "depthwise", **conv.counts(out))
+    counts = conv.counts(builder.once(nonzeros, conv.weight))
+    builder.decide(conv.node, "dense", kernel, "depthwise", **counts)
     bands = -(-(maps.height + maps.rows) // rows)
     work = maps.images * bands * maps.line + maps.pitch - maps.images * maps.image
     threads = min(THREADS, round_up(work, 32))
@@ -38,8 +42,8 @@ def lower_depthwise(builder: Builder, conv: Convolution) -> None:
         threads,
         epilogue,
         x=x + (-top * x.maps.line - left),
-        values=builder.weights.add(conv.weight),
-        bias=builder.weights.add(conv.bias),
+        values=builder.constant(conv.weight),
+        bias=builder.constant(conv.bias),
         multiplier=conv.weight.shape[0] // conv.groups,
         x_image=x.maps.image,
         x_line=x.maps.line,

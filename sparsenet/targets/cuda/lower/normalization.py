@@ -1,4 +1,4 @@
-"""Ops that bring lines of numbers to a common scale: layer, instance and group normalisation, softmax."""
+"""Ops that bring lines of numbers to a common scale: layer, instance and group normalization, softmax."""
 
 from __future__ import annotations
 
@@ -9,14 +9,12 @@ from sparsenet.graph.ops import attributes
 from sparsenet.targets.cuda.builder import Builder, Value
 from sparsenet.targets.cuda.lower.axes import axis_strides, three_axes
 from sparsenet.targets.cuda.lower.deep import along_axis
-from sparsenet.targets.cuda.lower.movement import clear_gaps
-
-_ONLY = "the only kernel for this op"
+from sparsenet.targets.cuda.lower.relayout import clear_gaps
 
 
 def lower_normalize(builder: Builder, node: Node) -> None:
     """Some threads for each run."""
-    attrs, x, out = attributes(node), builder.get(node.inputs[0]), builder.new(node.output)
+    attrs, x, out = attributes(node), builder.get(node.inputs[0]), builder.new_maps(node.output)
     axis, strides = attrs["axis"], axis_strides(out)
     clear_gaps(builder, out)
     runs, (run_strides,) = three_axes(out.shape[:axis], strides[:axis])
@@ -24,11 +22,11 @@ def lower_normalize(builder: Builder, node: Node) -> None:
     kernel = builder.over_lines(
         "f32_normalize_none_maps", prod(runs), prod(sizes), size_strides[2], [attrs["eps"]],
         x=x, first=runs[0], second=runs[1], third=runs[2], first_stride=run_strides[0],
-        second_stride=run_strides[1], third_stride=run_strides[2], outer=sizes[0], middle=sizes[1],
-        inner=sizes[2], outer_stride=size_strides[0], middle_stride=size_strides[1],
-        inner_stride=size_strides[2], out=out,
+        second_stride=run_strides[1], third_stride=run_strides[2],
+        outer=sizes[0], middle=sizes[1], inner=sizes[2], outer_stride=size_strides[0],
+        middle_stride=size_strides[1], inner_stride=size_strides[2], out=out,
     )  # fmt: skip
-    builder.decide(node, "none", kernel, _ONLY)
+    builder.decide(node, "none", kernel)
 
 
 def lower_softmax(builder: Builder, node: Node) -> None:
@@ -40,11 +38,11 @@ def lower_softmax(builder: Builder, node: Node) -> None:
         size, stride = others.pop(axis), strides.pop(axis)
         lines, (steps,) = three_axes(others, strides)
         kernel = builder.over_lines(
-            "f32_softmax_none_maps", prod(lines), size, stride,
-            x=inputs[0], axis=size, axis_stride=stride, first=lines[0], second=lines[1], third=lines[2],
-            first_stride=steps[0], second_stride=steps[1], third_stride=steps[2], out=out,
+            "f32_softmax_none_maps", prod(lines), size, stride, x=inputs[0], axis=size, axis_stride=stride,
+            first=lines[0], second=lines[1], third=lines[2], first_stride=steps[0],
+            second_stride=steps[1], third_stride=steps[2], out=out,
         )  # fmt: skip
-        builder.decide(node, "none", kernel, _ONLY)
+        builder.decide(node, "none", kernel)
 
     along_axis(builder, node, run)
 

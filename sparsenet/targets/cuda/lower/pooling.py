@@ -1,83 +1,65 @@
-"""Pooling."""
+"""Max, average and global average pooling."""
 
 from __future__ import annotations
 
-import numpy as np
-
-from sparsenet.graph import FloatArray, Node
-from sparsenet.graph.ops import attributes
+from sparsenet.graph import Node
+from sparsenet.plan.lowering.geometry import Geometry, reciprocals
 from sparsenet.targets.cuda.builder import Argument, Builder, Value
 from sparsenet.targets.registry import Kernel
 
-_ONLY = "the only kernel for this op"
 #: Threads that add up one image of one channel, up to a size of it, and beyond; and threads of a block.
 SMALL_IMAGE, FEW, MANY, BLOCK = 256, 8, 32, 128
 
 
-def _window(x: Value, node: Node) -> dict[str, Argument]:
-    attrs = attributes(node)
-    maps = x.maps
+def _window(x: Value, geometry: Geometry) -> dict[str, Argument]:
     return {
         "x": x,
-        "x_width": maps.width,
-        "x_height": maps.height,
-        "x_line": maps.line,
-        "x_image": maps.image,
-        "x_pitch": maps.pitch,
-        "k_h": attrs["kernel"][0],
-        "k_w": attrs["kernel"][1],
-        "stride_h": attrs["stride"][0],
-        "stride_w": attrs["stride"][1],
-        "top": attrs["padding"][0],
-        "left": attrs["padding"][1],
+        "x_width": x.maps.width,
+        "x_height": x.maps.height,
+        "x_line": x.maps.line,
+        "x_image": x.maps.image,
+        "x_pitch": x.maps.pitch,
+        "k_h": geometry.kernel[0],
+        "k_w": geometry.kernel[1],
+        "stride_h": geometry.stride[0],
+        "stride_w": geometry.stride[1],
+        "top": geometry.before[0],
+        "left": geometry.before[1],
     }
 
 
-def _over_output(builder: Builder, node: Node, kernel: Kernel, out: Value, **arguments: Argument) -> None:
-    builder.decide(node, "none", kernel, _ONLY)
-    builder.over_pixels(
-        kernel, out.maps.pitch, out.maps.channels, channels=out.maps.channels, **out.maps.geometry(),
-        out=out, pitch=out.maps.pitch, **arguments,
-    )  # fmt: skip
-
-
-def lower_max_pool(builder: Builder, node: Node) -> None:
+def lower_max_pool2d(builder: Builder, node: Node) -> None:
     """Any window; what it sees beside the map is left out."""
-    x, out = builder.get(node.inputs[0]), builder.new(node.output)
-    dilation_h, dilation_w = attributes(node)["dilation"]
-    window = _window(x, node) | {"dilation_h": dilation_h, "dilation_w": dilation_w}
-    _over_output(builder, node, Kernel("f32_maxpool_none_maps", 1), out, **window)
+    geometry = Geometry.of(node, builder.shapes)
+    window = _window(builder.get(node.inputs[0]), geometry)
+    kernel = Kernel("f32_maxpool_none_maps", 1)
+    builder.decide(node, "none", kernel)
+    dilation_h, dilation_w = geometry.dilation
+    out = builder.new_maps(node.output)
+    builder.over_output(kernel, out, **window, dilation_h=dilation_h, dilation_w=dilation_w)
 
 
-def lower_avg_pool(builder: Builder, node: Node) -> None:
+def lower_avg_pool2d(builder: Builder, node: Node) -> None:
     """Any window; what it counts is known row by row and column by column."""
-    x, out = builder.get(node.inputs[0]), builder.new(node.output)
+    geometry = Geometry.of(node, builder.shapes)
+    window = _window(builder.get(node.inputs[0]), geometry)
     scales = {
-        name: builder.weights.add(_reciprocals(node, axis, x.shape[2 + axis], out.shape[2 + axis]))
+        name: builder.constant(reciprocals(node, geometry, axis))
         for axis, name in enumerate(("scale_y", "scale_x"))
     }
-    _over_output(builder, node, Kernel("f32_avgpool_none_maps", 1), out, **_window(x, node), **scales)
+    kernel = Kernel("f32_avgpool_none_maps", 1)
+    builder.decide(node, "none", kernel)
+    builder.over_output(kernel, builder.new_maps(node.output), **window, **scales)
 
 
-def _reciprocals(node: Node, axis: int, size: int, outputs: int) -> FloatArray:
-    """1 / how many of its rows (or columns) a window counts, for each output row (or column)."""
-    attrs = attributes(node)
-    before, after = attrs["padding"][axis], attrs["padding"][axis + 2]
-    first = np.arange(outputs) * attrs["stride"][axis] - before
-    last = np.minimum(first + attrs["kernel"][axis], size + after)
-    if not attrs["count_include_pad"]:
-        first, last = np.maximum(first, 0), np.minimum(last, size)
-    return np.asarray(1.0 / (last - first), np.float32)
-
-
-def lower_global_avg_pool(builder: Builder, node: Node) -> None:
+def lower_global_avg_pool2d(builder: Builder, node: Node) -> None:
     """Some threads for each image of each channel."""
-    x, out = builder.get(node.inputs[0]), builder.new(node.output)
+    x, out = builder.get(node.inputs[0]), builder.new_maps(node.output)
     maps = x.maps
     threads = FEW if maps.image <= SMALL_IMAGE else MANY
     together = min(BLOCK // threads, maps.channels)
     kernel = Kernel("f32_globalavgpool_none_maps", 1, (threads, together))
-    builder.decide(node, "none", kernel, _ONLY)
+    builder.decide(node, "none", kernel)
     builder.call(
         kernel, (maps.images, builder.across(maps.images, -(-maps.channels // together))), threads * together,
         x=x, x_image=maps.image, x_pitch=maps.pitch, pixels=maps.height * maps.width,
@@ -86,7 +68,7 @@ def lower_global_avg_pool(builder: Builder, node: Node) -> None:
 
 
 LOWER = {
-    "max_pool2d": lower_max_pool,
-    "avg_pool2d": lower_avg_pool,
-    "global_avg_pool2d": lower_global_avg_pool,
+    "max_pool2d": lower_max_pool2d,
+    "avg_pool2d": lower_avg_pool2d,
+    "global_avg_pool2d": lower_global_avg_pool2d,
 }

@@ -2,50 +2,36 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
-from sparsenet.graph import Graph, Node
-from sparsenet.graph.ops import attributes
+from sparsenet.graph import Graph, Shape
+from sparsenet.plan.lowering.convolution import Convolution
+from sparsenet.plan.lowering.weights import as_matrix, nonzeros
 from sparsenet.targets.cuda.builder import Builder, Value
 from sparsenet.targets.cuda.choice import Candidate
 from sparsenet.targets.cuda.families import POINTWISE
 from sparsenet.targets.cuda.lower.epilogues import epilogue_of
-from sparsenet.targets.cuda.lower.windows import Convolution
+from sparsenet.targets.cuda.lower.windows import padded_input
 from sparsenet.targets.cuda.pack import PACK
 from sparsenet.targets.cuda.separable_tiles import SeparableTile
 from sparsenet.targets.registry import Kernel
 
 
-def separable_pairs(graph: Graph) -> dict[str, Node]:
+def separable_pairs(graph: Graph, shapes: Mapping[str, Shape]) -> dict[str, Convolution]:
     """Name of the 1x1 convolution → the depthwise one before it, wherever one kernel could compute both."""
     counts = graph.use_counts()
+    convolutions = [Convolution.of(graph, shapes, node) for node in graph.nodes if node.op == "conv2d"]
     depthwise = {
-        node.output: node for node in graph.nodes if _is_depthwise(graph, node) and counts[node.output] == 1
+        conv.node.output: conv
+        for conv in convolutions
+        if conv.depthwise and len(conv.weight) == conv.groups and counts[conv.node.output] == 1
     }
     return {
-        node.name: depthwise[node.inputs[0]]
-        for node in graph.nodes
-        if node.op == "conv2d" and node.inputs[0] in depthwise and _is_pointwise(graph, node)
+        conv.node.name: depthwise[conv.x] for conv in convolutions if conv.x in depthwise and conv.pointwise
     }
-
-
-def _is_depthwise(graph: Graph, node: Node) -> bool:
-    if node.op != "conv2d":
-        return False
-    outputs, per_group = graph.constants[node.inputs[1]].shape[:2]
-    return per_group == 1 and bool(attributes(node)["groups"] == outputs > 1)
-
-
-def _is_pointwise(graph: Graph, node: Node) -> bool:
-    attrs = attributes(node)
-    return (
-        graph.constants[node.inputs[1]].shape[2:] == (1, 1)
-        and attrs["groups"] == 1
-        and list(attrs["stride"]) == [1, 1]
-        and not any(attrs["padding"])
-    )
 
 
 def lower_fused(
@@ -54,36 +40,40 @@ def lower_fused(
     """One launch for ``depth`` and ``conv``, whose result is ``out``."""
     tile = candidate.tile
     assert isinstance(tile, SeparableTile)
-    x, channels = depth.padded_input(builder), depth.weight.shape[0]
+    x, channels, geometry = padded_input(builder, depth), depth.weight.shape[0], depth.geometry
     epilogue = epilogue_of(builder, depth.node, out)
     epilogue.words.append(POINTWISE)
-    epilogue = epilogue_of(builder, conv.node, out, epilogue)
+    epilogue.extend(epilogue_of(builder, conv.node, out))
     kernel = Kernel(
         f"f32_separable_{candidate.format}_maps",
         1,
         (
-            *depth.weight.shape[2:], *depth.stride, *depth.dilation,
+            *geometry.kernel, *geometry.stride, *geometry.dilation,
             tile.rows, tile.vectors, tile.pixel_threads, tile.row_threads, tile.shared_floats(channels),
         ),
         tuple(epilogue.words),
     )  # fmt: skip
-    builder.decide(depth.node, "dense", kernel, f"part of '{conv.node.name}'", **depth.counts(out))
-    builder.decide(conv.node, candidate.format, kernel, reason, **conv.counts(out))
-    packed = PACK[candidate.format](conv.matrix, _columns(channels, tile.pixels), tile.rows, 1)
+    counts, joined = depth.counts(builder.once(nonzeros, depth.weight)), f"part of '{conv.node.name}'"
+    builder.decide(depth.node, "dense", kernel, joined, **counts)
+    matrix = builder.once(as_matrix, conv.weight)
+    counts = conv.counts(builder.once(nonzeros, matrix))
+    builder.decide(conv.node, candidate.format, kernel, reason, **counts)
+    columns = _columns(channels, tile.pixels)
+    packed = builder.once(PACK[candidate.format], matrix, columns, tile.rows, 1)
     builder.call(
         kernel,
         tile.blocks(out.maps.pitch, len(packed.channels), builder.options.processors),
         tile.threads,
         epilogue,
-        x=x + (-depth.padding[0] * x.maps.line - depth.padding[1]),
-        depth_values=builder.weights.add(depth.weight),
-        depth_bias=builder.weights.add(depth.bias),
+        x=x + (-geometry.before[0] * x.maps.line - geometry.before[1]),
+        depth_values=builder.constant(depth.weight),
+        depth_bias=builder.constant(depth.bias),
         depth_channels=channels,
         x_image=x.maps.image,
         x_line=x.maps.line,
         x_pitch=x.maps.pitch,
-        **builder.add_groups(packed),
-        bias=builder.weights.add(conv.bias),
+        **builder.row_groups(packed),
+        bias=builder.constant(conv.bias),
         **out.maps.geometry(),
         out=out,
         pitch=out.maps.pitch,

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from sparsenet import Engine, Graph, Node, TensorInfo
-from sparsenet.targets.cuda.lower import products
+from sparsenet.targets.cuda.lower import matmul
 from tests.full import crossed
 from tests.sparsenet.one_node import one_node_graph
 from tests.sparsenet.targets.cuda.against_oracle import assert_gpu_matches, pruned
@@ -103,10 +103,10 @@ def test_matmul_by_a_constant_from_either_side(shape: tuple[int, ...]) -> None:
     assert_gpu_matches(graph, batch=2)
 
 
-@pytest.mark.parametrize("tile", products.TILES)
+@pytest.mark.parametrize("tile", matmul.TILES)
 def test_every_tile_of_matmul(tile: tuple[int, ...], monkeypatch: pytest.MonkeyPatch) -> None:
     """One row and column more than a tile has, and one term more than a step."""
-    monkeypatch.setattr(products, "TILES", (tile,))
+    monkeypatch.setattr(matmul, "TILES", (tile,))
     rows, columns, depth = tile[0] * tile[2] + 1, tile[1] * tile[3] + 1, tile[4] + 1
     assert_gpu_matches(one_node_graph("matmul", {"a": (1, rows, depth), "b": (1, depth, columns)}))
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from sparsenet.graph.ops import ACTIVATIONS
 from sparsenet.targets.cuda.families import CUDA_FAMILIES, POINTWISE
-from sparsenet.targets.cuda.lower.products import TILES as TILES_OF_PRODUCTS
+from sparsenet.targets.cuda.lower.matmul import TILES as TILES_OF_PRODUCTS
 from sparsenet.targets.registry import Kernel
 
 #: Family → (floats of a load, tile) of kernels worth a look; (1, ()) where a family has no parameters.

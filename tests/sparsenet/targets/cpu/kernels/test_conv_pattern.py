@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from bench.kernels.one_conv import Convolution
 from bench.kernels.one_kernel import Map
 from sparsenet import Graph, Node, TensorInfo, reference
-from sparsenet.targets.cpu.lower.pack_pattern import PatternStream, group_rows, pattern_stream
+from sparsenet.plan.lowering.row_groups import group_rows
+from sparsenet.targets.cpu.lower.pack_pattern import PatternStream, pattern_stream
 from sparsenet.targets.cpu.patterns import rows_of, step_kinds, step_words
 from sparsenet.targets.cpu.runtime.jit import max_lanes
 from sparsenet.targets.registry import Kernel

@@ -6,20 +6,20 @@ from math import prod
 
 from sparsenet.graph import Node
 from sparsenet.graph.ops import attributes
+from sparsenet.plan.lowering.picks import Picks
 from sparsenet.targets.cuda.builder import Builder, Epilogue, Value
-from sparsenet.targets.cuda.lower.axes import axis_strides, four_strides, three_axes
+from sparsenet.targets.cuda.lower.axes import axis_strides, map_strides, three_axes
 from sparsenet.targets.cuda.lower.deep import along_axis, loose
-from sparsenet.targets.cuda.lower.movement import clear_gaps, plain, to_maps
+from sparsenet.targets.cuda.lower.relayout import clear_gaps, plain, to_maps
 from sparsenet.targets.registry import Kernel
 
-_ONLY = "the only kernel for this op"
 PICK = Kernel("f32_pick_none_maps", 1)
 
 
 def lower_top_k(builder: Builder, node: Node) -> None:
     """A thread for each number finds its place."""
     attrs, kernel = attributes(node), Kernel("f32_topk_none_maps", 1)
-    builder.decide(node, "none", kernel, _ONLY)
+    builder.decide(node, "none", kernel)
 
     def run(inputs: list[Value], out: Value, axis: int) -> None:
         clear_gaps(builder, out)
@@ -39,20 +39,15 @@ def lower_top_k(builder: Builder, node: Node) -> None:
 
 def lower_gather_elements(builder: Builder, node: Node) -> None:
     """One index for each element, on one axis."""
-    builder.decide(node, "none", PICK, _ONLY)
+    builder.decide(node, "none", PICK)
 
     def run(inputs: list[Value], out: Value, axis: int) -> None:
         (x, indices), strides = inputs, axis_strides(inputs[0])
-        size, step = builder.tables.add([x.shape[axis]]), builder.tables.add([strides[axis]])
+        sizes, steps = builder.table([x.shape[axis]]), builder.table([strides[axis]])
         strides[axis] = 0
-        image, channel, row, column = four_strides(out.shape, strides)
-        asked = four_strides(out.shape, axis_strides(indices))
-        builder.over_pixels(
-            PICK, out.maps.pitch, out.maps.channels,
-            x=x, x_image=image, x_channel=channel, x_row=row, x_column=column, depth=1, sizes=size, steps=step,
-            indices=indices, indices_image=asked[0], indices_channel=asked[1], indices_row=asked[2],
-            indices_column=asked[3], channels=out.maps.channels, **out.maps.geometry(), out=out,
-            pitch=out.maps.pitch,
+        builder.over_output(
+            PICK, out, x=x, **map_strides("x", out.shape, strides), depth=1, sizes=sizes, steps=steps,
+            indices=indices, **map_strides("indices", out.shape, axis_strides(indices)),
         )  # fmt: skip
 
     along_axis(builder, node, run)
@@ -61,19 +56,16 @@ def lower_gather_elements(builder: Builder, node: Node) -> None:
 def lower_gather_nd(builder: Builder, node: Node) -> None:
     """Several indices lead to a run of elements; all in C order."""
     x, indices = (plain(builder, builder.get(name)) for name in node.inputs)
-    images, depth = indices.shape[0], indices.shape[-1]
-    runs, inner = prod(indices.shape[1:-1]), prod(x.shape[1 + depth :])
-    found = loose(builder, (images, runs, inner))
-    builder.over_pixels(
-        PICK, found.maps.pitch, runs,
-        x=x, x_image=prod(x.shape[1:]), x_channel=0, x_row=0, x_column=1, depth=depth,
-        sizes=builder.tables.add(x.shape[1 : 1 + depth]),
-        steps=builder.tables.add(axis_strides(x)[1 : 1 + depth]),
-        indices=indices, indices_image=runs * depth, indices_channel=depth, indices_row=0, indices_column=0,
-        channels=runs, **found.maps.geometry(), out=found, pitch=found.maps.pitch,
+    picks = Picks.of(x.shape, indices.shape)
+    images, depth = x.shape[0], len(picks.sizes)
+    found = loose(builder, (images, picks.runs, picks.inner))
+    builder.over_output(
+        PICK, found, x=x, x_image=prod(x.shape[1:]), x_channel=0, x_row=0, x_column=1, depth=depth,
+        sizes=builder.table(picks.sizes), steps=builder.table(picks.strides),
+        indices=indices, indices_image=picks.runs * depth, indices_channel=depth, indices_row=0, indices_column=0,
     )  # fmt: skip
     to_maps(builder, node.output, plain(builder, found))
-    builder.decide(node, "none", PICK, _ONLY)
+    builder.decide(node, "none", PICK)
 
 
 LOWER = {"top_k": lower_top_k, "gather_elements": lower_gather_elements, "gather_nd": lower_gather_nd}

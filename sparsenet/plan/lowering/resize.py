@@ -7,6 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from sparsenet.graph import Node
+from sparsenet.graph.ops import attributes
+
 
 @dataclass(frozen=True)
 class Axis:
@@ -15,6 +18,16 @@ class Axis:
     low: npt.NDArray[np.int32]
     high: npt.NDArray[np.int32]
     weight: npt.NDArray[np.float32]
+
+
+def resize_tables(node: Node, source: tuple[int, int], target: tuple[int, int]) -> tuple[Axis, Axis]:
+    """Tables of the rows and of the columns of a resize node, from maps of one (height, width) to another."""
+    attrs = attributes(node)
+    rows, columns = (
+        resize_axis(have, wanted, attrs["mode"], attrs["coordinates"])
+        for have, wanted in zip(source, target, strict=True)
+    )
+    return rows, columns
 
 
 def resize_axis(source: int, target: int, mode: str, coordinates: str) -> Axis:

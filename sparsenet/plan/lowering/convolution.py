@@ -1,0 +1,69 @@
+"""A convolution, or a fully connected layer as one: its weights, bias and windows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from sparsenet.graph import FloatArray, Graph, Node, Shape
+from sparsenet.graph.ops import attributes, split_inputs
+from sparsenet.plan.lowering.geometry import Geometry
+
+#: Windows of a fully connected layer: one pixel that sees one pixel.
+_PIXEL = Geometry((1, 1), (1, 1), (0, 0), (1, 1), (1, 1), (1, 1))
+
+
+@dataclass(frozen=True, eq=False)
+class Convolution:
+    """A convolution, or a fully connected layer as the 1x1 convolution of one pixel that it is.
+
+    Attributes:
+        node: the node.
+        x: name of its input.
+        weight: as the graph has it, float32 (C_out, C_in / groups, K_h, K_w), or (C_out, C_in) if fully connected.
+        bias: float32 (C_out,), zeros if the node has none.
+        geometry: its windows.
+        groups: of channels that do not see each other.
+    """
+
+    node: Node
+    x: str
+    weight: FloatArray
+    bias: FloatArray
+    geometry: Geometry
+    groups: int = 1
+
+    @classmethod
+    def of(cls, graph: Graph, shapes: Mapping[str, Shape], node: Node) -> Convolution:
+        """The one that a ``conv2d`` or ``linear`` node is."""
+        own, _ = split_inputs(node)
+        weight = graph.constants[own[1]]
+        bias = graph.constants[own[2]] if own[2] else np.zeros(weight.shape[0], np.float32)
+        if node.op == "linear":
+            return cls(node, own[0], weight, bias, _PIXEL)
+        groups = int(attributes(node)["groups"])
+        return cls(node, own[0], weight, bias, Geometry.of(node, shapes), groups)
+
+    @property
+    def depthwise(self) -> bool:
+        """Whether every output channel reads one input channel."""
+        return self.weight.shape[1] == 1 and self.groups > 1
+
+    @property
+    def one_pixel(self) -> bool:
+        """Whether it is one matrix times one vector: all that its windows see makes one pixel."""
+        return self.geometry.out == (1, 1) and self.groups == 1
+
+    @property
+    def pointwise(self) -> bool:
+        """Whether every output pixel reads the input pixel in its place, and no other."""
+        geometry = self.geometry
+        still = geometry.size == geometry.out and geometry.stride == (1, 1)
+        return still and geometry.kernel == (1, 1) and self.groups == 1
+
+    def counts(self, nnz: int) -> dict[str, int]:
+        """What a decision tells of it, for one image; ``nnz``: how many weights are not zero."""
+        height, width = self.geometry.out
+        return {"macs": self.weight.size * height * width, "nnz": nnz, "weights": self.weight.size}

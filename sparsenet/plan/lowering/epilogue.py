@@ -1,0 +1,54 @@
+"""What the fused operations of a node read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sparsenet.graph import FloatArray, Graph, Node
+from sparsenet.graph.batch_norm import as_affine
+from sparsenet.graph.ops import ACTIVATIONS, TENSOR_WORDS, as_step, attributes, split_inputs
+
+
+@dataclass(frozen=True, eq=False)
+class FusedStep:
+    """One operation on every element of a result, before it is stored.
+
+    Attributes:
+        op: a word of an epilogue: an activation, ``affine`` or ``add``.
+        numbers: parameters of an activation.
+        vectors: constants per channel, float32 (C,) each, as ``graph.ops.TENSOR_WORDS`` has them: scale and shift.
+        tensors: names of the activations of the result's shape that it reads: what is added.
+    """
+
+    op: str
+    numbers: tuple[float, ...] = ()
+    vectors: tuple[FloatArray, ...] = ()
+    tensors: tuple[str, ...] = ()
+
+
+def fused_steps(graph: Graph, node: Node) -> list[FusedStep]:
+    """The epilogue of ``node``, in the order of execution."""
+    names = iter(split_inputs(node)[1])
+    return [
+        _step(graph, op, numbers, [next(names) for _ in TENSOR_WORDS.get(op, ())])
+        for op, *numbers in node.epilogue
+    ]
+
+
+def _step(graph: Graph, op: str, numbers: list[float], names: list[str]) -> FusedStep:
+    read = list(zip(names, TENSOR_WORDS.get(op, ()), strict=True))
+    vectors = tuple(graph.constants[name] for name, tensor in read if tensor.per_channel)
+    return FusedStep(
+        op, tuple(numbers), vectors, tuple(name for name, tensor in read if not tensor.per_channel)
+    )
+
+
+def as_fused_step(graph: Graph, node: Node) -> FusedStep:
+    """An activation, affine or batch normalization as the one step behind a copy of its first input that it is."""
+    if node.op in ACTIVATIONS:
+        op, *numbers = as_step(node)
+        return FusedStep(op, tuple(numbers))
+    vectors = [graph.constants[name] for name in split_inputs(node)[0][1:]]
+    if node.op == "batch_norm":
+        return FusedStep("affine", vectors=as_affine(vectors, attributes(node)["eps"]))
+    return FusedStep("affine", vectors=tuple(vectors))

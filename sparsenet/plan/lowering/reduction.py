@@ -1,0 +1,36 @@
+"""Reductions in a normal form."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import prod
+
+from sparsenet.graph import Node
+from sparsenet.graph.ops import attributes
+
+
+@dataclass(frozen=True)
+class Reduction:
+    """What a ``reduce`` node does.
+
+    Attributes:
+        operation: ``sum``, ``max``, ``min`` or ``prod``.
+        kept, gone: axes that stay, and axes that are reduced, in order.
+        scale: what every result is multiplied by: a mean is a sum, scaled.
+    """
+
+    operation: str
+    kept: tuple[int, ...]
+    gone: tuple[int, ...]
+    scale: float
+
+    @classmethod
+    def of(cls, node: Node, shape: Sequence[int]) -> Reduction:
+        """That of ``node``, whose input has this ``shape``."""
+        attrs = attributes(node)
+        gone = tuple(sorted(attrs["axes"]))
+        kept = tuple(axis for axis in range(len(shape)) if axis not in gone)
+        if attrs["kind"] == "mean":
+            return cls("sum", kept, gone, 1 / prod(shape[axis] for axis in gone))
+        return cls(attrs["kind"], kept, gone, 1.0)

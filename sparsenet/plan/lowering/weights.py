@@ -1,0 +1,17 @@
+"""Weights of convolutions and fully connected layers as matrices."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from sparsenet.graph import FloatArray
+
+
+def nonzeros(matrix: FloatArray) -> int:
+    """How many weights are not zero."""
+    return int(np.count_nonzero(matrix))
+
+
+def as_matrix(weight: FloatArray) -> FloatArray:
+    """(C_out, C_in / groups * K_h * K_w): the weights of an output channel in a row."""
+    return np.ascontiguousarray(weight.reshape(weight.shape[0], -1))
