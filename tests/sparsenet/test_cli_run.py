@@ -174,6 +174,21 @@ def test_explain_without_sparse_kernels(model: Path) -> None:
     assert decision["format"] == "dense"
 
 
+def test_explain_plans_for_another_cpu(model: Path) -> None:
+    (decision, *_) = json.loads(invoke("explain", model, "--target", "neon", "--json").stdout)
+    assert "__cpu_v4" in decision["kernel"]
+    assert "without --tune" in one_line(invoke("explain", model, "--target", "neon", "--tune"))
+
+
+def test_explain_shows_every_call(model: Path) -> None:
+    told = json.loads(invoke("explain", model, "--target", "sse", "--threads", 1, "--calls", "--json").stdout)
+    calls = [call for section in told["sections"] for share in section["shares"] for call in share]
+    text = invoke("explain", model, "--target", "sse", "--threads", 1, "--calls").stdout
+    assert [call["kernel"] for call in calls] == [
+        line.partition("(")[0].strip() for line in text.splitlines() if line.startswith("  ")
+    ]
+
+
 @pytest.mark.parametrize("threads", [1, 2])
 def test_explain_shows_the_schedule(model: Path, threads: int) -> None:
     segments = json.loads(invoke("explain", model, "--threads", threads, "--schedule", "--json").stdout)
