@@ -64,7 +64,7 @@ class GraphBuilder:
     ``minus_inf`` holds paddings with -inf that wait for the max pooling which can take them over:
     padded tensor → (tensor before padding, [top, left, bottom, right]). ``joined`` knows of parts that were joined
     which elements are meant, and how many: tensors joined alike have one count. ``places`` knows of places that a max
-    pooling found what its windows were (``lower_places.Windows``). ``source`` says in a word or two what the network
+    pooling found what its windows were (``decompose.pool_places``). ``source`` says in a word or two what the network
     comes from, for errors.
     """
 

@@ -26,7 +26,7 @@ class _Term:
 def einsum(b: GraphBuilder, site: Site, values: Sequence[Value], equation: str, lead: int = 0) -> Act:
     """The equation's letters name dimensions; those that the result has not are summed over.
 
-    ``lead``: dimensions of the graph's tensors that the equation does not know (see ``onnx_call.Call``).
+    ``lead``: dimensions of the graph's tensors that the equation does not know (see ``converters.onnx.call``).
     """
     shapes = [b.shapes[v.tensor][lead:] if isinstance(v, Act) else v.array.shape for v in values]
     inputs, output = parsed(equation, [len(shape) for shape in shapes])

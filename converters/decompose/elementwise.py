@@ -21,7 +21,7 @@ def scalar(value: float) -> Const:
 def aligned(b: GraphBuilder, site: Site, values: Sequence[Value], lead: int = 0) -> list[str]:
     """Names of operands whose shapes broadcast as NumPy broadcasts those of the source network.
 
-    ``lead``: dimensions of the graph's tensors that the source network does not know (see ``onnx_call.Call``).
+    ``lead``: dimensions of the graph's tensors that the source network does not know (see ``converters.onnx.call``).
     """
     ranks = [len(b.shapes[v.tensor]) - lead if isinstance(v, Act) else v.array.ndim for v in values]
     rank = max(ranks)

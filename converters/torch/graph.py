@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,22 +18,26 @@ from converters.batch_axis import (
     sample_of,
     spread,
 )
-from converters.builder import Act, Const, GraphBuilder, Site, Unsupported, Value, explain
+from converters.builder import Act, Const, GraphBuilder, Site, Unsupported, explain
 from converters.decompose.shapes import BATCH_HINT
 from converters.hints import torch_hint
-from converters.torch.batch import Moved, across, takes_constants
+from converters.torch.batch import across, takes_constants
 from converters.torch.call import Call, Rule
+from converters.torch.moved import Moved
 from converters.torch.ops.table import RULES
 from sparsenet.errors import GraphError
 from sparsenet.graph import Graph, Shape
 
 if TYPE_CHECKING:
     from torch import fx
+from converters.torch.program import Program, bind, is_random, live_nodes, module_of
 
 # Operations that only move or rename data: they do not own the name of the module they run in.
 _SHAPE_OPS = frozenset(
     ["view", "reshape", "flatten", "permute", "transpose", "unsqueeze", "squeeze", "clone", "_unsafe_view"]
 )
+
+
 _WEIGHTED_OPS = {
     "conv2d",
     "convolution",
@@ -47,31 +49,6 @@ _WEIGHTED_OPS = {
 
 
 _CHANGED = "the network changes it, so what it gives differs from call to call; engines keep no state"
-
-
-@dataclass(frozen=True)
-class Program:
-    """What a functional ATen program consists of.
-
-    Attributes:
-        name: of the graph to be.
-        nodes: in execution order; ``meta["val"]`` holds each result's shape, ``meta["nn_module_stack"]`` its layer.
-        constants: placeholder → parameter, buffer or constant tensor, under the module's name for it.
-        inputs: placeholder → graph input name.
-        outputs: names of the outputs, in order, and what the program returns under them: a node, or a number.
-        changed: placeholders of buffers that the program gives new values.
-        evaluate: ``(node, args, kwargs)`` → result of a call whose arguments are all known, None if it has none.
-        fixed: dimension 0 is no batch; the graph has one of its own in front of each of the program's tensors.
-    """
-
-    name: str
-    nodes: list[fx.Node]
-    constants: dict[str, Const]
-    inputs: dict[str, str]
-    outputs: list[tuple[str, Any]]
-    changed: set[str]
-    evaluate: Callable[[Any, list[Any], dict[str, Any]], Value | list[Value] | None]
-    fixed: bool = False
 
 
 def build_graph(program: Program) -> tuple[Graph, dict[str, str], dict[str, Layout]]:
@@ -92,7 +69,7 @@ class _Walk:
         self.layouts: dict[str, Layout] = {}
 
     def run(self) -> tuple[Graph, dict[str, str], dict[str, Layout]]:
-        live = _live_nodes([value for _, value in self.program.outputs])
+        live = live_nodes([value for _, value in self.program.outputs])
         for node in self.program.nodes:
             if node.name in self.program.inputs:
                 if node.users:
@@ -155,7 +132,7 @@ class _Walk:
                 return self._spread(node)
             rule = RULES.get(target)
             if rule is None:
-                raise Unsupported(torch_hint(target, _is_random(node)))
+                raise Unsupported(torch_hint(target, is_random(node)))
             if not takes_constants(target):
                 args, kwargs = self._computed((args, kwargs), site)
             if _involves(Sample, (args, kwargs)) or _misaligned((args, kwargs), node):
@@ -163,7 +140,7 @@ class _Walk:
             before = len(self.builder.graph.nodes)
             try:
                 shape = self._shape(node.meta["val"]) if hasattr(node.meta.get("val"), "shape") else None
-                return rule(Call(self.builder, site, _bind(node, args, kwargs), shape))
+                return rule(Call(self.builder, site, bind(node, args, kwargs), shape))
             except (Unsupported, GraphError, TypeError) as refusal:
                 self.builder.forget(before)
                 try:
@@ -206,7 +183,7 @@ class _Walk:
             site,
             target.split(".")[0],
             rule,
-            _bind(node, args, kwargs),
+            bind(node, args, kwargs),
             results,
             1 if self.program.fixed else batch,
             _involves(_Batch, (self._resolve(node.args), self._resolve(node.kwargs))),
@@ -226,7 +203,7 @@ class _Walk:
             )
             made.append(self.program.evaluate(node, args, kwargs))
         if made[0] is None or made[1] is None:
-            raise Unsupported(torch_hint(str(node.target).removeprefix("aten."), _is_random(node)))
+            raise Unsupported(torch_hint(str(node.target).removeprefix("aten."), is_random(node)))
         if isinstance(made[0], Const):
             return spread(made[0], made[1])
         return [spread(*pair) for pair in zip(*made, strict=True)]
@@ -303,7 +280,7 @@ class _Walk:
         operation = str(node.target).removeprefix("aten.").split(".")[0]
         constants = [self.env[n.name] for n in node.all_input_nodes if isinstance(self.env[n.name], Const)]
         owners = [c.name.removesuffix(".weight") for c in constants if c.name.endswith(".weight")]
-        path, kind = _module_of(node)
+        path, kind = module_of(node)
         owns_name = operation not in _SHAPE_OPS or kind.startswith("torch.nn.modules.flatten")
         if operation in _WEIGHTED_OPS and owners:
             base = owners[0]
@@ -349,46 +326,6 @@ def _part(values: Any, index: int) -> Any:
     if callable(part):  # what takes nodes of its own is made once it is asked for
         part = values[index] = part()
     return part
-
-
-def _live_nodes(outputs: list[Any]) -> set[fx.Node]:
-    """Nodes an output depends on; checks, forgotten results and changes of buffers are not among them."""
-    waiting = [value for value in outputs if hasattr(value, "users")]
-    live = set(waiting)
-    while waiting:
-        for node in waiting.pop().all_input_nodes:
-            if node not in live:
-                live.add(node)
-                waiting.append(node)
-    return live
-
-
-def _module_of(node: fx.Node) -> tuple[str, str]:
-    """Path and class of the innermost module a call was made in."""
-    stack = list((node.meta.get("nn_module_stack") or {}).values())
-    if not stack:
-        return "", ""
-    path, kind = stack[-1]
-    return path, kind if isinstance(kind, str) else f"{kind.__module__}.{kind.__qualname__}"
-
-
-def _bind(node: fx.Node, args: list[Any], kwargs: dict[str, Any]) -> dict[str, Any]:
-    """Arguments by schema name, defaults filled in, the ``result_dtype``, and the names of ``logical`` ones."""
-    schema = node.target._schema.arguments  # type: ignore[union-attr]
-    logical = [a.name for a, given in zip(schema, node.args, strict=False) if _is_logical(given)]
-    logical += [name for name, given in node.kwargs.items() if _is_logical(given)]
-    bound = {"logical": logical, **{a.name: a.default_value for a in schema if a.has_default_value()}}
-    bound.update({a.name: value for a, value in zip(schema, args, strict=False)})
-    return {**bound, **kwargs, "result_dtype": str(getattr(node.meta.get("val"), "dtype", None))}
-
-
-def _is_logical(given: Any) -> bool:
-    """Whether an argument is a tensor of truth values."""
-    return "bool" in str(getattr(getattr(given, "meta", {}).get("val"), "dtype", ""))
-
-
-def _is_random(node: fx.Node) -> bool:
-    return any("seeded" in str(tag) for tag in getattr(node.target, "tags", ()))
 
 
 def _involves(kind: type, value: Any) -> bool:

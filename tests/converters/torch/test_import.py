@@ -20,7 +20,8 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrizations, prune
 
 from converters import from_torch
-from converters.torch_import import TorchSource, _silent_tracing
+from converters.torch.export import silent_tracing
+from converters.torch_import import TorchSource
 from sparsenet import reference
 from sparsenet.errors import GraphError, InputError, MaskError, MissingExtraError, UnsupportedOpError
 from tests.converters.importing import assert_converts, assert_outputs, flat
@@ -458,7 +459,7 @@ def test_a_child_forked_amid_tracing_can_trace() -> None:
     entered, leave = threading.Event(), threading.Event()
 
     def trace() -> None:
-        with _silent_tracing():
+        with silent_tracing():
             entered.set()
             leave.wait(30)
 
@@ -468,7 +469,7 @@ def test_a_child_forked_amid_tracing_can_trace() -> None:
     child = os.fork()
     if child == 0:
         signal.alarm(10)
-        with _silent_tracing():
+        with silent_tracing():
             os._exit(0)
     leave.set()
     other.join()
