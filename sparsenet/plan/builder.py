@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
-from sparsenet.graph import FloatArray, Graph, Node, Shape
+from sparsenet.graph import FloatArray, Node
 from sparsenet.graph.ops import ACTIVATIONS
-from sparsenet.limits import require_memory
 from sparsenet.plan.layout import Folded, Layout, Plain, Rows
-from sparsenet.plan.plan import Decision
+from sparsenet.plan.lowering.builder import LoweringBuilder
 from sparsenet.plan.relayout import FlatCopy, MapCopy
 from sparsenet.plan.stage import Ref, Stage, Value, Word
 from sparsenet.targets.cpu.runtime.ring_memory import rings_available
 from sparsenet.targets.registry import Kernel
 from sparsenet.targets.target import Target, Vector, host
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -55,28 +52,26 @@ _READ_ANY = {"transpose", "reshape", "flatten", "concat", "slice"}
 
 
 @dataclass
-class Builder:
-    """Collects the stages of one graph; lowering functions write into it.
+class Builder(LoweringBuilder[Ref]):
+    """Collects the stages of one graph; constants are placed in the block of weights.
 
     ``halos`` holds (rows above, rows below, columns) per tensor, ``folds`` the pitch of maps that are folded, by their
     height and width.
     """
 
-    graph: Graph
-    shapes: dict[str, Shape]
     options: Options
     halos: dict[str, tuple[int, int, int]]
     folds: dict[tuple[int, int], int]
     stages: list[Stage] = field(default_factory=list)
     constants: list[npt.NDArray[Any]] = field(default_factory=list)
-    decisions: list[Decision] = field(default_factory=list)
-    layer: str = ""
     windows: dict[tuple[Any, ...], Value] = field(default_factory=dict)
     _values: dict[tuple[str, str], Value] = field(default_factory=dict)
-    _constant_bytes: int = 0
     _lane_bits: dict[Rows, Ref] = field(default_factory=dict)
-    _made: dict[Hashable, tuple[npt.NDArray[Any], Any]] = field(default_factory=dict)
-    _placed: dict[int, Ref] = field(default_factory=dict)
+
+    @property
+    def batch(self) -> int:
+        """Images of one inference."""
+        return 1
 
     @property
     def target(self) -> Target:
@@ -94,32 +89,9 @@ class Builder:
 
     # --- constants
 
-    def once(self, make: Callable[..., T], matrix: npt.NDArray[Any], *arguments: Any) -> T:
-        """``make(matrix, *arguments)``, made once however many layers share these weights.
-
-        Args:
-            make: a function of the module, whose result nobody changes.
-            matrix: a constant of the graph, or what ``once`` made of one: known by identity.
-            arguments: arrays among them are known by their values.
-        """
-        key = (make, id(matrix), *map(_known_by, arguments))
-        if key not in self._made:
-            self._made[key] = (
-                matrix,
-                make(matrix, *arguments),
-            )  # with the matrix, so that its id stays its own
-        result: T = self._made[key][1]
-        return result
-
-    def constant(self, array: npt.NDArray[Any]) -> Ref:
-        """Put packed weights or a table into the weight block; the same array stands there once."""
-        array = np.ascontiguousarray(array)
-        if id(array) not in self._placed:
-            self.constants.append(array)
-            self._constant_bytes += array.nbytes
-            require_memory(self._constant_bytes, "packed weights of the network")
-            self._placed[id(array)] = Ref("weights", len(self.constants) - 1)
-        return self._placed[id(array)]
+    def _place(self, array: npt.NDArray[Any]) -> Ref:
+        self.constants.append(array)
+        return Ref("weights", len(self.constants) - 1)
 
     def padded_constant(self, vector: FloatArray, fill: float = 0.0) -> Ref:
         """A per-channel vector, padded so that whole vectors may be read from any of its elements."""
@@ -147,17 +119,9 @@ class Builder:
         stage.out.producer = stage
         self.stages.append(stage)
 
-    def decide(self, node: Node, weight_format: str, kernel: Kernel, reason: str, **counts: int) -> None:
-        """Record the choice made for ``node``."""
-        self.decisions.append(Decision(node.name, node.op, weight_format, kernel.name, reason, **counts))
-
-    def shape(self, tensor: str) -> tuple[int, ...]:
-        """Shape of one image of ``tensor``: without the batch."""
-        return tuple(int(d or 0) for d in self.shapes[tensor][1:])
-
     def is_map(self, tensor: str) -> bool:
         """Whether ``tensor`` is an image of more than one pixel: it then lives as rows."""
-        shape = self.shape(tensor)
+        shape = self.image_shape(tensor)
         return len(shape) == 3 and shape[1] * shape[2] > 1
 
     @cached_property
@@ -194,7 +158,7 @@ class Builder:
         A stage that writes whole vectors ``row_by_row`` gets plain rows where it would write over the next row of a
         folded map; they are folded when a reader wants them.
         """
-        channels, height, width = self.shape(tensor)
+        channels, height, width = self.image_shape(tensor)
         halo = self.halos.get(tensor, (0, 0, 0))
         pitch = self.folds.get((height, width), 0)
         if pitch and not (row_by_row and width > self.vector.fitting(width).lanes):
@@ -208,7 +172,7 @@ class Builder:
 
     def plain_layout(self, tensor: str) -> Plain:
         """That of ``tensor`` in C order."""
-        return Plain(self.vector, self.shape(tensor))
+        return Plain(self.vector, self.image_shape(tensor))
 
     def rows(self, tensor: str) -> Value:
         """``tensor`` as rows; a stage that converts it is added if need be."""
@@ -239,12 +203,6 @@ class Builder:
         return value or self._copied_map(tensor, self.any(tensor), self.new_plain(tensor))
 
     def _copied_map(self, tensor: str, source: Value, out: Value) -> Value:
-        shape = self.shape(tensor)
+        shape = self.image_shape(tensor)
         self.add(MapCopy(self.layer, out, shape[1], source, shape))
         return out
-
-
-def _known_by(argument: Any) -> Hashable:
-    if isinstance(argument, np.ndarray):
-        return argument.shape, argument.dtype.str, argument.tobytes()
-    return tuple(argument) if isinstance(argument, list) else argument

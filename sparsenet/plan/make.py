@@ -6,20 +6,21 @@ from collections.abc import Mapping, Sequence
 
 from sparsenet.errors import MemoryLimitError
 from sparsenet.graph import Graph, Shape, TensorInfo
-from sparsenet.graph.ops import attributes
 from sparsenet.graph.plannable import require_plannable
 from sparsenet.limits import require_memory
 from sparsenet.plan.assemble import Step, encode_tape, pack_constants
 from sparsenet.plan.builder import Builder, Options
 from sparsenet.plan.layout import Plain, fold_pitch
+from sparsenet.plan.lowering.convolution import Convolution
+from sparsenet.plan.lowering.geometry import Geometry
 from sparsenet.plan.plan import Plan
 from sparsenet.plan.relayout import FlatCopy, MapCopy
 from sparsenet.plan.segments import cut
 from sparsenet.plan.stage import Ref, Value
 from sparsenet.plan.trace import Trace, trace
-from sparsenet.plan.window import geometry
 from sparsenet.targets.cpu.lower import LOWER
-from sparsenet.targets.cpu.lower.depthwise import IN_PLACE_STRIDE
+from sparsenet.targets.cpu.lower.conv2d import halo_of_conv2d
+from sparsenet.targets.cpu.lower.pooling import halo_of_avg_pool2d
 from sparsenet.targets.cpu.runtime.abi import ARENA, FIRST_TENSOR, MAX_TENSORS, WEIGHTS, encode_pointer
 from sparsenet.targets.cpu.runtime.ring_memory import arena_end
 from sparsenet.targets.registry import Kernel
@@ -59,17 +60,15 @@ def _halos(graph: Graph, shapes: Mapping[str, Shape]) -> dict[str, tuple[int, in
     """Halo (rows above, rows below, columns) that each tensor's readers need where windows read it in place."""
     halos: dict[str, tuple[int, int, int]] = {}
     for node in graph.nodes:
-        if node.op not in ("conv2d", "avg_pool2d"):
-            continue  # max pooling masks what lies outside
+        if node.op == "conv2d":
+            halo = halo_of_conv2d(Convolution.of(graph, shapes, node))
+        elif node.op == "avg_pool2d":  # max pooling masks what lies outside
+            halo = halo_of_avg_pool2d(Geometry.of(node, shapes))
+        else:
+            continue
         x = node.inputs[0]
-        kernel = shapes[node.inputs[1]][2:] if node.op == "conv2d" else attributes(node)["kernel"]
-        geo = geometry(node, kernel, shapes[x][2:], shapes[node.output][2:])  # type: ignore[arg-type]
-        groups = attributes(node).get("groups", 1)
-        one_pixel = node.op == "conv2d" and geo.out == (1, 1) and groups == 1
-        in_place_stride = IN_PLACE_STRIDE if groups > 1 and shapes[node.inputs[1]][1] == 1 else 1
-        if geo.stride[1] <= in_place_stride and not one_pixel:
-            before = halos.get(x, (0, 0, 0))
-            halos[x] = tuple(map(max, before, geo.halo))  # type: ignore[assignment]
+        rows_above, rows_below, columns = map(max, halos.get(x, (0, 0, 0)), halo)
+        halos[x] = rows_above, rows_below, columns
     return halos
 
 
@@ -93,7 +92,7 @@ def _folds(
 
 def _place_output(builder: Builder, index: int, name: str, read: set[Value]) -> None:
     """Make an output where the caller wants it, or copy it there; ``read`` are the values that a stage reads."""
-    shape, place = builder.shape(name), Ref("output", index)
+    shape, place = builder.image_shape(name), Ref("output", index)
     if _made_in_place(builder, name, place, read):
         return
     out = Value(name, builder.plain_layout(name), place)

@@ -2,54 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from sparsenet.graph import Node
-from sparsenet.graph.ops import attributes
 from sparsenet.plan.builder import Builder
 from sparsenet.plan.layout import Folded, FoldedPhases, Phases, Plain, Rows
+from sparsenet.plan.lowering.geometry import Geometry
 from sparsenet.plan.relayout import FoldedPhaseSplit, PhaseSplit
 from sparsenet.plan.stage import Emitter, Need, Ref, Value
-
-
-@dataclass(frozen=True)
-class Geometry:
-    """Window geometry of a convolution or pooling node, all in (rows, columns)."""
-
-    kernel: tuple[int, int]
-    stride: tuple[int, int]
-    before: tuple[int, int]
-    dilation: tuple[int, int]
-    size: tuple[int, int]
-    out: tuple[int, int]
-
-    @property
-    def halo(self) -> tuple[int, int, int]:
-        """Halo rows above and below, and halo columns at either side, that stride-1 columns read in place."""
-        reach = [
-            (self.out[i] - 1) * self.stride[i] + (self.kernel[i] - 1) * self.dilation[i] + 1 for i in (0, 1)
-        ]
-        after = [max(0, reach[i] - self.before[i] - self.size[i]) for i in (0, 1)]
-        return self.before[0], after[0], max(self.before[1], after[1])
-
-
-def geometry(node: Node, kernel: Sequence[int], size: Sequence[int], out: Sequence[int]) -> Geometry:
-    """Geometry of ``node``, whose input map is ``size`` and output map ``out``, both (rows, columns)."""
-    attrs = attributes(node)
-    dilation = attrs.get("dilation", [1, 1])
-    return Geometry(
-        (kernel[0], kernel[1]),
-        (attrs["stride"][0], attrs["stride"][1]),
-        (attrs["padding"][0], attrs["padding"][1]),
-        (dilation[0], dilation[1]),
-        (size[0], size[1]),
-        (out[0], out[1]),
-    )
 
 
 @dataclass(frozen=True)
@@ -162,7 +125,7 @@ def _folded_window(builder: Builder, tensor: str, geo: Geometry, pitch: int) -> 
     key: tuple[Any, ...] = (tensor, geo)
     extent = [(geo.kernel[i] - 1) * geo.dilation[i] for i in (0, 1)]
     if key not in builder.windows:
-        channels, height, width = builder.shape(tensor)
+        channels, height, width = builder.image_shape(tensor)
         row_phases, column_phases = (min(geo.stride[i], extent[i] + 1) for i in (0, 1))
         rows, columns = geo.out[0] + extent[0] // geo.stride[0], extent[1] // geo.stride[1]
         value = Value(
@@ -189,7 +152,7 @@ def _folded_window(builder: Builder, tensor: str, geo: Geometry, pitch: int) -> 
 
 
 def _split_phases(builder: Builder, tensor: str, geo: Geometry) -> Value:
-    channels, height, width = builder.shape(tensor)
+    channels, height, width = builder.image_shape(tensor)
     stride_y, stride_x = geo.stride
     extent_x = (geo.kernel[1] - 1) * geo.dilation[1]
     if geo.kernel[0] == 1:  # rows between two window rows are never read: leave them out

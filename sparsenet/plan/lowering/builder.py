@@ -53,6 +53,10 @@ class LoweringBuilder(ABC, Generic[Place]):
         """Shape of ``tensor`` with the batch in numbers; a constant's own."""
         return tuple(self.batch if size is None else size for size in self.shapes[tensor])
 
+    def image_shape(self, tensor: str) -> tuple[int, ...]:
+        """Shape of one image of ``tensor``: without the batch."""
+        return self.shape(tensor)[1:]
+
     def once(self, make: Callable[..., T], matrix: npt.NDArray[Any], *arguments: Any) -> T:
         """``make(matrix, *arguments)``, made once however many layers share these weights.
 

@@ -72,8 +72,8 @@ def _new_map(builder: Builder, node: Node) -> Value:
 
 def lower_depth_to_space(builder: Builder, node: Node) -> None:
     """Row by row."""
-    source, shape = builder.any(node.inputs[0]), builder.shape(node.inputs[0])
-    depth, height, _ = builder.shape(node.output)
+    source, shape = builder.any(node.inputs[0]), builder.image_shape(node.inputs[0])
+    depth, height, _ = builder.image_shape(node.output)
     blocks = Blocks.of(node, depth)
     lines = blocks.columns if blocks.columns <= MOST_LINES else 0
     kernel = builder.vector.fitting(shape[2]).kernel("interleave_none_any", (lines,))
@@ -111,9 +111,9 @@ class SpaceToDepth(Stage):
 
 def lower_space_to_depth(builder: Builder, node: Node) -> None:
     """Row by row."""
-    source, shape = builder.any(node.inputs[0]), builder.shape(node.inputs[0])
+    source, shape = builder.any(node.inputs[0]), builder.image_shape(node.inputs[0])
     blocks, out = Blocks.of(node, shape[0]), _new_map(builder, node)
-    _, height, width = builder.shape(node.output)
+    _, height, width = builder.image_shape(node.output)
     kernel = relayout_kernel(builder.vector, _written(out, width), blocks.columns, blocks.columns)
     builder.decide(node, "none", kernel, f"a line becomes {blocks.columns}")
     builder.add(SpaceToDepth(node.name, out, height, source, shape, blocks, exact=True))

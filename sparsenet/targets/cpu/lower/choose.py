@@ -23,7 +23,7 @@ from sparsenet.targets.registry import BROADCAST_OPERATIONS
 def lower_top_k(builder: Builder, node: Node) -> None:
     """A heap for each line."""
     attrs = attributes(node)
-    arguments = along_axis(builder.shape(node.inputs[0]), attrs["axis"] - 1) | {
+    arguments = along_axis(builder.image_shape(node.inputs[0]), attrs["axis"] - 1) | {
         "count": attrs["count"],
         "sign": 1.0 if attrs["largest"] else -1.0,
         "least": -math.inf,
@@ -44,7 +44,7 @@ def _pick(
 def lower_gather_elements(builder: Builder, node: Node) -> None:
     """One index for each number of the result."""
     axis = attributes(node)["axis"] - 1
-    shape, out = builder.shape(node.inputs[0]), builder.shape(node.output)
+    shape, out = builder.image_shape(node.inputs[0]), builder.image_shape(node.output)
     inner = prod(shape[axis + 1 :])
     arguments = {
         "blocks": prod(shape[:axis]), "rows": out[axis] * inner, "inner": 1, "x_block": shape[axis] * inner,
@@ -55,7 +55,7 @@ def lower_gather_elements(builder: Builder, node: Node) -> None:
 
 def lower_gather_nd(builder: Builder, node: Node) -> None:
     """Some indices for each run of the result."""
-    shape, indices = (builder.shape(name) for name in node.inputs)
+    shape, indices = (builder.image_shape(name) for name in node.inputs)
     depth = indices[-1]
     strides = [prod(shape[axis + 1 :]) for axis in range(depth)]
     arguments = {
@@ -67,18 +67,18 @@ def lower_gather_nd(builder: Builder, node: Node) -> None:
 def lower_nms(builder: Builder, node: Node) -> None:
     """The boxes of each class that score enough, sorted; then those among them that overlap no better one."""
     attrs, (boxes, scores) = attributes(node), node.inputs
-    groups, classes, size = builder.shape(scores)
+    groups, classes, size = builder.image_shape(scores)
     order = f"{node.output}//order"
     builder.shapes[order] = builder.shapes[scores]
     sort = builder.kernel("topk_none_flat", (1,))
-    arguments = along_axis(builder.shape(scores), 2) | {
+    arguments = along_axis(builder.image_shape(scores), 2) | {
         "count": size, "sign": 1.0, "least": attrs["score_threshold"],
     }  # fmt: skip
     sources = {"x": builder.plain(scores)}
     builder.add(PlainCall(node.name, builder.new_plain(order), 1, sources, sort, arguments))
     arguments = {
         "groups": groups, "classes": classes, "size": size, "count": min(attrs["count"], size),
-        "rows": builder.shape(node.output)[0], "center": int(attrs["center"]),
+        "rows": builder.image_shape(node.output)[0], "center": int(attrs["center"]),
         "limit": attrs["iou_threshold"],
     }  # fmt: skip
     kernel = builder.kernel("nms_none_flat")
@@ -87,7 +87,7 @@ def lower_nms(builder: Builder, node: Node) -> None:
 
 def lower_nonzero(builder: Builder, node: Node) -> None:
     """One pass over the numbers."""
-    shape = builder.shape(node.inputs[0])
+    shape = builder.image_shape(node.inputs[0])
     arguments: dict[str, Word] = {
         "rank": len(shape),
         "shape": table(builder, shape),
@@ -98,7 +98,7 @@ def lower_nonzero(builder: Builder, node: Node) -> None:
 
 def lower_fill(builder: Builder, node: Node) -> None:
     """The places below the count found by comparison, then a choice."""
-    (x, count), attrs, shape = node.inputs, attributes(node), builder.shape(node.output)
+    (x, count), attrs, shape = node.inputs, attributes(node), builder.image_shape(node.output)
     axis = attrs["axis"] - 1
     outer, size, inner = prod(shape[:axis]), shape[axis], prod(shape[axis + 1 :])
     places, value = (

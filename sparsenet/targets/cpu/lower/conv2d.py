@@ -5,32 +5,40 @@ from __future__ import annotations
 import numpy as np
 
 from sparsenet.graph import FloatArray, Node
-from sparsenet.graph.ops import attributes, split_inputs
 from sparsenet.plan.builder import Builder
 from sparsenet.plan.choice import choose
-from sparsenet.plan.window import Geometry, geometry, open_window
+from sparsenet.plan.lowering.convolution import Convolution
+from sparsenet.plan.lowering.geometry import Geometry
+from sparsenet.plan.lowering.weights import as_matrix, nonzeros
+from sparsenet.plan.window import open_window
 from sparsenet.targets.cpu.lower.conv_candidates import candidates
-from sparsenet.targets.cpu.lower.convolution import Convolution
-from sparsenet.targets.cpu.lower.depthwise import lower_depthwise
+from sparsenet.targets.cpu.lower.depthwise import IN_PLACE_STRIDE, lower_depthwise
 from sparsenet.targets.cpu.lower.epilogues import epilogue_of
 from sparsenet.targets.cpu.lower.linear import lower_matrix
-from sparsenet.targets.cpu.lower.pack import as_matrix, nonzeros
+from sparsenet.targets.cpu.lower.row_convolution import RowConvolution
+
+
+def halo_of_conv2d(conv: Convolution) -> tuple[int, int, int]:
+    """Halo (rows above, rows below, columns) that the input must have, where the windows read it in place."""
+    in_place = conv.geometry.stride[1] <= _in_place_stride(conv) and not conv.one_pixel
+    return conv.geometry.halo if in_place else (0, 0, 0)
+
+
+def _in_place_stride(conv: Convolution) -> int:
+    return IN_PLACE_STRIDE if conv.depthwise else 1
 
 
 def lower_conv2d(builder: Builder, node: Node) -> None:
     """Choose the kind of convolution and add its stage."""
-    own, _ = split_inputs(node)
-    weight = builder.graph.constants[own[1]]
-    channels, *size = builder.shape(own[0])
-    groups = attributes(node)["groups"]
-    geo = geometry(node, weight.shape[2:], size, builder.shape(node.output)[1:])
-    bias = builder.graph.constants[own[2]] if own[2] else np.zeros(weight.shape[0], np.float32)
-    if geo.out == (1, 1) and groups == 1:
-        lower_matrix(builder, node, builder.once(_one_pixel_matrix, weight, geo, channels), bias, own[0])
-    elif weight.shape[1] == 1 and groups > 1:
-        lower_depthwise(builder, node, weight, bias, geo)
+    conv = Convolution.of(builder.graph, builder.shapes, node)
+    if conv.one_pixel:
+        channels = builder.image_shape(conv.x)[0]
+        matrix = builder.once(_one_pixel_matrix, conv.weight, conv.geometry, channels)
+        lower_matrix(builder, conv, matrix)
+    elif conv.depthwise:
+        lower_depthwise(builder, conv)
     else:
-        _convolution(builder, node, weight, bias, geo, groups)
+        _convolution(builder, conv)
 
 
 def _one_pixel_matrix(weight: FloatArray, geo: Geometry, channels: int) -> FloatArray:
@@ -44,21 +52,21 @@ def _one_pixel_matrix(weight: FloatArray, geo: Geometry, channels: int) -> Float
     return matrix.reshape(weight.shape[0], -1)
 
 
-def _convolution(
-    builder: Builder, node: Node, weight: FloatArray, bias: FloatArray, geo: Geometry, groups: int
-) -> None:
-    window = open_window(builder, node.inputs[0], geo, fold=True)
+def _convolution(builder: Builder, conv: Convolution) -> None:
+    node, geo = conv.node, conv.geometry
+    window = open_window(builder, conv.x, geo, fold=True)
     epilogue = epilogue_of(builder, node, True)
     as_line = window.folds_with(geo, builder.folds.get(geo.out, 0))
     out = builder.new_rows(node.output, row_by_row=not as_line)
-    matrix = builder.once(as_matrix, weight)
+    matrix = builder.once(as_matrix, conv.weight)
     nnz = builder.once(nonzeros, matrix)
-    layer = Convolution(node.name, out, window, epilogue, matrix, nnz, bias, geo, groups, as_line)
+    layer = RowConvolution(
+        node.name, out, window, epilogue, matrix, nnz, conv.bias, geo, conv.groups, as_line
+    )
     chosen, reason = choose(
         builder, candidates(builder.target, layer, builder.options.tune), layer.density, layer.key
     )
-    counts = {"macs": matrix.size * geo.out[0] * geo.out[1], "nnz": layer.nnz, "weights": matrix.size}
-    builder.decide(node, chosen.format, chosen.kernel, reason, **counts)
+    builder.decide(node, chosen.format, chosen.kernel, reason, **conv.counts(nnz))
     builder.add(chosen.make(builder))
 
 

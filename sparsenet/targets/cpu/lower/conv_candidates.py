@@ -6,9 +6,9 @@ from sparsenet.plan.builder import Builder
 from sparsenet.plan.candidate import Candidate
 from sparsenet.plan.stage import Stage, Word
 from sparsenet.targets.cpu.lower.conv_rows import ConvRows, PatternRows
-from sparsenet.targets.cpu.lower.convolution import Convolution
 from sparsenet.targets.cpu.lower.dense_candidates import dense_candidates
 from sparsenet.targets.cpu.lower.pack import csr_stream
+from sparsenet.targets.cpu.lower.row_convolution import RowConvolution
 from sparsenet.targets.cpu.lower.select import (
     NO_CHUNKS,
     PixelTile,
@@ -25,7 +25,7 @@ from sparsenet.targets.target import Target
 CSR_NONZEROS = 5
 
 
-def candidates(target: Target, layer: Convolution, tune: bool) -> list[Candidate]:
+def candidates(target: Target, layer: RowConvolution, tune: bool) -> list[Candidate]:
     """The ways to run ``layer``, dense ones first; more of them if they are going to be timed."""
     found = dense_candidates(target, layer, tune)
     if layer.nnz < layer.matrix.size:
@@ -44,7 +44,7 @@ def candidates(target: Target, layer: Convolution, tune: bool) -> list[Candidate
     return list(names.values())
 
 
-def _csr(layer: Convolution) -> Candidate:
+def _csr(layer: RowConvolution) -> Candidate:
     layout = layer.lines
     tile = sparse_tile(layout, layer.group_in)
     kernel = layout.kernel("conv_csr_rows", (tile.rows, tile.vectors), layer.epilogue.words)
@@ -64,7 +64,7 @@ def _csr(layer: Convolution) -> Candidate:
     return Candidate("csr", kernel, CSR_NONZEROS / layer.matrix.shape[1], make)
 
 
-def _pattern(layer: Convolution, outputs: int, tile: PixelTile, cache_bytes: int) -> Candidate:
+def _pattern(layer: RowConvolution, outputs: int, tile: PixelTile, cache_bytes: int) -> Candidate:
     layout = layer.lines
     sizes = (outputs, tile.rows, tile.vectors)
     kernel = layout.kernel("conv_pattern_rows", sizes, layer.epilogue.words)

@@ -9,13 +9,13 @@ from sparsenet.plan.candidate import Candidate
 from sparsenet.plan.layout import Folded, Rows
 from sparsenet.plan.stage import Stage, Word
 from sparsenet.targets.cpu.lower.conv_rows import ConvRows
-from sparsenet.targets.cpu.lower.convolution import Convolution
 from sparsenet.targets.cpu.lower.dense_tiles import BLOCKED, DenseTile, line_tile, pixel_tiles
 from sparsenet.targets.cpu.lower.pack import dense_blocks
+from sparsenet.targets.cpu.lower.row_convolution import RowConvolution
 from sparsenet.targets.target import Target
 
 
-def dense_candidates(target: Target, layer: Convolution, tune: bool) -> list[Candidate]:
+def dense_candidates(target: Target, layer: RowConvolution, tune: bool) -> list[Candidate]:
     """The dense kernel that is expected to be the fastest; if they are going to be timed, the others after it."""
     c_out, taps, step = layer.c_out // layer.groups, layer.matrix.shape[1], layer.window.column_step
     layout = layer.out.rows
@@ -30,7 +30,7 @@ def dense_candidates(target: Target, layer: Convolution, tune: bool) -> list[Can
     return [_candidate(layer, *pair) for pair in (found if tune else found[:1])]
 
 
-def _candidate(layer: Convolution, tile: DenseTile, layout: Rows) -> Candidate:
+def _candidate(layer: RowConvolution, tile: DenseTile, layout: Rows) -> Candidate:
     kernel = tile.vector.kernel(tile.algorithm, tile.sizes, layer.epilogue.words)
 
     def make(builder: Builder) -> Stage:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 
-from sparsenet.graph import FloatArray, Node
 from sparsenet.plan.builder import Builder
 from sparsenet.plan.layout import Folded, Rows
+from sparsenet.plan.lowering.convolution import Convolution
+from sparsenet.plan.lowering.geometry import Geometry
+from sparsenet.plan.lowering.weights import as_matrix, nonzeros
 from sparsenet.plan.stage import Word
-from sparsenet.plan.window import Geometry, Window, open_window
+from sparsenet.plan.window import Window, open_window
 from sparsenet.targets.cpu.lower.conv_rows import ConvRows
 from sparsenet.targets.cpu.lower.epilogues import epilogue_of
-from sparsenet.targets.cpu.lower.pack import as_matrix, nonzeros
 from sparsenet.targets.cpu.lower.select import pixel_tile, window_tile
 from sparsenet.targets.target import Target
 
@@ -21,11 +22,9 @@ IN_PLACE_STRIDE = 2
 MOST_ADJACENT_COLUMNS = 7
 
 
-def lower_depthwise(
-    builder: Builder, node: Node, weight: FloatArray, bias: FloatArray, geo: Geometry
-) -> None:
+def lower_depthwise(builder: Builder, conv: Convolution) -> None:
     """A convolution of every channel by itself."""
-    x = node.inputs[0]
+    node, x, weight, geo = conv.node, conv.x, conv.weight, conv.geometry
     c_out, taps = weight.shape[0], geo.kernel[0] * geo.kernel[1]
     window = open_window(builder, x, geo, IN_PLACE_STRIDE)
     epilogue = epilogue_of(builder, node, True)
@@ -34,12 +33,9 @@ def lower_depthwise(
     lines = out.rows.as_line() if as_line and isinstance(out.rows, Folded) else out.rows
     tile = _tile(builder.target, lines, geo, window, as_line)
     kernel = lines.kernel("depthwise_dense_rows", tile, epilogue.words)
-    multiplier = c_out // builder.shape(x)[0]
-    macs = c_out * taps * geo.out[0] * geo.out[1]
+    multiplier = c_out // builder.image_shape(x)[0]
     reason = "depthwise weights are too few for indices to pay"
-    builder.decide(
-        node, "dense", kernel, reason, macs=macs, nnz=builder.once(nonzeros, weight), weights=weight.size
-    )
+    builder.decide(node, "dense", kernel, reason, **conv.counts(builder.once(nonzeros, weight)))
     fixed: dict[str, Word] = {
         "tap_offsets": builder.constant(window.taps(1).reshape(-1).astype(np.int32)),
         "multiplier": multiplier,
@@ -48,7 +44,7 @@ def lower_depthwise(
     }
     per_channel = {
         "weights": (builder.constant(builder.once(as_matrix, weight)), taps * 4),
-        "bias": (builder.constant(bias), 4),
+        "bias": (builder.constant(conv.bias), 4),
     }
     builder.add(
         ConvRows(

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sparsenet.graph import FloatArray, Node
-from sparsenet.graph.batch_norm import as_affine
-from sparsenet.graph.ops import ACTIVATIONS, attributes, split_inputs
+from sparsenet.graph import Node
+from sparsenet.graph.ops import ACTIVATIONS, split_inputs
 from sparsenet.plan.builder import Builder
 from sparsenet.plan.layout import Folded, Plain
+from sparsenet.plan.lowering.epilogue import FusedStep, as_fused_step
 from sparsenet.plan.stage import Emitter, Need, Span, Stage, Value, Word
 from sparsenet.targets.cpu.lower.epilogues import Epilogue, epilogue_of
 from sparsenet.targets.cpu.lower.tensors import lower_broadcast
@@ -73,17 +73,17 @@ class FlatElements(Stage):
         )  # fmt: skip
 
 
-def copy(builder: Builder, node: Node, x: str, start: Epilogue) -> None:
-    """``out = epilogue(start(x))``."""
+def copy(builder: Builder, node: Node, x: str, first: FusedStep | None = None) -> None:
+    """``out = epilogue(first(x))``."""
     over_rows = builder.is_map(x)
-    epilogue = epilogue_of(builder, node, over_rows, start)
+    epilogue = epilogue_of(builder, node, over_rows, first)
     if over_rows:
         kernel = _map_stage(builder, node, "copy_none_rows", x, epilogue)
     else:
         source, out = builder.plain(x), builder.new_plain(node.output)
         kernel = builder.kernel("copy_none_flat", epilogue=epilogue.words)
         builder.add(FlatElements(node.name, out, 1, source, kernel, epilogue))
-    builder.decide(node, "none", kernel, "the only kernel for this op")
+    builder.decide(node, "none", kernel)
 
 
 def _map_stage(
@@ -102,41 +102,18 @@ def _map_stage(
     return kernel
 
 
-def lower_activation(builder: Builder, node: Node) -> None:
-    """One activation word as the epilogue of a copy."""
-    start = Epilogue()
-    start.add_activation(node.op, [attributes(node)[name] for name in ACTIVATIONS[node.op].parameters])
-    copy(builder, node, node.inputs[0], start)
-
-
-def lower_affine(builder: Builder, node: Node) -> None:
-    """Scale and shift per channel as the epilogue of a copy."""
-    own, _ = split_inputs(node)
-    scale, shift = (builder.graph.constants[name] for name in own[1:])
-    _affine(builder, node, scale, shift)
-
-
-def lower_batch_norm(builder: Builder, node: Node) -> None:
-    """Batch normalisation as the affine it is at inference."""
-    statistics = [builder.graph.constants[name] for name in node.inputs[1:]]
-    _affine(builder, node, *as_affine(statistics, attributes(node)["eps"]))
-
-
-def _affine(builder: Builder, node: Node, scale: FloatArray, shift: FloatArray) -> None:
-    start = Epilogue()
-    start.add_affine(builder.padded_constant(scale), builder.padded_constant(shift))
-    copy(builder, node, node.inputs[0], start)
+def lower_fused_step(builder: Builder, node: Node) -> None:
+    """One fused step behind a copy."""
+    copy(builder, node, node.inputs[0], as_fused_step(builder.graph, node))
 
 
 def lower_add(builder: Builder, node: Node) -> None:
     """A copy with a residual where shapes are equal, else general."""
     a, b = split_inputs(node)[0]
-    if not _activations(builder, a, b) or builder.shape(a) != builder.shape(b):
+    if not _activations(builder, a, b) or builder.image_shape(a) != builder.image_shape(b):
         _broadcast(builder, node)
         return
-    start = Epilogue()
-    start.add_residual(builder.rows(b) if builder.is_map(a) else builder.plain(b))
-    copy(builder, node, a, start)
+    copy(builder, node, a, FusedStep("add", tensors=(b,)))
 
 
 def lower_sub(builder: Builder, node: Node) -> None:
@@ -148,13 +125,13 @@ def lower_mul(builder: Builder, node: Node) -> None:
     """Two maps of one shape, a map and one number per channel, or anything that broadcasts."""
     a, b = split_inputs(node)[0]
     if _activations(builder, a, b):
-        shapes = builder.shape(a), builder.shape(b)
+        shapes = builder.image_shape(a), builder.image_shape(b)
         if builder.is_map(b) and not builder.is_map(a):
             a, b = b, a
         if shapes[0] == shapes[1]:
             _multiply_equal(builder, node, a, b)
             return
-        if builder.is_map(a) and builder.shape(b) == (builder.shape(a)[0], 1, 1):
+        if builder.is_map(a) and builder.image_shape(b) == (builder.image_shape(a)[0], 1, 1):
             epilogue = epilogue_of(builder, node, True)
             kernel = _map_stage(builder, node, "scale_none_rows", a, epilogue, gain=builder.plain(b))
             builder.decide(node, "none", kernel, "one number per channel")
@@ -187,13 +164,11 @@ def _broadcast(builder: Builder, node: Node) -> None:
     result = f"{node.output}//before epilogue"
     builder.shapes[result] = builder.shapes[node.output]
     lower_broadcast(builder, node, result)
-    copy(builder, node, result, Epilogue())
+    copy(builder, node, result)
 
 
 LOWER = {
-    **dict.fromkeys(ACTIVATIONS, lower_activation),
-    "affine": lower_affine,
-    "batch_norm": lower_batch_norm,
+    **dict.fromkeys([*ACTIVATIONS, "affine", "batch_norm"], lower_fused_step),
     "add": lower_add,
     "sub": lower_sub,
     "mul": lower_mul,

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from sparsenet.graph import Node
-from sparsenet.graph.ops import split_inputs
 from sparsenet.plan.builder import Builder
 from sparsenet.plan.layout import Plain
+from sparsenet.plan.lowering.epilogue import FusedStep, fused_steps
 from sparsenet.plan.stage import Emitter, Need, Ref, Value, Word
 from sparsenet.targets.registry import EPILOGUE_ARGUMENTS
 
@@ -48,36 +48,22 @@ class Epilogue:
             arguments[f"residual_row.{step}"], arguments[f"residual_channel.{step}"] = row, per_channel
         return arguments
 
-    def add_activation(self, word: str, values: Sequence[float]) -> None:
-        """Append an activation word with its parameters."""
-        step = len(self.words)
-        self.words += (word,)
-        for (name, _), value in zip(EPILOGUE_ARGUMENTS[word], values, strict=True):
-            self.numbers[f"{name}.{step}"] = value
-
-    def add_affine(self, scale: Ref, shift: Ref) -> None:
-        """Append ``scale * y + shift`` per channel."""
-        step = len(self.words)
-        self.words += ("affine",)
-        self.vectors[f"scale.{step}"], self.vectors[f"shift.{step}"] = scale, shift
-
-    def add_residual(self, value: Value) -> None:
-        """Append the sum with another tensor of the output's shape."""
-        self.residuals[len(self.words)] = value
-        self.words += ("add",)
+    def add(self, step: FusedStep, vectors: Sequence[Ref], tensors: Sequence[Value]) -> None:
+        """Append ``step``, whose constants and activations are these."""
+        number = len(self.words)
+        self.words += (step.op,)
+        names = [f"{argument.name}.{number}" for argument in EPILOGUE_ARGUMENTS[step.op]]
+        self.numbers.update(zip(names, step.numbers, strict=False))
+        self.vectors.update(zip(names, vectors, strict=False))
+        for value in tensors:
+            self.residuals[number] = value
 
 
-def epilogue_of(builder: Builder, node: Node, over_rows: bool, start: Epilogue | None = None) -> Epilogue:
-    """The epilogue of ``node``, behind the words of ``start``; ``over_rows``: for a kernel over rows, else flat."""
-    epilogue = start or Epilogue()
-    tensors = iter(split_inputs(node)[1])
-    for word, *values in node.epilogue:
-        if word == "affine":
-            scale, shift = (builder.graph.constants[next(tensors)] for _ in range(2))
-            epilogue.add_affine(builder.padded_constant(scale), builder.padded_constant(shift))
-        elif word == "add":
-            tensor = next(tensors)
-            epilogue.add_residual(builder.rows(tensor) if over_rows else builder.plain(tensor))
-        else:
-            epilogue.add_activation(word, values)
+def epilogue_of(builder: Builder, node: Node, over_rows: bool, first: FusedStep | None = None) -> Epilogue:
+    """The epilogue of ``node``, behind the step ``first``; ``over_rows``: for a kernel over rows, else flat."""
+    epilogue = Epilogue()
+    for step in [*([first] if first else []), *fused_steps(builder.graph, node)]:
+        vectors = [builder.padded_constant(vector) for vector in step.vectors]
+        tensors = [builder.rows(name) if over_rows else builder.plain(name) for name in step.tensors]
+        epilogue.add(step, vectors, tensors)
     return epilogue

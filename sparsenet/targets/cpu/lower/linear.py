@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
-
 from sparsenet.graph import FloatArray, Node
-from sparsenet.graph.ops import split_inputs
 from sparsenet.plan.builder import Builder
+from sparsenet.plan.lowering.convolution import Convolution
+from sparsenet.plan.lowering.weights import nonzeros
 from sparsenet.plan.stage import Emitter, Need, Ref, Span, Stage, Value, Word
 from sparsenet.targets.cpu.lower.epilogues import Epilogue, epilogue_of
-from sparsenet.targets.cpu.lower.pack import linear_blocks, linear_groups, nonzeros
+from sparsenet.targets.cpu.lower.pack import linear_blocks, linear_groups
 from sparsenet.targets.cpu.lower.select import choose_format
 from sparsenet.targets.registry import Kernel
 
@@ -50,16 +49,14 @@ class MatrixVector(Stage):
 
 def lower_linear(builder: Builder, node: Node) -> None:
     """A fully connected layer."""
-    own, _ = split_inputs(node)
-    weight = builder.graph.constants[own[1]]
-    bias = builder.graph.constants[own[2]] if own[2] else np.zeros(weight.shape[0], np.float32)
-    lower_matrix(builder, node, weight, bias, own[0])
+    conv = Convolution.of(builder.graph, builder.shapes, node)
+    lower_matrix(builder, conv, conv.weight)
 
 
-def lower_matrix(builder: Builder, node: Node, matrix: FloatArray, bias: FloatArray, x: str) -> None:
+def lower_matrix(builder: Builder, conv: Convolution, matrix: FloatArray) -> None:
     """``out = matrix @ x + bias`` with x in C order."""
-    c_out, c_in = matrix.shape
-    source = builder.plain(x)
+    node, (c_out, c_in) = conv.node, matrix.shape
+    source = builder.plain(conv.x)
     epilogue = epilogue_of(builder, node, False)
     out = builder.new_plain(node.output)
     vector = builder.vector.fitting(c_out)
@@ -82,7 +79,7 @@ def lower_matrix(builder: Builder, node: Node, matrix: FloatArray, bias: FloatAr
         fixed, nbytes = {"c_in": c_in}, blocks.nbytes
         per_lot = {"weights": (builder.constant(blocks), lot * c_in * 4)}
     builder.decide(node, "csr" if sparse else "dense", kernel, reason, **counts)
-    per_lot["bias"] = (builder.padded_constant(bias), lot * 4)
+    per_lot["bias"] = (builder.padded_constant(conv.bias), lot * 4)
     builder.add(
         MatrixVector(
             node.name, out, 1, source, kernel, epilogue, c_out, lot, fixed, per_lot,

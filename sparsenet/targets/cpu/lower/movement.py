@@ -72,14 +72,14 @@ def lower_concat(builder: Builder, node: Node) -> None:
     kernel = builder.kernel("relayout_none_any", (1,))
     builder.decide(node, "none", kernel, "each operand copied into its part of the result")
     if axis == 0 and builder.is_map(node.output) and builder.moves_in_rows(node):
-        sources = [(builder.any(name), builder.shape(name)) for name in node.inputs]
+        sources = [(builder.any(name), builder.image_shape(name)) for name in node.inputs]
         out = builder.new_rows(node.output)
         builder.add(ConcatChannels(node.name, out, out.rows.height, sources))
         return
     values = [builder.bounded(name) for name in node.inputs]
-    shape = builder.shape(node.output)
+    shape = builder.image_shape(node.output)
     inner = prod(shape[axis + 1 :])
-    widths = [builder.shape(name)[axis] * inner for name in node.inputs]
+    widths = [builder.image_shape(name)[axis] * inner for name in node.inputs]
     out = builder.new_plain(node.output)
     builder.add(ConcatPlain(node.name, out, 1, values, prod(shape[:axis]), widths, exact=True))
 
@@ -101,7 +101,7 @@ def lower_identity(builder: Builder, node: Node) -> None:
         builder.put(node.output, source)
         return
     out = builder.new_rows(node.output)
-    builder.add(MapCopy(node.name, out, out.rows.height, source, builder.shape(x)))
+    builder.add(MapCopy(node.name, out, out.rows.height, source, builder.image_shape(x)))
 
 
 @dataclass(eq=False)
@@ -149,7 +149,7 @@ def lower_slice(builder: Builder, node: Node) -> None:
         first[axis], steps[axis] = attrs["start"], step
         kernel = relayout_kernel(builder.vector, out.rows.line, steps[2])
         builder.decide(node, "none", kernel, f"a run of {('channels', 'rows', 'columns')[axis]}")
-        builder.add(MapSlice(node.name, out, out.rows.height, source, builder.shape(x), first, steps))
+        builder.add(MapSlice(node.name, out, out.rows.height, source, builder.image_shape(x), first, steps))
         return
     slice_plain(builder, node)
 
@@ -189,12 +189,12 @@ def lower_pad(builder: Builder, node: Node) -> None:
         return
     source, out = builder.any(node.inputs[0]), builder.new_plain(node.output)
     builder.decide(node, "none", builder.kernel(FILL), "filled with the value, then the map copied in")
-    shape = builder.shape(node.inputs[0])
+    shape = builder.image_shape(node.inputs[0])
     builder.add(Pad(node.name, out, 1, source, shape, top, left, attrs["value"], exact=True))
 
 
 def _pad_by_table(builder: Builder, node: Node) -> None:
-    channels, height, width = builder.shape(node.inputs[0])
+    channels, height, width = builder.image_shape(node.inputs[0])
     attrs = attributes(node)
     top, left, bottom, right = attrs["padding"]
     rows = np.pad(np.arange(height) * width, (top, bottom), mode=attrs["mode"])
@@ -247,7 +247,7 @@ def lower_resize(builder: Builder, node: Node) -> None:
         "columns_weight": builder.constant(np.pad(columns.weight, (0, missing))),
         **builder.lines(layout),
     }  # fmt: skip
-    builder.decide(node, "none", kernel, "the only kernel for this op")
+    builder.decide(node, "none", kernel)
     low, high = rows.low.tolist(), rows.high.tolist()
     builder.add(Resize(node.name, out, layout.height, source, kernel, low, high, tables, fixed))
 

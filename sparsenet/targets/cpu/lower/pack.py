@@ -8,16 +8,6 @@ import numpy.typing as npt
 from sparsenet.graph import FloatArray
 
 
-def nonzeros(matrix: FloatArray) -> int:
-    """How many weights are not zero."""
-    return int(np.count_nonzero(matrix))
-
-
-def as_matrix(weight: FloatArray) -> FloatArray:
-    """(C_out, C_in * K_h * K_w)."""
-    return np.ascontiguousarray(weight.reshape(weight.shape[0], -1))
-
-
 def csr_stream(
     matrix: FloatArray, offsets: npt.NDArray[np.int64]
 ) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32]]:

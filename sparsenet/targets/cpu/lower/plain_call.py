@@ -40,14 +40,14 @@ def plain_call(
 ) -> None:
     """Add the stage that makes ``result`` (else the node's output) from the tensors in ``sources``."""
     values = {name: builder.plain(tensor) for name, tensor in sources.items()}
-    builder.decide(node, "none", kernel, "the only kernel for this op")
+    builder.decide(node, "none", kernel)
     builder.add(PlainCall(node.name, builder.new_plain(result or node.output), 1, values, kernel, arguments))
 
 
 def stored_shape(builder: Builder, tensor: str) -> tuple[int, ...]:
     """Shape of one image; a constant's own, as it has no batch."""
     constant = builder.graph.constants.get(tensor)
-    return builder.shape(tensor) if constant is None else constant.shape
+    return builder.image_shape(tensor) if constant is None else constant.shape
 
 
 def strides_over(shape: Sequence[int], target: Sequence[int]) -> list[int]:

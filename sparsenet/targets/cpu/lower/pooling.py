@@ -7,23 +7,17 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from sparsenet.graph import FloatArray, Node
-from sparsenet.graph.ops import attributes
+from sparsenet.graph import Node
 from sparsenet.plan.builder import Builder
 from sparsenet.plan.layout import Folded, Rows
+from sparsenet.plan.lowering.geometry import Geometry, reciprocals
 from sparsenet.plan.stage import Emitter, Need, Ref, Span, Stage, Value, Word
-from sparsenet.plan.window import Geometry, Window, geometry, open_window
+from sparsenet.plan.window import Window, open_window
 from sparsenet.targets.cpu.lower.epilogues import Epilogue, epilogue_of
 from sparsenet.targets.registry import Kernel
 
 #: Widest max-pooling window whose columns are unrolled.
 MOST_COLUMNS = 5
-
-
-def _geometry(builder: Builder, node: Node) -> Geometry:
-    return geometry(
-        node, attributes(node)["kernel"], builder.shape(node.inputs[0])[1:], builder.shape(node.output)[1:]
-    )
 
 
 def _vectors(line_vectors: int) -> int:
@@ -84,7 +78,7 @@ class MaxPool(Stage):
 
 def lower_max_pool2d(builder: Builder, node: Node) -> None:
     """Columns outside the image are masked by a table."""
-    geo = _geometry(builder, node)
+    geo = Geometry.of(node, builder.shapes)
     window = open_window(builder, node.inputs[0], geo, _in_place_stride(geo))
     epilogue = epilogue_of(builder, node, True)
     out = builder.new_rows(node.output, row_by_row=True)
@@ -111,7 +105,7 @@ def lower_max_pool2d(builder: Builder, node: Node) -> None:
         "inner_first": int(whole[0]) if whole.size else 0, "inner_end": int(whole[-1]) + 1 if whole.size else 0,
         "x_row": window.out_row, "x_channel": window.channel, **builder.lines(layout),
     }  # fmt: skip
-    builder.decide(node, "none", kernel, "the only kernel for this op")
+    builder.decide(node, "none", kernel)
     builder.add(
         MaxPool(
             node.name, out, geo.out[0], window, kernel, epilogue, first_valid, end_valid, fixed,
@@ -135,21 +129,6 @@ def _single_rows(geo: Geometry) -> Span:
     return -(-geo.before[0] // geo.stride[0]), -(-(geo.before[0] + geo.size[0]) // geo.stride[0])
 
 
-def _reciprocals(node: Node, geo: Geometry, axis: int) -> FloatArray:
-    """1 / values counted per window along one axis: image values, or with the padding that the node counts."""
-    attrs = attributes(node)
-    after = attrs["padding"][2 + axis]
-    counts = []
-    for i in range(geo.out[axis]):
-        start = i * geo.stride[axis] - geo.before[axis]
-        end = start + geo.kernel[axis]
-        if attrs["count_include_pad"]:
-            counts.append(min(end, geo.size[axis] + after) - start)
-        else:
-            counts.append(min(end, geo.size[axis]) - max(start, 0))
-    return (1.0 / np.asarray(counts, np.float64)).astype(np.float32)
-
-
 @dataclass(eq=False)
 class AvgPool(Stage):
     """Sums over windows, scaled by row and column."""
@@ -170,20 +149,25 @@ class AvgPool(Stage):
         )  # fmt: skip
 
 
+def halo_of_avg_pool2d(geo: Geometry) -> tuple[int, int, int]:
+    """Halo (rows above, rows below, columns) that the input must have, where the windows read it in place."""
+    return geo.halo if geo.stride[1] == 1 else (0, 0, 0)
+
+
 def lower_avg_pool2d(builder: Builder, node: Node) -> None:
     """Average over windows."""
-    geo = _geometry(builder, node)
+    geo = Geometry.of(node, builder.shapes)
     window = open_window(builder, node.inputs[0], geo)
     out = builder.new_rows(node.output, row_by_row=True)
     layout = out.rows
     kernel = layout.kernel("avgpool_none_rows", (_vectors(layout.line_vectors),))
     fixed: dict[str, Word] = {
         "tap_offsets": builder.constant(window.taps(1).reshape(-1).astype(np.int32)),
-        "taps": geo.kernel[0] * geo.kernel[1], "scale_x": builder.padded_constant(_reciprocals(node, geo, 1)),
+        "taps": geo.kernel[0] * geo.kernel[1], "scale_x": builder.padded_constant(reciprocals(node, geo, 1)),
         "x_row": window.out_row, "x_channel": window.channel, **builder.lines(layout),
     }  # fmt: skip
-    scale_y = builder.padded_constant(_reciprocals(node, geo, 0))
-    builder.decide(node, "none", kernel, "the only kernel for this op")
+    scale_y = builder.padded_constant(reciprocals(node, geo, 0))
+    builder.decide(node, "none", kernel)
     builder.add(AvgPool(node.name, out, geo.out[0], window, kernel, scale_y, fixed, lots=layout.channels))
 
 
@@ -214,7 +198,7 @@ def lower_global_avg_pool2d(builder: Builder, node: Node) -> None:
     source, out = builder.rows(node.inputs[0]), builder.new_plain(node.output)
     layout = source.rows.as_line() if isinstance(source.rows, Folded) else source.rows
     kernel = layout.kernel("globalavgpool_none_rows", (min(8, layout.lanes),))
-    builder.decide(node, "none", kernel, "the only kernel for this op")
+    builder.decide(node, "none", kernel)
     builder.add(
         GlobalAvgPool(node.name, out, layout.height, source, kernel, lots=layout.channels, sums_units=True)
     )

@@ -20,7 +20,7 @@ from sparsenet.targets.registry import BROADCAST_OPERATIONS, REDUCE_OPERATIONS
 def lower_broadcast(builder: Builder, node: Node, result: str | None = None) -> None:
     """Two operands of any shapes that broadcast; ``result``: where an epilogue follows, the tensor before it."""
     a, b = split_inputs(node)[0]
-    target = builder.shape(node.output)
+    target = builder.image_shape(node.output)
     operands = [strides_over(stored_shape(builder, name), target) for name in (a, b)]
     shape, (x_strides, y_strides) = merge_axes(target, *operands)
     kernel = builder.kernel("broadcast_none_flat", (BROADCAST_OPERATIONS.index(node.op),))
@@ -33,7 +33,7 @@ def lower_broadcast(builder: Builder, node: Node, result: str | None = None) -> 
 
 def lower_where(builder: Builder, node: Node) -> None:
     """Three operands of any shapes that broadcast."""
-    target = builder.shape(node.output)
+    target = builder.image_shape(node.output)
     operands = [strides_over(stored_shape(builder, name), target) for name in node.inputs]
     shape, strides = merge_axes(target, *operands)
     names = ("condition", "x", "y")
@@ -46,7 +46,7 @@ def lower_where(builder: Builder, node: Node) -> None:
 
 def lower_reduce(builder: Builder, node: Node) -> None:
     """The axes that stay first, then those that go."""
-    attrs, shape = attributes(node), builder.shape(node.inputs[0])
+    attrs, shape = attributes(node), builder.image_shape(node.inputs[0])
     gone = [axis - 1 for axis in attrs["axes"]]
     strides = strides_over(shape, shape)
     parts = [
@@ -73,20 +73,20 @@ def along_axis(shape: Sequence[int], axis: int) -> dict[str, Word]:
 def lower_argmax(builder: Builder, node: Node) -> None:
     """One number per line."""
     attrs = attributes(node)
-    arguments = along_axis(builder.shape(node.inputs[0]), attrs["axis"] - 1)
+    arguments = along_axis(builder.image_shape(node.inputs[0]), attrs["axis"] - 1)
     arguments["last"] = int(attrs["last"])
     plain_call(builder, node, builder.kernel("argmax_none_flat"), {"x": node.inputs[0]}, arguments)
 
 
 def lower_softmax(builder: Builder, node: Node) -> None:
     """Softmax in C order."""
-    arguments = along_axis(builder.shape(node.inputs[0]), attributes(node)["axis"] - 1)
+    arguments = along_axis(builder.image_shape(node.inputs[0]), attributes(node)["axis"] - 1)
     plain_call(builder, node, builder.kernel("softmax_none_flat"), {"x": node.inputs[0]}, arguments)
 
 
 def lower_normalize(builder: Builder, node: Node) -> None:
     """Runs that follow each other."""
-    attrs, shape = attributes(node), builder.shape(node.inputs[0])
+    attrs, shape = attributes(node), builder.image_shape(node.inputs[0])
     axis = attrs["axis"] - 1
     arguments: dict[str, Word] = {
         "runs": prod(shape[:axis]),
@@ -100,7 +100,7 @@ def lower_matmul(builder: Builder, node: Node) -> None:
     """One product per index of the axes in front."""
     a, b = node.inputs
     shapes = stored_shape(builder, a), stored_shape(builder, b)
-    *front, rows, columns = builder.shape(node.output)
+    *front, rows, columns = builder.image_shape(node.output)
     starts = []
     for shape in shapes:
         places = np.zeros(front, np.int64)
@@ -145,7 +145,7 @@ def slice_plain(builder: Builder, node: Node) -> None:
 
 
 def _pick_along(builder: Builder, node: Node, axis: int, start: int, step: int) -> None:
-    shape = builder.shape(node.inputs[0])
+    shape = builder.image_shape(node.inputs[0])
     steps = [prod(shape[i + 1 :]) for i in range(len(shape))]
     first = start * steps[axis]
     steps[axis] *= step
@@ -155,7 +155,7 @@ def _pick_along(builder: Builder, node: Node, axis: int, start: int, step: int) 
 def lower_gather(builder: Builder, node: Node) -> None:
     """Chosen elements of one axis (counted without the batch); evenly spaced ones as a slice."""
     attrs = attributes(node)
-    axis, shape = attrs["axis"] - 1, builder.shape(node.inputs[0])
+    axis, shape = attrs["axis"] - 1, builder.image_shape(node.inputs[0])
     indices = [range(shape[axis])[i] for i in attrs["indices"]]
     first, step = indices[0], indices[1] - indices[0] if len(indices) > 1 else 1
     if indices == [first + i * step for i in range(len(indices))]:
@@ -168,7 +168,7 @@ def lower_gather(builder: Builder, node: Node) -> None:
 
 def lower_expand(builder: Builder, node: Node) -> None:
     """The one element of an axis again and again."""
-    shape, target = builder.shape(node.inputs[0]), builder.shape(node.output)
+    shape, target = builder.image_shape(node.inputs[0]), builder.image_shape(node.output)
     steps = [prod(shape[axis + 1 :]) for axis in range(len(shape))]
     repeated = [
         step if have == wanted else 0 for step, have, wanted in zip(steps, shape, target, strict=True)

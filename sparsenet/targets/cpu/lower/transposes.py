@@ -170,7 +170,7 @@ def _tables(builder: Builder, way: Walk) -> dict[str, Word]:
 def lower_transpose(builder: Builder, node: Node) -> None:
     """From rows where the source has them, to rows where readers want them, else from plain to plain."""
     x, perm = node.inputs[0], [p - 1 for p in attributes(node)["perm"][1:]]
-    shape = builder.shape(x)
+    shape = builder.image_shape(x)
     strides = [prod(shape[axis + 1 :]) for axis in range(len(shape))]
     rows = builder.get(x, Rows) if builder.is_map(x) else None
     if rows is not None and perm[2] != 1:
@@ -200,7 +200,7 @@ def pick_evenly(builder: Builder, node: Node, steps: Sequence[int], start: int =
 
 
 def _plain_axes(builder: Builder, node: Node, steps: Sequence[int]) -> list[Axis]:
-    target = builder.shape(node.output)
+    target = builder.image_shape(node.output)
     out_steps = [prod(target[axis + 1 :]) for axis in range(len(target))]
     sizes, (x_steps, out_steps) = merge_axes(target, steps, out_steps)
     return [Axis(*numbers) for numbers in zip(sizes, x_steps, out_steps, strict=True)]

@@ -11,14 +11,15 @@ import numpy.typing as npt
 
 from sparsenet.graph import FloatArray
 from sparsenet.plan.layout import Folded, Rows
+from sparsenet.plan.lowering.geometry import Geometry
 from sparsenet.plan.stage import Value
-from sparsenet.plan.window import Geometry, Window
+from sparsenet.plan.window import Window
 from sparsenet.targets.cpu.lower.epilogues import Epilogue
 
 
 @dataclass(frozen=True)
-class Convolution:
-    """A convolution to choose a kernel for.
+class RowConvolution:
+    """A convolution over rows to choose a kernel for.
 
     ``matrix`` is (C_out, C_in / groups * K_h * K_w), ``nnz`` its nonzeros; ``as_line``: input and output
     are folded alike, so that the whole map is one line of pixels.
