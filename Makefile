@@ -18,12 +18,14 @@ SUITABLE   := import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))
 # Whatever the user set: hundreds of processes import PyTorch and Numba, which take thrice as long without bytecode.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: demo test lint gate format install clean
+.PHONY: demo test lint bytecode gate format install clean
 
 demo: install
 	$(BIN)/sparsenet demo $(DEMO_ARGS)
 
-test: lint
+test: install
+	@# Beside the checks of types, on another core: Python's code of all that each test process imports.
+	@$(MAKE) --no-print-directory -j2 lint bytecode
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
 	@$(MAKE) --no-print-directory gate
 
@@ -32,6 +34,9 @@ lint: install
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+bytecode: install
+	@$(BIN)/python -m pytest --collect-only -q >/dev/null 2>&1 || true # what is wrong, the tests say
 
 gate: install
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest bench/gate_speed.py -q $(GATE_ARGS) \

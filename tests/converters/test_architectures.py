@@ -87,5 +87,5 @@ def test_from_onnx(name: str, sparsity: float) -> None:
     model = exported(module, x[:1])
     for ours, theirs in zip(expected, run_onnxruntime(model, x.numpy()), strict=True):
         assert relative_error(ours, theirs) < TOLERANCE
-    # Dense networks of these families run compiled as onnx's light models and as the zoo.
+    # Dense networks run compiled as the zoo.
     assert_equal(from_onnx(model), x.numpy(), expected, "compiled" if FULL else "numpy")

@@ -11,13 +11,15 @@ from onnx import numpy_helper
 
 from converters import from_onnx
 from sparsenet import Engine
-from tests.full import chosen
+from tests.full import FULL, chosen
 
 FOLDER = Path(onnx.__file__).parent / "backend" / "test" / "data" / "light"
 MODELS = sorted(path.stem for path in FOLDER.glob("light_*.onnx"))
 #: Those whose layers the others have as well: VGG and ZFNet are AlexNet made longer, Inception v2 the first with batch
 #: norm; ResNet is in the zoo.
 LONGER = ("light_vgg19", "light_zfnet512", "light_inception_v1", "light_resnet50")
+#: The one that the short suite runs as compiled kernels, seconds' work for each network; the others run with NumPy.
+COMPILED = "light_squeezenet"
 
 
 def test_there_are_models() -> None:
@@ -35,7 +37,7 @@ def test_light_model(name: str) -> None:
     x = (np.arange(size).reshape(shape) / size).astype(np.float32)
     expected = onnx.TensorProto()
     expected.ParseFromString((FOLDER / f"{name}_output_0.pb").read_bytes())
-    engine = Engine(graph, 1)
+    engine = Engine(graph, 1, backend="compiled" if FULL or name == COMPILED else "numpy")
     got = engine.run({info.name: x})
     engine.close()
     wanted = numpy_helper.to_array(expected)
