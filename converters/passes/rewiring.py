@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from sparsenet.graph import FloatArray, Graph, Node
+from sparsenet.graph import Graph, Node
 from sparsenet.graph.ops import epilogue_fits, split_inputs
 
 Float64Array = npt.NDArray[np.float64]
@@ -34,7 +34,7 @@ class Rewiring:
 
     def __init__(self, graph: Graph) -> None:
         self._graph = graph.copy()
-        self.constants: dict[str, FloatArray] = self._graph.constants
+        self.constants = self._graph.constants
         self.outputs = frozenset(graph.outputs)
         self._inputs = {info.name for info in graph.inputs}
         self._places: list[list[Node]] = []  # of each node of the graph, what stands there now

@@ -11,6 +11,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from sparsenet.errors import GraphError
+from sparsenet.graph.constants import shape_of
 from sparsenet.graph.follows import followed
 from sparsenet.graph.node import Node, Partial, TensorInfo
 from sparsenet.graph.ops import MAX_RANK, infer_shape, partial_of
@@ -88,9 +89,9 @@ def infer_shapes(graph: Graph, follow: bool = False) -> dict[str, Shape]:
     shapes: dict[str, Shape] = {t.name: t.shape for t in graph.inputs}
     for name, shape in shapes.items():
         _check_rank(shape, f"input '{name}'")
-    for name, array in graph.constants.items():
-        shapes[name] = array.shape
-        _check_rank(array.shape, f"constant '{name}'")
+    for name in graph.constants:
+        shapes[name] = shape = shape_of(graph.constants, name)
+        _check_rank(shape, f"constant '{name}'")
     for node in graph.nodes:
         missing = [name for name in node.inputs if name and name not in shapes]
         if missing:

@@ -18,12 +18,14 @@ the batch, which is dimension 0 of every activation and written ``None``.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, MutableMapping, Sequence
+from copy import copy
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from sparsenet.errors import GraphError
+from sparsenet.graph.constants import arrays
 from sparsenet.graph.facts import Facts, infer_shapes
 from sparsenet.graph.follows import followed
 from sparsenet.graph.node import Node, Partial, TensorInfo
@@ -42,7 +44,7 @@ class Graph:
     inputs: list[TensorInfo]
     outputs: list[str]
     nodes: list[Node]
-    constants: dict[str, FloatArray] = field(default_factory=dict)
+    constants: MutableMapping[str, FloatArray] = field(default_factory=dict)
     metadata: dict[str, str] = field(default_factory=dict)
 
     def facts(self) -> Facts:
@@ -108,13 +110,20 @@ class Graph:
     def drop_unused_constants(self) -> None:
         """Forget constants that no node and no output reads."""
         used = self.use_counts()
-        self.constants = {name: array for name, array in self.constants.items() if used[name]}
+        self.constants = copy(self.constants)
+        for name in [name for name in self.constants if not used[name]]:
+            del self.constants[name]
 
     def weights(self) -> Iterator[tuple[Node, str, FloatArray]]:
         """``(node, constant name, array)`` for the weight of every conv2d, linear or other weighted node."""
+        for node, name in self.weight_names():
+            yield node, name, self.constants[name]
+
+    def weight_names(self) -> Iterator[tuple[Node, str]]:
+        """As ``weights``, the arrays not asked for."""
         for node in self.nodes:
             if OPS[node.op].weighted and node.inputs[1] in self.constants:
-                yield node, node.inputs[1], self.constants[node.inputs[1]]
+                yield node, node.inputs[1]
 
     def copy(self) -> Graph:
         """A graph whose nodes may be changed freely; the constant arrays themselves are shared."""
@@ -126,7 +135,7 @@ class Graph:
                 Node(n.op, n.name, list(n.inputs), list(n.outputs), dict(n.attrs), dict(n.follows))
                 for n in self.nodes
             ],
-            dict(self.constants),
+            copy(self.constants),
             dict(self.metadata),
         )
 
@@ -162,8 +171,9 @@ class Graph:
                 raise GraphError(f"input '{info.name}' has the step {info.step}; it must be at least 1")
             if info.dtype != "float32":
                 raise GraphError(f"input '{info.name}' has dtype {info.dtype}; only float32 is supported")
-        for name, array in self.constants.items():
+        for name in self.constants:
             _claim(made, name, "constant")
+        for name, array in arrays(self.constants):
             if array.dtype != np.float32:
                 raise GraphError(f"constant '{name}' has dtype {array.dtype}, expected float32")
             if array.size == 0:

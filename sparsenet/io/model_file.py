@@ -23,11 +23,12 @@ import numpy.typing as npt
 
 from sparsenet.checks import path_of, shown
 from sparsenet.errors import GraphError, InputError, MemoryLimitError, ModelFileError
-from sparsenet.graph import Graph
+from sparsenet.graph import FloatArray, Graph
+from sparsenet.graph.constants import Constants, encoded
 from sparsenet.io import graph_json
 from sparsenet.io.files import read_whole, write_atomically
 from sparsenet.io.formats import storage
-from sparsenet.io.formats.storage import POOLS, PoolReader, PoolWriter
+from sparsenet.io.formats.storage import POOLS, PoolReader, PoolWriter, StoredWeight
 from sparsenet.io.graph_json import ConstantEntry
 from sparsenet.io.safetensors_file import unpack
 from sparsenet.limits import enough_memory, memory_limit, require_memory
@@ -58,7 +59,7 @@ class StoredConstant:
 
 
 def save(
-    graph: Graph, path: str | os.PathLike[str], values: str = "f32", *, encoding: str | None = None
+    graph: Graph, path: str | os.PathLike[str], values: str | None = None, *, encoding: str | None = None
 ) -> None:
     """Write ``graph`` to ``path``: to a temporary file beside it first, which then takes its name.
 
@@ -67,8 +68,10 @@ def save(
         path: the file, by convention ``*.safetensors``.
         values: how weights of conv2d and linear are written: "f32" (exact), "f16", or "i8" (one scale per output
             channel). For the latter two all other constants become f16 where that keeps them to 2⁻¹¹ of their
-            largest magnitude, f32 elsewhere.
-        encoding: "dense", "csr" or "bitmask" for all those weights; by default, for each, whichever is smallest.
+            largest magnitude, f32 elsewhere. By default, constants that were read from a model file are written as
+            they were there, unless they have been changed, all others as "f32".
+        encoding: "dense", "csr" or "bitmask" for all those weights; by default, for each that is not written as it was
+            read, whichever is smallest.
 
     Raises:
         InputError: ``graph`` is none, or ``path`` no path.
@@ -89,7 +92,7 @@ def save(
 
 
 def load_graph(path: str | os.PathLike[str]) -> Graph:
-    """Read the Graph in the model file ``path``, its constants decoded to dense float32.
+    """Read the Graph in the model file ``path``; its constants are decoded to dense float32 when first asked for.
 
     Raises:
         ModelFileError: the file is missing, truncated, tampered with, from a newer format, or not a model file.
@@ -107,7 +110,7 @@ def stored_constants(path: str | os.PathLike[str]) -> list[StoredConstant]:
     return _read(path_of(path))[1]
 
 
-def serialize(graph: Graph, values: str = "f32", encoding: str | None = None) -> bytes:
+def serialize(graph: Graph, values: str | None = None, encoding: str | None = None) -> bytes:
     """The bytes ``save`` writes: the same for the same graph, everywhere.
 
     Raises:
@@ -115,25 +118,22 @@ def serialize(graph: Graph, values: str = "f32", encoding: str | None = None) ->
     """
     if not isinstance(graph, Graph):
         raise InputError(f"graph must be a Graph, got {shown(graph)}")
-    if not (isinstance(values, str) and values in storage.VALUES):
+    if values is not None and not (isinstance(values, str) and values in storage.VALUES):
         raise ModelFileError(f"values must be one of {', '.join(storage.VALUES)}, got {shown(values)}")
     if encoding is not None and not (isinstance(encoding, str) and encoding in storage.ENCODINGS):
         raise ModelFileError(
             f"encoding must be one of {', '.join(storage.ENCODINGS)} or None, got {shown(encoding)}"
         )
     graph.verify()
-    weights = {name for _, name, _ in graph.weights()}
+    weights = {name for _, name in graph.weight_names()}
     pools = PoolWriter()
     entries = []
-    for name, array in graph.constants.items():
+    for name in graph.constants:
         try:
-            if name in weights:
-                stored = storage.store_weight(array, values, encoding)
-            else:
-                stored = storage.store_constant(array, values)
+            stored = _stored(graph.constants, name, name in weights, values, encoding)
         except ModelFileError as error:
             raise ModelFileError(f"constant '{name}' {error}") from None
-        entries.append(ConstantEntry(name, array.shape, stored.encoding, stored.values))
+        entries.append(ConstantEntry(name, stored.shape, stored.word, stored.values))
         pools.add(stored.parts)
     text = graph_json.dump(graph, entries)
     tensors = pools.tensors()
@@ -144,6 +144,22 @@ def serialize(graph: Graph, values: str = "f32", encoding: str | None = None) ->
         "sha256": _checksum(text, tensors),
     }
     return _to_safetensors(tensors, metadata)
+
+
+def _stored(
+    constants: Mapping[str, FloatArray], name: str, is_weight: bool, values: str | None, encoding: str | None
+) -> StoredWeight:
+    """A constant as it is to be written: as it was read, where nothing else is asked for."""
+    as_read = encoded(constants, name)
+    if (
+        isinstance(as_read, StoredWeight)
+        and values in (None, as_read.values)
+        and (encoding in (None, as_read.encoding) or not is_weight)
+    ):
+        return as_read
+    if is_weight:
+        return storage.store_weight(constants[name], values or "f32", encoding)
+    return storage.store_constant(constants[name], values or "f32")
 
 
 def deserialize(data: bytes) -> tuple[Graph, list[StoredConstant]]:
@@ -170,19 +186,22 @@ def deserialize(data: bytes) -> tuple[Graph, list[StoredConstant]]:
         raise ModelFileError(f"claims {total} weights in {len(data)} bytes, more than a model file may")
     require_memory(4 * total, "the decoded weights")
     pools = PoolReader(tensors)
-    stored = []
+    constants, costs = Constants(), []
     for entry in entries:
         before = pools.bytes_read
         try:
-            array = storage.restore(pools, entry.shape, entry.encoding, entry.values)
+            stored = storage.restore(pools, entry.shape, entry.encoding, entry.values)
         except ModelFileError as error:
             raise ModelFileError(f"constant '{entry.name}' {error}") from None
-        if entry.name in graph.constants:
+        if entry.name in constants:
             raise ModelFileError(f"constant '{entry.name}' is defined twice")
-        graph.constants[entry.name] = array
-        nnz = int(np.count_nonzero(array))
+        if (stored.encoding, stored.values) == ("dense", "f32"):
+            constants[entry.name] = stored.dense()
+        else:
+            constants.hold(entry.name, stored)
         size = pools.bytes_read - before
-        stored.append(StoredConstant(entry.name, entry.shape, entry.encoding, entry.values, nnz, size))
+        costs.append(StoredConstant(entry.name, entry.shape, entry.encoding, entry.values, stored.nnz, size))
+    graph.constants = constants
     pools.finish()
     try:
         graph.verify()
@@ -191,7 +210,7 @@ def deserialize(data: bytes) -> tuple[Graph, list[StoredConstant]]:
                 raise GraphError(f"tensor '{name}' of shape {shape} is too large")
     except GraphError as error:
         raise ModelFileError(f"holds a broken graph: {error}") from None
-    return graph, stored
+    return graph, costs
 
 
 def _read(path: Path) -> tuple[Graph, list[StoredConstant]]:

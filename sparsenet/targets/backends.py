@@ -9,6 +9,7 @@ from sparsenet.engine_options import EngineOptions
 from sparsenet.errors import DeviceError, MissingCompilerError, SparsenetError, UnsupportedOpError
 from sparsenet.graph import Graph
 from sparsenet.graph.kept_graph import KeptGraph
+from sparsenet.limits import enough_memory
 from sparsenet.text.one_line import warn
 from sparsenet.timing.start_up import Timings, add_seconds
 
@@ -71,9 +72,9 @@ def _compiled(source: KeptGraph, graph: Graph, options: EngineOptions, timings: 
 def _numpy(_source: KeptGraph, graph: Graph, options: EngineOptions, _timings: Timings) -> Backend:
     from sparsenet.reference.backend import NumpyBackend
 
-    return NumpyBackend(
-        graph, "asked for" if options.backend == "numpy" else "kernels cannot be compiled here"
-    )
+    reason = "asked for" if options.backend == "numpy" else "kernels cannot be compiled here"
+    with enough_memory("the weights"):
+        return NumpyBackend(graph, reason)
 
 
 def _cuda(_source: KeptGraph, graph: Graph, options: EngineOptions, timings: Timings) -> Backend:
@@ -86,7 +87,7 @@ def _cuda(_source: KeptGraph, graph: Graph, options: EngineOptions, timings: Tim
     with add_seconds(timings, "imports"):
         from sparsenet.targets.cuda.runtime.backend import CudaBackend
     try:
-        with add_seconds(timings, "plan"):
+        with add_seconds(timings, "plan"), enough_memory("the plan"):
             return CudaBackend(graph, options.sparse, options.sizes, tune=options.tune)
     except UnsupportedOpError as error:
         raise UnavailableError(error, f"running on the CPU: {error}") from error

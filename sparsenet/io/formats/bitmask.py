@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sparsenet.errors import ModelFileError
-from sparsenet.io.formats.matrix import Values, check_values
+from sparsenet.io.formats.matrix import Values, check_values, matrix_shape
 
 
 @dataclass(frozen=True)
@@ -40,6 +40,10 @@ class Bitmask:
         weight = np.zeros(math.prod(self.shape), self.values.dtype)
         weight[self.positions()] = self.values
         return weight.reshape(self.shape)
+
+    def rows(self) -> npt.NDArray[np.int64]:
+        """(nnz,) the row of each value."""
+        return np.flatnonzero(self.positions()) // matrix_shape(self.shape)[1]
 
     def positions(self) -> npt.NDArray[np.bool_]:
         """(size,) True where a value is stored."""

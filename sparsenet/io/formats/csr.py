@@ -44,12 +44,15 @@ class CSR:
         """Number of stored values."""
         return int(self.values.size)
 
+    def rows(self) -> npt.NDArray[np.int64]:
+        """(nnz,) the row of each value."""
+        offsets = self.row_offsets.astype(np.int64)
+        return np.repeat(np.arange(offsets.size - 1), offsets[1:] - offsets[:-1])
+
     def to_dense(self) -> Values:
         """The weight in its shape, zeros filled in. Call ``validate`` first on data from outside."""
         matrix = np.zeros(matrix_shape(self.shape), self.values.dtype)
-        offsets = self.row_offsets.astype(np.int64)
-        rows = np.repeat(np.arange(matrix.shape[0]), offsets[1:] - offsets[:-1])
-        matrix[rows, self.col_indices] = self.values
+        matrix[self.rows(), self.col_indices] = self.values
         return matrix.reshape(self.shape)
 
     def validate(self) -> None:

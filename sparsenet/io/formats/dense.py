@@ -6,7 +6,10 @@ import math
 from dataclasses import dataclass
 from typing import Self
 
-from sparsenet.io.formats.matrix import Values, check_values
+import numpy as np
+import numpy.typing as npt
+
+from sparsenet.io.formats.matrix import Values, check_values, matrix_shape
 
 
 @dataclass(frozen=True)
@@ -25,6 +28,11 @@ class Dense:
     def from_dense(cls, weight: Values) -> Self:
         """Store ``weight``, of any shape."""
         return cls(weight.reshape(-1), weight.shape)
+
+    def rows(self) -> npt.NDArray[np.int64]:
+        """(size,) the row of each value."""
+        rows, columns = matrix_shape(self.shape)
+        return np.repeat(np.arange(rows), columns)
 
     def to_dense(self) -> Values:
         """The weight in its shape, in memory of its own."""

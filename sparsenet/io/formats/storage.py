@@ -1,4 +1,4 @@
-"""From a constant to the arrays a model file holds for it, and back.
+"""A constant as a model file has it, made from an array or read from a file.
 
 Two choices are made for every weight: the *encoding*, where its nonzeros are (dense, bitmask, CSR), and the
 *values*, how each is written (f32, f16, i8). The arrays of all constants are then strung together in pools, one per
@@ -17,12 +17,12 @@ import numpy as np
 import numpy.typing as npt
 
 from sparsenet.errors import ModelFileError
-from sparsenet.graph import FloatArray
+from sparsenet.graph.types import FloatArray
 from sparsenet.io.formats import values as value_formats
 from sparsenet.io.formats.bitmask import Bitmask
 from sparsenet.io.formats.csr import CSR
 from sparsenet.io.formats.dense import Dense
-from sparsenet.io.formats.matrix import Values, matrix_shape
+from sparsenet.io.formats.matrix import matrix_shape
 
 VALUES = tuple(value_formats.DTYPES)
 ENCODINGS = ("dense", "bitmask", "csr")  # of equally small ones the first is taken
@@ -50,20 +50,87 @@ Part = tuple[str, npt.NDArray[Any]]
 
 
 @dataclass(frozen=True)
-class Stored:
-    """A constant ready to be written: the two choices, and ``(pool, vector)`` pairs in the order they are read."""
+class StoredWeight:
+    """A constant as a model file has it: where its values are, how each is written, and what to multiply them with.
 
-    encoding: str
-    values: str
-    parts: list[Part]
+    Attributes:
+        form: positions and values, of one of the dtypes in ``values.DTYPES``; nobody changes them.
+        scales: (C_out,) bfloat16 bit patterns for int8 values, else None.
+    """
+
+    form: Dense | Bitmask | CSR
+    scales: value_formats.Scales | None = None
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of the constant."""
+        return self.form.shape
+
+    @property
+    def values(self) -> str:
+        """How each value is written: a key of ``values.DTYPES``."""
+        return _VALUES_OF[self.form.values.dtype]
+
+    @property
+    def encoding(self) -> str:
+        """One of ``ENCODINGS``."""
+        return {Dense: "dense", Bitmask: "bitmask", CSR: "csr"}[type(self.form)]
+
+    @property
+    def word(self) -> str:
+        """The encoding with the widths of its indices, as a model file has it."""
+        return "_".join([self.encoding, *(_widths(self.form) if isinstance(self.form, CSR) else ())])
+
+    @property
+    def parts(self) -> list[Part]:
+        """``(pool, vector)`` pairs in the order in which they are read."""
+        form, values = self.form, f"values_{self.values}"
+        parts: list[Part] = [] if self.scales is None else [("scales", self.scales)]
+        if isinstance(form, Bitmask):
+            parts.append(("bitmasks", form.bits))
+        elif isinstance(form, CSR):
+            columns, offsets = (f"indices_{width}" for width in _widths(form))
+            parts += [(offsets, form.row_offsets), (columns, form.col_indices)]
+        return [
+            (pool, array.astype(POOLS[pool].dtype, copy=False))
+            for pool, array in [*parts, (values, form.values)]
+        ]
 
     @property
     def nbytes(self) -> int:
         """Bytes of all parts."""
         return sum(array.nbytes for _, array in self.parts)
 
+    @property
+    def nnz(self) -> int:
+        """How many elements are not zero."""
+        values = self.form.values
+        if self.scales is None or self.scales.all():
+            return int(np.count_nonzero(values))
+        return int(np.count_nonzero(self.scales[self.form.rows()][values != 0]))
 
-def store_weight(weight: FloatArray, values: str, encoding: str | None) -> Stored:
+    def dense(self) -> FloatArray:
+        """The constant as float32, exactly, in memory of its own."""
+        return value_formats.decode(self.form.to_dense(), self.scales)
+
+    def validate(self) -> None:
+        """Raise ModelFileError unless positions, values and scales are right and every element is a finite float32."""
+        self.form.validate()
+        value_formats.validate(self.form.values, self.scales)
+        if value_formats.may_overflow(self.scales) and not np.isfinite(self.dense()).all():
+            raise ModelFileError("decodes to infinity")
+
+
+_VALUES_OF = {dtype: name for name, dtype in value_formats.DTYPES.items()}
+_FORMS: dict[str, type[Dense | Bitmask | CSR]] = {"dense": Dense, "bitmask": Bitmask, "csr": CSR}
+
+
+def _widths(csr: CSR) -> tuple[str, str]:
+    """Of its columns and row offsets, the smaller unsigned type that holds them."""
+    return "u16" if matrix_shape(csr.shape)[1] <= 2**16 else "u32", "u16" if csr.nnz < 2**16 else "u32"
+
+
+def store_weight(weight: FloatArray, values: str, encoding: str | None) -> StoredWeight:
     """Encode the weight of a conv2d or linear; ``encoding`` None takes the smallest.
 
     Zeros are looked for after rounding, so that what f16 or i8 rounds to zero costs no value.
@@ -74,43 +141,21 @@ def store_weight(weight: FloatArray, values: str, encoding: str | None) -> Store
     if values == "f16" and float(np.abs(weight).max(initial=0.0)) < value_formats.SMALLEST_NORMAL_F16:
         values = "f32"  # all of it would drown in f16's subnormals
     rounded, scales = value_formats.encode(weight, values)
-    scale_parts: list[Part] = [] if scales is None else [("scales", scales)]
-    candidates = []
-    for word in ENCODINGS if encoding is None else (encoding,):
-        name, parts = _lay_out(rounded, word, f"values_{values}")
-        candidates.append(Stored(name, values, scale_parts + parts))
-    return min(candidates, key=lambda stored: stored.nbytes)
+    words = ENCODINGS if encoding is None else (encoding,)
+    return min(
+        (StoredWeight(_FORMS[word].from_dense(rounded), scales) for word in words),
+        key=lambda stored: stored.nbytes,
+    )
 
 
-def store_constant(array: FloatArray, values: str) -> Stored:
+def store_constant(array: FloatArray, values: str) -> StoredWeight:
     """Encode any other constant, dense: f32, or f16 where ``values`` is reduced and f16 keeps the array well."""
     kept = "f16" if values != "f32" and value_formats.fits_f16(array) else "f32"
-    rounded, _ = value_formats.encode(array, kept)
-    return Stored("dense", kept, _lay_out(rounded, "dense", f"values_{kept}")[1])
+    return StoredWeight(Dense.from_dense(value_formats.encode(array, kept)[0]))
 
 
-def _lay_out(rounded: Values, encoding: str, pool: str) -> tuple[str, list[Part]]:
-    if encoding == "dense":
-        return encoding, [(pool, Dense.from_dense(rounded).values)]
-    if encoding == "bitmask":
-        bitmask = Bitmask.from_dense(rounded)
-        return encoding, [("bitmasks", bitmask.bits), (pool, bitmask.values)]
-    csr = CSR.from_dense(rounded)
-    columns = "u16" if matrix_shape(csr.shape)[1] <= 2**16 else "u32"
-    offsets = "u16" if csr.nnz < 2**16 else "u32"
-    return f"csr_{columns}_{offsets}", [
-        (f"indices_{offsets}", _narrow(csr.row_offsets, offsets)),
-        (f"indices_{columns}", _narrow(csr.col_indices, columns)),
-        (pool, csr.values),
-    ]
-
-
-def _narrow(indices: npt.NDArray[np.uint32], width: str) -> npt.NDArray[Any]:
-    return indices.astype(POOLS[f"indices_{width}"].dtype)
-
-
-def restore(pools: PoolReader, shape: tuple[int, ...], encoding: str, values: str) -> FloatArray:
-    """Read the next constant from ``pools``, check every number of it, and decode it to dense float32.
+def restore(pools: PoolReader, shape: tuple[int, ...], encoding: str, values: str) -> StoredWeight:
+    """Read the next constant from ``pools`` and check every number of it.
 
     Raises:
         ModelFileError: the choices are unknown, the pools too short, or an index, offset, count or value wrong.
@@ -119,26 +164,23 @@ def restore(pools: PoolReader, shape: tuple[int, ...], encoding: str, values: st
         raise ModelFileError(f"has unknown values {values[:20]!r}")
     scales = pools.take("scales", matrix_shape(shape)[0]) if values == "i8" else None
     pool, size = f"values_{values}", math.prod(shape)
-    stored: Dense | Bitmask | CSR
+    form: Dense | Bitmask | CSR
     if encoding == "dense":
-        stored = Dense(pools.take(pool, size), shape)
+        form = Dense(pools.take(pool, size), shape)
     elif encoding == "bitmask":
         bits = pools.take("bitmasks", -(-size // 8))
-        stored = Bitmask(pools.take(pool, int(np.bitwise_count(bits).sum())), bits, shape)
+        form = Bitmask(pools.take(pool, int(np.bitwise_count(bits).sum())), bits, shape)
     elif encoding in _CSR_ENCODINGS:
         _, columns, widths = encoding.split("_")
         offsets = pools.take(f"indices_{widths}", matrix_shape(shape)[0] + 1).astype(np.uint32)
         nnz = int(offsets[-1])
         indices = pools.take(f"indices_{columns}", nnz).astype(np.uint32)
-        stored = CSR(pools.take(pool, nnz), indices, offsets, shape)
+        form = CSR(pools.take(pool, nnz), indices, offsets, shape)
     else:
         raise ModelFileError(f"has the unknown encoding {encoding[:20]!r}")
+    stored = StoredWeight(form, scales)
     stored.validate()
-    value_formats.validate(stored.values, scales)
-    array = value_formats.decode(stored.to_dense(), scales)
-    if not np.isfinite(array).all():
-        raise ModelFileError("decodes to infinity")
-    return array
+    return stored
 
 
 _CSR_ENCODINGS = frozenset(
@@ -173,13 +215,13 @@ class PoolReader:
         self.bytes_read = 0
 
     def take(self, pool: str, count: int) -> npt.NDArray[Any]:
-        """The next ``count`` elements of ``pool``; ModelFileError if it holds fewer."""
+        """The next ``count`` elements of ``pool``, in memory of their own; ModelFileError if it holds fewer."""
         rest = self._rest.get(pool, np.zeros(0, POOLS[pool].dtype))
         if count > rest.size:
             raise ModelFileError(f"needs {count} more elements of '{pool}', which has {rest.size} left")
         self._rest[pool] = rest[count:]
         self.bytes_read += count * rest.itemsize
-        return rest[:count]
+        return rest[:count].copy()
 
     def finish(self) -> None:
         """Raise ModelFileError if anything was left unread."""

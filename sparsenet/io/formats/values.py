@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sparsenet.errors import ModelFileError
-from sparsenet.graph import FloatArray
+from sparsenet.graph.types import FloatArray
 from sparsenet.io.formats.matrix import Values, matrix_shape
 
 #: Value encoding → NumPy dtype, little-endian.
@@ -51,10 +51,11 @@ def encode(weight: FloatArray, values: str) -> tuple[Values, Scales | None]:
 def decode(encoded: Values, scales: Scales | None) -> FloatArray:
     """The float32 weight of the shape of ``encoded`` (C_out, ...); ``scales`` (C_out,) for i8, else None.
 
+    What is float32 already is handed back as it is.
     Exact: a product of 7 and 8 significant bits fits the 24 of float32.
     """
     if scales is None:
-        return encoded.astype(np.float32)
+        return encoded.astype(np.float32, copy=False)
     matrix = encoded.reshape(matrix_shape(encoded.shape)).astype(np.float32)
     with np.errstate(over="ignore"):  # the caller checks for infinity and knows the tensor's name
         product: FloatArray = matrix * _from_bfloat16(scales)[:, None]
@@ -69,6 +70,12 @@ def validate(encoded: Values, scales: Scales | None) -> None:
         raise ModelFileError("holds the value -128; i8 values are -127 … 127")
     if (scales >= 0x7F80).any():  # the sign bit, infinity or NaN
         raise ModelFileError("has a scale that is negative, infinite or NaN")
+
+
+def may_overflow(scales: Scales | None) -> bool:
+    """Whether a product of one of the scales, which are valid, and an int8 value can be infinite."""
+    with np.errstate(over="ignore"):
+        return scales is not None and not np.isfinite(_from_bfloat16(scales) * np.float32(127)).all()
 
 
 def fits_f16(array: FloatArray) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import pickle
 import stat
 import struct
 from pathlib import Path
@@ -18,10 +19,12 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
 import sparsenet
-from sparsenet import Graph, Node, TensorInfo, reference
+from sparsenet import Engine, Graph, Node, TensorInfo, reference
 from sparsenet.errors import GraphError, ModelFileError
+from sparsenet.graph.kept_graph import KeptGraph
 from sparsenet.graph.ops import MAX_RANK, OPS, REQUIRED
 from sparsenet.io import model_file
+from sparsenet.io.formats.storage import StoredWeight
 from sparsenet.io.model_file import deserialize, load_graph, save, serialize, stored_constants
 from tests.sparsenet.sample_graphs import assert_same_graph, minixception, tiny_graph
 
@@ -219,6 +222,55 @@ def test_stored_constants_tell_how_and_how_much(tmp_path: Path) -> None:
     assert (conv.encoding, conv.values, conv.nnz, conv.bytes) == ("bitmask", "i8", 3, 2 * 2 + 7 + 3)
     bias = by_name["fc.bias"]
     assert (bias.encoding, bias.values, bias.nnz, bias.bytes) == ("dense", "f16", 2, 6)
+
+
+# --- written again ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["tiny_f32", "tiny_f16", "tiny_i8", "tiny_csr"])
+def test_what_was_read_is_written_as_it_was(name: str) -> None:
+    data = (GOLDEN / f"{name}.safetensors").read_bytes()
+    graph = deserialize(data)[0]
+    assert serialize(graph) == data
+    assert serialize(graph.copy()) == data
+    assert all(array.dtype == np.float32 for array in graph.constants.values())
+    assert serialize(graph) == data, "it was looked at"
+    Engine(graph, 1)(np.zeros((1, 3, 8, 8), np.float32))
+    assert serialize(graph) == data, "it was planned"
+    assert serialize(pickle.loads(pickle.dumps(graph))) == data
+
+
+@pytest.mark.parametrize("name", ["tiny_f16", "tiny_i8", "tiny_csr"])
+def test_what_was_changed_is_written_as_it_is(name: str) -> None:
+    graph = load_graph(GOLDEN / f"{name}.safetensors")
+    other = graph.copy()
+    graph.constants["conv.weight"][0, 0, 0, 0] = 0.1  # no number of f16, and no multiple of a scale
+    again = deserialize(serialize(graph))[0]
+    assert_same_graph(again, graph)
+    assert other.constants["conv.weight"][0, 0, 0, 0] == np.float32(0.1), "copies share the arrays"
+    graph.constants["fc.weight"] = np.full_like(graph.constants["fc.weight"], 0.3)
+    assert_same_graph(deserialize(serialize(graph))[0], graph)
+
+
+def test_other_values_or_another_encoding_than_was_read() -> None:
+    data = serialize(tiny_graph(), "i8", "csr")
+    graph = deserialize(data)[0]
+    assert serialize(graph, "i8") == serialize(graph, "i8", "csr") == data
+    for values, encoding in (("f32", None), ("f32", "bitmask"), (None, "dense")):
+        again, stored = deserialize(serialize(graph, values, encoding))
+        weight = next(s for s in stored if s.name == "conv.weight")
+        assert (weight.values, weight.encoding) == ("f32", encoding or "bitmask")
+        assert_same_graph(again, graph)
+
+
+def test_loading_unfolds_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = serialize(minixception((16,)), "i8")
+    monkeypatch.setattr(StoredWeight, "dense", lambda self: pytest.fail(f"a weight of {self.shape}"))
+    graph, stored = deserialize(data)
+    assert graph.shapes()
+    assert sum(s.nnz for s in stored)
+    assert serialize(graph) == data
+    assert KeptGraph.of(graph, owned=True).graph().constants.keys() == graph.constants.keys()
 
 
 # --- what save refuses ------------------------------------------------------------------------------------------

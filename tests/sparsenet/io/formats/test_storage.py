@@ -13,7 +13,7 @@ from sparsenet.io.formats.storage import (
     ENCODINGS,
     PoolReader,
     PoolWriter,
-    Stored,
+    StoredWeight,
     restore,
     store_constant,
     store_weight,
@@ -28,13 +28,16 @@ def sparse_weight(shape: tuple[int, ...], sparsity: float, seed: int = 0) -> np.
     return weight.reshape(shape)
 
 
-def read_back(stored: Stored, shape: tuple[int, ...]) -> np.ndarray:
+def read_back(stored: StoredWeight, shape: tuple[int, ...]) -> np.ndarray:
     pools = PoolWriter()
     pools.add(stored.parts)
     reader = PoolReader(pools.tensors())
-    array = restore(reader, shape, stored.encoding, stored.values)
+    again = restore(reader, shape, stored.word, stored.values)
     reader.finish()
     assert reader.bytes_read == stored.nbytes
+    assert (again.shape, again.word, again.values) == (stored.shape, stored.word, stored.values)
+    array = again.dense()
+    assert again.nnz == np.count_nonzero(array)
     return array
 
 
@@ -55,7 +58,7 @@ def read_back(stored: Stored, shape: tuple[int, ...]) -> np.ndarray:
 def test_smallest_encoding_is_taken(sparsity: float, values: str, expected: str) -> None:
     weight = sparse_weight((32, 64, 3, 3), sparsity)
     stored = store_weight(weight, values, None)
-    assert stored.encoding == expected
+    assert stored.word == expected
     others = [store_weight(weight, values, word).nbytes for word in ENCODINGS]
     assert stored.nbytes == min(others)
 
@@ -74,7 +77,7 @@ def test_index_width_follows_the_largest_index(shape: tuple[int, int], nnz: int,
     weight = np.zeros(shape, np.float32)
     weight.reshape(-1)[-nnz:] = 1.5
     stored = store_weight(weight, "f32", "csr")
-    assert stored.encoding == expected
+    assert stored.word == expected
     assert np.array_equal(read_back(stored, shape), weight)
 
 
@@ -129,3 +132,21 @@ def test_pools_that_are_too_short_or_too_long() -> None:
 def test_unknown_choices(encoding: str, values: str) -> None:
     with pytest.raises(ModelFileError, match="unknown"):
         restore(PoolReader({}), (2, 2), encoding, values)
+
+
+def test_values_of_a_scale_of_zero_are_no_nonzeros() -> None:
+    pools = {"scales": np.array([0, 0x3F80], np.uint16), "values_i8": np.array([3, 1, 0, 2], np.int8)}
+    stored = restore(PoolReader(pools), (2, 2), "dense", "i8")
+    assert stored.nnz == 1
+    assert np.array_equal(stored.dense(), [[0, 0], [0, 2]])
+
+
+def test_an_i8_value_whose_product_is_infinite() -> None:
+    largest, lower = np.array([0x7F7F], np.uint16), np.array([0x7E80], np.uint16)
+    for scales, value, fine in ((largest, 2, False), (largest, 1, True), (lower, 127, False)):
+        pools = PoolReader({"scales": scales, "values_i8": np.array([value], np.int8)})
+        if fine:
+            assert np.isfinite(restore(pools, (1, 1), "dense", "i8").dense()).all()
+        else:
+            with pytest.raises(ModelFileError, match="decodes to infinity"):
+                restore(pools, (1, 1), "dense", "i8")
