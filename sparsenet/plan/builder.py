@@ -7,15 +7,13 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal
 
-import numpy as np
-import numpy.typing as npt
-
-from sparsenet.graph import FloatArray, Node
+from sparsenet.graph import Node
 from sparsenet.graph.ops import ACTIVATIONS
 from sparsenet.plan.layout import Folded, Layout, Plain, Rows
 from sparsenet.plan.lowering.builder import LoweringBuilder
 from sparsenet.plan.relayout import FlatCopy, MapCopy
-from sparsenet.plan.stage import Ref, Stage, Value, Word
+from sparsenet.plan.stage import Ref, Stage, Value
+from sparsenet.plan.weights import Weights
 from sparsenet.targets.cpu.runtime.ring_memory import rings_available
 from sparsenet.targets.registry import Kernel
 from sparsenet.targets.target import Target, Vector, host
@@ -52,8 +50,8 @@ _READ_ANY = {"transpose", "reshape", "flatten", "concat", "slice"}
 
 
 @dataclass
-class Builder(LoweringBuilder[Ref]):
-    """Collects the stages of one graph; constants are placed in the block of weights.
+class Builder(Weights, LoweringBuilder[Ref]):
+    """Collects the stages of one graph, and its weights.
 
     ``halos`` holds (rows above, rows below, columns) per tensor, ``folds`` the pitch of maps that are folded, by their
     height and width.
@@ -63,10 +61,8 @@ class Builder(LoweringBuilder[Ref]):
     halos: dict[str, tuple[int, int, int]]
     folds: dict[tuple[int, int], int]
     stages: list[Stage] = field(default_factory=list)
-    constants: list[npt.NDArray[Any]] = field(default_factory=list)
     windows: dict[tuple[Any, ...], Value] = field(default_factory=dict)
     _values: dict[tuple[str, str], Value] = field(default_factory=dict)
-    _lane_bits: dict[Rows, Ref] = field(default_factory=dict)
 
     @property
     def batch(self) -> int:
@@ -86,31 +82,6 @@ class Builder(LoweringBuilder[Ref]):
     def kernel(self, algorithm: str, tile: Sequence[int] = (), epilogue: tuple[str, ...] = ()) -> Kernel:
         """A kernel of the longest vectors; see ``Vector.kernel``. One for lines is made by their layout."""
         return self.vector.kernel(algorithm, tile, epilogue)
-
-    # --- constants
-
-    def _place(self, array: npt.NDArray[Any]) -> Ref:
-        self.constants.append(array)
-        return Ref("weights", len(self.constants) - 1)
-
-    def padded_constant(self, vector: FloatArray, fill: float = 0.0) -> Ref:
-        """A per-channel vector, padded so that whole vectors may be read from any of its elements."""
-        out = np.full(vector.size + 64, fill, np.float32)
-        out[: vector.size] = vector
-        return self.constant(out)
-
-    def lines(self, layout: Rows) -> dict[str, Word]:
-        """The arguments that tell a kernel how the lines of its output lie; all of ``_LINES`` but the height."""
-        if layout not in self._lane_bits:
-            self._lane_bits[layout] = self.constant(layout.lane_bits())
-        return {
-            "full_vectors": layout.full_vectors,
-            "lane_bits": self._lane_bits[layout],
-            "line_vectors": layout.line_vectors,
-            "halo_vectors": layout.halo_vectors,
-            "out_row": layout.row_bytes,
-            "out_channel": layout.channel_bytes,
-        }
 
     # --- stages and values
 

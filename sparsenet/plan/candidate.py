@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from sparsenet.plan.builder import Builder
 from sparsenet.plan.stage import Stage
+from sparsenet.plan.weights import Weights
 from sparsenet.targets.registry import Kernel
 
 
@@ -18,14 +18,14 @@ class Candidate:
         format: how it stores weights.
         kernel: its kernel.
         limit: density below which it is expected to be faster than the candidates before it in the list.
-        make: packs the weights and returns the stage.
+        make: packs into the weights of the plan, or of a trial, and returns the stage.
         variant: what tells it from others with the same kernel.
     """
 
     format: str
     kernel: Kernel
     limit: float
-    make: Callable[[Builder], Stage]
+    make: Callable[[Weights], Stage]
     variant: str = ""
 
     @property

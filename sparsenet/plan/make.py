@@ -16,6 +16,7 @@ from sparsenet.plan.lowering.geometry import Geometry
 from sparsenet.plan.plan import Plan
 from sparsenet.plan.relayout import FlatCopy, MapCopy
 from sparsenet.plan.segments import cut
+from sparsenet.plan.shares import Shares
 from sparsenet.plan.stage import Ref, Value
 from sparsenet.plan.trace import Trace, trace
 from sparsenet.targets.cpu.lower import LOWER
@@ -53,7 +54,10 @@ def make_plan(graph: Graph, options: Options) -> Plan:
     for index, info in enumerate(results):  # the outputs, then what says how much of them is meant
         _place_output(builder, index, info.name, read)
     segments = cut(builder.stages, options.stream, options.target)
-    return _assemble(builder, trace(segments, options.threads, options.rings), results)
+    shares = Shares(segments, options.threads)
+    for stage in builder.stages:
+        stage.pack(builder, shares.all_lots(stage))
+    return _assemble(builder, trace(segments, shares, options.rings), results)
 
 
 def _halos(graph: Graph, shapes: Mapping[str, Shape]) -> dict[str, tuple[int, int, int]]:

@@ -10,10 +10,13 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from sparsenet.plan.layout import Folded, FoldedPhases, Layout, Plain, Rows
 from sparsenet.targets.registry import Kernel
+
+if TYPE_CHECKING:
+    from sparsenet.plan.weights import Weights
 
 
 @dataclass(frozen=True)
@@ -144,6 +147,12 @@ class Stage(ABC):
         """Rows ``(value, first, last)`` of every input that units ``first`` to ``last`` read, halo rows included.
 
         Plain inputs are needed whole: ``(value, 0, 1)``.
+        """
+
+    def pack(self, weights: Weights, shares: Sequence[Span]) -> None:  # noqa: B027 - most have nothing to do
+        """Pack what depends on who makes which output channels: ``shares`` are the blocks made by one thread each.
+
+        It is called once, before anything is emitted; all other weights are packed when the stage is made.
         """
 
     def lot_channels_of(self, lots: Span) -> Span:

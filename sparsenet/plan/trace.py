@@ -23,6 +23,7 @@ from sparsenet.plan.plan import PlannedSegment
 from sparsenet.plan.relayout import fill
 from sparsenet.plan.schedule import describe
 from sparsenet.plan.segments import Segment, readers
+from sparsenet.plan.shares import Shares
 from sparsenet.plan.stage import Ref, Span, Stage, Value, Word
 from sparsenet.targets.registry import Kernel
 
@@ -34,14 +35,13 @@ COPY = "copy_none_flat"
 class Trace:
     """The steps of every thread, of one that is alone if there are several, and the buffers they use."""
 
-    threads: int
+    shares: Shares
     tapes: list[list[Step]]
     memory: Memory = field(default_factory=Memory)
     homes: dict[Value, Rows | int] = field(default_factory=dict)
     ends: list[list[int]] = field(default_factory=list)
     rings: bool = False
     segments: list[PlannedSegment] = field(default_factory=list)
-    shared_by_lots: set[Stage | None] = field(default_factory=set)
 
     def end_section(self) -> None:
         """What follows on any tape waits for all that stands on the tapes so far."""
@@ -52,9 +52,10 @@ class Trace:
             self.ends.append(ends)
 
 
-def trace(segments: Sequence[Segment], threads: int, rings: bool) -> Trace:
-    """The steps of ``threads`` threads; ``rings``: whether windows may be rings."""
-    result = Trace(threads, [[] for _ in range(threads + (threads > 1))], rings=rings)
+def trace(segments: Sequence[Segment], shares: Shares, rings: bool) -> Trace:
+    """The steps of all threads; ``rings``: whether windows may be rings."""
+    threads = shares.threads
+    result = Trace(shares, [[] for _ in range(threads + (threads > 1))], rings=rings)
     stages = [stage for segment in segments for stage in segment.stages]
     table = readers(stages)
     number = {stage: i for i, segment in enumerate(segments) for stage in segment.stages}
@@ -137,8 +138,8 @@ class _Walker:
         thread: int,
     ) -> None:  # fmt: skip
         self.result, self.segment, self.number, self.inside = result, segment, number, inside
-        self.thread, self.threads = thread, result.threads
-        self.alone = thread == result.threads
+        self.thread, self.threads = thread, result.shares.threads
+        self.alone = thread == self.threads
         self.moment = moment(number, alone=self.alone)
         self.layer = ""
         self.parts: dict[Stage, list[tuple[int, Ref]]] = {}
@@ -205,7 +206,7 @@ class _Walker:
         grain = stage.band if stage.units >= 16 * stage.band * self.threads else 1
         cuts = [round(stage.units * t / self.threads / grain) * grain for t in range(self.threads)]
         cuts.append(stage.units)
-        if not self.segment.streamed and self._by_lots(stage):
+        if self.result.shares.by_lots(stage):
             cuts = [0] + [stage.units] * self.threads
         if self.alone:
             cuts = [*[0] * self.threads, 0, stage.units]
@@ -215,22 +216,6 @@ class _Walker:
             first -= layout.top if first == 0 else 0
             last += layout.bottom if last == stage.units else 0
         return first, last
-
-    def _by_lots(self, stage: Stage) -> bool:
-        """Whether threads share the output channels of a stage and not its rows."""
-        if isinstance(
-            stage.out.layout, Folded | FoldedPhases
-        ):  # a row's last vector reaches into the next row
-            return True
-        if stage.channelwise and stage.needs(0, 1)[0][0].root.producer in self.result.shared_by_lots:
-            return True  # its input's channels are still in the cache of the thread that made them
-        calls = -(-stage.units // stage.band)
-        return stage.sums_units or (calls < 4 * self.threads and calls % self.threads != 0)
-
-    def _lots(self, stage: Stage) -> Span:
-        if self.segment.streamed or self.threads == 1 or not self._by_lots(stage):
-            return 0, stage.lots
-        return stage.lots * self.thread // self.threads, stage.lots * (self.thread + 1) // self.threads
 
     # --- walking
 
@@ -257,9 +242,8 @@ class _Walker:
         self._stream()
 
     def _whole_stage(self, stage: Stage) -> None:
-        lots = self._lots(stage)
-        if self._by_lots(stage) and self.threads > 1:
-            self.result.shared_by_lots.add(stage)
+        lots = self.result.shares.lots(stage, self.thread)
+        if self.result.shares.by_lots(stage):
             span = (0, stage.units) if lots[0] < lots[1] else (0, 0)
         elif stage in self.spans:
             span = self.spans[stage]

@@ -22,6 +22,7 @@ from sparsenet.plan.builder import Builder
 from sparsenet.plan.candidate import Candidate
 from sparsenet.plan.layout import Folded, FoldedPhases, Plain, round_up
 from sparsenet.plan.stage import Ref, Stage, Value, Word
+from sparsenet.plan.weights import Weights
 from sparsenet.targets.cpu.runtime import jit, tape
 from sparsenet.targets.cpu.runtime.abi import ARENA, WEIGHTS, encode_pointer
 from sparsenet.targets.registry import Kernel
@@ -71,17 +72,16 @@ class _Contestant:
     """One candidate, packed, compiled and ready to run alone on random pixels."""
 
     def __init__(self, builder: Builder, candidate: Candidate) -> None:
-        scratch = Builder(builder.graph, builder.shapes, builder.options, builder.halos, builder.folds)
-        scratch.constants = list(builder.constants)  # what the epilogue reads is there already
-        stage = candidate.make(scratch)
+        weights = Weights(constants=list(builder.constants))  # what the epilogue reads is there already
+        stage = candidate.make(weights)
+        stage.pack(weights, [(0, stage.lots)])
         bench = _Bench(stage, builder.target.whole_map_bytes)
         #: Of the layer that is run: candidates differ in what they call a row.
         self.share = bench.write()
         arguments = [value for step in bench.steps for value in step.arguments.values()]
         used = sorted({v.index for v in arguments if isinstance(v, Ref) and v.space == "weights"})
-        weights, starts = pack_constants([scratch.constants[index] for index in used])
+        self._weights, starts = pack_constants([weights.constants[index] for index in used])
         offsets = dict(zip(used, starts, strict=True))
-        self._weights = weights
         self._arena = aligned_bytes(bench.size + 64)
         pixels = np.random.default_rng(0).standard_normal(self._arena.size // 4 - 1, np.float32)
         self._arena[: pixels.nbytes] = pixels.view(np.uint8)
@@ -93,7 +93,7 @@ class _Contestant:
 
         self._tape = encode_tape(bench.steps, place)
         self._tape[:, 0] = [step.kernel.address() for step in bench.steps]
-        self._bases = np.array([weights.ctypes.data, self._arena.ctypes.data], np.int64)
+        self._bases = np.array([self._weights.ctypes.data, self._arena.ctypes.data], np.int64)
         self._function = ctypes.CFUNCTYPE(None, *[ctypes.c_int64] * 3)(tape.address("run_tape"))
 
     def run(self) -> None:

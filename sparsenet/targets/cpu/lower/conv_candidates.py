@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from sparsenet.plan.builder import Builder
 from sparsenet.plan.candidate import Candidate
 from sparsenet.plan.stage import Stage, Word
+from sparsenet.plan.weights import Weights
 from sparsenet.targets.cpu.lower.conv_rows import ConvRows, PatternRows
 from sparsenet.targets.cpu.lower.dense_candidates import dense_candidates
 from sparsenet.targets.cpu.lower.pack import csr_stream
@@ -49,13 +49,13 @@ def _csr(layer: RowConvolution) -> Candidate:
     tile = sparse_tile(layout, layer.group_in)
     kernel = layout.kernel("conv_csr_rows", (tile.rows, tile.vectors), layer.epilogue.words)
 
-    def make(builder: Builder) -> Stage:
-        row_offsets, stream = builder.once(csr_stream, layer.matrix, layer.row_taps())
+    def make(weights: Weights) -> Stage:
+        row_offsets, stream = weights.once(csr_stream, layer.matrix, layer.row_taps())
         per_channel = {
-            "row_offsets": (builder.constant(row_offsets), 4),
-            "bias": (builder.constant(layer.bias), 4),
+            "row_offsets": (weights.constant(row_offsets), 4),
+            "bias": (weights.constant(layer.bias), 4),
         }
-        fixed: dict[str, Word] = {"stream": builder.constant(stream), **builder.lines(layout)}
+        fixed: dict[str, Word] = {"stream": weights.constant(stream), **weights.lines(layout)}
         return ConvRows(
             layer.layer, layer.out, layer.units, layer.window, kernel, layer.epilogue, layer.c_out, 1, fixed,
             per_channel, as_line=layer.as_line, band=tile.rows, lots=layer.c_out, weight_bytes=stream.nbytes,
@@ -72,13 +72,13 @@ def _pattern(layer: RowConvolution, outputs: int, tile: PixelTile, cache_bytes: 
     channel_bytes = window_rows * tile.vectors * layout.lanes * layout.itemsize
     chunks = chunk_taps(layer.group_in, layer.geo.kernel, channel_bytes, cache_bytes)
 
-    def make(builder: Builder) -> Stage:
+    def make(weights: Weights) -> Stage:
         whole_groups = layer.groups == 1
         return PatternRows(
             layer.layer, layer.out, layer.units, layer.window, kernel, layer.epilogue, layer.c_out,
-            outputs if whole_groups else layer.c_out, builder.lines(layout), builder, layer.matrix, layer.row_taps(),
+            outputs if whole_groups else layer.c_out, weights.lines(layout), layer.matrix, layer.row_taps(),
             chunks, layer.groups,
-            builder.constant(layer.bias), as_line=layer.as_line, band=tile.rows,
+            weights.constant(layer.bias), as_line=layer.as_line, band=tile.rows,
             lots=-(-layer.c_out // outputs) if whole_groups else 1,
             weight_bytes=6 * layer.nnz,
         )  # fmt: skip

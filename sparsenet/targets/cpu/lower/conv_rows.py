@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -9,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from sparsenet.graph import FloatArray
-from sparsenet.plan.builder import Builder
 from sparsenet.plan.stage import Emitter, Need, Ref, Span, Stage, Word
+from sparsenet.plan.weights import Weights
 from sparsenet.plan.window import Window
 from sparsenet.targets.cpu.lower.epilogues import Epilogue
 from sparsenet.targets.cpu.lower.pack_pattern import PatternStream, pattern_stream
@@ -79,13 +80,11 @@ class PatternRows(WindowRows):
     """A convolution whose output channels are grouped by pattern: every share of channels is packed by itself.
 
     Attributes:
-        builder: takes the packed weights, when it is known how threads share them.
         matrix, offsets: (C_out, taps) weights and the byte offset of each tap, shape (taps,) or (C_out, taps).
         chunks: taps at which a new chunk of input channels begins.
         groups: of the convolution.
     """
 
-    builder: Builder
     matrix: FloatArray
     offsets: npt.NDArray[np.int64]
     chunks: list[int]
@@ -94,8 +93,6 @@ class PatternRows(WindowRows):
     _packed: dict[Span, dict[str, Word]] = field(default_factory=dict)
 
     def emit(self, to: Emitter, first: int, last: int, lots: Span) -> None:
-        if lots not in self._packed:
-            self._packed[lots] = self._pack(lots)
         to.call(
             self.kernel_for(last - first),
             x=self.window.at(to, first),
@@ -108,18 +105,19 @@ class PatternRows(WindowRows):
             **self.epilogue.arguments(to, first),
         )
 
-    def _pack(self, lots: Span) -> dict[str, Word]:
+    def pack(self, weights: Weights, shares: Sequence[Span]) -> None:
+        self._packed = {lots: self._pack(weights, lots) for lots in shares}
+
+    def _pack(self, weights: Weights, lots: Span) -> dict[str, Word]:
         outputs, whole = self.kernel.parameter("outputs"), lots == (0, self.lots)
         begin, end = self.lot_channels_of(lots)
         offsets = self.offsets if self.offsets.ndim == 1 else self.offsets[begin:end]
         groups = self.groups if whole else 1
-        packed = self.builder.once(
-            _pattern_share, self.matrix, begin, end, offsets, outputs, self.chunks, groups
-        )
+        packed = weights.once(_pattern_share, self.matrix, begin, end, offsets, outputs, self.chunks, groups)
         return {
-            "stream": self.builder.constant(packed.stream),
-            "counts": self.builder.constant(packed.counts),
-            "channels": self.builder.constant(packed.channels),
+            "stream": weights.constant(packed.stream),
+            "counts": weights.constant(packed.counts),
+            "channels": weights.constant(packed.channels),
             "row_groups": packed.row_groups,
             "chunks": packed.chunks,
         }

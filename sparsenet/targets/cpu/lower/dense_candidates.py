@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from sparsenet.plan.builder import Builder
 from sparsenet.plan.candidate import Candidate
 from sparsenet.plan.layout import Folded, Rows
 from sparsenet.plan.stage import Stage, Word
+from sparsenet.plan.weights import Weights
 from sparsenet.targets.cpu.lower.conv_rows import ConvRows
 from sparsenet.targets.cpu.lower.dense_tiles import BLOCKED, DenseTile, line_tile, pixel_tiles
 from sparsenet.targets.cpu.lower.pack import dense_blocks
@@ -33,11 +33,11 @@ def dense_candidates(target: Target, layer: RowConvolution, tune: bool) -> list[
 def _candidate(layer: RowConvolution, tile: DenseTile, layout: Rows) -> Candidate:
     kernel = tile.vector.kernel(tile.algorithm, tile.sizes, layer.epilogue.words)
 
-    def make(builder: Builder) -> Stage:
+    def make(weights: Weights) -> Stage:
         taps = layer.taps()
-        blocks = builder.once(dense_blocks, layer.matrix, tile.outputs, layer.groups, tile.repeats)
+        blocks = weights.once(dense_blocks, layer.matrix, tile.outputs, layer.groups, tile.repeats)
         fixed: dict[str, Word] = {
-            "tap_offsets": builder.constant(taps.astype(np.int32)), "taps": taps.size, "groups": layer.groups,
+            "tap_offsets": weights.constant(taps.astype(np.int32)), "taps": taps.size, "groups": layer.groups,
             "x_group": layer.group_in * layer.window.channel,
         }  # fmt: skip
         if tile.algorithm == BLOCKED:
@@ -48,13 +48,13 @@ def _candidate(layer: RowConvolution, tile: DenseTile, layout: Rows) -> Candidat
                 "out_channel": layout.channel_bytes,
             }  # fmt: skip
         else:
-            fixed |= builder.lines(layout)
+            fixed |= weights.lines(layout)
         # Blocks of channels can be told apart by address where the last one does not overlap the one before.
         even = layer.groups == 1 and layer.c_out % tile.outputs == 0
         lot, lots = (tile.outputs, layer.c_out // tile.outputs) if even else (layer.c_out, 1)
         per_channel = {
-            "weights": (builder.constant(blocks), taps.size * tile.repeats * 4),
-            "bias": (builder.constant(layer.bias), 4),
+            "weights": (weights.constant(blocks), taps.size * tile.repeats * 4),
+            "bias": (weights.constant(layer.bias), 4),
         }
         return ConvRows(
             layer.layer, layer.out, layout.height, layer.window, kernel, layer.epilogue, layer.c_out, lot, fixed,
