@@ -1,1 +1,4 @@
-"""Benchmarks: ``make bench`` for pytest-benchmark, ``python -m bench.break_even`` for the kernel-choice sweep."""
+"""One laboratory: subjects are measured in engines, in turn, and shown as tables; ``docs/benchmark.md`` leads around.
+
+``sparsenet bench`` and ``sparsenet predict`` are here, every ``python -m bench.…``, and what ``pytest bench/…`` runs.
+"""

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from bench.engines.forced import Kernels, forced_engine
-from bench.kernels.measure import TOLERANCE
+from bench.measure.agreement import KERNEL_TOLERANCE as TOLERANCE
 from bench.measure.extra_info import note, note_start
 from bench.subjects.alexnet import FOLDER, SHAPES, load
 from bench.subjects.layers import CONVOLUTIONS, LINEAR, LayerShape

@@ -7,20 +7,17 @@ For ratios prefer ``sparsenet bench`` or ``python -m bench.against``, whose engi
 
 from __future__ import annotations
 
-import time
 from functools import cache
 from typing import Any
 
 import pytest
 
-from bench.engines import ENGINES, EngineMissing, Network
-from bench.measure.agreement import check_outputs
+from bench.engines import ENGINES
+from bench.measure.contest import Settings, contest
 from bench.measure.extra_info import SEED, note, note_start
-from bench.subjects.networks import build_graph
+from bench.subjects.networks import USUAL_MODELS, build_graph
 from bench.subjects.sparsity import sparsify
 from sparsenet import Graph
-
-NAMES = ("maskcnn", "minixception-128-256", "mobilenetv1", "resnet50")
 
 
 @cache
@@ -29,31 +26,17 @@ def dense_graph(name: str) -> Graph:
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", USUAL_MODELS)
 def test_model(benchmark: Any, name: str, engine: str, sparsity: float, threads: int, batch: int) -> None:
-    graph = sparsify(dense_graph(name), sparsity)
-    network = Network(graph, batch)
-    x = network.example(SEED)
-    try:
-        start = time.perf_counter()
-        session = ENGINES[engine](network, threads)
-        prepared = time.perf_counter()
-        got = session(x)
-        first = time.perf_counter()
-    except EngineMissing as missing:
-        network.close()
-        pytest.skip(str(missing))
-    reference = ENGINES["dense"](network, threads)
-    check_outputs({"dense": reference(x), engine: got}, f"{name} at {sparsity:.0%}")
-    reference.close()
-    note(benchmark, graph, sparsity=sparsity, threads=threads, batch=batch, kernel=engine)
-    benchmark.extra_info.update(prepare_ms=(prepared - start) * 1e3)
-    if session.engine is not None:
-        note_start(benchmark, session.engine)
-    benchmark.extra_info.update(first_ms=(first - prepared) * 1e3)
-    benchmark.group = f"{name} at {sparsity:.0%}, {threads} thread(s), batch {batch}"
-    try:
-        benchmark.pedantic(session, args=(x,), rounds=20, warmup_rounds=2)
-    finally:
-        session.close()
-        network.close()
+    graph, skipped = sparsify(dense_graph(name), sparsity), dict[str, str]()
+    settings = Settings(tuple(dict.fromkeys(("dense", engine))), threads, batch, seed=SEED)
+    with contest(graph, settings, skipped, f"{name} at {sparsity:.0%}") as field:
+        if engine in skipped:
+            pytest.skip(skipped[engine])
+        entrant = field.entrants[engine]
+        note(benchmark, graph, sparsity=sparsity, threads=threads, batch=batch, kernel=engine)
+        if entrant.session.engine is not None:
+            note_start(benchmark, entrant.session.engine)
+        benchmark.extra_info.update(prepare_ms=entrant.prepare * 1e3, first_ms=entrant.first * 1e3)
+        benchmark.group = f"{name} at {sparsity:.0%}, {threads} thread(s), batch {batch}"
+        benchmark.pedantic(entrant.session, args=(field.x,), rounds=20, warmup_rounds=2)

@@ -27,7 +27,10 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         ("batch", "--batches", int),
     ):
         if name in metafunc.fixturenames:
-            values = [kind(word) for word in config.getoption(option).split(",")]
+            try:
+                values = [kind(word) for word in config.getoption(option).split(",")]
+            except ValueError as error:
+                raise pytest.UsageError(f"{option} takes numbers, comma-separated: {error}") from None
             metafunc.parametrize(name, values, ids=[f"{name}={value}" for value in values])
 
 

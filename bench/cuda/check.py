@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from bench.measure.agreement import TOLERANCE
 from converters.verify import relative_error
 from sparsenet import Engine, Graph
+from sparsenet.commands.inputs import random_inputs
 from sparsenet.graph import FloatArray
+from sparsenet.timing import stopwatch
 
-TOLERANCE = 1e-3
 #: Images of a batch that are held against the CPU, which takes its time: the ends, where tiles end, and some between.
 MOST_COMPARED = 8
 
@@ -47,22 +48,17 @@ def check(
     seed: int = 0,
 ) -> list[Check]:
     """Run ``graph`` on both for each batch; the GPU twice, to meet its own leftovers."""
-    rng = np.random.default_rng(seed)
     on_cpu, on_gpu = Engine(graph, threads), Engine(graph, device="cuda", sizes=1)
     checks = []
     for batch in batches:
-        feeds = {
-            info.name: rng.standard_normal((batch, *(int(d or 0) for d in info.shape[1:]))).astype(np.float32)
-            for info in graph.inputs
-        }
+        feeds = random_inputs(graph.inputs, batch, seed)
         images = _compared(batch)
         want = on_cpu.run({key: array[images] for key, array in feeds.items()})
-        start = time.perf_counter()
-        errors = []
+        passed, errors = stopwatch(), []
         for _ in range(2):
             got = on_gpu.run(feeds)
             errors += [_error(got[key][images], want[key]) for key in want]
-        checks.append(Check(name, sparsity, batch, max(errors), time.perf_counter() - start))
+        checks.append(Check(name, sparsity, batch, max(errors), passed()))
     on_cpu.close()
     on_gpu.close()
     return checks

@@ -9,16 +9,16 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from bench.cuda.timing import REPEATS, Timer, as_graph, interleaved, repeated, tf32
+from bench.cuda.timing import REPEATS, Timer, as_graph, repeated, side_by_side, tf32
+from bench.measure.agreement import TOLERANCE
 from bench.subjects.layers import LAYERS, LayerShape
 from converters.verify import relative_error
 from sparsenet import Graph, Node, TensorInfo
 from sparsenet.errors import SparsenetError
 from sparsenet.graph import FloatArray
 from sparsenet.targets.cuda.runtime.backend import CudaBackend
+from sparsenet.text.table import render
 from sparsenet.timing import paired_ratio
-
-TOLERANCE = 1e-3
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ def pointwise_layers() -> list[LayerShape]:
     ]
 
 
-def measure(shape: LayerShape, sparsity: float, batch: int, rounds: int) -> LayerTimes:
+def layer_times(shape: LayerShape, sparsity: float, batch: int, rounds: int) -> LayerTimes:
     """Outputs are compared first.
 
     Raises:
@@ -83,7 +83,7 @@ def measure(shape: LayerShape, sparsity: float, batch: int, rounds: int) -> Laye
         compressed = on_gpu.to_sparse_csr()
     timers["cuSPARSE CSR"] = repeated(lambda: torch.sparse.mm(compressed, pixels))
 
-    samples = interleaved(timers, rounds)
+    samples = side_by_side(timers, rounds)
     microseconds = {name: float(np.median(s)) * 1e6 for name, s in samples.items()}
     speedup = {name: paired_ratio(s, samples["ours"]).median for name, s in samples.items() if name != "ours"}
     flops = 2 * np.count_nonzero(weight) * batch * shape.size**2
@@ -119,4 +119,4 @@ def table(times: Sequence[LayerTimes]) -> str:
         )
         for t in times
     ]  # fmt: skip
-    return "\n".join("  ".join(map(str, row)) for row in [head, *rows])
+    return render(head, rows)

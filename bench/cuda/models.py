@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from bench.cuda.timing import Timer, as_graph, interleaved, on_stream, tf32
+from bench.cuda.timing import Timer, as_graph, on_stream, side_by_side, tf32
 from bench.cuda.torch_network import network
+from bench.measure.agreement import TOLERANCE
+from bench.subjects.inputs import example
 from converters.verify import relative_error
 from sparsenet import Graph
 from sparsenet.errors import SparsenetError
+from sparsenet.graph import FloatArray
 from sparsenet.targets.cuda.runtime.backend import CudaBackend
-from sparsenet.timing import paired_ratio
-
-TOLERANCE = 1e-3
+from sparsenet.text.table import render
+from sparsenet.timing import DEVICE, Samples, interleaved, paired_ratio, stopwatch
 
 
 @dataclass(frozen=True)
@@ -39,18 +40,17 @@ class ModelTimes:
     round_trip_ms: float
 
 
-def measure(graph: Graph, name: str, sparsity: float, batch: int, rounds: int) -> ModelTimes:
+def model_times(graph: Graph, name: str, sparsity: float, batch: int, rounds: int) -> ModelTimes:
     """Outputs are compared first.
 
     Raises:
         SparsenetError: PyTorch and this engine disagree.
     """
-    shape = [int(d or 0) for d in graph.inputs[0].shape[1:]]
-    x = np.random.default_rng(0).standard_normal((batch, *shape)).astype(np.float32)
-    start = time.perf_counter()
+    x = example(graph.inputs, batch)
+    passed = stopwatch()
     sparse = CudaBackend(graph, True, 1)
     got = sparse.run([x])
-    first_seconds = time.perf_counter() - start
+    first_seconds = passed()
     dense = CudaBackend(graph, False, 1)
     dense.run([x])
     timers: dict[str, Timer] = {
@@ -69,8 +69,8 @@ def measure(graph: Graph, name: str, sparsity: float, batch: int, rounds: int) -
             timers[f"eager {precision} {layout}"] = _with_tf32(allowed, on_stream(run))
             timers[f"graph {precision} {layout}"] = as_graph(run)
         tf32(False)
-    samples = interleaved(timers, rounds)
-    best = {}
+    samples = side_by_side(timers, rounds)
+    best: dict[str, Samples] = {}
     for engine, seconds in samples.items():
         short = engine.removesuffix(" NCHW").removesuffix(" NHWC")
         if short not in best or np.median(seconds) < np.median(best[short]):
@@ -92,13 +92,9 @@ def _with_tf32(allowed: bool, timer: Timer) -> Timer:
     return seconds
 
 
-def _round_trip(backend: CudaBackend, x: np.ndarray, rounds: int) -> float:
-    taken = []
-    for _ in range(rounds):
-        start = time.perf_counter()
-        backend.run([x])
-        taken.append(time.perf_counter() - start)
-    return float(np.median(taken)) * 1e3
+def _round_trip(backend: CudaBackend, x: FloatArray, rounds: int) -> float:
+    taken = interleaved({"round trip": lambda: backend.run([x])}, rounds, DEVICE, settle=0.0)
+    return float(np.median(taken.seconds("round trip")[0])) * 1e3
 
 
 def table(times: Sequence[ModelTimes]) -> str:
@@ -112,4 +108,4 @@ def table(times: Sequence[ModelTimes]) -> str:
         )
         for t in times
     ]  # fmt: skip
-    return "\n".join("  ".join(map(str, row)) for row in [head, *rows])
+    return render(head, rows)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
-import numpy as np
 import torch
 
-from sparsenet.timing import Samples
+from sparsenet.timing import DEVICE, Sample, Samples, take_rounds
 
 #: Calls of one recording of a single layer, which alone would be as short as the clock's steps.
 REPEATS = 20
@@ -57,17 +57,18 @@ def repeated(body: Callable[[], Any], repeats: int = REPEATS) -> Timer:
     return lambda: seconds() / repeats
 
 
-def interleaved(timers: Mapping[str, Timer], rounds: int, seed: int = 0) -> dict[str, Samples]:
-    """Seconds of every timer, round by round, in an order drawn anew; two rounds more come first and do not count."""
-    rng = np.random.default_rng(seed)
-    names = list(timers)
-    samples = {name: np.empty(rounds) for name in names}
-    for number in range(-2, rounds):
-        for name in rng.permutation(names):
-            taken = timers[name]()
-            if number >= 0:
-                samples[name][number] = taken
-    return samples
+def side_by_side(timers: Mapping[str, Timer], rounds: int) -> dict[str, Samples]:
+    """Seconds of every timer in the same rounds; each is called twice before, which does not count."""
+
+    def turn(timer: Timer) -> Sample:
+        seconds = timer()
+        return Sample(seconds, seconds, 0.0)
+
+    for timer in (*timers.values(), *timers.values()):
+        timer()
+    turns = {name: partial(turn, timer) for name, timer in timers.items()}
+    taken = take_rounds(turns, rounds, DEVICE, settle=0.0)
+    return dict(zip(timers, taken.seconds(*timers), strict=True))
 
 
 def tf32(allowed: bool) -> None:

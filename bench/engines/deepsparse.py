@@ -95,6 +95,8 @@ class _Worker:
 class _WorkerSession(Session):
     """The worker keeps the input and times itself, so that no copy and no pipe is measured."""
 
+    in_process = False
+
     def __init__(self, worker: _Worker) -> None:
         super().__init__(self._infer, worker.close)
         self.worker = worker

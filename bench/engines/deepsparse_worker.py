@@ -13,6 +13,7 @@ import os
 import runpy
 import sys
 from functools import partial
+from typing import Any
 
 
 def main() -> None:
@@ -21,7 +22,7 @@ def main() -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     questions = sys.stdin.buffer
 
-    def answer(value: dict, *arrays) -> None:
+    def answer(value: dict[str, Any], *arrays: Any) -> None:
         answers.write(json.dumps(value).encode() + b"\n")
         for array in arrays:
             answers.write(array.tobytes())

@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
 from bench.engines.session import EngineMissing, Network, Session
 
 
 def prepare(network: Network, threads: int) -> Session:
+    """Raises EngineMissing where it is not installed."""
     try:
-        import onnxruntime
-    except ImportError as error:
+        session = open_session(network.onnx_path("batch_norm"), threads)
+    except ModuleNotFoundError as error:
         raise EngineMissing("onnxruntime is not installed: pip install onnxruntime") from error
+    names, feed = network.graph.outputs, network.graph.inputs[0].name
+    return Session(lambda x: session.run(names, {feed: x}))
+
+
+def open_session(model: Path | bytes, threads: int) -> Any:
+    """An ``InferenceSession`` of a file, or of what it would hold."""
+    import onnxruntime
+
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.log_severity_level = 3
     # Its threads spin while it runs and no longer: they would take the cores of the engine measured next.
     options.add_session_config_entry("session.force_spinning_stop", "1")
-    path = network.onnx_path("batch_norm")
-    session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-    names, feed = network.graph.outputs, network.graph.inputs[0].name
-    return Session(lambda x: session.run(names, {feed: x}))
+    return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -12,18 +11,19 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from bench.subjects.inputs import example
 from sparsenet import Graph
-from sparsenet.limits import require_memory
+from sparsenet.errors import SparsenetError
 from sparsenet.timing import Clock, Sample
 
 if TYPE_CHECKING:
-    from bench.engines.onnx_writer import Affine
+    from bench.engines.onnx_builder import Affine
     from sparsenet import Engine
 
 Array = npt.NDArray[np.float32]
 
 
-class EngineMissing(Exception):  # noqa: N818 - it is left out with a note, which is no failure
+class EngineMissing(SparsenetError):  # noqa: N818 - where others are there it is left out, which is no failure
     """An outside engine is not installed, or cannot have this network; the text is the note to show in its place."""
 
 
@@ -37,9 +37,7 @@ class Network:
 
     def example(self, seed: int = 0) -> Array:
         """Standard-normal input (batch, ...); MemoryLimitError if it is too large."""
-        shape = (self.batch, *(int(size or 0) for size in self.graph.inputs[0].shape[1:]))
-        require_memory(4 * math.prod(shape), f"an input of shape {shape}")
-        return np.random.default_rng(seed).standard_normal(shape, np.float32)
+        return example(self.graph.inputs, self.batch, seed)
 
     def onnx_path(self, affine: Affine) -> Path:
         """The network as an ONNX file, written when first asked for."""
@@ -72,6 +70,9 @@ class Session:
         close: gives back threads and processes.
         engine: if it is one of ours.
     """
+
+    #: Whether the network runs in this process, so that its memory is seen from here.
+    in_process = True
 
     def __init__(
         self,

@@ -22,9 +22,11 @@ from threadpoolctl import threadpool_limits
 
 from bench.gate import expected
 from bench.gate.expected import Limits
-from bench.gate.groups import TOLERANCE, Group, Held
+from bench.gate.groups import Group, Held
 from bench.gate.paired import Ratio
 from bench.gate.verdict import FIRST_ROUNDS, Answer, Verdict, decide
+from bench.measure.agreement import KERNEL_TOLERANCE
+from sparsenet.checks import real_number
 from sparsenet.errors import SparsenetError
 from sparsenet.text.table import render
 
@@ -64,8 +66,7 @@ class Speed:
         self.baseline: Path | None = config.getoption("--speed-baseline")
         self.recording = config.getoption("--speed-record")
         self.least_rounds = config.getoption("--speed-rounds")
-        family, _, factor = config.getoption("--speed-plant").partition("=")
-        self.planted = (family, float(factor or 1))
+        self.planted = _planted(config.getoption("--speed-plant"))
         self.measured: dict[str, dict[str, Any]] = {}
         try:
             self.limits = expected.baseline(self.baseline) if self.baseline else expected.expected()
@@ -107,7 +108,7 @@ class Speed:
         layers = [Held(group, layer, factor) for layer in group.layers]
         for layer in layers:
             error = layer.error()
-            if not error <= TOLERANCE:
+            if not error <= KERNEL_TOLERANCE:
                 pytest.fail(
                     f"{layer.kernel} computes something else than PyTorch on '{layer.layer.name}': off by {error:.2g} "
                     "of the largest value, so it is not timed",
@@ -123,6 +124,15 @@ class Speed:
             f"changed since: {self.limits.changed()}",
         ]
         return "\n".join(lines)
+
+
+def _planted(word: str) -> tuple[str, float]:
+    """Family and factor; UsageError unless the factor is a number above 0."""
+    family, _, factor = word.partition("=")
+    try:
+        return family, real_number(float(factor or 1), "the factor of --speed-plant", above=True)
+    except ValueError as error:
+        raise pytest.UsageError(f"--speed-plant is FAMILY=FACTOR: {error}") from None
 
 
 _KEY = pytest.StashKey[Speed]()

@@ -1,7 +1,4 @@
-"""Does the gate cry wolf, does it sleep? Many runs of it as it stands, and many with one kernel made slower.
-
-python -m bench.gate.trial --runs 20 --factor 1.25 --json trial.json
-"""
+"""Does the gate cry wolf, does it sleep? Many runs of it as it stands, and many with one kernel made slower."""
 
 from __future__ import annotations
 
@@ -10,22 +7,20 @@ import os
 import subprocess
 import sys
 import tempfile
-import time
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
 import click
-from tqdm import tqdm
 
-from bench.gate import expected
-from bench.gate.groups import GROUPS
-from bench.measure.command import BenchCommand
-from bench.measure.versions import versions
+from bench.measure.command import bench_command
+from bench.measure.options import json_option
+from bench.measure.output import bar, write_json
 from sparsenet.commands.options import FiniteRange
 from sparsenet.errors import InputError, SparsenetError
-from sparsenet.io.files import require_outputs, write_atomically
-from sparsenet.text.table import render, to_json
+from sparsenet.io.files import require_outputs
+from sparsenet.text.table import render
+from sparsenet.timing import stopwatch
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -63,14 +58,16 @@ def run(planted: str, factor: float) -> Run:
         # An exit code tells of failures alone; what was measured is read from the file.
         words = ["bench/gate_speed.py", "-q", "--speed-save", str(saved)]
         if planted:
+            from bench.gate.groups import GROUPS
+
             names = [group.name for group in GROUPS if group.family == planted]
             words = [f"bench/gate_speed.py::test_speed[{name}]" for name in names] + words[1:]
             words += ["--speed-plant", f"{planted}={factor}"]
-        start = time.perf_counter()
+        passed = stopwatch()
         done = subprocess.run(  # noqa: S603 - this interpreter
             [sys.executable, "-m", "pytest", *words], cwd=ROOT, capture_output=True, text=True, check=False
         )
-        seconds = time.perf_counter() - start
+        seconds = passed()
         if not saved.exists():
             raise SparsenetError(f"the gate did not run: {done.stdout[-2000:]}{done.stderr[-500:]}")
         groups = json.loads(saved.read_text())["groups"]
@@ -101,8 +98,9 @@ def summary(runs: list[Run]) -> str:
     return render(header, rows)
 
 
-@click.command(
-    cls=BenchCommand, epilog="Example: taskset -c 1 python -m bench.gate.trial --runs 20 --json trial.json"
+@bench_command(
+    "taskset -c 1 python -m bench.gate.trial --runs 20 --planted 21 --json trial.json",
+    "python -m bench.gate.trial --runs 5 --planted 0 --record",
 )
 @click.option("--runs", type=click.IntRange(0), default=20, show_default=True, help="Runs as it stands.")
 @click.option(
@@ -112,22 +110,27 @@ def summary(runs: list[Run]) -> str:
     "--factor", type=FiniteRange(0, min_open=True), default=1.25, show_default=True, help="How much slower."
 )
 @click.option("--record", is_flag=True, help="Expect the medians of the runs as it stands from now on.")
-@click.option("--json", "json_file", type=click.Path(path_type=Path), help="Write every run there.")
+@json_option
 def main(runs: int, planted: int, factor: float, record: bool, json_file: Path | None) -> None:
     """Run the gate again and again, alone and with each family in turn made slower; tell the alarms."""
-    require_outputs([json_file])
     if not (runs if record else runs + planted):
         raise InputError(
             "there is nothing to run" if not record else "only runs as it stands can be recorded: --runs"
         )
+    require_outputs([json_file])
+
+    from bench.gate import expected
+    from bench.gate.groups import GROUPS
+    from bench.measure.versions import versions
+
     families = list(dict.fromkeys(group.family for group in GROUPS))
     todo = ["" for _ in range(runs)] + [families[i % len(families)] for i in range(planted)]
     done: list[Run] = []
-    for family in tqdm(todo, unit="run"):
-        done.append(run(family, factor))
-        if json_file:
-            text = to_json({"versions": versions(), "factor": factor, "runs": [asdict(r) for r in done]})
-            write_atomically(json_file, text.encode())
+    with bar(len(todo), "run") as progress:
+        for family in todo:
+            done.append(run(family, factor))
+            write_json(json_file, {"versions": versions(), "factor": factor, "runs": done})
+            progress.update()
     click.echo(summary(done))
     if record:
         alone = [run.speedups for run in done if not run.planted]

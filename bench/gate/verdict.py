@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
@@ -10,6 +9,7 @@ from enum import Enum
 import numpy as np
 
 from bench.gate.paired import Pair, Ratio, ratio_of, take_rounds
+from sparsenet.timing import stopwatch
 
 #: Rounds between two looks, and most of all.
 FIRST_ROUNDS, MOST_ROUNDS = 7, 300
@@ -53,15 +53,14 @@ def decide(pairs: Sequence[Pair], limit: float, seconds: float, least_rounds: in
     A failure needs a second look: noise that is gone by then raises no alarm.
     """
     samples = [take_rounds(pair, least_rounds) for pair in pairs]
-    end = time.perf_counter() + seconds
-    failures = 0
+    passed, failures = stopwatch(), 0
     while True:
         ratio = ratio_of(samples)
         answer = answer_to(ratio, limit)
         failures = failures + 1 if answer is Answer.FAILS else 0
         if answer is Answer.HOLDS or failures == 2:
             return Verdict(answer, ratio, limit)
-        if time.perf_counter() > end or ratio.rounds + ratio.dropped >= MOST_ROUNDS:
+        if passed() > seconds or ratio.rounds + ratio.dropped >= MOST_ROUNDS:
             return Verdict(Answer.UNSURE, ratio, limit)
         more = [take_rounds(pair, FIRST_ROUNDS) for pair in pairs]
         samples = [np.concatenate(both) for both in zip(samples, more, strict=True)]

@@ -10,7 +10,9 @@ from unittest.mock import patch
 
 import numpy as np
 
+from bench.engines.session import Network
 from bench.subjects.layers import LayerShape
+from converters.verify import relative_error
 from sparsenet.errors import SparsenetError
 from sparsenet.graph import FloatArray, Graph
 from sparsenet.plan.builder import Builder, Options
@@ -77,10 +79,11 @@ class FamilyAlone:
     Attributes:
         kernel: the family's kernel with its tile.
         work: of all its calls.
-        output: of the whole layer, for checking.
+        output: of the whole layer.
     """
 
     def __init__(self, family: str, layer: LayerShape, sparsity: float, tune: bool = False) -> None:
+        self.layer, self.sparsity = layer, sparsity
         graph = layer.graph(sparsity)
         plan = plan_with(family, graph, tune)
         plan.link()
@@ -107,6 +110,13 @@ class FamilyAlone:
         self._table[WEIGHTS], self._table[ARENA] = plan.weights.ctypes.data, self._arena.address
         self._table[FIRST_TENSOR:] = x.ctypes.data, self.output.ctypes.data
         return int(self._table.ctypes.data)
+
+    def error(self) -> float:
+        """Largest difference of ``output`` from PyTorch's, relative to the largest value."""
+        from bench.engines.pytorch import prepare
+
+        (expected,) = prepare(Network(self.layer.graph(self.sparsity)), 1)(self.layer.example())
+        return relative_error(self.output, expected)
 
     def repeat(self, seconds: float) -> None:
         """Make one ``run`` take about ``seconds`` or more, by doing everything several times in one call."""

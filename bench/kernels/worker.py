@@ -13,7 +13,8 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from bench.kernels.measure import Case, Rate, cases, measure
+from bench.kernels.cases import Case, cases
+from bench.kernels.rates import Rate, rates
 from sparsenet.errors import SparsenetError
 from sparsenet.targets.cpu.runtime.host import host_features
 
@@ -22,8 +23,8 @@ AVX2_CPU = "haswell"
 
 
 @dataclass(frozen=True)
-class Settings:
-    """What a worker is asked for; see ``measure`` and ``cases``."""
+class Request:
+    """What a worker is asked for; see ``rates`` and ``cases``."""
 
     lanes: int
     quick: bool
@@ -43,7 +44,7 @@ def environment(lanes: int) -> dict[str, str]:
     return changed
 
 
-def run(settings: Settings, began: Callable[[str], object]) -> list[Rate]:
+def run(request: Request, began: Callable[[str], object]) -> list[Rate]:
     """All rates that a worker measures.
 
     Args:
@@ -52,9 +53,9 @@ def run(settings: Settings, began: Callable[[str], object]) -> list[Rate]:
     Raises:
         SparsenetError: the worker failed, with its last words.
     """
-    command = [sys.executable, "-m", "bench.kernels.worker", json.dumps(asdict(settings))]
-    variables = {**os.environ, **environment(settings.lanes)}
-    rates, words = [], [""]
+    command = [sys.executable, "-m", "bench.kernels.worker", json.dumps(asdict(request))]
+    variables = {**os.environ, **environment(request.lanes)}
+    found, words = list[Rate](), [""]
     root = Path(__file__).resolve().parents[2]
     with subprocess.Popen(  # noqa: S603 - this interpreter, this module
         command, env=variables, cwd=root, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
@@ -68,24 +69,24 @@ def run(settings: Settings, began: Callable[[str], object]) -> list[Rate]:
             if "error" in event:
                 raise SparsenetError(event["error"])
             if "rate" in event:
-                rates.append(Rate(**event["rate"]))
+                found.append(Rate(**event["rate"]))
             else:
                 began(event["case"])
     if worker.returncode:
-        raise SparsenetError(f"the worker for {settings.lanes} lanes failed: {words[-1]}")
-    return rates
+        raise SparsenetError(f"the worker for {request.lanes} lanes failed: {words[-1]}")
+    return found
 
 
 def main(argument: str) -> None:
     values = json.loads(argument)
-    settings = Settings(**{**values, "families": tuple(values["families"])})
+    request = Request(**{**values, "families": tuple(values["families"])})
 
     def began(case: Case) -> None:
         print(json.dumps({"case": f"{case.family} {case.layer.name}"}), flush=True)
 
     try:
-        todo = cases(settings.quick, settings.families)
-        for rate in measure(todo, settings.lanes, settings.rounds, settings.seconds, settings.tune, began):
+        todo = cases(request.quick, request.families)
+        for rate in rates(todo, request.lanes, request.rounds, request.seconds, request.tune, began):
             print(json.dumps({"rate": asdict(rate)}), flush=True)
     except SparsenetError as error:
         print(json.dumps({"error": str(error)}), flush=True)

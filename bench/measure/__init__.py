@@ -1,1 +1,1 @@
-"""How every command measures: options, checks, turns, output."""
+"""How every command measures: its options, what counts as agreement, turns, other load, and how results leave it."""

@@ -10,7 +10,8 @@ from converters.verify import relative_error
 from sparsenet.errors import SparsenetError
 from sparsenet.graph import FloatArray
 
-TOLERANCE = 1e-3
+#: Largest difference ÷ largest value: of a whole network's outputs, and of one kernel's.
+TOLERANCE, KERNEL_TOLERANCE = 1e-3, 1e-4
 
 
 def check_outputs(outputs: Mapping[str, Sequence[FloatArray]], what: str) -> dict[str, float]:

@@ -2,25 +2,16 @@
 
 from __future__ import annotations
 
-import argparse
-import sys
 from collections.abc import Callable
-from typing import Any, NoReturn
+from typing import Any
 
 import click
 
-from sparsenet.cli import CommandFailed, one_line_errors
+from bench.measure.several import SeveralValues
+from sparsenet.cli import one_line_errors
 
 
-class Parser(argparse.ArgumentParser):
-    """An ``ArgumentParser`` whose complaints are one line; for mains called by ``run``."""
-
-    def error(self, message: str) -> NoReturn:
-        """Refuse the command line."""
-        raise CommandFailed(f"{message}; see `{self.prog} --help`")
-
-
-class BenchCommand(click.Command):
+class BenchCommand(SeveralValues):
     """A command whose errors look like those of ``sparsenet``: ``error: …`` on stderr, and exit code 2."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
@@ -34,15 +25,14 @@ class BenchCommand(click.Command):
             return super().invoke(ctx)
 
 
-def run(main: Callable[[], int | None], name: str) -> NoReturn:
-    """End the process with what ``main`` returns, for commands that read their command line themselves."""
-    try:
-        with one_line_errors(f"python -m {name}"):
-            code = main()
-    except click.ClickException as error:
-        error.show()
-        code = error.exit_code
-    except KeyboardInterrupt:
-        click.echo("\nAborted!", err=True)
-        code = 1
-    sys.exit(code)
+def bench_command(*examples: str, notes: str = "") -> Callable[[Callable[..., Any]], BenchCommand]:
+    """Make a function a command.
+
+    Args:
+        examples: command lines for its help.
+        notes: a paragraph before them.
+    """
+    lines = "\n  ".join(examples)
+    epilog = f"{notes}\n\n\b\nExamples:\n  {lines}".strip()
+    settings = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
+    return click.command(cls=BenchCommand, epilog=epilog, context_settings=settings)

@@ -2,42 +2,49 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import ClassVar
+from typing import Any
 
 import click
 
 
-class SeveralValues(click.Command):
-    """A command some of whose options take all words behind them that are values of theirs.
+class Several(click.Option):
+    """An option that takes every word behind it that is a value; its command is a ``SeveralValues``."""
 
-    ``several`` maps the names of such an option to what tells whether a word is a value.
+    def __init__(self, *names: Any, **settings: Any) -> None:
+        super().__init__(*names, **{"multiple": True, **settings})
+
+    def takes(self, word: str) -> bool:
+        """Whether ``word`` is of this option's kind: a number, or one of its choices."""
+        if isinstance(self.type, click.Choice):
+            return word in self.type.choices
+        return word.isdigit() if isinstance(self.type, click.types.IntParamType) else is_number(word)
+
+
+class SeveralValues(click.Command):
+    """A command that reads ``--option a b c`` of its ``Several`` as ``--option a --option b --option c``.
+
+    Every word that is no option is a value. Where the command has arguments, too, words that are not of the option's
+    kind are these.
     """
 
-    several: ClassVar[Mapping[str, Callable[[str], bool]]] = {}
-
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """As usual, with ``--option a b c`` read as ``--option a --option b --option c``."""
+        """Parse the command line."""
         return super().parse_args(ctx, self._spread(args))
 
     def _spread(self, args: list[str]) -> list[str]:
+        several = {
+            name: option for option in self.params if isinstance(option, Several) for name in option.opts
+        }
+        arguments = any(isinstance(parameter, click.Argument) for parameter in self.params)
         out: list[str] = []
-        words = iter(args)
-        option: str | None = None
-        for word in words:
-            if option is not None and self.several[option](word):
-                out += [option, word]
-                continue
-            if option is not None and out and out[-1] == option:  # no value followed: click says so
-                out.append(word)
-                option = None
-                continue
-            option = None
-            if word in self.several:
-                option = word
-                following = next(words, None)
-                out += [word] if following is None else [word, following]
-                continue
+        option, values = "", 0
+        for word in args:
+            if option and values == 0:  # whatever it is: click says what is wrong with it
+                values = 1
+            elif option and (several[option].takes(word) if arguments else not word.startswith("-")):
+                out.append(option)
+            else:
+                option, values = (word, 0) if word in several else ("", 0)
             out.append(word)
         return out
 

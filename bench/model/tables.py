@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from bench.engines import LABELS
-from bench.model.measure import Layer, Result
+from bench.model.layers import Layer
+from bench.model.results import Result
 from sparsenet.text.table import render
 
 COLUMNS = (

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from bench.measure.samples import least_of_neighbours
+from bench.subjects.inputs import example
 from bench.subjects.sparsity import sparsify
 from sparsenet import Engine, Graph
 from sparsenet.graph import FloatArray
@@ -16,7 +18,7 @@ ROUNDS, TURNS = 15, 3
 def measured_ms(graph: Graph, sparsity: float) -> float:
     """Processor milliseconds of one image on one thread, with ``sparsity`` imposed."""
     engine = Engine(sparsify(graph, sparsity), 1)
-    x = random_inputs(engine.inputs, 1, 0)[engine.inputs[0].name]
+    x = example(engine.inputs)
     try:
         return engine_ms(engine, x)
     finally:
@@ -26,4 +28,4 @@ def measured_ms(graph: Graph, sparsity: float) -> float:
 def engine_ms(engine: Engine, x: FloatArray) -> float:
     """Processor milliseconds of one run: the median over rounds of the least of some runs."""
     (seconds,) = interleaved({"engine": lambda: engine(x)}, ROUNDS * TURNS).seconds("engine")
-    return float(np.median([part.min() for part in np.array_split(seconds, ROUNDS) if part.size])) * 1e3
+    return float(np.median(least_of_neighbours(seconds, ROUNDS))) * 1e3

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from bench.measure.several import SeveralValues, is_number
+from bench.measure.options import size_option, sparsities_option
+from bench.measure.several import SeveralValues
 from converters.conversion.size_options import size_options
-from sparsenet.commands.options import FiniteRange, json_option
+from sparsenet.commands.options import json_option
 from sparsenet.text.table import render, to_json
 
 if TYPE_CHECKING:
@@ -25,20 +25,15 @@ Examples:
   sparsenet predict model.safetensors --sparsity 0.9 --check"""
 
 
-class _Predict(SeveralValues):
-    several: ClassVar = {"--sparsity": is_number}
-
-
-@click.command(cls=_Predict, epilog=EPILOG)
+@click.command(cls=SeveralValues, epilog=EPILOG)
 @click.argument("model", metavar="MODEL")
-@click.option("--sparsity", type=FiniteRange(0, 1, max_open=True), multiple=True, default=(0.5, 0.8, 0.9, 0.95),
-    show_default=True, metavar="S...", help="Fractions of zeros.")  # fmt: skip
+@sparsities_option((0.5, 0.8, 0.9, 0.95))
 @click.option(
     "--measure", "remeasure", is_flag=True, help="Measure this machine's kernels first; two minutes."
 )
 @click.option("--check", is_flag=True, help="Run the network at each sparsity, too, and tell the error.")
 @click.option("--layers", "show_layers", is_flag=True, help="Each layer's estimate, too.")
-@click.option("--size", type=click.IntRange(8), help="Side of the images of a network of the zoo.")
+@size_option
 @size_options
 @json_option
 def predict(
@@ -93,17 +88,16 @@ def _row(graph: Graph, estimator: Estimator, sparsity: float, check: bool, layer
 
 
 def _measure() -> Estimator:
-    from tqdm import tqdm
-
-    from bench.kernels.measure import cases
+    from bench.kernels.cases import cases
+    from bench.measure.output import bar
     from bench.predict import machine
     from bench.subjects.networks import build_graph
 
     total = len(cases(False)) + len(machine.CALIBRATION) * len(machine.AT)
-    with tqdm(total=total, unit="step", file=sys.stderr) as bar:
+    with bar(total, "step") as steps:
 
         def progress(what: str) -> None:
-            bar.set_description(what[:60], refresh=False)
-            bar.update()
+            steps.set_description(what[:60], refresh=False)
+            steps.update()
 
         return machine.measure(build_graph, progress)

@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from bench.kernels.measure import Rate, is_sparse
+from bench.kernels.cases import is_sparse
+from bench.kernels.rates import Rate
 from bench.predict.work import DENSE_BYTES, SPARSE_BYTES, LayerWork
 from bench.subjects.layers import BY_FAMILY, LayerShape
 

@@ -11,6 +11,7 @@ from bench.kernels import worker
 from bench.predict.check import engine_ms
 from bench.predict.estimate import Estimator, Sample, samples_alone
 from bench.predict.work import LayerWork, planned_work
+from bench.subjects.inputs import example
 from bench.subjects.sparsity import sparsify
 from sparsenet import Engine, Graph
 from sparsenet.errors import SparsenetError
@@ -59,7 +60,7 @@ def measure(build: Callable[[str], Graph], progress: Callable[[str], object] = l
         build: network by name.
         progress: called with what is measured next.
     """
-    rates = worker.run(worker.Settings(max_lanes(), False, (), 9, 1e-4, False), progress)
+    rates = worker.run(worker.Request(max_lanes(), False, (), 9, 1e-4, False), progress)
     samples = samples_alone(rates) + samples_in_networks([build(name) for name in CALIBRATION], progress)
     keep(*table_name(), to_json({"samples": [asdict(sample) for sample in samples]}).encode())
     return Estimator(samples)
@@ -75,7 +76,7 @@ def samples_in_networks(
             progress(f"{graph.name} at {sparsity:.0%}")
             pruned = sparsify(graph, sparsity)
             engine = Engine(pruned, 1)
-            x = random_inputs(engine.inputs, 1, 0)[engine.inputs[0].name]
+            x = example(engine.inputs)
             whole, times = engine_ms(engine, x), layer_ms(engine, x)
             works = planned_work(pruned, engine.plan)
             engine.close()

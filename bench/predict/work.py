@@ -11,7 +11,7 @@ from math import prod
 
 import numpy as np
 
-from bench.kernels.measure import is_sparse
+from bench.kernels.cases import is_sparse
 from bench.subjects.sparsity import sparsify
 from sparsenet import Graph, Node
 from sparsenet.graph import Shape

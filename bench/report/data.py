@@ -5,14 +5,17 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 from bench.kernels import worker
-from bench.kernels.measure import Rate, cases
+from bench.kernels.rates import Rate
+from bench.measure.contest import Contest, Settings
+from bench.measure.output import plain
 from bench.measure.versions import versions
-from bench.model.measure import Layer, Result, Settings, layers_of, measure
+from bench.model.layers import Layer, layers_of
+from bench.model.results import Result, measure
 from sparsenet import Graph
 from sparsenet.io import strict_json
 from sparsenet.io.files import write_atomically
@@ -112,25 +115,20 @@ def gather(
 
 
 def _rates(quick: bool) -> list[dict[str, Any]]:
-    settings = worker.Settings(max_lanes(), quick, (), 7 if quick else 11, 1e-4, False)
-    assert cases(quick)
-    return [asdict(rate) for rate in worker.run(settings, lambda _: None)]
+    request = worker.Request(max_lanes(), quick, (), 7 if quick else 11, 1e-4, False)
+    return list(plain(worker.run(request, lambda _: None)))
 
 
 def _cell(graph: Graph, sparsity: float, settings: Settings) -> dict[str, Any]:
     layers: list[Layer] = []
 
-    def inspect(sessions: Any, x: Any) -> None:
+    def inspect(field: Contest) -> None:
         if sparsity == LAYERS_AT and settings.threads == 1:
-            layers.extend(layers_of(sessions, x, sparsity))
+            layers.extend(layers_of(field, sparsity))
 
     skipped: dict[str, str] = {}
     results = measure(graph, sparsity, settings, skipped, inspect)
-    return {
-        "results": [asdict(result) for result in results],
-        "layers": [asdict(layer) for layer in layers],
-        "skipped": skipped,
-    }
+    return {"results": plain(results), "layers": plain(layers), "skipped": skipped}
 
 
 def _kept(path: Path, identity: dict[str, Any], make: Callable[[], Any]) -> Any:

@@ -8,7 +8,7 @@ from pathlib import Path
 from markupsafe import Markup
 
 from bench.engines import LABELS
-from bench.kernels import report as kernels
+from bench.kernels import tables as kernels
 from bench.report import pictures
 from bench.report.data import LAYERS_AT, Data
 from bench.report.derived import break_even, geometric_mean

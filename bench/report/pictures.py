@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, PercentFormatter
 
 from bench.engines import LABELS
-from bench.kernels.measure import is_sparse
+from bench.kernels.cases import is_sparse
 from bench.report.data import Data
 from bench.report.derived import atlas, break_even, geometric_mean
 
@@ -110,8 +110,9 @@ def roofline(data: Data) -> str:
             ):
                 mine = [rate for rate in timed if (rate.family, rate.density) == (family, density)]
                 size = 12 + 50 * density if is_sparse(family) else 40
+                speeds = [(r.gflops / r.gbytes, r.gflops) for r in mine if r.gflops]
                 axis.scatter(
-                    [r.gflops / r.gbytes for r in mine if r.gflops], [r.gflops for r in mine], s=size, color=colour,
+                    [x for x, _ in speeds], [y for _, y in speeds], s=size, color=colour,
                     alpha=0.65, linewidth=0,
                     label=family.removeprefix("f32_").removesuffix("_rows") if density >= 0.5 or density == max(
                         r.density or 1 for r in timed if r.family == family) else None,

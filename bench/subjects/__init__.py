@@ -1,1 +1,1 @@
-"""What is measured: networks and layers, at a sparsity."""
+"""What is measured: networks of the zoo and of a user, layers of networks, zeros imposed on them, and their inputs."""

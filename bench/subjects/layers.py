@@ -39,14 +39,14 @@ class LayerShape:
 
     @property
     def name(self) -> str:
-        """As in ``resnet50 3x3 64-64 @56``."""
+        """As in ``resnet50 3x3 64-64 @56``; without a network it begins with the window."""
         op = {"conv2d": "", "max_pool2d": "max ", "avg_pool2d": "average "}.get(self.op, f"{self.op} ")
         window = f"{self.kernel}x{self.kernel} " if self.op in _WINDOWS else ""
         depthwise = "depthwise " if self.groups > 1 else ""
         channels = f"{self.c_in}-{self.c_out}" if self.op in ("conv2d", "linear") else f"{self.c_in}"
         place = f" @{self.size}" if self.size > 1 else ""
         stride = f" /{self.stride}" if self.stride > 1 else ""
-        return f"{self.network} {depthwise}{op}{window}{channels}{place}{stride}"
+        return f"{self.network} {depthwise}{op}{window}{channels}{place}{stride}".lstrip()
 
     @property
     def input_shape(self) -> tuple[int, ...]:
@@ -59,6 +59,11 @@ class LayerShape:
         if self.op == "linear":
             return self.c_out, self.c_in
         return (self.c_out, self.c_in // self.groups, self.kernel, self.kernel) if self.op == "conv2d" else ()
+
+    @property
+    def flops(self) -> float:
+        """Of a convolution or linear layer on one image: two per multiply-add, zeros included."""
+        return 2.0 * float(np.prod(self.weight_shape)) * (self.size // self.stride) ** 2
 
     def example(self, batch: int = 1, seed: int = 1) -> FloatArray:
         """Standard-normal input."""

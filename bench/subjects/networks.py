@@ -1,33 +1,45 @@
-"""The networks of the comparison: seeded weights, believable statistics."""
+"""The networks of the comparison: seeded weights, believable statistics.
+
+Importing this file needs no framework: commands read the names, and PyTorch only builds.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import partial
+from typing import TYPE_CHECKING
 
-import torch
-from torch import nn
-
-from bench.subjects.sparsity import sparsify
-from converters import from_torch
-from sparsenet import Graph
 from sparsenet.errors import InputError
-from training.models import build_detector, build_model, default_input_size
 
-__all__ = ["MODELS", "build_graph", "calibrate", "sparsify"]
+if TYPE_CHECKING:
+    from torch import nn
+
+    from sparsenet import Graph
 
 IMAGENET_CLASSES, MASK_CLASSES, MASKCNN_CLASSES = 1000, 4, 2
 
-MODELS: dict[str, Callable[[], nn.Module]] = {
-    "minixception-128": partial(build_model, "minixception-128", MASK_CLASSES),
-    "minixception-128-256": partial(build_model, "minixception-128-256", MASK_CLASSES),
-    "mobilenetv1": partial(build_model, "mobilenetv1", IMAGENET_CLASSES),
-    "maskcnn": partial(build_model, "maskcnn", MASKCNN_CLASSES),
-    "resnet50": partial(build_model, "resnet50", IMAGENET_CLASSES),
-    "xception": partial(build_model, "xception", IMAGENET_CLASSES),
-    "retinaface-resnet50": partial(build_detector, "retinaface-resnet50"),
-    "retinaface-mobilenet0.25": partial(build_detector, "retinaface-mobilenet0.25"),
+#: Name → classes of a classifier; None for a face detector.
+MODELS: dict[str, int | None] = {
+    "minixception-128": MASK_CLASSES,
+    "minixception-128-256": MASK_CLASSES,
+    "mobilenetv1": IMAGENET_CLASSES,
+    "maskcnn": MASKCNN_CLASSES,
+    "resnet50": IMAGENET_CLASSES,
+    "xception": IMAGENET_CLASSES,
+    "retinaface-resnet50": None,
+    "retinaface-mobilenet0.25": None,
 }
+
+#: Four that differ: small and large, with depthwise layers and without.
+USUAL_MODELS = ("minixception-128-256", "mobilenetv1", "maskcnn", "resnet50")
+
+
+def build_module(name: str) -> nn.Module:
+    """The network in PyTorch, untrained; InputError if none has that name."""
+    from training.models import build_detector, build_model
+
+    if name not in MODELS:
+        raise InputError(f"unknown model '{name}': choose from {', '.join(MODELS)}")
+    classes = MODELS[name]
+    return build_detector(name) if classes is None else build_model(name, classes)
 
 
 def build_graph(name: str, size: int | None = None, seed: int = 0) -> Graph:
@@ -36,10 +48,13 @@ def build_graph(name: str, size: int | None = None, seed: int = 0) -> Graph:
     Raises:
         InputError: no network has that name, or it does not take images of that size.
     """
-    if name not in MODELS:
-        raise InputError(f"unknown model '{name}': choose from {', '.join(MODELS)}")
+    import torch
+
+    from converters import from_torch
+    from training.models import default_input_size
+
+    model = build_module(name)
     size = size or default_input_size(name)
-    model = MODELS[name]()
     # A fully convolutional network finds its statistics on smaller images too, and sooner.
     try:
         calibrate(model, min(size, 224), seed)
@@ -56,6 +71,9 @@ def calibrate(model: nn.Module, size: int, seed: int = 0) -> None:
     Shifts are mostly positive, so that ReLU cuts off a third of the values. Around zero it would be half, and
     RetinaFace's random layers would magnify rounding to 1e-4 of its outputs, which is 20 times more.
     """
+    import torch
+    from torch import nn
+
     generator = torch.Generator().manual_seed(seed)
     norms = [m for m in model.modules() if isinstance(m, nn.BatchNorm2d)]
     for norm in norms:

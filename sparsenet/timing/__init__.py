@@ -4,7 +4,7 @@
 disturbed, ``ratio`` compares them or says that the machine was too noisy to tell.
 """
 
-from sparsenet.timing.clock import CLOCKS, DEVICE, PROCESS, THREAD, WALL, Clock, Sample, clock_for
+from sparsenet.timing.clock import CLOCKS, DEVICE, PROCESS, THREAD, WALL, Clock, Sample, clock_for, stopwatch
 from sparsenet.timing.ratio import FEWEST, Ratio, Samples, Spread, few, median_interval, paired_ratio, spread
 from sparsenet.timing.rounds import (
     PATIENCE,
@@ -40,6 +40,7 @@ __all__ = [
     "paired_ratio",
     "rounds_for",
     "spread",
+    "stopwatch",
     "take_rounds",
     "turns_of",
 ]

@@ -194,6 +194,12 @@ WALL, DEVICE = Clock("wall", "wall", True), Clock("device", "wall", True, idle=T
 CLOCKS = {clock.key: clock for clock in (THREAD, PROCESS, WALL, DEVICE)}
 
 
+def stopwatch() -> Callable[[], float]:
+    """A function that tells how many seconds have passed by now: for deadlines, and for what happens only once."""
+    start = time.perf_counter()
+    return lambda: time.perf_counter() - start
+
+
 def clock_for(threads: int) -> Clock:
     """How this engine is timed on so many threads: one is the caller itself."""
     return THREAD if threads == 1 else WALL

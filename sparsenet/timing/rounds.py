@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import math
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -12,7 +13,7 @@ from functools import partial
 import numpy as np
 import numpy.typing as npt
 
-from sparsenet.timing.clock import THREAD, Clock, Sample
+from sparsenet.timing.clock import THREAD, Clock, Sample, stopwatch
 from sparsenet.timing.ratio import APART, FEWEST, Ratio, Samples, apart, paired_ratio
 
 #: Seconds of idling before each turn: threads of another engine spin for a while after their work, on cores that are
@@ -150,9 +151,15 @@ def rounds_for(
     fewest: int = FEWEST,
     most: int = 400,
     tries: int = 3,
+    warmup: float = 0.0,
 ) -> int:
-    """How many rounds take about ``seconds``, by trying each turn some times."""
-    one_round = sum(2 * min(turn().wall for _ in range(tries)) + SETTLE for turn in turns.values())
+    """How many rounds take about ``seconds``, by trying each turn ``tries`` times, and on for ``warmup`` seconds."""
+    passed, done, walls = stopwatch(), 0, dict.fromkeys(turns, math.inf)
+    while done < tries or passed() < warmup:
+        for name, turn in turns.items():
+            walls[name] = min(walls[name], turn().wall)
+        done += 1
+    one_round = sum(2 * wall + SETTLE for wall in walls.values())
     return int(np.clip(seconds / one_round, fewest, most))
 
 

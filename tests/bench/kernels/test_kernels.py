@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from bench.kernels import measure, report, worker
+from bench.kernels import tables, worker
 from bench.kernels.__main__ import main
 from bench.kernels.alone import FamilyAlone, NotOffered
-from bench.kernels.measure import NOT_TIMED, Case, Rate, cases
+from bench.kernels.cases import NOT_TIMED, Case, cases, is_sparse
 from bench.kernels.peak import Peak
+from bench.kernels.rates import Rate, rates
 from bench.subjects.layers import BY_FAMILY, LayerShape
 from sparsenet.errors import SparsenetError
 from sparsenet.targets.cpu.runtime.abi import ARENA, BASE_SHIFT, OFFSET_MASK
@@ -43,7 +44,7 @@ def test_work_is_counted_on_nonzeros(family: str) -> None:
     assert alone.kernel.family == family
     assert alone.work.nnz == 16 * 8 * 9 // 2
     assert alone.work.flops == 2 * alone.work.nnz * 12 * 12
-    stored = alone.work.nnz if measure.is_sparse(family) else 16 * 8 * 9
+    stored = alone.work.nnz if is_sparse(family) else 16 * 8 * 9
     assert alone.work.nbytes == 4 * (16 * 144 + 8 * 144 + stored)
 
 
@@ -65,9 +66,7 @@ def test_a_family_that_does_not_take_the_layer_is_left_out() -> None:
     three = LayerShape("test", "conv2d", 4, 3, 12)  # fewer channels than the shortest vector
     with pytest.raises(NotOffered):
         FamilyAlone("f32_conv_blocked_rows", three, 0.0)
-    assert (
-        list(measure.measure([Case("f32_conv_blocked_rows", three, 1.0)], max_lanes(), 1, 0.0, False)) == []
-    )
+    assert list(rates([Case("f32_conv_blocked_rows", three, 1.0)], max_lanes(), 1, 0.0, False)) == []
 
 
 def test_a_wrong_result_is_not_timed(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -83,7 +82,7 @@ def test_a_wrong_result_is_not_timed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(FamilyAlone, "__init__", garbled)
     monkeypatch.setattr(FamilyAlone, "repeat", never)
     with pytest.raises(SparsenetError, match=r"f32_conv_csr_rows.*is off by"):
-        list(measure.measure([Case("f32_conv_csr_rows", SMALL, 0.5)], max_lanes(), 1, 0.0, False))
+        list(rates([Case("f32_conv_csr_rows", SMALL, 0.5)], max_lanes(), 1, 0.0, False))
 
 
 @pytest.mark.parametrize("lanes", [lanes for lanes in (16, 8, 4) if lanes <= max_lanes()])
@@ -97,7 +96,7 @@ def test_no_kernel_is_faster_than_the_peak(lanes: int) -> None:
 
 
 def test_tables_show_the_median_over_layers_and_the_range() -> None:
-    rates = [
+    timed = [
         Rate(
             "f32_conv_csr_rows",
             f"layer {i}",
@@ -113,11 +112,11 @@ def test_tables_show_the_median_over_layers_and_the_range() -> None:
         )
         for i, speed in enumerate([20.0, 70.0, 40.0])
     ]
-    header, rows = report.summary(rates, memory=False)
+    header, rows = tables.summary(timed, memory=False)
     assert header[-2:] == ["AVX-512, GFLOP/s", "of 100"]
     assert rows == [["f32_conv_csr_rows", "10%", "3", "40 (20–70)", "40 % (20–70)"]]
-    assert report.summary(rates, memory=True)[1] == []
-    assert "| `f32_conv_csr_rows` | 10% | 3 | 40 (20–70) |" in report.markdown(rates)
+    assert tables.summary(timed, memory=True)[1] == []
+    assert "| `f32_conv_csr_rows` | 10% | 3 | 40 (20–70) |" in tables.markdown(timed)
 
 
 def test_shorter_vectors_are_compiled_for_a_cpu_that_has_no_longer_ones() -> None:

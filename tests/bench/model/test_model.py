@@ -6,9 +6,7 @@ import dataclasses
 import json
 import re
 from pathlib import Path
-from typing import ClassVar
 
-import click
 import numpy as np
 import pytest
 from click.testing import CliRunner
@@ -16,10 +14,11 @@ from click.testing import CliRunner
 import sparsenet
 from bench.engines import ENGINES, EngineMissing, Session
 from bench.engines.onnx_writer import write_onnx
-from bench.kernels.measure import Rate
-from bench.measure.several import SeveralValues, is_number
+from bench.kernels.rates import Rate
+from bench.measure.contest import Settings
 from bench.model.cli import bench
-from bench.model.measure import Layer, Result, Settings, check_settings, measure
+from bench.model.layers import Layer
+from bench.model.results import Result, measure
 from bench.model.trace import trace_events
 from bench.subjects.source import open_model
 from sparsenet import Engine, Graph, Node, TensorInfo
@@ -139,7 +138,6 @@ def test_events_do_not_overlap() -> None:
 @pytest.mark.parametrize(
     "words, message",
     [
-        (["{model}", "--engines", "fast"], "unknown engine 'fast'"),
         (["{model}", "--threads", "999"], "999 threads asked for"),
         (["{model}", "--size", "64"], "--size is for networks of the zoo"),
         (["nothing.safetensors"], "no such file"),
@@ -197,7 +195,7 @@ def test_what_is_not_installed_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_thread_parity_is_enforced() -> None:
     with pytest.raises(InputError, match="measure nothing"):
-        check_settings(Settings(("ours",), 10_000, 1))
+        Settings(("ours",), 10_000, 1).check()
 
 
 @pytest.mark.parametrize("kind", [Result, Layer, Rate])
@@ -209,24 +207,3 @@ def test_the_glossary_explains_every_field(kind: type) -> None:
 def test_the_glossary_knows_the_table_and_the_record(model: Path) -> None:
     record = run(model, "--engines", "ours", *QUICK, "--json")
     assert set(record) <= set(re.findall(r"`(\w+)`", GLOSSARY))
-
-
-def test_options_with_several_values() -> None:
-    class Command(SeveralValues):
-        several: ClassVar = {"--x": is_number}
-
-    @click.command(cls=Command)
-    @click.argument("name")
-    @click.option("--x", multiple=True, type=float)
-    @click.option("--flag", is_flag=True)
-    def command(name: str, x: tuple[float, ...], flag: bool) -> None:
-        click.echo(f"{name} {x} {flag}")
-
-    def output(*words: str) -> str:
-        return CliRunner().invoke(command, words).output.strip()
-
-    assert output("--x", "1", "0.5", "file", "--flag") == "file (1.0, 0.5) True"
-    assert output("file", "--x", "1", "--x", "2", "3") == "file (1.0, 2.0, 3.0) False"
-    assert output("--x=1", "file") == "file (1.0,) False"
-    assert "requires an argument" in output("file", "--x")
-    assert "not a valid float" in output("file", "--x", "no")

@@ -11,7 +11,8 @@ import pytest
 from click.testing import CliRunner
 
 import sparsenet
-from bench.kernels.measure import Rate, is_sparse
+from bench.kernels.cases import is_sparse
+from bench.kernels.rates import Rate
 from bench.predict import machine
 from bench.predict.check import measured_ms
 from bench.predict.cli import predict

@@ -14,8 +14,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from bench.kernels.measure import Rate
-from bench.model.measure import Layer, Result
+from bench.kernels.rates import Rate
+from bench.model.layers import Layer
+from bench.model.results import Result
 from bench.report import data as steps
 from bench.report.data import Data, Plan, gather
 from bench.report.derived import atlas, break_even, geometric_mean

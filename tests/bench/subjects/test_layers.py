@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from bench.subjects.layers import LAYERS, LayerShape
-from bench.subjects.networks import MODELS
+from bench.subjects.networks import build_module
 from converters import from_torch
 from sparsenet import reference
 from sparsenet.graph import Node, Shape
@@ -23,7 +23,7 @@ Signature = tuple[object, ...]
 @cache
 def signatures(network: str) -> set[Signature]:
     size = default_input_size(network)
-    graph = from_torch(MODELS[network]().eval(), torch.zeros(1, 3, size, size), name=network)
+    graph = from_torch(build_module(network).eval(), torch.zeros(1, 3, size, size), name=network)
     shapes = graph.shapes()
     return {signature(node, shapes) for node in graph.nodes}
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from bench.subjects.networks import MODELS, build_graph
+from bench.subjects.networks import MODELS, build_graph, build_module
 from bench.subjects.sparsity import SNIP_SPARSITY, layers, sparsify
 from sparsenet import Graph, Node, TensorInfo, reference
 from sparsenet.errors import InputError
@@ -81,7 +81,7 @@ def test_retinaface_keeps_its_roles() -> None:
 
 def test_every_model_has_a_size() -> None:
     assert all(default_input_size(name) for name in MODELS)
-    assert isinstance(MODELS["mobilenetv1"](), MobileNetV1)
+    assert isinstance(build_module("mobilenetv1"), MobileNetV1)
 
 
 def test_building_is_seeded(small: Graph) -> None:

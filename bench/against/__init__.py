@@ -1,0 +1,1 @@
+"""Networks of the zoo in several engines, at several sparsities: ``python -m bench.against``."""

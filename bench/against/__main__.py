@@ -1,0 +1,90 @@
+"""``python -m bench.against``: our engine against others on whole pruned networks, interleaved in one run."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import click
+
+from bench.measure.command import bench_command
+from bench.measure.options import (
+    engines_option,
+    json_option,
+    models_option,
+    seconds_option,
+    seed_option,
+    size_option,
+    sparsities_option,
+    threads_option,
+)
+from bench.measure.output import write_json
+from bench.subjects.networks import USUAL_MODELS
+from bench.subjects.sparsity import SPARSITY_NOTE
+from sparsenet.io.files import require_outputs
+
+#: Others are compared when named: OpenVINO, and what one writes with NumPy or SciPy.
+USUAL_ENGINES = ("ours", "dense", "ort", "deepsparse", "torch")
+NOTES = (
+    SPARSITY_NOTE[0].upper()
+    + SPARSITY_NOTE[1:]
+    + ". DeepSparse needs Python 3.11: name an interpreter that has it in "
+    "SPARSENET_DEEPSPARSE_PYTHON."
+)
+
+
+@bench_command(
+    "python -m bench.against --models mobilenetv1 resnet50 --sparsity 0 0.9 --json one.json",
+    "taskset -c 0 python -m bench.against --models maskcnn --engines ours ort",
+    notes=NOTES,
+)
+@models_option(USUAL_MODELS)
+@sparsities_option((0, 0.5, 0.7, 0.8, 0.9, 0.95))
+@engines_option(USUAL_ENGINES)
+@threads_option()
+@click.option("--batch", type=click.IntRange(1), default=1, show_default=True, help="Images at a time.")
+@seconds_option(5.0, "About how long each network is timed.")
+@size_option
+@seed_option
+@json_option
+def main(json_file: Path | None, **asked: Any) -> None:
+    """Time our engine, sparse and dense, against ONNX Runtime, DeepSparse and PyTorch on pruned networks.
+
+    Outputs are compared first; engines then take turns in random order within one run. Ratios are medians over rounds:
+    the other's time over ours. With one thread processor time counts, with several wall time; rounds that other work
+    disturbed are dropped, and where too few are left it says so.
+    """
+    from bench.against.compare import Comparison, compare
+    from bench.against.tables import notes, tables
+    from bench.measure.contest import Settings
+    from bench.measure.versions import versions
+
+    require_outputs([json_file])
+
+    def keep(comparison: Comparison) -> None:
+        means = [
+            {"engine": engine, "sparsity": s, "ratio": ratio}
+            for engine, s, ratio in comparison.geometric_means()
+        ]
+        record = {
+            "settings": asked,
+            "affinity": sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None,
+            "versions": versions(),
+            "note": SPARSITY_NOTE,
+            "skipped": comparison.skipped,
+            "results": comparison.results,
+            "geometric_means": means,
+        }
+        write_json(json_file, record)
+
+    settings = Settings(
+        asked["engines"], asked["threads"], asked["batch"], asked["seconds"], warmup=0.0, seed=asked["seed"]
+    )
+    comparison = compare(asked["models"], asked["sparsity"], settings, asked["size"], keep)
+    click.echo(tables(comparison, settings.batch))
+    click.echo(f"\n{notes(comparison, settings)}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Where sparse kernels start to pay: ``python -m bench.break_even``."""

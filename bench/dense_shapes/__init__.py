@@ -1,0 +1,1 @@
+"""Dense layers against ONNX Runtime's, one by one: ``python -m bench.dense_shapes``."""

@@ -1,0 +1,1 @@
+"""What holds the sparse kernels back: ``python -m bench.limits``."""

@@ -1,0 +1,170 @@
+"""One network in several engines, side by side: prepared, outputs compared, then timed in turn."""
+
+from __future__ import annotations
+
+import resource
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.engines import ENGINES, EngineMissing, Network, Session, session_clock, session_turns
+from bench.measure.agreement import check_outputs
+from sparsenet import Graph
+from sparsenet.errors import InputError
+from sparsenet.graph import FloatArray
+from sparsenet.targets.cpu.runtime.threads import available_cpus
+from sparsenet.timing import Clock, Rounds, rounds_for, stopwatch, take_rounds
+
+FEWEST_ROUNDS, MOST_ROUNDS = 5, 2000
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How engines are compared on a network.
+
+    Attributes:
+        engines: in the order of the table; outputs are held against those of the first that is there.
+        threads, batch: of every engine.
+        seconds, warmup: of timing, and of running before it, all engines together; up to three times as many of
+            timing where other work disturbs it.
+        rounds: how many instead of ``seconds``, or None.
+        seed: of the input and of the order.
+    """
+
+    engines: tuple[str, ...]
+    threads: int = 1
+    batch: int = 1
+    seconds: float = 10.0
+    warmup: float = 2.0
+    rounds: int | None = None
+    seed: int = 0
+
+    def check(self) -> None:
+        """Raise InputError for an unknown engine, or more threads than this process has CPUs."""
+        for name in self.engines:
+            if name not in ENGINES:
+                raise InputError(f"unknown engine '{name}': choose from {', '.join(ENGINES)}")
+        require_cpus(self.threads)
+
+
+def require_cpus(threads: int) -> None:
+    """Raise InputError for more threads than this process has CPUs."""
+    if threads > available_cpus():
+        raise InputError(
+            f"{threads} threads asked for, but this process may use {available_cpus()} CPUs: threads that "
+            "take turns on a CPU measure nothing"
+        )
+
+
+@dataclass(frozen=True)
+class Entrant:
+    """An engine ready to run the network, and what its start cost.
+
+    Attributes:
+        session: to be run.
+        prepare, first: seconds of preparing it and of the first inference.
+        memory: bytes that this process grew by; None where another process runs it, or the system does not tell.
+    """
+
+    session: Session
+    prepare: float
+    first: float
+    memory: int | None
+
+
+@dataclass(frozen=True)
+class Contest:
+    """Engines that agree on what the network computes.
+
+    Attributes:
+        settings: how they are compared.
+        network, x: what all of them run.
+        entrants: by the name of the engine.
+        errors: engine → largest relative difference of any output from those of the first.
+    """
+
+    settings: Settings
+    network: Network
+    x: FloatArray
+    entrants: dict[str, Entrant]
+    errors: dict[str, float]
+
+    @property
+    def sessions(self) -> dict[str, Session]:
+        """Of every engine."""
+        return {name: entrant.session for name, entrant in self.entrants.items()}
+
+    @property
+    def clock(self) -> Clock:
+        """What all of them are timed by."""
+        return session_clock(self.entrants, self.settings.threads)
+
+    def take(self, progress: Callable[[int, int], object] = lambda *_: None) -> Rounds:
+        """Warm up, then let all have a turn in every round; ``progress`` is told rounds done and rounds in all."""
+        settings, turns = self.settings, session_turns(self.sessions, self.clock)
+        rounds = rounds_for(
+            turns, settings.seconds, FEWEST_ROUNDS, MOST_ROUNDS, tries=1, warmup=settings.warmup
+        )
+        rounds, done = settings.rounds or rounds, 0
+
+        def one_more(count: int) -> None:
+            nonlocal done
+            done += count
+            progress(done, rounds)
+
+        return take_rounds(turns, rounds, self.clock, seed=settings.seed, progress=one_more)
+
+
+@contextmanager
+def contest(graph: Graph, settings: Settings, skipped: dict[str, str], what: str) -> Iterator[Contest]:
+    """Every engine that is installed on ``graph``; all is closed at the end.
+
+    Args:
+        graph: of one input.
+        settings: which engines, and how.
+        skipped: gets engine → why it is not there.
+        what: the network and its sparsity, for messages.
+
+    Raises:
+        SparsenetError: outputs differ, so that times mean nothing.
+        InputError: no engine is left; unknown engines; too many threads.
+    """
+    settings.check()
+    network, entrants = Network(graph, settings.batch), dict[str, Entrant]()
+    try:
+        x, outputs = network.example(settings.seed), dict[str, list[FloatArray]]()
+        for name in settings.engines:
+            try:
+                entrants[name], outputs[name] = _start(name, network, x, settings.threads)
+            except EngineMissing as missing:
+                skipped[name] = str(missing)
+        if not entrants:
+            raise InputError(f"no engine is left to time: {'; '.join(skipped.values())}")
+        errors = check_outputs(outputs, what)
+        outputs.clear()
+        yield Contest(settings, network, x, entrants, errors)
+    finally:
+        for entrant in entrants.values():
+            entrant.session.close()
+        network.close()
+
+
+def _start(name: str, network: Network, x: FloatArray, threads: int) -> tuple[Entrant, list[FloatArray]]:
+    """The engine and its first outputs."""
+    before, since = _resident_bytes(), stopwatch()
+    session = ENGINES[name](network, threads)
+    ready = since()
+    outputs = session(x)
+    done, after = since(), _resident_bytes()
+    memory = None
+    if session.in_process and before is not None and after is not None:
+        memory = max(after - before, 0)
+    return Entrant(session, ready, done - ready, memory), outputs
+
+
+def _resident_bytes() -> int | None:
+    try:
+        return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
+    except OSError:
+        return None

@@ -1,0 +1,103 @@
+"""One network in several engines: a row of figures for each."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from importlib.util import find_spec
+
+import numpy as np
+
+from bench.engines.deepsparse import PYTHON_VARIABLE
+from bench.measure.contest import Contest, Settings, contest
+from bench.subjects.sparsity import sparsify
+from sparsenet import Graph
+from sparsenet.graph.counts import count_layers, total
+from sparsenet.timing import Rounds
+
+
+@dataclass(frozen=True)
+class Result:
+    """One engine at one sparsity, number of threads and batch; ``docs/benchmark.md`` explains every field."""
+
+    engine: str
+    sparsity: float | None
+    zeros: float
+    threads: int
+    batch: int
+    items_per_second: float
+    latency_ms_mean: float
+    latency_ms_std: float
+    latency_ms_median: float
+    latency_ms_min: float
+    latency_ms_p90: float
+    latency_ms_p99: float
+    speedup: float | None
+    speedup_low: float | None
+    speedup_high: float | None
+    too_noisy: bool
+    prepare_ms: float
+    first_ms: float
+    memory_mb: float | None
+    error: float
+    clock: str
+    rounds: int
+    dropped: int
+
+
+def measure(
+    graph: Graph,
+    sparsity: float | None,
+    settings: Settings,
+    skipped: dict[str, str],
+    inspect: Callable[[Contest], object] = lambda _: None,
+    progress: Callable[[int, int], object] = lambda *_: None,
+) -> list[Result]:
+    """One result for each engine that is installed.
+
+    Args:
+        graph: the network.
+        sparsity: fraction of zeros to impose on its prunable layers, or None for the network as it is.
+        settings: see there.
+        skipped: gets engine → why it is not there.
+        inspect: called with the engines after timing, while they are open.
+        progress: called with rounds done and rounds in all.
+
+    Raises:
+        SparsenetError: outputs differ, so that times mean nothing.
+        InputError: no engine is left; an unknown engine; more threads than CPUs.
+    """
+    settings.check()
+    label = "" if sparsity is None else f" at {sparsity:.0%}"
+    pruned = graph if sparsity is None else sparsify(graph, sparsity)
+    zeros = total(count_layers(pruned)).sparsity
+    with contest(pruned, settings, skipped, f"{graph.name}{label}") as field:
+        taken = field.take(progress)
+        inspect(field)
+        return [_result(name, sparsity, zeros, field, taken) for name in field.entrants]
+
+
+def _result(name: str, sparsity: float | None, zeros: float, field: Contest, taken: Rounds) -> Result:
+    settings, entrant, first = field.settings, field.entrants[name], next(iter(taken.samples))
+    samples, _ = taken.seconds(name, first)
+    ms, ratio = samples * 1e3, taken.ratio(name, first)
+    low, high = ratio.interval or (None, None)
+    return Result(
+        engine=name, sparsity=sparsity, zeros=zeros, threads=settings.threads, batch=settings.batch,
+        items_per_second=settings.batch / float(np.median(samples)),
+        latency_ms_mean=float(ms.mean()), latency_ms_std=float(ms.std(ddof=1)) if ms.size > 1 else 0.0,
+        latency_ms_median=float(np.median(ms)), latency_ms_min=float(ms.min()),
+        latency_ms_p90=float(np.quantile(ms, 0.9)), latency_ms_p99=float(np.quantile(ms, 0.99)),
+        speedup=ratio.told, speedup_low=low, speedup_high=high, too_noisy=ratio.noisy,
+        prepare_ms=entrant.prepare * 1e3, first_ms=entrant.first * 1e3,
+        memory_mb=None if entrant.memory is None else entrant.memory / 1e6, error=field.errors[name],
+        clock=taken.clock.counts, rounds=ratio.rounds, dropped=ratio.dropped,
+    )  # fmt: skip
+
+
+def installed(engines: Sequence[str]) -> tuple[str, ...]:
+    """Those of ``engines`` whose packages are there, judged without importing them."""
+    needs = {"ort": "onnxruntime", "deepsparse": "deepsparse", "openvino": "openvino", "torch": "torch"}
+    elsewhere = {"deepsparse"} if PYTHON_VARIABLE in os.environ else set()
+    return tuple(name for name in engines if name in elsewhere or name not in needs or find_spec(needs[name]))

@@ -1,0 +1,1 @@
+"""Layers that move data, alone, against ONNX Runtime: ``python -m bench.movement``."""

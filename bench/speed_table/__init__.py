@@ -1,0 +1,1 @@
+"""Runs of ``python -m bench.against`` as one page of Markdown: ``python -m bench.speed_table``."""

@@ -1,0 +1,1 @@
+"""Several threads beside other load: ``python -m bench.threads``."""
