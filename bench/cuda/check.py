@@ -10,8 +10,8 @@ import numpy as np
 from bench.measure.agreement import TOLERANCE
 from converters.verify import relative_error
 from sparsenet import Engine, Graph
-from sparsenet.commands.inputs import random_inputs
 from sparsenet.graph import FloatArray
+from sparsenet.graph.feeds import random_inputs
 from sparsenet.timing import stopwatch
 
 #: Images of a batch that are held against the CPU, which takes its time: the ends, where tiles end, and some between.

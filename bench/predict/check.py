@@ -9,7 +9,6 @@ from bench.subjects.inputs import example
 from bench.subjects.sparsity import sparsify
 from sparsenet import Engine, Graph
 from sparsenet.graph import FloatArray
-from sparsenet.graph.feeds import random_inputs
 from sparsenet.timing import interleaved
 
 ROUNDS, TURNS = 15, 3

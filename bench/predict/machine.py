@@ -16,7 +16,6 @@ from bench.subjects.sparsity import sparsify
 from sparsenet import Engine, Graph
 from sparsenet.errors import SparsenetError
 from sparsenet.graph import FloatArray
-from sparsenet.graph.feeds import random_inputs
 from sparsenet.io import strict_json
 from sparsenet.io.cache import keep, kept
 from sparsenet.targets.cpu.runtime.jit import fingerprint, max_lanes

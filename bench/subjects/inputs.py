@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from sparsenet import TensorInfo
-from sparsenet.commands.inputs import random_inputs
 from sparsenet.graph import FloatArray
+from sparsenet.graph.feeds import random_inputs
 
 
 def example(inputs: Sequence[TensorInfo], batch: int = 1, seed: int = 0) -> FloatArray:
