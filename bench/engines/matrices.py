@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -70,7 +70,7 @@ def _prepare(network: Network, threads: int, product: Product) -> Session:
 class _Step:
     """A node: the oracle's operation in float32, but for what has weights."""
 
-    def __init__(self, node: Node, constants: dict[str, Array], product: Product) -> None:
+    def __init__(self, node: Node, constants: Mapping[str, Array], product: Product) -> None:
         self.node, self.attrs = node, attributes(node)
         own, self.extra = split_inputs(node)
         self.own = own
