@@ -1,36 +1,42 @@
-"""Lowering: for each op, the function that writes its steps into the plan.
-
-``LOWER`` maps op → ``f(builder, node)``; ``DEMANDS`` maps op → the geometry whose halo its input must have.
-"""
+"""Lowering: for each op, the function that adds its stages to the plan."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
-from sparsenet.graph import Node
 from sparsenet.plan.builder import Builder
+from sparsenet.plan.lowering.builder import Lowering
+from sparsenet.tables import Table
 from sparsenet.targets.cpu.lower import (
-    blocks,
+    broadcast,
     choose,
+    concat,
     conv2d,
     elementwise,
     linear,
+    matmul,
     movement,
+    normalization,
     pooling,
-    tensors,
-    transposes,
+    reductions,
+    reshape,
+    resize,
 )
 
-LOWER: dict[str, Callable[[Builder, Node], None]] = {
-    **conv2d.LOWER,
-    **linear.LOWER,
-    **pooling.LOWER,
-    **elementwise.LOWER,
-    **movement.LOWER,
-    **tensors.LOWER,
-    **blocks.LOWER,
-    **transposes.LOWER,
-    **choose.LOWER,
-}
+#: One module for each family of ops, with the ``LOWER`` of its own; families have the same names on every target.
+FAMILIES = (
+    conv2d,
+    linear,
+    pooling,
+    elementwise,
+    broadcast,
+    reshape,
+    concat,
+    resize,
+    movement,
+    reductions,
+    normalization,
+    matmul,
+    choose,
+)
 
-__all__ = ["LOWER"]
+#: Op → ``f(builder, node)``.
+LOWER: Table[Lowering[Builder]] = Table.joined(*(family.LOWER for family in FAMILIES))

@@ -5,32 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from sparsenet.graph import Node
-from sparsenet.graph.ops import attributes
 from sparsenet.plan.builder import Builder
 from sparsenet.plan.layout import Folded, Plain
+from sparsenet.plan.lowering.places import Blocks
 from sparsenet.plan.relayout import MOST_LINES, map_needs, map_source, relayout, relayout_kernel
 from sparsenet.plan.stage import Emitter, Need, Span, Stage, Value
 from sparsenet.targets.registry import Kernel
-
-
-@dataclass(frozen=True)
-class Blocks:
-    """How ``depth`` channels lie in blocks of ``rows`` x ``columns`` pixels: strides in channels of the deeper map."""
-
-    rows: int
-    columns: int
-    depth: int
-    channel: int
-    down: int
-    across: int
-
-    @classmethod
-    def of(cls, node: Node, depth: int) -> Blocks:
-        """Those of a node between ``depth`` channels and deeper maps."""
-        attrs = attributes(node)
-        r, s = attrs["block"]
-        strides = (1, s * depth, depth) if attrs["depth_first"] else (r * s, s, 1)
-        return cls(r, s, depth, *strides)
 
 
 @dataclass(eq=False)

@@ -12,18 +12,18 @@ from sparsenet.graph import Node
 from sparsenet.graph.ops import attributes
 from sparsenet.plan.builder import Builder
 from sparsenet.plan.layout import Plain
-from sparsenet.plan.lowering.axes import merge_axes
+from sparsenet.plan.lowering.axes import AxisSplit, merge_axes
+from sparsenet.plan.lowering.picks import Picks
 from sparsenet.plan.stage import Value, Word
-from sparsenet.targets.cpu.lower.movement import lower_identity
-from sparsenet.targets.cpu.lower.plain_call import PlainCall, plain_call, table
-from sparsenet.targets.cpu.lower.tensors import along_axis
+from sparsenet.targets.cpu.lower.plain_call import PlainCall, along_axis, plain_call, stride_tables
+from sparsenet.targets.cpu.lower.reshape import lower_identity
 from sparsenet.targets.registry import BROADCAST_OPERATIONS
 
 
 def lower_top_k(builder: Builder, node: Node) -> None:
     """A heap for each line."""
     attrs = attributes(node)
-    arguments = along_axis(builder.image_shape(node.inputs[0]), attrs["axis"] - 1) | {
+    arguments = along_axis(builder, node.inputs[0], attrs["axis"]) | {
         "count": attrs["count"],
         "sign": 1.0 if attrs["largest"] else -1.0,
         "least": -math.inf,
@@ -35,7 +35,7 @@ def lower_top_k(builder: Builder, node: Node) -> None:
 def _pick(
     builder: Builder, node: Node, sizes: Sequence[int], strides: Sequence[int], arguments: dict[str, int]
 ) -> None:
-    tables: dict[str, Word] = {"sizes": table(builder, sizes), "strides": table(builder, strides)}
+    tables: dict[str, Word] = {"sizes": builder.table(sizes), "strides": builder.table(strides)}
     sources = dict(zip(("x", "indices"), node.inputs, strict=True))
     kernel = builder.kernel("pick_none_flat")
     plain_call(builder, node, kernel, sources, {"depth": len(sizes), **arguments, **tables})
@@ -43,25 +43,20 @@ def _pick(
 
 def lower_gather_elements(builder: Builder, node: Node) -> None:
     """One index for each number of the result."""
-    axis = attributes(node)["axis"] - 1
-    shape, out = builder.image_shape(node.inputs[0]), builder.image_shape(node.output)
-    inner = prod(shape[axis + 1 :])
+    axis = attributes(node)["axis"]
+    split, out = (AxisSplit.of(builder.shape(name), axis) for name in (node.inputs[0], node.output))
     arguments = {
-        "blocks": prod(shape[:axis]), "rows": out[axis] * inner, "inner": 1, "x_block": shape[axis] * inner,
-        "columns": inner,
+        "blocks": split.outer, "rows": out.size * out.inner, "inner": 1, "x_block": split.size * split.inner,
+        "columns": split.inner,
     }  # fmt: skip
-    _pick(builder, node, [shape[axis]], [inner], arguments)
+    _pick(builder, node, [split.size], [split.inner], arguments)
 
 
 def lower_gather_nd(builder: Builder, node: Node) -> None:
     """Some indices for each run of the result."""
-    shape, indices = (builder.image_shape(name) for name in node.inputs)
-    depth = indices[-1]
-    strides = [prod(shape[axis + 1 :]) for axis in range(depth)]
-    arguments = {
-        "blocks": 1, "rows": prod(indices[:-1]), "inner": prod(shape[depth:]), "x_block": 0, "columns": 1,
-    }  # fmt: skip
-    _pick(builder, node, shape[:depth], strides, arguments)
+    picks = Picks.of(*(builder.shape(name) for name in node.inputs))
+    arguments = {"blocks": 1, "rows": picks.runs, "inner": picks.inner, "x_block": 0, "columns": 1}
+    _pick(builder, node, picks.sizes, picks.strides, arguments)
 
 
 def lower_nms(builder: Builder, node: Node) -> None:
@@ -71,7 +66,7 @@ def lower_nms(builder: Builder, node: Node) -> None:
     order = f"{node.output}//order"
     builder.shapes[order] = builder.shapes[scores]
     sort = builder.kernel("topk_none_flat", (1,))
-    arguments = along_axis(builder.image_shape(scores), 2) | {
+    arguments = along_axis(builder, scores, 3) | {
         "count": size, "sign": 1.0, "least": attrs["score_threshold"],
     }  # fmt: skip
     sources = {"x": builder.plain(scores)}
@@ -90,7 +85,7 @@ def lower_nonzero(builder: Builder, node: Node) -> None:
     shape = builder.image_shape(node.inputs[0])
     arguments: dict[str, Word] = {
         "rank": len(shape),
-        "shape": table(builder, shape),
+        "shape": builder.table(shape),
         "size": prod(shape),
     }
     plain_call(builder, node, builder.kernel("nonzero_none_flat"), {"x": node.inputs[0]}, arguments)
@@ -98,9 +93,9 @@ def lower_nonzero(builder: Builder, node: Node) -> None:
 
 def lower_fill(builder: Builder, node: Node) -> None:
     """The places below the count found by comparison, then a choice."""
-    (x, count), attrs, shape = node.inputs, attributes(node), builder.image_shape(node.output)
-    axis = attrs["axis"] - 1
-    outer, size, inner = prod(shape[:axis]), shape[axis], prod(shape[axis + 1 :])
+    (x, count), attrs = node.inputs, attributes(node)
+    split = AxisSplit.of(builder.shape(node.output), attrs["axis"])
+    size, inner = split.size, split.inner
     places, value = (
         Value(
             f"{node.output}//{name}", Plain(builder.vector, numbers.shape), builder.padded_constant(numbers)
@@ -112,17 +107,14 @@ def lower_fill(builder: Builder, node: Node) -> None:
     )
     there = Value(f"{node.output}//there", Plain(builder.vector, (size,)))
     below = builder.kernel("broadcast_none_flat", (BROADCAST_OPERATIONS.index("less"),))
-    tables = {"shape": [size], "x_strides": [1], "y_strides": [0]}
-    arguments: dict[str, Word] = {name: table(builder, numbers) for name, numbers in tables.items()}
     sources = {"x": places, "y": builder.plain(count)}
-    builder.add(PlainCall(node.name, there, 1, sources, below, {"rank": 1, **arguments}))
-    sizes, steps = merge_axes([outer, size, inner], [0, 1, 0], [size * inner, inner, 1], [0, 0, 0])
-    arguments = {"rank": len(sizes), "shape": table(builder, sizes)}
-    for name, numbers in zip(("condition", "x", "y"), steps, strict=True):
-        arguments[f"{name}_strides"] = table(builder, numbers)
+    arguments = stride_tables(builder, sources, [size], [[1], [0]])
+    builder.add(PlainCall(node.name, there, 1, sources, below, arguments))
+    sizes, steps = merge_axes([split.outer, size, inner], [0, 1, 0], [size * inner, inner, 1], [0, 0, 0])
     kernel = builder.kernel("where_none_flat")
     builder.decide(node, "none", kernel, "places compared with the count, then a choice")
     sources = {"condition": there, "x": builder.plain(x), "y": value}
+    arguments = stride_tables(builder, sources, sizes, steps)
     builder.add(PlainCall(node.name, builder.new_plain(node.output), 1, sources, kernel, arguments))
 
 

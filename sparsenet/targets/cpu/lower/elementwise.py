@@ -10,8 +10,8 @@ from sparsenet.plan.builder import Builder
 from sparsenet.plan.layout import Folded, Plain
 from sparsenet.plan.lowering.epilogue import FusedStep, as_fused_step
 from sparsenet.plan.stage import Emitter, Need, Span, Stage, Value, Word
+from sparsenet.targets.cpu.lower.broadcast import lower_broadcast
 from sparsenet.targets.cpu.lower.epilogues import Epilogue, epilogue_of
-from sparsenet.targets.cpu.lower.tensors import lower_broadcast
 from sparsenet.targets.registry import Kernel
 
 

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from math import prod
-
-import numpy as np
 
 from sparsenet.graph import Node
 from sparsenet.plan.builder import Builder
-from sparsenet.plan.stage import Emitter, Need, Ref, Span, Stage, Value, Word
+from sparsenet.plan.lowering.axes import AxisSplit
+from sparsenet.plan.stage import Emitter, Need, Span, Stage, Value, Word
 from sparsenet.targets.registry import Kernel
 
 
@@ -44,24 +42,17 @@ def plain_call(
     builder.add(PlainCall(node.name, builder.new_plain(result or node.output), 1, values, kernel, arguments))
 
 
-def stored_shape(builder: Builder, tensor: str) -> tuple[int, ...]:
-    """Shape of one image; a constant's own, as it has no batch."""
-    constant = builder.graph.constants.get(tensor)
-    return builder.image_shape(tensor) if constant is None else constant.shape
+def stride_tables(
+    builder: Builder, operands: Iterable[str], shape: Sequence[int], strides: Sequence[Sequence[int]]
+) -> dict[str, Word]:
+    """The arguments that tell a kernel the strides of its ``operands`` over axes of these sizes."""
+    tables: dict[str, Word] = {"rank": len(shape), "shape": builder.table(shape)}
+    return tables | {
+        f"{name}_strides": builder.table(steps) for name, steps in zip(operands, strides, strict=True)
+    }
 
 
-def strides_over(shape: Sequence[int], target: Sequence[int]) -> list[int]:
-    """Strides in floats of ``shape``, in C order, over the axes of ``target``; 0 where it is repeated.
-
-    A constant of full rank has one more axis, the batch, of size 1.
-    """
-    shape = shape[max(0, len(shape) - len(target)) :]
-    strides = [0] * len(target)
-    for axis in range(1, len(shape) + 1):
-        strides[-axis] = 0 if shape[-axis] == 1 else prod(shape[len(shape) - axis + 1 :])
-    return strides
-
-
-def table(builder: Builder, numbers: Sequence[int]) -> Ref:
-    """int32 numbers as a kernel reads them."""
-    return builder.constant(np.asarray(numbers, np.int32))
+def along_axis(builder: Builder, tensor: str, axis: int) -> dict[str, Word]:
+    """The arguments that tell a kernel how lines along ``axis`` lie in ``tensor``."""
+    split = AxisSplit.of(builder.shape(tensor), axis)
+    return {"outer": split.outer, "axis": split.size, "inner": split.inner}

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from math import prod
 
 from sparsenet.graph import Node
 from sparsenet.graph.ops import attributes
 from sparsenet.plan.builder import Builder
 from sparsenet.plan.layout import Folded, Plain, Rows
-from sparsenet.plan.lowering.axes import merge_axes
+from sparsenet.plan.lowering.axes import contiguous_strides, merge_axes
 from sparsenet.plan.relayout import MOST_LINES, map_needs, map_source, relayout, relayout_kernel
 from sparsenet.plan.stage import Emitter, Need, Ref, Span, Stage, Value, Word
-from sparsenet.targets.cpu.lower.plain_call import table
 from sparsenet.targets.registry import TRANSPOSE_WAYS, Kernel
 from sparsenet.targets.target import Vector
 
@@ -162,8 +160,8 @@ def _tables(builder: Builder, way: Walk) -> dict[str, Word]:
         behind = axes[i + 1 :]
         jumps[0].append(axis.x - sum(a.x * (a.size - 1) for a in behind))
         jumps[1].append(axis.out - sum(a.out * (a.size - 1) for a in behind))
-    shape = table(builder, [axis.size for axis in axes] or [1])
-    x_jumps, out_jumps = (table(builder, numbers or [0]) for numbers in jumps)
+    shape = builder.table([axis.size for axis in axes] or [1])
+    x_jumps, out_jumps = (builder.table(numbers or [0]) for numbers in jumps)
     return {"rank": len(axes), "shape": shape, "x_jumps": x_jumps, "out_jumps": out_jumps}
 
 
@@ -171,7 +169,7 @@ def lower_transpose(builder: Builder, node: Node) -> None:
     """From rows where the source has them, to rows where readers want them, else from plain to plain."""
     x, perm = node.inputs[0], [p - 1 for p in attributes(node)["perm"][1:]]
     shape = builder.image_shape(x)
-    strides = [prod(shape[axis + 1 :]) for axis in range(len(shape))]
+    strides = contiguous_strides(shape)
     rows = builder.get(x, Rows) if builder.is_map(x) else None
     if rows is not None and perm[2] != 1:
         item = rows.layout.itemsize
@@ -182,7 +180,7 @@ def lower_transpose(builder: Builder, node: Node) -> None:
     if builder.is_map(node.output) and node.output in builder.read_as_rows and perm[1] != 2:
         _to_rows(builder, node, source, [shape[p] for p in perm], [strides[p] for p in perm])
         return
-    axes = _plain_axes(builder, node, [strides[p] for p in perm])
+    axes = _plain_axes(builder, node, [0, *(strides[p] for p in perm)])
     if len(axes) == 1:
         builder.put(node.output, source.view(node.output, builder.plain_layout(node.output)))
     else:
@@ -200,9 +198,8 @@ def pick_evenly(builder: Builder, node: Node, steps: Sequence[int], start: int =
 
 
 def _plain_axes(builder: Builder, node: Node, steps: Sequence[int]) -> list[Axis]:
-    target = builder.image_shape(node.output)
-    out_steps = [prod(target[axis + 1 :]) for axis in range(len(target))]
-    sizes, (x_steps, out_steps) = merge_axes(target, steps, out_steps)
+    target = builder.shape(node.output)
+    sizes, (x_steps, out_steps) = merge_axes(target, steps, contiguous_strides(target))
     return [Axis(*numbers) for numbers in zip(sizes, x_steps, out_steps, strict=True)]
 
 
@@ -216,7 +213,7 @@ def _from_plain(builder: Builder, node: Node, source: Value, axes: list[Axis], s
 def _from_rows(
     builder: Builder, node: Node, source: Value, sizes: list[int], steps: list[int], shared: int
 ) -> None:
-    out_steps = [prod(sizes[axis + 1 :]) for axis in range(3)]
+    out_steps = contiguous_strides(sizes)
     axes = [Axis(*numbers) for numbers in zip(sizes, steps, out_steps, strict=True)]
     _add(builder, node, builder.new_plain(node.output), source, axes, shared, sizes[-1])
 

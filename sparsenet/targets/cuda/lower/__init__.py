@@ -21,21 +21,25 @@ from sparsenet.targets.cuda.lower import (
     resize,
 )
 
-#: Op → ``f(builder, node)``.
-LOWER: Table[Lowering[Builder]] = Table.joined(
-    conv2d.LOWER,
-    linear.LOWER,
-    pooling.LOWER,
-    broadcast.LOWER | elementwise.LOWER,  # sums of maps that lie alike are the special case
-    reshape.LOWER,
-    concat.LOWER,
-    resize.LOWER,
-    movement.LOWER,
-    reductions.LOWER,
-    normalization.LOWER,
-    matmul.LOWER,
-    choose.LOWER,
+#: One module for each family of ops, with the ``LOWER`` of its own; families have the same names on every target.
+FAMILIES = (
+    conv2d,
+    linear,
+    pooling,
+    elementwise,
+    broadcast,
+    reshape,
+    concat,
+    resize,
+    movement,
+    reductions,
+    normalization,
+    matmul,
+    choose,
 )
+
+#: Op → ``f(builder, node)``.
+LOWER: Table[Lowering[Builder]] = Table.joined(*(family.LOWER for family in FAMILIES))
 
 _LENGTH = "the length of its result depends on the data"
 #: Op → why a GPU cannot run it.

@@ -66,7 +66,8 @@ def _spread(builder: Builder, x: Value, shape: tuple[int, ...]) -> Value:
     return out
 
 
+#: Sums, differences and products are lowered by ``elementwise``.
 LOWER = {
-    **dict.fromkeys(BROADCAST_OPERATIONS, lower_broadcast),
+    **dict.fromkeys(BROADCAST_OPERATIONS[3:], lower_broadcast),
     "where": lower_where,
 }

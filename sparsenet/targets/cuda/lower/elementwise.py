@@ -1,4 +1,4 @@
-"""Element by element: activations, affine, sums of maps that lie alike."""
+"""Element by element: activations, affine, add, subtract, multiply."""
 
 from __future__ import annotations
 
@@ -38,4 +38,5 @@ def lower_add(builder: Builder, node: Node) -> None:
 LOWER = {
     **dict.fromkeys([*ACTIVATIONS, "affine", "batch_norm"], lower_fused_step),
     "add": lower_add,
+    **dict.fromkeys(["sub", "mul"], lower_broadcast),
 }

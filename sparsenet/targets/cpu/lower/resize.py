@@ -1,0 +1,64 @@
+"""Nearest and bilinear resizing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from sparsenet.graph import Node
+from sparsenet.plan.builder import Builder
+from sparsenet.plan.layout import CACHE_LINE, round_up
+from sparsenet.plan.lowering.resize import resize_tables
+from sparsenet.plan.stage import Emitter, Need, Ref, Span, Stage, Value, Word
+from sparsenet.targets.registry import Kernel
+
+
+@dataclass(eq=False)
+class Resize(Stage):
+    """Nearest or bilinear, by tables; ``low`` and ``high`` are the source rows that each output row mixes."""
+
+    source: Value
+    kernel: Kernel
+    low: list[int]
+    high: list[int]
+    tables: dict[str, Ref]
+    fixed: dict[str, Word]
+
+    def needs(self, first: int, last: int) -> list[Need]:
+        return [(self.source, min(self.low[first:last]), max(self.high[first:last]) + 1)]
+
+    def emit(self, to: Emitter, first: int, last: int, lots: Span) -> None:
+        begin = min(self.low[first:last])
+        to.call(
+            self.kernel, x=to.row(self.source, begin), x_first=begin, height=last - first,
+            out=to.row(self.out, first), **self.fixed,
+            **{name: table + first * 4 for name, table in self.tables.items()},
+        )  # fmt: skip
+
+
+def lower_resize(builder: Builder, node: Node) -> None:
+    """Nearest or bilinear, by tables."""
+    source, out = builder.rows(node.inputs[0]), builder.new_rows(node.output, row_by_row=True)
+    inside, layout = source.rows, out.rows
+    rows, columns = resize_tables(node, (inside.height, inside.width), (layout.height, layout.width))
+    missing = round_up(layout.width, CACHE_LINE // layout.itemsize) - layout.width
+    kernel = layout.kernel("resize_none_rows")
+    tables = {
+        "rows_low": builder.constant(rows.low),
+        "rows_high": builder.constant(rows.high),
+        "rows_weight": builder.constant(rows.weight),
+    }
+    fixed: dict[str, Word] = {
+        "x_row": inside.row_bytes, "x_channel": inside.channel_bytes, "channels": layout.channels,
+        "columns_low": builder.constant(np.pad(columns.low * inside.itemsize, (0, missing))),
+        "columns_high": builder.constant(np.pad(columns.high * inside.itemsize, (0, missing))),
+        "columns_weight": builder.constant(np.pad(columns.weight, (0, missing))),
+        **builder.lines(layout),
+    }  # fmt: skip
+    builder.decide(node, "none", kernel)
+    low, high = rows.low.tolist(), rows.high.tolist()
+    builder.add(Resize(node.name, out, layout.height, source, kernel, low, high, tables, fixed))
+
+
+LOWER = {"resize": lower_resize}
