@@ -17,16 +17,18 @@ def report_text(report: ConversionReport) -> str:
         ("bytes", f"{report.file_bytes:,} on disk"),
         (
             "source",
-            f"{report.source_bytes:,} bytes as dense float32: {report.compression:.1f} times the file",
+            f"{report.source_bytes:,} bytes of weights as dense float32, {report.compression:.1f} times the file",
         ),
         ("weights", f"{sums.weights:,}, {sums.nnz:,} of them nonzero: sparsity {sums.sparsity:.1%}"),
         ("MACs", f"{sums.macs:,} for one input, {sums.nonzero_macs:,} of them with a nonzero weight"),
     ]
     facts += [("input", _sizes(info)) for info in report.inputs]
     if report.removed_channels:
-        facts.append(("reduced", f"{report.removed_channels:,} empty channels removed, exactly"))
+        facts.append(
+            ("reduced", f"{report.removed_channels:,} empty channels removed; the outputs stay the same")
+        )
     if report.values != "f32":
-        moved = f"weights as {report.values} move the outputs by {report.storage_error:.2g} relative"
+        moved = f"weights stored as {report.values} change the outputs by up to {report.storage_error:.2g}, relative"
         facts.append(("storage", moved))
     if report.verification is not None:
         facts.append(("verified", _verified(report.verification)))
@@ -46,7 +48,7 @@ def _sizes(info: TensorInfo) -> str:
 def _verified(report: VerifyReport) -> str:
     worst, off = report.worst, report.source_off
     text = (
-        f"every layer within {report.tolerance:g} of its source; worst is '{worst.layer}' with "
+        f"every layer is within {report.tolerance:g} of its source; the worst is '{worst.layer}', off by "
         f"{worst.max_rel:.2g} on the {worst.backend}"
     )
     if off:
@@ -56,17 +58,21 @@ def _verified(report: VerifyReport) -> str:
 
 
 def _speed(speed: SpeedReport) -> list[tuple[str, str]]:
-    ratio = "too noisy to tell how many times as fast"
+    ratio = "but the machine was too noisy to tell how the speed changed"
     if speed.speedup is not None and speed.speedup_interval is not None:
         low, high = speed.speedup_interval
         ratio = f"{speed.speedup:.2f} times as fast (95 % interval {low:.2f} to {high:.2f})"
     counted = "processor time" if speed.clock == "cpu" else "wall time"
-    rounds = f"{speed.rounds} rounds count, {speed.dropped} were disturbed"
+    threads = "1 thread" if speed.threads == 1 else f"{speed.threads} threads"
+    rounds = f"{speed.rounds} rounds counted, {speed.dropped} were disturbed"
     return [
         ("dense", f"{speed.dense_ms:.3f} ms"),
         ("sparse", f"{speed.sparse_ms:.3f} ms, {ratio}"),
-        ("measured", f"in turn, {counted}; {rounds}; threads: {speed.threads}"),
-        ("start-up", f"kernels {speed.compile_ms:.0f} ms, first inference {speed.first_ms:.2f} ms"),
+        ("measured", f"dense and sparse in turn, in {counted}, on {threads}; {rounds}"),
+        (
+            "start-up",
+            f"{speed.compile_ms:.0f} ms for the kernels, {speed.first_ms:.2f} ms for the first inference",
+        ),
         ("memory", f"{speed.memory_bytes:,} bytes of packed weights and working memory"),
         ("verdict", speed.verdict),
     ]

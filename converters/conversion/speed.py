@@ -110,13 +110,13 @@ def _verdict(graph: Graph, engine: Engine, ratio: Ratio) -> str:
     sparse_layers = sum(d.format != "dense" for d in engine.explain() if d.weights)
     if ratio.noisy and sparse_layers:
         return (
-            f"{ratio.why_noisy}, so whether sparse kernels make it faster stays open: repeat it while the machine "
-            "does nothing else"
+            f"the machine was {ratio.why_noisy} whether sparse kernels are faster; measure again while it does "
+            "nothing else"
         )
     if ratio.low > 1.0 and ratio.median >= GAIN:
-        return f"sparse kernels make it {ratio.median:.2f} times as fast as dense ones here"
+        return f"sparse kernels are {ratio.median:.2f} times as fast as dense ones here"
     if sums.sparsity < 0.5:
-        reason = f"only {sums.sparsity:.0%} of the weights are zero; prune further"
+        reason = f"{sums.sparsity:.0%} of the weights are zero, which is too few; prune further"
     elif sparse_layers == 0:
         reason = "no layer is sparse enough for a sparse kernel to win (see `sparsenet explain`)"
     else:
@@ -124,4 +124,4 @@ def _verdict(graph: Graph, engine: Engine, ratio: Ratio) -> str:
             f"{sparse_layers} of {len(counts)} layers use sparse kernels, but the time is spent elsewhere "
             "(see `sparsenet profile`)"
         )
-    return f"the sparse run is no faster than the dense one here: {reason}"
+    return f"sparse kernels are no faster than dense ones here: {reason}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from training.report.model import Report, Speedup, StoredFile
@@ -67,8 +68,7 @@ def _speed(report: Report) -> str:
     torch = report.speed.speedup(FINAL, "pytorch", "sparse")
     if dense is None or torch is None:
         return ""
-    verdicts = f"{_times_as_fast(dense, 'the dense engine')} and {_times_as_fast(torch, 'PyTorch')}"
-    text = f"On the final student the sparse engine is {verdicts}."
+    text = _compared({"the dense engine": dense, "PyTorch": torch})
     if dense.high < 1 and not dense.noisy:
         text += " Sparsity does not pay here."
     teacher, student = report.speed.latency("teacher", "pytorch"), report.speed.latency(FINAL, "sparse")
@@ -97,9 +97,22 @@ def _at_sizes(report: Report) -> str:
     return "" if teacher == student else f" (at {teacher}², the student at {student}²)"
 
 
+def _compared(ratios: Mapping[str, Speedup]) -> str:
+    """How fast the sparse engine runs the final student; ``ratios`` by what it is compared with."""
+    verdicts = [_times_as_fast(ratio, other) for other, ratio in ratios.items() if not ratio.noisy]
+    untold = [other for other, ratio in ratios.items() if ratio.noisy]
+    sentences = []
+    if verdicts:
+        sentences.append(f"On the final student the sparse engine is {' and '.join(verdicts)}.")
+    if untold:
+        sentences.append(
+            f"The machine was {TOO_NOISY} how the speed of the sparse engine compares with that of "
+            f"{' and '.join(untold)}."
+        )
+    return " ".join(sentences)
+
+
 def _times_as_fast(ratio: Speedup, other: str) -> str:
-    if ratio.noisy:
-        return f"faster or slower than {other}, which the machine was {TOO_NOISY},"
     # An interval on both sides of 1 is no verdict either way.
     if ratio.low <= 1 <= ratio.high:
         return f"as fast as {other} within the spread ({ratio.median:.2f}×)"
