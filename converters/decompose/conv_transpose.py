@@ -11,6 +11,7 @@ from converters.builder import Act, Const, GraphBuilder, Site, Unsupported
 from converters.decompose.convolution import conv2d
 from converters.decompose.shapes import depth_to_space, image_size
 from converters.decompose.tensors import pad
+from converters.decompose.window import Window
 
 
 def conv_transpose(
@@ -19,13 +20,11 @@ def conv_transpose(
     x: Act,
     weight: Const | None,
     bias: Const | None,
-    stride: Sequence[int],
-    padding: Sequence[int],
-    dilation: Sequence[int],
+    window: Window,
     groups: int,
     output_padding: Sequence[int],
 ) -> Act:
-    """Transposed convolution, weight (C_in, C_out/groups, K_h, K_w), padding [top, left, bottom, right].
+    """Transposed convolution, weight (C_in, C_out/groups, K_h, K_w); the window's padding is cut off the result.
 
     Output pixels of one phase (row and column modulo the stride) are a convolution of the input with every stride-th
     tap of the flipped kernel. All phases are computed as channels of one convolution and interleaved; kernels that are
@@ -33,11 +32,11 @@ def conv_transpose(
     """
     if weight is None or weight.array.ndim != 4:
         raise Unsupported("a transposed convolution needs a constant weight of two spatial dimensions")
-    (s_h, s_w), (d_h, d_w) = stride, dilation
+    (s_h, s_w), (d_h, d_w), padding = window.stride, window.dilation, window.padding
     c_in, per_group, k_h, k_w = weight.array.shape
     size = image_size(b, x)
     extent = (d_h * (k_h - 1) + 1, d_w * (k_w - 1) + 1)
-    numbers = list(zip(stride, extent, output_padding, padding[:2], padding[2:], strict=True))
+    numbers = list(zip(window.stride, extent, output_padding, padding[:2], padding[2:], strict=True))
     for n, (step, reached, extra, *cut) in zip(size, numbers, strict=True):
         if (n - 1) * step + reached + extra <= sum(cut):
             raise Unsupported(f"padding {list(padding)} leaves nothing of the result")
@@ -57,7 +56,8 @@ def conv_transpose(
     named = weight.name + ".phases" if weight.name else ""
     repeated = None if bias is None else Const(np.repeat(bias.array, s_h * s_w))
     around = [axis.before for axis in axes] + [axis.after for axis in axes]
-    y = conv2d(b, site.sub("phases"), x, Const(kernel, named), repeated, [1, 1], around, [1, 1], groups)
+    seen = Window(reach, [1, 1], around, [1, 1])
+    y = conv2d(b, site.sub("phases"), x, Const(kernel, named), repeated, seen, groups)
     y = depth_to_space(b, site.sub("interleaved"), y, [s_h, s_w], depth_first=False)
     return pad(b, site, y, [0, 0, *(axis.first for axis in axes)], [0, 0, *(axis.last for axis in axes)], 0.0)
 

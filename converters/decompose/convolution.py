@@ -8,7 +8,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from converters.builder import Act, Const, GraphBuilder, Site, Unsupported, Value
-from converters.decompose.shapes import pair, reshape, sizes_of, transpose
+from converters.decompose.shapes import reshape, sizes_of, transpose
+from converters.decompose.window import PIXEL, Window
 
 
 def same_padding(
@@ -31,22 +32,15 @@ def conv2d(
     x: Act,
     weight: Value,
     bias: Value | None,
-    stride: Sequence[int],
-    padding: Sequence[int],
-    dilation: Sequence[int],
+    window: Window,
     groups: int,
 ) -> Act:
-    """``padding`` is [top, left, bottom, right]; ``weight`` (C_out, C_in/groups, K_h, K_w) and ``bias`` constants."""
+    """``weight`` (C_out, C_in/groups, K_h, K_w) and ``bias`` (C_out,) are constants; ``window`` has the same kernel."""
     if not isinstance(weight, Const) or not isinstance(bias, Const | None):
         raise Unsupported("convolution weights must be constants, not computed from the input")
     if weight.array.ndim != 4:
         raise Unsupported(f"only two-dimensional convolutions are supported, got weight {weight.array.shape}")
-    attrs = {
-        "stride": pair(stride),
-        "padding": list(padding),
-        "dilation": pair(dilation),
-        "groups": int(groups),
-    }
+    attrs = {**window.attrs("stride", "padding", "dilation"), "groups": int(groups)}
     return b.node("conv2d", site, _weighted(b, site, x, weight, bias), attrs)
 
 
@@ -73,6 +67,6 @@ def linear_last_axis(b: GraphBuilder, site: Site, x: Act, weight: Const, bias: C
     image = [sizes[-1], *(sizes[:-1] if rank == 4 else [1, int(np.prod(sizes[:-1]))])]
     y = reshape(b, site.sub("image"), front, image)
     kernel = Const(weight.array[:, :, None, None], weight.name)
-    y = conv2d(b, site.sub("product"), y, kernel, bias, [1], [0] * 4, [1], 1)
+    y = conv2d(b, site.sub("product"), y, kernel, bias, PIXEL, 1)
     y = reshape(b, site.sub("shape"), y, [weight.array.shape[0], *sizes[:-1]])
     return transpose(b, site, y, [0, *range(2, rank), 1])

@@ -11,6 +11,7 @@ from converters.builder import Act, Const, GraphBuilder, Site, Unsupported, Valu
 from converters.decompose.convolution import conv2d
 from converters.decompose.elementwise import binary, scalar
 from converters.decompose.shapes import reshape, sizes_of
+from converters.decompose.window import PIXEL
 
 
 def batch_norm(
@@ -63,7 +64,7 @@ def local_response(
     weight = Const((band * (alpha / size)).astype(np.float32)[:, :, None, None])
     offset = Const(np.full(channels, bias, np.float32))
     squares = binary(b, site.sub("squares"), "mul", x, x)
-    total = conv2d(b, site.sub("total"), squares, weight, offset, [1], [0] * 4, [1], 1)
+    total = conv2d(b, site.sub("total"), squares, weight, offset, PIXEL, 1)
     logarithm = b.node("log", site.sub("log"), [total.tensor])
     scaled = binary(b, site.sub("exponent"), "mul", logarithm, scalar(-beta))
     factor = b.node("exp", site.sub("factor"), [scaled.tensor])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -11,32 +10,11 @@ from converters.builder import Act, Const, GraphBuilder, Site, Unsupported
 from converters.decompose.elementwise import LARGEST, binary, clip, scalar
 from converters.decompose.shapes import reshape, sizes_of
 from converters.decompose.tensors import join, pad, slice_axis
+from converters.decompose.window import Windows
 
 #: Up to here float32 holds every integer.
 LARGEST_INTEGER = 1 << 24
 _SECOND_LOWEST = float(np.nextafter(np.float32(-LARGEST), np.float32(0)))
-
-
-@dataclass(frozen=True)
-class Windows:
-    """Windows over images, two numbers of each; padding is [top, left, bottom, right].
-
-    ``count``: how many there are, down and across.
-    """
-
-    kernel: Sequence[int]
-    stride: Sequence[int]
-    padding: Sequence[int]
-    dilation: Sequence[int]
-    count: Sequence[int]
-
-    def first(self, direction: int) -> np.ndarray:
-        """The row (direction 0) or column (1) where each window begins; before the image it is negative."""
-        return np.arange(self.count[direction]) * self.stride[direction] - self.padding[direction]
-
-    def taps(self, direction: int) -> np.ndarray:
-        """How far from there each row or column of a window lies."""
-        return np.arange(self.kernel[direction]) * self.dilation[direction]
 
 
 def places_of_largest(

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
 from converters.builder import Act, Const, GraphBuilder, Site, Unsupported
 from converters.decompose.convolution import conv2d
 from converters.decompose.elementwise import divide
-from converters.decompose.shapes import image_size, pair, sizes_of
+from converters.decompose.shapes import image_size, sizes_of
+from converters.decompose.window import Window
 from sparsenet.graph import Node
 from sparsenet.graph.ops import infer_shape
 from sparsenet.graph.ops.windows import conv_output_size
@@ -51,21 +53,13 @@ def max_pool(
     b: GraphBuilder,
     site: Site,
     x: Act,
-    kernel: Sequence[int],
-    stride: Sequence[int],
-    padding: Sequence[int],
-    dilation: Sequence[int],
+    window: Window,
     ceil_mode: bool,
 ) -> Act:
-    """Max pooling, taking over a padding with -inf in front of it; ``padding`` is [top, left, bottom, right]."""
+    """Max pooling, taking over a padding with -inf in front of it."""
     image_size(b, x)
-    attrs = {
-        "kernel": pair(kernel),
-        "stride": pair(stride),
-        "padding": list(padding),
-        "dilation": pair(dilation),
-        "ceil_mode": bool(ceil_mode),
-    }
+    attrs: dict[str, Any] = window.attrs("kernel", "stride", "padding", "dilation")
+    attrs["ceil_mode"] = bool(ceil_mode)
     if x.tensor in b.minus_inf:
         source, extra = b.minus_inf[x.tensor]
         wanted = infer_shape(
@@ -91,43 +85,34 @@ def avg_pool(
     b: GraphBuilder,
     site: Site,
     x: Act,
-    kernel: Sequence[int],
-    stride: Sequence[int],
-    padding: Sequence[int],
+    window: Window,
     ceil_mode: bool,
     count_include_pad: bool,
 ) -> Act:
-    """Average pooling; ``padding`` is [top, left, bottom, right]."""
+    """Average pooling without dilation."""
     image_size(b, x)
-    attrs = {
-        "kernel": pair(kernel),
-        "stride": pair(stride),
-        "padding": list(padding),
-        "ceil_mode": bool(ceil_mode),
-        "count_include_pad": bool(count_include_pad),
-    }
-    return b.node("avg_pool2d", site, [x.tensor], attrs)
+    counts = {"ceil_mode": bool(ceil_mode), "count_include_pad": bool(count_include_pad)}
+    attrs = window.attrs("kernel", "stride", "padding")
+    return b.node("avg_pool2d", site, [x.tensor], {**attrs, **counts})
 
 
 def average_by_convolution(
     b: GraphBuilder,
     site: Site,
     x: Act,
-    kernel: Sequence[int],
-    stride: Sequence[int],
-    padding: Sequence[int],
-    dilation: Sequence[int],
+    window: Window,
     count_padding: bool,
 ) -> Act:
     """Average pooling of any dilation and padding: a depthwise convolution with ones, divided by what each counts."""
-    total = window_sum(b, site.sub("sum"), x, kernel, stride, padding, dilation)
-    counts: np.ndarray = np.array([[kernel[0] * kernel[1]]], np.float32)
+    total = window_sum(b, site.sub("sum"), x, window)
+    counts: np.ndarray = np.array([[window.kernel[0] * window.kernel[1]]], np.float32)
     if not count_padding:
         per_axis = []
         out = image_size(b, total)
+        windows = window.counted(out)
         for i, size in enumerate(image_size(b, x)):
-            b.require_memory((2, out[i], kernel[i]), "the counts of an average pooling")
-            places = np.arange(out[i])[:, None] * stride[i] - padding[i] + np.arange(kernel[i]) * dilation[i]
+            b.require_memory((2, out[i], window.kernel[i]), "the counts of an average pooling")
+            places = windows.first(i)[:, None] + windows.taps(i)
             per_axis.append(((places >= 0) & (places < size)).sum(1))
         counts = np.outer(*per_axis)
     if (counts == 0).any():
@@ -139,13 +124,10 @@ def window_sum(
     b: GraphBuilder,
     site: Site,
     x: Act,
-    kernel: Sequence[int],
-    stride: Sequence[int],
-    padding: Sequence[int],
-    dilation: Sequence[int],
+    window: Window,
 ) -> Act:
     """Sums over windows, zeros in the padding."""
     channels = sizes_of(b, x)[0]
-    b.require_memory((channels, 1, *kernel), "the kernel of a window sum")
-    ones = Const(np.ones((channels, 1, *kernel), np.float32))
-    return conv2d(b, site, x, ones, None, stride, padding, dilation, channels)
+    b.require_memory((channels, 1, *window.kernel), "the kernel of a window sum")
+    ones = Const(np.ones((channels, 1, *window.kernel), np.float32))
+    return conv2d(b, site, x, ones, None, window, channels)

@@ -9,28 +9,11 @@ import numpy as np
 
 from converters.builder import Act, Const, GraphBuilder, Site, Unsupported
 from converters.decompose.elementwise import binary, choose, scalar
-from converters.decompose.pool_places import LARGEST_INTEGER, Windows
+from converters.decompose.pool_places import LARGEST_INTEGER
 from converters.decompose.resampling import picks
 from converters.decompose.shapes import image_size, reshape, sizes_of, transpose
 from converters.decompose.tensors import LARGEST_MATRIX, gather, pad, times
-from sparsenet.graph.ops.windows import conv_output_size
-
-
-def windows_of(
-    size: Sequence[int],
-    kernel: Sequence[int],
-    stride: Sequence[int],
-    padding: Sequence[int],
-    dilation: Sequence[int],
-) -> Windows:
-    """Windows over an image of this size; padding is [top, left, bottom, right]."""
-    count = [
-        conv_output_size(size[i], kernel[i], stride[i], padding[i], padding[i + 2], dilation[i])
-        for i in range(2)
-    ]
-    if min(count) < 1:
-        raise Unsupported(f"a kernel of {list(kernel)} does not fit into {list(size)}")
-    return Windows(kernel, stride, padding, dilation, count)
+from converters.decompose.window import Windows
 
 
 def unfold(b: GraphBuilder, site: Site, x: Act, windows: Windows) -> Act:

@@ -10,38 +10,39 @@ from converters.decompose import depth
 from converters.decompose.conv_transpose import conv_transpose
 from converters.decompose.convolution import conv2d, same_padding
 from converters.decompose.elementwise import scalar
-from converters.decompose.pool_places import Windows, places_of_largest
+from converters.decompose.pool_places import places_of_largest
 from converters.decompose.pooling import average_by_convolution, avg_pool, max_pool, window_sum
 from converters.decompose.shapes import image_size, reshape, sizes_of
 from converters.decompose.tensors import reduce
 from converters.decompose.unfold import unpool
+from converters.decompose.window import Window
 from converters.onnx.call import Call, Rule, per_image, two_dimensional
 
 
-def _window(c: Call, kernel: list[int]) -> tuple[list[int], list[int], list[int]]:
-    """(stride, padding [top, left, bottom, right], dilation), auto_pad resolved."""
+def _window(c: Call, kernel: list[int]) -> Window:
+    """The window of a layer with such a kernel, auto_pad resolved."""
     rank = len(kernel)
     if rank not in (2, 3) or len(c.shape) != rank + 2:
         raise Unsupported(f"a kernel {kernel} does not fit a tensor of shape {c.shape}", "kernel_shape")
     stride, dilation = c.attrs.get("strides", [1] * rank), c.attrs.get("dilations", [1] * rank)
     mode = c.attrs.get("auto_pad", "NOTSET")
     if mode in ("SAME_UPPER", "SAME_LOWER"):
-        size = c.sizes[1:]
-        return stride, same_padding(size, kernel, stride, dilation, mode == "SAME_UPPER"), dilation
+        padding = same_padding(c.sizes[1:], kernel, stride, dilation, mode == "SAME_UPPER")
+        return Window(kernel, stride, padding, dilation)
     padding = [0] * 2 * rank if mode == "VALID" else c.attrs.get("pads", [0] * 2 * rank)
     if {len(stride), len(dilation), len(padding) // 2} != {rank}:
         raise Unsupported(f"its attributes do not fit a kernel of {rank} directions", "strides")
     if min(padding) < 0:
         raise Unsupported("negative padding (cropping) is not supported", "pads")
-    return stride, padding, dilation
+    return Window(kernel, stride, padding, dilation)
 
 
 def _conv(c: Call) -> Act:
     weight = c.const(1, "weight")
     assert weight is not None
-    stride, padding, dilation = _window(c, list(weight.array.shape[2:]))
-    bias, convolve = c.const(2, "bias"), conv2d if len(stride) == 2 else depth.conv3d
-    return convolve(c.b, c.site, c.x, weight, bias, stride, padding, dilation, c.attrs.get("group", 1))
+    window, bias = _window(c, list(weight.array.shape[2:])), c.const(2, "bias")
+    convolve = conv2d if len(window.kernel) == 2 else depth.conv3d
+    return convolve(c.b, c.site, c.x, weight, bias, window, c.attrs.get("group", 1))
 
 
 def _conv_transpose(c: Call) -> Act:
@@ -65,8 +66,8 @@ def _conv_transpose(c: Call) -> Act:
             padding[i], padding[i + 2] = (small, large) if mode == "SAME_UPPER" else (large, small)
     elif mode == "VALID":
         padding = [0, 0, 0, 0]
-    groups = c.attrs.get("group", 1)
-    return conv_transpose(c.b, c.site, c.x, weight, bias, stride, padding, dilation, groups, extra)
+    window = Window(kernel, stride, padding, dilation)
+    return conv_transpose(c.b, c.site, c.x, weight, bias, window, c.attrs.get("group", 1), extra)
 
 
 def _max_pool(c: Call) -> Act | list[Act]:
@@ -77,12 +78,9 @@ def _max_pool(c: Call) -> Act | list[Act]:
 
 
 def _max_pool_layer(c: Call) -> Act:
-    kernel = c.attrs["kernel_shape"]
-    stride, padding, dilation = _window(c, kernel)
-    ceil_mode, pool = bool(c.attrs.get("ceil_mode", 0)), max_pool
-    if len(kernel) == 3:
-        pool = depth.max_pool3d
-    return pool(c.b, c.site, c.x, kernel, stride, padding, dilation, ceil_mode)
+    window = _window(c, c.attrs["kernel_shape"])
+    pool = max_pool if len(window.kernel) == 2 else depth.max_pool3d
+    return pool(c.b, c.site, c.x, window, bool(c.attrs.get("ceil_mode", 0)))
 
 
 def _places(c: Call, y: Act) -> Act:
@@ -97,9 +95,7 @@ def _places(c: Call, y: Act) -> Act:
     pooled = sizes_of(c.b, y)
 
     def layer(inner: Call) -> Act:
-        kernel = inner.attrs["kernel_shape"]
-        stride, padding, dilation = _window(inner, kernel)
-        windows = Windows(kernel, stride, padding, dilation, [1, *pooled[2:]][-2:])
+        windows = _window(inner, inner.attrs["kernel_shape"]).counted([1, *pooled[2:]][-2:])
         by_columns = bool(inner.attrs.get("storage_order", 0))
         return places_of_largest(inner.b, inner.site, inner.x, windows, by_columns)
 
@@ -110,27 +106,24 @@ def _places(c: Call, y: Act) -> Act:
 
 
 def _average_pool(c: Call) -> Act:
-    kernel = c.attrs["kernel_shape"]
-    stride, padding, dilation = _window(c, kernel)
+    window = _window(c, c.attrs["kernel_shape"])
     ceil_mode, counted = bool(c.attrs.get("ceil_mode", 0)), bool(c.attrs.get("count_include_pad", 0))
-    if len(kernel) == 3:
-        if set(dilation) != {1}:
+    dilated = set(window.dilation) != {1}
+    if len(window.kernel) == 3:
+        if dilated:
             raise Unsupported("averages over depth are supported without dilations", "dilations")
-        return depth.avg_pool3d(c.b, c.site, c.x, kernel, stride, padding, ceil_mode, counted)
-    if set(dilation) != {1}:
-        if ceil_mode:
-            padding = _ceil_padding(c, kernel, stride, padding, dilation, counted)
-        return average_by_convolution(c.b, c.site, c.x, kernel, stride, padding, dilation, counted)
-    return avg_pool(c.b, c.site, c.x, kernel, stride, padding, ceil_mode, counted)
+        return depth.avg_pool3d(c.b, c.site, c.x, window, ceil_mode, counted)
+    if dilated:
+        padded = _with_ceil_padding(c, window, counted) if ceil_mode else window
+        return average_by_convolution(c.b, c.site, c.x, padded, counted)
+    return avg_pool(c.b, c.site, c.x, window, ceil_mode, counted)
 
 
-def _ceil_padding(
-    c: Call, kernel: list[int], stride: list[int], padding: list[int], dilation: list[int], counted: bool
-) -> list[int]:
-    """``padding``, enlarged behind the data so that as many windows fit as ``ceil_mode`` asks for."""
-    padding = list(padding)
+def _with_ceil_padding(c: Call, window: Window, counted: bool) -> Window:
+    """A window with more padding behind the data, so that as many fit as ``ceil_mode`` asks for."""
+    padding, stride = list(window.padding), window.stride
     for i, size in enumerate(image_size(c.b, c.x)):
-        span = size + padding[i] + padding[i + 2] - dilation[i] * (kernel[i] - 1) - 1
+        span = size + padding[i] + padding[i + 2] - window.dilation[i] * (window.kernel[i] - 1) - 1
         over = -span % stride[i]
         if over and counted:
             raise Unsupported(
@@ -138,7 +131,7 @@ def _ceil_padding(
             )
         if over and (span // stride[i] + 1) * stride[i] < size + padding[i]:
             padding[i + 2] += over
-    return padding
+    return replace(window, padding=padding)
 
 
 def _max_unpool(c: Call) -> Act:
@@ -156,7 +149,7 @@ def _max_unpool(c: Call) -> Act:
         out = [n - padding[i] - padding[i + 2] for i, n in enumerate(out)]
     else:
         out = [int(n) for n in given.array.ravel()[-2:]]
-    windows = Windows(kernel, stride, padding, [1, 1], size)
+    windows = Window(kernel, stride, padding, [1, 1]).counted(size)
     flat = [
         reshape(c.b, c.at(part), t, [images * channels, *size])
         for part, t in (("values", c.x), ("places", places))
@@ -166,16 +159,15 @@ def _max_unpool(c: Call) -> Act:
 
 
 def _lp_pool(c: Call) -> Act:
-    kernel, p = c.attrs["kernel_shape"], c.attrs.get("p", 2)
-    stride, padding, dilation = _window(c, kernel)
+    window, p = _window(c, c.attrs["kernel_shape"]), c.attrs.get("p", 2)
     if c.attrs.get("ceil_mode", 0):
-        padding = _ceil_padding(c, kernel, stride, padding, dilation, False)
+        window = _with_ceil_padding(c, window, False)
     powers = c.x
     if p == 2:
         powers = c.binary("mul", c.x, c.x, "powers")
     else:
         powers = c.binary("pow", c.unary_at("abs", "abs"), scalar(p), "powers")
-    total = window_sum(c.b, c.at("sum"), powers, kernel, stride, padding, dilation)
+    total = window_sum(c.b, c.at("sum"), powers, window)
     if p == 2:
         return c.b.node("sqrt", c.site, [total.tensor])
     return c.binary("pow", total, scalar(1 / p))

@@ -18,6 +18,7 @@ from converters.decompose.pooling import adaptive_pool, avg_pool, window_sum
 from converters.decompose.resampling import Axis, Resampling
 from converters.decompose.shapes import BATCH_HINT, depth_to_space, image_size, pair, reshape, space_to_depth
 from converters.decompose.tensors import resample_axis, resize
+from converters.decompose.window import PIXEL, Window
 from converters.torch.call import Call, Rule, constant, operand
 from converters.torch.ops.windows import max_pool_with_places
 
@@ -27,7 +28,7 @@ def _conv2d(c: Call) -> Act:
     if c.args.get("transposed"):
         return _conv_transpose(c)
     if not isinstance(weight, Const) or weight.array.ndim != 4:
-        return conv2d(c.b, c.site, c.x, weight, c["bias"], [1], [0], [1], 1)  # raises with the reason
+        return conv2d(c.b, c.site, c.x, weight, c["bias"], PIXEL, 1)  # raises with the reason
     stride, dilation = pair(c["stride"]), pair(c["dilation"])
     kernel = list(weight.array.shape[2:])
     if c["padding"] == "same":
@@ -35,15 +36,15 @@ def _conv2d(c: Call) -> Act:
         padding = same_padding([1 << 20] * 2, kernel, [1, 1], dilation, upper=True)
     else:
         padding = pair(0 if c["padding"] == "valid" else c["padding"]) * 2
-    return conv2d(c.b, c.site, c.x, weight, c["bias"], stride, padding, dilation, c["groups"])
+    seen = Window(kernel, stride, padding, dilation)
+    return conv2d(c.b, c.site, c.x, weight, c["bias"], seen, c["groups"])
 
 
 def _conv_transpose(c: Call) -> Act:
-    stride, dilation = pair(c["stride"]), pair(c["dilation"])
-    padding = pair(c["padding"]) * 2
     weight, bias = constant(c["weight"], "weights"), constant(c["bias"], "weights")
-    extra = pair(c["output_padding"])
-    return conv_transpose(c.b, c.site, c.x, weight, bias, stride, padding, dilation, c["groups"], extra)
+    kernel = () if weight is None else weight.array.shape[2:]
+    seen = Window(kernel, pair(c["stride"]), pair(c["padding"]) * 2, pair(c["dilation"]))
+    return conv_transpose(c.b, c.site, c.x, weight, bias, seen, c["groups"], pair(c["output_padding"]))
 
 
 def _one_dimensional(rule: Callable[[Call], Act]) -> Rule:
@@ -134,14 +135,13 @@ def _batch_norm(c: Call) -> list[Value]:
 
 def _avg_pool(c: Call) -> Act:
     kernel = pair(c["kernel_size"])
-    padding = pair(c["padding"]) * 2
-    stride = c["stride"] or kernel
+    seen = Window(kernel, pair(c["stride"] or kernel), pair(c["padding"]) * 2, [1, 1])
     if c.args.get("divisor_override") is not None:
         if c["ceil_mode"]:
             raise Unsupported("divisor_override is not supported with ceil_mode; scale the result instead")
-        total = window_sum(c.b, c.at("sum"), c.x, kernel, pair(stride), padding, [1, 1])
+        total = window_sum(c.b, c.at("sum"), c.x, seen)
         return divide(c.b, c.site, total, operand(c["divisor_override"]))
-    return avg_pool(c.b, c.site, c.x, kernel, stride, padding, c["ceil_mode"], c["count_include_pad"])
+    return avg_pool(c.b, c.site, c.x, seen, c["ceil_mode"], c["count_include_pad"])
 
 
 def _adaptive_average(c: Call) -> Act:

@@ -10,12 +10,13 @@ import numpy as np
 from converters.builder import Act, Unsupported, Value
 from converters.decompose import depth
 from converters.decompose.einsum import einsum
-from converters.decompose.pool_places import Windows, places_of_largest
+from converters.decompose.pool_places import places_of_largest
 from converters.decompose.pooling import max_pool
 from converters.decompose.shapes import image_size, pair, reshape, transpose
 from converters.decompose.tensors import gather
-from converters.decompose.unfold import fold, unfold, unpool, windows_of
-from converters.torch.call import Call, Rule, operand
+from converters.decompose.unfold import fold, unfold, unpool
+from converters.decompose.window import Window
+from converters.torch.call import Call, Rule, constant, operand
 
 
 def _three(value: int | Sequence[int]) -> list[int]:
@@ -23,17 +24,25 @@ def _three(value: int | Sequence[int]) -> list[int]:
     return values * 3 if len(values) == 1 else values
 
 
+def _pooling(c: Call, directions: Callable[[Any], list[int]]) -> Window:
+    """The window of a pooling: a step as long as the kernel where none is given."""
+    kernel = directions(c["kernel_size"])
+    stride = directions(c["stride"]) if c["stride"] else kernel
+    return Window(kernel, stride, directions(c["padding"]) * 2, directions(c.args.get("dilation", 1)))
+
+
 def _conv3d(c: Call) -> Act:
+    weight = constant(c["weight"], "weights")
+    assert weight is not None
     stride, dilation = _three(c["stride"]), _three(c["dilation"])
     if isinstance(c["padding"], str):
-        extent = [d * (k - 1) for d, k in zip(dilation, c["weight"].array.shape[2:], strict=True)]
+        extent = [d * (k - 1) for d, k in zip(dilation, weight.array.shape[2:], strict=True)]
         before = [0] * 3 if c["padding"] == "valid" else [e // 2 for e in extent]
         after = [0] * 3 if c["padding"] == "valid" else [e - e // 2 for e in extent]
     else:
         before = after = _three(c["padding"])
-    return depth.conv3d(
-        c.b, c.site, c.x, c["weight"], c["bias"], stride, [*before, *after], dilation, c["groups"]
-    )
+    window = Window(weight.array.shape[2:], stride, [*before, *after], dilation)
+    return depth.conv3d(c.b, c.site, c.x, weight, c["bias"], window, c["groups"])
 
 
 def _volume(rule: Callable[[Call], Act]) -> Callable[[Call], Act]:
@@ -50,35 +59,27 @@ def _volume(rule: Callable[[Call], Act]) -> Callable[[Call], Act]:
 
 
 def _max_pool3d(c: Call) -> Act:
-    kernel = _three(c["kernel_size"])
-    stride = _three(c["stride"]) if c["stride"] else kernel
-    padding, dilation = _three(c["padding"]) * 2, _three(c["dilation"])
-    return depth.max_pool3d(c.b, c.site, c.x, kernel, stride, padding, dilation, c["ceil_mode"])
+    return depth.max_pool3d(c.b, c.site, c.x, _pooling(c, _three), c["ceil_mode"])
 
 
 def _avg_pool3d(c: Call) -> Act:
-    kernel = _three(c["kernel_size"])
-    stride = _three(c["stride"]) if c["stride"] else kernel
-    padding, divisor = _three(c["padding"]) * 2, c["divisor_override"]
+    window, divisor = _pooling(c, _three), c["divisor_override"]
     if divisor is None:
         counted = c["count_include_pad"]
-        return depth.avg_pool3d(c.b, c.site, c.x, kernel, stride, padding, c["ceil_mode"], counted)
+        return depth.avg_pool3d(c.b, c.site, c.x, window, c["ceil_mode"], counted)
     if c["ceil_mode"]:
         raise Unsupported("divisor_override is not supported with ceil_mode; scale the result instead")
-    mean = depth.avg_pool3d(c.b, c.at("mean"), c.x, kernel, stride, padding, False, True)
-    return c.binary("mul", mean, operand(float(np.prod(kernel)) / divisor))
+    mean = depth.avg_pool3d(c.b, c.at("mean"), c.x, window, False, True)
+    return c.binary("mul", mean, operand(float(np.prod(window.kernel)) / divisor))
 
 
 def max_pool_with_places(c: Call) -> list[Any]:
     """The largest number of each window, and, when it is asked for, where it stands in its channel."""
-    kernel, dilation = pair(c["kernel_size"]), pair(c["dilation"])
-    stride = pair(c["stride"]) if c["stride"] else kernel
-    padding = pair(c["padding"]) * 2
-    y = max_pool(c.b, c.site, c.x, kernel, stride, padding, dilation, c["ceil_mode"])
+    window = _pooling(c, pair)
+    y = max_pool(c.b, c.site, c.x, window, c["ceil_mode"])
 
     def places() -> Act:
-        count = image_size(c.b, y)
-        windows = Windows(kernel, stride, padding, dilation, count)
+        windows = window.counted(image_size(c.b, y))
         found = places_of_largest(c.b, c.at("places"), c.x, windows, False, through_channels=False)
         c.b.places[found.tensor] = windows
         return found
@@ -98,21 +99,14 @@ def _max_unpool(c: Call) -> Act:
 
 
 def _unfold(c: Call) -> Act:
-    kernel, dilation = pair(c["kernel_size"]), pair(c["dilation"])
-    padding, stride = pair(c["padding"]) * 2, pair(c["stride"])
-    size = image_size(c.b, c.x)
-    windows = windows_of(size, kernel, stride, padding, dilation)
-    return unfold(c.b, c.site, c.x, windows)
+    return unfold(c.b, c.site, c.x, _pooling(c, pair).over(image_size(c.b, c.x)))
 
 
 def _fold(c: Call) -> Act:
-    kernel, dilation = pair(c["kernel_size"]), pair(c["dilation"])
-    padding, stride = pair(c["padding"]) * 2, pair(c["stride"])
     if c.out_shape is None:
         raise Unsupported("its size must not depend on the input")
     size = [int(d or 0) for d in c.out_shape[2:]]
-    windows = windows_of(size, kernel, stride, padding, dilation)
-    return fold(c.b, c.site, c.x, size, windows)
+    return fold(c.b, c.site, c.x, size, _pooling(c, pair).over(size))
 
 
 def _unfold_axis(c: Call) -> Act:
