@@ -24,7 +24,6 @@ pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).resolve().parents[1]
 CURRENT = f"{sys.version_info.major}.{sys.version_info.minor}"
-VERSIONS = sorted(chosen({CURRENT, "3.11", "3.13"}, {CURRENT, "3.11", "3.12", "3.13"}))
 FRAMEWORKS = ("torch", "onnx", "onnxruntime", "scipy", "sklearn", "PIL", "matplotlib", "tqdm", "accelerate")
 
 LOAD_AND_RUN = """
@@ -85,6 +84,11 @@ def interpreter(version: str) -> str | None:
         if answer.stdout.split() == ["cpython", *version.split(".")]:
             return str(candidate)
     return None
+
+
+#: In the short suite one that the other tests do not run on, if there is one.
+OTHERS = [version for version in ("3.13", "3.11") if version != CURRENT and interpreter(version)]
+VERSIONS = chosen([*OTHERS, CURRENT][:1], sorted({CURRENT, "3.11", "3.12", "3.13"}))
 
 
 @pytest.fixture(scope="module")
@@ -174,7 +178,7 @@ def test_a_compiled_bundle_runs_where_numba_is_gone(environment: CleanEnvironmen
 
 
 # What follows is the same whatever the interpreter.
-one_environment = pytest.mark.parametrize("environment", chosen([CURRENT], VERSIONS), indirect=True)
+one_environment = pytest.mark.parametrize("environment", chosen(VERSIONS[:1], VERSIONS), indirect=True)
 
 
 @one_environment

@@ -15,6 +15,7 @@ from converters import from_torch
 from sparsenet import reference
 from sparsenet.graph import Node, Shape
 from sparsenet.graph.ops import attributes
+from tests.full import chosen
 from training.models import default_input_size
 
 Signature = tuple[object, ...]
@@ -36,8 +37,13 @@ def signature(node: Node, shapes: Mapping[str, Shape]) -> Signature:
     return (node.op, shapes[node.inputs[0]], shapes[node.output], weight, *window, *attrs.get("stride", ()))
 
 
+NETWORKS = sorted({layer.network for layer in LAYERS})
+#: Seconds each to trace.
+LARGE = ("maskcnn", "resnet50", "retinaface-resnet50", "xception")
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("network", sorted({layer.network for layer in LAYERS}))
+@pytest.mark.parametrize("network", chosen((name for name in NETWORKS if name not in LARGE), NETWORKS))
 def test_the_network_has_these_layers(network: str) -> None:
     for layer in LAYERS:
         if layer.network == network:
