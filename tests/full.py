@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterable, Sequence
 from typing import Any, TypeVar
 
-from sparsenet.targets.cpu.runtime.jit import max_lanes
+from sparsenet.targets.target import host
 
 T = TypeVar("T")
 FULL = os.environ.get("SPARSENET_FULL") == "1"
@@ -26,7 +26,7 @@ def crossed(*values: Sequence[Any]) -> list[tuple[Any, ...]]:
 
 
 #: float32 lanes of every vector that this CPU has, the longest first.
-LENGTHS = [lanes for lanes in (16, 8, 4) if lanes <= max_lanes()]
+LENGTHS = [lanes for lanes in (16, 8, 4) if lanes <= host().vector().lanes]
 
 
 def at_each_length(values: Sequence[T], lengths: Sequence[int] = LENGTHS) -> list[tuple[int, T]]:

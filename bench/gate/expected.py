@@ -13,7 +13,7 @@ from bench.measure.versions import versions
 from sparsenet.errors import MemoryLimitError, SparsenetError
 from sparsenet.io import strict_json
 from sparsenet.io.files import read_whole, write_atomically
-from sparsenet.targets.cpu.runtime.jit import max_lanes
+from sparsenet.targets.target import host
 
 EXPECTED = Path(__file__).with_name("expected.toml")
 #: Share of the measured speed-up that is expected again: on the machine it was measured on, and on another CPU.
@@ -50,7 +50,7 @@ def expected(path: Path = EXPECTED) -> Limits:
         table = tomllib.loads(read_whole(path, strict_json.MAX_BYTES).decode())
     except (OSError, ValueError, RecursionError, MemoryLimitError) as error:
         raise SparsenetError(f"{path}: not a readable file of expected speed-ups ({error})") from error
-    entry = table.get(f"lanes{max_lanes()}", {"versions": {}, "measured": {}})
+    entry = table.get(f"lanes{host().vector().lanes}", {"versions": {}, "measured": {}})
     now = versions()
     # Virtual machines call very different processors by one name; their features tell them apart.
     same = all(entry["versions"].get(name) == now[name] for name in ("cpu", "cpu_features"))
@@ -91,7 +91,7 @@ def save(path: Path, groups: dict[str, dict[str, Any]]) -> None:
 def record(measured: dict[str, float], path: Path = EXPECTED) -> None:
     """Write ``measured`` as what is expected of this vector length, those of others kept."""
     table = tomllib.loads(path.read_text()) if path.exists() else {}
-    entry = table.setdefault(f"lanes{max_lanes()}", {"measured": {}})
+    entry = table.setdefault(f"lanes{host().vector().lanes}", {"measured": {}})
     entry["measured"] |= measured
     entry["versions"] = versions()
     lines = [

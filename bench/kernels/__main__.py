@@ -9,7 +9,7 @@ import click
 from bench.measure.command import bench_command
 from bench.measure.options import json_option
 from sparsenet.io.files import require_outputs, write_output
-from sparsenet.targets.cpu.runtime.jit import max_lanes
+from sparsenet.targets.target import host
 
 
 @bench_command(
@@ -38,7 +38,9 @@ def main(
     from bench.measure.output import bar, write_json
     from bench.measure.versions import versions
 
-    lengths = [int(word) for word in lanes] or [count for count in (16, 8) if count <= max_lanes()] or [4]
+    lengths = (
+        [int(word) for word in lanes] or [count for count in (16, 8) if count <= host().vector().lanes] or [4]
+    )
     todo = cases(quick, family)
     require_outputs([json_file, markdown_file])
     rates = []

@@ -12,8 +12,7 @@ from bench.kernels.one_conv import Convolution
 from bench.kernels.one_kernel import Argument, OneKernel, aligned
 from bench.kernels.peak import Peak
 from sparsenet.targets.cpu.patterns import step_kinds
-from sparsenet.targets.cpu.runtime.jit import max_lanes
-from sparsenet.targets.registry import Kernel
+from sparsenet.targets.target import host
 from sparsenet.timing import interleaved
 
 DENSITIES = (0.2, 0.1, 0.05)
@@ -58,9 +57,9 @@ def convolution(density: float, near_inputs: bool, near_outputs: bool) -> tuple[
     weight = rng.standard_normal((CHANNELS, CHANNELS, 1, 1)).astype(np.float32)
     weight[rng.random(weight.shape) >= density] = 0
     kind = NearInputs if near_inputs else Convolution
-    conv = kind(x, weight, np.zeros(CHANNELS, np.float32), max_lanes())
+    conv = kind(x, weight, np.zeros(CHANNELS, np.float32), host().vector().lanes)
     packed = conv.pattern(OUTPUTS)
-    kernel = Kernel("f32_conv_pattern_rows", max_lanes(), (OUTPUTS, 1, VECTORS))
+    kernel = host().vector().kernel("conv_pattern_rows", (OUTPUTS, 1, VECTORS))
     call = conv.call(kernel, packed, {"out_channel": 0} if near_outputs else {})
     counts = np.asarray(packed["counts"]).sum(axis=(0, 1))
     loads = sum(
@@ -73,7 +72,7 @@ def convolution(density: float, near_inputs: bool, near_outputs: bool) -> tuple[
 
 def limits_at(density: float, rounds: int) -> Limits:
     """All variants in turn, beside the peak and beside stores; of each its least processor time."""
-    peak, target = Peak(max_lanes()), aligned((FILL_BYTES // 4,))
+    peak, target = Peak(host().vector().lanes), aligned((FILL_BYTES // 4,))
     fill: dict[str, Argument] = {"value": 1.0, "size": target.size, "out": target}
     variants = {
         "as it is": convolution(density, False, False),
@@ -82,7 +81,7 @@ def limits_at(density: float, rounds: int) -> Limits:
         "both in L1": convolution(density, True, True),
     }
     calls: dict[str, Callable[[], None]] = {name: call for name, (call, _, _) in variants.items()}
-    calls |= {"peak": peak.fma, "fill": OneKernel(Kernel("f32_fill_none_any", max_lanes()), fill)}
+    calls |= {"peak": peak.fma, "fill": OneKernel(host().vector().kernel("fill_none_any"), fill)}
     taken = interleaved(calls, rounds, settle=0.0)
     # Each is made twice and the second counts, when the caches are its own.
     least = {name: float(taken.seconds(name)[0].min()) for name in calls}
@@ -94,5 +93,5 @@ def limits_at(density: float, rounds: int) -> Limits:
         top / max(1.0, loads),
         top,
         stores,
-        (top / (2 * max_lanes())) / (stores / (4 * max_lanes())),
+        (top / (2 * host().vector().lanes)) / (stores / (4 * host().vector().lanes)),
     )

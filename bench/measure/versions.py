@@ -9,7 +9,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from sparsenet.targets.cpu.runtime.host import host_name
-from sparsenet.targets.cpu.runtime.jit import cpu_features, max_lanes
+from sparsenet.targets.cpu.runtime.jit import cpu_features
+from sparsenet.targets.target import host
 
 PACKAGES = (
     "sparsenet",
@@ -29,7 +30,7 @@ def versions() -> dict[str, str]:
     found = {
         "cpu": host_name(),
         "cpu_features": " ".join(sorted(f for f in cpu_features() if f.startswith(("avx", "fma", "neon")))),
-        "lanes": str(max_lanes()),
+        "lanes": str(host().vector().lanes),
         "python": platform.python_version(),
         "system": f"{platform.system()} {platform.release()}",
         "commit": commit(),

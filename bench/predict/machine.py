@@ -18,7 +18,8 @@ from sparsenet.errors import SparsenetError
 from sparsenet.graph import FloatArray
 from sparsenet.io import strict_json
 from sparsenet.io.cache import keep, kept
-from sparsenet.targets.cpu.runtime.jit import fingerprint, max_lanes
+from sparsenet.targets.cpu.runtime.jit import fingerprint
+from sparsenet.targets.target import host
 from sparsenet.text.table import to_json
 
 #: Networks and sparsities whose layers are timed; no others are needed to predict theirs.
@@ -33,7 +34,7 @@ UNDISTURBED = 0.15
 
 def table_name() -> tuple[str, str]:
     """Under what this machine's table is kept in the cache: by CPU, compiler and kernel sources."""
-    return "predict", f"{fingerprint()}-{max_lanes()}.json"
+    return "predict", f"{fingerprint()}-{host().vector().lanes}.json"
 
 
 def load() -> Estimator:
@@ -59,7 +60,7 @@ def measure(build: Callable[[str], Graph], progress: Callable[[str], object] = l
         build: network by name.
         progress: called with what is measured next.
     """
-    rates = worker.run(worker.Request(max_lanes(), False, (), 9, 1e-4, False), progress)
+    rates = worker.run(worker.Request(host().vector().lanes, False, (), 9, 1e-4, False), progress)
     samples = samples_alone(rates) + samples_in_networks([build(name) for name in CALIBRATION], progress)
     keep(*table_name(), to_json({"samples": [asdict(sample) for sample in samples]}).encode())
     return Estimator(samples)

@@ -19,7 +19,8 @@ from bench.model.results import Result, measure
 from sparsenet import Graph
 from sparsenet.io import strict_json
 from sparsenet.io.files import write_atomically
-from sparsenet.targets.cpu.runtime.jit import fingerprint, max_lanes
+from sparsenet.targets.cpu.runtime.jit import fingerprint
+from sparsenet.targets.target import host
 from sparsenet.text.table import to_json
 
 #: What a cell consists of: one that an earlier version kept may lack some.
@@ -115,7 +116,7 @@ def gather(
 
 
 def _rates(quick: bool) -> list[dict[str, Any]]:
-    request = worker.Request(max_lanes(), quick, (), 7 if quick else 11, 1e-4, False)
+    request = worker.Request(host().vector().lanes, quick, (), 7 if quick else 11, 1e-4, False)
     return list(plain(worker.run(request, lambda _: None)))
 
 

@@ -1,18 +1,19 @@
-"""How threads share the work of a stage that runs by itself: its rows, or blocks of its output channels."""
+"""How threads share the work: rows, or, of a stage that runs by itself, blocks of its output channels."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 
-from sparsenet.plan.layout import Folded, FoldedPhases
+from sparsenet.plan.layout import Folded, FoldedPhases, Plain
 from sparsenet.plan.segments import Segment
-from sparsenet.plan.stage import Span, Stage
+from sparsenet.plan.stage import Span, Stage, Value
 
 
 class Shares:
-    """Which stages of ``segments`` are shared by output channels, and who makes which.
+    """Who makes what of the stages of ``segments``: known before anything is traced, so that weights can be packed.
 
-    It is known before anything is traced, so that weights can be packed for each thread.
+    Attributes:
+        threads: how many share the work.
     """
 
     def __init__(self, segments: Sequence[Segment], threads: int) -> None:
@@ -44,3 +45,51 @@ class Shares:
         """The blocks of every thread that has some, each once."""
         spans = dict.fromkeys(self.lots(stage, thread) for thread in range(self.threads))
         return [span for span in spans if span[0] < span[1]]
+
+    def spans(
+        self, segment: Segment, inside: Set[Value], thread: int
+    ) -> tuple[dict[Stage, Span], dict[Value, Span]]:
+        """Units of every stage, and rows of every value (halo rows included), that a thread makes.
+
+        Args:
+            inside: the values that no stage outside the segment reads.
+            thread: its number, or ``threads`` for one that is alone and makes all.
+        """
+        spans: dict[Stage, Span] = {}
+        wanted: dict[Value, Span] = {}
+        for stage in reversed(segment.stages):
+            span = wanted.get(stage.out)
+            if stage.out not in inside:
+                span = _union(span, self._units(stage, thread))
+            if span is None or span[0] >= span[1]:
+                continue
+            wanted[stage.out] = span
+            first, last = max(0, span[0]), min(stage.units, span[1])
+            spans[stage] = first, last
+            if first < last:
+                for value, low, high in stage.needs(first, last):
+                    wanted[value] = _union(wanted.get(value), (low, high))
+        return spans, wanted
+
+    def _units(self, stage: Stage, thread: int) -> Span:
+        """A thread's part of the units of a stage at the end of a segment, with the halo rows at its ends."""
+        # Whole bands where they are many; of few ones, an uneven share costs more than a band cut in two.
+        grain = stage.band if stage.units >= 16 * stage.band * self.threads else 1
+        cuts = [round(stage.units * t / self.threads / grain) * grain for t in range(self.threads)]
+        cuts.append(stage.units)
+        if stage in self._by_lots:
+            cuts = [0] + [stage.units] * self.threads
+        if thread == self.threads:
+            cuts = [*[0] * self.threads, 0, stage.units]
+        first, last = cuts[thread], max(cuts[thread], cuts[thread + 1])
+        layout = stage.out.layout
+        if first < last and not isinstance(layout, Plain | Folded | FoldedPhases):
+            first -= layout.top if first == 0 else 0
+            last += layout.bottom if last == stage.units else 0
+        return first, last
+
+
+def _union(a: Span | None, b: Span) -> Span:
+    if b[0] >= b[1]:
+        return a or b
+    return b if a is None or a[0] >= a[1] else (min(a[0], b[0]), max(a[1], b[1]))

@@ -145,7 +145,7 @@ class _Walker:
         self.parts: dict[Stage, list[tuple[int, Ref]]] = {}
         self.windows: dict[Value, Rows] = {}
         self.next: dict[Stage, int] = {}
-        self.spans, self.row_spans = self._spans()
+        self.spans, self.row_spans = result.shares.spans(segment, inside, thread)
         own = set(segment.stages)
         self.readers = {value: [s for s in table.get(value, []) if s in own] for value in inside}
         self._dry = False
@@ -179,43 +179,6 @@ class _Walker:
             self.spans[stage][0],
             *(first for first, _ in self.parts.get(stage, ())),
         )
-
-    # --- shares
-
-    def _spans(self) -> tuple[dict[Stage, Span], dict[Value, Span]]:
-        """Units of every stage, and rows of every value (halo rows included), that this thread makes."""
-        spans: dict[Stage, Span] = {}
-        wanted: dict[Value, Span] = {}
-        for stage in reversed(self.segment.stages):
-            span = wanted.get(stage.out)
-            if stage.out not in self.inside:
-                span = _union(span, self._share(stage))
-            if span is None or span[0] >= span[1]:
-                continue
-            wanted[stage.out] = span
-            first, last = max(0, span[0]), min(stage.units, span[1])
-            spans[stage] = first, last
-            if first < last:
-                for value, low, high in stage.needs(first, last):
-                    wanted[value] = _union(wanted.get(value), (low, high))
-        return spans, wanted
-
-    def _share(self, stage: Stage) -> Span:
-        """This thread's part of the units of a stage at the end of the segment, with the halo rows at its ends."""
-        # Whole bands where they are many; of few ones, an uneven share costs more than a band cut in two.
-        grain = stage.band if stage.units >= 16 * stage.band * self.threads else 1
-        cuts = [round(stage.units * t / self.threads / grain) * grain for t in range(self.threads)]
-        cuts.append(stage.units)
-        if self.result.shares.by_lots(stage):
-            cuts = [0] + [stage.units] * self.threads
-        if self.alone:
-            cuts = [*[0] * self.threads, 0, stage.units]
-        first, last = cuts[self.thread], max(cuts[self.thread], cuts[self.thread + 1])
-        layout = stage.out.layout
-        if first < last and not isinstance(layout, Plain | Folded | FoldedPhases):
-            first -= layout.top if first == 0 else 0
-            last += layout.bottom if last == stage.units else 0
-        return first, last
 
     # --- walking
 
@@ -416,9 +379,3 @@ class _Walker:
                     ]
                 )
         return low
-
-
-def _union(a: Span | None, b: Span) -> Span:
-    if b[0] >= b[1]:
-        return a or b
-    return b if a is None or a[0] >= a[1] else (min(a[0], b[0]), max(a[1], b[1]))

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from sparsenet.errors import InputError
 from sparsenet.io import strict_json
 from sparsenet.io.cache import keep, kept
 from sparsenet.plan.assemble import Step, aligned_bytes, encode_tape, pack_constants
@@ -42,7 +43,12 @@ def race(builder: Builder, candidates: Sequence[Candidate], key: str) -> list[fl
     """Seconds that the whole layer takes with every candidate; None where the machine is too noisy to tell.
 
     ``key`` identifies the layer's weights and shape.
+
+    Raises:
+        InputError: the plan is for a machine that this one is not.
     """
+    if not builder.target.features <= jit.cpu_features():
+        raise InputError(f"candidates are timed on this machine, which is no {builder.target.name}")
     names = [candidate.name for candidate in candidates]
     identity = "\n".join([jit.fingerprint(), MEANING, key, *names])
     name = f"{hashlib.sha256(identity.encode()).hexdigest()[:32]}.json"

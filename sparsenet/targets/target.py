@@ -5,13 +5,14 @@ The planner asks nothing of the machine that it runs on: a plan for any target i
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from functools import cache
 from typing import NamedTuple
 
+from sparsenet.errors import InputError
 from sparsenet.graph.types import F32, ElementType
-from sparsenet.targets.cpu.runtime import jit
 from sparsenet.targets.registry import Kernel
 
 #: Bytes of the shortest vector that kernels are made for.
@@ -85,11 +86,22 @@ GENERIC = Target("generic", "", frozenset(), 16, 16)
 TARGETS = {target.name: target for target in (AVX512, AVX2, SSE, NEON, GENERIC)}
 
 
-def host() -> Target:
-    """What this machine is; ``SPARSENET_LANES`` may ask for shorter vectors, ``NUMBA_CPU_FEATURES`` for less of it."""
-    return _target_of(jit.cpu_features(), jit.max_lanes())
-
-
 @cache
-def _target_of(features: frozenset[str], lanes: int) -> Target:
+def host() -> Target:
+    """What this machine is; ``SPARSENET_LANES`` may ask for shorter vectors, ``NUMBA_CPU_FEATURES`` for less of it.
+
+    Raises:
+        InputError: ``SPARSENET_LANES`` is no number of lanes.
+    """
+    from sparsenet.targets.cpu.runtime.jit import cpu_features  # only here: planning knows no runtime
+
+    lanes = {str(target.vector().lanes): target.vector().lanes for target in TARGETS.values()}
+    most = os.environ.get("SPARSENET_LANES", next(iter(lanes)))
+    if most not in lanes:
+        raise InputError(f"SPARSENET_LANES must be one of {', '.join(lanes)}, got {most[:40]!r}")
+    return best(cpu_features(), lanes[most])
+
+
+def best(features: Set[str], lanes: int) -> Target:
+    """The best target of those whose features are among ``features`` and whose vectors have at most ``lanes`` lanes."""
     return next(t for t in TARGETS.values() if t.features <= features and t.vector().lanes <= lanes)

@@ -17,13 +17,12 @@ TOO_FAR = """
 import sys
 import numpy as np
 from bench.kernels.one_kernel import At, OneKernel
-from sparsenet.targets.cpu.runtime.jit import max_lanes
-from sparsenet.targets.registry import Kernel
+from sparsenet.targets.target import host
 from tests import guard_pages
 guard_pages.install(sys.argv[1])
 out = np.zeros(1024, np.float32)
 offset = int(sys.argv[2])
-OneKernel(Kernel("f32_fill_none_any", max_lanes()), {"value": 1.0, "size": 1024, "out": At(out, max(0, offset))})()
+OneKernel(host().vector().kernel("fill_none_any"), {"value": 1.0, "size": 1024, "out": At(out, max(0, offset))})()
 print(out.sum())
 """
 ALL_OPS = """

@@ -18,7 +18,7 @@ from bench.gate.verdict import FIRST_ROUNDS, Answer, Verdict, answer_to, decide
 from bench.measure.versions import versions
 from sparsenet.errors import SparsenetError
 from sparsenet.targets.cpu.lower import linear
-from sparsenet.targets.cpu.runtime.jit import max_lanes
+from sparsenet.targets.target import host
 
 ROOT = Path(__file__).resolve().parents[3]
 #: The quickest group.
@@ -149,7 +149,7 @@ def test_more_rounds_are_taken_until_it_is_sure() -> None:
 def test_every_group_is_expected_something() -> None:
     table = expected.expected()
     if not table.least:
-        pytest.skip(f"nothing is recorded for {max_lanes()} lanes")
+        pytest.skip(f"nothing is recorded for {host().vector().lanes} lanes")
     assert table.least.keys() == {group.name for group in GROUPS}
     assert all(0.01 < least < 20 for least in table.least.values())
 

@@ -19,8 +19,8 @@ from bench.kernels.rates import Rate, rates
 from bench.subjects.layers import BY_FAMILY, LayerShape
 from sparsenet.errors import SparsenetError
 from sparsenet.targets.cpu.runtime.abi import ARENA, BASE_SHIFT, OFFSET_MASK
-from sparsenet.targets.cpu.runtime.jit import max_lanes
 from sparsenet.targets.registry import FAMILIES
+from sparsenet.targets.target import host
 from sparsenet.timing import THREAD
 
 SMALL = LayerShape("test", "conv2d", 16, 8, 12, 3)
@@ -66,7 +66,9 @@ def test_a_family_that_does_not_take_the_layer_is_left_out() -> None:
     three = LayerShape("test", "conv2d", 4, 3, 12)  # fewer channels than the shortest vector
     with pytest.raises(NotOffered):
         FamilyAlone("f32_conv_blocked_rows", three, 0.0)
-    assert list(rates([Case("f32_conv_blocked_rows", three, 1.0)], max_lanes(), 1, 0.0, False)) == []
+    assert (
+        list(rates([Case("f32_conv_blocked_rows", three, 1.0)], host().vector().lanes, 1, 0.0, False)) == []
+    )
 
 
 def test_a_wrong_result_is_not_timed(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -82,10 +84,10 @@ def test_a_wrong_result_is_not_timed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(FamilyAlone, "__init__", garbled)
     monkeypatch.setattr(FamilyAlone, "repeat", never)
     with pytest.raises(SparsenetError, match=r"f32_conv_csr_rows.*is off by"):
-        list(rates([Case("f32_conv_csr_rows", SMALL, 0.5)], max_lanes(), 1, 0.0, False))
+        list(rates([Case("f32_conv_csr_rows", SMALL, 0.5)], host().vector().lanes, 1, 0.0, False))
 
 
-@pytest.mark.parametrize("lanes", [lanes for lanes in (16, 8, 4) if lanes <= max_lanes()])
+@pytest.mark.parametrize("lanes", [lanes for lanes in (16, 8, 4) if lanes <= host().vector().lanes])
 def test_no_kernel_is_faster_than_the_peak(lanes: int) -> None:
     peak = Peak(lanes)
     flops = peak.flops / min(THREAD.turn(peak.fma).seconds for _ in range(5))
@@ -122,7 +124,7 @@ def test_tables_show_the_median_over_layers_and_the_range() -> None:
 def test_shorter_vectors_are_compiled_for_a_cpu_that_has_no_longer_ones() -> None:
     changed = worker.environment(8)
     assert changed["SPARSENET_LANES"] == "8"
-    if max_lanes() == 16:
+    if host().vector().lanes == 16:
         assert "avx512" not in changed["NUMBA_CPU_FEATURES"]
         assert "+avx2" in changed["NUMBA_CPU_FEATURES"]
 

@@ -6,16 +6,16 @@ from collections.abc import Iterator
 
 import pytest
 
-from sparsenet.targets.cpu.runtime import jit
+from sparsenet.targets.target import host
 
 
 @pytest.fixture(params=[16, 8, 4])
 def lanes(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
     """Plans are made for vectors of this length: every one that this CPU has."""
-    if request.param > jit.max_lanes():
+    if request.param > host().vector().lanes:
         pytest.skip("longer vectors than this CPU's")
     monkeypatch.setenv("SPARSENET_LANES", str(request.param))
-    jit.max_lanes.cache_clear()
+    host.cache_clear()
     yield request.param
     monkeypatch.undo()
-    jit.max_lanes.cache_clear()
+    host.cache_clear()

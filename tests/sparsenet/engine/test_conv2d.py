@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sparsenet import Engine, Graph, Node, TensorInfo
-from sparsenet.targets.cpu.runtime.jit import max_lanes
+from sparsenet.targets.target import host
 from tests.full import FULL, chosen
 from tests.sparsenet.against_reference import assert_engine_matches
 
@@ -106,7 +106,7 @@ def test_strided_windows_into_a_folded_map(size: int, kernel: int, stride: int, 
     graph.outputs = ["z"]
     assert_engine_matches(graph, sparse=sparse)
     rows = {s.layer: s.units for segment in Engine(graph, 1).plan.segments for s in segment.stages}
-    if max_lanes() == 16:  # shorter vectors waste less on such maps: they stay unfolded
+    if host().vector().lanes == 16:  # shorter vectors waste less on such maps: they stay unfolded
         assert rows["conv"] == 1
 
 

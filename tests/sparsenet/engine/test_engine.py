@@ -15,8 +15,8 @@ import pytest
 import sparsenet
 from sparsenet import Engine, Graph, Node, TensorInfo, reference
 from sparsenet.errors import GraphError, InputError
-from sparsenet.targets.cpu.runtime import jit
 from sparsenet.targets.cpu.runtime.threads import available_cpus
+from sparsenet.targets.target import host
 from tests.sparsenet.against_reference import assert_engine_matches, random_feeds
 from tests.sparsenet.sample_graphs import minixception
 
@@ -68,14 +68,14 @@ def test_every_layer_of_a_network(threads: int, sparse: bool) -> None:
 @pytest.mark.parametrize("lanes", [16, 8, 4])
 def test_every_vector_length(lanes: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SPARSENET_LANES", str(lanes))
-    jit.max_lanes.cache_clear()
+    host.cache_clear()
     try:
         engine = assert_engine_matches(every_layer(residual_graph(37)))
         assert max(kernel.lanes for kernel in engine.plan.kernels[0]) <= lanes
         assert_engine_matches(every_layer(residual_graph(37)), sparse=False)
     finally:
         monkeypatch.undo()
-        jit.max_lanes.cache_clear()
+        host.cache_clear()
 
 
 def test_minixception_matches_the_oracle() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from sparsenet.errors import InputError
 from sparsenet.graph.types import F32, I8
 from sparsenet.plan.builder import Options
 from sparsenet.plan.make import make_plan
@@ -27,9 +28,16 @@ from tests.sparsenet.sample_graphs import minixception
 def test_the_host_is_the_best_target_whose_features_it_has(
     features: set[str], lanes: int, expected: Target, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    assert target.best(features, lanes) is expected
     monkeypatch.setattr(jit, "cpu_features", lambda: frozenset(features))
-    monkeypatch.setattr(jit, "max_lanes", lambda: lanes)
-    assert target.host() is expected
+    monkeypatch.setenv("SPARSENET_LANES", str(lanes))
+    assert target.host.__wrapped__() is expected
+
+
+def test_a_length_that_no_vector_has(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SPARSENET_LANES", "12")
+    with pytest.raises(InputError, match="SPARSENET_LANES must be one of 16, 8, 4, got '12'"):
+        target.host.__wrapped__()
 
 
 def test_targets_are_known_by_their_names() -> None:
@@ -59,7 +67,7 @@ def test_planning_asks_nothing_of_this_machine(known: Target, monkeypatch: pytes
         raise AssertionError("a plan for another machine looked at this one")
 
     for module, name in (
-        (target, "host"), (jit, "max_lanes"), (jit, "cpu_features"), (host, "host_features"),
+        (target, "host"), (jit, "cpu_features"), (host, "host_features"),
         (host, "host_identity"), (jit, "fingerprint"),
     ):  # fmt: skip
         monkeypatch.setattr(module, name, refuse)

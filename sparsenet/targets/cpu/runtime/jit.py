@@ -41,14 +41,6 @@ def cpu_features() -> frozenset[str]:
 
 
 @cache
-def max_lanes() -> int:
-    """float32 lanes of the longest vector this CPU computes at full rate; ``SPARSENET_LANES`` may lower it."""
-    features = cpu_features()
-    lanes = 16 if "avx512f" in features else 8 if {"avx2", "fma"} <= features else 4
-    return min(lanes, int(os.environ.get("SPARSENET_LANES", lanes)))
-
-
-@cache
 def fingerprint() -> str:
     """Hash of everything but the kernel's name that its machine code depends on."""
     digest = hashlib.sha256()

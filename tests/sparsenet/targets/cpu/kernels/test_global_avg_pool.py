@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from bench.kernels.one_kernel import Map, OneKernel, aligned
-from sparsenet.targets.cpu.runtime.jit import max_lanes
 from sparsenet.targets.registry import Kernel
+from sparsenet.targets.target import host
 
-LANES = [lanes for lanes in (16, 8, 4) if lanes <= max_lanes()]
+LANES = [lanes for lanes in (16, 8, 4) if lanes <= host().vector().lanes]
 
 
 @pytest.mark.parametrize("lanes", LANES)

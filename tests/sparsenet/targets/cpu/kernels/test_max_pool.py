@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from bench.kernels.one_kernel import At, Map, OneKernel
-from sparsenet.targets.cpu.runtime.jit import max_lanes
 from sparsenet.targets.registry import Kernel
+from sparsenet.targets.target import host
 from tests.full import at_each_length
 
-LANES = [lanes for lanes in (16, 8, 4) if lanes <= max_lanes()]
+LANES = [lanes for lanes in (16, 8, 4) if lanes <= host().vector().lanes]
 CHANNELS, HEIGHT, WINDOW = 3, 6, 3
 
 
