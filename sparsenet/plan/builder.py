@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal
 
 from sparsenet.graph import Node
-from sparsenet.graph.ops import ACTIVATIONS
 from sparsenet.plan.layout import Folded, Layout, Plain, Rows
 from sparsenet.plan.lowering.builder import LoweringBuilder
 from sparsenet.plan.relayout import FlatCopy, MapCopy
@@ -41,25 +40,24 @@ class Options:
     target: Target = field(default_factory=host)
 
 
-#: Ops that read maps as rows.
-_READ_ROWS = {
-    *ACTIVATIONS, "conv2d", "max_pool2d", "avg_pool2d", "global_avg_pool2d", "affine", "batch_norm", "resize",
-}  # fmt: skip
-#: Ops that take maps as they are, or in C order.
-_READ_ANY = {"transpose", "reshape", "flatten", "concat", "slice"}
+#: How the lowering of an op reads maps: as rows, or as they are there (rows or C order).
+Reads = Literal["rows", "any"]
+#: Rows above a map, rows below it, columns at either side.
+Halo = tuple[int, int, int]
 
 
 @dataclass
 class Builder(Weights, LoweringBuilder[Ref]):
     """Collects the stages of one graph, and its weights.
 
-    ``halos`` holds (rows above, rows below, columns) per tensor, ``folds`` the pitch of maps that are folded, by their
-    height and width.
+    ``halos`` holds what each tensor's readers need around it, ``folds`` the pitch of maps that are folded, by their
+    height and width, ``reads`` how ops read maps that prefer one way.
     """
 
     options: Options
-    halos: dict[str, tuple[int, int, int]]
+    halos: dict[str, Halo]
     folds: dict[tuple[int, int], int]
+    reads: Mapping[str, Reads]
     stages: list[Stage] = field(default_factory=list)
     windows: dict[tuple[Any, ...], Value] = field(default_factory=dict)
     _values: dict[tuple[str, str], Value] = field(default_factory=dict)
@@ -98,11 +96,13 @@ class Builder(Weights, LoweringBuilder[Ref]):
     @cached_property
     def read_as_rows(self) -> set[str]:
         """Tensors that some node reads as rows, if they are maps."""
-        return {name for node in self.graph.nodes if node.op in _READ_ROWS for name in node.inputs}
+        return {
+            name for node in self.graph.nodes if self.reads.get(node.op) == "rows" for name in node.inputs
+        }
 
     @cached_property
     def _wants_rows(self) -> set[str]:
-        return {name for node in self.graph.nodes if node.op not in _READ_ANY for name in node.inputs}
+        return {name for node in self.graph.nodes if self.reads.get(node.op) != "any" for name in node.inputs}
 
     def moves_in_rows(self, node: Node) -> bool:
         """Whether ``node``, which only moves numbers, had better make rows, where it can: if anything is by rows."""

@@ -9,19 +9,15 @@ from sparsenet.graph import Graph, Shape, TensorInfo
 from sparsenet.graph.plannable import require_plannable
 from sparsenet.limits import require_memory
 from sparsenet.plan.assemble import Step, encode_tape, pack_constants
-from sparsenet.plan.builder import Builder, Options
+from sparsenet.plan.builder import Builder, Halo, Options
 from sparsenet.plan.layout import Plain, fold_pitch
-from sparsenet.plan.lowering.convolution import Convolution
-from sparsenet.plan.lowering.geometry import Geometry
 from sparsenet.plan.plan import Plan
 from sparsenet.plan.relayout import FlatCopy, MapCopy
 from sparsenet.plan.segments import cut
 from sparsenet.plan.shares import Shares
 from sparsenet.plan.stage import Ref, Value
 from sparsenet.plan.trace import Trace, trace
-from sparsenet.targets.cpu.lower import LOWER
-from sparsenet.targets.cpu.lower.conv2d import halo_of_conv2d
-from sparsenet.targets.cpu.lower.pooling import halo_of_avg_pool2d
+from sparsenet.targets.cpu.lower import HALOS, LOWER, READS
 from sparsenet.targets.cpu.runtime.abi import ARENA, FIRST_TENSOR, MAX_TENSORS, WEIGHTS, encode_pointer
 from sparsenet.targets.cpu.runtime.ring_memory import arena_end
 from sparsenet.targets.registry import Kernel
@@ -42,7 +38,7 @@ def make_plan(graph: Graph, options: Options) -> Plan:
     if tensors > MAX_TENSORS:
         raise MemoryLimitError(f"the graph has {tensors:,} inputs and outputs, the limit is {MAX_TENSORS:,}")
     halos = _halos(graph, shapes)
-    builder = Builder(graph, shapes, options, halos, _folds(graph, shapes, halos, options.target))
+    builder = Builder(graph, shapes, options, halos, _folds(graph, shapes, halos, options.target), READS)
     for index, info in enumerate(graph.inputs):
         given = Value(info.name, builder.plain_layout(info.name), Ref("input", index))
         builder.put(info.name, given)
@@ -60,24 +56,19 @@ def make_plan(graph: Graph, options: Options) -> Plan:
     return _assemble(builder, trace(segments, shares, options.rings), results)
 
 
-def _halos(graph: Graph, shapes: Mapping[str, Shape]) -> dict[str, tuple[int, int, int]]:
-    """Halo (rows above, rows below, columns) that each tensor's readers need where windows read it in place."""
-    halos: dict[str, tuple[int, int, int]] = {}
+def _halos(graph: Graph, shapes: Mapping[str, Shape]) -> dict[str, Halo]:
+    """What each tensor's readers need around it where their windows read it in place."""
+    halos: dict[str, Halo] = {}
     for node in graph.nodes:
-        if node.op == "conv2d":
-            halo = halo_of_conv2d(Convolution.of(graph, shapes, node))
-        elif node.op == "avg_pool2d":  # max pooling masks what lies outside
-            halo = halo_of_avg_pool2d(Geometry.of(node, shapes))
-        else:
-            continue
-        x = node.inputs[0]
-        rows_above, rows_below, columns = map(max, halos.get(x, (0, 0, 0)), halo)
-        halos[x] = rows_above, rows_below, columns
+        if node.op in HALOS:
+            x, halo = node.inputs[0], HALOS[node.op](graph, shapes, node)
+            rows_above, rows_below, columns = map(max, halos.get(x, (0, 0, 0)), halo)
+            halos[x] = rows_above, rows_below, columns
     return halos
 
 
 def _folds(
-    graph: Graph, shapes: Mapping[str, Shape], halos: Mapping[str, tuple[int, int, int]], target: Target
+    graph: Graph, shapes: Mapping[str, Shape], halos: Mapping[str, Halo], target: Target
 ) -> dict[tuple[int, int], int]:
     """Pitch of every size of map that is better folded: those with half-empty vectors that are not streamed."""
     vector = target.vector()

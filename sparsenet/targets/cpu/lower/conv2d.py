@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 
-from sparsenet.graph import FloatArray, Node
-from sparsenet.plan.builder import Builder
+from sparsenet.graph import FloatArray, Graph, Node, Shape
+from sparsenet.plan.builder import Builder, Halo, Reads
 from sparsenet.plan.choice import choose
 from sparsenet.plan.lowering.convolution import Convolution
 from sparsenet.plan.lowering.geometry import Geometry
@@ -18,8 +20,9 @@ from sparsenet.targets.cpu.lower.linear import lower_matrix
 from sparsenet.targets.cpu.lower.row_convolution import RowConvolution
 
 
-def halo_of_conv2d(conv: Convolution) -> tuple[int, int, int]:
-    """Halo (rows above, rows below, columns) that the input must have, where the windows read it in place."""
+def _halo(graph: Graph, shapes: Mapping[str, Shape], node: Node) -> Halo:
+    """What windows that read the input in place need around it."""
+    conv = Convolution.of(graph, shapes, node)
     in_place = conv.geometry.stride[1] <= _in_place_stride(conv) and not conv.one_pixel
     return conv.geometry.halo if in_place else (0, 0, 0)
 
@@ -71,3 +74,5 @@ def _convolution(builder: Builder, conv: Convolution) -> None:
 
 
 LOWER = {"conv2d": lower_conv2d}
+READS: dict[str, Reads] = {"conv2d": "rows"}
+HALOS = {"conv2d": _halo}

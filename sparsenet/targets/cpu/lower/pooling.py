@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from sparsenet.graph import Node
-from sparsenet.plan.builder import Builder
+from sparsenet.graph import Graph, Node, Shape
+from sparsenet.plan.builder import Builder, Halo, Reads
 from sparsenet.plan.layout import Folded, Rows
 from sparsenet.plan.lowering.geometry import Geometry, reciprocals
 from sparsenet.plan.stage import Emitter, Need, Ref, Span, Stage, Value, Word
@@ -149,8 +150,9 @@ class AvgPool(Stage):
         )  # fmt: skip
 
 
-def halo_of_avg_pool2d(geo: Geometry) -> tuple[int, int, int]:
-    """Halo (rows above, rows below, columns) that the input must have, where the windows read it in place."""
+def _avg_halo(_graph: Graph, shapes: Mapping[str, Shape], node: Node) -> Halo:
+    """What windows that read the input in place need around it; max pooling masks what lies outside instead."""
+    geo = Geometry.of(node, shapes)
     return geo.halo if geo.stride[1] == 1 else (0, 0, 0)
 
 
@@ -209,3 +211,5 @@ LOWER = {
     "avg_pool2d": lower_avg_pool2d,
     "global_avg_pool2d": lower_global_avg_pool2d,
 }
+READS: dict[str, Reads] = dict.fromkeys(LOWER, "rows")
+HALOS = {"avg_pool2d": _avg_halo}
