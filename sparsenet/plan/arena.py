@@ -16,7 +16,10 @@ MOST_BY_SIZE = 1024
 
 @dataclass
 class Buffer:
-    """A piece of the arena: its size in bytes and the first and last step that touch it."""
+    """A piece of memory: its size, the first and last step that touch it, and the offset that it is given.
+
+    Sizes and offsets are in bytes in the arena of a CPU, in floats in the memory of a GPU.
+    """
 
     size: int
     first: int

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from math import prod
+from typing import NamedTuple
 
 
 def contiguous_strides(shape: Sequence[int]) -> list[int]:
@@ -19,8 +19,7 @@ def broadcast_strides(shape: Sequence[int], strides: Sequence[int], target: Sequ
     return [0] * missing + [stride if size == wanted else 0 for size, stride, wanted in operand]
 
 
-@dataclass(frozen=True)
-class AxisSplit:
+class AxisSplit(NamedTuple):
     """A tensor in C order seen as three axes: those before one of its own, that one, and those behind it."""
 
     outer: int

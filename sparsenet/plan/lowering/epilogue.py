@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from sparsenet.graph import FloatArray, Graph, Node
 from sparsenet.graph.batch_norm import as_affine
 from sparsenet.graph.ops import ACTIVATIONS, TENSOR_WORDS, as_step, attributes, split_inputs
 
 
-@dataclass(frozen=True, eq=False)
-class FusedStep:
+class FusedStep(NamedTuple):
     """One operation on every element of a result, before it is stored.
 
     Attributes:

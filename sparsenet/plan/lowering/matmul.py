@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from math import prod
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -12,8 +12,7 @@ import numpy.typing as npt
 from sparsenet.plan.lowering.axes import broadcast_strides
 
 
-@dataclass(frozen=True)
-class Products:
+class Products(NamedTuple):
     """What a ``matmul`` node multiplies.
 
     Attributes:
@@ -32,7 +31,7 @@ class Products:
         return cls(tuple(out[:-2]), out[-2], left[-1], out[-1])
 
     @property
-    def count(self) -> int:
+    def number(self) -> int:
         """How many products there are."""
         return prod(self.front)
 

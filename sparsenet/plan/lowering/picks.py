@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from math import prod
+from typing import NamedTuple
 
 from sparsenet.plan.lowering.axes import contiguous_strides
 
 
-@dataclass(frozen=True)
-class Picks:
+class Picks(NamedTuple):
     """What a ``gather_nd`` node takes from one image in C order, by several indices each.
 
     Attributes:

@@ -6,7 +6,6 @@ Places are offsets in the input, to be added over the axes of the output; they b
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -45,8 +44,7 @@ def evenly_spaced(places: Sequence[Places]) -> tuple[int, list[int]] | None:
     return sum(int(axis[0]) for axis in places), strides
 
 
-@dataclass(frozen=True)
-class Blocks:
+class Blocks(NamedTuple):
     """How blocks of ``rows`` x ``columns`` pixels of ``depth`` channels become the channels of one pixel.
 
     Element (i, j) of a block of channel c becomes channel ``c * channel + i * down + j * across``.

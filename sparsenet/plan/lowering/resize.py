@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -11,8 +11,7 @@ from sparsenet.graph import Node
 from sparsenet.graph.ops import attributes
 
 
-@dataclass(frozen=True)
-class Axis:
+class Axis(NamedTuple):
     """Per output index: the two source indices (int32) and the weight of the second (float32)."""
 
     low: npt.NDArray[np.int32]

@@ -10,6 +10,7 @@ from sparsenet.errors import UnsupportedOpError
 from sparsenet.graph import Graph, Shape
 from sparsenet.graph.plannable import require_plannable
 from sparsenet.limits import require_memory
+from sparsenet.plan.arena import Buffer
 from sparsenet.plan.lowering.geometry import Geometry
 from sparsenet.targets.cuda.builder import Argument, Builder, Call, NoKernelError, Options, Place, Value
 from sparsenet.targets.cuda.families import argument_counts
@@ -17,7 +18,7 @@ from sparsenet.targets.cuda.lower import LOWER, UNSUPPORTED
 from sparsenet.targets.cuda.lower.relayout import plain, to_maps
 from sparsenet.targets.cuda.lower.separable import separable_pairs
 from sparsenet.targets.cuda.plan import CudaPlan, Launch, Port
-from sparsenet.targets.cuda.slots import Lifetime, place
+from sparsenet.targets.cuda.slots import place
 from sparsenet.targets.registry import FAMILIES
 
 #: Padding up to which all maps of a size carry the zeros; wider windows read a copy of their own.
@@ -91,16 +92,16 @@ def _assemble(builder: Builder, inputs: list[Value], outputs: list[Value]) -> Cu
     for value in outputs:
         used.setdefault(value.root, []).append(len(calls))
     guard = max([builder.overread, *(value.layout.guard for value in used if value.layout is not None)])
-    lifetimes = {
-        value: Lifetime(value.size, 0, len(calls))
+    buffers = {
+        value: Buffer(value.size, 0, len(calls))
         if value.fixed is not None
-        else Lifetime(value.size, min(at), max(at))
+        else Buffer(value.size, min(at), max(at))
         for value, at in used.items()
     }
-    end = place(list(lifetimes.values()), guard)
+    end = place(list(buffers.values()), guard)
     require_memory(4 * end, "working memory of the network")
-    for value, lifetime in lifetimes.items():
-        value.offset = lifetime.offset
+    for value, buffer in buffers.items():
+        value.offset = buffer.offset
     constants = [(v.offset, v.fixed) for v in used if v.fixed is not None]
     return CudaPlan(
         builder.options.batch,

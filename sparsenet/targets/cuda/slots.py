@@ -7,30 +7,20 @@ holds. That is why whole slots are shared, not addresses.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
+from sparsenet.plan.arena import Buffer
 from sparsenet.targets.cuda.layout import LINE_FLOATS, round_up
 
 
-@dataclass
-class Lifetime:
-    """A tensor's size in floats, the first and last launch that touch it, and the offset it is given."""
-
-    size: int
-    first: int
-    last: int
-    offset: int = 0
-
-
-def place(lifetimes: Sequence[Lifetime], guard: int) -> int:
-    """Give every tensor an offset; returns the floats of all slots, a guard behind the last one included.
+def place(buffers: Sequence[Buffer], guard: int) -> int:
+    """Give every tensor an offset; returns the size of all slots, a guard behind the last one included; all in floats.
 
     In order of their first launch, each takes the smallest free slot that holds it, or else the largest free one,
     enlarged.
     """
     guard = round_up(guard, LINE_FLOATS)
-    slots: list[list[Lifetime]] = []
-    for tensor in sorted(lifetimes, key=lambda t: t.first):
+    slots: list[list[Buffer]] = []
+    for tensor in sorted(buffers, key=lambda t: t.first):
         free = [slot for slot in slots if max(t.last for t in slot) < tensor.first]
         fitting = [slot for slot in free if _size(slot) >= tensor.size]
         if fitting:
@@ -47,5 +37,5 @@ def place(lifetimes: Sequence[Lifetime], guard: int) -> int:
     return end
 
 
-def _size(slot: list[Lifetime]) -> int:
+def _size(slot: list[Buffer]) -> int:
     return max(tensor.size for tensor in slot)

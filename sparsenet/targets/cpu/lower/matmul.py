@@ -20,7 +20,7 @@ def lower_matmul(builder: Builder, node: Node) -> None:
         for name, shape in shapes.items()
     }
     arguments |= {
-        "products": products.count, "rows": products.rows, "depth": products.depth, "columns": products.columns,
+        "products": products.number, "rows": products.rows, "depth": products.depth, "columns": products.columns,
     }  # fmt: skip
     plain_call(builder, node, builder.kernel("matmul_none_flat"), sources, arguments)
 

@@ -23,7 +23,7 @@ def lower_matmul(builder: Builder, node: Node) -> None:
     products = Products.of(a.shape, out.shape)
     rows, columns = products.rows, products.columns
     blocks = [(tile, -(-rows // (tile[0] * tile[2])) * -(-columns // (tile[1] * tile[3]))) for tile in TILES]
-    enough = (found for found in blocks if found[1] * products.count >= builder.options.processors)
+    enough = (found for found in blocks if found[1] * products.number >= builder.options.processors)
     tile, along = next(enough, blocks[-1])
     kernel = Kernel("f32_matmul_none_maps", 1, tile)
     builder.decide(node, "none", kernel)
@@ -33,8 +33,8 @@ def lower_matmul(builder: Builder, node: Node) -> None:
         for name, value in (("x", a), ("y", b), ("out", out))
     }
     builder.call(
-        kernel, (along, builder.across(along, products.count)), tile[2] * tile[3],
-        x=a, y=b, **starts, products=products.count, rows=rows, depth=products.depth, columns=columns,
+        kernel, (along, builder.across(along, products.number)), tile[2] * tile[3],
+        x=a, y=b, **starts, products=products.number, rows=rows, depth=products.depth, columns=columns,
         x_row=x_row, x_column=x_column, y_row=y_row, y_column=y_column,
         out=out, out_row=axis_strides(out)[-2],
     )  # fmt: skip

@@ -42,7 +42,7 @@ def test_a_mean_is_a_scaled_sum(kind: str, scale: float) -> None:
 
 def test_products_begin_where_their_operands_are_broadcast_from() -> None:
     products = Products.of((2, 1, 4, 6), (2, 3, 4, 5))
-    assert (products.count, products.rows, products.depth, products.columns) == (6, 4, 6, 5)
+    assert (products.number, products.rows, products.depth, products.columns) == (6, 4, 6, 5)
     assert products.starts((2, 1, 4, 6), (24, 24, 6, 1)).tolist() == [0, 0, 0, 24, 24, 24]
     assert products.starts((3, 6, 5), (30, 5, 1)).tolist() == [0, 30, 60] * 2
 

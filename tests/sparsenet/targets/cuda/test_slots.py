@@ -7,22 +7,23 @@ from itertools import combinations
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sparsenet.plan.arena import Buffer
 from sparsenet.targets.cuda.layout import LINE_FLOATS
-from sparsenet.targets.cuda.slots import Lifetime, place
+from sparsenet.targets.cuda.slots import place
 
 
 @st.composite
-def lifetimes(draw: st.DrawFn) -> list[Lifetime]:
+def lifetimes(draw: st.DrawFn) -> list[Buffer]:
     count = draw(st.integers(1, 12))
     found = []
     for _ in range(count):
         first = draw(st.integers(0, 8))
-        found.append(Lifetime(draw(st.integers(1, 300)), first, first + draw(st.integers(0, 5))))
+        found.append(Buffer(draw(st.integers(1, 300)), first, first + draw(st.integers(0, 5))))
     return found
 
 
 @given(lifetimes(), st.integers(0, 70))
-def test_memory_and_guards_are_nobody_elses(tensors: list[Lifetime], guard: int) -> None:
+def test_memory_and_guards_are_nobody_elses(tensors: list[Buffer], guard: int) -> None:
     end = place(tensors, guard)
     for a, b in combinations(tensors, 2):
         if a.first <= b.last and b.first <= a.last:
@@ -39,5 +40,5 @@ def test_memory_and_guards_are_nobody_elses(tensors: list[Lifetime], guard: int)
 
 
 def test_tensors_take_turns() -> None:
-    chain = [Lifetime(100, i, i + 1) for i in range(10)]
+    chain = [Buffer(100, i, i + 1) for i in range(10)]
     assert place(chain, 0) <= 2 * 128
