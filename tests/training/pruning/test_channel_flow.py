@@ -9,6 +9,10 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from converters import from_torch
+from converters.passes.coupled_channels import carried
+from sparsenet.graph import Graph, Node
+from tests.converters.architectures import build
 from tests.training.pruning.networks import Wired, small_net
 from training.models.registry import MODELS, build_model
 from training.pruning import Masks, find_masks
@@ -87,6 +91,36 @@ def test_an_untraceable_model_is_said_to_be_one() -> None:
     model = Wired(lambda m, x: m.bn(m.conv(x)) if x.sum() > 0 else x)
     with pytest.warns(UserWarning, match=r"cannot trace Wired .*not found"):
         assert channel_flow(model) == ChannelFlow()
+
+
+def flow_of_graph(graph: Graph) -> ChannelFlow:
+    """The same, read from the imported network; each of its layers is called once."""
+    shapes, flow = graph.shapes(), ChannelFlow()
+    above = {node.output: carried(node, shapes, graph.constants) for node in graph.nodes}
+    convolutions = {node.output: layer_of(node) for node in graph.nodes if node.op == "conv2d"}
+    for node in graph.nodes:
+        source = above[node.output] if node.op in ("batch_norm", "conv2d") else None
+        while source is not None and source not in convolutions:
+            source = above.get(source)
+        if source is not None and node.op == "batch_norm":
+            flow.batch_norms.setdefault(convolutions[source], []).append(layer_of(node))
+        elif source is not None:
+            leader = convolutions[source]
+            flow.leaders[layer_of(node)] = flow.leaders.get(leader, leader)
+    return flow
+
+
+def layer_of(node: Node) -> str:
+    return node.inputs[1].removesuffix(".weight")
+
+
+@pytest.mark.parametrize("name", ["MobileNetV3", "ShuffleNet", "ConvNeXt", "EfficientNet"])
+def test_the_trace_says_what_the_imported_graph_says(name: str) -> None:
+    """Squeeze and excitation, channel shuffles, layer norms, residual adds."""
+    model, shape = build(name, sparsity=0.0)
+    found = channel_flow(model)
+    assert found == flow_of_graph(from_torch(model, torch.zeros(1, *shape), optimize=False))
+    assert found.batch_norms or found.leaders
 
 
 def channels(masks: Masks, name: str) -> list[bool]:
