@@ -101,6 +101,17 @@ def test_any_module_can_be_the_first_to_be_imported(package: str) -> None:
     subprocess.run([sys.executable, "-c", _FIRST, package, *names], cwd=ROOT, check=True)
 
 
+@pytest.mark.parametrize("package", PACKAGES)
+def test_tests_stand_where_the_code_does_that_they_test(package: str) -> None:
+    """A folder of tests is a folder of the package, or one module's; what a folder's name begins stands in it."""
+    for path in sorted((ROOT / "tests" / package).rglob("test_*.py")):
+        place = path.parent.relative_to(ROOT / "tests")
+        code = ROOT / place
+        assert code.is_dir() or code.with_suffix(".py").is_file(), f"tests of {place}, which is not there"
+        folder = path.stem.removeprefix("test_").split("_")[0]
+        assert not (code / folder / "__init__.py").exists(), f"{path.name} is about {place / folder}"
+
+
 def test_ci_runs_make_test() -> None:
     script = ROOT / ".ci" / "run"
     assert script.stat().st_mode & 0o100

@@ -388,7 +388,7 @@ def test_a_failed_save_leaves_the_old_bundle(
 
 
 def test_the_format_version_is_the_documented_one() -> None:
-    page = (Path(__file__).resolve().parents[2] / "docs/bundle.md").read_text()
+    page = (Path(__file__).resolve().parents[3] / "docs/bundle.md").read_text()
     assert f"`format_version` `{bundle_format.FORMAT_VERSION}`" in page
 
 
