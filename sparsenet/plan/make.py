@@ -11,13 +11,13 @@ from sparsenet.limits import require_memory
 from sparsenet.plan.assemble import Step, encode_tape, pack_constants
 from sparsenet.plan.builder import Builder, Halo, Options
 from sparsenet.plan.layout import Plain, fold_pitch
+from sparsenet.plan.lowering.tables import Tables, tables_of
 from sparsenet.plan.plan import Plan
 from sparsenet.plan.relayout import FlatCopy, MapCopy
 from sparsenet.plan.segments import cut
 from sparsenet.plan.shares import Shares
 from sparsenet.plan.stage import Ref, Value
 from sparsenet.plan.trace import Trace, trace
-from sparsenet.targets.cpu.lower import HALOS, LOWER, READS
 from sparsenet.targets.cpu.runtime.abi import ARENA, FIRST_TENSOR, MAX_TENSORS, WEIGHTS, encode_pointer
 from sparsenet.targets.cpu.runtime.ring_memory import arena_end
 from sparsenet.targets.registry import Kernel
@@ -37,14 +37,16 @@ def make_plan(graph: Graph, options: Options) -> Plan:
     tensors = len(graph.inputs) + len(results)
     if tensors > MAX_TENSORS:
         raise MemoryLimitError(f"the graph has {tensors:,} inputs and outputs, the limit is {MAX_TENSORS:,}")
-    halos = _halos(graph, shapes)
-    builder = Builder(graph, shapes, options, halos, _folds(graph, shapes, halos, options.target), READS)
+    tables = tables_of(options.target)
+    halos = _halos(graph, shapes, tables)
+    folds = _folds(graph, shapes, halos, options.target)
+    builder = Builder(graph, shapes, options, halos, folds, tables.READS)
     for index, info in enumerate(graph.inputs):
         given = Value(info.name, builder.plain_layout(info.name), Ref("input", index))
         builder.put(info.name, given)
     for node in graph.nodes:
         builder.layer = node.name
-        LOWER[node.op](builder, node)
+        tables.LOWER[node.op](builder, node)
     builder.layer = "output"
     read = {need[0].root for stage in builder.stages for need in stage.needs(0, stage.units)}
     for index, info in enumerate(results):  # the outputs, then what says how much of them is meant
@@ -56,12 +58,12 @@ def make_plan(graph: Graph, options: Options) -> Plan:
     return _assemble(builder, trace(segments, shares, options.rings), results)
 
 
-def _halos(graph: Graph, shapes: Mapping[str, Shape]) -> dict[str, Halo]:
+def _halos(graph: Graph, shapes: Mapping[str, Shape], tables: Tables) -> dict[str, Halo]:
     """What each tensor's readers need around it where their windows read it in place."""
     halos: dict[str, Halo] = {}
     for node in graph.nodes:
-        if node.op in HALOS:
-            x, halo = node.inputs[0], HALOS[node.op](graph, shapes, node)
+        if node.op in tables.HALOS:
+            x, halo = node.inputs[0], tables.HALOS[node.op](graph, shapes, node)
             rows_above, rows_below, columns = map(max, halos.get(x, (0, 0, 0)), halo)
             halos[x] = rows_above, rows_below, columns
     return halos

@@ -57,6 +57,7 @@ class Target:
         whole_map_bytes: a map smaller than this stays in L2 until the next layer has read it.
         streamed_weight_bytes: weights that are read again for every row that streams by leave L2 room for the rows.
         elements: element types that there are kernels for.
+        lowering: the module that tells how ops become stages (see ``sparsenet.plan.lowering.tables``).
     """
 
     name: str
@@ -69,6 +70,7 @@ class Target:
     whole_map_bytes: int = 768 * 1024
     streamed_weight_bytes: int = 768 * 1024
     elements: tuple[ElementType, ...] = (F32,)
+    lowering: str = "sparsenet.targets.cpu.lower"
 
     def vector(self, element: ElementType = F32) -> Vector:
         """The longest vector of this element type."""

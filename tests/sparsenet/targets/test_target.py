@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import sys
+from dataclasses import replace
+from types import ModuleType
+
 import pytest
 
 from sparsenet.errors import InputError
+from sparsenet.graph import Node
 from sparsenet.graph.types import F32, I8
-from sparsenet.plan.builder import Options
+from sparsenet.plan.builder import Builder, Options
 from sparsenet.plan.make import make_plan
 from sparsenet.targets import target
+from sparsenet.targets.cpu import lower
 from sparsenet.targets.cpu.runtime import host, jit
 from sparsenet.targets.target import AVX2, AVX512, GENERIC, NEON, SSE, TARGETS, Target, Vector
 from tests.sparsenet.sample_graphs import minixception
@@ -73,3 +79,21 @@ def test_planning_asks_nothing_of_this_machine(known: Target, monkeypatch: pytes
         monkeypatch.setattr(module, name, refuse)
     plan = make_plan(minixception(), Options(threads=2, rings=False, target=known))
     assert max(kernel.lanes for kernel in plan.used_kernels) == known.vector().lanes
+
+
+def test_a_target_brings_its_own_lowering(monkeypatch: pytest.MonkeyPatch) -> None:
+    lowered: list[str] = []
+
+    def noted(builder: Builder, node: Node) -> None:
+        lowered.append(node.name)
+        lower.LOWER["conv2d"](builder, node)
+
+    own = ModuleType("lowering_from_elsewhere")
+    own.LOWER = {**lower.LOWER, "conv2d": noted}  # type: ignore[attr-defined]
+    own.READS, own.HALOS = lower.READS, lower.HALOS  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, own.__name__, own)
+    graph = minixception()
+    plan = make_plan(graph, Options(target=replace(AVX2, name="own", lowering=own.__name__)))
+    assert lowered == [node.name for node in graph.nodes if node.op == "conv2d"]
+    usual = make_plan(graph, Options(target=AVX2))
+    assert [tape.tobytes() for tape in plan.tapes] == [tape.tobytes() for tape in usual.tapes]
