@@ -46,6 +46,7 @@ def _run(
 def test_layer(
     benchmark: Any, shape: LayerShape, kernels: Kernels, sparsity: float, threads: int, batch: int
 ) -> None:
+    """Layers of the zoo, pruned at random."""
     _run(benchmark, shape.graph(sparsity), shape.example(batch), kernels, sparsity, threads)
 
 
@@ -53,6 +54,7 @@ def test_layer(
 @pytest.mark.parametrize("kernels", KERNELS)
 @pytest.mark.parametrize("name", SHAPES)
 def test_pruned_alexnet(benchmark: Any, name: str, kernels: Kernels, threads: int, batch: int) -> None:
+    """Layers that training pruned."""
     layer = load(name)
     graph = layer.graph()
     graph.name = f"alexnet {name}"

@@ -22,12 +22,14 @@ from sparsenet import Graph
 
 @cache
 def dense_graph(name: str) -> Graph:
+    """The network as ``sparsify`` gets it, built once."""
     return build_graph(name)
 
 
 @pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("name", USUAL_MODELS)
 def test_model(benchmark: Any, name: str, engine: str, sparsity: float, threads: int, batch: int) -> None:
+    """A network in an engine, held against our dense kernels first."""
     graph, skipped = sparsify(dense_graph(name), sparsity), dict[str, str]()
     settings = Settings(tuple(dict.fromkeys(("dense", engine))), threads, batch, seed=SEED)
     with contest(graph, settings, skipped, f"{name} at {sparsity:.0%}") as field:

@@ -10,27 +10,36 @@ pytest_plugins = ["bench.gate.plugin"]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
+    """The grid's options."""
     grid = parser.getgroup("grid", "what benchmarks are run with, comma-separated")
-    grid.addoption(
-        "--sparsities", default="0.5,0.8,0.9,0.95", help="fractions of zeros (default: %(default)s)"
-    )
-    grid.addoption("--thread-counts", default="1", help="threads (default: %(default)s)")
-    grid.addoption("--batches", default="1", help="images at a time (default: %(default)s)")
+    for option, kind, default, what in (
+        ("--sparsities", numbers, "0.5,0.8,0.9,0.95", "fractions of zeros"),
+        ("--thread-counts", whole_numbers, "1", "threads"),
+        ("--batches", whole_numbers, "1", "images at a time"),
+    ):
+        grid.addoption(option, type=kind, default=default, help=f"{what} (default: %(default)s)")
+
+
+def numbers(text: str) -> list[float]:
+    """What stands between commas."""
+    return [float(word) for word in text.split(",")]
+
+
+def whole_numbers(text: str) -> list[int]:
+    """Likewise."""
+    return [int(word) for word in text.split(",")]
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """The fixtures ``sparsity``, ``threads`` and ``batch`` run over the grid."""
     config = metafunc.config
-    for name, option, kind in (
-        ("sparsity", "--sparsities", float),
-        ("threads", "--thread-counts", int),
-        ("batch", "--batches", int),
+    for name, option in (
+        ("sparsity", "--sparsities"),
+        ("threads", "--thread-counts"),
+        ("batch", "--batches"),
     ):
         if name in metafunc.fixturenames:
-            try:
-                values = [kind(word) for word in config.getoption(option).split(",")]
-            except ValueError as error:
-                raise pytest.UsageError(f"{option} takes numbers, comma-separated: {error}") from None
+            values = config.getoption(option)
             metafunc.parametrize(name, values, ids=[f"{name}={value}" for value in values])
 
 

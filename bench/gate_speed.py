@@ -13,4 +13,5 @@ from bench.gate.plugin import Speed
 
 @pytest.mark.parametrize("group", GROUPS, ids=lambda group: group.name)
 def test_speed(speed: Speed, group: Group) -> None:
+    """Does the group hold its speed-up?"""
     speed.hold(group)

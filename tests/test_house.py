@@ -78,7 +78,7 @@ def test_every_extra_that_a_message_names_exists() -> None:
     assert {*MODULE_EXTRAS.values(), *raised} <= set(PROJECT["project"]["optional-dependencies"])
 
 
-@pytest.mark.parametrize("package", ["sparsenet", "converters", "training"])
+@pytest.mark.parametrize("package", PACKAGES)
 def test_every_package_says_that_it_is_typed(package: str) -> None:
     assert (ROOT / package / "py.typed").is_file()
 
@@ -93,7 +93,7 @@ for name in sys.argv[2:]:
 """
 
 
-@pytest.mark.parametrize("package", ["sparsenet", "converters"])
+@pytest.mark.parametrize("package", ["sparsenet", "converters", "bench"])
 def test_any_module_can_be_the_first_to_be_imported(package: str) -> None:
     paths = (path.relative_to(ROOT).with_suffix("") for path in sorted((ROOT / package).rglob("*.py")))
     names = [".".join(path.parts).removesuffix(".__init__") for path in paths if path.name != "__main__"]

@@ -17,6 +17,7 @@ from typing import Any
 
 
 def main() -> None:
+    """Load what the command line names, then answer until there are no more questions."""
     # What the engine prints must not land among the answers.
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)

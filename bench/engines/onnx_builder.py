@@ -111,10 +111,12 @@ class Call:
 
     @property
     def in_shape(self) -> list[int]:
+        """Of the first input, the batch in numbers."""
         return self.w.sizes(self.w.shapes[self.own[0]])
 
     @property
     def out_shape(self) -> list[int]:
+        """Of the node's output, the batch in numbers."""
         return self.w.sizes(self.w.shapes[self.node.output])
 
 

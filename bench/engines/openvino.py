@@ -8,6 +8,7 @@ from bench.engines.session import Array, EngineMissing, Network, Session
 
 
 def prepare(network: Network, threads: int) -> Session:
+    """Raises EngineMissing where it is not installed."""
     try:
         import openvino
     except ImportError as error:

@@ -13,18 +13,22 @@ from sparsenet.errors import DeviceError, MissingExtraError
 
 
 def prepare_sparse(network: Network, threads: int) -> Session:
+    """Sparse kernels where they are faster."""
     return _on_cpu(network, threads, sparse=True)
 
 
 def prepare_dense(network: Network, threads: int) -> Session:
+    """Dense kernels only."""
     return _on_cpu(network, threads, sparse=False)
 
 
 def prepare_cuda(network: Network, _threads: int) -> Session:
+    """Sparse kernels on a GPU; raises EngineMissing where there is none, or it lacks an operation."""
     return _on_gpu(network, sparse=True)
 
 
 def prepare_cuda_dense(network: Network, _threads: int) -> Session:
+    """Dense kernels on a GPU; raises EngineMissing likewise."""
     return _on_gpu(network, sparse=False)
 
 

@@ -64,6 +64,7 @@ class Step:
         self.attrs = {key: value for key, value in attributes(node).items() if key != "epilogue"}
 
     def __call__(self, values: dict[str, Tensor]) -> Tensor:
+        """The node's output; ``values`` holds its inputs by name."""
         x: Tensor = self.operation(*(values[name] if name else None for name in self.own), **self.attrs)
         waiting = (values[name] for name in self.extra)
         for word, *numbers in self.epilogue:

@@ -58,6 +58,7 @@ class Network:
         return path
 
     def close(self) -> None:
+        """Delete the files."""
         if self._folder is not None:
             self._folder.cleanup()
 

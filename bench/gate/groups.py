@@ -51,6 +51,7 @@ class Held:
 
     @property
     def kernel(self) -> str:
+        """Name of the kernel that is held."""
         return self.copies[0].kernel.name
 
     def error(self) -> float:

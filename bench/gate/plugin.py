@@ -37,6 +37,7 @@ UNSURE_EXIT = 8
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
+    """The gate's options."""
     options = parser.getgroup("speed", "holding speed-ups")
     options.addoption(
         "--speed-seconds", type=float, default=20.0,
@@ -53,9 +54,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--speed-record", action="store_true", help="write this run's into bench/gate/expected.toml"
     )
     options.addoption(
-        "--speed-plant", default="", metavar="FAMILY=FACTOR",
+        "--speed-plant", type=family_and_factor, default="", metavar="FAMILY=FACTOR",
         help="pretend that kernels of a family take so many times as long, to see the gate catch it",
     )  # fmt: skip
+
+
+def family_and_factor(text: str) -> tuple[str, float]:
+    """Both sides of the equals sign; ValueError unless the factor is a number above 0."""
+    family, _, factor = text.partition("=")
+    return family, real_number(float(factor or 1), "the factor", above=True)
 
 
 class Speed:
@@ -66,7 +73,7 @@ class Speed:
         self.baseline: Path | None = config.getoption("--speed-baseline")
         self.recording = config.getoption("--speed-record")
         self.least_rounds = config.getoption("--speed-rounds")
-        self.planted = _planted(config.getoption("--speed-plant"))
+        self.planted = config.getoption("--speed-plant")
         self.measured: dict[str, dict[str, Any]] = {}
         try:
             self.limits = expected.baseline(self.baseline) if self.baseline else expected.expected()
@@ -126,15 +133,6 @@ class Speed:
         return "\n".join(lines)
 
 
-def _planted(word: str) -> tuple[str, float]:
-    """Family and factor; UsageError unless the factor is a number above 0."""
-    family, _, factor = word.partition("=")
-    try:
-        return family, real_number(float(factor or 1), "the factor of --speed-plant", above=True)
-    except ValueError as error:
-        raise pytest.UsageError(f"--speed-plant is FAMILY=FACTOR: {error}") from None
-
-
 _KEY = pytest.StashKey[Speed]()
 
 
@@ -149,6 +147,7 @@ def speed(request: pytest.FixtureRequest) -> Iterator[Speed]:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """A row for every group."""
     session = config.stash.get(_KEY, None)
     if session is None or not session.measured:
         return
@@ -185,6 +184,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Keep the run where that was asked for; an exit code tells that nobody can tell."""
     run = session.config.stash.get(_KEY, None)
     if run is None or not run.measured:
         return

@@ -64,6 +64,7 @@ class OneKernel:
         return encode_float(value) if isinstance(value, float) else int(value)
 
     def __call__(self) -> None:
+        """Run every row in order."""
         self._run(*self._arguments)
 
 

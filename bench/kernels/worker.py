@@ -12,6 +12,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from bench.kernels.cases import Case, cases
 from bench.kernels.rates import Rate, rates
@@ -77,19 +78,25 @@ def run(request: Request, began: Callable[[str], object]) -> list[Rate]:
     return found
 
 
+def _tell(event: dict[str, Any]) -> None:
+    sys.stdout.write(json.dumps(event) + "\n")
+    sys.stdout.flush()
+
+
 def main(argument: str) -> None:
+    """Measure what ``argument``, a ``Request`` as JSON, asks for, and tell every event."""
     values = json.loads(argument)
     request = Request(**{**values, "families": tuple(values["families"])})
 
     def began(case: Case) -> None:
-        print(json.dumps({"case": f"{case.family} {case.layer.name}"}), flush=True)
+        _tell({"case": f"{case.family} {case.layer.name}"})
 
     try:
         todo = cases(request.quick, request.families)
         for rate in rates(todo, request.lanes, request.rounds, request.seconds, request.tune, began):
-            print(json.dumps({"rate": asdict(rate)}), flush=True)
+            _tell({"rate": asdict(rate)})
     except SparsenetError as error:
-        print(json.dumps({"error": str(error)}), flush=True)
+        _tell({"error": str(error)})
 
 
 if __name__ == "__main__":

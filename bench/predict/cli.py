@@ -49,8 +49,9 @@ def predict(
     from bench.predict import machine
     from bench.subjects.source import open_model
 
+    estimator = None if remeasure else machine.load()
     graph = open_model(model, size, shapes=shapes, dims=dims)
-    estimator = _measure() if remeasure else machine.load()
+    estimator = estimator or _measure()
     rows = [_row(graph, estimator, s, check, show_layers) for s in (0.0, *sorted(set(sparsity) - {0.0}))]
     if as_json:
         click.echo(to_json({"model": model, "name": graph.name, "predictions": rows}))

@@ -12,13 +12,12 @@ from typing import Any
 from bench.kernels import worker
 from bench.kernels.rates import Rate
 from bench.measure.contest import Contest, Settings
-from bench.measure.output import plain
+from bench.measure.output import plain, write_json
 from bench.measure.versions import versions
 from bench.model.layers import Layer, layers_of
 from bench.model.results import Result, measure
 from sparsenet import Graph
 from sparsenet.io import strict_json
-from sparsenet.io.files import write_atomically
 from sparsenet.targets.cpu.runtime.jit import fingerprint
 from sparsenet.targets.target import host
 from sparsenet.text.table import to_json
@@ -145,7 +144,7 @@ def _kept(path: Path, identity: dict[str, Any], make: Callable[[], Any]) -> Any:
         pass  # not there, or cut short
     value = json.loads(to_json(make()))
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(path, to_json({"key": key, "value": value}).encode())
+    write_json(path, {"key": key, "value": value})
     return value
 
 
@@ -170,5 +169,5 @@ def _remember(path: Path, data: Data) -> list[dict[str, Any]]:
     ]
     history = [entry for entry in history if entry["commit"] != commit]
     history.append({"commit": commit, "cpu": data.versions["cpu"], "speedups": speedups})
-    write_atomically(path, to_json(history).encode())
+    write_json(path, history)
     return history

@@ -24,10 +24,12 @@ class Runs:
 
     @property
     def sparsities(self) -> list[float]:
+        """Those measured, fewest zeros first."""
         return sorted({sparsity for _, sparsity, _ in self.cells})
 
     @property
     def models(self) -> list[str]:
+        """Networks in the order of the files."""
         return list(dict.fromkeys(model for model, _, _ in self.cells))
 
     @property

@@ -37,6 +37,7 @@ class PrunedLayer:
 
     @property
     def sparsity(self) -> float:
+        """Share of zeros among its weights."""
         return 1 - np.count_nonzero(self.weight) / self.weight.size
 
     def graph(self) -> Graph:
