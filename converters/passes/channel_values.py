@@ -28,17 +28,17 @@ def channel_values(graph: Graph) -> dict[str, Values]:
     Channels are dimension 1. Numbers are exact in real arithmetic and computed in float64.
     """
     shapes = graph.shapes()
-    values = {t.name: np.full(channels(t.shape), np.nan) for t in graph.inputs}
+    values = {t.name: np.full(channel_count(t.shape), np.nan) for t in graph.inputs}
     with np.errstate(all="ignore"):
         for node in graph.nodes:
             known = _node_values(graph, node, shapes, values)
-            unknown = np.full(channels(shapes[node.output]), np.nan)
+            unknown = np.full(channel_count(shapes[node.output]), np.nan)
             # Infinity (of a logarithm, say) could not be carried on by a bias.
             values[node.output] = unknown if known is None else np.where(np.isfinite(known), known, np.nan)
     return values
 
 
-def channels(shape: Shape) -> int:
+def channel_count(shape: Shape) -> int:
     """Size of dimension 1; 1 for a tensor that has only a batch."""
     return int(shape[1] or 1) if len(shape) > 1 else 1
 
@@ -47,7 +47,7 @@ def keeps_channel_order(node: Node, x: Shape, y: Shape) -> bool:
     """Whether a flatten or reshape turns each channel of ``x`` into a run of channels of ``y`` (or leaves it one)."""
     if len(x) < 2 or len(y) < 2:
         return False
-    return OPS[node.op].keeps_order and (len(y) == 2 or channels(x) == channels(y))
+    return OPS[node.op].keeps_order and (len(y) == 2 or channel_count(x) == channel_count(y))
 
 
 def _node_values(
@@ -56,7 +56,7 @@ def _node_values(
     """Values of the node's output, ``None`` if the op is not understood channel by channel."""
     own, extra = value_inputs(node), split_inputs(node)[1]
     schema = OPS[node.op]
-    rank, width = len(shapes[node.output]), channels(shapes[node.output])
+    rank, width = len(shapes[node.output]), channel_count(shapes[node.output])
 
     def vector(name: str) -> Values:
         return graph.constants[name].astype(np.float64)

@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Container, Mapping
 from dataclasses import dataclass
 
-from converters.passes.channel_values import channels, keeps_channel_order
+from converters.passes.channel_values import channel_count, keeps_channel_order
 from sparsenet.graph import Node, Shape
 from sparsenet.graph.ops import OPS, attributes, split_inputs, value_inputs
 
@@ -36,7 +36,7 @@ class Coupling:
 
 
 @dataclass(frozen=True)
-class Channels:
+class Couplings:
     """What a node does with the channels of its inputs, as far as these are computed, not constants.
 
     Attributes:
@@ -48,7 +48,7 @@ class Channels:
     read: tuple[str, ...] = ()
 
 
-def channels_of(node: Node, shapes: Mapping[str, Shape], constants: Container[str]) -> Channels | None:
+def couplings(node: Node, shapes: Mapping[str, Shape], constants: Container[str]) -> Couplings | None:
     """The coupled channels of a node; ``None`` if its op is not understood channel by channel.
 
     Channels are dimension 1.
@@ -61,38 +61,38 @@ def channels_of(node: Node, shapes: Mapping[str, Shape], constants: Container[st
     own, extra, schema = value_inputs(node), split_inputs(node)[1], OPS[node.op]
     inputs = [name for name in own if name and name not in constants]
     out = shapes[node.output]
-    width = channels(out)
+    width = channel_count(out)
 
     def coupled(name: str, runs: int = width) -> Coupling:
         return Coupling(name, runs, 0, width)
 
     added = tuple(coupled(name) for name in extra if name not in constants)
     if node.op == "concat" and inputs == own:
-        return Channels((*_parts(node, own, shapes), *added))
+        return Couplings((*_parts(node, own, shapes), *added))
     if schema.arithmetic and all(len(shapes[name]) == len(out) > 1 for name in inputs):
-        same = [name for name in inputs if channels(shapes[name]) == width]
+        same = [name for name in inputs if channel_count(shapes[name]) == width]
         broadcast = tuple(name for name in inputs if name not in same)
-        return Channels((*map(coupled, same), *added), broadcast)
+        return Couplings((*map(coupled, same), *added), broadcast)
     if inputs != own[:1]:
         return None
     (x,) = inputs
     if schema.weighted:
         groups = attributes(node).get("groups", 1)
-        return Channels(added, (x,)) if groups == 1 else Channels((coupled(x, groups), *added))
+        return Couplings(added, (x,)) if groups == 1 else Couplings((coupled(x, groups), *added))
     if schema.per_channel:
-        return Channels((coupled(x), *added))
+        return Couplings((coupled(x), *added))
     if keeps_channel_order(node, shapes[x], out):
-        return Channels((coupled(x, channels(shapes[x])), *added))
+        return Couplings((coupled(x, channel_count(shapes[x])), *added))
     return None
 
 
 def carried(node: Node, shapes: Mapping[str, Shape], constants: Container[str]) -> str | None:
     """The input whose channels a node carries on one by one, in place and unmixed with others', if there is one."""
-    found = channels_of(node, shapes, constants)
+    found = couplings(node, shapes, constants)
     if found is None or found.read or len(found.coupled) != 1:
         return None
     (only,) = found.coupled
-    one_by_one = only.runs == channels(shapes[only.tensor]) == channels(shapes[node.output])
+    one_by_one = only.runs == channel_count(shapes[only.tensor]) == channel_count(shapes[node.output])
     return only.tensor if one_by_one else None
 
 
@@ -100,7 +100,7 @@ def _parts(node: Node, inputs: list[str], shapes: Mapping[str, Shape]) -> list[C
     """Each input of a concatenation with its channels of the output: all of them if it joins another axis."""
     parts, start = [], 0
     for name in inputs:
-        width = channels(shapes[name])
+        width = channel_count(shapes[name])
         parts.append(Coupling(name, width, start, start + width))
         start += width if attributes(node)["axis"] == 1 else 0
     return parts

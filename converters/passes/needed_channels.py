@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from converters.passes.channel_values import Values
-from converters.passes.coupled_channels import Channels, Coupling, channels_of
+from converters.passes.coupled_channels import Coupling, Couplings, couplings
 from sparsenet.graph import Graph, Node
 from sparsenet.graph.ops import attributes
 
@@ -56,9 +56,9 @@ class _Growth:
         self._connected: dict[str, Kept] = {}
         self._beside: dict[str, list[Node]] = {name: [] for name in values}
         shapes = graph.shapes()
-        self._channels: dict[int, Channels | None] = {}
+        self._couplings: dict[int, Couplings | None] = {}
         for node in graph.nodes:
-            self._channels[id(node)] = channels_of(node, shapes, graph.constants)
+            self._couplings[id(node)] = couplings(node, shapes, graph.constants)
             for name in self._around(node):
                 self._beside[name].append(node)
         self.kept: dict[str, Kept] = {name: np.zeros(len(vector), bool) for name, vector in values.items()}
@@ -87,7 +87,7 @@ class _Growth:
         return [name for name in dict.fromkeys([*node.inputs, node.output]) if name in self._values]
 
     def _spread(self, node: Node) -> None:
-        found = self._channels[id(node)]
+        found = self._couplings[id(node)]
         if found is None:
             for name in self._around(node):
                 self.kept[name][:] = True

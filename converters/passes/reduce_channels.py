@@ -11,7 +11,7 @@ from collections.abc import Mapping
 import numpy as np
 import numpy.typing as npt
 
-from converters.passes.channel_values import Values, channel_values, channels
+from converters.passes.channel_values import Values, channel_count, channel_values
 from converters.passes.needed_channels import Kept, constant_carrier, needed_channels
 from converters.passes.rewiring import Float64Array, Rewiring
 from sparsenet.graph import Graph, Node
@@ -40,7 +40,7 @@ def kept_channels(graph: Graph) -> dict[str, npt.NDArray[np.intp]]:
 def _reduce(graph: Graph) -> tuple[Graph, dict[str, npt.NDArray[np.intp]]]:
     """Cut until nothing is left to cut: a grouped convolution cut to one group can lose single channels next."""
     shapes = {name: shape for name, shape in graph.shapes().items() if name not in graph.constants}
-    kept = {name: np.arange(channels(shape)) for name, shape in shapes.items() if len(shape) > 1}
+    kept = {name: np.arange(channel_count(shape)) for name, shape in shapes.items() if len(shape) > 1}
     while True:
         values = channel_values(graph)
         needed = needed_channels(graph, values)

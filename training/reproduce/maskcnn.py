@@ -13,7 +13,7 @@ from training.pruning import Masks, find_masks
 from training.reproduce.checkpoints import checkpoint_for
 from training.reproduce.images import binary, drawn_at_random, load_images
 from training.reproduce.networks import history, judge
-from training.reproduce.plan import MASKCNN_SIZE as SIZE
+from training.reproduce.plan import MASKCNN_SIZE
 from training.reproduce.results import write_result
 from training.reproduce.settings import Settings
 from training.train import TrainConfig, train
@@ -24,7 +24,7 @@ def train_network(settings: Settings, images: Path, test: Path, seed: str, out: 
     asked, number = settings.maskcnn, int(seed)
     data = drawn_at_random(binary(load_images(images)), asked.train_images, number)
     config = TrainConfig(
-        stages=((SIZE, asked.epochs),),
+        stages=((MASKCNN_SIZE, asked.epochs),),
         batch_size=asked.batch_size,
         lr=asked.lr,
         balance=0.0,
@@ -39,7 +39,7 @@ def train_network(settings: Settings, images: Path, test: Path, seed: str, out: 
         checkpoint=checkpoint_for(out, settings, asked),
         progress=False,
     )
-    info = ModelInfo("maskcnn", data.class_names, SIZE, task="2-class", seed=number)
+    info = ModelInfo("maskcnn", data.class_names, MASKCNN_SIZE, task="2-class", seed=number)
     save_model(out, result.model, info)
     write_result(log, {"epochs": history(result.history), "seed": number, "images": len(data)})
 
@@ -50,7 +50,7 @@ def prune_network(
     """Cell: prune the trained network, convert it to ``file``, test the engine on it; the figures go to ``out``."""
     model, _ = load_model(weights)
     masks = prune(model, method, float(ratio))
-    found = judge(model, file, _tested(settings, test), SIZE)
+    found = judge(model, file, _tested(settings, test), MASKCNN_SIZE)
     write_result(
         out,
         {
