@@ -11,11 +11,13 @@ import numpy as np
 import numpy.typing as npt
 
 from sparsenet.graph import FloatArray
+from sparsenet.graph.types import F32
 from sparsenet.plan.lowering.builder import LoweringBuilder
 from sparsenet.plan.lowering.convolution import Convolution
 from sparsenet.targets.cuda.layout import LINE_FLOATS, Maps, map_sizes, round_up
 from sparsenet.targets.cuda.pack import RowGroups
 from sparsenet.targets.registry import Kernel
+from sparsenet.targets.target import Vector
 
 #: Threads of a block of kernels whose threads each make one pixel, or one vector of pixels.
 THREADS = 256
@@ -105,7 +107,7 @@ Argument = int | Value | Place
 class Epilogue:
     """Words after an op and what they read."""
 
-    words: list[str] = field(default_factory=list)
+    words: tuple[str, ...] = ()
     tensors: list[Argument] = field(default_factory=list)
     numbers: list[float] = field(default_factory=list)
 
@@ -185,6 +187,12 @@ class Builder(LoweringBuilder[int]):
         blocks = {"float32": self.weights, "int32": self.tables}
         return blocks[array.dtype.name].add(array)
 
+    def kernel(
+        self, algorithm: str, tile: Sequence[int] = (), epilogue: tuple[str, ...] = (), lanes: int = 1
+    ) -> Kernel:
+        """A kernel whose threads load and store ``lanes`` elements at a time; see ``Vector.kernel``."""
+        return Vector(F32, lanes).kernel(algorithm, tile, epilogue)
+
     # --- values
 
     def layout(self, shape: Sequence[int]) -> Maps:
@@ -255,7 +263,7 @@ class Builder(LoweringBuilder[int]):
         )  # fmt: skip
 
     def over_lines(
-        self, family: str, lines: int, size: int, stride: int, numbers: Sequence[float] = (),
+        self, algorithm: str, lines: int, size: int, stride: int, numbers: Sequence[float] = (),
         /, **arguments: Argument,
     ) -> Kernel:  # fmt: skip
         """Append a launch in which some threads share each of ``lines`` lines of ``size`` numbers, ``stride`` apart.
@@ -267,7 +275,7 @@ class Builder(LoweringBuilder[int]):
         sharers = max(most, min(8, size) if stride == 1 else 1)
         threads = 1 << (sharers.bit_length() - 1)
         together = min(THREADS // threads, lines)
-        kernel = Kernel(family, 1, (threads, together))
+        kernel = self.kernel(algorithm, (threads, together))
         epilogue = Epilogue(numbers=list(numbers))
         self.call(kernel, (-(-lines // together), 1), threads * together, epilogue, **arguments)
         return kernel

@@ -9,6 +9,7 @@ import numpy as np
 from sparsenet.errors import UnsupportedOpError
 from sparsenet.graph import Graph, Shape
 from sparsenet.graph.plannable import require_plannable
+from sparsenet.graph.types import F32
 from sparsenet.limits import require_memory
 from sparsenet.plan.arena import Buffer
 from sparsenet.plan.lowering.geometry import Geometry
@@ -99,7 +100,7 @@ def _assemble(builder: Builder, inputs: list[Value], outputs: list[Value]) -> Cu
         for value, at in used.items()
     }
     end = place(list(buffers.values()), guard)
-    require_memory(4 * end, "working memory of the network")
+    require_memory(F32.itemsize * end, "working memory of the network")
     for value, buffer in buffers.items():
         value.offset = buffer.offset
     constants = [(v.offset, v.fixed) for v in used if v.fixed is not None]

@@ -12,7 +12,7 @@ from sparsenet.targets.cuda.builder import Argument, Builder, NoKernelError, Val
 from sparsenet.targets.cuda.lower.axes import axis_strides, in_a_row, map_strides
 from sparsenet.targets.cuda.lower.epilogues import epilogue_of
 from sparsenet.targets.cuda.lower.relayout import take
-from sparsenet.targets.registry import BROADCAST_OPERATIONS, Kernel
+from sparsenet.targets.registry import BROADCAST_OPERATIONS
 
 
 def lower_broadcast(builder: Builder, node: Node) -> None:
@@ -21,7 +21,7 @@ def lower_broadcast(builder: Builder, node: Node) -> None:
     out = builder.new_maps(node.output)
     epilogue = epilogue_of(builder, node, out)
     operation = BROADCAST_OPERATIONS.index(node.op)
-    kernel = Kernel("f32_broadcast_none_maps", 1, (operation,), tuple(epilogue.words))
+    kernel = builder.kernel("broadcast_none_maps", (operation,), epilogue.words)
     builder.decide(node, "none", kernel)
     operands = _operand(builder, "x", a, out) | _operand(builder, "y", b, out)
     builder.over_output(kernel, out, epilogue, **operands)
@@ -30,7 +30,7 @@ def lower_broadcast(builder: Builder, node: Node) -> None:
 def lower_where(builder: Builder, node: Node) -> None:
     """Three operands along strides, as ``lower_broadcast``."""
     values = [builder.get(name) for name in node.inputs]
-    out, kernel = builder.new_maps(node.output), Kernel("f32_where_none_maps", 1)
+    out, kernel = builder.new_maps(node.output), builder.kernel("where_none_maps")
     builder.decide(node, "none", kernel)
     operands: dict[str, Argument] = {}
     for name, value in zip(("condition", "x", "y"), values, strict=True):

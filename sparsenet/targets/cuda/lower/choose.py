@@ -11,14 +11,13 @@ from sparsenet.targets.cuda.builder import Builder, Epilogue, Value
 from sparsenet.targets.cuda.lower.axes import axis_strides, map_strides, three_axes
 from sparsenet.targets.cuda.lower.deep import along_axis, loose
 from sparsenet.targets.cuda.lower.relayout import clear_gaps, plain, to_maps
-from sparsenet.targets.registry import Kernel
 
-PICK = Kernel("f32_pick_none_maps", 1)
+PICK = "pick_none_maps"
 
 
 def lower_top_k(builder: Builder, node: Node) -> None:
     """A thread for each number finds its place."""
-    attrs, kernel = attributes(node), Kernel("f32_topk_none_maps", 1)
+    attrs, kernel = attributes(node), builder.kernel("topk_none_maps")
     builder.decide(node, "none", kernel)
 
     def run(inputs: list[Value], out: Value, axis: int) -> None:
@@ -39,14 +38,14 @@ def lower_top_k(builder: Builder, node: Node) -> None:
 
 def lower_gather_elements(builder: Builder, node: Node) -> None:
     """One index for each element, on one axis."""
-    builder.decide(node, "none", PICK)
+    builder.decide(node, "none", builder.kernel(PICK))
 
     def run(inputs: list[Value], out: Value, axis: int) -> None:
         (x, indices), strides = inputs, axis_strides(inputs[0])
         sizes, steps = builder.table([x.shape[axis]]), builder.table([strides[axis]])
         strides[axis] = 0
         builder.over_output(
-            PICK, out, x=x, **map_strides("x", out.shape, strides), depth=1, sizes=sizes, steps=steps,
+            builder.kernel(PICK), out, x=x, **map_strides("x", out.shape, strides), depth=1, sizes=sizes, steps=steps,
             indices=indices, **map_strides("indices", out.shape, axis_strides(indices)),
         )  # fmt: skip
 
@@ -60,12 +59,12 @@ def lower_gather_nd(builder: Builder, node: Node) -> None:
     images, depth = x.shape[0], len(picks.sizes)
     found = loose(builder, (images, picks.runs, picks.inner))
     builder.over_output(
-        PICK, found, x=x, x_image=prod(x.shape[1:]), x_channel=0, x_row=0, x_column=1, depth=depth,
+        builder.kernel(PICK), found, x=x, x_image=prod(x.shape[1:]), x_channel=0, x_row=0, x_column=1, depth=depth,
         sizes=builder.table(picks.sizes), steps=builder.table(picks.strides),
         indices=indices, indices_image=picks.runs * depth, indices_channel=depth, indices_row=0, indices_column=0,
     )  # fmt: skip
     to_maps(builder, node.output, plain(builder, found))
-    builder.decide(node, "none", PICK)
+    builder.decide(node, "none", builder.kernel(PICK))
 
 
 LOWER = {"top_k": lower_top_k, "gather_elements": lower_gather_elements, "gather_nd": lower_gather_nd}

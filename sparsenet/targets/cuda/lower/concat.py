@@ -26,7 +26,7 @@ def lower_concat(builder: Builder, node: Node) -> None:
         start += part.shape[along]
     if axis != 1:
         to_maps(builder, node.output, out)
-    builder.decide(node, "none", RELAYOUT, "each operand copied into its part of the result")
+    builder.decide(node, "none", builder.kernel(RELAYOUT), "each operand copied into its part of the result")
 
 
 def _around(shape: tuple[int, ...], axis: int) -> tuple[int, ...]:

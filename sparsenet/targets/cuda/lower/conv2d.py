@@ -15,7 +15,6 @@ from sparsenet.targets.cuda.lower.separable import lower_fused
 from sparsenet.targets.cuda.lower.windows import padded_input, tap_offsets
 from sparsenet.targets.cuda.pack import PACK
 from sparsenet.targets.cuda.separable_tiles import Depthwise
-from sparsenet.targets.registry import Kernel
 
 
 def lower_conv2d(builder: Builder, node: Node) -> None:
@@ -70,7 +69,7 @@ def _call(
         raise NoKernelError(f"its input has {x.size} numbers, more than 32 bits can count")
     matrix = builder.once(as_matrix, conv.weight)
     packed = builder.once(PACK[candidate.format], matrix, offsets, tile.rows, conv.groups)
-    kernel = Kernel(f"f32_conv_{candidate.format}_maps", tile.lanes, tile.parameters, tuple(epilogue.words))
+    kernel = builder.kernel(f"conv_{candidate.format}_maps", tile.parameters, epilogue.words, tile.lanes)
     counts = conv.counts(builder.once(nonzeros, matrix))
     builder.decide(conv.node, candidate.format, kernel, reason, **counts)
     if tile.lanes > 1:

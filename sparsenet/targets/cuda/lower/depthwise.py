@@ -8,7 +8,6 @@ from sparsenet.targets.cuda.builder import THREADS, Builder
 from sparsenet.targets.cuda.layout import round_up
 from sparsenet.targets.cuda.lower.epilogues import epilogue_of
 from sparsenet.targets.cuda.lower.windows import padded_input
-from sparsenet.targets.registry import Kernel
 
 #: Output rows that a thread computes, by the stride of rows.
 ROWS = {1: 4, 2: 2}
@@ -24,7 +23,7 @@ def lower_depthwise(builder: Builder, conv: Convolution) -> None:
     maps = out.maps
     rows = min(ROWS.get(stride_h, 1), maps.height)
     tile = (k_h, k_w, stride_h, stride_w, dilation_h, dilation_w, rows)
-    kernel = Kernel("f32_depthwise_dense_maps", 1, tile, tuple(epilogue.words))
+    kernel = builder.kernel("depthwise_dense_maps", tile, epilogue.words)
     counts = conv.counts(builder.once(nonzeros, conv.weight))
     builder.decide(conv.node, "dense", kernel, "depthwise", **counts)
     bands = -(-(maps.height + maps.rows) // rows)

@@ -8,14 +8,13 @@ from sparsenet.plan.lowering.epilogue import FusedStep, as_fused_step
 from sparsenet.targets.cuda.builder import Builder, Value
 from sparsenet.targets.cuda.lower.broadcast import lower_broadcast
 from sparsenet.targets.cuda.lower.epilogues import epilogue_of
-from sparsenet.targets.registry import Kernel
 
 
 def copy(builder: Builder, node: Node, x: Value, first: FusedStep) -> None:
     """``out = epilogue(first(x))``."""
     out = builder.new_maps(node.output)
     epilogue = epilogue_of(builder, node, out, first)
-    kernel = Kernel("f32_copy_none_maps", 4, (), tuple(epilogue.words))
+    kernel = builder.kernel("copy_none_maps", (), epilogue.words, lanes=4)
     builder.decide(node, "none", kernel)
     builder.over_output(kernel, out, epilogue, x=x)
 

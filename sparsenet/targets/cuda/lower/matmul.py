@@ -9,7 +9,6 @@ from sparsenet.plan.lowering.matmul import Products
 from sparsenet.targets.cuda.builder import Builder, NoKernelError, Value
 from sparsenet.targets.cuda.lower.axes import axis_strides
 from sparsenet.targets.cuda.lower.relayout import clear_gaps
-from sparsenet.targets.registry import Kernel
 
 #: Tiles, the largest first: rows and columns of a thread, threads along rows and columns, terms between barriers.
 TILES = ((4, 4, 16, 16, 16), (4, 4, 8, 8, 16), (2, 2, 8, 8, 8))
@@ -25,7 +24,7 @@ def lower_matmul(builder: Builder, node: Node) -> None:
     blocks = [(tile, -(-rows // (tile[0] * tile[2])) * -(-columns // (tile[1] * tile[3]))) for tile in TILES]
     enough = (found for found in blocks if found[1] * products.number >= builder.options.processors)
     tile, along = next(enough, blocks[-1])
-    kernel = Kernel("f32_matmul_none_maps", 1, tile)
+    kernel = builder.kernel("matmul_none_maps", tile)
     builder.decide(node, "none", kernel)
     (x_row, x_column), (y_row, y_column) = axis_strides(a)[-2:], axis_strides(b)[-2:]
     starts = {

@@ -23,16 +23,16 @@ def _move(builder: Builder, node: Node, x: Value, places: Sequence[Places]) -> N
     out, even = builder.new_maps(node.output), evenly_spaced(places)
     if even is None:
         take(builder, x, places, out)
-        builder.decide(node, "none", TAKE, "copied by tables of places")
+        builder.decide(node, "none", builder.kernel(TAKE), "copied by tables of places")
         return
     start, strides = even
     if not in_a_row(out.shape, strides):
         take(builder, x, places, out)
         axes = f"{len(out.shape)} axes in another order"
-        builder.decide(node, "none", TAKE, f"copied by tables of places: {axes}")
+        builder.decide(node, "none", builder.kernel(TAKE), f"copied by tables of places: {axes}")
         return
     copy_into(builder, x, four_strides(out.shape, strides), out, start=start)
-    builder.decide(node, "none", RELAYOUT, "copied into place")
+    builder.decide(node, "none", builder.kernel(RELAYOUT), "copied into place")
 
 
 def lower_pad(builder: Builder, node: Node) -> None:
@@ -45,7 +45,7 @@ def lower_pad(builder: Builder, node: Node) -> None:
     top, left, _, _ = attrs["padding"]
     strides, size = four_strides(x.shape, axis_strides(x)), (x.maps.height, x.maps.width)
     copy_into(builder, x, strides, out, first=(-top, -left), size=size, fill=attrs["value"])
-    builder.decide(node, "none", RELAYOUT, "copied, its border filled")
+    builder.decide(node, "none", builder.kernel(RELAYOUT), "copied, its border filled")
 
 
 LOWER = {**dict.fromkeys(REARRANGE, lower_rearrange), "pad": lower_pad}

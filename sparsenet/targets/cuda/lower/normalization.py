@@ -20,7 +20,7 @@ def lower_normalize(builder: Builder, node: Node) -> None:
     runs, (run_strides,) = three_axes(out.shape[:axis], strides[:axis])
     sizes, (size_strides,) = three_axes(out.shape[axis:], strides[axis:])
     kernel = builder.over_lines(
-        "f32_normalize_none_maps", prod(runs), prod(sizes), size_strides[2], [attrs["eps"]],
+        "normalize_none_maps", prod(runs), prod(sizes), size_strides[2], [attrs["eps"]],
         x=x, first=runs[0], second=runs[1], third=runs[2], first_stride=run_strides[0],
         second_stride=run_strides[1], third_stride=run_strides[2],
         outer=sizes[0], middle=sizes[1], inner=sizes[2], outer_stride=size_strides[0],
@@ -38,7 +38,7 @@ def lower_softmax(builder: Builder, node: Node) -> None:
         size, stride = others.pop(axis), strides.pop(axis)
         lines, (steps,) = three_axes(others, strides)
         kernel = builder.over_lines(
-            "f32_softmax_none_maps", prod(lines), size, stride, x=inputs[0], axis=size, axis_stride=stride,
+            "softmax_none_maps", prod(lines), size, stride, x=inputs[0], axis=size, axis_stride=stride,
             first=lines[0], second=lines[1], third=lines[2], first_stride=steps[0],
             second_stride=steps[1], third_stride=steps[2], out=out,
         )  # fmt: skip

@@ -5,7 +5,6 @@ from __future__ import annotations
 from sparsenet.graph import Node
 from sparsenet.plan.lowering.geometry import Geometry, reciprocals
 from sparsenet.targets.cuda.builder import Argument, Builder, Value
-from sparsenet.targets.registry import Kernel
 
 #: Threads that add up one image of one channel, up to a size of it, and beyond; and threads of a block.
 SMALL_IMAGE, FEW, MANY, BLOCK = 256, 8, 32, 128
@@ -32,7 +31,7 @@ def lower_max_pool2d(builder: Builder, node: Node) -> None:
     """Any window; what it sees beside the map is left out."""
     geometry = Geometry.of(node, builder.shapes)
     window = _window(builder.get(node.inputs[0]), geometry)
-    kernel = Kernel("f32_maxpool_none_maps", 1)
+    kernel = builder.kernel("maxpool_none_maps")
     builder.decide(node, "none", kernel)
     dilation_h, dilation_w = geometry.dilation
     out = builder.new_maps(node.output)
@@ -47,7 +46,7 @@ def lower_avg_pool2d(builder: Builder, node: Node) -> None:
         name: builder.constant(reciprocals(node, geometry, axis))
         for axis, name in enumerate(("scale_y", "scale_x"))
     }
-    kernel = Kernel("f32_avgpool_none_maps", 1)
+    kernel = builder.kernel("avgpool_none_maps")
     builder.decide(node, "none", kernel)
     builder.over_output(kernel, builder.new_maps(node.output), **window, **scales)
 
@@ -58,7 +57,7 @@ def lower_global_avg_pool2d(builder: Builder, node: Node) -> None:
     maps = x.maps
     threads = FEW if maps.image <= SMALL_IMAGE else MANY
     together = min(BLOCK // threads, maps.channels)
-    kernel = Kernel("f32_globalavgpool_none_maps", 1, (threads, together))
+    kernel = builder.kernel("globalavgpool_none_maps", (threads, together))
     builder.decide(node, "none", kernel)
     builder.call(
         kernel, (maps.images, builder.across(maps.images, -(-maps.channels // together))), threads * together,

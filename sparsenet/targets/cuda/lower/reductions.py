@@ -12,7 +12,7 @@ from sparsenet.targets.cuda.layout import MAP_AXES
 from sparsenet.targets.cuda.lower.axes import axis_strides, map_strides, three_axes
 from sparsenet.targets.cuda.lower.deep import along_axis, kept_and_gone, loose
 from sparsenet.targets.cuda.lower.relayout import plain, to_maps
-from sparsenet.targets.registry import REDUCE_OPERATIONS, Kernel
+from sparsenet.targets.registry import REDUCE_OPERATIONS
 
 
 def lower_reduce(builder: Builder, node: Node) -> None:
@@ -25,7 +25,7 @@ def lower_reduce(builder: Builder, node: Node) -> None:
     out = loose(builder, x.shape[:2]) if deep else builder.new_maps(node.output)
     strides = axis_strides(x)
     sizes, (steps,) = three_axes([x.shape[axis] for axis in axes], [strides[axis] for axis in axes])
-    kernel = Kernel("f32_reduce_none_maps", 1, (REDUCE_OPERATIONS.index(reduction.operation),))
+    kernel = builder.kernel("reduce_none_maps", (REDUCE_OPERATIONS.index(reduction.operation),))
     builder.decide(node, "none", kernel)
     builder.over_output(
         kernel, out, Epilogue(numbers=[reduction.scale]), **_first_of_each(x, out, axes, keepdims),
@@ -38,7 +38,7 @@ def lower_reduce(builder: Builder, node: Node) -> None:
 
 def lower_argmax(builder: Builder, node: Node) -> None:
     """A thread for each line along the axis."""
-    last, kernel = int(attributes(node)["last"]), Kernel("f32_argmax_none_maps", 1)
+    last, kernel = int(attributes(node)["last"]), builder.kernel("argmax_none_maps")
     builder.decide(node, "none", kernel)
 
     def run(inputs: list[Value], out: Value, axis: int) -> None:

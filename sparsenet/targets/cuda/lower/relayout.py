@@ -10,10 +10,8 @@ from sparsenet.plan.lowering.places import Places, joined
 from sparsenet.targets.cuda.builder import Builder, Epilogue, NoKernelError, Value
 from sparsenet.targets.cuda.layout import Maps, map_sizes
 from sparsenet.targets.cuda.lower.axes import axis_strides, four_strides
-from sparsenet.targets.registry import Kernel
 
-RELAYOUT = Kernel("f32_relayout_none_maps", 1)
-TAKE = Kernel("f32_take_none_maps", 1)
+RELAYOUT, TAKE = "relayout_none_maps", "take_none_maps"
 _NOWHERE = np.zeros(1, np.int64)
 
 
@@ -39,7 +37,7 @@ def copy_into(
         lies = Maps(channels, height, width, shape[0])
         to, positions = list(four_strides(out.shape, axis_strides(out))[:3]), lies.images * lies.image
     builder.over_pixels(
-        RELAYOUT, positions, channels, Epilogue(numbers=[fill]),
+        builder.kernel(RELAYOUT), positions, channels, Epilogue(numbers=[fill]),
         x=source + start, x_image=image, x_channel=channel, x_row=row, x_column=column,
         first_row=first[0], first_column=first[1],
         x_height=size[0] if size else height, x_width=size[1] if size else width,
@@ -89,6 +87,6 @@ def take(builder: Builder, x: Value, places: Sequence[Places], out: Value) -> No
     if x.size > np.iinfo(np.int32).max:
         raise NoKernelError(f"its input has {x.size} numbers, more than 32 bits can count")
     builder.over_output(
-        TAKE, out, x=x, x_image=int(images[1]) if len(images) > 1 else 0, x_channels=builder.table(channels),
-        x_rows=builder.table(rows), x_columns=builder.table(joined(columns)),
+        builder.kernel(TAKE), out, x=x, x_image=int(images[1]) if len(images) > 1 else 0,
+        x_channels=builder.table(channels), x_rows=builder.table(rows), x_columns=builder.table(joined(columns)),
     )  # fmt: skip

@@ -20,7 +20,7 @@ def lower_reshape(builder: Builder, node: Node) -> None:
         _alias(builder, node, seen_as(x, shape), "the same elements in the same places")
         return
     to_maps(builder, node.output, plain(builder, x))
-    builder.decide(node, "none", RELAYOUT, "copied through C order")
+    builder.decide(node, "none", builder.kernel(RELAYOUT), "copied through C order")
 
 
 def _alias(builder: Builder, node: Node, value: Value, reason: str) -> None:

@@ -6,7 +6,6 @@ from sparsenet.graph import Node
 from sparsenet.graph.ops import attributes
 from sparsenet.plan.lowering.resize import resize_tables
 from sparsenet.targets.cuda.builder import Argument, Builder
-from sparsenet.targets.registry import Kernel
 
 
 def lower_resize(builder: Builder, node: Node) -> None:
@@ -18,7 +17,7 @@ def lower_resize(builder: Builder, node: Node) -> None:
         tables[f"{name}_low"] = builder.constant(axis.low)
         tables[f"{name}_high"] = builder.constant(axis.high)
         tables[f"{name}_weight"] = builder.constant(axis.weight)
-    kernel = Kernel("f32_resize_none_maps", 1)
+    kernel = builder.kernel("resize_none_maps")
     builder.over_output(
         kernel, out, x=x, x_line=x.maps.line, x_image=x.maps.image, x_pitch=x.maps.pitch, **tables
     )

@@ -17,7 +17,6 @@ from sparsenet.targets.cuda.lower.epilogues import epilogue_of
 from sparsenet.targets.cuda.lower.windows import padded_input
 from sparsenet.targets.cuda.pack import PACK
 from sparsenet.targets.cuda.separable_tiles import SeparableTile
-from sparsenet.targets.registry import Kernel
 
 
 def separable_pairs(graph: Graph, shapes: Mapping[str, Shape]) -> dict[str, Convolution]:
@@ -42,16 +41,15 @@ def lower_fused(
     assert isinstance(tile, SeparableTile)
     x, channels, geometry = padded_input(builder, depth), depth.weight.shape[0], depth.geometry
     epilogue = epilogue_of(builder, depth.node, out)
-    epilogue.words.append(POINTWISE)
+    epilogue.words += (POINTWISE,)
     epilogue.extend(epilogue_of(builder, conv.node, out))
-    kernel = Kernel(
-        f"f32_separable_{candidate.format}_maps",
-        1,
+    kernel = builder.kernel(
+        f"separable_{candidate.format}_maps",
         (
             *geometry.kernel, *geometry.stride, *geometry.dilation,
             tile.rows, tile.vectors, tile.pixel_threads, tile.row_threads, tile.shared_floats(channels),
         ),
-        tuple(epilogue.words),
+        epilogue.words,
     )  # fmt: skip
     counts, joined = depth.counts(builder.once(nonzeros, depth.weight)), f"part of '{conv.node.name}'"
     builder.decide(depth.node, "dense", kernel, joined, **counts)
