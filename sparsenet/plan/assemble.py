@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +13,7 @@ from sparsenet.errors import GraphError
 from sparsenet.limits import require_memory
 from sparsenet.plan.arena import ALIGNMENT
 from sparsenet.plan.stage import Ref, Word
-from sparsenet.targets.cpu.runtime.abi import ROW_WORDS, encode_float
+from sparsenet.targets.cpu.runtime.abi import ROW_BYTES, ROW_WORDS, encode_float
 from sparsenet.targets.family import Argument
 from sparsenet.targets.registry import Kernel
 
@@ -51,6 +51,22 @@ def pack_constants(constants: Sequence[npt.NDArray[Any]]) -> tuple[npt.NDArray[n
     return block, offsets
 
 
+def require_declared(steps: Iterable[Step], constants: Sequence[npt.NDArray[Any]]) -> None:
+    """Every constant is of the type that the kernel which reads it declares.
+
+    Raises:
+        ValueError: one is not.
+    """
+    for step in steps:
+        for argument in step.kernel.signature:
+            value, element = step.arguments[argument.name], step.kernel.pointee(argument)
+            if element is None or not isinstance(value, Ref) or value.space != "weights":
+                continue
+            if constants[value.index].dtype != element.dtype:
+                given = constants[value.index].dtype
+                raise ValueError(f"{step.kernel.name}: {argument.name} is of {element}, got {given}")
+
+
 def encode_tape(steps: Sequence[Step], place: Callable[[Ref], int]) -> npt.NDArray[np.int64]:
     """int64 (steps, ROW_WORDS); column 0 is left for the kernel's address, ``place`` encodes a pointer.
 
@@ -58,7 +74,7 @@ def encode_tape(steps: Sequence[Step], place: Callable[[Ref], int]) -> npt.NDArr
         GraphError: a call has more arguments than a row has words.
         MemoryLimitError: the tape would take more than ``limits.memory_limit``.
     """
-    require_memory(8 * ROW_WORDS * len(steps), f"the schedule of {len(steps):,} kernel calls")
+    require_memory(ROW_BYTES * len(steps), f"the schedule of {len(steps):,} kernel calls")
     tape = np.zeros((len(steps), ROW_WORDS), np.int64)
     for row, step in zip(tape, steps, strict=True):
         words = [_word(step, argument, place) for argument in step.kernel.signature]

@@ -6,10 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from math import prod
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from sparsenet.targets.cpu.lane_masks import lane_masks
 from sparsenet.targets.registry import Kernel
 from sparsenet.targets.target import Vector
 
@@ -92,10 +94,10 @@ class Rows(_Elements):
         """Vectors of a line that hold nothing but pixels."""
         return self.width // self.lanes
 
-    def lane_bits(self) -> npt.NDArray[np.uint16]:
-        """One word per vector of a line, bit i set where lane i is a pixel."""
+    def lane_bits(self) -> npt.NDArray[Any]:
+        """One mask per vector of a line, bit i set where lane i is a pixel."""
         pixels = np.arange(round_up(self.width, self.lanes)).reshape(-1, self.lanes) < self.width
-        return (pixels @ (1 << np.arange(self.lanes))).astype(np.uint16)
+        return lane_masks(pixels)
 
     @cached_property
     def row_bytes(self) -> int:
@@ -176,11 +178,11 @@ class FoldedLine(Rows):
         """None, or all if nothing stands between the rows."""
         return self.width // self.lanes if self.folded.pitch == self.folded.width else 0
 
-    def lane_bits(self) -> npt.NDArray[np.uint16]:
-        """One word per vector of the line, bit i set where lane i is a pixel."""
+    def lane_bits(self) -> npt.NDArray[Any]:
+        """One mask per vector of the line, bit i set where lane i is a pixel."""
         lanes = np.arange(round_up(self.width, self.lanes)).reshape(-1, self.lanes)
         pixels = (lanes < self.width) & (lanes % self.folded.pitch < self.folded.width)
-        return (pixels @ (1 << np.arange(self.lanes))).astype(np.uint16)
+        return lane_masks(pixels)
 
 
 def fold_pitch(vector: Vector, height: int, width: int, side: int) -> int:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from sparsenet.errors import MemoryLimitError
 from sparsenet.graph import Graph, Shape, TensorInfo
 from sparsenet.graph.plannable import require_plannable
 from sparsenet.limits import require_memory
-from sparsenet.plan.assemble import Step, encode_tape, pack_constants
+from sparsenet.plan.assemble import Step, encode_tape, pack_constants, require_declared
 from sparsenet.plan.builder import Builder, Halo, Options
 from sparsenet.plan.layout import Plain, fold_pitch
 from sparsenet.plan.lowering.tables import Tables, tables_of
@@ -130,6 +130,8 @@ def _assemble(builder: Builder, result: Trace, results: list[TensorInfo]) -> Pla
         base, start = starts[ref.space, ref.index]
         return encode_pointer(base, start + ref.offset)
 
+    calls = {step.kernel: step for steps in reversed(result.tapes) for step in reversed(steps)}
+    require_declared(calls.values(), builder.constants)
     return Plan(
         [encode_tape(steps, place) for steps in result.tapes],
         [[step.kernel for step in steps] for steps in result.tapes],
@@ -142,15 +144,14 @@ def _assemble(builder: Builder, result: Trace, results: list[TensorInfo]) -> Pla
         result.segments,
         list(builder.graph.inputs),
         results,
-        _pointers(result.tapes),
+        _pointers(calls),
         len(results) - len(builder.graph.outputs),
     )
 
 
-def _pointers(tapes: Sequence[Sequence[Step]]) -> dict[Kernel, tuple[int, ...]]:
-    """Of every kernel, which of its arguments are pointers."""
-    first = {step.kernel: step for steps in reversed(tapes) for step in reversed(steps)}
+def _pointers(calls: Mapping[Kernel, Step]) -> dict[Kernel, tuple[int, ...]]:
+    """Of every kernel, which of its arguments are pointers; ``calls`` has one of each."""
     return {
         kernel: tuple(i for i, name in enumerate(kernel.arguments) if isinstance(step.arguments[name], Ref))
-        for kernel, step in first.items()
+        for kernel, step in calls.items()
     }

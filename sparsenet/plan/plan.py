@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from sparsenet.graph import TensorInfo
 from sparsenet.targets.cpu.runtime import jit
-from sparsenet.targets.cpu.runtime.abi import ROW_WORDS
+from sparsenet.targets.cpu.runtime.abi import ROW_BYTES
 from sparsenet.targets.cpu.runtime.ring_memory import Ring
 from sparsenet.targets.registry import Kernel
 
@@ -151,8 +151,7 @@ class Plan:
             row[0] = sum(size > 0 for size in sizes[: self.threads])
             row[1] = before[0] + number
             row[2 : 2 + 2 * len(sizes) : 2] = [
-                tape.ctypes.data + 8 * ROW_WORDS * start
-                for tape, start in zip(self.tapes, before, strict=True)
+                tape.ctypes.data + ROW_BYTES * start for tape, start in zip(self.tapes, before, strict=True)
             ]
             row[3 : 3 + 2 * len(sizes) : 2] = sizes
             before = ends

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from sparsenet.errors import InputError
+from sparsenet.graph.types import F32
 from sparsenet.io import strict_json
 from sparsenet.io.cache import keep, kept
 from sparsenet.plan.assemble import Step, aligned_bytes, encode_tape, pack_constants
@@ -89,7 +90,7 @@ class _Contestant:
         self._weights, starts = pack_constants([weights.constants[index] for index in used])
         offsets = dict(zip(used, starts, strict=True))
         self._arena = aligned_bytes(bench.size + 64)
-        pixels = np.random.default_rng(0).standard_normal(self._arena.size // 4 - 1, np.float32)
+        pixels = np.random.default_rng(0).standard_normal(self._arena.size // F32.itemsize - 1, F32.dtype)
         self._arena[: pixels.nbytes] = pixels.view(np.uint8)
 
         def place(ref: Ref) -> int:

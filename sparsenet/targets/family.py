@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal, NamedTuple
 
-from sparsenet.graph.types import ElementType
+from sparsenet.graph.types import ELEMENT_TYPES, ElementType
 
 Kind = Literal["pointer", "integer", "number"]
 
@@ -17,31 +17,39 @@ class Argument(NamedTuple):
     Attributes:
         name: by which the planner gives it and the kernel reads it.
         kind: an address, an int64 or a float32.
+        pointee: of a pointer, the type of the array's numbers: "" for the kernel's own, "any" for several.
     """
 
     name: str
     kind: Kind
+    pointee: str = ""
 
 
 #: What may stand behind a name and a colon; a name without is an int64.
 _NUMBERS: dict[str, Kind] = {"": "integer", "f32": "number"}
+#: What may stand there of a pointer: a type, or that an array holds several, as streams of weights and offsets do.
+_POINTEES = {*ELEMENT_TYPES, "any", ""}
 
 
 def signature(text: str) -> tuple[Argument, ...]:
-    """Arguments as the tables write them: ``*x`` is a pointer, ``eps:f32`` a number, ``rows`` an integer.
+    """Arguments as the tables write them: ``rows`` is an int64, ``eps:f32`` a number, ``*x`` a pointer.
+
+    A pointer is to numbers of the family's own type, or of the one that is written, as in ``*row_offsets:i32``; to
+    several in one array, or masks, which no type has, in ``*stream:any``.
 
     Raises:
-        ValueError: another type of number is written, or a name that none can be.
+        ValueError: an unknown type is written, or a name that none can be.
     """
     return tuple(map(_argument, text.split()))
 
 
 def _argument(word: str) -> Argument:
-    name, colon, kind = word.partition(":")
+    name, colon, written = word.partition(":")
     pointer, name = name.startswith("*"), name.removeprefix("*")
-    if not name.isidentifier() or (kind not in _NUMBERS) or (colon and (pointer or not kind)):
-        raise ValueError(f"'{word}' declares no argument: write '*name', 'name' or 'name:f32'")
-    return Argument(name, "pointer" if pointer else _NUMBERS[kind])
+    known = _POINTEES if pointer else _NUMBERS
+    if not name.isidentifier() or written not in known or (colon and not written):
+        raise ValueError(f"'{word}' declares no argument: write 'name', 'name:f32', '*name' or '*name:type'")
+    return Argument(name, "pointer", written) if pointer else Argument(name, _NUMBERS[written])
 
 
 @dataclass(frozen=True)
@@ -49,8 +57,8 @@ class Family:
     """One algorithm, for one element type.
 
     Attributes:
-        element: the type of the tensor that it makes; of others that it reads, the kernel knows.
-        operation: what it does, by which weights and in which layout, as ``conv_csr_rows``.
+        element: the type of the tensor that it makes, and of all arrays that are declared without one.
+        algorithm: what it does, by which weights and in which layout, as ``conv_csr_rows``.
         module: target and file of its ``kernels``, as ``cpu.softmax``, whose ``build(kernel)`` returns the Numba
             cfunc, or for a GPU the function that ``simt.machine.entry`` makes a kernel.
         declared: the arguments in order, as ``signature`` reads them; those of the epilogue follow. A CUDA kernel's are
@@ -60,7 +68,7 @@ class Family:
     """
 
     element: ElementType
-    operation: str
+    algorithm: str
     module: str
     declared: str
     tile: tuple[str, ...]
@@ -69,7 +77,7 @@ class Family:
     @cached_property
     def name(self) -> str:
         """Key of the registry's table, as ``f32_conv_csr_rows``."""
-        return f"{self.element}_{self.operation}"
+        return f"{self.element}_{self.algorithm}"
 
     @cached_property
     def signature(self) -> tuple[Argument, ...]:

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from sparsenet.graph.ops import ACTIVATIONS, TENSOR_WORDS
-from sparsenet.graph.types import ElementType
+from sparsenet.graph.types import ELEMENT_TYPES, ElementType
 from sparsenet.targets.cpu.families import CPU_FAMILIES
 from sparsenet.targets.cpu.runtime import jit
 from sparsenet.targets.cuda.families import CUDA_FAMILIES
@@ -28,7 +28,8 @@ EPILOGUE_ARGUMENTS: dict[str, tuple[Argument, ...]] = {
     **{
         word: signature(
             " ".join(
-                f"*{t.name}" if t.per_channel else f"*{t.name} {t.name}_row {t.name}_channel" for t in tensors
+                f"*{t.name}:f32" if t.per_channel else f"*{t.name} {t.name}_row {t.name}_channel"
+                for t in tensors
             )
         )
         for word, tensors in TENSOR_WORDS.items()
@@ -86,7 +87,7 @@ class Kernel:
     @property
     def algorithm(self) -> str:
         """The family without its element type, such as ``conv_csr_rows``."""
-        return self.family.partition("_")[2]
+        return FAMILIES[self.family].algorithm
 
     @property
     def target(self) -> str:
@@ -103,8 +104,14 @@ class Kernel:
         """The tape arguments in order; the name of an epilogue's carries its step's index, as ``scale.1``."""
         arguments = list(FAMILIES[self.family].signature)
         for step, word in enumerate(self.epilogue):
-            arguments += [Argument(f"{name}.{step}", kind) for name, kind in EPILOGUE_ARGUMENTS[word]]
+            arguments += [a._replace(name=f"{a.name}.{step}") for a in EPILOGUE_ARGUMENTS[word]]
         return arguments
+
+    def pointee(self, argument: Argument) -> ElementType | None:
+        """The type of the array that a pointer is to; None if it holds several, or is not a pointer."""
+        if argument.kind != "pointer":
+            return None
+        return ELEMENT_TYPES.get(argument.pointee) if argument.pointee else self.element
 
     @cached_property
     def arguments(self) -> list[str]:

@@ -6,7 +6,7 @@ from sparsenet.graph.types import F32
 from sparsenet.targets.family import Family, by_name
 
 #: How the output lies: pixels to keep are all those of the first ``full_vectors`` of a line, then by ``lane_bits``.
-_LINES = "height full_vectors *lane_bits line_vectors halo_vectors"
+_LINES = "height full_vectors *lane_bits:any line_vectors halo_vectors"
 _GEOMETRY = f"c_out {_LINES} x_row"
 _OUT = "*out out_row out_channel"
 
@@ -15,7 +15,7 @@ CPU_FAMILIES = by_name(
         F32,
         "conv_csr_rows",
         "cpu.conv_csr",
-        f"*x *row_offsets *stream *bias {_GEOMETRY} {_OUT}",
+        f"*x *row_offsets:i32 *stream:any *bias {_GEOMETRY} {_OUT}",
         ("rows", "vectors"),
         "convolution, CSR weights, any kernel size, stride, padding, dilation and groups",
     ),
@@ -23,7 +23,7 @@ CPU_FAMILIES = by_name(
         F32,
         "conv_pattern_rows",
         "cpu.conv_pattern",
-        f"*x *stream *counts *channels *bias row_groups chunks {_LINES} x_row {_OUT}",
+        f"*x *stream:any *counts:u16 *channels:i32 *bias row_groups chunks {_LINES} x_row {_OUT}",
         ("outputs", "rows", "vectors"),
         "convolution, sparse weights sorted by pattern, any kernel size, stride, padding, "
         "dilation and groups",
@@ -32,7 +32,7 @@ CPU_FAMILIES = by_name(
         F32,
         "conv_dense_rows",
         "cpu.conv_dense",
-        f"*x *tap_offsets *weights *bias taps groups x_group {_GEOMETRY} {_OUT}",
+        f"*x *tap_offsets:i32 *weights *bias taps groups x_group {_GEOMETRY} {_OUT}",
         ("outputs", "rows", "vectors"),
         "convolution, dense weights, any kernel size, stride, padding, dilation and groups",
     ),
@@ -40,7 +40,7 @@ CPU_FAMILIES = by_name(
         F32,
         "conv_blocked_rows",
         "cpu.conv_blocked",
-        f"*x *tap_offsets *weights *bias taps groups x_group c_out height width halo x_row {_OUT}",
+        f"*x *tap_offsets:i32 *weights *bias taps groups x_group c_out height width halo x_row {_OUT}",
         ("stride", "together", "rows", "pixels", "vectors"),
         "convolution, dense weights, output channels along the lanes: maps whose lines do not fill vectors",
     ),
@@ -48,7 +48,7 @@ CPU_FAMILIES = by_name(
         F32,
         "depthwise_dense_rows",
         "cpu.depthwise",
-        f"*x *tap_offsets *weights *bias multiplier x_channel {_GEOMETRY} {_OUT}",
+        f"*x *tap_offsets:i32 *weights *bias multiplier x_channel {_GEOMETRY} {_OUT}",
         ("stride", "taps", "columns", "before", "whole_line", "rows", "vectors"),
         "depthwise convolution, any kernel size, stride, padding and dilation",
     ),
@@ -56,7 +56,7 @@ CPU_FAMILIES = by_name(
         F32,
         "maxpool_none_rows",
         "cpu.max_pool",
-        "*x *taps_x *tap_bits n_taps_x n_taps_y tap_row inner_first inner_end x_row x_channel "
+        "*x *taps_x:i32 *tap_bits:any n_taps_x n_taps_y tap_row inner_first inner_end x_row x_channel "
         f"channels {_LINES} {_OUT}",
         ("stride", "columns", "before", "vectors"),
         "max pooling, any window, padding as -inf",
@@ -65,7 +65,7 @@ CPU_FAMILIES = by_name(
         F32,
         "avgpool_none_rows",
         "cpu.avg_pool",
-        f"*x *tap_offsets taps *scale_y *scale_x x_row x_channel channels {_LINES} {_OUT}",
+        f"*x *tap_offsets:i32 taps *scale_y:f32 *scale_x:f32 x_row x_channel channels {_LINES} {_OUT}",
         ("vectors",),
         "average pooling, any window, padding counted or not",
     ),
@@ -89,7 +89,7 @@ CPU_FAMILIES = by_name(
         F32,
         "linear_csr_flat",
         "cpu.linear_csr",
-        "*x *group_offsets *stream *bias c_out *out",
+        "*x *group_offsets:i32 *stream:any *bias c_out *out",
         ("index_bytes",),
         "fully connected, sparse weights in groups of one row per lane",
     ),
@@ -162,7 +162,7 @@ CPU_FAMILIES = by_name(
         F32,
         "take_none_flat",
         "cpu.take",
-        "*x rank *shape *tables *out",
+        "*x rank *shape:i32 *tables:i32 *out",
         ("runs",),
         "plain tensors: gather, mirrored padding",
     ),
@@ -170,7 +170,7 @@ CPU_FAMILIES = by_name(
         F32,
         "transpose_none_any",
         "cpu.transpose",
-        "*x x_row x_line x_step x_columns rank *shape *x_jumps *out_jumps rows lines columns "
+        "*x x_row x_line x_step x_columns rank *shape:i32 *x_jumps:i32 *out_jumps:i32 rows lines columns "
         "*out out_row out_line",
         ("way",),
         "any evenly spaced elements, between plain tensors and rows: runs copied, squares turned",
@@ -188,7 +188,7 @@ CPU_FAMILIES = by_name(
         F32,
         "broadcast_none_flat",
         "cpu.broadcast",
-        "*x *y rank *shape *x_strides *y_strides *out",
+        "*x *y rank *shape:i32 *x_strides:i32 *y_strides:i32 *out",
         ("operation",),
         "arithmetic and comparison of plain tensors, with any broadcasting",
     ),
@@ -196,7 +196,7 @@ CPU_FAMILIES = by_name(
         F32,
         "where_none_flat",
         "cpu.where",
-        "*condition *x *y rank *shape *condition_strides *x_strides *y_strides *out",
+        "*condition *x *y rank *shape:i32 *condition_strides:i32 *x_strides:i32 *y_strides:i32 *out",
         (),
         "choice between plain tensors, with any broadcasting",
     ),
@@ -204,7 +204,7 @@ CPU_FAMILIES = by_name(
         F32,
         "reduce_none_flat",
         "cpu.reduce",
-        "*x *shape *strides kept gone scale:f32 *out",
+        "*x *shape:i32 *strides:i32 kept gone scale:f32 *out",
         ("operation",),
         "sum, mean, maximum, minimum or product over any axes of a plain tensor",
     ),
@@ -228,7 +228,7 @@ CPU_FAMILIES = by_name(
         F32,
         "pick_none_flat",
         "cpu.pick",
-        "*x *indices blocks rows inner x_block columns depth *sizes *strides *out",
+        "*x *indices:f32 blocks rows inner x_block columns depth *sizes:i32 *strides:i32 *out",
         (),
         "numbers of a plain tensor at computed indices, kept inside it",
     ),
@@ -244,7 +244,7 @@ CPU_FAMILIES = by_name(
         F32,
         "nonzero_none_flat",
         "cpu.nonzero",
-        "*x rank *shape size *out",
+        "*x rank *shape:i32 size *out",
         (),
         "where a plain tensor is not zero",
     ),
@@ -260,7 +260,7 @@ CPU_FAMILIES = by_name(
         F32,
         "matmul_none_flat",
         "cpu.matmul",
-        "*x *y *x_starts *y_starts products rows depth columns *out",
+        "*x *y *x_starts:i32 *y_starts:i32 products rows depth columns *out",
         (),
         "products of matrices that are both computed",
     ),
@@ -268,8 +268,8 @@ CPU_FAMILIES = by_name(
         F32,
         "resize_none_rows",
         "cpu.resize",
-        "*x x_row x_channel *rows_low *rows_high *rows_weight *columns_low *columns_high "
-        f"*columns_weight x_first channels {_LINES} {_OUT}",
+        "*x x_row x_channel *rows_low:i32 *rows_high:i32 *rows_weight:f32 *columns_low:i32 *columns_high:i32 "
+        f"*columns_weight:f32 x_first channels {_LINES} {_OUT}",
         (),
         "nearest or bilinear resize by tables",
     ),

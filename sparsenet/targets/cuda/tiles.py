@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from sparsenet.graph.types import F32
+
 WARP, STEP_COLUMNS = 32, 4
 #: Clocks that a load from the L2 cache, and one more behind it in L1, take; registers of one SM.
 STEP_LATENCY, REGISTERS = 300, 65536
@@ -53,7 +55,7 @@ class ConvTile:
 
         A load moves whole sectors of 32 bytes, however few threads want them; one that straddles lines moves one more.
         """
-        row_bytes = max(32, self.pixel_threads * self.lanes * 4)
+        row_bytes = max(32, self.pixel_threads * self.lanes * F32.itemsize)
         return max(1.0, self.lists * row_bytes / 128) * (1.25 if self.lanes == 1 else 1.0)
 
     @property

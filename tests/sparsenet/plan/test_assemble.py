@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
-from sparsenet.plan.assemble import Step, encode_tape
+from sparsenet.plan.assemble import Step, encode_tape, require_declared
 from sparsenet.plan.stage import Ref, Word
 from sparsenet.targets.cpu.runtime.abi import encode_float
 from sparsenet.targets.registry import Kernel
@@ -31,3 +32,26 @@ def test_what_is_not_of_the_declared_kind_is_named(name: str, value: Word, kind:
 def test_every_argument_is_given_and_none_beside_them() -> None:
     with pytest.raises(ValueError, match=r"\['size', 'sizes'\] missing or unknown"):
         Step(FILL, {"value": 0.5, "sizes": 8, "out": Ref("arena", 0)}, "layer")
+
+
+TAKE = Kernel("f32_take_none_flat", 16, (0,))
+
+
+@pytest.mark.parametrize(
+    "name, given, wanted",
+    [("tables", np.int64, "i32"), ("shape", np.float32, "i32"), ("x", np.float64, "f32")],
+)
+def test_constants_are_of_the_declared_type(name: str, given: type, wanted: str) -> None:
+    constants = {
+        "x": np.zeros(8, np.float32),
+        "shape": np.zeros(2, np.int32),
+        "tables": np.zeros(9, np.int32),
+    }
+    refs = {each: Ref("weights", index) for index, each in enumerate(constants)}
+    steps = [Step(TAKE, {"rank": 2, "out": Ref("arena", 0), **refs}, "layer")]
+    require_declared(steps, list(constants.values()))
+    constants[name] = constants[name].astype(given)
+    with pytest.raises(
+        ValueError, match=f"f32_take_none_flat__cpu_v16_0: {name} is of {wanted}, got {given.__name__}"
+    ):
+        require_declared(steps, list(constants.values()))

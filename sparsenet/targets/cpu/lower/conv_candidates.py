@@ -52,8 +52,8 @@ def _csr(layer: RowConvolution) -> Candidate:
     def make(weights: Weights) -> Stage:
         row_offsets, stream = weights.once(csr_stream, layer.matrix, layer.row_taps())
         per_channel = {
-            "row_offsets": (weights.constant(row_offsets), 4),
-            "bias": (weights.constant(layer.bias), 4),
+            "row_offsets": (weights.constant(row_offsets), row_offsets.itemsize),
+            "bias": (weights.constant(layer.bias), layer.bias.itemsize),
         }
         fixed: dict[str, Word] = {"stream": weights.constant(stream), **weights.lines(layout)}
         return ConvRows(

@@ -53,8 +53,8 @@ def _candidate(layer: RowConvolution, tile: DenseTile, layout: Rows) -> Candidat
         even = layer.groups == 1 and layer.c_out % tile.outputs == 0
         lot, lots = (tile.outputs, layer.c_out // tile.outputs) if even else (layer.c_out, 1)
         per_channel = {
-            "weights": (weights.constant(blocks), taps.size * tile.repeats * 4),
-            "bias": (weights.constant(layer.bias), 4),
+            "weights": (weights.constant(blocks), taps.size * tile.repeats * blocks.itemsize),
+            "bias": (weights.constant(layer.bias), layer.bias.itemsize),
         }
         return ConvRows(
             layer.layer, layer.out, layout.height, layer.window, kernel, layer.epilogue, layer.c_out, lot, fixed,

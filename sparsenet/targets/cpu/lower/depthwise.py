@@ -43,8 +43,8 @@ def lower_depthwise(builder: Builder, conv: Convolution) -> None:
         **builder.lines(lines),
     }
     per_channel = {
-        "weights": (builder.constant(builder.once(as_matrix, weight)), taps * 4),
-        "bias": (builder.constant(conv.bias), 4),
+        "weights": (builder.constant(builder.once(as_matrix, weight)), taps * weight.itemsize),
+        "bias": (builder.constant(conv.bias), conv.bias.itemsize),
     }
     builder.add(
         ConvRows(

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from sparsenet.graph import Node
+from sparsenet.graph.types import F32
 from sparsenet.plan.builder import Builder
 from sparsenet.plan.layout import Plain
 from sparsenet.plan.lowering.epilogue import FusedStep, fused_steps
@@ -37,7 +38,7 @@ class Epilogue:
         """Tape arguments for a call that begins at row ``y`` and ``channel`` of the output."""
         arguments: dict[str, Word] = dict(self.numbers)
         for name, vector in self.vectors.items():
-            arguments[name] = vector + channel * 4
+            arguments[name] = vector + channel * F32.itemsize
         for step, value in self.residuals.items():
             if not isinstance(value.layout, Plain):
                 row, per_channel = value.rows.row_bytes, value.rows.channel_bytes

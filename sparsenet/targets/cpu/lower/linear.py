@@ -66,10 +66,10 @@ def lower_matrix(builder: Builder, conv: Convolution, matrix: FloatArray) -> Non
     sparse, reason = choose_format(builder.options.kernels, nnz / matrix.size, BREAK_EVEN_DENSITY)
     if sparse:
         group_offsets, stream = builder.once(linear_groups, matrix, lanes)
-        index_bytes = stream.itemsize * stream.shape[1] // lanes - 4
+        index_bytes = stream.itemsize * stream.shape[1] // lanes - matrix.itemsize
         kernel, lot = vector.kernel("linear_csr_flat", (index_bytes,), epilogue.words), lanes
         fixed: dict[str, Word] = {"stream": builder.constant(stream)}
-        per_lot = {"group_offsets": (builder.constant(group_offsets), 4)}
+        per_lot = {"group_offsets": (builder.constant(group_offsets), group_offsets.itemsize)}
         nbytes = stream.nbytes
     else:
         vectors = min(4, -(-c_out // lanes))
@@ -77,9 +77,9 @@ def lower_matrix(builder: Builder, conv: Convolution, matrix: FloatArray) -> Non
         kernel = vector.kernel("linear_dense_flat", (vectors,), epilogue.words)
         blocks = builder.once(linear_blocks, matrix, lot)
         fixed, nbytes = {"c_in": c_in}, blocks.nbytes
-        per_lot = {"weights": (builder.constant(blocks), lot * c_in * 4)}
+        per_lot = {"weights": (builder.constant(blocks), lot * c_in * blocks.itemsize)}
     builder.decide(node, "csr" if sparse else "dense", kernel, reason, **counts)
-    per_lot["bias"] = (builder.padded_constant(conv.bias), lot * 4)
+    per_lot["bias"] = (builder.padded_constant(conv.bias), lot * conv.bias.itemsize)
     builder.add(
         MatrixVector(
             node.name, out, 1, source, kernel, epilogue, c_out, lot, fixed, per_lot,

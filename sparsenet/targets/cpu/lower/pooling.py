@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from sparsenet.graph import Graph, Node, Shape
+from sparsenet.graph.types import F32
 from sparsenet.plan.builder import Builder, Halo, Reads
 from sparsenet.plan.layout import Folded, Rows
 from sparsenet.plan.lowering.geometry import Geometry, reciprocals
 from sparsenet.plan.stage import Emitter, Need, Ref, Span, Stage, Value, Word
 from sparsenet.plan.window import Window, open_window
+from sparsenet.targets.cpu.lane_masks import lane_masks
 from sparsenet.targets.cpu.lower.epilogues import Epilogue, epilogue_of
 from sparsenet.targets.registry import Kernel
 
@@ -115,14 +118,13 @@ def lower_max_pool2d(builder: Builder, node: Node) -> None:
     )  # fmt: skip
 
 
-def _columns_inside(geo: Geometry, layout: Rows) -> npt.NDArray[np.uint16]:
+def _columns_inside(geo: Geometry, layout: Rows) -> npt.NDArray[Any]:
     """Per window column and vector of a line, the lanes whose pixel exists and reads inside the image."""
     lanes = np.arange(layout.line_vectors * layout.lanes)
     taps = np.arange(geo.kernel[1])[:, None] * geo.dilation[1]
     source = lanes * geo.stride[1] - geo.before[1] + taps
     inside = (source >= 0) & (source < geo.size[1]) & (lanes < layout.width)
-    bits = inside.reshape(geo.kernel[1], -1, layout.lanes) @ (1 << np.arange(layout.lanes))
-    return bits.astype(np.uint16)
+    return lane_masks(inside.reshape(geo.kernel[1], -1, layout.lanes))
 
 
 def _single_rows(geo: Geometry) -> Span:
@@ -144,8 +146,8 @@ class AvgPool(Stage):
 
     def emit(self, to: Emitter, first: int, last: int, lots: Span) -> None:
         to.call(
-            self.kernel, x=self.window.at(to, first) + lots[0] * self.window.channel, scale_y=self.scale_y + first * 4,
-            channels=lots[1] - lots[0], height=last - first,
+            self.kernel, x=self.window.at(to, first) + lots[0] * self.window.channel,
+            scale_y=self.scale_y + first * F32.itemsize, channels=lots[1] - lots[0], height=last - first,
             out=to.row(self.out, first) + lots[0] * self.out.rows.channel_bytes, **self.fixed,
         )  # fmt: skip
 

@@ -16,13 +16,16 @@ from sparsenet.targets.registry import Kernel
 
 @dataclass(eq=False)
 class Resize(Stage):
-    """Nearest or bilinear, by tables; ``low`` and ``high`` are the source rows that each output row mixes."""
+    """Nearest or bilinear, by tables; ``low`` and ``high`` are the source rows that each output row mixes.
+
+    ``tables`` are those of the rows, each with the bytes of an entry.
+    """
 
     source: Value
     kernel: Kernel
     low: list[int]
     high: list[int]
-    tables: dict[str, Ref]
+    tables: dict[str, tuple[Ref, int]]
     fixed: dict[str, Word]
 
     def needs(self, first: int, last: int) -> list[Need]:
@@ -33,7 +36,7 @@ class Resize(Stage):
         to.call(
             self.kernel, x=to.row(self.source, begin), x_first=begin, height=last - first,
             out=to.row(self.out, first), **self.fixed,
-            **{name: table + first * 4 for name, table in self.tables.items()},
+            **{name: table + first * step for name, (table, step) in self.tables.items()},
         )  # fmt: skip
 
 
@@ -45,9 +48,8 @@ def lower_resize(builder: Builder, node: Node) -> None:
     missing = round_up(layout.width, CACHE_LINE // layout.itemsize) - layout.width
     kernel = layout.kernel("resize_none_rows")
     tables = {
-        "rows_low": builder.constant(rows.low),
-        "rows_high": builder.constant(rows.high),
-        "rows_weight": builder.constant(rows.weight),
+        name: (builder.constant(table), table.itemsize)
+        for name, table in {"rows_low": rows.low, "rows_high": rows.high, "rows_weight": rows.weight}.items()
     }
     fixed: dict[str, Word] = {
         "x_row": inside.row_bytes, "x_channel": inside.channel_bytes, "channels": layout.channels,

@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import struct
 
+from sparsenet.graph.types import I64
+
 #: Base numbers: weights, the arena, then the graph's inputs and outputs in order.
 WEIGHTS, ARENA, FIRST_TENSOR = 0, 1, 2
 BASE_SHIFT = 48
@@ -19,6 +21,8 @@ MAX_TENSORS = (1 << 63 - BASE_SHIFT) - FIRST_TENSOR
 
 #: int64 numbers per tape row: the kernel's address, then its arguments.
 ROW_WORDS = 32
+WORD_BYTES = I64.itemsize
+ROW_BYTES = ROW_WORDS * WORD_BYTES
 
 
 def encode_pointer(base: int, offset: int) -> int:

@@ -16,6 +16,7 @@ from sparsenet.errors import GraphError, InputError
 from sparsenet.graph import FloatArray, Graph, Shape
 from sparsenet.graph.feeds import image_shape
 from sparsenet.graph.kept_graph import KeptGraph
+from sparsenet.graph.types import F32
 from sparsenet.limits import enough_memory, require_memory
 from sparsenet.locks import Lock
 from sparsenet.plan.plan import Plan
@@ -68,7 +69,7 @@ class Prepared:
         self.sections = self.plan.section_table()
         self._address = self.sections.ctypes.data
         self.output_shapes = [image_shape(info) for info in self.plan.outputs]
-        self._output_bytes = 4 * sum(map(prod, self.output_shapes))
+        self._output_bytes = F32.itemsize * sum(map(prod, self.output_shapes))
 
     def new_outputs(self, batch: int) -> list[FloatArray]:
         """Arrays for the outputs.
@@ -79,7 +80,7 @@ class Prepared:
         what = f"the outputs for a batch of {batch}"
         require_memory(batch * self._output_bytes, what)
         try:
-            return [np.empty((batch, *shape), np.float32) for shape in self.output_shapes]
+            return [np.empty((batch, *shape), F32.dtype) for shape in self.output_shapes]
         except MemoryError:
             with enough_memory(what):
                 raise

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from sparsenet.targets.cpu.runtime import jit, team
-from sparsenet.targets.cpu.runtime.abi import ROW_WORDS
+from sparsenet.targets.cpu.runtime.abi import ROW_BYTES, WORD_BYTES
 
 
 def address(name: str) -> int:
@@ -25,8 +25,8 @@ def walk() -> Any:
     @device
     def walk(tape: int, rows: int, bases: int) -> None:
         for row in range(rows):
-            start = tape + row * ROW_WORDS * 8
-            call_kernel(load_i64(start, 0), start + 8, bases)
+            start = tape + row * ROW_BYTES
+            call_kernel(load_i64(start, 0), start + WORD_BYTES, bases)
 
     return walk
 
@@ -39,9 +39,9 @@ def walk_timed() -> Any:
     @device
     def walk_timed(tape: int, rows: int, bases: int, stamps: int) -> None:
         for row in range(rows):
-            start = tape + row * ROW_WORDS * 8
+            start = tape + row * ROW_BYTES
             store_i64(stamps, row, cycle_counter())
-            call_kernel(load_i64(start, 0), start + 8, bases)
+            call_kernel(load_i64(start, 0), start + WORD_BYTES, bases)
         store_i64(stamps, rows, cycle_counter())
 
     return walk_timed

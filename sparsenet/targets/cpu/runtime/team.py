@@ -28,11 +28,13 @@ from __future__ import annotations
 
 from typing import Any
 
+from sparsenet.targets.cpu.runtime.abi import WORD_BYTES
+
 #: Word numbers in the team; what different threads write stands on lines of its own. Claims begin at ``CLAIMS``.
 EPOCH, PENDING, SLEEPERS, BUSY, SECTION, END, BASES, STAMPS, CLAIMS = 0, 16, 32, 48, 49, 50, 51, 52, 64
 CLAIM_WORDS = 16
 #: Bytes; two cache lines, which processors fetch together.
-ALIGNMENT = 8 * CLAIM_WORDS
+ALIGNMENT = WORD_BYTES * CLAIM_WORDS
 #: ``EPOCH`` of a new team: claims are 0, and that must not mean free.
 FIRST_EPOCH = 2
 #: How long a thread looks before it sleeps. A wake-up takes about as long, and balanced shares differ by less.
@@ -67,7 +69,7 @@ def _parts(walk: Any, walk_timed: Any) -> tuple[Any, Any, Any, Any, Any]:
     @device
     def section_bytes(threads: int) -> int:
         """Of a row of ``Plan.section_table``."""
-        return 16 * (2 + threads)
+        return 2 * WORD_BYTES * (2 + threads)
 
     @device
     def open_section(team: int, section: int, threads: int) -> None:
@@ -79,9 +81,11 @@ def _parts(walk: Any, walk_timed: Any) -> tuple[Any, Any, Any, Any, Any]:
         store_i64(team, PENDING, load_i64(section, 0))
         for thread in range(threads):
             empty = load_i64(section, 3 + 2 * thread) == 0
-            atomic_store(team + 8 * (CLAIMS + CLAIM_WORDS * thread), free + (1 if empty else 0))
+            atomic_store(team + WORD_BYTES * (CLAIMS + CLAIM_WORDS * thread), free + (1 if empty else 0))
         atomic_add(team, 2)
-        sleeping = atomic_swap(team + 8 * SLEEPERS, 0) + atomic_swap(team + 8 * (SLEEPERS + 1), 0)
+        sleeping = atomic_swap(team + WORD_BYTES * SLEEPERS, 0) + atomic_swap(
+            team + WORD_BYTES * (SLEEPERS + 1), 0
+        )
         if sleeping:
             wake_all(team)
 
@@ -93,14 +97,14 @@ def _parts(walk: Any, walk_timed: Any) -> tuple[Any, Any, Any, Any, Any]:
             open_section(team, following, threads)
             return
         atomic_add(team, 2)
-        if atomic_swap(team + 8 * SLEEPERS, 0):
+        if atomic_swap(team + WORD_BYTES * SLEEPERS, 0):
             wake_all(team)
 
     @device
     def run_share(section: int, thread: int, bases: int, stamps: int) -> None:
         tape, rows = load_i64(section, 2 + 2 * thread), load_i64(section, 3 + 2 * thread)
         if stamps != 0 and thread == 0:
-            walk_timed(tape, rows, bases, stamps + 8 * load_i64(section, 1))
+            walk_timed(tape, rows, bases, stamps + WORD_BYTES * load_i64(section, 1))
         else:
             walk(tape, rows, bases)
 
@@ -110,12 +114,12 @@ def _parts(walk: Any, walk_timed: Any) -> tuple[Any, Any, Any, Any, Any]:
         taken = 0
         for turn in range(threads):
             thread = (first + turn) % threads
-            claim = team + 8 * (CLAIMS + CLAIM_WORDS * thread)
+            claim = team + WORD_BYTES * (CLAIMS + CLAIM_WORDS * thread)
             if atomic_load(claim) == free and atomic_replace(claim, free, free + 1):
                 section = load_i64(team, SECTION)
                 run_share(section, thread, load_i64(team, BASES), load_i64(team, STAMPS))
                 taken += 1
-                if atomic_add(team + 8 * PENDING, -1) == 1:
+                if atomic_add(team + WORD_BYTES * PENDING, -1) == 1:
                     go_on(team, section, threads)
                     break
         return taken
@@ -131,7 +135,7 @@ def _parts(walk: Any, walk_timed: Any) -> tuple[Any, Any, Any, Any, Any]:
                     return
                 breathe()
             if nanoseconds() - started > LOOKING_NANOSECONDS:
-                atomic_store(team + 8 * (SLEEPERS + who), 1)
+                atomic_store(team + WORD_BYTES * (SLEEPERS + who), 1)
                 epoch = atomic_load(team)
                 if epoch & ~1 == free and not epoch & who:
                     sleep_while(team, epoch)
@@ -165,7 +169,7 @@ def build_run(walk: Any, walk_timed: Any) -> object:
         size = section_bytes(threads)
         started = now = nanoseconds()
         alone = 0
-        if ask != 0 and atomic_replace(team + 8 * BUSY, 0, 1):
+        if ask != 0 and atomic_replace(team + WORD_BYTES * BUSY, 0, 1):
             store_i64(team, END, sections + count * size)
             store_i64(team, BASES, bases)
             store_i64(team, STAMPS, stamps)
@@ -180,7 +184,7 @@ def build_run(walk: Any, walk_timed: Any) -> object:
                 wait(team, free, CALLER)
                 now = nanoseconds()
                 free += 2
-            atomic_store(team + 8 * BUSY, 0)
+            atomic_store(team + WORD_BYTES * BUSY, 0)
         else:
             for number in range(count):
                 section = sections + number * size

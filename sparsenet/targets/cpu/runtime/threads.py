@@ -16,6 +16,7 @@ import numpy as np
 
 from sparsenet.locks import Lock
 from sparsenet.targets.cpu.runtime import tape, team
+from sparsenet.targets.cpu.runtime.abi import WORD_BYTES
 
 _Run = ctypes.CFUNCTYPE(None, *[ctypes.c_int64] * 8)
 # The objects are for Python to keep or to hand over; the compiled functions take the numbers before them.
@@ -60,7 +61,7 @@ class _Team:
         self.process = os.getpid()
         self._words = np.zeros(team.team_words(pool.threads) + team.CLAIM_WORDS, np.int64)
         self.address = -(-self._words.ctypes.data // team.ALIGNMENT) * team.ALIGNMENT
-        self._epoch = self._words[(self.address - self._words.ctypes.data) // 8 + team.EPOCH :][:1]
+        self._epoch = self._words[(self.address - self._words.ctypes.data) // WORD_BYTES + team.EPOCH :][:1]
         self._epoch[0] = team.FIRST_EPOCH
         self.workers: list[weakref.ref[_AtWork]] = []
         # Compiled code is the callback itself: in one written in Python, an exception might come first.

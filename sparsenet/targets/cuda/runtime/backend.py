@@ -12,6 +12,7 @@ import numpy as np
 from sparsenet.backend import Backend
 from sparsenet.errors import DeviceError, GraphError, InputError
 from sparsenet.graph import Graph
+from sparsenet.graph.types import F32
 from sparsenet.locks import Lock
 from sparsenet.plan.plan import Plan
 from sparsenet.targets.cuda.builder import Options
@@ -197,7 +198,7 @@ def _shown(plan: CudaPlan, graph: Graph) -> Plan:
         [[launch.layer for launch in plan.launches]],
         [],
         np.zeros(0, np.uint8),
-        4 * plan.memory_floats,
+        F32.itemsize * plan.memory_floats,
         [],
         plan.decisions,
         [],

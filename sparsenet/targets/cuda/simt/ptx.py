@@ -8,6 +8,8 @@ from llvmlite import ir
 from numba import types
 from numba.cuda.extending import intrinsic
 
+from sparsenet.graph.types import F32
+
 _GLOBAL = 1  # the address space of device memory in NVVM IR
 
 
@@ -24,7 +26,7 @@ def _load(lanes: int) -> Any:
 
         def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
             pointer = _pointer(context, builder, sig.args[0], args[0], args[1], lanes)
-            loaded = builder.load(pointer, align=4 * lanes)
+            loaded = builder.load(pointer, align=F32.itemsize * lanes)
             loaded.set_metadata("invariant.load", builder.module.add_metadata([]))  # ld.global.nc
             if lanes == 1:
                 return loaded
@@ -46,7 +48,7 @@ def _write(context: Any, builder: Any, sig: Any, args: Any) -> Any:
         whole = ir.Constant(ir.VectorType(values[0].type, lanes), ir.Undefined)
         for lane, value in enumerate(values):
             whole = builder.insert_element(whole, value, ir.IntType(32)(lane))
-    builder.store(whole, pointer, align=4 * lanes)
+    builder.store(whole, pointer, align=F32.itemsize * lanes)
     return context.get_dummy_value()
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from numba.core.errors import TypingError
 
+from sparsenet.graph.types import F32, I32
 from sparsenet.targets.cpu import arguments as module
 from sparsenet.targets.cpu.arguments import arguments
 from sparsenet.targets.cpu.device import kernel_entry
@@ -23,14 +24,26 @@ NORMALIZE = Kernel("f32_normalize_none_flat", 4)
 
 
 def test_a_declaration_tells_names_and_kinds() -> None:
-    assert signature("*x rows eps:f32") == (
+    assert signature("*x *offsets:i32 *stream:any rows eps:f32") == (
         Argument("x", "pointer"),
+        Argument("offsets", "pointer", "i32"),
+        Argument("stream", "pointer", "any"),
         Argument("rows", "integer"),
         Argument("eps", "number"),
     )
 
 
-@pytest.mark.parametrize("word", ["eps:f16", "rows:", "*x:f32", "*", "2x", ":f32", "**x"])
+def test_an_array_is_of_the_type_of_its_family_or_of_a_declared_one() -> None:
+    kernel = Kernel("f32_copy_none_rows", 16, (1,), ("affine", "add", "elu"))
+    elements = {argument.name: kernel.pointee(argument) for argument in kernel.signature}
+    assert elements["x"] == elements["out"] == elements["residual.1"] == kernel.element == F32
+    assert elements["lane_bits"] is elements["channels"] is elements["alpha.2"] is None
+    kernel = Kernel("f32_resize_none_rows", 16)
+    elements = {argument.name: kernel.pointee(argument) for argument in kernel.signature}
+    assert (elements["rows_low"], elements["rows_weight"]) == (I32, F32)
+
+
+@pytest.mark.parametrize("word", ["eps:f16", "eps:any", "rows:", "*x:", "*x:i7", "*", "2x", ":f32", "**x"])
 def test_a_declaration_of_nothing_known_is_an_error(word: str) -> None:
     with pytest.raises(ValueError, match=re.escape(f"'{word}' declares no argument")):
         signature(f"*x {word} rows")

@@ -13,7 +13,7 @@ import pytest
 from sparsenet.graph.types import I8, U8, ElementType
 from sparsenet.targets.cpu.lane_masks import lane_masks
 from sparsenet.targets.cpu.runtime.abi import encode_pointer
-from sparsenet.targets.registry import BROADCAST_OPERATIONS, FAMILIES, Kernel
+from sparsenet.targets.registry import BROADCAST_OPERATIONS, FAMILIES, TRANSPOSE_WAYS, Kernel
 
 Array = npt.NDArray[Any]
 
@@ -24,14 +24,15 @@ LANES = 64
 def run(
     monkeypatch: pytest.MonkeyPatch,
     element: ElementType,
-    operation: str,
+    algorithm: str,
     tile: tuple[int, ...],
+    lanes: int = LANES,
     **given: Array | int,
 ) -> None:
     """Call the kernel of this family for another element type, arguments by name."""
-    family = replace(FAMILIES[f"f32_{operation}"], element=element)
+    family = replace(FAMILIES[f"f32_{algorithm}"], element=element)
     monkeypatch.setitem(FAMILIES, family.name, family)
-    kernel = Kernel(family.name, LANES, tile)
+    kernel = Kernel(family.name, lanes, tile)
     assert given.keys() == set(kernel.arguments)
     words = [given[name] for name in kernel.arguments]
     row = np.array([w if isinstance(w, int) else encode_pointer(0, w.ctypes.data) for w in words], np.int64)
@@ -87,6 +88,66 @@ def test_two_tensors_are_combined(
         x_strides=table([128, 1]), y_strides=table([0, 1]), out=out,
     )  # fmt: skip
     np.testing.assert_array_equal(out, getattr(np, operation)(x, y))
+
+
+@of_bytes
+def test_one_of_two_tensors_is_chosen(monkeypatch: pytest.MonkeyPatch, element: ElementType) -> None:
+    x, y, out = (
+        numbers(element, 3, 64),
+        numbers(element, 3, 64)[::-1].copy(),
+        np.zeros((3, 64), element.dtype),
+    )
+    condition, strides = numbers(element, 64) % 2, table([64, 1])
+    run(
+        monkeypatch, element, "where_none_flat", (), condition=condition, x=x, y=y, rank=2, shape=table(x.shape),
+        condition_strides=table([0, 1]), x_strides=strides, y_strides=strides, out=out,
+    )  # fmt: skip
+    np.testing.assert_array_equal(out, np.where(condition != 0, x, y))
+
+
+@of_bytes
+def test_numbers_are_picked_at_computed_places(monkeypatch: pytest.MonkeyPatch, element: ElementType) -> None:
+    x, indices, out = (
+        numbers(element, 30, 5),
+        np.array([4, -1, 29, 0], np.float32),
+        np.zeros((4, 5), element.dtype),
+    )
+    run(
+        monkeypatch, element, "pick_none_flat", (), x=x, indices=indices, blocks=1, rows=4, inner=5, x_block=150,
+        columns=1, depth=1, sizes=table([30]), strides=table([5]), out=out,
+    )  # fmt: skip
+    np.testing.assert_array_equal(out, x[indices.astype(int)])
+
+
+@of_bytes
+@pytest.mark.parametrize("lines", [2, 0])
+def test_lines_are_interleaved(monkeypatch: pytest.MonkeyPatch, element: ElementType, lines: int) -> None:
+    rows, width = 3, 100
+    x, out = numbers(element, 2, rows, width), np.zeros((rows, 2 * width), element.dtype)
+    run(
+        monkeypatch, element, "interleave_none_any", (lines,), x=x, x_row=width, x_channel=0, x_down=0,
+        x_across=rows * width, x_columns=width, block_rows=1, block_columns=2, first_row=0, channels=1, rows=rows,
+        columns=2 * width, out=out, out_row=2 * width, out_channel=0,
+    )  # fmt: skip
+    np.testing.assert_array_equal(out, x.transpose(1, 2, 0).reshape(rows, -1))
+
+
+@of_bytes
+@pytest.mark.parametrize("way", ["run", "halved", "picked", "turned"])
+def test_axes_are_transposed(monkeypatch: pytest.MonkeyPatch, element: ElementType, way: str) -> None:
+    """Lines copied whole, by every second number or every third; and a matrix turned by squares."""
+    x = numbers(element, 41, 60)
+    step = {"run": 1, "halved": 2, "picked": 3}.get(way, 60)
+    expected = x.T if way == "turned" else x[:, ::step]
+    lines, columns = expected.shape
+    out = np.zeros((lines, columns), element.dtype)
+    run(
+        monkeypatch, element, "transpose_none_any", (TRANSPOSE_WAYS.index(way),), lanes=16, x=x, x_row=0,
+        x_line=1 if way == "turned" else 60, x_step=step, x_columns=columns, rank=0, shape=table([0]),
+        x_jumps=table([0]), out_jumps=table([0]), rows=1, lines=lines, columns=columns, out=out, out_row=0,
+        out_line=columns,
+    )  # fmt: skip
+    np.testing.assert_array_equal(out, expected)
 
 
 @of_bytes
