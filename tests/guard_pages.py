@@ -14,18 +14,21 @@ import itertools
 import mmap
 import weakref
 from collections.abc import Sequence
+from math import prod
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 import bench.kernels.one_kernel
-import sparsenet.engine
 import sparsenet.plan.make
 import sparsenet.targets.cpu.runtime.prepared
 from sparsenet.engine_options import EngineOptions
+from sparsenet.graph.feeds import image_shape
 from sparsenet.plan.memory import Memory
+from sparsenet.targets.cpu.runtime.abi import FIRST_TENSOR
 from sparsenet.targets.cpu.runtime.helping import Helping
+from sparsenet.targets.cpu.runtime.prepared import Context, Prepared
 from sparsenet.targets.cpu.runtime.ring_memory import GUARD_BYTES, PAGE, Arena, Ring
 
 Bytes = npt.NDArray[np.uint8]
@@ -127,15 +130,22 @@ class _GuardedArena(Arena):
             _protect(self.address + end, following.start - GUARD_BYTES - end, _PROT_NONE)
 
 
-def _run_batch(
-    engine: Any, prepared: Any, context: Any, arrays: list[Any], outputs: list[Any], batch: int
-) -> None:
-    for image in range(batch):
-        given = [guarded_copy(array[image : image + 1]) for array in arrays]
-        made = [guarded_copy(array[image : image + 1]) for array in outputs]
-        _original_run_batch(engine, prepared, context, given, made, 1)
-        for array, result in zip(outputs, made, strict=True):
-            array[image : image + 1] = result
+def _run(prepared: Prepared, pool: Any, context: Context) -> None:
+    shapes = [*map(image_shape, prepared.plan.inputs), *prepared.output_shapes]
+    starts = context.bases[FIRST_TENSOR:].copy()
+    arrays = [
+        np.ctypeslib.as_array((ctypes.c_float * prod(shape)).from_address(start))
+        for shape, start in zip(shapes, starts.tolist(), strict=True)
+    ]
+    copies = [guarded_copy(array) for array in arrays]
+    context.bases[FIRST_TENSOR:] = [copy.ctypes.data for copy in copies]
+    try:
+        _original_run(prepared, pool, context)
+    finally:
+        context.bases[FIRST_TENSOR:] = starts
+    inputs = len(prepared.plan.inputs)
+    for array, copy in zip(arrays[inputs:], copies[inputs:], strict=True):
+        array[...] = copy
 
 
 def _call_one_kernel(call: bench.kernels.one_kernel.OneKernel) -> None:
@@ -162,7 +172,7 @@ def _always(*_: object) -> bool:
 
 
 _original_check = EngineOptions.__post_init__
-_original_run_batch = sparsenet.engine.Engine._run_batch
+_original_run = Prepared.run
 _original_call = bench.kernels.one_kernel.OneKernel.__call__
 
 
@@ -175,7 +185,7 @@ def install(side: str) -> None:
         (sparsenet.plan.make, "pack_constants", _pack_constants),
         (Memory, "arrange", _arrange),
         (sparsenet.targets.cpu.runtime.prepared, "Arena", _GuardedArena),
-        (sparsenet.engine.Engine, "_run_batch", _run_batch),
+        (Prepared, "run", _run),
         (bench.kernels.one_kernel.OneKernel, "__call__", _call_one_kernel),
     ]
     if side.endswith("2"):
