@@ -55,7 +55,10 @@ def test_no_descriptor_is_left_wherever_an_exception_comes() -> None:
 
 def test_a_campaign_notices_what_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
     gc.collect()
-    time.sleep(0.2)  # workers of tests before this one end
+    steady, seen = 0, 0
+    while steady < 20:  # workers of tests before this one end
+        time.sleep(0.01)
+        steady, seen = (steady + 1 if interrupts.tasks() == seen else 0), interrupts.tasks()
     before, foreign = interrupts._held(), interrupts.tasks() - threading.active_count()
     monkeypatch.setattr(interrupts.time, "sleep", lambda _seconds: None)
     pool, lock = WorkerPool(2), Lock()

@@ -62,12 +62,17 @@ def test_many_runs_take_no_more_memory() -> None:
         gc.collect()
         return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
+    def grown() -> int:
+        before = resident()
+        for _ in range(RUNS_IN_A_ROW):
+            engine(x)
+        return resident() - before
+
     for _ in range(1000):
         engine(x)
-    before = resident()
-    for _ in range(RUNS_IN_A_ROW):
-        engine(x)
-    assert resident() - before < 256 * 1024  # not three bytes a run, counted over the full number
+    # Not three bytes a run, counted over the full number. What is lost is lost each time; what else a process comes to
+    # hold, with all the tests before this one, is not.
+    assert min(grown() for _ in range(3)) < 256 * 1024
 
 
 def test_several_engines_at_once() -> None:

@@ -461,14 +461,14 @@ def test_a_child_forked_amid_tracing_can_trace() -> None:
     def trace() -> None:
         with silent_tracing():
             entered.set()
-            leave.wait(30)
+            leave.wait(120)
 
     other = threading.Thread(target=trace)
     other.start()
-    assert entered.wait(30)
+    assert entered.wait(120)
     child = os.fork()
     if child == 0:
-        signal.alarm(10)
+        signal.alarm(60)
         with silent_tracing():
             os._exit(0)
     leave.set()

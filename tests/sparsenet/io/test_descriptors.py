@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from pathlib import Path
@@ -12,6 +13,12 @@ from sparsenet.io.descriptors import Descriptors, opener
 from tests.fuzz.interrupts import InterruptError, Places
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+
+
+@pytest.fixture(autouse=True)
+def _nothing_is_freed_meanwhile() -> None:
+    """What tests before have left to the garbage collector may hold descriptors."""
+    gc.collect()
 
 
 def opened() -> int:

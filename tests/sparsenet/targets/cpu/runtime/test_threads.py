@@ -146,10 +146,13 @@ def test_workers_that_the_system_does_not_give(
 def test_idle_workers_take_no_time(x: np.ndarray) -> None:
     engine = engine_with(3)
     engine(x)
-    time.sleep(0.05)
-    before = time.process_time()
-    time.sleep(0.5)
-    assert time.process_time() - before < 0.1
+    taken = []
+    for _ in range(4):  # what tests before have started may still be ending
+        time.sleep(0.05)
+        before = time.process_time()
+        time.sleep(0.25)
+        taken.append(time.process_time() - before)
+    assert min(taken) < 0.05
     engine.close()
 
 
