@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 
 from sparsenet.plan.builder import Builder
 from sparsenet.plan.candidate import Candidate
+from sparsenet.plan.lowering.weights import zeros_in_words
 from sparsenet.plan.tune import race
 
 #: A sparse kernel must take less than this share of the dense one's time.
@@ -38,7 +39,7 @@ def _believed(candidates: Sequence[Candidate], density: float, wanted: str) -> t
     """The candidate that is expected to be the fastest, and why; candidates are one for each way to store weights."""
     if wanted != "auto":
         return _expected(candidates, density), f"only {wanted} kernels were asked for"
-    chosen, zeros = _expected(candidates, density), f"{100 * (1 - density):.1f} % zeros"
+    chosen, zeros = _expected(candidates, density), zeros_in_words(density)
     if chosen.format != "dense":
         return chosen, f"{zeros}, more than the {100 * (1 - chosen.limit):.0f} % from which it pays"
     limits = [candidate.limit for candidate in candidates if candidate.format != "dense"]

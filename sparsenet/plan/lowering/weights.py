@@ -15,3 +15,8 @@ def nonzeros(matrix: FloatArray) -> int:
 def as_matrix(weight: FloatArray) -> FloatArray:
     """(C_out, C_in / groups * K_h * K_w): the weights of an output channel in a row."""
     return np.ascontiguousarray(weight.reshape(weight.shape[0], -1))
+
+
+def zeros_in_words(density: float) -> str:
+    """What share of weights is zero, where ``density`` of them are not."""
+    return f"{100 * (1 - density):.1f} % zeros"

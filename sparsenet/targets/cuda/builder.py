@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from math import prod
 from typing import Any
 
@@ -182,6 +183,11 @@ class Builder(LoweringBuilder[int]):
     def batch(self) -> int:
         """Images of one inference."""
         return self.options.batch
+
+    @cached_property
+    def waiting(self) -> set[str]:
+        """Names of the depthwise convolutions of ``pairs``."""
+        return {conv.node.name for conv in self.pairs.values()}
 
     def _place(self, array: npt.NDArray[Any]) -> int:
         blocks = {"float32": self.weights, "int32": self.tables}

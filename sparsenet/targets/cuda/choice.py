@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from sparsenet.plan.lowering.weights import zeros_in_words
 from sparsenet.targets.cuda.builder import Options
 from sparsenet.targets.cuda.separable_tiles import Depthwise, depthwise_clocks, ranked_fused
 from sparsenet.targets.cuda.tiles import ConvTile, ranked
@@ -94,7 +95,7 @@ def choose(
     reasons = ["only dense kernels were asked for"]
     if options.sparse:
         ratio = _least(costs, kinds, "dense") / _least(costs, kinds, "csr")
-        reasons = [f"{100 * (1 - density):.1f} % zeros, {how}: sparse {ratio:.2f}x as fast as dense"]
+        reasons = [f"{zeros_in_words(density)}, {how}: sparse {ratio:.2f}x as fast as dense"]
     joined = [candidate.fused for candidate in candidates]
     if any(joined):
         ratio = _least(costs, joined, False) / _least(costs, joined, True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from sparsenet.plan.layout import Rows
+from sparsenet.plan.lowering.weights import zeros_in_words
 from sparsenet.targets.target import Target
 
 NO_CHUNKS = 1 << 30
@@ -66,14 +67,14 @@ def window_tile(target: Target, layout: Rows, kernel: tuple[int, int], stride: i
     return best
 
 
-def choose_format(kernels: str, density: float, limit: float, note: str = "") -> tuple[bool, str]:
+def choose_format(kernels: str, density: float, limit: float) -> tuple[bool, str]:
     """Whether a layer runs sparse, and the reason in words: by ``Options.kernels``, else density against its limit."""
     if kernels != "auto":
         return kernels == "sparse", f"only {kernels} kernels were asked for"
-    zeros, needed = f"{100 * (1 - density):.1f} % zeros", f"{100 * (1 - limit):.0f} %"
+    zeros, needed = zeros_in_words(density), f"{100 * (1 - limit):.0f} %"
     if density < limit:
-        return True, f"{zeros}, more than the {needed} from which sparse pays{note}"
-    return False, f"{zeros}, sparse pays from {needed} on{note}"
+        return True, f"{zeros}, more than the {needed} from which sparse pays"
+    return False, f"{zeros}, sparse pays from {needed} on"
 
 
 def sparse_tile(layout: Rows, c_in: int) -> PixelTile:

@@ -21,7 +21,7 @@ def lower_conv2d(builder: Builder, node: Node) -> None:
     """Choose how to compute ``node``, together with the depthwise convolution that waits for it, if any."""
     conv = Convolution.of(builder.graph, builder.shapes, node)
     before = builder.pairs.get(node.name)
-    if any(node is waiting.node for waiting in builder.pairs.values()):
+    if node.name in builder.waiting:
         return
     if conv.depthwise:
         lower_depthwise(builder, conv)
