@@ -11,7 +11,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 
 from bench.engines.session import EngineMissing, Network, Session
 from sparsenet.graph import Node
-from sparsenet.graph.ops import attributes, split_inputs
+from sparsenet.graph.ops import OPS, attributes, split_inputs
 from sparsenet.reference.epilogue import apply_epilogue
 from sparsenet.reference.pad import pad_image
 from sparsenet.reference.registry import OPERATIONS
@@ -74,7 +74,7 @@ class _Step:
         self.node, self.attrs = node, attributes(node)
         own, self.extra = split_inputs(node)
         self.own = own
-        weight = constants.get(own[1]) if node.op in ("conv2d", "linear") else None
+        weight = constants.get(own[1]) if OPS[node.op].weighted else None
         self.product = None
         if weight is not None and self.attrs.get("groups", 1) == 1:
             self.product = product(np.ascontiguousarray(weight.reshape(len(weight), -1)))

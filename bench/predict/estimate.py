@@ -96,7 +96,7 @@ def samples_alone(rates: Sequence[Rate]) -> list[Sample]:
 
 def _work_alone(rate: Rate) -> LayerWork:
     layer: LayerShape = next(layer for layer in BY_FAMILY[rate.family] if layer.name == rate.layer)
-    weighted = rate.gflops is not None and layer.op in ("conv2d", "linear")
+    weighted = rate.gflops is not None and layer.weight_shape
     if not weighted:
         nbytes = rate.gbytes * rate.ms * 1e6
         if layer.op in ("max_pool2d", "avg_pool2d"):

@@ -15,7 +15,7 @@ from bench.kernels.cases import is_sparse
 from bench.subjects.sparsity import sparsify
 from sparsenet import Graph, Node
 from sparsenet.graph import Shape
-from sparsenet.graph.ops import attributes
+from sparsenet.graph.ops import OPS, attributes
 from sparsenet.plan.builder import Options
 from sparsenet.plan.make import make_plan
 from sparsenet.plan.plan import Plan
@@ -95,7 +95,7 @@ def _work(graph: Graph, node: Node, family: str, shapes: dict[str, Shape], worki
     pixels = prod(int(size or 1) for size in out[2:])
     if node.op in ("max_pool2d", "avg_pool2d"):
         nbytes = 4.0 * _size(out) * (prod(node.attrs["kernel"]) + 1)
-    if node.op not in ("conv2d", "linear"):
+    if not OPS[node.op].weighted:
         return LayerWork(node.name, family, 1, 1, 1, 1, pixels, 1.0, 0.0, nbytes, working_set)
     weight, attrs = graph.constants[node.inputs[1]], attributes(node)
     density = float(np.count_nonzero(weight)) / weight.size if is_sparse(family) else 1.0

@@ -6,6 +6,7 @@ more or less), one stands for them. ``tests/bench/subjects/test_layers.py`` hold
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +14,7 @@ import numpy as np
 
 from sparsenet import Graph, Node, TensorInfo
 from sparsenet.graph import FloatArray
+from sparsenet.graph.ops import OPS
 
 
 @dataclass(frozen=True)
@@ -43,7 +45,7 @@ class LayerShape:
         op = {"conv2d": "", "max_pool2d": "max ", "avg_pool2d": "average "}.get(self.op, f"{self.op} ")
         window = f"{self.kernel}x{self.kernel} " if self.op in _WINDOWS else ""
         depthwise = "depthwise " if self.groups > 1 else ""
-        channels = f"{self.c_in}-{self.c_out}" if self.op in ("conv2d", "linear") else f"{self.c_in}"
+        channels = f"{self.c_in}-{self.c_out}" if self.weight_shape else f"{self.c_in}"
         place = f" @{self.size}" if self.size > 1 else ""
         stride = f" /{self.stride}" if self.stride > 1 else ""
         return f"{self.network} {depthwise}{op}{window}{channels}{place}{stride}".lstrip()
@@ -56,9 +58,10 @@ class LayerShape:
     @property
     def weight_shape(self) -> tuple[int, ...]:
         """Empty where there are no weights."""
-        if self.op == "linear":
-            return self.c_out, self.c_in
-        return (self.c_out, self.c_in // self.groups, self.kernel, self.kernel) if self.op == "conv2d" else ()
+        if self.op not in OPS or not OPS[self.op].weighted:
+            return ()
+        whole = (self.c_out, self.c_in // self.groups, self.kernel, self.kernel)
+        return whole if self.op in _WINDOWS else whole[:2]
 
     @property
     def flops(self) -> float:
@@ -71,54 +74,55 @@ class LayerShape:
 
     def graph(self, sparsity: float = 0.0, seed: int = 0) -> Graph:
         """The layer alone, named ``layer``; weights are random and pruned at random to exactly ``sparsity``."""
-        inputs, node = ["x"], Node(self.op, "layer", ["x"], ["y"])
-        constants: dict[str, FloatArray] = {}
-        before: list[Node] = []
-        if self.weight_shape:
-            constants = _weights(self.weight_shape, sparsity, seed)
-            inputs += ["w", "b"]
-        if self.op == "conv2d":
-            stride = [self.stride] * 2
-            node.attrs = {"stride": stride, "padding": [self.kernel // 2] * 4, "groups": self.groups}
-            node.attrs["epilogue"] = [["relu"]]
-        elif self.op in ("max_pool2d", "avg_pool2d"):
-            node.attrs = {"kernel": [self.kernel] * 2, "stride": [self.stride] * 2}
-            if self.kernel > self.stride:
-                node.attrs["padding"] = [self.kernel // 2] * 4
-        elif self.op == "resize":
-            node.attrs = {
-                "size": [self.size * self.stride] * 2, "mode": "nearest", "coordinates": "half_pixel"
-            }  # fmt: skip
-        elif self.op == "softmax":
-            node.attrs = {"axis": 1}
-        elif self.op == "gather":  # every other row, then the rest
-            node.attrs = {"axis": 2, "indices": [*range(0, self.size, 2), *range(1, self.size, 2)]}
-        elif self.op == "depth_to_space":
-            node.attrs = {"block": [2, 2]}
-        elif self.op == "transpose":
-            node.attrs = {"perm": [0, 2, 3, 1]}
-        elif self.op == "scale":  # a gain per channel, as squeeze-and-excitation applies it
-            node.op = "mul"
-            before, inputs = [Node("global_avg_pool2d", "gain", ["x"], ["g"])], ["x", "g"]
-        elif self.op in ("reduce", "argmax", "normalize", "top_k"):  # over the channels
-            more: dict[str, dict[str, Any]] = {
-                "reduce": {"kind": "sum", "axes": [1]},
-                "argmax": {"axis": 1},
-                "normalize": {"axis": 1},
-                "top_k": {"axis": 1, "count": 10},
-            }
-            node.attrs = more[self.op]
-        elif self.op in ("add", "sub", "mul", "where", "matmul", "gather_elements"):
-            before, inputs = [Node("relu", "other", ["x"], ["r"])], ["x", "r"]
-            inputs += ["x"] * (self.op == "where")
-            node.attrs = {"axis": 1} if self.op == "gather_elements" else {}
-        node.inputs = inputs
-        return Graph(
-            self.name, [TensorInfo("x", (None, *self.input_shape))], ["y"], [*before, node], constants
-        )
+        constants = _weights(self.weight_shape, sparsity, seed) if self.weight_shape else {}
+        op, read, before = _READ.get(self.op, (self.op, ["x", *constants], []))
+        attrs = _ATTRIBUTES[self.op](self) if self.op in _ATTRIBUTES else {}
+        node = Node(op, "layer", read, ["y"], attrs)
+        inputs = [TensorInfo("x", (None, *self.input_shape))]
+        graph = Graph(self.name, inputs, ["y"], [*before, node], constants)
+        return graph.copy()  # the table's nodes stay its own
+
+
+def _convolution(layer: LayerShape) -> dict[str, Any]:
+    window = {"stride": [layer.stride] * 2, "padding": [layer.kernel // 2] * 4, "groups": layer.groups}
+    return {**window, "epilogue": [["relu"]]}
+
+
+def _pooling(layer: LayerShape) -> dict[str, Any]:
+    attrs = {"kernel": [layer.kernel] * 2, "stride": [layer.stride] * 2}
+    return {**attrs, "padding": [layer.kernel // 2] * 4} if layer.kernel > layer.stride else attrs
 
 
 _WINDOWS = ("conv2d", "max_pool2d", "avg_pool2d")
+#: Op → its attributes; reductions and the like run over the channels.
+_ATTRIBUTES: dict[str, Callable[[LayerShape], dict[str, Any]]] = {
+    "conv2d": _convolution,
+    "max_pool2d": _pooling,
+    "avg_pool2d": _pooling,
+    "resize": lambda layer: {
+        "size": [layer.size * layer.stride] * 2, "mode": "nearest", "coordinates": "half_pixel"
+    },
+    "softmax": lambda _: {"axis": 1},
+    # Every other row, then the rest.
+    "gather": lambda layer: {
+        "axis": 2, "indices": [*range(0, layer.size, 2), *range(1, layer.size, 2)]
+    },
+    "depth_to_space": lambda _: {"block": [2, 2]},
+    "transpose": lambda _: {"perm": [0, 2, 3, 1]},
+    "reduce": lambda _: {"kind": "sum", "axes": [1]},
+    "argmax": lambda _: {"axis": 1},
+    "normalize": lambda _: {"axis": 1},
+    "top_k": lambda _: {"axis": 1, "count": 10},
+    "gather_elements": lambda _: {"axis": 1},
+}  # fmt: skip
+_SECOND = [Node("relu", "other", ["x"], ["r"])]
+#: Layer → the op, what it reads if that is not x alone, and what makes it.
+_READ: dict[str, tuple[str, list[str], list[Node]]] = {
+    # A gain per channel, as squeeze-and-excitation applies it.
+    "scale": ("mul", ["x", "g"], [Node("global_avg_pool2d", "gain", ["x"], ["g"])]),
+    **{op: (op, ["x", "r"], _SECOND) for op in ("add", "sub", "mul", "matmul", "gather_elements")},
+    "where": ("where", ["x", "r", "x"], _SECOND),
+}
 
 
 def _weights(shape: tuple[int, ...], sparsity: float, seed: int) -> dict[str, FloatArray]:

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from converters.passes.channel_values import Values
 from converters.passes.coupled_channels import Coupling, Couplings, couplings
 from sparsenet.graph import Graph, Node
-from sparsenet.graph.ops import attributes
+from sparsenet.graph.ops import OPS, attributes
 
 Kept = npt.NDArray[np.bool_]  # (C,) True: the channel stays
 
@@ -107,7 +107,7 @@ class _Growth:
     def _read(self, node: Node, name: str) -> Kept:
         """The channels of ``name`` that a node needs to make those channels of its output that stay."""
         out = self.kept[node.output]
-        if node.op not in ("conv2d", "linear"):
+        if not OPS[node.op].weighted:
             return np.full(len(self.kept[name]), out.any())
         weight_name = node.inputs[1]
         if weight_name not in self._connected:
