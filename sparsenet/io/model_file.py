@@ -119,9 +119,7 @@ def serialize(graph: Graph, values: str | None = None, encoding: str | None = No
     if not isinstance(graph, Graph):
         raise InputError(f"graph must be a Graph, got {shown(graph)}")
     if values is not None and not (isinstance(values, str) and values in storage.VALUES):
-        raise ModelFileError(
-            f"values must be one of {', '.join(storage.VALUES)} or None, got {shown(values)}"
-        )
+        raise ModelFileError(f"values must be one of {', '.join(storage.VALUES)}, got {shown(values)}")
     if encoding is not None and not (isinstance(encoding, str) and encoding in storage.ENCODINGS):
         raise ModelFileError(
             f"encoding must be one of {', '.join(storage.ENCODINGS)} or None, got {shown(encoding)}"

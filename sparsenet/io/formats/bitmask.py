@@ -45,6 +45,10 @@ class Bitmask:
         """(nnz,) the row of each value."""
         return np.flatnonzero(self.positions()) // matrix_shape(self.shape)[1]
 
+    def columns(self) -> npt.NDArray[np.uint32]:
+        """(nnz,) the column of each value."""
+        return (np.flatnonzero(self.positions()) % matrix_shape(self.shape)[1]).astype(np.uint32)
+
     def positions(self) -> npt.NDArray[np.bool_]:
         """(size,) True where a value is stored."""
         return np.unpackbits(self.bits, count=math.prod(self.shape), bitorder="little").view(np.bool_)

@@ -49,6 +49,10 @@ class CSR:
         offsets = self.row_offsets.astype(np.int64)
         return np.repeat(np.arange(offsets.size - 1), offsets[1:] - offsets[:-1])
 
+    def columns(self) -> Index:
+        """(nnz,) the column of each value."""
+        return self.col_indices
+
     def to_dense(self) -> Values:
         """The weight in its shape, zeros filled in. Call ``validate`` first on data from outside."""
         matrix = np.zeros(matrix_shape(self.shape), self.values.dtype)

@@ -113,6 +113,17 @@ class StoredWeight:
         """The constant as float32, exactly, in memory of its own."""
         return value_formats.decode(self.form.to_dense(), self.scales)
 
+    def csr(self) -> CSR:
+        """The elements that are not zero, float32."""
+        if isinstance(self.form, Dense):
+            return CSR.from_dense(self.dense())
+        rows = self.form.rows()
+        values = value_formats.decode(self.form.values, None if self.scales is None else self.scales[rows])
+        kept = values != 0
+        offsets = np.zeros(matrix_shape(self.shape)[0] + 1, np.uint32)
+        offsets[1:] = np.cumsum(np.bincount(rows[kept], minlength=offsets.size - 1))
+        return CSR(values[kept], self.form.columns()[kept], offsets, self.shape)
+
     def validate(self) -> None:
         """Raise ModelFileError unless positions, values and scales are right and every element is a finite float32."""
         self.form.validate()

@@ -21,25 +21,25 @@ class Constants(ABC, Generic[Place]):
     """Arrays that a plan will hold; a target tells where each is placed."""
 
     _budget: Budget = field(default_factory=lambda: Budget("packed weights of the network"), init=False)
-    _made: dict[Hashable, tuple[npt.NDArray[Any], Any]] = field(default_factory=dict, init=False)
+    _made: dict[Hashable, tuple[Any, Any]] = field(default_factory=dict, init=False)
     _placed: dict[int, tuple[npt.NDArray[Any], Place]] = field(default_factory=dict, init=False)
 
     @abstractmethod
     def _place(self, array: npt.NDArray[Any]) -> Place:
         """Put a contiguous array among the constants of the plan."""
 
-    def once(self, make: Callable[..., T], matrix: npt.NDArray[Any], *arguments: Any) -> T:
-        """``make(matrix, *arguments)``, made once however many layers share these weights.
+    def once(self, make: Callable[..., T], weight: Any, *arguments: Any) -> T:
+        """``make(weight, *arguments)``, made once however many layers share these weights.
 
         Args:
             make: a function of the module, whose result nobody changes.
-            matrix: a constant of the graph, or what ``once`` made of one: known by identity.
+            weight: a constant of the graph, dense or stored, or what ``once`` made of one: known by identity.
             arguments: arrays among them are known by their values.
         """
-        key = (make, id(matrix), *map(_known_by, arguments))
+        key = (make, id(weight), *map(_known_by, arguments))
         if key not in self._made:
-            # With the matrix, so that its id stays its own.
-            self._made[key] = (matrix, make(matrix, *arguments))
+            # With the weight, so that its id stays its own.
+            self._made[key] = (weight, make(weight, *arguments))
         result: T = self._made[key][1]
         return result
 

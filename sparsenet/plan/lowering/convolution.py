@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
 from sparsenet.graph import FloatArray, Graph, Node, Shape
+from sparsenet.graph.constants import encoded, shape_of
 from sparsenet.graph.ops import attributes, split_inputs
+from sparsenet.io.formats.storage import StoredWeight
 from sparsenet.plan.lowering.geometry import Geometry
 
 #: Windows of a fully connected layer: one pixel that sees one pixel.
@@ -22,7 +25,8 @@ class Convolution:
     Attributes:
         node: the node.
         x: name of its input.
-        weight: as the graph has it, float32 (C_out, C_in / groups, K_h, K_w), or (C_out, C_in) if fully connected.
+        constants: of the graph.
+        weight_name: of the weight among them.
         bias: float32 (C_out,), zeros if the node has none.
         geometry: its windows.
         groups: of channels that do not see each other.
@@ -30,7 +34,8 @@ class Convolution:
 
     node: Node
     x: str
-    weight: FloatArray
+    constants: Mapping[str, FloatArray]
+    weight_name: str
     bias: FloatArray
     geometry: Geometry
     groups: int = 1
@@ -39,17 +44,33 @@ class Convolution:
     def of(cls, graph: Graph, shapes: Mapping[str, Shape], node: Node) -> Convolution:
         """The one that a ``conv2d`` or ``linear`` node is."""
         own, _ = split_inputs(node)
-        weight = graph.constants[own[1]]
-        bias = graph.constants[own[2]] if own[2] else np.zeros(weight.shape[0], np.float32)
+        constants = graph.constants
+        bias = constants[own[2]] if own[2] else np.zeros(shape_of(constants, own[1])[0], np.float32)
         if node.op == "linear":
-            return cls(node, own[0], weight, bias, _PIXEL)
+            return cls(node, own[0], constants, own[1], bias, _PIXEL)
         groups = int(attributes(node)["groups"])
-        return cls(node, own[0], weight, bias, Geometry.of(node, shapes), groups)
+        return cls(node, own[0], constants, own[1], bias, Geometry.of(node, shapes), groups)
+
+    @property
+    def weight(self) -> FloatArray:
+        """Dense float32 (C_out, C_in / groups, K_h, K_w), or (C_out, C_in) if fully connected."""
+        return self.constants[self.weight_name]
+
+    @property
+    def stored(self) -> StoredWeight | None:
+        """The weight as its model file has it; None if it is of no file, or has been changed since."""
+        form = encoded(self.constants, self.weight_name)
+        return form if isinstance(form, StoredWeight) else None
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of the weight."""
+        return shape_of(self.constants, self.weight_name)
 
     @property
     def depthwise(self) -> bool:
         """Whether every output channel reads one input channel."""
-        return self.weight.shape[1] == 1 and self.groups > 1
+        return self.shape[1] == 1 and self.groups > 1
 
     @property
     def one_pixel(self) -> bool:
@@ -66,4 +87,5 @@ class Convolution:
     def counts(self, nnz: int) -> dict[str, int]:
         """What a decision tells of it, for one image; ``nnz``: how many weights are not zero."""
         height, width = self.geometry.out
-        return {"macs": self.weight.size * height * width, "nnz": nnz, "weights": self.weight.size}
+        weights = math.prod(self.shape)
+        return {"macs": weights * height * width, "nnz": nnz, "weights": weights}

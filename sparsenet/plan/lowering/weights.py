@@ -5,11 +5,18 @@ from __future__ import annotations
 import numpy as np
 
 from sparsenet.graph import FloatArray
+from sparsenet.io.formats.csr import CSR
+from sparsenet.io.formats.storage import StoredWeight
 
 
-def nonzeros(matrix: FloatArray) -> int:
+def nonzeros(weight: FloatArray | StoredWeight) -> int:
     """How many weights are not zero."""
-    return int(np.count_nonzero(matrix))
+    return weight.nnz if isinstance(weight, StoredWeight) else int(np.count_nonzero(weight))
+
+
+def as_csr(weight: FloatArray | StoredWeight) -> CSR:
+    """The weights that are not zero, float32."""
+    return weight.csr() if isinstance(weight, StoredWeight) else CSR.from_dense(weight)
 
 
 def as_matrix(weight: FloatArray) -> FloatArray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import json
 from functools import partial
@@ -17,6 +18,7 @@ from bench.gate.plugin import UNSURE_EXIT
 from bench.gate.verdict import FIRST_ROUNDS, Answer, Verdict, answer_to, decide
 from bench.measure.versions import versions
 from sparsenet.errors import SparsenetError
+from sparsenet.io.formats import CSR
 from sparsenet.targets.cpu.lower import linear
 from sparsenet.targets.target import host
 
@@ -273,8 +275,11 @@ def test_a_failure_says_layer_kernel_format_and_what_changed(gate: Gate, tmp_pat
 
 
 def test_a_wrong_result_fails_before_it_is_timed(gate: Gate, monkeypatch: pytest.MonkeyPatch) -> None:
+    def doubled(csr: CSR) -> CSR:
+        return dataclasses.replace(csr, values=2 * csr.values)
+
     honest = linear.linear_groups
-    monkeypatch.setattr(linear, "linear_groups", lambda matrix, lanes: honest(2 * matrix, lanes))
+    monkeypatch.setattr(linear, "linear_groups", lambda csr, lanes: honest(doubled(csr), lanes))
     monkeypatch.setattr(plugin, "decide", lambda *_: pytest.exit("it was timed"))
     code, printed = gate()
     assert code == 1, printed

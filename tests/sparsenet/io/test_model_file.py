@@ -273,6 +273,26 @@ def test_loading_unfolds_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     assert KeptGraph.of(graph, owned=True).graph().constants.keys() == graph.constants.keys()
 
 
+@pytest.mark.parametrize("values", ["f32", "f16", "i8"])
+@pytest.mark.parametrize("encoding", ["bitmask", "csr"])
+def test_a_sparse_linear_layer_is_planned_as_it_is_stored(
+    values: str, encoding: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rng = np.random.default_rng(0)
+    weight = np.where(rng.random((40, 70)) < 0.1, rng.standard_normal((40, 70)), 0).astype(np.float32)
+    node = Node("linear", "fc", ["x", "w"], ["y"])
+    graph = Graph("g", [TensorInfo("x", (None, 70))], ["y"], [node], {"w": weight})
+    data = serialize(graph, values, encoding)
+    unfolded = deserialize(data)[0]
+    plain = Graph("g", graph.inputs, ["y"], [node], dict(unfolded.constants))
+    x = rng.standard_normal((3, 70)).astype(np.float32)
+    expected = Engine(plain, 1)(x)
+    monkeypatch.setattr(StoredWeight, "dense", lambda self: pytest.fail(f"a weight of {self.shape}"))
+    engine = Engine(deserialize(data)[0], 1)
+    assert [decision.format for decision in engine.explain()] == ["csr"]
+    assert np.array_equal(engine(x), expected)
+
+
 # --- what save refuses ------------------------------------------------------------------------------------------
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from sparsenet.graph import FloatArray, Node
+from sparsenet.io.formats.storage import StoredWeight
 from sparsenet.plan.builder import Builder
 from sparsenet.plan.lowering.convolution import Convolution
-from sparsenet.plan.lowering.weights import nonzeros
+from sparsenet.plan.lowering.weights import as_csr, nonzeros
 from sparsenet.plan.stage import Emitter, Need, Ref, Span, Stage, Value, Word
 from sparsenet.targets.cpu.lower.epilogues import Epilogue, epilogue_of
 from sparsenet.targets.cpu.lower.pack import linear_blocks, linear_groups
@@ -50,11 +51,11 @@ class MatrixVector(Stage):
 def lower_linear(builder: Builder, node: Node) -> None:
     """A fully connected layer."""
     conv = Convolution.of(builder.graph, builder.shapes, node)
-    lower_matrix(builder, conv, conv.weight)
+    lower_matrix(builder, conv, conv.stored or conv.weight)
 
 
-def lower_matrix(builder: Builder, conv: Convolution, matrix: FloatArray) -> None:
-    """``out = matrix @ x + bias`` with x in C order."""
+def lower_matrix(builder: Builder, conv: Convolution, matrix: FloatArray | StoredWeight) -> None:
+    """``out = matrix @ x + bias`` with x in C order; a stored weight is unfolded only for the dense kernel."""
     node, (c_out, c_in) = conv.node, matrix.shape
     source = builder.plain(conv.x)
     epilogue = epilogue_of(builder, node, False)
@@ -62,11 +63,13 @@ def lower_matrix(builder: Builder, conv: Convolution, matrix: FloatArray) -> Non
     vector = builder.vector.fitting(c_out)
     lanes = vector.lanes
     nnz = builder.once(nonzeros, matrix)
-    counts = {"macs": matrix.size, "nnz": nnz, "weights": matrix.size}
-    sparse, reason = choose_format(builder.options.kernels, nnz / matrix.size, BREAK_EVEN_DENSITY)
+    size = c_out * c_in
+    counts = {"macs": size, "nnz": nnz, "weights": size}
+    sparse, reason = choose_format(builder.options.kernels, nnz / size, BREAK_EVEN_DENSITY)
     if sparse:
-        group_offsets, stream = builder.once(linear_groups, matrix, lanes)
-        index_bytes = stream.itemsize * stream.shape[1] // lanes - matrix.itemsize
+        csr = builder.once(as_csr, matrix)
+        group_offsets, stream = builder.once(linear_groups, csr, lanes)
+        index_bytes = stream.itemsize * stream.shape[1] // lanes - csr.values.itemsize
         kernel, lot = vector.kernel("linear_csr_flat", (index_bytes,), epilogue.words), lanes
         fixed: dict[str, Word] = {"stream": builder.constant(stream)}
         per_lot = {"group_offsets": (builder.constant(group_offsets), group_offsets.itemsize)}
@@ -75,7 +78,8 @@ def lower_matrix(builder: Builder, conv: Convolution, matrix: FloatArray) -> Non
         vectors = min(4, -(-c_out // lanes))
         lot = vectors * lanes
         kernel = vector.kernel("linear_dense_flat", (vectors,), epilogue.words)
-        blocks = builder.once(linear_blocks, matrix, lot)
+        dense = conv.weight if isinstance(matrix, StoredWeight) else matrix
+        blocks = builder.once(linear_blocks, dense, lot)
         fixed, nbytes = {"c_in": c_in}, blocks.nbytes
         per_lot = {"weights": (builder.constant(blocks), lot * c_in * blocks.itemsize)}
     builder.decide(node, "csr" if sparse else "dense", kernel, reason, **counts)

@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sparsenet.graph import FloatArray
+from sparsenet.io.formats.csr import CSR
 
 
 def csr_stream(
@@ -49,22 +50,25 @@ def linear_blocks(matrix: FloatArray, block: int) -> FloatArray:
     return np.ascontiguousarray(padded.reshape(-1, block, c_in).transpose(0, 2, 1))
 
 
-def linear_groups(matrix: FloatArray, lanes: int) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.uint16]]:
+def linear_groups(csr: CSR, lanes: int) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.uint16]]:
     """Groups of ``lanes`` rows, padded with zeros to the longest of them (SELL-C, Kreutzer et al., arXiv 1307.6209).
+
+    Args:
+        csr: float32 (C_out, C_in), its nonzeros alone.
 
     Returns:
         How many steps stand before each group; and all steps, one per row: ``lanes`` float32 values, then as many
         numbers of inputs, uint16 if those suffice, else uint32, everything as 16-bit words.
     """
-    c_out, c_in = matrix.shape
+    c_out, c_in = csr.shape
     index = np.dtype(np.uint16 if c_in <= 1 << 16 else np.uint32)
-    counts = np.count_nonzero(matrix, axis=1)
+    starts = csr.row_offsets.astype(np.int64)
+    counts = starts[1:] - starts[:-1]
     lengths = [int(counts[start : start + lanes].max()) for start in range(0, c_out, lanes)]
     group_offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32)
+    rows = csr.rows()
+    step, lane = group_offsets[rows // lanes] + np.arange(rows.size) - starts[rows], rows % lanes
     values = np.zeros((group_offsets[-1], lanes), np.float32)
     numbers = np.zeros((group_offsets[-1], lanes), index)
-    for row in range(c_out):
-        columns = np.flatnonzero(matrix[row])
-        steps = slice(group_offsets[row // lanes], group_offsets[row // lanes] + columns.size)
-        values[steps, row % lanes], numbers[steps, row % lanes] = matrix[row, columns], columns
+    values[step, lane], numbers[step, lane] = csr.values, csr.col_indices
     return group_offsets, np.concatenate([values.view(np.uint16), numbers.view(np.uint16)], axis=1)

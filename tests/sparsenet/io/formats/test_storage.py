@@ -92,6 +92,11 @@ def test_every_encoding_gives_the_same_weight(weight: np.ndarray, encoding: str,
     assert array.dtype == np.float32
     if values == "f32":
         assert np.array_equal(array, weight)
+    csr = store_weight(weight, values, encoding).csr()
+    csr.validate()
+    assert csr.values.dtype == np.float32
+    assert csr.values.all()
+    assert csr.to_dense().tobytes() == (array + np.float32(0)).tobytes()
 
 
 def test_what_rounds_to_zero_costs_no_value() -> None:
@@ -139,6 +144,11 @@ def test_values_of_a_scale_of_zero_are_no_nonzeros() -> None:
     stored = restore(PoolReader(pools), (2, 2), "dense", "i8")
     assert stored.nnz == 1
     assert np.array_equal(stored.dense(), [[0, 0], [0, 2]])
+    pools = {"scales": np.array([0, 0x3F80], np.uint16), "values_i8": np.array([3, 0, 2], np.int8)}
+    pools |= {"indices_u16": np.array([0, 1, 3, 0, 0, 1], np.uint16)}
+    stored = restore(PoolReader(pools), (2, 2), "csr_u16_u16", "i8")
+    assert stored.nnz == stored.csr().nnz == 1
+    assert np.array_equal(stored.csr().to_dense(), [[0, 0], [0, 2]])
 
 
 def test_an_i8_value_whose_product_is_infinite() -> None:

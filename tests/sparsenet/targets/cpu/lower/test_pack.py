@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from sparsenet.io.formats import CSR
 from sparsenet.targets.cpu.lower.pack import dense_blocks, linear_groups
 
 
@@ -22,7 +23,7 @@ def test_linear_groups(c_in: int, index: type, lanes: int) -> None:
     """Every group is as long as its longest row; numbers take 16 bits where these suffice."""
     matrix = sparse(19, c_in, 50 / c_in)
     matrix[3, -1] = 1.5
-    offsets, steps = linear_groups(matrix, lanes)
+    offsets, steps = linear_groups(CSR.from_dense(matrix), lanes)
     assert steps.shape[1] * 2 == lanes * (4 + np.dtype(index).itemsize)
     values = steps[:, : 2 * lanes].copy().view(np.float32)
     numbers = steps[:, 2 * lanes :].copy().view(index)
