@@ -229,8 +229,8 @@ BY_FAMILY: dict[str, list[LayerShape]] = {
     "f32_fill_none_any": [_conv("resnet50", 64, 64, 56, 3)],
     "f32_softmax_none_flat": [LayerShape("mobilenetv1", "softmax", 1000, 1000)],
     "f32_take_none_flat": [LayerShape(_OTHERS, "gather", 256, 256, 28)],
-    "f32_transpose_none_any": [*TRANSPOSES, LayerShape(_OTHERS, "transpose", 256, 256, 28)],
-    "f32_interleave_none_any": [LayerShape(_OTHERS, "depth_to_space", 128, 32, 56)],
+    "f32_transpose_none_any": [LayerShape(_OTHERS, "transpose", 256, 256, 28)],
+    "f32_interleave_none_any": [*TRANSPOSES, LayerShape(_OTHERS, "depth_to_space", 128, 32, 56)],
     **{
         f"f32_{family}_none_flat": [LayerShape(_OTHERS, op, 256, 256, 28)]
         for family, op in (

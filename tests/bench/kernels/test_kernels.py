@@ -12,7 +12,7 @@ from click.testing import CliRunner
 
 from bench.kernels import tables, worker
 from bench.kernels.__main__ import main
-from bench.kernels.alone import FamilyAlone, NotOffered
+from bench.kernels.alone import FamilyAlone, NotOffered, plan_with
 from bench.kernels.cases import NOT_TIMED, Case, cases, is_sparse
 from bench.kernels.peak import Peak
 from bench.kernels.rates import Rate, rates
@@ -36,6 +36,13 @@ def test_a_new_family_must_be_given_layers(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setitem(FAMILIES, "f32_new_none_rows", FAMILIES["f32_fill_none_any"])
     with pytest.raises(SparsenetError, match="f32_new_none_rows"):
         cases(quick=True)
+
+
+@pytest.mark.parametrize("family", [name for name in BY_FAMILY if "_conv_" not in name])
+def test_the_planner_takes_the_family_for_its_layers(family: str) -> None:
+    for layer in BY_FAMILY[family]:
+        plan = plan_with(family, layer.graph(0.9 if is_sparse(family) else 0.0))
+        assert family in {kernel.family for kernel in plan.kernels[0]}, layer.name
 
 
 @pytest.mark.parametrize("family", [name for name in FAMILIES if "_conv_" in name and name not in NOT_TIMED])
