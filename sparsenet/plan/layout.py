@@ -32,7 +32,7 @@ class _Elements:
 
     vector: Vector
 
-    @cached_property
+    @property
     def itemsize(self) -> int:
         """Bytes of an element."""
         return self.vector.element.itemsize

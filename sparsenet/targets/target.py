@@ -30,6 +30,9 @@ class Vector(NamedTuple):
     element: ElementType
     lanes: int
 
+    def __hash__(self) -> int:  # layouts are looked up often
+        return hash((self.element.name, self.lanes))
+
     def fitting(self, width: int) -> Vector:
         """The longest vector up to this one that lines of ``width`` elements leave no more than half empty."""
         lanes = self.lanes
@@ -71,6 +74,9 @@ class Target:
     streamed_weight_bytes: int = 768 * 1024
     elements: tuple[ElementType, ...] = (F32,)
     lowering: str = "sparsenet.targets.cpu.lower"
+
+    def __hash__(self) -> int:
+        return hash(self.name)
 
     def vector(self, element: ElementType = F32) -> Vector:
         """The longest vector of this element type."""
