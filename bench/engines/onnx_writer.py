@@ -41,8 +41,9 @@ def _write(w: OnnxBuilder, node: Node) -> None:
     own, extra = split_inputs(node)
     steps = node.epilogue
     names = [f"{node.output}/{i}" for i in range(len(steps))] + [node.output]
-    if node.op not in WRITERS:
-        raise NotImplementedError(f"'{node.op}' is not written as ONNX here")
+    for op in (node.op, *(step[0] for step in node.epilogue)):
+        if op not in WRITERS:
+            raise NotImplementedError(f"'{op}' is not written as ONNX here")
     x = WRITERS[node.op](Call(w, node, own, names[0], attributes(node)))
     waiting = iter(extra)
     for (word, *numbers), name in zip(steps, names[1:], strict=True):

@@ -19,8 +19,9 @@ def prepare(network: Network, threads: int) -> Session:
     """Raises EngineMissing for an op that is not written here, such as what detectors choose by value."""
     graph = network.graph
     for node in graph.nodes:
-        if node.op not in OPERATIONS:
-            raise EngineMissing(f"'{node.op}' of layer '{node.name}' is not written for PyTorch here")
+        for op in (node.op, *(step[0] for step in node.epilogue)):
+            if op not in OPERATIONS:
+                raise EngineMissing(f"'{op}' of layer '{node.name}' is not written for PyTorch here")
     constants = {name: _channels_last(value) for name, value in graph.constants.items()}
     steps = [Step(node) for node in graph.nodes]
     unread = last_reads(graph.nodes, graph.outputs)
