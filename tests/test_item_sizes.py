@@ -53,4 +53,4 @@ def test_the_size_of_an_item_is_asked_of_its_type(folder: str) -> None:
         for text in _literal_sizes(path.read_text())
         if text not in _NO_SIZES
     }
-    assert not found, "is it an item's size? See 'An element type' in docs/extending.md"
+    assert not found, "is it an item's size? See 'A new element type' in docs/extending.md"
