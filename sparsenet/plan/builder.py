@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import Any, Literal
 
 from sparsenet.graph import Node
-from sparsenet.plan.layout import Folded, Layout, Plain, Rows
+from sparsenet.plan.layout import Flattened, Layout, Plain, Rows
 from sparsenet.plan.lowering.builder import LoweringBuilder
 from sparsenet.plan.relayout import FlatCopy, MapCopy
 from sparsenet.plan.stage import Ref, Stage, Value
@@ -50,13 +50,13 @@ Halo = tuple[int, int, int]
 class Builder(Weights, LoweringBuilder[Ref]):
     """Collects the stages of one graph, and its weights.
 
-    ``halos`` holds what each tensor's readers need around it, ``folds`` the pitch of maps that are folded, by their
+    ``halos`` holds what each tensor's readers need around it, ``pitches`` the pitch of flattened maps by their
     height and width, ``reads`` how ops read maps that prefer one way.
     """
 
     options: Options
     halos: dict[str, Halo]
-    folds: dict[tuple[int, int], int]
+    pitches: dict[tuple[int, int], int]
     reads: Mapping[str, Reads]
     stages: list[Stage] = field(default_factory=list)
     windows: dict[tuple[Any, ...], Value] = field(default_factory=dict)
@@ -127,13 +127,15 @@ class Builder(Weights, LoweringBuilder[Ref]):
         """``tensor`` as rows, with the halo its readers need, for a stage to make.
 
         A stage that writes whole vectors ``row_by_row`` gets plain rows where it would write over the next row of a
-        folded map; they are folded when a reader wants them.
+        flattened map; they are flattened when a reader wants them.
         """
         channels, height, width = self.image_shape(tensor)
         halo = self.halos.get(tensor, (0, 0, 0))
-        pitch = self.folds.get((height, width), 0)
+        pitch = self.pitches.get((height, width), 0)
         if pitch and not (row_by_row and width > self.vector.fitting(width).lanes):
-            return self.put(tensor, Value(tensor, Folded(self.vector, channels, height, width, *halo, pitch)))
+            return self.put(
+                tensor, Value(tensor, Flattened(self.vector, channels, height, width, *halo, pitch))
+            )
         layout = Rows(self.vector, channels, height, width, *(() if pitch else halo))
         return self.put(tensor, Value(tensor, layout))
 
@@ -148,7 +150,9 @@ class Builder(Weights, LoweringBuilder[Ref]):
     def rows(self, tensor: str) -> Value:
         """``tensor`` as rows; a stage that converts it is added if need be."""
         value = self.get(tensor, Rows) or self._copied_map(tensor, self.any(tensor), self.new_rows(tensor))
-        if self.folds.get((value.rows.height, value.rows.width), 0) and not isinstance(value.layout, Folded):
+        if self.pitches.get((value.rows.height, value.rows.width), 0) and not isinstance(
+            value.layout, Flattened
+        ):
             return self._copied_map(tensor, value, self.new_rows(tensor))
         return value
 

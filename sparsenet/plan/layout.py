@@ -120,12 +120,12 @@ class Rows(_Elements):
 
 
 @dataclass(frozen=True)
-class Folded(Rows):
+class Flattened(Rows):
     """A small map as ``[C][line]``, a line holding all its rows, ``pitch`` elements apart, and a gap of zeros.
 
-    Lines of 7, 10 or 19 pixels would leave half of every other vector empty. Where input and output are folded alike,
-    a kernel takes the whole map for one line of pixels (``as_line``); others see rows, by their strides, as always.
-    Between two rows stands the side halo, behind the last one a gap as large as the halo rows.
+    Lines of 7, 10 or 19 pixels would leave half of every other vector empty. Where input and output are
+    flattened alike, a kernel takes the whole map for one line of pixels (``as_line``); others see rows, by their
+    strides, as always. Between two rows stands the side halo, behind the last one a gap as large as the halo rows.
     """
 
     pitch: int = 0
@@ -157,36 +157,36 @@ class Folded(Rows):
         """Bytes of the buffer, guards included; always for all rows."""
         return 2 * self.front_bytes + self.channels * self.channel_bytes
 
-    def as_line(self) -> FoldedLine:
+    def as_line(self) -> FlattenedLine:
         """The map as one line of pixels."""
-        return FoldedLine(self.vector, self.channels, 1, self.height * self.pitch, folded=self)
+        return FlattenedLine(self.vector, self.channels, 1, self.height * self.pitch, flattened=self)
 
 
 @dataclass(frozen=True)
-class FoldedLine(Rows):
-    """A folded map seen as one row; its lanes between the rows of the image are kept zero."""
+class FlattenedLine(Rows):
+    """A flattened map seen as one row; its lanes between the rows of the image are kept zero."""
 
-    folded: Folded = None  # type: ignore[assignment]
+    flattened: Flattened = None  # type: ignore[assignment]
 
     @cached_property
     def line(self) -> int:
         """Elements from one channel to the next."""
-        return self.folded.line
+        return self.flattened.line
 
     @cached_property
     def full_vectors(self) -> int:
         """None, or all if nothing stands between the rows."""
-        return self.width // self.lanes if self.folded.pitch == self.folded.width else 0
+        return self.width // self.lanes if self.flattened.pitch == self.flattened.width else 0
 
     def lane_bits(self) -> npt.NDArray[Any]:
         """One mask per vector of the line, bit i set where lane i is a pixel."""
         lanes = np.arange(round_up(self.width, self.lanes)).reshape(-1, self.lanes)
-        pixels = (lanes < self.width) & (lanes % self.folded.pitch < self.folded.width)
+        pixels = (lanes < self.width) & (lanes % self.flattened.pitch < self.flattened.width)
         return lane_masks(pixels)
 
 
-def fold_pitch(vector: Vector, height: int, width: int, side: int) -> int:
-    """Pixels from row to row if a map of this size is better folded, else 0."""
+def flattened_pitch(vector: Vector, height: int, width: int, side: int) -> int:
+    """Pixels from row to row if a map of this size is better flattened, else 0."""
     pitch = width + side
     line = -(-height * pitch // vector.lanes)
     rows = height * -(-width // vector.fitting(width).lanes)
@@ -194,7 +194,7 @@ def fold_pitch(vector: Vector, height: int, width: int, side: int) -> int:
 
 
 @dataclass(frozen=True)
-class Phases(_Elements):
+class StrideToDepth(_Elements):
     """A padded copy of a map with columns split by phase, rows ``[C][phases][line]``; for strided windows."""
 
     channels: int
@@ -231,10 +231,10 @@ class Phases(_Elements):
 
 
 @dataclass(frozen=True)
-class FoldedPhases(_Elements):
-    """A padded copy of a map for strided windows of folded output: ``[C][row phase][column phase][line]``.
+class FlattenedStrideToDepth(_Elements):
+    """A padded copy of a map for strided windows of flattened output: ``[C][row phase][column phase][line]``.
 
-    A line holds every row of one phase, ``pitch`` elements apart, as the folded output has them.
+    A line holds every row of one phase, ``pitch`` elements apart, as the flattened output has them.
     """
 
     channels: int
@@ -291,4 +291,4 @@ class Plain(_Elements):
         return (2 * GUARD + self._whole_lines(self.size)) * self.itemsize
 
 
-Layout = Rows | Phases | FoldedPhases | Plain
+Layout = Rows | StrideToDepth | FlattenedStrideToDepth | Plain

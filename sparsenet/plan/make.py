@@ -10,7 +10,7 @@ from sparsenet.graph.plannable import require_plannable
 from sparsenet.limits import require_memory
 from sparsenet.plan.assemble import Step, encode_tape, pack_constants, require_declared
 from sparsenet.plan.builder import Builder, Halo, Options
-from sparsenet.plan.layout import Plain, fold_pitch
+from sparsenet.plan.layout import Plain, flattened_pitch
 from sparsenet.plan.lowering.tables import Tables, tables_of
 from sparsenet.plan.plan import Plan
 from sparsenet.plan.relayout import FlatCopy, MapCopy
@@ -39,8 +39,8 @@ def make_plan(graph: Graph, options: Options) -> Plan:
         raise MemoryLimitError(f"the graph has {tensors:,} inputs and outputs, the limit is {MAX_TENSORS:,}")
     tables = tables_of(options.target)
     halos = _halos(graph, shapes, tables)
-    folds = _folds(graph, shapes, halos, options.target)
-    builder = Builder(graph, shapes, options, halos, folds, tables.READS)
+    pitches = _pitches(graph, shapes, halos, options.target)
+    builder = Builder(graph, shapes, options, halos, pitches, tables.READS)
     for index, info in enumerate(graph.inputs):
         given = Value(info.name, builder.plain_layout(info.name), Ref("input", index))
         builder.put(info.name, given)
@@ -54,7 +54,7 @@ def make_plan(graph: Graph, options: Options) -> Plan:
     segments = cut(builder.stages, options.stream, options.target)
     shares = Shares(segments, options.threads)
     for stage in builder.stages:
-        stage.pack(builder, shares.all_lots(stage))
+        stage.pack(builder, shares.all_blocks(stage))
     return _assemble(builder, trace(segments, shares, options.rings), results)
 
 
@@ -69,10 +69,10 @@ def _halos(graph: Graph, shapes: Mapping[str, Shape], tables: Tables) -> dict[st
     return halos
 
 
-def _folds(
+def _pitches(
     graph: Graph, shapes: Mapping[str, Shape], halos: Mapping[str, Halo], target: Target
 ) -> dict[tuple[int, int], int]:
-    """Pitch of every size of map that is better folded: those with half-empty vectors that are not streamed."""
+    """Pitch of every size of map that is better flattened: those with half-empty vectors that are not streamed."""
     vector = target.vector()
     sides: dict[tuple[int, int], int] = {}
     large: set[tuple[int, int]] = set()
@@ -83,7 +83,9 @@ def _folds(
         sides[height, width] = max(sides.get((height, width), 0), halos.get(tensor, (0, 0, 0))[2])
         if channels * height * width * vector.element.itemsize >= 2 * target.whole_map_bytes:
             large.add((height, width))
-    pitches = {size: fold_pitch(vector, *size, side) for size, side in sides.items() if size not in large}
+    pitches = {
+        size: flattened_pitch(vector, *size, side) for size, side in sides.items() if size not in large
+    }
     return {size: pitch for size, pitch in pitches.items() if pitch}
 
 

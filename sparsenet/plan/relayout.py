@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sparsenet.plan.layout import Folded, FoldedPhases, Phases, Plain, Rows
+from sparsenet.plan.layout import Flattened, FlattenedStrideToDepth, Plain, Rows, StrideToDepth
 from sparsenet.plan.stage import Emitter, Need, Ref, Span, Stage, Value
 from sparsenet.targets.registry import Kernel
 from sparsenet.targets.target import Vector
@@ -66,7 +66,7 @@ class MapCopy(Stage):
     def needs(self, first: int, last: int) -> list[Need]:
         return [map_needs(self.source, first, last)]
 
-    def emit(self, to: Emitter, first: int, last: int, lots: Span) -> None:
+    def emit(self, to: Emitter, first: int, last: int, blocks: Span) -> None:
         x, x_row, x_channel = map_source(to, self.source, first)
         copy_map(to, x, x_row, x_channel, (self.shape[0], last - first, self.shape[2]), self.out, first)
 
@@ -83,7 +83,7 @@ def copy_map(
 ) -> None:
     """Copy (channels, rows, columns) to ``target`` from row ``y`` and ``channel`` on."""
     out, out_row, out_channel = map_source(to, target, y)
-    whole_lines = isinstance(target.layout, Rows) and not isinstance(target.layout, Folded)
+    whole_lines = isinstance(target.layout, Rows) and not isinstance(target.layout, Flattened)
     columns = target.rows.line if whole_lines else source[2]
     start = out + channel * out_channel
     vector = target.layout.vector
@@ -99,7 +99,7 @@ class FlatCopy(Stage):
     def needs(self, first: int, last: int) -> list[Need]:
         return [(self.source, 0, 1)]
 
-    def emit(self, to: Emitter, first: int, last: int, lots: Span) -> None:
+    def emit(self, to: Emitter, first: int, last: int, blocks: Span) -> None:
         assert isinstance(self.out.layout, Plain)
         layout = self.out.layout
         x, out, size = to.whole(self.source), to.whole(self.out), layout.size
@@ -107,8 +107,8 @@ class FlatCopy(Stage):
 
 
 @dataclass(eq=False)
-class FoldedPhaseSplit(Stage):
-    """A padded copy of a map, rows and columns split by phase, for windows of folded output."""
+class FlattenedStrideToDepthCopy(Stage):
+    """A padded copy of a map, rows and columns split by phase, for windows of flattened output."""
 
     source: Value
     shape: tuple[int, ...]
@@ -118,15 +118,16 @@ class FoldedPhaseSplit(Stage):
     def needs(self, first: int, last: int) -> list[Need]:
         return [map_needs(self.source, 0, self.shape[1])]
 
-    def emit(self, to: Emitter, first: int, last: int, lots: Span) -> None:
+    def emit(self, to: Emitter, first: int, last: int, blocks: Span) -> None:
         layout = self.out.layout
-        assert isinstance(layout, FoldedPhases)
+        assert isinstance(layout, FlattenedStrideToDepth)
         x, x_row, x_channel = map_source(to, self.source, 0)
-        out = to.row(self.out, 0) + lots[0] * layout.channel_bytes
+        out = to.row(self.out, 0) + blocks[0] * layout.channel_bytes
         line_bytes = layout.line * layout.itemsize
         for phase in range(layout.row_phases):
             relayout(
-                to, layout.vector, x + lots[0] * x_channel, x_row, x_channel, (lots[1] - lots[0], *self.shape[1:]),
+                to, layout.vector, x + blocks[0] * x_channel, x_row, x_channel,
+                (blocks[1] - blocks[0], *self.shape[1:]),
                 out + phase * layout.column_phases * line_bytes, layout.row_bytes, layout.channel_bytes,
                 columns=layout.pitch, rows=layout.height, first_row=self.first[0] + phase, row_step=self.step[0],
                 first_column=self.first[1], column_step=self.step[1], phases=layout.column_phases,
@@ -135,7 +136,7 @@ class FoldedPhaseSplit(Stage):
 
 
 @dataclass(eq=False)
-class PhaseSplit(Stage):
+class StrideToDepthCopy(Stage):
     """A padded copy of a map, its columns split by phase.
 
     Row r of the copy is row ``first_row + r * row_step`` of the source, zeros outside.
@@ -161,9 +162,9 @@ class PhaseSplit(Stage):
         y = self.first_row + first * self.row_step
         return [map_needs(self.source, y, self.first_row + (last - 1) * self.row_step + 1)]
 
-    def emit(self, to: Emitter, first: int, last: int, lots: Span) -> None:
+    def emit(self, to: Emitter, first: int, last: int, blocks: Span) -> None:
         layout = self.out.layout
-        assert isinstance(layout, Phases)
+        assert isinstance(layout, StrideToDepth)
         begin, end = self._inside(first, last)
         if begin >= end:
             fill(to, layout.vector, to.row(self.out, first), (last - first) * layout.row_bytes)

@@ -29,7 +29,9 @@ def describe(segment: Segment, windows: Mapping[Value, Rows], calls: list[int]) 
             working_set += size
         working_set += stage.weight_bytes
         stages.append(
-            PlannedStage(stage.layer, value.tensor, stage.units, stage.band, kept, size, stage.weight_bytes)
+            PlannedStage(
+                stage.layer, value.tensor, stage.units, stage.row_block, kept, size, stage.weight_bytes
+            )
         )
     if not segment.streamed:
         stage = segment.stages[0]

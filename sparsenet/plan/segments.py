@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence, Set
 from dataclasses import dataclass
 
-from sparsenet.plan.layout import Folded, FoldedPhases
+from sparsenet.plan.layout import Flattened, FlattenedStrideToDepth
 from sparsenet.plan.stage import Stage, Value
 from sparsenet.targets.target import Target
 
@@ -54,7 +54,7 @@ def _joins(stage: Stage, made: Set[Value], weights: int, target: Target) -> bool
     inside = {value.root for value, _, _ in stage.needs(0, stage.units)} & made
     return (
         stage.units > 1
-        and not isinstance(stage.out.layout, Folded | FoldedPhases)
+        and not isinstance(stage.out.layout, Flattened | FlattenedStrideToDepth)
         and all(value.by_rows for value in inside)
         and any(value.size_bytes >= target.whole_map_bytes for value in inside)
         and weights <= target.streamed_weight_bytes

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence, Set
 
-from sparsenet.plan.layout import Folded, FoldedPhases, Plain
+from sparsenet.plan.layout import Flattened, FlattenedStrideToDepth, Plain
 from sparsenet.plan.segments import Segment
 from sparsenet.plan.stage import Span, Stage, Value
 
@@ -18,32 +18,33 @@ class Shares:
 
     def __init__(self, segments: Sequence[Segment], threads: int) -> None:
         self.threads = threads
-        self._by_lots: set[Stage | None] = set()
+        self._by_channels: set[Stage | None] = set()
         for segment in segments:
-            if threads > 1 and not segment.streamed and self._better_by_lots(segment.stages[0]):
-                self._by_lots.add(segment.stages[0])
+            if threads > 1 and not segment.streamed and self._better_by_channels(segment.stages[0]):
+                self._by_channels.add(segment.stages[0])
 
-    def _better_by_lots(self, stage: Stage) -> bool:
-        if isinstance(stage.out.layout, Folded | FoldedPhases):
+    def _better_by_channels(self, stage: Stage) -> bool:
+        if isinstance(stage.out.layout, Flattened | FlattenedStrideToDepth):
             return True  # a row's last vector reaches into the next row
-        if stage.channelwise and stage.needs(0, 1)[0][0].root.producer in self._by_lots:
+        if stage.channelwise and stage.needs(0, 1)[0][0].root.producer in self._by_channels:
             return True  # its input's channels are still in the cache of the thread that made them
-        calls = -(-stage.units // stage.band)
+        calls = -(-stage.units // stage.row_block)
         return stage.sums_units or (calls < 4 * self.threads and calls % self.threads != 0)
 
-    def by_lots(self, stage: Stage) -> bool:
+    def by_channels(self, stage: Stage) -> bool:
         """Whether threads share the output channels of ``stage`` and not its rows."""
-        return stage in self._by_lots
+        return stage in self._by_channels
 
-    def lots(self, stage: Stage, thread: int) -> Span:
+    def blocks(self, stage: Stage, thread: int) -> Span:
         """The blocks of output channels that this thread makes of the units that it does."""
-        if stage not in self._by_lots:
-            return 0, stage.lots
-        return stage.lots * thread // self.threads, stage.lots * (thread + 1) // self.threads
+        if stage not in self._by_channels:
+            return 0, stage.channel_blocks
+        first, last = (stage.channel_blocks * t // self.threads for t in (thread, thread + 1))
+        return first, last
 
-    def all_lots(self, stage: Stage) -> list[Span]:
+    def all_blocks(self, stage: Stage) -> list[Span]:
         """The blocks of every thread that has some, each once."""
-        spans = dict.fromkeys(self.lots(stage, thread) for thread in range(self.threads))
+        spans = dict.fromkeys(self.blocks(stage, thread) for thread in range(self.threads))
         return [span for span in spans if span[0] < span[1]]
 
     def spans(
@@ -73,17 +74,17 @@ class Shares:
 
     def _units(self, stage: Stage, thread: int) -> Span:
         """A thread's part of the units of a stage at the end of a segment, with the halo rows at its ends."""
-        # Whole bands where they are many; of few ones, an uneven share costs more than a band cut in two.
-        grain = stage.band if stage.units >= 16 * stage.band * self.threads else 1
+        # Whole row blocks where they are many; of few, an uneven share costs more than one cut in two.
+        grain = stage.row_block if stage.units >= 16 * stage.row_block * self.threads else 1
         cuts = [round(stage.units * t / self.threads / grain) * grain for t in range(self.threads)]
         cuts.append(stage.units)
-        if stage in self._by_lots:
+        if stage in self._by_channels:
             cuts = [0] + [stage.units] * self.threads
         if thread == self.threads:
             cuts = [*[0] * self.threads, 0, stage.units]
         first, last = cuts[thread], max(cuts[thread], cuts[thread + 1])
         layout = stage.out.layout
-        if first < last and not isinstance(layout, Plain | Folded | FoldedPhases):
+        if first < last and not isinstance(layout, Plain | Flattened | FlattenedStrideToDepth):
             first -= layout.top if first == 0 else 0
             last += layout.bottom if last == stage.units else 0
         return first, last

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
-from sparsenet.plan.layout import Folded, FoldedPhases, Layout, Plain, Rows
+from sparsenet.plan.layout import Flattened, FlattenedStrideToDepth, Layout, Plain, Rows
 from sparsenet.targets.registry import Kernel
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ class Value:
     @property
     def by_rows(self) -> bool:
         """Whether it can be made and read row by row; otherwise it is there as a whole or not at all."""
-        return not isinstance(self.layout, Plain | Folded | FoldedPhases)
+        return not isinstance(self.layout, Plain | Flattened | FlattenedStrideToDepth)
 
     @property
     def rows(self) -> Rows:
@@ -78,7 +78,7 @@ class Value:
         """Bytes of the whole value."""
         if isinstance(self.layout, Plain):
             return self.layout.size_bytes
-        if isinstance(self.layout, Folded | FoldedPhases):
+        if isinstance(self.layout, Flattened | FlattenedStrideToDepth):
             return self.layout.buffer_bytes(self.layout.height)
         return (self.layout.top + self.layout.height + self.layout.bottom) * self.layout.row_bytes
 
@@ -114,11 +114,11 @@ class Stage(ABC):
         layer: name of the node it belongs to.
         out: the value it makes.
         units: how much work there is.
-        band: units that are best done in one call.
-        lots: blocks of output channels that can be done apart, 1 if they cannot.
+        row_block: units that are best done in one call.
+        channel_blocks: blocks of output channels that can be done apart, 1 if they cannot.
         channelwise: a block of its output channels reads only the same block of its first input's channels.
         weight_bytes: packed weights it streams for every unit.
-        as_line: it writes a folded map as one line, zeros between its pixels included.
+        as_line: it writes a flattened map as one line, zeros between its pixels included.
         exact: it writes not a byte beside its output, and may so write into the caller's array.
         sums_units: its plain output is a sum over units, so threads that share them each make a partial one.
     """
@@ -126,8 +126,8 @@ class Stage(ABC):
     layer: str
     out: Value
     units: int
-    band: int = field(default=1, kw_only=True)
-    lots: int = field(default=1, kw_only=True)
+    row_block: int = field(default=1, kw_only=True)
+    channel_blocks: int = field(default=1, kw_only=True)
     channelwise: bool = field(default=False, kw_only=True)
     weight_bytes: int = field(default=0, kw_only=True)
     as_line: bool = field(default=False, kw_only=True)
@@ -135,12 +135,12 @@ class Stage(ABC):
     exact: bool = field(default=False, kw_only=True)
 
     @property
-    def streamed_band(self) -> int:
-        """Units of one call while rows stream by: ``band``, and of short rows several bands."""
+    def streamed_rows(self) -> int:
+        """Units of one call while rows stream by: ``row_block``, and of short rows several of them."""
         if self.sums_units:  # its units are rows of the input
-            return self.band
-        bytes_of_band = self.band * self.out.size_bytes // self.units
-        return self.band * max(1, LEAST_CALL_BYTES // max(1, bytes_of_band))
+            return self.row_block
+        bytes_of_block = self.row_block * self.out.size_bytes // self.units
+        return self.row_block * max(1, LEAST_CALL_BYTES // max(1, bytes_of_block))
 
     @abstractmethod
     def needs(self, first: int, last: int) -> Sequence[Need]:
@@ -155,10 +155,10 @@ class Stage(ABC):
         It is called once, before anything is emitted; all other weights are packed when the stage is made.
         """
 
-    def lot_channels_of(self, lots: Span) -> Span:
-        """The output channels of so many lots."""
-        return lots
+    def channels_of(self, blocks: Span) -> Span:
+        """The output channels of so many blocks."""
+        return blocks
 
     @abstractmethod
-    def emit(self, to: Emitter, first: int, last: int, lots: Span) -> None:
+    def emit(self, to: Emitter, first: int, last: int, blocks: Span) -> None:
         """Write the kernel calls of units ``first`` to ``last`` for the given blocks of output channels."""

@@ -1,4 +1,4 @@
-"""The schedule is the trace of asking.
+"""Demand-driven scheduling with a sliding window (Halide's ``compute_at``): the order of all kernel calls.
 
 The stages at the end of a segment are asked for their rows in order; each asks its inputs for the rows it needs, and
 every kernel call is written to the tape as it happens. What comes out is a depth-first order in which a row is read
@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from sparsenet.plan.assemble import Step
-from sparsenet.plan.layout import Folded, FoldedPhases, Phases, Plain
+from sparsenet.plan.layout import Flattened, FlattenedStrideToDepth, Plain, StrideToDepth
 from sparsenet.plan.memory import SLACK_BYTES, Memory, Rows, moment, ring_rows
 from sparsenet.plan.plan import PlannedSegment
 from sparsenet.plan.relayout import fill
@@ -44,7 +44,7 @@ class Trace:
     segments: list[PlannedSegment] = field(default_factory=list)
 
     def end_section(self) -> None:
-        """What follows on any tape waits for all that stands on the tapes so far."""
+        """What follows on any tape waits for all calls that are on the tapes so far."""
         ends = [len(tape) for tape in self.tapes]
         if len(self.tapes) == 1:
             self.ends = [ends]
@@ -94,7 +94,7 @@ def _give_home(result: Trace, stage: Stage, first: int, last: int) -> None:
     if isinstance(layout, Plain):
         result.homes[value] = result.memory.new(layout.size_bytes, first, last, stage.layer)
         return
-    if isinstance(layout, Folded | FoldedPhases):
+    if isinstance(layout, Flattened | FlattenedStrideToDepth):
         buffer = result.memory.new(layout.buffer_bytes(layout.height), first, last, stage.layer)
         result.homes[value] = Rows(value, buffer, 0, 0, layout.height)
         return
@@ -205,9 +205,9 @@ class _Walker:
         self._stream()
 
     def _whole_stage(self, stage: Stage) -> None:
-        lots = self.result.shares.lots(stage, self.thread)
-        if self.result.shares.by_lots(stage):
-            span = (0, stage.units) if lots[0] < lots[1] else (0, 0)
+        blocks = self.result.shares.blocks(stage, self.thread)
+        if self.result.shares.by_channels(stage):
+            span = (0, stage.units) if blocks[0] < blocks[1] else (0, 0)
         elif stage in self.spans:
             span = self.spans[stage]
         else:
@@ -215,29 +215,29 @@ class _Walker:
         self.layer = stage.layer
         self.spans[stage], self.next[stage] = span, span[0]
         if span[0] < span[1]:
-            self._zero_outside(stage, lots)
-            stage.emit(self, *span, lots)
+            self._zero_outside(stage, blocks)
+            stage.emit(self, *span, blocks)
 
-    def _zero_outside(self, stage: Stage, lots: Span) -> None:
-        """Zeros before the first line and in the halo rows of a value that stands whole."""
+    def _zero_outside(self, stage: Stage, blocks: Span) -> None:
+        """Zeros before the first line and in the halo rows of a value that is kept whole."""
         layout = stage.out.layout
-        if isinstance(layout, Plain | FoldedPhases) or stage.out.fixed is not None:
+        if isinstance(layout, Plain | FlattenedStrideToDepth) or stage.out.fixed is not None:
             return
         home = self.result.homes[stage.out]
         assert isinstance(home, Rows)
         first, last = self.spans[stage]
-        if isinstance(layout, Folded):
-            if lots[0] == 0:
+        if isinstance(layout, Flattened):
+            if blocks[0] == 0:
                 fill(self, layout.vector, Ref("arena", home.buffer), layout.front_bytes)
             if not stage.as_line:
-                channels = stage.lot_channels_of(lots) if stage.lots > 1 else (0, layout.channels)
+                channels = stage.channels_of(blocks) if stage.channel_blocks > 1 else (0, layout.channels)
                 size = (channels[1] - channels[0]) * layout.channel_bytes
                 fill(self, layout.vector, home.at(0) + channels[0] * layout.channel_bytes, size)
             return
-        if first == 0 and lots[0] == 0 and (layout.top or layout.side):
+        if first == 0 and blocks[0] == 0 and (layout.top or layout.side):
             size = layout.front_bytes + layout.top * layout.row_bytes
             fill(self, layout.vector, Ref("arena", home.buffer), size)
-        if last == stage.units and lots[1] == stage.lots and layout.bottom:
+        if last == stage.units and blocks[1] == stage.channel_blocks and layout.bottom:
             fill(self, layout.vector, home.at(layout.height), layout.bottom * layout.row_bytes)
 
     def _open_windows(self) -> None:
@@ -266,7 +266,7 @@ class _Walker:
                     value, number, window.base, window.base, window.stop, ring, 0, True, True
                 )
                 continue
-            slack = max(stage.band, SLACK_BYTES // layout.row_bytes)
+            slack = max(stage.row_block, SLACK_BYTES // layout.row_bytes)
             capacity = min(window.most + slack, span)
             size = layout.buffer_bytes(capacity)
             buffer = self.result.memory.new(size, self.moment, self.moment, stage.layer)
@@ -280,11 +280,11 @@ class _Walker:
         if not self._dry:
             for value, window in self.windows.items():
                 layout = value.layout
-                assert not isinstance(layout, Plain | FoldedPhases)
+                assert not isinstance(layout, Plain | FlattenedStrideToDepth)
                 if not layout.side or (not window.sliding and window.done == -layout.top):
                     continue  # no halo, or filled with the halo rows
-                assert not isinstance(layout, Phases)
-                # Of a map that stands whole, the row before is another thread's, but for the zeros at its end.
+                assert not isinstance(layout, StrideToDepth)
+                # Of a map that is kept whole, the row before is another thread's, but for the zeros at its end.
                 before = layout.front_bytes
                 if not window.sliding:
                     before = layout.itemsize * (layout.line - layout.width)
@@ -296,7 +296,7 @@ class _Walker:
         if not self._dry:
             for stage in ends:
                 self.layer = stage.layer
-                self._zero_outside(stage, (0, stage.lots))
+                self._zero_outside(stage, (0, stage.channel_blocks))
         steps = max((self.spans[s][1] - self.spans[s][0] for s in ends), default=0)
         for step in range(1, steps + 1):
             for stage in ends:
@@ -308,7 +308,7 @@ class _Walker:
         while self.next[stage] < until:
             first = self.next[stage]
             later = [start for start, _ in self.parts.get(stage, ()) if start > first]
-            last = min([first + stage.streamed_band, self.spans[stage][1], *later])
+            last = min([first + stage.streamed_rows, self.spans[stage][1], *later])
             for value, _, high in stage.needs(first, last):
                 if value in self.windows:
                     self._make(self.windows[value], high)
@@ -317,7 +317,7 @@ class _Walker:
             if not self._dry:
                 self.layer = stage.layer
                 before = len(self.result.tapes[self.thread])
-                stage.emit(self, first, last, (0, stage.lots))
+                stage.emit(self, first, last, (0, stage.channel_blocks))
                 if stage.out in self.windows and self.windows[stage.out].written_before(first):
                     self._keep_halo(before)
             self.next[stage] = last

@@ -22,7 +22,7 @@ from sparsenet.io.cache import keep, kept
 from sparsenet.plan.assemble import Step, aligned_bytes, encode_tape, pack_constants
 from sparsenet.plan.builder import Builder
 from sparsenet.plan.candidate import Candidate
-from sparsenet.plan.layout import Folded, FoldedPhases, Plain, round_up
+from sparsenet.plan.layout import Flattened, FlattenedStrideToDepth, Plain, round_up
 from sparsenet.plan.stage import Ref, Stage, Value, Word
 from sparsenet.plan.weights import Weights
 from sparsenet.targets.cpu.runtime import jit, tape
@@ -81,7 +81,7 @@ class _Contestant:
     def __init__(self, builder: Builder, candidate: Candidate) -> None:
         weights = Weights(constants=list(builder.constants))  # what the epilogue reads is there already
         stage = candidate.make(weights)
-        stage.pack(weights, [(0, stage.lots)])
+        stage.pack(weights, [(0, stage.channel_blocks)])
         bench = _Bench(stage, builder.target.whole_map_bytes)
         #: Of the layer that is run: candidates differ in what they call a row.
         self.share = bench.write()
@@ -119,15 +119,15 @@ class _Bench:
     _places: dict[Value, tuple[int, int]] = field(default_factory=dict)
 
     def write(self) -> float:
-        """All calls: of a large map some rows band by band, of a small one the whole at once; the share they are."""
+        """All calls, and the share they are: of a large map some row blocks, of a small one the whole at once."""
         stage = self.stage
         streamed = stage.out.size_bytes >= self.whole_map_bytes
-        band = stage.band if streamed else stage.units
-        units = min(stage.units, round_up(STREAMED_ROWS, band)) if streamed else stage.units
+        row_block = stage.row_block if streamed else stage.units
+        units = min(stage.units, round_up(STREAMED_ROWS, row_block)) if streamed else stage.units
         for value, first, last in [*stage.needs(0, units), (stage.out, 0, units)]:
             self._place(value.root, first, last)
-        for first in range(0, units, band):
-            stage.emit(self, first, min(first + band, units), (0, stage.lots))
+        for first in range(0, units, row_block):
+            stage.emit(self, first, min(first + row_block, units), (0, stage.channel_blocks))
         return units / stage.units
 
     def _place(self, value: Value, first: int, last: int) -> None:
@@ -136,7 +136,7 @@ class _Bench:
         layout = value.layout
         self._places[value] = (
             self.size + layout.front_bytes,
-            0 if isinstance(layout, Folded | FoldedPhases) else first,
+            0 if isinstance(layout, Flattened | FlattenedStrideToDepth) else first,
         )
         size = layout.size_bytes if isinstance(layout, Plain) else layout.buffer_bytes(last - first)
         self.size += round_up(size, 64) + 64 * 65  # an odd number of lines apart

@@ -9,9 +9,9 @@ import numpy as np
 import numpy.typing as npt
 
 from sparsenet.plan.builder import Builder
-from sparsenet.plan.layout import Folded, FoldedPhases, Phases, Plain, Rows
+from sparsenet.plan.layout import Flattened, FlattenedStrideToDepth, Plain, Rows, StrideToDepth
 from sparsenet.plan.lowering.geometry import Geometry
-from sparsenet.plan.relayout import FoldedPhaseSplit, PhaseSplit
+from sparsenet.plan.relayout import FlattenedStrideToDepthCopy, StrideToDepthCopy
 from sparsenet.plan.stage import Emitter, Need, Ref, Value
 
 
@@ -55,16 +55,16 @@ class Window:
         return self.row_step * self.row
 
     @property
-    def _layout(self) -> Rows | Phases | FoldedPhases:
+    def _layout(self) -> Rows | StrideToDepth | FlattenedStrideToDepth:
         assert not isinstance(self.value.layout, Plain)
         return self.value.layout
 
-    def folds_with(self, geo: Geometry, pitch: int) -> bool:
-        """Whether the whole map, folded to this pitch, is one line of windows."""
+    def flattens_with(self, geo: Geometry, pitch: int) -> bool:
+        """Whether the whole map, flattened to this pitch, is one line of windows."""
         layout = self.value.layout
-        if isinstance(layout, FoldedPhases):
+        if isinstance(layout, FlattenedStrideToDepth):
             return layout.pitch == pitch
-        if not isinstance(layout, Folded) or geo.stride != (1, 1) or geo.size != geo.out:
+        if not isinstance(layout, Flattened) or geo.stride != (1, 1) or geo.size != geo.out:
             return False
         return layout.pitch == pitch
 
@@ -89,13 +89,13 @@ class Window:
 
 
 def open_window(
-    builder: Builder, tensor: str, geo: Geometry, in_place_stride: int = 1, fold: bool = False
+    builder: Builder, tensor: str, geo: Geometry, in_place_stride: int = 1, flatten: bool = False
 ) -> Window:
     """How windows of this geometry read ``tensor``.
 
     Column strides up to ``in_place_stride`` read the rows in place, through their halo. Any other stride first splits
     the columns by phase into a padded copy (cost: one pass over the input, against a shuffle per load saved); shared
-    by all readers of the same geometry. ``fold``: the reader makes a folded map as one line if it can.
+    by all readers of the same geometry. ``flatten``: the reader makes a flattened map as one line if it can.
     """
     if geo.stride[1] <= in_place_stride:
         rows = builder.rows(tensor)
@@ -105,14 +105,14 @@ def open_window(
             rows, geo.stride[0], -geo.before[0], geo.kernel[0], geo.dilation[0], -geo.before[1] * item, columns,
             geo.stride[1],
         )  # fmt: skip
-    pitch = builder.folds.get(geo.out, 0) if fold else 0
+    pitch = builder.pitches.get(geo.out, 0) if flatten else 0
     if pitch >= geo.out[1] + (geo.kernel[1] - 1) * geo.dilation[1] // geo.stride[1]:
-        return _folded_window(builder, tensor, geo, pitch)
+        return _flattened_window(builder, tensor, geo, pitch)
     key: tuple[Any, ...] = (tensor, geo)
     if key not in builder.windows:
-        builder.windows[key] = _split_phases(builder, tensor, geo)
+        builder.windows[key] = _space_to_depth(builder, tensor, geo)
     value = builder.windows[key]
-    assert isinstance(value.layout, Phases)
+    assert isinstance(value.layout, StrideToDepth)
     taps = [k * geo.dilation[1] for k in range(geo.kernel[1])]
     elements = (tap % geo.stride[1] * value.layout.line + tap // geo.stride[1] for tap in taps)
     offsets = tuple(element * value.layout.itemsize for element in elements)
@@ -120,8 +120,8 @@ def open_window(
     return Window(value, row_step, 0, geo.kernel[0], geo.dilation[0], 0, offsets)
 
 
-def _folded_window(builder: Builder, tensor: str, geo: Geometry, pitch: int) -> Window:
-    """Windows that read a copy split by phase of rows and columns, folded as the output is."""
+def _flattened_window(builder: Builder, tensor: str, geo: Geometry, pitch: int) -> Window:
+    """Windows that read a copy split by phase of rows and columns, flattened as the output is."""
     key: tuple[Any, ...] = (tensor, geo)
     extent = [(geo.kernel[i] - 1) * geo.dilation[i] for i in (0, 1)]
     if key not in builder.windows:
@@ -129,18 +129,19 @@ def _folded_window(builder: Builder, tensor: str, geo: Geometry, pitch: int) -> 
         row_phases, column_phases = (min(geo.stride[i], extent[i] + 1) for i in (0, 1))
         rows, columns = geo.out[0] + extent[0] // geo.stride[0], extent[1] // geo.stride[1]
         value = Value(
-            tensor, FoldedPhases(builder.vector, channels, rows, row_phases, column_phases, pitch, columns)
+            tensor,
+            FlattenedStrideToDepth(builder.vector, channels, rows, row_phases, column_phases, pitch, columns),
         )
         builder.add(
-            FoldedPhaseSplit(
+            FlattenedStrideToDepthCopy(
                 builder.layer, value, 1, builder.any(tensor), (channels, height, width),
-                (-geo.before[0], -geo.before[1]), geo.stride, lots=channels,
+                (-geo.before[0], -geo.before[1]), geo.stride, channel_blocks=channels,
             )
         )  # fmt: skip
         builder.windows[key] = value
     value = builder.windows[key]
     layout = value.layout
-    assert isinstance(layout, FoldedPhases)
+    assert isinstance(layout, FlattenedStrideToDepth)
     item = layout.itemsize
     taps = [[k * geo.dilation[i] for k in range(geo.kernel[i])] for i in (0, 1)]
     rows_at = tuple(
@@ -151,7 +152,7 @@ def _folded_window(builder: Builder, tensor: str, geo: Geometry, pitch: int) -> 
     return Window(value, 1, 0, geo.kernel[0], 1, 0, columns_at, row_offsets=rows_at)
 
 
-def _split_phases(builder: Builder, tensor: str, geo: Geometry) -> Value:
+def _space_to_depth(builder: Builder, tensor: str, geo: Geometry) -> Value:
     channels, height, width = builder.image_shape(tensor)
     stride_y, stride_x = geo.stride
     extent_x = (geo.kernel[1] - 1) * geo.dilation[1]
@@ -160,10 +161,10 @@ def _split_phases(builder: Builder, tensor: str, geo: Geometry) -> Value:
     else:
         rows, row_step = (geo.out[0] - 1) * stride_y + (geo.kernel[0] - 1) * geo.dilation[0] + 1, 1
     columns = geo.out[1] + extent_x // stride_x
-    layout = Phases(builder.vector, channels, rows, min(stride_x, extent_x + 1), columns)
+    layout = StrideToDepth(builder.vector, channels, rows, min(stride_x, extent_x + 1), columns)
     value = Value(tensor, layout)
     builder.add(
-        PhaseSplit(
+        StrideToDepthCopy(
             builder.layer, value, rows, builder.any(tensor), (channels, height, width),
             -geo.before[0], row_step, -geo.before[1], stride_x,
         )

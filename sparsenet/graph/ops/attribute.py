@@ -14,7 +14,7 @@ from sparsenet.graph.ops.sizes import MAX_RANK
 
 #: Words an epilogue may have, and numbers and addresses that they read: each kernel is compiled for its epilogue, and
 #: all its arguments stand in one row of the tape.
-MAX_EPILOGUE_WORDS, MAX_EPILOGUE_ARGUMENTS = 8, 10
+MAX_FUSED_OPS, MAX_EPILOGUE_ARGUMENTS = 8, 10
 #: Integers in a file are at most so large.
 MAX_SIZE = 2**31 - 1
 
@@ -98,7 +98,7 @@ def is_epilogue(value: Any) -> bool:
     """Whether ``value`` is a list of [word, *numbers]; which words there are is for ``check_node`` to say."""
     return (
         isinstance(value, list)
-        and len(value) <= MAX_EPILOGUE_WORDS
+        and len(value) <= MAX_FUSED_OPS
         and all(
             isinstance(step, list)
             and 0 < len(step) <= MAX_EPILOGUE_ARGUMENTS

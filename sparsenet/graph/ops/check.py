@@ -8,7 +8,7 @@ from typing import Any
 from sparsenet.errors import GraphError
 from sparsenet.graph.node import Node
 from sparsenet.graph.ops.activations import ACTIVATIONS
-from sparsenet.graph.ops.attribute import MAX_EPILOGUE_ARGUMENTS, MAX_EPILOGUE_WORDS, REQUIRED
+from sparsenet.graph.ops.attribute import MAX_EPILOGUE_ARGUMENTS, MAX_FUSED_OPS, REQUIRED
 from sparsenet.graph.ops.epilogues import (
     TENSOR_WORDS,
     epilogue_fits,
@@ -50,7 +50,7 @@ def _check_numbers(node: Node, where: str) -> None:
             raise GraphError(f"{where}: epilogue step {step!r:.80} has the wrong number of parameters")
     if not epilogue_fits(node.epilogue):
         raise GraphError(
-            f"{where} has an epilogue of {len(node.epilogue)} steps; at most {MAX_EPILOGUE_WORDS} are allowed, "
+            f"{where} has an epilogue of {len(node.epilogue)} steps; at most {MAX_FUSED_OPS} are allowed, "
             f"reading at most {MAX_EPILOGUE_ARGUMENTS} numbers and tensors"
         )
     parameters = [node.attrs[name] for name in _parameters(node.op)]

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from sparsenet.graph.ops.activations import ACTIVATIONS
-from sparsenet.graph.ops.attribute import MAX_EPILOGUE_ARGUMENTS, MAX_EPILOGUE_WORDS
+from sparsenet.graph.ops.attribute import MAX_EPILOGUE_ARGUMENTS, MAX_FUSED_OPS
 
 
 class EpilogueTensor(NamedTuple):
@@ -42,4 +42,4 @@ def epilogue_fits(steps: Sequence[Sequence[Any]]) -> bool:
     """Whether an epilogue of these known words is short enough for a kernel."""
     arguments = sum(tensor.arguments for _, tensor in epilogue_tensors(steps))
     arguments += sum(len(ACTIVATIONS[word].parameters) for word, *_ in steps if word in ACTIVATIONS)
-    return len(steps) <= MAX_EPILOGUE_WORDS and arguments <= MAX_EPILOGUE_ARGUMENTS
+    return len(steps) <= MAX_FUSED_OPS and arguments <= MAX_EPILOGUE_ARGUMENTS

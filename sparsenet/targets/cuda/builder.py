@@ -108,13 +108,13 @@ Argument = int | Value | Place
 class Epilogue:
     """Words after an op and what they read."""
 
-    words: tuple[str, ...] = ()
+    ops: tuple[str, ...] = ()
     tensors: list[Argument] = field(default_factory=list)
     numbers: list[float] = field(default_factory=list)
 
     def extend(self, other: Epilogue) -> None:
         """Append the words of ``other`` and what they read."""
-        self.words += other.words
+        self.ops += other.ops
         self.tensors += other.tensors
         self.numbers += other.numbers
 

@@ -49,13 +49,13 @@ def test_threads_share_each_stage_without_a_gap(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(make, "trace", noted)
     make.make_plan(network(28), Options("sparse", 3))
     ((segments, shares),) = found
-    split = [s for segment in segments for s in segment.stages if shares.by_lots(s)]
-    assert any(stage.lots > 1 for stage in split)
+    split = [s for segment in segments for s in segment.stages if shares.by_channels(s)]
+    assert any(stage.channel_blocks > 1 for stage in split)
     for stage in split:
-        spans = [shares.lots(stage, thread) for thread in range(3)]
+        spans = [shares.channel_blocks(stage, thread) for thread in range(3)]
         assert [first for first, _ in spans[1:]] == [last for _, last in spans[:-1]]
-        assert (spans[0][0], spans[-1][1]) == (0, stage.lots)
-        assert shares.all_lots(stage) == [span for span in dict.fromkeys(spans) if span[0] < span[1]]
+        assert (spans[0][0], spans[-1][1]) == (0, stage.channel_blocks)
+        assert shares.all_blocks(stage) == [span for span in dict.fromkeys(spans) if span[0] < span[1]]
 
 
 def test_candidates_that_lose_leave_nothing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from sparsenet.graph import Node
 from sparsenet.plan.builder import Builder
-from sparsenet.plan.layout import Folded, Plain
+from sparsenet.plan.layout import Flattened, Plain
 from sparsenet.plan.lowering.places import Blocks
 from sparsenet.plan.relayout import MOST_LINES, map_needs, map_source, relayout, relayout_kernel
 from sparsenet.plan.stage import Emitter, Need, Span, Stage, Value
@@ -25,7 +25,7 @@ class DepthToSpace(Stage):
     def needs(self, first: int, last: int) -> list[Need]:
         return [map_needs(self.source, first // self.blocks.rows, -(-last // self.blocks.rows))]
 
-    def emit(self, to: Emitter, first: int, last: int, lots: Span) -> None:
+    def emit(self, to: Emitter, first: int, last: int, channel_blocks: Span) -> None:
         blocks = self.blocks
         x, x_row, x_channel = map_source(to, self.source, first // blocks.rows)
         out, out_row, out_channel = map_source(to, self.out, first)
@@ -40,7 +40,7 @@ class DepthToSpace(Stage):
 
 def _written(out: Value, width: int) -> int:
     """Floats of a line: with what must be zero behind it."""
-    return width if isinstance(out.layout, Plain | Folded) else out.rows.line
+    return width if isinstance(out.layout, Plain | Flattened) else out.rows.line
 
 
 def _new_map(builder: Builder, node: Node) -> Value:
@@ -60,7 +60,7 @@ def lower_depth_to_space(builder: Builder, node: Node) -> None:
     builder.decide(node, "none", kernel, f"{blocks.columns} lines become one")
     out = _new_map(builder, node)
     builder.add(
-        DepthToSpace(node.name, out, height, source, shape, blocks, kernel, band=blocks.rows, exact=True)
+        DepthToSpace(node.name, out, height, source, shape, blocks, kernel, row_block=blocks.rows, exact=True)
     )
 
 
@@ -75,7 +75,7 @@ class SpaceToDepth(Stage):
     def needs(self, first: int, last: int) -> list[Need]:
         return [map_needs(self.source, first * self.blocks.rows, last * self.blocks.rows)]
 
-    def emit(self, to: Emitter, first: int, last: int, lots: Span) -> None:
+    def emit(self, to: Emitter, first: int, last: int, channel_blocks: Span) -> None:
         blocks, (channels, _, width) = self.blocks, self.shape
         x, x_row, x_channel = map_source(to, self.source, first * blocks.rows)
         out, out_row, out_channel = map_source(to, self.out, first)

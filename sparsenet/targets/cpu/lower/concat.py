@@ -21,7 +21,7 @@ class ConcatChannels(Stage):
     def needs(self, first: int, last: int) -> list[Need]:
         return [map_needs(value, first, last) for value, _ in self.sources]
 
-    def emit(self, to: Emitter, first: int, last: int, lots: Span) -> None:
+    def emit(self, to: Emitter, first: int, last: int, blocks: Span) -> None:
         channel = 0
         for value, shape in self.sources:
             x, x_row, x_channel = map_source(to, value, first)
@@ -40,7 +40,7 @@ class ConcatPlain(Stage):
     def needs(self, first: int, last: int) -> list[Need]:
         return [(value, 0, 1) for value in self.sources]
 
-    def emit(self, to: Emitter, first: int, last: int, lots: Span) -> None:
+    def emit(self, to: Emitter, first: int, last: int, blocks: Span) -> None:
         layout, start, total = self.out.layout, 0, sum(self.widths)
         for value, width in zip(self.sources, self.widths, strict=True):
             out = to.whole(self.out) + start * layout.itemsize

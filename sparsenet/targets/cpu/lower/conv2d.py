@@ -57,9 +57,9 @@ def _one_pixel_matrix(weight: FloatArray, geo: Geometry, channels: int) -> Float
 
 def _convolution(builder: Builder, conv: Convolution) -> None:
     node, geo = conv.node, conv.geometry
-    window = open_window(builder, conv.x, geo, fold=True)
+    window = open_window(builder, conv.x, geo, flatten=True)
     epilogue = epilogue_of(builder, node, True)
-    as_line = window.folds_with(geo, builder.folds.get(geo.out, 0))
+    as_line = window.flattens_with(geo, builder.pitches.get(geo.out, 0))
     out = builder.new_rows(node.output, row_by_row=not as_line)
     matrix = builder.once(as_matrix, conv.weight)
     nnz = builder.once(nonzeros, matrix)

@@ -47,7 +47,7 @@ def candidates(target: Target, layer: RowConvolution, tune: bool) -> list[Candid
 def _csr(layer: RowConvolution) -> Candidate:
     layout = layer.lines
     tile = sparse_tile(layout, layer.group_in)
-    kernel = layout.kernel("conv_csr_rows", (tile.rows, tile.vectors), layer.epilogue.words)
+    kernel = layout.kernel("conv_csr_rows", (tile.rows, tile.vectors), layer.epilogue.ops)
 
     def make(weights: Weights) -> Stage:
         row_offsets, stream = weights.once(csr_stream, layer.matrix, layer.row_taps())
@@ -58,7 +58,8 @@ def _csr(layer: RowConvolution) -> Candidate:
         fixed: dict[str, Word] = {"stream": weights.constant(stream), **weights.lines(layout)}
         return ConvRows(
             layer.layer, layer.out, layer.units, layer.window, kernel, layer.epilogue, layer.c_out, 1, fixed,
-            per_channel, as_line=layer.as_line, band=tile.rows, lots=layer.c_out, weight_bytes=stream.nbytes,
+            per_channel, as_line=layer.as_line, row_block=tile.rows, channel_blocks=layer.c_out,
+            weight_bytes=stream.nbytes,
         )  # fmt: skip
 
     return Candidate("csr", kernel, CSR_NONZEROS / layer.matrix.shape[1], make)
@@ -67,7 +68,7 @@ def _csr(layer: RowConvolution) -> Candidate:
 def _pattern(layer: RowConvolution, outputs: int, tile: PixelTile, cache_bytes: int) -> Candidate:
     layout = layer.lines
     sizes = (outputs, tile.rows, tile.vectors)
-    kernel = layout.kernel("conv_pattern_rows", sizes, layer.epilogue.words)
+    kernel = layout.kernel("conv_pattern_rows", sizes, layer.epilogue.ops)
     window_rows = layer.geo.kernel[0] + tile.rows - 1
     channel_bytes = window_rows * tile.vectors * layout.lanes * layout.itemsize
     chunks = chunk_taps(layer.group_in, layer.geo.kernel, channel_bytes, cache_bytes)
@@ -78,8 +79,8 @@ def _pattern(layer: RowConvolution, outputs: int, tile: PixelTile, cache_bytes: 
             layer.layer, layer.out, layer.units, layer.window, kernel, layer.epilogue, layer.c_out,
             outputs if whole_groups else layer.c_out, weights.lines(layout), layer.matrix, layer.row_taps(),
             chunks, layer.groups,
-            weights.constant(layer.bias), as_line=layer.as_line, band=tile.rows,
-            lots=-(-layer.c_out // outputs) if whole_groups else 1,
+            weights.constant(layer.bias), as_line=layer.as_line, row_block=tile.rows,
+            channel_blocks=-(-layer.c_out // outputs) if whole_groups else 1,
             weight_bytes=6 * layer.nnz,
         )  # fmt: skip
 

@@ -24,21 +24,21 @@ class WindowRows(Stage):
 
     Attributes:
         kernel: of the usual tile; for fewer rows than that has, one of a lower tile.
-        channels, lot_channels: output channels, and how many of them a lot has.
+        channels, block_channels: output channels, and how many of them a block has.
     """
 
     window: Window
     kernel: Kernel
     epilogue: Epilogue
     channels: int
-    lot_channels: int
+    block_channels: int
     fixed: dict[str, Word]
 
     def needs(self, first: int, last: int) -> list[Need]:
         return [self.window.needs(first, last), *self.epilogue.needs(first, last)]
 
-    def lot_channels_of(self, lots: Span) -> Span:
-        return lots[0] * self.lot_channels, min(lots[1] * self.lot_channels, self.channels)
+    def channels_of(self, blocks: Span) -> Span:
+        return blocks[0] * self.block_channels, min(blocks[1] * self.block_channels, self.channels)
 
     def kernel_for(self, rows: int) -> Kernel:
         """The kernel for so many rows."""
@@ -59,8 +59,8 @@ class ConvRows(WindowRows):
     per_channel: dict[str, tuple[Ref, int]]
     input_step: tuple[int, int] = (1, 0)
 
-    def emit(self, to: Emitter, first: int, last: int, lots: Span) -> None:
-        begin, end = self.lot_channels_of(lots)
+    def emit(self, to: Emitter, first: int, last: int, blocks: Span) -> None:
+        begin, end = self.channels_of(blocks)
         channels, step = self.input_step
         to.call(
             self.kernel_for(last - first),
@@ -92,7 +92,7 @@ class PatternRows(WindowRows):
     bias: Ref
     _packed: dict[Span, dict[str, Word]] = field(default_factory=dict)
 
-    def emit(self, to: Emitter, first: int, last: int, lots: Span) -> None:
+    def emit(self, to: Emitter, first: int, last: int, blocks: Span) -> None:
         to.call(
             self.kernel_for(last - first),
             x=self.window.at(to, first),
@@ -101,16 +101,16 @@ class PatternRows(WindowRows):
             out=to.row(self.out, first),
             bias=self.bias,
             **self.fixed,
-            **self._packed[lots],
+            **self._packed[blocks],
             **self.epilogue.arguments(to, first),
         )
 
     def pack(self, weights: Weights, shares: Sequence[Span]) -> None:
-        self._packed = {lots: self._pack(weights, lots) for lots in shares}
+        self._packed = {blocks: self._pack(weights, blocks) for blocks in shares}
 
-    def _pack(self, weights: Weights, lots: Span) -> dict[str, Word]:
-        outputs, whole = self.kernel.parameter("outputs"), lots == (0, self.lots)
-        begin, end = self.lot_channels_of(lots)
+    def _pack(self, weights: Weights, blocks: Span) -> dict[str, Word]:
+        outputs, whole = self.kernel.parameter("outputs"), blocks == (0, self.channel_blocks)
+        begin, end = self.channels_of(blocks)
         offsets = self.offsets if self.offsets.ndim == 1 else self.offsets[begin:end]
         groups = self.groups if whole else 1
         packed = weights.once(_pattern_share, self.matrix, begin, end, offsets, outputs, self.chunks, groups)

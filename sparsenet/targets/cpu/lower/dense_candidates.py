@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from sparsenet.plan.candidate import Candidate
-from sparsenet.plan.layout import Folded, Rows
+from sparsenet.plan.layout import Flattened, Rows
 from sparsenet.plan.stage import Stage, Word
 from sparsenet.plan.weights import Weights
 from sparsenet.targets.cpu.lower.conv_rows import ConvRows
@@ -23,7 +23,7 @@ def dense_candidates(target: Target, layer: RowConvolution, tune: bool) -> list[
     if step == 1:
         views.append((layer.lines, [line_tile(target, layer.lines, c_out, taps)]))
     if layer.lines is not layout and layout.width == layer.lines.width // layout.height:
-        # Nothing stands between the rows of a folded map: single pixels may be taken across them.
+        # Nothing stands between the rows of a flattened map: single pixels may be taken across them.
         views.append((layer.lines, pixel_tiles(target, layer.lines, c_out, taps)))
     found = [(tile, view) for view, tiles in views for tile in tiles]
     found.sort(key=lambda pair: pair[0].cycles)
@@ -31,7 +31,7 @@ def dense_candidates(target: Target, layer: RowConvolution, tune: bool) -> list[
 
 
 def _candidate(layer: RowConvolution, tile: DenseTile, layout: Rows) -> Candidate:
-    kernel = tile.vector.kernel(tile.algorithm, tile.sizes, layer.epilogue.words)
+    kernel = tile.vector.kernel(tile.algorithm, tile.sizes, layer.epilogue.ops)
 
     def make(weights: Weights) -> Stage:
         taps = layer.taps()
@@ -41,8 +41,8 @@ def _candidate(layer: RowConvolution, tile: DenseTile, layout: Rows) -> Candidat
             "x_group": layer.group_in * layer.window.channel,
         }  # fmt: skip
         if tile.algorithm == BLOCKED:
-            # What stands between the rows of a folded map is filled before.
-            halo = 0 if isinstance(layout, Folded) else layout.line - layout.width
+            # What stands between the rows of a flattened map is filled before.
+            halo = 0 if isinstance(layout, Flattened) else layout.line - layout.width
             fixed |= {
                 "width": layout.width, "halo": halo, "out_row": layout.row_bytes,
                 "out_channel": layout.channel_bytes,
@@ -51,15 +51,15 @@ def _candidate(layer: RowConvolution, tile: DenseTile, layout: Rows) -> Candidat
             fixed |= weights.lines(layout)
         # Blocks of channels can be told apart by address where the last one does not overlap the one before.
         even = layer.groups == 1 and layer.c_out % tile.outputs == 0
-        lot, lots = (tile.outputs, layer.c_out // tile.outputs) if even else (layer.c_out, 1)
+        block, count = (tile.outputs, layer.c_out // tile.outputs) if even else (layer.c_out, 1)
         per_channel = {
             "weights": (weights.constant(blocks), taps.size * tile.repeats * blocks.itemsize),
             "bias": (weights.constant(layer.bias), layer.bias.itemsize),
         }
         return ConvRows(
-            layer.layer, layer.out, layout.height, layer.window, kernel, layer.epilogue, layer.c_out, lot, fixed,
-            per_channel, as_line=layer.as_line and layout is not layer.out.rows, band=kernel.parameter("rows"),
-            lots=lots, weight_bytes=blocks.nbytes,
+            layer.layer, layer.out, layout.height, layer.window, kernel, layer.epilogue, layer.c_out, block, fixed,
+            per_channel, as_line=layer.as_line and layout is not layer.out.rows, row_block=kernel.parameter("rows"),
+            channel_blocks=count, weight_bytes=blocks.nbytes,
         )  # fmt: skip
 
     return Candidate("dense", kernel, 1.0, make)

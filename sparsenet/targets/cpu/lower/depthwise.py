@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from sparsenet.plan.builder import Builder
-from sparsenet.plan.layout import Folded, Rows
+from sparsenet.plan.layout import Flattened, Rows
 from sparsenet.plan.lowering.convolution import Convolution
 from sparsenet.plan.lowering.geometry import Geometry
 from sparsenet.plan.lowering.weights import as_matrix, nonzeros
@@ -28,11 +28,11 @@ def lower_depthwise(builder: Builder, conv: Convolution) -> None:
     c_out, taps = weight.shape[0], geo.kernel[0] * geo.kernel[1]
     window = open_window(builder, x, geo, IN_PLACE_STRIDE)
     epilogue = epilogue_of(builder, node, True)
-    as_line = window.folds_with(geo, builder.folds.get(geo.out, 0))
+    as_line = window.flattens_with(geo, builder.pitches.get(geo.out, 0))
     out = builder.new_rows(node.output, row_by_row=not as_line)
-    lines = out.rows.as_line() if as_line and isinstance(out.rows, Folded) else out.rows
+    lines = out.rows.as_line() if as_line and isinstance(out.rows, Flattened) else out.rows
     tile = _tile(builder.target, lines, geo, window, as_line)
-    kernel = lines.kernel("depthwise_dense_rows", tile, epilogue.words)
+    kernel = lines.kernel("depthwise_dense_rows", tile, epilogue.ops)
     multiplier = c_out // builder.image_shape(x)[0]
     reason = "depthwise weights are too few for indices to pay"
     builder.decide(node, "dense", kernel, reason, **conv.counts(builder.once(nonzeros, weight)))
@@ -49,8 +49,8 @@ def lower_depthwise(builder: Builder, conv: Convolution) -> None:
     builder.add(
         ConvRows(
             node.name, out, lines.height, window, kernel, epilogue, c_out, multiplier, fixed, per_channel,
-            (multiplier, window.channel), band=kernel.parameter("rows"), lots=c_out // multiplier, as_line=as_line,
-            channelwise=True, weight_bytes=weight.nbytes,
+            (multiplier, window.channel), row_block=kernel.parameter("rows"), channel_blocks=c_out // multiplier,
+            as_line=as_line, channelwise=True, weight_bytes=weight.nbytes,
         )
     )  # fmt: skip
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from sparsenet.graph import Node
 from sparsenet.graph.ops import ACTIVATIONS, split_inputs
 from sparsenet.plan.builder import Builder, Reads
-from sparsenet.plan.layout import Folded, Plain
+from sparsenet.plan.layout import Flattened, Plain
 from sparsenet.plan.lowering.epilogue import FusedStep, as_fused_step
 from sparsenet.plan.stage import Emitter, Need, Span, Stage, Value, Word
 from sparsenet.targets.cpu.lower.broadcast import lower_broadcast
@@ -34,8 +34,8 @@ class MapElements(Stage):
             needs.append((self.gain, 0, 1))
         return needs
 
-    def emit(self, to: Emitter, first: int, last: int, lots: Span) -> None:
-        channel, x_channel = lots[0], self.source.rows.channel_bytes
+    def emit(self, to: Emitter, first: int, last: int, blocks: Span) -> None:
+        channel, x_channel = blocks[0], self.source.rows.channel_bytes
         arguments: dict[str, Word] = {}
         if self.other is not None:
             y_channel = self.other.rows.channel_bytes
@@ -45,7 +45,7 @@ class MapElements(Stage):
             arguments["gain"] = to.whole(self.gain) + channel * self.gain.layout.itemsize
         to.call(
             self.kernel, x=to.row(self.source, first) + channel * x_channel, x_row=self.source.rows.row_bytes,
-            x_channel=x_channel, channels=lots[1] - lots[0], height=last - first,
+            x_channel=x_channel, channels=blocks[1] - blocks[0], height=last - first,
             out=to.row(self.out, first) + channel * self.out.rows.channel_bytes,
             **self.lines, **arguments, **self.epilogue.arguments(to, first, channel),
         )  # fmt: skip
@@ -64,7 +64,7 @@ class FlatElements(Stage):
         others = [] if self.other is None else [(self.other, 0, 1)]
         return [(self.source, 0, 1), *others, *self.epilogue.needs(0, 1)]
 
-    def emit(self, to: Emitter, first: int, last: int, lots: Span) -> None:
+    def emit(self, to: Emitter, first: int, last: int, blocks: Span) -> None:
         assert isinstance(self.out.layout, Plain)
         other = {} if self.other is None else {"y": to.whole(self.other)}
         to.call(
@@ -81,7 +81,7 @@ def copy(builder: Builder, node: Node, x: str, first: FusedStep | None = None) -
         kernel = _map_stage(builder, node, "copy_none_rows", x, epilogue)
     else:
         source, out = builder.plain(x), builder.new_plain(node.output)
-        kernel = builder.kernel("copy_none_flat", epilogue=epilogue.words)
+        kernel = builder.kernel("copy_none_flat", epilogue=epilogue.ops)
         builder.add(FlatElements(node.name, out, 1, source, kernel, epilogue))
     builder.decide(node, "none", kernel)
 
@@ -91,12 +91,12 @@ def _map_stage(
     other: Value | None = None, gain: Value | None = None,
 ) -> Kernel:  # fmt: skip
     source, out = builder.rows(x), builder.new_rows(node.output)
-    layout = out.rows.as_line() if isinstance(out.rows, Folded) else out.rows
-    kernel = layout.kernel(algorithm, (min(4, layout.line_vectors),), epilogue.words)
+    layout = out.rows.as_line() if isinstance(out.rows, Flattened) else out.rows
+    kernel = layout.kernel(algorithm, (min(4, layout.line_vectors),), epilogue.ops)
     builder.add(
         MapElements(
             node.name, out, layout.height, source, kernel, epilogue, builder.lines(layout), other, gain,
-            lots=layout.channels, as_line=isinstance(out.rows, Folded),
+            channel_blocks=layout.channels, as_line=isinstance(out.rows, Flattened),
         )
     )  # fmt: skip
     return kernel
@@ -148,7 +148,7 @@ def _multiply_equal(builder: Builder, node: Node, a: str, b: str) -> None:
     x, y = builder.plain(a), builder.plain(b)
     epilogue = epilogue_of(builder, node, False)
     out = builder.new_plain(node.output)
-    kernel = builder.kernel("mul_none_flat", epilogue=epilogue.words)
+    kernel = builder.kernel("mul_none_flat", epilogue=epilogue.ops)
     builder.decide(node, "none", kernel, "both operands flat and of one shape")
     builder.add(FlatElements(node.name, out, 1, x, kernel, epilogue, y))
 

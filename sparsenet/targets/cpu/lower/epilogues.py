@@ -19,13 +19,13 @@ class Epilogue:
     """The fused words of one kernel call, with what they read.
 
     Attributes:
-        words: in order of execution.
+        ops: in order of execution.
         numbers: parameters of activations.
         vectors: per-channel scales and shifts.
         residuals: tensors added, by the index of their word.
     """
 
-    words: tuple[str, ...] = ()
+    ops: tuple[str, ...] = ()
     numbers: dict[str, float] = field(default_factory=dict)
     vectors: dict[str, Ref] = field(default_factory=dict)
     residuals: dict[int, Value] = field(default_factory=dict)
@@ -51,8 +51,8 @@ class Epilogue:
 
     def add(self, step: FusedStep, vectors: Sequence[Ref], tensors: Sequence[Value]) -> None:
         """Append ``step``, whose constants and activations are these."""
-        number = len(self.words)
-        self.words += (step.op,)
+        number = len(self.ops)
+        self.ops += (step.op,)
         names = [f"{argument.name}.{number}" for argument in EPILOGUE_ARGUMENTS[step.op]]
         self.numbers.update(zip(names, step.numbers, strict=False))
         self.vectors.update(zip(names, vectors, strict=False))

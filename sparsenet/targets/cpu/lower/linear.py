@@ -22,28 +22,28 @@ BREAK_EVEN_DENSITY = 0.4
 
 @dataclass(eq=False)
 class MatrixVector(Stage):
-    """``out = matrix @ source + bias``; a lot is a block of ``lot_channels`` output features."""
+    """``out = matrix @ source + bias``; a block is a block of ``block_channels`` output features."""
 
     source: Value
     kernel: Kernel
     epilogue: Epilogue
     channels: int
-    lot_channels: int
+    block_channels: int
     fixed: dict[str, Word]
-    per_lot: dict[str, tuple[Ref, int]]
+    per_block: dict[str, tuple[Ref, int]]
 
     def needs(self, first: int, last: int) -> list[Need]:
         return [(self.source, 0, 1), *self.epilogue.needs(0, 1)]
 
-    def emit(self, to: Emitter, first: int, last: int, lots: Span) -> None:
-        begin = lots[0] * self.lot_channels
+    def emit(self, to: Emitter, first: int, last: int, blocks: Span) -> None:
+        begin = blocks[0] * self.block_channels
         to.call(
             self.kernel,
             x=to.whole(self.source),
-            c_out=min(lots[1] * self.lot_channels, self.channels) - begin,
+            c_out=min(blocks[1] * self.block_channels, self.channels) - begin,
             out=to.whole(self.out) + begin * self.out.layout.itemsize,
             **self.fixed,
-            **{name: start + lots[0] * step for name, (start, step) in self.per_lot.items()},
+            **{name: start + blocks[0] * step for name, (start, step) in self.per_block.items()},
             **self.epilogue.arguments(to, 0, begin),
         )
 
@@ -70,24 +70,24 @@ def lower_matrix(builder: Builder, conv: Convolution, matrix: FloatArray | Store
         csr = builder.once(as_csr, matrix)
         group_offsets, stream = builder.once(linear_groups, csr, lanes)
         index_bytes = stream.itemsize * stream.shape[1] // lanes - csr.values.itemsize
-        kernel, lot = vector.kernel("linear_csr_flat", (index_bytes,), epilogue.words), lanes
+        kernel, block = vector.kernel("linear_csr_flat", (index_bytes,), epilogue.ops), lanes
         fixed: dict[str, Word] = {"stream": builder.constant(stream)}
-        per_lot = {"group_offsets": (builder.constant(group_offsets), group_offsets.itemsize)}
+        per_block = {"group_offsets": (builder.constant(group_offsets), group_offsets.itemsize)}
         nbytes = stream.nbytes
     else:
         vectors = min(4, -(-c_out // lanes))
-        lot = vectors * lanes
-        kernel = vector.kernel("linear_dense_flat", (vectors,), epilogue.words)
+        block = vectors * lanes
+        kernel = vector.kernel("linear_dense_flat", (vectors,), epilogue.ops)
         dense = conv.weight if isinstance(matrix, StoredWeight) else matrix
-        blocks = builder.once(linear_blocks, dense, lot)
+        blocks = builder.once(linear_blocks, dense, block)
         fixed, nbytes = {"c_in": c_in}, blocks.nbytes
-        per_lot = {"weights": (builder.constant(blocks), lot * c_in * blocks.itemsize)}
+        per_block = {"weights": (builder.constant(blocks), block * c_in * blocks.itemsize)}
     builder.decide(node, "csr" if sparse else "dense", kernel, reason, **counts)
-    per_lot["bias"] = (builder.padded_constant(conv.bias), lot * conv.bias.itemsize)
+    per_block["bias"] = (builder.padded_constant(conv.bias), block * conv.bias.itemsize)
     builder.add(
         MatrixVector(
-            node.name, out, 1, source, kernel, epilogue, c_out, lot, fixed, per_lot,
-            lots=-(-c_out // lot), weight_bytes=nbytes,
+            node.name, out, 1, source, kernel, epilogue, c_out, block, fixed, per_block,
+            channel_blocks=-(-c_out // block), weight_bytes=nbytes,
         )
     )  # fmt: skip
 

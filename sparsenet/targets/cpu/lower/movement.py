@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from sparsenet.graph import Node
 from sparsenet.graph.ops import attributes
 from sparsenet.plan.builder import Builder, Reads
-from sparsenet.plan.layout import Folded, Plain, Rows
+from sparsenet.plan.layout import Flattened, Plain, Rows
 from sparsenet.plan.lowering.axes import contiguous_strides
 from sparsenet.plan.lowering.places import Places, evenly_spaced, places_of, rearranged
 from sparsenet.plan.relayout import FILL, fill, map_needs, map_source, relayout, relayout_kernel
@@ -60,12 +60,12 @@ class MapSlice(Stage):
         ends = self._row(first), self._row(last - 1)
         return [map_needs(self.source, min(ends), max(ends) + 1)]
 
-    def emit(self, to: Emitter, first: int, last: int, lots: Span) -> None:
+    def emit(self, to: Emitter, first: int, last: int, blocks: Span) -> None:
         begin = min(self._row(first), self._row(last - 1))
         x, x_row, x_channel = map_source(to, self.source, begin)
         out, out_row, out_channel = map_source(to, self.out, first)
         _, height, width = self.shape
-        columns = self.out.rows.width if isinstance(self.out.layout, Folded) else self.out.rows.line
+        columns = self.out.rows.width if isinstance(self.out.layout, Flattened) else self.out.rows.line
         first_column, column_step = self.first[2], self.step[2]
         # Behind the last column that is meant stand zeros, not what the source has there.
         end = min(width, first_column + (self.out.rows.width - 1) * column_step + 1)
@@ -107,7 +107,7 @@ class Pad(Stage):
     def needs(self, first: int, last: int) -> list[Need]:
         return [map_needs(self.source, 0, self.shape[1])]
 
-    def emit(self, to: Emitter, first: int, last: int, lots: Span) -> None:
+    def emit(self, to: Emitter, first: int, last: int, blocks: Span) -> None:
         assert isinstance(self.out.layout, Plain)
         layout, out = self.out.layout, to.whole(self.out)
         _, height, width = layout.shape

@@ -23,7 +23,7 @@ class PlainCall(Stage):
     def needs(self, first: int, last: int) -> list[Need]:
         return [(value, 0, 1) for value in self.sources.values()]
 
-    def emit(self, to: Emitter, first: int, last: int, lots: Span) -> None:
+    def emit(self, to: Emitter, first: int, last: int, blocks: Span) -> None:
         sources = {name: to.whole(value) for name, value in self.sources.items()}
         to.call(self.kernel, **sources, out=to.whole(self.out), **self.arguments)
 

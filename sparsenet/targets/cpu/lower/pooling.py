@@ -12,7 +12,7 @@ import numpy.typing as npt
 from sparsenet.graph import Graph, Node, Shape
 from sparsenet.graph.types import F32
 from sparsenet.plan.builder import Builder, Halo, Reads
-from sparsenet.plan.layout import Folded, Rows
+from sparsenet.plan.layout import Flattened, Rows
 from sparsenet.plan.lowering.geometry import Geometry, reciprocals
 from sparsenet.plan.stage import Emitter, Need, Ref, Span, Stage, Value, Word
 from sparsenet.plan.window import Window, open_window
@@ -60,23 +60,23 @@ class MaxPool(Stage):
             *self.epilogue.needs(first, last),
         ]
 
-    def emit(self, to: Emitter, first: int, last: int, lots: Span) -> None:
+    def emit(self, to: Emitter, first: int, last: int, blocks: Span) -> None:
         y = first
         while y < last:  # rows with the same taps in one call: all but those at the border
             taps, end = self._taps(y), y + 1
             while end < last and self._taps(end) == taps:
                 end += 1
-            self._call(to, y, end, taps, lots)
+            self._call(to, y, end, taps, blocks)
             y = end
 
-    def _call(self, to: Emitter, first: int, last: int, taps: Span, lots: Span) -> None:
+    def _call(self, to: Emitter, first: int, last: int, taps: Span, blocks: Span) -> None:
         row = first * self.window.row_step + self.window.first_row + taps[0] * self.window.row_dilation
         x = to.row(self.window.value, row) + self.window.start
         to.call(
-            self.kernel, x=x + lots[0] * self.window.channel, n_taps_y=taps[1] - taps[0],
-            channels=lots[1] - lots[0], height=last - first,
-            out=to.row(self.out, first) + lots[0] * self.out.rows.channel_bytes,
-            **self.fixed, **self.epilogue.arguments(to, first, lots[0]),
+            self.kernel, x=x + blocks[0] * self.window.channel, n_taps_y=taps[1] - taps[0],
+            channels=blocks[1] - blocks[0], height=last - first,
+            out=to.row(self.out, first) + blocks[0] * self.out.rows.channel_bytes,
+            **self.fixed, **self.epilogue.arguments(to, first, blocks[0]),
         )  # fmt: skip
 
 
@@ -100,7 +100,7 @@ def lower_max_pool2d(builder: Builder, node: Node) -> None:
     # Several vectors at once share their neighbours; where windows share nothing, one is half as fast again.
     vectors = 1 if adjacent and columns + before <= geo.stride[1] else _vectors(layout.line_vectors)
     tile = (window.column_step, columns, before, vectors)
-    kernel = layout.kernel("maxpool_none_rows", tile, epilogue.words)
+    kernel = layout.kernel("maxpool_none_rows", tile, epilogue.ops)
     bits = _columns_inside(geo, layout)
     whole = np.flatnonzero((bits == layout.lane_bits()).all(axis=0))
     fixed: dict[str, Word] = {
@@ -113,7 +113,7 @@ def lower_max_pool2d(builder: Builder, node: Node) -> None:
     builder.add(
         MaxPool(
             node.name, out, geo.out[0], window, kernel, epilogue, first_valid, end_valid, fixed,
-            lots=layout.channels,
+            channel_blocks=layout.channels,
         )
     )  # fmt: skip
 
@@ -144,11 +144,11 @@ class AvgPool(Stage):
     def needs(self, first: int, last: int) -> list[Need]:
         return [self.window.needs(first, last)]
 
-    def emit(self, to: Emitter, first: int, last: int, lots: Span) -> None:
+    def emit(self, to: Emitter, first: int, last: int, blocks: Span) -> None:
         to.call(
-            self.kernel, x=self.window.at(to, first) + lots[0] * self.window.channel,
-            scale_y=self.scale_y + first * F32.itemsize, channels=lots[1] - lots[0], height=last - first,
-            out=to.row(self.out, first) + lots[0] * self.out.rows.channel_bytes, **self.fixed,
+            self.kernel, x=self.window.at(to, first) + blocks[0] * self.window.channel,
+            scale_y=self.scale_y + first * F32.itemsize, channels=blocks[1] - blocks[0], height=last - first,
+            out=to.row(self.out, first) + blocks[0] * self.out.rows.channel_bytes, **self.fixed,
         )  # fmt: skip
 
 
@@ -172,7 +172,9 @@ def lower_avg_pool2d(builder: Builder, node: Node) -> None:
     }  # fmt: skip
     scale_y = builder.padded_constant(reciprocals(node, geo, 0))
     builder.decide(node, "none", kernel)
-    builder.add(AvgPool(node.name, out, geo.out[0], window, kernel, scale_y, fixed, lots=layout.channels))
+    builder.add(
+        AvgPool(node.name, out, geo.out[0], window, kernel, scale_y, fixed, channel_blocks=layout.channels)
+    )
 
 
 @dataclass(eq=False)
@@ -185,26 +187,28 @@ class GlobalAvgPool(Stage):
     def needs(self, first: int, last: int) -> list[Need]:
         return [(self.source, first, last)]
 
-    def emit(self, to: Emitter, first: int, last: int, lots: Span) -> None:
+    def emit(self, to: Emitter, first: int, last: int, blocks: Span) -> None:
         layout = self.source.rows
         scale = 1 / (layout.height * layout.width)
-        layout = layout.as_line() if isinstance(layout, Folded) else layout
+        layout = layout.as_line() if isinstance(layout, Flattened) else layout
         to.call(
-            self.kernel, x=to.row(self.source, first) + lots[0] * layout.channel_bytes, x_row=layout.row_bytes,
-            x_channel=layout.channel_bytes, channels=lots[1] - lots[0], height=last - first,
+            self.kernel, x=to.row(self.source, first) + blocks[0] * layout.channel_bytes, x_row=layout.row_bytes,
+            x_channel=layout.channel_bytes, channels=blocks[1] - blocks[0], height=last - first,
             line_vectors=layout.line_vectors, scale=scale,
-            accumulate=int(to.begun(self)), out=to.whole(self.out) + lots[0] * self.out.layout.itemsize,
+            accumulate=int(to.begun(self)), out=to.whole(self.out) + blocks[0] * self.out.layout.itemsize,
         )  # fmt: skip
 
 
 def lower_global_avg_pool2d(builder: Builder, node: Node) -> None:
     """Global average pooling; its units are rows of the input."""
     source, out = builder.rows(node.inputs[0]), builder.new_plain(node.output)
-    layout = source.rows.as_line() if isinstance(source.rows, Folded) else source.rows
+    layout = source.rows.as_line() if isinstance(source.rows, Flattened) else source.rows
     kernel = layout.kernel("globalavgpool_none_rows", (min(8, layout.lanes),))
     builder.decide(node, "none", kernel)
     builder.add(
-        GlobalAvgPool(node.name, out, layout.height, source, kernel, lots=layout.channels, sums_units=True)
+        GlobalAvgPool(
+            node.name, out, layout.height, source, kernel, channel_blocks=layout.channels, sums_units=True
+        )
     )
 
 

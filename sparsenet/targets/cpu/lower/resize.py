@@ -31,7 +31,7 @@ class Resize(Stage):
     def needs(self, first: int, last: int) -> list[Need]:
         return [(self.source, min(self.low[first:last]), max(self.high[first:last]) + 1)]
 
-    def emit(self, to: Emitter, first: int, last: int, lots: Span) -> None:
+    def emit(self, to: Emitter, first: int, last: int, blocks: Span) -> None:
         begin = min(self.low[first:last])
         to.call(
             self.kernel, x=to.row(self.source, begin), x_first=begin, height=last - first,

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sparsenet.graph import FloatArray
-from sparsenet.plan.layout import Folded, Rows
+from sparsenet.plan.layout import Flattened, Rows
 from sparsenet.plan.lowering.geometry import Geometry
 from sparsenet.plan.stage import Value
 from sparsenet.plan.window import Window
@@ -22,7 +22,7 @@ class RowConvolution:
     """A convolution over rows to choose a kernel for.
 
     ``matrix`` is (C_out, C_in / groups * K_h * K_w), ``nnz`` its nonzeros; ``as_line``: input and output
-    are folded alike, so that the whole map is one line of pixels.
+    are flattened alike, so that the whole map is one line of pixels.
     """
 
     layer: str
@@ -55,7 +55,7 @@ class RowConvolution:
     def lines(self) -> Rows:
         """The output as kernels see it."""
         layout = self.out.rows
-        return layout.as_line() if self.as_line and isinstance(layout, Folded) else layout
+        return layout.as_line() if self.as_line and isinstance(layout, Flattened) else layout
 
     @property
     def units(self) -> int:
@@ -70,7 +70,7 @@ class RowConvolution:
         """Everything that the speed of a candidate depends on, but for the machine."""
         layouts = [self.out.layout, self.window.value.layout]
         layouts += [value.layout for value in self.epilogue.residuals.values()]
-        shape = (layouts, self.epilogue.words, self.window.columns, self.geo, self.groups, self.matrix.shape)
+        shape = (layouts, self.epilogue.ops, self.window.columns, self.geo, self.groups, self.matrix.shape)
         zeros = hashlib.sha256(np.packbits(self.matrix != 0).tobytes()).hexdigest()
         return f"{shape!r} {zeros}"
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from sparsenet.graph import Node
 from sparsenet.graph.ops import attributes
 from sparsenet.plan.builder import Builder
-from sparsenet.plan.layout import Folded, Plain, Rows
+from sparsenet.plan.layout import Flattened, Plain, Rows
 from sparsenet.plan.lowering.axes import contiguous_strides, merge_axes
 from sparsenet.plan.relayout import MOST_LINES, map_needs, map_source, relayout, relayout_kernel
 from sparsenet.plan.stage import Emitter, Need, Ref, Span, Stage, Value, Word
@@ -113,7 +113,7 @@ class Transposed(Stage):
     def needs(self, first: int, last: int) -> list[Need]:
         return [map_needs(self.source, first, last)]
 
-    def emit(self, to: Emitter, first: int, last: int, lots: Span) -> None:
+    def emit(self, to: Emitter, first: int, last: int, blocks: Span) -> None:
         axis, axes = self.axes[self.shared], list(self.axes)
         x = _start(to, self.source, first, axis.x) + self.start * self.source.layout.itemsize
         out = _start(to, self.out, first, axis.out)
@@ -223,7 +223,7 @@ def _to_rows(builder: Builder, node: Node, source: Value, sizes: list[int], step
     layout = out.rows
     out_steps = [layout.channel_bytes // layout.itemsize, layout.row_bytes // layout.itemsize, 1]
     channels, rows, columns = (Axis(*numbers) for numbers in zip(sizes, steps, out_steps, strict=True))
-    written = columns.size if isinstance(layout, Folded) else layout.line
+    written = columns.size if isinstance(layout, Flattened) else layout.line
     _add(builder, node, out, source, [channels, rows, columns], 1, written)
 
 

@@ -21,7 +21,7 @@ def lower_broadcast(builder: Builder, node: Node) -> None:
     out = builder.new_maps(node.output)
     epilogue = epilogue_of(builder, node, out)
     operation = BROADCAST_OPERATIONS.index(node.op)
-    kernel = builder.kernel("broadcast_none_maps", (operation,), epilogue.words)
+    kernel = builder.kernel("broadcast_none_maps", (operation,), epilogue.ops)
     builder.decide(node, "none", kernel)
     operands = _operand(builder, "x", a, out) | _operand(builder, "y", b, out)
     builder.over_output(kernel, out, epilogue, **operands)

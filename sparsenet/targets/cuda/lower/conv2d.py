@@ -69,7 +69,7 @@ def _call(
         raise NoKernelError(f"its input has {x.size} numbers, more than 32 bits can count")
     matrix = builder.once(as_matrix, conv.weight)
     packed = builder.once(PACK[candidate.format], matrix, offsets, tile.rows, conv.groups)
-    kernel = builder.kernel(f"conv_{candidate.format}_maps", tile.parameters, epilogue.words, tile.lanes)
+    kernel = builder.kernel(f"conv_{candidate.format}_maps", tile.parameters, epilogue.ops, tile.lanes)
     counts = conv.counts(builder.once(nonzeros, matrix))
     builder.decide(conv.node, candidate.format, kernel, reason, **counts)
     if tile.lanes > 1:

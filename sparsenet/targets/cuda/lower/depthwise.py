@@ -23,7 +23,7 @@ def lower_depthwise(builder: Builder, conv: Convolution) -> None:
     maps = out.maps
     rows = min(ROWS.get(stride_h, 1), maps.height)
     tile = (k_h, k_w, stride_h, stride_w, dilation_h, dilation_w, rows)
-    kernel = builder.kernel("depthwise_dense_maps", tile, epilogue.words)
+    kernel = builder.kernel("depthwise_dense_maps", tile, epilogue.ops)
     counts = conv.counts(builder.once(nonzeros, conv.weight))
     builder.decide(conv.node, "dense", kernel, "depthwise", **counts)
     bands = -(-(maps.height + maps.rows) // rows)

@@ -14,7 +14,7 @@ def copy(builder: Builder, node: Node, x: Value, first: FusedStep) -> None:
     """``out = epilogue(first(x))``."""
     out = builder.new_maps(node.output)
     epilogue = epilogue_of(builder, node, out, first)
-    kernel = builder.kernel("copy_none_maps", (), epilogue.words, lanes=4)
+    kernel = builder.kernel("copy_none_maps", (), epilogue.ops, lanes=4)
     builder.decide(node, "none", kernel)
     builder.over_output(kernel, out, epilogue, x=x)
 

@@ -11,7 +11,7 @@ def epilogue_of(builder: Builder, node: Node, out: Value, first: FusedStep | Non
     """The epilogue of ``node``, whose result is ``out``, behind the step ``first``."""
     epilogue = Epilogue()
     for step in [*([first] if first else []), *fused_steps(builder.graph, node)]:
-        epilogue.words += (step.op,)
+        epilogue.ops += (step.op,)
         epilogue.numbers += step.numbers
         epilogue.tensors += map(builder.constant, step.vectors)
         for tensor in step.tensors:

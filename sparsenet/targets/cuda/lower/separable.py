@@ -41,7 +41,7 @@ def lower_fused(
     assert isinstance(tile, SeparableTile)
     x, channels, geometry = padded_input(builder, depth), depth.weight.shape[0], depth.geometry
     epilogue = epilogue_of(builder, depth.node, out)
-    epilogue.words += (POINTWISE,)
+    epilogue.ops += (POINTWISE,)
     epilogue.extend(epilogue_of(builder, conv.node, out))
     kernel = builder.kernel(
         f"separable_{candidate.format}_maps",
@@ -49,7 +49,7 @@ def lower_fused(
             *geometry.kernel, *geometry.stride, *geometry.dilation,
             tile.rows, tile.vectors, tile.pixel_threads, tile.row_threads, tile.shared_floats(channels),
         ),
-        epilogue.words,
+        epilogue.ops,
     )  # fmt: skip
     counts, joined = depth.counts(builder.once(nonzeros, depth.weight)), f"part of '{conv.node.name}'"
     builder.decide(depth.node, "dense", kernel, joined, **counts)
