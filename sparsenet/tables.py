@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable, Mapping
-from typing import TypeVar
+from typing import Any, TypeVar
 
 T = TypeVar("T")
 
@@ -43,3 +44,12 @@ class Table(dict[str, T]):
             return entry
 
         return enter
+
+
+def deferred(module: str, table: str, name: str) -> Callable[..., Any]:
+    """A function that is ``name`` of ``table`` in ``module``, which is imported when the function is first called."""
+
+    def call(*args: Any) -> Any:
+        return getattr(importlib.import_module(module), table)[name](*args)
+
+    return call

@@ -1,6 +1,6 @@
 """Lowering: for each op, the function that adds its stages to the plan.
 
-Each family has ``LOWER``, and where its ops ask for it ``READS`` and ``HALOS``; here they are joined.
+One module for each family of ops has their functions in its ``LOWER``, and what needs a halo in its ``HALOS``.
 """
 
 from __future__ import annotations
@@ -8,53 +8,21 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from sparsenet.graph import Graph, Node, Shape
+from sparsenet.graph.ops import ACTIVATIONS
 from sparsenet.plan.builder import Builder, Halo, Reads
 from sparsenet.plan.lowering.builder import Lowering
-from sparsenet.tables import Table
-from sparsenet.targets.cpu.lower import (
-    broadcast,
-    choose,
-    concat,
-    conv2d,
-    elementwise,
-    linear,
-    matmul,
-    movement,
-    normalization,
-    pooling,
-    reductions,
-    reshape,
-    resize,
-)
-
-#: One module for each family of ops, with the ``LOWER`` of its own; families have the same names on every target.
-FAMILIES = (
-    conv2d,
-    linear,
-    pooling,
-    elementwise,
-    broadcast,
-    reshape,
-    concat,
-    resize,
-    movement,
-    reductions,
-    normalization,
-    matmul,
-    choose,
-)
+from sparsenet.plan.lowering.families import FAMILIES, lowerings
+from sparsenet.tables import Table, deferred
 
 #: Op → ``f(builder, node)``.
-LOWER: Table[Lowering[Builder]] = Table.joined(*(family.LOWER for family in FAMILIES))
+LOWER: Table[Lowering[Builder]] = lowerings(__name__)
 #: Op → how it reads maps, of those that prefer one way.
 READS: Table[Reads] = Table.joined(
-    conv2d.READS,
-    pooling.READS,
-    elementwise.READS,
-    reshape.READS,
-    concat.READS,
-    resize.READS,
-    movement.READS,
+    dict.fromkeys(("conv2d", "resize", "affine", "batch_norm", *ACTIVATIONS, *FAMILIES["pooling"]), "rows"),
+    dict.fromkeys(("concat", "flatten", "reshape", "slice", "transpose"), "any"),
 )
 #: Op → ``f(graph, shapes, node)``: what it needs around its first input, of those that read it in place.
-HALOS: Table[Callable[[Graph, Mapping[str, Shape], Node], Halo]] = Table.joined(conv2d.HALOS, pooling.HALOS)
+HALOS: Table[Callable[[Graph, Mapping[str, Shape], Node], Halo]] = Table(
+    conv2d=deferred(f"{__name__}.conv2d", "HALOS", "conv2d"),
+    avg_pool2d=deferred(f"{__name__}.pooling", "HALOS", "avg_pool2d"),
+)

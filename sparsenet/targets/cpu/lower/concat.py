@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from sparsenet.graph import Node
 from sparsenet.graph.ops import attributes
-from sparsenet.plan.builder import Builder, Reads
+from sparsenet.plan.builder import Builder
 from sparsenet.plan.lowering.axes import AxisSplit
 from sparsenet.plan.relayout import copy_map, map_needs, map_source, relayout
 from sparsenet.plan.stage import Emitter, Need, Span, Stage, Value
@@ -69,4 +69,3 @@ def lower_concat(builder: Builder, node: Node) -> None:
 
 
 LOWER = {"concat": lower_concat}
-READS: dict[str, Reads] = {"concat": "any"}

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from sparsenet.graph import FloatArray, Graph, Node, Shape
-from sparsenet.plan.builder import Builder, Halo, Reads
+from sparsenet.plan.builder import Builder, Halo
 from sparsenet.plan.choice import choose
 from sparsenet.plan.lowering.convolution import Convolution
 from sparsenet.plan.lowering.geometry import Geometry
@@ -74,5 +74,4 @@ def _convolution(builder: Builder, conv: Convolution) -> None:
 
 
 LOWER = {"conv2d": lower_conv2d}
-READS: dict[str, Reads] = {"conv2d": "rows"}
 HALOS = {"conv2d": _halo}

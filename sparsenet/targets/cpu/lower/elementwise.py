@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from sparsenet.graph import Node
 from sparsenet.graph.ops import ACTIVATIONS, split_inputs
-from sparsenet.plan.builder import Builder, Reads
+from sparsenet.plan.builder import Builder
 from sparsenet.plan.layout import Flattened, Plain
 from sparsenet.plan.lowering.epilogue import FusedStep, as_fused_step
 from sparsenet.plan.stage import Emitter, Need, Span, Stage, Value, Word
@@ -173,4 +173,3 @@ LOWER = {
     "sub": lower_sub,
     "mul": lower_mul,
 }
-READS: dict[str, Reads] = dict.fromkeys((*ACTIVATIONS, "affine", "batch_norm"), "rows")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from sparsenet.graph import Node
 from sparsenet.graph.ops import attributes
-from sparsenet.plan.builder import Builder, Reads
+from sparsenet.plan.builder import Builder
 from sparsenet.plan.layout import Flattened, Plain, Rows
 from sparsenet.plan.lowering.axes import contiguous_strides
 from sparsenet.plan.lowering.places import Places, evenly_spaced, places_of, rearranged
@@ -140,4 +140,3 @@ LOWER = {
     "slice": lower_slice,
     "pad": lower_pad,
 }
-READS: dict[str, Reads] = dict.fromkeys(("transpose", "slice"), "any")

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from sparsenet.graph import Graph, Node, Shape
 from sparsenet.graph.types import F32
-from sparsenet.plan.builder import Builder, Halo, Reads
+from sparsenet.plan.builder import Builder, Halo
 from sparsenet.plan.layout import Flattened, Rows
 from sparsenet.plan.lowering.geometry import Geometry, reciprocals
 from sparsenet.plan.stage import Emitter, Need, Ref, Span, Stage, Value, Word
@@ -217,5 +217,4 @@ LOWER = {
     "avg_pool2d": lower_avg_pool2d,
     "global_avg_pool2d": lower_global_avg_pool2d,
 }
-READS: dict[str, Reads] = dict.fromkeys(LOWER, "rows")
 HALOS = {"avg_pool2d": _avg_halo}

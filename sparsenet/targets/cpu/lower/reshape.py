@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sparsenet.graph import Node
-from sparsenet.plan.builder import Builder, Reads
+from sparsenet.plan.builder import Builder
 from sparsenet.plan.relayout import MapCopy
 
 
@@ -31,4 +31,3 @@ LOWER = {
     **dict.fromkeys(["identity", "dropout"], lower_identity),
     **dict.fromkeys(["flatten", "reshape"], lower_reshape),
 }
-READS: dict[str, Reads] = dict.fromkeys(("flatten", "reshape"), "any")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from sparsenet.graph import Node
-from sparsenet.plan.builder import Builder, Reads
+from sparsenet.plan.builder import Builder
 from sparsenet.plan.layout import CACHE_LINE, round_up
 from sparsenet.plan.lowering.resize import resize_tables
 from sparsenet.plan.stage import Emitter, Need, Ref, Span, Stage, Value, Word
@@ -64,4 +64,3 @@ def lower_resize(builder: Builder, node: Node) -> None:
 
 
 LOWER = {"resize": lower_resize}
-READS: dict[str, Reads] = {"resize": "rows"}
