@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from sparsenet.graph.feeds import Adopt
 from sparsenet.plan.plan import Plan
-from sparsenet.timing.layer_profile import TimedSteps
+
+if TYPE_CHECKING:
+    from sparsenet.timing.layer_profile import TimedSteps
 
 
 class Backend(ABC):

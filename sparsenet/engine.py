@@ -20,13 +20,13 @@ from sparsenet.graph.feeds import by_name, checked, image_shape, shape_text
 from sparsenet.graph.kept_graph import KeptGraph
 from sparsenet.io.files import is_folder
 from sparsenet.plan.plan import Decision, Plan
+from sparsenet.start_up import Timings, add_seconds
 from sparsenet.targets import backends
 from sparsenet.text.one_line import one_line
-from sparsenet.timing.layer_profile import Profile, StepTimes, TimedSteps, layer_profile
-from sparsenet.timing.start_up import Timings, add_seconds
 
 if TYPE_CHECKING:
     from sparsenet.bundle import Bundle
+    from sparsenet.timing.layer_profile import Profile, StepTimes, TimedSteps
 
 
 class Engine:
@@ -192,7 +192,7 @@ class Engine:
         Raises:
             InputError: as in ``__call__``; a batch of none, or fewer runs than one.
         """
-        return layer_profile(*self._time_steps(arrays, runs))
+        return self._time_steps(arrays, runs).profile()
 
     def step_cycles(self, *arrays: FloatArray, runs: int = 20) -> StepTimes:
         """What the steps of ``runs`` or more inferences take, each by itself; see ``StepTimes``.

@@ -12,7 +12,7 @@ import click
 from sparsenet.engine_options import MAX_THREADS
 
 if TYPE_CHECKING:
-    from sparsenet.timing.start_up import Timings
+    from sparsenet.start_up import Timings
 
 
 class FiniteRange(click.FloatRange):

@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 from sparsenet.plan.builder import Builder
 from sparsenet.plan.candidate import Candidate
 from sparsenet.plan.lowering.weights import zeros_in_words
-from sparsenet.plan.tune import race
 
 #: A sparse kernel must take less than this share of the dense one's time.
 NARROW = 0.97
@@ -26,6 +25,8 @@ def choose(
         sparse = [candidate for candidate in candidates if candidate.format != "dense"]
         candidates = dense if wanted == "dense" or not sparse else sparse
     if builder.options.tune and len(candidates) > 1:
+        from sparsenet.plan.tune import race  # only here: no other plan waits for what measures
+
         seconds = race(builder, candidates, key())
         if seconds is not None:
             return _measured(candidates, seconds)

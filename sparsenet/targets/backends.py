@@ -10,8 +10,8 @@ from sparsenet.errors import DeviceError, MissingCompilerError, SparsenetError, 
 from sparsenet.graph import Graph
 from sparsenet.graph.kept_graph import KeptGraph
 from sparsenet.limits import enough_memory
+from sparsenet.start_up import Timings, add_seconds
 from sparsenet.text.one_line import warn
-from sparsenet.timing.start_up import Timings, add_seconds
 
 
 class UnavailableError(Exception):

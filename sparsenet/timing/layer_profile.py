@@ -66,6 +66,10 @@ class TimedSteps(NamedTuple):
     decisions: Iterable[Decision]
     order: Iterable[str] = ()
 
+    def profile(self) -> Profile:
+        """One record per layer."""
+        return layer_profile(*self)
+
 
 class Profile(list[LayerProfile]):
     """One record for each layer, and how they were measured.

@@ -13,11 +13,10 @@ import pytest
 from click.testing import CliRunner
 
 import sparsenet
-from sparsenet import Engine
+from sparsenet import Engine, timing
 from sparsenet.commands.profile import profile
 from sparsenet.plan.plan import Decision
 from sparsenet.reference import backend as numpy_backend
-from sparsenet.targets.cpu.runtime import backend as cpu_backend
 from sparsenet.timing import Clock, Sample
 from sparsenet.timing.layer_profile import layer_profile, step_times
 from tests.sparsenet.sample_graphs import tiny_graph
@@ -75,7 +74,7 @@ def test_too_few_are_too_noisy_to_tell(good: int) -> None:
 )
 def test_engines_tell(monkeypatch: pytest.MonkeyPatch, backend: Any, clean: list[bool], noisy: bool) -> None:
     clock = Scripted(clean)
-    monkeypatch.setattr(cpu_backend, "clock_for", lambda _: clock)
+    monkeypatch.setattr(timing, "clock_for", lambda _: clock)
     monkeypatch.setattr(numpy_backend, "WALL", clock)
     found = Engine(tiny_graph(), 1, backend=backend).profile(X, runs=6)
     assert found.too_noisy is noisy
@@ -88,7 +87,7 @@ def test_engines_tell(monkeypatch: pytest.MonkeyPatch, backend: Any, clean: list
 def test_the_command_says_so(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, clean: list[bool], told: str
 ) -> None:
-    monkeypatch.setattr(cpu_backend, "clock_for", lambda _: Scripted(clean))
+    monkeypatch.setattr(timing, "clock_for", lambda _: Scripted(clean))
     sparsenet.save(tiny_graph(), tmp_path / "m.safetensors")
     command = [str(tmp_path / "m.safetensors"), "--threads", "1", "--runs", "3"]
     (line,) = (

@@ -9,15 +9,14 @@ from sparsenet.graph import FloatArray, Graph
 from sparsenet.graph.partial import cut
 from sparsenet.limits import enough_memory
 from sparsenet.plan.plan import Plan
+from sparsenet.start_up import Timings, add_seconds
 from sparsenet.targets.cpu.runtime.prepared import OtherSizes, Prepared
 from sparsenet.targets.cpu.runtime.threads import WorkerPool, available_cpus
-from sparsenet.timing import clock_for
-from sparsenet.timing.layer_profile import TimedSteps, step_times
-from sparsenet.timing.start_up import Timings, add_seconds
 
 if TYPE_CHECKING:
     from sparsenet.engine_options import EngineOptions
     from sparsenet.graph.kept_graph import KeptGraph
+    from sparsenet.timing.layer_profile import TimedSteps
 
 
 class CpuBackend(Backend):
@@ -87,6 +86,9 @@ class CpuBackend(Backend):
 
     def time_steps(self, arrays: list[FloatArray], runs: int) -> TimedSteps:
         """Cycles of everything in ``Plan.timeline``, for the first image; a layer's steps may be several."""
+        from sparsenet.timing import clock_for  # only here: no start waits for what measures
+        from sparsenet.timing.layer_profile import TimedSteps, step_times
+
         prepared = self._prepared(arrays)
         outputs = prepared.new_outputs(1)
         context = prepared.take()
