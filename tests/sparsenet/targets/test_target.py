@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import inspect
 import sys
 from dataclasses import replace
+from pathlib import Path
 from types import ModuleType
 
 import pytest
 
 from sparsenet.errors import InputError
-from sparsenet.graph import Node
+from sparsenet.graph import Graph, Node
 from sparsenet.graph.types import F32, I8
 from sparsenet.plan.builder import Builder, Options
+from sparsenet.plan.listing import sections
 from sparsenet.plan.make import make_plan
 from sparsenet.targets import target
 from sparsenet.targets.cpu import lower
@@ -79,6 +82,21 @@ def test_planning_asks_nothing_of_this_machine(known: Target, monkeypatch: pytes
         monkeypatch.setattr(module, name, refuse)
     plan = make_plan(minixception(), Options(threads=2, rings=False, target=known))
     assert max(kernel.lanes for kernel in plan.used_kernels) == known.vector().lanes
+
+
+def plan_for_a_board(graph: Graph) -> list[str]:
+    """The calls of one inference, a line each."""
+    board = Target("board", "armv7m", frozenset(), vector_bytes=16, registers=16, whole_map_bytes=0)
+    plan = make_plan(graph, Options(threads=1, target=board, rings=False))
+    return [f"{call.kernel.name} {call.arguments}" for part in sections(plan) for call in part.shares[0]]
+
+
+def test_the_document_shows_a_target_as_it_is() -> None:
+    text = (Path(__file__).parents[3] / "docs" / "extending.md").read_text()
+    assert inspect.getsource(plan_for_a_board) in text
+    calls = plan_for_a_board(minixception())
+    assert len(calls) > 100
+    assert all("_v4" in call for call in calls)
 
 
 def test_a_target_brings_its_own_lowering(monkeypatch: pytest.MonkeyPatch) -> None:
