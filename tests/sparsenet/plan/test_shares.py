@@ -52,7 +52,7 @@ def test_threads_share_each_stage_without_a_gap(monkeypatch: pytest.MonkeyPatch)
     split = [s for segment in segments for s in segment.stages if shares.by_channels(s)]
     assert any(stage.channel_blocks > 1 for stage in split)
     for stage in split:
-        spans = [shares.channel_blocks(stage, thread) for thread in range(3)]
+        spans = [shares.blocks(stage, thread) for thread in range(3)]
         assert [first for first, _ in spans[1:]] == [last for _, last in spans[:-1]]
         assert (spans[0][0], spans[-1][1]) == (0, stage.channel_blocks)
         assert shares.all_blocks(stage) == [span for span in dict.fromkeys(spans) if span[0] < span[1]]
