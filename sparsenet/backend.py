@@ -1,4 +1,4 @@
-"""What an engine hands its work to: one interface, whether compiled kernels, NumPy or a GPU compute."""
+"""Backends, which an engine hands its work to: one interface for compiled kernels, NumPy and a GPU."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Backend(ABC):
 
     @abstractmethod
     def run(self, arrays: list[Any]) -> dict[str, Any]:
-        """Outputs by name, (N, ...), for checked inputs in order, partial outputs cut to what is meant.
+        """Outputs by name, (N, ...), for checked inputs in order, partial outputs cut to their valid elements.
 
         Raises:
             InputError: the network cannot take inputs of this size.
@@ -41,7 +41,7 @@ class Backend(ABC):
 
     @abstractmethod
     def time_steps(self, arrays: list[Any], runs: int) -> TimedSteps:
-        """What each step of an inference takes, in ``runs`` or more, for checked inputs of at least one sample.
+        """The time of each step of an inference, in ``runs`` runs or more, for checked inputs of at least one sample.
 
         Raises:
             InputError, MemoryLimitError: as ``run``.
@@ -49,4 +49,4 @@ class Backend(ABC):
 
     @abstractmethod
     def close(self) -> None:
-        """Give back what it holds beside memory of this process; the next run would take it again."""
+        """Give back what the backend holds beside memory of this process; the next run would take it again."""

@@ -1,4 +1,4 @@
-"""Checks of what callers hand to public functions: a wrong type or number becomes one line that names the argument."""
+"""Checks of arguments of public functions: a wrong type or number becomes one line that names the argument."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 
 from sparsenet.errors import InputError, SparsenetError
 
-#: What Linux takes.
+#: Bytes of a path that Linux takes at most.
 LONGEST_PATH = 4096
 #: What may be any size that a machine has: far beyond it, a number is a slip.
 MANY = 2**31 - 1

@@ -135,7 +135,7 @@ def _foreign_help(group: CommandGroup, ctx: click.Context, name: str) -> str:
 
 @contextmanager
 def one_line_errors(command: str, group: click.Context | None = None) -> Iterator[None]:
-    """Within, every error that names a problem of the caller's becomes a ``CommandFailed``, whose show is one line.
+    """A context in which errors that name a problem of the caller's become a ``CommandFailed``, shown as one line.
 
     Args:
         command: what was typed, without options.

@@ -1,4 +1,4 @@
-"""The Engine: loads a model, chooses a backend for it, checks what it is given, and hands over."""
+"""The Engine: loads a model, chooses a backend for it, checks inputs, and hands them to the backend."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ class Engine:
         self._begin(KeptGraph.of(graph, owned=False), options, graph)
 
     def _begin(self, source: KeptGraph, options: EngineOptions, graph: Graph) -> None:
-        """Start on ``graph``, which ``source`` keeps."""
+        """Set the engine up for ``graph``, which ``source`` keeps."""
         timings = Timings()
         self._use(backends.start(source, graph, options, timings))
         self._source, self._options = source, options
@@ -115,11 +115,11 @@ class Engine:
         return engine
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """As graph and options, or as the path of the bundle: who takes the copy makes a plan of its own."""
+        """Pickle as graph and options, or as the path of the bundle: who takes the copy makes a plan of its own."""
         return _restored, (type(self), self._source, self._options, self.metadata)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Engine:
-        """An engine of its own; the weights put by are shared, as neither changes them."""
+        """A copy with a plan of its own; the stored weights are shared, as neither engine changes them."""
         return _restored(type(self), self._source, self._options, self.metadata)
 
     def __repr__(self) -> str:
@@ -132,7 +132,7 @@ class Engine:
 
     @property
     def plan(self) -> Plan:
-        """What runs: inputs, outputs and decisions; on the CPU the whole schedule."""
+        """The plan that runs: inputs, outputs and decisions; on the CPU the whole schedule."""
         return self._backend.plan
 
     @property
@@ -195,7 +195,7 @@ class Engine:
         return self._time_steps(arrays, runs).profile()
 
     def step_cycles(self, *arrays: FloatArray, runs: int = 20) -> StepTimes:
-        """What the steps of ``runs`` or more inferences take, each by itself; see ``StepTimes``.
+        """The time of every step in ``runs`` or more inferences, each by itself; see ``StepTimes``.
 
         On the CPU they are cycles of everything in ``Plan.timeline``, for the first image.
 

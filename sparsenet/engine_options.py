@@ -1,4 +1,4 @@
-"""What an Engine can be asked for, checked in one place."""
+"""The options of an Engine, checked in one place."""
 
 from __future__ import annotations
 

@@ -69,7 +69,7 @@ def enough_memory(what: str) -> Iterator[None]:
 
 
 class Budget:
-    """What one model takes of one kind, added up; nothing is ever given back."""
+    """The sum of what one model takes of one kind of memory; nothing is ever given back."""
 
     def __init__(self, what: str) -> None:
         self.what, self.used = what, 0

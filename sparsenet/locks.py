@@ -26,7 +26,7 @@ class Lock(_thread.RLock):  # type: ignore[misc]  # typeshed calls it final; CPy
 
 
 def every_lock() -> list[Lock]:
-    """All there are."""
+    """Every lock of this process."""
     return [lock for reference in list(_all) if (lock := reference()) is not None]
 
 

@@ -29,7 +29,7 @@ class Timings:
 
 @contextlib.contextmanager
 def add_seconds(timings: Timings, name: str) -> Iterator[None]:
-    """What runs inside counts towards the timing ``name``."""
+    """A context whose seconds are added to the timing ``name``."""
     start = time.perf_counter()
     yield
     setattr(timings, name, getattr(timings, name) + time.perf_counter() - start)

@@ -1,4 +1,4 @@
-"""Tables that can be added to: what is known by name, each name once."""
+"""Tables that can be added to: entries by name, each name once."""
 
 from __future__ import annotations
 

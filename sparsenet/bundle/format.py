@@ -1,4 +1,4 @@
-"""What both sides of a bundle agree on: its files, and what is in them."""
+"""The format of a bundle, which reader and writer share: its files, and what is in them."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from sparsenet.targets.cpu.runtime.elf import ObjectFileError
 FORMAT = "sparsenet-bundle"
 FORMAT_VERSION = 4
 MANIFEST, PLAN, TAPES, WEIGHTS, CODE = "manifest.json", "plan.json", "tapes.bin", "weights.bin", "code.bin"
-#: What a manifest may take at most; it takes about 1 kB.
+#: Bytes that a manifest may take at most; it takes about 1 kB.
 MAX_MANIFEST_BYTES = 2**20
 
 
 @dataclass(frozen=True)
 class Bundle:
-    """What is in a bundle.
+    """The contents of a bundle.
 
     Attributes:
         plan: not linked yet; its weights are mapped from the file, and shared by all processes that do so.

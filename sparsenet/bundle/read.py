@@ -1,4 +1,4 @@
-"""Reading a bundle: is it whole, is it for this machine, is it what was asked for?"""
+"""Reading a bundle, and checking that it is whole, for this machine and what was asked for."""
 
 from __future__ import annotations
 

@@ -37,7 +37,7 @@ def save(plan: Plan, path: str | os.PathLike[str], *, sparse: bool, metadata: Ma
     """Write a bundle to the folder ``path``: to a temporary one beside it first, which then takes its name.
 
     Raises:
-        BundleError: something that is not a bundle stands there, or the folder cannot be written.
+        BundleError: something that is not a bundle is there, or the folder cannot be written.
     """
     require_place(path)
     target = written_name(path)
@@ -72,7 +72,7 @@ def require_place(path: str | os.PathLike[str]) -> None:
     """Check, before work begins, that a bundle can be written to the folder ``path``.
 
     Raises:
-        BundleError: it cannot, or something that is not a bundle stands there.
+        BundleError: it cannot, or something that is not a bundle is there.
     """
     target = written_name(path)
     if os.path.lexists(target) and not _is_bundle(target):
@@ -86,7 +86,7 @@ def require_place(path: str | os.PathLike[str]) -> None:
 
 
 def _features() -> frozenset[str]:
-    """What the code may need. Fewer features asked of Numba leave those of the CPU that it compiles for."""
+    """The CPU features that the code may need; where Numba is limited to fewer, those of the CPU it compiles for."""
     return jit.cpu_features() & host_features() if "NUMBA_CPU_NAME" in os.environ else host_features()
 
 
@@ -100,7 +100,7 @@ def _is_bundle(folder: Path) -> bool:
 
 
 def _numbered(plan: Plan) -> list[npt.NDArray[np.int64]]:
-    """The tapes with a kernel's number where a linked one has its address."""
+    """The tapes with the numbers of kernels in place of the addresses that linked tapes have."""
     number = {kernel: i for i, kernel in enumerate(plan.used_kernels)}
     tables = [table.copy() for table in plan.tapes]
     for table, kernels in zip(tables, plan.kernels, strict=True):

@@ -1,4 +1,4 @@
-"""``sparsenet explain``: what the plan chose for each layer, and why; in which order it runs them."""
+"""``sparsenet explain``: what the plan chose for each layer, and why; in which order it runs the layers."""
 
 from __future__ import annotations
 

@@ -36,7 +36,7 @@ def schedule_text(segments: Sequence[PlannedSegment]) -> str:
 
 
 def headline(segment: PlannedSegment) -> str:
-    """How a segment runs and what it wants to find in the cache."""
+    """One line on how a segment runs and what it wants to find in the cache."""
     stages = len(segment.stages)
     how = f"{stages} stages, streamed" if segment.streamed else "whole"
     return f"{how}, working set {segment.working_set_bytes / 1e3:,.0f} kB"

@@ -23,7 +23,7 @@ def draw(segments: Sequence[PlannedSegment], path: Path, title: str) -> None:
     """Draw one line per stage, top to bottom in the order of the network.
 
     A bar is the memory that the stage's result has at a time, on a logarithmic axis; its outline is what the whole map
-    would take. Stages that stream together stand in one box; a red line between two boxes is a barrier.
+    would take. Stages that stream together are in one box; a red line between two boxes is a barrier.
     """
     lines = sum(len(segment.stages) + 1 for segment in segments)
     figure = Figure(figsize=(11, 1.4 + ROW_INCHES * lines), layout="constrained")

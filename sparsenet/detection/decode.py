@@ -38,12 +38,12 @@ class Detections:
         return Detections(self.boxes[rows], self.scores[rows], self.landmarks[rows])
 
     def rescaled(self, x: float, y: float) -> Detections:
-        """The same in an image ``x`` times as wide and ``y`` times as high."""
+        """These detections in an image ``x`` times as wide and ``y`` times as high."""
         factor = np.array([x, y], np.float32)
         return Detections(self.boxes * np.tile(factor, 2), self.scores, self.landmarks * factor)
 
     def clipped(self, width: int, height: int) -> Detections:
-        """The same with boxes cut off at the border of the image; landmarks may lie outside."""
+        """These detections with boxes cut off at the border of the image; landmarks may be outside."""
         return Detections(
             np.clip(self.boxes, 0, np.array([width, height] * 2, np.float32)), self.scores, self.landmarks
         )
@@ -51,7 +51,7 @@ class Detections:
 
 @dataclass(frozen=True)
 class Decoder:
-    """What to keep of a network's outputs.
+    """Decodes a network's outputs, and says what to keep of them.
 
     Attributes:
         min_score: fainter faces are dropped. 0.02 suits average precision, 0.5 a drawing.
@@ -114,7 +114,7 @@ def face_scores(logits: FloatArray) -> FloatArray:
 def decode_boxes(offsets: FloatArray, priors: FloatArray) -> FloatArray:
     """Boxes (k, 4), left, top, right, bottom, from offsets and priors (k, 4) each; units as the priors'."""
     centre = priors[:, :2] + offsets[:, :2] * CENTRE_VARIANCE * priors[:, 2:]
-    # A network gone astray may ask for e^1000: stay within what float32 holds.
+    # A network with wild outputs may ask for e^1000: stay within what float32 holds.
     half = priors[:, 2:] * np.exp(np.minimum(offsets[:, 2:] * SIZE_VARIANCE, 20)) / 2
     return np.concatenate([centre - half, centre + half], axis=1, dtype=np.float32)
 

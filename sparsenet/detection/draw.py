@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 BOX_COLOR = (0, 229, 255)
-#: Of the eyes, the nose and the corners of the mouth.
+#: Colours of the eyes, the nose and the corners of the mouth.
 LANDMARK_COLORS = ((64, 156, 255), (64, 156, 255), (50, 215, 75), (255, 69, 58), (255, 69, 58))
 
 

@@ -16,7 +16,7 @@ class Encoded(Protocol):
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Of the array."""
+        """Shape of the array."""
         ...
 
     def dense(self) -> FloatArray:
@@ -33,7 +33,7 @@ class _Cell:
 
 
 class Constants(MutableMapping[str, FloatArray]):
-    """Arrays by name; an encoded one is unfolded when it is first asked for, and the array kept, as it may be changed.
+    """Arrays by name; an encoded one is decoded when it is first asked for, and the array kept, as it may be changed.
 
     A copy shares arrays and encoded constants with what it was made of.
     """
@@ -48,7 +48,7 @@ class Constants(MutableMapping[str, FloatArray]):
         self._held[name] = _Cell(encoded)
 
     def folded(self) -> Constants:
-        """A copy that unfolds by itself: what is unfolded here, and has not been changed, is encoded there."""
+        """A copy that decodes by itself: what is decoded here, and has not been changed, is encoded there."""
         folded = Constants()
         for name in self:
             form = self._encoded(name)
@@ -79,7 +79,7 @@ class Constants(MutableMapping[str, FloatArray]):
         return len(self._held)
 
     def copy(self) -> Constants:
-        """Another that holds the same; arrays are shared, as by a dict's copy."""
+        """A shallow copy: arrays are shared, as by a dict's copy."""
         return Constants(self)
 
     __copy__ = copy
@@ -114,7 +114,7 @@ class Constants(MutableMapping[str, FloatArray]):
 
 
 def shape_of(constants: Mapping[str, FloatArray], name: str) -> tuple[int, ...]:
-    """Shape of a constant, which is not unfolded for it."""
+    """Shape of a constant, which is not decoded for it."""
     return constants._shape(name) if isinstance(constants, Constants) else constants[name].shape
 
 
@@ -124,14 +124,14 @@ def encoded(constants: Mapping[str, FloatArray], name: str) -> Encoded | None:
 
 
 def arrays(constants: Mapping[str, FloatArray]) -> Iterator[tuple[str, FloatArray]]:
-    """Those that are there as arrays, by name; what is still encoded was checked when it was read."""
+    """The constants that are arrays now, by name; what is still encoded was checked when it was read."""
     for name in constants:
         if not isinstance(constants, Constants) or constants._unfolded(name):
             yield name, constants[name]
 
 
 def _same(array: FloatArray, form: Encoded) -> bool:
-    """Whether they agree to the last bit."""
+    """Whether two arrays agree to the last bit."""
     if array.shape != form.shape or array.dtype != np.float32:
         return False
     ours, theirs = (part.reshape(-1).view(np.uint32) for part in (array, form.dense()))

@@ -12,7 +12,7 @@ from sparsenet.graph import Graph
 
 @dataclass(frozen=True)
 class LayerCount:
-    """One conv2d or linear node.
+    """Weights and multiply-adds of one conv2d or linear node.
 
     Attributes:
         layer, op: node name and op.

@@ -1,4 +1,4 @@
-"""What follows from a graph: shapes, who makes and who reads each tensor. Each is found once, when first asked for.
+"""Facts about a graph: shapes, producer and readers of each tensor. Each is found once, when first asked for.
 
 A ``Facts`` is of one state of a graph. Whoever asks more than one question of a graph keeps its facts instead of asking
 the graph anew, and forgets them when the graph changes.
@@ -57,7 +57,7 @@ class Facts:
 
     @cached_property
     def count_infos(self) -> list[TensorInfo]:
-        """The tensors that say how much of partial outputs is meant, but for those that are outputs themselves."""
+        """The tensors that hold the valid lengths of partial outputs, but for those that are outputs themselves."""
         counts = dict.fromkeys(info.partial.count for info in self.output_infos if info.partial is not None)
         outputs = set(self._graph.outputs)
         return [TensorInfo(name, self.shapes[name]) for name in counts if name not in outputs]

@@ -13,7 +13,7 @@ from sparsenet.errors import InputError
 from sparsenet.graph import FloatArray, TensorInfo
 from sparsenet.limits import require_memory
 
-#: Takes an array that is on a device already; None for any other.
+#: A function that takes over an array that is on a device already; None for any other.
 Adopt = Callable[[object], Any]
 
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class SizeOf:
-    """(times · size + plus) / over, the size being that of one dimension of a tensor made before.
+    """A number of the form (times · size + plus) / over, the size being that of one dimension of an earlier tensor.
 
     Attributes:
         tensor, axis: whose size.
@@ -37,7 +37,7 @@ class SizeOf:
     exact: bool = True
 
     def of(self, size: int) -> int:
-        """The number for a size; ValueError if there is none."""
+        """The number that follows from a size; ValueError if there is none."""
         product = self.times * size
         value, rest = divmod((product % self.modulo if self.modulo else product) + self.plus, self.over)
         if rest and self.exact:

@@ -1,4 +1,4 @@
-"""The Graph: what a network computes, with no word about layout or machine.
+"""The Graph: what a network computes, independent of layout and machine.
 
 A graph is a list of nodes in execution order. Values are named tensors; a name is either a graph input, a constant
 (a float32 array, dense in memory: sparsity is simply its zeros) or the output of one node. Shapes are static but for
@@ -48,7 +48,7 @@ class Graph:
     metadata: dict[str, str] = field(default_factory=dict)
 
     def facts(self) -> Facts:
-        """Everything below at once, for who asks more than one question; true until the graph changes."""
+        """All facts below at once, for callers that need more than one; true until the graph changes."""
         return Facts(self)
 
     def shapes(self) -> dict[str, Shape]:
@@ -72,7 +72,7 @@ class Graph:
         return self.facts().output_infos
 
     def count_infos(self) -> list[TensorInfo]:
-        """The tensors that say how much of partial outputs is meant, but for those that are outputs themselves."""
+        """The tensors that hold the valid lengths of partial outputs, but for those that are outputs themselves."""
         return self.facts().count_infos
 
     def producer(self, tensor: str) -> Node | None:
@@ -120,7 +120,7 @@ class Graph:
             yield node, name, self.constants[name]
 
     def weight_names(self) -> Iterator[tuple[Node, str]]:
-        """As ``weights``, the arrays not asked for."""
+        """``(node, constant name)`` as in ``weights``, without decoding the arrays."""
         for node in self.nodes:
             if OPS[node.op].weighted and node.inputs[1] in self.constants:
                 yield node, node.inputs[1]

@@ -1,4 +1,4 @@
-"""A graph put by: for plans of other sizes, and for copies of an engine in other processes."""
+"""A graph kept aside: for plans of other sizes, and for copies of an engine in other processes."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ class Nonzeros:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Of the constant."""
+        """Shape of the constant."""
         return self.bits.shape
 
     def dense(self) -> FloatArray:
-        """The constant, equal to the last bit."""
+        """The constant as an array, equal to the last bit."""
         return self.bits.to_dense().view(np.float32)
 
 
@@ -37,7 +37,7 @@ class KeptGraph:
 
     Attributes:
         frame: the graph without its constants.
-        constants: none of them is ever unfolded here.
+        constants: none of them is ever decoded here.
     """
 
     frame: Graph
@@ -45,7 +45,7 @@ class KeptGraph:
 
     @classmethod
     def of(cls, graph: Graph, *, owned: bool) -> KeptGraph:
-        """Put ``graph`` by; its dense constants are copied unless they are ``owned``: nobody else will change them."""
+        """Keep ``graph``; its dense constants are copied unless they are ``owned``: nobody else will change them."""
         frame, kept = graph.copy(), Constants(graph.constants).folded()
         for name, array in list(arrays(kept)):
             nonzeros = _nonzeros(array)

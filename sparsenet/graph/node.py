@@ -1,4 +1,4 @@
-"""The words of a graph: a node, a tensor's shape, and what is known of a tensor at its ends."""
+"""The parts of a graph: nodes, and what is known of the tensors at its inputs and outputs."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from sparsenet.graph.types import Shape
 
 @dataclass(frozen=True)
 class Partial:
-    """Of an axis only the first elements are meant, as many as ``count`` says; the others are padding.
+    """A dynamic length: only the first elements of an axis are valid, as many as ``count`` says; the rest is padding.
 
     How many boxes a detector finds, say, is known only when it has run: its tensors have room for the most there can
     be. ``count`` is a tensor of shape (batch, 1).
@@ -43,7 +43,7 @@ class Node:
     """One operation.
 
     ``inputs`` are tensor names; an absent optional input is the empty string. ``attrs`` hold only JSON values.
-    ``attrs["epilogue"]`` is a list of ``[word, *numbers]`` applied in order to the result; the words ``affine`` (two
+    ``attrs["epilogue"]`` is a list of fused ops ``[name, *numbers]`` applied in order to the result; ``affine`` (two
     constants: scale, shift) and ``add`` (one activation) take their tensors from the end of ``inputs``, in order.
     ``follows`` says which numbers among the attributes are others where inputs have other sizes.
     """
@@ -62,5 +62,5 @@ class Node:
 
     @property
     def epilogue(self) -> list[list[Any]]:
-        """The fused tail of the op: ``[[word, *numbers], ...]`` in execution order."""
+        """The fused ops: ``[[name, *numbers], ...]`` in execution order."""
         return list(self.attrs.get("epilogue", []))

@@ -1,4 +1,4 @@
-"""Handing over tensors of which only a part is meant (see ``graph.Partial``)."""
+"""Handing over tensors of which only a part is valid (see ``graph.Partial``)."""
 
 from __future__ import annotations
 

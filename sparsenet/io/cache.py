@@ -1,4 +1,4 @@
-"""What is kept between processes: machine code, and what was measured with it.
+"""The cache kept between processes: machine code, and what was measured with it.
 
 Machine code is run, so it is read only where nobody but this user, or root, can have put it (``sparsenet.io.trusted``);
 anything else is ignored with one warning, and made anew. Folders are made for this user alone (0700), files too (0600),
@@ -16,12 +16,12 @@ from sparsenet.io.files import read_open, replace_file
 from sparsenet.io.trusted import UntrustedError, open_trusted, trusted_folder
 
 VARIABLE = "SPARSENET_CACHE_DIR"
-#: A kernel has some kilobytes.
+#: Bytes that an entry may have; a kernel has some kilobytes.
 MAX_BYTES = 2**28
 
 
 def cache_directory() -> Path | None:
-    """Where things are kept: ``SPARSENET_CACHE_DIR``, else ``sparsenet`` in the user's cache folder.
+    """The cache's folder: ``SPARSENET_CACHE_DIR``, else ``sparsenet`` in the user's cache folder.
 
     None where the user has no home. The folder need not exist.
     """

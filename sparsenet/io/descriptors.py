@@ -28,7 +28,7 @@ def opener(flags: int, mode: int = 0o666, folder: int | None = None) -> Callable
 
 
 class Descriptors:
-    """Opened descriptors, those of folders too, which no file object takes; ``close``, or being freed, closes them."""
+    """Open descriptors, those of folders too, which no file object takes; ``close``, or being freed, closes them."""
 
     __slots__ = ("__del__", "_opened")
 

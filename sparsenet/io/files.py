@@ -32,7 +32,7 @@ def open_regular(path: str | os.PathLike[str], flags: int = 0, folder: int | Non
 
 
 def is_folder(path: Path) -> bool:
-    """Whether a folder stands there; False, as from Python 3.14 on, where nobody may look."""
+    """Whether ``path`` is a folder; False, as from Python 3.14 on, where nobody may look."""
     return os.path.isdir(path)  # noqa: PTH112
 
 
@@ -94,10 +94,10 @@ def require_outputs(
 
 
 def require_output_folder(path: Path) -> None:
-    """Check, before work begins, that a folder stands under this name, or can be made, and takes files.
+    """Check, before work begins, that a folder of this name is there, or can be made, and takes files.
 
     Raises:
-        InputError: something else stands there, or the folder may not be written.
+        InputError: something else is there, or the folder may not be written.
     """
     nearest = next((name for name in (path, *path.parents) if os.path.lexists(name)), path)
     if not is_folder(nearest):
@@ -110,7 +110,7 @@ def write_output(path: Path, data: bytes) -> None:
     """Write what a command was asked to write, as ``write_atomically`` does.
 
     Raises:
-        InputError: it cannot be written; what stood there is untouched.
+        InputError: it cannot be written; what was there is untouched.
     """
     try:
         write_atomically(path, data)
@@ -127,7 +127,7 @@ def written_file(path: str | os.PathLike[str]) -> Path:
     """The regular file, there or not yet, that writing to ``path`` means: a link is followed.
 
     Raises:
-        OSError: something else stands there, a folder, pipe, device or socket, or a file that may not be written.
+        OSError: something else is there, a folder, pipe, device or socket, or a file that may not be written.
     """
     try:
         mode = Path(path).stat().st_mode
@@ -153,7 +153,7 @@ def write_atomically(path: str | os.PathLike[str], data: bytes) -> None:
 
     Raises:
         OSError: the folder does not exist or cannot be written, there is no room, or no regular file stands at
-            ``path``; what stood there is untouched then.
+            ``path``; what was there is untouched then.
     """
     target = written_file(path)
     try:
@@ -165,13 +165,13 @@ def write_atomically(path: str | os.PathLike[str], data: bytes) -> None:
 
 
 def replace_file(target: Path, data: bytes, mode: int | None = None) -> None:
-    """Put a new file at ``target``, whatever stands there but a folder, a link among it; see ``write_atomically``.
+    """Put a new file at ``target``, in place of anything but a folder, even of a link; see ``write_atomically``.
 
     Args:
         mode: its permissions; None: those of what it replaces, or what the umask allows.
 
     Raises:
-        OSError: it cannot be written; what stood there is untouched then.
+        OSError: it cannot be written; what was there is untouched then.
     """
     temporary = target.parent / f".{os.urandom(8).hex()}.part"
     nameless = _open_nameless(target.parent)

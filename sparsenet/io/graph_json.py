@@ -192,7 +192,7 @@ def _node(entry: Any, names: Sequence[str]) -> Node:
 
 
 def _follows(entry: Any, names: Sequence[str], where: str) -> Follows:
-    """What each number is, ``Graph.verify`` checks."""
+    """The node's numbers that follow from sizes; what each number is, ``Graph.verify`` checks."""
     if not isinstance(entry, dict):
         raise ModelFileError(f"{where}: what its numbers follow from must be an object")
     found: Follows = {}

@@ -78,7 +78,7 @@ _filters = threading.Lock()
 
 
 def _quietly_opened(pillow: ModuleType, file: object) -> Image:
-    """Without Pillow's own warning of many pixels. Images are opened in threads, filters of warnings are global."""
+    """Silences Pillow's own warning of many pixels. Images are opened in threads, filters of warnings are global."""
     pillow.init()
     formats = [name for name in FORMATS if name in pillow.OPEN]
     with _filters, warnings.catch_warnings():

@@ -1,4 +1,4 @@
-"""What a converted model says beside its graph: the names of its classes, how its images were normalised."""
+"""Metadata of a converted model: the names of its classes, how its images were normalised."""
 
 from __future__ import annotations
 

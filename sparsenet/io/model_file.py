@@ -36,7 +36,7 @@ from sparsenet.limits import enough_memory, memory_limit, require_memory
 FORMAT = "sparsenet"
 FORMAT_VERSION = 1
 
-#: Dense values a file may unfold to: this many, and in large files this many per byte. A channel of zeros costs CSR
+#: Dense values a file may decode to: this many, and in large files this many per byte. A channel of zeros costs CSR
 #: two bytes whatever its length, so the second must be generous; the first keeps a tiny file from filling the memory.
 MAX_DENSE_VALUES = 2**24
 MAX_DENSE_VALUES_PER_BYTE = 4096
@@ -48,7 +48,7 @@ MAX_TENSOR_VALUES = 2**31 - 1
 
 @dataclass(frozen=True)
 class StoredConstant:
-    """What one constant costs in a file: ``bytes`` counts values, scales and indices, not its line of JSON."""
+    """The size of one constant in a file: ``bytes`` counts values, scales and indices, not its line of JSON."""
 
     name: str
     shape: tuple[int, ...]

@@ -11,7 +11,7 @@ from sparsenet.io import strict_json
 
 
 def unpack(data: bytes) -> tuple[list[tuple[str, dict[str, Any]]], dict[str, str]]:
-    """Name, and dtype, shape and data, of every tensor; and the metadata.
+    """Unpack a file: name, dtype, shape and data of every tensor, and the metadata.
 
     Raises:
         ValueError: it is cut short or no safetensors file, or a name appears twice.

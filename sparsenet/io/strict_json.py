@@ -11,7 +11,7 @@ from sparsenet.errors import MemoryLimitError
 from sparsenet.io.files import read_whole
 from sparsenet.limits import memory_limit
 
-#: Of a file of its own; it takes some thirty times as much in memory.
+#: Bytes that a JSON file may have; it takes some thirty times as much in memory.
 MAX_BYTES, EXPANSION = 2**26, 32
 
 

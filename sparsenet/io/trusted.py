@@ -25,7 +25,7 @@ OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
 
 
 class UntrustedError(OSError):
-    """Somebody else may have put it there; the message is a line that names it."""
+    """A file or folder that somebody else may have put there; the message is a line that names it."""
 
 
 def open_trusted(root: Path, *names: str) -> BinaryIO:

@@ -1,4 +1,4 @@
-"""A name that scripts know from earlier versions; kernels are in ``sparsenet.targets``."""
+"""An alias that scripts know from earlier versions; kernels are in ``sparsenet.targets``."""
 
 from sparsenet.targets.cpu.runtime import jit
 

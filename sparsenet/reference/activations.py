@@ -71,7 +71,7 @@ def softplus(x: Array) -> Array:
     return np.logaddexp(0.0, x)
 
 
-#: Activation word → function of x and the parameters that ``ops.ACTIVATIONS`` lists.
+#: Activation name → function of x and the parameters that ``ops.ACTIVATIONS`` lists.
 FUNCTIONS: dict[str, Callable[..., Array]] = {
     "relu": relu,
     "leaky_relu": leaky_relu,

@@ -1,6 +1,6 @@
 """The engine without a compiler: every node by the reference's NumPy, slow but anywhere.
 
-It stands in where Numba cannot be imported, and serves to check what compiled kernels compute.
+It replaces the compiled backend where Numba cannot be imported, and serves to check what compiled kernels compute.
 """
 
 from __future__ import annotations

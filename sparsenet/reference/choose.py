@@ -27,13 +27,13 @@ def indices_of(numbers: Array, size: int) -> np.ndarray:
 
 
 def gather_elements(inputs: list[Array], attrs: Attrs) -> Array:
-    """Each element of the result stands at its own index on the axis, at its own place on all others."""
+    """Elements of x: each result reads its own index on the axis, and its own place on all others."""
     x, numbers = inputs
     return np.take_along_axis(x, indices_of(numbers, x.shape[attrs["axis"]]), attrs["axis"])
 
 
 def gather_nd(inputs: list[Array], _attrs: Attrs) -> Array:
-    """What stands in each sample at the places that the last axis of the indices names."""
+    """The elements of each sample at the places that the last axis of the indices names."""
     x, numbers = inputs
     places = [indices_of(numbers[..., i], x.shape[1 + i]) for i in range(numbers.shape[-1])]
     sample = np.arange(len(x)).reshape(-1, *[1] * (numbers.ndim - 2))
@@ -80,7 +80,7 @@ def overlap(a: Array, b: Array, center: bool) -> float:
 
 
 def fill(inputs: list[Array], attrs: Attrs) -> Array:
-    """``value`` in place of what stands behind the first ``count`` elements of an axis."""
+    """``value`` in place of everything behind the first ``count`` elements of an axis."""
     x, count = inputs
     places = np.arange(x.shape[attrs["axis"]]).reshape(-1, *[1] * (x.ndim - attrs["axis"] - 1))
     return np.where(places < count.reshape(-1, *[1] * (x.ndim - 1)), x, attrs["value"])
@@ -102,6 +102,6 @@ OPERATIONS: dict[str, Operation] = {
     "gather_nd": gather_nd,
     "nms": nms,
     "nonzero": nonzero,
-    "first": lambda inputs, _attrs: inputs[0],  # what is meant of it is said beside
+    "first": lambda inputs, _attrs: inputs[0],  # how much of it is valid is another result
     "fill": fill,
 }

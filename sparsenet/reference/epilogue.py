@@ -1,4 +1,4 @@
-"""The fused tail of a node, step by step on the op's result."""
+"""The epilogue of a node: its fused ops, one by one on the op's result."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from sparsenet.reference.operation import Array
 
 
 def apply_epilogue(x: Array, steps: Sequence[Sequence[Any]], tensors: Sequence[Array]) -> Array:
-    """Run the ``[word, *numbers]`` steps in order; ``affine`` takes two of ``tensors``, ``add`` one."""
+    """Run the fused ops ``[name, *numbers]`` in order; ``affine`` takes two of ``tensors``, ``add`` one."""
     waiting = iter(tensors)
     for word, *numbers in steps:
         if word == "affine":

@@ -15,7 +15,7 @@ def linear(inputs: list[Array | None], _attrs: Attrs) -> Array:
 
 
 def matmul(inputs: list[Array], _attrs: Attrs) -> Array:
-    """Compute a @ b over the last two axes, what stands in front broadcast."""
+    """Compute a @ b over the last two axes, leading axes broadcast."""
     return inputs[0] @ inputs[1]
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-#: Every value between two reference operations.
+#: The type of every value between two reference operations.
 Array = npt.NDArray[np.float64]
 #: Attributes of a node with the schema's defaults filled in.
 Attrs = Mapping[str, Any]

@@ -27,7 +27,7 @@ def run(
         feeds: one float32 (or float64) array per graph input, of its shape, all with the same batch.
         keep: names of tensors to return beside the graph outputs; ``"all"`` for every input and node output.
 
-    Partial tensors are cut to what is meant of them (see ``cut``).
+    Partial tensors are cut to their valid elements (see ``cut``).
 
     Raises:
         InputError: an input is missing, unknown, or of the wrong shape or dtype.
@@ -43,7 +43,7 @@ def run(
 def compute(
     graph: Graph, feeds: Mapping[str, npt.ArrayLike], keep: Collection[str] | Literal["all"] | None = None
 ) -> dict[str, FloatArray]:
-    """As ``run``, partial tensors with all they have room for."""
+    """Compute as ``run`` does, but return partial tensors whole, padding included."""
     values: dict[str, Array] = _checked(graph, feeds)
     wanted = set(graph.outputs) | (set() if keep is None or keep == "all" else set(keep))
     constants = {name: array.astype(np.float64) for name, array in graph.constants.items()}

@@ -45,7 +45,7 @@ def depth_to_space(inputs: list[Array], attrs: Attrs) -> Array:
 
 
 def space_to_depth(inputs: list[Array], attrs: Attrs) -> Array:
-    """The way back: (N, C, H · r, W · s) → (N, C · r · s, H, W)."""
+    """The inverse of ``depth_to_space``: (N, C, H · r, W · s) → (N, C · r · s, H, W)."""
     (images, depth, height, width), (r, s) = inputs[0].shape, attrs["block"]
     blocks = inputs[0].reshape(images, depth, height // r, r, width // s, s)
     order = (0, 3, 5, 1, 2, 4) if attrs["depth_first"] else (0, 1, 3, 5, 2, 4)

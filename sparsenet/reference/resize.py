@@ -29,7 +29,7 @@ def resize(inputs: list[Array], attrs: Attrs) -> Array:
 def _between(
     source: int, target: int, align_corners: bool
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], Array]:
-    """For every target index: its two source neighbours and how far it lies from the lower to the higher."""
+    """For every target index: its two source neighbours and how far it is from the lower to the higher."""
     index = np.arange(target, dtype=np.float64)
     if align_corners:
         position = index * (source - 1) / (target - 1) if target > 1 else index * 0

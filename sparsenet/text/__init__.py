@@ -1,1 +1,1 @@
-"""What people and programs read: tables, JSON, and one line of whatever a file calls things."""
+"""Text for people and programs: tables, JSON, and names from files made fit for one line."""

@@ -22,9 +22,9 @@ except ImportError:  # no such thing outside Unix
 #: Processor seconds that being taken off a CPU costs: caches and branch predictors have forgotten the thread. Beside a
 #: loop in registers no more than half of it was measured; to fill a second-level cache again takes as long.
 SWITCH_SECONDS = 5e-5
-#: Share of its processor time that this may be of a sample that counts.
+#: Largest share of a sample's processor time that this cost may be, if the sample is to count.
 TOLERATED = 0.05
-#: Share of a call's wall time that its threads, all together, may wait for a CPU.
+#: Largest share of a call's wall time that its threads, all together, may wait for a CPU.
 WAITED = 0.02
 #: Share of the wall time during which somebody must have worked, or waited for a CPU.
 BUSY = 0.8
@@ -98,7 +98,7 @@ class Clock:
 
 
 class Disturbance(NamedTuple):
-    """What came in the way: fields as in ``Sample``."""
+    """What disturbed a call: fields as in ``Sample``."""
 
     switches: int = 0
     waited: float | None = None

@@ -37,7 +37,7 @@ class LayerProfile:
 
 @dataclass(frozen=True)
 class StepTimes:
-    """What the steps of an inference took, in the runs that count: those that nothing disturbed, all if there is none.
+    """Times of the steps of an inference, in the runs that count: those that nothing disturbed, all if there is none.
 
     Attributes:
         steps: (runs, steps) cycles or seconds of each.
@@ -59,7 +59,7 @@ class StepTimes:
 
 
 class TimedSteps(NamedTuple):
-    """What the steps of an inference took, and whose they are: the arguments of ``layer_profile``."""
+    """Times of the steps of an inference, and the layers they are for: the arguments of ``layer_profile``."""
 
     times: StepTimes
     layers: Sequence[str]

@@ -1,4 +1,4 @@
-"""How many times as long one thing takes as another, and how sure that is."""
+"""The ratio of two calls' times, and how sure it is."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ import numpy.typing as npt
 Samples = npt.NDArray[np.float64]
 
 CONFIDENCE, RESAMPLES = 0.95, 2000
-#: No machine is trusted to tell less than this apart.
+#: The noise floor: no machine is trusted to tell smaller differences apart.
 FLOOR = 0.01
 #: If disturbed rounds leave fewer than so many, or the interval reaches further than by this factor, nothing is said.
 FEWEST, WIDEST = 5, 1.1
 #: Nor if the middle half of the rounds is wider than this share of their median. Neighbours on the same host, which no
 #: counter shows, slow a short run down more than a long one, for seconds: of 158 windows of 1.7 s, 4 were off by 10 to
-#: 19 %, with narrow intervals of their medians. Their rounds lay 0.10 to 0.15 apart, those of half of the windows 0.05.
+#: 19 %, with narrow intervals of their medians. Their rounds were 0.10 to 0.15 apart, those of half the windows 0.05.
 APART = 0.08
 
 
@@ -38,7 +38,7 @@ class Ratio:
         low, high: its 95 % interval (``median_interval``), widened by the noise floor of 1 %.
         rounds: how many undisturbed ones these rest on.
         dropped: how many disturbed ones do not count.
-        apart: how far rounds lie apart: interquartile range of A ÷ B, divided by its median.
+        apart: how far rounds are apart: interquartile range of A ÷ B, divided by its median.
     """
 
     median: float
@@ -56,18 +56,18 @@ class Ratio:
 
     @property
     def why_noisy(self) -> str:
-        """As in ``too noisy to tell (3 of 120 rounds undisturbed, 5 % apart, 1.21 to 5.3 times)``."""
+        """The reason, as in ``too noisy to tell (3 of 120 rounds undisturbed, 5 % apart, 1.21 to 5.3 times)``."""
         rounds = f"{self.rounds} of {self.rounds + self.dropped} rounds undisturbed, {self.apart:.0%} apart"
         return f"too noisy to tell ({rounds}, {self.low:.3g} to {self.high:.3g} times)"
 
     @property
     def told(self) -> float | None:
-        """The median, or None where it was too noisy to tell."""
+        """The median, or None where the machine was too noisy to tell."""
         return None if self.noisy else self.median
 
     @property
     def interval(self) -> tuple[float, float] | None:
-        """``low`` and ``high``, or None where it was too noisy to tell."""
+        """``low`` and ``high``, or None where the machine was too noisy to tell."""
         return None if self.noisy else (self.low, self.high)
 
 
@@ -105,7 +105,7 @@ def paired_ratio(a: npt.ArrayLike, b: npt.ArrayLike, dropped: int = 0) -> Ratio:
 
 
 def apart(samples: npt.ArrayLike) -> float:
-    """How far samples lie apart: their interquartile range, divided by their median."""
+    """How far samples are apart: their interquartile range, divided by their median."""
     median, (low, high) = spread(samples)
     return (high - low) / median
 

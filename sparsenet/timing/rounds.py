@@ -26,7 +26,7 @@ JUDGED = 20
 
 
 class Rounds:
-    """What was measured: samples of every call, equal indices side by side.
+    """Samples of every call, equal indices measured side by side.
 
     Attributes:
         clock: how.
@@ -141,7 +141,7 @@ def interleaved(
 
 
 def turns_of(calls: Mapping[str, Callable[[], object]], clock: Clock) -> dict[str, Callable[[], Sample]]:
-    """Plain calls as turns."""
+    """Turns for ``take_rounds`` that make plain calls."""
     return {name: partial(clock.turn, call) for name, call in calls.items()}
 
 

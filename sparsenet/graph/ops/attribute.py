@@ -12,8 +12,8 @@ from typing import Any
 
 from sparsenet.graph.ops.sizes import MAX_RANK
 
-#: Words an epilogue may have, and numbers and addresses that they read: each kernel is compiled for its epilogue, and
-#: all its arguments stand in one row of the tape.
+#: Fused ops an epilogue may have, and numbers and addresses they read: each kernel is compiled for its epilogue, and
+#: all its arguments are in one row of the tape.
 MAX_FUSED_OPS, MAX_EPILOGUE_ARGUMENTS = 8, 10
 #: Integers in a file are at most so large.
 MAX_SIZE = 2**31 - 1
@@ -72,7 +72,7 @@ def flag(default: Any = REQUIRED) -> Attribute:
 
 
 def word(*words: str, default: Any = REQUIRED) -> Attribute:
-    """An attribute that is one of some words."""
+    """An attribute that is one of these strings."""
     return Attribute(lambda value: isinstance(value, str) and value in words, default)
 
 
@@ -95,7 +95,7 @@ def two_numbers(default: Any = REQUIRED) -> Attribute:
 
 
 def is_epilogue(value: Any) -> bool:
-    """Whether ``value`` is a list of [word, *numbers]; which words there are is for ``check_node`` to say."""
+    """Whether ``value`` is a list of [name, *numbers]; which fused ops there are is for ``check_node`` to say."""
     return (
         isinstance(value, list)
         and len(value) <= MAX_FUSED_OPS

@@ -1,4 +1,4 @@
-"""Whether a node is as its op's schema has it."""
+"""Checks that a node follows its op's schema."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def check_node(node: Node) -> None:
 
 
 def _check_numbers(node: Node, where: str) -> None:
-    """The words of the epilogue, and numbers there and among the attributes."""
+    """Check the names of the fused ops, and the numbers there and among the attributes."""
     for step in node.epilogue:
         if not isinstance(step, list) or not step or step[0] not in (*ACTIVATIONS, *TENSOR_WORDS):
             raise GraphError(f"{where} has the unknown epilogue step {step!r:.80}")

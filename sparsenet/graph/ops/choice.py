@@ -1,4 +1,4 @@
-"""Ops that choose by value: the largest numbers, elements by computed index, boxes, and how many of them are meant."""
+"""Ops that choose by value: the largest numbers, elements by computed index, boxes, and how many of them are valid."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from sparsenet.graph.types import Shape
 
 
 def _top_k(shapes: Shapes, attrs: Attrs) -> Shape:
-    """As many indices on the axis as are wanted."""
+    """Shape rule: as many indices on the axis as are wanted."""
     x = batched(shapes[0], "x", 2)
     axis = axis_in(attrs["axis"], x)
     size = countable(int(x[axis] or 0), "the elements of its axis")
@@ -32,7 +32,7 @@ def _top_k(shapes: Shapes, attrs: Attrs) -> Shape:
 
 
 def _gather_elements(shapes: Shapes, attrs: Attrs) -> Shape:
-    """One index for each element of the result; sizes differ on the axis only."""
+    """Shape rule: one index for each element of the result; sizes differ on the axis only."""
     x, indices = batched(shapes[0], "x", 2), batched(shapes[1], "indices", 2)
     axis = axis_in(attrs["axis"], x)
     if len(indices) != len(x) or any(
@@ -68,7 +68,7 @@ def _part_of_places(operands: Sequence[Operand], _attrs: Attrs, _out: Shape) -> 
     if indices.from_end == -1:
         raise ValueError("an index cannot be partial itself")
     if x.axis is None or x.axis <= depth:
-        return indices.part  # what an index picks is an element that is meant
+        return indices.part  # what an index picks is a valid element
     if indices.axis is not None:
         raise ValueError("different axes of its inputs are partial")
     return parts.along(operands, len(indices.shape) - 2 + x.axis - depth)
@@ -95,7 +95,7 @@ def _nonzero(shapes: Shapes, _attrs: Attrs) -> Shape:
 
 
 def _first(shapes: Shapes, attrs: Attrs) -> Shape:
-    """The shape of x: there is room for all of it."""
+    """Shape rule: the shape of x, as there is room for all of it."""
     x, count = batched(shapes[0], "x", 2), shapes[1]
     axis_in(attrs["axis"], x)
     if count != (None, 1):
@@ -146,8 +146,8 @@ OPS: dict[str, OpSchema] = {
     ),
     # Where x is not 0: one column each; what is left over is -1.
     "nonzero": OpSchema(("x",), _nonzero),
-    # Of an axis only the first `count` elements are meant, a number known only at run time (see `graph.Partial`).
+    # Only the first `count` elements of an axis are valid, a number known only at run time (see `graph.Partial`).
     "first": OpSchema(("x", "count"), _first, {"axis": integer()}, _first_part, makes_part=True),
-    # What stands behind the first `count` elements of an axis becomes `value`: then it is data like any other.
+    # Whatever follows the first `count` elements of an axis becomes `value`: then it is data like any other.
     "fill": OpSchema(("x", "count"), _first, {"axis": integer(), "value": number()}, _filled_part),
 }

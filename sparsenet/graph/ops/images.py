@@ -10,14 +10,14 @@ from sparsenet.graph.ops.schema import OpSchema
 from sparsenet.graph.ops.sizes import LARGEST_INDEX, Attrs, Shapes, image, whole, wholes
 from sparsenet.graph.types import Shape
 
-#: What stands beside the image: one number, the image mirrored at its border pixels, those pixels repeated, the image
+#: What the padding holds: one number, the image mirrored at its border pixels, those pixels repeated, the image
 #: repeated.
 PAD_MODES = ("constant", "reflect", "edge", "wrap")
 RESIZE_MODES = ("nearest", "bilinear")
 
 
 def _pad(shapes: Shapes, attrs: Attrs) -> Shape:
-    """Rows and columns beside an image."""
+    """Shape rule: an image with rows and columns around it."""
     channels, height, width = image(shapes[0])
     top, left, bottom, right = wholes(attrs["padding"], 4, "padding", 0)
     if attrs["mode"] not in PAD_MODES:
@@ -28,7 +28,7 @@ def _pad(shapes: Shapes, attrs: Attrs) -> Shape:
 
 
 def _resize(shapes: Shapes, attrs: Attrs) -> Shape:
-    """An image brought to a size, by a scale, or to the size of another image."""
+    """Shape rule: an image resized to a size, by a scale, or to the size of another image."""
     channels, *have = image(shapes[0])
     size, scale = list(attrs["size"]), list(attrs["scale"])
     if bool(size) + bool(scale) + (shapes[1] is not None) != 1:
@@ -56,7 +56,7 @@ def _block(attrs: Attrs) -> tuple[int, int]:
 
 
 def _depth_to_space(shapes: Shapes, attrs: Attrs) -> Shape:
-    """(N, C · r · s, H, W) to (N, C, H · r, W · s)."""
+    """Shape rule: (N, C · r · s, H, W) to (N, C, H · r, W · s)."""
     (channels, height, width), (r, s) = image(shapes[0]), _block(attrs)
     if channels % (r * s):
         raise ValueError(f"{channels} channels cannot be arranged in blocks of {r} x {s}")
@@ -64,7 +64,7 @@ def _depth_to_space(shapes: Shapes, attrs: Attrs) -> Shape:
 
 
 def _space_to_depth(shapes: Shapes, attrs: Attrs) -> Shape:
-    """(N, C, H · r, W · s) to (N, C · r · s, H, W)."""
+    """Shape rule: (N, C, H · r, W · s) to (N, C · r · s, H, W)."""
     (channels, height, width), (r, s) = image(shapes[0]), _block(attrs)
     if height % r or width % s:
         raise ValueError(f"an image of {height} x {width} cannot be cut into blocks of {r} x {s}")

@@ -1,4 +1,4 @@
-"""What follows for a node's result from what it reads: its shape, and which part of it is meant."""
+"""Inference for a node's result from its inputs: its shape, and which part of it is valid."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def _check_epilogue(node: Node, out: Shape, shapes: Shapes) -> None:
 
 
 def partial_of(node: Node, shapes: Mapping[str, Shape], known: Mapping[str, Partial]) -> Partial | None:
-    """Which part of ``node``'s output is meant, None for all of it; ``known`` tells of its inputs.
+    """Which part of ``node``'s output is valid, None for all of it; ``known`` tells of its inputs.
 
     Raises:
         GraphError: the node cannot work on such inputs; the message names it.

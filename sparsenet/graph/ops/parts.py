@@ -1,7 +1,7 @@
-"""How ops treat a tensor of which only a part is meant: one axis, the first so many elements (see ``graph.Partial``).
+"""How ops treat a tensor of which only a part is valid: one axis, the first so many elements (see ``graph.Partial``).
 
 Ops that work element by element, or row by row of another axis, pass it on: what they make of the padding is padding.
-Whatever would mix padding with data, a sum along that axis for instance, is an error. Each op's rule stands with the
+Whatever would mix padding with data, a sum along that axis for instance, is an error. Each op's rule is beside the
 op; here is what several share.
 """
 
@@ -17,7 +17,7 @@ from sparsenet.graph.types import Shape
 
 @dataclass(frozen=True)
 class Operand:
-    """An input: its name, its shape, and the part of it that is meant, None for all of it."""
+    """An input: its name, its shape, and the part of it that is valid, None for all of it."""
 
     name: str
     shape: Shape
@@ -30,11 +30,11 @@ class Operand:
 
     @property
     def from_end(self) -> int | None:
-        """That axis counted from the back, -1 being the last."""
+        """The partial axis counted from the back, -1 being the last."""
         return None if self.axis is None else self.axis - len(self.shape)
 
 
-#: (inputs, attributes, output shape) -> the part of the output that is meant; ValueError if there is no way.
+#: (inputs, attributes, output shape) -> the part of the output that is valid; ValueError if there is no way.
 PartialRule = Callable[[Sequence[Operand], Attrs, Shape], Partial | None]
 
 
@@ -47,7 +47,7 @@ def along(operands: Sequence[Operand], axis: int | None) -> Partial | None:
 
 
 def same(operands: Sequence[Operand], _attrs: Attrs, _out: Shape) -> Partial | None:
-    """The part that is meant of the first input."""
+    """The part of the first input that is valid."""
     return along(operands, operands[0].axis)
 
 
@@ -64,7 +64,7 @@ def broadcast(operands: Sequence[Operand], _attrs: Attrs, out: Shape) -> Partial
 
 
 def beside(operands: Sequence[Operand], attrs: Attrs, _out: Shape) -> Partial | None:
-    """Ops along one axis, which must be another."""
+    """The rule for ops along one axis, which must not be the partial one."""
     axes = {operand.axis for operand in operands}
     if len(axes) > 1:
         raise ValueError("some of its inputs are whole there, others not")

@@ -11,7 +11,7 @@ from sparsenet.graph.types import Shape
 
 
 def _per_channel(shapes: Shapes, _attrs: Attrs) -> Shape:
-    """(N, C) or (N, C, H, W), and tensors (C,)."""
+    """Shape rule: (N, C) or (N, C, H, W), and tensors (C,)."""
     x = shapes[0]
     if x is None or len(x) not in (2, 4):
         raise ValueError(f"x must be (N, C) or (N, C, H, W), got {x}")
@@ -61,7 +61,7 @@ _ARITHMETIC: dict[str, OpSchema] = {
 }
 
 OPS: dict[str, OpSchema] = {
-    # y = (x - mean) / sqrt(var + eps) * scale + bias, per channel (dimension 1); passes turn it into `affine`.
+    # y = (x - mean) / sqrt(var + eps) * scale + bias, per channel (dimension 1); passes replace it by `affine`.
     "batch_norm": OpSchema(
         ("x", "scale", "bias", "mean", "var"),
         _per_channel,

@@ -14,7 +14,7 @@ from sparsenet.graph.types import Shape
 
 
 def _linear(shapes: Shapes, _attrs: Attrs) -> Shape:
-    """Weight (F_out, F_in) and bias (F_out,) over (N, F_in)."""
+    """Shape rule: weight (F_out, F_in) and bias (F_out,) over (N, F_in)."""
     x, weight = shapes[0], shapes[1]
     if x is None or len(x) != 2 or weight is None or len(weight) != 2 or x[1] != weight[1]:
         raise ValueError(f"expected x (N, F_in) and weight (F_out, F_in), got {x} and {weight}")
@@ -23,7 +23,7 @@ def _linear(shapes: Shapes, _attrs: Attrs) -> Shape:
 
 
 def _matmul(shapes: Shapes, _attrs: Attrs) -> Shape:
-    """(…, M, K) times (…, K, P), what stands in front broadcast."""
+    """Shape rule: (…, M, K) times (…, K, P), leading dimensions broadcast."""
     a, b = present(shapes[0]), present(shapes[1])
     if len(a) < 2 or len(b) < 2 or a[-1] != b[-2]:
         raise ValueError(f"cannot multiply matrices of shapes {a} and {b}")

@@ -24,7 +24,7 @@ def _softmax(shapes: Shapes, attrs: Attrs) -> Shape:
 
 
 def _reduce(shapes: Shapes, attrs: Attrs) -> Shape:
-    """The reduced axes become 1, or go."""
+    """Shape rule: the reduced axes become 1, or go."""
     x, axes = present(shapes[0]), attrs["axes"]
     if attrs["kind"] not in REDUCTIONS:
         raise ValueError(f"kind must be one of {', '.join(REDUCTIONS)}, got {attrs['kind']!r}")
@@ -45,14 +45,14 @@ def _reduced_part(operands: Sequence[Operand], attrs: Attrs, _out: Shape) -> Par
 
 
 def _argmax(shapes: Shapes, attrs: Attrs) -> Shape:
-    """The axis becomes 1."""
+    """Shape rule: the axis becomes 1."""
     x = present(shapes[0])
     axis = axis_in(attrs["axis"], x)
     return (*x[:axis], 1, *x[axis + 1 :])
 
 
 def _normalize(shapes: Shapes, attrs: Attrs) -> Shape:
-    """The shape of x."""
+    """Shape rule: the shape of x."""
     x = present(shapes[0])
     axis_in(attrs["axis"], x)
     if not isinstance(attrs["eps"], int | float) or not 0 <= attrs["eps"] < math.inf:

@@ -1,4 +1,4 @@
-"""What the op table says of an op."""
+"""The schema of an op: its entry in the op table."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ class OpSchema:
         inputs: names of the op's own inputs; a trailing ``?`` marks an optional one (empty string in the node).
         infer: its shape rule.
         attrs: its attributes by name.
-        partial: its rule for inputs of which only a part is meant (see ``parts``); None: it needs all of its inputs.
+        partial: its rule for inputs of which only a part is valid (see ``parts``); None: it needs all of its inputs.
         constants: those of its inputs that must be constants.
         sizes_only: those of its inputs of which only the shape counts.
         epilogue: whether it may carry a fused epilogue.
         variadic: whether it takes any number of inputs, each as its only name says.
-        makes_part: trait; only a part of its result is meant even if all of its inputs are.
+        makes_part: trait; only a part of its result is valid even if all of its inputs are.
         elementwise: trait; each number of the result depends on the numbers at its own place alone, inputs broadcast.
         arithmetic: trait; elementwise over several inputs, and NaN wherever one of them is NaN.
         per_channel: trait; each channel (dimension 1) of the result depends on the same channel of x alone, and on its

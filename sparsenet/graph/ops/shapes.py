@@ -65,7 +65,7 @@ def _reshape(shapes: Shapes, attrs: Attrs) -> Shape:
 
 
 def _reshaped_part(operands: Sequence[Operand], _attrs: Attrs, out: Shape) -> Partial | None:
-    """The axis must stay what it is: of its size, with as many elements in front of it."""
+    """Partial rule of a reshape: the axis must keep its size, and as many elements in front of it."""
     shape, axis = operands[0].shape, operands[0].axis
     assert axis is not None
     for place in range(1, len(out)):
@@ -87,7 +87,7 @@ def _transposed_part(operands: Sequence[Operand], attrs: Attrs, _out: Shape) -> 
 
 
 def _slice(shapes: Shapes, attrs: Attrs) -> Shape:
-    """``count`` elements of one axis."""
+    """Shape rule: ``count`` elements of one axis."""
     x = present(shapes[0])
     axis = axis_in(attrs["axis"], x)
     size = int(x[axis] or 0)
@@ -105,7 +105,7 @@ def _sliced_part(operands: Sequence[Operand], attrs: Attrs, out: Shape) -> Parti
 
 
 def _gather(shapes: Shapes, attrs: Attrs) -> Shape:
-    """As many elements as indices."""
+    """Shape rule: as many elements as indices."""
     x, indices = present(shapes[0]), attrs["indices"]
     axis = axis_in(attrs["axis"], x)
     if not isinstance(indices, Sequence) or not indices:
@@ -116,7 +116,7 @@ def _gather(shapes: Shapes, attrs: Attrs) -> Shape:
 
 
 def _expand(shapes: Shapes, attrs: Attrs) -> Shape:
-    """The given sizes, behind the batch."""
+    """Shape rule: the given sizes, behind the batch."""
     x, target = present(shapes[0]), attrs["shape"]
     if not isinstance(target, Sequence) or len(target) != len(x) - 1:
         raise ValueError(f"shape must be {len(x) - 1} sizes without the batch, got {target!r}")

@@ -15,8 +15,8 @@ Shapes = list[Shape | None]
 #: A node's attributes, the schema's defaults filled in.
 Attrs = Mapping[str, Any]
 
-#: Dimensions of a tensor, in a graph and in a file. NumPy arrays have at most 64; a few more stand around one while it
-#: is taken apart.
+#: Dimensions of a tensor, in a graph and in a file. NumPy arrays have at most 64; a few more are added while one is
+#: taken apart.
 MAX_RANK = 32
 #: Elements an expanded tensor may have for one image: a few bytes of file must not ask for all memory.
 LARGEST_EXPANSION = 1 << 31
@@ -79,7 +79,7 @@ def countable(size: int, what: str) -> int:
 
 
 def broadcast(shapes: Shapes, _attrs: Attrs) -> Shape:
-    """NumPy's rule over all inputs."""
+    """NumPy's broadcasting rule over all inputs."""
     given = [shape if shape is not None else () for shape in shapes]
     rank = max(map(len, given))
     padded = [(1,) * (rank - len(shape)) + tuple(shape) for shape in given]

@@ -23,7 +23,7 @@ def attributes(node: Node) -> dict[str, Any]:
 
 
 def as_step(node: Node) -> list[Any]:
-    """An activation's node as the step of an epilogue: its word and its numbers."""
+    """An activation's node as a fused op of an epilogue: its name and its numbers."""
     return [node.op, *(node.attrs[name] for name in ACTIVATIONS[node.op].parameters)]
 
 
@@ -38,7 +38,7 @@ def split_inputs(node: Node) -> tuple[list[str], list[str]]:
 
 
 def value_inputs(node: Node) -> list[str]:
-    """As the first of ``split_inputs``, without inputs of which only the size counts."""
+    """The node's own inputs as in ``split_inputs``, without those of which only the size counts."""
     own, sizes_only = split_inputs(node)[0], OPS[node.op].sizes_only
     if not sizes_only:
         return own

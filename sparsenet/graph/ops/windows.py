@@ -41,7 +41,7 @@ def check_bias(bias: Shape | None, c_out: int) -> None:
 
 
 def _conv2d(shapes: Shapes, attrs: Attrs) -> Shape:
-    """Weight (C_out, C_in / groups, K_h, K_w) and bias (C_out,) over an image."""
+    """Shape rule: weight (C_out, C_in / groups, K_h, K_w) and bias (C_out,) over an image."""
     channels, height, width = image(shapes[0])
     weight = shapes[1]
     if weight is None or len(weight) != 4:
@@ -55,7 +55,7 @@ def _conv2d(shapes: Shapes, attrs: Attrs) -> Shape:
 
 
 def _pool(shapes: Shapes, attrs: Attrs) -> Shape:
-    """Windows over an image, less padding than window."""
+    """Shape rule: windows over an image, with less padding than window."""
     channels, height, width = image(shapes[0])
     kernel = wholes(attrs["kernel"], 2, "kernel", 1)
     top, left, bottom, right = wholes(attrs["padding"], 4, "padding", 0)
@@ -65,7 +65,7 @@ def _pool(shapes: Shapes, attrs: Attrs) -> Shape:
 
 
 def _global_pool(shapes: Shapes, _attrs: Attrs) -> Shape:
-    """(N, C, H, W) → (N, C, 1, 1)."""
+    """Shape rule: (N, C, H, W) → (N, C, 1, 1)."""
     channels, _, _ = image(shapes[0])
     return (shapes[0][0], channels, 1, 1)  # type: ignore[index]
 

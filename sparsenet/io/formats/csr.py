@@ -1,4 +1,4 @@
-"""Compressed sparse rows: of each output channel, its nonzeros and their columns."""
+"""Compressed sparse rows (CSR): for each output channel, its nonzeros and their columns."""
 
 from __future__ import annotations
 

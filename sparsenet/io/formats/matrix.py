@@ -1,4 +1,4 @@
-"""What all formats share: the matrix view of a weight, and the check of its values."""
+"""The parts that all formats share: the matrix view of a weight, and the check of its values."""
 
 from __future__ import annotations
 

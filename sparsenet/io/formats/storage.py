@@ -29,7 +29,7 @@ ENCODINGS = ("dense", "bitmask", "csr")  # of equally small ones the first is ta
 
 
 class Pool(NamedTuple):
-    """The element type of a pool, in NumPy's and in safetensors' words."""
+    """The element type of a pool, by its names in NumPy and in safetensors."""
 
     dtype: np.dtype[Any]
     safetensors: str
@@ -63,7 +63,7 @@ class StoredWeight:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Of the constant."""
+        """Shape of the constant."""
         return self.form.shape
 
     @property
@@ -137,7 +137,7 @@ _FORMS: dict[str, type[Dense | Bitmask | CSR]] = {"dense": Dense, "bitmask": Bit
 
 
 def _widths(csr: CSR) -> tuple[str, str]:
-    """Of its columns and row offsets, the smaller unsigned type that holds them."""
+    """The smallest unsigned types that hold its columns and its row offsets."""
     return "u16" if matrix_shape(csr.shape)[1] <= 2**16 else "u32", "u16" if csr.nnz < 2**16 else "u32"
 
 
