@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 ALIGNMENT = 64
-#: Buffers that are placed by size; networks have some hundred.
+#: The most buffers that are placed by size; networks have some hundred.
 MOST_BY_SIZE = 1024
 
 
@@ -31,7 +31,7 @@ def place(buffers: Sequence[Buffer]) -> int:
     """Give every buffer an offset so that no two live ones overlap; returns the arena's size in bytes.
 
     The ``MOST_BY_SIZE`` largest are placed by size, which needs the least memory but looks at every pair of them; those
-    beyond stand behind, placed in the order of time.
+    beyond are placed behind these, in the order of time.
     """
     ordered = sorted(buffers, key=lambda b: (-b.size, b.first))
     end = _by_size(ordered[:MOST_BY_SIZE])
@@ -39,8 +39,8 @@ def place(buffers: Sequence[Buffer]) -> int:
 
 
 def _by_size(buffers: Sequence[Buffer]) -> int:
-    """Greedy by size (Pisarchyk and Lee, arXiv 2001.03288): each, the largest first, into the lowest gap left by those
-    already placed that are alive with it.
+    """Place buffers greedily by size (Pisarchyk and Lee, arXiv 2001.03288): each, the largest first, in the lowest gap
+    left by those already placed that are alive with it; returns the end of the last.
     """
     # Of those placed, in order of their offsets: first and last step, offset, and the next aligned place behind it.
     placed = np.zeros((4, len(buffers)), np.int64)
@@ -60,7 +60,9 @@ def _by_size(buffers: Sequence[Buffer]) -> int:
 
 
 def _by_time(buffers: Sequence[Buffer], start: int) -> int:
-    """Each, when it comes alive, into the smallest block that a dead one has left, or behind all; returns the end."""
+    """Place each buffer, when it comes alive, in the smallest block that a dead one has left, or behind all others;
+    returns the end of the last.
+    """
     alive: list[tuple[int, int, int]] = []  # heap: last step, size of its block, offset
     free: list[tuple[int, int]] = []  # sorted: size, offset
     end = start

@@ -40,7 +40,7 @@ def aligned_bytes(size: int, alignment: int = 4096) -> npt.NDArray[np.uint8]:
 
 
 def pack_constants(constants: Sequence[npt.NDArray[Any]]) -> tuple[npt.NDArray[np.uint8], list[int]]:
-    """One block that holds all constants, and the offset of each."""
+    """Join all constants in one block; returns the block and the offset of each constant."""
     offsets, size = [], 0
     for array in constants:
         offsets.append(size)
@@ -52,7 +52,7 @@ def pack_constants(constants: Sequence[npt.NDArray[Any]]) -> tuple[npt.NDArray[n
 
 
 def require_declared(steps: Iterable[Step], constants: Sequence[npt.NDArray[Any]]) -> None:
-    """Every constant is of the type that the kernel which reads it declares.
+    """Check that every constant is of the type that the kernel which reads it declares.
 
     Raises:
         ValueError: one is not.
@@ -68,7 +68,8 @@ def require_declared(steps: Iterable[Step], constants: Sequence[npt.NDArray[Any]
 
 
 def encode_tape(steps: Sequence[Step], place: Callable[[Ref], int]) -> npt.NDArray[np.int64]:
-    """int64 (steps, ROW_WORDS); column 0 is left for the kernel's address, ``place`` encodes a pointer.
+    """The tape of ``steps``, int64 (steps, ROW_WORDS); column 0 is left for the kernel's address, ``place`` encodes a
+    pointer.
 
     Raises:
         GraphError: a call has more arguments than a row has words.

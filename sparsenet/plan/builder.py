@@ -27,7 +27,7 @@ class Options:
             any, whatever they cost, for measuring where they pay.
         threads: threads that will share the work.
         tune: whether candidates are timed on this machine, rather than chosen by a model.
-        rings: whether rows between layers may stand in rings (see ``ring_memory``).
+        rings: whether rows between layers may be stored in ring buffers (see ``ring_memory``).
         stream: whether rows flow through several layers while they are in the cache; False runs layer by layer.
         target: what the plan is for.
     """
@@ -40,7 +40,7 @@ class Options:
     target: Target = field(default_factory=host)
 
 
-#: How the lowering of an op reads maps: as rows, or as they are there (rows or C order).
+#: How the lowering of an op reads maps: as rows, or in whichever layout exists (rows or C order).
 Reads = Literal["rows", "any"]
 #: Rows above a map, rows below it, columns at either side.
 Halo = tuple[int, int, int]
@@ -78,7 +78,7 @@ class Builder(Weights, LoweringBuilder[Ref]):
         return self.target.vector()
 
     def kernel(self, algorithm: str, tile: Sequence[int] = (), epilogue: tuple[str, ...] = ()) -> Kernel:
-        """A kernel of the longest vectors; see ``Vector.kernel``. One for lines is made by their layout."""
+        """A kernel of the longest vectors; see ``Vector.kernel``. A kernel for lines is made by the lines' layout."""
         return self.vector.kernel(algorithm, tile, epilogue)
 
     # --- stages and values
@@ -89,7 +89,7 @@ class Builder(Weights, LoweringBuilder[Ref]):
         self.stages.append(stage)
 
     def is_map(self, tensor: str) -> bool:
-        """Whether ``tensor`` is an image of more than one pixel: it then lives as rows."""
+        """Whether ``tensor`` is an image of more than one pixel: it is then stored as rows."""
         shape = self.image_shape(tensor)
         return len(shape) == 3 and shape[1] * shape[2] > 1
 
@@ -105,29 +105,29 @@ class Builder(Weights, LoweringBuilder[Ref]):
         return {name for node in self.graph.nodes if self.reads.get(node.op) != "any" for name in node.inputs}
 
     def moves_in_rows(self, node: Node) -> bool:
-        """Whether ``node``, which only moves numbers, had better make rows, where it can: if anything is by rows."""
+        """Whether ``node``, which only moves elements, should make rows where it can: if its input or a reader does."""
         read = any(self.get(name, Rows) for name in node.inputs)
         return read or node.output in self._wants_rows
 
     def put(self, tensor: str, value: Value) -> Value:
-        """``tensor`` is also to be had as ``value``."""
+        """Record that ``tensor`` is also available as ``value``; returns ``value``."""
         self._values[tensor, "Rows" if isinstance(value.layout, Rows) else "Plain"] = value
         return value
 
     def get(self, tensor: str, layout: type[Layout]) -> Value | None:
-        """``tensor`` in this kind of layout, if it is already there."""
+        """``tensor`` in this kind of layout, or None if no stage makes it yet."""
         return self._values.get((tensor, layout.__name__))
 
     def any(self, tensor: str) -> Value:
-        """``tensor`` in whatever layout there is: as rows if both are there."""
+        """``tensor`` in whichever layout exists: as rows if both do."""
         value = self.get(tensor, Rows) or self.get(tensor, Plain)
         return value if value is not None else self.bounded(tensor)
 
     def new_rows(self, tensor: str, row_by_row: bool = False) -> Value:
-        """``tensor`` as rows, with the halo its readers need, for a stage to make.
+        """A new value for a stage to make: ``tensor`` as rows, with the halo its readers need.
 
         A stage that writes whole vectors ``row_by_row`` gets plain rows where it would write over the next row of a
-        flattened map; they are flattened when a reader wants them.
+        flattened map; they are flattened when a reader needs them so.
         """
         channels, height, width = self.image_shape(tensor)
         halo = self.halos.get(tensor, (0, 0, 0))
@@ -140,15 +140,15 @@ class Builder(Weights, LoweringBuilder[Ref]):
         return self.put(tensor, Value(tensor, layout))
 
     def new_plain(self, tensor: str) -> Value:
-        """``tensor`` in C order, for a stage to make."""
+        """A new value for a stage to make: ``tensor`` in C order."""
         return self.put(tensor, Value(tensor, self.plain_layout(tensor)))
 
     def plain_layout(self, tensor: str) -> Plain:
-        """That of ``tensor`` in C order."""
+        """The layout of ``tensor`` in C order."""
         return Plain(self.vector, self.image_shape(tensor))
 
     def rows(self, tensor: str) -> Value:
-        """``tensor`` as rows; a stage that converts it is added if need be."""
+        """``tensor`` as rows; a stage that converts it is added if necessary."""
         value = self.get(tensor, Rows) or self._copied_map(tensor, self.any(tensor), self.new_rows(tensor))
         if self.pitches.get((value.rows.height, value.rows.width), 0) and not isinstance(
             value.layout, Flattened
@@ -169,7 +169,7 @@ class Builder(Weights, LoweringBuilder[Ref]):
         return self.put(tensor, copy.view(tensor, self.plain_layout(tensor)))
 
     def bounded(self, tensor: str) -> Value:
-        """``tensor`` in C order for who reads nothing past its end; a stage that converts it is added if need be."""
+        """``tensor`` in C order for readers that stop at its end; a stage that converts it is added if necessary."""
         value = self.get(tensor, Plain)
         if value is None and tensor in self.graph.constants:
             array = self.graph.constants[tensor]

@@ -1,4 +1,4 @@
-"""A way to run a layer, before it is chosen."""
+"""Candidates: the ways to run a layer, before one is chosen."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Candidate:
         kernel: its kernel.
         limit: density below which it is expected to be faster than the candidates before it in the list.
         make: packs into the weights of the plan, or of a trial, and returns the stage.
-        variant: what tells it from others with the same kernel.
+        variant: what distinguishes it from others with the same kernel.
     """
 
     format: str
@@ -30,5 +30,5 @@ class Candidate:
 
     @property
     def name(self) -> str:
-        """Unique among the candidates of a layer."""
+        """A name that is unique among the candidates of a layer."""
         return self.kernel.name + (f" {self.variant}" if self.variant else "")

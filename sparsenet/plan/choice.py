@@ -48,12 +48,12 @@ def _believed(candidates: Sequence[Candidate], density: float, wanted: str) -> t
 
 
 def _expected(candidates: Sequence[Candidate], density: float) -> Candidate:
-    """The last candidate whose limit the density is below; the first if there is none."""
+    """The last candidate whose limit is above ``density``; the first candidate if there is none."""
     return [candidates[0], *(c for c in candidates if density < c.limit)][-1]
 
 
 def _measured(candidates: Sequence[Candidate], seconds: Sequence[float]) -> tuple[Candidate, str]:
-    # In the network, other layers' data is in the way: a narrow win of a sparse kernel alone is none there.
+    # In the network, other layers' data fills the caches: a narrow win of a sparse kernel by itself is none there.
     handicap = [
         time / NARROW if c.format != "dense" else time for time, c in zip(seconds, candidates, strict=True)
     ]

@@ -1,4 +1,4 @@
-"""Where the elements of a tensor stand in memory (one image; the batch is an outer loop)."""
+"""Layouts: where the elements of a tensor are stored in memory (one image; the batch is an outer loop)."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def round_up(value: int, multiple: int) -> int:
 
 @dataclass(frozen=True)
 class _Elements:
-    """What every layout knows: ``vector`` is the target's longest of its element type."""
+    """The base of every layout: ``vector`` is the target's longest vector of the layout's element type."""
 
     vector: Vector
 
@@ -38,11 +38,11 @@ class _Elements:
         return self.vector.element.itemsize
 
     def _whole_lines(self, elements: int) -> int:
-        """So many elements rounded up to whole cache lines."""
+        """The number of ``elements`` rounded up to whole cache lines."""
         return round_up(elements, CACHE_LINE // self.itemsize)
 
     def _spread(self, elements: int) -> int:
-        """So many elements from channel to channel, or a cache line more if those would crowd in the cache.
+        """The ``elements`` from channel to channel, or a cache line more if channels would crowd in the cache.
 
         A stride of a multiple of 512 bytes maps all channels onto few sets of L1: 3x slower, measured.
         """
@@ -67,7 +67,7 @@ class Rows(_Elements):
 
     @cached_property
     def lanes(self) -> int:
-        """Vector length its lines are computed with."""
+        """The vector length, in elements, with which kernels compute the lines."""
         return self.vector.fitting(self.width).lanes
 
     def kernel(self, algorithm: str, tile: Sequence[int] = (), epilogue: tuple[str, ...] = ()) -> Kernel:
@@ -81,12 +81,12 @@ class Rows(_Elements):
 
     @cached_property
     def line_vectors(self) -> int:
-        """Vectors that hold data."""
+        """Vectors of a line that hold data."""
         return -(-self.width // self.lanes)
 
     @cached_property
     def halo_vectors(self) -> int:
-        """Whole vectors behind them that must be zero."""
+        """Whole vectors of a line, behind those that hold data, that must be zero."""
         return self.line // self.lanes - self.line_vectors
 
     @cached_property
@@ -101,12 +101,12 @@ class Rows(_Elements):
 
     @cached_property
     def row_bytes(self) -> int:
-        """From one image row to the next."""
+        """Bytes from one image row to the next."""
         return self.channels * self.line * self.itemsize
 
     @cached_property
     def channel_bytes(self) -> int:
-        """From one channel's line to the next."""
+        """Bytes from one channel's line to the next."""
         return self.line * self.itemsize
 
     @cached_property
@@ -125,7 +125,7 @@ class Flattened(Rows):
 
     Lines of 7, 10 or 19 pixels would leave half of every other vector empty. Where input and output are
     flattened alike, a kernel takes the whole map for one line of pixels (``as_line``); others see rows, by their
-    strides, as always. Between two rows stands the side halo, behind the last one a gap as large as the halo rows.
+    strides. The side halo separates two rows; a gap as large as the halo rows follows the last one.
     """
 
     pitch: int = 0
@@ -139,12 +139,12 @@ class Flattened(Rows):
 
     @cached_property
     def halo_vectors(self) -> int:
-        """None: what a row's last vector reaches over belongs to the next row, written later, or to the gap."""
+        """Always 0: what a row's last vector reaches over belongs to the next row, written later, or to the gap."""
         return 0
 
     @cached_property
     def row_bytes(self) -> int:
-        """From one image row to the next."""
+        """Bytes from one image row to the next."""
         return self.pitch * self.itemsize
 
     @cached_property
@@ -175,7 +175,7 @@ class FlattenedLine(Rows):
 
     @cached_property
     def full_vectors(self) -> int:
-        """None, or all if nothing stands between the rows."""
+        """All vectors if no halo separates the rows, else 0."""
         return self.width // self.lanes if self.flattened.pitch == self.flattened.width else 0
 
     def lane_bits(self) -> npt.NDArray[Any]:
@@ -186,7 +186,7 @@ class FlattenedLine(Rows):
 
 
 def flattened_pitch(vector: Vector, height: int, width: int, side: int) -> int:
-    """Pixels from row to row if a map of this size is better flattened, else 0."""
+    """The pitch, in pixels from row to row, if a map of this size is better flattened, else 0."""
     pitch = width + side
     line = -(-height * pitch // vector.lanes)
     rows = height * -(-width // vector.fitting(width).lanes)
@@ -195,7 +195,7 @@ def flattened_pitch(vector: Vector, height: int, width: int, side: int) -> int:
 
 @dataclass(frozen=True)
 class StrideToDepth(_Elements):
-    """A padded copy of a map with columns split by phase, rows ``[C][phases][line]``; for strided windows."""
+    """A padded copy of a map for strided windows, columns split by their remainder: rows ``[C][phases][line]``."""
 
     channels: int
     height: int
@@ -207,17 +207,17 @@ class StrideToDepth(_Elements):
 
     @cached_property
     def line(self) -> int:
-        """Elements from one phase's line to the next."""
+        """Elements from the line of one remainder to the next."""
         return round_up(self.columns, self.vector.fitting(self.columns).lanes)
 
     @cached_property
     def row_bytes(self) -> int:
-        """From one row to the next."""
+        """Bytes from one row to the next."""
         return self.channels * self.channel_bytes
 
     @cached_property
     def channel_bytes(self) -> int:
-        """From one channel to the next."""
+        """Bytes from one channel to the next."""
         return self.phases * self.line * self.itemsize
 
     @cached_property
@@ -234,7 +234,7 @@ class StrideToDepth(_Elements):
 class FlattenedStrideToDepth(_Elements):
     """A padded copy of a map for strided windows of flattened output: ``[C][row phase][column phase][line]``.
 
-    A line holds every row of one phase, ``pitch`` elements apart, as the flattened output has them.
+    A line holds every row of one pair of remainders, ``pitch`` elements apart, as the flattened output has them.
     """
 
     channels: int
@@ -246,17 +246,17 @@ class FlattenedStrideToDepth(_Elements):
 
     @cached_property
     def line(self) -> int:
-        """Elements from one phase to the next."""
+        """Elements from the line of one remainder to the next."""
         return round_up(self.height * self.pitch + self.columns, self.vector.lanes)
 
     @cached_property
     def row_bytes(self) -> int:
-        """From one row of a phase to the next."""
+        """Bytes from one row of a remainder's line to the next."""
         return self.pitch * self.itemsize
 
     @cached_property
     def channel_bytes(self) -> int:
-        """From one channel to the next."""
+        """Bytes from one channel to the next."""
         return self.row_phases * self.column_phases * self.line * self.itemsize
 
     @cached_property

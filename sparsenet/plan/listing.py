@@ -22,11 +22,11 @@ from sparsenet.targets.family import Kind
 
 @dataclass(frozen=True)
 class Section:
-    """Calls that rely on those of earlier sections alone, but for earlier ones in the same list.
+    """A section of the tapes: calls that rely only on earlier sections, and on earlier calls in the same list.
 
     Attributes:
-        shares: of each thread, its calls. All must be done before the next section begins.
-        alone: instead of all shares, what a thread that has no help may do; empty where it does the shares.
+        shares: the calls of each thread. All must be done before the next section begins.
+        alone: the calls that a thread without help may run instead of all shares; empty where it runs the shares.
     """
 
     shares: list[list[Step]]
@@ -77,7 +77,7 @@ def _word(kind: Kind, word: int, inputs: int) -> Word:
 
 
 def as_text(plan: Plan) -> str:
-    """The calls for people: one a line, numbers with the fewest digits that tell a float32 from its neighbours."""
+    """The calls as text for people: one a line, numbers with the fewest digits that identify a float32."""
     return "\n".join(_lines(plan))
 
 
@@ -109,7 +109,7 @@ def _shown(word: Word) -> str:
 
 
 def as_records(plan: Plan) -> dict[str, Any]:
-    """The same as plain values for JSON; a float32 as the text of a hexadecimal number, which is exact."""
+    """The calls as plain values for JSON; a float32 as the text of a hexadecimal number, which is exact."""
     return {
         "inputs": [{"name": info.name, "shape": info.shape} for info in plan.inputs],
         "outputs": [{"name": info.name, "shape": info.shape} for info in plan.outputs],

@@ -49,7 +49,7 @@ def make_plan(graph: Graph, options: Options) -> Plan:
         tables.LOWER[node.op](builder, node)
     builder.layer = "output"
     read = {need[0].root for stage in builder.stages for need in stage.needs(0, stage.units)}
-    for index, info in enumerate(results):  # the outputs, then what says how much of them is meant
+    for index, info in enumerate(results):  # the outputs, then their dynamic lengths
         _place_output(builder, index, info.name, read)
     segments = cut(builder.stages, options.stream, options.target)
     shares = Shares(segments, options.threads)
@@ -59,7 +59,7 @@ def make_plan(graph: Graph, options: Options) -> Plan:
 
 
 def _halos(graph: Graph, shapes: Mapping[str, Shape], tables: Tables) -> dict[str, Halo]:
-    """What each tensor's readers need around it where their windows read it in place."""
+    """The halo that each tensor's readers need where their windows read it in place."""
     halos: dict[str, Halo] = {}
     for node in graph.nodes:
         if node.op in tables.HALOS:
@@ -90,7 +90,7 @@ def _pitches(
 
 
 def _place_output(builder: Builder, index: int, name: str, read: set[Value]) -> None:
-    """Make an output where the caller wants it, or copy it there; ``read`` are the values that a stage reads."""
+    """Make an output in the caller's array, or copy it there; ``read`` are the values that a stage reads."""
     shape, place = builder.image_shape(name), Ref("output", index)
     if _made_in_place(builder, name, place, read):
         return
@@ -105,7 +105,7 @@ def _place_output(builder: Builder, index: int, name: str, read: set[Value]) -> 
 
 
 def _made_in_place(builder: Builder, name: str, place: Ref, read: set[Value]) -> bool:
-    """Let the stage that makes an output write it where the caller wants it, if nothing else reads it."""
+    """Let the stage that makes an output write it to the caller's array, if nothing else reads it; whether it does."""
     value = builder.get(name, Plain)
     if value is None or value.root.fixed is not None or value.root in read:
         return False
@@ -152,7 +152,7 @@ def _assemble(builder: Builder, result: Trace, results: list[TensorInfo]) -> Pla
 
 
 def _pointers(calls: Mapping[Kernel, Step]) -> dict[Kernel, tuple[int, ...]]:
-    """Of every kernel, which of its arguments are pointers; ``calls`` has one of each."""
+    """Which arguments of every kernel are pointers; ``calls`` has one step of each kernel."""
     return {
         kernel: tuple(i for i, name in enumerate(kernel.arguments) if isinstance(step.arguments[name], Ref))
         for kernel, step in calls.items()

@@ -1,4 +1,4 @@
-"""Where values stand during the trace: whole in a home of their own, or a few rows at a time in a window."""
+"""Where values are stored during the trace: whole in a buffer of their own, or a few rows at a time in a window."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SLACK_BYTES = 128 * 1024
 
 
 def moment(segment: int, *, alone: bool = False) -> int:
-    """When a segment runs: while threads share it, or, at another moment of which a run has one, one does it alone."""
+    """The moment at which a segment runs: while threads share it or, a moment apart, while one thread runs it alone."""
     return 2 * segment + alone
 
 
@@ -28,12 +28,12 @@ class Memory:
     rings: list[Buffer] = field(default_factory=list)
 
     def new_ring(self, size_bytes: int, moment: int) -> int:
-        """Number of a new ring of so many bytes, a multiple of ``PAGE``, for one moment."""
+        """Number of a new ring of ``size_bytes``, a multiple of ``PAGE``, for one moment."""
         self.rings.append(Buffer(size_bytes, moment, moment))
         return len(self.rings) - 1
 
     def arrange(self) -> tuple[int, list[Ring]]:
-        """Give everything its place: bytes of plain memory, and the rings behind it."""
+        """Place every buffer and ring; returns the bytes of plain memory, and the rings behind it."""
         plain = place(self.buffers)
         place(self.rings)
         start, rings = -(-plain // PAGE) * PAGE + ALIGNMENT * PAGE, []
@@ -57,14 +57,14 @@ class Memory:
 
 
 def ring_rows(row_bytes: int, rows: int) -> int:
-    """At least ``rows`` rows that fill whole pages."""
+    """The least number of rows, at least ``rows``, that fills whole pages."""
     step = PAGE // gcd(PAGE, row_bytes)
     return -(-rows // step) * step
 
 
 @dataclass(eq=False)
 class Rows:
-    """A value by rows: in a buffer whose slot 0 holds row ``base``, or in a ring.
+    """A value stored by rows: in a buffer whose slot 0 holds row ``base``, or in a ring.
 
     Attributes:
         capacity: rows that fit; None while a first pass finds out how many are ever alive.
@@ -95,5 +95,5 @@ class Rows:
         return Ref("arena", self.buffer, layout.front_bytes + (y - self.base) * layout.row_bytes)
 
     def written_before(self, y: int) -> bool:
-        """Whether row ``y`` of a ring goes where an earlier row of this value stood."""
+        """Whether row ``y`` of a ring is stored where an earlier row of this value was."""
         return self.ring and self.capacity is not None and y - self.base >= self.capacity

@@ -43,7 +43,7 @@ class PlannedStage:
         tensor: what it makes.
         units: rows of work; 1 where there are none.
         band: rows made by one call.
-        kept: rows of its result that have a place in memory at a time; all of them where it stands whole.
+        kept: rows of its result that have a place in memory at a time; all of them where it is stored whole.
         buffer_bytes: the memory of one thread for those; 0 where the result goes to the caller.
         weight_bytes: packed weights that it streams.
     """
@@ -63,8 +63,8 @@ class PlannedSegment:
 
     Attributes:
         streamed: whether rows flow from stage to stage; otherwise there is one stage, which makes the whole at once.
-        working_set_bytes: one thread's rows and weights that are wanted again and again: windows between the stages,
-            or input and output of a lone one.
+        working_set_bytes: one thread's rows and weights that are read again and again: windows between the stages,
+            or input and output of a single stage.
         calls: kernel calls of each thread.
     """
 
@@ -84,16 +84,16 @@ class Plan:
         kernels: per tape the kernel of every step.
         layers: per tape the node name of every step.
         ends: per section the step of every tape before which it ends; the steps of one thread in it are a
-            *share*. What stands in one section relies on all of those before, and on no other share of its own. The
+            *share*. The steps of one section rely on all sections before, and on no other share of their own. The
             steps on the tape for one thread alone, where the section has any, do the work of all its shares.
         weights: all packed weights and tables, aligned.
         arena_bytes: working memory of one run, but for the rings.
-        rings: where rows circulate.
+        rings: the double-mapped ring buffers that hold rows between stages.
         decisions: what was chosen per layer, and why.
         segments: the schedule: which stages run together.
         outputs: what a run writes.
         pointers: of every kernel, which of its tape arguments are pointers.
-        counts: how many of the outputs, the last, only say how much of others is meant.
+        counts: how many of the outputs, the last, only hold the dynamic lengths of others.
     """
 
     tapes: list[npt.NDArray[np.int64]]
@@ -117,7 +117,7 @@ class Plan:
 
     @property
     def used_kernels(self) -> list[Kernel]:
-        """Every kernel on the tapes, once."""
+        """Every kernel on the tapes, each listed once."""
         return list(self.pointers)
 
     def link(self, addresses: dict[str, int] | None = None) -> None:
@@ -130,8 +130,8 @@ class Plan:
 
     @property
     def timeline(self) -> list[tuple[str, Kernel | None]]:
-        """Layer and kernel of all that takes the first thread's time, in order: its steps, and after each section a
-        wait for the other threads, where there are any.
+        """Layer and kernel of all that takes the first thread's time, in order: its steps, and after each section
+        a wait for the other threads, where there are any.
         """
         steps: list[tuple[str, Kernel | None]] = list(zip(self.layers[0], self.kernels[0], strict=True))
         if self.threads > 1:
@@ -140,9 +140,9 @@ class Plan:
         return steps
 
     def section_table(self) -> npt.NDArray[np.int64]:
-        """What ``runtime.team`` runs, per section: how many shares have steps, where in ``timeline`` the section
-        begins, then address and number of steps of every thread's share, and of what one thread alone does instead;
-        0 steps where that is to do all shares.
+        """The table that ``runtime.team`` runs, per section: how many shares have steps, where in ``timeline`` the
+        section begins, then address and number of steps of every thread's share, and of the steps that one thread
+        alone runs instead; 0 steps where that thread runs all shares.
         """
         table = np.zeros((len(self.ends), 4 + 2 * self.threads), np.int64)
         before = [0] * len(self.tapes)

@@ -11,12 +11,12 @@ from sparsenet.targets.registry import Kernel
 from sparsenet.targets.target import Vector
 
 FILL = "fill_none_any"
-#: Lines that a kernel makes one of, or one into, by whole vectors.
+#: The most lines that a kernel joins to one, or splits one into, by whole vectors.
 MOST_LINES = 8
 
 
 def map_source(to: Emitter, value: Value, y: int) -> tuple[Ref, int, int]:
-    """Where row ``y`` of a map stands, its row stride and its channel stride, for plain maps and rows alike."""
+    """Address of row ``y`` of a map, its row stride and its channel stride, for plain maps and rows alike."""
     if isinstance(value.layout, Plain):
         _, height, width = value.layout.shape
         row = width * value.layout.itemsize
@@ -25,7 +25,7 @@ def map_source(to: Emitter, value: Value, y: int) -> tuple[Ref, int, int]:
 
 
 def map_needs(value: Value, first: int, last: int) -> Need:
-    """That rows ``first`` to ``last`` of a map are needed; all of it if it is plain."""
+    """The need for rows ``first`` to ``last`` of a map; for all of it if it is plain."""
     return (value, first, last) if value.by_rows else (value, 0, 1)
 
 
@@ -52,13 +52,13 @@ def relayout(
 
 
 def fill(to: Emitter, vector: Vector, out: Ref, size_bytes: int, value: float = 0.0) -> None:
-    """So many bytes of one number."""
+    """Fill ``size_bytes`` bytes from ``out`` on with one value."""
     to.call(vector.kernel(FILL), value=value, size=size_bytes // vector.element.itemsize, out=out)
 
 
 @dataclass(eq=False)
 class MapCopy(Stage):
-    """A map, plain or rows, to plain or rows; ``first_channel`` of the target on."""
+    """Copies a map, plain or rows, to plain or rows, from ``first_channel`` of the target on."""
 
     source: Value
     shape: tuple[int, ...]
@@ -92,7 +92,7 @@ def copy_map(
 
 @dataclass(eq=False)
 class FlatCopy(Stage):
-    """A plain tensor, as it is."""
+    """Copies a plain tensor unchanged."""
 
     source: Value
 
@@ -108,7 +108,7 @@ class FlatCopy(Stage):
 
 @dataclass(eq=False)
 class FlattenedStrideToDepthCopy(Stage):
-    """A padded copy of a map, rows and columns split by phase, for windows of flattened output."""
+    """Makes a padded copy of a map, rows and columns split by remainder, for strided windows of flattened output."""
 
     source: Value
     shape: tuple[int, ...]
@@ -137,7 +137,7 @@ class FlattenedStrideToDepthCopy(Stage):
 
 @dataclass(eq=False)
 class StrideToDepthCopy(Stage):
-    """A padded copy of a map, its columns split by phase.
+    """Makes a padded copy of a map, its columns split by their remainder by the stride.
 
     Row r of the copy is row ``first_row + r * row_step`` of the source, zeros outside.
     """

@@ -1,4 +1,4 @@
-"""What a segment of the schedule looks like, for people: the planner itself never reads it."""
+"""Descriptions of the segments of a schedule, for people: the planner itself never reads them."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from sparsenet.plan.stage import Value
 
 
 def describe(segment: Segment, windows: Mapping[Value, Rows], calls: list[int]) -> PlannedSegment:
-    """A traced segment.
+    """Describe a traced segment.
 
     Args:
-        windows: where the values of its stages stood on the first thread.
+        windows: where the values of its stages were stored on the first thread.
         calls: kernel calls of each thread.
     """
     stages, working_set = [], 0

@@ -9,13 +9,14 @@ from sparsenet.plan.layout import Flattened, FlattenedStrideToDepth
 from sparsenet.plan.stage import Stage, Value
 from sparsenet.targets.target import Target
 
-#: The trace asks from stage to stage, two Python frames each; rows of more layers would not stay in the cache anyway.
+#: The most stages of a segment: the trace recurses from stage to stage, two Python frames each, and rows of more layers
+#: would not stay in the cache anyway.
 MOST_STAGES = 120
 
 
 @dataclass
 class Segment:
-    """Stages that run together; of one stage: layer by layer."""
+    """Stages that run together; a segment of one stage makes its value as a whole."""
 
     stages: list[Stage]
 
@@ -26,7 +27,7 @@ class Segment:
 
 
 def cut(stages: Sequence[Stage], stream: bool, target: Target) -> list[Segment]:
-    """Segments of ``stages``, which stand in topological order: each as long as its maps are too large for the cache.
+    """Cut ``stages``, in topological order, into segments: each as long as its maps are too large for the cache.
 
     A stage joins the segment before it if it reads one of its maps row by row, that map is large, and the weights of
     the whole segment stay in the cache.

@@ -1,4 +1,4 @@
-"""How threads share the work: rows, or, of a stage that runs by itself, blocks of its output channels."""
+"""How threads share the work: by rows or, for a stage that runs by itself, by blocks of its output channels."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from sparsenet.plan.stage import Span, Stage, Value
 
 
 class Shares:
-    """Who makes what of the stages of ``segments``: known before anything is traced, so that weights can be packed.
+    """Which thread makes which part of the stages of ``segments``: known before the trace, so that weights can be
+    packed.
 
     Attributes:
         threads: how many share the work.
@@ -36,14 +37,14 @@ class Shares:
         return stage in self._by_channels
 
     def blocks(self, stage: Stage, thread: int) -> Span:
-        """The blocks of output channels that this thread makes of the units that it does."""
+        """The blocks of output channels that this thread makes, in the units that it computes."""
         if stage not in self._by_channels:
             return 0, stage.channel_blocks
         first, last = (stage.channel_blocks * t // self.threads for t in (thread, thread + 1))
         return first, last
 
     def all_blocks(self, stage: Stage) -> list[Span]:
-        """The blocks of every thread that has some, each once."""
+        """The spans of blocks of all threads that have some, each listed once."""
         spans = dict.fromkeys(self.blocks(stage, thread) for thread in range(self.threads))
         return [span for span in spans if span[0] < span[1]]
 

@@ -41,8 +41,8 @@ class Value:
 
     Attributes:
         tensor: its name in the graph.
-        layout: how it lies in memory.
-        fixed: where it stands, if that is not the arena (graph inputs, outputs, constants).
+        layout: how it is laid out in memory.
+        fixed: where it is stored, if that is not the arena (graph inputs, outputs, constants).
         producer: the stage that makes it; None for what exists before an inference.
         viewed: the value whose memory it shares, if it is a reshaped view of one.
     """
@@ -64,12 +64,12 @@ class Value:
 
     @property
     def by_rows(self) -> bool:
-        """Whether it can be made and read row by row; otherwise it is there as a whole or not at all."""
+        """Whether this value can be made and read row by row; otherwise it exists as a whole or not at all."""
         return not isinstance(self.layout, Plain | Flattened | FlattenedStrideToDepth)
 
     @property
     def rows(self) -> Rows:
-        """Its layout, where that is known to be rows."""
+        """The layout of this value, where it is known to be rows."""
         assert isinstance(self.layout, Rows)
         return self.layout
 
@@ -83,7 +83,7 @@ class Value:
         return (self.layout.top + self.layout.height + self.layout.bottom) * self.layout.row_bytes
 
 
-#: A call that makes fewer bytes of rows costs more to plan and to begin than to do.
+#: A call that makes fewer bytes of rows than this costs more to plan and to begin than to run.
 LEAST_CALL_BYTES = 4096
 
 Span = tuple[int, int]
@@ -97,10 +97,10 @@ class Emitter(Protocol):
         """Append a kernel call; every argument must be given (the epilogue's as ``scale.1``), none beside them."""
 
     def row(self, value: Value, y: int) -> Ref:
-        """Where row ``y`` of a value by rows stands now."""
+        """Where row ``y`` of a value by rows is stored now."""
 
     def whole(self, value: Value) -> Ref:
-        """Where element 0 of a plain value stands."""
+        """Where element 0 of a plain value is stored."""
 
     def begun(self, stage: Stage) -> bool:
         """Whether this thread has already done some units of ``stage``."""
@@ -108,7 +108,7 @@ class Emitter(Protocol):
 
 @dataclass(eq=False)
 class Stage(ABC):
-    """Makes ``out``. Work is counted in *units*: rows of ``out``, or of the input where ``out`` is plain.
+    """Makes one value, ``out``. Work is counted in *units*: rows of ``out``, or of the input where ``out`` is plain.
 
     Attributes:
         layer: name of the node it belongs to.
@@ -156,7 +156,7 @@ class Stage(ABC):
         """
 
     def channels_of(self, blocks: Span) -> Span:
-        """The output channels of so many blocks."""
+        """The output channels of these blocks."""
         return blocks
 
     @abstractmethod

@@ -3,12 +3,12 @@
 The stages at the end of a segment are asked for their rows in order; each asks its inputs for the rows it needs, and
 every kernel call is written to the tape as it happens. What comes out is a depth-first order in which a row is read
 while it is still in the cache, for any graph. Rows between the layers of a segment live in a *window*: a ring as large
-as the rows alive at once (see ``ring_memory``), or, where rings are not to be had, a buffer somewhat larger whose live
-rows move back to its front when it is full. Either way what a kernel reads is at constant offsets, and none knows.
+as the rows alive at once (see ``ring_memory``), or, where rings are not available, a buffer somewhat larger whose live
+rows move back to its front when it is full. Either way a kernel reads at constant offsets.
 
 Every thread traces its own share of the rows, with windows of its own; rows at the seam that both need are computed
 twice, which costs less than waiting. A segment begins when all shares of the one before have ended. A thread that is
-alone need not do so: for segments through which rows flow, one more tape has steps without seams, to the same results.
+alone need not do so: for segments through which rows flow, one more tape has steps without seams, with equal results.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ from sparsenet.plan.shares import Shares
 from sparsenet.plan.stage import Ref, Span, Stage, Value, Word
 from sparsenet.targets.registry import Kernel
 
-#: Moves rows and joins partial sums.
+#: The algorithm of the kernels that move rows and add partial sums.
 COPY = "copy_none_flat"
 
 
 @dataclass
 class Trace:
-    """The steps of every thread, of one that is alone if there are several, and the buffers they use."""
+    """The steps of every thread, with several also of a thread that is alone, and the buffers that the steps use."""
 
     shares: Shares
     tapes: list[list[Step]]
@@ -44,7 +44,7 @@ class Trace:
     segments: list[PlannedSegment] = field(default_factory=list)
 
     def end_section(self) -> None:
-        """What follows on any tape waits for all calls that are on the tapes so far."""
+        """End the section: what follows on any tape waits for all calls that are on the tapes so far."""
         ends = [len(tape) for tape in self.tapes]
         if len(self.tapes) == 1:
             self.ends = [ends]
@@ -53,7 +53,7 @@ class Trace:
 
 
 def trace(segments: Sequence[Segment], shares: Shares, rings: bool) -> Trace:
-    """The steps of all threads; ``rings``: whether windows may be rings."""
+    """Trace the steps of all threads; ``rings``: whether windows may be ring buffers."""
     threads = shares.threads
     result = Trace(shares, [[] for _ in range(threads + (threads > 1))], rings=rings)
     stages = [stage for segment in segments for stage in segment.stages]
@@ -85,7 +85,7 @@ def trace(segments: Sequence[Segment], shares: Shares, rings: bool) -> Trace:
 
 
 def _give_home(result: Trace, stage: Stage, first: int, last: int) -> None:
-    """A buffer for a whole value, which is read from segment ``first`` to ``last``.
+    """Allocate a buffer for a whole value, which is read from segment ``first`` to ``last``.
 
     Lines before and after its rows are zeroed, as left halo and halo rows.
     """
@@ -104,7 +104,7 @@ def _give_home(result: Trace, stage: Stage, first: int, last: int) -> None:
 
 
 def _merge_sums(result: Trace, segment: Segment, walkers: Sequence[_Walker]) -> None:
-    """Partial sums that threads made of one stage's units become one."""
+    """Add up the partial sums that threads made of one stage's units."""
     for stage in segment.stages:
         partial = [out for walker in walkers for _, out in walker.parts.get(stage, ())]
         if not partial:
@@ -127,10 +127,10 @@ def _merge_sums(result: Trace, segment: Segment, walkers: Sequence[_Walker]) -> 
 
 
 class _Walker:
-    """One thread's way through one segment; also the ``Emitter`` that stages write to.
+    """Traces one thread through one segment; also the ``Emitter`` that stages write to.
 
     Thread number ``threads`` is the one that is alone. It makes the same partial sums as the others: ``parts`` of a
-    stage that sums its units are their first units, and where their sums stand.
+    stage that sums its units are their first units, and where their sums are stored.
     """
 
     def __init__(
@@ -219,7 +219,7 @@ class _Walker:
             stage.emit(self, *span, blocks)
 
     def _zero_outside(self, stage: Stage, blocks: Span) -> None:
-        """Zeros before the first line and in the halo rows of a value that is kept whole."""
+        """Write zeros before the first line and in the halo rows of a value that is kept whole."""
         layout = stage.out.layout
         if isinstance(layout, Plain | FlattenedStrideToDepth) or stage.out.fixed is not None:
             return
@@ -284,7 +284,7 @@ class _Walker:
                 if not layout.side or (not window.sliding and window.done == -layout.top):
                     continue  # no halo, or filled with the halo rows
                 assert not isinstance(layout, StrideToDepth)
-                # Of a map that is kept whole, the row before is another thread's, but for the zeros at its end.
+                # The row before, of a map that is kept whole, is another thread's, except for the zeros at its end.
                 before = layout.front_bytes
                 if not window.sliding:
                     before = layout.itemsize * (layout.line - layout.width)
@@ -304,7 +304,7 @@ class _Walker:
                 self._advance(stage, first + -(-(last - first) * step // steps))
 
     def _advance(self, stage: Stage, until: int) -> None:
-        """Do units of ``stage`` until those below ``until`` are done."""
+        """Run units of ``stage`` until those below ``until`` are done."""
         while self.next[stage] < until:
             first = self.next[stage]
             later = [start for start, _ in self.parts.get(stage, ()) if start > first]
@@ -325,13 +325,13 @@ class _Walker:
                 self.windows[stage.out].done = last
 
     def _keep_halo(self, first_step: int) -> None:
-        """Let the last steps not write the zeros behind lines: the rows that stood there before left them."""
+        """Keep the last steps from writing the zeros behind lines: earlier rows in the same place left them."""
         for step in self.result.tapes[self.thread][first_step:]:
             if "halo_vectors" in step.arguments:
                 step.arguments["halo_vectors"] = 0
 
     def _make(self, window: Rows, until: int) -> None:
-        """Make rows of a sliding window until those below ``until`` are there; rows outside the image are zeros."""
+        """Make rows of a sliding window until those below ``until`` exist; rows outside the image are zeros."""
         stage, layout = window.value.producer, window.value.layout
         assert stage is not None
         assert not isinstance(layout, Plain)
@@ -342,13 +342,13 @@ class _Walker:
                 continue
             rows = (min(0, until) if window.done < 0 else until) - window.done
             self._make_room(window, rows)
-            if not self._dry and window.sliding:  # a home has its halo rows filled once, by their owner
+            if not self._dry and window.sliding:  # halo rows of whole values are filled once
                 self.layer = stage.layer
                 fill(self, layout.vector, window.at(window.done), rows * layout.row_bytes)
             window.done += rows
 
     def _make_room(self, window: Rows, rows: int) -> None:
-        """See to it that ``rows`` more rows fit, moving the live ones to the front if they do not."""
+        """Make room for ``rows`` more rows, moving the live ones to the front if they do not fit."""
         if not window.sliding or window.ring:
             return
         low = self._oldest_needed(window)
@@ -367,7 +367,7 @@ class _Walker:
             self.call(layout.vector.kernel(COPY), x=source, size=size, out=window.at(low))
 
     def _oldest_needed(self, window: Rows) -> int:
-        """The first row that a reader will still ask for."""
+        """The first row that a reader still needs."""
         low = window.done
         for reader in self.readers[window.value]:
             if reader in self.spans and self.next[reader] < self.spans[reader][1]:

@@ -1,6 +1,6 @@
 """Choice by measurement: the candidates of a layer raced on this machine, with its real weights.
 
-Processor time counts, and runs that other work disturbed do not. Times are kept on disk under a name that hashes the
+Processor time counts; runs disturbed by other work are dropped. Times are kept on disk under a name that hashes the
 layer, the candidates and everything machine code depends on, so a layer is measured once per CPU and kernel version.
 """
 
@@ -32,9 +32,9 @@ from sparsenet.timing import THREAD, Clock, rounds_for, take_rounds, turns_of
 
 #: Rounds, fewest and most, and seconds for each candidate.
 FEWEST_ROUNDS, MOST_ROUNDS, SECONDS = 2, 12, 0.15
-#: Where times are kept in the cache.
+#: The folder of the cache in which times are kept.
 FOLDER = "tuning"
-#: Part of the name that times are kept under: what they are of.
+#: Part of the name under which times are kept: what was measured.
 MEANING = "whole layer"
 #: A race works on few rows of a large map: what streams through the cache is timed as it will be run.
 STREAMED_ROWS = 8
@@ -64,13 +64,13 @@ def race(builder: Builder, candidates: Sequence[Candidate], key: str) -> list[fl
 
 
 def _measure(contestants: Sequence[_Contestant], clock: Clock = THREAD) -> list[float] | None:
-    """The least of undisturbed turns; None if some contestant had none."""
+    """The least time of each contestant's undisturbed runs; None if some contestant had none."""
     turns = turns_of({str(number): contestant.run for number, contestant in enumerate(contestants)}, clock)
     rounds = rounds_for(turns, SECONDS * len(turns), FEWEST_ROUNDS, MOST_ROUNDS, tries=1)
     taken = take_rounds(turns, rounds, clock, settle=0.0)
     if not taken.enough:
         return None
-    # Rounds pair nothing here: every contestant's own undisturbed turns count.
+    # Contestants are not paired by round: every contestant's own undisturbed runs count.
     best = [taken.seconds(name)[0].min() for name in turns]
     return [float(seconds) / contestant.share for seconds, contestant in zip(best, contestants, strict=True)]
 
@@ -83,7 +83,7 @@ class _Contestant:
         stage = candidate.make(weights)
         stage.pack(weights, [(0, stage.channel_blocks)])
         bench = _Bench(stage, builder.target.whole_map_bytes)
-        #: Of the layer that is run: candidates differ in what they call a row.
+        #: The share of the layer that is run: candidates differ in what they call a row.
         self.share = bench.write()
         arguments = [value for step in bench.steps for value in step.arguments.values()]
         used = sorted({v.index for v in arguments if isinstance(v, Ref) and v.space == "weights"})
@@ -104,13 +104,13 @@ class _Contestant:
         self._function = ctypes.CFUNCTYPE(None, *[ctypes.c_int64] * 3)(tape.address("run_tape"))
 
     def run(self) -> None:
-        """Once."""
+        """Run the candidate once."""
         self._function(self._tape.ctypes.data, len(self._tape), self._bases.ctypes.data)
 
 
 @dataclass
 class _Bench:
-    """Takes the kernel calls of a stage that runs alone: every value has a place, rows from its first needed one."""
+    """Records the kernel calls of a stage that runs alone: every value has a place, rows from the first needed one."""
 
     stage: Stage
     whole_map_bytes: int
@@ -119,7 +119,7 @@ class _Bench:
     _places: dict[Value, tuple[int, int]] = field(default_factory=dict)
 
     def write(self) -> float:
-        """All calls, and the share they are: of a large map some row blocks, of a small one the whole at once."""
+        """Write the calls; returns their share of the layer: a few row blocks of a large map, all of a small one."""
         stage = self.stage
         streamed = stage.out.size_bytes >= self.whole_map_bytes
         row_block = stage.row_block if streamed else stage.units
@@ -142,19 +142,19 @@ class _Bench:
         self.size += round_up(size, 64) + 64 * 65  # an odd number of lines apart
 
     def call(self, kernel: Kernel, **arguments: Word) -> None:
-        """As ``Emitter.call``."""
+        """Append a kernel call; see ``Emitter.call``."""
         self.steps.append(Step(kernel, arguments, self.stage.layer))
 
     def row(self, value: Value, y: int) -> Ref:
-        """As ``Emitter.row``."""
+        """Where row ``y`` of a value is stored; see ``Emitter.row``."""
         start, first = self._places[value]
         assert not isinstance(value.layout, Plain)
         return Ref("arena", 0, start + (y - first) * value.layout.row_bytes)
 
     def whole(self, value: Value) -> Ref:
-        """As ``Emitter.whole``."""
+        """Where element 0 of a plain value is stored; see ``Emitter.whole``."""
         return Ref("arena", 0, self._places[value.root][0])
 
     def begun(self, stage: Stage) -> bool:
-        """As ``Emitter.begun``."""
+        """Whether some units of ``stage`` are done; see ``Emitter.begun``."""
         return False

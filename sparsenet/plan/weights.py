@@ -16,7 +16,7 @@ from sparsenet.plan.stage import Ref, Word
 
 @dataclass
 class Weights(Constants[Ref]):
-    """Collects constants; a candidate that is only tried has some of its own, behind those that are there already."""
+    """Collects constants; a candidate that is only measured adds constants of its own behind the existing ones."""
 
     constants: list[npt.NDArray[Any]] = field(default_factory=list, kw_only=True)
     _lane_bits: dict[Rows, Ref] = field(default_factory=dict, init=False)
@@ -32,7 +32,7 @@ class Weights(Constants[Ref]):
         return self.constant(out)
 
     def lines(self, layout: Rows) -> dict[str, Word]:
-        """The arguments that tell a kernel how the lines of its output lie; all of ``_LINES`` but the height."""
+        """The arguments that tell a kernel how its output's lines are laid out; all of ``_LINES`` but the height."""
         if layout not in self._lane_bits:
             self._lane_bits[layout] = self.constant(layout.lane_bits())
         return {

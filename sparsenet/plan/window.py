@@ -20,7 +20,7 @@ class Window:
     """A map as windows read it. All strides are bytes.
 
     Attributes:
-        value: the map, or its copy split by phases.
+        value: the map, or its stride-to-depth copy.
         row_step, first_row: the window of output row y begins at row ``y * row_step + first_row`` of ``value``.
         rows, row_dilation: rows of a window, and how far apart they are.
         start: offset of the first tap of output column 0 from the beginning of its line.
@@ -84,7 +84,7 @@ class Window:
         return self.value, first * self.row_step + self.first_row, end
 
     def at(self, to: Emitter, y: int) -> Ref:
-        """The first tap of output pixel (y, 0)."""
+        """Address of the first tap of output pixel (y, 0)."""
         return to.row(self.value, y * self.row_step + self.first_row) + self.start
 
 
@@ -94,8 +94,8 @@ def open_window(
     """How windows of this geometry read ``tensor``.
 
     Column strides up to ``in_place_stride`` read the rows in place, through their halo. Any other stride first splits
-    the columns by phase into a padded copy (cost: one pass over the input, against a shuffle per load saved); shared
-    by all readers of the same geometry. ``flatten``: the reader makes a flattened map as one line if it can.
+    the columns by remainder into a padded copy (cost: one pass over the input, against a shuffle per load saved),
+    shared by all readers of the same geometry. ``flatten``: the reader makes a flattened map as one line if it can.
     """
     if geo.stride[1] <= in_place_stride:
         rows = builder.rows(tensor)
@@ -121,7 +121,7 @@ def open_window(
 
 
 def _flattened_window(builder: Builder, tensor: str, geo: Geometry, pitch: int) -> Window:
-    """Windows that read a copy split by phase of rows and columns, flattened as the output is."""
+    """Windows that read a stride-to-depth copy of rows and columns, flattened as the output is."""
     key: tuple[Any, ...] = (tensor, geo)
     extent = [(geo.kernel[i] - 1) * geo.dilation[i] for i in (0, 1)]
     if key not in builder.windows:

@@ -1,4 +1,4 @@
-"""Walks over the axes of tensors, as sizes and strides."""
+"""Iteration over the axes of tensors, as sizes and strides."""
 
 from __future__ import annotations
 
@@ -28,12 +28,14 @@ class AxisSplit(NamedTuple):
 
     @classmethod
     def of(cls, shape: Sequence[int], axis: int) -> AxisSplit:
-        """Around ``axis``."""
+        """A tensor of this ``shape`` split around ``axis``."""
         return cls(prod(shape[:axis]), shape[axis], prod(shape[axis + 1 :]))
 
 
 def merge_axes(shape: Sequence[int], *strides: Sequence[int]) -> tuple[list[int], list[list[int]]]:
-    """The same walk over fewer axes: those of size 1 left out, neighbours that every operand passes evenly joined."""
+    """The same iteration over fewer axes: axes of size 1 are left out, neighbours evenly strided in every operand are
+    joined.
+    """
     sizes: list[int] = []
     steps: list[list[int]] = [[] for _ in strides]
     for axis, size in enumerate(shape):

@@ -38,7 +38,7 @@ class Constants(ABC, Generic[Place]):
         """
         key = (make, id(weight), *map(_known_by, arguments))
         if key not in self._made:
-            # With the weight, so that its id stays its own.
+            # The weight is kept too, so that no other object gets its id.
             self._made[key] = (weight, make(weight, *arguments))
         result: T = self._made[key][1]
         return result

@@ -14,13 +14,13 @@ from sparsenet.graph.ops import attributes, split_inputs
 from sparsenet.io.formats.storage import StoredWeight
 from sparsenet.plan.lowering.geometry import Geometry
 
-#: Windows of a fully connected layer: one pixel that sees one pixel.
+#: Windows of a fully connected layer: one output pixel that reads one input pixel.
 _PIXEL = Geometry((1, 1), (1, 1), (0, 0), (1, 1), (1, 1), (1, 1))
 
 
 @dataclass(frozen=True, eq=False)
 class Convolution:
-    """A convolution, or a fully connected layer as the 1x1 convolution of one pixel that it is.
+    """A convolution, or a fully connected layer as the 1x1 convolution of one pixel.
 
     Attributes:
         node: the node.
@@ -29,7 +29,7 @@ class Convolution:
         weight_name: of the weight among them.
         bias: float32 (C_out,), zeros if the node has none.
         geometry: its windows.
-        groups: of channels that do not see each other.
+        groups: how many groups of channels are convolved apart from each other.
     """
 
     node: Node
@@ -42,7 +42,7 @@ class Convolution:
 
     @classmethod
     def of(cls, graph: Graph, shapes: Mapping[str, Shape], node: Node) -> Convolution:
-        """The one that a ``conv2d`` or ``linear`` node is."""
+        """The convolution that a ``conv2d`` or ``linear`` node stands for."""
         own, _ = split_inputs(node)
         constants = graph.constants
         bias = constants[own[2]] if own[2] else np.zeros(shape_of(constants, own[1])[0], np.float32)
@@ -53,18 +53,18 @@ class Convolution:
 
     @property
     def weight(self) -> FloatArray:
-        """Dense float32 (C_out, C_in / groups, K_h, K_w), or (C_out, C_in) if fully connected."""
+        """The dense float32 weight (C_out, C_in / groups, K_h, K_w), or (C_out, C_in) if fully connected."""
         return self.constants[self.weight_name]
 
     @property
     def stored(self) -> StoredWeight | None:
-        """The weight as its model file has it; None if it is of no file, or has been changed since."""
+        """The weight as its model file stores it; None if it is from no file, or has been changed since."""
         form = encoded(self.constants, self.weight_name)
         return form if isinstance(form, StoredWeight) else None
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Of the weight."""
+        """Shape of the weight."""
         return shape_of(self.constants, self.weight_name)
 
     @property
@@ -85,7 +85,7 @@ class Convolution:
         return still and geometry.kernel == (1, 1) and self.groups == 1
 
     def counts(self, nnz: int) -> dict[str, int]:
-        """What a decision tells of it, for one image; ``nnz``: how many weights are not zero."""
+        """The counts that a decision reports for one image; ``nnz``: how many weights are not zero."""
         height, width = self.geometry.out
         weights = math.prod(self.shape)
         return {"macs": weights * height * width, "nnz": nnz, "weights": weights}

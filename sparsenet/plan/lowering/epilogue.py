@@ -1,4 +1,4 @@
-"""What the fused operations of a node read."""
+"""The fused operations of a node, and what they read."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ class FusedStep(NamedTuple):
     """One operation on every element of a result, before it is stored.
 
     Attributes:
-        op: a word of an epilogue: an activation, ``affine`` or ``add``.
+        op: the fused op: an activation, ``affine`` or ``add``.
         numbers: parameters of an activation.
         vectors: constants per channel, float32 (C,) each, as ``graph.ops.TENSOR_WORDS`` has them: scale and shift.
         tensors: names of the activations of the result's shape that it reads: what is added.
@@ -43,7 +43,7 @@ def _step(graph: Graph, op: str, numbers: list[float], names: list[str]) -> Fuse
 
 
 def as_fused_step(graph: Graph, node: Node) -> FusedStep:
-    """An activation, affine or batch normalization as the one step behind a copy of its first input that it is."""
+    """An activation, affine or batch normalization as one fused step behind a copy of its first input."""
     if node.op in ACTIVATIONS:
         op, *numbers = as_step(node)
         return FusedStep(op, tuple(numbers))

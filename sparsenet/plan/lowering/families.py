@@ -1,6 +1,6 @@
 """Families of ops: on every target, one module of the family's name lowers its ops.
 
-A family is imported when one of its ops is first lowered: start-up waits for those alone that the network has.
+A family is imported when one of its ops is first lowered: start-up waits only for the families that the network uses.
 """
 
 from __future__ import annotations

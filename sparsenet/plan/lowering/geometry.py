@@ -33,7 +33,7 @@ class Geometry:
 
     @classmethod
     def of(cls, node: Node, shapes: Mapping[str, Shape]) -> Geometry:
-        """That of ``node`` in a graph whose tensors, weights among them, have these ``shapes``."""
+        """The geometry of ``node`` in a graph whose tensors, weights among them, have these ``shapes``."""
         attrs = attributes(node)
         kernel = attrs["kernel"] if "kernel" in attrs else shapes[node.inputs[1]][2:]
         sizes = (
@@ -59,7 +59,7 @@ class Geometry:
 def reciprocals(node: Node, geometry: Geometry, axis: int) -> FloatArray:
     """1 / how many rows (axis 0) or columns (axis 1) each window of an average pooling counts, along that axis.
 
-    That is those in the image, or also those in the padding that the node counts.
+    Rows and columns in the image count, and also those in the padding if the node counts them.
     """
     attrs = attributes(node)
     first = np.arange(geometry.out[axis]) * geometry.stride[axis] - geometry.before[axis]

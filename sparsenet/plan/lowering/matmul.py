@@ -27,7 +27,7 @@ class Products(NamedTuple):
 
     @classmethod
     def of(cls, left: Sequence[int], out: Sequence[int]) -> Products:
-        """Those of a node whose first operand and output have these shapes."""
+        """The products of a node whose first operand and output have these shapes."""
         return cls(tuple(out[:-2]), out[-2], left[-1], out[-1])
 
     @property

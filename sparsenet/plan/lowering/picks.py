@@ -25,7 +25,7 @@ class Picks(NamedTuple):
 
     @classmethod
     def of(cls, shape: Sequence[int], indices: Sequence[int]) -> Picks:
-        """From an input of this shape by indices of that one; the batch, which both have, comes first."""
+        """The picks from an input of ``shape`` by indices of shape ``indices``; both have the batch first."""
         depth = indices[-1]
         strides = contiguous_strides(shape)[1 : 1 + depth]
         return cls(prod(indices[1:-1]), prod(shape[1 + depth :]), tuple(shape[1 : 1 + depth]), tuple(strides))

@@ -19,7 +19,7 @@ Places = npt.NDArray[np.int64]
 
 
 def places_of(shape: Sequence[int], strides: Sequence[int]) -> list[Places]:
-    """Places of the axes of a tensor."""
+    """Places of the axes of a tensor of this shape and these strides."""
     return [stride * np.arange(size, dtype=np.int64) for size, stride in zip(shape, strides, strict=True)]
 
 
@@ -59,7 +59,7 @@ class Blocks(NamedTuple):
 
     @classmethod
     def of(cls, node: Node, depth: int) -> Blocks:
-        """Those of a ``depth_to_space`` or ``space_to_depth`` node whose map with blocks has ``depth`` channels."""
+        """The blocks of a ``depth_to_space`` or ``space_to_depth`` node; the map with blocks has ``depth`` channels."""
         attrs = attributes(node)
         rows, columns = attrs["block"]
         strides = (1, columns * depth, depth) if attrs["depth_first"] else (rows * columns, columns, 1)
@@ -105,7 +105,7 @@ def _expand(op: _Op, places: list[Places]) -> list[Places]:
 
 
 def _pad(op: _Op, places: list[Places]) -> list[Places]:
-    """Of a mirrored or repeated border; a constant one is nowhere in the input."""
+    """Places for a mirrored or repeated border; a constant border has no place in the input."""
     top, left, bottom, right = op.attrs["padding"]
     images, channels, rows, columns = places
     rows = np.pad(rows, (top, bottom), mode=op.attrs["mode"])

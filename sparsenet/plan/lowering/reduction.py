@@ -26,7 +26,7 @@ class Reduction(NamedTuple):
 
     @classmethod
     def of(cls, node: Node, shape: Sequence[int]) -> Reduction:
-        """That of ``node``, whose input has this ``shape``."""
+        """The reduction of ``node``, whose input has this ``shape``."""
         attrs = attributes(node)
         gone = tuple(sorted(attrs["axes"]))
         kept = tuple(axis for axis in range(len(shape)) if axis not in gone)

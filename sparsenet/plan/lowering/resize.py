@@ -12,7 +12,7 @@ from sparsenet.graph.ops import attributes
 
 
 class Axis(NamedTuple):
-    """Per output index: the two source indices (int32) and the weight of the second (float32)."""
+    """Tables of one axis: per output index the two source indices (int32) and the weight of the second (float32)."""
 
     low: npt.NDArray[np.int32]
     high: npt.NDArray[np.int32]

@@ -13,14 +13,14 @@ WINDOW = 32
 
 
 def group_rows(nonzero: npt.NDArray[np.bool_], outputs: int, groups: int = 1) -> Words:
-    """Rows in groups of ``outputs`` that share columns and have about as many nonzeros each, (G, outputs).
+    """Put rows in groups of ``outputs`` that share columns and have about as many nonzeros each; returns (G, outputs).
 
     A shared column is loaded once, and a group is as slow as its fullest row. Against sorting by nonzeros alone: 2-4 %
     faster at 70-90 % zeros.
 
     Args:
         nonzero: (rows, taps).
-        outputs: rows per group; if the rows do not go round, the last one of its group is repeated.
+        outputs: rows per group; where a group is short of rows, its last one is repeated.
         groups: consecutive equal parts of the rows that are not to be mixed.
     """
     per_part = len(nonzero) // groups
@@ -36,7 +36,7 @@ def group_rows(nonzero: npt.NDArray[np.bool_], outputs: int, groups: int = 1) ->
 
 
 def _partners(rows: Numbers, nonzero: npt.NDArray[np.bool_], outputs: int) -> Numbers:
-    """Of every window of ``rows`` (N, size), fullest first, its groups (N, G, outputs).
+    """The groups (N, G, outputs) of every window of ``rows`` (N, size), fullest first.
 
     Each group starts from the fullest row left and takes those that fit it best; all windows at once.
     """

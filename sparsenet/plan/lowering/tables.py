@@ -1,4 +1,4 @@
-"""What a target brings for planning: how each op becomes stages, how it reads maps, what it needs around them."""
+"""The tables a target provides for planning: how each op becomes stages, reads maps, and what halo it needs."""
 
 from __future__ import annotations
 
@@ -24,5 +24,5 @@ class Tables(Protocol):
 
 
 def tables_of(target: Target) -> Tables:
-    """The tables of ``target``, loaded when they are first asked for."""
+    """The tables of ``target``, loaded when they are first needed."""
     return cast(Tables, importlib.import_module(target.lowering))

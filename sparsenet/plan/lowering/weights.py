@@ -15,15 +15,15 @@ def nonzeros(weight: FloatArray | StoredWeight) -> int:
 
 
 def as_csr(weight: FloatArray | StoredWeight) -> CSR:
-    """The weights that are not zero, float32."""
+    """The float32 weights that are not zero, as a CSR matrix."""
     return weight.csr() if isinstance(weight, StoredWeight) else CSR.from_dense(weight)
 
 
 def as_matrix(weight: FloatArray) -> FloatArray:
-    """(C_out, C_in / groups * K_h * K_w): the weights of an output channel in a row."""
+    """The weights as a matrix (C_out, C_in / groups * K_h * K_w): those of an output channel in a row."""
     return np.ascontiguousarray(weight.reshape(weight.shape[0], -1))
 
 
 def zeros_in_words(density: float) -> str:
-    """What share of weights is zero, where ``density`` of them are not."""
+    """The share of weights that is zero, as text, where the share ``density`` of them is not."""
     return f"{100 * (1 - density):.1f} % zeros"
