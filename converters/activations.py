@@ -1,4 +1,4 @@
-"""What frameworks call the activations that mean the same there and take no parameters."""
+"""Frameworks' names of the activations that mean the same there and take no parameters."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 
 class Names(NamedTuple):
-    """Of one activation: its ONNX operator and its ATen operation, "" where there is none of that meaning."""
+    """Names of an activation: its ONNX operator and its ATen operation, "" where there is none of that meaning."""
 
     onnx: str = ""
     aten: str = ""

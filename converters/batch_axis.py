@@ -1,4 +1,4 @@
-"""Where the batch is, in tensors that do not have it in front: moved behind other axes, or folded into one of them.
+"""Where the batch is, in tensors that do not have it in front: moved behind other axes, or merged into one of them.
 
 The graph's tensors always have the batch as dimension 0. Where the source network moves it, a tensor of the graph
 holds, image by image, what the source computes of one image: all its axes, with the batch counted as one. That is right
@@ -37,7 +37,7 @@ class Place:
 
     @property
     def size(self) -> int:
-        """The axis' size for each image of the batch."""
+        """The axis's size for each image of the batch."""
         return self.before * self.after
 
 
@@ -63,7 +63,7 @@ class Spread(Const):
 
 
 def spread(one: Const, two: Const) -> Const:
-    """A constant from what it is for one image, and for two; Unsupported if it is not the same for every image."""
+    """A constant of the batch's size, from its values for one image and for two; Unsupported if images differ."""
     a, b = one.array, two.array
     if _alike(a, b):
         return one
@@ -123,24 +123,24 @@ def is_plain(place: Place | None) -> bool:
 
 
 def plain(b: GraphBuilder, site: Site, x: Sample) -> Act:
-    """A sample of a tensor that has the batch in front, as the graph has it."""
+    """The graph's tensor of a sample that has the batch in front."""
     return reshape(b, site, Act(x.tensor), [int(d or 0) for d in b.shapes[x.tensor][2:]])
 
 
 def batched(shape: Sequence[int], place: Place | None, batch: int) -> list[int]:
-    """The source's shape for a batch, of that with the batch counted as one."""
+    """The source's shape for a batch, from the shape with the batch counted as one."""
     return [size * batch if place and i == place.axis else size for i, size in enumerate(shape)]
 
 
 def kept(place: Place, axes: Sequence[int], dropped: bool = False) -> Place:
-    """Behind an operation along some axes, which are then gone if ``dropped``."""
+    """The batch's place behind an operation along some axes, which are then gone if ``dropped``."""
     if place.axis in axes:
         raise Unsupported(BATCH_HINT)
     return replace(place, axis=place.axis - sum(a < place.axis for a in axes)) if dropped else place
 
 
 def broadcast(shapes: Sequence[Sequence[int]], places: Places) -> Place:
-    """Behind arithmetic with NumPy broadcasting; what has no batch must be the same for every image."""
+    """The batch's place behind arithmetic with broadcasting; what has no batch must be the same for every image."""
     rank = max(map(len, shapes))
     aligned = {
         replace(place, axis=place.axis + rank - len(shape))
@@ -158,7 +158,7 @@ def broadcast(shapes: Sequence[Sequence[int]], places: Places) -> Place:
 
 
 def product(shapes: Sequence[Sequence[int]], places: Places) -> Place:
-    """Behind a matrix product (..., n, k) · (..., k, m)."""
+    """The batch's place behind a matrix product (..., n, k) · (..., k, m)."""
     ranks = [len(shape) for shape in shapes]
     if min(ranks) < 2:
         raise Unsupported(BATCH_HINT)
@@ -172,12 +172,12 @@ def product(shapes: Sequence[Sequence[int]], places: Places) -> Place:
 
 
 def permuted(place: Place, order: Sequence[int]) -> Place:
-    """Behind a transposition."""
+    """The batch's place behind a transposition."""
     return replace(place, axis=list(order).index(place.axis))
 
 
 def joined(shapes: Sequence[Sequence[int]], places: Places, axis: int) -> Place:
-    """Behind a concatenation, which may be of batches."""
+    """The batch's place behind a concatenation, which may be of batches."""
     known = [place for place in places if place]
     if any(place.axis == axis for place in known):
         if len(known) < len(places) or any(
@@ -190,7 +190,7 @@ def joined(shapes: Sequence[Sequence[int]], places: Places, axis: int) -> Place:
 
 
 def reshaped(shape: Sequence[int], place: Place, target: Sequence[int], axis: int) -> Place | None:
-    """Behind a reshape to ``target``, whose ``axis`` holds the batch; None if it cannot.
+    """The batch's place behind a reshape to ``target``, whose ``axis`` holds the batch; None if it cannot.
 
     Both shapes are with the batch counted as one.
     """
@@ -208,7 +208,7 @@ def reshaped(shape: Sequence[int], place: Place, target: Sequence[int], axis: in
 def reshape_target(
     shape: Sequence[int], place: Place, wanted: Sequence[int], batch: int, marked: int | None
 ) -> tuple[list[int], Place]:
-    """What a reshape makes: its shape with the batch counted as one, and where the batch is.
+    """The result of a reshape: its shape with the batch counted as one, and where the batch is.
 
     Args:
         shape, place: of the input.
@@ -235,7 +235,7 @@ def reshape_target(
             possible.append((sizes, found))
     if not possible:
         raise Unsupported(BATCH_HINT)
-    # A model for a batch of one does not tell. Features, the last axis, hardly hold it; what was folded is taken apart;
+    # A model for a batch of one does not tell. Features, the last axis, hardly hold it; what was merged is taken apart;
     # it moves by transposition.
     last, folded = len(wanted) - 1, place.size > 1
 

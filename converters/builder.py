@@ -1,4 +1,4 @@
-"""What both importers build a Graph with: names that stay unique, shapes at every step, a list of what failed."""
+"""The builder of Graphs of both importers: names that stay unique, shapes at every step, a list of what failed."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class GraphBuilder:
 
     ``minus_inf`` holds paddings with -inf that wait for the max pooling which can take them over:
     padded tensor → (tensor before padding, [top, left, bottom, right]). ``joined`` knows of parts that were joined
-    which elements are meant, and how many: tensors joined alike have one count. ``places`` knows of places that a max
+    which elements are valid, and how many: tensors joined alike have one count. ``places`` knows of places that a max
     pooling found what its windows were (``decompose.pool_places``). ``source`` says in a word or two what the network
     comes from, for errors.
     """
@@ -117,7 +117,7 @@ class GraphBuilder:
         return candidate
 
     def unique_node(self, name: str) -> str:
-        """As ``unique_name``, for a node whose tensor is named apart from it."""
+        """``name``, or ``name_1``, ... where a node of that name exists, for a node whose tensor has another name."""
         candidate, count = name, self._counts.get(name, 0)
         while candidate in self._node_names:
             count += 1
@@ -159,7 +159,7 @@ class GraphBuilder:
         return Act(tensor)
 
     def forget(self, count: int) -> None:
-        """Take back all nodes but the first ``count``: an attempt that did not work out."""
+        """Remove all nodes but the first ``count``: those of an attempt that failed."""
         for node in reversed(self.graph.nodes[count:]):
             self._node_names.discard(node.name)
             self._operands -= len(node.inputs)

@@ -11,7 +11,7 @@ _THREE = "only one and two spatial dimensions are supported"
 _RECURRENT = "recurrent layers are not supported"
 RANDOM = "it draws random numbers; make them an input of the network"
 
-#: By ATen name without overload.
+#: Hint by ATen name without overload.
 TORCH_HINTS = {
     "conv_transpose3d": _THREE,
     "_native_batch_norm_legit": _BATCH_STATISTICS,
@@ -20,7 +20,7 @@ TORCH_HINTS = {
     **dict.fromkeys(("lstm", "gru", "rnn_tanh", "rnn_relu"), _RECURRENT),
 }
 
-#: By ``op_type``.
+#: Hint by ONNX ``op_type``.
 ONNX_HINTS = {
     "ConvInteger": _QUANTIZED,
     "MatMulInteger": _QUANTIZED,
@@ -52,10 +52,10 @@ _NOTHING_BETTER = "no counterpart among the supported operations"
 
 
 def torch_hint(target: str, random: bool) -> str:
-    """For an ATen call, for instance "gelu.default"; ``random``: it draws numbers."""
+    """The hint for an ATen call, for instance "gelu.default"; ``random``: it draws numbers."""
     return TORCH_HINTS.get(target.split(".")[0], RANDOM if random else _NOTHING_BETTER)
 
 
 def onnx_hint(op: str, otherwise: str = _NOTHING_BETTER) -> str:
-    """For an ONNX ``op_type``; ``otherwise`` where there is nothing to say of it."""
+    """The hint for an ONNX ``op_type``; ``otherwise`` where there is none."""
     return ONNX_HINTS.get(op, otherwise)

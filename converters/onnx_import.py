@@ -181,7 +181,7 @@ class OnnxSource:
         return self._computed(inputs, run)
 
     def exact(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray] | None:
-        """The same by onnx's reference evaluator, every float a float64; None if that cannot run the model so."""
+        """Values of every tensor by onnx's reference evaluator in float64; None if that cannot run the model so."""
         try:
             return self._computed(inputs, run_exactly)
         except MemoryError:

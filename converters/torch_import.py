@@ -117,7 +117,7 @@ def _open_axes(
 
 
 def _enlarged(example: torch.Tensor, more: Mapping[int, int]) -> torch.Tensor:
-    """Zeros behind the ends of some dimensions."""
+    """An example with zeros behind the ends of some dimensions."""
     import torch
 
     amounts = [number for axis in reversed(range(example.dim())) for number in (0, more.get(axis, 0))]

@@ -1,4 +1,4 @@
-"""Does the converted graph compute what its source computes? Layer by layer, in numbers.
+"""Verification that the converted graph computes what its source computes, layer by layer, in numbers.
 
 Tensors keep their source names through every pass (a fused node keeps the name of its last tensor), so each tensor of
 the graph is compared with the value PyTorch or onnxruntime has under that name; ``verdict`` says what passes.
@@ -34,7 +34,7 @@ class Source(Protocol):
         """Bytes of its weights as dense float32."""
 
     def example(self) -> dict[str, np.ndarray]:
-        """Inputs to try it with, by name."""
+        """Example inputs by name."""
 
     def graph(self) -> Graph:
         """The network before any pass."""
@@ -46,7 +46,7 @@ class Source(Protocol):
         """The framework's own value of every tensor of ``graph()``, by name, of the type it has there."""
 
     def exact(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray] | None:
-        """The same, computed in float64 throughout; None if the framework cannot."""
+        """The framework's value of every tensor, computed in float64 throughout; None if the framework cannot."""
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from sparsenet.text.one_line import one_line
 
 
 def report_text(report: ConversionReport) -> str:
-    """Everything but the table of layers, one fact per line."""
+    """The text of a report, all but the table of layers, one fact per line."""
     sums = report.totals
     facts = [
         ("written", str(report.output)),

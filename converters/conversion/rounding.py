@@ -3,7 +3,7 @@
 A layer may add thousands of large products to a small sum. What float32 loses on the products then stays in the sum,
 and an error that is large beside the sum is no fault. How large it may be is found by experiment: the float64 oracle
 runs again with every number nudged by a random fraction of itself, as rounding nudges it (Monte Carlo arithmetic,
-Parker 1997), only so little that no choice between numbers falls out otherwise.
+Parker 1997), only so little that no choice between numbers changes.
 """
 
 from __future__ import annotations

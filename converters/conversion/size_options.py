@@ -9,7 +9,7 @@ import click
 
 
 class _Shape(click.ParamType):
-    """INPUT=1x3x480x640, a ``?`` for a dimension that is not given, as (name, sizes)."""
+    """The option INPUT=1x3x480x640, a ``?`` for a dimension that is not given, parsed as (name, sizes)."""
 
     name = "INPUT=1x3x480x640"
 
@@ -24,7 +24,7 @@ class _Shape(click.ParamType):
 
 
 class _Dimension(click.ParamType):
-    """NAME=160 as (name, size)."""
+    """The option NAME=160, parsed as (name, size)."""
 
     name = "NAME=160"
 

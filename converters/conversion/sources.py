@@ -26,7 +26,7 @@ from sparsenet.errors import InputError, ModelFileError
 
 MODEL_LOADERS = "sparsenet.model_loaders"
 MASK_LOADERS = "sparsenet.mask_loaders"
-#: What a user of the model file needs to know beside the network: attributes of a loader's ``info``.
+#: Metadata that a user of the model file needs beside the network: attributes of a loader's ``info``.
 METADATA = ("class_names", "mean", "std")
 
 
@@ -99,7 +99,7 @@ def open_masks(path: str | os.PathLike[str]) -> Mapping[str, Any]:
 
 
 def _existing(path: str | os.PathLike[str], what: str) -> Path:
-    """``path`` if a regular file stands there; ModelFileError if not, or if nobody may look."""
+    """``path`` if it is a regular file; ModelFileError if not, or if nobody may look."""
     file = path_of(path, what)
     try:
         if stat.S_ISREG(file.stat().st_mode):

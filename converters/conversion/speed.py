@@ -15,7 +15,7 @@ from sparsenet.graph.counts import count_layers, total
 from sparsenet.timing import Ratio, clock_for, rounds_for, spread, take_rounds, turns_of
 
 FEWEST_ROUNDS, MOST_ROUNDS = 9, 101
-#: A smaller gain is none.
+#: The smallest speed-up that counts as one.
 GAIN = 1.02
 
 

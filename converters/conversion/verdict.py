@@ -35,7 +35,7 @@ COARSE, COARSE_FLOOR = 16, 8
 
 
 class Evidence:
-    """What is expensive to know, found out once and only where something looks wrong."""
+    """Evidence that is expensive to compute: computed once, and only where something looks wrong."""
 
     def __init__(
         self,
@@ -47,7 +47,7 @@ class Evidence:
 
     @cached_property
     def magnitudes(self) -> dict[str, float]:
-        """By tensor, see ``rounding.magnitudes``."""
+        """Magnitude of each tensor, see ``rounding.magnitudes``."""
         return magnitudes(self._graph, self._feeds)
 
     @cached_property
@@ -78,7 +78,7 @@ class Comparison:
         self.size = float(finite.max(initial=0.0, where=np.isfinite(finite)))
 
     def difference(self, got: np.ndarray) -> float:
-        """The largest; infinite if there are more or fewer numbers, NaN if one of them is."""
+        """The largest difference; infinite if there are more or fewer numbers, NaN if one of them is."""
         return largest_difference(got, self.expected, self.padded)
 
     def judge(

@@ -15,7 +15,7 @@ def softmax(b: GraphBuilder, site: Site, x: Act, axis: int) -> Act:
 
 
 def log_softmax(b: GraphBuilder, site: Site, x: Act, axis: int) -> Act:
-    """x - max - log Σ exp(x - max) along an axis of the graph's tensor."""
+    """Logarithm of the softmax, x - max - log Σ exp(x - max), along an axis of the graph's tensor."""
 
     def over(part: str, kind: str, value: Act) -> Act:
         return b.node(
@@ -29,7 +29,7 @@ def log_softmax(b: GraphBuilder, site: Site, x: Act, axis: int) -> Act:
 
 
 def prelu(b: GraphBuilder, site: Site, x: Act, slope: Const, lead: int = 0) -> Act:
-    """max(x, 0) - slope · max(-x, 0), the slope broadcast (He et al. 2015, eq. 1)."""
+    """Parametric ReLU, max(x, 0) - slope · max(-x, 0), the slope broadcast (He et al. 2015, eq. 1)."""
     if np.unique(slope.array).size == 1:
         return b.node("leaky_relu", site, [x.tensor], {"slope": float(slope.array.flat[0])})
     above = b.node("relu", site.sub("above"), [x.tensor])
@@ -39,14 +39,14 @@ def prelu(b: GraphBuilder, site: Site, x: Act, slope: Const, lead: int = 0) -> A
 
 
 def mish(b: GraphBuilder, site: Site, x: Act) -> Act:
-    """x · tanh(softplus(x)) (Misra 2019)."""
+    """Mish, x · tanh(softplus(x)) (Misra 2019)."""
     gate = b.node("softplus", site.sub("softplus"), [x.tensor])
     gate = b.node("tanh", site.sub("tanh"), [gate.tensor])
     return binary(b, site, "mul", x, gate)
 
 
 def gelu_tanh(b: GraphBuilder, site: Site, x: Act) -> Act:
-    """x · (1 + tanh(sqrt(2/pi) (x + 0.044715 x³))) / 2 = x · sigmoid(2 sqrt(2/pi) (x + 0.044715 x³))."""
+    """GELU by tanh, x · (1 + tanh(sqrt(2/pi) (x + 0.044715 x³))) / 2 = x · sigmoid(2 sqrt(2/pi) (x + 0.044715 x³))."""
     factor = 2 * float(np.sqrt(2 / np.pi))
     square = binary(b, site.sub("square"), "mul", x, x)
     inner = binary(b, site.sub("cubic"), "mul", square, scalar(0.044715 * factor))

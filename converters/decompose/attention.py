@@ -20,14 +20,14 @@ _FAR = np.float32(1e30)
 
 @dataclass(frozen=True)
 class Mask:
-    """What is added to the scores, or, ``logical``, which keys each query sees."""
+    """A mask of attention: what is added to the scores, or, ``logical``, which keys each query sees."""
 
     values: Value
     logical: bool
 
 
 def window(queries: int, keys: int, left: int = -1, right: int = -1) -> Mask:
-    """Query i sees the keys i - ``left`` to i + ``right``; all to that side where the number is negative."""
+    """A mask: query i sees the keys i - ``left`` to i + ``right``; all to that side where the number is negative."""
     ahead = np.arange(keys) - np.arange(queries)[:, None]
     seen = np.ones_like(ahead, bool)
     if left >= 0:
@@ -47,7 +47,7 @@ def attention(
     softcap: float = 0.0,
     lead: int = 0,
 ) -> Act:
-    """(..., queries, width of v) for queries, keys and values (..., n, width), ``sides`` in that order.
+    """Attention (..., queries, width of v) for queries, keys and values (..., n, width), ``sides`` in that order.
 
     A query that sees no key gives zeros.
 
@@ -87,7 +87,7 @@ def attention(
 
 
 def _hidden(b: GraphBuilder, site: Site, seen: Value, lead: int) -> tuple[list[Value], Value]:
-    """What weights must be multiplied by, where a query may see nothing, and what is added to scores."""
+    """The factor of the weights, where a query may see nothing, and what is added to the scores."""
     if isinstance(seen, Const):
         one = seen.array.astype(np.float32)
         return [] if one.any(axis=-1).all() else [Const(one)], Const((one - 1) * _FAR)
@@ -96,7 +96,7 @@ def _hidden(b: GraphBuilder, site: Site, seen: Value, lead: int) -> tuple[list[V
 
 
 def repeated_heads(b: GraphBuilder, site: Site, x: Act, heads: int) -> Act:
-    """(..., few, n, width) with each head standing for as many neighbours as make ``heads``."""
+    """(..., few, n, width) with each head repeated so often that there are ``heads``."""
     *front, few, rows, width = sizes_of(b, x)
     if few == heads:
         return x

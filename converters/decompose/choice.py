@@ -1,4 +1,4 @@
-"""Lowering of what chooses by value: the largest numbers, elements at computed indices, boxes, what is not zero."""
+"""Lowering of ops that choose by value: largest numbers, elements at computed indices, boxes, what is not zero."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from converters.symbolic.sizes import BATCH, Sizes, Unknown
 def top_k(
     b: GraphBuilder, values: Site, indices: Site, x: Act, axis: int, count: int | Unknown, largest: bool
 ) -> list[Value]:
-    """The ``count`` largest or smallest numbers of the graph's axis in order, and where they stand on it.
+    """The ``count`` largest or smallest numbers of the graph's axis in order, and their places on it.
 
     Of a part as many as there are, if that is fewer.
     """
@@ -108,7 +108,7 @@ def gather_elements(b: GraphBuilder, site: Site, x: Act, indices: Act, axis: int
 
 
 def gather_nd(b: GraphBuilder, site: Site, x: Act, indices: Act, shared: int) -> Act:
-    """What stands at the places that the last axis of ``indices`` names, ``shared`` axes behind the batch in common."""
+    """Elements at the places that the last axis of ``indices`` names, ``shared`` axes behind the batch in common."""
     sizes, places = sizes_of(b, x), sizes_of(b, indices)
     depth, blocks = places[-1], math.prod(sizes[:shared])
     target = places[:-1] + sizes[shared + depth :]
@@ -166,7 +166,7 @@ def nonzero(b: GraphBuilder, site: Site, x: Act) -> Act:
 
 
 def _what_is_there(b: GraphBuilder, site: Site, x: Act, axis: int, across: int) -> Act:
-    """``x`` up to the first element of ``axis`` that is -1."""
+    """``x`` as a partial tensor whose valid elements end before the first element of ``axis`` that is -1."""
     line = slice_axis(b, site.sub("line"), x, across, 0, 1)
     there = binary(b, site.sub("there"), "greater", line, Const(np.full((1,), -0.5, np.float32)))
     attrs = {"kind": "sum", "axes": [axis], "keepdims": False}

@@ -45,7 +45,7 @@ def conv_transpose(
     b.require_memory(
         (c_in, per_group, reach[0] * s_h, reach[1] * s_w), "the kernel of a transposed convolution"
     )
-    # The kernel with its dilation written out: (C_in, C_out/g, taps · s_h, taps · s_w).
+    # The kernel with its dilation filled in by zeros: (C_in, C_out/g, taps · s_h, taps · s_w).
     full = np.zeros((c_in, per_group, reach[0] * s_h, reach[1] * s_w), np.float32)
     top, left = (axis.shift for axis in axes)
     full[:, :, top : top + extent[0] : d_h, left : left + extent[1] : d_w] = weight.array
@@ -64,7 +64,7 @@ def conv_transpose(
 
 @dataclass(frozen=True)
 class _Phases:
-    """One axis of a transposed convolution as phases of a convolution; all of it whatever the input's size.
+    """One axis of a transposed convolution as phases of a convolution, independent of the input's size.
 
     Attributes:
         shift: zeros in front of the kernel.

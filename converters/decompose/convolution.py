@@ -15,7 +15,7 @@ from converters.decompose.window import PIXEL, Window
 def same_padding(
     size: Sequence[int], kernel: Sequence[int], stride: Sequence[int], dilation: Sequence[int], upper: bool
 ) -> list[int]:
-    """[top, left, bottom, right] so that ceil(size / stride) rows come out; an odd rest goes below if ``upper``."""
+    """The padding [top, left, bottom, right] for ceil(size / stride) rows; an odd rest goes below if ``upper``."""
     before, after = [], []
     for i in range(len(kernel)):
         extent = dilation[i] * (kernel[i] - 1) + 1
@@ -35,7 +35,7 @@ def conv2d(
     window: Window,
     groups: int,
 ) -> Act:
-    """``weight`` (C_out, C_in/groups, K_h, K_w) and ``bias`` (C_out,) are constants; ``window`` has the same kernel."""
+    """Convolution with constants: ``weight`` (C_out, C_in/groups, K_h, K_w), as large as ``window``, and ``bias``."""
     if not isinstance(weight, Const) or not isinstance(bias, Const | None):
         raise Unsupported("convolution weights must be constants, not computed from the input")
     if weight.array.ndim != 4:
@@ -45,7 +45,7 @@ def conv2d(
 
 
 def linear(b: GraphBuilder, site: Site, x: Act, weight: Const, bias: Const | None) -> Act:
-    """``weight`` (F_out, F_in), ``bias`` (F_out,)."""
+    """A fully connected layer with ``weight`` (F_out, F_in) and ``bias`` (F_out,)."""
     shape = b.shapes[x.tensor]
     if len(shape) != 2:
         raise Unsupported(f"linear layers take (N, F), got {shape}; flatten first or use a 1x1 convolution")

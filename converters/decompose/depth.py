@@ -12,12 +12,12 @@ from converters.decompose.tensors import join, slice_axis
 from converters.decompose.window import Window
 from sparsenet.graph.ops.windows import conv_output_size
 
-#: Convolutions that one over depth may be told apart into.
+#: Convolutions that one over depth may be split into.
 MOST_SLICES = 256
 
 
 def volume_size(b: GraphBuilder, x: Act) -> list[int]:
-    """[C, D, H, W] of a volume; Unsupported for anything else."""
+    """The sizes [C, D, H, W] of a volume; Unsupported for anything else."""
     sizes = sizes_of(b, x)
     if len(sizes) != 4:
         raise Unsupported(f"only volumes (N, C, D, H, W) are supported here, got {b.shapes[x.tensor]}")
@@ -33,7 +33,7 @@ def conv3d(
     window: Window,
     groups: int,
 ) -> Act:
-    """Each slice of the result is a convolution of the slices that its windows see, these as channels.
+    """Convolution of a volume: each slice of the result is a convolution of the slices its windows see, as channels.
 
     The window has three directions, its padding is [front, top, left, back, bottom, right]; ``weight`` is (C_out,
     C_in/groups, K_d, K_h, K_w).
@@ -66,7 +66,7 @@ def conv3d(
 
 
 def max_pool3d(b: GraphBuilder, site: Site, x: Act, window: Window, ceil_mode: bool) -> Act:
-    """The largest number of each window: over depth first, then over rows and columns."""
+    """Max pooling of a volume: over depth first, then over rows and columns."""
     return _separately(
         b, site, x, window, lambda part, image, over: max_pool(b, part, image, over, ceil_mode)
     )
@@ -75,7 +75,7 @@ def max_pool3d(b: GraphBuilder, site: Site, x: Act, window: Window, ceil_mode: b
 def avg_pool3d(
     b: GraphBuilder, site: Site, x: Act, window: Window, ceil_mode: bool, count_include_pad: bool
 ) -> Act:
-    """The mean of each window; what a window counts is a product of what it counts over depth and over the image."""
+    """Mean of each window; its count is the product of its counts over depth and over the image."""
 
     def pool(part: Site, image: Act, over: Window) -> Act:
         return avg_pool(b, part, image, over, ceil_mode, count_include_pad)

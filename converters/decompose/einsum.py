@@ -24,7 +24,7 @@ class _Term:
 
 
 def einsum(b: GraphBuilder, site: Site, values: Sequence[Value], equation: str, lead: int = 0) -> Act:
-    """The equation's letters name dimensions; those that the result has not are summed over.
+    """Sums of products by an equation whose letters name dimensions; those not in the result are summed over.
 
     ``lead``: dimensions of the graph's tensors that the equation does not know (see ``converters.onnx.call``).
     """
@@ -74,7 +74,7 @@ def parsed(equation: str, ranks: Sequence[int]) -> tuple[list[str], str]:
 
 
 def _without_batch(values: Sequence[Value], inputs: list[str], output: str) -> tuple[list[str], str]:
-    """The letter of dimension 0 is the batch: of all that is computed, in front, and of nothing else."""
+    """Letters without the batch's, which must be the first of everything computed, and of nothing else."""
     computed = [letters for value, letters in zip(values, inputs, strict=True) if isinstance(value, Act)]
     batch = {letters[:1] for letters in (*computed, output)}
     constants = [letters for value, letters in zip(values, inputs, strict=True) if isinstance(value, Const)]
@@ -85,7 +85,7 @@ def _without_batch(values: Sequence[Value], inputs: list[str], output: str) -> t
 
 
 def _summed(b: GraphBuilder, site: Site, term: _Term, wanted: set[str]) -> _Term:
-    """Without the letters that nothing else has."""
+    """The term summed over the letters that nothing else has."""
     gone = [i for i, letter in enumerate(term.letters) if letter not in wanted]
     kept = "".join(letter for letter in term.letters if letter in wanted)
     if isinstance(term.value, Const):
@@ -96,7 +96,7 @@ def _summed(b: GraphBuilder, site: Site, term: _Term, wanted: set[str]) -> _Term
 def _product(
     b: GraphBuilder, site: Site, left: _Term, right: _Term, wanted: set[str], sizes: dict[str, int]
 ) -> _Term:
-    """Letters of both that are wanted stay side by side, others of both are summed over."""
+    """The product of two terms: wanted letters of both stay side by side, others of both are summed over."""
     left = _summed(b, site.sub("left"), left, wanted | set(right.letters))
     right = _summed(b, site.sub("right"), right, wanted | set(left.letters))
     both = [letter for letter in left.letters if letter in right.letters and letter in wanted]
@@ -118,7 +118,7 @@ def _product(
 def _matrix(
     b: GraphBuilder, site: Site, term: _Term, groups: Sequence[Sequence[str]], sizes: dict[str, int]
 ) -> Value:
-    """Dimensions in the order of three groups, each of which becomes one."""
+    """A term as a matrix: dimensions in the order of three groups, each of which becomes one."""
     order = [term.letters.index(letter) for group in groups for letter in group]
     target = [math.prod(sizes[letter] for letter in group) for group in groups]
     if isinstance(term.value, Const):

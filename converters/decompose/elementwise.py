@@ -95,7 +95,7 @@ def binary(b: GraphBuilder, site: Site, op: str, left: Value, right: Value, lead
 
 
 def negate(b: GraphBuilder, site: Site, x: Act) -> Act:
-    """-x."""
+    """The negative, -x."""
     return binary(b, site, "mul", x, scalar(-1.0))
 
 
@@ -109,7 +109,7 @@ def divide(b: GraphBuilder, site: Site, left: Value, right: Value, lead: int = 0
 
 
 def clip(b: GraphBuilder, site: Site, x: Act, low: float | None, high: float | None) -> Act:
-    """min(max(x, low), high); a missing bound is the largest float32."""
+    """Clamp, min(max(x, low), high); a missing bound is the largest float32."""
     low = -LARGEST if low is None else max(float(low), -LARGEST)
     high = LARGEST if high is None else min(float(high), LARGEST)
     if low == -LARGEST and high == LARGEST:

@@ -17,7 +17,7 @@ from converters.decompose.window import PIXEL
 def batch_norm(
     b: GraphBuilder, site: Site, x: Act, parameters: Sequence[Value | None], eps: float, lead: int = 0
 ) -> Act:
-    """``parameters``: scale, bias, mean, var, each (C,); a missing scale is 1, a missing bias 0.
+    """Batch normalization; ``parameters``: scale, bias, mean, var, each (C,); a missing scale is 1, a missing bias 0.
 
     ``x``: (N, C, ...) of any rank. ``lead``: dimensions of it that the source network does not know, in front.
     """

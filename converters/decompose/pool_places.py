@@ -1,4 +1,4 @@
-"""Lowering of where the largest number of a pooling window stands."""
+"""Lowering of the place of the largest number of a pooling window."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ _SECOND_LOWEST = float(np.nextafter(np.float32(-LARGEST), np.float32(0)))
 def places_of_largest(
     b: GraphBuilder, site: Site, x: Act, windows: Windows, by_columns: bool, through_channels: bool = True
 ) -> Act:
-    """Where the largest number of each window stands: (N, C, H_out, W_out), counted through all channels of an image.
+    """The place of the largest number of each window: (N, C, H_out, W_out), counted through all channels of an image.
 
-    Without ``through_channels`` each channel counts for itself. Of equal numbers the first counts. Rows lie one after
+    Without ``through_channels`` each channel counts for itself. Of equal numbers the first counts. Rows come one after
     the other, or columns if ``by_columns``.
     """
     channels, height, width = sizes_of(b, x)
@@ -36,7 +36,7 @@ def places_of_largest(
         if not ((inside >= 0) & (inside < size)).any(1).all():
             raise Unsupported("a window lies in the padding alone, where nothing is largest")
         after.append(max(0, int(inside.max()) + 1 - size))
-    # Padding must lose against every number, -inf too.
+    # Padding must compare below every number, -inf too.
     bounded = clip(b, site.sub("bounded"), x, _SECOND_LOWEST, None)
     before = [windows.padding[0], windows.padding[1]]
     padded = pad(b, site.sub("padded"), bounded, [0, 0, *before], [0, 0, *after], -LARGEST)

@@ -72,7 +72,7 @@ def max_pool(
 
 
 def _padding_for(b: GraphBuilder, x: Act, attrs: dict, extra: list[int], wanted: list[int]) -> list[int]:
-    """Both paddings together, enlarged behind the data where ceil_mode gave one window more."""
+    """The sum of both paddings, enlarged behind the data where ceil_mode gave one window more."""
     padding = [p + e for p, e in zip(attrs["padding"], extra, strict=True)]
     for i, size in enumerate(image_size(b, x)):
         kernel, stride, dilation = (attrs[key][i] for key in ("kernel", "stride", "dilation"))

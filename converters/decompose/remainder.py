@@ -1,4 +1,4 @@
-"""Lowering of what a division leaves over, shared by both importers."""
+"""Lowering of the remainder of a division, shared by both importers."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def remainder(
     integer: bool = False,
     lead: int = 0,
 ) -> Act:
-    """With the sign of the divisor (``kind`` "floor") or of the dividend ("fmod"); ``integer``: both are integers."""
+    """Remainder, signed as the divisor (``kind`` "floor") or the dividend ("fmod"); ``integer``: both are integers."""
 
     def apply(op: str, left: Value, right: Value, part: str) -> Act:
         return binary(b, site.sub(part) if part else site, op, left, right, lead)

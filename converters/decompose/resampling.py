@@ -65,7 +65,7 @@ def coordinates(axis: Axis, rule: str) -> Float64Array:
 
 
 def matrix(axis: Axis, rule: Resampling) -> Float64Array:
-    """(out, size); rows of zeros where tf_crop_and_resize leaves the input.
+    """The matrix (out, size) of a resampling; rows of zeros where tf_crop_and_resize leaves the input.
 
     Raises:
         MemoryLimitError: it would take more than ``limits.memory_limit``.
@@ -85,7 +85,7 @@ def matrix(axis: Axis, rule: Resampling) -> Float64Array:
 
 
 def leaves_input(axis: Axis, rule: Resampling) -> npt.NDArray[np.bool_]:
-    """(out,) where tf_crop_and_resize fills in its extrapolation value."""
+    """Mask (out,) of outputs where tf_crop_and_resize fills in its extrapolation value."""
     places = coordinates(axis, rule.coordinates)
     outside: npt.NDArray[np.bool_] = (places < 0) | (places > axis.size - 1)
     return outside & (rule.coordinates == "tf_crop_and_resize")

@@ -12,7 +12,7 @@ from converters.decompose.elementwise import binary
 from converters.decompose.shapes import reshape
 from converters.decompose.tensors import gather, join
 
-#: Elements that a scattering at constant places may be told apart into.
+#: Elements that a scattering at constant places may be split into.
 LARGEST_SCATTER = 1 << 16
 
 

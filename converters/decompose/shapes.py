@@ -1,4 +1,4 @@
-"""Sizes of tensors, and what only arranges their numbers anew."""
+"""Sizes of tensors, and operations that only rearrange their numbers."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def sizes_of(b: GraphBuilder, x: Act) -> list[int]:
 
 
 def image_size(b: GraphBuilder, x: Act) -> tuple[int, int]:
-    """(H, W) of an image tensor; Unsupported for anything else."""
+    """Height and width of an image tensor; Unsupported for anything else."""
     shape = b.shapes[x.tensor]
     if len(shape) != 4:
         raise Unsupported(f"only images (N, C, H, W) are supported here, got {shape}")
@@ -41,7 +41,7 @@ def image_size(b: GraphBuilder, x: Act) -> tuple[int, int]:
 
 
 def reshape(b: GraphBuilder, site: Site, x: Act, target: Sequence[int]) -> Act:
-    """``target`` without the batch, fully known."""
+    """Reshape to ``target``, which is without the batch and fully known."""
     shape = tuple(target)
     if b.shapes[x.tensor][1:] == shape:
         return x
@@ -76,7 +76,7 @@ def depth_to_space(b: GraphBuilder, site: Site, x: Act, block: Sequence[int], de
 
 
 def space_to_depth(b: GraphBuilder, site: Site, x: Act, block: Sequence[int], depth_first: bool) -> Act:
-    """The way back: (N, C, H · r, W · s) → (N, C · r · s, H, W)."""
+    """The inverse of ``depth_to_space``: (N, C, H · r, W · s) → (N, C · r · s, H, W)."""
     (height, width), (r, s) = image_size(b, x), block
     if height % r or width % s:
         raise Unsupported(f"an image of {height} x {width} cannot be cut into blocks of {r} x {s}")

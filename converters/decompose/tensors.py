@@ -1,4 +1,4 @@
-"""Lowering of what picks, joins, repeats and reduces numbers of tensors, shared by both importers."""
+"""Lowering of ops that pick, join, repeat and reduce numbers of tensors, shared by both importers."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def slice_axis(b: GraphBuilder, site: Site, x: Act, axis: int, start: int, count
 
 
 def select(b: GraphBuilder, site: Site, x: Act, axis: int, start: int, stop: int, step: int = 1) -> Act:
-    """As Python's ``x[start:stop:step]`` on an axis of the graph's tensor."""
+    """Elements as of Python's ``x[start:stop:step]`` on an axis of the graph's tensor."""
     size = int(b.shapes[x.tensor][axis_of(axis, len(b.shapes[x.tensor]))] or 0)
     chosen = range(*slice(start, stop, step).indices(size))
     return slice_axis(b, site, x, axis, chosen.start, len(chosen), step if len(chosen) > 1 else 1)
@@ -92,12 +92,12 @@ def reduce(b: GraphBuilder, site: Site, x: Act, kind: str, axes: Sequence[int], 
     return b.node("reduce", site, [x.tensor], {"kind": kind, "axes": axes, "keepdims": bool(keepdims)})
 
 
-#: What changes no result of a reduction.
+#: The neutral element of each reduction.
 _NEUTRAL = {"sum": 0.0, "mean": 0.0, "prod": 1.0, "max": -LARGEST, "min": LARGEST}
 
 
 def _reduce_part(b: GraphBuilder, site: Site, x: Act, kind: str, axes: Sequence[int], keepdims: bool) -> Act:
-    """A reduction over an axis of which only the first elements are meant."""
+    """A reduction over an axis of which only the first elements are valid."""
     partial, count = b.partial[x.tensor], sizes_of(b, x)
     x = whole(b, site.sub("whole"), x, _NEUTRAL[kind])
     if kind != "mean":
@@ -113,7 +113,7 @@ def _reduce_part(b: GraphBuilder, site: Site, x: Act, kind: str, axes: Sequence[
 
 
 def whole(b: GraphBuilder, site: Site, x: Act, value: float) -> Act:
-    """A partial tensor as one that is all meant, ``value`` in place of its padding; others as they are."""
+    """A partial tensor as one that is valid as a whole, ``value`` in place of its padding; others as they are."""
     partial = b.partial.get(x.tensor)
     if partial is None:
         return x
@@ -143,7 +143,7 @@ def join(b: GraphBuilder, site: Site, values: Sequence[Value], axis: int) -> Act
 
 
 def _join_parts(b: GraphBuilder, site: Site, tensors: Sequence[str], axis: int) -> Act:
-    """Tensors joined along an axis of which only the first elements of each are meant: these move together."""
+    """Tensors joined along an axis of which only the first elements of each are valid: these move together."""
     parts = [whole(b, site.sub(f"whole{i}"), Act(name), 0.0).tensor for i, name in enumerate(tensors)]
     x = b.node("concat", site.sub("joined"), parts, {"axis": axis})
     order = [0, axis, *(i for i in range(1, len(b.shapes[x.tensor])) if i != axis)]
@@ -155,7 +155,7 @@ def _join_parts(b: GraphBuilder, site: Site, tensors: Sequence[str], axis: int) 
 
 
 def _what_is_meant(b: GraphBuilder, site: Site, tensors: Sequence[str], axis: int) -> tuple[Act, Act]:
-    """Indices (N, size, 1) of the elements of joined tensors that are meant, and their number (N, 1)."""
+    """Indices (N, size, 1) of the valid elements of joined tensors, and their number (N, 1)."""
     sizes = [int(b.shapes[name][axis] or 0) for name in tensors]
     counts = [b.partial[name].count if name in b.partial else "" for name in tensors]
     key = tuple(zip(counts, sizes, strict=True))
@@ -177,7 +177,7 @@ def _what_is_meant(b: GraphBuilder, site: Site, tensors: Sequence[str], axis: in
 def pad_axis(
     b: GraphBuilder, site: Site, x: Act, axis: int, before: int, after: int, value: float, mode: str
 ) -> Act:
-    """Padding of any one axis: it becomes the rows of an image for that."""
+    """Padding of any one axis, which becomes the rows of an image for that."""
     sizes = sizes_of(b, x)
     i = axis - 1
     outer, inner = int(np.prod(sizes[:i])), int(np.prod(sizes[i + 1 :]))
@@ -252,7 +252,7 @@ def resample_axis(b: GraphBuilder, site: Site, x: Act, axis: int, how: Axis, rul
 def cumulative_sum(
     b: GraphBuilder, site: Site, x: Act, axis: int, *, exclusive: bool = False, reverse: bool = False
 ) -> Act:
-    """Up to each element, by a triangular matrix; ``exclusive``: without it; ``reverse``: from the end.
+    """Sums up to each element, by a triangular matrix; ``exclusive``: without it; ``reverse``: from the end.
 
     An infinity or NaN spoils every sum along the axis, for the matrix's zeros are multiplied as well.
     """
@@ -264,7 +264,7 @@ def cumulative_sum(
 
 
 def times(b: GraphBuilder, site: Site, x: Act, axis: int, matrix: np.ndarray) -> Act:
-    """A matrix (M, n) times the graph's axis of n elements."""
+    """The product of a matrix (M, n) with the graph's axis of n elements."""
     sizes = sizes_of(b, x)
     if len(sizes) == 1:
         return linear(b, site, x, Const(matrix), None)

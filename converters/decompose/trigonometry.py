@@ -9,12 +9,12 @@ from converters.decompose.elementwise import binary, clip, scalar
 
 #: π in parts whose products with numbers below 2**15 are exact in float32, and the rest.
 _PI = (3.140625, 9.670257568359375e-4, math.pi - 3.140625 - 9.670257568359375e-4)
-#: Of r⁰, r², ... in sin(r) / r, up to r¹²; what is left out is below 1e-9 for |r| ≤ π / 2.
+#: Coefficients of r⁰, r², ... in sin(r) / r, up to r¹²; what is left out is below 1e-9 for |r| ≤ π / 2.
 _SERIES = [(-1) ** i / math.factorial(2 * i + 1) for i in range(7)]
 
 
 def sine(b: GraphBuilder, site: Site, x: Act, lead: int = 0, cosine: bool = False) -> Act:
-    """sin(x) or cos(x), within 2e-7 for |x| ≤ 1e4; behind 1e5 digits are lost, as x itself has few behind the point.
+    """sin(x) or cos(x), within 2e-7 for |x| ≤ 1e4; beyond 1e5 digits are lost, as x itself has few behind the point.
 
     As (-1)ⁿ · sin(r) with x = n·π + r, |r| ≤ π / 2; for the cosine as -(-1)ⁿ · sin(r) with x = (n + 1/2)·π + r.
     """

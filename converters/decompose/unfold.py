@@ -1,4 +1,4 @@
-"""Lowering of windows written out and put back, and of pooling undone; shared by both importers."""
+"""Lowering of unfolding windows, of its inverse and of unpooling; shared by both importers."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from converters.decompose.window import Windows
 
 
 def unfold(b: GraphBuilder, site: Site, x: Act, windows: Windows) -> Act:
-    """(N, C, H, W) → (N, C · K_h · K_w, windows): each column is what one window sees."""
+    """Windows as columns, (N, C, H, W) → (N, C · K_h · K_w, windows): each column is what one window sees."""
     channels = image_size(b, x) and sizes_of(b, x)[0]
     before, after = windows.padding[:2], windows.padding[2:]
     x = pad(b, site.sub("padded"), x, [0, 0, *before], [0, 0, *after], 0.0)
@@ -31,7 +31,7 @@ def unfold(b: GraphBuilder, site: Site, x: Act, windows: Windows) -> Act:
 
 
 def fold(b: GraphBuilder, site: Site, x: Act, size: Sequence[int], windows: Windows) -> Act:
-    """(N, C · K_h · K_w, windows) → (N, C, H, W): each number where its window saw it, sums where several meet."""
+    """The inverse of ``unfold``, (N, C · K_h · K_w, windows) → (N, C, H, W): sums where windows overlap."""
     sizes = sizes_of(b, x)
     area, count = math.prod(windows.kernel), math.prod(windows.count)
     if len(sizes) != 2 or sizes[0] % area or sizes[1] != count:

@@ -1,4 +1,4 @@
-"""What a convolution or a pooling sees at once, and where."""
+"""Windows of convolution and pooling, and their places over an image."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ class Window:
     dilation: Sequence[int]
 
     def attrs(self, *names: str) -> dict[str, list[int]]:
-        """Some of its numbers as attributes of a node."""
+        """Some of the window's numbers as attributes of a node."""
         return {name: [int(number) for number in getattr(self, name)] for name in names}
 
     def counted(self, count: Sequence[int]) -> Windows:
-        """So many windows down and across."""
+        """The windows over an image, so many down and across."""
         return Windows(self.kernel, self.stride, self.padding, self.dilation, count)
 
     def over(self, size: Sequence[int]) -> Windows:
@@ -63,9 +63,9 @@ class Windows(Window):
         return np.arange(self.count[direction]) * self.stride[direction] - self.padding[direction]
 
     def taps(self, direction: int) -> np.ndarray:
-        """How far from there each row or column of a window lies."""
+        """Offset of each row or column of a window from its beginning."""
         return np.arange(self.kernel[direction]) * self.dilation[direction]
 
 
-#: Of a convolution that sees one pixel at a time.
+#: The window of a convolution that sees one pixel at a time.
 PIXEL = Window([1, 1], [1, 1], [0, 0, 0, 0], [1, 1])

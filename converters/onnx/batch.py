@@ -21,7 +21,7 @@ from converters.onnx.ops import arithmetic, resize, windows
 
 
 def across(m: Moved) -> list[Any]:
-    """What a node on samples gives.
+    """Results of a node on samples.
 
     Raises:
         Unsupported: it mixes images of the batch, or has no counterpart.
@@ -48,7 +48,7 @@ def _product(m: Moved) -> Place:
 
 
 def _rows(m: Moved) -> Place:
-    """Gemm of the batch's rows with constants."""
+    """Rule of Gemm of the batch's rows with constants."""
     values = m.operands()
     samples = [v for v in values if isinstance(v, Sample)]
     if values[0] is not m.x or m.place.axis != 0 or m.call.attrs.get("transA", 0):
@@ -94,7 +94,7 @@ def _best(m: Moved) -> Place:
 
 
 def _images(m: Moved) -> Place:
-    """Operators on (N, C, ...): the batch may be folded with a number, but must be in front."""
+    """Rule of operators on (N, C, ...): the batch may be merged with a number, but must be in front."""
     counts_all = m.op == "MaxPool" and any(
         m.call.outputs[1:]
     )  # its second output numbers what all images hold
@@ -109,7 +109,7 @@ def _images(m: Moved) -> Place:
 
 
 def _normalized(m: Moved) -> Place:
-    """Batch normalization of other channels than the batch, or with a computed parameter for each of those."""
+    """Rule of batch normalization of other channels than the batch, or with a computed parameter for each of those."""
     x, *parameters = m.operands()
     if not any(isinstance(v, Sample) for v in parameters):
         return batch_axis.kept(m.place, [1])

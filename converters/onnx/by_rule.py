@@ -1,4 +1,4 @@
-"""Nodes of constants by the importer's own rules: where onnx has no evaluation, or one that does not heed the opset."""
+"""Nodes of constants by the importer's own rules: where onnx has no evaluation, or one that ignores the opset."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from converters.builder import Act, Const, GraphBuilder
 from converters.onnx.call import Call, Rule
 from sparsenet import reference
 
-#: What onnx evaluates as its newest opset says, whatever the model's, or with other numbers than the text asks for.
+#: Operators that onnx evaluates as its newest opset says, whatever the model's, or with numbers other than specified.
 PREFERRED = frozenset({
     "Softmax", "LogSoftmax", "Hardmax", "Resize", "Upsample", "BatchNormalization", "LpPool", "GlobalLpPool", "LRN",
     "Pad",
@@ -31,7 +31,7 @@ def evaluate(rule: Rule, call: Call) -> list[Const]:
 
     Raises:
         Unsupported: the rule refuses its inputs.
-        GraphError: as above.
+        GraphError: the inputs do not fit the rule.
     """
     first = call.inputs[0]
     assert isinstance(first, Const)

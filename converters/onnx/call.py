@@ -1,4 +1,4 @@
-"""What a rule sees of an ONNX node: plain Python values, no onnx."""
+"""An ONNX node as rules see it: plain Python values, no onnx."""
 
 from __future__ import annotations
 
@@ -68,18 +68,18 @@ class Call:
         return front + self.lead
 
     def get(self, index: int) -> Value | Sizes | None:
-        """Input by position, None if absent."""
+        """An input by position, None if absent."""
         return self.inputs[index] if index < len(self.inputs) else None
 
     def act(self, index: int) -> Act:
-        """Input that must depend on the network's input."""
+        """An input that must depend on the network's input."""
         value = self.get(index)
         if not isinstance(value, Act):
             raise Unsupported(f"input {index} must depend on the network's input")
         return value
 
     def const(self, index: int, what: str) -> Const | None:
-        """Input that must be a constant, None if absent."""
+        """An input that must be a constant, None if absent."""
         value = self.get(index)
         if value is None or isinstance(value, Const):
             return value
@@ -93,7 +93,7 @@ class Call:
         return default if value is None else float(value.array.item())
 
     def operand(self, index: int) -> Value:
-        """Either kind of input, as arithmetic takes it."""
+        """An input of either kind, as arithmetic takes it."""
         value = self.get(index)
         if isinstance(value, Sizes):
             return numbers(self.b, self.at(f"size{index}"), value)
@@ -113,7 +113,7 @@ class Call:
         return self.b.node(op, self.site, [self.x.tensor], attrs)
 
     def unary_at(self, op: str, part: str, **attrs: Any) -> Act:
-        """As ``unary``, a helper node in front of the main one."""
+        """A helper node in front of the main one that reads only ``x``."""
         return self.b.node(op, self.at(part), [self.x.tensor], attrs)
 
     def binary(self, op: str, left: Value, right: Value, part: str = "") -> Act:
@@ -121,7 +121,7 @@ class Call:
         return binary(self.b, self.at(part), op, left, right, self.lead)
 
     def at(self, part: str) -> Site:
-        """Where a helper node lands, or the main one."""
+        """The site of a helper node, or of the main one."""
         return self.site.sub(part) if part else self.site
 
 
@@ -139,7 +139,7 @@ def floats_only(c: Call) -> None:
 
 
 def per_image(rule: Callable[[Call], Act]) -> Callable[[Call], Act]:
-    """A rule that reads dimension 0 of its first input as the batch, for calls where that is an ordinary dimension.
+    """Extend a rule that reads dimension 0 of its first input as the batch to calls where it is an ordinary dimension.
 
     Its entries are then taken apart, go through the rule one by one, and are joined again.
     """
@@ -179,7 +179,7 @@ _SPATIAL = {
 
 
 def two_dimensional(rule: Callable[[Call], Act]) -> Callable[[Call], Act]:
-    """A rule for images (N, C, H, W), for (N, C, L) as well: that is an image of one row."""
+    """Extend a rule for images (N, C, H, W) to (N, C, L): that is an image of one row."""
 
     def wrapped(c: Call) -> Act:
         rank = len(c.shape)

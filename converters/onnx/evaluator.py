@@ -1,4 +1,4 @@
-"""onnx's reference evaluator, with those operators mended that it computes otherwise than ONNX's text says.
+"""onnx's reference evaluator, with those operators corrected that it computes otherwise than ONNX specifies.
 
 It takes old definitions of an operator for new ones (softmax over several axes), normalises with the statistics of the
 batch where a model means those that it holds, and has slips of its own.
@@ -54,7 +54,7 @@ def _batch_norm(
 
 
 def _over_axis(compute: Callable[[np.ndarray, int], np.ndarray]) -> Compute:
-    """Along one axis, the last, since opset 13; before, along an axis, from 1 unless given, and all behind it."""
+    """An operator along one axis, -1 by default, since opset 13; before, along an axis, 1 by default, and all after."""
 
     def along(x: np.ndarray, opset: int, axis: int | None = None) -> np.ndarray:
         if not x.size:

@@ -1,4 +1,4 @@
-"""What is known before inference: constant arithmetic, and shapes that are known but for a size or two.
+"""Folding of what is known before inference: constant arithmetic, and shapes known but for a size or two.
 
 Exported models compute their reshapes at run time: Shape → Gather → Unsqueeze → Concat → Reshape.
 """
@@ -23,12 +23,12 @@ from sparsenet.limits import Budget
 if TYPE_CHECKING:
     import onnx
 
-#: What no evaluation can stand for: another result each time, or one that may never come.
+#: Operators that cannot be folded: another result each time, or one that may never come.
 _NEVER_FOLDED = frozenset({
     "RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike", "Bernoulli", "Multinomial",
     "If", "Loop", "Scan", "SequenceMap",
 })  # fmt: skip
-#: What may give more elements than its inputs have, broadcast; onnx tells how many.
+#: Operators that may give more elements than their inputs have, broadcast; onnx tells how many.
 _GROWING = frozenset({
     "AffineGrid", "Attention", "CenterCropPad", "Col2Im", "Conv", "ConvInteger", "ConvTranspose", "DFT", "DeformConv",
     "Einsum", "GridSample", "GRU", "LSTM", "RNN", "MatMulInteger", "MaxRoiAlign", "MaxUnpool", "MelWeightMatrix",
@@ -133,7 +133,7 @@ _SMALL = 1024
 
 
 def _prepare_quantization(node: onnx.NodeProto, feeds: dict[str, np.ndarray]) -> None:
-    """The evaluator repeats scales for whole blocks, and takes numbers beyond int32 for the smallest there is."""
+    """Adapt inputs: the evaluator repeats scales by whole blocks, and takes numbers beyond int32 for its smallest."""
     x, scale = feeds[node.input[0]], feeds[node.input[1]]
     attrs = attributes_of(node)
     axis, block = attrs.get("axis", 1), attrs.get("block_size", 0)

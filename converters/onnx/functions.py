@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 #: Nodes a model may have: twenty functions that call each other twice make a million of them.
 MAX_NODES = 2**16
-#: Functions that call functions, and so on.
+#: Depth of functions that call functions.
 MAX_DEPTH = 100
 
 Key = tuple[str, str, str]
@@ -60,7 +60,7 @@ def _count(model: onnx.ModelProto) -> int:
 
 
 def _nested(nodes: object) -> Iterator[onnx.NodeProto]:
-    """The nodes, and those of their subgraphs."""
+    """All nodes, those of their subgraphs included."""
     for node in nodes:  # type: ignore[attr-defined]
         yield node
         for attribute in node.attribute:

@@ -68,7 +68,7 @@ def _apart(work: Callable[[bytes], bytes], data: bytes) -> bytes | None:
 
 
 def _forked(work: Callable[[bytes], bytes], data: bytes) -> bytes | None:
-    """In a copy of this process: a new one would import onnx first, which takes a hundred times as long."""
+    """Run in a copy of this process: a new one would import onnx first, which takes a hundred times as long."""
     # One chain of functions in C: no exception can come between a descriptor and the file that closes it.
     read, write = map(open, chain.from_iterable(starmap(os.pipe, [()])), ("rb", "wb"))
     child, answer, status = 0, None, -1
@@ -92,7 +92,7 @@ def _forked(work: Callable[[bytes], bytes], data: bytes) -> bytes | None:
 
 @contextlib.contextmanager
 def _signals_wait() -> Iterator[None]:
-    """Within, none is delivered to this thread: a child forked here would take its handler for its own.
+    """A context in which no signal is delivered to this thread: a child forked here would take its handler for its own.
 
     A child that never leaves the block never gets one.
     """
@@ -105,7 +105,7 @@ def _signals_wait() -> Iterator[None]:
 
 
 def _answer(work: Callable[[bytes], bytes], data: bytes, read: int, pipe: IO[bytes]) -> NoReturn:
-    """In the child: write what ``work`` makes of ``data`` and end."""
+    """Write what ``work`` makes of ``data`` and end, in the child."""
     with contextlib.suppress(BaseException):
         faulthandler.disable()
         os.close(read)  # so that it ends where nobody reads any more

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 OnnxLike = Any  # str | os.PathLike[str] | bytes | onnx.ModelProto
 
-#: Of onnx.TensorProto.DataType those that share bytes, and their bits: uint4, int4, float4e2m1, uint2, int2.
+#: The onnx.TensorProto.DataType that share bytes, and their bits: uint4, int4, float4e2m1, uint2, int2.
 PACKED_BITS = {21: 4, 22: 4, 23: 4, 25: 2, 26: 2}
 
 
@@ -116,7 +116,7 @@ def tensor_array(tensor: onnx.TensorProto) -> np.ndarray:
 
 
 def sparse_tensor_array(tensor: onnx.SparseTensorProto) -> np.ndarray:
-    """A sparse initializer as a dense array; ModelFileError if an index lies outside."""
+    """A sparse initializer as a dense array; ModelFileError if an index is out of range."""
     values, indices, dims = tensor_array(tensor.values), tensor_array(tensor.indices), tuple(tensor.dims)
     name = tensor.values.name
     if any(d < 1 for d in dims):

@@ -1,4 +1,4 @@
-"""What a ModelProto says, as plain values: opset, inputs, constants, attributes, inferred shapes and types."""
+"""The contents of a ModelProto as plain values: opset, inputs, constants, attributes, inferred shapes and types."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import onnx
 
 OLDEST_OPSET, NEWEST_OPSET = 7, 28
-#: Of onnx.TensorProto.DataType: what an input may be, and what NumPy calls it (bfloat16 it does not know).
+#: The onnx.TensorProto.DataType that an input may have, with NumPy's names (it has none for bfloat16).
 FLOAT_TYPES = {1: np.float32, 10: np.float16, 11: np.float64, 16: np.float32}
 INTEGER_TYPES = {
     2: np.uint8, 3: np.int8, 4: np.uint16, 5: np.int16, 6: np.int32, 7: np.int64, 12: np.uint32, 13: np.uint64,
@@ -50,7 +50,7 @@ def inputs_of(graph: onnx.GraphProto) -> list[onnx.ValueInfoProto]:
 
 
 def declared(info: onnx.ValueInfoProto, rank: int = 0) -> Declared:
-    """What the model says of an input; of one of no known rank, that it has ``rank`` open dimensions."""
+    """The declaration of an input; one of no known rank is said to have ``rank`` open dimensions."""
     tensor = info.type.tensor_type
     if not tensor.HasField("shape"):
         return Declared(info.name, ("",) * rank)

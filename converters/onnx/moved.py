@@ -1,4 +1,4 @@
-"""What a decision about the batch sees of an ONNX node on samples (see ``batch_axis``)."""
+"""An ONNX node on samples as decisions about the batch see it (see ``batch_axis``)."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ class Moved:
 
     @property
     def place(self) -> Place:
-        """Where ``x`` has the batch."""
+        """The place of the batch in ``x``."""
         place = self.x.place
         assert place is not None
         return place
 
     @property
     def shape(self) -> list[int]:
-        """Of ``x`` in the model, with the batch counted as one."""
+        """Shape of ``x`` in the model, with the batch counted as one."""
         return self.shape_of(self.x)
 
     @property
@@ -77,7 +77,7 @@ class Moved:
         return flat, np.zeros_like(flat)
 
     def constants(self, index: int, attribute: str, before: int) -> list[int] | None:
-        """As ``numbers``, of which none may depend on the batch."""
+        """Integers of an attribute or input, none of which may depend on the batch."""
         found = self.numbers(index, attribute, before)
         if found is not None and found[1].any():
             raise Unsupported("a number it needs depends on the batch size")
@@ -99,18 +99,18 @@ class Moved:
         return replace(self.call, site=self.call.site.sub("sample"), outputs=outputs)
 
     def made(self, x: Act, place: Place | None, index: int = 0) -> Act:
-        """A result: as the graph has it, if the batch is in front."""
+        """A result as a sample, or as the graph's own tensor if the batch is in front."""
         sample = Sample(x.tensor, place)
         site = Site(self.call.site.name, self.call.outputs[index])
         return batch_axis.plain(self.call.b, site, sample) if batch_axis.is_plain(place) else sample
 
     def apply(self, place: Place | None) -> list[Any]:
-        """The operator's own rule."""
+        """Apply the operator's own rule."""
         made = self.rule(self.inner(place))
         values: Sequence[Any] = list(made) if isinstance(made, Sequence) else [made]
         return [self.made(v, place, i) if isinstance(v, Act) else v for i, v in enumerate(values)]
 
 
 def places_of(values: Sequence[Value]) -> list[Place | None]:
-    """Where operands have the batch; None for those that have none."""
+    """The places of the batch in operands; None for those that have none."""
     return [value.place if isinstance(value, Sample) else None for value in values]

@@ -1,4 +1,4 @@
-"""What an ONNX model itself computes: by onnxruntime, or by onnx's own evaluator."""
+"""Running an ONNX model itself: by onnxruntime, or by onnx's own evaluator."""
 
 from __future__ import annotations
 

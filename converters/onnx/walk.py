@@ -122,14 +122,14 @@ class Walk:
             raise GraphError(f"output '{missing[0]}' of the ONNX model is made by no node")
 
     def _branch(self, node: onnx.NodeProto, taken: bool) -> list[Any]:
-        """What an If with a known condition gives: the results of one of its graphs, which sees all names outside."""
+        """Results of an If with a known condition: those of one of its graphs, which sees all names outside."""
         wanted = "then_branch" if taken else "else_branch"
         graph = {a.name: a.g for a in node.attribute}[wanted]
         self._walk_nodes(graph)
         return [self.env[o.name] for o in graph.output]
 
     def _convert(self, node: onnx.NodeProto) -> list[Any]:
-        """One value per output; nodes that fail are noted and stood in for."""
+        """One value per output; nodes that fail are noted, and get placeholders as results."""
         op = node.op_type if node.domain in ("", "ai.onnx") else f"{node.domain}::{node.op_type}"
         site = self._site(node)
         for name in node.input:
@@ -188,7 +188,7 @@ class Walk:
                 raise refusal from None
 
     def _apply(self, op: str, rule: Rule, node: onnx.NodeProto, site: Site, inputs: list[Any]) -> list[Any]:
-        """Append what computes a node."""
+        """Append the nodes that compute a node."""
         call = self._call(node, site, inputs)
         if any(isinstance(value, Sample) for value in inputs):
             return self._across(op, rule, call)
@@ -278,7 +278,7 @@ def _for_one_image(value: Value | Sizes | None) -> Value | Sizes | None:
 
 
 def _with_attribute(op: str, node: onnx.NodeProto, error: Exception) -> str:
-    """The operator, with the attribute that is to blame."""
+    """The operator's name, with the attribute that is to blame."""
     name = getattr(error, "attribute", "")
     value = attributes_of(node).get(name) if name else None
     return op if value is None else f"{op}, {name}={value!r}"

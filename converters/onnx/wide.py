@@ -1,4 +1,4 @@
-"""An ONNX model in another type of floats: what it computes without its own rounding."""
+"""An ONNX model in another type of floats, to compute without the rounding of its own type."""
 
 from __future__ import annotations
 

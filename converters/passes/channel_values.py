@@ -99,7 +99,7 @@ def _map_values(op: str, attrs: Mapping[str, Any], x: Values) -> Values | None:
     if op in ("global_avg_pool2d", "resize"):
         return x
     if op == "max_pool2d":
-        # A dilated window may lie so in the padding that it sees no data at all, only -inf.
+        # A dilated window may be placed so in the padding that it sees no data at all, only -inf.
         return x if not any(attrs["padding"]) or attrs["dilation"] == [1, 1] else None
     if op == "avg_pool2d":
         return _only_zeros(x) if attrs["count_include_pad"] and any(attrs["padding"]) else x
@@ -124,7 +124,7 @@ def _layer(graph: Graph, own: list[str], attrs: Mapping[str, Any], x: Values) ->
 
 
 def _pixel(vector: Values, rank: int) -> Values:
-    """(C,) as a map of one pixel, (1, C, 1, …)."""
+    """Values (C,) as a map of one pixel, (1, C, 1, …)."""
     return vector.reshape(1, -1, *[1] * (rank - 2))
 
 

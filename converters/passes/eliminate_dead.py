@@ -1,4 +1,4 @@
-"""What no graph output depends on disappears."""
+"""Nodes and constants that no graph output depends on disappear."""
 
 from __future__ import annotations
 

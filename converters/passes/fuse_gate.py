@@ -5,7 +5,7 @@ from __future__ import annotations
 from converters.passes.eliminate_dead import eliminate_dead
 from sparsenet.graph import Graph
 
-#: What gates a tensor → what the product is called.
+#: Op that gates a tensor → activation that the product is.
 _GATES = {"sigmoid": "silu", "hard_sigmoid": "hard_swish"}
 
 

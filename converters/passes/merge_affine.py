@@ -10,7 +10,7 @@ from sparsenet.graph.ops import split_inputs
 def merge_affine(graph: Graph) -> Graph:
     """Merge an ``affine`` into the ``affine`` that alone reads it.
 
-    Exact: (x·s₁ + t₁)·s₂ + t₂ = x·(s₁·s₂) + (t₁·s₂ + t₂), if nothing (no epilogue) stands between them.
+    Exact: (x·s₁ + t₁)·s₂ + t₂ = x·(s₁·s₂) + (t₁·s₂ + t₂), if nothing (no epilogue) is between them.
     """
     wiring = Rewiring(graph)
     for second in wiring.nodes("affine"):

@@ -39,7 +39,7 @@ def needed_channels(graph: Graph, values: Mapping[str, Values]) -> dict[str, Kep
 
 
 def constant_carrier(values: Values, attrs: Mapping[str, Any]) -> int | None:
-    """The input channel that stands in for all constant ones of a zero-padded convolution; ``None`` if not needed.
+    """The input channel that replaces all constant ones of a zero-padded convolution; ``None`` if not needed.
 
     A constant v behind zero padding is v times the picture "1 inside, 0 in the padding". One channel that shows this
     picture is enough: the weights of the others, times their constants, move onto it, and borders stay exact. The
@@ -98,7 +98,7 @@ class _Growth:
             self.kept[name] |= self._read(node, name)
 
     def _couple(self, coupling: Coupling, output: str) -> None:
-        """A run stays whole, or goes, in both tensors."""
+        """Keep or remove a run as a whole, in both tensors."""
         mine, theirs = self.kept[coupling.tensor], self.kept[output][coupling.start : coupling.stop]  # views
         runs = mine.reshape(coupling.runs, -1).any(1) | theirs.reshape(coupling.runs, -1).any(1)
         for kept in (mine, theirs):

@@ -26,7 +26,7 @@ from sparsenet.graph import Graph
 
 Pass = Callable[[Graph], Graph]
 
-#: What removes channels that structured pruning has emptied.
+#: The pass that removes channels that structured pruning has emptied.
 REDUCTION: tuple[Pass, ...] = (reduce_channels, eliminate_dead)
 PASSES: tuple[Pass, ...] = (
     eliminate_dead,  # a dead reader would look like a second reader to every fusion below

@@ -37,7 +37,7 @@ class Rewiring:
         self.constants = self._graph.constants
         self.outputs = frozenset(graph.outputs)
         self._inputs = {info.name for info in graph.inputs}
-        self._places: list[list[Node]] = []  # of each node of the graph, what stands there now
+        self._places: list[list[Node]] = []  # for each node of the graph, its present replacement
         self._place: dict[int, int] = {}
         self._makers: dict[str, Node] = {}
         self._readers: defaultdict[str, dict[int, Node]] = defaultdict(dict)

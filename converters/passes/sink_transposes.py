@@ -1,4 +1,4 @@
-"""Transpositions wander behind what does not care for the order of axes, until they meet and cancel."""
+"""Transpositions move behind ops that are independent of the order of axes, until they meet and cancel."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from converters.passes.rewiring import Rewiring
 from sparsenet.graph import Graph, Node, Shape
 from sparsenet.graph.ops import OPS, attributes
 
-#: By the name of a tensor.
+#: Order of axes by the name of a tensor.
 Orders = dict[str, tuple[int, ...]]
 
 
@@ -22,12 +22,12 @@ def sink_transposes(graph: Graph) -> Graph:
 
     Exact: such ops work the same on the axes as they were before; a constant is transposed along, an axis renumbered.
     An op moves if all that it reads is transposed alike, and if no more numbers are transposed for it. Networks that
-    turn to channels-last for a linear layer (ConvNeXt's blocks) become chains of 1x1 convolutions again, which fuse.
+    change to channels-last for a linear layer (ConvNeXt's blocks) become chains of 1x1 convolutions again, which fuse.
     """
     wiring, shapes = Rewiring(graph), graph.shapes()
     orders = _orders(wiring, shapes, set())
     orders = _orders(wiring, shapes, _stay(wiring, shapes, orders))
-    source: dict[str, str] = {}  # of each tensor in ``orders``, the one whose axes stand in that order
+    source: dict[str, str] = {}  # of each tensor in ``orders``, the one whose axes are in that order
     for node in wiring.nodes():
         order = orders.get(node.output)
         if order is None:
@@ -45,7 +45,7 @@ def sink_transposes(graph: Graph) -> Graph:
 
 
 def _orders(wiring: Rewiring, shapes: dict[str, Shape], stay: set[str]) -> Orders:
-    """The order in which axes of a tensor of before stand, of all results but ``stay`` that can be made from such."""
+    """The order of an earlier tensor's axes, for all results but ``stay`` that can be made from such tensors."""
     orders: Orders = {}
     for node in wiring.nodes():
         if node.op == "transpose":
@@ -70,7 +70,7 @@ def _computed(wiring: Rewiring, node: Node) -> list[str]:
 
 
 def _stay(wiring: Rewiring, shapes: dict[str, Shape], orders: Orders) -> set[str]:
-    """Those results in ``orders`` of ops that stay where they are, as less is transposed then.
+    """The results in ``orders`` of ops that stay where they are, as less is transposed then.
 
     The *price* of a tensor is what is transposed so that it can be as it was, at most all of itself; who reads it from
     a tensor of before shares it. A result that others read as it was is itself transposed when its op has moved. Shares
@@ -109,7 +109,7 @@ def _stay(wiring: Rewiring, shapes: dict[str, Shape], orders: Orders) -> set[str
 
 
 def _regions(wiring: Rewiring, nodes: list[Node]) -> dict[str, str]:
-    """Of each result of ``nodes``, one that stands for all to which reading and being read leads."""
+    """For each result of ``nodes``, the representative of the region it is connected with by reading and being read."""
     above = {node.output: node.output for node in nodes}
 
     def top(name: str) -> str:

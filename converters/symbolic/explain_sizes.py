@@ -1,4 +1,4 @@
-"""What a node's numbers depend on, from the numbers it has at several sizes of the network's inputs."""
+"""Explanations of a node's numbers, from those it has at several sizes of the network's inputs."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 from sparsenet.graph import Graph, Node, Shape
 from sparsenet.graph.follows import SizeOf
 
-#: Where rounding is involved: a quotient by so much, or less.
+#: Largest divisor of a quotient that is rounded.
 LARGEST_DIVISOR = 64
 
 
@@ -26,7 +26,7 @@ class Samples:
         self._made: dict[tuple[int, ...], list[tuple[str, int]]] = {}
 
     def sizes(self, tensor: str, axis: int) -> tuple[int, ...]:
-        """One dimension in every graph."""
+        """The size of one dimension in every graph."""
         return tuple(int(shapes[tensor][axis] or 0) for shapes in self.shapes)
 
     def add(self, tensor: str) -> None:
@@ -37,7 +37,7 @@ class Samples:
                 self._made.setdefault(sizes, []).append((tensor, axis))
 
     def source(self, node: Node, values: tuple[int, ...]) -> SizeOf | None:
-        """What explains these values best: a size of the node's own input, another's, or a rule of one."""
+        """The best explanation of these values: a size of the node's own input, another's, or a rule of one."""
         first, others = self.shapes[0], self._made.items()
         own = [
             (x, axis) for x in node.inputs if x and first[x][0] is None for axis in range(1, len(first[x]))
@@ -73,7 +73,7 @@ def _same(sizes: tuple[int, ...], values: tuple[int, ...]) -> dict[str, Any] | N
 
 
 def _linear(sizes: tuple[int, ...], values: tuple[int, ...]) -> dict[str, Any] | None:
-    """A line through all samples."""
+    """A linear rule through all samples."""
     pairs = sorted(set(zip(sizes, values, strict=True)))
     (x, y), (x1, y1) = pairs[0], pairs[-1]
     if x == x1:
@@ -86,7 +86,7 @@ def _linear(sizes: tuple[int, ...], values: tuple[int, ...]) -> dict[str, Any] |
 
 
 def _rounded(sizes: tuple[int, ...], values: tuple[int, ...]) -> dict[str, Any] | None:
-    """(size + plus) / over rounded down, if that is one rule and not several that the samples cannot tell apart."""
+    """The rule (size + plus) / over, rounded down, unless the samples leave several such rules."""
     found = []
     for over in range(2, LARGEST_DIVISOR + 1):
         least = max(over * v - s for s, v in zip(sizes, values, strict=True))
@@ -118,7 +118,7 @@ def explain(node: Node, versions: Sequence[Node], samples: Samples) -> list[str]
 def _by_op(
     node: Node, name: str, values: list[list[int]], versions: Sequence[Node], samples: Samples
 ) -> bool:
-    """What the op itself can say: a scale, the rest, the whole image."""
+    """Explain numbers by what the op itself can say: a scale, the rest, the whole image."""
     images = [shapes[node.inputs[0]][2:] for shapes in samples.shapes]
     if node.op == "resize" and name == "size":
         scales = {
@@ -142,7 +142,7 @@ def _by_op(
 
 
 def _by_following(node: Node, name: str, values: list[object], samples: Samples) -> bool:
-    """Every number that differs follows from a size."""
+    """Explain every number that differs by a size that it follows from."""
     lists = [value if isinstance(value, list) else [value] for value in values]
     if len({len(numbers) for numbers in lists}) != 1:
         return False

@@ -28,9 +28,9 @@ _LINEAR: dict[str, tuple[int, ...] | None] = {
     "ScatterND": (0, 2),
 }
 
-#: What they make of whole numbers they leave alone, but for the type.
+#: Operators that leave whole numbers as they are, but for the type.
 _ROUNDING = frozenset({"Floor", "Ceil", "Round", "Cast", "CastLike"})
-#: Types that hold any size.
+#: NumPy types that hold any size.
 _WIDE = frozenset({"float32", "float64", "int32", "int64"})
 
 _COMPARISONS: dict[str, Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]] = {

@@ -1,4 +1,4 @@
-"""The sizes of a model's inputs: what the file says, what it leaves open, and what a user gives for that.
+"""The sizes of a model's inputs: those in the file, those it leaves open, and those a user gives.
 
 A dimension is open if the file has a name for it, nothing, or a number below 1. Places are counted as in the model:
 dimension 0 is the batch, if the model is read as having one.
@@ -14,9 +14,9 @@ from sparsenet.errors import InputError
 
 #: The sizes of an input: None where nobody knows.
 Sizes = tuple[int | None, ...]
-#: Of all inputs, by name.
+#: Sizes of all inputs, by name.
 AllSizes = dict[str, Sizes]
-#: Input and dimension.
+#: An input's name and one of its dimensions.
 Place = tuple[str, int]
 
 #: NHWC images have so many channels; more, and it is an image of other dimension order.
@@ -32,13 +32,13 @@ class Declared:
 
     @property
     def shown(self) -> str:
-        """For messages: 'input' (N, 3, H, ?)."""
+        """Text of an input for messages: 'input' (N, 3, H, ?)."""
         return f"'{self.name}' ({', '.join(str(d) or '?' for d in self.dims)})"
 
 
 @dataclass(frozen=True)
 class GivenSizes:
-    """What a user says of open dimensions.
+    """Sizes that a user gives for open dimensions.
 
     Attributes:
         shapes: input → sizes of all its dimensions; None for one that is not to be settled here.
@@ -125,7 +125,7 @@ def _size(value: int | None, where: str) -> int | None:
 
 
 def open_ones(inputs: Iterable[Declared]) -> str:
-    """For messages: what a model leaves open, by name and without."""
+    """Text of what a model leaves open, for messages: by name and without."""
     names = list(dict.fromkeys(d for declared in inputs for d in declared.dims if isinstance(d, str) and d))
     unnamed = [declared.shown for declared in inputs if "" in declared.dims]
     shapes = f"; open without a name, so to be given by a shape: {', '.join(unnamed)}" if unnamed else ""
@@ -134,7 +134,7 @@ def open_ones(inputs: Iterable[Declared]) -> str:
 
 
 def advice(declared: Declared, missing: Sequence[int]) -> str:
-    """Why an input cannot be taken as it is, and what to give, ready to be typed.
+    """Text of why an input cannot be taken as it is, and what to give, ready to be typed.
 
     Args:
         missing: the dimensions that nobody has settled.
@@ -161,7 +161,7 @@ def with_batch_of_one(sizes: Sizes) -> Sizes:
 
 
 def open_places(inputs: Iterable[Declared]) -> dict[str, list[Place]]:
-    """Open dimensions but the first, which is the batch: a word for each → where it stands, one name in one list."""
+    """Open dimensions but the first, which is the batch: a name for each → its places, one name in one list."""
     found: dict[str, list[Place]] = {}
     for declared in inputs:
         for axis, dim in enumerate(declared.dims):
@@ -171,7 +171,7 @@ def open_places(inputs: Iterable[Declared]) -> dict[str, list[Place]]:
 
 
 def enlarged(sizes: AllSizes, more: Mapping[Place, int]) -> AllSizes:
-    """Sizes with so much more of some of them."""
+    """Sizes, some of them larger by these amounts."""
     return {
         name: tuple(d if d is None else d + more.get((name, i), 0) for i, d in enumerate(shape))
         for name, shape in sizes.items()

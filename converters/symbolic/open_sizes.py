@@ -17,17 +17,17 @@ from converters.symbolic.explain_sizes import Samples, doubts, explain
 from sparsenet.errors import GraphError, MemoryLimitError, UnsupportedOpError
 from sparsenet.graph import FloatArray, Graph
 
-#: What is added to the sizes a network was imported at, to see what its numbers depend on, as multiples of COARSE. No
+#: Amounts added to the sizes a network was imported at, to see what its numbers depend on, as multiples of COARSE. No
 #: two dimensions grow alike.
 PROBES: tuple[Callable[[int], int], ...] = (lambda i: 1 + i, lambda i: 2 * i + 3 if i % 2 == 0 else 2 * i - 1)
 COARSE = 64
 #: Finer ones tell a factor from the size of another map, and show how finely sizes may be chosen: all are odd.
 FINE: Callable[[int], int] = lambda i: 13 + 14 * i  # noqa: E731
 
-#: How often one asks for more where those leave something in doubt.
+#: How many further samples are tried where those leave something in doubt.
 MOST_REVEALING = 5
 
-#: More of each dimension, by name → the same network imported at those sizes.
+#: A function: amounts added to dimensions, by name → the same network imported at those sizes.
 At = Callable[[Mapping[str, int]], Graph]
 
 
@@ -59,7 +59,7 @@ def open_sizes(graph: Graph, names: Sequence[str], at: At, *, all_of_them: bool)
 
 
 def _opened(graph: Graph, names: Sequence[str], at: At) -> Graph:
-    """All of these dimensions open, in the smallest steps that the network takes."""
+    """The graph with all these dimensions open, in the smallest steps that the network takes."""
 
     def larger(more: Mapping[str, int]) -> Graph:
         other = at(more)
@@ -126,7 +126,7 @@ def _revealing(graph: Graph, samples: Samples, step: int) -> int | None:
 
 
 def unify(graphs: Sequence[Graph], step: int) -> tuple[Graph, Samples]:
-    """The first graph, those dimensions of its inputs open in which the graphs differ; and what it is made from.
+    """The first graph, open in those input dimensions in which the graphs differ; and the samples it is made from.
 
     Args:
         graphs: the same network, imported at different sizes; at least two. They share equal constants.

@@ -1,4 +1,4 @@
-"""Sizes that are only known when the network runs: the batch, and how many elements of an axis are meant.
+"""Sizes that are only known when the network runs: the batch, and how many elements of an axis are valid.
 
 What an exporter computes from shapes is, number by number, a constant plus multiples of such sizes. Kept in that form
 it is exact whatever the sizes turn out to be; what has no such form is not guessed at.
@@ -26,7 +26,7 @@ LARGEST_VARIETY = 32
 class Unknown:
     """The smallest of some sizes, and of a number.
 
-    ``counts``: names of tensors that say how much of an axis is meant (see ``graph.Partial``), or ``BATCH``.
+    ``counts``: names of tensors that say how much of an axis is valid (see ``graph.Partial``), or ``BATCH``.
     """
 
     counts: frozenset[str]
@@ -34,7 +34,7 @@ class Unknown:
 
     @property
     def least(self) -> int:
-        """A batch has at least one entry; nothing need be found."""
+        """The least value: a batch has at least one entry, other counts may be 0."""
         return 1 if self.counts == {BATCH} else 0
 
 
@@ -50,12 +50,12 @@ class Sizes:
 
     @property
     def array(self) -> np.ndarray:
-        """Raises Unsupported: there is no single value."""
+        """Raise Unsupported, as the numbers have no single value."""
         raise Unsupported("a number it needs depends on the batch size, or on the data")
 
     @property
     def depends(self) -> np.ndarray:
-        """Where a number is no constant."""
+        """Mask of the numbers that are no constants."""
         moving = np.zeros(self.base.shape, bool)
         for slope in self.slopes.values():
             moving |= slope != 0
@@ -81,7 +81,7 @@ class Sizes:
         return found
 
     def dims(self) -> list[int | None]:
-        """The numbers as sizes; None for the batch, or for how much is meant of an axis."""
+        """The numbers as sizes; None for the batch, or for the valid length of an axis."""
         entries = self.entries()
         if any(isinstance(e, Unknown) and BATCH in e.counts and e != THE_BATCH for e in entries):
             raise Unsupported("a size it needs is the batch size up to a limit")
@@ -104,7 +104,7 @@ def as_sizes(value: Const | Sizes) -> Sizes:
 
 
 def settled(base: np.ndarray, slopes: Mapping[Unknown, np.ndarray]) -> Const | Sizes:
-    """A constant if nothing depends on a size, else the sizes; Unsupported if they are too many."""
+    """The sizes as a constant if nothing depends on one, else as they are; Unsupported if they are too many."""
     kept = {unknown: slope for unknown, slope in slopes.items() if slope.any()}
     if len(kept) > LARGEST_VARIETY:
         raise Unsupported(f"it depends on {len(kept)} sizes that are only known when the network runs")

@@ -16,7 +16,7 @@ from converters.torch.ops import activations, arithmetic, choice, logic, reduce,
 
 
 def across(call: Moved) -> Any:
-    """What a call on samples gives.
+    """Results of a call on samples.
 
     Raises:
         Unsupported: it mixes images of the batch, or has no counterpart.

@@ -1,4 +1,4 @@
-"""What a rule sees of an ATen call. No torch import."""
+"""An ATen call as rules see it. No torch import."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class Call:
         return sorted(self.axis(a) for a in ([given] if isinstance(given, int) else given))
 
     def at(self, part: str) -> Site:
-        """Where a helper node lands, or the main one."""
+        """The site of a helper node, or of the main one."""
         return self.site.sub(part) if part else self.site
 
     def binary(self, op: str, left: Value, right: Value, part: str = "") -> Act:

@@ -1,4 +1,4 @@
-"""A module as torch.export's functional ATen program, and what its parts are."""
+"""A module as torch.export's functional ATen program, and the parts of that program."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import torch
 
 
-#: What torch.export keeps in globals, and what is changed around it, is for one thread at a time.
+#: Lock for torch.export, which keeps state in globals, and for what is changed around it: one thread at a time.
 _TRACING = Lock()
 
 
@@ -61,7 +61,7 @@ def forward_arguments(module: torch.nn.Module) -> tuple[list[str], str | None]:
 def _spelt_out(program: torch.export.ExportedProgram) -> torch.export.ExportedProgram:
     """The program with every operation that has no rule, of tensors that depend on the input, in torch's own terms.
 
-    What torch cannot spell out, and what users are told of by a hint, stays.
+    What torch cannot decompose, and what users are told of by a hint, stays.
     """
     import torch
 
@@ -99,7 +99,7 @@ def _is_strange(operation: Any) -> bool:
 
 @contextmanager
 def silent_tracing() -> Iterator[None]:
-    """Without what torch.export says of its own: deprecations, and logs and a graph on stderr where it fails."""
+    """A context without the output of torch.export: deprecations, and logs and a graph on stderr where it fails."""
     logger = logging.getLogger("torch")
     with _TRACING, warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -132,7 +132,7 @@ def lifted_tensors(exported: torch.export.ExportedProgram) -> dict[str, tuple[st
 
 
 def returned_values(program: torch.export.ExportedProgram) -> list[tuple[str, Any]]:
-    """What the module returns, with names: nodes, and numbers, but not None, which stands where training has more."""
+    """The module's outputs with names: nodes, and numbers, but not None, which replaces what only training returns."""
     import torch
     from torch.export.graph_signature import OutputKind
 

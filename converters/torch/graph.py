@@ -254,7 +254,7 @@ class _Walk:
         return acts if isinstance(made, list | tuple) else acts[0]
 
     def _resolve(self, value: Any, batch: int = 0) -> Any:
-        """Arguments as values; numbers that depend on the batch for one of ``batch``, if that is given."""
+        """Arguments as values; numbers that depend on the batch are for one of ``batch``, if that is given."""
         if isinstance(value, list | tuple):
             return [self._resolve(v, batch) for v in value]
         if isinstance(value, dict):
@@ -293,7 +293,7 @@ class _Walk:
 
 
 class _Batch:
-    """Stands for the batch size, or a number computed from it, among the arguments of a call."""
+    """Placeholder for the batch size, or a number computed from it, among the arguments of a call."""
 
 
 _BATCH = _Batch()

@@ -1,4 +1,4 @@
-"""What a decision about the batch sees of an ATen call on samples (see ``batch_axis``). No torch import."""
+"""An ATen call on samples as decisions about the batch see it (see ``batch_axis``). No torch import."""
 
 from __future__ import annotations
 
@@ -77,12 +77,12 @@ class Moved:
         return int(size if batch is None else size // batch)
 
     def made(self, x: Act, place: Place | None) -> Act:
-        """The result: as the graph has it, if the batch is in front."""
+        """The result as a sample, or as the graph's own tensor if the batch is in front."""
         sample = Sample(x.tensor, place)
         return batch_axis.plain(self.b, self.site, sample) if batch_axis.is_plain(place) else sample
 
     def inner_site(self, place: Place | None) -> Site:
-        """Where the node in front of ``made`` lands."""
+        """The site of the node in front of ``made``."""
         return self.site.sub("sample") if batch_axis.is_plain(place) else self.site
 
     def apply(self, place: Place | None, changed: Mapping[str, Any] | None = None) -> Any:
@@ -96,7 +96,7 @@ class Moved:
         return [s.made(v, place) if isinstance(v, Act) else v for s, v in zip(sites, made, strict=True)]
 
 
-#: Arguments that are axes, or lists of them.
+#: Names of arguments that are axes, or lists of them.
 _AXES = ("dim", "dims", "dim0", "dim1")
 
 
@@ -116,7 +116,7 @@ def _plain(value: Any) -> Any:
 
 
 def operands(c: Moved, names: Sequence[str]) -> list[Value]:
-    """Those of the named arguments that are tensors."""
+    """The named arguments that are tensors."""
     return [operand(c.args[n]) for n in names if isinstance(c.args[n], Act | Const)]
 
 
@@ -139,5 +139,5 @@ def tensor_names(c: Moved) -> list[str]:
 
 
 def places_of(values: Sequence[Value]) -> list[Place | None]:
-    """Where the batch of each value is; ``None`` for what has none."""
+    """The place of the batch in each value; ``None`` for values without."""
     return [value.place if isinstance(value, Sample | Spread) else None for value in values]

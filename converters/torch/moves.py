@@ -17,7 +17,7 @@ from converters.torch.moved import Moved, level, operands, places_of, tensor_nam
 
 
 def elementwise(c: Moved, decide: Callable[..., Place] = batch_axis.broadcast) -> Any:
-    """Operations with broadcasting; ``decide`` says from shapes and places where the batch of the result is."""
+    """A rule with broadcasting; ``decide`` says from shapes and places where the batch of the result is."""
     names = tensor_names(c)
     values = operands(c, names)
     places = places_of(values)
@@ -48,7 +48,7 @@ def _attention(c: Moved) -> Any:
 
 
 def along(c: Moved) -> Any:
-    """Operations along some axes, all of them where none is named."""
+    """A rule of operations along some axes, all of them where none is named."""
     dims = c.args["dim"]
     axes = [dims] if isinstance(dims, int) else list(dims or range(c.rank))
     axes = [a % max(1, c.rank) for a in axes]
@@ -69,7 +69,7 @@ def _reduction(c: Moved) -> Any:
 
 
 def images(c: Moved) -> Any:
-    """Operations on (N, C, ...), one by one where the batch is folded with a number."""
+    """A rule of operations on (N, C, ...), one by one where the batch is merged with a number."""
     name = next((k for k, v in c.args.items() if isinstance(v, Sample)), None)
     if name is None:
         raise Unsupported(BATCH_HINT)
@@ -243,7 +243,7 @@ def _einsum(c: Moved) -> Act:
 
 
 def _new(c: Moved) -> Any:
-    """A single number; of any other shape as everything."""
+    """Rule of new constants: a single number by itself, any other shape by ``images``."""
     return images(c) if c.results[0][0] else c.rule(Call(c.b, c.site, c.args, ()))
 
 
@@ -270,7 +270,7 @@ def _pad(c: Moved) -> Any:
 
 
 def _shifted(c: Moved) -> Any:
-    """Flip and roll."""
+    """Rule of flip and roll."""
     axes = [d % c.rank for d in c.args["dims"]]
     return c.apply(None if c.x.place is None else batch_axis.kept(c.x.place, axes))
 

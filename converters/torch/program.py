@@ -1,4 +1,4 @@
-"""A functional ATen program, and what its nodes tell of themselves. No torch import: nodes bring everything along."""
+"""A functional ATen program, and facts about its nodes. No torch import: nodes bring everything along."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Program:
-    """What a functional ATen program consists of.
+    """The parts of a functional ATen program.
 
     Attributes:
         name: of the graph to be.
@@ -59,7 +59,7 @@ def module_of(node: fx.Node) -> tuple[str, str]:
 
 
 def bind(node: fx.Node, args: list[Any], kwargs: dict[str, Any]) -> dict[str, Any]:
-    """Arguments by schema name, defaults filled in, the ``result_dtype``, and the names of ``logical`` ones."""
+    """Arguments of a call by schema name, defaults added, the ``result_dtype``, and the names of ``logical`` ones."""
     schema = node.target._schema.arguments  # type: ignore[union-attr]
     logical = [a.name for a, given in zip(schema, node.args, strict=False) if _is_logical(given)]
     logical += [name for name, given in node.kwargs.items() if _is_logical(given)]

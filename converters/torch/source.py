@@ -104,7 +104,7 @@ class TorchSource:
         return self._computed(inputs, double=False)
 
     def exact(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray] | None:
-        """The same in float64; None if an operator of the network does not compute in it."""
+        """Values of every tensor in float64; None if an operator of the network does not compute in it."""
         try:
             return self._computed(inputs, double=True)
         except (RuntimeError, TypeError):

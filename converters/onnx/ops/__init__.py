@@ -1,1 +1,1 @@
-"""What each ONNX operator becomes, a file for each family; ``table`` has them all."""
+"""The rules of ONNX operators, a file for each family; ``table`` has them all."""

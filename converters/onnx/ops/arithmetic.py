@@ -31,12 +31,12 @@ def _clip(c: Call) -> Act:
         return _clip_computed(c)
     low, high = (float(v.array.item()) if isinstance(v, Const) else None for v in bounds)
     if low is not None and high is not None and low > high:
-        low = high  # the operator's text: the upper bound wins
+        low = high  # as the operator's specification says: the upper bound wins
     return clip(c.b, c.site, c.x, low, high)
 
 
 def _clip_computed(c: Call) -> Act:
-    """Bounds are single numbers: what is computed of an image is that image's own."""
+    """Rule of Clip with computed bounds, which are single numbers: each image has bounds of its own."""
     x = c.x
     for i, op, part in ((1, "maximum", "low" if c.get(2) is not None else ""), (2, "minimum", "")):
         if c.get(i) is None:
@@ -102,7 +102,7 @@ def _prelu(c: Call) -> Act:
 
 
 def _scaled(c: Call, before: float, op: str, after: float, **attrs: float) -> Act:
-    """after · op(before · x)."""
+    """A rule that gives after · op(before · x)."""
     x = c.x if before == 1.0 else c.binary("mul", c.x, _SCALAR(before), "before")
     y = c.b.node(op, c.at("" if after == 1.0 else "inner"), [x.tensor], dict(attrs))
     return y if after == 1.0 else c.binary("mul", y, _SCALAR(after))
@@ -166,7 +166,7 @@ def _divide(c: Call) -> Act:
 
 
 def _mod(c: Call) -> Act:
-    """What a division leaves over: with the sign of the divisor, or, ``fmod``, of the dividend."""
+    """Rule of Mod: the remainder with the sign of the divisor, or, ``fmod``, of the dividend."""
     kind = "fmod" if c.attrs.get("fmod", 0) else "floor"
     return remainder(c.b, c.site, c.operand(0), c.operand(1), kind, c.integer, c.lead)
 
@@ -186,7 +186,7 @@ def _is_nan(c: Call) -> Act:
 
 
 def _is_inf(c: Call) -> Act:
-    """Beyond the largest number, of either sign or, by attributes, of one."""
+    """Rule of IsInf: beyond the largest number, of either sign or, by attributes, of one."""
     above, below = c.attrs.get("detect_positive", 1), c.attrs.get("detect_negative", 1)
     if above and below:
         return c.binary("greater", c.unary_at("abs", "abs"), _SCALAR(LARGEST))
@@ -249,7 +249,7 @@ def _same(c: Call) -> Act:
 
 
 def _dropout(c: Call) -> Act | list[Act]:
-    """The identity, and the mask of what is kept: everything."""
+    """Rule of Dropout: the identity, and the mask of what is kept: everything."""
     ratio, training = c.const(1, "ratio"), c.const(2, "training mode")
     drops = ratio is None or ratio.array.any()
     if drops and training is not None and training.array.any():

@@ -9,7 +9,7 @@ from converters.onnx.call import Call, Rule
 
 
 def _attention(c: Call) -> list[Value]:
-    """Queries, keys and values (N, heads, n, width), or (N, n, heads · width); keys and values are given as well."""
+    """Attention of tensors (N, heads, n, width), or (N, n, heads · width); gives the keys and values, too."""
     if any(c.get(i) is not None for i in range(4, len(c.inputs))):
         raise Unsupported("attention over keys of an earlier run (past_key, past_value) is not supported")
     flat = len(c.shape) == 3

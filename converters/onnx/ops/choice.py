@@ -49,7 +49,7 @@ def _operand(c: Call, index: int, part: str) -> Act:
 
 
 def gather(c: Call) -> Act:
-    """Elements of one axis, by numbers that are constant or computed."""
+    """Elements of one axis, at indices that are constant or computed."""
     indices, axis = c.operand(1), c.attrs.get("axis", 0)
     if isinstance(indices, Const):
         return tensors.gather(c.b, c.site, c.x, c.axis(axis), indices.array)
@@ -75,14 +75,14 @@ def gather_elements(c: Call) -> Act:
 
 
 def gather_nd(c: Call) -> Act:
-    """What stands at places that an axis of the indices names."""
+    """Elements at places that an axis of the indices names."""
     shared = c.attrs.get("batch_dims", 0) - (0 if c.lead else 1)
     if shared < 0:
         raise Unsupported(BATCH_HINT, "batch_dims")
     return choice.gather_nd(c.b, c.site, _operand(c, 0, "table"), _operand(c, 1, "indices"), shared)
 
 
-#: What ``reduction`` names: the operation on what is there and what comes.
+#: Value of ``reduction`` → the op that joins what is there with what comes.
 _REDUCTIONS = {"add": "add", "mul": "mul", "max": "maximum", "min": "minimum"}
 
 

@@ -14,7 +14,7 @@ from converters.symbolic.sizes import THE_BATCH, Sizes, Unknown
 
 
 def constant_of_shape(c: Call) -> Act:
-    """One number everywhere."""
+    """A tensor of one number everywhere."""
     value = np.asarray(c.attrs.get("value", 0.0), np.float32).reshape(-1)
     return _filled(c, value, _entries(c.get(0)))
 
@@ -27,7 +27,7 @@ def expand_constant(c: Call) -> Act:
 
 
 def tile_constant(c: Call) -> Act:
-    """A constant side by side so many times along every axis; of one element where that is not known."""
+    """A constant repeated so many times along every axis; of one element where that number is not known."""
     value, repeats = c.const(0, "data"), _entries(c.get(1))
     assert value is not None
     if len(repeats) != value.array.ndim:

@@ -48,7 +48,7 @@ def _gemm_layer(c: Call) -> Act:
 
 
 def _general_gemm(c: Call) -> Act:
-    """alpha · A' B' + beta · C of matrices that are all one sample."""
+    """Rule of Gemm, alpha · A' B' + beta · C, of matrices that are all one sample."""
     sides: list[Value] = []
     for index, flag in enumerate(("transA", "transB")):
         value, turned = c.operand(index), c.attrs.get(flag, 0)
@@ -129,7 +129,7 @@ def _batch_norm(c: Call) -> Act:
 
 
 def _computed_batch_norm(c: Call) -> Act:
-    """(x - mean) / sqrt(variance + epsilon) · scale + shift, with parameters that the network computes."""
+    """Rule of batch normalization with parameters that the network computes."""
     if not c.lead:
         raise Unsupported(BATCH_HINT)
     columns: list[Value] = []

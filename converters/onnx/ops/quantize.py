@@ -1,4 +1,4 @@
-"""Rules for ONNX quantization: as the floats that it stands for."""
+"""Rules for ONNX quantization, as operations on the floats that it represents."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from converters.decompose.elementwise import clip
 from converters.onnx.call import Call, Rule
 from sparsenet.graph import Shape
 
-#: onnx.TensorProto.DataType of what ``output_dtype`` may name; 0: not given.
+#: The onnx.TensorProto.DataType that ``output_dtype`` may name; 0: not given.
 _OUTPUT_TYPES = {
     0: "uint8", 2: "uint8", 3: "int8", 4: "uint16", 5: "int16", 21: "uint4", 22: "int4", 25: "uint2", 26: "int2",
 }  # fmt: skip
@@ -25,7 +25,7 @@ def _range_of(kind: str) -> tuple[int, int]:
 
 
 def _quantize(c: Call) -> Act:
-    """Rounded, in a float: x / scale + zero point, halves to even, within the type's range."""
+    """Quantize in floats: x / scale + zero point, rounded, halves to even, within the type's range."""
     scale, zero = _per_axis(c)
     low, high = _range_of(_OUTPUT_TYPES.get(c.attrs.get("output_dtype", 0), "float8"))
     point = c.const(2, "zero point")

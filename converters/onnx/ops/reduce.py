@@ -43,7 +43,7 @@ def _log_softmax(c: Call, x: Act, axis: int, part: str) -> Act:
 
 
 def _hardmax(c: Call, x: Act, axis: int, part: str) -> Act:
-    """1 where the largest number stands first, else 0."""
+    """Rule of Hardmax: 1 at the first place of the largest number, else 0."""
     shape = c.b.shapes[x.tensor]
     size = int(shape[axis] or 0)
     best = c.b.node("argmax", c.at("best"), [x.tensor], {"axis": axis})
@@ -94,7 +94,7 @@ def _reduce(kind: str, before: str = "", after: str = "", since: int = 18) -> Ru
 
 
 def _reduce_log_sum_exp(c: Call) -> Act:
-    """The largest number is taken out first, so that nothing overflows."""
+    """Logarithm of a sum of exponentials; the largest number is subtracted first, so that nothing overflows."""
     chosen, keep = _axes(c, 18), bool(c.attrs.get("keepdims", 1))
     if not chosen:
         return c.x

@@ -24,7 +24,7 @@ LARGEST_SIDE = 1 << 20
 
 
 def _resize(c: Call) -> Act:
-    """Inputs: x, roi, scales, sizes (opset 10: x, scales)."""
+    """Rule of Resize; inputs: x, roi, scales, sizes (opset 10: x, scales)."""
     roi, scales, sizes = (None, c.get(1), None) if c.opset < 11 else (c.get(1), c.get(2), c.get(3))
     rule = Resampling(
         {"bilinear": "linear"}.get(c.attrs.get("mode", "nearest"), c.attrs.get("mode", "nearest")),
@@ -38,7 +38,7 @@ def _resize(c: Call) -> Act:
 
 
 def _upsample(c: Call) -> Act:
-    """The predecessor of Resize: scales (an attribute before opset 9), asymmetric coordinates."""
+    """Rule of Upsample, the predecessor of Resize: scales (an attribute before opset 9), asymmetric coordinates."""
     scales = [float(s) for s in c.attrs["scales"]] if c.opset < 9 else _numbers(c.get(1))
     mode = c.attrs.get("mode", "nearest")
     rule = Resampling({"bilinear": "linear"}.get(mode, mode), "asymmetric", "simple")
@@ -161,7 +161,7 @@ def _as_resize(c: Call, rule: Resampling, axes: dict[int, Axis]) -> Act | None:
 
 
 def _floored(axis: Axis) -> np.ndarray:
-    """What the op does: output pixel i shows pixel i · size // out."""
+    """The pixels that the op reads: output pixel i shows pixel i · size // out."""
     return np.eye(axis.size)[np.arange(axis.out) * axis.size // axis.out]
 
 

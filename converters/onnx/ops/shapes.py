@@ -26,7 +26,7 @@ from sparsenet.graph.ops.images import PAD_MODES
 
 
 def concat(c: Call) -> Act:
-    """Along any axis but the batch; negative ones count from the back."""
+    """Rule of Concat: along any axis but the batch; negative ones count from the back."""
     values = [c.operand(i) for i in range(len(c.inputs))]
     first = next(v for v in values if isinstance(v, Act))
     if len(values) == 1:
@@ -37,7 +37,7 @@ def concat(c: Call) -> Act:
 
 
 def flatten(c: Call) -> Act:
-    """(N, ...) → (N, F); an axis further back only where it leaves the batch alone."""
+    """Rule of Flatten: (N, ...) → (N, F); an axis further back only where it leaves the batch alone."""
     axis, shape = c.attrs.get("axis", 1), c.shape
     axis += len(shape) if axis < 0 else 0
     if c.lead:
@@ -49,7 +49,7 @@ def flatten(c: Call) -> Act:
 
 
 def _target(c: Call, index: int, what: str) -> list[int | None]:
-    """Sizes from a constant or a shape computation; None for the batch, or what is meant of an axis."""
+    """Sizes from a constant or a shape computation; None for the batch, or for the valid length of an axis."""
     if index == 1 and c.opset < 5:
         return list(c.attrs["shape"])
     target = c.get(index)
@@ -63,7 +63,7 @@ def _target(c: Call, index: int, what: str) -> list[int | None]:
 
 
 def _require_own_counts(c: Call, target: Sizes) -> None:
-    """A size that depends on the data can only be how much is meant of ``x`` itself."""
+    """Require that a size that depends on the data is the valid length of ``x`` itself."""
     partial = c.b.partial.get(c.x.tensor)
     for size in target.entries():
         if isinstance(size, int) or size == THE_BATCH:
@@ -75,7 +75,7 @@ def _require_own_counts(c: Call, target: Sizes) -> None:
 def _room(c: Call, sizes: list[int | None], axis: int | None = None) -> list[int]:
     """Sizes with the one that depends on the data as the room there is for it: it can only be that of ``x``.
 
-    If it could be another, as where a tensor is expanded, ``axis`` says where it must stand to be the same.
+    If it could be another, as where a tensor is expanded, ``axis`` says the position it must have to be the same.
     """
     partial, unknown = c.b.partial.get(c.x.tensor), [i for i, d in enumerate(sizes) if d is None]
     if unknown and (partial is None or len(unknown) > 1 or axis not in (None, unknown[0])):
@@ -84,7 +84,7 @@ def _room(c: Call, sizes: list[int | None], axis: int | None = None) -> list[int
 
 
 def _reshape(c: Call) -> Act:
-    """Target from a constant or a shape computation: 0 copies, -1 is inferred, the batch may be either."""
+    """Reshape to a constant or a shape computation: 0 copies, -1 is inferred, the batch may be either."""
     wanted, shape = _target(c, 1, "shape"), c.shape
     if not c.attrs.get("allowzero", 0):
         wanted = [shape[i] if d == 0 and i < len(shape) else d for i, d in enumerate(wanted)]
@@ -133,7 +133,7 @@ def unsqueeze(c: Call) -> Act:
 
 
 def _transpose(c: Call) -> Act:
-    """The batch must stay in front."""
+    """Rule of Transpose; the batch must stay in front."""
     perm = c.attrs.get("perm", list(reversed(range(len(c.shape)))))
     return transpose(c.b, c.site, c.x, [0, *(p + 1 for p in perm)] if c.lead else perm)
 
@@ -159,7 +159,7 @@ def pad(c: Call) -> Act:
 
 
 def _pad_part(c: Call, mode: str) -> Act:
-    """A part filled up to a size that is always the same: what is there, and as much padding as is left."""
+    """A part padded to a size that is always the same: what is there, and as much padding as is left."""
     amounts, value, partial = c.get(1), c.const(2, "value"), c.b.partial.get(c.x.tensor)
     number = 0.0 if value is None or not value.array.size else float(value.array.item())
     rank = len(c.shape)
@@ -199,20 +199,20 @@ def _meant(c: Call) -> tuple[Shape, Unknown]:
 
 
 def shape(c: Call) -> Value | Sizes:
-    """Known but for the batch, or for how much depends on the data."""
+    """Rule of Shape: sizes are known but for the batch, or for a length that depends on the data."""
     sizes, unknown = _meant(c)
     return sizes_of_shape(sizes[c.attrs.get("start", 0) : c.attrs.get("end")], unknown)
 
 
 def size(c: Call) -> Value | Sizes:
-    """The number of elements."""
+    """Rule of Size: the number of elements."""
     sizes, unknown = _meant(c)
     count = np.array(math.prod(d for d in sizes if d is not None), np.int64)
     return settled(count * 0, {unknown: count}) if None in sizes else Const(count)
 
 
 def split(c: Call) -> list[Act]:
-    """Parts of one axis; sizes from an attribute (before opset 13), an input, or equal."""
+    """Rule of Split: parts of one axis; sizes from an attribute (before opset 13), an input, or equal."""
     axis = c.axis(c.attrs.get("axis", 0))
     total, count = c.sizes[axis - 1], len(c.outputs)
     sizes = c.numbers(1, "split", 13, "split")
@@ -228,7 +228,7 @@ def split(c: Call) -> list[Act]:
 
 
 def cut(c: Call) -> Act:
-    """Slice: a range of each of some axes."""
+    """Rule of Slice: a range of each of some axes."""
     ends: Sequence[int | Unknown]
     if c.opset < 10:
         starts, ends, axes, steps = c.attrs["starts"], c.attrs["ends"], c.attrs.get("axes"), None
@@ -269,7 +269,7 @@ def cut(c: Call) -> Act:
 
 
 def expand(c: Call) -> Act:
-    """Broadcast to a shape; a batch of its own it cannot get."""
+    """Rule of Expand: broadcast to a shape, which cannot add a batch."""
     target, shape, partial = _target(c, 1, "shape"), c.shape, c.b.partial.get(c.x.tensor)
     if not c.lead:
         if len(target) != len(shape) or target[0] not in (None, 1, c.static_batch):
@@ -280,7 +280,7 @@ def expand(c: Call) -> Act:
 
 
 def tile(c: Call) -> Act:
-    """Repeated along any axis but the batch."""
+    """Rule of Tile: repetition along any axis but the batch."""
     repeats = c.numbers(1, "", 6, "repeats") or []
     if not c.lead:
         if repeats[:1] != [1]:
@@ -290,7 +290,7 @@ def tile(c: Call) -> Act:
 
 
 def trilu(c: Call) -> Act:
-    """The triangle of matrices above, or below, a diagonal; 0 elsewhere."""
+    """Rule of Trilu: the triangle of matrices above, or below, a diagonal; 0 elsewhere."""
     if len(c.sizes) < 2:
         raise Unsupported(BATCH_HINT)
     number = c.const(1, "diagonal")
@@ -301,13 +301,13 @@ def trilu(c: Call) -> Act:
 
 
 def _depth_to_space(c: Call) -> Act:
-    """Channels to pixels."""
+    """Rule of DepthToSpace: channels to pixels."""
     block = [c.attrs["blocksize"]] * 2
     return depth_to_space(c.b, c.site, c.x, block, c.attrs.get("mode", "DCR") == "DCR")
 
 
 def _space_to_depth(c: Call) -> Act:
-    """Pixels to channels."""
+    """Rule of SpaceToDepth: pixels to channels."""
     block = [c.attrs["blocksize"]] * 2
     return space_to_depth(c.b, c.site, c.x, block, c.attrs.get("mode", "DCR") == "DCR")
 

@@ -21,7 +21,7 @@ from converters.onnx.ops import (
 )
 from sparsenet.tables import Table
 
-#: Operators that do something else with integers.
+#: Operators that mean something else for integers.
 INTEGER_OPERATORS = frozenset({"Cast", "Div", "Mean", "Mod", "OneHot", "ReduceMean"})
 
 #: Operator → its rule; one of another domain is called ``domain::op_type``.
@@ -37,5 +37,5 @@ RULES: Table[Rule] = Table.joined(
     choice.RULES,
 )
 
-#: Of operators whose inputs are all known, but for sizes that are not and make up the shape of the result.
+#: Rules of operators whose inputs are all known, but for unknown sizes that make up the shape of the result.
 SIZED_RULES: dict[str, Rule] = {**filled.RULES}

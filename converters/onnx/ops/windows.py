@@ -56,7 +56,7 @@ def _conv_transpose(c: Call) -> Act:
     if target is None and mode in ("SAME_UPPER", "SAME_LOWER"):
         target = [n * s for n, s in zip(size, stride, strict=True)]
     if target is not None:
-        # The operator's text: what is too much is cut off on both sides, an odd rest in front unless SAME_UPPER.
+        # As specified: excess is cut off on both sides, an odd rest in front unless SAME_UPPER.
         padding = [0, 0, 0, 0]
         for i in range(2):
             total = (size[i] - 1) * stride[i] + extra[i] + (kernel[i] - 1) * dilation[i] + 1 - target[-2:][i]
@@ -84,7 +84,7 @@ def _max_pool_layer(c: Call) -> Act:
 
 
 def _places(c: Call, y: Act) -> Act:
-    """Channels and images are counted through, so they are channels of one image here."""
+    """Places of a max pooling, counted through channels and images, which are channels of one image here."""
     if not c.lead:
         raise Unsupported(
             "its second output counts across the batch (dimension 0); convert with batch='fixed'"
@@ -135,7 +135,7 @@ def _with_ceil_padding(c: Call, window: Window, counted: bool) -> Window:
 
 
 def _max_unpool(c: Call) -> Act:
-    """Numbers back at the places that a max pooling found, counted through the whole tensor."""
+    """Rule of MaxUnpool: numbers at the places that a max pooling found, counted through the whole tensor."""
     if not c.lead or len(c.shape) != 4:
         raise Unsupported(
             "its places count across the batch (dimension 0); images convert with batch='fixed'"

@@ -1,1 +1,1 @@
-"""What each ATen operation becomes, a file for each family; ``table`` has them all."""
+"""The rules of ATen operations, a file for each family; ``table`` has them all."""

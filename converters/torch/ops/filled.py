@@ -13,7 +13,7 @@ from converters.torch.call import Call, Rule, operand
 
 
 def _filled(value: float | None = None) -> Rule:
-    """One number everywhere, in the result's shape; that of the call if ``value`` is None."""
+    """A tensor of one number, in the result's shape; the number is that of the call if ``value`` is None."""
 
     def rule(c: Call) -> Value:
         number = c.args.get("fill_value", c.args.get("value")) if value is None else value
@@ -34,7 +34,7 @@ def _filled(value: float | None = None) -> Rule:
 
 
 def _three(op: str) -> Rule:
-    """self + value · tensor1 · tensor2, or a quotient."""
+    """Rule of addcmul and addcdiv: self + value · tensor1 · tensor2, or a quotient."""
 
     def rule(c: Call) -> Act:
         joined = c.binary(op, operand(c["tensor1"]), operand(c["tensor2"]), "joined")
@@ -93,7 +93,7 @@ def _select_scatter(c: Call) -> Value:
 
 
 def _copy(c: Call) -> Value:
-    """What is written over a whole tensor, broadcast to it."""
+    """The source of a write over a whole tensor, broadcast to it."""
     source, shape = operand(c["src"]), c.out_shape
     if isinstance(source, Act) and shape is not None and len(c.b.shapes[source.tensor]) == len(shape):
         return expand(c.b, c.site, source, [int(d or 0) for d in shape[1:]])

@@ -48,7 +48,7 @@ def _conv_transpose(c: Call) -> Act:
 
 
 def _one_dimensional(rule: Callable[[Call], Act]) -> Rule:
-    """A rule for images, for (N, C, L): that is an image of one row."""
+    """Extend a rule for images to (N, C, L): that is an image of one row."""
 
     def wrapped(c: Call) -> Act:
         channels, length = c.sizes
@@ -91,7 +91,7 @@ def _addmm(c: Call) -> Act:
 
 
 def _baddbmm(c: Call) -> Act:
-    """beta · self + alpha · batch1 · batch2."""
+    """Rule of baddbmm: beta · self + alpha · batch1 · batch2."""
     product = c.binary("matmul", operand(c["batch1"]), operand(c["batch2"]), "product")
     if c["alpha"] != 1:
         product = c.binary("mul", product, operand(c["alpha"]), "alpha")
@@ -155,7 +155,7 @@ def _adaptive_average(c: Call) -> Act:
 
 
 def _window_averages(size: int, out: int) -> np.ndarray:
-    """(out, size): output i averages inputs floor(i · size / out) up to ceil((i + 1) · size / out)."""
+    """Matrix (out, size): output i averages inputs floor(i · size / out) up to ceil((i + 1) · size / out)."""
     matrix = np.zeros((out, size))
     for i in range(out):
         start, end = i * size // out, -(-(i + 1) * size // out)
@@ -202,7 +202,7 @@ def _upsample_cubic(c: Call) -> Act:
 
 
 def _antialiased(mode: str) -> Rule:
-    """As PIL does it: the filter is as wide as an output pixel, and what it would take from outside is left out."""
+    """Resizing as PIL does it: the filter is as wide as an output pixel, and pixels outside the image are left out."""
 
     def rule(c: Call) -> Act:
         if c.out_shape is None:
@@ -240,7 +240,7 @@ def _upsample(mode: str) -> Rule:
 
 
 def _resample(c: Call, size: list[int], scales: list[float | None], rule: Resampling) -> Act:
-    """Rows, then columns; a scale that was given counts, even if the size is not exactly that much larger."""
+    """Resample rows, then columns; a scale that was given counts, even if the size is not exactly that much larger."""
     x = c.x
     for i, have in enumerate(image_size(c.b, c.x)):
         axis = Axis(have, size[i], scales[i] or size[i] / have)

@@ -37,7 +37,7 @@ def _not(c: Call) -> Act:
 
 
 def _of_truths(rule: Rule) -> Rule:
-    """Bits of truth values; those of integers have no counterpart."""
+    """Rules of bitwise operations on truth values; those of integers have no counterpart."""
 
     def checked(c: Call) -> Value:
         if c["result_dtype"] != "torch.bool":
@@ -50,7 +50,7 @@ def _of_truths(rule: Rule) -> Rule:
 
 
 def _over(kind: str) -> Rule:
-    """Whether any, or every, element along some axes is not 0."""
+    """Rule of whether any, or every, element along some axes is not 0."""
 
     def rule(c: Call) -> Act:
         value = _truth(c, "self")

@@ -23,7 +23,7 @@ def _reduce(kind: str) -> Rule:
 
 
 def _first_and_place(kind: str) -> Rule:
-    """Reductions along one axis that give the number and where it stands."""
+    """Rule of reductions along one axis that give the number and its place."""
 
     def rule(c: Call) -> list[Value]:
         axis, keep = c.axis(c["dim"]), bool(c["keepdim"])

@@ -97,7 +97,7 @@ def _index_select(c: Call) -> Act:
 
 
 def _index(c: Call) -> Act:
-    """x[:, :, indices] with constant indices of one axis."""
+    """Rule of x[:, :, indices] with constant indices of one axis."""
     places = [(i, v) for i, v in enumerate(c["indices"]) if v is not None]
     if len(places) != 1 or not isinstance(places[0][1], Const) or places[0][1].array.dtype.kind not in "iu":
         raise Unsupported("only constant integer indices of one dimension are supported")
@@ -159,7 +159,7 @@ def _repeat(c: Call) -> Act:
 
 
 def _channel_shuffle(c: Call) -> Act:
-    """(g, C/g) → (C/g, g) of the channels (Zhang et al. 2018, fig. 1)."""
+    """Rule of channel shuffle: (g, C/g) → (C/g, g) of the channels (Zhang et al. 2018, fig. 1)."""
     channels, groups = c.sizes[0], c["groups"]
     return tensors.gather(
         c.b, c.site, c.x, 1, np.arange(channels).reshape(groups, channels // groups).T.reshape(-1)

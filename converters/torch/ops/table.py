@@ -1,7 +1,7 @@
 """The table of ATen operations that have a counterpart. No torch import: rules see names, shapes and plain numbers.
 
 The operations are those left by ``torch.export`` and ``run_decompositions({})``: functional, with convolutions,
-linear layers, pooling and activations still whole; what has no rule here, torch spells out. To support one more
+linear layers, pooling and activations still whole; torch decomposes what has no rule here. To support one more
 operation, add a rule under its name (``str(target)`` without "aten.") to the file of its kind, and a test; rules read
 arguments by their ATen schema names.
 """

@@ -46,7 +46,7 @@ def _conv3d(c: Call) -> Act:
 
 
 def _volume(rule: Callable[[Call], Act]) -> Callable[[Call], Act]:
-    """A rule for (N, C, D, H, W), for (C, D, H, W) as well, whose dimension 0 is the graph's batch."""
+    """Extend a rule for (N, C, D, H, W) to (C, D, H, W), whose dimension 0 is the graph's batch."""
 
     def wrapped(c: Call) -> Act:
         if c.rank != 4:
@@ -74,7 +74,7 @@ def _avg_pool3d(c: Call) -> Act:
 
 
 def max_pool_with_places(c: Call) -> list[Any]:
-    """The largest number of each window, and, when it is asked for, where it stands in its channel."""
+    """The largest number of each window, and, when it is asked for, its place in its channel."""
     window = _pooling(c, pair)
     y = max_pool(c.b, c.site, c.x, window, c["ceil_mode"])
 
