@@ -43,7 +43,7 @@ def start(source: KeptGraph, graph: Graph, options: EngineOptions, timings: Timi
             return BACKENDS[name](source, graph, options, timings)
         except UnavailableError as reason:
             if reason.warning:
-                warn(reason.warning, RuntimeWarning, stacklevel=4)  # who has called Engine or load
+                warn(reason.warning, RuntimeWarning, stacklevel=4)  # the caller of Engine or load
     try:
         return BACKENDS[last](source, graph, options, timings)
     except UnavailableError as reason:
@@ -51,7 +51,7 @@ def start(source: KeptGraph, graph: Graph, options: EngineOptions, timings: Timi
 
 
 def _asked(options: EngineOptions) -> list[str]:
-    """Names of backends, the next of which may take a graph that one cannot."""
+    """Names of the backends to try in order: the next one may take a graph that one cannot."""
     on_cpu: list[str] = ["compiled", "numpy"] if options.backend == "auto" else [options.backend]
     return {"cpu": on_cpu, "auto": ["cuda", *on_cpu], "cuda": ["cuda"]}[options.device]
 
@@ -93,7 +93,7 @@ def _cuda(_source: KeptGraph, graph: Graph, options: EngineOptions, timings: Tim
         raise UnavailableError(error, f"running on the CPU: {error}") from error
 
 
-#: Of each a function that starts it; a module is imported when it is first wanted.
+#: Backend → the function that starts it; a module is imported when it is first needed.
 BACKENDS: dict[str, Callable[[KeptGraph, Graph, EngineOptions, Timings], Backend]] = {
     "cuda": _cuda,
     "compiled": _compiled,

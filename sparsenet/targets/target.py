@@ -1,6 +1,6 @@
 """What a plan is made for: the facts of a machine that planning depends on, as plain values.
 
-The planner asks nothing of the machine that it runs on: a plan for any target is made on any machine.
+The planner reads nothing from the machine that it runs on: a plan for any target is made on any machine.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ class Vector(NamedTuple):
     """Vectors of one element type.
 
     Attributes:
-        element: their type.
+        element: type of the elements.
         lanes: elements of a vector.
     """
 
@@ -51,9 +51,9 @@ class Target:
 
     Attributes:
         name: for people and the command line.
-        instruction_set: of its machine code, as ``platform.machine`` has it; "" for any.
+        instruction_set: instruction set of its machine code, as ``platform.machine`` names it; "" for any.
         features: what a CPU must have to run as fast as the plan expects, in LLVM's spelling.
-        vector_bytes: of the longest vector that is computed at full rate.
+        vector_bytes: bytes of the longest vector that is computed at full rate.
         registers: vector registers that a kernel's tile may fill.
         l1_bytes: the first-level data cache of a core.
         l2_bytes: the second-level cache of a core; many servers have 1 MB.
@@ -96,7 +96,7 @@ TARGETS = {target.name: target for target in (AVX512, AVX2, SSE, NEON, GENERIC)}
 
 @cache
 def host() -> Target:
-    """What this machine is; ``SPARSENET_LANES`` may ask for shorter vectors, ``NUMBA_CPU_FEATURES`` for less of it.
+    """The target that this machine is; ``SPARSENET_LANES`` limits the vectors, ``NUMBA_CPU_FEATURES`` the features.
 
     Raises:
         InputError: ``SPARSENET_LANES`` is no number of lanes.

@@ -1,4 +1,4 @@
-"""The plan under construction: constants, values, launches and decisions."""
+"""The GPU plan under construction: constants, values, launches and decisions."""
 
 from __future__ import annotations
 
@@ -75,12 +75,12 @@ class Value:
 
     @property
     def size(self) -> int:
-        """Floats."""
+        """Number of floats."""
         return prod(self.shape) if self.layout is None else self.layout.size
 
     @property
     def root(self) -> Value:
-        """The tensor whose memory it is."""
+        """The tensor whose memory this value uses."""
         return self if self.same_as is None else self.same_as.root
 
     @property
@@ -95,7 +95,7 @@ class Value:
 
 @dataclass(frozen=True)
 class Place:
-    """A place within a value."""
+    """An offset within a value."""
 
     value: Value
     floats: int
@@ -106,14 +106,14 @@ Argument = int | Value | Place
 
 @dataclass
 class Epilogue:
-    """Words after an op and what they read."""
+    """The fused ops after an op, and what they read."""
 
     ops: tuple[str, ...] = ()
     tensors: list[Argument] = field(default_factory=list)
     numbers: list[float] = field(default_factory=list)
 
     def extend(self, other: Epilogue) -> None:
-        """Append the words of ``other`` and what they read."""
+        """Append the fused ops of ``other`` and what they read."""
         self.ops += other.ops
         self.tensors += other.tensors
         self.numbers += other.numbers
@@ -132,7 +132,7 @@ class Call:
     numbers: list[float]
 
     def touches(self) -> list[Value]:
-        """The values it reads or writes."""
+        """The values that this launch reads or writes."""
         places = [*self.arguments.values(), *self.tensors]
         values = [place.value if isinstance(place, Place) else place for place in places]
         return [value for value in values if isinstance(value, Value)]
@@ -147,14 +147,14 @@ class Block:
         self._end = 0
 
     def add(self, array: npt.NDArray[np.float32 | np.int32]) -> int:
-        """The offset at which ``array`` will be."""
+        """Append ``array``; returns the offset at which it will be."""
         start = self._end
         self._parts.append((start, array))
         self._end += round_up(max(array.size, 1), LINE_FLOATS)
         return start
 
     def join(self) -> npt.NDArray[np.float32 | np.int32]:
-        """All of them."""
+        """All constants as one array."""
         whole = np.zeros(self._end + OVERREAD, self._dtype)
         for start, array in self._parts:
             whole[start : start + array.size] = array.reshape(-1)
@@ -202,13 +202,13 @@ class Builder(LoweringBuilder[int]):
     # --- values
 
     def layout(self, shape: Sequence[int]) -> Maps:
-        """Where a tensor of this shape, the batch first, lies by default."""
+        """The default layout of a tensor of this shape, the batch first."""
         channels, height, width = map_sizes(shape[1:])
         halo = self.halos.get((height, width), (0, 0)) if len(shape) == 4 else (0, 0)
         return Maps(channels, height, width, shape[0], *halo)
 
     def put(self, tensor: str, value: Value) -> Value:
-        """``tensor`` is to be had as ``value``."""
+        """Record that ``tensor`` is available as ``value``; returns ``value``."""
         self._values[tensor] = value
         return value
 
@@ -220,12 +220,12 @@ class Builder(LoweringBuilder[int]):
         return self._values[tensor]
 
     def new_maps(self, tensor: str) -> Value:
-        """``tensor`` as maps, for a launch to make."""
+        """A new value for a launch to make: ``tensor`` as maps."""
         shape = self.shape(tensor)
         return self.put(tensor, Value(tensor, shape, self.layout(shape)))
 
     def temporary(self, shape: Sequence[int], layout: Maps | None) -> Value:
-        """A tensor of this layer alone."""
+        """A new tensor that only this layer uses."""
         return Value(f"{self.layer}: temporary", tuple(shape), layout)
 
     def row_groups(self, packed: RowGroups) -> dict[str, int]:
@@ -244,7 +244,7 @@ class Builder(LoweringBuilder[int]):
         self, kernel: Kernel, blocks: tuple[int, int], threads: int, epilogue: Epilogue | None = None,
         /, **arguments: Argument,
     ) -> None:  # fmt: skip
-        """Append a launch."""
+        """Append a launch of a kernel with these arguments."""
         extra = epilogue or Epilogue()
         self.calls.append(Call(self.layer, kernel, blocks, threads, arguments, extra.tensors, extra.numbers))
 

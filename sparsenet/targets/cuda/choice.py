@@ -78,7 +78,7 @@ def choose(
     """The candidate to run, and the reason in words.
 
     Args:
-        before: name of the depthwise convolution that some candidates have in them.
+        before: name of the depthwise convolution that some candidates compute too.
     """
     costs = [candidate.clocks for candidate in candidates]
     measured = options.measured.get(layer)

@@ -8,16 +8,16 @@ from sparsenet.graph.ops import ACTIVATIONS, TENSOR_WORDS
 from sparsenet.graph.types import F32
 from sparsenet.targets.family import Family, by_name
 
-#: Epilogue word → the ``tensors`` it reads; activations read as many ``numbers`` as they have parameters.
+#: Fused op → the ``tensors`` it reads; activations read as many ``numbers`` as they have parameters.
 _EPILOGUE_ARRAYS = {
     word: [name for t in tensors for name in ((t.name,) if t.per_channel else (t.name, f"{t.name}_pitch"))]
     for word, tensors in TENSOR_WORDS.items()
 }
 
-#: The word of an epilogue behind which those of the second convolution of a pair begin.
+#: The marker in an epilogue behind which the fused ops of the second convolution of a pair begin.
 POINTWISE = "pointwise"
 
-#: How maps lie: pixels of a row and rows of an image, then floats from row to row and from image to image.
+#: The layout of maps: pixels of a row and rows of an image, then floats from row to row and from image to image.
 _MAPS = "width height line image images"
 #: Where input pixels stand that belong to neighbouring images, rows and columns of the output.
 _WINDOWS = "x_image x_row x_column"
@@ -220,7 +220,7 @@ CUDA_FAMILIES = by_name(
 
 
 def epilogue_arguments(words: Sequence[str]) -> tuple[int, int]:
-    """How many ``tensors`` and ``numbers`` these words read."""
+    """How many ``tensors`` and ``numbers`` these fused ops read."""
     tensors = sum(len(_EPILOGUE_ARRAYS.get(word, ())) for word in words)
     numbers = sum(len(ACTIVATIONS[word].parameters) for word in words if word in ACTIVATIONS)
     return tensors, numbers

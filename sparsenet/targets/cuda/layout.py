@@ -1,4 +1,4 @@
-"""How tensors lie on a GPU: channel by channel, batch and pixels as one axis, zeros between neighbours."""
+"""How tensors are laid out on a GPU: channel by channel, batch and pixels as one axis, zeros between neighbours."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ def round_up(value: int, multiple: int) -> int:
 
 @dataclass(frozen=True)
 class Maps:
-    """``[channel][image][row][column]`` float32. All sizes are in floats.
+    """The layout ``[channel][image][row][column]`` of float32. All sizes are in floats.
 
-    Pixel (n, y, x) of channel c stands at ``c * pitch + n * image + y * line + x``. Behind each row stand ``columns``
-    zeros and behind each image ``rows`` rows of zeros: padding on the right is the padding on the left of the next row,
-    and what is below an image is above the next. In front of channel 0 stand ``guard`` zeros of the memory it lies in.
+    Pixel (n, y, x) of channel c is stored at ``c * pitch + n * image + y * line + x``. Each row is followed by
+    ``columns`` zeros and each image by ``rows`` rows of zeros: padding on the right is the padding on the left of the
+    next row, and what is below an image is above the next. ``guard`` zeros of the same memory precede channel 0.
 
     Tensors of other ranks: (N, F) has F channels of one pixel, so that the batch is the pixels; (N, A, B) has A
     channels and B columns; of more than three axes behind the batch, those after the second are one.
@@ -37,28 +37,28 @@ class Maps:
 
     @property
     def line(self) -> int:
-        """From one row to the next."""
+        """Floats from one row to the next."""
         return self.width + self.columns
 
     @property
     def image(self) -> int:
-        """From one image to the next."""
+        """Floats from one image to the next."""
         return (self.height + self.rows) * self.line
 
     @property
     def pitch(self) -> int:
-        """From one channel to the next: whole transactions, unless that would be mostly rounding."""
+        """Floats from one channel to the next: whole transactions, unless that would be mostly rounding."""
         positions = self.images * self.image
         return round_up(positions, LINE_FLOATS if positions > LINE_FLOATS else VECTOR_FLOATS)
 
     @property
     def guard(self) -> int:
-        """How far before pixel (0, 0) of channel 0 the zeros begin that its padding is read from."""
+        """Floats before pixel (0, 0) of channel 0 that must be zero, from which its padding is read."""
         return self.rows * self.line + self.columns
 
     @property
     def size(self) -> int:
-        """All channels."""
+        """Floats of all channels."""
         return self.channels * self.pitch
 
     def geometry(self) -> dict[str, int]:

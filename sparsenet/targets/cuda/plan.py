@@ -27,7 +27,7 @@ class Launch:
 
 @dataclass(frozen=True)
 class Port:
-    """Where an input or output stands in ``memory``, in C order: its offset in floats and its shape, batch included."""
+    """Place of an input or output in ``memory``, in C order: its offset in floats and its shape, batch included."""
 
     name: str
     offset: int
@@ -36,14 +36,14 @@ class Port:
 
 @dataclass(frozen=True)
 class CudaPlan:
-    """What one batch size needs.
+    """A plan for one batch size.
 
     Attributes:
         launches: in order.
         weights: packed float32 weights; tables: int32 tables.
         memory_floats: size of the activations' memory, which is zero at first.
-        constants: (offset, array) of what stands in that memory for good.
-        inputs, outputs: where they are put and found.
+        constants: (offset, array) of what that memory holds permanently.
+        inputs, outputs: where they are stored.
     """
 
     batch: int

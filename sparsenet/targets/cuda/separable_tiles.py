@@ -1,4 +1,4 @@
-"""Which tile of ``cuda.separable`` a pair of convolutions gets, and what the pair costs apart: ``tiles``' model, on.
+"""Choice of the tile of ``cuda.separable`` for a pair of convolutions, and the cost of two kernels: extends ``tiles``.
 
 The fused kernel holds all channels of a block's positions in shared memory, and every block along the rows makes them
 again; two kernels take a launch more, and move a map to memory and back. None of it has been held against a GPU yet;
@@ -30,7 +30,7 @@ LAUNCH, BYTES_PER_CLOCK = 2500, 20
 
 @dataclass(frozen=True)
 class Depthwise:
-    """What the model asks of the first convolution: channels and taps."""
+    """What the model needs to know of the first convolution: channels and taps."""
 
     channels: int
     taps: int
@@ -42,12 +42,12 @@ class SeparableTile(ConvTile):
 
     @property
     def pixel_load(self) -> float:
-        """As of ``ConvTile``: shared memory has neither sectors nor lines."""
+        """Clocks as in ``ConvTile``, but shared memory has neither sectors nor lines."""
         return 1.0
 
     @property
     def step_latency(self) -> int:
-        """As of ``ConvTile``: columns alone come from L2."""
+        """Clocks as in ``ConvTile``, but only columns come from L2."""
         return STEP_LATENCY // 2
 
     def blocks(self, positions: int, groups: int, processors: int) -> tuple[int, int]:
@@ -56,7 +56,7 @@ class SeparableTile(ConvTile):
         return along, min(-(-processors // along), -(-groups // self.row_threads))
 
     def shared_floats(self, channels: int) -> int:
-        """Shared memory of a block."""
+        """Floats of a block's shared memory."""
         return round_up(channels * self.pixels, SHARED_STEP)
 
 

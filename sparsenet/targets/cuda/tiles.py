@@ -1,4 +1,4 @@
-"""Which tile of ``cuda.conv`` a layer gets: the cheapest by a model of one multiprocessor.
+"""Choice of the tile of ``cuda.conv`` for a layer: the cheapest by a model of one multiprocessor.
 
 Per clock an SM issues four warp instructions and moves 128 bytes between its L1 cache and registers; a warp that waits
 for a load waits some hundred clocks, during which others run if there are any. The model counts these three for every
@@ -36,12 +36,12 @@ class ConvTile:
 
     @property
     def parameters(self) -> tuple[int, ...]:
-        """As the kernel's name has them."""
+        """The tile parameters in the order of the kernel's name."""
         return self.rows, self.vectors, self.pixel_threads, self.splits, self.row_threads
 
     @property
     def threads(self) -> int:
-        """Of a block."""
+        """Threads of a block."""
         return self.pixel_threads * self.splits * self.row_threads
 
     @property
@@ -76,10 +76,10 @@ class ConvTile:
 
 
 def candidates(positions: int, outputs: int, taps: int, rows: int, in_place: bool) -> Iterator[ConvTile]:
-    """Tiles worth a look for ``rows`` outputs per thread.
+    """Tiles worth considering for ``rows`` outputs per thread.
 
     Args:
-        positions: of a channel of the output.
+        positions: positions of a channel of the output.
         in_place: whether pixels may be read four at a time.
     """
     for lanes in (4, 1) if in_place else (1,):
@@ -103,7 +103,7 @@ def clocks(tile: ConvTile, positions: int, outputs: int, columns: float, process
     """Expected clocks of a layer.
 
     Args:
-        columns: that a group of rows has, on average.
+        columns: columns that a group of rows has, on average.
     """
     groups = -(-outputs // tile.rows)
     along, across = tile.blocks(positions, groups, processors)

@@ -15,7 +15,7 @@ from sparsenet.targets.registry import Kernel
 
 @dataclass(eq=False)
 class DepthToSpace(Stage):
-    """Lines of channels that belong together become one line of the output."""
+    """A stage that interleaves the lines of the channels of a block to one line of the output."""
 
     source: Value
     shape: tuple[int, ...]
@@ -39,19 +39,19 @@ class DepthToSpace(Stage):
 
 
 def _written(out: Value, width: int) -> int:
-    """Floats of a line: with what must be zero behind it."""
+    """Floats that a stage writes of a line: the pixels, and the zeros behind them."""
     return width if isinstance(out.layout, Plain | Flattened) else out.rows.line
 
 
 def _new_map(builder: Builder, node: Node) -> Value:
-    """The output as its readers want it."""
+    """A new value for the output of ``node``, in the layout that its readers need."""
     if builder.is_map(node.output) and node.output in builder.read_as_rows:
         return builder.new_rows(node.output)
     return builder.new_plain(node.output)
 
 
 def lower_depth_to_space(builder: Builder, node: Node) -> None:
-    """Row by row."""
+    """Add a stage that moves channels to blocks of pixels, row by row."""
     source, shape = builder.any(node.inputs[0]), builder.image_shape(node.inputs[0])
     depth, height, _ = builder.image_shape(node.output)
     blocks = Blocks.of(node, depth)
@@ -66,7 +66,7 @@ def lower_depth_to_space(builder: Builder, node: Node) -> None:
 
 @dataclass(eq=False)
 class SpaceToDepth(Stage):
-    """Each line of the source becomes the lines of several channels."""
+    """A stage that splits each line of the source into the lines of several channels."""
 
     source: Value
     shape: tuple[int, ...]
@@ -90,7 +90,7 @@ class SpaceToDepth(Stage):
 
 
 def lower_space_to_depth(builder: Builder, node: Node) -> None:
-    """Row by row."""
+    """Add a stage that moves blocks of pixels to channels, row by row."""
     source, shape = builder.any(node.inputs[0]), builder.image_shape(node.inputs[0])
     blocks, out = Blocks.of(node, shape[0]), _new_map(builder, node)
     _, height, width = builder.image_shape(node.output)

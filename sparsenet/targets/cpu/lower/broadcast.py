@@ -14,14 +14,14 @@ from sparsenet.targets.registry import BROADCAST_OPERATIONS
 
 
 def lower_broadcast(builder: Builder, node: Node, result: str | None = None) -> None:
-    """Two operands of any shapes that broadcast; ``result``: where an epilogue follows, the tensor before it."""
+    """Combine two operands of any shapes that broadcast; ``result``: the tensor before the epilogue, if one follows."""
     kernel = builder.kernel("broadcast_none_flat", (BROADCAST_OPERATIONS.index(node.op),))
     operands = dict(zip("xy", split_inputs(node)[0], strict=True))
     plain_call(builder, node, kernel, operands, _strides(builder, node, operands), result)
 
 
 def lower_where(builder: Builder, node: Node) -> None:
-    """Three operands of any shapes that broadcast."""
+    """Choose between two operands by a third, of any shapes that broadcast."""
     operands = dict(zip(("condition", "x", "y"), node.inputs, strict=True))
     plain_call(builder, node, builder.kernel("where_none_flat"), operands, _strides(builder, node, operands))
 

@@ -21,7 +21,7 @@ from sparsenet.targets.registry import BROADCAST_OPERATIONS
 
 
 def lower_top_k(builder: Builder, node: Node) -> None:
-    """A heap for each line."""
+    """Find the largest numbers along an axis with a heap for each line."""
     attrs = attributes(node)
     arguments = along_axis(builder, node.inputs[0], attrs["axis"]) | {
         "count": attrs["count"],
@@ -42,7 +42,7 @@ def _pick(
 
 
 def lower_gather_elements(builder: Builder, node: Node) -> None:
-    """One index for each number of the result."""
+    """Gather elements along one axis, by one index for each element of the result."""
     axis = attributes(node)["axis"]
     split, out = (AxisSplit.of(builder.shape(name), axis) for name in (node.inputs[0], node.output))
     arguments = {
@@ -53,14 +53,14 @@ def lower_gather_elements(builder: Builder, node: Node) -> None:
 
 
 def lower_gather_nd(builder: Builder, node: Node) -> None:
-    """Some indices for each run of the result."""
+    """Gather runs of elements, by several indices for each run of the result."""
     picks = Picks.of(*(builder.shape(name) for name in node.inputs))
     arguments = {"blocks": 1, "rows": picks.runs, "inner": picks.inner, "x_block": 0, "columns": 1}
     _pick(builder, node, picks.sizes, picks.strides, arguments)
 
 
 def lower_nms(builder: Builder, node: Node) -> None:
-    """The boxes of each class that score enough, sorted; then those among them that overlap no better one."""
+    """Sort the boxes of each class that score enough; then keep those among them that overlap no better one."""
     attrs, (boxes, scores) = attributes(node), node.inputs
     groups, classes, size = builder.image_shape(scores)
     order = f"{node.output}//order"
@@ -81,7 +81,7 @@ def lower_nms(builder: Builder, node: Node) -> None:
 
 
 def lower_nonzero(builder: Builder, node: Node) -> None:
-    """One pass over the numbers."""
+    """Find the elements that are not zero, in one pass."""
     shape = builder.image_shape(node.inputs[0])
     arguments: dict[str, Word] = {
         "rank": len(shape),
@@ -92,7 +92,7 @@ def lower_nonzero(builder: Builder, node: Node) -> None:
 
 
 def lower_fill(builder: Builder, node: Node) -> None:
-    """The places below the count found by comparison, then a choice."""
+    """Fill a tensor beyond its dynamic length: find the places below the count by comparison, then choose."""
     (x, count), attrs = node.inputs, attributes(node)
     split = AxisSplit.of(builder.shape(node.output), attrs["axis"])
     size, inner = split.size, split.inner

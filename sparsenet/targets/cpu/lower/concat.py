@@ -1,4 +1,4 @@
-"""Tensors side by side."""
+"""Concatenation of tensors."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from sparsenet.plan.stage import Emitter, Need, Span, Stage, Value
 
 @dataclass(eq=False)
 class ConcatChannels(Stage):
-    """Maps side by side along the channels."""
+    """A stage that concatenates maps along the channels."""
 
     sources: list[tuple[Value, tuple[int, ...]]]
 
@@ -31,7 +31,7 @@ class ConcatChannels(Stage):
 
 @dataclass(eq=False)
 class ConcatPlain(Stage):
-    """Plain tensors side by side: ``outer`` runs of each operand's ``widths`` floats."""
+    """A stage that concatenates plain tensors: ``outer`` runs of each operand's ``widths`` floats."""
 
     sources: list[Value]
     outer: int
@@ -52,7 +52,7 @@ class ConcatPlain(Stage):
 
 
 def lower_concat(builder: Builder, node: Node) -> None:
-    """Each operand copied to its part of the result."""
+    """Copy each operand to its part of the result."""
     axis = attributes(node)["axis"]
     kernel = builder.kernel("relayout_none_any", (1,))
     builder.decide(node, "none", kernel, "each operand copied into its part of the result")

@@ -21,7 +21,7 @@ from sparsenet.targets.cpu.lower.row_convolution import RowConvolution
 
 
 def _halo(graph: Graph, shapes: Mapping[str, Shape], node: Node) -> Halo:
-    """What windows that read the input in place need around it."""
+    """The halo of the input that windows need to read it in place."""
     conv = Convolution.of(graph, shapes, node)
     in_place = conv.geometry.stride[1] <= _in_place_stride(conv) and not conv.one_pixel
     return conv.geometry.halo if in_place else (0, 0, 0)

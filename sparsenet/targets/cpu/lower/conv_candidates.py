@@ -21,7 +21,7 @@ from sparsenet.targets.cpu.lower.select import (
 )
 from sparsenet.targets.target import Target
 
-#: Rows of fewer nonzeros are better done one by one than sorted by pattern.
+#: Matrix rows of fewer nonzeros are better computed one by one than grouped by pattern.
 CSR_NONZEROS = 5
 
 

@@ -1,4 +1,4 @@
-"""Stages that convolve rows: whatever the weights' format, rows are asked for and written in one way."""
+"""Stages that convolve rows: whatever the weights' format, rows are requested and written in one way."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from sparsenet.targets.registry import Kernel
 
 @dataclass(eq=False)
 class WindowRows(Stage):
-    """A convolution over rows.
+    """A stage that convolves rows.
 
     Attributes:
-        kernel: of the usual tile; for fewer rows than that has, one of a lower tile.
+        kernel: the kernel of the usual tile; for fewer rows than that has, one of a lower tile.
         channels, block_channels: output channels, and how many of them a block has.
     """
 
@@ -41,14 +41,14 @@ class WindowRows(Stage):
         return blocks[0] * self.block_channels, min(blocks[1] * self.block_channels, self.channels)
 
     def kernel_for(self, rows: int) -> Kernel:
-        """The kernel for so many rows."""
+        """The kernel that computes ``rows`` rows."""
         fits = rows >= self.kernel.parameter("rows")
         return self.kernel if fits else self.kernel.with_parameter("rows", rows)
 
 
 @dataclass(eq=False)
 class ConvRows(WindowRows):
-    """A convolution whose weights stand in the order of the output channels.
+    """A convolution whose weights are stored in the order of the output channels.
 
     Attributes:
         fixed: arguments that are the same in every call.
@@ -82,7 +82,7 @@ class PatternRows(WindowRows):
     Attributes:
         matrix, offsets: (C_out, taps) weights and the byte offset of each tap, shape (taps,) or (C_out, taps).
         chunks: taps at which a new chunk of input channels begins.
-        groups: of the convolution.
+        groups: number of groups of the convolution.
     """
 
     matrix: FloatArray
@@ -124,6 +124,6 @@ class PatternRows(WindowRows):
 
 
 def _pattern_share(matrix: FloatArray, begin: int, end: int, *how: Any) -> PatternStream:
-    """The output channels from ``begin`` to ``end``, packed; ``how``: the other arguments of ``pattern_stream``."""
+    """The packed output channels from ``begin`` to ``end``; ``how``: the other arguments of ``pattern_stream``."""
     packed = pattern_stream(matrix[begin:end], *how)
     return replace(packed, channels=packed.channels + np.int32(begin))

@@ -16,14 +16,14 @@ from sparsenet.targets.target import Target
 
 
 def dense_candidates(target: Target, layer: RowConvolution, tune: bool) -> list[Candidate]:
-    """The dense kernel that is expected to be the fastest; if they are going to be timed, the others after it."""
+    """The dense kernel that is expected to be the fastest; if candidates will be timed, the others after it."""
     c_out, taps, step = layer.c_out // layer.groups, layer.matrix.shape[1], layer.window.column_step
     layout = layer.out.rows
     views: list[tuple[Rows, list[DenseTile]]] = [(layout, pixel_tiles(target, layout, c_out, taps, step))]
     if step == 1:
         views.append((layer.lines, [line_tile(target, layer.lines, c_out, taps)]))
     if layer.lines is not layout and layout.width == layer.lines.width // layout.height:
-        # Nothing stands between the rows of a flattened map: single pixels may be taken across them.
+        # No halo separates the rows of this flattened map: single pixels may be taken across them.
         views.append((layer.lines, pixel_tiles(target, layer.lines, c_out, taps)))
     found = [(tile, view) for view, tiles in views for tile in tiles]
     found.sort(key=lambda pair: pair[0].cycles)
@@ -41,7 +41,7 @@ def _candidate(layer: RowConvolution, tile: DenseTile, layout: Rows) -> Candidat
             "x_group": layer.group_in * layer.window.channel,
         }  # fmt: skip
         if tile.algorithm == BLOCKED:
-            # What stands between the rows of a flattened map is filled before.
+            # The halo between the rows of a flattened map is filled before.
             halo = 0 if isinstance(layout, Flattened) else layout.line - layout.width
             fixed |= {
                 "width": layout.width, "halo": halo, "out_row": layout.row_bytes,
@@ -49,7 +49,7 @@ def _candidate(layer: RowConvolution, tile: DenseTile, layout: Rows) -> Candidat
             }  # fmt: skip
         else:
             fixed |= weights.lines(layout)
-        # Blocks of channels can be told apart by address where the last one does not overlap the one before.
+        # Threads can share blocks of channels, by address, where the last one does not overlap the one before.
         even = layer.groups == 1 and layer.c_out % tile.outputs == 0
         block, count = (tile.outputs, layer.c_out // tile.outputs) if even else (layer.c_out, 1)
         per_channel = {

@@ -17,10 +17,10 @@ LINES, BLOCKED = "conv_dense_rows", "conv_blocked_rows"
 MOST = 7
 #: Where the weights of a block take more than a third of L1, so many bytes of them arrive from L2 in a cycle.
 WEIGHT_BYTES_PER_CYCLE = 14
-#: Cycles to begin a tile; to finish a vector of it; to turn and finish the channels of one vector, up to a vector of
-#: pixels, by how many neighbouring pixels a vector has of each.
+#: Cycles to begin a tile; to finish a vector of it; to transpose and finish the channels of one vector, up to a vector
+#: of pixels, by how many neighbouring pixels a vector has of each.
 BEGIN_CYCLES, FINISH_CYCLES, TURN_CYCLES = 40.0, 2.0, {1: 145.0, 4: 12.0}
-#: Weights of single-pixel tiles that do not stay in L2 hold up the work, bytes per cycle. Lines ask for a fifth.
+#: Bytes per cycle at which weights arrive that do not stay in L2; they delay single-pixel tiles. Lines need a fifth.
 COLD_BYTES_PER_CYCLE = 7
 #: What single pixels cost beside that, measured; maps larger than L2 cost more.
 PIXEL_FACTOR, LARGE_MAP_FACTOR = {1: 1.03, 4: 1.1}, 1.15
@@ -38,7 +38,7 @@ class DenseTile:
         vector: what it computes with.
         sizes: its tile parameters.
         outputs: output channels of a tile.
-        repeats: how often each weight stands in memory.
+        repeats: how many times each weight is stored.
         cycles: expected for the whole map.
     """
 
@@ -54,7 +54,7 @@ def line_tile(target: Target, layout: Rows, c_out: int, taps: int) -> DenseTile:
     """The best tile whose lanes are pixels.
 
     Args:
-        layout: of the output.
+        layout: layout of the output.
         c_out: output channels of a group.
         taps: weights of an output channel.
     """
@@ -83,7 +83,7 @@ def _pixel_tile(*layer: Any) -> DenseTile | None:
 
 
 def _step_cycles(outputs: int, pixels: int) -> float:
-    """Cycles of one tap: two multiply-adds in each, or less than two loads; at least 8 sums in turn hide latency."""
+    """Cycles of one tap: two multiply-adds per cycle, or less than two loads; at least 8 sums in turn hide latency."""
     return (max(outputs * pixels, 1.25 * (outputs + pixels), 8) + 1.5) / 2
 
 
@@ -130,7 +130,7 @@ def _pixel_tiles(
                 step = max(step, vectors * lanes * item / WEIGHT_BYTES_PER_CYCLE)
             turns = vectors * rows * -(-pixels // lanes)
             tile = taps * step + BEGIN_CYCLES + TURN_CYCLES[together] * turns
-            # Rows left over are done one by one, at a pace between that of a row and that of a tile.
+            # Rows left over are computed one by one, at a pace between that of a row and that of a tile.
             full, left = divmod(layout.height, rows)
             cycles = (
                 (full + 1.2 * left / rows) * across * -(-c_out // outputs) * tile * PIXEL_FACTOR[together]

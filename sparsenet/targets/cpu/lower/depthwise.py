@@ -16,14 +16,14 @@ from sparsenet.targets.cpu.lower.epilogues import epilogue_of
 from sparsenet.targets.cpu.lower.select import pixel_tile, window_tile
 from sparsenet.targets.target import Target
 
-#: Column strides that the kernel reads without a copy split by phase.
+#: Column strides that the kernel reads without a stride-to-depth copy.
 IN_PLACE_STRIDE = 2
 #: Widest window whose columns are cut out of registers.
 MOST_ADJACENT_COLUMNS = 7
 
 
 def lower_depthwise(builder: Builder, conv: Convolution) -> None:
-    """A convolution of every channel by itself."""
+    """Add the stage of a depthwise convolution, which convolves every channel by itself."""
     node, x, weight, geo = conv.node, conv.x, conv.weight, conv.geometry
     c_out, taps = weight.shape[0], geo.kernel[0] * geo.kernel[1]
     window = open_window(builder, x, geo, IN_PLACE_STRIDE)
@@ -56,7 +56,7 @@ def lower_depthwise(builder: Builder, conv: Convolution) -> None:
 
 
 def _tile(target: Target, layout: Rows, geo: Geometry, window: Window, as_line: bool) -> tuple[int, ...]:
-    """The kernel's parameters: see ``kernels/cpu/depthwise.py``."""
+    """The tile parameters of the kernel; see ``cpu/kernels/depthwise.py``."""
     stride, columns, taps = window.column_step, geo.kernel[1], geo.kernel[0] * geo.kernel[1]
     if geo.dilation != (1, 1) or geo.stride != (stride, stride) or columns > MOST_ADJACENT_COLUMNS:
         tile = pixel_tile(layout, 4)

@@ -1,4 +1,4 @@
-"""Element by element: activations, affine, add, subtract, multiply, with any broadcasting."""
+"""Ops element by element: activations, affine, add, subtract, multiply, with any broadcasting."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from sparsenet.targets.registry import Kernel
 
 @dataclass(eq=False)
 class MapElements(Stage):
-    """A kernel over the pixels of one or two maps of the output's shape; ``gain``: one number per channel instead."""
+    """A stage over the pixels of one or two maps of the output's shape; ``gain``: one number per channel instead."""
 
     source: Value
     kernel: Kernel
@@ -53,7 +53,7 @@ class MapElements(Stage):
 
 @dataclass(eq=False)
 class FlatElements(Stage):
-    """A kernel over the elements of one or two plain tensors."""
+    """A stage over the elements of one or two plain tensors."""
 
     source: Value
     kernel: Kernel
@@ -74,7 +74,7 @@ class FlatElements(Stage):
 
 
 def copy(builder: Builder, node: Node, x: str, first: FusedStep | None = None) -> None:
-    """``out = epilogue(first(x))``."""
+    """Add a stage that copies ``x`` and runs fused ops on it: ``out = epilogue(first(x))``."""
     over_rows = builder.is_map(x)
     epilogue = epilogue_of(builder, node, over_rows, first)
     if over_rows:
@@ -103,12 +103,12 @@ def _map_stage(
 
 
 def lower_fused_step(builder: Builder, node: Node) -> None:
-    """One fused step behind a copy."""
+    """Lower an activation, affine or batch normalization as one fused op behind a copy."""
     copy(builder, node, node.inputs[0], as_fused_step(builder.graph, node))
 
 
 def lower_add(builder: Builder, node: Node) -> None:
-    """A copy with a residual where shapes are equal, else general."""
+    """Lower an addition as a copy with a residual where shapes are equal, else as any broadcast."""
     a, b = split_inputs(node)[0]
     if not _activations(builder, a, b) or builder.image_shape(a) != builder.image_shape(b):
         _broadcast(builder, node)
@@ -117,12 +117,12 @@ def lower_add(builder: Builder, node: Node) -> None:
 
 
 def lower_sub(builder: Builder, node: Node) -> None:
-    """Always the general kernel: networks rarely subtract maps."""
+    """Lower a subtraction, always with the general kernel: networks rarely subtract maps."""
     _broadcast(builder, node)
 
 
 def lower_mul(builder: Builder, node: Node) -> None:
-    """Two maps of one shape, a map and one number per channel, or anything that broadcasts."""
+    """Lower a product of two maps of one shape, a map and one number per channel, or anything that broadcasts."""
     a, b = split_inputs(node)[0]
     if _activations(builder, a, b):
         shapes = builder.image_shape(a), builder.image_shape(b)

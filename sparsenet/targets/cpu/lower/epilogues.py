@@ -1,4 +1,4 @@
-"""Epilogues: what a node's fused words read, as the kernel wants it."""
+"""Epilogues: what a node's fused ops read, in the form that kernels take."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from sparsenet.targets.registry import EPILOGUE_ARGUMENTS
 
 @dataclass
 class Epilogue:
-    """The fused words of one kernel call, with what they read.
+    """The fused ops of one kernel call, with what they read.
 
     Attributes:
-        ops: in order of execution.
+        ops: names of the fused ops, in order of execution.
         numbers: parameters of activations.
         vectors: per-channel scales and shifts.
-        residuals: tensors added, by the index of their word.
+        residuals: tensors added, by the index of their fused op.
     """
 
     ops: tuple[str, ...] = ()

@@ -16,13 +16,13 @@ from sparsenet.targets.cpu.lower.select import choose_format
 from sparsenet.targets.registry import Kernel
 
 #: Density below which gathering single inputs beats streaming the whole matrix: a gather costs about four plain
-#: loads, and six bytes per nonzero stand against four per weight.
+#: loads, and a nonzero takes six bytes against four per dense weight.
 BREAK_EVEN_DENSITY = 0.4
 
 
 @dataclass(eq=False)
 class MatrixVector(Stage):
-    """``out = matrix @ source + bias``; a block is a block of ``block_channels`` output features."""
+    """A stage that computes ``out = matrix @ source + bias``; a block is ``block_channels`` output features."""
 
     source: Value
     kernel: Kernel
@@ -49,13 +49,13 @@ class MatrixVector(Stage):
 
 
 def lower_linear(builder: Builder, node: Node) -> None:
-    """A fully connected layer."""
+    """Lower a fully connected layer."""
     conv = Convolution.of(builder.graph, builder.shapes, node)
     lower_matrix(builder, conv, conv.stored or conv.weight)
 
 
 def lower_matrix(builder: Builder, conv: Convolution, matrix: FloatArray | StoredWeight) -> None:
-    """``out = matrix @ x + bias`` with x in C order; a stored weight is unfolded only for the dense kernel."""
+    """Add ``out = matrix @ x + bias`` with x in C order; a stored weight is decoded only for the dense kernel."""
     node, (c_out, c_in) = conv.node, matrix.shape
     source = builder.plain(conv.x)
     epilogue = epilogue_of(builder, node, False)

@@ -11,7 +11,7 @@ from sparsenet.targets.cpu.lower.plain_call import plain_call
 
 
 def lower_matmul(builder: Builder, node: Node) -> None:
-    """One product for each index of the axes in front."""
+    """Lower a matrix product: one product for each index of the axes in front."""
     sources = dict(zip("xy", node.inputs, strict=True))
     shapes = {name: builder.shape(tensor) for name, tensor in sources.items()}
     products = Products.of(shapes["x"], builder.shape(node.output))

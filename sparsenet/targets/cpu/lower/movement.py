@@ -19,7 +19,7 @@ from sparsenet.targets.cpu.lower.transposes import pick_evenly
 
 
 def lower_rearrange(builder: Builder, node: Node) -> None:
-    """In C order: along strides where every axis is evenly spaced, else by tables of places."""
+    """Lower a rearrangement in C order: along strides where every axis is evenly spaced, else by tables of places."""
     shape = builder.shape(node.inputs[0])
     places = rearranged(node, places_of(shape, contiguous_strides(shape)), builder.shape(node.output))
     even = evenly_spaced(places)
@@ -46,7 +46,7 @@ def _take(builder: Builder, node: Node, places: Sequence[Places]) -> None:
 
 @dataclass(eq=False)
 class MapSlice(Stage):
-    """Evenly spaced channels, rows and columns of a map: every ``step``-th of each from ``first`` on."""
+    """A stage that copies evenly spaced channels, rows and columns of a map: every ``step``-th from ``first`` on."""
 
     source: Value
     shape: tuple[int, ...]
@@ -67,7 +67,7 @@ class MapSlice(Stage):
         _, height, width = self.shape
         columns = self.out.rows.width if isinstance(self.out.layout, Flattened) else self.out.rows.line
         first_column, column_step = self.first[2], self.step[2]
-        # Behind the last column that is meant stand zeros, not what the source has there.
+        # Zeros follow the last valid column, not what the source has there.
         end = min(width, first_column + (self.out.rows.width - 1) * column_step + 1)
         relayout(
             to, self.out.layout.vector, x + self.first[0] * x_channel, x_row, x_channel * self.step[0],
@@ -78,7 +78,7 @@ class MapSlice(Stage):
 
 
 def lower_slice(builder: Builder, node: Node) -> None:
-    """Channels that follow each other, and whatever is cut out of rows, row by row; anything else in C order."""
+    """Lower a slice: consecutive channels, and any part of rows, row by row; anything else in C order."""
     x, attrs = node.inputs[0], attributes(node)
     axis, step = attrs["axis"] - 1, attrs["step"]
     by_rows = builder.is_map(x) and builder.is_map(node.output) and builder.get(x, Rows) is not None
@@ -96,7 +96,7 @@ def lower_slice(builder: Builder, node: Node) -> None:
 
 @dataclass(eq=False)
 class Pad(Stage):
-    """Filled with the value, then the map copied in."""
+    """A stage that fills its output with the padding value, then copies the map into it."""
 
     source: Value
     shape: tuple[int, ...]
@@ -121,7 +121,7 @@ class Pad(Stage):
 
 
 def lower_pad(builder: Builder, node: Node) -> None:
-    """Padding in C order: with a constant, or with pixels of the image itself."""
+    """Lower padding in C order: with a constant, or with pixels of the image itself."""
     attrs = attributes(node)
     top, left, _, _ = attrs["padding"]
     if attrs["mode"] != "constant":

@@ -12,7 +12,7 @@ from sparsenet.targets.cpu.lower.plain_call import along_axis, plain_call
 
 
 def lower_normalize(builder: Builder, node: Node) -> None:
-    """Runs that follow each other."""
+    """Lower a normalization of consecutive runs of elements."""
     attrs, shape = attributes(node), builder.shape(node.inputs[0])
     runs, sizes = shape[: attrs["axis"]], shape[attrs["axis"] :]
     arguments: dict[str, Word] = {"runs": prod(runs), "size": prod(sizes), "eps": attrs["eps"]}
@@ -20,7 +20,7 @@ def lower_normalize(builder: Builder, node: Node) -> None:
 
 
 def lower_softmax(builder: Builder, node: Node) -> None:
-    """Softmax in C order."""
+    """Lower a softmax, in C order."""
     arguments = along_axis(builder, node.inputs[0], attributes(node)["axis"])
     plain_call(builder, node, builder.kernel("softmax_none_flat"), {"x": node.inputs[0]}, arguments)
 

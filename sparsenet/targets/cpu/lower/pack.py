@@ -1,4 +1,4 @@
-"""Weights in the form each kernel streams them."""
+"""Packing of weights in the form in which each kernel streams them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from sparsenet.io.formats.csr import CSR
 def csr_stream(
     matrix: FloatArray, offsets: npt.NDArray[np.int64]
 ) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32]]:
-    """Row offsets, and (value, byte offset) pairs of the nonzeros as int32 words.
+    """Pack CSR weights: row offsets, and (value, byte offset) pairs of the nonzeros as int32 words.
 
     Args:
         matrix: (C_out, taps) weights.
@@ -29,9 +29,9 @@ def csr_stream(
 
 
 def dense_blocks(matrix: FloatArray, outputs: int, groups: int = 1, repeats: int = 1) -> FloatArray:
-    """``[group][block of outputs][tap][output]``; the last block of a group overlaps the one before it.
+    """Pack dense weights ``[group][block of outputs][tap][output]``; a group's last block overlaps the one before it.
 
-    Every weight stands there ``repeats`` times in a row.
+    Every weight is stored ``repeats`` times in a row.
     """
     per_group = matrix.shape[0] // groups
     blocks = []
@@ -43,7 +43,7 @@ def dense_blocks(matrix: FloatArray, outputs: int, groups: int = 1, repeats: int
 
 
 def linear_blocks(matrix: FloatArray, block: int) -> FloatArray:
-    """``[block of outputs][input][output]``, outputs padded with zeros to whole blocks."""
+    """Pack a matrix ``[block of outputs][input][output]``, outputs padded with zeros to whole blocks."""
     c_out, c_in = matrix.shape
     padded = np.zeros((-(-c_out // block) * block, c_in), np.float32)
     padded[:c_out] = matrix
@@ -51,13 +51,13 @@ def linear_blocks(matrix: FloatArray, block: int) -> FloatArray:
 
 
 def linear_groups(csr: CSR, lanes: int) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.uint16]]:
-    """Groups of ``lanes`` rows, padded with zeros to the longest of them (SELL-C, Kreutzer et al., arXiv 1307.6209).
+    """Pack groups of ``lanes`` rows, zero-padded to the longest of them (SELL-C, Kreutzer et al., arXiv 1307.6209).
 
     Args:
         csr: float32 (C_out, C_in), its nonzeros alone.
 
     Returns:
-        How many steps stand before each group; and all steps, one per row: ``lanes`` float32 values, then as many
+        How many steps precede each group; and all steps, one per row: ``lanes`` float32 values, then as many
         numbers of inputs, uint16 if those suffice, else uint32, everything as 16-bit words.
     """
     c_out, c_in = csr.shape

@@ -1,4 +1,4 @@
-"""Weights as the pattern kernel streams them."""
+"""Packing of weights in the form in which the pattern kernel streams them."""
 
 from __future__ import annotations
 
@@ -37,12 +37,12 @@ class PatternStream:
 
     @property
     def chunks(self) -> int:
-        """How many chunks of columns."""
+        """The number of chunks of columns."""
         return int(self.counts.shape[0])
 
     @property
     def row_groups(self) -> int:
-        """G."""
+        """G, the number of row groups."""
         return int(self.counts.shape[1])
 
 
@@ -60,7 +60,8 @@ def pattern_stream(
         offsets: byte offset of each tap, shape (taps,) or, where rows differ (groups), (C_out, taps).
         outputs: R, rows per group.
         boundaries: ascending tap numbers at which a new chunk starts, 0 and ``taps`` left out.
-        groups: of the convolution; rows of different ones have different offsets and never share a row group.
+        groups: number of groups of the convolution; rows of different groups have different offsets and never share a
+            row group.
 
     Raises:
         ValueError: more than 65535 steps of one kind: more boundaries are needed.
@@ -82,7 +83,7 @@ def pattern_stream(
 
 
 class _Blocks(NamedTuple):
-    """The same block of many steps of one kind: of each its row group, tap and step number.
+    """One block of many steps of one kind: the row group, tap and step number of each.
 
     The blocks' rows are those of ``pattern``; blocks of none read pixels only.
     """
@@ -155,7 +156,7 @@ def _steps(nonzero: npt.NDArray[np.bool_]) -> tuple[list[_Blocks], Numbers]:
 
 
 def _by_pattern(nonzero: npt.NDArray[np.bool_]) -> defaultdict[int, list[Columns]]:
-    """Pattern → columns of that pattern; see ``_steps``."""
+    """The columns of each pattern; see ``_steps``."""
     groups, rows, taps = nonzero.shape
     patterns = np.zeros((groups, taps), np.uint8)
     for row in range(rows):
@@ -179,5 +180,5 @@ def _merged(parts: list[Columns]) -> Columns:
 
 
 def _turns(group: Numbers, found: Numbers) -> Numbers:
-    """0, 1, 2... within each row group: ``found`` (G,) columns each, ``group`` ascending."""
+    """Running numbers 0, 1, 2... within each row group: ``found`` (G,) columns each, ``group`` ascending."""
     return np.arange(group.size) - (np.cumsum(found) - found)[group]

@@ -14,7 +14,7 @@ from sparsenet.targets.registry import Kernel
 
 @dataclass(eq=False)
 class PlainCall(Stage):
-    """One kernel call from plain tensors, by the names of its arguments, to another."""
+    """A stage of one kernel call that reads plain tensors, by the names of its arguments, and makes another."""
 
     sources: dict[str, Value]
     kernel: Kernel
@@ -53,6 +53,6 @@ def stride_tables(
 
 
 def along_axis(builder: Builder, tensor: str, axis: int) -> dict[str, Word]:
-    """The arguments that tell a kernel how lines along ``axis`` lie in ``tensor``."""
+    """The arguments that tell a kernel how lines along ``axis`` are laid out in ``tensor``."""
     split = AxisSplit.of(builder.shape(tensor), axis)
     return {"outer": split.outer, "axis": split.size, "inner": split.inner}

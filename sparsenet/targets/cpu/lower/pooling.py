@@ -35,7 +35,7 @@ def _in_place_stride(geo: Geometry) -> int:
 
 @dataclass(eq=False)
 class MaxPool(Stage):
-    """Windows clipped to the image: by column in the kernel, by row here.
+    """A stage of max pooling, its windows clipped to the image: by column in the kernel, by row here.
 
     ``first_valid`` and ``end_valid`` bound the rows of ``window.value`` that are image rows.
     """
@@ -81,13 +81,13 @@ class MaxPool(Stage):
 
 
 def lower_max_pool2d(builder: Builder, node: Node) -> None:
-    """Columns outside the image are masked by a table."""
+    """Lower max pooling; a table masks columns outside the image."""
     geo = Geometry.of(node, builder.shapes)
     window = open_window(builder, node.inputs[0], geo, _in_place_stride(geo))
     epilogue = epilogue_of(builder, node, True)
     out = builder.new_rows(node.output, row_by_row=True)
     layout = out.rows
-    # In place, image rows are numbered from 0; a copy split by phases begins ``before`` rows above the image, or, for
+    # In place, image rows are numbered from 0; a stride-to-depth copy begins ``before`` rows above the image, or, for
     # windows of one row, holds just the rows that are read.
     if window.value is builder.get(node.inputs[0], Rows):
         first_valid, end_valid = 0, geo.size[0]
@@ -134,7 +134,7 @@ def _single_rows(geo: Geometry) -> Span:
 
 @dataclass(eq=False)
 class AvgPool(Stage):
-    """Sums over windows, scaled by row and column."""
+    """A stage of average pooling: sums over windows, scaled by row and column."""
 
     window: Window
     kernel: Kernel
@@ -153,13 +153,13 @@ class AvgPool(Stage):
 
 
 def _avg_halo(_graph: Graph, shapes: Mapping[str, Shape], node: Node) -> Halo:
-    """What windows that read the input in place need around it; max pooling masks what lies outside instead."""
+    """The halo of the input that windows need to read it in place; max pooling masks pixels outside instead."""
     geo = Geometry.of(node, shapes)
     return geo.halo if geo.stride[1] == 1 else (0, 0, 0)
 
 
 def lower_avg_pool2d(builder: Builder, node: Node) -> None:
-    """Average over windows."""
+    """Lower average pooling."""
     geo = Geometry.of(node, builder.shapes)
     window = open_window(builder, node.inputs[0], geo)
     out = builder.new_rows(node.output, row_by_row=True)
@@ -179,7 +179,7 @@ def lower_avg_pool2d(builder: Builder, node: Node) -> None:
 
 @dataclass(eq=False)
 class GlobalAvgPool(Stage):
-    """One number per channel, summed up as rows come."""
+    """A stage that averages each channel to one number, summed up as rows arrive."""
 
     source: Value
     kernel: Kernel
@@ -200,7 +200,7 @@ class GlobalAvgPool(Stage):
 
 
 def lower_global_avg_pool2d(builder: Builder, node: Node) -> None:
-    """Global average pooling; its units are rows of the input."""
+    """Lower global average pooling; the units of its stage are rows of the input."""
     source, out = builder.rows(node.inputs[0]), builder.new_plain(node.output)
     layout = source.rows.as_line() if isinstance(source.rows, Flattened) else source.rows
     kernel = layout.kernel("globalavgpool_none_rows", (min(8, layout.lanes),))

@@ -13,7 +13,7 @@ from sparsenet.targets.registry import REDUCE_OPERATIONS
 
 
 def lower_reduce(builder: Builder, node: Node) -> None:
-    """The axes that stay first, then those that go."""
+    """Lower a reduction: the tables list the axes that are kept first, then those that are reduced."""
     shape = builder.shape(node.inputs[0])
     reduction, strides = Reduction.of(node, shape), contiguous_strides(shape)
     (kept_shape, (kept_strides,)), (gone_shape, (gone_strides,)) = (
@@ -30,7 +30,7 @@ def lower_reduce(builder: Builder, node: Node) -> None:
 
 
 def lower_argmax(builder: Builder, node: Node) -> None:
-    """One number per line."""
+    """Lower the index of the largest number: one for each line along the axis."""
     attrs = attributes(node)
     arguments = along_axis(builder, node.inputs[0], attrs["axis"]) | {"last": int(attrs["last"])}
     plain_call(builder, node, builder.kernel("argmax_none_flat"), {"x": node.inputs[0]}, arguments)

@@ -8,7 +8,7 @@ from sparsenet.plan.relayout import MapCopy
 
 
 def lower_identity(builder: Builder, node: Node) -> None:
-    """The same value under another name, unless a reader needs a halo."""
+    """Lower an identity: the same value under another name, unless a reader needs a halo."""
     x = node.inputs[0]
     if not builder.is_map(x):
         builder.put(node.output, builder.bounded(x))
@@ -22,7 +22,7 @@ def lower_identity(builder: Builder, node: Node) -> None:
 
 
 def lower_reshape(builder: Builder, node: Node) -> None:
-    """C order seen under another shape."""
+    """Lower a reshape: the input in C order, viewed in another shape."""
     source = builder.bounded(node.inputs[0])
     builder.put(node.output, source.view(node.output, builder.plain_layout(node.output)))
 

@@ -16,9 +16,9 @@ from sparsenet.targets.registry import Kernel
 
 @dataclass(eq=False)
 class Resize(Stage):
-    """Nearest or bilinear, by tables; ``low`` and ``high`` are the source rows that each output row mixes.
+    """A stage of nearest or bilinear resizing by tables; ``low``, ``high``: the source rows of each output row.
 
-    ``tables`` are those of the rows, each with the bytes of an entry.
+    ``tables`` are the tables of the rows, each with the bytes of an entry.
     """
 
     source: Value
@@ -41,7 +41,7 @@ class Resize(Stage):
 
 
 def lower_resize(builder: Builder, node: Node) -> None:
-    """Nearest or bilinear, by tables."""
+    """Lower nearest or bilinear resizing, by tables."""
     source, out = builder.rows(node.inputs[0]), builder.new_rows(node.output, row_by_row=True)
     inside, layout = source.rows, out.rows
     rows, columns = resize_tables(node, (inside.height, inside.width), (layout.height, layout.width))

@@ -38,22 +38,22 @@ class RowConvolution:
 
     @property
     def c_out(self) -> int:
-        """Output channels."""
+        """The number of output channels."""
         return len(self.matrix)
 
     @property
     def group_in(self) -> int:
-        """Input channels of a group."""
+        """The number of input channels of a group."""
         return int(self.matrix.shape[1]) // (self.geo.kernel[0] * self.geo.kernel[1])
 
     @property
     def density(self) -> float:
-        """Share of weights that are not zero."""
+        """The share of weights that are not zero."""
         return self.nnz / self.matrix.size
 
     @cached_property
     def lines(self) -> Rows:
-        """The output as kernels see it."""
+        """The layout of the output as kernels see it: rows, or one line of a flattened map."""
         layout = self.out.rows
         return layout.as_line() if self.as_line and isinstance(layout, Flattened) else layout
 

@@ -1,4 +1,4 @@
-"""Axes in another order, from and to plain tensors and rows, at the speed of copying."""
+"""Transposition of axes, from and to plain tensors and rows, at the speed of copying."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ ONE = Axis(1, 0, 0)
 
 @dataclass(frozen=True)
 class Walk:
-    """How a kernel goes through the axes.
+    """The order in which a kernel iterates over the axes.
 
     Attributes:
         vector: the longest of what is moved.
@@ -51,7 +51,7 @@ class Walk:
 
     @property
     def kernel(self) -> Kernel:
-        """The one that does it best."""
+        """The kernel that suits these axes best."""
         columns, lines = self.columns, self.lines
         if columns.x == 1 or lines.x != 1:
             return self._lines({0: "repeated", 1: "run", 2: "halved"}.get(columns.x, "picked"))
@@ -69,7 +69,7 @@ class Walk:
 
     @property
     def reason(self) -> str:
-        """What it does."""
+        """What the kernel does, as the reason of a decision."""
         if self.columns.x == 1 or self.columns.x == 0:
             return "runs copied" if self.columns.x else "numbers repeated"
         return "squares turned in registers" if self.lines.x == 1 else "numbers at even distances picked"
@@ -92,14 +92,14 @@ def walk(vector: Vector, axes: Sequence[Axis], first: int, written: int) -> Walk
 
 @dataclass(eq=False)
 class Transposed(Stage):
-    """The source's elements along ``axes``; units are those of the axis ``shared``.
+    """A stage that copies the source's elements along ``axes``; its units are those of the axis ``shared``.
 
     Attributes:
-        source: the tensor.
+        source: the tensor to transpose.
         axes: the output's, the last one last.
         shared: which of them is the rows of what is by rows, or, of plain tensors, one that threads share.
         written: floats of an output line.
-        start: floats from a plain source's beginning to what is copied first.
+        start: floats from a plain source's beginning to the first element that is copied.
         tables: shape and jumps of the axes that no argument spells out.
     """
 
@@ -153,7 +153,7 @@ def _call(to: Emitter, way: Walk, x: Ref, out: Ref, tables: dict[str, Word]) -> 
 
 
 def _tables(builder: Builder, way: Walk) -> dict[str, Word]:
-    """Shape and jumps of the axes beside rows, lines and columns."""
+    """Tables of the shape and jumps of the axes beside rows, lines and columns."""
     axes = [axis for axis in (*way.rest, way.channels) if axis.size > 1]
     jumps: list[list[int]] = [[], []]
     for i, axis in enumerate(axes):
@@ -166,7 +166,7 @@ def _tables(builder: Builder, way: Walk) -> dict[str, Word]:
 
 
 def lower_transpose(builder: Builder, node: Node) -> None:
-    """From rows where the source has them, to rows where readers want them, else from plain to plain."""
+    """Lower a transpose: from rows where the source has them, to rows where readers need them, else plain to plain."""
     x, perm = node.inputs[0], [p - 1 for p in attributes(node)["perm"][1:]]
     shape = builder.image_shape(x)
     strides = contiguous_strides(shape)
@@ -192,7 +192,7 @@ def pick_evenly(builder: Builder, node: Node, steps: Sequence[int], start: int =
 
     Args:
         steps: floats of the input from one element of each output axis to the next; 0 repeats it.
-        start: where the first element stands.
+        start: offset of the first element, in floats.
     """
     _from_plain(builder, node, builder.bounded(node.inputs[0]), _plain_axes(builder, node, steps), start)
 

@@ -36,7 +36,7 @@ class CpuBackend(Backend):
 
     @classmethod
     def planned(cls, source: KeptGraph, graph: Graph, options: EngineOptions, timings: Timings) -> CpuBackend:
-        """With a plan for ``graph`` made here and now; ``source`` keeps it, for plans of other sizes.
+        """A backend with a plan for ``graph`` made now; ``source`` keeps the graph, for plans of other sizes.
 
         Raises:
             ImportError: Numba cannot be imported.
@@ -64,7 +64,7 @@ class CpuBackend(Backend):
             return cls(plan, WorkerPool(plan.threads), others)
 
     def run(self, arrays: list[FloatArray]) -> dict[str, FloatArray]:
-        """Outputs by name, (N, ...), for checked inputs in order, partial outputs cut to what is meant.
+        """Outputs by name, (N, ...), for checked inputs in order; outputs of dynamic length cut to valid elements.
 
         Raises:
             InputError: the network cannot take inputs of this size.
@@ -119,5 +119,5 @@ class CpuBackend(Backend):
 
 
 def _places(arrays: list[FloatArray], outputs: list[FloatArray]) -> list[tuple[int, int]]:
-    """Address and bytes of one image of each."""
+    """Address, and bytes of one image, of each array."""
     return [(array.ctypes.data, array.strides[0]) for array in (*arrays, *outputs)]

@@ -1,7 +1,7 @@
 """Loads relocatable x86-64 ELF objects: sections copied to one block of memory, relocations applied, then executable.
 
-What LLVM's own loader does, for the few relocations that kernels have, without loading LLVM: that alone takes longer
-than a small network's first inference. An object with anything else in it is refused, and LLVM's loader takes it.
+It does what LLVM's loader does, for the few relocations that kernels have, without loading LLVM, which alone takes
+longer than a small network's first inference. Any other object is refused, and LLVM's loader takes it.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ _NEVER_CALLED = ("Py", "_Py", "numba_", "NRT_")
 
 
 class ObjectFileError(Exception):
-    """This is no object file, or a damaged one."""
+    """The bytes are no object file, or a damaged one."""
 
 
 class UnsupportedObjectError(ObjectFileError):
-    """An object file that may be right, but asks for more than this loader can do."""
+    """An object file that may be valid, but needs more than this loader supports."""
 
 
 @dataclass

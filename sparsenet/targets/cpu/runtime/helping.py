@@ -1,4 +1,4 @@
-"""Whether to ask the workers for help: not for a while after runs in which they were no help."""
+"""The decision whether a run uses the workers: not for a while after runs that they did not speed up."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ RECENT = 0.25
 
 
 class Helping:
-    """What the last runs of one plan say about the next.
+    """Decides from the last runs of one plan whether the next one uses the workers.
 
     A worker that shares its CPU with other load may stop amid its share for a time slice of the system, which is longer
     than a whole run; nothing but running without it avoids that. So a run in which help did not pay is followed by a
@@ -29,11 +29,11 @@ class Helping:
         return now >= self.alone_until
 
     def note_alone(self, seconds: float) -> None:
-        """A run without help took so long."""
+        """Record that a run without help took ``seconds``."""
         self._alone += RECENT * (seconds - self._alone) if self._alone else seconds
 
     def note_helped(self, now: float, seconds: float, alone: float) -> None:
-        """A run that ended ``now`` took ``seconds``; going by the caller's share of it, ``alone`` without help."""
+        """Record a run that ended at ``now`` and took ``seconds``, by the caller's share ``alone`` without help."""
         if self._alone:
             alone = min(alone, self._alone)
         if alone >= WORTH * seconds:

@@ -109,7 +109,7 @@ def load(payloads: Sequence[bytes]) -> list[int]:
 
 
 def load_once(payloads: Sequence[bytes]) -> list[int]:
-    """As ``load``, but what was loaded this way before is not loaded again: code is never freed."""
+    """Addresses as of ``load``, but code that was loaded this way before is not loaded again: code is never freed."""
     digests = [hashlib.sha256(payload).digest() for payload in payloads]
     with _lock:
         new = {d: payload for d, payload in zip(digests, payloads, strict=True) if d not in _loaded}
@@ -135,7 +135,7 @@ def _compile(build: Build) -> bytes:
 
 
 def _read(name: str) -> bytes | None:
-    """What was kept of an earlier compilation, or None if there is nothing whole: damage would crash the process."""
+    """Machine code kept by an earlier compilation; None if none is whole: damaged code would crash the process."""
     data = kept(fingerprint(), f"{name}.o")
     if data is None:
         return None
@@ -146,7 +146,7 @@ def _read(name: str) -> bytes | None:
 
 
 def _checksum(name: str, payload: bytes) -> bytes:
-    """Of the code together with what it is: one object in another's place is damage too."""
+    """Checksum of the code and its name: one object in another's place is damage too."""
     return hashlib.sha256(f"{fingerprint()}/{name}\0".encode() + payload).digest()
 
 

@@ -31,10 +31,10 @@ Shapes = tuple[tuple[str, Shape], ...]
 
 @dataclass
 class Context:
-    """What one run needs for itself: an arena, a table of base addresses, and where it notes the time it took.
+    """The memory of one run: an arena, a table of base addresses, and a place for the time it took.
 
     Attributes:
-        addresses: those of the two tables; asking an array takes as long as a small layer.
+        addresses: addresses of the two tables; reading one from an array takes as long as a small layer.
     """
 
     arena: Arena
@@ -46,7 +46,7 @@ class Context:
         self.addresses = self.bases.ctypes.data, self.spent.ctypes.data
 
     def point(self, tensors: Sequence[tuple[int, int]], image: int) -> None:
-        """Turn to an image of inputs and outputs: of each, its address and the bytes of one image."""
+        """Point the base table at one image of ``tensors``: (address, bytes of one image) of each input and output."""
         for number, (start, size) in enumerate(tensors, FIRST_TENSOR):
             self.bases[number] = start + image * size
 
@@ -72,7 +72,7 @@ class Prepared:
         self._output_bytes = F32.itemsize * sum(map(prod, self.output_shapes))
 
     def new_outputs(self, batch: int) -> list[FloatArray]:
-        """Arrays for the outputs.
+        """Allocate arrays for the outputs of ``batch`` images.
 
         Raises:
             MemoryLimitError: they would take more than ``limits.memory_limit``.
@@ -104,7 +104,7 @@ class Prepared:
         self.idle.append(context)
 
     def run(self, pool: WorkerPool, context: Context) -> None:
-        """One image, with the workers' help unless they were none lately."""
+        """Run one image, with the workers' help unless it did not pay lately."""
         ask = self.plan.threads > 1 and self.helping.wanted(time.monotonic())
         self._run(pool, context, ask)
         if self.plan.threads > 1:
@@ -115,7 +115,7 @@ class Prepared:
                 self.helping.note_alone(seconds)
 
     def run_timed(self, pool: WorkerPool, context: Context) -> npt.NDArray[np.int64]:
-        """As ``run``; returns the cycles of everything in ``Plan.timeline``."""
+        """Run one image as ``run`` does; returns the cycles of everything in ``Plan.timeline``."""
         stamps = np.zeros(len(self.plan.timeline) + 1, np.int64)
         self._run(pool, context, True, stamps.ctypes.data)
         return np.diff(stamps)

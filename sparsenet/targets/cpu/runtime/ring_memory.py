@@ -1,8 +1,8 @@
-"""Working memory with rings that the memory management unit closes.
+"""Working memory with double-mapped ring buffers.
 
 A ring of S bytes is mapped twice in a row, so what begins anywhere in its first copy goes on across the end without a
-gap: kernels see rows at constant offsets, and no row is ever moved. Linux only (memfd); where it is not to be had, the
-planner uses windows that slide.
+gap: kernels see rows at constant offsets, and no row is ever moved. Linux only (memfd); elsewhere the planner uses
+windows whose rows are moved.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Worker threads of our own, which go through the tapes beside the caller, by the rules of ``runtime.team``."""
+"""Worker threads that go through the tapes beside the caller, by the rules of ``runtime.team``."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ class _Team:
         self._pool = weakref.ref(pool, self._stop)
 
     def start(self, workers: int, threads: int, address: Callable[[str], int]) -> None:
-        """Begin so many workers, or as many as there can be."""
+        """Start ``workers`` workers, or as many as the system allows."""
         function = _Worker(address("worker"))
         for number in range(1, workers + 1):
             at_work = _AtWork(self)
@@ -89,7 +89,7 @@ class _Team:
         self._stop(None)
 
     def wait(self) -> None:
-        """Until the workers have ended."""
+        """Wait until the workers have ended."""
         workers, self.workers = self.workers, []
         deadline = time.monotonic() + _PATIENCE
         while self.process == os.getpid() and time.monotonic() < deadline and any(w() for w in workers):
@@ -97,7 +97,7 @@ class _Team:
 
 
 class _AtWork:
-    """Held by one worker alone, from its beginning to its end; holds the team's memory."""
+    """An object that one worker alone holds while it runs; it keeps the team's memory alive."""
 
     def __init__(self, team: _Team) -> None:
         self._team = team

@@ -13,7 +13,7 @@ from sparsenet.targets.registry import Kernel
 
 
 def build(kernel: Kernel) -> Any:
-    """The first of equal ones, or the last if ``last``; a NaN counts as the largest."""
+    """Build the kernel. Of equal numbers it takes the first, or the last if ``last``; a NaN counts as the largest."""
     zero = np.float32(0)
 
     def argmax(  # type: ignore[no-untyped-def]

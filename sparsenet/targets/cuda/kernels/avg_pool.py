@@ -1,4 +1,4 @@
-"""Average pooling: the sum of what of a window lies in the map, times one over what the window counts."""
+"""Average pooling: the sum of a window's pixels in the map, divided by the number of pixels that the window counts."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ from sparsenet.targets.registry import Kernel
 def build(kernel: Kernel) -> Any:
     """Tile: output rows and vectors of pixels per thread; threads along pixels, columns (``splits``) and row groups.
 
-    With more than one lane the input lies like the output and every column stands at a multiple of ``lanes``.
+    With more than one lane the input is laid out like the output and every column is at a multiple of ``lanes``.
     """
     rows, vectors, pixel_threads, splits, row_threads = kernel.tile
     lanes, threads, sums = kernel.lanes, pixel_threads * splits * row_threads, rows * vectors * kernel.lanes

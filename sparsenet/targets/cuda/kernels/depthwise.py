@@ -28,7 +28,7 @@ def build(kernel: Kernel) -> Any:
         band = divide(thread - n * bands * line, line)
         column = thread - (n * bands + band) * line
         inside = n < images and column < width
-        # Behind the last image stand the zeros that round the channel up.
+        # The zeros that round the channel up follow the last image.
         position = n * image + band * rows * line + column
         end = min((n + 1) * image, pitch)
         if n >= images:

@@ -1,4 +1,4 @@
-"""Element by element over maps that lie alike: the epilogue does the work."""
+"""Ops element by element over maps of one layout: the epilogue does the work."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Products of matrices that are both computed: tiles of both meet in shared memory.
 
-A block makes one tile of the result. Each of its threads makes ``rows x columns`` numbers of it, which lie as far apart
+A block makes one tile of the result. Each of its threads makes ``rows x columns`` numbers of it, which are as far apart
 as there are threads, so that neighbours read and write neighbours.
 """
 

@@ -1,4 +1,4 @@
-"""Max pooling: a thread looks at what of its window lies in the map."""
+"""Max pooling: a thread compares those pixels of its window that are in the map."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Layer, instance and group normalisation: runs of numbers brought to mean 0 and variance 1.
 
-The mean comes first and the variance from what differs from it: the difference of two large sums would keep little of
-a small variance. What float32 lost of the mean is the mean of those differences.
+The mean is computed first, then the variance of the differences from it: the difference of two large sums would keep
+little of a small variance. The rounding error of the float32 mean is the mean of those differences.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ def build(kernel: Kernel) -> Any:
     """Tile: threads that share a run, and runs of a block. ``numbers[0]`` is added to the variance.
 
     Runs are numbered over up to three axes (``first``, ``second``, ``third``), numbers of a run over up to three more
-    (``outer``, ``middle``, ``inner``); input and output lie alike.
+    (``outer``, ``middle``, ``inner``); input and output have one layout.
     """
     threads, together = kernel.tile
     partials = threads * together

@@ -39,7 +39,9 @@ _FUNCTIONS = {"sum": _sum, "max": _max, "min": _min, "prod": _prod}
 
 
 def build(kernel: Kernel) -> Any:
-    """``operation`` numbers ``REDUCE_OPERATIONS``; ``numbers[0]`` scales the result. Up to three axes go."""
+    """Build the kernel: ``operation`` numbers ``REDUCE_OPERATIONS``, ``numbers[0]`` scales the result; up to three axes
+    are reduced.
+    """
     name = REDUCE_OPERATIONS[kernel.parameter("operation")]
     function, start, zero = _FUNCTIONS[name], np.float32(_START[name]), np.float32(0)
 

@@ -13,7 +13,7 @@ from sparsenet.targets.registry import Kernel
 
 
 def build(kernel: Kernel) -> Any:
-    """One thread for each of ``positions`` of the output; ``numbers[0]`` is what stands where the input has nothing.
+    """One thread for each of ``positions`` of the output; ``numbers[0]`` is written where the input has no pixel.
 
     Output pixel (n, y, x) is input pixel (n, y + first_row, x + first_column) if that is within x_height and x_width.
     """

@@ -24,7 +24,7 @@ def build(kernel: Kernel) -> Any:
     """Tile: the depthwise window's rows and columns, strides and dilations; output rows and pixels (``vectors``) per
     thread; threads along pixels and row groups; floats of shared memory.
 
-    The epilogue is the depthwise one, the word ``POINTWISE``, and that of the 1x1 convolution. A column is a channel
+    The epilogue is the depthwise one, the marker ``POINTWISE``, and that of the 1x1 convolution. A column is a channel
     of the depthwise result times the block's pixels.
     """
     k_h, k_w, stride_h, stride_w, dilation_h, dilation_w = kernel.tile[:6]

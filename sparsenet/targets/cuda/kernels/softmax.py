@@ -17,7 +17,7 @@ from sparsenet.targets.registry import Kernel
 def build(kernel: Kernel) -> Any:
     """Tile: threads that share a line, and lines of a block.
 
-    Lines are numbered over three other axes; input and output lie alike.
+    Lines are numbered over three other axes; input and output have one layout.
     """
     threads, together = kernel.tile
     partials = threads * together

@@ -1,4 +1,4 @@
-"""Rearrangement by tables: where each image, channel, row and column of the output stands in the input."""
+"""Rearrangement by tables: where each image, channel, row and column of the output is in the input."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where the largest numbers stand along one axis, in order: a thread counts how many come before its own.
+"""Indices of the largest numbers along one axis, in order: a thread counts how many come before its own.
 
 The count is the place of its index in the result. Every thread of a line reads the same numbers at the same time, from
 the cache, and none waits for another.

@@ -1,4 +1,4 @@
-"""Strides of tensors over the few axes that kernels go through."""
+"""Strides of tensors over the few axes that kernels iterate over."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def four_strides(sizes: Sequence[int], strides: Sequence[int]) -> tuple[int, int
     """Strides of image, channel, row and column for a tensor of these axes, those after the third as one column axis.
 
     Raises:
-        NoKernelError: the axes after the third do not lie in a row.
+        NoKernelError: the axes after the third are not evenly spaced.
     """
     if len(sizes) < 4:
         image, channel, column = (*strides, 0, 0)[:3]
@@ -45,7 +45,7 @@ def map_strides(name: str, sizes: Sequence[int], strides: Sequence[int]) -> dict
 
 
 def three_axes(sizes: Sequence[int], *strides: Sequence[int]) -> tuple[list[int], list[list[int]]]:
-    """The same walk over three axes.
+    """Sizes and strides of the same iteration over three axes.
 
     Raises:
         NoKernelError: it takes more.

@@ -16,7 +16,7 @@ from sparsenet.targets.registry import BROADCAST_OPERATIONS
 
 
 def lower_broadcast(builder: Builder, node: Node) -> None:
-    """Two operands along strides that are 0 where an axis is repeated."""
+    """Combine two operands along strides that are 0 where an axis is repeated."""
     a, b = (builder.get(name) for name in split_inputs(node)[0])
     out = builder.new_maps(node.output)
     epilogue = epilogue_of(builder, node, out)
@@ -28,7 +28,7 @@ def lower_broadcast(builder: Builder, node: Node) -> None:
 
 
 def lower_where(builder: Builder, node: Node) -> None:
-    """Three operands along strides, as ``lower_broadcast``."""
+    """Choose between two operands by a third, along strides as in ``lower_broadcast``."""
     values = [builder.get(name) for name in node.inputs]
     out, kernel = builder.new_maps(node.output), builder.kernel("where_none_maps")
     builder.decide(node, "none", kernel)

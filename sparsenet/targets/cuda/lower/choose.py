@@ -16,7 +16,7 @@ PICK = "pick_none_maps"
 
 
 def lower_top_k(builder: Builder, node: Node) -> None:
-    """A thread for each number finds its place."""
+    """Find the largest numbers along an axis: a thread for each number finds its rank."""
     attrs, kernel = attributes(node), builder.kernel("topk_none_maps")
     builder.decide(node, "none", kernel)
 
@@ -37,7 +37,7 @@ def lower_top_k(builder: Builder, node: Node) -> None:
 
 
 def lower_gather_elements(builder: Builder, node: Node) -> None:
-    """One index for each element, on one axis."""
+    """Gather elements along one axis, by one index for each element."""
     builder.decide(node, "none", builder.kernel(PICK))
 
     def run(inputs: list[Value], out: Value, axis: int) -> None:
@@ -53,7 +53,7 @@ def lower_gather_elements(builder: Builder, node: Node) -> None:
 
 
 def lower_gather_nd(builder: Builder, node: Node) -> None:
-    """Several indices lead to a run of elements; all in C order."""
+    """Gather runs of elements, by several indices for each run; all in C order."""
     x, indices = (plain(builder, builder.get(name)) for name in node.inputs)
     picks = Picks.of(x.shape, indices.shape)
     images, depth = x.shape[0], len(picks.sizes)

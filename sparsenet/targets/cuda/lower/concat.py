@@ -1,4 +1,4 @@
-"""Tensors side by side."""
+"""Concatenation of tensors."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from sparsenet.targets.cuda.lower.relayout import RELAYOUT, copy_into, plain, se
 
 
 def lower_concat(builder: Builder, node: Node) -> None:
-    """Channels are copied to their place; along another axis the parts meet in C order first."""
+    """Concatenate tensors: channels are copied to their place; other axes are first joined in C order."""
     axis = attributes(node)["axis"]
     operands = [builder.get(name) for name in node.inputs]
     whole = builder.shape(node.output)

@@ -47,7 +47,7 @@ def _lower_pair(builder: Builder, depth: Convolution, conv: Convolution) -> None
     matrix = builder.once(as_matrix, conv.weight)
     density = builder.once(nonzeros, matrix) / matrix.size
     size = (out.maps.pitch, *matrix.shape)
-    # What a 1x1 convolution reads lies like what it writes.
+    # The input of a 1x1 convolution is laid out like its output.
     candidates = conv_candidates(size, density, True, builder.options, Depthwise(*taps))
     names = conv.node.name, depth.node.name
     candidate, reason = choose(builder.options, names[0], candidates, density, names[1])

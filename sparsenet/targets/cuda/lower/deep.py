@@ -1,4 +1,4 @@
-"""Tensors of more axes than maps have: what goes along some of their axes sees them as fewer."""
+"""Tensors of more axes than maps have: ops along some of their axes view them with fewer axes."""
 
 from __future__ import annotations
 

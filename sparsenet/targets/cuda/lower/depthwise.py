@@ -14,7 +14,7 @@ ROWS = {1: 4, 2: 2}
 
 
 def lower_depthwise(builder: Builder, conv: Convolution) -> None:
-    """One launch."""
+    """Lower a depthwise convolution as one launch."""
     x, out = padded_input(builder, conv), builder.new_maps(conv.node.output)
     epilogue = epilogue_of(builder, conv.node, out)
     geometry = conv.geometry
@@ -30,7 +30,7 @@ def lower_depthwise(builder: Builder, conv: Convolution) -> None:
     work = maps.images * bands * maps.line + maps.pitch - maps.images * maps.image
     threads = min(THREADS, round_up(work, 32))
     along = -(-work // threads)
-    # The rows that make up the last band of the last image are computed, though not written.
+    # The rows that complete the last row block of the last image are computed, though not written.
     last_row = (bands * rows - 1) * stride_h + (k_h - 1) * dilation_h - top
     last_column = (maps.width - 1) * stride_w + (k_w - 1) * dilation_w - left
     end = (maps.images - 1) * x.maps.image + last_row * x.maps.line + last_column + 1

@@ -1,4 +1,4 @@
-"""Element by element: activations, affine, add, subtract, multiply."""
+"""Ops element by element: activations, affine, add, subtract, multiply."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from sparsenet.targets.cuda.lower.epilogues import epilogue_of
 
 
 def copy(builder: Builder, node: Node, x: Value, first: FusedStep) -> None:
-    """``out = epilogue(first(x))``."""
+    """Append a launch that copies ``x`` and runs fused ops on it: ``out = epilogue(first(x))``."""
     out = builder.new_maps(node.output)
     epilogue = epilogue_of(builder, node, out, first)
     kernel = builder.kernel("copy_none_maps", (), epilogue.ops, lanes=4)
@@ -20,12 +20,12 @@ def copy(builder: Builder, node: Node, x: Value, first: FusedStep) -> None:
 
 
 def lower_fused_step(builder: Builder, node: Node) -> None:
-    """One fused step behind a copy."""
+    """Lower an activation, affine or batch normalization as one fused op behind a copy."""
     copy(builder, node, builder.get(node.inputs[0]), as_fused_step(builder.graph, node))
 
 
 def lower_add(builder: Builder, node: Node) -> None:
-    """A copy with a residual where both lie alike, else general."""
+    """Lower an addition as a copy with a residual where both have one layout, else as any broadcast."""
     a, b = split_inputs(node)[0]
     x, residual = builder.get(a), builder.get(b)
     if x.layout is None or x.layout != residual.layout or x.shape != residual.shape:

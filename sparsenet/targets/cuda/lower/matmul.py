@@ -15,7 +15,9 @@ TILES = ((4, 4, 16, 16, 16), (4, 4, 8, 8, 16), (2, 2, 8, 8, 8))
 
 
 def lower_matmul(builder: Builder, node: Node) -> None:
-    """One product for each index of the axes in front; the largest tile that gives every multiprocessor a block."""
+    """Lower one product for each index of the axes in front, with the largest tile that gives each multiprocessor a
+    block.
+    """
     a, b = (builder.get(name) for name in node.inputs)
     out = builder.new_maps(node.output)
     clear_gaps(builder, out)

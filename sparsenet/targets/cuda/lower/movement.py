@@ -13,7 +13,9 @@ from sparsenet.targets.cuda.lower.relayout import RELAYOUT, TAKE, copy_into, tak
 
 
 def lower_rearrange(builder: Builder, node: Node) -> None:
-    """Along strides where every axis is evenly spaced and kernels have as many axes, else by tables of places."""
+    """Lower a rearrangement along strides where every axis is evenly spaced and kernels have enough axes, else by
+    tables of places.
+    """
     x = builder.get(node.inputs[0])
     places = rearranged(node, places_of(x.shape, axis_strides(x)), builder.shape(node.output))
     _move(builder, node, x, places)
@@ -36,7 +38,7 @@ def _move(builder: Builder, node: Node, x: Value, places: Sequence[Places]) -> N
 
 
 def lower_pad(builder: Builder, node: Node) -> None:
-    """A number beside the image, or rows and columns of it again."""
+    """Lower padding with a constant, or with rows and columns of the image itself."""
     attrs = attributes(node)
     if attrs["mode"] != "constant":
         lower_rearrange(builder, node)

@@ -13,7 +13,7 @@ from sparsenet.targets.cuda.lower.relayout import clear_gaps
 
 
 def lower_normalize(builder: Builder, node: Node) -> None:
-    """Some threads for each run."""
+    """Lower a normalization, with several threads for each run."""
     attrs, x, out = attributes(node), builder.get(node.inputs[0]), builder.new_maps(node.output)
     axis, strides = attrs["axis"], axis_strides(out)
     clear_gaps(builder, out)
@@ -30,7 +30,7 @@ def lower_normalize(builder: Builder, node: Node) -> None:
 
 
 def lower_softmax(builder: Builder, node: Node) -> None:
-    """Some threads for each line along the axis."""
+    """Lower a softmax, with several threads for each line along the axis."""
 
     def run(inputs: list[Value], out: Value, axis: int) -> None:
         clear_gaps(builder, out)

@@ -28,7 +28,7 @@ def _window(x: Value, geometry: Geometry) -> dict[str, Argument]:
 
 
 def lower_max_pool2d(builder: Builder, node: Node) -> None:
-    """Any window; what it sees beside the map is left out."""
+    """Lower max pooling with any window; pixels outside the map are left out."""
     geometry = Geometry.of(node, builder.shapes)
     window = _window(builder.get(node.inputs[0]), geometry)
     kernel = builder.kernel("maxpool_none_maps")
@@ -39,7 +39,7 @@ def lower_max_pool2d(builder: Builder, node: Node) -> None:
 
 
 def lower_avg_pool2d(builder: Builder, node: Node) -> None:
-    """Any window; what it counts is known row by row and column by column."""
+    """Lower average pooling with any window; tables tell, by row and by column, how many pixels it counts."""
     geometry = Geometry.of(node, builder.shapes)
     window = _window(builder.get(node.inputs[0]), geometry)
     scales = {
@@ -52,7 +52,7 @@ def lower_avg_pool2d(builder: Builder, node: Node) -> None:
 
 
 def lower_global_avg_pool2d(builder: Builder, node: Node) -> None:
-    """Some threads for each image of each channel."""
+    """Lower global average pooling, with several threads for each image of each channel."""
     x, out = builder.get(node.inputs[0]), builder.new_maps(node.output)
     maps = x.maps
     threads = FEW if maps.image <= SMALL_IMAGE else MANY

@@ -16,7 +16,7 @@ from sparsenet.targets.registry import REDUCE_OPERATIONS
 
 
 def lower_reduce(builder: Builder, node: Node) -> None:
-    """A thread for each number that is left goes through all that become it."""
+    """Lower a reduction: a thread for each result goes through all elements that are reduced to it."""
     x = builder.get(node.inputs[0])
     reduction = Reduction.of(node, x.shape)
     axes, keepdims, deep = reduction.gone, attributes(node)["keepdims"], len(x.shape) > MAP_AXES
@@ -37,7 +37,7 @@ def lower_reduce(builder: Builder, node: Node) -> None:
 
 
 def lower_argmax(builder: Builder, node: Node) -> None:
-    """A thread for each line along the axis."""
+    """Lower the index of the largest number, with a thread for each line along the axis."""
     last, kernel = int(attributes(node)["last"]), builder.kernel("argmax_none_maps")
     builder.decide(node, "none", kernel)
 

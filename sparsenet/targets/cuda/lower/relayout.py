@@ -25,7 +25,7 @@ def copy_into(
     Args:
         start: floats from ``source``'s beginning to its pixel (0, 0).
         first, size: row and column of the source that output pixel (0, 0) is, and how many there are of each.
-        fill: what stands beside them.
+        fill: the number written around them.
     """
     image, channel, row, column = strides
     shape = shape or out.shape
@@ -76,7 +76,7 @@ def to_maps(builder: Builder, tensor: str, source: Value) -> None:
 
 
 def seen_as(x: Value, shape: tuple[int, ...]) -> Value:
-    """The same memory under another shape."""
+    """The same memory viewed in another shape."""
     return Value(x.name, shape, x.layout, same_as=x)
 
 

@@ -9,12 +9,12 @@ from sparsenet.targets.cuda.lower.relayout import RELAYOUT, plain, seen_as, to_m
 
 
 def lower_identity(builder: Builder, node: Node) -> None:
-    """The same tensor under another name."""
+    """Lower an identity: the same tensor under another name."""
     _alias(builder, node, builder.get(node.inputs[0]), "the same tensor")
 
 
 def lower_reshape(builder: Builder, node: Node) -> None:
-    """In place where every element keeps its place, else through C order."""
+    """Lower a reshape in place where every element keeps its place, else through C order."""
     x, shape = builder.get(node.inputs[0]), builder.shape(node.output)
     if builder.layout(shape) == x.layout:
         _alias(builder, node, seen_as(x, shape), "the same elements in the same places")
@@ -24,7 +24,7 @@ def lower_reshape(builder: Builder, node: Node) -> None:
 
 
 def _alias(builder: Builder, node: Node, value: Value, reason: str) -> None:
-    """``node`` computes nothing: its output is ``value``."""
+    """Record that ``node`` computes nothing: its output is ``value``."""
     builder.put(node.output, value)
     builder.decisions.append(Decision(node.name, node.op, "none", "none", reason))
 

@@ -9,7 +9,7 @@ from sparsenet.targets.cuda.builder import Argument, Builder
 
 
 def lower_resize(builder: Builder, node: Node) -> None:
-    """By tables of source rows and columns."""
+    """Lower nearest or bilinear resizing, by tables of source rows and columns."""
     x, out = builder.get(node.inputs[0]), builder.new_maps(node.output)
     have, wanted = (x.maps.height, x.maps.width), (out.maps.height, out.maps.width)
     tables: dict[str, Argument] = {}

@@ -36,7 +36,7 @@ def separable_pairs(graph: Graph, shapes: Mapping[str, Shape]) -> dict[str, Conv
 def lower_fused(
     builder: Builder, depth: Convolution, conv: Convolution, out: Value, candidate: Candidate, reason: str
 ) -> None:
-    """One launch for ``depth`` and ``conv``, whose result is ``out``."""
+    """Append one launch for ``depth`` and ``conv``, whose result is ``out``."""
     tile = candidate.tile
     assert isinstance(tile, SeparableTile)
     x, channels, geometry = padded_input(builder, depth), depth.weight.shape[0], depth.geometry

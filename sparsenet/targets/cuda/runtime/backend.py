@@ -30,7 +30,7 @@ T = TypeVar("T")
 
 
 class _Turn(Lock):  # type: ignore[misc]  # as of Lock
-    """Held while something runs on the device: of that, there is one at a time."""
+    """A lock held while something runs on the device: one run at a time."""
 
     running = False
 
@@ -111,7 +111,7 @@ class CudaBackend(Backend):
             return self._session(arrays)
 
     def close(self) -> None:
-        """Give what is on the device back."""
+        """Release everything on the device."""
         with self._lock:
             self._sessions.clear()
 
@@ -191,7 +191,7 @@ def _processors() -> int:
 
 
 def _shown(plan: CudaPlan, graph: Graph) -> Plan:
-    """What the rest of the engine reads of a plan."""
+    """The parts of a plan that the rest of the engine reads."""
     return Plan(
         [],
         [[launch.kernel for launch in plan.launches]],

@@ -25,7 +25,7 @@ def _checked(result: tuple[Any, ...]) -> Any:
 
 
 class Recording:
-    """What ``body`` puts on ``stream``, to be run again by calling it; in the simulator it runs as it is.
+    """The work that ``body`` puts on ``stream``, run again by each call; the simulator calls ``body`` itself.
 
     ``body`` runs once by itself first: that compiles and loads its kernels, which a recording must not. It is not kept:
     whoever calls a recording keeps the memory that it works on.
@@ -54,14 +54,14 @@ class Recording:
         weakref.finalize(self, driver.cuGraphExecDestroy, self._executable)
 
     def __call__(self) -> None:
-        """Put it on the stream; does not wait."""
+        """Put the recorded work on the stream, without waiting for it."""
         if SIMULATED:
             self._body()
         else:
             _checked(self._launch(self._executable, self._handle))
 
     def seconds(self) -> float:
-        """How long one run takes, from the GPU's own clock."""
+        """Seconds that one run takes, by the GPU's own clock."""
         if SIMULATED:
             start = time.perf_counter()
             self()

@@ -76,21 +76,21 @@ class Session:
         return outputs
 
     def launch_timers(self) -> list[Callable[[], float]]:
-        """Of every launch, what tells its seconds; as ``launch_timer``."""
+        """The timer of every launch; see ``launch_timer``."""
         return [self.launch_timer([launch]) for launch in self.plan.launches]
 
     def layer_timer(self, layer: str) -> Callable[[], float]:
-        """Tells, at each call, the seconds that the launches of ``layer`` take."""
+        """A function that measures, at each call, the seconds that the launches of ``layer`` take."""
         return self.launch_timer([launch for launch in self.plan.launches if launch.layer == layer])
 
     def timer(self) -> Callable[[], float]:
-        """Tells, at each call, the seconds of all launches, from device memory to device memory."""
+        """A function that measures, at each call, the seconds of all launches, from device memory to device memory."""
         if self._on_device is None:
             self._on_device = Recording(self._stream, self._launch_all)
         return partial(self._seconds, self._on_device, 1)
 
     def launch_timer(self, launches: list[Launch]) -> Callable[[], float]:
-        """Tells, at each call, the seconds of these launches, repeated: their data is in the cache where it fits."""
+        """A function that measures, at each call, the seconds of these launches, repeated: cached if data fits."""
         repeats = 1 if SIMULATED else REPEATS
 
         def body() -> None:
@@ -103,7 +103,7 @@ class Session:
     # ---
 
     def _seconds(self, recording: Recording, repeats: int) -> float:
-        """Of one repetition; a method, so that a timer holds the memory that its recording works on."""
+        """Seconds of one repetition; a method, so that a timer holds the memory that its recording works on."""
         return recording.seconds() / repeats
 
     def _part(self, port: Port) -> Any:

@@ -1,7 +1,7 @@
 """Activations of one number, as ``sparsenet.graph.ops.ACTIVATIONS`` lists them. NaN stays NaN: comparisons with it
 are false.
 
-``f(x, a, b)`` for each word; a and b are its parameters, 0 where it has none.
+Each activation is a function ``f(x, a, b)``; a and b are its parameters, 0 where it has none.
 """
 
 from __future__ import annotations

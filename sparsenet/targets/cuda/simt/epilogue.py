@@ -1,6 +1,6 @@
-"""Fused epilogues: the words after an op, applied to a thread's numbers while they are in registers.
+"""Fused epilogues: the fused ops after an op, applied to a thread's numbers while they are in registers.
 
-A kernel's last two arguments carry what they read: ``tensors``, int64 offsets, in the order of the words (``affine``:
+A kernel's last two arguments carry what they read: ``tensors``, int64 offsets, in the order of the ops (``affine``:
 scale and shift in ``weights``; ``add``: the residual in ``memory`` and its floats per channel), and ``numbers``, the
 float32 parameters of the activations.
 """
@@ -22,7 +22,7 @@ def epilogue(words: Sequence[str], lanes: int, before: Sequence[str] = ()) -> An
     """``f(sums, at, scratch, memory, weights, tensors, numbers, channel, position)``, in place.
 
     ``sums[at : at + lanes]`` are consecutive positions of one channel from ``position`` on; ``scratch`` is a local
-    array of ``lanes`` floats. ``before``: words of the same kernel that have the first of ``tensors`` and ``numbers``.
+    array of ``lanes`` floats. ``before``: fused ops that use the first of ``tensors`` and ``numbers``.
     """
 
     @device

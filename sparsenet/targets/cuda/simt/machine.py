@@ -36,7 +36,7 @@ FLAGS: dict[str, Any] = {} if SIMULATED else {"fastmath": False, "opt": True}
 
 
 def signature(integers: int, tensors: int, numbers: int) -> Any:
-    """Of a kernel ``(memory, weights, tables, *integers, tensors, numbers)``; the last two are tuples."""
+    """Signature of a kernel ``(memory, weights, tables, *integers, tensors, numbers)``; the last two are tuples."""
     from numba import types
 
     floats, words = types.float32[::1], types.int32[::1]
@@ -51,7 +51,7 @@ def signature(integers: int, tensors: int, numbers: int) -> Any:
 
 
 def entry(function: Callable[..., None], integers: int, tensors: int, numbers: int) -> Any:
-    """``function`` as a kernel that can be launched; compiled on a GPU's first call for it."""
+    """Make ``function`` a kernel that can be launched; it is compiled at its first launch on a GPU."""
     if SIMULATED:
         return cuda.jit(function)
     return cuda.jit(signature(integers, tensors, numbers), **FLAGS)(function)
@@ -65,19 +65,19 @@ def device(function: Any) -> Any:
 if SIMULATED:
 
     def load(array, index):  # type: ignore[no-untyped-def]
-        """One element of what nobody writes during the launch."""
+        """Load one element of an array that nobody writes during the launch."""
         return array[index]
 
     def load2(array, index):  # type: ignore[no-untyped-def]
-        """Two of them; ``index`` is even."""
+        """Load two consecutive elements, as ``load``; ``index`` is even."""
         return array[index], array[index + 1]
 
     def load4(array, index):  # type: ignore[no-untyped-def]
-        """Four of them; ``index`` is a multiple of four."""
+        """Load four consecutive elements, as ``load``; ``index`` is a multiple of four."""
         return array[index], array[index + 1], array[index + 2], array[index + 3]
 
     def load_shared(array, index):  # type: ignore[no-untyped-def]
-        """One element of an array in shared memory."""
+        """Load one element of an array in shared memory."""
         return array[index]
 
     def store(array, index, a):  # type: ignore[no-untyped-def]
@@ -85,11 +85,11 @@ if SIMULATED:
         array[index] = a
 
     def store2(array, index, a, b):  # type: ignore[no-untyped-def]
-        """Write two; ``index`` is even."""
+        """Write two consecutive elements; ``index`` is even."""
         array[index], array[index + 1] = a, b
 
     def store4(array, index, a, b, c, d):  # type: ignore[no-untyped-def]
-        """Write four; ``index`` is a multiple of four."""
+        """Write four consecutive elements; ``index`` is a multiple of four."""
         array[index], array[index + 1], array[index + 2], array[index + 3] = a, b, c, d
 
     def divide(a, b):  # type: ignore[no-untyped-def]
@@ -163,5 +163,5 @@ STORE_FROM = {lanes: _store_from(lanes) for lanes in (1, 2, 4)}
 
 @device
 def load_shared_into(array, index, target, at):  # type: ignore[no-untyped-def]
-    """As ``LOAD_INTO[1]``, from shared memory."""
+    """Load one element of shared memory into a local array, as ``LOAD_INTO[1]`` does from device memory."""
     target[at] = load_shared(array, index)

@@ -1,4 +1,4 @@
-"""What several threads of a block hold, made one."""
+"""Combining the values that several threads of a block hold."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from sparsenet.targets.cuda.simt.machine import barrier, device
 
 @device
 def add(a: Any, b: Any) -> Any:
-    """Their sum."""
+    """The sum of two numbers."""
     return a + b
 
 
 @device
 def larger(a: Any, b: Any) -> Any:
-    """The larger one."""
+    """The larger of two numbers."""
     return a if b <= a else b
 
 

@@ -1,4 +1,4 @@
-"""Where things lie. Positions of a channel run over images, rows and columns, zeros between them included."""
+"""Positions of a channel, which run over images, rows and columns, zeros between them included."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ def pixel_at(position, width, height, line, image, images):  # type: ignore[no-u
 
 @device
 def is_pixel(position, width, height, line, image, images):  # type: ignore[no-untyped-def]
-    """Whether there is a pixel, not one of the zeros between rows and images."""
+    """Whether a position is a pixel, not one of the zeros between rows and images."""
     return pixel_at(position, width, height, line, image, images)[3]
 
 
 @device
 def place_over(number, second, third, first_stride, second_stride, third_stride):  # type: ignore[no-untyped-def]
-    """Where element ``number`` of a walk over three axes stands; the last one, of ``third`` elements, runs fastest."""
+    """Offset of element ``number`` of an iteration over three axes; the last, of ``third`` elements, runs fastest."""
     i = divide(number, second * third)
     j = divide(number - i * second * third, third)
     return i * first_stride + j * second_stride + (number - (i * second + j) * third) * third_stride

@@ -54,25 +54,25 @@ def _write(context: Any, builder: Any, sig: Any, args: Any) -> Any:
 
 @intrinsic
 def load(typing_context: Any, array: Any, index: Any) -> Any:
-    """One element of what nobody writes during the launch."""
+    """Load one element of an array that nobody writes during the launch."""
     return _load(1)(typing_context, array, index)
 
 
 @intrinsic
 def load2(typing_context: Any, array: Any, index: Any) -> Any:
-    """Two of them; ``index`` is even."""
+    """Load two consecutive elements, as ``load``; ``index`` is even."""
     return _load(2)(typing_context, array, index)
 
 
 @intrinsic
 def load4(typing_context: Any, array: Any, index: Any) -> Any:
-    """Four of them; ``index`` is a multiple of four."""
+    """Load four consecutive elements, as ``load``; ``index`` is a multiple of four."""
     return _load(4)(typing_context, array, index)
 
 
 @intrinsic
 def load_shared(typing_context: Any, array: Any, index: Any) -> Any:
-    """One element of an array in shared memory; as indexing, but ``index`` is not taken to count from the end."""
+    """Load one element of an array in shared memory; a negative ``index`` does not count from the end."""
 
     def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
         data = context.make_array(sig.args[0])(context, builder, args[0]).data
@@ -89,13 +89,13 @@ def store(typing_context: Any, array: Any, index: Any, a: Any) -> Any:
 
 @intrinsic
 def store2(typing_context: Any, array: Any, index: Any, a: Any, b: Any) -> Any:
-    """Write two; ``index`` is even."""
+    """Write two consecutive elements; ``index`` is even."""
     return types.none(array, types.int64, *[array.dtype] * 2), _write
 
 
 @intrinsic
 def store4(typing_context: Any, array: Any, index: Any, a: Any, b: Any, c: Any, d: Any) -> Any:
-    """Write four; ``index`` is a multiple of four."""
+    """Write four consecutive elements; ``index`` is a multiple of four."""
     return types.none(array, types.int64, *[array.dtype] * 4), _write
 
 

@@ -64,7 +64,7 @@ def row_sums(rows: int, vectors: int, lanes: int, apart: int | None, load_pixels
 def finish_rows(rows: int, vectors: int, lanes: int, finish: Any) -> Any:
     """``f(total, pixels, keep, place, memory, weights, tables, bias, channels, group, out, pitch, tensors, numbers)``.
 
-    It adds the bias, runs the epilogue ``finish``, and writes the pixels, with zeros between them.
+    The function adds the bias, runs the epilogue ``finish``, and writes the pixels, with zeros between them.
     """
     store, zero = STORE_FROM[lanes], np.float32(0)
 
