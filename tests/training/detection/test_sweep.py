@@ -206,22 +206,22 @@ def test_sparsities_that_make_no_sense(tmp_path: Path) -> None:
 def test_the_published_weights_reach_their_figures(shared_data: Path, tmp_path: Path) -> None:
     """WIDERFACE's protocol on the subset, in the engine; PyTorch sees the same faces on some of its images.
 
-    The figures are those of all images, and of every fourth.
+    The figures are those of all images, and of every eighth.
     """
     folder = shared_data / "widerface_subset"
     weights = shared_data / "retinaface_mobilenet025" / "mobilenet0.25_Final.pth"
-    images = load_faces(folder / "subset_gt.json", folder)[:: 1 if FULL else 4]
+    images = load_faces(folder / "subset_gt.json", folder)[:: 1 if FULL else 8]
     convert(weights, tmp_path / "model.safetensors", measure_speed=False, threads=1)
     found = find_faces(load_detector(tmp_path / "model.safetensors", 1), images, progress=False)
     ap = average_precision(
         {name: (faces.boxes, faces.scores) for name, faces in found.items()},
         GroundTruth.load(folder / "gt").restricted(found),
     )
-    least = (0.825, 0.724, 0.441) if FULL else (0.860, 0.750, 0.490)
+    least = (0.825, 0.724, 0.441) if FULL else (0.840, 0.760, 0.540)
     assert all(figure >= wanted for figure, wanted in zip((ap.easy, ap.medium, ap.hard), least, strict=True))
     torch.set_num_threads(1)
     model, info = open_detector(weights)
     assert isinstance(model, RetinaFace)
-    some = images[:: len(images) // 10]
+    some = images[:: len(images) // (10 if FULL else 5)]
     for name, faces in find_faces(torch_detector(model, info), some, progress=False).items():
         assert_same(found[name], faces, 0.05)
