@@ -1,4 +1,4 @@
-"""What the registry says of a kernel family."""
+"""Kernel families and their arguments, as the registry lists them."""
 
 from __future__ import annotations
 
@@ -58,12 +58,12 @@ class Family:
 
     Attributes:
         element: the type of the tensor that it makes, and of all arrays that are declared without one.
-        algorithm: what it does, by which weights and in which layout, as ``conv_csr_rows``.
+        algorithm: the op, the weight format and the layout, as ``conv_csr_rows``.
         module: target and file of its ``kernels``, as ``cpu.softmax``, whose ``build(kernel)`` returns the Numba
             cfunc, or for a GPU the function that ``simt.machine.entry`` makes a kernel.
         declared: the arguments in order, as ``signature`` reads them; those of the epilogue follow. A CUDA kernel's are
             its int64 parameters, between the three arrays and what the epilogue reads.
-        tile: names of the tile parameters, in the order of the name's last word.
+        tile: names of the tile parameters, in the order of the last part of a kernel's name.
         summary: what it computes, for the support table.
     """
 
@@ -86,10 +86,10 @@ class Family:
 
     @cached_property
     def arguments(self) -> tuple[str, ...]:
-        """Their names."""
+        """The names of the arguments, in order."""
         return tuple(argument.name for argument in self.signature)
 
 
 def by_name(*families: Family) -> dict[str, Family]:
-    """A table of families."""
+    """A table of families by their names."""
     return {family.name: family for family in families}

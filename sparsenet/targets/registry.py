@@ -23,7 +23,7 @@ from sparsenet.targets.cpu.runtime import jit
 from sparsenet.targets.cuda.families import CUDA_FAMILIES
 from sparsenet.targets.family import Argument, Family, signature
 
-#: Epilogue word → the tape arguments it reads; activations read their parameters.
+#: Fused op → the tape arguments it reads; activations read their parameters.
 EPILOGUE_ARGUMENTS: dict[str, tuple[Argument, ...]] = {
     **{
         word: signature(
@@ -40,8 +40,8 @@ EPILOGUE_ARGUMENTS: dict[str, tuple[Argument, ...]] = {
     },
 }
 
-#: How the lines of ``f32_transpose_none_any`` come about: one number again and again; neighbours; every second number;
-#: numbers at any distance; whole squares turned, where neighbouring lines are neighbours in the source.
+#: How ``f32_transpose_none_any`` makes a line: one number repeated; neighbours; every second number; numbers at any
+#: distance; whole squares transposed, where neighbouring lines are neighbours in the source.
 TRANSPOSE_WAYS = ("repeated", "run", "halved", "picked", "turned")
 #: What the `broadcast` and `reduce` families compute, by the number of their tile parameter.
 BROADCAST_OPERATIONS = (
@@ -69,7 +69,7 @@ class Kernel:
         family: key of ``FAMILIES``.
         lanes: numbers per vector on a CPU (16, 8 or 4 float32), or per load of a GPU's thread (4, 2 or 1).
         tile: values of the family's tile parameters.
-        epilogue: fused words in execution order (see ``EPILOGUE_ARGUMENTS``).
+        epilogue: fused ops in execution order (see ``EPILOGUE_ARGUMENTS``).
     """
 
     family: str
@@ -79,7 +79,7 @@ class Kernel:
 
     @cached_property
     def name(self) -> str:
-        """Registry key, benchmark id and profile entry."""
+        """The kernel's name: registry key, benchmark id and profile entry."""
         words = [self.family, *self.epilogue]
         tile = "x".join(map(str, self.tile))
         return "_".join(words) + f"__{self.target}_v{self.lanes}" + (f"_{tile}" if tile else "")
@@ -91,12 +91,12 @@ class Kernel:
 
     @property
     def target(self) -> str:
-        """What it runs on: ``cpu`` or ``cuda``."""
+        """What the kernel runs on: ``cpu`` or ``cuda``."""
         return FAMILIES[self.family].module.partition(".")[0]
 
     @property
     def element(self) -> ElementType:
-        """The type of the numbers that it makes."""
+        """The type of the elements that the kernel makes."""
         return FAMILIES[self.family].element
 
     @cached_property
@@ -115,7 +115,7 @@ class Kernel:
 
     @cached_property
     def arguments(self) -> list[str]:
-        """Their names."""
+        """The names of the tape arguments, in order."""
         return [argument.name for argument in self.signature]
 
     def parameter(self, name: str) -> int:

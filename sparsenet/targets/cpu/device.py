@@ -1,4 +1,4 @@
-"""How kernels, and the functions that they call, are compiled."""
+"""Compilation of kernels and of the functions that they call."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ _NO_WRAPPERS = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
 
 
 def device(function: Any) -> Any:
-    """A function that kernels call; compiled into each of them."""
+    """Compile ``function`` for use by kernels: it becomes part of each kernel that calls it."""
     return njit(inline="never", **FLAGS, **_NO_WRAPPERS)(function)
 
 
 def inlined(function: Any) -> Any:
-    """As ``device``, without the cost of a call: for what each tile does once."""
+    """Compile ``function`` as ``device`` does, without the cost of a call: for what each tile does once."""
     return njit(inline="never", forceinline=True, **FLAGS, **_NO_WRAPPERS)(function)
 
 

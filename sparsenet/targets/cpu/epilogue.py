@@ -1,8 +1,8 @@
-"""Fused epilogues: the words after an op, applied to the tile while it is still in registers.
+"""Fused epilogues: the fused ops after an op, applied to the tile while it is still in registers.
 
 ``image_epilogue`` serves kernels whose tile is pixels of one or several channels, consecutive or named by a table;
 ``flat_epilogue`` those whose tile is consecutive channels of a flat tensor. Each is a chain of small functions, one per
-word, put together at compile time.
+fused op, put together at compile time.
 """
 
 from __future__ import annotations

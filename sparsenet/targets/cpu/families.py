@@ -5,7 +5,7 @@ from __future__ import annotations
 from sparsenet.graph.types import F32
 from sparsenet.targets.family import Family, by_name
 
-#: How the output lies: pixels to keep are all those of the first ``full_vectors`` of a line, then by ``lane_bits``.
+#: The output's layout: pixels to keep are all those of the first ``full_vectors`` of a line, then by ``lane_bits``.
 _LINES = "height full_vectors *lane_bits:any line_vectors halo_vectors"
 _GEOMETRY = f"c_out {_LINES} x_row"
 _OUT = "*out out_row out_channel"

@@ -1,4 +1,4 @@
-"""Masks in memory: for each vector a word with a bit per lane."""
+"""Lane masks in memory: for each vector an integer with a bit per lane."""
 
 from __future__ import annotations
 

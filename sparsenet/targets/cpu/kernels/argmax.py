@@ -1,4 +1,4 @@
-"""Where the largest number stands on one axis of a plain tensor viewed as (outer, axis, inner)."""
+"""Index of the largest number on one axis of a plain tensor viewed as (outer, axis, inner)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from sparsenet.targets.registry import Kernel
 
 
 def build(kernel: Kernel) -> Any:
-    """The index as a float; of equal numbers the first, or the ``last`` if that is not 0; NaN counts as the largest."""
+    """Build the kernel: indices as floats; of equal numbers the first, or the ``last`` if not 0; NaN is the largest."""
     read = arguments(kernel)
 
     def argmax(args, bases):  # type: ignore[no-untyped-def]

@@ -15,7 +15,7 @@ from sparsenet.targets.registry import BROADCAST_OPERATIONS, Kernel
 
 
 def _vectors(tile: Tile, operation: str) -> Any:
-    """What is done to two vectors; NaN in is NaN out, but for comparisons, which are false of it."""
+    """The operation on two vectors; NaN in is NaN out, except for comparisons, which are false for NaN."""
     operations: dict[str, Callable[[], Any]] = {
         "add": lambda: tile.add,
         "sub": lambda: tile.sub,
@@ -33,7 +33,7 @@ def _vectors(tile: Tile, operation: str) -> Any:
 def build(kernel: Kernel) -> Any:
     """``operation`` numbers ``BROADCAST_OPERATIONS``; strides are in floats, 0 along a broadcast axis, 1 on the last.
 
-    Lines are written by whole vectors: what is too much the next line overwrites, and behind the last stands a guard.
+    Lines are written by whole vectors: the next line overwrites the excess, and a guard follows the last.
     """
     read = arguments(kernel)
     operation = BROADCAST_OPERATIONS[kernel.parameter("operation")]

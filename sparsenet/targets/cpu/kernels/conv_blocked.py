@@ -3,8 +3,8 @@
 Weights are packed ``[group][block of output channels][tap][output channel]``. Each tap multiplies the weights of one
 block by single pixels, as many as registers hold: no lane is lost to the width of the map, and columns may be any
 stride apart. Where taps are few, a vector holds a quarter of the channels for four neighbouring pixels instead, each
-weight four times: the finished tile, which must leave as lines of pixels like every other map, is then turned with a
-quarter of the shuffles.
+weight four times: the finished tile, which must be stored as lines of pixels like every other map, is then transposed
+with a quarter of the shuffles.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ RESIDENT_BYTES = 1 << 20
 def build(kernel: Kernel) -> Any:
     """Tile ``rows x pixels`` by ``vectors`` vectors of channels.
 
-    Rows left over are done one by one; columns and channels left over by a tile that overlaps the one before.
+    Rows left over are computed one by one; columns and channels left over by a tile that overlaps the one before.
     """
     read = arguments(kernel)
     rows, pixels, lanes = kernel.parameter("rows"), kernel.parameter("pixels"), kernel.lanes
@@ -92,7 +92,7 @@ def build(kernel: Kernel) -> Any:
 
 
 def _tile(kernel: Kernel, rows: int) -> Any:
-    """``f(args, bases, source, w, channel, out)``: the sums of one block of channels at ``rows`` rows, as they are."""
+    """``f(args, bases, source, w, channel, out)``: the sums of one block of channels at ``rows`` rows, untransposed."""
     read = arguments(kernel)
     lanes, together, pixels = kernel.lanes, kernel.parameter("together"), kernel.parameter("pixels")
     sums = Tile(kernel.element, lanes, rows * (pixels // together), kernel.parameter("vectors"))
@@ -116,7 +116,7 @@ def _tile(kernel: Kernel, rows: int) -> Any:
 
 
 def _finish(kernel: Kernel) -> Any:
-    """``f(args, bases, sums, rows, channel, y, left)``: turn the sums of a tile and write them as lines of pixels."""
+    """``f(args, bases, sums, rows, channel, y, left)``: transpose the sums of a tile, write lines of pixels."""
     read = arguments(kernel)
     lanes, together, pixels = kernel.lanes, kernel.parameter("together"), kernel.parameter("pixels")
     vectors, channels, columns = kernel.parameter("vectors"), lanes // together, pixels // together

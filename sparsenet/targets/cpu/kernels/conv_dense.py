@@ -1,4 +1,4 @@
-"""Dense convolution: a register tile of output channels by pixels, the honest baseline of every sparse claim.
+"""Dense convolution: a register tile of output channels by pixels, the baseline of every sparse measurement.
 
 Weights are packed ``[group of R output channels][tap][R]``; a tap is one (input channel, row, column) with its byte
 offset, as in the sparse kernel. Each tap is an outer product of R weights and a tile of shifted pixels.

@@ -80,7 +80,7 @@ def _adjacent_columns(kernel: Kernel) -> tuple[Any, Any, Any]:
 
 
 def _any_window(kernel: Kernel, tile: Tile) -> tuple[Any, Any, Any]:
-    """As ``_adjacent_columns``; nothing is prepared."""
+    """The functions of ``_adjacent_columns`` for any window; nothing is prepared."""
     taps, fma = kernel.parameter("taps"), tile.fma
     load = tile.load if kernel.parameter("stride") == 1 else tile.load_every_second
 

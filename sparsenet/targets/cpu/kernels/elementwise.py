@@ -1,4 +1,4 @@
-"""Element by element over rows: copy, then whatever the epilogue says (activation, affine, add)."""
+"""Ops element by element over rows: copy, then the fused ops of the epilogue (activation, affine, add)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Element by element over a flat tensor: copy, then the epilogue with one scale and shift per element."""
+"""Ops element by element over a flat tensor: copy, then the epilogue with one scale and shift per element."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Lines that become one, whose neighbours come from each in turn: depth to space, and images with channels last."""
+"""Interleaving of several lines to one: depth to space, and images with channels last."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Max pooling: padding counts as -inf, so columns outside the image are masked out, never read as zeros.
 
-Which rows a window has is the planner's business: all output rows of a call have the same number of them.
+The planner determines which rows a window has: all output rows of a call have the same number of window rows.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ def build(kernel: Kernel) -> Any:
     """One image row of ``vectors`` vectors per step; ``stride`` 1 or 2 columns.
 
     ``columns`` adjacent window columns, of which ``before`` are padding left of the image, are unrolled: rows are
-    folded first, then columns. 0 ``columns`` stands for any window: ``taps_x`` holds the byte offset of every column.
+    reduced first, then columns. 0 ``columns`` stands for any window: ``taps_x`` holds the byte offset of every column.
     ``tap_bits`` holds, per window column and vector, the lanes that read inside the image; vectors from
     ``inner_first`` to ``inner_end`` read nothing else.
     """
@@ -92,7 +92,7 @@ def _adjacent_columns(kernel: Kernel) -> Any:
 
 
 def _any_window(kernel: Kernel, tile: Tile) -> Any:
-    """As ``_adjacent_columns``, columns taken from ``taps_x``."""
+    """A function as of ``_adjacent_columns``, with columns taken from ``taps_x``."""
     fold = _fold_rows(tile, tile.load if kernel.parameter("stride") == 1 else tile.load_every_second)
     splat, maximum, keep_lanes = tile.splat, maximum_of(tile, 2), tile.keep_lanes
     lowest = tile.lowest

@@ -1,4 +1,4 @@
-"""Where a plain tensor is not zero."""
+"""Indices of the elements of a plain tensor that are not zero."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ def build(kernel: Kernel) -> Any:
 
     @device
     def sums(x: int, size: int, shift: float) -> tuple[float, float]:
-        """Of all numbers less ``shift``, and of their squares."""
+        """The sums of all numbers less ``shift``, and of their squares."""
         once, squares, taken = 0.0, 0.0, splat(np.float32(shift))
         for first in range(0, size, block):
             a, b = splat(zero), splat(zero)
@@ -43,7 +43,7 @@ def build(kernel: Kernel) -> Any:
 
     @device
     def exact_sums(x: int, size: int, shift: float) -> tuple[float, float]:
-        """The same in float64."""
+        """The sums of ``sums``, in float64."""
         once, squares = 0.0, 0.0
         for i in range(size):
             difference = np.float64(load_f32(x, i)) - shift
@@ -62,14 +62,14 @@ def build(kernel: Kernel) -> Any:
             if not _SMALLEST < squares < _LARGEST:
                 near = np.float32(exact_sums(start, size, zero)[0] / size)
                 once, squares = exact_sums(start, size, near)
-            rest = once / size  # what float32 lost of the mean
+            rest = once / size  # the mean's rounding error in float32
             factor = 1 / math.sqrt(squares / size - rest * rest + eps)
             mean, scale, shift = (
                 splat(near),
                 splat(np.float32(factor)),
                 splat(np.float32(-rest * factor)),
             )
-            for k in range(0, size, lanes):  # the next run overwrites what is too much
+            for k in range(0, size, lanes):  # the next run overwrites the excess
                 value = mul_add(sub(load(start + k * item, 0), mean), scale, shift)
                 store(out + (run * size + k) * item, 0, value)
 

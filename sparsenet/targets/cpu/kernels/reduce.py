@@ -13,7 +13,7 @@ from sparsenet.targets.cpu.device import device, kernel_entry
 from sparsenet.targets.cpu.vector_ir import Tile, load_f32, load_i32, store_f32
 from sparsenet.targets.registry import REDUCE_OPERATIONS, Kernel
 
-#: What is begun with, and how a number joins what there is; a NaN stays.
+#: The initial value, and how a number is combined with the result so far; a NaN stays.
 _OPERATIONS: dict[str, tuple[float, Callable[[Any, Any], Any]]] = {
     "sum": (0.0, lambda so_far, x: so_far + x),
     "max": (-math.inf, lambda so_far, x: x if x > so_far or x != x else so_far),
@@ -26,7 +26,7 @@ _VECTORS_AT_ONCE = 64
 
 @device
 def _offset(index: int, shape: int, strides: int, first: int, last: int) -> int:
-    """Where element ``index`` of the axes from ``first`` up to ``last`` stands, in floats."""
+    """Offset, in floats, of element ``index`` of the axes from ``first`` up to ``last``."""
     offset = 0
     for axis in range(last - 1, first - 1, -1):
         extent = load_i32(shape, axis)
@@ -36,10 +36,10 @@ def _offset(index: int, shape: int, strides: int, first: int, last: int) -> int:
 
 
 def build(kernel: Kernel) -> Any:
-    """``shape`` and ``strides`` are tables of the axes that stay, then of those that go; the result times ``scale``.
+    """``shape``, ``strides``: tables of the axes that are kept, then of those reduced; results times ``scale``.
 
-    Lanes lie along the last axis that goes or across the last that stays, whichever has a stride of 1; products, which
-    may leave the range of float32 on their way, are made one by one in float64.
+    Lanes run along the last axis reduced or across the last one kept, whichever has a stride of 1; products, which may
+    leave the range of float32 on the way, are made one by one in float64.
     """
     read = arguments(kernel)
     operation = REDUCE_OPERATIONS[kernel.parameter("operation")]
@@ -81,7 +81,7 @@ def build(kernel: Kernel) -> Any:
 
 
 def _joins(tile: Tile, operation: str) -> tuple[Any, Any]:
-    """What joins two vectors, and the lanes of one; of products there is none."""
+    """The functions that combine two vectors, and the lanes of one; products have none."""
     if operation == "max":
         return tile.maximum, tile.largest
     return (tile.minimum, tile.smallest) if operation == "min" else (tile.add, tile.sum)

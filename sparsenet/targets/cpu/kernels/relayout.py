@@ -72,7 +72,7 @@ def _copy_line(tile: Tile) -> Any:
 
 
 def _halve_line(tile: Tile) -> Any:
-    """As ``_copy_line``, for step 2: each source vector is loaded once for both phases."""
+    """A function as of ``_copy_line``, for step 2: each source vector is loaded once for both phases."""
     lanes, item, load, store = tile.lanes, tile.item, tile.load, tile.store
     even, odd = tile.even_lanes, tile.odd_lanes
     load_between, store_between = tile.load_between, tile.store_between
@@ -100,7 +100,7 @@ def _halve_line(tile: Tile) -> Any:
 
 
 def _split_line(tile: Tile, step: int) -> Any:
-    """As ``_copy_line``, for any step and as many phases: whole vectors are taken apart."""
+    """A function as of ``_copy_line``, for any step and as many phases: whole vectors are deinterleaved."""
     element, lanes, item = tile.element, tile.lanes, tile.item
     together, lines = Tile(element, lanes, 1, step), Tile(element, lanes, outputs=step)
     load, load_between, apart = together.load, together.load_between, deinterleave(together)
@@ -122,7 +122,7 @@ def _split_line(tile: Tile, step: int) -> Any:
 
 
 def _gather_line(tile: Tile) -> Any:
-    """As ``_copy_line``, for any step."""
+    """A function as of ``_copy_line``, for any step, by gathers."""
     lanes, item, gather_between = tile.lanes, tile.item, tile.gather_between
     store_between = tile.store_between
 

@@ -16,7 +16,7 @@ from sparsenet.targets.registry import Kernel
 
 
 def build(kernel: Kernel) -> Any:
-    """Row tables are int32 row numbers, of which ``x_first`` stands at ``x``; column tables int32 byte offsets, padded
+    """Row tables are int32 row numbers, of which ``x_first`` is at ``x``; column tables int32 byte offsets, padded
     to whole vectors.
     """
     read = arguments(kernel)

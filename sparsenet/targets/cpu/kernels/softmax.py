@@ -14,7 +14,7 @@ from sparsenet.targets.registry import Kernel
 
 
 def build(kernel: Kernel) -> Any:
-    """Lanes lie along the axis if it is the last, else across it."""
+    """Build the kernel, whose lanes run along the axis if it is the last, else across it."""
     read = arguments(kernel)
     lanes = kernel.lanes
     tile = Tile(kernel.element, lanes)
@@ -26,7 +26,7 @@ def build(kernel: Kernel) -> Any:
 
     @device
     def along(x: int, axis: int, out: int) -> None:
-        """One line; what is written behind it the next one overwrites."""
+        """Compute one line; the next one overwrites what is written behind it."""
         top = splat(low)
         for k in range(0, axis, lanes):
             top = maximum(keep(load(x + k * item, 0), 0, axis - k, low), top)
@@ -41,7 +41,7 @@ def build(kernel: Kernel) -> Any:
 
     @device
     def across(x: int, axis: int, inner: int, out: int, some: int) -> None:
-        """``some`` lines beside each other, at most a vector of them."""
+        """Compute ``some`` neighbouring lines, at most a vector of them."""
         top, powers = splat(low), splat(zero)
         for i in range(axis):
             top = maximum(load(x + i * inner * item, 0), top)

@@ -1,4 +1,4 @@
-"""Where the largest numbers stand on one axis of a plain tensor viewed as (outer, axis, inner), in order."""
+"""Indices of the largest numbers on one axis of a plain tensor viewed as (outer, axis, inner), in order."""
 
 from __future__ import annotations
 
@@ -42,8 +42,8 @@ def _sift_down(heap: int, size: int, step: int, x: int, sign: float, place: int)
 def build(kernel: Kernel) -> Any:
     """The ``count`` first of a line in the order of ``sign`` times its numbers, as indices.
 
-    The result itself is the heap. ``filtered``: only numbers above ``least`` are taken, and -1 stands where there are
-    too few of them.
+    The result itself is the heap. ``filtered``: only numbers above ``least`` are taken, and the result ends with -1
+    where there are too few of them.
     """
     read = arguments(kernel)
     number_bytes, filtered = kernel.element.itemsize, kernel.parameter("filtered") == 1

@@ -1,6 +1,6 @@
 """Elements at even distances along every axis: transpositions, slices, repetitions.
 
-Runs are copied where the last axis stays, squares turned in registers where it moves.
+Runs are copied where the last axis stays, squares transposed in registers where it moves.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ def build(kernel: Kernel) -> Any:
     """``way`` numbers ``TRANSPOSE_WAYS``.
 
     In the source, neighbours in a line are ``x_step`` apart, neighbouring lines ``x_line``, one number where squares
-    are turned. There are ``rows`` matrices of ``lines`` lines, each of ``columns`` numbers, zeros from ``x_columns``
-    on; and as many such rows as the axes of ``shape`` have elements. Where an axis moves on by one and those behind it
-    begin anew, ``x_jumps`` and ``out_jumps`` have the distances in numbers. Other strides are in bytes.
+    are transposed. There are ``rows`` matrices of ``lines`` lines, each of ``columns`` numbers, zeros from
+    ``x_columns`` on; and as many such rows as the axes of ``shape`` have elements. Where an axis moves on by one and
+    those behind it begin anew, ``x_jumps`` and ``out_jumps`` have the distances in numbers. Other strides are in bytes.
     """
     read = arguments(kernel)
     makers = {"repeated": _repeat_lines, "run": _copy_lines, "halved": _halve_lines, "picked": _pick_lines}
@@ -107,7 +107,7 @@ def _halve_lines(kernel: Kernel) -> Any:
 
     @device
     def copy(x, x_line, _x_step, x_columns, lines, columns, out, out_line):  # type: ignore[no-untyped-def]
-        last = 2 * x_columns - 1  # numbers from the first that is meant to the last
+        last = 2 * x_columns - 1  # numbers from the first valid one to the last
         full = min(x_columns - 1, columns) // lanes * lanes
         for line in range(lines):
             source, target = x + line * x_line, out + line * out_line

@@ -1,7 +1,7 @@
 """How kernels are called: one row of int64 numbers and a table of base addresses.
 
 Every kernel has the machine-level signature ``void (int64 args, int64 bases)``. ``args`` is the address of its row on
-the tape, which says exactly what to compute: sharing work between threads is the planner's business. A pointer on the
+the tape, which says exactly what to compute: the planner shares work between threads. A pointer on the
 tape is a base number and a byte offset in one int64, so the tape holds no address: it can be saved, and concurrent runs
 share one tape and one copy of the weights, each with a base table of its own.
 """

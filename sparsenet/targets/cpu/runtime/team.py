@@ -30,7 +30,7 @@ from typing import Any
 
 from sparsenet.targets.cpu.runtime.abi import WORD_BYTES
 
-#: Word numbers in the team; what different threads write stands on lines of its own. Claims begin at ``CLAIMS``.
+#: Word numbers in the team; what different threads write is on cache lines of its own. Claims begin at ``CLAIMS``.
 EPOCH, PENDING, SLEEPERS, BUSY, SECTION, END, BASES, STAMPS, CLAIMS = 0, 16, 32, 48, 49, 50, 51, 52, 64
 CLAIM_WORDS = 16
 #: Bytes; two cache lines, which processors fetch together.
@@ -68,7 +68,7 @@ def _parts(walk: Any, walk_timed: Any) -> tuple[Any, Any, Any, Any, Any]:
 
     @device
     def section_bytes(threads: int) -> int:
-        """Of a row of ``Plan.section_table``."""
+        """Bytes of a row of ``Plan.section_table``."""
         return 2 * WORD_BYTES * (2 + threads)
 
     @device
@@ -110,7 +110,7 @@ def _parts(walk: Any, walk_timed: Any) -> tuple[Any, Any, Any, Any, Any]:
 
     @device
     def work(team: int, free: int, first: int, threads: int) -> int:
-        """Run what is free of the section whose claims are then ``free``, share ``first`` first; how many it were."""
+        """Run free shares of the section whose claims are then ``free``, ``first`` first; returns their number."""
         taken = 0
         for turn in range(threads):
             thread = (first + turn) % threads
@@ -126,7 +126,7 @@ def _parts(walk: Any, walk_timed: Any) -> tuple[Any, Any, Any, Any, Any]:
 
     @device
     def wait(team: int, free: int, who: int) -> None:
-        """Until another section is open; a worker, also until the team is dissolved."""
+        """Wait until another section is open; a worker, also until the team is dissolved."""
         started = nanoseconds()
         while True:
             for _ in range(LOOKS):
@@ -226,7 +226,7 @@ def build_worker(walk: Any, walk_timed: Any) -> object:
 
 
 def build_stop() -> object:
-    """``stop(team)``: dissolve it; a run that is under way is not disturbed."""
+    """``stop(team)``: dissolve the team; a run that is under way is not disturbed."""
     from numba import cfunc, types
 
     from sparsenet.targets.cpu.vector_ir import atomic_load, atomic_replace, wake_all

@@ -26,7 +26,7 @@ class Arithmetic(Block):
             raise TypeError(f"{operation} is not defined for a tile of {self.element}")
 
     def _compare(self, b: ir.IRBuilder, sign: str, x: ir.Value, y: ir.Value) -> ir.Value:
-        """Where ``x sign y`` holds; nothing holds of NaN."""
+        """The mask of the lanes where ``x sign y`` holds; it is false for NaN."""
         if self.element.is_float:
             return b.fcmp_ordered(sign, x, y)
         compare = b.icmp_signed if self.element.is_signed else b.icmp_unsigned
@@ -118,12 +118,12 @@ class Arithmetic(Block):
 
     @cached_property
     def maximum(self) -> Any:
-        """Per lane; NaN if either is NaN."""
+        """``maximum(x, y)`` per lane; NaN if either is NaN."""
         return self._elementwise(self._extreme(">"), 2)
 
     @cached_property
     def minimum(self) -> Any:
-        """Per lane; NaN if either is NaN."""
+        """``minimum(x, y)`` per lane; NaN if either is NaN."""
         return self._elementwise(self._extreme("<"), 2)
 
     def compare(self, sign: str) -> Any:
@@ -149,7 +149,7 @@ class Arithmetic(Block):
         return self._elementwise(exp, 1)
 
     def activation(self, word: str) -> Any:
-        """``f(tile, *parameters)`` for an activation word, of floats; parameters are float32 scalars."""
+        """``f(tile, *parameters)`` for the activation named ``word``, of floats; parameters are float32 scalars."""
         self._float_only(word)
         operation = ACTIVATION_IR[word]
 

@@ -46,13 +46,13 @@ class _TileModel(models.PrimitiveModel):
 class Block:
     """A register block of ``rows x vectors`` vectors of ``lanes`` numbers, for ``outputs`` channels.
 
-    In memory, vector ``(i, j)`` of a channel stands at ``pointer + i * row_stride + j * vector_bytes``.
+    In memory, vector ``(i, j)`` of a channel is stored at ``pointer + i * row_stride + j * vector_bytes``.
 
     Attributes:
-        element: what the numbers are.
-        item: bytes of one of them.
+        element: type of the numbers.
+        item: bytes of one number.
         vector_bytes: bytes of one vector.
-        mask_bytes: bytes of a word with a bit per lane, as masks in memory have one for each vector.
+        mask_bytes: bytes of an integer with a bit per lane, as masks in memory have one for each vector.
         zero: 0 as a kernel writes it: integers are int64 outside of vectors.
         lowest: the least number, -infinity of floats.
     """

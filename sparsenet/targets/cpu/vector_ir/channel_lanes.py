@@ -1,4 +1,4 @@
-"""Tiles whose lanes are channels: products with single pixels, and turning them so that lanes become pixels."""
+"""Tiles whose lanes are channels: products with single pixels, and their transposition so that lanes become pixels."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from sparsenet.targets.cpu.vector_ir.llvm import (
     shuffled,
 )
 
-#: Lanes that move together when a square is turned.
+#: Lanes that move together when a square is transposed.
 QUAD = 4
 
 
@@ -74,7 +74,7 @@ def channel_start(sums: Block, together: int) -> Any:
 
 
 def turn(square: Block) -> Any:
-    """``f(tile)``: a square of blocks, turned: block i of vector j becomes block j of vector i.
+    """``f(tile)``: a square of blocks, transposed: block i of vector j becomes block j of vector i.
 
     A vector has as many blocks as the tile has vectors: blocks of one number or of a quad.
     """

@@ -1,4 +1,4 @@
-"""Several lines of floats become one, whose neighbours come from each in turn; and the way back."""
+"""Interleaving of several lines of floats to one, and its inverse."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def interleave(lines: Block) -> Any:
 
 
 def deinterleave(lines: Block) -> Any:
-    """``f(tile)``: of vectors that follow each other, one per line: what ``interleave`` undoes."""
+    """``f(tile)``: consecutive vectors become one per line, the inverse of ``interleave``."""
     return _rearranging(lines, _apart)
 
 

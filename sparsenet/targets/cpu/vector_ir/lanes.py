@@ -61,7 +61,7 @@ class Lanes(Block):
         return self._intrinsic([self.type, types.int64, self._number], self.type, emit)
 
     def _bit_mask(self, b: ir.IRBuilder, address: ir.Value) -> ir.Value:
-        """The mask of one vector from the word at ``address``."""
+        """The mask of one vector from the integer at ``address``."""
         word = b.load(typed_pointer(b, address, ir.IntType(8 * self.mask_bytes)))
         narrow = b.trunc(word, ir.IntType(self.lanes)) if self.lanes < word.type.width else word
         return b.bitcast(narrow, ir.VectorType(I1, self.lanes))

@@ -1,4 +1,4 @@
-"""LLVM values that llvmlite's builder has no word for. ``b`` is always the builder of the code being made."""
+"""LLVM values that llvmlite's builder has no method for. ``b`` is always the builder of the code being made."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def widened(b: ir.IRBuilder, value: ir.Value, element: ElementType) -> ir.Value:
 
 
 def narrowed(b: ir.IRBuilder, value: ir.Value, element: ElementType) -> ir.Value:
-    """What ``widened`` undoes."""
+    """A number as vectors hold it: the inverse of ``widened``."""
     return value if element.is_float else b.trunc(value, scalar_type(element))
 
 
@@ -89,7 +89,7 @@ def fma(b: ir.IRBuilder, x: ir.Value, y: ir.Value, z: ir.Value) -> ir.Value:
 
 
 def prefetch_ahead(b: ir.IRBuilder, stream: ir.Value, size: int) -> None:
-    """Fetch what stands ``AHEAD_BYTES`` behind the next ``size`` bytes of a stream; it need not be readable."""
+    """Prefetch memory ``AHEAD_BYTES`` behind the next ``size`` bytes of a stream; it need not be readable."""
     for line in range(0, size, CACHE_LINE):
         address = typed_pointer(b, displaced(b, stream, AHEAD_BYTES + line), ir.IntType(8))
         # For reading, into every cache level, data.

@@ -56,7 +56,7 @@ def _power(b: ir.IRBuilder, bits: ir.Value) -> ir.Value:
 
 
 def _exp_below(b: ir.IRBuilder, x: ir.Value) -> ir.Value:
-    """As ``exp``, for x up to 88.8.
+    """e**x per lane as ``exp``, for x up to 88.8.
 
     2**n is the product of two powers, so that the last product rounds a denormal once and overflows where it must.
     Below -176 the first power is 0: products of 0 are as swift as any, products that underflow may not be.
@@ -203,7 +203,7 @@ def hard_sigmoid(b: ir.IRBuilder, x: ir.Value) -> ir.Value:
     )
 
 
-#: Activation word → (builder, vector, *parameter vectors) -> vector.
+#: Activation → (builder, vector, *parameter vectors) -> vector.
 ACTIVATION_IR: dict[str, Callable[..., ir.Value]] = {
     "relu": lambda b, x: b.select(b.fcmp_ordered("<", x, constant(0.0, x.type)), constant(0.0, x.type), x),
     "leaky_relu": lambda b, x, slope: b.select(

@@ -1,4 +1,4 @@
-"""Tiles from memory and back."""
+"""Loads and stores of tiles."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Memory(Block):
 
     @cached_property
     def load(self) -> Any:
-        """``load(pointer, row_stride)``"""
+        """``load(pointer, row_stride)``: a tile from memory."""
         return self._intrinsic(
             [types.int64, types.int64],
             self.type,
@@ -32,7 +32,7 @@ class Memory(Block):
 
     @cached_property
     def store_number(self) -> Any:
-        """``store_number(pointer, index, value)``"""
+        """``store_number(pointer, index, value)``: store one number of an array."""
         return store_number(self.element)
 
     @cached_property
@@ -65,7 +65,7 @@ class Memory(Block):
 
     @cached_property
     def store_channels(self) -> Any:
-        """``store_channels(pointer, channel_stride, row_stride, tile)``"""
+        """``store_channels(pointer, channel_stride, row_stride, tile)``: store the pixels of ``outputs`` channels."""
 
         def emit(b: ir.IRBuilder, p: ir.Value, cs: ir.Value, rs: ir.Value, block: ir.Value) -> None:
             for address, vector in zip(
@@ -94,7 +94,7 @@ class Memory(Block):
 
     @cached_property
     def store(self) -> Any:
-        """``store(pointer, row_stride, tile)``"""
+        """``store(pointer, row_stride, tile)``: store a tile."""
 
         def emit(b: ir.IRBuilder, pointer: ir.Value, row_stride: ir.Value, block: ir.Value) -> None:
             for address, vector in zip(

@@ -70,7 +70,7 @@ def atomic_swap(typing_context: Any, address: Any, value: Any) -> Any:
 
 @intrinsic
 def atomic_replace(typing_context: Any, address: Any, expected: Any, value: Any) -> Any:
-    """Store an int64 if ``expected`` stands there; whether it did."""
+    """Store an int64 if the memory holds ``expected``; returns whether it did."""
 
     def emit(c: Any, b: ir.IRBuilder, s: Any, a: Sequence[ir.Value]) -> Any:
         pair = b.cmpxchg(typed_pointer(b, a[0], I64), a[1], a[2], "seq_cst", "seq_cst")
@@ -80,12 +80,12 @@ def atomic_replace(typing_context: Any, address: Any, expected: Any, value: Any)
 
 
 def stack_memory(size: int) -> Any:
-    """``f()``: address of ``size`` bytes of the calling kernel's own, from a cache line's beginning on."""
+    """``f()``: address of ``size`` bytes on the calling kernel's stack, aligned to a cache line."""
 
     @intrinsic
     def memory(typing_context: Any) -> Any:
         def emit(c: Any, b: ir.IRBuilder, s: Any, a: Sequence[ir.Value]) -> Any:
-            with b.goto_entry_block():  # once per call of the kernel, in whatever loop this stands
+            with b.goto_entry_block():  # once per call of the kernel, in whatever loop this is
                 bytes_ = b.alloca(ir.ArrayType(ir.IntType(8), size))
             bytes_.align = CACHE_LINE
             return b.ptrtoint(bytes_, I64)

@@ -32,7 +32,7 @@ def load_number(element: ElementType) -> Any:
 
 @cache
 def store_number(element: ElementType) -> Any:
-    """``f(address, index, value)``: ``((element*)address)[index] = value``; what an integer is too large by is lost."""
+    """``f(address, index, value)``: ``((element*)address)[index] = value``; integers wrap around."""
     number = types.float32 if element.is_float else types.int64
 
     @intrinsic

@@ -1,4 +1,4 @@
-"""Tiles whose output channels stand anywhere: their numbers come from an int32 table in memory."""
+"""Tiles whose output channels are scattered: their numbers come from an int32 table in memory."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from sparsenet.targets.cpu.vector_ir.llvm import fma, number_at, typed_pointer, 
 
 
 class Scattered(Block):
-    """What other tiles do with consecutive channels, for the ``outputs`` channels named at ``table``."""
+    """The operations of other tiles on consecutive channels, for the ``outputs`` channels listed at ``table``."""
 
     def _channel_numbers(self, b: ir.IRBuilder, table: ir.Value) -> list[ir.Value]:
         return [number_at(b, table, I32, output) for output in range(self.outputs)]
@@ -59,7 +59,7 @@ class Scattered(Block):
 
     @cached_property
     def load_at(self) -> Any:
-        """``load_at(pointer, table, channel_stride, row_stride)``"""
+        """``load_at(pointer, table, channel_stride, row_stride)``: the pixels of the listed channels."""
         return self._intrinsic(
             [types.int64] * 4,
             self.type,

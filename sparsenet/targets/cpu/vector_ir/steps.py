@@ -21,7 +21,7 @@ from sparsenet.targets.cpu.patterns import rows_of, step_kinds
 from sparsenet.targets.cpu.vector_ir.llvm import I32, I64, displaced, fma, number_at, typed_pointer
 from sparsenet.targets.cpu.vector_ir.tile import Tile
 
-#: In the stream, where a column's pixels stand; beside it, how many steps a kind has.
+#: Types of a column's byte offset in the stream, and of the number of steps of a kind.
 OFFSET, COUNT = elements.I32, elements.U16
 
 Body = Callable[[list[ir.Value]], list[ir.Value]]

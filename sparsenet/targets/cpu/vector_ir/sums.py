@@ -13,7 +13,7 @@ from sparsenet.targets.cpu.vector_ir.tile import Tile
 def channel_sums(block: Tile, sums: Tile) -> Any:
     """``f(tile)``: the sum of each channel's one vector, in lane order.
 
-    Two vectors are folded into one at each step, so that N sums cost N - 1 additions of vectors; summing one vector
+    Two vectors are reduced to one at each step, so that N sums cost N - 1 additions of vectors; summing one vector
     at a time costs log2(lanes) each.
 
     Args:

@@ -1,4 +1,4 @@
-"""The tile kernels are written with."""
+"""The tile with which kernels are written."""
 
 from __future__ import annotations
 

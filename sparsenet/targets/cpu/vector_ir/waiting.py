@@ -1,4 +1,4 @@
-"""Waiting and being woken, in compiled code: the clock, a breath between two looks, and sleep in the kernel.
+"""Waiting and being woken, in compiled code: the clock, a pause between two looks, and sleep in the kernel.
 
 On Linux a thread sleeps on a word of memory (*futex*) and costs nothing until another wakes it. Elsewhere it sleeps for
 some microseconds at a time and looks again.
@@ -52,7 +52,7 @@ def nanoseconds(typing_context: Any) -> Any:
 
 @intrinsic
 def breathe(typing_context: Any) -> Any:
-    """Tell the processor that this thread only looks at memory, so that one beside it on the core may go on."""
+    """Tell the processor that this thread only polls memory, so that another on the same core may go on."""
 
     def emit(c: Any, b: ir.IRBuilder, s: Any, a: Sequence[ir.Value]) -> Any:
         if platform.machine() in ("x86_64", "AMD64"):
@@ -64,7 +64,7 @@ def breathe(typing_context: Any) -> Any:
 
 @intrinsic
 def sleep_while(typing_context: Any, address: Any, value: Any) -> Any:
-    """Sleep while the low half of ``value`` stands in the int32 at ``address``, until woken; may return sooner."""
+    """Sleep while the int32 at ``address`` equals the low half of ``value``, until woken; may return sooner."""
 
     def emit(c: Any, b: ir.IRBuilder, s: Any, a: Sequence[ir.Value]) -> Any:
         if _FUTEX is None:

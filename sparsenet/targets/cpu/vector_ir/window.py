@@ -30,9 +30,9 @@ class Span(Tile):
         vectors: vectors of output pixels.
         columns: columns of the window, one number apart.
         stride: 1 or 2 columns from one output pixel to the next.
-        before: columns of the window left of the source column that stands first in a vector (the left padding:
+        before: columns of the window left of the source column that is first in a vector (the left padding:
             that column is the only one whose loads are aligned).
-        whole_line: nothing but zeros lies left and right of what the aligned columns see; it is not read.
+        whole_line: only zeros are left and right of what the aligned columns read; they are not loaded.
     """
 
     def __init__(
