@@ -99,7 +99,7 @@ Places = Sequence[Place | None]
 
 
 def fixed_batch_hint(error: Exception) -> str:
-    """What a refusal adds if it is only about the batch; nothing else."""
+    """The hint that an error adds if it is only about the batch; else none."""
     text = str(error)
     return (
         "; or convert with batch='fixed' (--batch fixed)"

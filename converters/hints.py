@@ -1,4 +1,4 @@
-"""What to do instead of operations that users meet often and that have no counterpart here."""
+"""Hints: what to use instead of operations that users meet often and that have no counterpart here."""
 
 from __future__ import annotations
 

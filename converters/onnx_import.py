@@ -177,7 +177,7 @@ class OnnxSource:
         return Walk(self).known_outputs()
 
     def values(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """What onnxruntime (or, without it, onnx's reference evaluator) computes for every tensor of ``graph()``."""
+        """Values of every tensor of ``graph()`` by onnxruntime (or, without it, onnx's reference evaluator)."""
         return self._computed(inputs, run)
 
     def exact(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray] | None:

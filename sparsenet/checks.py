@@ -14,7 +14,7 @@ from sparsenet.errors import InputError, SparsenetError
 
 #: Bytes of a path that Linux takes at most.
 LONGEST_PATH = 4096
-#: What may be any size that a machine has: far beyond it, a number is a slip.
+#: The limit of counts that may be any size that a machine has: a number far beyond it is a slip.
 MANY = 2**31 - 1
 
 

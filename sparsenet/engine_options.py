@@ -10,7 +10,7 @@ from sparsenet.checks import flag, one_of, whole_number
 BackendName = Literal["auto", "compiled", "numpy"]
 Device = Literal["cpu", "cuda", "auto"]
 
-#: Far beyond any machine, so that a slip is an error and no flood of threads, plans or inferences.
+#: Limits far beyond any machine, so that a slip is an error and no flood of threads, plans or inferences.
 MAX_THREADS, MAX_SIZES, MAX_RUNS = 1024, 2**20, 10**9
 
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from sparsenet.errors import InputError, MemoryLimitError
 
 VARIABLE = "SPARSENET_MAX_MEMORY"
-#: What a graph may have: each takes time to read, check and plan. Operands are the inputs of all nodes together.
+#: Limits of a graph's parts: each takes time to read, check and plan. Operands are the inputs of all nodes together.
 MAX_NODES, MAX_OPERANDS, MAX_CONSTANTS, MAX_PORTS = 2**14, 2**17, 2**16, 2**11
 #: Lines of all its maps: planning takes time for each.
 MAX_LINES = 2**20

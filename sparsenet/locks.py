@@ -9,7 +9,7 @@ import _thread
 import os
 import weakref
 
-#: What removes one from here is a callback in C, which no exception can interrupt; a WeakSet has one in Python.
+#: Every lock. One is removed by a callback in C, which no exception can interrupt; a WeakSet has one in Python.
 _all: set[weakref.ref[Lock]] = set()
 
 

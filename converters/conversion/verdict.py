@@ -1,4 +1,4 @@
-"""When a converted tensor is the source's, and when it is not.
+"""The verdict on whether a converted tensor agrees with the source's.
 
 A difference passes up to ``tolerance`` times the largest number of the source's tensor, and beside that up to an
 absolute floor for what rounding leaves where numbers cancel (see ``rounding``). Sixteen-bit floats round coarsely, and
@@ -28,7 +28,7 @@ WRONG: Verdict = "wrong"
 
 #: The floor over magnitude and tolerance: at 1e-4 it is 50 roundings, since long sums round many times.
 FLOOR = 1 / 32
-#: Of the tolerance, what the oracle may take before the umpire is asked; the rest is for the engine's float32.
+#: Share of the tolerance the oracle may take before the umpire is asked; the rest is for the engine's float32.
 ORACLE_SHARE = 0.1
 #: Roundings of a sixteen-bit tensor's largest number, and of its magnitude, that pass.
 COARSE, COARSE_FLOOR = 16, 8

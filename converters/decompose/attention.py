@@ -14,7 +14,7 @@ from converters.decompose.elementwise import binary, scalar
 from converters.decompose.shapes import reshape, sizes_of, transpose
 from converters.decompose.tensors import expand
 
-#: What keeps a key out of a softmax of float32 scores.
+#: The magnitude that keeps a key out of a softmax of float32 scores.
 _FAR = np.float32(1e30)
 
 

@@ -12,7 +12,7 @@ from converters.decompose.shapes import reshape, sizes_of
 from converters.decompose.tensors import join, pad, slice_axis
 from converters.decompose.window import Windows
 
-#: Up to here float32 holds every integer.
+#: The largest number up to which float32 holds every integer.
 LARGEST_INTEGER = 1 << 24
 _SECOND_LOWEST = float(np.nextafter(np.float32(-LARGEST), np.float32(0)))
 

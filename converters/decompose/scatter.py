@@ -49,7 +49,7 @@ def scatter_reduced(
     sizes: Sequence[int],
     op: str,
 ) -> Act:
-    """As ``scatter``, but ``op``, "add" or "maximum" for instance, joins what is there with all that comes to a place.
+    """Scatter, where ``op``, "add" or "maximum" for instance, joins what is there with all that comes to a place.
 
     In rounds: the first number for each place, then the second, ...
     """

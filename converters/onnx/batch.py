@@ -161,7 +161,7 @@ def _triangle(m: Moved) -> Place:
     return batch_axis.kept(m.place, [m.rank - 2, m.rank - 1])
 
 
-#: Where an operator leaves the batch, whose own rule makes the result.
+#: Operator → the function that says where it leaves the batch; its own rule makes the result.
 _PLACES: dict[str, Callable[[Moved], Place]] = {
     **dict.fromkeys(arithmetic.RULES, _broadcast),
     **dict.fromkeys((*windows.RULES, *resize.RULES), _images),

@@ -1,4 +1,4 @@
-"""Batch normalisation with fixed statistics is one multiply and one add per channel."""
+"""Batch normalization with fixed statistics is one multiply and one add per channel."""
 
 from __future__ import annotations
 

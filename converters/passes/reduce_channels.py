@@ -105,5 +105,5 @@ def _cut_layer(wiring: Rewiring, node: Node, values: Values, kept_in: Kept, kept
 
 
 def _times_constants(weight: Float64Array, constants: Values) -> Float64Array:
-    """Σᵢ W[:, i]·vᵢ: (C_out, C_in, …) and (C_in,) → (C_out, …)."""
+    """The sum Σᵢ W[:, i]·vᵢ: (C_out, C_in, …) and (C_in,) → (C_out, …)."""
     return np.tensordot(weight, constants, axes=(1, 0))

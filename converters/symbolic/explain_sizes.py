@@ -57,7 +57,7 @@ class Samples:
         return found[0]
 
     def disagreements(self, shapes: Mapping[str, Shape]) -> int:
-        """How many numbers would be others by another explanation, at sizes that are not among the samples."""
+        """How many numbers another explanation would change, at sizes that are not among the samples."""
         return sum(len({_of(source, shapes) for source in found}) > 1 for found in self.alternatives)
 
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def permanent_copy(module: torch.nn.Module) -> torch.nn.Module:
-    """A copy whose weights are plain parameters: pruning, normalisations and parametrizations are made permanent.
+    """A copy whose weights are plain parameters: pruning, normalizations and parametrizations are made permanent.
 
     Sparse tensors (COO, CSR and their like) become dense.
     """

@@ -100,7 +100,7 @@ class TorchSource:
         return finish(self.graph())
 
     def values(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """What PyTorch computes for every tensor of ``graph()``, by graph tensor name."""
+        """PyTorch's values of every tensor of ``graph()``, by graph tensor name."""
         return self._computed(inputs, double=False)
 
     def exact(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray] | None:

@@ -14,7 +14,7 @@ from sparsenet.graph import FloatArray
 STRIDES = (8, 16, 32)
 #: Sides in pixels of the squares of a cell, by level.
 SIZES = ((16, 32), (64, 128), (256, 512))
-#: Far beyond any image that a detector takes.
+#: The largest side of an image, far beyond any that a detector takes.
 MAX_SIDE = 2**15
 #: Offsets of centres are in units of 0.1 prior sides, logarithms of sizes in units of 0.2 (Liu et al. 2016, "SSD").
 CENTRE_VARIANCE, SIZE_VARIANCE = 0.1, 0.2

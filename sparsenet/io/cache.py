@@ -39,7 +39,7 @@ def cache_directory() -> Path | None:
 
 
 def kept(folder: str, name: str) -> bytes | None:
-    """What ``keep`` wrote under these names; None if there is nothing, or nothing that can be trusted (a warning)."""
+    """The bytes that ``keep`` wrote under these names; None if there are none, or none to be trusted (a warning)."""
     root = cache_directory()
     if root is None:
         return None

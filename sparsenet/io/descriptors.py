@@ -16,7 +16,7 @@ from typing import cast
 
 
 def opener(flags: int, mode: int = 0o666, folder: int | None = None) -> Callable[[str, int], int]:
-    """What ``open(path, …, opener=…)`` takes to open with these flags instead of those that its own mode stands for.
+    """The ``opener`` that makes ``open(path, …, opener=…)`` use these flags instead of those of its own mode.
 
     Args:
         flags, mode: as ``os.open`` takes them.

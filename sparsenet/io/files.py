@@ -1,4 +1,4 @@
-"""Reading files whose size nobody vouches for, and writing them so that no reader ever sees half of one."""
+"""Reading files of unknown size safely, and writing files so that no reader ever sees half of one."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ from sparsenet.timing.ratio import APART, FEWEST, Ratio, Samples, apart, paired_
 SETTLE = 0.005
 #: How many times as many rounds are taken as were asked for, until so many are undisturbed and agree.
 PATIENCE = 3
-#: Fewer samples do not tell whether they agree.
+#: The fewest samples that tell whether they agree.
 JUDGED = 20
 
 

@@ -167,7 +167,7 @@ def nms(c: Call) -> Act:
 
 
 def nonzero(c: Call) -> Act:
-    """Where an input is not zero, over all of it: so dimension 0 is one like any other."""
+    """Places where an input is not zero, over all of it: so dimension 0 is one like any other."""
     if not c.lead:
         raise Unsupported(BATCH_HINT)
     return choice.nonzero(c.b, c.site, c.x)

@@ -40,7 +40,7 @@ def tile_constant(c: Call) -> Act:
 
 
 def numbers_up_to(c: Call) -> Act:
-    """0, 1, ... up to how many are found."""
+    """The numbers 0, 1, ... up to how many are found."""
     start, step = (c.const(i, what) for i, what in ((0, "start"), (2, "step")))
     limit = _entries(c.get(1))[0]
     if start is None or step is None or (start.array.item(), step.array.item()) != (0, 1):

@@ -24,7 +24,7 @@ class _Required:
         return "REQUIRED"
 
 
-#: In place of a default: the attribute must be given.
+#: A marker in place of a default: the attribute must be given.
 REQUIRED = _Required()
 
 
