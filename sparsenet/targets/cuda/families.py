@@ -19,7 +19,7 @@ POINTWISE = "pointwise"
 
 #: The layout of maps: pixels of a row and rows of an image, then floats from row to row and from image to image.
 _MAPS = "width height line image images"
-#: Where input pixels stand that belong to neighbouring images, rows and columns of the output.
+#: Strides of the input: floats between the pixels of neighbouring images, rows and columns of the output.
 _WINDOWS = "x_image x_row x_column"
 _OUT = "out pitch"
 

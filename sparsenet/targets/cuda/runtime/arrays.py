@@ -1,4 +1,4 @@
-"""Arrays that already are on the GPU, whoever made them."""
+"""Arrays of other libraries that already are on the GPU."""
 
 from __future__ import annotations
 

@@ -106,7 +106,7 @@ class CudaBackend(Backend):
         return TimedSteps(times, [launch.layer for launch in made.launches], made.decisions)
 
     def session(self, arrays: list[Any]) -> Session:
-        """What runs inputs of these sizes on the device, for whoever measures it; used by one thread at a time."""
+        """The session that runs inputs of these sizes on the device, for measurements by one thread at a time."""
         with self._lock:
             return self._session(arrays)
 

@@ -1,4 +1,4 @@
-"""What CUDA kernels stand on: the only package that knows how Numba reaches a GPU.
+"""The basis of CUDA kernels: the only package that knows how Numba reaches a GPU.
 
 Kernels are plain Python over three arrays: ``memory`` (float32: activations), ``weights`` (float32) and ``tables``
 (int32), with int64 element offsets into them. ``machine`` gives 128-bit and read-only loads, and 32-bit division; in
