@@ -23,6 +23,7 @@ from sparsenet.targets.cpu.runtime.jit import cpu_features
 from sparsenet.targets.cpu.runtime.ring_memory import Arena, Ring, arena_end
 from sparsenet.targets.target import NEON, TARGETS, Target
 from sparsenet.text.table import to_json
+from tests.full import chosen
 from tests.sparsenet.against_reference import random_feeds
 from tests.sparsenet.plan.test_schedule import network
 from tests.sparsenet.sample_graphs import minixception
@@ -97,7 +98,7 @@ def run_from_json(plan: Plan, text: str, feeds: list[np.ndarray]) -> list[np.nda
 
 
 @pytest.mark.parametrize("threads", [1, 2])
-@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("name", chosen(["minixception", "network"], NETWORKS))
 def test_calls_told_as_json_compute_the_network(name: str, threads: int) -> None:
     """Plans for every target that this machine can run, made and run in one process."""
     graph = graph_of(name)
