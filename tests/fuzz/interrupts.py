@@ -32,6 +32,7 @@ from typing import Any
 
 import click
 import numpy as np
+import scipy.linalg  # noqa: F401 - Numba does so when it compiles; that BLAS starts a thread, which is no worker
 
 import sparsenet
 from sparsenet import Engine, Graph, Node, TensorInfo, bundle, locks
