@@ -135,6 +135,7 @@ class Rewiring:
             current = self.unused_name(name)
         inputs[position] = current
         self.read(node, inputs)
+        self._graph.quantization.pop(current, None)  # the new numbers need not lie on the old grid
         with np.errstate(over="ignore"):  # what is beyond float32 is infinite there, as in the network itself
             self.constants[current] = np.ascontiguousarray(array, dtype=np.float32)
 

@@ -30,15 +30,20 @@ from sparsenet.graph.facts import Facts, infer_shapes
 from sparsenet.graph.follows import followed
 from sparsenet.graph.node import Node, Partial, TensorInfo
 from sparsenet.graph.ops import OPS, check_constants, check_node
+from sparsenet.graph.quantization import Quantization
 from sparsenet.graph.types import FloatArray, Shape
 from sparsenet.limits import require_countable
 
-__all__ = ["Facts", "FloatArray", "Graph", "Node", "Partial", "Shape", "TensorInfo"]
+__all__ = ["Facts", "FloatArray", "Graph", "Node", "Partial", "Quantization", "Shape", "TensorInfo"]
 
 
 @dataclass
 class Graph:
-    """A whole network: inputs, nodes in execution order, constants, output names, free-form string metadata."""
+    """A whole network: inputs, nodes in execution order, constants, output names, free-form string metadata.
+
+    ``quantization`` holds the grids of tensors that may be rounded to integers, by name; what a node computes does not
+    depend on it, only how exactly.
+    """
 
     name: str
     inputs: list[TensorInfo]
@@ -46,6 +51,7 @@ class Graph:
     nodes: list[Node]
     constants: MutableMapping[str, FloatArray] = field(default_factory=dict)
     metadata: dict[str, str] = field(default_factory=dict)
+    quantization: dict[str, Quantization] = field(default_factory=dict)
 
     def facts(self) -> Facts:
         """All facts below at once, for callers that need more than one; true until the graph changes."""
@@ -108,8 +114,9 @@ class Graph:
         return graph
 
     def drop_unused_constants(self) -> None:
-        """Forget constants that no node and no output reads."""
+        """Forget constants that no node and no output reads, and the grids of tensors that are no more."""
         used = self.use_counts()
+        self.quantization = {name: grid for name, grid in self.quantization.items() if used[name]}
         self.constants = copy(self.constants)
         for name in [name for name in self.constants if not used[name]]:
             del self.constants[name]
@@ -137,6 +144,7 @@ class Graph:
             ],
             copy(self.constants),
             dict(self.metadata),
+            dict(self.quantization),
         )
 
     def verify(self) -> Facts:
@@ -190,6 +198,10 @@ class Graph:
             for tensor in node.outputs:
                 _claim(made, tensor, f"output of node '{node.name}'")
         facts = self.facts().infer()
+        for tensor, grid in self.quantization.items():
+            if tensor not in facts.shapes:
+                raise GraphError(f"'{tensor}' is quantized, but there is no such tensor")
+            grid.check(tensor, facts.shapes[tensor])
         _check_follows(self.nodes, {info.name: info.shape for info in self.inputs}, facts.shapes)
         for node in self.nodes:
             shape = facts.shapes[node.output]
