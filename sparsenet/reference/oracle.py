@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Literal
 
 import numpy as np
@@ -10,9 +10,11 @@ import numpy.typing as npt
 
 from sparsenet.errors import InputError
 from sparsenet.graph import FloatArray, Graph, Node, TensorInfo
+from sparsenet.graph.integer import integer_nodes
 from sparsenet.graph.ops import attributes, split_inputs
 from sparsenet.graph.partial import cut
 from sparsenet.reference.epilogue import apply_epilogue
+from sparsenet.reference.integer import run_integer_node
 from sparsenet.reference.operation import Array
 from sparsenet.reference.registry import OPERATIONS
 
@@ -20,7 +22,7 @@ from sparsenet.reference.registry import OPERATIONS
 def run(
     graph: Graph, feeds: Mapping[str, npt.ArrayLike], keep: Collection[str] | Literal["all"] | None = None
 ) -> dict[str, FloatArray]:
-    """Compute ``graph`` in float64 and return float32 arrays by tensor name.
+    """Compute ``graph`` in float64, its integer nodes exactly, and return float32 arrays by tensor name.
 
     Args:
         graph: a verified graph.
@@ -48,6 +50,7 @@ def compute(
     wanted = set(graph.outputs) | (set() if keep is None or keep == "all" else set(keep))
     constants = {name: array.astype(np.float64) for name, array in graph.constants.items()}
     readers = graph.use_counts()
+    run_one = runner(graph)
     kept: dict[str, Array] = {}
 
     def finish(name: str, value: Array) -> None:
@@ -62,12 +65,24 @@ def compute(
     # NaN and infinity are data here, as in the engine: they travel through, they do not warn.
     with np.errstate(all="ignore"):
         for node in graph.nodes:
-            finish(node.output, run_node(node, [_read(name, values, constants) for name in node.inputs]))
+            finish(node.output, run_one(node, [_read(name, values, constants) for name in node.inputs]))
             for name in node.inputs:
                 readers[name] -= 1
                 if readers[name] == 0:
                     values.pop(name, None)
         return {name: value.astype(np.float32) for name, value in kept.items()}
+
+
+def runner(graph: Graph) -> Callable[[Node, list[Array | None]], Array]:
+    """``f(node, inputs)`` for the nodes of a verified graph: in integers those that can be, all others in float64."""
+    integers = integer_nodes(graph, graph.shapes()) if graph.quantization else frozenset()
+
+    def run_one(node: Node, inputs: list[Array | None]) -> Array:
+        if node.name in integers:
+            return run_integer_node(graph, node, inputs)
+        return run_node(node, inputs)
+
+    return run_one
 
 
 def run_node(node: Node, inputs: list[Array | None]) -> Array:

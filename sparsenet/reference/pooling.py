@@ -43,6 +43,14 @@ def global_avg_pool2d(inputs: list[Array], _attrs: Attrs) -> Array:
     return np.asarray(inputs[0].mean(axis=(2, 3), keepdims=True))
 
 
+def window_counts(op: str, size: tuple[int, ...], attrs: Attrs) -> Array:
+    """By how many pixels the mean of each window is divided: (H_out, W_out), or () over all pixels."""
+    if op == "global_avg_pool2d":
+        return np.asarray(float(np.prod(size)))
+    rows, columns = (np.array([float(n) for n in _divisors(size[axis], axis, attrs)]) for axis in (0, 1))
+    return np.outer(rows, columns)
+
+
 def _starts(size: int, axis: int, attrs: Attrs) -> list[int]:
     """First index of each window on one axis (0 rows, 1 columns); negative in the padding before the data."""
     before, after = attrs["padding"][axis], attrs["padding"][axis + 2]

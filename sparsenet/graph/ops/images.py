@@ -82,6 +82,7 @@ OPS: dict[str, OpSchema] = {
         _pad,
         {"padding": integers(), "value": number(0.0), "mode": word(*PAD_MODES, default="constant")},
         per_channel=True,
+        integer="choice",
     ),
     # To a size, by a scale, or to the size of another image. Coordinates "half_pixel" and "align_corners" as PyTorch's
     # align_corners=False and True; nearest floors.
@@ -96,7 +97,8 @@ OPS: dict[str, OpSchema] = {
         },
         sizes_only=("like",),
         per_channel=True,
+        integer="choice",
     ),
-    "depth_to_space": OpSchema(("x",), _depth_to_space, _BLOCKS, sign_keeping=True),
-    "space_to_depth": OpSchema(("x",), _space_to_depth, _BLOCKS, sign_keeping=True),
+    "depth_to_space": OpSchema(("x",), _depth_to_space, _BLOCKS, sign_keeping=True, integer="choice"),
+    "space_to_depth": OpSchema(("x",), _space_to_depth, _BLOCKS, sign_keeping=True, integer="choice"),
 }

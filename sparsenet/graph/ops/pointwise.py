@@ -31,12 +31,19 @@ def activation(entry: Activation) -> OpSchema:
         elementwise=True,
         per_channel=True,
         per_pixel=True,
+        integer="table",
     )
 
 
-def _arithmetic(*, epilogue: bool = False) -> OpSchema:
+def _arithmetic(*, epilogue: bool = False, integer: str = "") -> OpSchema:
     return OpSchema(
-        ("a", "b"), broadcast, partial=parts.broadcast, epilogue=epilogue, elementwise=True, arithmetic=True
+        ("a", "b"),
+        broadcast,
+        partial=parts.broadcast,
+        epilogue=epilogue,
+        elementwise=True,
+        arithmetic=True,
+        integer=integer,
     )
 
 
@@ -46,7 +53,7 @@ def _elementwise(*inputs: str) -> OpSchema:
 
 #: Operands broadcast as NumPy does, and either side may be a constant.
 _ARITHMETIC: dict[str, OpSchema] = {
-    "add": _arithmetic(epilogue=True),
+    "add": _arithmetic(epilogue=True, integer="sum"),
     "sub": _arithmetic(epilogue=True),
     "mul": _arithmetic(epilogue=True),
     "div": _arithmetic(),

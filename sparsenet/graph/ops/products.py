@@ -46,7 +46,12 @@ def _part_of_product(operands: Sequence[Operand], attrs: Attrs, out: Shape) -> P
 
 OPS: dict[str, OpSchema] = {
     "linear": OpSchema(
-        ("x", "weight", "bias?"), _linear, constants=("weight", "bias"), epilogue=True, weighted=True
+        ("x", "weight", "bias?"),
+        _linear,
+        constants=("weight", "bias"),
+        epilogue=True,
+        integer="product",
+        weighted=True,
     ),
     # Of the last two axes; either side may be a constant.
     "matmul": OpSchema(("a", "b"), _matmul, partial=_part_of_product),

@@ -41,6 +41,7 @@ class OpSchema:
         keeps_order: trait; the numbers of x in C order, in another shape.
         returns_input: trait; the result is x.
         sign_keeping: trait; no number of the result is negative where none of x is.
+        integer: trait; how it is computed where its tensors are quantized, one of ``graph.integer.KINDS``.
         weighted: trait; a product of x with a constant (outputs, inputs of a group, …), its second input, plus (if
             there is one) a constant (outputs,), its third.
     """
@@ -62,6 +63,7 @@ class OpSchema:
     keeps_order: bool = False
     returns_input: bool = False
     sign_keeping: bool = False
+    integer: str = ""
     weighted: bool = False
 
     @cached_property

@@ -136,14 +136,26 @@ def _expanded_part(operands: Sequence[Operand], _attrs: Attrs, out: Shape) -> Pa
 
 
 OPS: dict[str, OpSchema] = {
-    "concat": OpSchema(("x",), _concat, {"axis": integer(1)}, parts.beside, variadic=True, along_axis=True),
+    "concat": OpSchema(
+        ("x",), _concat, {"axis": integer(1)}, parts.beside, variadic=True, along_axis=True, integer="choice"
+    ),
     # (N, ...) -> (N, F) in C order
-    "flatten": OpSchema(("x",), _flatten, {}, _reshaped_part, keeps_order=True, sign_keeping=True),
+    "flatten": OpSchema(
+        ("x",), _flatten, {}, _reshaped_part, keeps_order=True, sign_keeping=True, integer="choice"
+    ),
     # shape without the batch; one -1 allowed
     "reshape": OpSchema(
-        ("x",), _reshape, {"shape": integers()}, _reshaped_part, keeps_order=True, sign_keeping=True
+        ("x",),
+        _reshape,
+        {"shape": integers()},
+        _reshaped_part,
+        keeps_order=True,
+        sign_keeping=True,
+        integer="choice",
     ),
-    "transpose": OpSchema(("x",), _transpose, {"perm": integers()}, _transposed_part, sign_keeping=True),
+    "transpose": OpSchema(
+        ("x",), _transpose, {"perm": integers()}, _transposed_part, sign_keeping=True, integer="choice"
+    ),
     # Elements start, start + step, … of one axis; the step may be negative.
     "slice": OpSchema(
         ("x",),
@@ -151,13 +163,27 @@ OPS: dict[str, OpSchema] = {
         {"axis": integer(), "start": integer(), "count": integer(), "step": integer(1)},
         _sliced_part,
         along_axis=True,
+        integer="choice",
     ),
     "gather": OpSchema(
-        ("x",), _gather, {"axis": integer(), "indices": any_integers()}, parts.beside, along_axis=True
+        ("x",),
+        _gather,
+        {"axis": integer(), "indices": any_integers()},
+        parts.beside,
+        along_axis=True,
+        integer="choice",
     ),
     "expand": OpSchema(("x",), _expand, {"shape": integers()}, _expanded_part),  # shape without the batch
     "identity": OpSchema(
-        ("x",), same, {}, parts.same, per_channel=True, per_pixel=True, returns_input=True, sign_keeping=True
+        ("x",),
+        same,
+        {},
+        parts.same,
+        per_channel=True,
+        per_pixel=True,
+        returns_input=True,
+        sign_keeping=True,
+        integer="choice",
     ),
     # The identity at inference; removed by a pass.
     "dropout": OpSchema(
@@ -169,5 +195,6 @@ OPS: dict[str, OpSchema] = {
         per_pixel=True,
         returns_input=True,
         sign_keeping=True,
+        integer="choice",
     ),
 }

@@ -81,12 +81,20 @@ OPS: dict[str, OpSchema] = {
         {"stride": integers([1, 1]), "padding": _PADDING, "dilation": _DILATION, "groups": integer(1)},
         constants=("weight", "bias"),
         epilogue=True,
+        integer="product",
         weighted=True,
     ),
     # Padding counts as -inf.
     "max_pool2d": OpSchema(
-        ("x",), _pool, {**_POOL, "dilation": _DILATION}, per_channel=True, sign_keeping=True
+        ("x",),
+        _pool,
+        {**_POOL, "dilation": _DILATION},
+        per_channel=True,
+        sign_keeping=True,
+        integer="choice",
     ),
-    "avg_pool2d": OpSchema(("x",), _pool, {**_POOL, "count_include_pad": flag(True)}, per_channel=True),
-    "global_avg_pool2d": OpSchema(("x",), _global_pool, per_channel=True),
+    "avg_pool2d": OpSchema(
+        ("x",), _pool, {**_POOL, "count_include_pad": flag(True)}, per_channel=True, integer="mean"
+    ),
+    "global_avg_pool2d": OpSchema(("x",), _global_pool, per_channel=True, integer="mean"),
 }

@@ -1,0 +1,219 @@
+"""Integer arithmetic: which nodes can be computed in integers, and with which numbers.
+
+A node is an integer one if its op has a meaning in integers (the trait ``integer``) and every tensor that it reads or
+makes has a grid (``Graph.quantization``). Everything else is computed in float32, and tensors change their form where
+the two meet. The arithmetic is exact, so that every target gives the same bytes: sums are int32, and become bytes by
+one float32 product, rounded half to even (Jacob et al., arXiv 1712.05877, section 2.2, with a float32 multiplier as
+ONNX Runtime has it).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal, get_args
+
+import numpy as np
+import numpy.typing as npt
+
+from sparsenet.graph.graph import Graph
+from sparsenet.graph.node import Node
+from sparsenet.graph.ops import OPS, attributes, split_inputs
+from sparsenet.graph.ops.epilogues import TENSOR_WORDS
+from sparsenet.graph.ops.table import value_inputs
+from sparsenet.graph.quantization import LARGEST_WEIGHT, Integers, Quantization
+from sparsenet.graph.types import I8, U8, FloatArray, Shape
+
+#: How an op is computed in integers: sums of products with a weight; a sum of two tensors; a mean; by taking numbers
+#: as they are, in another place; by a table of all 256 results.
+Kind = Literal["product", "sum", "mean", "choice", "table"]
+KINDS: frozenset[str] = frozenset(get_args(Kind))
+#: A sum may not pass int32, and a result, before it is clamped, must be far within it.
+MOST_SUM, MOST_RESULT = 2**31 - 1, 2.0**30
+
+
+def integer_nodes(
+    graph: Graph, shapes: Mapping[str, Shape], kinds: Collection[str] = KINDS
+) -> frozenset[str]:
+    """The names of the nodes that are computed in integers, of those of ``kinds``.
+
+    Args:
+        graph: verified.
+        shapes: of all its tensors.
+        kinds: what a target can compute in integers.
+    """
+    if not graph.quantization:
+        return frozenset()
+    return frozenset(
+        node.name
+        for node in graph.nodes
+        if OPS[node.op].integer in kinds and _RULES[OPS[node.op].integer](graph, node, shapes)
+    )
+
+
+@dataclass(frozen=True)
+class Rounding:
+    """How sums become bytes: byte = clamp(rint(number) + zero_point, low, high)."""
+
+    zero_point: int
+    low: int
+    high: int
+
+    @classmethod
+    def of(cls, node: Node, out: Quantization) -> Rounding | None:
+        """The rounding of a node's result, clips of its epilogue included; None if it does more than add and clip."""
+        low, high = out.range
+        for word, *numbers in node.epilogue:
+            if word in TENSOR_WORDS:
+                continue
+            if word not in _CLIPS:
+                return None
+            least, most = _CLIPS[word](*numbers)
+            low = max(low, int(out.round(np.float32(least))))
+            high = min(high, int(out.round(np.float32(most))))
+        return cls(out.zero_point, low, high) if low <= high else None
+
+
+#: Fused ops that only limit what passes them: least and most, from their parameters.
+_CLIPS: dict[str, Callable[..., tuple[float, float]]] = {
+    "relu": lambda: (0.0, math.inf),
+    "clip": lambda least, most: (least, most),
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Product:
+    """A convolution or fully connected layer in integers.
+
+    ``sum = Σ (x - x_zero) * weight + bias``, ``number = float32(sum) * multiplier[channel]``, and with a fused add
+    ``number + float32(other - other_zero) * other_multiplier``, each operation rounded to float32; then ``rounding``.
+    """
+
+    node: Node
+    x: Quantization
+    weight: Quantization
+    out: Quantization
+    weight_array: FloatArray
+    bias_array: FloatArray | None
+    other: Quantization | None
+    rounding: Rounding
+
+    @classmethod
+    def of(cls, graph: Graph, node: Node) -> Product | None:
+        """What the node computes, or None if it cannot be computed in integers."""
+        own, added = split_inputs(node)
+        grids = graph.quantization
+        if not {own[0], own[1], node.output} <= grids.keys() or not _fused_add(node, added, grids):
+            return None
+        x, weight, out = grids[own[0]], grids[own[1]], grids[node.output]
+        rounding = Rounding.of(node, out)
+        if x.element is not U8 or weight.element is not I8 or out.element is not U8 or rounding is None:
+            return None
+        bias = graph.constants[own[2]] if own[2] else None
+        other = grids[added[0]] if added else None
+        return cls(node, x, weight, out, graph.constants[own[1]], bias, other, rounding)
+
+    @cached_property
+    def weights(self) -> Integers:
+        """int8, of the weight's shape."""
+        return self.weight.round(self.weight_array)
+
+    @cached_property
+    def bias(self) -> npt.NDArray[np.int32]:
+        """int32 (C_out,): the bias in units of the sums."""
+        return self._bias.astype(np.int32)
+
+    @cached_property
+    def multiplier(self) -> FloatArray:
+        """float32 (C_out,): from sums to steps of the result."""
+        return (self._unit / np.float64(self.out.scale)).astype(np.float32)
+
+    @cached_property
+    def other_multiplier(self) -> np.float32:
+        """From steps of the added tensor to steps of the result."""
+        return ratio(self.other, self.out) if self.other is not None else np.float32(0)
+
+    @property
+    def fits(self) -> bool:
+        """Whether no sum can pass int32, and no result what a conversion to int32 holds."""
+        terms = math.prod(self.weight_array.shape[1:])
+        sums = 255 * LARGEST_WEIGHT * terms + np.abs(self._bias)
+        results = sums * self.multiplier.astype(np.float64) + 255 * float(self.other_multiplier)
+        normal = np.isfinite(self.multiplier) & (self.multiplier > 0)
+        return bool(normal.all() and sums.max() <= MOST_SUM and results.max() <= MOST_RESULT)
+
+    @cached_property
+    def _unit(self) -> npt.NDArray[np.float64]:
+        """What one step of a channel's sum stands for."""
+        scales = np.broadcast_to(self.weight.scale, self.weight_array.shape[:1])
+        return np.float64(self.x.scale) * scales.astype(np.float64)
+
+    @cached_property
+    def _bias(self) -> npt.NDArray[np.float64]:
+        if self.bias_array is None:
+            return np.zeros(self.weight_array.shape[0])
+        return np.rint(self.bias_array.astype(np.float64) / self._unit)
+
+
+def ratio(x: Quantization, out: Quantization) -> np.float32:
+    """How many steps of ``out`` one step of ``x`` is."""
+    return np.float32(np.float64(x.scale) / np.float64(out.scale))
+
+
+def _fused_add(node: Node, added: list[str], grids: Mapping[str, Quantization]) -> bool:
+    """Whether the epilogue adds nothing, or one tensor of unsigned bytes before all else."""
+    words = [step[0] for step in node.epilogue if step[0] in TENSOR_WORDS]
+    if not words:
+        return True
+    first = words == ["add"] and node.epilogue[0][0] == "add"
+    return first and added[0] in grids and grids[added[0]].element is U8
+
+
+def _computed(graph: Graph, names: list[str]) -> list[Quantization] | None:
+    """The grids of tensors that are computed, or inputs; None if one has none, or is a constant."""
+    grids = [graph.quantization.get(name) for name in names if name not in graph.constants]
+    found = [grid for grid in grids if grid is not None and grid.element is U8]
+    return found if len(found) == len(names) else None
+
+
+def _product(graph: Graph, node: Node, _shapes: Mapping[str, Shape]) -> bool:
+    product = Product.of(graph, node)
+    return product is not None and product.fits
+
+
+def _sum(graph: Graph, node: Node, shapes: Mapping[str, Shape]) -> bool:
+    own, added = split_inputs(node)
+    grids = _computed(graph, [*own, node.output])
+    if grids is None or added or shapes[own[0]] != shapes[own[1]] or len(shapes[own[0]]) < 2:
+        return False
+    a, b, out = grids
+    most = 255.0 * (float(ratio(a, out)) + float(ratio(b, out)))
+    return Rounding.of(node, out) is not None and most <= MOST_RESULT
+
+
+def _mean(graph: Graph, node: Node, shapes: Mapping[str, Shape]) -> bool:
+    own, _ = split_inputs(node)
+    grids = _computed(graph, [own[0], node.output])
+    if grids is None or node.epilogue:
+        return False
+    pixels = math.prod(int(d or 1) for d in shapes[own[0]][2:])
+    return 255 * pixels <= MOST_SUM and 255.0 * float(ratio(*grids)) <= MOST_RESULT
+
+
+def _choice(graph: Graph, node: Node, _shapes: Mapping[str, Shape]) -> bool:
+    grids = _computed(graph, [*value_inputs(node), node.output])
+    if grids is None or node.epilogue:
+        return False
+    attrs = attributes(node)
+    # Interpolation makes new numbers, and so does padding with any number but 0, which every grid has.
+    new = attrs.get("mode") == "bilinear" or attrs.get("value", 0.0) != 0.0
+    return not new and all(grid.same_grid(grids[-1]) for grid in grids)
+
+
+def _table(graph: Graph, node: Node, _shapes: Mapping[str, Shape]) -> bool:
+    return _computed(graph, [node.inputs[0], node.output]) is not None and not node.epilogue
+
+
+_RULES = {"product": _product, "sum": _sum, "mean": _mean, "choice": _choice, "table": _table}
