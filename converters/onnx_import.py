@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
@@ -23,6 +22,7 @@ from converters.onnx.model import (
     opset_of,
 )
 from converters.onnx.run import run
+from converters.onnx.sized_model import SizedModel
 from converters.onnx.walk import Walk
 from converters.onnx.wide import run_exactly
 from converters.symbolic.given_sizes import GivenSizes, enlarged, image_axes, open_places, with_batch_of_one
@@ -106,7 +106,7 @@ class OnnxSource:
 
     def __post_init__(self) -> None:
         self.proto, self.name = load_model(self.model)
-        self.opset = opset_of(self.proto, self.name)
+        opset = opset_of(self.proto, self.name)
         masks = {} if self.masks is None else self.masks
         if not isinstance(masks, Mapping):
             raise MaskError(f"masks must map names of initializers to masks, got {shown(masks)}")
@@ -114,9 +114,10 @@ class OnnxSource:
             mask_initializer(self.proto.graph, name, _mask(name, mask))
         given, infos = GivenSizes(self.shapes, self.dims, self.image_size), inputs_of(self.proto.graph)
         self.declared = [declared(info, len(given.shapes.get(info.name, ()))) for info in infos]
-        self.sizes = given.settle(self.name, self.declared)
+        sizes = given.settle(self.name, self.declared)
         if self.lead:
-            self.sizes = {name: with_batch_of_one(sizes) for name, sizes in self.sizes.items()}
+            sizes = {name: with_batch_of_one(known) for name, known in sizes.items()}
+        self._sized = SizedModel(self.proto, self.name, opset, self.lead, sizes)
 
     @property
     def lead(self) -> int:
@@ -139,8 +140,8 @@ class OnnxSource:
         """Seeded standard-normal inputs by name, with the model's batch or 1."""
         rng = np.random.default_rng(0)
         infos = inputs_of(self.proto.graph)
-        shapes = {info.name: input_shape(info, self.sizes[info.name], self.lead) for info in infos}
-        batch = 1 if self.lead else common_batch(self.sizes) or 1
+        shapes = {info.name: input_shape(info, self._sized.sizes[info.name], self.lead) for info in infos}
+        batch = 1 if self.lead else common_batch(self._sized.sizes) or 1
         sizes = {name: [batch, *(int(d or 0) for d in shape[1:])] for name, shape in shapes.items()}
         values = {name: rng.standard_normal(size).astype(np.float32) for name, size in sizes.items()}
         for info in infos:
@@ -151,7 +152,7 @@ class OnnxSource:
 
     def graph(self) -> Graph:
         """The network as it is written, before any pass, at the sizes that were given."""
-        walk = Walk(self)
+        walk = Walk(self._sized)
         graph, self.value_names = walk.run()
         self.layouts = walk.layouts
         return graph
@@ -166,15 +167,16 @@ class OnnxSource:
         places = open_places(self.declared)
 
         def at(more: Mapping[str, int]) -> Graph:
-            other = copy.copy(self)
-            other.sizes = enlarged(self.sizes, {place: more[name] for name in more for place in places[name]})
-            return finish(Walk(other).run()[0])
+            sizes = enlarged(
+                self._sized.sizes, {place: more[name] for name in more for place in places[name]}
+            )
+            return finish(Walk(replace(self._sized, sizes=sizes)).run()[0])
 
         return open_sizes(graph, list(places), at, all_of_them=self.image_size is not None)
 
     def known_outputs(self) -> dict[str, np.ndarray]:
         """Outputs that are the same whatever the model is fed: shapes, for instance. No graph can have them."""
-        return Walk(self).known_outputs()
+        return Walk(self._sized).known_outputs()
 
     def values(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Values of every tensor of ``graph()`` by onnxruntime (or, without it, onnx's reference evaluator)."""

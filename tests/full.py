@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterable, Sequence
 from typing import Any, TypeVar
 
-from sparsenet.targets.target import host
+from sparsenet.targets.host import host
 
 T = TypeVar("T")
 FULL = os.environ.get("SPARSENET_FULL") == "1"

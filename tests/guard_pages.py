@@ -26,10 +26,11 @@ import sparsenet.targets.cpu.runtime.prepared
 from sparsenet.engine_options import EngineOptions
 from sparsenet.graph.feeds import image_shape
 from sparsenet.plan.memory import Memory
-from sparsenet.targets.cpu.runtime.abi import FIRST_TENSOR
+from sparsenet.plan.rings import GUARD_BYTES, PAGE, Ring
+from sparsenet.targets.abi import FIRST_TENSOR
 from sparsenet.targets.cpu.runtime.helping import Helping
 from sparsenet.targets.cpu.runtime.prepared import Context, Prepared
-from sparsenet.targets.cpu.runtime.ring_memory import GUARD_BYTES, PAGE, Arena, Ring
+from sparsenet.targets.cpu.runtime.ring_memory import Arena
 
 Bytes = npt.NDArray[np.uint8]
 _PROT_NONE, _PROT_BOTH = 0, mmap.PROT_READ | mmap.PROT_WRITE

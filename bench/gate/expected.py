@@ -13,7 +13,7 @@ from bench.measure.versions import versions
 from sparsenet.errors import MemoryLimitError, SparsenetError
 from sparsenet.io import strict_json
 from sparsenet.io.files import read_whole, write_atomically
-from sparsenet.targets.target import host
+from sparsenet.targets.host import host
 
 EXPECTED = Path(__file__).with_name("expected.toml")
 #: Share of the measured speed-up that is expected again: on the machine it was measured on, and on another CPU.

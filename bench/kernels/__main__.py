@@ -9,7 +9,7 @@ import click
 from bench.measure.command import bench_command
 from bench.measure.options import json_option
 from sparsenet.io.files import require_outputs, write_output
-from sparsenet.targets.target import host
+from sparsenet.targets.host import host
 
 
 @bench_command(

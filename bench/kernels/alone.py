@@ -19,11 +19,11 @@ from sparsenet.plan.builder import Builder, Options
 from sparsenet.plan.candidate import Candidate
 from sparsenet.plan.make import make_plan
 from sparsenet.plan.plan import Plan
-from sparsenet.plan.tune import race
+from sparsenet.targets.abi import ARENA, FIRST_TENSOR, WEIGHTS
 from sparsenet.targets.cpu.lower import conv2d
 from sparsenet.targets.cpu.runtime import tape
-from sparsenet.targets.cpu.runtime.abi import ARENA, FIRST_TENSOR, WEIGHTS
 from sparsenet.targets.cpu.runtime.ring_memory import Arena
+from sparsenet.targets.cpu.runtime.tune import race
 from sparsenet.targets.registry import Kernel
 from sparsenet.timing import THREAD
 
@@ -57,7 +57,7 @@ def plan_with(family: str, graph: Graph, tune: bool = False) -> Plan:
 
     if family.startswith("f32_conv_"):
         with patch.object(conv2d, "choose", choose):
-            return make_plan(graph, Options(threads=1, tune=True))
+            return make_plan(graph, Options(threads=1, race=race))
     return make_plan(graph, Options("sparse" if "_csr_" in family else "dense", threads=1))
 
 

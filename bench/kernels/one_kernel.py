@@ -15,8 +15,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from sparsenet.targets.abi import ROW_WORDS, encode_float, encode_pointer
 from sparsenet.targets.cpu.runtime import tape
-from sparsenet.targets.cpu.runtime.abi import ROW_WORDS, encode_float, encode_pointer
 from sparsenet.targets.registry import Kernel
 
 

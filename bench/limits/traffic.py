@@ -12,7 +12,7 @@ from bench.kernels.one_conv import Convolution
 from bench.kernels.one_kernel import Argument, OneKernel, aligned
 from bench.kernels.peak import Peak
 from sparsenet.targets.cpu.patterns import step_kinds
-from sparsenet.targets.target import host
+from sparsenet.targets.host import host
 from sparsenet.timing import interleaved
 
 DENSITIES = (0.2, 0.1, 0.05)

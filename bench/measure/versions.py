@@ -10,7 +10,7 @@ from pathlib import Path
 
 from sparsenet.targets.cpu.runtime.host import host_name
 from sparsenet.targets.cpu.runtime.jit import cpu_features
-from sparsenet.targets.target import host
+from sparsenet.targets.host import host
 
 PACKAGES = (
     "sparsenet",

@@ -19,7 +19,7 @@ from sparsenet.graph import FloatArray
 from sparsenet.io import strict_json
 from sparsenet.io.cache import keep, kept
 from sparsenet.targets.cpu.runtime.jit import fingerprint
-from sparsenet.targets.target import host
+from sparsenet.targets.host import host
 from sparsenet.text.table import to_json
 
 #: Networks and sparsities whose layers are timed; no others are needed to predict theirs.

@@ -19,7 +19,7 @@ from bench.model.results import Result, measure
 from sparsenet import Graph
 from sparsenet.io import strict_json
 from sparsenet.targets.cpu.runtime.jit import fingerprint
-from sparsenet.targets.target import host
+from sparsenet.targets.host import host
 from sparsenet.text.table import to_json
 
 #: What a cell consists of: one that an earlier version kept may lack some.

@@ -29,6 +29,7 @@ from converters.onnx.model import (
 )
 from converters.onnx.moved import Moved
 from converters.onnx.ops.table import INTEGER_OPERATORS, RULES, SIZED_RULES
+from converters.onnx.sized_model import SizedModel
 from converters.symbolic.sizes import BATCH, THE_BATCH, Sizes
 from sparsenet.errors import GraphError, InputError, MemoryLimitError
 from sparsenet.graph import Graph, Shape
@@ -37,16 +38,14 @@ from sparsenet.limits import Budget
 if TYPE_CHECKING:
     import onnx
 
-    from converters.onnx_import import OnnxSource
-
 
 class Walk:
     """One pass over the model, node by node, building the graph."""
 
-    def __init__(self, source: OnnxSource) -> None:
-        self.proto, self.opset = source.proto, source.opset
-        self.lead, self.declared, self.sizes = source.lead, source.declared, source.sizes
-        self.builder = GraphBuilder(source.name)
+    def __init__(self, model: SizedModel) -> None:
+        self.proto, self.opset = model.proto, model.opset
+        self.lead, self.sizes = model.lead, model.sizes
+        self.builder = GraphBuilder(model.name)
         self.builder.source = f"opset {self.opset}"
         self.env: dict[str, Value | Sizes | None] = {}  # None: made by an unsupported node, shape unknown
         self.static_batch = common_batch(self.sizes)

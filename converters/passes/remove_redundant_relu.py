@@ -26,6 +26,6 @@ def remove_redundant_relu(graph: Graph) -> Graph:
 def _never_negative(node: Node, known: set[str]) -> bool:
     steps = [as_step(node)] if node.op in ACTIVATIONS else node.epilogue
     if steps:
-        word, *numbers = steps[-1]
-        return word in ACTIVATIONS and ACTIVATIONS[word].least_of(numbers) >= 0
+        op, *numbers = steps[-1]
+        return op in ACTIVATIONS and ACTIVATIONS[op].least_of(numbers) >= 0
     return OPS[node.op].sign_keeping and node.inputs[0] in known

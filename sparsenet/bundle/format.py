@@ -10,7 +10,7 @@ from sparsenet.targets.cpu.runtime import jit
 from sparsenet.targets.cpu.runtime.elf import ObjectFileError
 
 FORMAT = "sparsenet-bundle"
-FORMAT_VERSION = 4
+FORMAT_VERSION = 5
 MANIFEST, PLAN, TAPES, WEIGHTS, CODE = "manifest.json", "plan.json", "tapes.bin", "weights.bin", "code.bin"
 #: Bytes that a manifest may take at most; it takes about 1 kB.
 MAX_MANIFEST_BYTES = 2**20

@@ -14,9 +14,10 @@ from sparsenet.bundle.format import CODE, TAPES, WEIGHTS, Bundle
 from sparsenet.errors import BundleError
 from sparsenet.graph import Partial, TensorInfo
 from sparsenet.plan.plan import Decision, Plan, PlannedSegment, PlannedStage
+from sparsenet.plan.rings import PAGE, Ring, arena_end
+from sparsenet.targets.abi import BASE_SHIFT, OFFSET_MASK, ROW_WORDS
 from sparsenet.targets.cpu.runtime import tape
-from sparsenet.targets.cpu.runtime.abi import BASE_SHIFT, OFFSET_MASK, ROW_WORDS
-from sparsenet.targets.cpu.runtime.ring_memory import PAGE, Ring, arena_end, rings_available
+from sparsenet.targets.host import rings_available
 from sparsenet.targets.registry import EPILOGUE_ARGUMENTS, FAMILIES, Kernel
 
 Record = TypeVar("Record")

@@ -21,7 +21,7 @@ def schedule_text(segments: Sequence[PlannedSegment]) -> str:
                 stage.layer,
                 stage.tensor,
                 stage.units,
-                stage.band,
+                stage.row_block,
                 stage.kept,
                 stage.buffer_bytes / 1e3 or None,
                 stage.weight_bytes / 1e3 or None,

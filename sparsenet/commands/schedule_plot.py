@@ -93,7 +93,7 @@ def _stage(axes: Axes, stage: PlannedStage, y: int, left: float, streamed: bool)
     )
     text = [
         rows,
-        f"{stage.band} per call" if stage.units > 1 else "",
+        f"{stage.row_block} per call" if stage.units > 1 else "",
         f"{kept / 1e3:,.0f} kB" if kept else "",
     ]
     axes.text(

@@ -21,7 +21,7 @@ import numpy.typing as npt
 from sparsenet.graph.graph import Graph
 from sparsenet.graph.node import Node
 from sparsenet.graph.ops import OPS, attributes, split_inputs
-from sparsenet.graph.ops.epilogues import TENSOR_WORDS
+from sparsenet.graph.ops.epilogues import FUSED_OP_TENSORS
 from sparsenet.graph.ops.table import value_inputs
 from sparsenet.graph.quantization import LARGEST_WEIGHT, Integers, Quantization
 from sparsenet.graph.types import I8, U8, FloatArray, Shape
@@ -65,12 +65,12 @@ class Rounding:
     def of(cls, node: Node, out: Quantization) -> Rounding | None:
         """The rounding of a node's result, clips of its epilogue included; None if it does more than add and clip."""
         low, high = out.range
-        for word, *numbers in node.epilogue:
-            if word in TENSOR_WORDS:
+        for op, *numbers in node.epilogue:
+            if op in FUSED_OP_TENSORS:
                 continue
-            if word not in _CLIPS:
+            if op not in _CLIPS:
                 return None
-            least, most = _CLIPS[word](*numbers)
+            least, most = _CLIPS[op](*numbers)
             low = max(low, int(out.round(np.float32(least))))
             high = min(high, int(out.round(np.float32(most))))
         return cls(out.zero_point, low, high) if low <= high else None
@@ -164,10 +164,10 @@ def ratio(x: Quantization, out: Quantization) -> np.float32:
 
 def _fused_add(node: Node, added: list[str], grids: Mapping[str, Quantization]) -> bool:
     """Whether the epilogue adds nothing, or one tensor of unsigned bytes before all else."""
-    words = [step[0] for step in node.epilogue if step[0] in TENSOR_WORDS]
-    if not words:
+    fused = [step[0] for step in node.epilogue if step[0] in FUSED_OP_TENSORS]
+    if not fused:
         return True
-    first = words == ["add"] and node.epilogue[0][0] == "add"
+    first = fused == ["add"] and node.epilogue[0][0] == "add"
     return first and added[0] in grids and grids[added[0]].element is U8
 
 

@@ -12,8 +12,8 @@ import numpy.typing as npt
 from sparsenet.errors import GraphError
 from sparsenet.limits import require_memory
 from sparsenet.plan.arena import ALIGNMENT
-from sparsenet.plan.stage import Ref, Word
-from sparsenet.targets.cpu.runtime.abi import ROW_BYTES, ROW_WORDS, encode_float
+from sparsenet.plan.ref import Ref, Word
+from sparsenet.targets.abi import ROW_BYTES, ROW_WORDS, encode_float
 from sparsenet.targets.family import Argument
 from sparsenet.targets.registry import Kernel
 

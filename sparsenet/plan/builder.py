@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal
 
 from sparsenet.graph import Node
+from sparsenet.plan.candidate import Candidate
 from sparsenet.plan.layout import Flattened, Layout, Plain, Rows
 from sparsenet.plan.lowering.builder import LoweringBuilder
+from sparsenet.plan.ref import Ref
 from sparsenet.plan.relayout import FlatCopy, MapCopy
-from sparsenet.plan.stage import Ref, Stage, Value
+from sparsenet.plan.stage import Stage, Value
 from sparsenet.plan.weights import Weights
-from sparsenet.targets.cpu.runtime.ring_memory import rings_available
+from sparsenet.targets.host import host, rings_available
 from sparsenet.targets.registry import Kernel
-from sparsenet.targets.target import Target, Vector, host
+from sparsenet.targets.target import Target, Vector
+
+#: (builder, candidates, what identifies the layer's weights and shape) -> seconds that the whole layer takes with each
+#: candidate; None where the machine is too noisy to tell.
+Race = Callable[["Builder", Sequence[Candidate], str], Sequence[float] | None]
 
 
 @dataclass(frozen=True)
@@ -26,15 +32,15 @@ class Options:
         kernels: "auto" chooses per layer; "dense" is the baseline; "sparse" takes sparse kernels wherever there are
             any, whatever they cost, for measuring where they pay.
         threads: threads that will share the work.
-        tune: whether candidates are timed on this machine, rather than chosen by a model.
-        rings: whether rows between layers may be stored in ring buffers (see ``ring_memory``).
+        race: what times candidates, rather than choose by a model; it runs them on this machine.
+        rings: whether rows between layers may be stored in ring buffers (see ``rings``).
         stream: whether rows flow through several layers while they are in the cache; False runs layer by layer.
         target: what the plan is for.
     """
 
     kernels: Literal["auto", "sparse", "dense"] = "auto"
     threads: int = 1
-    tune: bool = False
+    race: Race | None = None
     rings: bool = field(default_factory=rings_available)
     stream: bool = True
     target: Target = field(default_factory=host)

@@ -24,9 +24,8 @@ def choose(
         dense = [candidate for candidate in candidates if candidate.format == "dense"]
         sparse = [candidate for candidate in candidates if candidate.format != "dense"]
         candidates = dense if wanted == "dense" or not sparse else sparse
-    if builder.options.tune and len(candidates) > 1:
-        from sparsenet.plan.tune import race  # only here: no other plan waits for what measures
-
+    race = builder.options.race
+    if race is not None and len(candidates) > 1:
         seconds = race(builder, candidates, key())
         if seconds is not None:
             return _measured(candidates, seconds)

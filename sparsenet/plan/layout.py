@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from sparsenet.targets.cpu.lane_masks import lane_masks
+from sparsenet.targets.lane_masks import lane_masks
 from sparsenet.targets.registry import Kernel
 from sparsenet.targets.target import Vector
 

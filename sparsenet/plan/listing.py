@@ -15,8 +15,8 @@ import numpy as np
 
 from sparsenet.plan.assemble import Step
 from sparsenet.plan.plan import Plan
-from sparsenet.plan.stage import Ref, Word
-from sparsenet.targets.cpu.runtime.abi import ARENA, BASE_SHIFT, FIRST_TENSOR, OFFSET_MASK, WEIGHTS
+from sparsenet.plan.ref import Ref, Word
+from sparsenet.targets.abi import ARENA, BASE_SHIFT, FIRST_TENSOR, OFFSET_MASK, WEIGHTS
 from sparsenet.targets.family import Kind
 
 

@@ -13,13 +13,14 @@ from sparsenet.plan.builder import Builder, Halo, Options
 from sparsenet.plan.layout import Plain, flattened_pitch
 from sparsenet.plan.lowering.tables import Tables, tables_of
 from sparsenet.plan.plan import Plan
+from sparsenet.plan.ref import Ref
 from sparsenet.plan.relayout import FlatCopy, MapCopy
+from sparsenet.plan.rings import arena_end
 from sparsenet.plan.segments import cut
 from sparsenet.plan.shares import Shares
-from sparsenet.plan.stage import Ref, Value
+from sparsenet.plan.stage import Value
 from sparsenet.plan.trace import Trace, trace
-from sparsenet.targets.cpu.runtime.abi import ARENA, FIRST_TENSOR, MAX_TENSORS, WEIGHTS, encode_pointer
-from sparsenet.targets.cpu.runtime.ring_memory import arena_end
+from sparsenet.targets.abi import ARENA, FIRST_TENSOR, MAX_TENSORS, WEIGHTS, encode_pointer
 from sparsenet.targets.registry import Kernel
 from sparsenet.targets.target import Target
 

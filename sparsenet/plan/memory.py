@@ -8,8 +8,9 @@ from math import gcd
 from sparsenet.errors import GraphError
 from sparsenet.plan.arena import ALIGNMENT, Buffer, place
 from sparsenet.plan.layout import Plain
-from sparsenet.plan.stage import Ref, Value
-from sparsenet.targets.cpu.runtime.ring_memory import GUARD_BYTES, PAGE, Ring
+from sparsenet.plan.ref import Ref
+from sparsenet.plan.rings import GUARD_BYTES, PAGE, Ring
+from sparsenet.plan.stage import Value
 
 #: Rows beyond those alive, so that the live ones need not move back to the front for every new one.
 SLACK_BYTES = 128 * 1024

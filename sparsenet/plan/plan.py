@@ -11,10 +11,9 @@ import numpy as np
 import numpy.typing as npt
 
 from sparsenet.graph import TensorInfo
-from sparsenet.targets.cpu.runtime import jit
-from sparsenet.targets.cpu.runtime.abi import ROW_BYTES
-from sparsenet.targets.cpu.runtime.ring_memory import Ring
-from sparsenet.targets.registry import Kernel
+from sparsenet.plan.rings import Ring
+from sparsenet.targets.abi import ROW_BYTES
+from sparsenet.targets.registry import Kernel, addresses_of
 
 #: What a profile calls the time in which the first thread waits for others.
 WAIT = "barrier"
@@ -42,7 +41,7 @@ class PlannedStage:
         layer: the node it belongs to.
         tensor: what it makes.
         units: rows of work; 1 where there are none.
-        band: rows made by one call.
+        row_block: rows made by one call.
         kept: rows of its result that have a place in memory at a time; all of them where it is stored whole.
         buffer_bytes: the memory of one thread for those; 0 where the result goes to the caller.
         weight_bytes: packed weights that it streams.
@@ -51,7 +50,7 @@ class PlannedStage:
     layer: str
     tensor: str
     units: int
-    band: int
+    row_block: int
     kept: int
     buffer_bytes: int
     weight_bytes: int
@@ -123,8 +122,7 @@ class Plan:
     def link(self, addresses: dict[str, int] | None = None) -> None:
         """Write the kernels' addresses into the tapes: those given by name, or else compiled or loaded now."""
         if addresses is None:
-            builds = {kernel.name: kernel.build for kernel in self.used_kernels}
-            addresses = dict(zip(builds, jit.function_addresses(builds), strict=True))
+            addresses = addresses_of(self.used_kernels)
         for tape, kernels in zip(self.tapes, self.kernels, strict=True):
             tape[:, 0] = [addresses[kernel.name] for kernel in kernels]
 

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sparsenet.plan.layout import Flattened, FlattenedStrideToDepth, Plain, Rows, StrideToDepth
-from sparsenet.plan.stage import Emitter, Need, Ref, Span, Stage, Value
+from sparsenet.plan.ref import Ref
+from sparsenet.plan.stage import Emitter, Need, Span, Stage, Value
 from sparsenet.targets.registry import Kernel
 from sparsenet.targets.target import Vector
 

@@ -10,29 +10,12 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from sparsenet.plan.layout import Flattened, FlattenedStrideToDepth, Layout, Plain, Rows
+from sparsenet.plan.ref import Ref, Word
+from sparsenet.plan.weights import Weights
 from sparsenet.targets.registry import Kernel
-
-if TYPE_CHECKING:
-    from sparsenet.plan.weights import Weights
-
-
-@dataclass(frozen=True)
-class Ref:
-    """A place in memory: a space (weights, arena, ring, input, output), which one of it, a byte offset."""
-
-    space: str
-    index: int
-    offset: int = 0
-
-    def __add__(self, offset: int) -> Ref:
-        return Ref(self.space, self.index, self.offset + offset)
-
-
-#: What a kernel is given for a pointer, an integer or a number (see ``targets.family.Argument``).
-Word = Ref | int | float
 
 
 @dataclass(eq=False)

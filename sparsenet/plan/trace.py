@@ -20,11 +20,12 @@ from sparsenet.plan.assemble import Step
 from sparsenet.plan.layout import Flattened, FlattenedStrideToDepth, Plain, StrideToDepth
 from sparsenet.plan.memory import SLACK_BYTES, Memory, Rows, moment, ring_rows
 from sparsenet.plan.plan import PlannedSegment
+from sparsenet.plan.ref import Ref, Word
 from sparsenet.plan.relayout import fill
 from sparsenet.plan.schedule import describe
 from sparsenet.plan.segments import Segment, readers
 from sparsenet.plan.shares import Shares
-from sparsenet.plan.stage import Ref, Span, Stage, Value, Word
+from sparsenet.plan.stage import Span, Stage, Value
 from sparsenet.targets.registry import Kernel
 
 #: The algorithm of the kernels that move rows and add partial sums.

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from sparsenet.graph import FloatArray
 from sparsenet.plan.layout import Rows
 from sparsenet.plan.lowering.constants import Constants
-from sparsenet.plan.stage import Ref, Word
+from sparsenet.plan.ref import Ref, Word
 
 
 @dataclass

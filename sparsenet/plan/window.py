@@ -11,8 +11,9 @@ import numpy.typing as npt
 from sparsenet.plan.builder import Builder
 from sparsenet.plan.layout import Flattened, FlattenedStrideToDepth, Plain, Rows, StrideToDepth
 from sparsenet.plan.lowering.geometry import Geometry
+from sparsenet.plan.ref import Ref
 from sparsenet.plan.relayout import FlattenedStrideToDepthCopy, StrideToDepthCopy
-from sparsenet.plan.stage import Emitter, Need, Ref, Value
+from sparsenet.plan.stage import Emitter, Need, Value
 
 
 @dataclass(frozen=True)

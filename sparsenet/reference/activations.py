@@ -95,9 +95,9 @@ FUNCTIONS: dict[str, Callable[..., Array]] = {
 }
 
 
-def as_operation(word: str) -> Operation:
-    """The activation ``word`` as an op of its own, its parameters read from the node's attributes."""
-    function, parameters = FUNCTIONS[word], ACTIVATIONS[word].parameters
+def as_operation(op: str) -> Operation:
+    """The activation ``op`` as an op of its own, its parameters read from the node's attributes."""
+    function, parameters = FUNCTIONS[op], ACTIVATIONS[op].parameters
 
     def operation(inputs: list[Array], attrs: Attrs) -> Array:
         return function(inputs[0], *(attrs[name] for name in parameters))
@@ -105,4 +105,4 @@ def as_operation(word: str) -> Operation:
     return operation
 
 
-OPERATIONS: dict[str, Operation] = {word: as_operation(word) for word in FUNCTIONS}
+OPERATIONS: dict[str, Operation] = {op: as_operation(op) for op in FUNCTIONS}

@@ -13,11 +13,11 @@ from sparsenet.reference.operation import Array
 def apply_epilogue(x: Array, steps: Sequence[Sequence[Any]], tensors: Sequence[Array]) -> Array:
     """Run the fused ops ``[name, *numbers]`` in order; ``affine`` takes two of ``tensors``, ``add`` one."""
     waiting = iter(tensors)
-    for word, *numbers in steps:
-        if word == "affine":
+    for op, *numbers in steps:
+        if op == "affine":
             x = affine([x, next(waiting), next(waiting)], {})
-        elif word == "add":
+        elif op == "add":
             x = x + next(waiting)
         else:
-            x = FUNCTIONS[word](x, *numbers)
+            x = FUNCTIONS[op](x, *numbers)
     return x

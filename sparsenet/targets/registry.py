@@ -12,11 +12,11 @@ Nothing here imports Numba: a warm start loads machine code by name alone.
 from __future__ import annotations
 
 import importlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
-from sparsenet.graph.ops import ACTIVATIONS, TENSOR_WORDS
+from sparsenet.graph.ops import ACTIVATIONS, FUSED_OP_TENSORS
 from sparsenet.graph.types import ELEMENT_TYPES, ElementType
 from sparsenet.targets.cpu.families import CPU_FAMILIES
 from sparsenet.targets.cpu.runtime import jit
@@ -26,23 +26,23 @@ from sparsenet.targets.family import Argument, Family, signature
 #: Fused op → the tape arguments it reads; activations read their parameters.
 EPILOGUE_ARGUMENTS: dict[str, tuple[Argument, ...]] = {
     **{
-        word: signature(
+        op: signature(
             " ".join(
                 f"*{t.name}:f32" if t.per_channel else f"*{t.name} {t.name}_row {t.name}_channel"
                 for t in tensors
             )
         )
-        for word, tensors in TENSOR_WORDS.items()
+        for op, tensors in FUSED_OP_TENSORS.items()
     },
     **{
-        word: tuple(Argument(name, "number") for name in activation.parameters)
-        for word, activation in ACTIVATIONS.items()
+        op: tuple(Argument(name, "number") for name in activation.parameters)
+        for op, activation in ACTIVATIONS.items()
     },
 }
 
-#: How ``f32_transpose_none_any`` makes a line: one number repeated; neighbours; every second number; numbers at any
-#: distance; whole squares transposed, where neighbouring lines are neighbours in the source.
-TRANSPOSE_WAYS = ("repeated", "run", "halved", "picked", "turned")
+#: How ``f32_transpose_none_any`` makes a line: one number repeated; contiguous numbers; every second number; numbers at
+#: any stride; square tiles transposed, where neighbouring lines are neighbours in the source.
+TRANSPOSE_WAYS = ("broadcast", "contiguous", "stride_2", "strided", "transposed")
 #: What the `broadcast` and `reduce` families compute, by the number of their tile parameter.
 BROADCAST_OPERATIONS = (
     "add",
@@ -80,9 +80,9 @@ class Kernel:
     @cached_property
     def name(self) -> str:
         """The kernel's name: registry key, benchmark id and profile entry."""
-        words = [self.family, *self.epilogue]
+        parts = [self.family, *self.epilogue]
         tile = "x".join(map(str, self.tile))
-        return "_".join(words) + f"__{self.target}_v{self.lanes}" + (f"_{tile}" if tile else "")
+        return "_".join(parts) + f"__{self.target}_v{self.lanes}" + (f"_{tile}" if tile else "")
 
     @property
     def algorithm(self) -> str:
@@ -103,8 +103,8 @@ class Kernel:
     def signature(self) -> list[Argument]:
         """The tape arguments in order; the name of an epilogue's carries its step's index, as ``scale.1``."""
         arguments = list(FAMILIES[self.family].signature)
-        for step, word in enumerate(self.epilogue):
-            arguments += [a._replace(name=f"{a.name}.{step}") for a in EPILOGUE_ARGUMENTS[word]]
+        for step, op in enumerate(self.epilogue):
+            arguments += [a._replace(name=f"{a.name}.{step}") for a in EPILOGUE_ARGUMENTS[op]]
         return arguments
 
     def pointee(self, argument: Argument) -> ElementType | None:
@@ -136,6 +136,12 @@ class Kernel:
         target, _, name = FAMILIES[self.family].module.partition(".")
         module = importlib.import_module(f"sparsenet.targets.{target}.kernels.{name}")
         return module.build(self)
+
+
+def addresses_of(kernels: Iterable[Kernel]) -> dict[str, int]:
+    """Address of the machine code of every kernel by its name, compiled or loaded now, together, if it was not yet."""
+    builds = {kernel.name: kernel.build for kernel in kernels}
+    return dict(zip(builds, jit.function_addresses(builds), strict=True))
 
 
 def support_table() -> Sequence[tuple[str, str]]:

@@ -5,13 +5,10 @@ The planner reads nothing from the machine that it runs on: a plan for any targe
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence, Set
 from dataclasses import dataclass
-from functools import cache
 from typing import NamedTuple
 
-from sparsenet.errors import InputError
 from sparsenet.graph.types import F32, ElementType
 from sparsenet.targets.registry import Kernel
 
@@ -92,22 +89,6 @@ GENERIC = Target("generic", "", frozenset(), 16, 16)
 
 #: Targets by name; of those that a CPU can be, the first is the best.
 TARGETS = {target.name: target for target in (AVX512, AVX2, SSE, NEON, GENERIC)}
-
-
-@cache
-def host() -> Target:
-    """The target that this machine is; ``SPARSENET_LANES`` limits the vectors, ``NUMBA_CPU_FEATURES`` the features.
-
-    Raises:
-        InputError: ``SPARSENET_LANES`` is no number of lanes.
-    """
-    from sparsenet.targets.cpu.runtime.jit import cpu_features  # only here: planning knows no runtime
-
-    lanes = {str(target.vector().lanes): target.vector().lanes for target in TARGETS.values()}
-    most = os.environ.get("SPARSENET_LANES", next(iter(lanes)))
-    if most not in lanes:
-        raise InputError(f"SPARSENET_LANES must be one of {', '.join(lanes)}, got {most[:40]!r}")
-    return best(cpu_features(), lanes[most])
 
 
 def best(features: Set[str], lanes: int) -> Target:

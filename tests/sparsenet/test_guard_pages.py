@@ -17,7 +17,7 @@ TOO_FAR = """
 import sys
 import numpy as np
 from bench.kernels.one_kernel import At, OneKernel
-from sparsenet.targets.target import host
+from sparsenet.targets.host import host
 from tests import guard_pages
 guard_pages.install(sys.argv[1])
 out = np.zeros(1024, np.float32)

@@ -14,8 +14,8 @@ from sparsenet import Engine, Graph, Node, TensorInfo, load_graph, save
 from sparsenet.errors import InputError, MemoryLimitError
 from sparsenet.limits import MAX_NODES, Budget, memory_limit, require_memory
 from sparsenet.plan.assemble import Step, encode_tape
-from sparsenet.plan.stage import Ref
-from sparsenet.targets.cpu.runtime.abi import encode_float
+from sparsenet.plan.ref import Ref
+from sparsenet.targets.abi import encode_float
 from sparsenet.targets.registry import Kernel
 from tests.sparsenet.one_node import one_node_graph
 from tests.sparsenet.sample_graphs import tiny_graph

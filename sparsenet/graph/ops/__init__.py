@@ -11,7 +11,7 @@ from sparsenet.graph.ops.activations import ACTIVATIONS
 from sparsenet.graph.ops.attribute import REQUIRED
 from sparsenet.graph.ops.check import check_constants, check_node
 from sparsenet.graph.ops.epilogues import (
-    TENSOR_WORDS,
+    FUSED_OP_TENSORS,
     epilogue_fits,
     epilogue_tensors,
 )
@@ -22,11 +22,11 @@ from sparsenet.graph.ops.table import OPS, as_step, attributes, split_inputs, va
 
 __all__ = [
     "ACTIVATIONS",
+    "FUSED_OP_TENSORS",
     "LARGEST_EXPANSION",
     "MAX_RANK",
     "OPS",
     "REQUIRED",
-    "TENSOR_WORDS",
     "OpSchema",
     "as_step",
     "attributes",

@@ -1,4 +1,4 @@
-"""The activations: functions of one number, each an op of its own and a word that an epilogue may hold.
+"""The activations: functions of one number, each an op, and a fused op that an epilogue may hold.
 
 Kernels are compiled for them, and machine code that is kept goes by this file: here is nothing that code does not
 depend on. To add one: an entry here, its formula in ``reference/activations.py`` and in each target's own.

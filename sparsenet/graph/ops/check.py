@@ -10,7 +10,7 @@ from sparsenet.graph.node import Node
 from sparsenet.graph.ops.activations import ACTIVATIONS
 from sparsenet.graph.ops.attribute import MAX_EPILOGUE_ARGUMENTS, MAX_FUSED_OPS, REQUIRED
 from sparsenet.graph.ops.epilogues import (
-    TENSOR_WORDS,
+    FUSED_OP_TENSORS,
     epilogue_fits,
     epilogue_tensors,
 )
@@ -44,7 +44,7 @@ def check_node(node: Node) -> None:
 def _check_numbers(node: Node, where: str) -> None:
     """Check the names of the fused ops, and the numbers there and among the attributes."""
     for step in node.epilogue:
-        if not isinstance(step, list) or not step or step[0] not in (*ACTIVATIONS, *TENSOR_WORDS):
+        if not isinstance(step, list) or not step or step[0] not in (*ACTIVATIONS, *FUSED_OP_TENSORS):
             raise GraphError(f"{where} has the unknown epilogue step {step!r:.80}")
         if len(step) - 1 != len(_parameters(step[0])):
             raise GraphError(f"{where}: epilogue step {step!r:.80} has the wrong number of parameters")
@@ -66,8 +66,8 @@ def _check_numbers(node: Node, where: str) -> None:
             )
 
 
-def _parameters(word: Any) -> Sequence[str]:
-    return ACTIVATIONS[word].parameters if word in ACTIVATIONS else ()
+def _parameters(op: Any) -> Sequence[str]:
+    return ACTIVATIONS[op].parameters if op in ACTIVATIONS else ()
 
 
 def _check_inputs(node: Node, schema: OpSchema, where: str) -> None:

@@ -38,12 +38,12 @@ def infer_shape(node: Node, shapes: Shapes, constants: Mapping[str, FloatArray])
 
 def _check_epilogue(node: Node, out: Shape, shapes: Shapes) -> None:
     """Raise ValueError unless the tensors that the epilogue reads have the shapes that it needs."""
-    for (word, tensor), got in zip(epilogue_tensors(node.epilogue), shapes, strict=True):
+    for (op, tensor), got in zip(epilogue_tensors(node.epilogue), shapes, strict=True):
         if tensor.per_channel and len(out) < 2:
-            raise ValueError(f"epilogue '{word}' needs channels, which a result of shape {out} has not")
+            raise ValueError(f"epilogue '{op}' needs channels, which a result of shape {out} has not")
         expected = (out[1],) if tensor.per_channel else out
         if got != expected:
-            raise ValueError(f"epilogue '{word}' needs shape {expected}, got {got}")
+            raise ValueError(f"epilogue '{op}' needs shape {expected}, got {got}")
 
 
 def partial_of(node: Node, shapes: Mapping[str, Shape], known: Mapping[str, Partial]) -> Partial | None:

@@ -89,5 +89,5 @@ OPS: dict[str, OpSchema] = {
         per_pixel=True,
     ),
     **_ARITHMETIC,
-    **{word: activation(entry) for word, entry in ACTIVATIONS.items()},
+    **{op: activation(entry) for op, entry in ACTIVATIONS.items()},
 }

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from sparsenet.graph import FloatArray, Graph, Node
 from sparsenet.graph.batch_norm import as_affine
-from sparsenet.graph.ops import ACTIVATIONS, TENSOR_WORDS, as_step, attributes, split_inputs
+from sparsenet.graph.ops import ACTIVATIONS, FUSED_OP_TENSORS, as_step, attributes, split_inputs
 
 
 class FusedStep(NamedTuple):
@@ -15,7 +15,7 @@ class FusedStep(NamedTuple):
     Attributes:
         op: the fused op: an activation, ``affine`` or ``add``.
         numbers: parameters of an activation.
-        vectors: constants per channel, float32 (C,) each, as ``graph.ops.TENSOR_WORDS`` has them: scale and shift.
+        vectors: constants per channel, float32 (C,) each, as ``graph.ops.FUSED_OP_TENSORS`` has them: scale and shift.
         tensors: names of the activations of the result's shape that it reads: what is added.
     """
 
@@ -29,13 +29,13 @@ def fused_steps(graph: Graph, node: Node) -> list[FusedStep]:
     """The epilogue of ``node``, in the order of execution."""
     names = iter(split_inputs(node)[1])
     return [
-        _step(graph, op, numbers, [next(names) for _ in TENSOR_WORDS.get(op, ())])
+        _step(graph, op, numbers, [next(names) for _ in FUSED_OP_TENSORS.get(op, ())])
         for op, *numbers in node.epilogue
     ]
 
 
 def _step(graph: Graph, op: str, numbers: list[float], names: list[str]) -> FusedStep:
-    read = list(zip(names, TENSOR_WORDS.get(op, ()), strict=True))
+    read = list(zip(names, FUSED_OP_TENSORS.get(op, ()), strict=True))
     vectors = tuple(graph.constants[name] for name, tensor in read if tensor.per_channel)
     return FusedStep(
         op, tuple(numbers), vectors, tuple(name for name, tensor in read if not tensor.per_channel)

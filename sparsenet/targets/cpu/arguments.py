@@ -9,7 +9,7 @@ from typing import Any
 from numba import types
 from numba.extending import intrinsic
 
-from sparsenet.targets.cpu.runtime.abi import BASE_SHIFT, OFFSET_MASK
+from sparsenet.targets.abi import BASE_SHIFT, OFFSET_MASK
 from sparsenet.targets.cpu.vector_ir.llvm import F32, I64, typed_pointer
 from sparsenet.targets.family import Argument
 from sparsenet.targets.registry import Kernel

@@ -25,16 +25,16 @@ def image_epilogue(kernel: Kernel, tile: Tile, *, scattered: bool = False) -> An
     one int32 each.
     """
     step = _scattered_step if scattered else _image_step
-    return _chain([step(tile, word, read) for word, read in _words(kernel)])
+    return _chain([step(tile, op, read) for op, read in _fused(kernel)])
 
 
 def flat_epilogue(kernel: Kernel, tile: Tile) -> Any:
     """``f(acc, args, bases, channel, 0, 0)`` for a tile of consecutive channels from ``channel`` on."""
-    return _chain([_flat_step(tile, word, read) for word, read in _words(kernel)])
+    return _chain([_flat_step(tile, op, read) for op, read in _fused(kernel)])
 
 
-def _words(kernel: Kernel) -> list[tuple[str, Any]]:
-    return [(word, arguments(kernel, step)) for step, word in enumerate(kernel.epilogue)]
+def _fused(kernel: Kernel) -> list[tuple[str, Any]]:
+    return [(op, arguments(kernel, step)) for step, op in enumerate(kernel.epilogue)]
 
 
 @device
@@ -54,8 +54,8 @@ def _after(first: Any, second: Any) -> Any:
     return both
 
 
-def _image_step(tile: Tile, word: str, read: Any) -> Any:
-    if word == "affine":
+def _image_step(tile: Tile, op: str, read: Any) -> Any:
+    if op == "affine":
         scale_shift, item = tile.scale_shift, tile.item
 
         @device
@@ -65,7 +65,7 @@ def _image_step(tile: Tile, word: str, read: Any) -> Any:
             return scale_shift(acc, scales + channel * item, shifts + channel * item)
 
         return affine
-    if word == "add":
+    if op == "add":
         plus, load = tile.add, tile.load_channels
 
         @device
@@ -76,11 +76,11 @@ def _image_step(tile: Tile, word: str, read: Any) -> Any:
             return plus(acc, load(start, per_channel, row))
 
         return residual
-    return _activation_step(tile, word, read)
+    return _activation_step(tile, op, read)
 
 
-def _scattered_step(tile: Tile, word: str, read: Any) -> Any:
-    if word == "affine":
+def _scattered_step(tile: Tile, op: str, read: Any) -> Any:
+    if op == "affine":
         scale_shift = tile.scale_shift_at
 
         @device
@@ -89,7 +89,7 @@ def _scattered_step(tile: Tile, word: str, read: Any) -> Any:
             return scale_shift(acc, given.scale, given.shift, channel)
 
         return affine
-    if word == "add":
+    if op == "add":
         plus, load = tile.add, tile.load_at
 
         @device
@@ -100,12 +100,12 @@ def _scattered_step(tile: Tile, word: str, read: Any) -> Any:
             return plus(acc, load(start, channel, per_channel, row))
 
         return residual
-    return _activation_step(tile, word, read)
+    return _activation_step(tile, op, read)
 
 
-def _flat_step(tile: Tile, word: str, read: Any) -> Any:
+def _flat_step(tile: Tile, op: str, read: Any) -> Any:
     load, item = tile.load, tile.item
-    if word == "affine":
+    if op == "affine":
         mul_add = tile.mul_add
 
         @device
@@ -116,7 +116,7 @@ def _flat_step(tile: Tile, word: str, read: Any) -> Any:
             return mul_add(acc, scale, shift)
 
         return affine
-    if word == "add":
+    if op == "add":
         plus = tile.add
 
         @device
@@ -125,12 +125,12 @@ def _flat_step(tile: Tile, word: str, read: Any) -> Any:
             return plus(acc, load(given.residual + channel * item, 0))
 
         return residual
-    return _activation_step(tile, word, read)
+    return _activation_step(tile, op, read)
 
 
-def _activation_step(tile: Tile, word: str, read: Any) -> Any:
-    function = tile.activation(word)
-    count = len(ACTIVATIONS[word].parameters)
+def _activation_step(tile: Tile, op: str, read: Any) -> Any:
+    function = tile.activation(op)
+    count = len(ACTIVATIONS[op].parameters)
     if not count:
 
         @device

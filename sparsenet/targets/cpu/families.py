@@ -140,7 +140,7 @@ CPU_FAMILIES = by_name(
         "*x x_row x_channel x_rows x_columns first_row row_step first_column phases channels "
         f"rows columns column_step {_OUT} out_phase",
         ("stride",),
-        "between plain NCHW, rows and rows split by column phase; pads with zeros",
+        "between plain NCHW, rows and their space-to-depth by column stride; pads with zeros",
     ),
     Family(
         F32,
@@ -148,7 +148,7 @@ CPU_FAMILIES = by_name(
         "cpu.fill",
         "value:f32 size *out",
         (),
-        "halo rows",
+        "one value over a block of memory: halo rows",
     ),
     Family(
         F32,
@@ -164,7 +164,7 @@ CPU_FAMILIES = by_name(
         "cpu.take",
         "*x rank *shape:i32 *tables:i32 *out",
         ("runs",),
-        "plain tensors: gather, mirrored padding",
+        "gather by tables of a plain tensor: constant indices, reflection padding",
     ),
     Family(
         F32,
@@ -173,7 +173,7 @@ CPU_FAMILIES = by_name(
         "*x x_row x_line x_step x_columns rank *shape:i32 *x_jumps:i32 *out_jumps:i32 rows lines columns "
         "*out out_row out_line",
         ("way",),
-        "any evenly spaced elements, between plain tensors and rows: runs copied, squares turned",
+        "strided copies between plain tensors and rows: contiguous runs copied, square tiles transposed",
     ),
     Family(
         F32,
@@ -198,13 +198,13 @@ CPU_FAMILIES = by_name(
         "cpu.where",
         "*condition *x *y rank *shape:i32 *condition_strides:i32 *x_strides:i32 *y_strides:i32 *out",
         (),
-        "choice between plain tensors, with any broadcasting",
+        "elementwise selection between plain tensors, with any broadcasting",
     ),
     Family(
         F32,
         "reduce_none_flat",
         "cpu.reduce",
-        "*x *shape:i32 *strides:i32 kept gone scale:f32 *out",
+        "*x *shape:i32 *strides:i32 kept reduced scale:f32 *out",
         ("operation",),
         "sum, mean, maximum, minimum or product over any axes of a plain tensor",
     ),
@@ -230,7 +230,7 @@ CPU_FAMILIES = by_name(
         "cpu.pick",
         "*x *indices:f32 blocks rows inner x_block columns depth *sizes:i32 *strides:i32 *out",
         (),
-        "numbers of a plain tensor at computed indices, kept inside it",
+        "gather by computed indices of a plain tensor, clamped to its axes",
     ),
     Family(
         F32,
@@ -254,7 +254,7 @@ CPU_FAMILIES = by_name(
         "cpu.normalize",
         "*x runs size eps:f32 *out",
         (),
-        "runs of a plain tensor brought to mean 0 and variance 1",
+        "contiguous runs of a plain tensor normalized to mean 0 and variance 1",
     ),
     Family(
         F32,
@@ -262,7 +262,7 @@ CPU_FAMILIES = by_name(
         "cpu.matmul",
         "*x *y *x_starts:i32 *y_starts:i32 products rows depth columns *out",
         (),
-        "products of matrices that are both computed",
+        "products of matrices, both of them activations",
     ),
     Family(
         F32,

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sparsenet.graph.ops import ACTIVATIONS, TENSOR_WORDS
+from sparsenet.graph.ops import ACTIVATIONS, FUSED_OP_TENSORS
 from sparsenet.graph.types import F32
 from sparsenet.targets.family import Family, by_name
 
 #: Fused op → the ``tensors`` it reads; activations read as many ``numbers`` as they have parameters.
 _EPILOGUE_ARRAYS = {
-    word: [name for t in tensors for name in ((t.name,) if t.per_channel else (t.name, f"{t.name}_pitch"))]
-    for word, tensors in TENSOR_WORDS.items()
+    op: [name for t in tensors for name in ((t.name,) if t.per_channel else (t.name, f"{t.name}_pitch"))]
+    for op, tensors in FUSED_OP_TENSORS.items()
 }
 
 #: The marker in an epilogue behind which the fused ops of the second convolution of a pair begin.
@@ -59,7 +59,7 @@ CUDA_FAMILIES = by_name(
         F32,
         "depthwise_dense_maps",
         "cuda.depthwise",
-        f"x values bias multiplier x_image x_line x_pitch channels bands {_MAPS} {_OUT}",
+        f"x values bias multiplier x_image x_line x_pitch channels row_blocks {_MAPS} {_OUT}",
         ("k_h", "k_w", "stride_h", "stride_w", "dilation_h", "dilation_w", "rows"),
         "depthwise convolution, any kernel size, stride and dilation",
     ),
@@ -153,7 +153,7 @@ CUDA_FAMILIES = by_name(
         "condition condition_image condition_channel condition_row condition_column x x_image "
         f"x_channel x_row x_column y y_image y_channel y_row y_column channels {_MAPS} {_OUT}",
         (),
-        "choice between tensors, with any broadcasting",
+        "elementwise selection between tensors, with any broadcasting",
     ),
     Family(
         F32,
@@ -178,7 +178,7 @@ CUDA_FAMILIES = by_name(
         "cuda.take",
         f"x x_image x_channels x_rows x_columns channels {_MAPS} {_OUT}",
         (),
-        "rearrangement by tables: any order of axes, gather, mirrored padding",
+        "gather by tables: any order of axes, constant indices, reflection padding",
     ),
     Family(
         F32,
@@ -187,7 +187,7 @@ CUDA_FAMILIES = by_name(
         "x x_image x_channel x_row x_column depth sizes steps indices indices_image "
         f"indices_channel indices_row indices_column channels {_MAPS} {_OUT}",
         (),
-        "numbers at computed indices, kept inside their axes",
+        "gather by computed indices, clamped to their axes",
     ),
     Family(
         F32,
@@ -205,7 +205,7 @@ CUDA_FAMILIES = by_name(
         "x first second third first_stride second_stride third_stride outer middle inner "
         "outer_stride middle_stride inner_stride out",
         ("threads", "runs"),
-        "runs of numbers brought to mean 0 and variance 1",
+        "runs of numbers normalized to mean 0 and variance 1",
     ),
     Family(
         F32,
@@ -214,19 +214,19 @@ CUDA_FAMILIES = by_name(
         "x y x_starts y_starts out_starts products rows depth columns x_row x_column y_row "
         "y_column out out_row",
         ("rows", "columns", "row_threads", "column_threads", "depth"),
-        "products of matrices that are both computed",
+        "products of matrices, both of them activations",
     ),
 )
 
 
-def epilogue_arguments(words: Sequence[str]) -> tuple[int, int]:
+def epilogue_arguments(ops: Sequence[str]) -> tuple[int, int]:
     """How many ``tensors`` and ``numbers`` these fused ops read."""
-    tensors = sum(len(_EPILOGUE_ARRAYS.get(word, ())) for word in words)
-    numbers = sum(len(ACTIVATIONS[word].parameters) for word in words if word in ACTIVATIONS)
+    tensors = sum(len(_EPILOGUE_ARRAYS.get(op, ())) for op in ops)
+    numbers = sum(len(ACTIVATIONS[op].parameters) for op in ops if op in ACTIVATIONS)
     return tensors, numbers
 
 
-def argument_counts(words: Sequence[str]) -> tuple[int, int]:
+def argument_counts(ops: Sequence[str]) -> tuple[int, int]:
     """Lengths of a kernel's ``tensors`` and ``numbers`` for this epilogue, at least 1: Numba passes no empty tuple."""
-    tensors, numbers = epilogue_arguments(words)
+    tensors, numbers = epilogue_arguments(ops)
     return max(tensors, 1), max(numbers, 1)

@@ -20,7 +20,7 @@ from bench.measure.versions import versions
 from sparsenet.errors import SparsenetError
 from sparsenet.io.formats import CSR
 from sparsenet.targets.cpu.lower import linear
-from sparsenet.targets.target import host
+from sparsenet.targets.host import host
 
 ROOT = Path(__file__).resolve().parents[3]
 #: The quickest group.

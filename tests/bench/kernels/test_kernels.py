@@ -18,9 +18,9 @@ from bench.kernels.peak import Peak
 from bench.kernels.rates import Rate, rates
 from bench.subjects.layers import BY_FAMILY, LayerShape
 from sparsenet.errors import SparsenetError
-from sparsenet.targets.cpu.runtime.abi import ARENA, BASE_SHIFT, OFFSET_MASK
+from sparsenet.targets.abi import ARENA, BASE_SHIFT, OFFSET_MASK
+from sparsenet.targets.host import host
 from sparsenet.targets.registry import FAMILIES
-from sparsenet.targets.target import host
 from sparsenet.timing import THREAD
 
 SMALL = LayerShape("test", "conv2d", 16, 8, 12, 3)

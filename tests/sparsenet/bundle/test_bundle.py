@@ -22,8 +22,8 @@ from sparsenet.bundle import format as bundle_format
 from sparsenet.bundle.format import CODE, FORMAT_VERSION, MANIFEST, PLAN, TAPES, WEIGHTS
 from sparsenet.cli import main
 from sparsenet.errors import BundleError, InputError
+from sparsenet.targets.abi import ROW_WORDS
 from sparsenet.targets.cpu.runtime import tape
-from sparsenet.targets.cpu.runtime.abi import ROW_WORDS
 
 METADATA = {"class_names": '["a", "b", "c", "d"]'}
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from sparsenet.targets.target import host
+from sparsenet.targets.host import host
 
 
 @pytest.fixture(params=[16, 8, 4])

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sparsenet import Engine, Graph, Node, TensorInfo
-from sparsenet.targets.target import host
+from sparsenet.targets.host import host
 from tests.full import FULL, chosen, crossed
 from tests.sparsenet.against_reference import assert_engine_matches
 

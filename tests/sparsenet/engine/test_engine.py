@@ -16,7 +16,7 @@ import sparsenet
 from sparsenet import Engine, Graph, Node, TensorInfo, reference
 from sparsenet.errors import GraphError, InputError
 from sparsenet.targets.cpu.runtime.threads import available_cpus
-from sparsenet.targets.target import host
+from sparsenet.targets.host import host
 from tests.sparsenet.against_reference import assert_engine_matches, random_feeds
 from tests.sparsenet.sample_graphs import minixception
 

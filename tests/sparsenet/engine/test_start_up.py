@@ -12,7 +12,7 @@ from tests.sparsenet.sample_graphs import minixception
 #: Not for a start: what times runs, other targets, files and ways to compute, the command line.
 LATER = (
     "timing",
-    "plan.tune",
+    "targets.cpu.runtime.tune",
     "reference",
     "bundle",
     "targets.cuda.lower",

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from sparsenet.plan.assemble import Step, encode_tape, require_declared
-from sparsenet.plan.stage import Ref, Word
-from sparsenet.targets.cpu.runtime.abi import encode_float
+from sparsenet.plan.ref import Ref, Word
+from sparsenet.targets.abi import encode_float
 from sparsenet.targets.registry import Kernel
 
 FILL = Kernel("f32_fill_none_any", 16)

@@ -17,10 +17,11 @@ from sparsenet.plan.assemble import encode_tape
 from sparsenet.plan.builder import Options
 from sparsenet.plan.make import make_plan
 from sparsenet.plan.plan import Plan
-from sparsenet.plan.stage import Ref
-from sparsenet.targets.cpu.runtime.abi import ARENA, FIRST_TENSOR, WEIGHTS, encode_pointer
+from sparsenet.plan.ref import Ref
+from sparsenet.plan.rings import Ring, arena_end
+from sparsenet.targets.abi import ARENA, FIRST_TENSOR, WEIGHTS, encode_pointer
 from sparsenet.targets.cpu.runtime.jit import cpu_features
-from sparsenet.targets.cpu.runtime.ring_memory import Arena, Ring, arena_end
+from sparsenet.targets.cpu.runtime.ring_memory import Arena
 from sparsenet.targets.target import NEON, TARGETS, Target
 from sparsenet.text.table import to_json
 from tests.full import chosen

@@ -14,11 +14,10 @@ from sparsenet.errors import MemoryLimitError
 from sparsenet.plan import segments
 from sparsenet.plan.builder import Options
 from sparsenet.plan.make import make_plan
-from sparsenet.targets.cpu.runtime.abi import MAX_TENSORS
+from sparsenet.targets.abi import MAX_TENSORS
 from sparsenet.targets.cpu.runtime.backend import CpuBackend
-from sparsenet.targets.cpu.runtime.ring_memory import rings_available
 from sparsenet.targets.cpu.runtime.threads import WorkerPool
-from sparsenet.targets.target import host
+from sparsenet.targets.host import host, rings_available
 from tests.sparsenet.against_reference import random_feeds
 from tests.sparsenet.sample_graphs import minixception
 

@@ -7,14 +7,15 @@ from typing import Any
 
 import pytest
 
-from sparsenet.plan import make, tune
+from sparsenet.plan import make
 from sparsenet.plan.builder import Options
 from sparsenet.plan.segments import Segment
 from sparsenet.plan.shares import Shares
 from sparsenet.plan.trace import Trace
 from sparsenet.plan.weights import Weights
+from sparsenet.targets.cpu.runtime import tune
 from tests.sparsenet.plan.test_schedule import network
-from tests.sparsenet.plan.test_tune import one_conv
+from tests.sparsenet.targets.cpu.runtime.test_tune import one_conv
 
 
 @pytest.mark.parametrize("threads", [1, 2, 3])
@@ -68,6 +69,6 @@ def test_candidates_that_lose_leave_nothing(monkeypatch: pytest.MonkeyPatch, tmp
     monkeypatch.setattr(tune, "_measure", first_wins)
     monkeypatch.setattr(tune, "FOLDER", str(tmp_path / "tuning"))
     graph = one_conv(0.8)
-    tuned, plain = (make.make_plan(graph, Options("dense", tune=race)) for race in (True, False))
+    tuned, plain = (make.make_plan(graph, Options("dense", race=race)) for race in (tune.race, None))
     assert len(tried) > 1
     assert tuned.weights.tobytes() == plain.weights.tobytes()

@@ -11,8 +11,7 @@ import pytest
 
 import tests.sparsenet.targets.cuda.simulator  # noqa: F401 - before any CUDA kernel is imported
 from sparsenet.graph.types import ELEMENT_TYPES
-from sparsenet.targets import registry
-from sparsenet.targets.cpu.runtime import abi
+from sparsenet.targets import abi, registry
 from sparsenet.targets.registry import FAMILIES, Kernel
 from tests.sparsenet.targets.cuda.tiles import kernels
 

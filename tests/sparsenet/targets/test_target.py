@@ -16,6 +16,7 @@ from sparsenet.graph.types import F32, I8
 from sparsenet.plan.builder import Builder, Options
 from sparsenet.plan.listing import sections
 from sparsenet.plan.make import make_plan
+from sparsenet.targets import host as this_machine
 from sparsenet.targets import target
 from sparsenet.targets.cpu import lower
 from sparsenet.targets.cpu.runtime import host, jit
@@ -40,13 +41,13 @@ def test_the_host_is_the_best_target_whose_features_it_has(
     assert target.best(features, lanes) is expected
     monkeypatch.setattr(jit, "cpu_features", lambda: frozenset(features))
     monkeypatch.setenv("SPARSENET_LANES", str(lanes))
-    assert target.host.__wrapped__() is expected
+    assert this_machine.host.__wrapped__() is expected
 
 
 def test_a_length_that_no_vector_has(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SPARSENET_LANES", "12")
     with pytest.raises(InputError, match="SPARSENET_LANES must be one of 16, 8, 4, got '12'"):
-        target.host.__wrapped__()
+        this_machine.host.__wrapped__()
 
 
 def test_targets_are_known_by_their_names() -> None:
@@ -76,8 +77,8 @@ def test_planning_asks_nothing_of_this_machine(known: Target, monkeypatch: pytes
         raise AssertionError("a plan for another machine looked at this one")
 
     for module, name in (
-        (target, "host"), (jit, "cpu_features"), (host, "host_features"),
-        (host, "host_identity"), (jit, "fingerprint"),
+        (this_machine, "host"), (this_machine, "rings_available"), (jit, "cpu_features"),
+        (host, "host_features"), (host, "host_identity"), (jit, "fingerprint"),
     ):  # fmt: skip
         monkeypatch.setattr(module, name, refuse)
     plan = make_plan(minixception(), Options(threads=2, rings=False, target=known))

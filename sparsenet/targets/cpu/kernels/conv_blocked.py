@@ -20,7 +20,7 @@ from sparsenet.targets.cpu.vector_ir import (
     channel_start,
     load_i32,
     stack_memory,
-    turn,
+    transpose_square,
 )
 from sparsenet.targets.registry import Kernel
 
@@ -122,7 +122,7 @@ def _finish(kernel: Kernel) -> Any:
     vectors, channels, columns = kernel.parameter("vectors"), lanes // together, pixels // together
     square, lines = Tile(kernel.element, lanes, channels), Tile(kernel.element, lanes, 1, 1, channels)
     item, vector_bytes, weight_bytes = lines.item, lines.vector_bytes, vectors * lines.vector_bytes
-    load, turned = square.load, turn(square)
+    load, transposed = square.load, transpose_square(square)
     keep, store, store_between = lines.keep, lines.store_channels, lines.store_channels_between
     epilogue = image_epilogue(kernel, lines)
     zero = lines.zero
@@ -138,7 +138,7 @@ def _finish(kernel: Kernel) -> Any:
                 for vector in range(vectors):
                     start = sums + (row * columns + first // together) * weight_bytes + vector * vector_bytes
                     c, x_bytes = channel + vector * channels, (left + first) * item
-                    result = epilogue(turned(load(start, weight_bytes)), args, bases, c, y + row, x_bytes)
+                    result = epilogue(transposed(load(start, weight_bytes)), args, bases, c, y + row, x_bytes)
                     target = out + c * out_channel + (y + row) * out_row + x_bytes
                     if count == lanes:
                         store(target, out_channel, 0, result)

@@ -52,8 +52,8 @@ def build(kernel: Kernel) -> Any:
     def reduce(args, bases):  # type: ignore[no-untyped-def]
         given = read(args, bases)
         x, shape, strides = given.x, given.shape, given.strides
-        kept, gone, scale = given.kept, given.gone, given.scale
-        out, end = given.out, kept + gone - 1
+        kept, reduced, scale = given.kept, given.reduced, given.scale
+        out, end = given.out, kept + reduced - 1
         size, lines = 1, 1
         for axis in range(kept):
             size *= load_i32(shape, axis)

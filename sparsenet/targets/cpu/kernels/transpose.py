@@ -1,6 +1,6 @@
-"""Elements at even distances along every axis: transpositions, slices, repetitions.
+"""Strided copies along any axes: transpositions, slices, repetitions.
 
-Runs are copied where the last axis stays, squares transposed in registers where it moves.
+Contiguous runs are copied where the last axis stays, square tiles transposed in registers where it moves.
 """
 
 from __future__ import annotations
@@ -10,7 +10,14 @@ from typing import Any
 from sparsenet.graph.types import I64
 from sparsenet.targets.cpu.arguments import arguments
 from sparsenet.targets.cpu.device import device, kernel_entry
-from sparsenet.targets.cpu.vector_ir import Tile, load_i32, load_i64, stack_memory, store_i64, turn
+from sparsenet.targets.cpu.vector_ir import (
+    Tile,
+    load_i32,
+    load_i64,
+    stack_memory,
+    store_i64,
+    transpose_square,
+)
 from sparsenet.targets.registry import TRANSPOSE_WAYS, Kernel
 
 #: Axes beside those that the arguments spell out.
@@ -20,15 +27,13 @@ MOST_AXES = 32
 def build(kernel: Kernel) -> Any:
     """``way`` numbers ``TRANSPOSE_WAYS``.
 
-    In the source, neighbours in a line are ``x_step`` apart, neighbouring lines ``x_line``, one number where squares
-    are transposed. There are ``rows`` matrices of ``lines`` lines, each of ``columns`` numbers, zeros from
+    In the source, neighbours in a line are ``x_step`` apart, neighbouring lines ``x_line``, one number where square
+    tiles are transposed. There are ``rows`` matrices of ``lines`` lines, each of ``columns`` numbers, zeros from
     ``x_columns`` on; and as many such rows as the axes of ``shape`` have elements. Where an axis moves on by one and
     those behind it begin anew, ``x_jumps`` and ``out_jumps`` have the distances in numbers. Other strides are in bytes.
     """
     read = arguments(kernel)
-    makers = {"repeated": _repeat_lines, "run": _copy_lines, "halved": _halve_lines, "picked": _pick_lines}
-    way = TRANSPOSE_WAYS[kernel.parameter("way")]
-    copy = {**makers, "turned": _turn_lines}[way](kernel)
+    copy = _LINES[TRANSPOSE_WAYS[kernel.parameter("way")]](kernel)
     item, counters = kernel.element.itemsize, stack_memory(I64.itemsize * MOST_AXES)
 
     def transpose(args, bases):  # type: ignore[no-untyped-def]
@@ -59,7 +64,7 @@ def build(kernel: Kernel) -> Any:
     return kernel_entry(transpose)
 
 
-def _repeat_lines(kernel: Kernel) -> Any:
+def _broadcast_lines(kernel: Kernel) -> Any:
     lanes, tile = kernel.lanes, Tile(kernel.element, kernel.lanes)
     item = tile.item
     splat, store, store_between = tile.splat, tile.store, tile.store_between
@@ -79,7 +84,7 @@ def _repeat_lines(kernel: Kernel) -> Any:
     return copy
 
 
-def _copy_lines(kernel: Kernel) -> Any:
+def _contiguous_lines(kernel: Kernel) -> Any:
     lanes, tile = kernel.lanes, Tile(kernel.element, kernel.lanes)
     item = tile.item
     load, store, load_between, store_between = tile.load, tile.store, tile.load_between, tile.store_between
@@ -99,7 +104,7 @@ def _copy_lines(kernel: Kernel) -> Any:
     return copy
 
 
-def _halve_lines(kernel: Kernel) -> Any:
+def _stride_2_lines(kernel: Kernel) -> Any:
     lanes, tile = kernel.lanes, Tile(kernel.element, kernel.lanes)
     item = tile.item
     load, store, even = tile.load, tile.store, tile.even_lanes
@@ -122,7 +127,7 @@ def _halve_lines(kernel: Kernel) -> Any:
     return copy
 
 
-def _pick_lines(kernel: Kernel) -> Any:
+def _strided_lines(kernel: Kernel) -> Any:
     lanes, tile = kernel.lanes, Tile(kernel.element, kernel.lanes)
     item = tile.item
     gather_between, store_between = tile.gather_between, tile.store_between
@@ -138,10 +143,10 @@ def _pick_lines(kernel: Kernel) -> Any:
     return copy
 
 
-def _turn_lines(kernel: Kernel) -> Any:
+def _transposed_lines(kernel: Kernel) -> Any:
     lanes, square = kernel.lanes, Tile(kernel.element, kernel.lanes, kernel.lanes)
     item = square.item
-    load, store, turned = square.load, square.store, turn(square)
+    load, store, transposed = square.load, square.store, transpose_square(square)
     load_corner, store_corner = square.load_corner, square.store_corner
 
     @device
@@ -150,9 +155,18 @@ def _turn_lines(kernel: Kernel) -> Any:
             for column in range(0, columns, lanes):
                 source, target = x + column * x_step + line * item, out + line * out_line + column * item
                 if line + lanes <= lines and column + lanes <= min(columns, x_columns):
-                    store(target, out_line, turned(load(source, x_step)))
+                    store(target, out_line, transposed(load(source, x_step)))
                 else:
-                    values = turned(load_corner(source, x_step, x_columns - column, lines - line))
+                    values = transposed(load_corner(source, x_step, x_columns - column, lines - line))
                     store_corner(target, out_line, lines - line, columns - column, values)
 
     return copy
+
+
+_LINES = {
+    "broadcast": _broadcast_lines,
+    "contiguous": _contiguous_lines,
+    "stride_2": _stride_2_lines,
+    "strided": _strided_lines,
+    "transposed": _transposed_lines,
+}

@@ -8,7 +8,7 @@ from sparsenet.graph import Node
 from sparsenet.graph.ops import split_inputs
 from sparsenet.plan.builder import Builder
 from sparsenet.plan.lowering.axes import broadcast_strides, contiguous_strides, merge_axes
-from sparsenet.plan.stage import Word
+from sparsenet.plan.ref import Word
 from sparsenet.targets.cpu.lower.plain_call import plain_call, stride_tables
 from sparsenet.targets.registry import BROADCAST_OPERATIONS
 

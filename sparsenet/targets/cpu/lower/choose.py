@@ -14,7 +14,8 @@ from sparsenet.plan.builder import Builder
 from sparsenet.plan.layout import Plain
 from sparsenet.plan.lowering.axes import AxisSplit, merge_axes
 from sparsenet.plan.lowering.picks import Picks
-from sparsenet.plan.stage import Value, Word
+from sparsenet.plan.ref import Word
+from sparsenet.plan.stage import Value
 from sparsenet.targets.cpu.lower.plain_call import PlainCall, along_axis, plain_call, stride_tables
 from sparsenet.targets.cpu.lower.reshape import lower_identity
 from sparsenet.targets.registry import BROADCAST_OPERATIONS

@@ -67,7 +67,7 @@ def _convolution(builder: Builder, conv: Convolution) -> None:
         node.name, out, window, epilogue, matrix, nnz, conv.bias, geo, conv.groups, as_line
     )
     chosen, reason = choose(
-        builder, candidates(builder.target, layer, builder.options.tune), layer.density, layer.key
+        builder, candidates(builder.target, layer, builder.options.race is not None), layer.density, layer.key
     )
     builder.decide(node, chosen.format, chosen.kernel, reason, **conv.counts(nnz))
     builder.add(chosen.make(builder))

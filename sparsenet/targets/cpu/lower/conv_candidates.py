@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from sparsenet.plan.candidate import Candidate
-from sparsenet.plan.stage import Stage, Word
+from sparsenet.plan.ref import Word
+from sparsenet.plan.stage import Stage
 from sparsenet.plan.weights import Weights
 from sparsenet.targets.cpu.lower.conv_rows import ConvRows, PatternRows
 from sparsenet.targets.cpu.lower.dense_candidates import dense_candidates

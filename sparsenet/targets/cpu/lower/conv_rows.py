@@ -10,7 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from sparsenet.graph import FloatArray
-from sparsenet.plan.stage import Emitter, Need, Ref, Span, Stage, Word
+from sparsenet.plan.ref import Ref, Word
+from sparsenet.plan.stage import Emitter, Need, Span, Stage
 from sparsenet.plan.weights import Weights
 from sparsenet.plan.window import Window
 from sparsenet.targets.cpu.lower.epilogues import Epilogue

@@ -6,7 +6,8 @@ import numpy as np
 
 from sparsenet.plan.candidate import Candidate
 from sparsenet.plan.layout import Flattened, Rows
-from sparsenet.plan.stage import Stage, Word
+from sparsenet.plan.ref import Word
+from sparsenet.plan.stage import Stage
 from sparsenet.plan.weights import Weights
 from sparsenet.targets.cpu.lower.conv_rows import ConvRows
 from sparsenet.targets.cpu.lower.dense_tiles import BLOCKED, DenseTile, line_tile, pixel_tiles

@@ -9,7 +9,7 @@ from sparsenet.plan.layout import Flattened, Rows
 from sparsenet.plan.lowering.convolution import Convolution
 from sparsenet.plan.lowering.geometry import Geometry
 from sparsenet.plan.lowering.weights import as_matrix, nonzeros
-from sparsenet.plan.stage import Word
+from sparsenet.plan.ref import Word
 from sparsenet.plan.window import Window, open_window
 from sparsenet.targets.cpu.lower.conv_rows import ConvRows
 from sparsenet.targets.cpu.lower.epilogues import epilogue_of

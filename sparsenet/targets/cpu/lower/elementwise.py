@@ -9,7 +9,8 @@ from sparsenet.graph.ops import ACTIVATIONS, split_inputs
 from sparsenet.plan.builder import Builder
 from sparsenet.plan.layout import Flattened, Plain
 from sparsenet.plan.lowering.epilogue import FusedStep, as_fused_step
-from sparsenet.plan.stage import Emitter, Need, Span, Stage, Value, Word
+from sparsenet.plan.ref import Word
+from sparsenet.plan.stage import Emitter, Need, Span, Stage, Value
 from sparsenet.targets.cpu.lower.broadcast import lower_broadcast
 from sparsenet.targets.cpu.lower.epilogues import Epilogue, epilogue_of
 from sparsenet.targets.registry import Kernel

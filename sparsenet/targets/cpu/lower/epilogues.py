@@ -10,7 +10,8 @@ from sparsenet.graph.types import F32
 from sparsenet.plan.builder import Builder
 from sparsenet.plan.layout import Plain
 from sparsenet.plan.lowering.epilogue import FusedStep, fused_steps
-from sparsenet.plan.stage import Emitter, Need, Ref, Value, Word
+from sparsenet.plan.ref import Ref, Word
+from sparsenet.plan.stage import Emitter, Need, Value
 from sparsenet.targets.registry import EPILOGUE_ARGUMENTS
 
 

@@ -9,7 +9,8 @@ from sparsenet.io.formats.storage import StoredWeight
 from sparsenet.plan.builder import Builder
 from sparsenet.plan.lowering.convolution import Convolution
 from sparsenet.plan.lowering.weights import as_csr, nonzeros
-from sparsenet.plan.stage import Emitter, Need, Ref, Span, Stage, Value, Word
+from sparsenet.plan.ref import Ref, Word
+from sparsenet.plan.stage import Emitter, Need, Span, Stage, Value
 from sparsenet.targets.cpu.lower.epilogues import Epilogue, epilogue_of
 from sparsenet.targets.cpu.lower.pack import linear_blocks, linear_groups
 from sparsenet.targets.cpu.lower.select import choose_format

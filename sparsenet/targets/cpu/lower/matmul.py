@@ -6,7 +6,7 @@ from sparsenet.graph import Node
 from sparsenet.plan.builder import Builder
 from sparsenet.plan.lowering.axes import contiguous_strides
 from sparsenet.plan.lowering.matmul import Products
-from sparsenet.plan.stage import Word
+from sparsenet.plan.ref import Word
 from sparsenet.targets.cpu.lower.plain_call import plain_call
 
 

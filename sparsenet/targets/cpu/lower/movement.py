@@ -11,8 +11,9 @@ from sparsenet.plan.builder import Builder
 from sparsenet.plan.layout import Flattened, Plain, Rows
 from sparsenet.plan.lowering.axes import contiguous_strides
 from sparsenet.plan.lowering.places import Places, evenly_spaced, places_of, rearranged
+from sparsenet.plan.ref import Word
 from sparsenet.plan.relayout import FILL, fill, map_needs, map_source, relayout, relayout_kernel
-from sparsenet.plan.stage import Emitter, Need, Span, Stage, Value, Word
+from sparsenet.plan.stage import Emitter, Need, Span, Stage, Value
 from sparsenet.targets.cpu.lower import blocks, transposes
 from sparsenet.targets.cpu.lower.plain_call import plain_call
 from sparsenet.targets.cpu.lower.transposes import pick_evenly

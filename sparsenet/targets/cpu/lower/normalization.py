@@ -7,7 +7,7 @@ from math import prod
 from sparsenet.graph import Node
 from sparsenet.graph.ops import attributes
 from sparsenet.plan.builder import Builder
-from sparsenet.plan.stage import Word
+from sparsenet.plan.ref import Word
 from sparsenet.targets.cpu.lower.plain_call import along_axis, plain_call
 
 

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from sparsenet.graph import Node
 from sparsenet.plan.builder import Builder
 from sparsenet.plan.lowering.axes import AxisSplit
-from sparsenet.plan.stage import Emitter, Need, Span, Stage, Value, Word
+from sparsenet.plan.ref import Word
+from sparsenet.plan.stage import Emitter, Need, Span, Stage, Value
 from sparsenet.targets.registry import Kernel
 
 

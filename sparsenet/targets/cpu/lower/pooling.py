@@ -14,10 +14,11 @@ from sparsenet.graph.types import F32
 from sparsenet.plan.builder import Builder, Halo
 from sparsenet.plan.layout import Flattened, Rows
 from sparsenet.plan.lowering.geometry import Geometry, reciprocals
-from sparsenet.plan.stage import Emitter, Need, Ref, Span, Stage, Value, Word
+from sparsenet.plan.ref import Ref, Word
+from sparsenet.plan.stage import Emitter, Need, Span, Stage, Value
 from sparsenet.plan.window import Window, open_window
-from sparsenet.targets.cpu.lane_masks import lane_masks
 from sparsenet.targets.cpu.lower.epilogues import Epilogue, epilogue_of
+from sparsenet.targets.lane_masks import lane_masks
 from sparsenet.targets.registry import Kernel
 
 #: Widest max-pooling window whose columns are unrolled.

@@ -10,7 +10,8 @@ from sparsenet.graph import Node
 from sparsenet.plan.builder import Builder
 from sparsenet.plan.layout import CACHE_LINE, round_up
 from sparsenet.plan.lowering.resize import resize_tables
-from sparsenet.plan.stage import Emitter, Need, Ref, Span, Stage, Value, Word
+from sparsenet.plan.ref import Ref, Word
+from sparsenet.plan.stage import Emitter, Need, Span, Stage, Value
 from sparsenet.targets.registry import Kernel
 
 

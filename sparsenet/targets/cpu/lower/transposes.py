@@ -10,8 +10,9 @@ from sparsenet.graph.ops import attributes
 from sparsenet.plan.builder import Builder
 from sparsenet.plan.layout import Flattened, Plain, Rows
 from sparsenet.plan.lowering.axes import contiguous_strides, merge_axes
+from sparsenet.plan.ref import Ref, Word
 from sparsenet.plan.relayout import MOST_LINES, map_needs, map_source, relayout, relayout_kernel
-from sparsenet.plan.stage import Emitter, Need, Ref, Span, Stage, Value, Word
+from sparsenet.plan.stage import Emitter, Need, Span, Stage, Value
 from sparsenet.targets.registry import TRANSPOSE_WAYS, Kernel
 from sparsenet.targets.target import Vector
 
@@ -54,15 +55,15 @@ class Walk:
         """The kernel that suits these axes best."""
         columns, lines = self.columns, self.lines
         if columns.x == 1 or lines.x != 1:
-            return self._lines({0: "repeated", 1: "run", 2: "halved"}.get(columns.x, "picked"))
+            return self._lines({0: "broadcast", 1: "contiguous", 2: "stride_2"}.get(columns.x, "strided"))
         if not self.rest and 1 < columns.size <= MOST_LINES and lines.out == columns.size == self.written:
             return self.vector.fitting(lines.size).kernel(INTERLEAVE, (columns.size,))
         if not self.rest and 1 < lines.size <= MOST_LINES and columns.x == lines.size:
             return relayout_kernel(self.vector, self.written, lines.size, lines.size)
         if columns.x == 0:
-            return self._lines("repeated")
+            return self._lines("broadcast")
         square = self.vector.fitting(min(columns.size, lines.size))
-        return square.kernel(TRANSPOSE, (TRANSPOSE_WAYS.index("turned"),))
+        return square.kernel(TRANSPOSE, (TRANSPOSE_WAYS.index("transposed"),))
 
     def _lines(self, way: str) -> Kernel:
         return self.vector.fitting(self.written).kernel(TRANSPOSE, (TRANSPOSE_WAYS.index(way),))
@@ -71,8 +72,8 @@ class Walk:
     def reason(self) -> str:
         """What the kernel does, as the reason of a decision."""
         if self.columns.x == 1 or self.columns.x == 0:
-            return "runs copied" if self.columns.x else "numbers repeated"
-        return "squares turned in registers" if self.lines.x == 1 else "numbers at even distances picked"
+            return "contiguous runs copied" if self.columns.x else "numbers repeated"
+        return "square tiles transposed in registers" if self.lines.x == 1 else "strided numbers gathered"
 
 
 TRANSPOSE, INTERLEAVE = "transpose_none_any", "interleave_none_any"

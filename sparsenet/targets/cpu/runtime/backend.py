@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from sparsenet.backend import Backend
 from sparsenet.graph import FloatArray, Graph
@@ -43,11 +43,15 @@ class CpuBackend(Backend):
             GraphError, MemoryLimitError: as ``Engine``.
         """
         with add_seconds(timings, "imports"):
-            from sparsenet.plan.builder import Options
+            from sparsenet.plan.builder import Options, Race
             from sparsenet.plan.make import make_plan
-        wanted = Options(
-            "auto" if options.sparse else "dense", options.threads or available_cpus(), options.tune
-        )
+        race: Race | None = None
+        if options.tune:
+            from sparsenet.targets.cpu.runtime import tune  # only here: no other plan waits for what measures
+
+            race = tune.race
+        kernels: Literal["auto", "dense"] = "auto" if options.sparse else "dense"
+        wanted = Options(kernels, options.threads or available_cpus(), race)
 
         def make(other: Graph) -> Plan:
             with enough_memory("a plan for other sizes"):

@@ -57,8 +57,8 @@ def _sources() -> list[Path]:
     package = Path(__file__).parents[3]
     cpu = package / "targets" / "cpu"
     code = [path for folder in ("kernels", "vector_ir") for path in (cpu / folder).rglob("*.py")]
-    code += [*cpu.glob("*.py"), *(cpu / "runtime" / f"{name}.py" for name in ("abi", "tape", "team"))]
-    code += [package / "targets" / f"{name}.py" for name in ("family", "registry")]
+    code += [*cpu.glob("*.py"), *(cpu / "runtime" / f"{name}.py" for name in ("tape", "team"))]
+    code += [package / "targets" / f"{name}.py" for name in ("abi", "family", "lane_masks", "registry")]
     code.append(package / "graph" / "types.py")
     code += [package / "graph" / "ops" / f"{name}.py" for name in ("activations", "epilogues")]
     return sorted(code)

@@ -20,7 +20,7 @@ from sparsenet.graph.types import F32
 from sparsenet.limits import enough_memory, require_memory
 from sparsenet.locks import Lock
 from sparsenet.plan.plan import Plan
-from sparsenet.targets.cpu.runtime.abi import ARENA, FIRST_TENSOR, WEIGHTS
+from sparsenet.targets.abi import ARENA, FIRST_TENSOR, WEIGHTS
 from sparsenet.targets.cpu.runtime.helping import Helping
 from sparsenet.targets.cpu.runtime.ring_memory import Arena
 from sparsenet.targets.cpu.runtime.threads import WorkerPool

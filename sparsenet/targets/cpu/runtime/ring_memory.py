@@ -1,8 +1,6 @@
-"""Working memory with double-mapped ring buffers.
+"""Working memory with double-mapped ring buffers (see ``sparsenet.plan.rings``).
 
-A ring of S bytes is mapped twice in a row, so what begins anywhere in its first copy goes on across the end without a
-gap: kernels see rows at constant offsets, and no row is ever moved. Linux only (memfd); elsewhere the planner uses
-windows whose rows are moved.
+Linux only (memfd); elsewhere the planner uses windows whose rows are moved.
 """
 
 from __future__ import annotations
@@ -10,53 +8,17 @@ from __future__ import annotations
 import ctypes
 import mmap
 import os
-import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cache
 from io import FileIO
 from typing import Any
 
 from sparsenet.errors import MemoryLimitError
-
-#: Mapped before and after a ring as well, for vectors that reach over its ends.
-GUARD_BYTES = PAGE = 4096
+from sparsenet.plan.rings import GUARD_BYTES, PAGE, Ring, arena_end
 
 _PROT = mmap.PROT_READ | mmap.PROT_WRITE if hasattr(mmap, "PROT_READ") else 0
 _MAP_FIXED = 0x10
 _FAILED = ctypes.c_void_p(-1).value
-
-
-@dataclass(frozen=True)
-class Ring:
-    """A ring in the arena's address space.
-
-    Attributes:
-        start: arena offset of its first copy; the second follows.
-        size: bytes of a copy, a multiple of ``PAGE``.
-        physical: where its memory begins; rings that are never alive together share memory.
-    """
-
-    start: int
-    size: int
-    physical: int
-
-
-@cache
-def rings_available() -> bool:
-    """Whether this system can map rings."""
-    if sys.platform != "linux" or not hasattr(os, "memfd_create") or mmap.PAGESIZE != PAGE:
-        return False
-    try:
-        Arena(PAGE, [Ring(2 * PAGE, PAGE, 0)])
-    except MemoryLimitError:
-        return False
-    return True
-
-
-def arena_end(plain_bytes: int, rings: Sequence[Ring]) -> int:
-    """The first arena offset behind everything."""
-    return max([plain_bytes, *(ring.start + 2 * ring.size + GUARD_BYTES for ring in rings)])
 
 
 class Arena:

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from sparsenet.targets.abi import ROW_BYTES, WORD_BYTES
 from sparsenet.targets.cpu.runtime import jit, team
-from sparsenet.targets.cpu.runtime.abi import ROW_BYTES, WORD_BYTES
 
 
 def address(name: str) -> int:

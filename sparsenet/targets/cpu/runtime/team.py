@@ -28,7 +28,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sparsenet.targets.cpu.runtime.abi import WORD_BYTES
+from sparsenet.targets.abi import WORD_BYTES
 
 #: Word numbers in the team; what different threads write is on cache lines of its own. Claims begin at ``CLAIMS``.
 EPOCH, PENDING, SLEEPERS, BUSY, SECTION, END, BASES, STAMPS, CLAIMS = 0, 16, 32, 48, 49, 50, 51, 52, 64

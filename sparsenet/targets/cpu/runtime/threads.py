@@ -15,8 +15,8 @@ from pathlib import Path
 import numpy as np
 
 from sparsenet.locks import Lock
+from sparsenet.targets.abi import WORD_BYTES
 from sparsenet.targets.cpu.runtime import tape, team
-from sparsenet.targets.cpu.runtime.abi import WORD_BYTES
 
 _Run = ctypes.CFUNCTYPE(None, *[ctypes.c_int64] * 8)
 # The objects are for Python to keep or to hand over; the compiled functions take the numbers before them.

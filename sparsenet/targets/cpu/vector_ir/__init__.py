@@ -17,7 +17,7 @@ an int64.
 
 from __future__ import annotations
 
-from sparsenet.targets.cpu.vector_ir.channel_lanes import channel_product, channel_start, turn
+from sparsenet.targets.cpu.vector_ir.channel_lanes import channel_product, channel_start, transpose_square
 from sparsenet.targets.cpu.vector_ir.interleaved import deinterleave, interleave
 from sparsenet.targets.cpu.vector_ir.runtime import (
     atomic_add,
@@ -68,6 +68,6 @@ __all__ = [
     "store_f32",
     "store_i64",
     "store_number",
-    "turn",
+    "transpose_square",
     "wake_all",
 ]

@@ -148,17 +148,17 @@ class Arithmetic(Block):
         self._float_only("exp")
         return self._elementwise(exp, 1)
 
-    def activation(self, word: str) -> Any:
-        """``f(tile, *parameters)`` for the activation named ``word``, of floats; parameters are float32 scalars."""
-        self._float_only(word)
-        operation = ACTIVATION_IR[word]
+    def activation(self, name: str) -> Any:
+        """``f(tile, *parameters)`` for the activation of this name, of floats; parameters are float32 scalars."""
+        self._float_only(name)
+        operation = ACTIVATION_IR[name]
 
         def emit(b: ir.IRBuilder, block: ir.Value, *parameters: ir.Value) -> list[ir.Value]:
             splats = [splat(b, p, self.lanes) for p in parameters]
             return [operation(b, v, *splats) for v in self._split(b, block)]
 
         return self._intrinsic(
-            [self.type, *[types.float32] * len(ACTIVATIONS[word].parameters)], self.type, emit
+            [self.type, *[types.float32] * len(ACTIVATIONS[name].parameters)], self.type, emit
         )
 
     def _every_second(self, first: int) -> Any:

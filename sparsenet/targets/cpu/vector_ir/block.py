@@ -11,7 +11,6 @@ from numba import types
 from numba.extending import intrinsic, models, register_model
 
 from sparsenet.graph.types import ElementType
-from sparsenet.targets.cpu.lane_masks import mask_bytes
 from sparsenet.targets.cpu.vector_ir.llvm import (
     constant,
     displaced,
@@ -20,6 +19,7 @@ from sparsenet.targets.cpu.vector_ir.llvm import (
     splat,
     typed_pointer,
 )
+from sparsenet.targets.lane_masks import mask_bytes
 
 Emit = Callable[..., Any]
 

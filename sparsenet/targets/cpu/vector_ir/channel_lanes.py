@@ -73,7 +73,7 @@ def channel_start(sums: Block, together: int) -> Any:
     return sums._intrinsic([types.int64], sums.type, emit)
 
 
-def turn(square: Block) -> Any:
+def transpose_square(square: Block) -> Any:
     """``f(tile)``: a square of blocks, transposed: block i of vector j becomes block j of vector i.
 
     A vector has as many blocks as the tile has vectors: blocks of one number or of a quad.

@@ -20,19 +20,19 @@ def build(kernel: Kernel) -> Any:
     zero = np.float32(0)
 
     def depthwise(  # type: ignore[no-untyped-def]
-        memory, weights, tables, x, values, bias, multiplier, x_image, x_line, x_pitch, channels, bands,
+        memory, weights, tables, x, values, bias, multiplier, x_image, x_line, x_pitch, channels, row_blocks,
         width, height, line, image, images, out, pitch, tensors, numbers,
     ):  # fmt: skip
         thread = cuda.blockIdx.x * cuda.blockDim.x + cuda.threadIdx.x
-        n = divide(thread, bands * line)
-        band = divide(thread - n * bands * line, line)
-        column = thread - (n * bands + band) * line
+        n = divide(thread, row_blocks * line)
+        row_block = divide(thread - n * row_blocks * line, line)
+        column = thread - (n * row_blocks + row_block) * line
         inside = n < images and column < width
         # The zeros that round the channel up follow the last image.
-        position = n * image + band * rows * line + column
+        position = n * image + row_block * rows * line + column
         end = min((n + 1) * image, pitch)
         if n >= images:
-            position, end = images * image + thread - images * bands * line, pitch
+            position, end = images * image + thread - images * row_blocks * line, pitch
 
         weight = cuda.local.array(taps, float32)
         total = cuda.local.array(rows, float32)
@@ -41,7 +41,7 @@ def build(kernel: Kernel) -> Any:
             source = int64(x)
             if inside:
                 source += divide(channel, multiplier) * x_pitch + n * x_image
-                source += band * rows * stride_h * x_line + column * stride_w
+                source += row_block * rows * stride_h * x_line + column * stride_w
             for tap in range(taps):
                 weight[tap] = load(weights, values + channel * taps + tap)
             start = load(weights, bias + channel)
@@ -56,7 +56,7 @@ def build(kernel: Kernel) -> Any:
                 place = position + r * line
                 if place < end and (r == 0 or n < images):
                     finish(total, r, scratch, memory, weights, tensors, numbers, channel, place)
-                    if not inside or band * rows + r >= height:
+                    if not inside or row_block * rows + r >= height:
                         total[r] = zero
                     store(memory, out + channel * pitch + place, total[r])
 

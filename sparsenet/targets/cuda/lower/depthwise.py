@@ -26,12 +26,12 @@ def lower_depthwise(builder: Builder, conv: Convolution) -> None:
     kernel = builder.kernel("depthwise_dense_maps", tile, epilogue.ops)
     counts = conv.counts(builder.once(nonzeros, conv.weight))
     builder.decide(conv.node, "dense", kernel, "depthwise", **counts)
-    bands = -(-(maps.height + maps.rows) // rows)
-    work = maps.images * bands * maps.line + maps.pitch - maps.images * maps.image
+    row_blocks = -(-(maps.height + maps.rows) // rows)
+    work = maps.images * row_blocks * maps.line + maps.pitch - maps.images * maps.image
     threads = min(THREADS, round_up(work, 32))
     along = -(-work // threads)
     # The rows that complete the last row block of the last image are computed, though not written.
-    last_row = (bands * rows - 1) * stride_h + (k_h - 1) * dilation_h - top
+    last_row = (row_blocks * rows - 1) * stride_h + (k_h - 1) * dilation_h - top
     last_column = (maps.width - 1) * stride_w + (k_w - 1) * dilation_w - left
     end = (maps.images - 1) * x.maps.image + last_row * x.maps.line + last_column + 1
     builder.overread = max(builder.overread, end - x.maps.pitch)
@@ -48,7 +48,7 @@ def lower_depthwise(builder: Builder, conv: Convolution) -> None:
         x_line=x.maps.line,
         x_pitch=x.maps.pitch,
         channels=maps.channels,
-        bands=bands,
+        row_blocks=row_blocks,
         **maps.geometry(),
         out=out,
         pitch=maps.pitch,

@@ -18,7 +18,7 @@ from sparsenet.targets.cuda.simt.activations import FUNCTIONS
 from sparsenet.targets.cuda.simt.machine import LOAD_INTO, device, load
 
 
-def epilogue(words: Sequence[str], lanes: int, before: Sequence[str] = ()) -> Any:
+def epilogue(ops: Sequence[str], lanes: int, before: Sequence[str] = ()) -> Any:
     """``f(sums, at, scratch, memory, weights, tensors, numbers, channel, position)``, in place.
 
     ``sums[at : at + lanes]`` are consecutive positions of one channel from ``position`` on; ``scratch`` is a local
@@ -30,9 +30,9 @@ def epilogue(words: Sequence[str], lanes: int, before: Sequence[str] = ()) -> An
         pass
 
     done = list(before)
-    for word in words:
-        chain = _after(chain, _step(word, lanes, *epilogue_arguments(done)))
-        done.append(word)
+    for op in ops:
+        chain = _after(chain, _step(op, lanes, *epilogue_arguments(done)))
+        done.append(op)
     return chain
 
 
@@ -45,8 +45,8 @@ def _after(first: Any, second: Any) -> Any:
     return both
 
 
-def _step(word: str, lanes: int, tensor: int, number: int) -> Any:
-    if word == "affine":
+def _step(op: str, lanes: int, tensor: int, number: int) -> Any:
+    if op == "affine":
 
         @device
         def affine(sums, at, scratch, memory, weights, tensors, numbers, channel, position):  # type: ignore[no-untyped-def]
@@ -58,7 +58,7 @@ def _step(word: str, lanes: int, tensor: int, number: int) -> Any:
                 sums[at + lane] = sums[at + lane] * scale + shift
 
         return affine
-    if word == "add":
+    if op == "add":
         load_into = LOAD_INTO[lanes]
 
         @device
@@ -68,11 +68,11 @@ def _step(word: str, lanes: int, tensor: int, number: int) -> Any:
                 sums[at + lane] += scratch[lane]
 
         return add
-    return _activation(word, lanes, number)
+    return _activation(op, lanes, number)
 
 
-def _activation(word: str, lanes: int, number: int) -> Any:
-    function, parameters = FUNCTIONS[word], len(ACTIVATIONS[word].parameters)
+def _activation(op: str, lanes: int, number: int) -> Any:
+    function, parameters = FUNCTIONS[op], len(ACTIVATIONS[op].parameters)
     zero = np.float32(0)
     if parameters == 0:
 

@@ -15,9 +15,9 @@ from sparsenet.errors import GraphError
 from sparsenet.graph import Shape
 from sparsenet.graph.ops import (
     ACTIVATIONS,
+    FUSED_OP_TENSORS,
     OPS,
     REQUIRED,
-    TENSOR_WORDS,
     attributes,
     check_node,
     infer_shape,
@@ -39,7 +39,7 @@ def shape_of(op: str, *shapes: Shape | None, epilogue: list[Any] | None = None, 
 def test_every_activation_is_an_op_with_its_parameters() -> None:
     for word, activation in ACTIVATIONS.items():
         assert OPS[word].defaults == dict.fromkeys(activation.parameters, REQUIRED)
-    assert not set(ACTIVATIONS) & set(TENSOR_WORDS)
+    assert not set(ACTIVATIONS) & set(FUSED_OP_TENSORS)
 
 
 def test_attributes_fill_in_defaults_without_touching_the_node() -> None:

@@ -11,11 +11,11 @@ import pytest
 from numba.core.errors import TypingError
 
 from sparsenet.graph.types import F32, I32
+from sparsenet.targets.abi import ARENA, encode_float, encode_pointer
 from sparsenet.targets.cpu import arguments as module
 from sparsenet.targets.cpu.arguments import arguments
 from sparsenet.targets.cpu.device import kernel_entry
 from sparsenet.targets.cpu.families import CPU_FAMILIES
-from sparsenet.targets.cpu.runtime.abi import ARENA, encode_float, encode_pointer
 from sparsenet.targets.cpu.vector_ir import store_f32
 from sparsenet.targets.family import Argument, signature
 from sparsenet.targets.registry import Kernel

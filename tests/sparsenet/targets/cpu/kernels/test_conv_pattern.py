@@ -15,8 +15,8 @@ from sparsenet import Graph, Node, TensorInfo, reference
 from sparsenet.plan.lowering.row_groups import group_rows
 from sparsenet.targets.cpu.lower.pack_pattern import PatternStream, pattern_stream
 from sparsenet.targets.cpu.patterns import rows_of, step_kinds, step_words
+from sparsenet.targets.host import host
 from sparsenet.targets.registry import Kernel
-from sparsenet.targets.target import host
 
 FAMILY = "f32_conv_pattern_rows"
 LANES = [lanes for lanes in (16, 8, 4) if lanes <= host().vector().lanes]

@@ -11,8 +11,8 @@ import numpy.typing as npt
 import pytest
 
 from sparsenet.graph.types import I8, U8, ElementType
-from sparsenet.targets.cpu.lane_masks import lane_masks
-from sparsenet.targets.cpu.runtime.abi import encode_pointer
+from sparsenet.targets.abi import encode_pointer
+from sparsenet.targets.lane_masks import lane_masks
 from sparsenet.targets.registry import BROADCAST_OPERATIONS, FAMILIES, TRANSPOSE_WAYS, Kernel
 
 Array = npt.NDArray[Any]
@@ -133,17 +133,17 @@ def test_lines_are_interleaved(monkeypatch: pytest.MonkeyPatch, element: Element
 
 
 @of_bytes
-@pytest.mark.parametrize("way", ["run", "halved", "picked", "turned"])
+@pytest.mark.parametrize("way", ["contiguous", "stride_2", "strided", "transposed"])
 def test_axes_are_transposed(monkeypatch: pytest.MonkeyPatch, element: ElementType, way: str) -> None:
-    """Lines copied whole, by every second number or every third; and a matrix turned by squares."""
+    """Lines copied whole, by every second number or every third; and a matrix transposed by square tiles."""
     x = numbers(element, 41, 60)
-    step = {"run": 1, "halved": 2, "picked": 3}.get(way, 60)
-    expected = x.T if way == "turned" else x[:, ::step]
+    step = {"contiguous": 1, "stride_2": 2, "strided": 3}.get(way, 60)
+    expected = x.T if way == "transposed" else x[:, ::step]
     lines, columns = expected.shape
     out = np.zeros((lines, columns), element.dtype)
     run(
         monkeypatch, element, "transpose_none_any", (TRANSPOSE_WAYS.index(way),), lanes=16, x=x, x_row=0,
-        x_line=1 if way == "turned" else 60, x_step=step, x_columns=columns, rank=0, shape=table([0]),
+        x_line=1 if way == "transposed" else 60, x_step=step, x_columns=columns, rank=0, shape=table([0]),
         x_jumps=table([0]), out_jumps=table([0]), rows=1, lines=lines, columns=columns, out=out, out_row=0,
         out_line=columns,
     )  # fmt: skip

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from bench.kernels.one_kernel import Map, OneKernel, aligned
+from sparsenet.targets.host import host
 from sparsenet.targets.registry import Kernel
-from sparsenet.targets.target import host
 
 LANES = [lanes for lanes in (16, 8, 4) if lanes <= host().vector().lanes]
 

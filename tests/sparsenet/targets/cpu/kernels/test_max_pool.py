@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from bench.kernels.one_kernel import At, Map, OneKernel
+from sparsenet.targets.host import host
 from sparsenet.targets.registry import Kernel
-from sparsenet.targets.target import host
 from tests.full import at_each_length
 
 LANES = [lanes for lanes in (16, 8, 4) if lanes <= host().vector().lanes]

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from sparsenet.errors import MemoryLimitError
-from sparsenet.targets.cpu.runtime.ring_memory import GUARD_BYTES, PAGE, Arena, Ring
+from sparsenet.plan.rings import GUARD_BYTES, PAGE, Ring
+from sparsenet.targets.cpu.runtime.ring_memory import Arena
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="rings need memfd")
 

@@ -12,9 +12,9 @@ import pytest
 
 from sparsenet.graph.types import F32, I8, I32, U8, ElementType
 from sparsenet.targets.cpu.device import kernel_entry
-from sparsenet.targets.cpu.lane_masks import lane_masks
 from sparsenet.targets.cpu.vector_ir import Tile, load_i64
 from sparsenet.targets.cpu.vector_ir.window import maximum_of
+from sparsenet.targets.lane_masks import lane_masks
 
 Array = npt.NDArray[Any]
 

@@ -23,10 +23,11 @@ from sparsenet.plan.assemble import Step, aligned_bytes, encode_tape, pack_const
 from sparsenet.plan.builder import Builder
 from sparsenet.plan.candidate import Candidate
 from sparsenet.plan.layout import Flattened, FlattenedStrideToDepth, Plain, round_up
-from sparsenet.plan.stage import Ref, Stage, Value, Word
+from sparsenet.plan.ref import Ref, Word
+from sparsenet.plan.stage import Stage, Value
 from sparsenet.plan.weights import Weights
+from sparsenet.targets.abi import ARENA, WEIGHTS, encode_pointer
 from sparsenet.targets.cpu.runtime import jit, tape
-from sparsenet.targets.cpu.runtime.abi import ARENA, WEIGHTS, encode_pointer
 from sparsenet.targets.registry import Kernel
 from sparsenet.timing import THREAD, Clock, rounds_for, take_rounds, turns_of
 

@@ -15,11 +15,11 @@ import pytest
 
 from sparsenet import Engine, Graph, Node, TensorInfo
 from sparsenet.errors import InputError
-from sparsenet.plan import tune
 from sparsenet.plan.builder import Options
 from sparsenet.plan.make import make_plan
-from sparsenet.targets.cpu.runtime import jit
-from sparsenet.targets.target import AVX2, NEON, host
+from sparsenet.targets.cpu.runtime import jit, tune
+from sparsenet.targets.host import host
+from sparsenet.targets.target import AVX2, NEON
 from sparsenet.timing import Clock, Sample
 from tests.sparsenet.against_reference import random_feeds
 
@@ -143,11 +143,11 @@ def test_the_share_is_what_is_run(cache: Path, monkeypatch: pytest.MonkeyPatch, 
 
     monkeypatch.setattr(tune._Contestant, "__init__", remember)
     target = replace(host(), whole_map_bytes=1 if streamed else 10**9)
-    make_plan(one_conv(0.8), Options(tune=True, target=target))
+    make_plan(one_conv(0.8), Options(race=tune.race, target=target))
     assert 0 < min(shares) < 1 if streamed else set(shares) == {1.0}
 
 
 def test_other_machines_are_not_timed_here() -> None:
     other = AVX2 if platform.machine() != "x86_64" else NEON
     with pytest.raises(InputError, match=f"which is no {other.name}"):
-        make_plan(one_conv(0.8), Options(tune=True, target=other))
+        make_plan(one_conv(0.8), Options(race=tune.race, target=other))
