@@ -31,7 +31,7 @@ from sparsenet.graph.follows import followed
 from sparsenet.graph.node import Node, Partial, TensorInfo
 from sparsenet.graph.ops import OPS, check_constants, check_node
 from sparsenet.graph.quantization import Quantization
-from sparsenet.graph.types import FloatArray, Shape
+from sparsenet.graph.types import I8, FloatArray, Shape
 from sparsenet.limits import require_countable
 
 __all__ = ["Facts", "FloatArray", "Graph", "Node", "Partial", "Quantization", "Shape", "TensorInfo"]
@@ -202,6 +202,8 @@ class Graph:
             if tensor not in facts.shapes:
                 raise GraphError(f"'{tensor}' is quantized, but there is no such tensor")
             grid.check(tensor, facts.shapes[tensor])
+            if grid.element is I8 and tensor not in self.constants:
+                raise GraphError(f"'{tensor}' is quantized to i8; what is computed must be u8")
         _check_follows(self.nodes, {info.name: info.shape for info in self.inputs}, facts.shapes)
         for node in self.nodes:
             shape = facts.shapes[node.output]

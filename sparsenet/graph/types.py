@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +16,7 @@ Shape = tuple[int | None, ...]
 
 @dataclass(frozen=True)
 class ElementType:
-    """The type of a tensor's numbers, of which each takes ``itemsize`` bytes.
+    """The type of a tensor's numbers, of which each takes ``itemsize`` bytes; a copy is the same object.
 
     Attributes:
         name: as kernels are named and their arguments declared: a letter and the bits, ``f32`` or ``u8``.
@@ -43,6 +44,9 @@ class ElementType:
     def __str__(self) -> str:
         return self.name
 
+    def __reduce__(self) -> tuple[Callable[[str], ElementType], tuple[str]]:
+        return _named, (self.name,)
+
 
 F32 = ElementType("f32", np.dtype(np.float32))
 I64 = ElementType("i64", np.dtype(np.int64))
@@ -53,3 +57,7 @@ U8 = ElementType("u8", np.dtype(np.uint8))
 
 #: Every element type by its name.
 ELEMENT_TYPES = {element.name: element for element in (F32, I64, I32, U16, I8, U8)}
+
+
+def _named(name: str) -> ElementType:
+    return ELEMENT_TYPES[name]

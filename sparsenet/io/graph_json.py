@@ -8,16 +8,21 @@ docs/model_file.md. Reading trusts nothing: every field is checked before a Grap
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Any
+
+import numpy as np
 
 from sparsenet.errors import ModelFileError
 from sparsenet.graph import Graph, Node, TensorInfo
 from sparsenet.graph.follows import Follows, SizeOf
 from sparsenet.graph.ops import MAX_RANK, OPS
-from sparsenet.graph.ops.attribute import is_int, is_ints
+from sparsenet.graph.ops.attribute import is_int, is_ints, is_number
+from sparsenet.graph.quantization import Quantization
+from sparsenet.graph.types import U8
 from sparsenet.io import strict_json
+from sparsenet.io.formats.storage import GRIDS
 from sparsenet.limits import require_countable
 
 MAX_NAME = 1024
@@ -25,7 +30,10 @@ MAX_NAME = 1024
 
 @dataclass(frozen=True)
 class ConstantEntry:
-    """How one constant is stored: its encoding ("dense", "bitmask", "csr_u16_u32", …) and values ("f32", …)."""
+    """How one constant is stored: its encoding ("dense", "bitmask", "csr_u16_u32", …) and values ("f32", …).
+
+    Values with a grid say by themselves that the constant is quantized, and how.
+    """
 
     name: str
     shape: tuple[int, ...]
@@ -67,12 +75,26 @@ def dump(graph: Graph, constants: Sequence[ConstantEntry]) -> str:
     }
     if graph.metadata:
         document["metadata"] = graph.metadata
+    grids = [
+        _grid_entry(number[name], grid) for name, grid in graph.quantization.items() if grid.element is U8
+    ]
+    if grids:
+        document["quantization"] = sorted(grids)
     try:
         text = json.dumps(document, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
         text.encode()  # half a surrogate pair is a Python string, but no text
     except (TypeError, ValueError) as error:
         raise ModelFileError(f"the graph has a name or attribute that JSON cannot hold: {error}") from None
     return text
+
+
+def _grid_entry(tensor: int, grid: Quantization) -> list[Any]:
+    scale = np.float32(grid.scale)
+    short = float(
+        str(scale)
+    )  # the decimal that tells it from its neighbours; read by way of a float64, it nearly
+    entry = [tensor, short if np.float32(short) == scale else float(scale)]  # always comes out the same
+    return [*entry, int(grid.zero_point)] if grid.zero_point else entry
 
 
 def _input_entry(info: TensorInfo) -> list[Any]:
@@ -102,7 +124,7 @@ def _constant_entry(constant: ConstantEntry) -> list[Any]:
 
 
 def parse(text: str) -> tuple[Graph, list[ConstantEntry]]:
-    """The Graph in ``text``, its constants still missing, and the entries that describe them.
+    """The Graph in ``text``, its constants and their grids still missing, and the entries that describe them.
 
     Raises:
         ModelFileError: with the field that is wrong.
@@ -113,7 +135,10 @@ def parse(text: str) -> tuple[Graph, list[ConstantEntry]]:
     except ValueError as error:
         raise ModelFileError(f"the graph is not valid JSON: {error}") from None
     expected = {"name", "inputs", "constants", "nodes", "outputs"}
-    if not isinstance(document, dict) or not expected <= document.keys() <= expected | {"metadata"}:
+    if not isinstance(document, dict) or not expected <= document.keys() <= expected | {
+        "metadata",
+        "quantization",
+    }:
         raise ModelFileError(f"the graph must be an object with the keys {', '.join(sorted(expected))}")
     _check_counts(document)
     inputs = [_input(entry) for entry in _list(document["inputs"], "inputs")]
@@ -127,7 +152,24 @@ def parse(text: str) -> tuple[Graph, list[ConstantEntry]]:
     metadata = document.get("metadata", {})
     if not isinstance(metadata, dict) or not all(isinstance(v, str) for v in metadata.values()):
         raise ModelFileError("metadata must map text to text")
-    return Graph(_text(document["name"], "name"), inputs, outputs, nodes, {}, metadata), constants
+    grids = _grids(document.get("quantization", []), names, {c.name for c in constants if c.values in GRIDS})
+    return Graph(_text(document["name"], "name"), inputs, outputs, nodes, {}, metadata, grids), constants
+
+
+def _grids(entries: Any, names: Sequence[str], weights: Set[str]) -> dict[str, Quantization]:
+    """The grids of computed tensors, by name; whether they can be grids, ``Graph.verify`` checks."""
+    grids: dict[str, Quantization] = {}
+    for entry in _list(entries, "quantization"):
+        fields = _fields(entry, 2, 3, "quantization")
+        name = _tensor(fields[0], names, "quantization")
+        scale, zero_point = fields[1], fields[2] if len(fields) > 2 else 0
+        if not is_number(scale) or not is_int(zero_point):
+            raise ModelFileError(f"the quantization of '{name}' cannot be {_short(fields[1:])}")
+        if name in grids or name in weights:
+            raise ModelFileError(f"'{name}' is quantized twice")
+        with np.errstate(over="ignore"):
+            grids[name] = Quantization.of_activations(scale, zero_point)
+    return grids
 
 
 def _check_counts(document: Mapping[str, Any]) -> None:

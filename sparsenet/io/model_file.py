@@ -23,8 +23,9 @@ import numpy.typing as npt
 
 from sparsenet.checks import path_of, shown
 from sparsenet.errors import GraphError, InputError, MemoryLimitError, ModelFileError
-from sparsenet.graph import FloatArray, Graph
+from sparsenet.graph import Graph
 from sparsenet.graph.constants import Constants, encoded
+from sparsenet.graph.types import I8
 from sparsenet.io import graph_json
 from sparsenet.io.files import read_whole, write_atomically
 from sparsenet.io.formats import storage
@@ -34,7 +35,8 @@ from sparsenet.io.safetensors_file import unpack
 from sparsenet.limits import enough_memory, memory_limit, require_memory
 
 FORMAT = "sparsenet"
-FORMAT_VERSION = 1
+#: The newest version, of files with quantized tensors; all others are written as version 1.
+FORMAT_VERSION = 2
 
 #: Dense values a file may decode to: this many, and in large files this many per byte. A channel of zeros costs CSR
 #: two bytes whatever its length, so the second must be generous; the first keeps a tiny file from filling the memory.
@@ -69,15 +71,16 @@ def save(
         values: how weights of conv2d and linear are written: "f32" (exact), "f16", or "i8" (one scale per output
             channel). For the latter two all other constants become f16 where that keeps them to 2⁻¹¹ of their
             largest magnitude, f32 elsewhere. By default, constants that were read from a model file are written as
-            they were there, unless they have been changed, all others as "f32".
+            they were there, unless they have been changed, all others as "f32". Quantized constants are always
+            written as their integers, which is exact.
         encoding: "dense", "csr" or "bitmask" for all those weights; by default, for each that is not written as it was
             read, whichever is smallest.
 
     Raises:
         InputError: ``graph`` is none, or ``path`` no path.
         GraphError: the graph breaks a rule.
-        ModelFileError: unknown ``values`` or ``encoding``, a value too large for f16, something a model file cannot
-            hold, or the folder cannot be written.
+        ModelFileError: unknown ``values`` or ``encoding``, a value too large for f16 or off its grid, something a
+            model file cannot hold, or the folder cannot be written.
     """
     target = path_of(path)
     try:
@@ -130,7 +133,7 @@ def serialize(graph: Graph, values: str | None = None, encoding: str | None = No
     entries = []
     for name in graph.constants:
         try:
-            stored = _stored(graph.constants, name, name in weights, values, encoding)
+            stored = _stored(graph, name, name in weights, values, encoding)
         except ModelFileError as error:
             raise ModelFileError(f"constant '{name}' {error}") from None
         entries.append(ConstantEntry(name, stored.shape, stored.word, stored.values))
@@ -139,7 +142,7 @@ def serialize(graph: Graph, values: str | None = None, encoding: str | None = No
     tensors = pools.tensors()
     metadata = {
         "format": FORMAT,
-        "format_version": str(FORMAT_VERSION),
+        "format_version": str(FORMAT_VERSION if graph.quantization else 1),
         "graph": text,
         "sha256": _checksum(text, tensors),
     }
@@ -147,19 +150,21 @@ def serialize(graph: Graph, values: str | None = None, encoding: str | None = No
 
 
 def _stored(
-    constants: Mapping[str, FloatArray], name: str, is_weight: bool, values: str | None, encoding: str | None
+    graph: Graph, name: str, is_weight: bool, values: str | None, encoding: str | None
 ) -> StoredWeight:
     """A constant as it is to be written: as it was read, where nothing else is asked for."""
-    as_read = encoded(constants, name)
-    if (
-        isinstance(as_read, StoredWeight)
-        and values in (None, as_read.values)
-        and (encoding in (None, as_read.encoding) or not is_weight)
-    ):
+    grid, as_read = graph.quantization.get(name), encoded(graph.constants, name)
+    if not isinstance(as_read, StoredWeight) or (is_weight and encoding not in (None, as_read.encoding)):
+        as_read = None
+    if grid is not None and grid.element is I8:
+        if as_read and as_read.grid and as_read.grid.same_grid(grid):
+            return as_read
+        return storage.store_on_grid(graph.constants[name], grid, encoding if is_weight else "dense")
+    if as_read and as_read.grid is None and values in (None, as_read.values):
         return as_read
     if is_weight:
-        return storage.store_weight(constants[name], values or "f32", encoding)
-    return storage.store_constant(constants[name], values or "f32")
+        return storage.store_weight(graph.constants[name], values or "f32", encoding)
+    return storage.store_constant(graph.constants[name], values or "f32")
 
 
 def deserialize(data: bytes) -> tuple[Graph, list[StoredConstant]]:
@@ -172,7 +177,7 @@ def deserialize(data: bytes) -> tuple[Graph, list[StoredConstant]]:
     if len(data) >= 8 and MAX_HEADER_BYTES < (length := int.from_bytes(data[:8], "little")) <= len(data):
         raise ModelFileError(f"has a header of {length} bytes, the limit is {MAX_HEADER_BYTES}")
     stored_pools, metadata = _from_safetensors(data)
-    _check_version(metadata)
+    version = _version(metadata)
     tensors = _pools(stored_pools)
     for key in ("graph", "sha256"):
         if key not in metadata:
@@ -199,10 +204,14 @@ def deserialize(data: bytes) -> tuple[Graph, list[StoredConstant]]:
             constants[entry.name] = stored.dense()
         else:
             constants.hold(entry.name, stored)
+        if stored.grid is not None:
+            graph.quantization[entry.name] = stored.grid
         size = pools.bytes_read - before
         costs.append(StoredConstant(entry.name, entry.shape, entry.encoding, entry.values, stored.nnz, size))
     graph.constants = constants
     pools.finish()
+    if graph.quantization and version == 1:
+        raise ModelFileError("has format version 1, but quantized tensors, which only version 2 may have")
     try:
         graph.verify()
         for name, shape in graph.shapes().items():
@@ -225,7 +234,7 @@ def _read(path: Path) -> tuple[Graph, list[StoredConstant]]:
         raise type(error)(f"{path}: {error}") from None
 
 
-def _check_version(metadata: Mapping[str, str]) -> None:
+def _version(metadata: Mapping[str, str]) -> int:
     if metadata.get("format") != FORMAT:
         raise ModelFileError(
             "is a safetensors file, but not a sparsenet model; make one with `sparsenet convert`"
@@ -233,10 +242,11 @@ def _check_version(metadata: Mapping[str, str]) -> None:
     version = metadata.get("format_version", "")
     if version.isdecimal() and version.isascii() and len(version) < 10 and int(version) > FORMAT_VERSION:
         raise ModelFileError(
-            f"has format version {version}; this sparsenet reads {FORMAT_VERSION}: upgrade it"
+            f"has format version {version}; this sparsenet reads 1 to {FORMAT_VERSION}: upgrade it"
         )
-    if version != str(FORMAT_VERSION):
+    if version not in map(str, range(1, FORMAT_VERSION + 1)):
         raise ModelFileError(f"has the unknown format version {version[:20]!r}")
+    return int(version)
 
 
 def _checksum(text: str, tensors: Mapping[str, npt.NDArray[Any]]) -> str:

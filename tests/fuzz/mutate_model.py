@@ -29,13 +29,22 @@ EPILOGUES: tuple[list[Any], ...] = (
 
 def mutate(data: bytes, mutations: list[int]) -> bytes:
     """``data`` with one change per number; the same numbers always make the same changes."""
+    return _mutated(data, mutations, STRUCTURAL)
+
+
+def mutate_quantized(data: bytes, mutations: list[int]) -> bytes:
+    """The same for a file with quantized tensors: half of the changes are to their grids."""
+    return _mutated(data, mutations, STRUCTURAL + [_change_grid] * len(STRUCTURAL))
+
+
+def _mutated(data: bytes, mutations: list[int], structural: list[Callable[[Parts, Random], None]]) -> bytes:
     randoms = [Random(number) for number in mutations]
     levels = [random.choices((0, 1, 2), (94, 3, 3))[0] for random in randoms]
     parts = Parts.of(data)
     for random, level in zip(randoms, levels, strict=True):
         if level == 0:
             with suppress(RecursionError):  # what is too deep to be copied stays as it is
-                random.choice(STRUCTURAL)(parts, random)
+                random.choice(structural)(parts, random)
     try:
         header = parts.header(seal=True)
         for random, level in zip(randoms, levels, strict=True):
@@ -273,6 +282,35 @@ def _change_encoding(parts: Parts, random: Random) -> None:
     if constants:
         constant = random.choice(constants)
         constant[2:] = [random.choice(("dense", "bitmask", *WORDS[4:8])), random.choice(("f32", "f16", "i8"))]
+
+
+def _change_grid(parts: Parts, random: Random) -> None:
+    """Of a computed tensor, or of a constant: another scale, zero point, tensor or kind, one more or less."""
+    if not isinstance(parts.graph, dict):
+        return
+    grids = _list(parts.graph, "quantization")
+    constants = [c for c in _list(parts.graph, "constants") if isinstance(c, list) and len(c) == 4]
+    kind = random.randrange(7)
+    if kind == 0 and constants:
+        random.choice(constants)[3] = random.choice(("i8_row", "i8_tensor", "i8", "f32"))
+    elif kind == 1 and "scales_f32" in parts.tensors:
+        raw = bytearray(parts.tensors["scales_f32"][1])
+        at = random.randrange(max(1, len(raw) // 4)) * 4
+        with np.errstate(over="ignore"):
+            raw[at : at + 4] = np.float32(random.choice((*FLOATS, np.nan, np.inf, 1.2e-38, 8e37))).tobytes()
+        parts.tensors["scales_f32"][1] = bytes(raw)
+    elif kind == 2 or not grids:
+        grids.append([random.randrange(max(1, _tensor_count(parts))), random.choice(FLOATS), integer(random)])
+        parts.graph["quantization"] = grids
+    elif kind == 3:
+        del grids[random.randrange(len(grids))]
+    else:
+        grid = random.choice(grids)
+        if isinstance(grid, list) and grid:
+            at = random.randrange(min(3, len(grid)))
+            near = grid[at] if isinstance(grid[at], int) else 0
+            value = random.choice((*FLOATS, 1.2e-38, 8e37)) if at == 1 else integer(random, near)
+            grid[at : at + 1] = [value] if random.random() < 0.9 else []
 
 
 def _change_numbers(parts: Parts, random: Random) -> None:

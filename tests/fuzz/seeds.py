@@ -8,6 +8,7 @@ import numpy as np
 
 from sparsenet.graph import Graph, TensorInfo
 from sparsenet.graph.follows import SizeOf
+from sparsenet.graph.quantization import Quantization
 from sparsenet.io.model_file import serialize
 from tests.converters.passes.networks import Net
 from tests.sparsenet.sample_graphs import tiny_graph
@@ -140,6 +141,25 @@ def model_files() -> list[bytes]:
         for i, graph in enumerate(graphs())
         for shift in (0, 1, 3)
     ]
+
+
+def quantized_files() -> list[bytes]:
+    """Each with a grid for every weight, of each output channel or of the whole array, and for most tensors."""
+    made = [_quantized(graph, rows=i % 3 > 0) for i, graph in enumerate(graphs())]
+    encodings = ("dense", "bitmask", "csr", None)
+    return [serialize(graph, encoding=encodings[i % 4]) for i, graph in enumerate(made)]
+
+
+def _quantized(graph: Graph, rows: bool) -> Graph:
+    for i, name in enumerate(graph.shapes()):
+        if i % 5 < 4 and name not in graph.constants:
+            graph.quantization[name] = Quantization.of_activations(0.03, 128)
+    for _, name in graph.weight_names():
+        weight = graph.constants[name]
+        largest = np.abs(weight).reshape(len(weight), -1).max(axis=1)
+        grid = Quantization.of_weights(np.maximum(largest if rows else largest.max(), 1e-9) / 127)
+        graph.quantization[name], graph.constants[name] = grid, grid.numbers(grid.round(weight))
+    return graph
 
 
 def onnx_files() -> list[bytes]:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from sparsenet import Graph, Node, TensorInfo
+from sparsenet.graph.quantization import Quantization
 
 
 def tiny_graph() -> Graph:
@@ -39,6 +40,19 @@ def tiny_graph() -> Graph:
         },
         {"classes": "a b ü"},
     )
+
+
+def quantized_tiny_graph() -> Graph:
+    """The tiny graph with grids: of one weight for each output channel, of another one for all, of three tensors."""
+    graph = tiny_graph()
+    graph.quantization = {
+        "image": Quantization.of_activations(0.03, 128),
+        "conv": Quantization.of_activations(6 / 255, 0),
+        "logits": Quantization.of_activations(0.3, 7),
+        "conv.weight": Quantization.of_weights([2**-6, 2**-5]),
+        "fc.weight": Quantization.of_weights(2**-3),
+    }
+    return graph
 
 
 def minixception(blocks: tuple[int, ...] = (128,), sparsity: float = 0.8, seed: int = 0) -> Graph:
@@ -87,7 +101,10 @@ def minixception(blocks: tuple[int, ...] = (128,), sparsity: float = 0.8, seed: 
 
 
 def assert_same_graph(a: Graph, b: Graph) -> None:
-    """Equal in everything but attributes that are at their default, constants bit for bit (-0.0 counts as 0)."""
+    """Equal in everything but attributes that are at their default, constants bit for bit (-0.0 counts as 0).
+
+    Grids of tensors may come in any order.
+    """
     from sparsenet.graph.ops import attributes
 
     assert (a.name, a.inputs, a.outputs, a.metadata) == (b.name, b.inputs, b.outputs, b.metadata)
@@ -100,3 +117,6 @@ def assert_same_graph(a: Graph, b: Graph) -> None:
     for name, array in a.constants.items():
         assert array.dtype == b.constants[name].dtype == np.float32
         assert np.array_equal(array, b.constants[name]), name
+    assert a.quantization.keys() == b.quantization.keys()
+    for name, grid in a.quantization.items():
+        assert grid.same_grid(b.quantization[name]), name

@@ -3,7 +3,8 @@
 Two choices are made for every weight: the *encoding*, where its nonzeros are (dense, bitmask, CSR), and the
 *values*, how each is written (f32, f16, i8). The arrays of all constants are then strung together in pools, one per
 kind, in the order of the constants; since every length follows from the shape, the encoding and the arrays read so
-far, no lengths are stored that could contradict each other.
+far, no lengths are stored that could contradict each other. A quantized constant is stored as its integers and its
+grid: values "i8_row" or "i8_tensor".
 """
 
 from __future__ import annotations
@@ -17,14 +18,17 @@ import numpy as np
 import numpy.typing as npt
 
 from sparsenet.errors import ModelFileError
+from sparsenet.graph.quantization import Quantization
 from sparsenet.graph.types import FloatArray
 from sparsenet.io.formats import values as value_formats
 from sparsenet.io.formats.bitmask import Bitmask
 from sparsenet.io.formats.csr import CSR
 from sparsenet.io.formats.dense import Dense
-from sparsenet.io.formats.matrix import matrix_shape
+from sparsenet.io.formats.matrix import Values, matrix_shape
 
+#: How values may be asked to be written; quantized constants are always written as one of ``GRIDS``.
 VALUES = tuple(value_formats.DTYPES)
+GRIDS = ("i8_row", "i8_tensor")
 ENCODINGS = ("dense", "bitmask", "csr")  # of equally small ones the first is taken
 
 
@@ -41,6 +45,7 @@ POOLS = {
     "values_f16": Pool(np.dtype("<f2"), "F16"),
     "values_i8": Pool(np.dtype("i1"), "I8"),
     "scales": Pool(np.dtype("<u2"), "U16"),  # bfloat16 bit patterns; NumPy has no such type
+    "scales_f32": Pool(np.dtype("<f4"), "F32"),
     "bitmasks": Pool(np.dtype("u1"), "U8"),
     "indices_u16": Pool(np.dtype("<u2"), "U16"),
     "indices_u32": Pool(np.dtype("<u4"), "U32"),
@@ -55,7 +60,7 @@ class StoredWeight:
 
     Attributes:
         form: positions and values, of one of the dtypes in ``values.DTYPES``; nobody changes them.
-        scales: (C_out,) bfloat16 bit patterns for int8 values, else None.
+        scales: for int8 values (C_out,) bfloat16 bit patterns, or the grid's float32 scales, (C_out,) or (); else None.
     """
 
     form: Dense | Bitmask | CSR
@@ -68,8 +73,17 @@ class StoredWeight:
 
     @property
     def values(self) -> str:
-        """How each value is written: a key of ``values.DTYPES``."""
-        return _VALUES_OF[self.form.values.dtype]
+        """How each value is written: one of ``VALUES`` or ``GRIDS``."""
+        if self.grid is None:
+            return _VALUES_OF[self.form.values.dtype]
+        return GRIDS[self.grid.axis is None]
+
+    @property
+    def grid(self) -> Quantization | None:
+        """The quantization of the constant; None if it has none."""
+        if self.scales is None or self.scales.dtype != np.float32:
+            return None
+        return Quantization.of_weights(self.scales)
 
     @property
     def encoding(self) -> str:
@@ -84,8 +98,10 @@ class StoredWeight:
     @property
     def parts(self) -> list[Part]:
         """``(pool, vector)`` pairs in the order in which they are read."""
-        form, values = self.form, f"values_{self.values}"
-        parts: list[Part] = [] if self.scales is None else [("scales", self.scales)]
+        form, values = self.form, f"values_{_VALUES_OF[self.form.values.dtype]}"
+        parts: list[Part] = []
+        if self.scales is not None:
+            parts.append(("scales" if self.grid is None else "scales_f32", self.scales.reshape(-1)))
         if isinstance(form, Bitmask):
             parts.append(("bitmasks", form.bits))
         elif isinstance(form, CSR):
@@ -113,12 +129,18 @@ class StoredWeight:
         """The constant as float32, exactly, in memory of its own."""
         return value_formats.decode(self.form.to_dense(), self.scales)
 
+    def integers(self) -> npt.NDArray[np.int8]:
+        """The integers of a quantized constant, in its shape and in memory of their own."""
+        integers: npt.NDArray[np.int8] = self.form.to_dense()
+        return integers
+
     def csr(self) -> CSR:
         """The elements that are not zero, float32."""
         if isinstance(self.form, Dense):
             return CSR.from_dense(self.dense())
         rows = self.form.rows()
-        values = value_formats.decode(self.form.values, None if self.scales is None else self.scales[rows])
+        scales = self.scales[rows] if self.scales is not None and self.scales.ndim else self.scales
+        values = value_formats.decode(self.form.values, scales)
         kept = values != 0
         offsets = np.zeros(matrix_shape(self.shape)[0] + 1, np.uint32)
         offsets[1:] = np.cumsum(np.bincount(rows[kept], minlength=offsets.size - 1))
@@ -151,7 +173,22 @@ def store_weight(weight: FloatArray, values: str, encoding: str | None) -> Store
     """
     if values == "f16" and float(np.abs(weight).max(initial=0.0)) < value_formats.SMALLEST_NORMAL_F16:
         values = "f32"  # all of it would drown in f16's subnormals
-    rounded, scales = value_formats.encode(weight, values)
+    return _smallest(*value_formats.encode(weight, values), encoding)
+
+
+def store_on_grid(array: FloatArray, grid: Quantization, encoding: str | None) -> StoredWeight:
+    """Encode a quantized constant as integers; ``encoding`` None takes the smallest.
+
+    Raises:
+        ModelFileError: a number is not on the grid.
+    """
+    integers = grid.round(array)
+    if not np.array_equal(grid.numbers(integers), array):
+        raise ModelFileError("is quantized, but holds numbers that are not on its grid")
+    return _smallest(integers, grid.scale.astype(POOLS["scales_f32"].dtype, copy=False), encoding)
+
+
+def _smallest(rounded: Values, scales: value_formats.Scales | None, encoding: str | None) -> StoredWeight:
     words = ENCODINGS if encoding is None else (encoding,)
     return min(
         (StoredWeight(_FORMS[word].from_dense(rounded), scales) for word in words),
@@ -171,10 +208,17 @@ def restore(pools: PoolReader, shape: tuple[int, ...], encoding: str, values: st
     Raises:
         ModelFileError: the choices are unknown, the pools too short, or an index, offset, count or value wrong.
     """
-    if values not in VALUES:
+    if values not in VALUES + GRIDS:
         raise ModelFileError(f"has unknown values {values[:20]!r}")
-    scales = pools.take("scales", matrix_shape(shape)[0]) if values == "i8" else None
-    pool, size = f"values_{values}", math.prod(shape)
+    rows, size = matrix_shape(shape)[0], math.prod(shape)
+    scales = None
+    if values == "i8":
+        scales = pools.take("scales", rows)
+    elif values in GRIDS:
+        scales = (
+            pools.take("scales_f32", rows) if values == "i8_row" else pools.take("scales_f32", 1).reshape(())
+        )
+    pool = f"values_{values.partition('_')[0]}"
     form: Dense | Bitmask | CSR
     if encoding == "dense":
         form = Dense(pools.take(pool, size), shape)
@@ -183,7 +227,7 @@ def restore(pools: PoolReader, shape: tuple[int, ...], encoding: str, values: st
         form = Bitmask(pools.take(pool, int(np.bitwise_count(bits).sum())), bits, shape)
     elif encoding in _CSR_ENCODINGS:
         _, columns, widths = encoding.split("_")
-        offsets = pools.take(f"indices_{widths}", matrix_shape(shape)[0] + 1).astype(np.uint32)
+        offsets = pools.take(f"indices_{widths}", rows + 1).astype(np.uint32)
         nnz = int(offsets[-1])
         indices = pools.take(f"indices_{columns}", nnz).astype(np.uint32)
         form = CSR(pools.take(pool, nnz), indices, offsets, shape)

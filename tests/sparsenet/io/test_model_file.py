@@ -21,12 +21,14 @@ from hypothesis.extra import numpy as npst
 import sparsenet
 from sparsenet import Engine, Graph, Node, TensorInfo, reference
 from sparsenet.errors import GraphError, ModelFileError
+from sparsenet.graph.constants import encoded
 from sparsenet.graph.kept_graph import KeptGraph
 from sparsenet.graph.ops import MAX_RANK, OPS, REQUIRED
+from sparsenet.graph.quantization import Quantization
 from sparsenet.io import model_file
 from sparsenet.io.formats.storage import StoredWeight
 from sparsenet.io.model_file import deserialize, load_graph, save, serialize, stored_constants
-from tests.sparsenet.sample_graphs import assert_same_graph, minixception, tiny_graph
+from tests.sparsenet.sample_graphs import assert_same_graph, minixception, quantized_tiny_graph, tiny_graph
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 VALUES = ("f32", "f16", "i8")
@@ -116,6 +118,12 @@ def test_golden_csr_bytes() -> None:
     assert_same_graph(load_graph(path), tiny_graph())
 
 
+def test_golden_quantized_bytes() -> None:
+    path = GOLDEN / "tiny_quantized.safetensors"
+    assert serialize(quantized_tiny_graph()) == path.read_bytes()
+    assert_same_graph(load_graph(path), quantized_tiny_graph())
+
+
 def read_as_documented(data: bytes) -> dict[str, np.ndarray]:
     """All constants, read by nothing but docs/model_file.md; shares no code with the package."""
     (length,) = struct.unpack("<Q", data[:8])
@@ -140,6 +148,9 @@ def read_as_documented(data: bytes) -> dict[str, np.ndarray]:
         rows, size = shape[0], int(np.prod(shape))
         matrix = np.zeros((rows, size // rows), np.float32)
         scales = take("scales", rows) if values == "i8" else None
+        if values in ("i8_row", "i8_tensor"):
+            steps = take("scales_f32", rows if values == "i8_row" else 1)
+            values = "i8"
         if encoding == "dense":
             matrix[:] = take(f"values_{values}", size).reshape(matrix.shape)
         elif encoding == "bitmask":
@@ -157,6 +168,8 @@ def read_as_documented(data: bytes) -> dict[str, np.ndarray]:
         if scales is not None:
             as_float = [struct.unpack("<f", struct.pack("<I", int(s) << 16))[0] for s in scales]
             matrix *= np.array(as_float, np.float32)[:, None]
+        elif values == "i8":
+            matrix *= steps[:, None]
         constants[name] = matrix.reshape(shape)
     assert used == {pool: vector.size for pool, vector in pools.items()}
     return constants
@@ -174,6 +187,13 @@ def test_a_reader_written_from_the_documentation_agrees(
     assert list(constants) == list(expected)
     for name, array in constants.items():
         assert np.array_equal(array, expected[name]), name
+
+
+def test_a_reader_written_from_the_documentation_reads_quantized_weights() -> None:
+    graph = quantized_tiny_graph()
+    for encoding in (None, "dense", "csr"):
+        for name, array in read_as_documented(serialize(graph, encoding=encoding)).items():
+            assert np.array_equal(array, graph.constants[name]), name
 
 
 def test_any_safetensors_reader_opens_it_aligned() -> None:
@@ -227,7 +247,7 @@ def test_stored_constants_tell_how_and_how_much(tmp_path: Path) -> None:
 # --- written again ----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", ["tiny_f32", "tiny_f16", "tiny_i8", "tiny_csr"])
+@pytest.mark.parametrize("name", ["tiny_f32", "tiny_f16", "tiny_i8", "tiny_csr", "tiny_quantized"])
 def test_what_was_read_is_written_as_it_was(name: str) -> None:
     data = (GOLDEN / f"{name}.safetensors").read_bytes()
     graph = deserialize(data)[0]
@@ -291,6 +311,71 @@ def test_a_sparse_linear_layer_is_planned_as_it_is_stored(
     engine = Engine(deserialize(data)[0], 1)
     assert [decision.format for decision in engine.explain()] == ["csr"]
     assert np.array_equal(engine(x), expected)
+
+
+# --- quantized --------------------------------------------------------------------------------------------------
+
+
+@given(
+    weight=npst.arrays(np.int8, st.tuples(*[st.integers(1, 4)] * 4), elements=st.integers(-127, 127)),
+    scale=st.floats(2.0**-126, 2.0**120, width=32),
+    zero_point=st.integers(0, 255),
+    rows=st.booleans(),
+    encoding=st.sampled_from([None, "dense", "bitmask", "csr"]),
+)
+def test_any_grid_comes_back(
+    weight: np.ndarray, scale: float, zero_point: int, rows: bool, encoding: str | None
+) -> None:
+    scales = np.float32(scale) / np.arange(1, len(weight) + 1, dtype=np.float32)
+    grid = Quantization.of_weights(np.maximum(scales, np.float32(2.0**-126)) if rows else scale)
+    graph = Graph(
+        "g",
+        [TensorInfo("x", (None, weight.shape[1], 5, 6))],
+        ["y"],
+        [Node("conv2d", "conv", ["x", "w"], ["y"])],
+        {"w": grid.numbers(weight)},
+        quantization={"x": Quantization.of_activations(scale, zero_point), "w": grid},
+    )
+    data = serialize(graph, encoding=encoding)
+    again, stored = deserialize(data)
+    assert_same_graph(again, graph)
+    assert stored[0].values == ("i8_row" if rows else "i8_tensor")
+    kept = encoded(again.constants, "w")
+    assert isinstance(kept, StoredWeight)
+    assert np.array_equal(kept.integers(), weight)
+    assert np.array_equal(
+        kept.csr().to_dense(), graph.constants["w"].reshape(len(weight), -1).reshape(weight.shape)
+    )
+    assert serialize(again) == data
+
+
+def test_quantized_weights_are_written_as_integers_whatever_else_is_asked_for() -> None:
+    graph = quantized_tiny_graph()
+    for values in ("f32", "f16", "i8"):
+        again, stored = deserialize(serialize(graph, values))
+        assert_same_graph(again, graph)
+        assert [s.values for s in stored if s.name.endswith("weight")] == ["i8_row", "i8_tensor"]
+
+
+def test_a_grid_that_is_taken_away_or_changed_is_not_written() -> None:
+    graph = deserialize(serialize(quantized_tiny_graph()))[0]
+    del graph.quantization["conv.weight"]
+    graph.quantization["fc.weight"] = Quantization.of_weights([2**-4, 2**-4, 2**-3])
+    again, stored = deserialize(serialize(graph))
+    assert_same_graph(again, graph)
+    assert [s.values for s in stored if s.name.endswith("weight")] == ["f32", "i8_row"]
+    graph.quantization.clear()
+    assert_same_graph(deserialize(serialize(graph))[0], tiny_graph())
+    assert serialize(graph, "f32") == serialize(tiny_graph()), "version 1"
+
+
+def test_numbers_off_their_grid_are_not_written() -> None:
+    graph = quantized_tiny_graph()
+    graph.constants["fc.weight"][0, 0] = 0.1
+    with pytest.raises(
+        ModelFileError, match=r"constant 'fc.weight' is quantized, but holds numbers that are not on"
+    ):
+        serialize(graph)
 
 
 # --- what save refuses ------------------------------------------------------------------------------------------

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from sparsenet.errors import ModelFileError
 from sparsenet.graph.ops import OPS
 from sparsenet.io.model_file import deserialize, load_graph, serialize
-from tests.sparsenet.sample_graphs import assert_same_graph, minixception, tiny_graph
+from tests.sparsenet.sample_graphs import assert_same_graph, minixception, quantized_tiny_graph, tiny_graph
 
 Tensors = dict[str, tuple[str, bytes]]
 SIZES = {"F32": 4, "F16": 2, "I8": 1, "U8": 1, "U16": 2, "U32": 4, "F64": 8, "BF16": 2}
@@ -76,10 +76,12 @@ def loads_validly_or_is_refused(data: bytes) -> None:
     graph.verify()
 
 
-@pytest.fixture(scope="module", params=["f32", "i8", "csr"])
+@pytest.fixture(scope="module", params=["f32", "i8", "csr", "quantized"])
 def good(request: pytest.FixtureRequest) -> bytes:
     if request.param == "csr":
         return serialize(tiny_graph(), "f32", "csr")
+    if request.param == "quantized":
+        return serialize(quantized_tiny_graph())
     return serialize(tiny_graph(), request.param)
 
 
@@ -313,6 +315,62 @@ def test_each_lie_in_the_graph_is_named(change: Callable[[dict[str, Any]], None]
     refused(edited(change), message)
 
 
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        (set_at("quantization", {}), "quantization must be a list"),
+        (set_at("quantization", 0, 0), "a quantization must be a list of 2 to 3 fields"),
+        (set_at("quantization", 0, [0]), "a quantization must be a list of 2 to 3 fields"),
+        (set_at("quantization", 0, 0, 99), "quantization refers to tensor 99"),
+        (set_at("quantization", 0, 0, -1), "quantization refers to tensor -1"),
+        (set_at("quantization", 0, 0, 6), "'conv' is quantized twice"),
+        (set_at("quantization", 0, 0, 1), "'conv.weight' is quantized twice"),
+        (set_at("quantization", 0, 1, 0), "the quantization of 'image' has a scale outside"),
+        (set_at("quantization", 0, 1, -0.5), "the quantization of 'image' has a scale outside"),
+        (set_at("quantization", 0, 1, 1e-45), "the quantization of 'image' has a scale outside"),
+        (set_at("quantization", 0, 1, 1e300), "the quantization of 'image' has a scale outside"),
+        (set_at("quantization", 0, 1, "1"), "the quantization of 'image' cannot be"),
+        (set_at("quantization", 0, 1, [1.0, 1.0, 1.0]), "the quantization of 'image' cannot be"),
+        (set_at("quantization", 0, 2, 256), "the quantization of 'image' has the zero point 256"),
+        (set_at("quantization", 0, 2, -1), "the quantization of 'image' has the zero point -1"),
+        (set_at("quantization", 0, 2, 1.5), "the quantization of 'image' cannot be"),
+        (set_at("quantization", 0, 2, True), "the quantization of 'image' cannot be"),
+        (set_at("constants", 0, 3, "i8_column"), "'conv.weight' has unknown values 'i8_column'"),
+        (set_at("constants", 0, 3, "i8_tensor"), "1 elements in 'scales_f32' that belong to no"),
+        (
+            set_at("constants", 3, 3, "i8_row"),
+            "'fc.weight' needs 3 more elements of 'scales_f32', which has 1",
+        ),
+        (set_at("constants", 0, 3, "i8"), "'conv.weight' needs 2 more elements of 'scales'"),
+    ],
+)
+def test_each_lie_in_a_quantization_is_named(change: Callable[[dict[str, Any]], None], message: str) -> None:
+    metadata, graph, tensors = take_apart(serialize(quantized_tiny_graph()))
+    change(graph)
+    refused(put_together(metadata, graph, tensors), message)
+
+
+@pytest.mark.parametrize("scale", [0.0, -1.0, 1e-45, np.nan, np.inf, 3e38])
+def test_scales_of_a_weight_that_are_none(scale: float) -> None:
+    metadata, graph, tensors = take_apart(serialize(quantized_tiny_graph()))
+    tensors["scales_f32"] = pool("F32", 1.0, scale, 1.0)
+    refused(
+        put_together(metadata, graph, tensors), "constant 'conv.weight' has a scale outside of 1.18e-38 to"
+    )
+
+
+def test_a_quantized_weight_that_overflows() -> None:
+    metadata, graph, tensors = take_apart(serialize(quantized_tiny_graph()))
+    tensors["scales_f32"] = pool("F32", 1.0, 8e37, 1.0)
+    refused(put_together(metadata, graph, tensors), "constant 'conv.weight' decodes to infinity")
+
+
+def test_quantized_tensors_need_version_2() -> None:
+    metadata, graph, tensors = take_apart(serialize(quantized_tiny_graph()))
+    metadata["format_version"] = "1"
+    refused(put_together(metadata, graph, tensors), "has format version 1, but quantized tensors")
+
+
 def pool(dtype: str, *numbers: float) -> tuple[str, bytes]:
     types = {"F32": "<f4", "F16": "<f2", "I8": "i1", "U8": "u1", "U16": "<u2"}
     return dtype, np.array(numbers, types[dtype]).tobytes()
@@ -424,7 +482,7 @@ def test_a_missing_tensor() -> None:
     [
         ("format", None, "not a sparsenet model"),
         ("format", "pt", "not a sparsenet model"),
-        ("format_version", "2", "has format version 2; this sparsenet reads 1: upgrade it"),
+        ("format_version", "3", "has format version 3; this sparsenet reads 1 to 2: upgrade it"),
         ("format_version", "0", "unknown format version '0'"),
         ("format_version", "1.5", "unknown format version"),
         ("format_version", None, "unknown format version ''"),
