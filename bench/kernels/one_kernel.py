@@ -11,10 +11,12 @@ from __future__ import annotations
 import ctypes
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from sparsenet.graph.types import F32, ElementType
 from sparsenet.targets.abi import ROW_WORDS, encode_float, encode_pointer
 from sparsenet.targets.cpu.runtime import tape
 from sparsenet.targets.registry import Kernel
@@ -68,22 +70,24 @@ class OneKernel:
         self._run(*self._arguments)
 
 
-def aligned(shape: tuple[int, ...], fill: float = 0.0) -> npt.NDArray[np.float32]:
-    """A float32 array that starts on a cache line."""
+def aligned(shape: tuple[int, ...], fill: float = 0, element: ElementType = F32) -> npt.NDArray[Any]:
+    """An array that starts on a cache line."""
     size = int(np.prod(shape))
-    raw = np.full(size + 16, fill, np.float32)
-    first = -raw.ctypes.data % 64 // 4
+    raw = np.full(size + 64 // element.itemsize, fill, element.dtype)
+    first = -raw.ctypes.data % 64 // element.itemsize
     return raw[first : first + size].reshape(shape)
 
 
 class Map:
-    """A feature map in rows, ``[row][channel][line]``, with zero rows and columns around it.
+    """A feature map in rows, ``[row][channel][line]``, with a halo of rows and columns around it.
 
     Args:
         channels, height, width: pixels.
         lanes: of the vectors that lines are whole multiples of.
-        side, edge: zero columns and rows on either side.
-        fill: what every other float holds before the first write, as an arena's leftovers would.
+        side, edge: halo columns and rows on either side.
+        fill: what every other number holds before the first write, as an arena's leftovers would.
+        element: type of the numbers, of 32 bits.
+        halo: what the halo holds.
     """
 
     def __init__(
@@ -95,7 +99,9 @@ class Map:
         *,
         side: int = 0,
         edge: int = 0,
-        fill: float = 0.0,
+        fill: float = 0,
+        element: ElementType = F32,
+        halo: int = 0,
     ) -> None:
         self.channels, self.height, self.width, self.lanes, self.edge = channels, height, width, lanes, edge
         self.line_vectors = -(-width // lanes)
@@ -104,15 +110,15 @@ class Map:
             self.line += 16
         self._guard = 64 + -(-side // 16) * 16  # shifted taps read over the ends
         rows = height + 2 * edge
-        self.floats = aligned((2 * self._guard + rows * channels * self.line,), fill)
-        self.rows = self.floats[self._guard : self.floats.size - self._guard].reshape(
+        self.numbers = aligned((2 * self._guard + rows * channels * self.line,), fill, element)
+        self.rows = self.numbers[self._guard : self.numbers.size - self._guard].reshape(
             rows, channels, self.line
         )
-        for halo in (self.rows[:edge], self.rows[rows - edge :]):
-            halo[...] = 0
-        if side:  # zeros behind a line are its right halo and the left halo of the next
-            self.rows[:, :, width:] = 0
-            self.floats[self._guard - side : self._guard] = 0
+        for outside in (self.rows[:edge], self.rows[rows - edge :]):
+            outside[...] = halo
+        if side:  # the end of a line is its right halo and the left halo of the next
+            self.rows[:, :, width:] = halo
+            self.numbers[self._guard - side : self._guard] = halo
 
     @property
     def row_bytes(self) -> int:
@@ -126,10 +132,10 @@ class Map:
 
     def at(self, row: int = 0) -> At:
         """Pixel (row, 0) of channel 0."""
-        return At(self.floats, self._guard * 4 + (row + self.edge) * self.row_bytes)
+        return At(self.numbers, self._guard * 4 + (row + self.edge) * self.row_bytes)
 
     @property
-    def pixels(self) -> npt.NDArray[np.float32]:
+    def pixels(self) -> npt.NDArray[Any]:
         """The pixels alone, (channels, height, width), a view."""
         return self.rows[self.edge : self.edge + self.height, :, : self.width].transpose(1, 0, 2)
 

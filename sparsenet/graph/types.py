@@ -19,7 +19,8 @@ class ElementType:
     """The type of a tensor's numbers, of which each takes ``itemsize`` bytes; a copy is the same object.
 
     Attributes:
-        name: as kernels are named and their arguments declared: a letter and the bits, ``f32`` or ``u8``.
+        name: as kernels are named and their arguments declared: a letter and the bits, ``f32`` or ``u8``; of several in
+            one, how many, ``u8x4``.
         dtype: the same for NumPy.
     """
 
@@ -54,9 +55,12 @@ I32 = ElementType("i32", np.dtype(np.int32))
 U16 = ElementType("u16", np.dtype(np.uint16))
 I8 = ElementType("i8", np.dtype(np.int8))
 U8 = ElementType("u8", np.dtype(np.uint8))
+#: Channels of a *quad*: bytes of a pixel's consecutive channels as one number, channel 4 i + j in byte j, lowest first
+QUAD = 4
+U8X4 = ElementType("u8x4", np.dtype(np.uint32))
 
 #: Every element type by its name.
-ELEMENT_TYPES = {element.name: element for element in (F32, I64, I32, U16, I8, U8)}
+ELEMENT_TYPES = {element.name: element for element in (F32, I64, I32, U16, I8, U8, U8X4)}
 
 
 def _named(name: str) -> ElementType:

@@ -3,12 +3,27 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import IntEnum
 from functools import cached_property
 from typing import Literal, NamedTuple
 
 from sparsenet.graph.types import ELEMENT_TYPES, ElementType
 
 Kind = Literal["pointer", "integer", "number"]
+
+
+class Dot(IntEnum):
+    """By which instructions kernels multiply quads of unsigned bytes by quads of signed ones: a tile parameter, `dot`.
+
+    Results are the same to the bit.
+
+    Attributes:
+        PLAIN: none of its own, any machine.
+        WORDS: pairs of 16-bit numbers, ``vpmaddwd``, any x86.
+        VNNI: whole quads, ``vpdpbusd``.
+    """
+
+    PLAIN, WORDS, VNNI = 0, 1, 3
 
 
 class Argument(NamedTuple):

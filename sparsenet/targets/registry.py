@@ -40,6 +40,12 @@ EPILOGUE_ARGUMENTS: dict[str, tuple[Argument, ...]] = {
     },
 }
 
+#: The same for kernels that make integers: what was added has a scale and a zero point of its own, and activations that
+#: clip are bounds, which these kernels have anyway.
+INTEGER_EPILOGUE_ARGUMENTS = {
+    "add": signature("*residual residual_row residual_channel residual_scale:f32 residual_zero")
+}
+
 #: How ``f32_transpose_none_any`` makes a line: one number repeated; contiguous numbers; every second number; numbers at
 #: any stride; square tiles transposed, where neighbouring lines are neighbours in the source.
 TRANSPOSE_WAYS = ("broadcast", "contiguous", "stride_2", "strided", "transposed")
@@ -103,8 +109,9 @@ class Kernel:
     def signature(self) -> list[Argument]:
         """The tape arguments in order; the name of an epilogue's carries its step's index, as ``scale.1``."""
         arguments = list(FAMILIES[self.family].signature)
+        known = EPILOGUE_ARGUMENTS if self.element.is_float else INTEGER_EPILOGUE_ARGUMENTS
         for step, op in enumerate(self.epilogue):
-            arguments += [a._replace(name=f"{a.name}.{step}") for a in EPILOGUE_ARGUMENTS[op]]
+            arguments += [a._replace(name=f"{a.name}.{step}") for a in known[op]]
         return arguments
 
     def pointee(self, argument: Argument) -> ElementType | None:

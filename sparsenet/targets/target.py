@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from sparsenet.graph.types import F32, ElementType
+from sparsenet.targets.family import Dot
 from sparsenet.targets.registry import Kernel
 
 #: Bytes of the shortest vector that kernels are made for.
@@ -57,6 +58,7 @@ class Target:
         whole_map_bytes: a map smaller than this stays in L2 until the next layer has read it.
         streamed_weight_bytes: weights that are read again for every row that streams by leave L2 room for the rows.
         elements: element types that there are kernels for.
+        dot: its best instruction for products of quads.
         lowering: the module that tells how ops become stages (see ``sparsenet.plan.lowering.tables``).
     """
 
@@ -70,6 +72,7 @@ class Target:
     whole_map_bytes: int = 768 * 1024
     streamed_weight_bytes: int = 768 * 1024
     elements: tuple[ElementType, ...] = (F32,)
+    dot: Dot = Dot.PLAIN
     lowering: str = "sparsenet.targets.cpu.lower"
 
     def __hash__(self) -> int:
@@ -80,15 +83,18 @@ class Target:
         return Vector(element, self.vector_bytes // element.itemsize)
 
 
-AVX512 = Target("avx512", "x86_64", frozenset({"avx512f"}), 64, 32)
-AVX2 = Target("avx2", "x86_64", frozenset({"avx2", "fma"}), 32, 16)
-SSE = Target("sse", "x86_64", frozenset({"sse2"}), 16, 16)
+_AVX512 = frozenset({"avx512f", "avx512bw", "avx512dq", "avx512vl"})
+AVX512VNNI = Target("avx512vnni", "x86_64", _AVX512 | {"avx512vnni"}, 64, 32, dot=Dot.VNNI)
+AVX512 = Target("avx512", "x86_64", _AVX512, 64, 32, dot=Dot.WORDS)
+AVXVNNI = Target("avxvnni", "x86_64", frozenset({"avx2", "fma", "avxvnni"}), 32, 16, dot=Dot.VNNI)
+AVX2 = Target("avx2", "x86_64", frozenset({"avx2", "fma"}), 32, 16, dot=Dot.WORDS)
+SSE = Target("sse", "x86_64", frozenset({"sse2"}), 16, 16, dot=Dot.WORDS)
 #: It has 32 registers; tiles that fill them have not been measured there.
 NEON = Target("neon", "aarch64", frozenset({"neon"}), 16, 16)
 GENERIC = Target("generic", "", frozenset(), 16, 16)
 
 #: Targets by name; of those that a CPU can be, the first is the best.
-TARGETS = {target.name: target for target in (AVX512, AVX2, SSE, NEON, GENERIC)}
+TARGETS = {target.name: target for target in (AVX512VNNI, AVX512, AVXVNNI, AVX2, SSE, NEON, GENERIC)}
 
 
 def best(features: Set[str], lanes: int) -> Target:

@@ -1,14 +1,19 @@
-"""The CPU kernels, once: their part of the registry's table."""
+"""The CPU kernels, once: their part of the registry's table.
+
+What a family of ``u8x4`` calls a channel of a map is a quad: four channels of the network.
+"""
 
 from __future__ import annotations
 
-from sparsenet.graph.types import F32
+from sparsenet.graph.types import F32, U8X4
 from sparsenet.targets.family import Family, by_name
 
 #: The output's layout: pixels to keep are all those of the first ``full_vectors`` of a line, then by ``lane_bits``.
 _LINES = "height full_vectors *lane_bits:any line_vectors halo_vectors"
 _GEOMETRY = f"c_out {_LINES} x_row"
 _OUT = "*out out_row out_channel"
+#: How 32-bit sums become bytes: a factor per channel, four for each quad; zero point and bounds of all.
+_REQUANTIZE = "*bias:i32 *scale:f32 zero low high"
 
 CPU_FAMILIES = by_name(
     Family(
@@ -43,6 +48,30 @@ CPU_FAMILIES = by_name(
         f"*x *tap_offsets:i32 *weights *bias taps groups x_group c_out height width halo x_row {_OUT}",
         ("stride", "together", "rows", "pixels", "vectors"),
         "convolution, dense weights, output channels along the lanes: maps whose lines do not fill vectors",
+    ),
+    Family(
+        U8X4,
+        "conv_csr_rows",
+        "cpu.conv_csr_quads",
+        f"*x *row_offsets:i32 *stream:any {_REQUANTIZE} {_GEOMETRY} {_OUT}",
+        ("rows", "vectors", "dot"),
+        "convolution in 8 bits, CSR weights of four channels each",
+    ),
+    Family(
+        U8X4,
+        "conv_pattern_rows",
+        "cpu.conv_pattern_quads",
+        f"*x *group_offsets:i32 *stream:any *counts:u16 {_REQUANTIZE} {_GEOMETRY} {_OUT}",
+        ("rows", "vectors", "dot"),
+        "convolution in 8 bits, sparse weights of four channels each, sorted by pattern",
+    ),
+    Family(
+        U8X4,
+        "conv_dense_rows",
+        "cpu.conv_dense_quads",
+        f"*x *tap_offsets:i32 *weights:i32 {_REQUANTIZE} taps groups x_group {_GEOMETRY} {_OUT}",
+        ("rows", "vectors", "dot"),
+        "convolution in 8 bits, dense weights of four channels each",
     ),
     Family(
         F32,

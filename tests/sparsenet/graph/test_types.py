@@ -14,8 +14,8 @@ from sparsenet.graph.types import ELEMENT_TYPES, F32, U8
 def test_a_name_tells_kind_and_bits(name: str) -> None:
     element = ELEMENT_TYPES[name]
     assert str(element) == element.name == name
-    assert re.fullmatch(r"[fiu]\d+", name)
-    assert int(name[1:]) == 8 * element.itemsize
+    assert (found := re.fullmatch(r"[fiu](\d+)(?:x(\d+))?", name))
+    assert int(found[1]) * int(found[2] or 1) == 8 * element.itemsize
     assert element.is_float == (name[0] == "f")
     assert element.is_signed == (name[0] != "u")
 

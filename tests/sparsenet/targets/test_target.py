@@ -20,16 +20,33 @@ from sparsenet.targets import host as this_machine
 from sparsenet.targets import target
 from sparsenet.targets.cpu import lower
 from sparsenet.targets.cpu.runtime import host, jit
-from sparsenet.targets.target import AVX2, AVX512, GENERIC, NEON, SSE, TARGETS, Target, Vector
+from sparsenet.targets.target import (
+    AVX2,
+    AVX512,
+    AVX512VNNI,
+    AVXVNNI,
+    GENERIC,
+    NEON,
+    SSE,
+    TARGETS,
+    Target,
+    Vector,
+)
 from tests.sparsenet.sample_graphs import minixception
+
+#: Of every server with AVX-512.
+SERVER = {"sse2", "avx2", "fma", "avx512f", "avx512bw", "avx512dq", "avx512vl"}
 
 
 @pytest.mark.parametrize(
     "features, lanes, expected",
     [
-        ({"sse2", "avx2", "fma", "avx512f"}, 16, AVX512),
-        ({"sse2", "avx2", "fma", "avx512f"}, 8, AVX2),
-        ({"sse2", "avx2", "fma", "avx512f"}, 4, SSE),
+        (SERVER | {"avx512vnni"}, 16, AVX512VNNI),
+        (SERVER, 16, AVX512),
+        (SERVER | {"avx512vnni"}, 8, AVX2),
+        ({"sse2", "avx2", "fma", "avxvnni"}, 16, AVXVNNI),
+        (SERVER, 4, SSE),
+        ({"sse2", "avx2", "fma", "avx512f"}, 16, AVX2),
         ({"sse2", "avx2"}, 16, SSE),
         ({"neon"}, 16, NEON),
         (set(), 16, GENERIC),

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 import numpy as np
 import numpy.typing as npt
 
 from sparsenet.graph import FloatArray
 from sparsenet.io.formats.csr import CSR
 
+Word = TypeVar("Word", np.float32, np.int32)
+#: A matrix of float32 weights, or of int32, the quads of weights in 8 bits.
+Matrix = FloatArray | npt.NDArray[np.int32]
+
 
 def csr_stream(
-    matrix: FloatArray, offsets: npt.NDArray[np.int64]
+    matrix: Matrix, offsets: npt.NDArray[np.int64]
 ) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32]]:
     """Pack CSR weights: row offsets, and (value, byte offset) pairs of the nonzeros as int32 words.
 
@@ -28,7 +34,9 @@ def csr_stream(
     return row_offsets, stream
 
 
-def dense_blocks(matrix: FloatArray, outputs: int, groups: int = 1, repeats: int = 1) -> FloatArray:
+def dense_blocks(
+    matrix: npt.NDArray[Word], outputs: int, groups: int = 1, repeats: int = 1
+) -> npt.NDArray[Word]:
     """Pack dense weights ``[group][block of outputs][tap][output]``; a group's last block overlaps the one before it.
 
     Every weight is stored ``repeats`` times in a row.

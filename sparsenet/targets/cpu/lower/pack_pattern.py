@@ -71,15 +71,24 @@ def pattern_stream(
         channels = group_rows(matrix[:, first:last] != 0, outputs, groups)
         rows = channels[:, 0]
         where = offsets[first:last] if offsets.ndim == 1 else offsets[rows, first:last]
-        parts.append((*_pack(matrix[channels, first:last], where), channels))
-    counts = np.stack([count for _, count, _ in parts])
-    if counts.max(initial=0) > np.iinfo(np.uint16).max:
-        raise ValueError(f"{counts.max()} steps of one kind, at most 65535 can be counted: use more chunks")
+        stream, count, _ = pack_steps(matrix[channels, first:last], where)
+        parts.append((stream, count, channels))
     return PatternStream(
         np.concatenate([stream for stream, _, _ in parts]),
-        counts.astype(np.uint16),
+        checked_counts(np.stack([count for _, count, _ in parts])),
         np.stack([channels for _, _, channels in parts]),
     )
+
+
+def checked_counts(counts: Numbers) -> npt.NDArray[np.uint16]:
+    """Numbers of steps as kernels read them.
+
+    Raises:
+        ValueError: more than 65535 steps of one kind.
+    """
+    if counts.max(initial=0) > np.iinfo(np.uint16).max:
+        raise ValueError(f"{counts.max()} steps of one kind, at most 65535 can be counted: use more chunks")
+    return counts.astype(np.uint16)
 
 
 class _Blocks(NamedTuple):
@@ -96,8 +105,15 @@ class _Blocks(NamedTuple):
     step: Numbers
 
 
-def _pack(values: FloatArray, offsets: npt.NDArray[np.integer]) -> tuple[Words, Numbers]:
-    """Stream and counts (G, K) of one chunk: ``values`` (G, R, taps), ``offsets`` (taps,) or (G, taps)."""
+def pack_steps(
+    values: FloatArray | Words, offsets: npt.NDArray[np.integer]
+) -> tuple[Words, Numbers, Numbers]:
+    """Stream, steps of each kind (G, K), and the word at which these begin (G, K): of one chunk.
+
+    Args:
+        values: (G, R, taps), numbers of 32 bits.
+        offsets: (taps,) or (G, taps).
+    """
     blocks, counts = _steps(values != 0)
     kinds = step_kinds(values.shape[1])
     words = np.asarray([step_words(kind) for kind in kinds])
@@ -111,7 +127,7 @@ def _pack(values: FloatArray, offsets: npt.NDArray[np.integer]) -> tuple[Words, 
         before = len(kinds[kind]) + sum(other.bit_count() for other in kinds[kind][:block])
         for word, row in enumerate(rows_of(pattern), before):
             stream[start + word] = bits[group, row, tap]
-    return stream, counts
+    return stream, counts, starts
 
 
 def _steps(nonzero: npt.NDArray[np.bool_]) -> tuple[list[_Blocks], Numbers]:

@@ -19,6 +19,15 @@ from __future__ import annotations
 
 from sparsenet.targets.cpu.vector_ir.channel_lanes import channel_product, channel_start, transpose_square
 from sparsenet.targets.cpu.vector_ir.interleaved import deinterleave, interleave
+from sparsenet.targets.cpu.vector_ir.quads import (
+    EVERY_BYTE,
+    four_channels,
+    multiply_quads,
+    pack_quads,
+    quad_product,
+    to_float,
+    unpack_quads,
+)
 from sparsenet.targets.cpu.vector_ir.runtime import (
     atomic_add,
     atomic_load,
@@ -43,6 +52,7 @@ from sparsenet.targets.cpu.vector_ir.tile import Tile, outer_product
 from sparsenet.targets.cpu.vector_ir.waiting import breathe, nanoseconds, sleep_while, wake_all
 
 __all__ = [
+    "EVERY_BYTE",
     "Tile",
     "atomic_add",
     "atomic_load",
@@ -55,19 +65,25 @@ __all__ = [
     "channel_start",
     "cycle_counter",
     "deinterleave",
+    "four_channels",
     "interleave",
     "load_f32",
     "load_i32",
     "load_i64",
     "load_number",
+    "multiply_quads",
     "multiply_steps",
     "nanoseconds",
     "outer_product",
+    "pack_quads",
+    "quad_product",
     "sleep_while",
     "stack_memory",
     "store_f32",
     "store_i64",
     "store_number",
+    "to_float",
     "transpose_square",
+    "unpack_quads",
     "wake_all",
 ]

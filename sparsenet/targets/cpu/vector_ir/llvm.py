@@ -12,6 +12,9 @@ from sparsenet.graph.types import ElementType
 F32 = ir.FloatType()
 I1, I8, I16, I32, I64 = (ir.IntType(bits) for bits in (1, 8, 16, 32, 64))
 
+#: ``f(builder, w, x, sum)``: vectors of sums with a product added.
+Product = Callable[[ir.IRBuilder, ir.Value, ir.Value, ir.Value], ir.Value]
+
 #: How far ahead of its use a stream of weights is fetched. From L3, weights then arrive at twice the pace that the
 #: processor's own prefetching reaches.
 AHEAD_BYTES = 8192

@@ -18,7 +18,15 @@ from numba.extending import intrinsic
 
 from sparsenet.graph import types as elements
 from sparsenet.targets.cpu.patterns import rows_of, step_kinds
-from sparsenet.targets.cpu.vector_ir.llvm import I32, I64, displaced, fma, number_at, typed_pointer
+from sparsenet.targets.cpu.vector_ir.llvm import (
+    I32,
+    I64,
+    Product,
+    displaced,
+    fma,
+    number_at,
+    typed_pointer,
+)
 from sparsenet.targets.cpu.vector_ir.tile import Tile
 
 #: Types of a column's byte offset in the stream, and of the number of steps of a kind.
@@ -71,8 +79,10 @@ def _halves(b: ir.IRBuilder, stream: ir.Value, first: int) -> list[ir.Value]:
     return [b.sext(b.trunc(both, I32), I64), b.ashr(both, ir.Constant(I64, 32))]
 
 
-def multiply_steps(block: Tile, pixels: Tile) -> Any:
+def multiply_steps(block: Tile, pixels: Tile, product: Product = fma) -> Any:
     """``f(acc, stream, counts, source, row_stride)``: acc[row] += w[row, column] * x[column] for all steps of a group.
+
+    ``product(b, w, x, sum)`` is the sum with w * x added.
 
     Args of f:
         acc: sums, one output of ``block`` per row.
@@ -111,7 +121,7 @@ def multiply_steps(block: Tile, pixels: Tile) -> Any:
                         w = block._splat(b, number_at(b, displaced(b, stream, place), block.element, 0))
                         place += block.item
                         for i, x in enumerate(xs, row * pixels.count):
-                            sums[i] = fma(b, w, x, sums[i])
+                            sums[i] = product(b, w, x, sums[i])
                 return [displaced(b, stream, place), *sums]
 
             stream, *sums = _counted_loop(b, count, [stream, *sums], step)

@@ -9,7 +9,7 @@ from numba import types
 
 from sparsenet.targets.cpu.vector_ir.arithmetic import Arithmetic
 from sparsenet.targets.cpu.vector_ir.lanes import Lanes
-from sparsenet.targets.cpu.vector_ir.llvm import fma, number_at, prefetch_ahead
+from sparsenet.targets.cpu.vector_ir.llvm import Product, fma, number_at, prefetch_ahead
 from sparsenet.targets.cpu.vector_ir.memory import Memory
 from sparsenet.targets.cpu.vector_ir.scattered import Scattered
 
@@ -18,10 +18,11 @@ class Tile(Memory, Arithmetic, Lanes, Scattered):
     """All operations on a register block (see ``Block`` for its shape and place in memory)."""
 
 
-def outer_product(block: Tile, pixels: Tile) -> Any:
+def outer_product(block: Tile, pixels: Tile, product: Product = fma) -> Any:
     """``f(acc, pointer, x)``: the dense register tile, acc[channel] += w[channel] * x for the ``block``'s channels.
 
-    ``pointer`` is one weight per channel, consecutive; ``pixels`` is ``block`` with a single channel.
+    ``pointer`` is one weight per channel, consecutive; ``pixels`` is ``block`` with a single channel;
+    ``product(b, w, x, sum)`` is the sum with w * x added.
     """
 
     def emit(b: ir.IRBuilder, acc: ir.Value, pointer: ir.Value, x: ir.Value) -> list[ir.Value]:
@@ -30,7 +31,7 @@ def outer_product(block: Tile, pixels: Tile) -> Any:
         out = []
         for channel in range(block.outputs):
             w = block._splat(b, number_at(b, pointer, block.element, channel))
-            out += [fma(b, w, v, sums[channel * pixels.count + p]) for p, v in enumerate(xs)]
+            out += [product(b, w, v, sums[channel * pixels.count + p]) for p, v in enumerate(xs)]
         return out
 
     return block._intrinsic([block.type, types.int64, pixels.type], block.type, emit)

@@ -42,7 +42,7 @@ def test_epilogue_and_borders_amid_nan(lanes: int, columns: int) -> None:
         scale, shift = (rng.standard_normal(CHANNELS).astype(np.float32) for _ in range(2))
         vectors = min(4, out.line_vectors)
         arguments: dict[str, Any] = {
-            "x": At(x.floats, x.at().offset - 4), "taps_x": np.arange(WINDOW, dtype=np.int32) * 4,
+            "x": At(x.numbers, x.at().offset - 4), "taps_x": np.arange(WINDOW, dtype=np.int32) * 4,
             "tap_bits": tap_bits(out), "n_taps_x": WINDOW, "n_taps_y": WINDOW, "tap_row": x.row_bytes, "inner_first": 1,
             "inner_end": (width - 1) // lanes, "x_row": x.row_bytes, "x_channel": x.channel_bytes,
             "channels": CHANNELS, **out.lines(), **out.output(), "scale.0": scale, "shift.0": shift,

@@ -1,0 +1,78 @@
+"""Packing of weights in 8 bits: quads of four input channels, as kernels of quads stream them."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from sparsenet.graph.types import QUAD
+from sparsenet.plan.lowering.row_groups import Words
+from sparsenet.targets.cpu.lower.pack_pattern import checked_counts, pack_steps
+
+Bytes = npt.NDArray[np.int8]
+
+
+def weight_quads(weight: Bytes) -> Words:
+    """The matrix of quads of (C_out, C_in, K_h, K_w) weights, int32 (C_out', ceil(C_in / 4) * K_h * K_w).
+
+    Byte j of a number is the weight of input channel 4 i + j, the lowest first. C_out' is C_out rounded up to whole
+    quads; rows and channels that fill up are zero.
+    """
+    c_out, c_in, *window = weight.shape
+    quads = np.zeros((-(-c_out // QUAD) * QUAD, -(-c_in // QUAD), *window, QUAD), np.int8)
+    for channel in range(min(QUAD, c_in)):
+        own = weight[:, channel::QUAD]
+        quads[:c_out, : own.shape[1], ..., channel] = own
+    return quads.view("<i4").reshape(len(quads), -1)
+
+
+def without_groups(weight: Bytes, groups: int) -> Bytes:
+    """The weights (C_out, C_in / groups, ...) of a convolution with groups as (C_out, C_in, ...), zero between them."""
+    c_out, group_in, *window = weight.shape
+    whole = np.zeros((groups, c_out // groups, groups, group_in, *window), np.int8)
+    each = np.arange(groups)
+    whole[each, :, each] = weight.reshape(groups, -1, group_in, *window)
+    return whole.reshape(c_out, groups * group_in, *window)
+
+
+def whole_quads(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """One number per output channel, zeros added to whole quads of channels."""
+    return np.pad(values, (0, -len(values) % QUAD))
+
+
+def bias_at(bias: Words, weight: Bytes, zero: int) -> Words:
+    """The bias with which sums of pixels' bytes are sums of their distances from ``zero``, the zero point.
+
+    Args:
+        bias: int32 (C_out,).
+        weight: (C_out, ...), every tap: padding counts as pixels of the zero point.
+    """
+    sums = weight.reshape(len(weight), -1).sum(axis=1, dtype=np.int64)
+    return (bias - zero * sums).astype(np.int32)
+
+
+class QuadPattern(NamedTuple):
+    """A matrix of quads for ``u8x4_conv_pattern_rows``: G groups of four rows in their order, K kinds of steps.
+
+    Attributes:
+        group_offsets: int32 (G,), byte offset of each group's first step.
+        stream: int32 words; per group, kind and step: the byte offset of every block, then one quad of weights per row,
+            block after block.
+        counts: uint16 (G, K): steps of each kind, in the order of ``step_kinds``.
+    """
+
+    group_offsets: Words
+    stream: Words
+    counts: npt.NDArray[np.uint16]
+
+
+def quad_pattern(matrix: Words, offsets: npt.NDArray[np.integer]) -> QuadPattern:
+    """Pack a matrix of quads, of a multiple of four rows, by pattern; ``offsets`` (taps,): byte offset of each tap.
+
+    Raises:
+        ValueError: more than 65535 steps of one kind.
+    """
+    stream, counts, starts = pack_steps(matrix.reshape(-1, QUAD, matrix.shape[1]), offsets)
+    return QuadPattern((starts[:, 0] * stream.itemsize).astype(np.int32), stream, checked_counts(counts))

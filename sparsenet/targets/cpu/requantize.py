@@ -1,0 +1,61 @@
+"""From 32-bit sums to bytes: the end of every tile that a kernel of quads makes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sparsenet.graph.types import F32, I32, QUAD, U8X4
+from sparsenet.targets.cpu.arguments import arguments
+from sparsenet.targets.cpu.device import inlined
+from sparsenet.targets.cpu.vector_ir import Tile, pack_quads, to_float, unpack_quads
+from sparsenet.targets.registry import Kernel
+
+
+def requantized(kernel: Kernel, rows: int, vectors: int) -> Any:
+    """``f(acc, scales, zero, low, high, args, bases, channel, y, x_bytes)``: quads of a tile of four channels' sums.
+
+    A byte is rint(float32(sum) * scale) + zero within [low, high]; a fused ``add`` comes before rounding, as
+    float32(byte - its zero point) * its scale. Every product and sum is rounded to float32 by itself.
+
+    Args of f:
+        acc: int32, one output per channel of the quad.
+        scales: address of the four channels' float32 factors.
+        channel, y, x_bytes: number of the quad, image row and place in its line of the tile's first pixel.
+    """
+    sums = Tile(I32, kernel.lanes, rows, vectors, QUAD)
+    values = Tile(F32, kernel.lanes, rows, vectors, QUAD)
+    pack = pack_quads(Tile(U8X4, kernel.lanes, rows, vectors), kernel.parameter("dot"))
+    multiply, per_channel, as_float = values.mul, values.splat_channels, to_float(sums)
+    epilogue = _added(kernel, rows, vectors) if kernel.epilogue else _nothing
+
+    def finish(acc, scales, zero, low, high, args, bases, channel, y, x_bytes):  # type: ignore[no-untyped-def]
+        scaled = multiply(as_float(acc), per_channel(scales))
+        return pack(epilogue(scaled, args, bases, channel, y, x_bytes), zero, low, high)
+
+    return inlined(finish, exact=True)
+
+
+def _nothing(values: Any, args: int, bases: int, channel: int, y: int, x_bytes: int) -> Any:
+    return values
+
+
+_nothing = inlined(_nothing, exact=True)
+
+
+def _added(kernel: Kernel, rows: int, vectors: int) -> Any:
+    """The epilogue ``add`` of a map of quads."""
+    read = arguments(kernel, 0)
+    pixels = Tile(U8X4, kernel.lanes, rows, vectors)
+    integers = Tile(I32, kernel.lanes, rows, vectors, QUAD)
+    values = Tile(F32, kernel.lanes, rows, vectors, QUAD)
+    load, unpack, as_float = pixels.load, unpack_quads(pixels), to_float(integers)
+    minus, every, times, plus, each = integers.sub, integers.splat, values.mul, values.add, values.splat
+
+    def residual(acc, args, bases, channel, y, x_bytes):  # type: ignore[no-untyped-def]
+        given = read(args, bases)
+        row = given.residual_row
+        start = given.residual + y * row + channel * given.residual_channel + x_bytes
+        steps = minus(unpack(load(start, row)), every(given.residual_zero))
+        return plus(acc, times(as_float(steps), each(given.residual_scale)))
+
+    return inlined(residual, exact=True)

@@ -1,0 +1,171 @@
+"""Quads, the bytes of four channels of a pixel in one 32-bit number: their products, and how they are taken apart.
+
+Sums of quads' products are int32, as tiles of four ``outputs``: one per channel of the quads that they become.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from llvmlite import ir
+from numba import types
+
+from sparsenet.errors import SparsenetError
+from sparsenet.graph.types import F32, I32, QUAD
+from sparsenet.targets.cpu.runtime.jit import cpu_features
+from sparsenet.targets.cpu.vector_ir import llvm
+from sparsenet.targets.cpu.vector_ir.llvm import I8, I16, Product, call_intrinsic, constant, mangled, splat
+from sparsenet.targets.cpu.vector_ir.tile import Tile
+from sparsenet.targets.family import Dot
+
+BYTE_BITS = 8
+#: A quad of four equal bytes is one byte times this.
+EVERY_BYTE = 0x01010101
+
+#: x86's names of what LLVM makes of nothing else, for vectors of 128, 256 and 512 bits.
+_DOTS = {128: "avx512.vpdpbusd.128", 256: "avx512.vpdpbusd.256", 512: "avx512.vpdpbusd.512"}
+_WORD_DOTS = {128: "sse2.pmadd.wd", 256: "avx2.pmadd.wd", 512: "avx512.pmaddw.d.512"}
+_TO_WORDS = {128: "sse2.packssdw.128", 256: "avx2.packssdw", 512: "avx512.packssdw.512"}
+_TO_BYTES = {128: "sse2.packuswb.128", 256: "avx2.packuswb", 512: "avx512.packuswb.512"}
+
+
+def quad_product(dot: int, lanes: int) -> Product:
+    """``f(b, w, x, sum)``: sum + the products of w's four signed bytes and x's four unsigned ones, by ``dot``.
+
+    Raises:
+        SparsenetError: this CPU has no such instruction; LLVM would end the process.
+    """
+    usable = {"avx512vnni"} if 32 * lanes == max(_DOTS) else {"avx512vnni", "avxvnni"}
+    if dot == Dot.VNNI and not usable & cpu_features():
+        raise SparsenetError(
+            f"this CPU has no vpdpbusd of {32 * lanes} bits, so its kernels cannot be compiled here"
+        )
+    return {Dot.PLAIN: _plain, Dot.WORDS: _by_words, Dot.VNNI: _by_quads}[Dot(dot)]
+
+
+def _x86(b: ir.IRBuilder, names: dict[int, str], result: ir.Type, args: Sequence[ir.Value]) -> ir.Value:
+    bits = args[0].type.count * args[0].type.element.width
+    return call_intrinsic(b, f"llvm.x86.{names[bits]}", result, args)
+
+
+def _by_quads(b: ir.IRBuilder, w: ir.Value, x: ir.Value, total: ir.Value) -> ir.Value:
+    return _x86(b, _DOTS, total.type, [total, x, w])
+
+
+def _by_words(b: ir.IRBuilder, w: ir.Value, x: ir.Value, total: ir.Value) -> ir.Value:
+    words = ir.VectorType(I16, 2 * x.type.count)
+    byte, low = constant(BYTE_BITS, words), constant(0xFF, words)
+    x, w = b.bitcast(x, words), b.bitcast(w, words)
+    even = [b.and_(x, low), b.ashr(b.shl(w, byte), byte)]
+    odd = [b.lshr(x, byte), b.ashr(w, byte)]
+    for pair in (even, odd):
+        total = b.add(total, _x86(b, _WORD_DOTS, total.type, pair))
+    return total
+
+
+def _plain(b: ir.IRBuilder, w: ir.Value, x: ir.Value, total: ir.Value) -> ir.Value:
+    top = constant(24, x.type)
+    for channel, byte in enumerate(_bytes(b, x)):
+        weight = b.ashr(b.shl(w, constant(24 - BYTE_BITS * channel, w.type)), top)
+        total = b.add(total, b.mul(byte, weight))
+    return total
+
+
+def _bytes(b: ir.IRBuilder, quads: ir.Value) -> list[ir.Value]:
+    """The four bytes of every quad as int32."""
+    low = constant(0xFF, quads.type)
+    return [b.and_(b.lshr(quads, constant(BYTE_BITS * channel, quads.type)), low) for channel in range(QUAD)]
+
+
+def multiply_quads(sums: Tile, pixels: Tile, dot: int) -> Any:
+    """``f(acc, weights, x)``: acc + one quad of weights, an integer, times all quads of x."""
+    product = quad_product(dot, pixels.lanes)
+
+    def emit(b: ir.IRBuilder, acc: ir.Value, weights: ir.Value, x: ir.Value) -> list[ir.Value]:
+        w = sums._splat(b, weights)
+        pairs = zip(pixels._split(b, x), sums._split(b, acc), strict=True)
+        return [product(b, w, quads, total) for quads, total in pairs]
+
+    return sums._intrinsic([sums.type, types.int64, pixels.type], sums.type, emit)
+
+
+def four_channels(single: Tile) -> Any:
+    """``f(a, b, c, d)``: the tiles of four channels as one tile of four ``outputs``."""
+    block = Tile(single.element, single.lanes, single.rows, single.vectors, QUAD)
+
+    def emit(b: ir.IRBuilder, *channels: ir.Value) -> list[ir.Value]:
+        return [vector for channel in channels for vector in single._split(b, channel)]
+
+    return block._intrinsic([single.type] * QUAD, block.type, emit)
+
+
+def unpack_quads(pixels: Tile) -> Any:
+    """``f(quads)``: the bytes of a tile of quads as int32, in a tile of four ``outputs``."""
+    block = Tile(I32, pixels.lanes, pixels.rows, pixels.vectors, QUAD)
+
+    def emit(b: ir.IRBuilder, quads: ir.Value) -> list[ir.Value]:
+        apart = [_bytes(b, vector) for vector in pixels._split(b, quads)]
+        return [vector for channel in zip(*apart, strict=True) for vector in channel]
+
+    return block._intrinsic([pixels.type], block.type, emit)
+
+
+def to_float(integers: Tile) -> Any:
+    """``f(tile)``: int32 as float32, rounded to the nearest, half to even."""
+    floats = Tile(F32, integers.lanes, integers.rows, integers.vectors, integers.outputs)
+
+    def emit(b: ir.IRBuilder, block: ir.Value) -> list[ir.Value]:
+        return [b.sitofp(vector, floats._vector) for vector in integers._split(b, block)]
+
+    return floats._intrinsic([integers.type], floats.type, emit)
+
+
+def pack_quads(pixels: Tile, dot: int) -> Any:
+    """``f(values, zero, low, high)``: quads of a float32 tile of four ``outputs``, whose numbers are below 2**30.
+
+    A byte is min(max(rint(value) + zero, low), high), half to even, with 0 <= low, zero, high <= 255. ``dot`` tells
+    whether this is x86: there saturation clips.
+    """
+    floats = Tile(F32, pixels.lanes, pixels.rows, pixels.vectors, QUAD)
+    join = _join_plain if dot == Dot.PLAIN else _join_x86
+
+    def emit(b: ir.IRBuilder, block: ir.Value, *bounds: ir.Value) -> list[ir.Value]:
+        rounded = []
+        for value in floats._split(b, block):
+            whole = call_intrinsic(b, f"llvm.rint.{mangled(floats._vector)}", floats._vector, [value])
+            rounded.append(b.fptosi(whole, pixels._vector))
+        return [join(b, rounded[i :: pixels.count], bounds) for i in range(pixels.count)]
+
+    return pixels._intrinsic([floats.type, *[types.int64] * 3], pixels.type, emit)
+
+
+def _join_plain(b: ir.IRBuilder, channels: Sequence[ir.Value], bounds: Sequence[ir.Value]) -> ir.Value:
+    """Quads of four vectors of int32."""
+    kind = channels[0].type
+    zero, low, high = (splat(b, b.trunc(bound, llvm.I32), kind.count) for bound in bounds)
+    quads = constant(0, kind)
+    for number, channel in enumerate(channels):
+        above = call_intrinsic(b, f"llvm.smax.{mangled(kind)}", kind, [b.add(channel, zero), low])
+        byte = call_intrinsic(b, f"llvm.smin.{mangled(kind)}", kind, [above, high])
+        quads = b.or_(quads, b.shl(byte, constant(BYTE_BITS * number, kind)))
+    return quads
+
+
+def _join_x86(b: ir.IRBuilder, channels: Sequence[ir.Value], bounds: Sequence[ir.Value]) -> ir.Value:
+    """As ``_join_plain``: with saturation to 16 bits, then 8, which mixes the channels of every four pixels."""
+    kind = channels[0].type
+    words, octets = ir.VectorType(I16, 2 * kind.count), ir.VectorType(I8, QUAD * kind.count)
+    zero = splat(b, b.trunc(bounds[0], I16), words.count)
+    low, high = (splat(b, b.trunc(bound, I8), octets.count) for bound in bounds[1:])
+    halves = []
+    for pair in (channels[:2], channels[2:]):
+        narrow = _x86(b, _TO_WORDS, words, pair)
+        halves.append(call_intrinsic(b, f"llvm.sadd.sat.{mangled(words)}", words, [narrow, zero]))
+    mixed = _x86(b, _TO_BYTES, octets, halves)
+    # In each 128 bits, byte ``pixel`` of channel j is number 4 j + ``pixel`` now.
+    squares = range(0, octets.count, QUAD * QUAD)
+    order = [at + QUAD * j + pixel for at in squares for pixel in range(QUAD) for j in range(QUAD)]
+    quads = b.shuffle_vector(mixed, mixed, ir.Constant(ir.VectorType(llvm.I32, octets.count), order))
+    above = call_intrinsic(b, f"llvm.umax.{mangled(octets)}", octets, [quads, low])
+    return b.bitcast(call_intrinsic(b, f"llvm.umin.{mangled(octets)}", octets, [above, high]), kind)
