@@ -254,8 +254,8 @@ def transpose_sample(b: GraphBuilder, site: Site, x: Sample, order: Sequence[int
         return reshape(b, site, Act(x.tensor), [sizes[a] for a in order])
     left = sorted(moved)
     dense = reshape(b, site.sub("dense"), Act(x.tensor), [sizes[a] for a in left])
-    turned = transpose(b, site.sub("turned"), dense, [0, *(1 + left.index(a) for a in moved)])
-    return reshape(b, site, turned, [sizes[a] for a in order])
+    transposed = transpose(b, site.sub("transposed"), dense, [0, *(1 + left.index(a) for a in moved)])
+    return reshape(b, site, transposed, [sizes[a] for a in order])
 
 
 def image_by_image(

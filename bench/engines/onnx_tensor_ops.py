@@ -55,8 +55,8 @@ def space_to_depth(c: Call) -> str:
 
 def _through_blocks(c: Call, shape: list[int], order: list[int]) -> str:
     blocks = c.w.emit("Reshape", [*c.x, c.constant("block_sizes", shape)], f"{c.name}/blocks")
-    turned = c.w.emit("Transpose", [blocks], f"{c.name}/turned", perm=order)
-    return c.emit("Reshape", [turned, c.constant("shape", c.out_shape)])
+    transposed = c.w.emit("Transpose", [blocks], f"{c.name}/transposed", perm=order)
+    return c.emit("Reshape", [transposed, c.constant("shape", c.out_shape)])
 
 
 def argmax(c: Call) -> str:

@@ -133,7 +133,7 @@ def gather(b: GraphBuilder, site: Site, x: Act, indices: Act, axis: int) -> Act:
     moved = math.prod(front) > 1
     if moved:
         perm = [0, axis, *range(1, axis), *range(axis + 1, len(sizes) + 1)]
-        x = transpose(b, site.sub("turned"), x, perm)
+        x = transpose(b, site.sub("transposed"), x, perm)
     else:
         x = reshape(b, site.sub("data"), x, sizes[axis - 1 :])
     indices = reshape(b, site.sub("places"), indices, [*places, 1])

@@ -123,5 +123,5 @@ def _matrix(
     target = [math.prod(sizes[letter] for letter in group) for group in groups]
     if isinstance(term.value, Const):
         return Const(term.value.array.transpose(order).reshape(target))
-    turned = transpose(b, site.sub("turned"), term.value, [0, *(1 + i for i in order)])
-    return reshape(b, site.sub("matrix"), turned, target)
+    transposed = transpose(b, site.sub("transposed"), term.value, [0, *(1 + i for i in order)])
+    return reshape(b, site.sub("matrix"), transposed, target)

@@ -147,7 +147,7 @@ def _join_parts(b: GraphBuilder, site: Site, tensors: Sequence[str], axis: int) 
     parts = [whole(b, site.sub(f"whole{i}"), Act(name), 0.0).tensor for i, name in enumerate(tensors)]
     x = b.node("concat", site.sub("joined"), parts, {"axis": axis})
     order = [0, axis, *(i for i in range(1, len(b.shapes[x.tensor])) if i != axis)]
-    x = transpose(b, site.sub("turned"), x, order)
+    x = transpose(b, site.sub("transposed"), x, order)
     places, total = _what_is_meant(b, site, tensors, axis)
     x = b.node("gather_nd", site.sub("moved"), [x.tensor, places.tensor])
     x = transpose(b, site.sub("back"), x, [order.index(i) for i in range(len(order))])

@@ -26,7 +26,7 @@ def unfold(b: GraphBuilder, site: Site, x: Act, windows: Windows) -> Act:
         x = gather(b, site.sub(part), x, 2 + i, places.reshape(-1))
     apart = [channels, windows.kernel[0], windows.count[0], windows.kernel[1], windows.count[1]]
     x = reshape(b, site.sub("apart"), x, apart)
-    x = transpose(b, site.sub("turned"), x, [0, 1, 2, 4, 3, 5])
+    x = transpose(b, site.sub("transposed"), x, [0, 1, 2, 4, 3, 5])
     return reshape(b, site, x, [channels * math.prod(windows.kernel), math.prod(windows.count)])
 
 
@@ -38,7 +38,7 @@ def fold(b: GraphBuilder, site: Site, x: Act, size: Sequence[int], windows: Wind
         raise Unsupported(f"{b.shapes[x.tensor]} is not what {count} windows of {list(windows.kernel)} see")
     channels = sizes[0] // area
     x = reshape(b, site.sub("apart"), x, [channels, *windows.kernel, *windows.count])
-    x = transpose(b, site.sub("turned"), x, [0, 1, 2, 4, 3, 5])
+    x = transpose(b, site.sub("transposed"), x, [0, 1, 2, 4, 3, 5])
     spread = [windows.kernel[i] * windows.count[i] for i in range(2)]
     x = reshape(b, site.sub("spread"), x, [channels, *spread])
     for i, part in enumerate((site.sub("rows"), site)):

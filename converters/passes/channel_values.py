@@ -8,7 +8,7 @@ stays unknown without a rule per op.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -71,12 +71,12 @@ def _node_values(
         if any(len(shapes[name]) != rank for name in activations):
             return None
         operands = [_operand(graph, name, rank, values) for name in own]
-        if node.op == "mul":  # a product with zero is zero whatever the other factor is
+        if schema.zero_absorbing:  # with zero it is zero whatever the other factor is
             zero = np.logical_or(operands[0] == 0, operands[1] == 0)
             operands = [np.where(zero, 0.0, operand) for operand in operands]
         result = run_node(node, [*operands, *tensors])
         return np.broadcast_to(result, (1, width, *[1] * (rank - 2))).reshape(-1).copy()
-    if activations != own[:1] and node.op != "concat":
+    if activations != own[:1] and not schema.joins:
         return None
     x = values[own[0]]
     if schema.per_pixel:
@@ -84,28 +84,42 @@ def _node_values(
         return run_node(node, [_pixel(x, rank), *vectors, *tensors]).reshape(-1)
     if schema.weighted:
         return apply_epilogue(_pixel(_layer(graph, own, attrs, x), rank), node.epilogue, tensors).reshape(-1)
-    if node.op == "concat":
+    if schema.joins:
         parts = [values[name] for name in own]
         if attrs["axis"] == 1:
             return np.concatenate(parts)
         return np.where(np.all([part == parts[0] for part in parts], axis=0), parts[0], np.nan)
     if keeps_channel_order(node, shapes[own[0]], shapes[node.output]):
         return np.repeat(x, width // len(x))
-    return _map_values(node.op, attrs, x)
+    rule = _OF_IMAGES.get(node.op)
+    return None if rule is None else rule(attrs, x)
 
 
-def _map_values(op: str, attrs: Mapping[str, Any], x: Values) -> Values | None:
-    """Ops that move a window over each channel on its own."""
-    if op in ("global_avg_pool2d", "resize"):
-        return x
-    if op == "max_pool2d":
-        # A dilated window may be placed so in the padding that it sees no data at all, only -inf.
-        return x if not any(attrs["padding"]) or attrs["dilation"] == [1, 1] else None
-    if op == "avg_pool2d":
-        return _only_zeros(x) if attrs["count_include_pad"] and any(attrs["padding"]) else x
-    if op == "pad":
-        return np.where(x == attrs["value"], x, np.nan)
-    return None
+def _same(_attrs: Mapping[str, Any], x: Values) -> Values | None:
+    return x
+
+
+def _largest(attrs: Mapping[str, Any], x: Values) -> Values | None:
+    # A dilated window may be placed so in the padding that it sees no data at all, only -inf.
+    return x if not any(attrs["padding"]) or attrs["dilation"] == [1, 1] else None
+
+
+def _average(attrs: Mapping[str, Any], x: Values) -> Values | None:
+    return _only_zeros(x) if attrs["count_include_pad"] and any(attrs["padding"]) else x
+
+
+def _padded(attrs: Mapping[str, Any], x: Values) -> Values | None:
+    return np.where(x == attrs["value"], x, np.nan)
+
+
+#: Op that makes pixels of each channel from several pixels of it -> f(attributes, values of x): values of the result.
+_OF_IMAGES: dict[str, Callable[[Mapping[str, Any], Values], Values | None]] = {
+    "global_avg_pool2d": _same,
+    "resize": _same,
+    "max_pool2d": _largest,
+    "avg_pool2d": _average,
+    "pad": _padded,
+}
 
 
 def _layer(graph: Graph, own: list[str], attrs: Mapping[str, Any], x: Values) -> Values:

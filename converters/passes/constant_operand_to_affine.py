@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from converters.passes.rewiring import Float64Array, Rewiring
 from sparsenet.graph import FloatArray, Graph, Shape
 from sparsenet.graph.ops import split_inputs
+
+#: Op -> f(which of its operands the constant is, the constant per channel): scale and shift.
+_AS_AFFINE: dict[str, Callable[[int, Float64Array], tuple[Float64Array, Float64Array]]] = {
+    "add": lambda _place, c: (np.ones_like(c), c),
+    "sub": lambda place, c: (np.ones_like(c), -c) if place else (-np.ones_like(c), c),
+    "mul": lambda _place, c: (c, 0 * c),
+}
 
 
 def constant_operand_to_affine(graph: Graph) -> Graph:
@@ -15,7 +24,7 @@ def constant_operand_to_affine(graph: Graph) -> Graph:
     Exact: x + c = 1·x + c, x - c = 1·x + (-c), c - x = (-1)·x + c, x·c = c·x + 0.
     """
     wiring, shapes = Rewiring(graph), graph.shapes()
-    for node in wiring.nodes("add", "sub", "mul"):
+    for node in wiring.nodes(*_AS_AFFINE):
         own, extra = split_inputs(node)
         places = [i for i in (0, 1) if own[i] in wiring.constants]
         if len(places) != 1:
@@ -25,13 +34,7 @@ def constant_operand_to_affine(graph: Graph) -> Graph:
         vector = _per_channel(wiring.constants[own[place]], shapes[x])
         if vector is None:
             continue
-        ones = np.ones_like(vector)
-        if node.op == "mul":
-            scale, shift = vector, 0 * ones
-        elif node.op == "add":
-            scale, shift = ones, vector
-        else:
-            scale, shift = (ones, -vector) if place == 1 else (-ones, vector)
+        scale, shift = _AS_AFFINE[node.op](place, vector)
         node.op = "affine"
         wiring.read(node, [x, "", "", *extra])
         wiring.set_constant(node, 1, scale, f"{node.name}.scale")

@@ -67,7 +67,7 @@ def couplings(node: Node, shapes: Mapping[str, Shape], constants: Container[str]
         return Coupling(name, runs, 0, width)
 
     added = tuple(coupled(name) for name in extra if name not in constants)
-    if node.op == "concat" and inputs == own:
+    if schema.joins and inputs == own:
         return Couplings((*_parts(node, own, shapes), *added))
     if schema.arithmetic and all(len(shapes[name]) == len(out) > 1 for name in inputs):
         same = [name for name in inputs if channel_count(shapes[name]) == width]

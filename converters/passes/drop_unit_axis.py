@@ -19,7 +19,7 @@ def drop_unit_axis(graph: Graph) -> Graph:
     wiring, shapes, lean = Rewiring(graph), graph.shapes(), dict[str, str]()
     for node in wiring.nodes():
         x = node.inputs[0]
-        if node.op == "reshape" and shapes[node.output] == (None, 1, *shapes[x][1:]):
+        if OPS[node.op].keeps_order and shapes[node.output] == (None, 1, *shapes[x][1:]):
             lean[node.output] = x
         elif _can_do_without(graph, node, shapes, lean):
             lean[node.output] = _do_without(wiring, node, shapes, lean)

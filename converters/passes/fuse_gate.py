@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from converters.passes.eliminate_dead import eliminate_dead
+from converters.passes.rewiring import Rewiring
 from sparsenet.graph import Graph
 
 #: Op that gates a tensor → activation that the product is.
@@ -14,14 +15,12 @@ def fuse_gate(graph: Graph) -> Graph:
 
     Exact: that is what the two activations are. Exporters write them as two nodes, which no epilogue can hold.
     """
-    graph = graph.copy()
-    made_by = {node.output: node for node in graph.nodes}
-    for node in graph.nodes:
-        if node.op != "mul" or node.epilogue:
-            continue
-        for x, other in (node.inputs, reversed(node.inputs)):
-            gate = made_by.get(other)
+    wiring = Rewiring(graph)
+    for product in [node for node in wiring.nodes("mul") if not node.epilogue]:
+        for x, other in (product.inputs, reversed(product.inputs)):
+            gate = wiring.producer(other)
             if gate is not None and gate.op in _GATES and gate.inputs == [x]:
-                node.op, node.inputs, node.attrs = _GATES[gate.op], [x], {}
+                product.op, product.attrs = _GATES[gate.op], {}
+                wiring.read(product, [x])
                 break
-    return eliminate_dead(graph)
+    return eliminate_dead(wiring.done())

@@ -25,14 +25,15 @@ def sink_transposes(graph: Graph) -> Graph:
     change to channels-last for a linear layer (ConvNeXt's blocks) become chains of 1x1 convolutions again, which fuse.
     """
     wiring, shapes = Rewiring(graph), graph.shapes()
-    orders = _orders(wiring, shapes, set())
-    orders = _orders(wiring, shapes, _stay(wiring, shapes, orders))
+    perms: Orders = {node.output: tuple(node.attrs["perm"]) for node in wiring.nodes("transpose")}
+    orders = _orders(wiring, shapes, perms, set())
+    orders = _orders(wiring, shapes, perms, _stay(wiring, shapes, perms, orders))
     source: dict[str, str] = {}  # of each tensor in ``orders``, the one whose axes are in that order
     for node in wiring.nodes():
         order = orders.get(node.output)
         if order is None:
             continue
-        if node.op == "transpose":
+        if node.output in perms:
             wiring.read(node, [source.get(node.inputs[0], node.inputs[0])])
             source[node.output] = node.inputs[0]
         else:
@@ -44,18 +45,22 @@ def sink_transposes(graph: Graph) -> Graph:
     return eliminate_dead(remove_identity(wiring.done()))
 
 
-def _orders(wiring: Rewiring, shapes: dict[str, Shape], stay: set[str]) -> Orders:
-    """The order of an earlier tensor's axes, for all results but ``stay`` that can be made from such tensors."""
+def _orders(wiring: Rewiring, shapes: dict[str, Shape], perms: Orders, stay: set[str]) -> Orders:
+    """The order of an earlier tensor's axes, for all results but ``stay`` that can be made from such tensors.
+
+    ``perms`` are the permutations of the transpositions, by what they make.
+    """
     orders: Orders = {}
     for node in wiring.nodes():
-        if node.op == "transpose":
-            before = orders.get(node.inputs[0], range(len(node.attrs["perm"])))
-            orders[node.output] = tuple(before[axis] for axis in node.attrs["perm"])
+        if node.output in perms:
+            perm = perms[node.output]
+            before = orders.get(node.inputs[0], range(len(perm)))
+            orders[node.output] = tuple(before[axis] for axis in perm)
         elif node.output not in stay and not node.epilogue and _may_move(node):
             known = {orders.get(name, ()) for name in _computed(wiring, node)}
             order = known.pop() if len(known) == 1 else ()
-            turned = len(order) == len(shapes[node.output]) and order != tuple(range(len(order)))
-            if turned and (OPS[node.op].elementwise or len(_computed(wiring, node)) == len(node.inputs)):
+            permuted = len(order) == len(shapes[node.output]) and order != tuple(range(len(order)))
+            if permuted and (OPS[node.op].elementwise or len(_computed(wiring, node)) == len(node.inputs)):
                 orders[node.output] = order
     return orders
 
@@ -69,7 +74,7 @@ def _computed(wiring: Rewiring, node: Node) -> list[str]:
     return [name for name in node.inputs if name not in wiring.constants]
 
 
-def _stay(wiring: Rewiring, shapes: dict[str, Shape], orders: Orders) -> set[str]:
+def _stay(wiring: Rewiring, shapes: dict[str, Shape], perms: Orders, orders: Orders) -> set[str]:
     """The results in ``orders`` of ops that stay where they are, as less is transposed then.
 
     The *price* of a tensor is what is transposed so that it can be as it was, at most all of itself; who reads it from
@@ -77,10 +82,10 @@ def _stay(wiring: Rewiring, shapes: dict[str, Shape], orders: Orders) -> set[str
     tell about single ops; a region of ops that still transposes more than it did stays as a whole.
     """
     nodes = [node for node in wiring.nodes() if node.output in orders]
-    moved = {node.output: node for node in nodes if node.op != "transpose"}
+    moved = {node.output: node for node in nodes if node.output not in perms}
     size = {node.output: prod(int(d or 1) for d in shapes[node.output][1:]) for node in nodes}
     inside = Counter(name for node in moved.values() for name in set(_computed(wiring, node)))
-    turned = {node.inputs[0] for node in nodes if node.op == "transpose"}
+    transposed = {node.inputs[0] for node in nodes if node.output in perms}
     outside = Counter(wiring.outputs)
     outside.update(n for node in wiring.nodes() if node.output not in orders for n in set(node.inputs))
     price: dict[str, float] = {}
@@ -91,10 +96,10 @@ def _stay(wiring: Rewiring, shapes: dict[str, Shape], orders: Orders) -> set[str
 
     for node in nodes:
         whole = size[node.output]
-        price[node.output] = whole if node.op == "transpose" else min(whole, shares(node))
+        price[node.output] = whole if node.output in perms else min(whole, shares(node))
     stay: set[str] = set()
     for name, node in reversed(moved.items()):
-        if outside[name] and not inside[name] and name not in turned and size[name] > shares(node):
+        if outside[name] and not inside[name] and name not in transposed and size[name] > shares(node):
             stay.add(name)
             for read in set(_computed(wiring, node)):
                 inside[read] -= 1
@@ -104,7 +109,7 @@ def _stay(wiring: Rewiring, shapes: dict[str, Shape], orders: Orders) -> set[str
     for node in nodes:
         if node.output not in stay:
             again = outside[node.output] and orders[node.output] != tuple(range(len(orders[node.output])))
-            more[regions[node.output]] += size[node.output] * (bool(again) - (node.op == "transpose"))
+            more[regions[node.output]] += size[node.output] * (bool(again) - (node.output in perms))
     return stay | {name for name in moved if name not in stay and more[regions[name]] > 0}
 
 
@@ -129,14 +134,14 @@ def _move(wiring: Rewiring, node: Node, order: tuple[int, ...], source: dict[str
     attrs = dict(node.attrs)
     if OPS[node.op].along_axis:
         attrs["axis"] = order[attributes(node)["axis"]]
-    output = wiring.unused_name(f"{node.output}.turned")
+    output = wiring.unused_name(f"{node.output}.transposed")
     new = Node(node.op, node.name, [source.get(name, name) for name in node.inputs], [output], attrs)
     wiring.read(node, [output])
-    node.name = f"{node.name}.turned"
+    node.name = f"{node.name}.transposed"
     wiring.insert_before(node, new)
     for position, name in enumerate(new.inputs):
         if name in wiring.constants:
             constant = wiring.constants[name]
             full = constant.reshape((1,) * (len(order) - constant.ndim) + constant.shape)
-            wiring.set_constant(new, position, np.transpose(full, np.argsort(order)), f"{name}.turned")
+            wiring.set_constant(new, position, np.transpose(full, np.argsort(order)), f"{name}.transposed")
     return output

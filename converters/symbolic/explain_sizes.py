@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
@@ -12,6 +12,10 @@ from sparsenet.graph.follows import SizeOf
 
 #: Largest divisor of a quotient that is rounded.
 LARGEST_DIVISOR = 64
+#: A node at each size of the network's inputs, with the size of the image that it reads there.
+Versions = Sequence[tuple[Node, Shape]]
+#: Op and attributes that are right for every size; None where there are none.
+Explained = tuple[str, dict[str, Any]] | None
 
 
 class Samples:
@@ -119,26 +123,51 @@ def _by_op(
     node: Node, name: str, values: list[list[int]], versions: Sequence[Node], samples: Samples
 ) -> bool:
     """Explain numbers by what the op itself can say: a scale, the rest, the whole image."""
+    if node.op not in _BY_OP:
+        return False
     images = [shapes[node.inputs[0]][2:] for shapes in samples.shapes]
-    if node.op == "resize" and name == "size":
-        scales = {
-            tuple(v / int(n or 1) for v, n in zip(value, image, strict=True))
-            for value, image in zip(values, images, strict=True)
-        }
-        if len(scales) == 1:
-            node.attrs = {key: v for key, v in node.attrs.items() if key != "size"} | {"scale": list(*scales)}
-            return True
-    if node.op == "reshape" and len({len(value) for value in values}) == 1:
-        differing = [i for i in range(len(values[0])) if len({value[i] for value in values}) > 1]
-        if len(differing) == 1:
-            node.attrs = {"shape": [-1 if i == differing[0] else size for i, size in enumerate(values[0])]}
-            return True
-    if node.op == "max_pool2d" and all(
-        v.attrs["kernel"] == v.attrs["stride"] == [*image] for v, image in zip(versions, images, strict=True)
-    ):
-        node.op, node.attrs = "reduce", {"kind": "max", "axes": [2, 3], "keepdims": True}
-        return True
-    return False
+    found = _BY_OP[node.op](node, name, values, list(zip(versions, images, strict=True)))
+    if found is not None:
+        node.op, node.attrs = found
+    return found is not None
+
+
+def _by_scale(node: Node, name: str, values: list[list[int]], versions: Versions) -> Explained:
+    """A resize to a size that is a multiple of the image's."""
+    if name != "size":
+        return None
+    scales = {
+        tuple(v / int(n or 1) for v, n in zip(value, image, strict=True))
+        for value, (_, image) in zip(values, versions, strict=True)
+    }
+    if len(scales) > 1:
+        return None
+    others = {key: v for key, v in node.attrs.items() if key != "size"}
+    return node.op, others | {"scale": list(*scales)}
+
+
+def _by_the_rest(node: Node, _name: str, values: list[list[int]], _versions: Versions) -> Explained:
+    """A reshape in which one size is what the others leave."""
+    if len({len(value) for value in values}) > 1:
+        return None
+    differing = [i for i in range(len(values[0])) if len({value[i] for value in values}) > 1]
+    if len(differing) > 1:
+        return None
+    return node.op, {"shape": [-1 if i == differing[0] else size for i, size in enumerate(values[0])]}
+
+
+def _by_whole_image(_node: Node, _name: str, _values: list[list[int]], versions: Versions) -> Explained:
+    """A maximum over one window, which is the image."""
+    if any(v.attrs["kernel"] != [*image] or v.attrs["stride"] != [*image] for v, image in versions):
+        return None
+    return "reduce", {"kind": "max", "axes": [2, 3], "keepdims": True}
+
+
+_BY_OP: dict[str, Callable[[Node, str, list[list[int]], Versions], Explained]] = {
+    "resize": _by_scale,
+    "reshape": _by_the_rest,
+    "max_pool2d": _by_whole_image,
+}
 
 
 def _by_following(node: Node, name: str, values: list[object], samples: Samples) -> bool:

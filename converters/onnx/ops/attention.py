@@ -50,9 +50,9 @@ def _by_heads(c: Call, part: str, x: Act, heads: int) -> Act:
 
 def _side_by_side(c: Call, x: Act) -> Act:
     rank = c.lead + 4
-    turned = transpose(c.b, c.at("turned"), x, [*range(rank - 3), rank - 2, rank - 3, rank - 1])
-    *front, rows, heads, width = (int(d or 0) for d in c.b.shapes[turned.tensor][1:])
-    return reshape(c.b, c.site, turned, [*front, rows, heads * width])
+    transposed = transpose(c.b, c.at("transposed"), x, [*range(rank - 3), rank - 2, rank - 3, rank - 1])
+    *front, rows, heads, width = (int(d or 0) for d in c.b.shapes[transposed.tensor][1:])
+    return reshape(c.b, c.site, transposed, [*front, rows, heads * width])
 
 
 def _given_mask(c: Call) -> list[Mask]:

@@ -35,7 +35,7 @@ def activation(entry: Activation) -> OpSchema:
     )
 
 
-def _arithmetic(*, epilogue: bool = False, integer: str = "") -> OpSchema:
+def _arithmetic(*, epilogue: bool = False, zero_absorbing: bool = False, integer: str = "") -> OpSchema:
     return OpSchema(
         ("a", "b"),
         broadcast,
@@ -43,6 +43,7 @@ def _arithmetic(*, epilogue: bool = False, integer: str = "") -> OpSchema:
         epilogue=epilogue,
         elementwise=True,
         arithmetic=True,
+        zero_absorbing=zero_absorbing,
         integer=integer,
     )
 
@@ -55,7 +56,7 @@ def _elementwise(*inputs: str) -> OpSchema:
 _ARITHMETIC: dict[str, OpSchema] = {
     "add": _arithmetic(epilogue=True, integer="sum"),
     "sub": _arithmetic(epilogue=True),
-    "mul": _arithmetic(epilogue=True),
+    "mul": _arithmetic(epilogue=True, zero_absorbing=True),
     "div": _arithmetic(),
     "pow": _elementwise("a", "b"),  # 1 to the power of NaN is 1
     "maximum": _arithmetic(),

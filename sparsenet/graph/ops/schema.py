@@ -37,11 +37,14 @@ class OpSchema:
         per_channel: trait; each channel (dimension 1) of the result depends on the same channel of x alone, and on its
             entry in each of the op's constants, which are (C,).
         per_pixel: trait; per channel, and each number on that at its own place alone, all pixels alike; NaN stays NaN.
+        zero_absorbing: trait; arithmetic, and 0 wherever one of its inputs is 0, if the others are finite.
         along_axis: trait; moves numbers along the axis that its attribute ``axis`` names, all other axes alike.
+        joins: trait; along an axis, and its result is its inputs one behind the other there.
         keeps_order: trait; the numbers of x in C order, in another shape.
         returns_input: trait; the result is x.
         sign_keeping: trait; no number of the result is negative where none of x is.
         integer: trait; how it is computed where its tensors are quantized, one of ``graph.integer.KINDS``.
+        windowed: trait; slides a window over the rows and columns of x, by its attributes ``stride`` and ``padding``.
         weighted: trait; a product of x with a constant (outputs, inputs of a group, …), its second input, plus (if
             there is one) a constant (outputs,), its third.
     """
@@ -59,11 +62,14 @@ class OpSchema:
     arithmetic: bool = False
     per_channel: bool = False
     per_pixel: bool = False
+    zero_absorbing: bool = False
     along_axis: bool = False
+    joins: bool = False
     keeps_order: bool = False
     returns_input: bool = False
     sign_keeping: bool = False
     integer: str = ""
+    windowed: bool = False
     weighted: bool = False
 
     @cached_property

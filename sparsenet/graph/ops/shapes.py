@@ -137,7 +137,14 @@ def _expanded_part(operands: Sequence[Operand], _attrs: Attrs, out: Shape) -> Pa
 
 OPS: dict[str, OpSchema] = {
     "concat": OpSchema(
-        ("x",), _concat, {"axis": integer(1)}, parts.beside, variadic=True, along_axis=True, integer="choice"
+        ("x",),
+        _concat,
+        {"axis": integer(1)},
+        parts.beside,
+        variadic=True,
+        along_axis=True,
+        joins=True,
+        integer="choice",
     ),
     # (N, ...) -> (N, F) in C order
     "flatten": OpSchema(

@@ -82,6 +82,7 @@ OPS: dict[str, OpSchema] = {
         constants=("weight", "bias"),
         epilogue=True,
         integer="product",
+        windowed=True,
         weighted=True,
     ),
     # Padding counts as -inf.
@@ -91,10 +92,16 @@ OPS: dict[str, OpSchema] = {
         {**_POOL, "dilation": _DILATION},
         per_channel=True,
         sign_keeping=True,
+        windowed=True,
         integer="choice",
     ),
     "avg_pool2d": OpSchema(
-        ("x",), _pool, {**_POOL, "count_include_pad": flag(True)}, per_channel=True, integer="mean"
+        ("x",),
+        _pool,
+        {**_POOL, "count_include_pad": flag(True)},
+        per_channel=True,
+        windowed=True,
+        integer="mean",
     ),
     "global_avg_pool2d": OpSchema(("x",), _global_pool, per_channel=True, integer="mean"),
 }

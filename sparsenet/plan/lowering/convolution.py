@@ -10,7 +10,7 @@ import numpy as np
 
 from sparsenet.graph import FloatArray, Graph, Node, Shape
 from sparsenet.graph.constants import encoded, shape_of
-from sparsenet.graph.ops import attributes, split_inputs
+from sparsenet.graph.ops import OPS, attributes, split_inputs
 from sparsenet.io.formats.storage import StoredWeight
 from sparsenet.plan.lowering.geometry import Geometry
 
@@ -42,14 +42,12 @@ class Convolution:
 
     @classmethod
     def of(cls, graph: Graph, shapes: Mapping[str, Shape], node: Node) -> Convolution:
-        """The convolution that a ``conv2d`` or ``linear`` node stands for."""
+        """The convolution that a weighted node stands for."""
         own, _ = split_inputs(node)
         constants = graph.constants
         bias = constants[own[2]] if own[2] else np.zeros(shape_of(constants, own[1])[0], np.float32)
-        if node.op == "linear":
-            return cls(node, own[0], constants, own[1], bias, _PIXEL)
-        groups = int(attributes(node)["groups"])
-        return cls(node, own[0], constants, own[1], bias, Geometry.of(node, shapes), groups)
+        geometry = Geometry.of(node, shapes) if OPS[node.op].windowed else _PIXEL
+        return cls(node, own[0], constants, own[1], bias, geometry, attributes(node).get("groups", 1))
 
     @property
     def weight(self) -> FloatArray:

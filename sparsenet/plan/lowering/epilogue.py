@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 from sparsenet.graph import FloatArray, Graph, Node
 from sparsenet.graph.batch_norm import as_affine
@@ -48,6 +49,11 @@ def as_fused_step(graph: Graph, node: Node) -> FusedStep:
         op, *numbers = as_step(node)
         return FusedStep(op, tuple(numbers))
     vectors = [graph.constants[name] for name in split_inputs(node)[0][1:]]
-    if node.op == "batch_norm":
-        return FusedStep("affine", vectors=as_affine(vectors, attributes(node)["eps"]))
-    return FusedStep("affine", vectors=tuple(vectors))
+    return FusedStep("affine", vectors=_SCALE_AND_SHIFT[node.op](vectors, attributes(node)))
+
+
+#: Op that scales and shifts each channel -> its constants and attributes as scale and shift, (C,) each.
+_SCALE_AND_SHIFT: dict[str, Callable[[Sequence[FloatArray], Mapping[str, Any]], tuple[FloatArray, ...]]] = {
+    "affine": lambda vectors, _attrs: tuple(vectors),
+    "batch_norm": lambda vectors, attrs: as_affine(vectors, attrs["eps"]),
+}

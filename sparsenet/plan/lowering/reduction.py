@@ -15,21 +15,21 @@ class Reduction(NamedTuple):
 
     Attributes:
         operation: ``sum``, ``max``, ``min`` or ``prod``.
-        kept, gone: axes that stay, and axes that are reduced, in order.
+        kept, reduced: axes that stay, and axes that are reduced, in order.
         scale: what every result is multiplied by: a mean is a sum, scaled.
     """
 
     operation: str
     kept: tuple[int, ...]
-    gone: tuple[int, ...]
+    reduced: tuple[int, ...]
     scale: float
 
     @classmethod
     def of(cls, node: Node, shape: Sequence[int]) -> Reduction:
         """The reduction of ``node``, whose input has this ``shape``."""
         attrs = attributes(node)
-        gone = tuple(sorted(attrs["axes"]))
-        kept = tuple(axis for axis in range(len(shape)) if axis not in gone)
+        reduced = tuple(sorted(attrs["axes"]))
+        kept = tuple(axis for axis in range(len(shape)) if axis not in reduced)
         if attrs["kind"] == "mean":
-            return cls("sum", kept, gone, 1 / prod(shape[axis] for axis in gone))
-        return cls(attrs["kind"], kept, gone, 1.0)
+            return cls("sum", kept, reduced, 1 / prod(shape[axis] for axis in reduced))
+        return cls(attrs["kind"], kept, reduced, 1.0)

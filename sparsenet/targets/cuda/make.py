@@ -8,6 +8,7 @@ import numpy as np
 
 from sparsenet.errors import UnsupportedOpError
 from sparsenet.graph import Graph, Shape
+from sparsenet.graph.ops import OPS
 from sparsenet.graph.plannable import require_plannable
 from sparsenet.graph.types import F32
 from sparsenet.limits import require_memory
@@ -71,7 +72,7 @@ def _halos(graph: Graph, shapes: Mapping[str, Shape]) -> dict[tuple[int, int], t
     """Zero rows and columns that maps of each size (height, width) carry for the convolutions that read them."""
     halos: dict[tuple[int, int], tuple[int, int]] = {}
     for node in graph.nodes:
-        if node.op != "conv2d":
+        if not (OPS[node.op].windowed and OPS[node.op].weighted):
             continue
         geometry = Geometry.of(node, shapes)
         above, below, columns = geometry.halo

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -106,13 +108,16 @@ def test_scale_without_shift_folds_across_zero_padding() -> None:
     assert after.nodes[-1].inputs[2] == ""
 
 
-def test_affine_folds_through_flatten_into_linear() -> None:
+@pytest.mark.parametrize(
+    "op, attrs", [("flatten", {}), ("reshape", {"shape": [60]})], ids=["flatten", "reshape"]
+)
+def test_affines_fold_through_flattening_into_linear(op: str, attrs: dict[str, Any]) -> None:
     net = Net((3, 4, 5))
-    x = net.op("flatten", net.affine(net.op("relu", "x")))
+    x = net.op(op, net.affine(net.affine(net.op("relu", "x"))), **attrs)
     graph = net.graph(net.linear(x, 4))
     after = fold_affine_forward(graph)
     assert_same(graph, after)
-    assert [n.op for n in after.nodes] == ["relu", "flatten", "linear"]
+    assert [n.op for n in after.nodes] == ["relu", op, "linear"]
     assert after.nodes[1].output not in graph.shapes()  # it holds other numbers now, so it has another name
 
 

@@ -18,7 +18,7 @@ def lower_reduce(builder: Builder, node: Node) -> None:
     reduction, strides = Reduction.of(node, shape), contiguous_strides(shape)
     (kept_shape, (kept_strides,)), (reduced_shape, (reduced_strides,)) = (
         merge_axes([shape[axis] for axis in axes], [strides[axis] for axis in axes])
-        for axes in (reduction.kept, reduction.gone)
+        for axes in (reduction.kept, reduction.reduced)
     )
     kernel = builder.kernel("reduce_none_flat", (REDUCE_OPERATIONS.index(reduction.operation),))
     arguments: dict[str, Word] = {

@@ -40,7 +40,7 @@ def kept_and_gone(builder: Builder, x: Value, reduction: Reduction) -> Value:
     """``x`` as (images, all other axes that are kept, those that are reduced)."""
     places = places_of(x.shape, axis_strides(x))
     images, *kept = (places[axis] for axis in reduction.kept)
-    return _taken(builder, x, [images, joined(kept), joined([places[axis] for axis in reduction.gone])])
+    return _taken(builder, x, [images, joined(kept), joined([places[axis] for axis in reduction.reduced])])
 
 
 def loose(builder: Builder, shape: tuple[int, ...]) -> Value:

@@ -19,7 +19,7 @@ def lower_reduce(builder: Builder, node: Node) -> None:
     """Lower a reduction: a thread for each result goes through all elements that are reduced to it."""
     x = builder.get(node.inputs[0])
     reduction = Reduction.of(node, x.shape)
-    axes, keepdims, deep = reduction.gone, attributes(node)["keepdims"], len(x.shape) > MAP_AXES
+    axes, keepdims, deep = reduction.reduced, attributes(node)["keepdims"], len(x.shape) > MAP_AXES
     if deep:
         x, axes, keepdims = kept_and_gone(builder, x, reduction), (2,), False
     out = loose(builder, x.shape[:2]) if deep else builder.new_maps(node.output)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from sparsenet.graph import Graph, Shape
+from sparsenet.graph.ops import OPS
 from sparsenet.plan.lowering.convolution import Convolution
 from sparsenet.plan.lowering.weights import as_matrix, nonzeros
 from sparsenet.targets.cuda.builder import Builder, Value
@@ -22,7 +23,7 @@ from sparsenet.targets.cuda.separable_tiles import SeparableTile
 def separable_pairs(graph: Graph, shapes: Mapping[str, Shape]) -> dict[str, Convolution]:
     """Name of the 1x1 convolution → the depthwise one before it, wherever one kernel could compute both."""
     counts = graph.use_counts()
-    convolutions = [Convolution.of(graph, shapes, node) for node in graph.nodes if node.op == "conv2d"]
+    convolutions = [Convolution.of(graph, shapes, node) for node in graph.nodes if OPS[node.op].weighted]
     depthwise = {
         conv.node.output: conv
         for conv in convolutions
