@@ -7,8 +7,9 @@ import sys
 import torch
 
 from training.evaluate import predict
+from training.loop.config import TrainConfig
 from training.models import build_model
-from training.train import TrainConfig, train
+from training.train import train
 
 
 def main(path: str) -> None:

@@ -17,9 +17,11 @@ from tests.training.distributed_train import main as train_alone
 from tests.training.tiny_images import tiny_images
 from training.distill import Distillation
 from training.evaluate import evaluate
+from training.loop.config import TrainConfig
+from training.loop.run import TrainResult
 from training.models import build_model
 from training.pruning import GradualPruner, PolynomialSchedule
-from training.train import TrainConfig, TrainResult, train
+from training.train import train
 
 ROOT = Path(__file__).resolve().parents[2]
 # No mirroring: the class is where the bright quadrant lies.

@@ -15,6 +15,7 @@ from training.demo.settings import DemoSettings
 from training.detection.train import DetectionConfig
 from training.distill import Distillation, distillation_loss, soft_targets
 from training.evaluate import cascade, metrics
+from training.loop.config import TrainConfig
 from training.models import build_detector, build_model
 from training.models.registry import default_input_size
 from training.pruning import Masks, find_masks
@@ -23,7 +24,6 @@ from training.pruning.gradual import GradualPruner
 from training.pruning.lottery_ticket import LotterySettings, by_rate
 from training.pruning.rewind import Rewind
 from training.pruning.schedule import PolynomialSchedule
-from training.train import TrainConfig
 
 LOGITS, LABELS = torch.zeros(2, 3), torch.zeros(2, dtype=torch.long)
 INFO = ModelInfo("maskcnn", ("a", "b"), 16)

@@ -15,7 +15,8 @@ from training.data.files import Split
 from training.data.images import LabeledImages
 from training.data.sources import load_split
 from training.evaluate import Metrics
-from training.train import EpochRecord, TrainConfig
+from training.loop.config import TrainConfig
+from training.loop.run import EpochRecord
 
 TASKS = ("2-class", "4-class", "cascade-1", "cascade-2")
 

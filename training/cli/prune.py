@@ -37,10 +37,11 @@ from training.data.images import LabeledImages
 from training.data.sources import image_folders
 from training.distill import Distillation
 from training.evaluate import Metrics, evaluate
+from training.loop.config import TrainConfig
 from training.models import build_model, default_input_size
 from training.models.registry import MODELS
 from training.pruning import SCORERS, GradualPruner, Masks, PolynomialSchedule, prunable_weights
-from training.train import TrainConfig, train
+from training.train import train
 
 EPILOG = """\b
 Examples:

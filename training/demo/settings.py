@@ -11,8 +11,8 @@ from sparsenet.checks import items, one_of, real_number, whole_number
 from sparsenet.engine_options import MAX_THREADS
 from sparsenet.errors import InputError
 from training.data.files import OnError
+from training.loop.config import TrainConfig
 from training.models.registry import MODELS, known_model
-from training.train import TrainConfig
 
 #: (input size, epochs) one after another, as in ``TrainConfig.stages``.
 Stages = tuple[tuple[int, int], ...]

@@ -19,11 +19,12 @@ from training.data.images import LabeledImages
 from training.data.maskedface_net import CLASS_NAMES
 from training.demo.settings import DemoSettings, Recipe, stages_text
 from training.distill import Distillation
+from training.loop.run import EpochRecord
 from training.models import build_model
 from training.pruning import GradualPruner, PolynomialSchedule
 from training.pruning.prunable import prunable_weights
 from training.report.model import Epoch
-from training.train import EpochRecord, train
+from training.train import train
 
 #: Share of the pruning epochs in which sparsity rises; in the rest the network settles at its final sparsity.
 RISE = 0.75

@@ -26,7 +26,7 @@ from training.detection.augment import CROP_SCALES, Crop
 from training.detection.boxes import TARGET_VALUES
 from training.detection.loss import MultitaskLoss
 from training.detection.widerface import AnnotatedImage
-from training.train import Hook
+from training.loop.run import Hook
 
 Loss = Callable[[Any, Tensor, Tensor], Tensor]
 

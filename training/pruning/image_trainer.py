@@ -13,7 +13,9 @@ from torch import nn
 from training.checkpoint import ModelInfo, save_model
 from training.data.images import LabeledImages
 from training.evaluate import evaluate
-from training.train import EpochRecord, Hook, TrainConfig, train
+from training.loop.config import TrainConfig
+from training.loop.run import EpochRecord, Hook
+from training.train import train
 
 
 @dataclass(frozen=True)

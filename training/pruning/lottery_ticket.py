@@ -27,13 +27,13 @@ from sparsenet.errors import CheckpointError, InputError
 from sparsenet.io import strict_json
 from sparsenet.io.files import write_atomically
 from sparsenet.text.table import to_json
+from training.loop.run import Hook
 from training.pruning.controls import shuffle
 from training.pruning.find import find_masks
 from training.pruning.masks import Masks
 from training.pruning.prunable import prunable_weights
 from training.pruning.rewind import Rewind, Snapshot
 from training.pruning.select import Scope
-from training.train import Hook
 
 Control = Literal["shuffled", "reinitialised"]
 DENSE, TICKET = "dense", "ticket"

@@ -18,6 +18,8 @@ from torch import nn
 from training.checkpoint import ModelInfo, load_model, save_model
 from training.data.images import to_float
 from training.demo.stages import spared_layers
+from training.loop.config import TrainConfig
+from training.loop.run import Hook
 from training.models import build_model
 from training.pruning import Masks, find_masks
 from training.pruning.select import Scope
@@ -26,7 +28,7 @@ from training.reproduce.images import drawn_at_random, load_images
 from training.reproduce.networks import history, judge
 from training.reproduce.results import write_result
 from training.reproduce.settings import ComparisonSettings, Settings
-from training.train import Hook, TrainConfig, train
+from training.train import train
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from torch import nn
 
 from training.checkpoint import ModelInfo, load_model, save_model
 from training.data.images import LabeledImages
+from training.loop.config import TrainConfig
 from training.models import build_model
 from training.pruning import Masks, find_masks
 from training.reproduce.checkpoints import checkpoint_for
@@ -16,7 +17,7 @@ from training.reproduce.networks import history, judge
 from training.reproduce.plan import MASKCNN_SIZE
 from training.reproduce.results import write_result
 from training.reproduce.settings import Settings
-from training.train import TrainConfig, train
+from training.train import train
 
 
 def train_network(settings: Settings, images: Path, test: Path, seed: str, out: Path, log: Path) -> None:

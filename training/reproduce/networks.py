@@ -16,8 +16,8 @@ from sparsenet.graph.counts import count_layers, total
 from training.data.images import LabeledImages
 from training.demo.model_files import relative_difference, run
 from training.evaluate import metrics, predict
+from training.loop.run import EpochRecord
 from training.reproduce.results import Result
-from training.train import EpochRecord
 
 #: Images on which the engine's answers are compared with PyTorch's.
 COMPARED = 16
