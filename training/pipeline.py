@@ -32,6 +32,7 @@ from training.demo.startup import startup
 from training.evaluate import metrics, predict
 from training.models.registry import count_parameters
 from training.pruning import Masks
+from training.pruning.blocks import block_text
 from training.report import Report, save_page, save_report
 from training.report.model import Data, Speed, Stage, StoredFile
 
@@ -95,6 +96,7 @@ def run_demo(settings: DemoSettings, say: Callable[[str], None] = lambda _: None
         accuracy_curve, latency_curve = sparsity_curves(
             student.model, settings.curve, test, size, _one_image(test, size),
             layout=timings[1].latencies[0].setting, threads=settings.threads, seconds=settings.seconds / 4,
+            block=settings.block,
         )  # fmt: skip
 
     answers = model_files.run(sparsenet.load(final_file), test, final.info.input_size)
@@ -219,8 +221,9 @@ def _settings_shown(settings: DemoSettings, networks: list[Trained]) -> dict[str
             f"temperature {settings.temperature:g}, weight of the labels {settings.alpha:g}"
         )
     if any(recipe.sparsity for recipe in trained):
+        units = "" if settings.block is None else f" in blocks of {block_text(settings.block)}"
         shown["pruning"] = (
-            f"L1 per layer, depthwise and first convolutions left whole, {settings.initial_sparsity:.0%} to "
+            f"L1 per layer{units}, depthwise and first convolutions left whole, {settings.initial_sparsity:.0%} to "
             f"{settings.sparsity:.0%} of all weights by a cubic schedule over the first {RISE:.0%} of the steps"
         )
     return shown | {"seed": str(settings.seed)}

@@ -10,7 +10,7 @@ import click
 
 from sparsenet.commands.options import json_option, model_argument
 from sparsenet.graph import Graph, Node, Shape, TensorInfo
-from sparsenet.graph.counts import LayerCount, count_layers, total
+from sparsenet.graph.counts import LayerCount, count_layers, quads_kept, total
 from sparsenet.io.model_file import StoredConstant, load_graph, stored_constants
 from sparsenet.text.one_line import one_line
 from sparsenet.text.table import render, shape_text, to_json
@@ -27,6 +27,7 @@ COLUMNS = {
     "weights": "weights",
     "nnz": "nnz",
     "sparsity": "sparsity",
+    "quads_kept": "1×4 kept",
     "macs": "MACs",
     "nonzero_macs": "MACs kept",
     "stored_as": "stored as",
@@ -40,7 +41,8 @@ COLUMNS = {
 def info(model: Path, as_json: bool) -> None:
     """Show the layers of MODEL: shapes, weights, sparsity, how they are stored and in how many bytes.
 
-    Sparsity is the fraction of weights that are zero. MACs are multiply-adds for one input; MACs kept leave out those
+    Sparsity is the fraction of weights that are zero; 1×4 kept the share of blocks of four input channels of an output
+    and a tap in which one is not. MACs are multiply-adds for one input; MACs kept leave out those
     with a zero weight. Bytes count the numbers of a layer; the file adds the graph itself.
     """
     summary = describe(load_graph(model), stored_constants(model), model.stat().st_size)
@@ -52,12 +54,13 @@ def describe(graph: Graph, stored: list[StoredConstant], file_bytes: int) -> dic
     shapes = graph.shapes()
     counts = count_layers(graph)
     by_layer = {count.layer: count for count in counts}
+    quads = {node.name: quads_kept(weight) for node, _, weight in graph.weights()}
     # A constant that two layers read is listed with the first: it is in the file once.
     constants = {constant.name: constant for constant in stored}
     layers = []
     for node in graph.nodes:
         own = [constants.pop(name) for name in dict.fromkeys(node.inputs) if name in constants]
-        layers.append(_layer(node, shapes[node.output], by_layer.get(node.name), own))
+        layers.append(_layer(node, shapes[node.output], by_layer.get(node.name), quads.get(node.name), own))
     totals = total(counts)
     return {
         "name": graph.name,
@@ -74,7 +77,9 @@ def describe(graph: Graph, stored: list[StoredConstant], file_bytes: int) -> dic
     }
 
 
-def _layer(node: Node, shape: Shape, count: LayerCount | None, own: list[StoredConstant]) -> dict[str, Any]:
+def _layer(
+    node: Node, shape: Shape, count: LayerCount | None, quads: float | None, own: list[StoredConstant]
+) -> dict[str, Any]:
     layer: dict[str, Any] = dict.fromkeys(COLUMNS)
     layer |= {
         "layer": node.name,
@@ -88,6 +93,7 @@ def _layer(node: Node, shape: Shape, count: LayerCount | None, own: list[StoredC
             "weights": count.weights,
             "nnz": count.nnz,
             "sparsity": 1 - count.nnz / count.weights,
+            "quads_kept": quads,
             "macs": count.macs,
             "nonzero_macs": count.nonzero_macs,
             "stored_as": f"{how.encoding} {how.values}" if how else "shared",

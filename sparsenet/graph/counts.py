@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sparsenet.graph import Graph
+from sparsenet.graph import FloatArray, Graph
 
 
 @dataclass(frozen=True)
@@ -62,6 +62,16 @@ def count_layers(graph: Graph) -> list[LayerCount]:
             LayerCount(node.name, node.op, weight.size, nnz, weight.size * positions, nnz * positions)
         )
     return counts
+
+
+def quads_kept(weight: FloatArray) -> float:
+    """The share of 1×4 blocks of a weight (C_out, C_in / groups, …) that hold a nonzero weight.
+
+    A block is four consecutive input channels of one output channel and one kernel tap, the last of a row what is left:
+    what integer kernels multiply at once, and leave out if all of it is zero.
+    """
+    first = range(0, weight.shape[1], 4)
+    return float(np.mean([(weight[:, i : i + 4] != 0).any(axis=1) for i in first]))
 
 
 def total(counts: list[LayerCount]) -> Totals:

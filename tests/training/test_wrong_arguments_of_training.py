@@ -49,13 +49,14 @@ FIELDS = {
     },
     LotterySettings: {
         "sparsities": "", "rewind": "", "controls": "empty list", "scope": "", "include": "empty list, list of text",
-        "exclude": "empty list, list of text", "min_density": FRACTION, "seed": COUNT,
+        "exclude": "empty list, list of text", "block": "None",
+        "min_density": FRACTION, "seed": COUNT,
     },
     Rewind: {"to": "", "step": "0"},
     DemoSettings: {
         "teacher": "", "student": "", "sparsity": "0.5", "threads": SIZE, "images": "", "temperature": POSITIVE,
         "alpha": FRACTION, "seconds": POSITIVE, "precision": "", "values": "", "on_error": "", "curve": "empty list",
-        "mask_every": "None, 1",
+        "block": "None", "mask_every": "None, 1",
     },
     Distillation: {"teachers": "", "temperature": POSITIVE, "alpha": FRACTION},
 }  # fmt: skip

@@ -12,7 +12,7 @@ from sparsenet.commands.options import THREADS, FiniteRange, json_option
 from sparsenet.io.files import require_output_folder
 from sparsenet.text.table import to_json
 from training.cli.detection_options import Numbers
-from training.cli.options import Stages
+from training.cli.options import BLOCK, Stages
 from training.demo.settings import ALPHA, DRAWN_ALPHA, QUICK, THOROUGH, DemoSettings, Schedules, stages_text
 from training.models.registry import MODELS
 from training.pipeline import run_demo
@@ -63,6 +63,7 @@ def _stages_option(flag: str, name: str, what: str) -> Any:
     "--sparsity", type=FiniteRange(0, 1, min_open=True, max_open=True), default=0.8, show_default=True,
     help="Fraction of zeros after pruning.",
 )  # fmt: skip
+@BLOCK
 @click.option(
     "--values", type=click.Choice(["f32", "f16", "i8"]), default="i8", show_default=True,
     help="Storage of the weights in the files of the main table; all three are written and tested.",

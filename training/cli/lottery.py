@@ -13,6 +13,7 @@ from sparsenet.errors import InputError
 from sparsenet.io.files import require_output_folder
 from sparsenet.text.table import render, to_json
 from training.cli.options import (
+    BLOCK,
     config_from,
     data_options,
     load_data,
@@ -75,6 +76,7 @@ class Sparsities(click.ParamType):
     "--include", metavar="PATTERN", multiple=True, help="Layers to prune, e.g. 'blocks.*'.  [default: all]"
 )
 @click.option("--exclude", metavar="PATTERN", multiple=True, help="Layers to leave whole, e.g. head.")
+@BLOCK
 @click.option("--min-density", type=FiniteRange(0, 1), default=0.0, show_default=True,
               help="Share of its weights that every layer keeps; at least one in any case.")  # fmt: skip
 @data_options
@@ -104,7 +106,7 @@ def lottery(ctx: click.Context, /, model: str, folder: Path, as_json: bool, **op
         sparsities=options["sparsities"] or by_rate(options["levels"], options["rate"]),
         rewind=_rewind(options["rewind"], trainer.steps_per_epoch),
         controls=tuple(control for control in options["controls"] if control != "none"),
-        **{name: options[name] for name in ("scope", "include", "exclude", "min_density", "seed")},
+        **{name: options[name] for name in ("scope", "include", "exclude", "block", "min_density", "seed")},
     )
     make = partial(_build, model, len(data.class_names))
     say = (lambda _: None) if options["quiet"] else partial(click.echo, err=True)

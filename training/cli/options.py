@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from sparsenet.commands.options import THREADS, FiniteRange
+from sparsenet.errors import MaskError
 from sparsenet.text.table import render
 from training.checkpoint import ModelInfo
 from training.data.files import Split
@@ -17,6 +18,7 @@ from training.data.sources import load_split
 from training.evaluate import Metrics
 from training.loop.config import TrainConfig
 from training.loop.run import EpochRecord
+from training.pruning.blocks import Block, parse_block
 
 TASKS = ("2-class", "4-class", "cascade-1", "cascade-2")
 
@@ -37,6 +39,28 @@ class Stages(click.ParamType):
             return tuple((int(size), int(epochs)) for size, epochs in pairs)
         except ValueError:
             self.fail(f"'{value}' is not SIZE:EPOCHS[,SIZE:EPOCHS...], for example 128:24,256:6", param, ctx)
+
+
+class Blocks(click.ParamType):
+    """``1xINPUTS``."""
+
+    name = "block"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Block:
+        """Parse the text; a value that is parsed already passes."""
+        if isinstance(value, tuple):
+            return value
+        try:
+            return parse_block(str(value))
+        except MaskError:
+            self.fail(f"'{value}' is no block of input channels, for example 1x4", param, ctx)
+
+
+BLOCK = click.option(
+    "--block", type=Blocks(), metavar="1xN",
+    help="Prune N consecutive input channels of an output and a tap together: 1x4 is what int8 kernels skip as one.  "
+    "[default: single weights]",
+)  # fmt: skip
 
 
 def data_options(function: Callable[..., Any]) -> Callable[..., Any]:

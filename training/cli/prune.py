@@ -41,6 +41,7 @@ from training.loop.config import TrainConfig
 from training.models import build_model, default_input_size
 from training.models.registry import MODELS
 from training.pruning import SCORERS, GradualPruner, Masks, PolynomialSchedule, prunable_weights
+from training.pruning.blocks import block_text
 from training.train import train
 
 EPILOG = """\b
@@ -48,6 +49,7 @@ Examples:
   sparsenet prune student.safetensors -o pruned.safetensors --sparsity 0.8
   sparsenet prune student.safetensors -o pruned.safetensors --finetune 256:4 --teacher teacher.safetensors --data faces
   sparsenet prune student.safetensors -o half.safetensors --structured output --sparsity 0.5 --exclude head
+  sparsenet prune student.safetensors -o quads.safetensors --block 1x4 --finetune 256:4 --data faces
   sparsenet prune student.safetensors -o same.safetensors --apply-masks pruned.masks.safetensors
   sparsenet prune maskcnn -o snip.safetensors --method snip --sparsity 0.9 --data faces --finetune 124:20 --lr 3e-3
   sparsenet prune maskcnn -o flow.safetensors --method synflow --keep 50000 --whole head"""
@@ -246,6 +248,8 @@ def _notes(masks: Masks, options: dict[str, Any]) -> dict[str, str]:
     found = ("method", "scope", "structured")
     notes = {"sparsity": f"{masks.sparsity:.6f}"}
     notes |= {name: str(masks.info[name]) for name in found if masks.info.get(name) is not None}
+    if masks.info.get("block") is not None:
+        notes["block"] = block_text(masks.info["block"])
     if masks.info.get("shuffled"):
         notes["shuffled"] = "within layers"
     if options["stages"]:

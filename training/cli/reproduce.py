@@ -32,6 +32,9 @@ Examples:
 @click.option(
     "--only", metavar="SECTION[,…]", help=f"Sections to make: {', '.join(SECTIONS)}.  [default: all]"
 )
+@click.option("--methods", metavar="METHOD[,…]",
+              help="Ways to prune in the comparison, as snip,snip-1x4: magnitude, lottery and snip take blocks of four "
+                   "input channels with -1x4.  [default: those of --scale]")  # fmt: skip
 @click.option("--out", type=click.Path(path_type=Path), default="reproduce-out", show_default=True,
               help="Folder for results and the page; an interrupted run continues from it.")  # fmt: skip
 @click.option(
@@ -47,6 +50,7 @@ def reproduce(
     widerface: Path | None,
     backbone: Path | None,
     only: str | None,
+    methods: str | None,
     out: Path,
     cores: int | None,
     threads: int,
@@ -74,6 +78,11 @@ def reproduce(
         known = [name for name in SECTIONS if name in asked]
         settings = dataclasses.replace(
             settings, sections=(*known, *(name for name in asked if name not in SECTIONS))
+        )
+    if methods:
+        chosen = tuple(name.strip() for name in methods.split(","))
+        settings = dataclasses.replace(
+            settings, comparison=dataclasses.replace(settings.comparison, methods=chosen)
         )
     require_inputs(settings)
     page = run(settings, out, cores, snakemake_options, quiet)

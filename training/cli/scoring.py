@@ -12,12 +12,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from sparsenet.commands.options import FiniteRange
+from training.cli.options import BLOCK
 from training.data.augment import balanced_weights
 from training.data.images import LabeledImages, resize, to_float
 from training.pruning import SCORERS, Masks, find_masks, shuffle
 
 # What decides the masks, in the words of ``find_masks``; a mask file decides all of it.
-CRITERIA = ("method", "scope", "structured", "include", "exclude", "min_density", "on_empty", "seed")
+CRITERIA = ("method", "scope", "structured", "block", "include", "exclude", "min_density", "on_empty", "seed")
 # … and what only masks found at once know of: no schedule raises these.
 ONLY_AT_ONCE = ("keep", "whole", "rounds", "shuffle", "mode", "score_temperature", "score_images")
 
@@ -34,6 +35,7 @@ def scoring_options(function: Callable[..., Any]) -> Callable[..., Any]:
                      "[default: the method's own, layer for l1 and random, else global]"),
         click.option("--structured", type=click.Choice(["output", "input"]),
                      help="Prune whole channels.  [default: single weights]"),
+        BLOCK,
         click.option("--include", metavar="PATTERN", multiple=True,
                      help="Layers to prune, e.g. 'blocks.*'.  [default: all]"),
         click.option("--exclude", metavar="PATTERN", multiple=True, help="Layers to leave out, e.g. head."),
@@ -43,7 +45,7 @@ def scoring_options(function: Callable[..., Any]) -> Callable[..., Any]:
                      help="Steps to prune in, each scored anew; many make masks that a single weight changes "
                      "everywhere.  [default: the method's own, 1 or 100]"),
         click.option("--shuffle", is_flag=True,
-                     help="Control: move what is kept to random places within each layer."),
+                     help="Control: move what is kept to random places within each layer, blocks as a whole."),
         click.option("--min-density", type=FiniteRange(0, 1), default=0.0, show_default=True,
                      help="Share of its weights that every layer keeps; at least one."),
         click.option("--on-empty", type=click.Choice(["keep", "raise", "allow"]), default="keep", show_default=True,

@@ -17,6 +17,7 @@ from training.demo.speed import time_network
 from training.demo.stages import raised_sparsity, spared_layers
 from training.evaluate import metrics
 from training.pruning import find_masks
+from training.pruning.blocks import Block
 from training.report.model import AccuracyPoint, LatencyPoint
 
 
@@ -30,6 +31,7 @@ def sparsity_curves(
     layout: str,
     threads: int,
     seconds: float = 1.0,
+    block: Block | None = None,
 ) -> tuple[list[AccuracyPoint], list[LatencyPoint]]:
     """Quality and latency of ``model`` at each sparsity: L1, an equal share of all but spared layers, not retrained.
 
@@ -39,6 +41,7 @@ def sparsity_curves(
         layout: PyTorch's memory layout.
         threads: of every engine while timed.
         seconds: about how long to time each sparsity.
+        block: what is pruned together, if not single weights.
     """
     accuracies, latencies = [], []
     for sparsity in sparsities:
@@ -46,7 +49,10 @@ def sparsity_curves(
         if sparsity > 0:
             spared = spared_layers(pruned)
             share = raised_sparsity(pruned, sparsity, spared)
-            find_masks(pruned, "l1", sparsity=share, scope="layer", exclude=spared or None).apply(pruned)
+            masks = find_masks(
+                pruned, "l1", sparsity=share, scope="layer", exclude=spared or None, block=block
+            )
+            masks.apply(pruned)
         graph = from_torch(pruned, np.zeros_like(image))
         found = metrics(test.labels, run(Engine(graph), test, size).argmax(1), test.class_names)
         accuracies.append(AccuracyPoint(sparsity, found.accuracy, found.macro_f1))

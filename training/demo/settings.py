@@ -13,6 +13,7 @@ from sparsenet.errors import InputError
 from training.data.files import OnError
 from training.loop.config import TrainConfig
 from training.models.registry import MODELS, known_model
+from training.pruning.blocks import Block, block_length, block_text
 
 #: (input size, epochs) one after another, as in ``TrainConfig.stages``.
 Stages = tuple[tuple[int, int], ...]
@@ -65,6 +66,7 @@ class DemoSettings:
         out: folder for weights, model files and the report.
         schedules: how long every network trains, at which input sizes.
         sparsity: fraction of zeros after pruning; the schedule starts at half, or below if this is lower.
+        block: (1, 4) prunes four input channels of an output and a tap together; None prunes single weights.
         prune_first: whether layers that read the image lose weights as well; depthwise ones never do.
         mask_every: optimizer steps from one tightening of the masks to the next; None spreads a number of them evenly.
         temperature, alpha: of distillation; alpha weighs the hard labels.
@@ -85,6 +87,7 @@ class DemoSettings:
     student: str = "minixception-128-256"
     schedules: Schedules = QUICK
     sparsity: float = 0.8
+    block: Block | None = None
     prune_first: bool = False
     mask_every: int | None = None
     temperature: float = 5.0
@@ -104,6 +107,7 @@ class DemoSettings:
         real_number(self.sparsity, "sparsity", 0, 1, above=True)
         if self.sparsity == 1:
             raise InputError("sparsity must be less than 1: nothing would be left")
+        block_length(self.block)
         whole_number(self.threads, "threads", MAX_THREADS)
         whole_number(self.images, "images", least=8)
         real_number(self.temperature, "temperature", above=True)
@@ -134,6 +138,8 @@ class DemoSettings:
         words += ["--stages", stages_text(self.schedules.student)]
         words += ["--prune-stages", stages_text(self.schedules.prune)]
         words += ["--sparsity", f"{self.sparsity:g}", "--values", self.values]
+        if self.block is not None:
+            words += ["--block", block_text(self.block)]
         words += ["--temperature", f"{self.temperature:g}", "--alpha", f"{self.alpha:g}"]
         words += ["--threads", str(self.threads), "--seconds", f"{self.seconds:g}"]
         words += ["--curve", ",".join(f"{sparsity:g}" for sparsity in self.curve)]

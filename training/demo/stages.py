@@ -22,6 +22,7 @@ from training.distill import Distillation
 from training.loop.run import EpochRecord
 from training.models import build_model
 from training.pruning import GradualPruner, PolynomialSchedule
+from training.pruning.blocks import block_text
 from training.pruning.prunable import prunable_weights
 from training.report.model import Epoch
 from training.train import train
@@ -132,11 +133,14 @@ class StageTrainer:
             "images": self._images_identity,
             "from": [self.made[key].identity for key in (recipe.start, recipe.teacher) if key],
             "distillation": [self.settings.temperature, self.settings.alpha] if recipe.teacher else None,
-            "pruning": [self.settings.initial_sparsity, RISE, MASK_UPDATES, "spared"]
-            if recipe.sparsity
-            else None,
+            "pruning": self._pruning() if recipe.sparsity else None,
         }
         return hashlib.sha256(json.dumps(description, sort_keys=True).encode()).hexdigest()
+
+    def _pruning(self) -> list[object]:
+        block = self.settings.block
+        units = "spared" if block is None else f"spared, {block_text(block)}"
+        return [self.settings.initial_sparsity, RISE, MASK_UPDATES, units]
 
     def _finished(self, recipe: Recipe, identity: str) -> Trained | None:
         path = self.folder / f"{recipe.key}.safetensors"
@@ -177,6 +181,8 @@ class StageTrainer:
             json.dumps([dataclasses.asdict(epoch) for epoch in epochs]),
         )
         notes = dict(zip(OWN_NOTES, told, strict=True))
+        if recipe.sparsity and self.settings.block is not None:
+            notes["block"] = block_text(self.settings.block)
         path = self.folder / f"{recipe.key}.safetensors"
         info = ModelInfo(
             model=recipe.model,
@@ -219,7 +225,11 @@ class StageTrainer:
     def _pruner(self, model: nn.Module, schedule: PolynomialSchedule) -> list[GradualPruner]:
         spared = spared_layers(model, first=not self.settings.prune_first)
         raised = dataclasses.replace(schedule, final=raised_sparsity(model, schedule.final, spared))
-        return [GradualPruner(model, raised, exclude=spared or None, seed=self.settings.seed)]
+        return [
+            GradualPruner(
+                model, raised, exclude=spared or None, block=self.settings.block, seed=self.settings.seed
+            )
+        ]
 
     def _epoch(self, recipe: Recipe, record: EpochRecord, schedule: PolynomialSchedule | None) -> Epoch:
         sparsity = schedule.sparsity(record.epoch * self._steps_per_epoch(recipe)) if schedule else 0.0

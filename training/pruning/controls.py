@@ -9,6 +9,7 @@ from torch import Tensor
 
 from sparsenet.checks import shown, whole_number
 from sparsenet.errors import MaskError
+from training.pruning.blocks import block_length, block_sizes, from_blocks, to_blocks
 from training.pruning.masks import Masks
 from training.pruning.problem import Problem
 from training.pruning.scores import Scorer, register
@@ -28,13 +29,13 @@ class Random(Scorer):
         """Uniform in [0, 1)."""
         return {name: torch.rand(w.shape, generator=problem.generator) for name, w in problem.weights.items()}
 
-    def channel_score(self, scores: Tensor) -> Tensor:
-        """One of the channel's scores: their mean would tend to 1/2."""
+    def unit_score(self, scores: Tensor, sizes: int | Tensor) -> Tensor:
+        """One of the unit's scores: their mean would tend to 1/2."""
         return scores[:, 0]
 
 
 def shuffle(masks: Masks, seed: int = 0) -> Masks:
-    """The same number of weights in every layer, at random positions.
+    """The same number of weights in every layer, at random positions; of blocks, the same number of blocks.
 
     If a network trains as well under shuffled masks, the method has found a good density for each layer and nothing
     about single weights (the ablation "randomly shuffling" of Frankle et al. 2021, see ``Random``).
@@ -50,14 +51,23 @@ def shuffle(masks: Masks, seed: int = 0) -> Masks:
         raise MaskError(
             "these masks prune whole channels: shuffle them where they are found, by shuffle=True"
         )
-    permuted = {n: permute(mask.flatten(), seed, n).reshape(mask.shape) for n, mask in masks.items()}
+    length = block_length(masks.info.get("block"))
+    permuted = {}
+    for name, mask in masks.items():
+        sizes = torch.as_tensor(block_sizes(mask.shape, length))
+        permuted[name] = from_blocks(permute(to_blocks(mask, length), seed, name, sizes), mask.shape)
     return Masks(permuted, masks.info | {"shuffled": True, "shuffle_seed": seed}, masks.affine)
 
 
-def permute(kept: Tensor, seed: int, layer: str, allowed: Tensor | None = None) -> Tensor:
-    """Flags (1-D) of a layer in a random order; with ``allowed``, they move among the allowed positions only."""
+def permute(kept: Tensor, seed: int, layer: str, sizes: Tensor) -> Tensor:
+    """Flags of a layer's units, (units, …), in a random order: they move among units of one size, never to size 0.
+
+    ``sizes`` is (units,), or () if all are alike.
+    """
     generator = torch.Generator().manual_seed(zlib.crc32(f"{seed} {layer}".encode()))
-    places = torch.arange(kept.numel()) if allowed is None else allowed.nonzero().squeeze(1)
-    result = kept.clone()
-    result[places] = kept[places[torch.randperm(places.numel(), generator=generator)]]
+    result, sizes = kept.clone(), sizes.expand(len(kept))
+    for size in sizes.unique():
+        places = (sizes == size).nonzero().squeeze(1)
+        if size > 0:
+            result[places] = kept[places[torch.randperm(places.numel(), generator=generator)]]
     return result

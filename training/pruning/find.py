@@ -15,6 +15,7 @@ from sparsenet.checks import flag, one_of, real_number, shown, whole_number
 from sparsenet.errors import MaskError
 from sparsenet.text.one_line import warn
 from training.pruning.affine import affine_masks
+from training.pruning.blocks import Block
 from training.pruning.masks import Masks
 from training.pruning.problem import Batches, Loss, Mode, Problem, checked_batches, undisturbed
 from training.pruning.prunable import PrunableWeight, matching, prunable_weights, with_plain_weights
@@ -37,6 +38,7 @@ def find_masks(
     min_density: float = 0.0,
     on_empty: OnEmpty = "keep",
     structured: Structured | None = None,
+    block: Block | None = None,
     within: Masks | None = None,
     prune_affine: bool = True,
     whole: Sequence[str] | None = None,
@@ -60,6 +62,9 @@ def find_masks(
     structured  None: single weights. "output": whole output channels (Li et al. 2017); "input": whole input
                 channels. Named apart because paper and code of the same work can differ in it. A depthwise
                 convolution has no output channels of its own: it loses those that the layer before it loses.
+    block       (1, 4): four consecutive input channels of an output and a tap together, the unit of int8 kernels; the
+                last block of a row is shorter, and depthwise convolutions lose single weights (see ``blocks``). The
+                budget is met to less than a block. Not together with ``structured``.
     within      only weights kept by these masks may be kept; the others count as zero already.
     prune_affine  with structured="output", also mask the bias and the BatchNorm's γ and β of a pruned channel: the
                 channel is then exactly 0 and can be cut out of the network (see ``affine``). Not part of the budget.
@@ -68,7 +73,7 @@ def find_masks(
     rounds      prune in so many steps, each by the same ratio and scored anew on what is left (the exponential
                 schedule of de Jorge et al. 2021 and Tanaka et al. 2020); None: the method's own number. Such masks are
                 chaotic: one weight more or less kept in an early round ends in thousands of other weights.
-    shuffle     the control: in the end, move what is kept to random places within each layer.
+    shuffle     the control: in the end, move what is kept to random places within each layer, blocks as a whole.
     progress    show a bar of the rounds, on terminals only.
 
     ``Masks.info`` records all of it, the batches by samples and hash, the layers that the guard rescued, and those
@@ -94,7 +99,7 @@ def find_masks(
         spared = sum(int(may_stay[name].sum()) for name in chosen.keys() - weights.keys())
         budget = _budget_of_rest(budget, total, spared)
     problem = _problem(model, scorer, weights, batches, loss, seed, input_shape, temperature)
-    units = Units(model, weights, structured)
+    units = Units(model, weights, structured, block)
     allowed = kept = may_stay
     mode = _mode(scorer, mode)
     with undisturbed(model, mode, seed):
@@ -124,6 +129,7 @@ def find_masks(
         "kept": sum(int(mask.sum()) for mask in tensors.values()),
         "scope": scope,
         "structured": structured,
+        "block": None if block is None else list(block),
         "whole": [weight.layer for name, weight in chosen.items() if name not in weights],
         "rounds": rounds,
         "mode": mode,

@@ -11,6 +11,7 @@ from torch import nn
 
 from sparsenet.checks import shown
 from sparsenet.errors import CheckpointError, MaskError
+from training.pruning.blocks import Block
 from training.pruning.find import find_masks
 from training.pruning.masks import Masks
 from training.pruning.prunable import prunable_weights
@@ -37,6 +38,7 @@ class GradualPruner:
         include: Sequence[str] | None = None,
         exclude: Sequence[str] | None = None,
         structured: Structured | None = None,
+        block: Block | None = None,
         min_density: float = 0.0,
         on_empty: OnEmpty = "keep",
         seed: int = 0,
@@ -53,6 +55,7 @@ class GradualPruner:
             "include": include,
             "exclude": exclude,
             "structured": structured,
+            "block": block,
             "min_density": min_density,
             "on_empty": on_empty,
             "seed": seed,

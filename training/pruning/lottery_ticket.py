@@ -28,6 +28,7 @@ from sparsenet.io import strict_json
 from sparsenet.io.files import write_atomically
 from sparsenet.text.table import to_json
 from training.loop.run import Hook
+from training.pruning.blocks import Block, block_length
 from training.pruning.controls import shuffle
 from training.pruning.find import find_masks
 from training.pruning.masks import Masks
@@ -69,6 +70,7 @@ class LotterySettings:
         controls: networks trained beside every ticket, with as many weights in every layer: "shuffled" has them at
             random places (the random ticket), "reinitialised" keeps the places and draws new weights.
         scope, include, exclude: of the magnitude pruning, as in ``find_masks``.
+        block: what lives and dies together, (1, 4) for example; see ``blocks``. Shuffled controls move whole blocks.
         min_density: share of its weights that every layer keeps at least.
         seed: of masks, shuffles and fresh weights.
     """
@@ -79,6 +81,7 @@ class LotterySettings:
     scope: Scope = "global"
     include: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
+    block: Block | None = None
     min_density: float = 0.0
     seed: int = 0
 
@@ -98,6 +101,7 @@ class LotterySettings:
             for pattern in items(getattr(self, name), name):
                 if not isinstance(pattern, str):
                     raise InputError(f"{name} must be patterns of names, got {shown(pattern)}")
+        block_length(self.block)
         real_number(self.min_density, "min_density", 0, 1)
         whole_number(self.seed, "seed", least=0)
 
@@ -212,6 +216,7 @@ class _Lottery:
             scope=self.settings.scope,
             include=self.settings.include,
             exclude=self.settings.exclude,
+            block=self.settings.block,
             min_density=self.settings.min_density,
             within=within,
             seed=self.settings.seed,

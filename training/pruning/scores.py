@@ -53,13 +53,14 @@ class Scorer(ABC):
     def score(self, problem: Problem) -> dict[str, Tensor]:
         """Parameter name → scores of the parameter's shape, for every name in ``problem.weights``; higher = keep."""
 
-    def channel_score(self, scores: Tensor) -> Tensor:
-        """(channels, weights per channel) → (channels,), for structured pruning.
+    def unit_score(self, scores: Tensor, sizes: int | Tensor) -> Tensor:
+        """Scores of what is kept or pruned together, (units, weights), → (units,): their mean.
 
-        Within a layer the mean ranks as the sum of Li et al. 2017 does; it also compares channels of different
-        length, which a global budget needs.
+        ``sizes`` is the number of weights of a unit, or of each (units,); shorter rows end in zeros. Among units of a
+        size the mean ranks as the sum of Li et al. 2017 and Mao et al. 2017 does; it also compares units of different
+        sizes, which a budget of weights needs.
         """
-        return scores.mean(dim=1)
+        return scores.sum(dim=1) / sizes
 
 
 SCORERS: dict[str, Scorer] = {}

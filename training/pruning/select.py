@@ -1,7 +1,7 @@
 """From scores and a budget to what is kept: exact counts, ties broken by position, no layer emptied.
 
-A *unit* is what is kept or pruned as a whole: one weight, or one channel. Scores come as one 1-D tensor of
-units per layer; -inf marks a unit that is already pruned and can never be kept.
+A *unit* is what is kept or pruned as a whole: one weight, one block of them, or one channel. Scores come as one 1-D
+tensor of units per layer; -inf marks a unit that is already pruned and can never be kept.
 """
 
 from __future__ import annotations
@@ -20,6 +20,8 @@ from sparsenet.errors import MaskError
 
 OnEmpty = Literal["keep", "raise", "allow"]
 Scope = Literal["layer", "global"]
+#: Weights of a unit: one number for units that are all alike, else one for each, int64 (units,).
+Sizes = int | Tensor
 
 
 @dataclass(frozen=True)
@@ -61,7 +63,7 @@ class Selection:
 
 def select(
     scores: Mapping[str, Tensor],
-    unit_sizes: Mapping[str, int],
+    unit_sizes: Mapping[str, Sizes],
     budget: Budget,
     scope: Scope,
     min_density: float = 0.0,
@@ -70,9 +72,10 @@ def select(
     """Keep the units with the highest scores, within each layer or over all layers together.
 
     scores: layer → (units,) float; unit_sizes: layer → weights per unit.
-    Unstructured budgets are met exactly. Whole channels come in lumps: of a global budget, or of ``keep``, as
-    many as fit are kept, never more weights than asked.
-    ``min_density`` is the floor of every layer (rounded up, at least one unit). With ``on_empty`` "keep",
+    Unstructured budgets are met exactly. Blocks and whole channels come in lumps: as many as fit are kept, never more
+    weights than asked. Of blocks less than one is missing in the end, also where each layer has a share of its own.
+    A sparsity within the layers is a share of their channels for channels, else of their weights.
+    ``min_density`` is the floor of every layer (rounded up to units, at least one). With ``on_empty`` "keep",
     layers below it are filled up with their own best units, at the others' cost where the budget is shared (a
     budget smaller than the sum of floors gives the floors); "raise" is a MaskError; "allow" leaves them.
     """
@@ -82,10 +85,10 @@ def select(
     for name, score in scores.items():
         if torch.isnan(score).any():
             raise MaskError(f"layer '{name}' has NaN scores: its weights or gradients are not finite")
-    floors = {name: _floor(score, min_density) for name, score in scores.items()}
+    floors = {name: _floor(score, unit_sizes[name], min_density) for name, score in scores.items()}
     chooser = _select_global if scope == "global" else _select_per_layer
     kept = chooser(scores, unit_sizes, budget, dict.fromkeys(floors, 0))
-    low = tuple(name for name in kept if int(kept[name].sum()) < floors[name])
+    low = tuple(name for name in kept if _weights(kept[name], unit_sizes[name]) < floors[name])
     if not low or on_empty == "allow":
         return Selection(kept, ())
     if on_empty == "raise":
@@ -130,66 +133,107 @@ def share_out(sizes: Mapping[str, int], total: int, floors: Mapping[str, int]) -
     return {name: result[name] for name in sizes}
 
 
-def _floor(scores: Tensor, min_density: float) -> int:
+def best(scores: Tensor, sizes: Sizes, weights: int) -> Tensor:
+    """Flags of the units from the top of the ranking that have no more than ``weights`` together."""
+    if isinstance(sizes, int):
+        return top_k(scores, weights // sizes)
+    ranking = _ranking(scores)
+    chosen = torch.zeros_like(scores, dtype=torch.bool)
+    chosen[ranking[sizes[ranking].cumsum(0) <= weights]] = True
+    return chosen
+
+
+def _ranking(scores: Tensor) -> Tensor:
+    """Numbers of the units that can be kept, the best first, of equal ones the earlier."""
+    order = torch.sort(scores, descending=True, stable=True).indices
+    return order[scores[order] > -math.inf]
+
+
+def _weights(units: Tensor, sizes: Sizes) -> int:
+    """Weights of the flagged units."""
+    return int(units.sum()) * sizes if isinstance(sizes, int) else int(sizes[units].sum())
+
+
+def _total(scores: Tensor, sizes: Sizes) -> int:
+    return scores.numel() * sizes if isinstance(sizes, int) else int(sizes.sum())
+
+
+def _floor(scores: Tensor, sizes: Sizes, min_density: float) -> int:
+    """Weights of the fewest best units that have ``min_density`` of all; one unit at least, if one can be kept."""
     # The small allowance keeps 0.1 * 30 from rounding up to 4.
-    wanted = max(1, math.ceil(min_density * scores.numel() - 1e-9))
-    return min(wanted, int((scores > -math.inf).sum()))
+    wanted = max(1, math.ceil(min_density * _total(scores, sizes) - 1e-9))
+    alive = _weights(scores > -math.inf, sizes)
+    if isinstance(sizes, int):
+        return min(math.ceil(wanted / sizes) * sizes, alive)
+    reached = sizes[_ranking(scores)].cumsum(0)
+    return int(reached[reached >= wanted][0]) if wanted < alive else alive
 
 
 def _select_per_layer(
     scores: Mapping[str, Tensor],
-    unit_sizes: Mapping[str, int],
+    unit_sizes: Mapping[str, Sizes],
     budget: Budget,
     floors: Mapping[str, int],
 ) -> dict[str, Tensor]:
-    units = {name: score.numel() for name, score in scores.items()}
+    alike = {name: size for name, size in unit_sizes.items() if isinstance(size, int)}
+    if len(alike) == len(unit_sizes) and (budget.sparsity is not None or max(alike.values()) > 1):
+        return _share_of_units(scores, alike, budget, floors)
+    totals = {name: _total(score, unit_sizes[name]) for name, score in scores.items()}
+    alive = {name: _weights(score > -math.inf, unit_sizes[name]) for name, score in scores.items()}
     if budget.sparsity is not None:
-        counts = {name: max(budget.weights_of(count), floors[name]) for name, count in units.items()}
-    elif all(size == 1 for size in unit_sizes.values()):
-        keep = budget.weights_of(sum(units.values()))
-        alive = {name: int((score > -math.inf).sum()) for name, score in scores.items()}
-        counts = {name: min(count, alive[name]) for name, count in share_out(units, keep, floors).items()}
+        counts = {name: max(budget.weights_of(total), floors[name]) for name, total in totals.items()}
+        counts = {name: min(count, alive[name]) for name, count in counts.items()}
+    else:
+        keep = budget.weights_of(sum(totals.values()))
+        counts = {name: min(count, alive[name]) for name, count in share_out(totals, keep, floors).items()}
         # What a layer cannot take, because earlier masks have left less of it, goes to the others.
         room = {name: alive[name] - count for name, count in counts.items()}
         missing = min(keep - sum(counts.values()), sum(room.values()))
         if missing > 0:
-            counts = {
-                name: counts[name] + more
-                for name, more in share_out(room, missing, dict.fromkeys(room, 0)).items()
-            }
+            more = share_out(room, missing, dict.fromkeys(room, 0))
+            counts = {name: counts[name] + more[name] for name in counts}
+    kept, left = {}, 0
+    for name, score in scores.items():
+        # What the blocks of one layer leave of its share, the next may take: less than a block.
+        kept[name] = best(score, unit_sizes[name], counts[name] + left)
+        left += counts[name] - _weights(kept[name], unit_sizes[name])
+    return kept
+
+
+def _share_of_units(
+    scores: Mapping[str, Tensor], unit_sizes: Mapping[str, int], budget: Budget, floors: Mapping[str, int]
+) -> dict[str, Tensor]:
+    """The same share of the units of every layer."""
+    units = {name: score.numel() for name, score in scores.items()}
+    if budget.sparsity is not None:
+        counts = {name: budget.weights_of(count) for name, count in units.items()}
     else:
         total = sum(units[name] * unit_sizes[name] for name in units)
         keep = budget.weights_of(total)
-        counts = {name: max(keep * count // total, floors[name]) for name, count in units.items()}
-    return {name: top_k(score, counts[name]) for name, score in scores.items()}
+        counts = {name: keep * count // total for name, count in units.items()}
+    least = {name: floors[name] // unit_sizes[name] for name in units}
+    return {name: top_k(score, max(counts[name], least[name])) for name, score in scores.items()}
 
 
 def _select_global(
     scores: Mapping[str, Tensor],
-    unit_sizes: Mapping[str, int],
+    unit_sizes: Mapping[str, Sizes],
     budget: Budget,
     floors: Mapping[str, int],
 ) -> dict[str, Tensor]:
-    keep = budget.weights_of(sum(score.numel() * unit_sizes[name] for name, score in scores.items()))
-    reserved = {name: top_k(score, floors[name]) for name, score in scores.items()}
-    keep = max(
-        keep,
-        sum(int(flags.sum()) * unit_sizes[name] for name, flags in reserved.items()),
-    )
+    keep = budget.weights_of(sum(_total(score, unit_sizes[name]) for name, score in scores.items()))
+    reserved = {name: best(score, unit_sizes[name], floors[name]) for name, score in scores.items()}
     # Infinitely good: counted in the budget, so that the total stays exact.
     ranked = torch.cat([score.masked_fill(reserved[name], math.inf) for name, score in scores.items()])
-    if all(size == 1 for size in unit_sizes.values()):
-        chosen = top_k(ranked, keep)
-    else:
-        sizes = torch.cat([torch.full((score.numel(),), unit_sizes[n]) for n, score in scores.items()])
-        chosen = _longest_affordable_prefix(ranked, sizes, keep)
+    chosen = best(ranked, _joined(scores, unit_sizes), max(keep, sum(floors.values())))
     parts = chosen.split([score.numel() for score in scores.values()])
     return {name: part.clone() for name, part in zip(scores, parts, strict=True)}
 
 
-def _longest_affordable_prefix(ranked: Tensor, sizes: Tensor, keep: int) -> Tensor:
-    order = torch.sort(ranked, descending=True, stable=True).indices
-    affordable = (sizes[order].cumsum(0) <= keep) & (ranked[order] > -math.inf)
-    chosen = torch.zeros_like(ranked, dtype=torch.bool)
-    chosen[order[affordable]] = True
-    return chosen
+def _joined(scores: Mapping[str, Tensor], unit_sizes: Mapping[str, Sizes]) -> Sizes:
+    """The sizes of all layers one after another."""
+    if all(isinstance(size, int) for size in unit_sizes.values()) and len(set(unit_sizes.values())) == 1:
+        return next(iter(unit_sizes.values()))
+    return torch.cat(
+        [torch.as_tensor(unit_sizes[name]).expand(score.numel()) for name, score in scores.items()]
+    )

@@ -1,4 +1,4 @@
-"""What is kept or pruned as a whole: single weights, or channels together with the depthwise filters behind them."""
+"""What is kept or pruned as a whole: weights, blocks of them, or channels with the depthwise filters behind them."""
 
 from __future__ import annotations
 
@@ -6,12 +6,16 @@ import math
 from collections.abc import Mapping
 from typing import Literal
 
+import torch
 from torch import Tensor, nn
 
+from sparsenet.errors import MaskError
+from training.pruning.blocks import Block, block_length, block_sizes, block_text, from_blocks, to_blocks
 from training.pruning.channel_flow import ChannelFlow, channel_flow
 from training.pruning.controls import permute
 from training.pruning.prunable import PrunableWeight, from_channels, to_channels
 from training.pruning.scores import Scorer
+from training.pruning.select import Sizes
 
 Structured = Literal["output", "input"]
 
@@ -19,16 +23,30 @@ Structured = Literal["output", "input"]
 class Units:
     """Weight tensors seen as 1-D rows of units, one row per layer, and back.
 
-    ``structured`` None makes every weight a unit of its own; "output" and "input" make every channel one. With
-    "output", a depthwise convolution has no row: its channels live and die with those of the layer before it.
-    Weights outside ``allowed`` (name → bool tensor of the weight's shape) can never be kept.
+    With neither ``structured`` nor ``block`` every weight is a unit of its own; with ``block`` every block is one (see
+    ``blocks``), with "output" and "input" every channel. With "output", a depthwise convolution has no row: its
+    channels live and die with those of the layer before it.
+    Weights outside ``allowed`` (name → bool tensor of the weight's shape) can never be kept; a unit of which a part is
+    allowed counts as a whole one.
+
+    Raises:
+        MaskError: ``block`` is no block, or channels are asked for as well.
     """
 
     def __init__(
-        self, model: nn.Module, weights: Mapping[str, PrunableWeight], structured: Structured | None
+        self,
+        model: nn.Module,
+        weights: Mapping[str, PrunableWeight],
+        structured: Structured | None,
+        block: Block | None = None,
     ) -> None:
         self.flow = channel_flow(model) if structured == "output" else ChannelFlow()
         self.structured = structured
+        self._length = block_length(block)
+        if structured is not None and block is not None:
+            raise MaskError(
+                f"structured='{structured}' prunes whole channels and block={block_text(block)} blocks: give one"
+            )
         self._weights = weights
         self._leaders = {
             name: leader
@@ -36,15 +54,19 @@ class Units:
             if (leader := f"{self.flow.leaders.get(weight.layer)}.weight") in weights
         }
 
-    def sizes(self) -> dict[str, int]:
+    def sizes(self) -> dict[str, Sizes]:
         """Layer → weights per unit."""
-        sizes = {}
+        if self.structured is None:
+            return {
+                name: block_sizes(weight.tensor.shape, self._length) for name, weight in self._weights.items()
+            }
+        sizes: dict[str, int] = {}
         for name, weight in self._weights.items():
             if name not in self._leaders:
                 sizes[name] = weight.tensor.numel() // self._view(weight.tensor, weight).shape[0]
         for name, leader in self._leaders.items():
             sizes[leader] += self._weights[name].tensor[0].numel()
-        return sizes
+        return dict(sizes)
 
     def scores(
         self, scores: Mapping[str, Tensor], allowed: Mapping[str, Tensor], scorer: Scorer
@@ -55,8 +77,8 @@ class Units:
             if name in self._leaders:
                 continue
             view = self._view(scores[name].detach().to("cpu").double(), weight)
-            row = view.squeeze(1) if self.structured is None else scorer.channel_score(view)
-            rows[name] = row.masked_fill(~self._alive(name, allowed), -math.inf)
+            sizes = view.shape[1] if self.structured else block_sizes(weight.tensor.shape, self._length)
+            rows[name] = scorer.unit_score(view, sizes).masked_fill(~self._alive(name, allowed), -math.inf)
         return rows
 
     def masks(self, kept: Mapping[str, Tensor], allowed: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -65,16 +87,21 @@ class Units:
         for name, weight in self._weights.items():
             flags, shape = kept[self._leaders.get(name, name)], weight.tensor.shape
             if self.structured is None:
-                masks[name] = flags.reshape(shape)
+                spread = from_blocks(flags.unsqueeze(1).expand(-1, self._length), shape)
             else:
-                masks[name] = from_channels(flags, shape, self.structured, weight.groups) & allowed[name]
+                spread = from_channels(flags, shape, self.structured, weight.groups)
+            masks[name] = spread & allowed[name]
         return masks
 
     def shuffled(
         self, kept: Mapping[str, Tensor], allowed: Mapping[str, Tensor], seed: int
     ) -> dict[str, Tensor]:
-        """As many units of every layer, elsewhere among its allowed ones."""
-        return {name: permute(flags, seed, name, self._alive(name, allowed)) for name, flags in kept.items()}
+        """As many units of every layer and size, elsewhere among its allowed ones."""
+        sizes = self.sizes()
+        return {
+            name: permute(flags, seed, name, self._alive(name, allowed) * torch.as_tensor(sizes[name]))
+            for name, flags in kept.items()
+        }
 
     def _alive(self, name: str, allowed: Mapping[str, Tensor]) -> Tensor:
         return self._view(allowed[name], self._weights[name]).any(dim=1)
@@ -82,5 +109,5 @@ class Units:
     def _view(self, tensor: Tensor, weight: PrunableWeight) -> Tensor:
         """(units, weights per unit)."""
         if self.structured is None:
-            return tensor.reshape(-1, 1)
+            return to_blocks(tensor, self._length)
         return to_channels(tensor, self.structured, weight.groups)

@@ -22,6 +22,7 @@ from training.loop.config import TrainConfig
 from training.loop.run import Hook
 from training.models import build_model
 from training.pruning import Masks, find_masks
+from training.pruning.blocks import Block
 from training.pruning.select import Scope
 from training.reproduce.checkpoints import checkpoint_for
 from training.reproduce.images import drawn_at_random, load_images
@@ -42,6 +43,7 @@ class Method:
         scorer: registered name of the criterion.
         scope: "global" compares weights of all layers, "layer" takes the same share of each.
         shuffle: whether what is kept moves to random places within each layer.
+        block: what is kept or pruned together, if not single weights.
     """
 
     title: str
@@ -49,6 +51,7 @@ class Method:
     scorer: str
     scope: Scope = "global"
     shuffle: bool = False
+    block: Block | None = None
 
 
 METHODS = {
@@ -62,6 +65,9 @@ METHODS = {
     "magnitude": Method("magnitude", "after", "l1", "layer"),
     "magnitude-global": Method("magnitude, over all layers", "after", "l1"),
     "lottery": Method("lottery ticket", "ticket", "l1", "layer"),
+    "snip-1x4": Method("SNIP, 1×4 blocks", "foresight", "snip", block=(1, 4)),
+    "magnitude-1x4": Method("magnitude, 1×4 blocks", "after", "l1", "layer", block=(1, 4)),
+    "lottery-1x4": Method("lottery ticket, 1×4 blocks", "ticket", "l1", "layer", block=(1, 4)),
 }
 
 
@@ -150,6 +156,7 @@ class _Task:
             seed=self.seed,
             within=within,
             shuffle=way.shuffle,
+            block=way.block,
             mode=self.asked.mode if way.kind == "foresight" and way.scorer != "synflow" else None,
             temperature=self.asked.grasp_temperature if way.scorer == "grasp" else None,
         )

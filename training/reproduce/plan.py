@@ -99,12 +99,12 @@ class Plan:
             for seed in asked.seeds
         ]
 
-    def level_before(self, sparsity: str, seed: str) -> str:
+    def level_before(self, method: str, sparsity: str, seed: str) -> str:
         """Name of the network that a lottery ticket of this level is drawn from."""
         position = self.settings.comparison.levels.index(float(sparsity))
         if position == 0:
             return f"dense-0.0-{seed}"
-        return f"lottery-{self.settings.comparison.levels[position - 1]}-{seed}"
+        return f"{method}-{self.settings.comparison.levels[position - 1]}-{seed}"
 
     @property
     def student_image_size(self) -> int:

@@ -184,7 +184,7 @@ class Settings:
         if unknown or not self.sections:
             raise InputError(f"sections are {', '.join(SECTIONS)}; got {', '.join(unknown) or 'none'}")
         missing = set(self.comparison.sparsities) - set(self.comparison.levels)
-        if missing and "lottery" in self.comparison.methods:
+        if missing and any(method.startswith("lottery") for method in self.comparison.methods):
             raise InputError(f"lottery tickets pass {self.comparison.levels}, not the budget {min(missing)}")
 
     @classmethod

@@ -62,9 +62,15 @@ def require_inputs(settings: Settings) -> None:
     """Check, before a sweep begins, what every cell of it would read.
 
     Raises:
+        InputError: there is no such method.
         DataError: the images lie in no known layout.
         CheckpointError: the backbone's file is damaged or no file of weights.
     """
+    from training.reproduce.comparison import METHODS
+
+    unknown = [method for method in settings.comparison.methods if method not in METHODS]
+    if unknown:
+        raise InputError(f"unknown method '{unknown[0]}': choose of {', '.join(METHODS)}")
     if settings.data is not None:
         require_layout(settings.data)
     if settings.snip.backbone is not None:

@@ -189,10 +189,11 @@ rule dense:
 
 def before(wildcards):
     """What magnitude and lottery tickets start from: trained weights, and the masks of the level before."""
-    if wildcards.method == "magnitude":
+    kind = METHODS[wildcards.method].kind
+    if kind == "after":
         return {"trained": f"comparison/weights/dense-0.0-{wildcards.seed}.safetensors"}
-    if wildcards.method == "lottery":
-        name = PLAN.level_before(wildcards.sparsity, wildcards.seed)
+    if kind == "ticket":
+        name = PLAN.level_before(wildcards.method, wildcards.sparsity, wildcards.seed)
         found = {"trained": f"comparison/weights/{name}.safetensors"}
         return found if name.startswith("dense") else found | {"within": f"comparison/masks/{name}.safetensors"}
     return {}
@@ -213,7 +214,7 @@ rule sparse:
     params:
         settings=plan.comparison_training(SETTINGS),
         before=lambda wildcards: " ".join(f"{key}={file}" for key, file in before(wildcards).items()),
-        levels=lambda wildcards: SETTINGS.comparison.levels if wildcards.method == "lottery" else (),
+        levels=lambda wildcards: SETTINGS.comparison.levels if METHODS[wildcards.method].kind == "ticket" else (),
     resources:
         gpu=1,
     log:

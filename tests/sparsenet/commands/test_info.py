@@ -49,6 +49,7 @@ def test_json_counts_weights_zeros_and_work(model: Path) -> None:
     assert first["op"] == "conv2d+relu"
     assert (first["weights"], first["nnz"]) == (108, 10)
     assert first["sparsity"] == pytest.approx(98 / 108)
+    assert (first["quads_kept"], head["quads_kept"], pool["quads_kept"]) == (9 / 36, 1, None)
     assert (first["macs"], first["nonzero_macs"]) == (108 * 36, 10 * 36)
     assert first["stored_as"] == "bitmask f32"
     assert first["bytes"] == 10 * 4 + 14

@@ -76,6 +76,7 @@ def same(first: Path, second: Path) -> bool:
         {"structured": "output", "sparsity": 0.5},
         {"structured": "input", "sparsity": 0.5, "exclude": ["head", "stem.*"]},
         {"include": ["blocks.*"]},
+        {"block": "1x4", "scope": "global"},
     ],
 )
 def test_prunes_as_find_masks_does(tmp_path: Path, weights: Path, options: dict) -> None:
@@ -86,7 +87,8 @@ def test_prunes_as_find_masks_does(tmp_path: Path, weights: Path, options: dict)
     out, file = tmp_path / "out.safetensors", tmp_path / "out.masks.safetensors"
     told = summary(weights, "-o", out, "--masks", file, *flags)
     dense, _ = load_model(weights)
-    expected = find_masks(dense, **({"sparsity": 0.8} | options))
+    block = {"block": (1, 4)} if "block" in options else {}
+    expected = find_masks(dense, **({"sparsity": 0.8} | options | block))
     assert Masks.load(file) == expected
     expected.apply(dense)
     pruned, info = load_model(out)
@@ -99,6 +101,7 @@ def test_prunes_as_find_masks_does(tmp_path: Path, weights: Path, options: dict)
     assert info.notes["from"] == "test"
     assert float(info.notes["sparsity"]) == pytest.approx(expected.sparsity, abs=1e-6)
     assert info.notes["method"] == options.get("method", "l1")
+    assert info.notes.get("block") == options.get("block")
 
 
 def test_table_and_json_count_what_is_in_the_file(tmp_path: Path, weights: Path) -> None:
@@ -179,12 +182,14 @@ def test_finetuning_with_a_teacher_and_an_interruption(tmp_path: Path, weights: 
     teacher = tmp_path / "teacher.safetensors"
     save_model(teacher, build_model("minixception-128", 4, seed=8), replace(INFO, input_size=16))
     flags = ["--finetune", "32:1", "--data", faces, "--quiet", "--batch-size", 8, "--teacher", teacher]
+    flags += ["--block", "1x4"]
     out, other = tmp_path / "out.safetensors", tmp_path / "other.safetensors"
     summary(weights, "-o", out, *flags, "--checkpoint", tmp_path / "c")
     summary(weights, "-o", other, *flags, "--checkpoint", tmp_path / "c")
     assert same(out, other)
     assert load_model(out)[1] == load_model(other)[1]
     assert load_model(out)[1].notes["teacher"] == "teacher.safetensors"
+    assert load_model(out)[1].notes["block"] == "1x4"
     summary(weights, "-o", other, *flags, "--alpha", 0.9)
     assert not same(out, other)
 
@@ -228,6 +233,8 @@ def test_bad_options(tmp_path: Path, weights: Path) -> None:
     fails("there is no folder", weights, "-o", tmp_path / "no" / "out")
     fails("there is no folder", *flags, "--masks", tmp_path / "no" / "masks")
     fails("is not in the range", *flags, "--sparsity", 1.5)
+    fails("'4x1' is no block of input channels, for example 1x4", *flags, "--block", "4x1")
+    fails("block=1x4 blocks: give one", *flags, "--block", "1x4", "--structured", "output")
     fails("'magic'", *flags, "--method", "magic")
     fails("--teacher needs --finetune", *flags, "--teacher", weights)
     fails("--ramp, --lr needs --finetune", *flags, "--ramp", 0.5, "--lr", 0.1)

@@ -44,14 +44,15 @@ def test_options_reach_the_settings_and_the_rest_snakemake(asked: list[Any], tmp
     torch.save({}, tmp_path / "resnet50.pth")
     result = reproduce(
         "--scale", "paper", "--data", str(tmp_path / "faces"), "--widerface", str(tmp_path), "--backbone",
-        str(tmp_path / "resnet50.pth"), "--only", "comparison,maskcnn", "--threads", "2", "--cores", "3", "--quiet",
-        "--out", "here", "--", "--executor", "slurm",
+        str(tmp_path / "resnet50.pth"), "--only", "comparison,maskcnn", "--methods", "snip, snip-1x4",
+        "--threads", "2", "--cores", "3", "--quiet", "--out", "here", "--", "--executor", "slurm",
     )  # fmt: skip
     assert result.exit_code == 0, result.output
     settings, *rest = asked
     assert rest == [Path("here"), 3, ["--executor", "slurm"], True]
     assert (settings.scale, settings.data, settings.threads) == ("paper", str(tmp_path / "faces"), 2)
     assert settings.sections == ("maskcnn", "comparison")
+    assert settings.comparison.methods == ("snip", "snip-1x4")
     assert (settings.snip.data, settings.snip.backbone) == (str(tmp_path), str(tmp_path / "resnet50.pth"))
 
 
@@ -59,6 +60,7 @@ def test_options_reach_the_settings_and_the_rest_snakemake(asked: list[Any], tmp
     "arguments, told",
     [
         (["--only", "comparison,tables"], "tables"),
+        (["--methods", "snip,magic"], "unknown method 'magic': choose of random, snip,"),
         (["--scale", "paper"], "--data"),
         (["--data", "/nowhere"], "/nowhere"),
     ],

@@ -111,8 +111,16 @@ def test_only_what_a_change_touches_is_trained_again(
     finished: tuple[DemoSettings, dict[str, Trained]], tmp_path: Path
 ) -> None:
     out = copy_of(finished, tmp_path / "out")
-    assert reused(make_all(settings(out, sparsity=0.7))) == ["teacher", "scratch", "distilled"]
-    assert reused(make_all(settings(out, sparsity=0.7, alpha=0.3))) == [
+    made = make_all(settings(out, block=(1, 4)))
+    assert reused(made) == ["teacher", "scratch", "distilled"]
+    pruned = made["distilled-pruned"]
+    assert pruned.info.notes["block"] == "1x4"
+    assert Masks.from_zeros(pruned.model).sparsity == pytest.approx(0.8, abs=0.002)
+    pointwise = [
+        m.weight for m in pruned.model.modules() if isinstance(m, torch.nn.Conv2d) and m.kernel_size == (1, 1)
+    ]
+    assert all(part.ne(0).all(1).eq(part.ne(0).any(1)).all() for w in pointwise for part in w.split(4, dim=1))
+    assert reused(make_all(settings(out, block=(1, 4), alpha=0.3))) == [
         "teacher",
         "scratch",
         "scratch-pruned",

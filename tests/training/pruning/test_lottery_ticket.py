@@ -21,6 +21,7 @@ from sparsenet.cli import main
 from sparsenet.errors import CheckpointError, InputError, MaskError
 from tests.full import FULL
 from training.pruning import Masks, find_masks
+from training.pruning.blocks import Block
 from training.pruning.lottery_curve import save_curve
 from training.pruning.lottery_ticket import LevelRecord, LotterySettings, by_rate, draw_tickets
 from training.pruning.rewind import Rewind, Snapshot
@@ -138,8 +139,9 @@ def test_fresh_weights_differ_at_every_level(tmp_path: Path) -> None:
     assert len(weights) == len(states) == 5
 
 
-def test_controls(tmp_path: Path) -> None:
-    trainer, records = draw(tmp_path, controls=("shuffled", "reinitialised"))
+@pytest.mark.parametrize("block", [None, (1, 4)])
+def test_controls(tmp_path: Path, block: Block | None) -> None:
+    trainer, records = draw(tmp_path, controls=("shuffled", "reinitialised"), block=block)
     assert [r.network for r in records] == ["dense"] + ["ticket", "shuffled", "reinitialised"] * 2
     for level in ("level-01", "level-02"):
         ticket, shuffled, again = (
@@ -149,6 +151,8 @@ def test_controls(tmp_path: Path) -> None:
         assert ticket == again
         assert shuffled != ticket
         assert shuffled.density_per_layer() == ticket.density_per_layer()
+        for mask in (*ticket.values(), *shuffled.values()) if block else ():
+            assert all(part.unique().numel() == 1 for row in mask for part in row.split(4))
         assert_same(trainer.started[f"{level}-shuffled"][0], surviving(make(3).state_dict(), shuffled))
         start = trainer.started[f"{level}-reinitialised"][0]
         assert not any(torch.equal(make(seed).state_dict()["0.weight"] * ticket["0.weight"], start["0.weight"])

@@ -81,18 +81,21 @@ def test_impossible_schedules(wrong: dict[str, float]) -> None:
         PolynomialSchedule(**wrong)
 
 
-def make(method: str = "l1", structured: str | None = None, seed: int = 0):
+CHANNELS = {"structured": "output"}
+
+
+def make(method: str = "l1", units: dict | None = None, seed: int = 0):
     model = small_net()
     optimizer = torch.optim.SGD(model.parameters(), lr=0.05, momentum=0.9, weight_decay=0.01)
     schedule = PolynomialSchedule(0.3, 0.8, begin_step=2, end_step=12, every=3)
-    pruner = GradualPruner(model, schedule, method, structured=structured, seed=seed)
+    pruner = GradualPruner(model, schedule, method, **(units or {}), seed=seed)
     return model, optimizer, pruner
 
 
 @pytest.mark.parametrize("method", ["l1", "random"])
-@pytest.mark.parametrize("structured", [None, "output"])
-def test_follows_the_schedule_and_never_revives(method: str, structured: str | None) -> None:
-    model, optimizer, pruner = make(method, structured)
+@pytest.mark.parametrize("units", [{}, {"block": (1, 4)}, CHANNELS], ids=str)
+def test_follows_the_schedule_and_never_revives(method: str, units: dict) -> None:
+    model, optimizer, pruner = make(method, units)
     history: list[Masks] = []
 
     def after_step(step: int, model: torch.nn.Module) -> None:
@@ -104,7 +107,7 @@ def test_follows_the_schedule_and_never_revives(method: str, structured: str | N
         pruner.masks.check(model)
         if not history or history[-1] is not pruner.masks:
             history.append(pruner.masks)
-            if structured is None:
+            if units != CHANNELS:
                 assert pruner.masks.sparsity == pytest.approx(pruner.schedule.sparsity(step), abs=0.02)
 
     take_steps(model, optimizer, 1, 15, after_step)
@@ -145,17 +148,19 @@ def test_from_50_to_80_percent_over_two_epochs(name: str, scope: Scope) -> None:
     assert reached[20] < reached[40] == reached[60] == pytest.approx(0.8, abs=0.01)
 
 
-@pytest.mark.parametrize("method, structured", [("l1", None), ("random", None), ("l1", "output")])
+@pytest.mark.parametrize(
+    "method, units", [("l1", {"block": (1, 4)}), ("random", {}), ("l1", CHANNELS)], ids=str
+)
 @pytest.mark.parametrize("stop", [1, 6, 13])
-def test_resumed_run_gives_the_same_result(method: str, structured: str | None, stop: int) -> None:
-    model, optimizer, pruner = make(method, structured)
+def test_resumed_run_gives_the_same_result(method: str, units: dict, stop: int) -> None:
+    model, optimizer, pruner = make(method, units)
     take_steps(model, optimizer, 1, stop, pruner.after_step)
     saved = io.BytesIO()
     torch.save(pruner.state_dict(), saved)
     weights, moments = copy.deepcopy(model.state_dict()), copy.deepcopy(optimizer.state_dict())
     take_steps(model, optimizer, stop + 1, 15, pruner.after_step)
 
-    resumed, resumed_optimizer, resumed_pruner = make(method, structured)
+    resumed, resumed_optimizer, resumed_pruner = make(method, units)
     resumed.load_state_dict(weights)
     resumed_optimizer.load_state_dict(moments)
     saved.seek(0)

@@ -101,7 +101,7 @@ class Run:
                 if method == "magnitude":
                     before["trained"] = "comparison/weights/dense-0.0-0.safetensors"
                 if method == "lottery":
-                    name = self.plan.level_before(str(sparsity), "0")
+                    name = self.plan.level_before(method, str(sparsity), "0")
                     before["trained"] = f"comparison/weights/{name}.safetensors"
                     if not name.startswith("dense"):
                         before["within"] = f"comparison/masks/{name}.safetensors"

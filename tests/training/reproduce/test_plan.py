@@ -24,8 +24,8 @@ def test_at_ratio_0_all_methods_are_one_network() -> None:
 
 def test_a_ticket_is_drawn_from_the_level_before() -> None:
     plan = Plan(TINY)
-    assert plan.level_before("0.8", "1") == "lottery-0.5-1"
-    assert plan.level_before("0.5", "1") == "dense-0.0-1"
+    assert plan.level_before("lottery-1x4", "0.8", "1") == "lottery-1x4-0.5-1"
+    assert plan.level_before("lottery", "0.5", "1") == "dense-0.0-1"
 
 
 def test_pruned_students_continue_whole_ones() -> None:
