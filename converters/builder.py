@@ -10,8 +10,9 @@ from typing import Any
 
 import numpy as np
 
+from converters.weight_grids import grid_of_weight
 from sparsenet.errors import GraphError, UnsupportedOpError
-from sparsenet.graph import Graph, Node, Partial, Shape, TensorInfo
+from sparsenet.graph import FloatArray, Graph, Node, Partial, Shape, TensorInfo
 from sparsenet.graph.ops import infer_shape, partial_of
 from sparsenet.limits import require_countable, require_memory
 from sparsenet.text.one_line import one_line
@@ -64,8 +65,9 @@ class GraphBuilder:
     ``minus_inf`` holds paddings with -inf that wait for the max pooling which can take them over:
     padded tensor → (tensor before padding, [top, left, bottom, right]). ``joined`` knows of parts that were joined
     which elements are valid, and how many: tensors joined alike have one count. ``places`` knows of places that a max
-    pooling found what its windows were (``decompose.pool_places``). ``source`` says in a word or two what the network
-    comes from, for errors.
+    pooling found what its windows were (``decompose.pool_places``). ``rounded`` holds the quantized forms of tensors
+    (``converters.quantized``), ``weight_scales`` the scales of constants that were int8. ``source`` says in a word or
+    two what the network comes from, for errors.
     """
 
     def __init__(self, name: str) -> None:
@@ -75,6 +77,8 @@ class GraphBuilder:
         self.minus_inf: dict[str, tuple[str, list[int]]] = {}
         self.joined: dict[tuple[tuple[str, int], ...], tuple[Act, Act]] = {}
         self.places: dict[str, Any] = {}
+        self.rounded: defaultdict[str, list[Any]] = defaultdict(list)
+        self.weight_scales: list[FloatArray] = []
         self.source = ""
         self._failures: list[tuple[str, str, str]] = []
         self._node_names: set[str] = set()
@@ -167,8 +171,15 @@ class GraphBuilder:
                 self._touching[name].pop()
             for kept in (self.shapes, self.partial, self.minus_inf):
                 kept.pop(node.output, None)
+            self.graph.quantization.pop(node.output, None)
+            for name in node.inputs:
+                self.rounded.pop(name, None)
         del self.graph.nodes[count:]
         self.joined = {key: pair for key, pair in self.joined.items() if pair[1].tensor in self.shapes}
+
+    def maker(self, tensor: str) -> Node | None:
+        """The node that makes ``tensor``; None for inputs and stand-ins."""
+        return next((node for node in self._touching.get(tensor, ()) if node.output == tensor), None)
 
     def stand_in(self, tensor: str, shape: Shape) -> Act:
         """A tensor nothing makes, so that the nodes behind an unsupported one can be examined too."""
@@ -226,6 +237,10 @@ class GraphBuilder:
             named.add(tensor)
             made.add(tensor)
         self.graph.drop_unused_constants()
+        for _, name, weight in self.graph.weights() if self.weight_scales else ():
+            grid = grid_of_weight(weight, self.weight_scales)
+            if grid is not None:
+                self.graph.quantization[name] = grid
         self.graph.verify()
         return self.graph, renamed
 
@@ -242,6 +257,8 @@ class GraphBuilder:
             node.outputs = [new if name == old else name for name in node.outputs]
         self._touching[new] += touching
         self.shapes[new] = self.shapes.pop(old)
+        if old in self.graph.quantization:
+            self.graph.quantization[new] = self.graph.quantization.pop(old)
 
     def _report(self) -> str:
         count = len(self._failures)

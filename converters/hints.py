@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 _BATCH_STATISTICS = "it normalises with the statistics of the batch; train it with running statistics"
-_QUANTIZED = "convert the float model; storage as i8 is an option of the model file"
 _CHOICE = "which of its branches runs depends on the input's values; export the branch that you need"
 _LOOP = "loops are not supported; export the model with the loop written out"
 _OUTSIDE = "how much it gives depends on the data; end the network before it and compute it of the output"
@@ -22,11 +21,6 @@ TORCH_HINTS = {
 
 #: Hint by ONNX ``op_type``.
 ONNX_HINTS = {
-    "ConvInteger": _QUANTIZED,
-    "MatMulInteger": _QUANTIZED,
-    "QLinearConv": _QUANTIZED,
-    "QLinearMatMul": _QUANTIZED,
-    "DynamicQuantizeLinear": _QUANTIZED,
     "Unique": _OUTSIDE,
     "RoiAlign": _OUTSIDE,
     "If": _CHOICE,

@@ -28,8 +28,10 @@ from converters.onnx.model import (
     inputs_of,
 )
 from converters.onnx.moved import Moved
-from converters.onnx.ops.table import INTEGER_OPERATORS, RULES, SIZED_RULES
+from converters.onnx.ops.quantize import as_integers
+from converters.onnx.ops.table import INTEGER_OPERATORS, KEEPS_BYTES, READS_BYTES, RULES, SIZED_RULES
 from converters.onnx.sized_model import SizedModel
+from converters.quantized import Quantized, same_numbers
 from converters.symbolic.sizes import BATCH, THE_BATCH, Sizes
 from sparsenet.errors import GraphError, InputError, MemoryLimitError
 from sparsenet.graph import Graph, Shape
@@ -73,6 +75,8 @@ class Walk:
                 value = replace(value, tensor=self.builder.rename(name, f"{name}.sample"))
             moved, self.layouts[name] = output_of(self.builder, Site(name, name), value)
             return moved
+        if isinstance(value, Quantized):
+            return as_integers(self.builder, Site(name, name), value)
         if not isinstance(value, Sizes):
             return value
         counts = self.lead and not any(BATCH in unknown.counts for unknown in value.slopes)
@@ -144,7 +148,7 @@ class Walk:
                 return self._branch(node, bool(inputs[0].array.reshape(-1)[0]))
             unknown = any(name and value is None for name, value in zip(node.input, inputs, strict=True))
             if not unknown and not any(isinstance(value, Act) for value in inputs):
-                if node.domain not in ("", "ai.onnx"):
+                if node.domain not in ("", "ai.onnx") and op not in READS_BYTES:
                     raise Unsupported(onnx_hint(op))
                 return self._fold(op, node, site, inputs)
             if op not in RULES:
@@ -166,6 +170,9 @@ class Walk:
         """Results of a node whose inputs are known now, or sizes, which may only be known when the network runs."""
         if op in by_rule.PREFERRED and by_rule.takes(inputs):
             return list(by_rule.evaluate(RULES[op], self._call(node, site, inputs)))
+        if op in READS_BYTES and isinstance(inputs[0], Const):
+            self._folded.take(8 * inputs[0].array.size)
+            return self._apply(op, RULES[op], node, site, inputs)
         try:
             return list(fold(node, inputs, self.opset, self._folded))
         except Unsupported as refusal:
@@ -188,13 +195,14 @@ class Walk:
 
     def _apply(self, op: str, rule: Rule, node: onnx.NodeProto, site: Site, inputs: list[Any]) -> list[Any]:
         """Append the nodes that compute a node."""
+        given, inputs = inputs, self._as_read(op, site, inputs)
         call = self._call(node, site, inputs)
         if any(isinstance(value, Sample) for value in inputs):
             return self._across(op, rule, call)
         before = len(self.builder.graph.nodes)
         try:
             result = rule(call)
-            return list(result) if isinstance(result, Sequence) else [result]
+            return self._as_made(op, given, list(result) if isinstance(result, Sequence) else [result])
         except (Unsupported, GraphError) as refusal:
             if self.lead or not any(isinstance(value, Act) for value in inputs):
                 raise
@@ -213,6 +221,28 @@ class Walk:
                 self.builder.forget(before)
                 raise refusal from None
 
+    def _as_read(self, op: str, site: Site, inputs: list[Any]) -> list[Any]:
+        """The inputs as the rule of ``op`` reads them: what the model has as bytes is that to few rules."""
+        if op in READS_BYTES:
+            return inputs
+        if op in KEEPS_BYTES and _one_grid(inputs):
+            return [Act(value.tensor) if isinstance(value, Quantized) else value for value in inputs]
+        return [
+            as_integers(self.builder, site.sub(f"integers{i}"), value)
+            if isinstance(value, Quantized)
+            else value
+            for i, value in enumerate(inputs)
+        ]
+
+    def _as_made(self, op: str, inputs: list[Any], results: list[Any]) -> list[Any]:
+        """The results of a rule, bytes again where it took bytes from one place to another."""
+        if op not in KEEPS_BYTES or not _one_grid(inputs):
+            return results
+        source = next(value for value in inputs if isinstance(value, Quantized))
+        return [
+            same_numbers(self.builder, source, value) if type(value) is Act else value for value in results
+        ]
+
     def _call(self, node: onnx.NodeProto, site: Site, inputs: list[Any]) -> Call:
         return Call(
             self.builder,
@@ -229,7 +259,12 @@ class Walk:
 
     def _across(self, op: str, rule: Rule, call: Call) -> list[Any]:
         """A node on tensors that do not have the batch in front, or whose result does not."""
-        given = [sample_of(self.builder, value) if isinstance(value, Act) else value for value in call.inputs]
+        bytes_of = {i: v for i, v in enumerate(call.inputs) if isinstance(v, Quantized)}
+        given = [
+            as_integers(self.builder, call.at(f"integers{i}"), bytes_of[i]) if i in bytes_of else value
+            for i, value in enumerate(call.inputs)
+        ]
+        given = [sample_of(self.builder, value) if isinstance(value, Act) else value for value in given]
         inputs = [_for_one_image(Act(v.tensor) if isinstance(v, Sample) else v) for v in given]
         inner = replace(call, inputs=inputs, static_batch=None, lead=1)
         results = across(Moved(op, rule, inner, given, self.static_batch))
@@ -281,3 +316,10 @@ def _with_attribute(op: str, node: onnx.NodeProto, error: Exception) -> str:
     name = getattr(error, "attribute", "")
     value = attributes_of(node).get(name) if name else None
     return op if value is None else f"{op}, {name}={value!r}"
+
+
+def _one_grid(inputs: list[Any]) -> bool:
+    """Whether all activations among the inputs are bytes of one grid."""
+    acts = [value for value in inputs if isinstance(value, Act)]
+    grids = {(a.scale, a.zero_point, a.signed) for a in acts if isinstance(a, Quantized)}
+    return len(grids) == 1 and all(isinstance(a, Quantized) for a in acts)

@@ -21,6 +21,7 @@ from converters.passes.remove_identity import remove_identity
 from converters.passes.remove_redundant_relu import remove_redundant_relu
 from converters.passes.simplify_reshape import simplify_reshape
 from converters.passes.sink_transposes import sink_transposes
+from converters.passes.spread_grids import spread_grids
 from sparsenet.errors import GraphError
 from sparsenet.graph import Graph
 
@@ -46,6 +47,7 @@ PASSES: tuple[Pass, ...] = (
     fuse_affine,
     fuse_add,
     *REDUCTION,
+    spread_grids,
 )
 
 
@@ -91,6 +93,7 @@ def _is_same(before: Graph, after: Graph) -> bool:
         before.nodes == after.nodes
         and before.outputs == after.outputs
         and before.inputs == after.inputs
+        and before.quantization == after.quantization
         and before.constants.keys() == after.constants.keys()
         and all(array is after.constants[name] for name, array in before.constants.items())
     )

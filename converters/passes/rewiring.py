@@ -30,12 +30,14 @@ class Rewiring:
     Attributes:
         constants: by name; a pass may read them, ``set_constant`` writes.
         outputs: the names of the graph's outputs.
+        quantization: the grids of tensors, by name; a pass may read them.
     """
 
     def __init__(self, graph: Graph) -> None:
         self._graph = graph.copy()
         self.constants = self._graph.constants
         self.outputs = frozenset(graph.outputs)
+        self.quantization = self._graph.quantization
         self._inputs = {info.name for info in graph.inputs}
         self._places: list[list[Node]] = []  # for each node of the graph, its present replacement
         self._place: dict[int, int] = {}

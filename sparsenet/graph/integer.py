@@ -10,10 +10,10 @@ ONNX Runtime has it).
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -65,15 +65,30 @@ class Rounding:
     def of(cls, node: Node, out: Quantization) -> Rounding | None:
         """The rounding of a node's result, clips of its epilogue included; None if it does more than add and clip."""
         low, high = out.range
-        for op, *numbers in node.epilogue:
-            if op in FUSED_OP_TENSORS:
+        for step in node.epilogue:
+            if step[0] in FUSED_OP_TENSORS:
                 continue
-            if op not in _CLIPS:
+            bounds = bounds_of(step)
+            if bounds is None:
                 return None
-            least, most = _CLIPS[op](*numbers)
+            least, most = bounds
             low = max(low, int(out.round(np.float32(least))))
             high = min(high, int(out.round(np.float32(most))))
         return cls(out.zero_point, low, high) if low <= high else None
+
+
+def only_chooses(node: Node) -> bool:
+    """Whether all numbers of a node's result are numbers of its inputs, or 0, which every grid has."""
+    if OPS[node.op].integer != "choice" or node.epilogue:
+        return False
+    attrs = attributes(node)
+    return attrs.get("mode") != "bilinear" and attrs.get("value", 0.0) == 0.0
+
+
+def bounds_of(step: Sequence[Any]) -> tuple[float, float] | None:
+    """The least and the largest number that a fused op lets pass, if it changes no number between; else None."""
+    word, *numbers = step
+    return _CLIPS[word](*numbers) if word in _CLIPS else None
 
 
 #: Fused ops that only limit what passes them: least and most, from their parameters.
@@ -204,12 +219,7 @@ def _mean(graph: Graph, node: Node, shapes: Mapping[str, Shape]) -> bool:
 
 def _choice(graph: Graph, node: Node, _shapes: Mapping[str, Shape]) -> bool:
     grids = _computed(graph, [*value_inputs(node), node.output])
-    if grids is None or node.epilogue:
-        return False
-    attrs = attributes(node)
-    # Interpolation makes new numbers, and so does padding with any number but 0, which every grid has.
-    new = attrs.get("mode") == "bilinear" or attrs.get("value", 0.0) != 0.0
-    return not new and all(grid.same_grid(grids[-1]) for grid in grids)
+    return grids is not None and only_chooses(node) and all(grid.same_grid(grids[-1]) for grid in grids)
 
 
 def _table(graph: Graph, node: Node, _shapes: Mapping[str, Shape]) -> bool:

@@ -19,8 +19,8 @@ from sparsenet.graph.types import I8, U8, ElementType, FloatArray, Shape
 Integers = npt.NDArray[np.integer[Any]]
 #: Scales below this are subnormal, so their products lose digits; those above it may overflow.
 LEAST_SCALE, MOST_SCALE = 2.0**-126, 2.0**126
-#: int8 weights are symmetric: -128 has no counterpart.
-LARGEST_WEIGHT = 127
+#: The largest magnitude of an int8 weight. Those made here are symmetric, to 127; other tools' may be -128.
+LARGEST_WEIGHT = 128
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,7 +53,7 @@ class Quantization:
     @property
     def range(self) -> tuple[int, int]:
         """The smallest and the largest integer."""
-        return (0, 255) if self.element is U8 else (-LARGEST_WEIGHT, LARGEST_WEIGHT)
+        return (0, 255) if self.element is U8 else (-128, 127)
 
     def round(self, numbers: npt.ArrayLike) -> Integers:
         """The integers nearest to ``numbers``, halves to the even one; what lies outside goes to the end of the range.

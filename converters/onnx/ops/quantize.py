@@ -1,12 +1,15 @@
-"""Rules for ONNX quantization, as operations on the floats that it represents."""
+"""Rules for ONNX quantization: bytes become annotations, other integers operations on the floats that they mean."""
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
-from converters.builder import Act, Const, Unsupported
-from converters.decompose.elementwise import clip
+from converters.builder import Act, Const, GraphBuilder, Site, Unsupported, Value
+from converters.decompose.elementwise import binary, clip, scalar
 from converters.onnx.call import Call, Rule
+from converters.quantized import Quantized, quantized
 from sparsenet.graph import Shape
 
 #: The onnx.TensorProto.DataType that ``output_dtype`` may name; 0: not given.
@@ -24,13 +27,29 @@ def _range_of(kind: str) -> tuple[int, int]:
     return (0, 2**bits - 1) if unsigned else (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1)
 
 
-def _quantize(c: Call) -> Act:
+def _quantize(c: Call) -> Value:
+    """Quantize: bytes as the numbers that they stand for, anything else in floats."""
+    return quantize_result(c, c.x, c.const(1, "scale"), c.const(2, "zero point"))
+
+
+def quantize_result(c: Call, x: Act, scale: Value | None, point: Value | None) -> Value:
+    """``x`` quantized by a scale and a zero point, which must be constants."""
+    kind = _OUTPUT_TYPES.get(c.attrs.get("output_dtype", 0), "float8")
+    if not isinstance(scale, Const) or isinstance(point, Act):
+        raise Unsupported("its scale and its zero point must be constants")
+    if point is not None:
+        kind = point.array.dtype.name
+    if scale.array.size == 1 and kind in ("uint8", "int8"):
+        zero = 0 if point is None else int(point.array.item())
+        made = quantized(c.b, c.site, x, float(scale.array.item()), zero, kind == "int8")
+        if made is not None:
+            return made
+    return _in_floats(replace(c, inputs=[x, scale, point]), *_range_of(kind))
+
+
+def _in_floats(c: Call, low: int, high: int) -> Act:
     """Quantize in floats: x / scale + zero point, rounded, halves to even, within the type's range."""
     scale, zero = _per_axis(c)
-    low, high = _range_of(_OUTPUT_TYPES.get(c.attrs.get("output_dtype", 0), "float8"))
-    point = c.const(2, "zero point")
-    if point is not None:
-        low, high = _range_of(point.array.dtype.name)
     divided = c.binary("div", c.x, scale, "divided")
     rounded = c.b.node("round", c.at("rounded"), [divided.tensor])
     if zero.array.any():
@@ -38,10 +57,62 @@ def _quantize(c: Call) -> Act:
     return clip(c.b, c.site, rounded, low, high)
 
 
-def _dequantize(c: Call) -> Act:
-    scale, zero = _per_axis(c)
-    centred = c.binary("sub", c.x, zero, "centred") if zero.array.any() else c.x
-    return c.binary("mul", centred, scale)
+def _dequantize(c: Call) -> Value:
+    return dequantize(c, c.site, c.operand(0), c.const(1, "scale"), c.const(2, "zero point"))
+
+
+def dequantize(
+    c: Call, site: Site, x: Value | None, scale: Value | None, point: Value | None, axis: int | None = None
+) -> Value:
+    """The numbers that ``x`` stands for, by a scale and a zero point, which must be constants.
+
+    Args:
+        c: the node that asks; its attributes tell of axes and blocks if ``axis`` is None.
+        site: where its operations land.
+        x: bytes, or integers as numbers.
+        scale: one, or one for each place of the axis.
+        point: as many zero points; None: 0.
+        axis: the axis of a constant.
+    """
+    if not isinstance(scale, Const) or isinstance(point, Act) or x is None:
+        raise Unsupported("its scale and its zero point must be constants")
+    if isinstance(x, Const):
+        return _constant(c, x, scale, point, axis)
+    if isinstance(x, Quantized):
+        zero = 0 if point is None else int(point.array.reshape(-1)[0])
+        if scale.array.size == 1 and float(scale.array.item()) == x.scale and zero == x.zero_point:
+            return Act(x.tensor)
+        x = as_integers(c.b, site.sub("integers"), x)
+    inner = replace(c, site=site, inputs=[x, scale, point])
+    factor, zeros = _per_axis(inner)
+    centred = inner.binary("sub", x, zeros, "centred") if zeros.array.any() else x
+    return inner.binary("mul", centred, factor)
+
+
+def _constant(c: Call, x: Const, scale: Const, point: Const | None, axis: int | None) -> Const:
+    """A constant's numbers; its scales are noted, if its integers are those of int8 around 0."""
+    zero = np.zeros(1) if point is None else point.array.astype(np.float64)
+    place = c.attrs.get("axis", 1) if axis is None else axis
+    place %= max(1, x.array.ndim)
+    block = c.attrs.get("block_size", 0) if axis is None else 0
+    factors, zeros = (spread(v, x.array.shape, place, block) for v in (scale.array.astype(np.float32), zero))
+    steps = x.array.astype(np.float64) - zeros
+    if not block and x.array.dtype.kind in "iu" and np.abs(steps + 0.5).max(initial=0) <= 128:
+        c.b.weight_scales.append(scale.array.astype(np.float32).reshape(-1))
+    return Const(steps.astype(np.float32) * factors, x.name)
+
+
+def as_integers(b: GraphBuilder, site: Site, x: Quantized) -> Act:
+    """The bytes themselves, as numbers: for operators that compute with them."""
+    steps = binary(b, site.sub("divided"), "div", Act(x.tensor), scalar(x.scale))
+    rounded = b.node("round", site.sub("rounded"), [steps.tensor])
+    shifted = binary(b, site.sub("shifted"), "add", rounded, scalar(float(x.zero_point)))
+    return clip(b, site, shifted, *((-128, 127) if x.signed else (0, 255)))
+
+
+def _dynamic(c: Call) -> list[Value]:
+    """Rule of DynamicQuantizeLinear, whose scale follows from the numbers: they stay as they are, with a scale of 1."""
+    return [c.x, Const(np.ones((), np.float32)), Const(np.zeros((), np.uint8))]
 
 
 def _per_axis(c: Call) -> tuple[Const, Const]:
@@ -66,4 +137,8 @@ def spread(scale: np.ndarray, shape: Shape, axis: int, block: int) -> np.ndarray
     return scale.take(np.arange(shape[axis] or 1) // block, axis)
 
 
-RULES: dict[str, Rule] = {"QuantizeLinear": _quantize, "DequantizeLinear": _dequantize}
+RULES: dict[str, Rule] = {
+    "QuantizeLinear": _quantize,
+    "DequantizeLinear": _dequantize,
+    "DynamicQuantizeLinear": _dynamic,
+}

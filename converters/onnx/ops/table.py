@@ -12,6 +12,7 @@ from converters.onnx.ops import (
     attention,
     choice,
     filled,
+    integers,
     layers,
     quantize,
     reduce,
@@ -24,12 +25,21 @@ from sparsenet.tables import Table
 #: Operators that mean something else for integers.
 INTEGER_OPERATORS = frozenset({"Cast", "Div", "Mean", "Mod", "OneHot", "ReduceMean"})
 
+#: Operators that read bytes as the numbers that they stand for, and say themselves what they make of them.
+READS_BYTES = frozenset({"DequantizeLinear", "com.microsoft::DequantizeLinear", *integers.RULES})
+#: Operators that take bytes as they are, in another place: what they make has the same grid.
+KEEPS_BYTES = frozenset({
+    "Concat", "DepthToSpace", "Expand", "Flatten", "Gather", "Identity", "MaxPool", "Reshape", "Shape", "Size", "Slice",
+    "SpaceToDepth", "Split", "Squeeze", "Transpose", "Unsqueeze",
+})  # fmt: skip
+
 #: Operator → its rule; one of another domain is called ``domain::op_type``.
 RULES: Table[Rule] = Table.joined(
     windows.RULES,
     layers.RULES,
     attention.RULES,
     quantize.RULES,
+    integers.RULES,
     arithmetic.RULES,
     reduce.RULES,
     shapes.RULES,
