@@ -8,7 +8,7 @@ from fractions import Fraction
 from typing import Any
 
 from sparsenet.graph import Graph, Node, Shape
-from sparsenet.graph.follows import SizeOf
+from sparsenet.graph.size_of import SizeOf
 
 #: Largest divisor of a quotient that is rounded.
 LARGEST_DIVISOR = 64

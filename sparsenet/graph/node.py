@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from sparsenet.graph.follows import Follows
+from sparsenet.graph.size_of import Follows
 from sparsenet.graph.types import Shape
 
 

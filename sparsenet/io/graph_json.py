@@ -16,10 +16,10 @@ import numpy as np
 
 from sparsenet.errors import ModelFileError
 from sparsenet.graph import Graph, Node, TensorInfo
-from sparsenet.graph.follows import Follows, SizeOf
 from sparsenet.graph.ops import MAX_RANK, OPS
 from sparsenet.graph.ops.attribute import is_int, is_ints, is_number
 from sparsenet.graph.quantization import Quantization
+from sparsenet.graph.size_of import Follows, SizeOf
 from sparsenet.graph.types import U8
 from sparsenet.io import strict_json
 from sparsenet.io.formats.storage import GRIDS

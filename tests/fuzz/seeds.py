@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from sparsenet.graph import Graph, TensorInfo
-from sparsenet.graph.follows import SizeOf
 from sparsenet.graph.quantization import Quantization
+from sparsenet.graph.size_of import SizeOf
 from sparsenet.io.model_file import serialize
 from tests.converters.passes.networks import Net
 from tests.sparsenet.sample_graphs import tiny_graph

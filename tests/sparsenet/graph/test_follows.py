@@ -12,7 +12,7 @@ import pytest
 
 from sparsenet import Engine, Graph, Node, TensorInfo, load, save
 from sparsenet.errors import GraphError, InputError, ModelFileError
-from sparsenet.graph.follows import SizeOf
+from sparsenet.graph.size_of import SizeOf
 from sparsenet.io.model_file import deserialize, load_graph, serialize
 from tests.sparsenet.io.test_model_file_hostile import put_together, take_apart
 

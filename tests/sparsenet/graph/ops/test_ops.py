@@ -18,12 +18,14 @@ from sparsenet.graph.ops import (
     FUSED_OP_TENSORS,
     OPS,
     REQUIRED,
+    OpSchema,
     attributes,
     check_node,
     infer_shape,
     split_inputs,
 )
 from sparsenet.graph.ops.windows import conv_output_size
+from sparsenet.reference import OPERATIONS
 
 X: Shape = (None, 4, 9, 7)
 
@@ -40,6 +42,23 @@ def test_every_activation_is_an_op_with_its_parameters() -> None:
     for word, activation in ACTIVATIONS.items():
         assert OPS[word].defaults == dict.fromkeys(activation.parameters, REQUIRED)
     assert not set(ACTIVATIONS) & set(FUSED_OP_TENSORS)
+
+
+@pytest.mark.parametrize("schema", OPS.values(), ids=list(OPS))
+def test_traits_that_rest_on_others(schema: OpSchema) -> None:
+    assert schema.per_channel or not schema.per_pixel
+    assert schema.elementwise or not schema.arithmetic
+    assert schema.arithmetic or not schema.zero_absorbing
+    assert "axis" in schema.attrs or not schema.along_axis
+    assert (schema.along_axis and schema.variadic) or not schema.joins
+    assert {"stride", "padding"} <= schema.attrs.keys() or not schema.windowed
+
+
+@pytest.mark.parametrize("op", [op for op, schema in OPS.items() if schema.zero_absorbing])
+def test_zero_times_anything_is_zero(op: str) -> None:
+    zero, x = np.zeros((1, 3)), np.array([[-2.5, 0.0, 1e30]])
+    assert not OPERATIONS[op]([zero, x], {}).any()
+    assert not OPERATIONS[op]([x, zero], {}).any()
 
 
 def test_attributes_fill_in_defaults_without_touching_the_node() -> None:
