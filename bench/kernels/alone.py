@@ -155,7 +155,7 @@ def _work(kernel: Kernel, graph: Graph, plan: Plan, rows: np.ndarray) -> Work:
     if not decision.weights:
         return Work(0.0, nbytes, 0)
     flops = 2.0 * decision.macs * decision.nnz / decision.weights
-    stored = decision.nnz if decision.format != "dense" else decision.weights
+    stored = decision.nnz if decision.sparse else decision.weights
     return Work(flops, nbytes + 4.0 * stored, decision.nnz)
 
 

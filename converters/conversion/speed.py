@@ -107,7 +107,7 @@ def _call(engine: Engine, feeds: dict[str, np.ndarray]) -> Callable[[], object]:
 def _verdict(graph: Graph, engine: Engine, ratio: Ratio) -> str:
     counts = count_layers(graph)
     sums = total(counts)
-    sparse_layers = sum(d.format != "dense" for d in engine.explain() if d.weights)
+    sparse_layers = sum(d.sparse for d in engine.explain())
     if ratio.noisy and sparse_layers:
         return (
             f"the machine was {ratio.why_noisy} whether sparse kernels are faster; measure again while it does "

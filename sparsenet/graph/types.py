@@ -57,6 +57,8 @@ I8 = ElementType("i8", np.dtype(np.int8))
 U8 = ElementType("u8", np.dtype(np.uint8))
 #: Channels of a *quad*: bytes of a pixel's consecutive channels as one number, channel 4 i + j in byte j, lowest first
 QUAD = 4
+#: A quad of four equal bytes is one of them times this.
+EVERY_BYTE = 0x01010101
 U8X4 = ElementType("u8x4", np.dtype(np.uint32))
 
 #: Every element type by its name.

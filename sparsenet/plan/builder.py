@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from sparsenet.graph import Node
+from sparsenet.graph.types import EVERY_BYTE, F32, QUAD, U8, U8X4
 from sparsenet.plan.candidate import Candidate
+from sparsenet.plan.cast import FlatCast, MapCast
 from sparsenet.plan.layout import Flattened, Layout, Plain, Rows
-from sparsenet.plan.lowering.builder import LoweringBuilder
+from sparsenet.plan.lowering.builder import ONLY_KERNEL, LoweringBuilder
 from sparsenet.plan.ref import Ref
 from sparsenet.plan.relayout import FlatCopy, MapCopy
 from sparsenet.plan.stage import Stage, Value
@@ -52,21 +55,47 @@ Reads = Literal["rows", "any"]
 Halo = tuple[int, int, int]
 
 
+class Form(NamedTuple):
+    """In which layout a tensor is, and whether in bytes: its rows are then quads."""
+
+    layout: type[Layout]
+    in_bytes: bool
+
+
+FLOAT_ROWS, FLOAT_PLAIN, BYTE_ROWS, BYTE_PLAIN = (
+    Form(layout, in_bytes) for in_bytes in (False, True) for layout in (Rows, Plain)
+)
+#: Form → those that a stage makes it of; all others become float32 in C order first, which loses nothing.
+SOURCES = {
+    FLOAT_ROWS: (FLOAT_PLAIN, BYTE_ROWS),
+    FLOAT_PLAIN: (FLOAT_ROWS, FLOAT_PLAIN, BYTE_ROWS, BYTE_PLAIN),
+    BYTE_ROWS: (FLOAT_ROWS, FLOAT_PLAIN),
+    BYTE_PLAIN: (FLOAT_PLAIN,),
+}
+
+
 @dataclass
 class Builder(Weights, LoweringBuilder[Ref]):
     """Collects the stages of one graph, and its weights.
 
-    ``halos`` holds what each tensor's readers need around it, ``pitches`` the pitch of flattened maps by their
-    height and width, ``reads`` how ops read maps that prefer one way.
+    A tensor has up to four forms: in C order or, of maps, as rows, each in float32 or in bytes. Those that a method
+    names are in what the node that is being lowered computes with; they are made when they are first needed.
+
+    Attributes:
+        halos: what each tensor's readers need around it.
+        pitches: the pitch of flattened maps by their height and width.
+        reads: how ops read maps that prefer one way.
+        in_bytes: whether the node that is being lowered computes in integers.
     """
 
     options: Options
     halos: dict[str, Halo]
     pitches: dict[tuple[int, int], int]
     reads: Mapping[str, Reads]
+    in_bytes: bool = False
     stages: list[Stage] = field(default_factory=list)
     windows: dict[tuple[Any, ...], Value] = field(default_factory=dict)
-    _values: dict[tuple[str, str], Value] = field(default_factory=dict)
+    _values: dict[tuple[str, Form], Value] = field(default_factory=dict)
 
     @property
     def batch(self) -> int:
@@ -79,13 +108,41 @@ class Builder(Weights, LoweringBuilder[Ref]):
         return self.options.target
 
     @cached_property
+    def _vectors(self) -> dict[Form, Vector]:
+        """The target's longest vector of the elements of each form."""
+        elements = {FLOAT_ROWS: F32, FLOAT_PLAIN: F32, BYTE_ROWS: U8X4, BYTE_PLAIN: U8}
+        return {form: self.target.vector(element) for form, element in elements.items()}
+
+    @property
     def vector(self) -> Vector:
-        """The target's longest vector of the elements that the network computes with."""
-        return self.target.vector()
+        """The target's longest vector of the elements of maps: float32, or quads of bytes."""
+        return self._vectors[BYTE_ROWS if self.in_bytes else FLOAT_ROWS]
+
+    @property
+    def plain_vector(self) -> Vector:
+        """The target's longest vector of the elements of tensors in C order: float32, or bytes."""
+        return self._vectors[BYTE_PLAIN if self.in_bytes else FLOAT_PLAIN]
+
+    @contextmanager
+    def computing(self, *, in_bytes: bool) -> Iterator[None]:
+        """A context in which tensors are wanted in float32, or in bytes."""
+        before, self.in_bytes = self.in_bytes, in_bytes
+        try:
+            yield
+        finally:
+            self.in_bytes = before
 
     def kernel(self, algorithm: str, tile: Sequence[int] = (), epilogue: tuple[str, ...] = ()) -> Kernel:
-        """A kernel of the longest vectors; see ``Vector.kernel``. A kernel for lines is made by the lines' layout."""
+        """A kernel of the longest vectors of maps; see ``Vector.kernel``. That for lines is made by their layout."""
         return self.vector.kernel(algorithm, tile, epilogue)
+
+    def decide(
+        self, node: Node, weight_format: str, kernel: Kernel, reason: str = ONLY_KERNEL, **counts: int
+    ) -> None:
+        """Record the choice made for ``node``; of one in integers the format says so."""
+        if self.in_bytes:
+            weight_format = f"int8 {weight_format}".removesuffix(" none")
+        super().decide(node, weight_format, kernel, reason, **counts)
 
     # --- stages and values
 
@@ -117,17 +174,31 @@ class Builder(Weights, LoweringBuilder[Ref]):
 
     def put(self, tensor: str, value: Value) -> Value:
         """Record that ``tensor`` is also available as ``value``; returns ``value``."""
-        self._values[tensor, "Rows" if isinstance(value.layout, Rows) else "Plain"] = value
+        rows, is_float = isinstance(value.layout, Rows), value.layout.vector.element.is_float
+        self._values[tensor, Form(Rows if rows else Plain, in_bytes=not is_float)] = value
         return value
 
     def get(self, tensor: str, layout: type[Layout]) -> Value | None:
         """``tensor`` in this kind of layout, or None if no stage makes it yet."""
-        return self._values.get((tensor, layout.__name__))
+        return self._values.get((tensor, Form(layout, self.in_bytes)))
 
     def any(self, tensor: str) -> Value:
         """``tensor`` in whichever layout exists: as rows if both do."""
         value = self.get(tensor, Rows) or self.get(tensor, Plain)
-        return value if value is not None else self.bounded(tensor)
+        if value is not None:
+            return value
+        as_rows = tensor not in self.graph.constants and self.is_map(tensor)
+        return self.rows(tensor) if as_rows else self.bounded(tensor)
+
+    def map_shape(self, tensor: str) -> tuple[int, int, int]:
+        """(channels, height, width) of a map in the elements that it is stored in: there may be four to a quad."""
+        channels, height, width = self.image_shape(tensor)
+        return (-(-channels // QUAD) if self.in_bytes else channels), height, width
+
+    def new_map(self, tensor: str, layout: Layout) -> Value:
+        """A new value in this layout for a stage to make; it is no form of the tensor that others know."""
+        grid = self.graph.quantization.get(tensor)
+        return Value(tensor, layout, zero=grid.zero_point * EVERY_BYTE if grid and self.in_bytes else 0)
 
     def new_rows(self, tensor: str, row_by_row: bool = False) -> Value:
         """A new value for a stage to make: ``tensor`` as rows, with the halo its readers need.
@@ -135,15 +206,14 @@ class Builder(Weights, LoweringBuilder[Ref]):
         A stage that writes whole vectors ``row_by_row`` gets plain rows where it would write over the next row of a
         flattened map; they are flattened when a reader needs them so.
         """
-        channels, height, width = self.image_shape(tensor)
+        channels, height, width = self.map_shape(tensor)
         halo = self.halos.get(tensor, (0, 0, 0))
         pitch = self.pitches.get((height, width), 0)
         if pitch and not (row_by_row and width > self.vector.fitting(width).lanes):
-            return self.put(
-                tensor, Value(tensor, Flattened(self.vector, channels, height, width, *halo, pitch))
-            )
-        layout = Rows(self.vector, channels, height, width, *(() if pitch else halo))
-        return self.put(tensor, Value(tensor, layout))
+            layout: Rows = Flattened(self.vector, channels, height, width, *halo, pitch)
+        else:
+            layout = Rows(self.vector, channels, height, width, *(() if pitch else halo))
+        return self.put(tensor, self.new_map(tensor, layout))
 
     def new_plain(self, tensor: str) -> Value:
         """A new value for a stage to make: ``tensor`` in C order."""
@@ -151,15 +221,17 @@ class Builder(Weights, LoweringBuilder[Ref]):
 
     def plain_layout(self, tensor: str) -> Plain:
         """The layout of ``tensor`` in C order."""
-        return Plain(self.vector, self.image_shape(tensor))
+        return Plain(self.plain_vector, self.image_shape(tensor))
 
     def rows(self, tensor: str) -> Value:
-        """``tensor`` as rows; a stage that converts it is added if necessary."""
-        value = self.get(tensor, Rows) or self._copied_map(tensor, self.any(tensor), self.new_rows(tensor))
+        """``tensor`` as rows; a stage that makes them is added if necessary."""
+        value = self.get(tensor, Rows)
+        if value is None:
+            value = self._form(tensor, Rows)
         if self.pitches.get((value.rows.height, value.rows.width), 0) and not isinstance(
             value.layout, Flattened
         ):
-            return self._copied_map(tensor, value, self.new_rows(tensor))
+            return self.cast(tensor, value, self.new_rows(tensor))
         return value
 
     def plain(self, tensor: str) -> Value:
@@ -175,15 +247,41 @@ class Builder(Weights, LoweringBuilder[Ref]):
         return self.put(tensor, copy.view(tensor, self.plain_layout(tensor)))
 
     def bounded(self, tensor: str) -> Value:
-        """``tensor`` in C order for readers that stop at its end; a stage that converts it is added if necessary."""
+        """``tensor`` in C order for readers that stop at its end; a stage that makes it is added if necessary."""
         value = self.get(tensor, Plain)
         if value is None and tensor in self.graph.constants:
             array = self.graph.constants[tensor]
-            layout = Plain(self.vector, array.shape)
+            layout = Plain(self.plain_vector, array.shape)
             value = self.put(tensor, Value(tensor, layout, self.padded_constant(array.reshape(-1))))
-        return value or self._copied_map(tensor, self.any(tensor), self.new_plain(tensor))
+        return value or self._form(tensor, Plain)
 
-    def _copied_map(self, tensor: str, source: Value, out: Value) -> Value:
-        shape = self.image_shape(tensor)
-        self.add(MapCopy(self.layer, out, shape[1], source, shape))
+    def _form(self, tensor: str, layout: type[Layout]) -> Value:
+        """A new form of ``tensor``, and the stage that makes it."""
+        source = self.source(tensor, Form(layout, self.in_bytes))
+        return self.cast(tensor, source, self.new_rows(tensor) if layout is Rows else self.new_plain(tensor))
+
+    def source(self, tensor: str, form: Form) -> Value:
+        """A form of ``tensor`` of which ``cast`` makes this one."""
+        for other in SOURCES[form]:
+            if (tensor, other) in self._values:
+                return self._values[tensor, other]
+        with self.computing(in_bytes=False):
+            return self.bounded(tensor)
+
+    def cast(self, tensor: str, source: Value, out: Value) -> Value:
+        """Add the stage that makes ``out`` of another form of ``tensor``; returns ``out``."""
+        layer, shape = self.layer, self.image_shape(tensor)
+        elements = [value.layout.vector.element for value in (source, out)]
+        if elements[0] is elements[1]:
+            if self.is_map(tensor):
+                self.add(MapCopy(layer, out, shape[1], source, self.map_shape(tensor)))
+            else:
+                self.add(FlatCopy(layer, out, 1, source))
+            return out
+        grid = self.graph.quantization[tensor]
+        if self.is_map(tensor) and U8 not in elements:
+            quads = -(-shape[0] // QUAD)
+            self.add(MapCast(layer, out, shape[1], source, grid, shape, self.target, channel_blocks=quads))
+        else:
+            self.add(FlatCast(layer, out, 1, source, grid))
         return out

@@ -13,11 +13,15 @@ NARROW = 0.97
 
 
 def choose(
-    builder: Builder, candidates: Sequence[Candidate], density: float, key: Callable[[], str]
+    builder: Builder,
+    candidates: Sequence[Candidate],
+    density: float,
+    key: Callable[[], str],
+    zeros: str = "zeros",
 ) -> tuple[Candidate, str]:
     """The candidate to run and the reason in words; the first candidates are dense ones.
 
-    ``key()`` identifies the layer, for measurements kept on disk.
+    ``key()`` identifies the layer, for measurements kept on disk; ``zeros`` says what it is that sparse kernels skip.
     """
     wanted = builder.options.kernels
     if wanted != "auto":
@@ -30,20 +34,25 @@ def choose(
         if seconds is not None:
             return _measured(candidates, seconds)
         usual = {candidate.format: candidate for candidate in reversed(candidates)}
-        chosen, reason = _believed([c for c in candidates if usual[c.format] is c], density, wanted)
+        chosen, reason = _believed([c for c in candidates if usual[c.format] is c], density, wanted, zeros)
         return chosen, f"too noisy to measure, so by what is expected: {reason}"
-    return _believed(candidates, density, wanted)
+    return _believed(candidates, density, wanted, zeros)
 
 
-def _believed(candidates: Sequence[Candidate], density: float, wanted: str) -> tuple[Candidate, str]:
+def _believed(
+    candidates: Sequence[Candidate], density: float, wanted: str, zeros: str
+) -> tuple[Candidate, str]:
     """The candidate that is expected to be the fastest, and why; candidates are one for each way to store weights."""
     if wanted != "auto":
         return _expected(candidates, density), f"only {wanted} kernels were asked for"
-    chosen, zeros = _expected(candidates, density), zeros_in_words(density)
+    chosen, words = _expected(candidates, density), zeros_in_words(density, zeros)
     if chosen.format != "dense":
-        return chosen, f"{zeros}, more than the {100 * (1 - chosen.limit):.0f} % from which it pays"
+        return chosen, f"{words}, more than the {100 * (1 - chosen.limit):.0f} % from which it pays"
     limits = [candidate.limit for candidate in candidates if candidate.format != "dense"]
-    return chosen, f"{zeros}, sparse pays from {100 * (1 - max(limits)):.0f} % on" if limits else "no zeros"
+    return (
+        chosen,
+        f"{words}, sparse pays from {100 * (1 - max(limits)):.0f} % on" if limits else f"no {zeros}",
+    )
 
 
 def _expected(candidates: Sequence[Candidate], density: float) -> Candidate:

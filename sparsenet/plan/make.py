@@ -9,12 +9,11 @@ from sparsenet.graph import Graph, Shape, TensorInfo
 from sparsenet.graph.plannable import require_plannable
 from sparsenet.limits import require_memory
 from sparsenet.plan.assemble import Step, encode_tape, pack_constants, require_declared
-from sparsenet.plan.builder import Builder, Halo, Options
+from sparsenet.plan.builder import FLOAT_PLAIN, Builder, Halo, Options
 from sparsenet.plan.layout import Plain, flattened_pitch
 from sparsenet.plan.lowering.tables import Tables, tables_of
 from sparsenet.plan.plan import Plan
 from sparsenet.plan.ref import Ref
-from sparsenet.plan.relayout import FlatCopy, MapCopy
 from sparsenet.plan.rings import arena_end
 from sparsenet.plan.segments import cut
 from sparsenet.plan.shares import Shares
@@ -45,9 +44,12 @@ def make_plan(graph: Graph, options: Options) -> Plan:
     for index, info in enumerate(graph.inputs):
         given = Value(info.name, builder.plain_layout(info.name), Ref("input", index))
         builder.put(info.name, given)
+    integers = _integers(graph, shapes, tables)
     for node in graph.nodes:
         builder.layer = node.name
-        tables.LOWER[node.op](builder, node)
+        builder.in_bytes = node.name in integers
+        (tables.INTEGER if builder.in_bytes else tables.LOWER)[node.op](builder, node)
+    builder.in_bytes = False
     builder.layer = "output"
     read = {need[0].root for stage in builder.stages for need in stage.needs(0, stage.units)}
     for index, info in enumerate(results):  # the outputs, then their dynamic lengths
@@ -57,6 +59,16 @@ def make_plan(graph: Graph, options: Options) -> Plan:
     for stage in builder.stages:
         stage.pack(builder, shares.all_blocks(stage))
     return _assemble(builder, trace(segments, shares, options.rings), results)
+
+
+def _integers(graph: Graph, shapes: Mapping[str, Shape], tables: Tables) -> set[str]:
+    """The names of the nodes that the target computes in integers."""
+    if not graph.quantization:
+        return set()
+    from sparsenet.graph.integer import integer_nodes  # only here: no other network waits for it
+
+    able = integer_nodes(graph, shapes)
+    return {node.name for node in graph.nodes if node.name in able and node.op in tables.INTEGER}
 
 
 def _halos(graph: Graph, shapes: Mapping[str, Shape], tables: Tables) -> dict[str, Halo]:
@@ -92,17 +104,12 @@ def _pitches(
 
 def _place_output(builder: Builder, index: int, name: str, read: set[Value]) -> None:
     """Make an output in the caller's array, or copy it there; ``read`` are the values that a stage reads."""
-    shape, place = builder.image_shape(name), Ref("output", index)
+    place = Ref("output", index)
     if _made_in_place(builder, name, place, read):
         return
-    out = Value(name, builder.plain_layout(name), place)
-    is_map = builder.is_map(name)
-    source = builder.any(name) if is_map else builder.bounded(name)
+    source = builder.source(name, FLOAT_PLAIN)
     read.add(source.root)
-    if is_map:
-        builder.add(MapCopy("output", out, shape[1], source, shape))
-    else:
-        builder.add(FlatCopy("output", out, 1, source))
+    builder.cast(name, source, Value(name, builder.plain_layout(name), place))
 
 
 def _made_in_place(builder: Builder, name: str, place: Ref, read: set[Value]) -> bool:

@@ -21,7 +21,10 @@ WAIT = "barrier"
 
 @dataclass
 class Decision:
-    """What was chosen for one layer and why, for ``explain``."""
+    """What was chosen for one layer and why, for ``explain``.
+
+    ``format`` is that of the weights, dense, csr or pattern, or none; of a layer in integers with int8 in front.
+    """
 
     layer: str
     op: str
@@ -31,6 +34,11 @@ class Decision:
     macs: int = 0
     nnz: int = 0
     weights: int = 0
+
+    @property
+    def sparse(self) -> bool:
+        """Whether it has weights, and zeros among them take no time."""
+        return self.weights > 0 and not self.format.endswith("dense")
 
 
 @dataclass(frozen=True)

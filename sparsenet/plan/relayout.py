@@ -39,9 +39,9 @@ def relayout_kernel(vector: Vector, columns: int, column_step: int = 1, phases: 
 def relayout(
     to: Emitter, vector: Vector, x: Ref, x_row: int, x_channel: int, source: Sequence[int], out: Ref, out_row: int,
     out_channel: int, *, columns: int, rows: int | None = None, first_row: int = 0, row_step: int = 1,
-    first_column: int = 0, column_step: int = 1, phases: int = 1, out_phase: int = 0,
+    first_column: int = 0, column_step: int = 1, phases: int = 1, out_phase: int = 0, outside: int = 0,
 ) -> None:  # fmt: skip
-    """Copy a (channels, rows, columns) source, zeros where its lines end; see ``cpu/kernels/relayout.py``."""
+    """Copy a (channels, rows, columns) source, ``outside`` where its lines end; see ``cpu/kernels/relayout.py``."""
     channels, x_rows, x_columns = source
     to.call(
         relayout_kernel(vector, columns, column_step, phases),
@@ -49,12 +49,20 @@ def relayout(
         row_step=row_step, first_column=first_column, phases=phases, channels=channels,
         rows=x_rows if rows is None else rows, columns=columns,
         column_step=column_step, out=out, out_row=out_row, out_channel=out_channel, out_phase=out_phase,
+        outside=outside,
     )  # fmt: skip
 
 
 def fill(to: Emitter, vector: Vector, out: Ref, size_bytes: int, value: float = 0.0) -> None:
     """Fill ``size_bytes`` bytes from ``out`` on with one value."""
     to.call(vector.kernel(FILL), value=value, size=size_bytes // vector.element.itemsize, out=out)
+
+
+def fill_rows(to: Emitter, value: Value, first: int, last: int) -> None:
+    """Fill rows ``first`` to ``last`` of a value by rows with what stands for 0."""
+    layout = value.layout
+    assert not isinstance(layout, Plain)
+    fill(to, layout.vector, to.row(value, first), (last - first) * layout.row_bytes, value.zero)
 
 
 @dataclass(eq=False)
@@ -88,7 +96,9 @@ def copy_map(
     columns = target.rows.line if whole_lines else source[2]
     start = out + channel * out_channel
     vector = target.layout.vector
-    relayout(to, vector, x, x_row, x_channel, source, start, out_row, out_channel, columns=columns)
+    relayout(
+        to, vector, x, x_row, x_channel, source, start, out_row, out_channel, columns=columns, outside=target.zero,
+    )  # fmt: skip
 
 
 @dataclass(eq=False)
@@ -132,7 +142,7 @@ class FlattenedStrideToDepthCopy(Stage):
                 out + phase * layout.column_phases * line_bytes, layout.row_bytes, layout.channel_bytes,
                 columns=layout.pitch, rows=layout.height, first_row=self.first[0] + phase, row_step=self.step[0],
                 first_column=self.first[1], column_step=self.step[1], phases=layout.column_phases,
-                out_phase=line_bytes,
+                out_phase=line_bytes, outside=self.out.zero,
             )  # fmt: skip
 
 
@@ -140,7 +150,7 @@ class FlattenedStrideToDepthCopy(Stage):
 class StrideToDepthCopy(Stage):
     """Makes a padded copy of a map, its columns split by their remainder by the stride.
 
-    Row r of the copy is row ``first_row + r * row_step`` of the source, zeros outside.
+    Row r of the copy is row ``first_row + r * row_step`` of the source; what is outside stands for 0.
     """
 
     source: Value
@@ -168,12 +178,12 @@ class StrideToDepthCopy(Stage):
         assert isinstance(layout, StrideToDepth)
         begin, end = self._inside(first, last)
         if begin >= end:
-            fill(to, layout.vector, to.row(self.out, first), (last - first) * layout.row_bytes)
+            fill_rows(to, self.out, first, last)
             return
         if begin > first:
-            fill(to, layout.vector, to.row(self.out, first), (begin - first) * layout.row_bytes)
+            fill_rows(to, self.out, first, begin)
         if last > end:
-            fill(to, layout.vector, to.row(self.out, end), (last - end) * layout.row_bytes)
+            fill_rows(to, self.out, end, last)
         y = self.first_row + begin * self.row_step
         x, x_row, x_channel = map_source(to, self.source, y)
         relayout(
@@ -181,5 +191,5 @@ class StrideToDepthCopy(Stage):
             to.row(self.out, begin),
             layout.row_bytes, layout.channel_bytes, columns=layout.line, rows=end - begin, row_step=self.row_step,
             first_column=self.first_column, column_step=self.column_step, phases=layout.phases,
-            out_phase=layout.line * layout.itemsize,
+            out_phase=layout.line * layout.itemsize, outside=self.out.zero,
         )  # fmt: skip

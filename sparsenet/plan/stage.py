@@ -26,6 +26,7 @@ class Value:
         tensor: its name in the graph.
         layout: how it is laid out in memory.
         fixed: where it is stored, if that is not the arena (graph inputs, outputs, constants).
+        zero: the element that stands for 0; the halo, gaps and all that is no pixel hold it.
         producer: the stage that makes it; None for what exists before an inference.
         viewed: the value whose memory it shares, if it is a reshaped view of one.
     """
@@ -33,6 +34,7 @@ class Value:
     tensor: str
     layout: Layout
     fixed: Ref | None = None
+    zero: int = 0
     producer: Stage | None = None
     viewed: Value | None = None
 

@@ -220,8 +220,8 @@ class _Walker:
             stage.emit(self, *span, blocks)
 
     def _zero_outside(self, stage: Stage, blocks: Span) -> None:
-        """Write zeros before the first line and in the halo rows of a value that is kept whole."""
-        layout = stage.out.layout
+        """Write what stands for 0 before the first line and in the halo rows of a value that is kept whole."""
+        layout, zero = stage.out.layout, stage.out.zero
         if isinstance(layout, Plain | FlattenedStrideToDepth) or stage.out.fixed is not None:
             return
         home = self.result.homes[stage.out]
@@ -229,17 +229,17 @@ class _Walker:
         first, last = self.spans[stage]
         if isinstance(layout, Flattened):
             if blocks[0] == 0:
-                fill(self, layout.vector, Ref("arena", home.buffer), layout.front_bytes)
+                fill(self, layout.vector, Ref("arena", home.buffer), layout.front_bytes, zero)
             if not stage.as_line:
                 channels = stage.channels_of(blocks) if stage.channel_blocks > 1 else (0, layout.channels)
                 size = (channels[1] - channels[0]) * layout.channel_bytes
-                fill(self, layout.vector, home.at(0) + channels[0] * layout.channel_bytes, size)
+                fill(self, layout.vector, home.at(0) + channels[0] * layout.channel_bytes, size, zero)
             return
         if first == 0 and blocks[0] == 0 and (layout.top or layout.side):
             size = layout.front_bytes + layout.top * layout.row_bytes
-            fill(self, layout.vector, Ref("arena", home.buffer), size)
+            fill(self, layout.vector, Ref("arena", home.buffer), size, zero)
         if last == stage.units and blocks[1] == stage.channel_blocks and layout.bottom:
-            fill(self, layout.vector, home.at(layout.height), layout.bottom * layout.row_bytes)
+            fill(self, layout.vector, home.at(layout.height), layout.bottom * layout.row_bytes, zero)
 
     def _open_windows(self) -> None:
         for stage in self.segment.stages:
@@ -290,7 +290,7 @@ class _Walker:
                 if not window.sliding:
                     before = layout.itemsize * (layout.line - layout.width)
                 self.layer = value.producer.layer if value.producer else ""
-                fill(self, layout.vector, window.at(window.done) + -before, before)
+                fill(self, layout.vector, window.at(window.done) + -before, before, value.zero)
         ends = [
             stage for stage in self.segment.stages if stage.out not in self.inside and stage in self.spans
         ]
@@ -345,7 +345,8 @@ class _Walker:
             self._make_room(window, rows)
             if not self._dry and window.sliding:  # halo rows of whole values are filled once
                 self.layer = stage.layer
-                fill(self, layout.vector, window.at(window.done), rows * layout.row_bytes)
+                size = rows * layout.row_bytes
+                fill(self, layout.vector, window.at(window.done), size, window.value.zero)
             window.done += rows
 
     def _make_room(self, window: Rows, rows: int) -> None:

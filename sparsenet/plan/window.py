@@ -109,7 +109,7 @@ def open_window(
     pitch = builder.pitches.get(geo.out, 0) if flatten else 0
     if pitch >= geo.out[1] + (geo.kernel[1] - 1) * geo.dilation[1] // geo.stride[1]:
         return _flattened_window(builder, tensor, geo, pitch)
-    key: tuple[Any, ...] = (tensor, geo)
+    key: tuple[Any, ...] = (tensor, builder.in_bytes, geo)
     if key not in builder.windows:
         builder.windows[key] = _space_to_depth(builder, tensor, geo)
     value = builder.windows[key]
@@ -123,13 +123,13 @@ def open_window(
 
 def _flattened_window(builder: Builder, tensor: str, geo: Geometry, pitch: int) -> Window:
     """Windows that read a stride-to-depth copy of rows and columns, flattened as the output is."""
-    key: tuple[Any, ...] = (tensor, geo)
+    key: tuple[Any, ...] = (tensor, builder.in_bytes, geo)
     extent = [(geo.kernel[i] - 1) * geo.dilation[i] for i in (0, 1)]
     if key not in builder.windows:
-        channels, height, width = builder.image_shape(tensor)
+        channels, height, width = builder.map_shape(tensor)
         row_phases, column_phases = (min(geo.stride[i], extent[i] + 1) for i in (0, 1))
         rows, columns = geo.out[0] + extent[0] // geo.stride[0], extent[1] // geo.stride[1]
-        value = Value(
+        value = builder.new_map(
             tensor,
             FlattenedStrideToDepth(builder.vector, channels, rows, row_phases, column_phases, pitch, columns),
         )
@@ -154,7 +154,7 @@ def _flattened_window(builder: Builder, tensor: str, geo: Geometry, pitch: int) 
 
 
 def _space_to_depth(builder: Builder, tensor: str, geo: Geometry) -> Value:
-    channels, height, width = builder.image_shape(tensor)
+    channels, height, width = builder.map_shape(tensor)
     stride_y, stride_x = geo.stride
     extent_x = (geo.kernel[1] - 1) * geo.dilation[1]
     if geo.kernel[0] == 1:  # rows between two window rows are never read: leave them out
@@ -163,7 +163,7 @@ def _space_to_depth(builder: Builder, tensor: str, geo: Geometry) -> Value:
         rows, row_step = (geo.out[0] - 1) * stride_y + (geo.kernel[0] - 1) * geo.dilation[0] + 1, 1
     columns = geo.out[1] + extent_x // stride_x
     layout = StrideToDepth(builder.vector, channels, rows, min(stride_x, extent_x + 1), columns)
-    value = Value(tensor, layout)
+    value = builder.new_map(tensor, layout)
     builder.add(
         StrideToDepthCopy(
             builder.layer, value, rows, builder.any(tensor), (channels, height, width),

@@ -46,25 +46,26 @@ _NUMBERS: dict[str, Kind] = {"": "integer", "f32": "number"}
 _POINTEES = {*ELEMENT_TYPES, "any", ""}
 
 
-def signature(text: str) -> tuple[Argument, ...]:
+def signature(text: str, own: Kind = "number") -> tuple[Argument, ...]:
     """Arguments as the tables write them: ``rows`` is an int64, ``eps:f32`` a number, ``*x`` a pointer.
 
     A pointer is to numbers of the family's own type, or of the one that is written, as in ``*row_offsets:i32``; to
-    several in one array, or masks, which no type has, in ``*stream:any``.
+    several in one array, or masks, which no type has, in ``*stream:any``. ``value:own`` is one number of the family's
+    type, and its kind ``own``.
 
     Raises:
         ValueError: an unknown type is written, or a name that none can be.
     """
-    return tuple(map(_argument, text.split()))
+    return tuple(_argument(word, {**_NUMBERS, "own": own}) for word in text.split())
 
 
-def _argument(word: str) -> Argument:
+def _argument(word: str, numbers: dict[str, Kind]) -> Argument:
     name, colon, written = word.partition(":")
     pointer, name = name.startswith("*"), name.removeprefix("*")
-    known = _POINTEES if pointer else _NUMBERS
+    known = _POINTEES if pointer else numbers
     if not name.isidentifier() or written not in known or (colon and not written):
         raise ValueError(f"'{word}' declares no argument: write 'name', 'name:f32', '*name' or '*name:type'")
-    return Argument(name, "pointer", written) if pointer else Argument(name, _NUMBERS[written])
+    return Argument(name, "pointer", written) if pointer else Argument(name, numbers[written])
 
 
 @dataclass(frozen=True)
@@ -97,7 +98,7 @@ class Family:
     @cached_property
     def signature(self) -> tuple[Argument, ...]:
         """The arguments in order, without the epilogue's."""
-        return signature(self.declared)
+        return signature(self.declared, "number" if self.element.is_float else "integer")
 
     @cached_property
     def arguments(self) -> tuple[str, ...]:

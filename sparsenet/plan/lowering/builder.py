@@ -13,6 +13,8 @@ from sparsenet.plan.plan import Decision
 from sparsenet.targets.registry import Kernel
 
 B = TypeVar("B")
+#: The reason for a choice where there was none.
+ONLY_KERNEL = "the only kernel for this op"
 #: Writes a node into the plan that a builder of type ``B`` collects.
 Lowering = Callable[[B, Node], None]
 
@@ -50,7 +52,7 @@ class LoweringBuilder(Constants[Place], ABC, Generic[Place]):
         node: Node,
         weight_format: str,
         kernel: Kernel,
-        reason: str = "the only kernel for this op",
+        reason: str = ONLY_KERNEL,
         **counts: int,
     ) -> None:
         """Record the choice made for ``node``."""

@@ -17,6 +17,8 @@ class Tables(Protocol):
 
     #: Op → ``f(builder, node)``, which adds the node's stages.
     LOWER: Mapping[str, Lowering[Builder]]
+    #: The same for nodes in integers, of the ops that the target computes so (see ``graph.integer``).
+    INTEGER: Mapping[str, Lowering[Builder]]
     #: Op → how it reads maps, of those that prefer one way.
     READS: Mapping[str, Reads]
     #: Op → ``f(graph, shapes, node)``: what it needs around its first input, of those that read it in place.

@@ -24,6 +24,6 @@ def as_matrix(weight: FloatArray) -> FloatArray:
     return np.ascontiguousarray(weight.reshape(weight.shape[0], -1))
 
 
-def zeros_in_words(density: float) -> str:
-    """The share of weights that is zero, as text, where the share ``density`` of them is not."""
-    return f"{100 * (1 - density):.1f} % zeros"
+def zeros_in_words(density: float, zeros: str = "zeros") -> str:
+    """The share of weights that are ``zeros``, as text, where the share ``density`` of them is not."""
+    return f"{100 * (1 - density):.1f} % {zeros}"

@@ -5,7 +5,7 @@ What a family of ``u8x4`` calls a channel of a map is a quad: four channels of t
 
 from __future__ import annotations
 
-from sparsenet.graph.types import F32, U8X4
+from sparsenet.graph.types import F32, U8, U8X4
 from sparsenet.targets.family import Family, by_name
 
 #: The output's layout: pixels to keep are all those of the first ``full_vectors`` of a line, then by ``lane_bits``.
@@ -167,17 +167,74 @@ CPU_FAMILIES = by_name(
         "relayout_none_any",
         "cpu.relayout",
         "*x x_row x_channel x_rows x_columns first_row row_step first_column phases channels "
-        f"rows columns column_step {_OUT} out_phase",
+        f"rows columns column_step {_OUT} out_phase outside:own",
         ("stride",),
-        "between plain NCHW, rows and their space-to-depth by column stride; pads with zeros",
+        "between plain NCHW, rows and their space-to-depth by column stride; pads with one number",
     ),
     Family(
         F32,
         "fill_none_any",
         "cpu.fill",
-        "value:f32 size *out",
+        "value:own size *out",
         (),
         "one value over a block of memory: halo rows",
+    ),
+    Family(
+        U8X4,
+        "relayout_none_any",
+        "cpu.relayout",
+        "*x x_row x_channel x_rows x_columns first_row row_step first_column phases channels "
+        f"rows columns column_step {_OUT} out_phase outside:own",
+        ("stride",),
+        "between rows in quads, and their space-to-depth by column stride; pads with one quad",
+    ),
+    Family(
+        U8X4,
+        "fill_none_any",
+        "cpu.fill",
+        "value:own size *out",
+        (),
+        "one quad over a block of memory: halo rows",
+    ),
+    Family(
+        U8X4,
+        "copy_none_flat",
+        "cpu.elementwise_flat",
+        "*x size *out",
+        (),
+        "a run of quads, moved",
+    ),
+    Family(
+        U8X4,
+        "quantize_none_any",
+        "cpu.quantize",
+        f"*x:f32 x_row x_channel x_columns channels rows columns scale:f32 zero {_OUT}",
+        ("dot",),
+        "float32 maps to maps in quads of bytes",
+    ),
+    Family(
+        F32,
+        "dequantize_none_any",
+        "cpu.dequantize",
+        f"*x:u8x4 x_row x_channel x_columns channels rows columns scale:f32 zero {_OUT}",
+        (),
+        "maps in quads of bytes to float32",
+    ),
+    Family(
+        U8,
+        "quantize_none_flat",
+        "cpu.quantize_flat",
+        "*x:f32 size scale:f32 zero *out",
+        (),
+        "plain float32 tensors to bytes",
+    ),
+    Family(
+        F32,
+        "dequantize_none_flat",
+        "cpu.dequantize_flat",
+        "*x:u8 size scale:f32 zero *out",
+        (),
+        "plain tensors of bytes to float32",
     ),
     Family(
         F32,

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from sparsenet.graph.types import F32, I32, QUAD
+from sparsenet.graph.types import EVERY_BYTE, F32, I32, QUAD
 from sparsenet.targets.cpu.arguments import arguments
 from sparsenet.targets.cpu.device import inlined, kernel_entry
 from sparsenet.targets.cpu.requantize import requantized
-from sparsenet.targets.cpu.vector_ir import EVERY_BYTE, Tile, four_channels, load_i32, multiply_quads
+from sparsenet.targets.cpu.vector_ir import Tile, four_channels, load_i32, multiply_quads
 from sparsenet.targets.registry import Kernel
 
 

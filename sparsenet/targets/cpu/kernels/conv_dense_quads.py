@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from sparsenet.graph.types import F32, I32, QUAD
+from sparsenet.graph.types import EVERY_BYTE, F32, I32, QUAD
 from sparsenet.targets.cpu.arguments import arguments
 from sparsenet.targets.cpu.device import kernel_entry
 from sparsenet.targets.cpu.requantize import requantized
-from sparsenet.targets.cpu.vector_ir import EVERY_BYTE, Tile, load_i32, outer_product, quad_product
+from sparsenet.targets.cpu.vector_ir import Tile, load_i32, outer_product, quad_product
 from sparsenet.targets.registry import Kernel
 
 

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from sparsenet.graph.types import F32, I32, QUAD
+from sparsenet.graph.types import EVERY_BYTE, F32, I32, QUAD
 from sparsenet.targets.cpu.arguments import arguments
 from sparsenet.targets.cpu.device import kernel_entry
 from sparsenet.targets.cpu.patterns import step_kinds
 from sparsenet.targets.cpu.requantize import requantized
-from sparsenet.targets.cpu.vector_ir import EVERY_BYTE, Tile, load_i32, multiply_steps, quad_product
+from sparsenet.targets.cpu.vector_ir import Tile, load_i32, multiply_steps, quad_product
 from sparsenet.targets.cpu.vector_ir.steps import COUNT
 from sparsenet.targets.registry import Kernel
 

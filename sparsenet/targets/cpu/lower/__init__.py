@@ -16,6 +16,10 @@ from sparsenet.tables import Table, deferred
 
 #: Op → ``f(builder, node)``.
 LOWER: Table[Lowering[Builder]] = lowerings(__name__)
+#: The same for nodes in integers.
+INTEGER: Table[Lowering[Builder]] = Table(
+    {op: deferred(f"{__name__}.integer", "LOWER", op) for op in ("conv2d",)},
+)
 #: Op → how it reads maps, of those that prefer one way.
 READS: Table[Reads] = Table.joined(
     dict.fromkeys(("conv2d", "resize", "affine", "batch_norm", *ACTIVATIONS, *FAMILIES["pooling"]), "rows"),

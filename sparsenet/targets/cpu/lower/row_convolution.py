@@ -5,11 +5,11 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from sparsenet.graph import FloatArray
 from sparsenet.plan.layout import Flattened, Rows
 from sparsenet.plan.lowering.geometry import Geometry
 from sparsenet.plan.stage import Value
@@ -29,9 +29,9 @@ class RowConvolution:
     out: Value
     window: Window
     epilogue: Epilogue
-    matrix: FloatArray
+    matrix: npt.NDArray[Any]
     nnz: int
-    bias: FloatArray
+    bias: npt.NDArray[Any]
     geo: Geometry
     groups: int
     as_line: bool

@@ -20,8 +20,6 @@ from sparsenet.targets.cpu.vector_ir.tile import Tile
 from sparsenet.targets.family import Dot
 
 BYTE_BITS = 8
-#: A quad of four equal bytes is one byte times this.
-EVERY_BYTE = 0x01010101
 
 #: x86's names of what LLVM makes of nothing else, for vectors of 128, 256 and 512 bits.
 _DOTS = {128: "avx512.vpdpbusd.128", 256: "avx512.vpdpbusd.256", 512: "avx512.vpdpbusd.512"}

@@ -59,9 +59,9 @@ def test_a_map_changes_its_layout(monkeypatch: pytest.MonkeyPatch, element: Elem
         monkeypatch, element, "relayout_none_any", (stride,), x=x, x_row=width, x_channel=height * width, x_rows=height,
         x_columns=width, first_row=0, row_step=1, first_column=-pad, phases=stride, channels=channels, rows=height,
         columns=columns, column_step=stride, out=out, out_row=channels * stride * columns,
-        out_channel=stride * columns, out_phase=columns,
+        out_channel=stride * columns, out_phase=columns, outside=5,
     )  # fmt: skip
-    padded = np.pad(x, ((0, 0), (0, 0), (pad, pad))).transpose(1, 0, 2)
+    padded = np.pad(x, ((0, 0), (0, 0), (pad, pad)), constant_values=5).transpose(1, 0, 2)
     for phase in range(stride):
         np.testing.assert_array_equal(out[:, :, phase], padded[:, :, phase::stride])
 

@@ -1,0 +1,69 @@
+"""Convolutions in integers, over maps in quads of bytes."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from sparsenet.graph import Node
+from sparsenet.graph.integer import Product
+from sparsenet.graph.ops import split_inputs
+from sparsenet.graph.types import QUAD
+from sparsenet.plan.builder import Builder
+from sparsenet.plan.choice import choose
+from sparsenet.plan.lowering.convolution import Convolution
+from sparsenet.plan.window import open_window
+from sparsenet.targets.cpu.lower.conv2d import lower_conv2d as lower_in_float
+from sparsenet.targets.cpu.lower.epilogues import Epilogue
+from sparsenet.targets.cpu.lower.pack_quads import bias_at, weight_quads, whole_quads, without_groups
+from sparsenet.targets.cpu.lower.quad_convolution import QuadConvolution, quad_candidates
+
+
+def lower_conv2d(builder: Builder, node: Node) -> None:
+    """Choose a kernel over quads and add its stage."""
+    conv = Convolution.of(builder.graph, builder.shapes, node)
+    if conv.one_pixel or conv.depthwise:
+        with builder.computing(in_bytes=False):
+            lower_in_float(builder, node)
+    else:
+        _convolution(builder, conv)
+
+
+def _convolution(builder: Builder, conv: Convolution) -> None:
+    node, geo, groups = conv.node, conv.geometry, conv.groups
+    product = Product.of(builder.graph, node)
+    assert product is not None
+    weight = product.weights.astype(np.int8, copy=False)
+    c_out, group_in = weight.shape[:2]
+    if c_out // groups % QUAD or group_in % QUAD:  # a quad would belong to two groups
+        weight, groups = without_groups(weight, groups), 1
+    window = open_window(builder, conv.x, geo, flatten=True)
+    epilogue = added(builder, product)
+    as_line = window.flattens_with(geo, builder.pitches.get(geo.out, 0))
+    out = builder.new_rows(node.output, row_by_row=not as_line)
+    matrix = weight_quads(weight)
+    layer = QuadConvolution(
+        node.name, out, window, epilogue, matrix, int(np.count_nonzero(matrix)),
+        whole_quads(bias_at(product.bias, weight, product.x.zero_point)), geo, groups, as_line,
+        whole_quads(product.multiplier), product.rounding,
+    )  # fmt: skip
+    candidates = quad_candidates(builder.target, layer, builder.options.race is not None)
+    chosen, reason = choose(builder, candidates, layer.density, layer.key, "quads of zeros")
+    builder.decide(
+        node, chosen.format, chosen.kernel, reason, **conv.counts(int(np.count_nonzero(product.weights)))
+    )
+    builder.add(chosen.make(builder))
+
+
+def added(builder: Builder, product: Product) -> Epilogue:
+    """The epilogue of a product: the tensor that it adds, if there is one; what clips is part of its rounding."""
+    if product.other is None:
+        return Epilogue()
+    tensor = split_inputs(product.node)[1][0]
+    numbers = {
+        "residual_scale.0": float(product.other_multiplier),
+        "residual_zero.0": product.other.zero_point,
+    }
+    return Epilogue(("add",), numbers, residuals={0: builder.rows(tensor)})
+
+
+LOWER = {"conv2d": lower_conv2d}

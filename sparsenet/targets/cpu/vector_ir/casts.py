@@ -1,0 +1,72 @@
+"""Between float32 and bytes: the steps of a grid that numbers are nearest to, and back."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from llvmlite import ir
+from numba import types
+
+from sparsenet.graph.types import F32, U8
+from sparsenet.targets.cpu.vector_ir import llvm
+from sparsenet.targets.cpu.vector_ir.llvm import call_intrinsic, constant, mangled, splat
+from sparsenet.targets.cpu.vector_ir.tile import Tile
+
+#: Steps from 0 beyond which no grid of bytes reaches, whatever its zero point.
+FARTHEST = 512.0
+
+
+def near(floats: Tile) -> Any:
+    """``f(tile)``: float32 brought to within ``FARTHEST`` of 0; NaN becomes the least."""
+
+    def emit(b: ir.IRBuilder, block: ir.Value) -> list[ir.Value]:
+        least, most = floats._constant(-FARTHEST), floats._constant(FARTHEST)
+        out = []
+        for value in floats._split(b, block):
+            above = b.select(b.fcmp_ordered(">", value, least), value, least)
+            out.append(b.select(b.fcmp_ordered("<", above, most), above, most))
+        return out
+
+    return floats._intrinsic([floats.type], floats.type, emit)
+
+
+def to_bytes(lanes: int) -> Any:
+    """``f(values, zero)``: a byte, within its range, of each float32: rint(value) + zero, half to even."""
+    floats, octets = Tile(F32, lanes), Tile(U8, lanes)
+
+    def emit(b: ir.IRBuilder, block: ir.Value, zero: ir.Value) -> list[ir.Value]:
+        (value,) = floats._split(b, block)
+        whole = call_intrinsic(b, f"llvm.rint.{mangled(floats._vector)}", floats._vector, [value])
+        integers = ir.VectorType(llvm.I32, lanes)
+        steps = b.add(b.fptosi(whole, integers), splat(b, b.trunc(zero, llvm.I32), lanes))
+        for name, bound in (("smax", 0), ("smin", 255)):
+            limit = constant(bound, integers)
+            steps = call_intrinsic(b, f"llvm.{name}.{mangled(integers)}", integers, [steps, limit])
+        return [b.trunc(steps, octets._vector)]
+
+    return octets._intrinsic([floats.type, types.int64], octets.type, emit)
+
+
+def from_bytes(lanes: int) -> Any:
+    """``f(bytes, zero)``: as float32, how many steps each is from ``zero``."""
+    floats, octets = Tile(F32, lanes), Tile(U8, lanes)
+
+    def emit(b: ir.IRBuilder, block: ir.Value, zero: ir.Value) -> list[ir.Value]:
+        (value,) = octets._split(b, block)
+        integers = b.zext(value, ir.VectorType(llvm.I32, lanes))
+        return [b.sitofp(b.sub(integers, splat(b, b.trunc(zero, llvm.I32), lanes)), floats._vector)]
+
+    return floats._intrinsic([octets.type, types.int64], floats.type, emit)
+
+
+def channel_of_quads(pixels: Tile) -> Any:
+    """``f(quads, channel, zero)``: as float32, how many steps one byte of each quad, 0 to 3, is from ``zero``."""
+    floats = Tile(F32, pixels.lanes, pixels.rows, pixels.vectors)
+
+    def emit(b: ir.IRBuilder, quads: ir.Value, channel: ir.Value, zero: ir.Value) -> list[ir.Value]:
+        shift = splat(b, b.trunc(b.mul(channel, llvm.I64(8)), llvm.I32), pixels.lanes)
+        middle, low = splat(b, b.trunc(zero, llvm.I32), pixels.lanes), pixels._constant(0xFF)
+        steps = [b.sub(b.and_(b.lshr(v, shift), low), middle) for v in pixels._split(b, quads)]
+        return [b.sitofp(step, floats._vector) for step in steps]
+
+    return floats._intrinsic([pixels.type, types.int64, types.int64], floats.type, emit)

@@ -1,0 +1,172 @@
+"""Nodes in integers: whatever the layout, the schedule and the kernels, the oracle's results to the bit."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from sparsenet import Engine, Graph, Node, TensorInfo, bundle, load, reference, save
+from sparsenet.graph.quantization import Quantization
+from sparsenet.plan.builder import Options
+from sparsenet.plan.make import make_plan
+from sparsenet.targets.cpu.runtime import jit
+from sparsenet.targets.cpu.runtime.backend import CpuBackend
+from sparsenet.targets.cpu.runtime.threads import WorkerPool
+from sparsenet.targets.host import host, rings_available
+from sparsenet.targets.target import AVX2, GENERIC, SSE, Target
+from tests.full import chosen
+from tests.sparsenet.against_reference import random_feeds
+from tests.sparsenet.quantized import quantized
+
+EVERYTHING_STREAMS = replace(host(), whole_map_bytes=0)
+
+
+def convolutions(size: tuple[int, int], c_in: int, *layers: dict[str, Any], seed: int = 0) -> Graph:
+    """A chain of convolutions; a layer is its ``out`` channels, ``kernel``, ``density`` and attributes."""
+    rng, graph, x = (
+        np.random.default_rng(seed),
+        Graph("chain", [TensorInfo("x", (None, c_in, *size))], [], []),
+        "x",
+    )
+    channels = c_in
+    for number, layer in enumerate(layers):
+        layer = {"out": 8, "kernel": 3, "density": 1.0, "groups": 1, "added": (), **layer}
+        name, kernel = f"conv{number}", layer.pop("kernel")
+        shape = (layer.pop("out"), channels // layer["groups"], kernel, kernel)
+        weight = (rng.standard_normal(shape) / np.sqrt(np.prod(shape[1:]))).astype(np.float32)
+        graph.constants[f"{name}.w"] = weight * (rng.random(shape) < layer.pop("density"))
+        graph.constants[f"{name}.b"] = (0.3 * rng.standard_normal(shape[0])).astype(np.float32)
+        inputs = [x, f"{name}.w", f"{name}.b", *layer.pop("added")]
+        graph.nodes.append(Node("conv2d", name, inputs, [name], layer))
+        x, channels = name, shape[0]
+    graph.outputs = [x]
+    graph.verify()
+    return graph
+
+
+def planned(graph: Graph, options: Options) -> Engine:
+    engine = Engine(graph, options.threads)
+    plan = make_plan(graph, options)
+    plan.link()
+    engine._use(CpuBackend(plan, WorkerPool(plan.threads)))
+    return engine
+
+
+def assert_exact(graph: Graph, options: Options | None = None) -> Engine:
+    """Run twice, in memory full of the first run's leftovers; every output is the oracle's."""
+    engine = planned(graph, options) if options else Engine(graph, 1)
+    feeds = random_feeds(graph)
+    expected = reference.run(graph, feeds)
+    for _ in range(2):
+        for name, got in engine.run(feeds).items():
+            np.testing.assert_array_equal(got, expected[name], err_msg=str(engine.explain()))
+    return engine
+
+
+def formats(engine: Engine) -> list[str]:
+    return [decision.format for decision in engine.explain()]
+
+
+SAME = {"padding": [1, 1, 1, 1]}
+LAYERS: dict[str, tuple[tuple[int, int], int, dict[str, Any]]] = {
+    "pixels": ((20, 21), 8, {"kernel": 1, "out": 12}),
+    "padding": ((18, 33), 6, {**SAME, "out": 10, "density": 0.5}),
+    "flattened": ((7, 7), 16, {**SAME, "out": 5, "density": 0.4, "epilogue": [["relu"]]}),
+    "flattened-stride": ((14, 14), 8, {**SAME, "stride": [2, 2], "density": 0.4}),
+    "stride-dilation": ((40, 50), 5, {"stride": [2, 2], "dilation": [2, 2], "padding": [2, 1, 2, 3]}),
+    "first-layer": (
+        (33, 33),
+        3,
+        {"kernel": 7, "stride": [2, 2], "padding": [3] * 4, "epilogue": [["clip", 0.0, 1.5]]},
+    ),
+    "groups-of-quads": ((12, 31), 8, {**SAME, "groups": 2, "out": 16, "density": 0.6}),
+    "groups-of-three": ((12, 31), 6, {**SAME, "groups": 2, "out": 6}),
+    "nearly-empty": ((20, 20), 64, {"kernel": 1, "density": 0.02}),
+}
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("name", LAYERS)
+def test_one_convolution(name: str, threads: int) -> None:
+    size, c_in, layer = LAYERS[name]
+    engine = assert_exact(quantized(convolutions(size, c_in, layer)), Options(threads=threads))
+    assert formats(engine)[0].startswith("int8 ")
+
+
+def test_zeros_choose_the_kernel() -> None:
+    layers = [{"kernel": 1, "out": 64, "density": density} for density in (1.0, 0.2, 0.02)]
+    graph = quantized(convolutions((12, 12), 64, *layers))
+    assert formats(assert_exact(graph)) == ["int8 dense", "int8 pattern", "int8 csr"]
+    assert formats(Engine(graph, 1, sparse=False)) == ["int8 dense"] * 3
+
+
+CHAIN = (
+    {**SAME, "out": 12, "density": 0.5, "epilogue": [["relu"]]},
+    {"padding": [2] * 4, "dilation": [2, 2], "out": 12, "density": 0.3},
+    {"kernel": 1, "out": 12, "added": ("conv0",), "epilogue": [["add"], ["relu"]], "density": 0.3},
+    {**SAME, "stride": [2, 2], "out": 7},
+)
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("rings", [True, False], ids=["rings", "sliding"])
+def test_rows_of_quads_stream(rings: bool, threads: int) -> None:
+    if rings and not rings_available():
+        pytest.skip("this system cannot map rings")
+    graph = quantized(convolutions((40, 52), 5, *CHAIN))
+    engine = assert_exact(graph, Options(threads=threads, rings=rings, target=EVERYTHING_STREAMS))
+    assert any(segment.streamed for segment in engine.plan.segments)
+
+
+def test_float32_between() -> None:
+    """A node without a grid computes in float32: what it reads and makes changes its form, each once."""
+    graph = quantized(convolutions((14, 15), 6, *CHAIN))
+    graph.nodes[2].attrs["epilogue"] = [["add"]]
+    graph.constants["conv2.w"] = np.round(graph.constants["conv2.w"])  # sums that any order makes exactly
+    del graph.quantization["conv2.w"]
+    engine, feeds = planned(graph, Options()), random_feeds(graph)
+    assert [name.startswith("int8") for name in formats(engine)] == [True, True, False, True]
+    got, want = (values["conv3"] for values in (engine.run(feeds), reference.run(graph, feeds)))
+    step = float(graph.quantization["conv3"].scale)
+    assert np.abs(got - want).max() < 1.5 * step
+    assert (got == want).mean() > 0.99
+
+
+HOSTS = [target for target in (AVX2, SSE, GENERIC) if target.features <= jit.cpu_features()]
+
+
+@pytest.mark.parametrize("target", HOSTS, ids=lambda target: target.name)
+def test_every_instruction_set(target: Target) -> None:
+    graph = quantized(convolutions((9, 19), 6, *CHAIN))
+    assert_exact(graph, Options(target=target))
+
+
+@pytest.mark.parametrize("size", chosen([(2, 1), (5, 37)], [(2, 1), (3, 3), (5, 37), (16, 16)]))
+@pytest.mark.parametrize("channels", chosen([1, 6], [1, 2, 3, 4, 5, 6]))
+def test_numbers_are_rounded_at_the_border(size: tuple[int, int], channels: int) -> None:
+    """Beyond the grid, infinite, not numbers, and halves: as ``Quantization.round`` has them."""
+    graph = Graph("border", [TensorInfo("x", (None, channels, *size))], ["y"], [])
+    graph.nodes = [Node("conv2d", "c", ["x", "w"], ["y"])]
+    graph.constants = {"w": np.eye(channels, dtype=np.float32)[:, :, None, None]}
+    grid = Quantization.of_activations(0.5, 131)
+    weights = Quantization.of_weights(np.full(channels, 1 / 64, np.float32))
+    graph.quantization = {"x": grid, "y": grid, "w": weights}
+    graph.verify()
+    strange = np.float32([0.25, -0.75, 1e30, -1e30, np.inf, -np.inf, np.nan, 62.1, -65.4, 0.0])
+    x = np.random.default_rng(0).choice(strange, (1, channels, *size))
+    np.testing.assert_array_equal(Engine(graph, 1).run({"x": x})["y"], grid.numbers(grid.round(x)))
+
+
+def test_files_and_bundles_hold_it(tmp_path: Path) -> None:
+    graph = quantized(convolutions((14, 14), 6, *CHAIN))
+    feeds = random_feeds(graph)
+    save(graph, tmp_path / "m.safetensors")
+    engine = load(tmp_path / "m.safetensors", threads=1)
+    bundle.save(engine.plan, tmp_path / "b", sparse=True, metadata={})
+    for loaded in (engine, load(tmp_path / "b")):
+        np.testing.assert_array_equal(loaded.run(feeds)["conv3"], reference.run(graph, feeds)["conv3"])
+        assert formats(loaded)[0] == "int8 pattern"
