@@ -25,6 +25,11 @@ def step_kinds(rows: int) -> list[tuple[int, ...]]:
     return list(dict.fromkeys(tuple(sorted(kind)) for kind in kinds))
 
 
+def bucket_kinds(rows: int) -> list[tuple[int, ...]]:
+    """Every pattern by itself: steps of one column, which bring only its rows forward."""
+    return [(pattern,) for pattern in range(1, 1 << rows)]
+
+
 def step_words(kind: tuple[int, ...]) -> int:
     """int32 words of a step: per block a byte offset, and one weight per row."""
     return len(kind) + sum(pattern.bit_count() for pattern in kind)

@@ -10,6 +10,9 @@ from sparsenet.targets.cpu.device import inlined
 from sparsenet.targets.cpu.vector_ir import Tile, pack_quads, to_float, unpack_quads
 from sparsenet.targets.registry import Kernel
 
+#: The largest byte.
+HIGHEST = 255
+
 
 def requantized(kernel: Kernel, rows: int, vectors: int) -> Any:
     """``f(acc, scales, zero, low, high, args, bases, channel, y, x_bytes)``: quads of a tile of four channels' sums.
@@ -24,13 +27,19 @@ def requantized(kernel: Kernel, rows: int, vectors: int) -> Any:
     """
     sums = Tile(I32, kernel.lanes, rows, vectors, QUAD)
     values = Tile(F32, kernel.lanes, rows, vectors, QUAD)
-    pack = pack_quads(Tile(U8X4, kernel.lanes, rows, vectors), kernel.parameter("dot"))
+    pixels, dot = Tile(U8X4, kernel.lanes, rows, vectors), kernel.parameter("dot")
+    pack, saturate = pack_quads(pixels, dot), pack_quads(pixels, dot, bounded=False)
     multiply, per_channel, as_float = values.mul, values.splat_channels, to_float(sums)
     epilogue = _added(kernel, rows, vectors) if kernel.epilogue else _nothing
 
     def finish(acc, scales, zero, low, high, args, bases, channel, y, x_bytes):  # type: ignore[no-untyped-def]
         scaled = multiply(as_float(acc), per_channel(scales))
-        return pack(epilogue(scaled, args, bases, channel, y, x_bytes), zero, low, high)
+        values = epilogue(scaled, args, bases, channel, y, x_bytes)
+        if (
+            zero == 0 and low == 0 and high == HIGHEST
+        ):  # as behind a ReLU: a fifth of the instructions is saved
+            return saturate(values, zero, low, high)
+        return pack(values, zero, low, high)
 
     return inlined(finish, exact=True)
 

@@ -12,9 +12,9 @@ from typing import Any
 from sparsenet.graph.types import EVERY_BYTE, F32, I32, QUAD
 from sparsenet.targets.cpu.arguments import arguments
 from sparsenet.targets.cpu.device import kernel_entry
-from sparsenet.targets.cpu.patterns import step_kinds
+from sparsenet.targets.cpu.patterns import bucket_kinds
 from sparsenet.targets.cpu.requantize import requantized
-from sparsenet.targets.cpu.vector_ir import Tile, load_i32, multiply_steps, quad_product
+from sparsenet.targets.cpu.vector_ir import Tile, load_i32, multiply_buckets, quad_product
 from sparsenet.targets.cpu.vector_ir.steps import COUNT
 from sparsenet.targets.registry import Kernel
 
@@ -28,9 +28,10 @@ def build(kernel: Kernel) -> Any:
     vector_bytes, mask_bytes = pixels.vector_bytes, pixels.mask_bytes
     start, keep_lanes, store = sums.splat_channels, pixels.keep_lanes, pixels.store
     splat_one, store_one = single.splat, single.store
-    multiply = multiply_steps(sums, pixels, quad_product(kernel.parameter("dot"), lanes))
+    kinds = bucket_kinds(QUAD)
+    multiply = multiply_buckets(sums, pixels, quad_product(kernel.parameter("dot"), lanes))
     finish = requantized(kernel, rows, vectors)
-    count_bytes = COUNT.itemsize * len(step_kinds(QUAD))
+    count_bytes = COUNT.itemsize * len(kinds)
     bias_bytes, scale_bytes = QUAD * I32.itemsize, QUAD * F32.itemsize
 
     def conv_pattern_quads(args, bases):  # type: ignore[no-untyped-def]

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from sparsenet.graph import FloatArray
 from sparsenet.plan.lowering.row_groups import Numbers, Words, group_rows
-from sparsenet.targets.cpu.patterns import rows_of, step_kinds, step_words
+from sparsenet.targets.cpu.patterns import bucket_kinds, rows_of, step_kinds, step_words
 
 #: Row groups and taps of some columns.
 Columns = tuple[Numbers, Numbers]
@@ -105,17 +105,37 @@ class _Blocks(NamedTuple):
     step: Numbers
 
 
-def pack_steps(
-    values: FloatArray | Words, offsets: npt.NDArray[np.integer]
+def pack_buckets(
+    values: npt.NDArray[np.int32], offsets: npt.NDArray[np.integer]
 ) -> tuple[Words, Numbers, Numbers]:
-    """Stream, steps of each kind (G, K), and the word at which these begin (G, K): of one chunk.
+    """As ``pack_steps``, with a step for each column, sorted by pattern: K is ``bucket_kinds``."""
+    groups, rows, _ = values.shape
+    kinds, columns = bucket_kinds(rows), _by_pattern(values != 0)
+    blocks, counts = [], np.zeros((groups, len(kinds)), np.int64)
+    for number, (pattern,) in enumerate(kinds):
+        group, tap = _merged(columns[pattern])
+        counts[:, number] = np.bincount(group, minlength=groups)
+        blocks.append(_Blocks(number, 0, pattern, group, tap, _turns(group, counts[:, number])))
+    return _pack(values, offsets, kinds, blocks, counts)
+
+
+def pack_steps(values: FloatArray, offsets: npt.NDArray[np.integer]) -> tuple[Words, Numbers, Numbers]:
+    """Stream, steps of each of K kinds (G, K), and the word at which these begin (G, K): of one chunk.
 
     Args:
         values: (G, R, taps), numbers of 32 bits.
         offsets: (taps,) or (G, taps).
     """
-    blocks, counts = _steps(values != 0)
-    kinds = step_kinds(values.shape[1])
+    return _pack(values, offsets, step_kinds(values.shape[1]), *_steps(values != 0))
+
+
+def _pack(
+    values: FloatArray | Words,
+    offsets: npt.NDArray[np.integer],
+    kinds: list[tuple[int, ...]],
+    blocks: list[_Blocks],
+    counts: Numbers,
+) -> tuple[Words, Numbers, Numbers]:
     words = np.asarray([step_words(kind) for kind in kinds])
     sizes = counts * words
     starts = (np.cumsum(sizes) - sizes.ravel()).reshape(sizes.shape)

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from sparsenet.graph.types import QUAD
 from sparsenet.plan.lowering.row_groups import Words
-from sparsenet.targets.cpu.lower.pack_pattern import checked_counts, pack_steps
+from sparsenet.targets.cpu.lower.pack_pattern import checked_counts, pack_buckets
 
 Bytes = npt.NDArray[np.int8]
 
@@ -60,7 +60,7 @@ class QuadPattern(NamedTuple):
         group_offsets: int32 (G,), byte offset of each group's first step.
         stream: int32 words; per group, kind and step: the byte offset of every block, then one quad of weights per row,
             block after block.
-        counts: uint16 (G, K): steps of each kind, in the order of ``step_kinds``.
+        counts: uint16 (G, K): steps of each kind, in the order of ``bucket_kinds``.
     """
 
     group_offsets: Words
@@ -74,5 +74,5 @@ def quad_pattern(matrix: Words, offsets: npt.NDArray[np.integer]) -> QuadPattern
     Raises:
         ValueError: more than 65535 steps of one kind.
     """
-    stream, counts, starts = pack_steps(matrix.reshape(-1, QUAD, matrix.shape[1]), offsets)
+    stream, counts, starts = pack_buckets(matrix.reshape(-1, QUAD, matrix.shape[1]), offsets)
     return QuadPattern((starts[:, 0] * stream.itemsize).astype(np.int32), stream, checked_counts(counts))

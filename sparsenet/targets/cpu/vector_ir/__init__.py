@@ -46,7 +46,7 @@ from sparsenet.targets.cpu.vector_ir.scalars import (
     store_i64,
     store_number,
 )
-from sparsenet.targets.cpu.vector_ir.steps import multiply_steps
+from sparsenet.targets.cpu.vector_ir.steps import multiply_buckets, multiply_steps
 from sparsenet.targets.cpu.vector_ir.tile import Tile, outer_product
 from sparsenet.targets.cpu.vector_ir.waiting import breathe, nanoseconds, sleep_while, wake_all
 
@@ -69,6 +69,7 @@ __all__ = [
     "load_i32",
     "load_i64",
     "load_number",
+    "multiply_buckets",
     "multiply_quads",
     "multiply_steps",
     "nanoseconds",

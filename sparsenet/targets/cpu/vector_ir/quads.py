@@ -119,16 +119,17 @@ def to_float(integers: Tile) -> Any:
     return floats._intrinsic([integers.type], floats.type, emit)
 
 
-def pack_quads(pixels: Tile, dot: int) -> Any:
+def pack_quads(pixels: Tile, dot: int, *, bounded: bool = True) -> Any:
     """``f(values, zero, low, high)``: quads of a float32 tile of four ``outputs``, whose numbers are below 2**30.
 
     A byte is min(max(rint(value) + zero, low), high), half to even, with 0 <= low, zero, high <= 255. ``dot`` tells
-    whether this is x86: there saturation clips.
+    whether this is x86: there saturation clips, and if not ``bounded``, the others are known to be 0, 0 and 255.
     """
     floats = Tile(F32, pixels.lanes, pixels.rows, pixels.vectors, QUAD)
     join = _join_plain if dot == Dot.PLAIN else _join_x86
 
-    def emit(b: ir.IRBuilder, block: ir.Value, *bounds: ir.Value) -> list[ir.Value]:
+    def emit(b: ir.IRBuilder, block: ir.Value, *given: ir.Value) -> list[ir.Value]:
+        bounds = given if bounded or dot == Dot.PLAIN else ()
         rounded = []
         for value in floats._split(b, block):
             whole = call_intrinsic(b, f"llvm.rint.{mangled(floats._vector)}", floats._vector, [value])
@@ -154,16 +155,18 @@ def _join_x86(b: ir.IRBuilder, channels: Sequence[ir.Value], bounds: Sequence[ir
     """As ``_join_plain``: with saturation to 16 bits, then 8, which mixes the channels of every four pixels."""
     kind = channels[0].type
     words, octets = ir.VectorType(I16, 2 * kind.count), ir.VectorType(I8, QUAD * kind.count)
-    zero = splat(b, b.trunc(bounds[0], I16), words.count)
-    low, high = (splat(b, b.trunc(bound, I8), octets.count) for bound in bounds[1:])
-    halves = []
-    for pair in (channels[:2], channels[2:]):
-        narrow = _x86(b, _TO_WORDS, words, pair)
-        halves.append(call_intrinsic(b, f"llvm.sadd.sat.{mangled(words)}", words, [narrow, zero]))
+    halves = [_x86(b, _TO_WORDS, words, pair) for pair in (channels[:2], channels[2:])]
+    if bounds:
+        zero = splat(b, b.trunc(bounds[0], I16), words.count)
+        halves = [
+            call_intrinsic(b, f"llvm.sadd.sat.{mangled(words)}", words, [half, zero]) for half in halves
+        ]
     mixed = _x86(b, _TO_BYTES, octets, halves)
     # In each 128 bits, byte ``pixel`` of channel j is number 4 j + ``pixel`` now.
     squares = range(0, octets.count, QUAD * QUAD)
     order = [at + QUAD * j + pixel for at in squares for pixel in range(QUAD) for j in range(QUAD)]
     quads = b.shuffle_vector(mixed, mixed, ir.Constant(ir.VectorType(llvm.I32, octets.count), order))
-    above = call_intrinsic(b, f"llvm.umax.{mangled(octets)}", octets, [quads, low])
-    return b.bitcast(call_intrinsic(b, f"llvm.umin.{mangled(octets)}", octets, [above, high]), kind)
+    for name, bound in zip(("umax", "umin"), bounds[1:], strict=False):
+        limit = splat(b, b.trunc(bound, I8), octets.count)
+        quads = call_intrinsic(b, f"llvm.{name}.{mangled(octets)}", octets, [quads, limit])
+    return b.bitcast(quads, kind)

@@ -10,12 +10,12 @@ from bench.kernels.one_quad_conv import Added, QuadConvolution, bytes_of, quads_
 from sparsenet.errors import SparsenetError
 from sparsenet.graph.types import QUAD
 from sparsenet.targets.cpu.lower.pack_quads import quad_pattern, weight_quads, without_groups
-from sparsenet.targets.cpu.patterns import rows_of, step_kinds
+from sparsenet.targets.cpu.patterns import bucket_kinds, rows_of
 from sparsenet.targets.cpu.runtime.jit import cpu_features
 from sparsenet.targets.cpu.vector_ir import quads
 from sparsenet.targets.family import Dot
+from sparsenet.targets.host import host
 from sparsenet.targets.registry import Kernel
-from sparsenet.targets.target import host
 from tests.full import FULL
 
 
@@ -99,7 +99,7 @@ BEST = host().dot
 def sharp() -> list[QuadConvolution]:
     """Lines shorter than a vector and longer than a tile, quads not full, other windows, groups, all limits."""
     return [
-        convolution((3, 3), (3, 5)),
+        convolution((3, 3), (3, 5), zeros=(114, 0)),
         convolution((4, 21), (9, 7), 3, zeros=(0, 255)),
         convolution((5, 13), (8, 8), 3, dilation=2, zeros=(255, 0), bounds=(20, 200)),
         convolution((2, 64), (16, 4), density=0.0),
@@ -187,7 +187,7 @@ def test_a_pattern_of_quads_holds_each_once() -> None:
     unpacked = np.zeros_like(matrix)
     for group, offset in enumerate(packed.group_offsets.tolist()):
         words = iter(packed.stream[offset // 4 :].tolist())
-        for kind, steps in zip(step_kinds(QUAD), packed.counts[group].tolist(), strict=True):
+        for kind, steps in zip(bucket_kinds(QUAD), packed.counts[group].tolist(), strict=True):
             for _ in range(steps):
                 columns = [next(words) for _ in kind]
                 for column, pattern in zip(columns, kind, strict=True):
