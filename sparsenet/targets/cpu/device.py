@@ -4,18 +4,24 @@ from __future__ import annotations
 
 from typing import Any
 
-from numba import njit
+from numba import cfunc, njit, types
+
+from sparsenet.targets.cpu.pipeline import KernelCompiler
 
 #: The one place for compiler flags. `contract` and `nsz` assume away neither NaN nor infinity.
-_FASTMATH = {"contract", "nsz"}
-FLAGS: dict[str, Any] = {"error_model": "numpy", "fastmath": _FASTMATH, "nogil": True}
+_FLAGS: dict[str, Any] = {
+    "error_model": "numpy",
+    "fastmath": {"contract", "nsz"},
+    "pipeline_class": KernelCompiler,
+}
+_EXACT = _FLAGS | {"fastmath": False}
 #: Only kernels call these functions: without entries for Python and for C they compile sooner.
-_NO_WRAPPERS = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+_CALLED = {"nogil": True, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
 
 
 def device(function: Any) -> Any:
     """Compile ``function`` for use by kernels: it becomes part of each kernel that calls it."""
-    return njit(inline="never", **FLAGS, **_NO_WRAPPERS)(function)
+    return njit(inline="never", **_FLAGS, **_CALLED)(function)
 
 
 def inlined(function: Any, *, exact: bool = False) -> Any:
@@ -23,13 +29,10 @@ def inlined(function: Any, *, exact: bool = False) -> Any:
 
     If ``exact``, products and sums are rounded one by one, as those that become integers must be.
     """
-    flags = FLAGS | {"fastmath": False} if exact else FLAGS
-    return njit(inline="never", forceinline=True, **flags, **_NO_WRAPPERS)(function)
+    flags = _EXACT if exact else _FLAGS
+    return njit(inline="never", forceinline=True, **flags, **_CALLED)(function)
 
 
 def kernel_entry(function: Any, *, exact: bool = False) -> Any:
     """Compile ``function(args, bases)`` as a kernel: a C function the tape can call; ``exact`` as for ``inlined``."""
-    from numba import cfunc, types
-
-    fastmath = False if exact else _FASTMATH
-    return cfunc(types.void(types.int64, types.int64), error_model="numpy", fastmath=fastmath)(function)
+    return cfunc(types.void(types.int64, types.int64), **_EXACT if exact else _FLAGS)(function)
