@@ -42,6 +42,19 @@ def whole_quads(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
     return np.pad(values, (0, -len(values) % QUAD))
 
 
+def window_quads(weight: Bytes) -> npt.NDArray[np.int8]:
+    """The weights (C, 1, K_h, K_w) of a depthwise convolution, as ``vector_ir.window_quads`` places them.
+
+    Returns:
+        (ceil(C / 4), K_h + 3, K_w, 4, 4): quads of channels, first row, column, channel, row.
+    """
+    channels, _, height, width = weight.shape
+    rows = np.zeros((-(-channels // QUAD) * QUAD, width, height + 2 * (QUAD - 1)), np.int8)
+    rows[:channels, :, QUAD - 1 : QUAD - 1 + height] = weight[:, 0].transpose(0, 2, 1)
+    seen = np.lib.stride_tricks.sliding_window_view(rows, QUAD, axis=2)  # channel, column, first row, row
+    return np.ascontiguousarray(seen.reshape(-1, QUAD, *seen.shape[1:]).transpose(0, 3, 2, 1, 4))
+
+
 def bias_at(bias: Words, weight: Bytes, zero: int) -> Words:
     """The bias with which sums of pixels' bytes are sums of their distances from ``zero``, the zero point.
 
