@@ -2,12 +2,14 @@
 
 Importing this package needs neither torch nor onnx; each is loaded by the function that uses it.
 
-    from converters import from_onnx, from_torch
+    from converters import from_onnx, from_torch, quantize
 """
 
 from __future__ import annotations
 
 from converters.onnx_import import from_onnx
+from converters.quantization.quantize import quantize
+from converters.quantization.report import quantization_report
 from converters.torch_import import from_torch
 
-__all__ = ["from_onnx", "from_torch"]
+__all__ = ["from_onnx", "from_torch", "quantization_report", "quantize"]

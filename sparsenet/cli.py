@@ -41,6 +41,7 @@ SECTIONS: dict[str, dict[str, str]] = {
     },
     "Convert (extra 'train' or 'onnx')": {
         "convert": "Checkpoint or ONNX to model file, verified and measured.",
+        "quantize": "Any of these, or a model file, to one that is computed in int8.",
     },
     "Run": {
         "info": "What is in a model file: layers, shapes, sparsity, bytes.",

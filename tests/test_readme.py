@@ -34,7 +34,8 @@ SHELL = [
 
 def test_the_pages_that_show_python_are_these() -> None:
     pages = [
-        "README.md", "docs/code_in_an_hour.md", "docs/extending.md", "docs/importing.md", "docs/pruning.md"
+        "README.md", "docs/code_in_an_hour.md", "docs/extending.md", "docs/importing.md", "docs/pruning.md",
+        "docs/quantization.md",
     ]  # fmt: skip
     assert sorted(WITH_PYTHON) == pages
 

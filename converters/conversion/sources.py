@@ -18,11 +18,14 @@ import numpy as np
 
 from converters.batch_axis import Batch
 from converters.onnx_import import OnnxSource
+from converters.passes.optimize import optimize
 from converters.symbolic.given_sizes import open_ones
 from converters.torch_import import TorchSource
 from converters.verify import Source
 from sparsenet.checks import one_of, path_of
 from sparsenet.errors import InputError, ModelFileError
+from sparsenet.graph import Graph
+from sparsenet.io.model_file import is_model_file, load_graph
 
 MODEL_LOADERS = "sparsenet.model_loaders"
 MASK_LOADERS = "sparsenet.mask_loaders"
@@ -74,6 +77,30 @@ def open_source(
     example = np.random.default_rng(0).standard_normal(size, np.float32)
     metadata = {key: json.dumps(getattr(info, key)) for key in METADATA if hasattr(info, key)}
     return TorchSource(module, example, masks, metadata=metadata, batch=batch)
+
+
+def open_graph(
+    path: str | os.PathLike[str],
+    image_size: tuple[int, int] | None = None,
+    batch: Batch = "free",
+    *,
+    shapes: Mapping[str, Sequence[int | None]] | None = None,
+    dims: Mapping[str, int] | None = None,
+) -> Graph:
+    """The graph in a model file, or the optimized one of whatever else ``open_source`` opens, with its arguments.
+
+    Raises:
+        InputError: a size is given for a model file.
+        SparsenetError: whatever the importer or the loader has to say.
+    """
+    file = _existing(path, "model")
+    if not is_model_file(file):
+        return open_source(file, None, image_size, batch, shapes=shapes, dims=dims).converted(optimize)
+    if image_size or shapes or dims or batch != "free":
+        raise InputError(
+            f"'{file}' is a model file, which has its sizes: they are chosen when it is converted"
+        )
+    return load_graph(file)
 
 
 def source_files(path: str | os.PathLike[str]) -> Iterator[Path]:

@@ -11,6 +11,7 @@ import click
 from sparsenet.commands.options import json_option, model_argument
 from sparsenet.graph import Graph, Node, Shape, TensorInfo
 from sparsenet.graph.counts import LayerCount, count_layers, quads_kept, total
+from sparsenet.graph.integer import integer_nodes
 from sparsenet.io.model_file import StoredConstant, load_graph, stored_constants
 from sparsenet.text.one_line import one_line
 from sparsenet.text.table import render, shape_text, to_json
@@ -30,6 +31,7 @@ COLUMNS = {
     "quads_kept": "1×4 kept",
     "macs": "MACs",
     "nonzero_macs": "MACs kept",
+    "computed_in": "computed in",
     "stored_as": "stored as",
     "bytes": "bytes",
 }
@@ -42,8 +44,9 @@ def info(model: Path, as_json: bool) -> None:
     """Show the layers of MODEL: shapes, weights, sparsity, how they are stored and in how many bytes.
 
     Sparsity is the fraction of weights that are zero; 1×4 kept the share of blocks of four input channels of an output
-    and a tap in which one is not. MACs are multiply-adds for one input; MACs kept leave out those
-    with a zero weight. Bytes count the numbers of a layer; the file adds the graph itself.
+    and a tap in which one is not. MACs are multiply-adds for one input; MACs kept leave out those with a zero weight.
+    Bytes count the numbers of a layer; the file adds the graph itself. Of a quantized network it is shown, too, which
+    layers are computed in integers.
     """
     summary = describe(load_graph(model), stored_constants(model), model.stat().st_size)
     click.echo(to_json(summary) if as_json else _text(summary))
@@ -52,7 +55,7 @@ def info(model: Path, as_json: bool) -> None:
 def describe(graph: Graph, stored: list[StoredConstant], file_bytes: int) -> dict[str, Any]:
     """Everything ``info`` shows, as plain values ready for JSON."""
     shapes = graph.shapes()
-    counts = count_layers(graph)
+    counts, integers = count_layers(graph), integer_nodes(graph, shapes)
     by_layer = {count.layer: count for count in counts}
     quads = {node.name: quads_kept(weight) for node, _, weight in graph.weights()}
     # A constant that two layers read is listed with the first: it is in the file once.
@@ -61,6 +64,7 @@ def describe(graph: Graph, stored: list[StoredConstant], file_bytes: int) -> dic
     for node in graph.nodes:
         own = [constants.pop(name) for name in dict.fromkeys(node.inputs) if name in constants]
         layers.append(_layer(node, shapes[node.output], by_layer.get(node.name), quads.get(node.name), own))
+        layers[-1]["computed_in"] = "int8" if node.name in integers else "float32"
     totals = total(counts)
     return {
         "name": graph.name,
@@ -123,15 +127,17 @@ def _text(summary: dict[str, Any]) -> str:
         for tensor in summary[kind]
     ]
     facts += [f"{key:8}{value}" for key, value in summary["metadata"].items()]
+    quantized = any(layer["computed_in"] == "int8" for layer in summary["layers"])
+    columns = {key: title for key, title in COLUMNS.items() if quantized or key != "computed_in"}
     rows = [
-        [shape_text(layer[key]) if key == "output" else layer[key] for key in COLUMNS]
+        [shape_text(layer[key]) if key == "output" else layer[key] for key in columns]
         for layer in summary["layers"]
     ]
     return "\n".join(
         [
             *map(one_line, facts),
             "",
-            render(list(COLUMNS.values()), rows),
+            render(list(columns.values()), rows),
             "",
             f"{sums['weights']:,} weights, {sums['nnz']:,} of them nonzero (sparsity {sums['sparsity']:.1%})",
             f"{sums['macs']:,} multiply-adds for one input, {sums['nonzero_macs']:,} with a nonzero weight",

@@ -2,23 +2,16 @@
 
 from __future__ import annotations
 
-import math
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from tokenize import TokenError
-from typing import Any, BinaryIO
 
 import numpy as np
-import numpy.typing as npt
-from numpy.lib import format as npy
 
 from sparsenet.errors import InputError, MemoryLimitError
 from sparsenet.graph import FloatArray, TensorInfo
-from sparsenet.io.files import open_regular
+from sparsenet.io.array_files import read_npy
 from sparsenet.io.image_file import ImageFileError, open_image
 from sparsenet.io.metadata import normalisation
-from sparsenet.limits import require_memory
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp")
 
@@ -44,9 +37,9 @@ def read_inputs(
             raise InputError(f"input '{name}' is given twice")
         suffix = path.suffix.lower()
         if suffix == ".npy":
-            arrays[name] = _read_npy(path)
+            arrays[name] = read_npy(path)
         elif suffix in IMAGE_SUFFIXES:
-            arrays[name] = _read_image(path, known[name], metadata)
+            arrays[name] = read_image(path, known[name], metadata)
         else:
             raise InputError(f"{path}: give a .npy file or an image ({', '.join(IMAGE_SUFFIXES)})")
     missing = [name for name in known if name not in arrays]
@@ -73,47 +66,14 @@ def _existing(file: str) -> Path:
     return path
 
 
-def _read_npy(path: Path) -> FloatArray:
-    try:
-        with open_regular(path) as file:
-            array = _array(file)
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read: {error.strerror or error}") from None
-    except (ValueError, EOFError, SyntaxError, TypeError, RecursionError, TokenError) as error:
-        raise InputError(f"{path}: not a readable .npy array ({error})") from None
-    except MemoryLimitError as error:
-        raise MemoryLimitError(f"{path}: {error}") from None
-    if array.dtype != np.float32:
-        raise InputError(f"{path} has dtype {array.dtype}, expected float32: save array.astype(np.float32)")
-    if array.size == 0:
-        raise InputError(f"{path} is empty: its shape is {array.shape}")
-    holes = np.isnan(array)
-    if holes.any():
-        first = tuple(int(i) for i in np.argwhere(holes)[0])
-        raise InputError(f"{path} holds {int(holes.sum())} NaN, the first at index {first}")
-    return array
+def read_image(path: Path, info: TensorInfo, metadata: Mapping[str, str]) -> FloatArray:
+    """The image in a file as the input ``info``, (1, 3, H, W), as ``read_inputs`` says.
 
-
-def _array(file: BinaryIO) -> npt.NDArray[Any]:
-    """The array in an open file, whose header is believed only as far as there are bytes for what it says."""
-    readers = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
-    version = npy.read_magic(file)
-    if version not in readers:
-        raise ValueError(f"format version {version}")
-    shape, _, dtype = readers[version](file)
-    if dtype.hasobject or not dtype.itemsize:
-        raise ValueError(f"elements of type {dtype}")
-    start, size = file.tell(), os.fstat(file.fileno()).st_size
-    needed = math.prod(shape) * dtype.itemsize
-    if any(side < 0 for side in shape) or start + needed > size:
-        raise ValueError(f"shape {shape} of {dtype} takes {needed} bytes, there are {size - start}")
-    require_memory(needed, f"an array of shape {shape}")
-    file.seek(0)
-    array: npt.NDArray[Any] = npy.read_array(file, allow_pickle=False)
-    return array
-
-
-def _read_image(path: Path, info: TensorInfo, metadata: Mapping[str, str]) -> FloatArray:
+    Raises:
+        InputError: it is no readable image, or the input takes none.
+        MemoryLimitError: it would take too much.
+        MissingExtraError: Pillow is not installed.
+    """
     if len(info.shape) != 4 or info.shape[1] != 3:
         raise InputError(
             f"{path}: an image cannot feed input '{info.name}' of shape {info.shape}; give a .npy file"

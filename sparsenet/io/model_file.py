@@ -26,8 +26,8 @@ from sparsenet.errors import GraphError, InputError, MemoryLimitError, ModelFile
 from sparsenet.graph import Graph
 from sparsenet.graph.constants import Constants, encoded
 from sparsenet.graph.types import I8
-from sparsenet.io import graph_json
-from sparsenet.io.files import read_whole, write_atomically
+from sparsenet.io import graph_json, strict_json
+from sparsenet.io.files import open_regular, read_whole, write_atomically
 from sparsenet.io.formats import storage
 from sparsenet.io.formats.storage import POOLS, PoolReader, PoolWriter, StoredWeight
 from sparsenet.io.graph_json import ConstantEntry
@@ -102,6 +102,17 @@ def load_graph(path: str | os.PathLike[str]) -> Graph:
         MemoryLimitError: the file or its decoded weights take more than ``limits.memory_limit``.
     """
     return _read(path_of(path))[0]
+
+
+def is_model_file(path: str | os.PathLike[str]) -> bool:
+    """Whether the file says of itself that it is a model file; False if it cannot be read."""
+    try:
+        with open_regular(path) as file:
+            length = int.from_bytes(file.read(8), "little")
+            header = strict_json.parse(file.read(length)) if length <= MAX_HEADER_BYTES else {}
+        return bool(header["__metadata__"]["format"] == FORMAT)
+    except (OSError, ValueError, TypeError, KeyError):
+        return False
 
 
 def stored_constants(path: str | os.PathLike[str]) -> list[StoredConstant]:

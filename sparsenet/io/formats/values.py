@@ -68,18 +68,20 @@ def decode(encoded: Values, scales: Scales | None) -> FloatArray:
 
 
 def validate(encoded: Values, scales: Scales | None) -> None:
-    """Raise ModelFileError unless int8 values are in [-127, 127] and their scales are what scales may be.
+    """Raise ModelFileError unless int8 values and their scales are what they may be.
 
-    bfloat16 ones are finite and not negative; float32 ones are within what a grid may have.
+    bfloat16 scales are finite and not negative, and their values in [-127, 127]; float32 ones are within what a grid
+    may have.
     """
     if scales is None:
         return
-    if (encoded == -128).any():
-        raise ModelFileError("holds the value -128; i8 values are -127 … 127")
     if scales.dtype == np.float32:
         if not ((scales >= LEAST_SCALE) & (scales <= MOST_SCALE)).all():
             raise ModelFileError(f"has a scale outside of {LEAST_SCALE:.3g} to {MOST_SCALE:.3g}")
-    elif (scales >= 0x7F80).any():  # the sign bit, infinity or NaN
+        return
+    if (encoded == -128).any():
+        raise ModelFileError("holds the value -128; i8 values are -127 … 127")
+    if (scales >= 0x7F80).any():  # the sign bit, infinity or NaN
         raise ModelFileError("has a scale that is negative, infinite or NaN")
 
 

@@ -317,7 +317,7 @@ def test_a_sparse_linear_layer_is_planned_as_it_is_stored(
 
 
 @given(
-    weight=npst.arrays(np.int8, st.tuples(*[st.integers(1, 4)] * 4), elements=st.integers(-127, 127)),
+    weight=npst.arrays(np.int8, st.tuples(*[st.integers(1, 4)] * 4), elements=st.integers(-128, 127)),
     scale=st.floats(2.0**-126, 2.0**120, width=32),
     zero_point=st.integers(0, 255),
     rows=st.booleans(),

@@ -1,0 +1,1 @@
+"""Quantization of a trained network: ranges by calibration, rounded weights, a report, and the command."""
