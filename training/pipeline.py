@@ -17,9 +17,8 @@ import torch
 from torch import Tensor
 
 import sparsenet
-from converters import passes
-from converters.conversion.sources import open_source
 from sparsenet.errors import DataError, InputError
+from sparsenet.graph import FloatArray, Graph
 from training.data.images import LabeledImages
 from training.data.sources import load_split
 from training.demo import examples, model_files
@@ -35,6 +34,7 @@ from training.pruning import Masks
 from training.pruning.blocks import block_text
 from training.report import Report, save_page, save_report
 from training.report.model import Data, Speed, Stage, StoredFile
+from training.traces import Traces
 
 #: Test images looked at after every epoch, at most.
 WATCHED = 256
@@ -78,23 +78,28 @@ def run_demo(settings: DemoSettings, say: Callable[[str], None] = lambda _: None
 
     teacher_bytes = 4 * stages[0].parameters
     files: list[StoredFile] = []
+    traces = Traces()
     with clock("conversion and test of model files"):
+        graphs = {key: traces.graph(made.model, made.info) for key, made in networks.items()}
         for key, made in networks.items():
             if key != "teacher":
                 say(f"model files of {key}: written, loaded, tested")
-                files += model_files.store(made, settings.out / "models", test, logits[key], teacher_bytes)
+                files += model_files.store(
+                    made, graphs[key], settings.out / "models", test, logits[key], teacher_bytes
+                )
     with clock("speed"):
         say(f"speed: PyTorch, engine dense, engine sparse; {settings.threads} thread(s)")
-        timings = [_time(networks[key], test, settings) for key in ("teacher", "distilled", FINAL)]
+        timings = [
+            _time(networks[key], graphs[key], test, settings) for key in ("teacher", "distilled", FINAL)
+        ]
         final = networks[FINAL]
         final_file = settings.out / "models" / f"{FINAL}-{settings.values}.safetensors"
         starts = startup(final_file, final.path, final.info.input_size)
     with clock("curves"):
         say("curves: accuracy and latency against sparsity")
         student = networks["distilled"]
-        size = student.info.input_size
         accuracy_curve, latency_curve = sparsity_curves(
-            student.model, settings.curve, test, size, _one_image(test, size),
+            student, traces, settings.curve, test, _one_image(test, student.info.input_size),
             layout=timings[1].latencies[0].setting, threads=settings.threads, seconds=settings.seconds / 4,
             block=settings.block,
         )  # fmt: skip
@@ -193,14 +198,13 @@ def _summary(stage: Stage) -> str:
     return f"      {quality}, {stage.sparsity:.0%} zeros {origin}"
 
 
-def _one_image(test: LabeledImages, size: int) -> sparsenet.graph.FloatArray:
+def _one_image(test: LabeledImages, size: int) -> FloatArray:
     return next(model_files.batches(test.subset([0]), size))
 
 
-def _time(made: Trained, test: LabeledImages, settings: DemoSettings) -> Timing:
+def _time(made: Trained, graph: Graph, test: LabeledImages, settings: DemoSettings) -> Timing:
     # The networks without zeros have nothing for sparse kernels to leave out.
     engines = ("dense", "sparse") if made.recipe.sparsity else ("dense",)
-    graph = passes.optimize(open_source(made.path).graph())
     image = _one_image(test, made.info.input_size)
     return time_network(
         made.recipe.key, made.model, graph, image, engines=engines, threads=settings.threads, seconds=settings.seconds

@@ -73,6 +73,13 @@ def open_source(
         if given:
             raise InputError(f"'{file}' is not ONNX: {option} is for ONNX models")
     module, info = _load(MODEL_LOADERS, file, "model")
+    return trained_source(module, info, masks, batch)
+
+
+def trained_source(
+    module: Any, info: Any, masks: Mapping[str, Any] | None = None, batch: Batch = "free"
+) -> TorchSource:
+    """Trace a trained module, given what a model loader returns with it (see ``open_source``)."""
     size = (2 if batch == "free" else 1, 3, info.input_size, info.input_size)
     example = np.random.default_rng(0).standard_normal(size, np.float32)
     metadata = {key: json.dumps(getattr(info, key)) for key in METADATA if hasattr(info, key)}

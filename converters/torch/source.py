@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import copy
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
@@ -55,7 +57,7 @@ class TorchSource:
         self.name = name or type(module).__name__
         self._metadata = dict(metadata or {})
         self._examples = example_tuple(example_inputs)
-        self._module = permanent_copy(module).cpu().float().eval()
+        self._module = _prepared(module)
         apply_masks(self._module, {} if masks is None else masks)
         self._fixed = batch == "fixed"
         self._exported = export(self._module, self._examples, self.name, self._fixed)
@@ -69,7 +71,7 @@ class TorchSource:
         self._program = Program(
             self.name,
             nodes,
-            {n: Const(_array(tensor), name) for n, (name, tensor) in self._lifted.items()},
+            _constants(self._lifted),
             self._input_names,
             returned_values(self._exported),
             changed_buffers(self._exported),
@@ -78,6 +80,32 @@ class TorchSource:
         )
         self._value_names: dict[str, str] = {}
         self._layouts: dict[str, Layout] = {}
+
+    def with_weights(self, module: torch.nn.Module) -> TorchSource:
+        """The source of a module that differs from this one in the values of its weights alone, by the same trace.
+
+        Its class and settings must be those of the module that was traced: what ``forward`` does is not looked at
+        again. No masks are applied.
+
+        Raises:
+            InputError: parameters or buffers have other names or shapes than in the module that was traced.
+        """
+        check_module(module)
+        prepared = _prepared(module)
+        traced, given = _shapes(self._module), _shapes(prepared)
+        if traced != given:
+            name = min(n for n, _ in traced.items() ^ given.items())
+            raise InputError(
+                f"the trace of '{self.name}' is of another network: '{name}' is {_told(traced, name)} there and "
+                f"{_told(given, name)} in the module; trace the module itself"
+            )
+        tensors = {**_named(prepared.named_parameters), **_named(prepared.named_buffers)}
+        made = copy.copy(self)
+        made._module = prepared
+        made._lifted = {p: (n, tensors.get(n, value)) for p, (n, value) in self._lifted.items()}
+        made._program = replace(self._program, constants=_constants(made._lifted))
+        made._value_names, made._layouts = {}, {}
+        return made
 
     @property
     def weight_bytes(self) -> int:
@@ -146,6 +174,29 @@ class TorchSource:
             Recorder(self._exported.graph_module).run(*(feeds[name] for name in self._placeholders))
         values = {tensor: recorded[node].numpy() for tensor, node in self._value_names.items()}
         return {t: self._layouts[t].of(v, batch) if t in self._layouts else v for t, v in values.items()}
+
+
+def _prepared(module: torch.nn.Module) -> torch.nn.Module:
+    """A copy to convert: plain float32 weights on the CPU, in eval mode."""
+    return permanent_copy(module).cpu().float().eval()
+
+
+def _named(members: Callable[..., Iterable[tuple[str, torch.Tensor]]]) -> dict[str, torch.Tensor]:
+    """Parameters or buffers by every name that they have."""
+    return {name: tensor.detach() for name, tensor in members(remove_duplicate=False)}
+
+
+def _shapes(module: torch.nn.Module) -> dict[str, tuple[int, ...]]:
+    """The shapes of parameters and buffers, each under its first name alone, so that shared ones show."""
+    return {name: tuple(t.shape) for name, t in (*module.named_parameters(), *module.named_buffers())}
+
+
+def _told(shapes: Mapping[str, tuple[int, ...]], name: str) -> str:
+    return str(shapes[name]) if name in shapes else "absent"
+
+
+def _constants(lifted: Mapping[str, tuple[str, torch.Tensor]]) -> dict[str, Const]:
+    return {placeholder: Const(_array(tensor), name) for placeholder, (name, tensor) in lifted.items()}
 
 
 def require_torch() -> None:

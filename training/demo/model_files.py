@@ -10,9 +10,7 @@ import torch
 from torch import Tensor
 
 import sparsenet
-from converters import passes
-from converters.conversion.sources import open_source
-from sparsenet.graph import FloatArray
+from sparsenet.graph import FloatArray, Graph
 from training.data.images import LabeledImages, resize, to_float
 from training.demo.stages import Trained
 from training.evaluate import Metrics, metrics
@@ -22,18 +20,18 @@ VALUES = ("f32", "f16", "i8")
 
 
 def store(
-    trained: Trained, folder: Path, test: LabeledImages, logits: Tensor, teacher_bytes: int
+    trained: Trained, graph: Graph, folder: Path, test: LabeledImages, logits: Tensor, teacher_bytes: int
 ) -> list[StoredFile]:
-    """Convert ``trained`` and write it with every kind of values; load each file again and judge it.
+    """Write a network with every kind of values; load each file again and judge it.
 
     Args:
+        trained, graph: the network, and its graph.
         folder: where ``<stage>-<values>.safetensors`` go.
         test: the test images.
         logits: PyTorch's for them, (N, classes).
         teacher_bytes: what compression is counted against.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    graph = passes.optimize(open_source(trained.path).graph())
     files = []
     for values in VALUES:
         path = folder / f"{trained.recipe.key}-{values}.safetensors"

@@ -15,11 +15,9 @@ from pathlib import Path
 from typing import Literal, TypeVar
 
 import numpy as np
-import torch
 from torch import nn
 
 import sparsenet
-from converters import from_torch
 from sparsenet.detection import Detections
 from sparsenet.detection.detector import detector_of
 from sparsenet.errors import DataError, InputError
@@ -37,6 +35,7 @@ from training.detection.train import DetectionConfig, DetectionEpoch, train_dete
 from training.detection.widerface import AnnotatedImage
 from training.models import RetinaFace
 from training.pruning import find_masks
+from training.traces import Traces
 
 T = TypeVar("T")
 
@@ -129,6 +128,7 @@ class Sweep:
         self.model, self.info, self.truth, self.config = model.eval(), info, truth, config
         self.images, self.folder, self.threads = list(images), folder, threads
         self.progress, self.say = progress, say
+        self._traces = Traces()
         self.tuning: list[AnnotatedImage] = []
         self.testing = self.images
         if config.finetune is not None:
@@ -238,9 +238,7 @@ class Sweep:
         return report
 
     def _evaluate(self, variant: Variant, model: nn.Module) -> Row:
-        size = self.info.input_size
-        graph = from_torch(model, torch.zeros(1, 3, size, size), name=self.info.model)
-        graph.metadata |= {key: json.dumps(getattr(self.info, key)) for key in ("class_names", "mean", "std")}
+        graph = self._traces.graph(model, self.info)
         sparsenet.save(graph, self.model_file(variant.name))
         engine = sparsenet.Engine(graph, self.threads)
         images = self.testing if variant.finetuned else self.images
