@@ -58,9 +58,7 @@ _SHORT_HELP = {name: text for section in SECTIONS.values() for name, text in sec
 
 # Which extra brings a module that a command may find missing.
 MODULE_EXTRAS = {
-    **dict.fromkeys(
-        ("torch", "accelerate", "sklearn", "PIL", "tqdm", "matplotlib", "jinja2", "scipy"), "train"
-    ),
+    **dict.fromkeys(("torch", "accelerate", "PIL", "tqdm", "matplotlib", "jinja2", "scipy"), "train"),
     "onnx": "onnx",
     **dict.fromkeys(("onnxruntime", "pytest_benchmark", "openvino", "threadpoolctl"), "bench"),
     "numba_cuda": "cuda",

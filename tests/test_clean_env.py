@@ -24,7 +24,7 @@ pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).resolve().parents[1]
 CURRENT = f"{sys.version_info.major}.{sys.version_info.minor}"
-FRAMEWORKS = ("torch", "onnx", "onnxruntime", "scipy", "sklearn", "PIL", "matplotlib", "tqdm", "accelerate")
+FRAMEWORKS = ("torch", "onnx", "onnxruntime", "scipy", "PIL", "matplotlib", "tqdm", "accelerate")
 
 LOAD_AND_RUN = """
 import importlib, sys

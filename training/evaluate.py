@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+import numpy as np
 import torch
-from numpy.typing import ArrayLike
-from sklearn.metrics import accuracy_score, confusion_matrix, f1_score, precision_recall_fscore_support
+from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
 
 from sparsenet.checks import shown
@@ -55,20 +55,27 @@ def metrics(
         raise DataError(f"metrics need as many predictions as labels, got {len(predicted)} for {len(true)}")
     for what, values in (("labels", true), ("predictions", predicted)):
         _check_range(values, len(class_names), what)
-    y, p = true.numpy(), predicted.numpy()
-    classes = list(range(len(class_names)))
-    precision, recall, f1, support = precision_recall_fscore_support(y, p, labels=classes, zero_division=0)
+    classes = len(class_names)
+    pairs = true.numpy() * classes + predicted.numpy()
+    confusion = np.bincount(pairs, minlength=classes**2).reshape(classes, classes)
+    hits, support, chosen = confusion.diagonal(), confusion.sum(1), confusion.sum(0)
+    precision, recall, f1 = (_share(hits, n) for n in (chosen, support, (support + chosen) / 2))
     return Metrics(
-        accuracy=float(accuracy_score(y, p)),
-        macro_f1=float(f1_score(y, p, labels=classes, average="macro", zero_division=0)),
-        weighted_f1=float(f1_score(y, p, labels=classes, average="weighted", zero_division=0)),
+        accuracy=float(hits.sum() / len(true)),
+        macro_f1=float(f1.mean()),
+        weighted_f1=float(np.average(f1, weights=support)),
         precision=tuple(precision.tolist()),
         recall=tuple(recall.tolist()),
         f1=tuple(f1.tolist()),
         support=tuple(support.tolist()),
-        confusion=tuple(tuple(row) for row in confusion_matrix(y, p, labels=classes).tolist()),
+        confusion=tuple(tuple(row) for row in confusion.tolist()),
         class_names=tuple(class_names),
     )
+
+
+def _share(part: NDArray[np.int64], whole: NDArray[Any]) -> NDArray[np.float64]:
+    """``part`` of ``whole``, class by class; 0 where that is 0."""
+    return np.divide(part, whole, out=np.zeros(len(part)), where=whole > 0)
 
 
 def predict(model: nn.Module, images: LabeledImages, size: int, batch_size: int = 32) -> Tensor:

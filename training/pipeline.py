@@ -32,8 +32,8 @@ from training.evaluate import metrics, predict
 from training.models.registry import count_parameters
 from training.pruning import Masks
 from training.pruning.blocks import block_text
-from training.report import Report, save_page, save_report
-from training.report.model import Data, Speed, Stage, StoredFile
+from training.report.model import Data, Report, Speed, Stage, StoredFile, save_report
+from training.report.page import save_page
 from training.traces import Traces
 
 #: Test images looked at after every epoch, at most.

@@ -19,7 +19,7 @@ from training.demo.settings import DRAWN_ALPHA, DemoSettings, Schedules
 from training.evaluate import evaluate, metrics
 from training.models import build_model
 from training.models.registry import count_parameters
-from training.report import Report, load_report
+from training.report.model import Report, load_report
 
 ARGUMENTS = [
     "--images", "64", "--teacher", "minixception-128-256", "--student", "minixception-128",

@@ -16,8 +16,8 @@ from training.cli.options import BLOCK, Stages
 from training.demo.settings import ALPHA, DRAWN_ALPHA, QUICK, THOROUGH, DemoSettings, Schedules, stages_text
 from training.models.registry import MODELS
 from training.pipeline import run_demo
-from training.report import Report
 from training.report.console import console_table
+from training.report.model import Report
 
 EPILOG = """\b
 Examples:

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from training.report import load_report, render_page, save_page, save_report
-from training.report.model import Report
+from training.report.model import Report, load_report, save_report
+from training.report.page import render_page, save_page
 from training.report.paper import STAGES
 
 
