@@ -31,15 +31,17 @@ from training.detection.train import DetectionConfig, train_detector
 from training.detection.widerface import load_faces
 from training.models import RetinaFace, build_detector
 
-NAME, SIZE = "retinaface-mobilenet0.25", 64
+NAME = "retinaface-mobilenet0.25"
+#: Training is fastest on small images; at 320 × 320 the engine runs nearly the kernels of 640 × 640.
+CROP, SIZE = 64, 320
 INFO = detector_info(NAME, SIZE)
-SCENES = draw_scenes(8, SIZE, seed=1)
+SCENES = draw_scenes(8, CROP, seed=1)
 
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Weights of a detector that has seen a few drawn faces, for 64 × 64 pixels."""
-    config = DetectionConfig(epochs=3, batch_size=4, size=SIZE, lr=3e-3, optimizer="adamw", clip_norm=10.0)
+    """Weights of a detector that has seen a few drawn faces, for 320 × 320 pixels."""
+    config = DetectionConfig(epochs=3, batch_size=4, size=CROP, lr=3e-3, optimizer="adamw", clip_norm=10.0)
     model = train_detector(build_detector(NAME), SCENES, config, INFO, progress=False).model
     path = tmp_path_factory.mktemp("detector") / "trained.safetensors"
     save_model(path, model, INFO)

@@ -21,7 +21,7 @@ from training.pruning import find_masks
 
 BACKBONES = ["resnet50", "mobilenet0.25"]
 #: As large as the detector of detection/test_sweep: most kernels are compiled once for all of them.
-SIZE = (64, 64)
+SIZE = (320, 320)
 
 
 def conv_weights(model: nn.Module, *patterns: str) -> int:

@@ -25,7 +25,7 @@ TINY = Settings(
         prune_stages=((32, 1),),
         batch_size=8,
     ),
-    snip=SnipSettings(size=64, images=4, epochs=1, batch_size=2),
+    snip=SnipSettings(size=320, images=2, epochs=1, batch_size=1),
     comparison=ComparisonSettings(
         size=32, epochs=1, fine_tune_epochs=1, batch_size=8, sparsities=(0.8,), levels=(0.5, 0.8), seeds=(0,),
         snip_batch=8,
