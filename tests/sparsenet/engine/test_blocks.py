@@ -14,8 +14,8 @@ RNG = np.random.default_rng(4)
 SIZES = [(1, 1), (1, 7), (3, 1), (2, 8), (3, 16), (5, 17), (2, 31), (9, 10), (4, 40)]
 BLOCKS = [(2, 2), (3, 3), (4, 4), (1, 2), (2, 1), (3, 2), (1, 5)]
 ALL = [(size, block) for size in SIZES for block in BLOCKS]
-#: The number of blocks is odd: every fourth combination reaches all of them, and all sizes.
-SIZES_AND_BLOCKS = chosen(ALL[::4], ALL)
+#: There are seven blocks for each size: every sixth combination reaches all of both.
+SIZES_AND_BLOCKS = chosen(ALL[::6], ALL)
 
 
 def convolved(op: str, channels: int, size: tuple[int, int], **attrs: object) -> Graph:

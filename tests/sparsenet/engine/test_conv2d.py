@@ -66,8 +66,7 @@ def conv_graph(
 SIZES = [(1, 1), (1, 17), (7, 7), (8, 5), (14, 14), (13, 16), (6, 33), (9, 64), (5, 112), (3, 130)]
 
 
-@pytest.mark.parametrize("sparse", [True, False], ids=["sparse", "dense"])
-@pytest.mark.parametrize("size", SIZES, ids=str)
+@pytest.mark.parametrize("size, sparse", crossed(SIZES, [True, False]), ids=str)
 def test_pointwise_sizes(size: tuple[int, int], sparse: bool) -> None:
     assert_engine_matches(conv_graph(size, (9, 13), (1, 1), sparsity=0.8), sparse=sparse)
 
@@ -110,7 +109,7 @@ def test_strided_windows_into_a_folded_map(size: int, kernel: int, stride: int, 
         assert rows["conv"] == 1
 
 
-@pytest.mark.parametrize("c_out", [1, 2, 7, 8, 9, 17])
+@pytest.mark.parametrize("c_out", chosen([1, 8, 9], [1, 2, 7, 8, 9, 17]))
 def test_output_channels_around_the_dense_block(c_out: int) -> None:
     assert_engine_matches(conv_graph((6, 20), (3, c_out), (3, 3), padding=(1, 1, 1, 1)))
 
@@ -143,7 +142,7 @@ def test_depthwise(
     assert engine.explain()[0].kernel.startswith("f32_depthwise")
 
 
-@pytest.mark.parametrize("left, stride", crossed([17, 31, 62, 127], [1, 2]))
+@pytest.mark.parametrize("left, stride", crossed(chosen([17, 127], [17, 31, 62, 127]), [1, 2]))
 def test_depthwise_with_padding_wider_than_a_vector(left: int, stride: int) -> None:
     graph = conv_graph((11, 11), (4, 4), (3, 3), padding=(1, left, 1, 1), stride=(stride, stride), groups=4)
     assert_engine_matches(graph)
@@ -164,10 +163,10 @@ ACTIVATIONS: list[tuple[list[Any], ...]] = [
     (["hard_swish"],),
 ]
 KINDS = ["csr", "dense", "depthwise", "one pixel"]
-#: All kinds of weights share one implementation of an epilogue: each needs one activation, and what has operands.
+#: All kinds of weights share one implementation of an epilogue: each needs every kind of operand once.
 KINDS_IN_TURN = [
-    *((kind, epilogue) for kind in KINDS for epilogue in (EPILOGUES if kind == "csr" else EPILOGUES[2:4])),
-    *zip(itertools.cycle(KINDS), ACTIVATIONS, strict=False),
+    *((kind, epilogue) for kind in KINDS for epilogue in (EPILOGUES if kind == "csr" else EPILOGUES[3:4])),
+    ("dense", ACTIVATIONS[0]),
 ]
 
 

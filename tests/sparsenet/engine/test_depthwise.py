@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from sparsenet import Graph
-from tests.full import at_each_length
+from tests.full import at_each_length, crossed
 from tests.sparsenet.against_reference import assert_engine_matches
 from tests.sparsenet.one_node import one_node_graph
 
@@ -27,7 +27,7 @@ def depthwise(
     return one_node_graph("conv2d", {"x": (1, 3, height, width)}, {"w": weight, "b": bias}, attrs)
 
 
-@pytest.mark.parametrize("stride", [1, 2])
+@pytest.mark.parametrize("lanes, stride", at_each_length([1, 2]), indirect=["lanes"])
 def test_lines_of_one_vector_and_of_many(lanes: int, stride: int) -> None:
     for width in (stride * lanes - 2, stride * lanes, stride * lanes + 1, 5 * stride * lanes + 3):
         assert_engine_matches(depthwise(9, width, 3, stride, [1, 1, 1, 1]))
@@ -36,18 +36,22 @@ def test_lines_of_one_vector_and_of_many(lanes: int, stride: int) -> None:
 PADDINGS = [[0, 0, 0, 0], [0, 0, 1, 1], [2, 2, 0, 0], [0, 2, 0, 2]]
 
 
-@pytest.mark.parametrize("lanes, padding", at_each_length(PADDINGS), indirect=["lanes"], ids=str)
-def test_padding_need_not_be_alike_on_both_sides(lanes: int, padding: list[int]) -> None:
-    for stride in (1, 2):
-        assert_engine_matches(depthwise(8, 2 * lanes + 1, 3, stride, padding))
+@pytest.mark.parametrize(
+    "lanes, case", at_each_length(crossed(PADDINGS, [1, 2])), indirect=["lanes"], ids=str
+)
+def test_padding_need_not_be_alike_on_both_sides(lanes: int, case: tuple[list[int], int]) -> None:
+    padding, stride = case
+    assert_engine_matches(depthwise(8, 2 * lanes + 1, 3, stride, padding))
 
 
-@pytest.mark.parametrize("lanes, kernel", at_each_length([1, 2, 5, 9]), indirect=["lanes"])
-def test_other_windows(lanes: int, kernel: int) -> None:
+@pytest.mark.parametrize(
+    "lanes, case", at_each_length(crossed([1, 2, 9, 5], [1, 2])), indirect=["lanes"], ids=str
+)
+def test_other_windows(lanes: int, case: tuple[int, int]) -> None:
+    kernel, stride = case
     before = (kernel - 1) // 2
     padding = [before, before, kernel // 2, kernel // 2]
-    for stride in (1, 2):
-        assert_engine_matches(depthwise(10, 23, kernel, stride, padding))
+    assert_engine_matches(depthwise(10, 23, kernel, stride, padding))
 
 
 def test_windows_that_are_not_adjacent_and_steps_of_three() -> None:

@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from sparsenet.errors import ModelFileError
 from sparsenet.graph.ops import OPS
 from sparsenet.io.model_file import deserialize, load_graph, serialize
+from tests.full import FULL
 from tests.sparsenet.sample_graphs import assert_same_graph, minixception, quantized_tiny_graph, tiny_graph
 
 Tensors = dict[str, tuple[str, bytes]]
@@ -204,7 +205,7 @@ evil = st.one_of(
 )
 
 
-@settings(max_examples=1500)
+@settings(max_examples=1500 if FULL else 500)
 @given(st.data())
 def test_any_json_under_a_right_checksum(data: st.DataObject) -> None:
     metadata, graph, tensors = take_apart(serialize(tiny_graph()))
