@@ -77,7 +77,7 @@ CPU_FAMILIES = by_name(
         U8X4,
         "depthwise_dense_rows",
         "cpu.depthwise_quads",
-        f"*x *column_offsets:i32 *weights:any {_REQUANTIZE} tap_row x_channel channels {_LINES} x_row {_OUT}",
+        f"*x *column_offsets:i32 *weights:any {_REQUANTIZE} tap_row x_channel {_GEOMETRY} {_OUT}",
         ("height", "width", "stride", "rows", "dot"),
         "depthwise convolution in 8 bits, any kernel size, stride 1 or 2, padding and dilation",
     ),

@@ -85,6 +85,10 @@ LAYERS: dict[str, tuple[tuple[int, int], int, dict[str, Any]]] = {
     ),
     "groups-of-quads": ((12, 31), 8, {**SAME, "groups": 2, "out": 16, "density": 0.6}),
     "groups-of-three": ((12, 31), 6, {**SAME, "groups": 2, "out": 6}),
+    "depthwise": ((18, 33), 6, {**SAME, "groups": 6, "out": 6, "epilogue": [["relu"]]}),
+    "depthwise-stride": ((33, 35), 8, {**SAME, "groups": 8, "out": 8, "stride": [2, 2]}),
+    "depthwise-flattened": ((7, 7), 8, {**SAME, "groups": 8, "out": 8}),
+    "depthwise-twice": ((12, 13), 4, {**SAME, "groups": 4, "out": 8}),
     "nearly-empty": ((20, 20), 64, {"kernel": 1, "density": 0.02}),
 }
 
@@ -117,7 +121,10 @@ CHAIN = (
 def test_rows_of_quads_stream(rings: bool, threads: int) -> None:
     if rings and not rings_available():
         pytest.skip("this system cannot map rings")
-    graph = quantized(convolutions((40, 52), 5, *CHAIN))
+    depthwise = {**SAME, "groups": 12, "out": 12}
+    graph = quantized(
+        convolutions((40, 52), 5, CHAIN[0], depthwise, *CHAIN[1:], depthwise | {"out": 7, "groups": 7})
+    )
     engine = assert_exact(graph, Options(threads=threads, rings=rings, target=EVERYTHING_STREAMS))
     assert any(segment.streamed for segment in engine.plan.segments)
 

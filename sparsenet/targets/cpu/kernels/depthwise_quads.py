@@ -38,7 +38,7 @@ def build(kernel: Kernel) -> Any:
         x, columns, weights = given.x, given.column_offsets, given.weights
         bias, scale, zero, low, high = given.bias, given.scale, given.zero, given.low, given.high
         x_row, tap_row, x_channel = given.x_row, given.tap_row, given.x_channel
-        channels, height, full_vectors = given.channels, given.height, given.full_vectors
+        channels, height, full_vectors = given.c_out, given.height, given.full_vectors
         lane_bits, line_vectors, halo_vectors = given.lane_bits, given.line_vectors, given.halo_vectors
         out, out_row, out_channel = given.out, given.out_row, given.out_channel
 

@@ -16,22 +16,26 @@ from sparsenet.targets.cpu.lower.conv2d import lower_conv2d as lower_in_float
 from sparsenet.targets.cpu.lower.epilogues import Epilogue
 from sparsenet.targets.cpu.lower.pack_quads import bias_at, weight_quads, whole_quads, without_groups
 from sparsenet.targets.cpu.lower.quad_convolution import QuadConvolution, quad_candidates
+from sparsenet.targets.cpu.lower.quad_depthwise import lower_depthwise
 
 
 def lower_conv2d(builder: Builder, node: Node) -> None:
     """Choose a kernel over quads and add its stage."""
     conv = Convolution.of(builder.graph, builder.shapes, node)
-    if conv.one_pixel or conv.depthwise:
+    product = Product.of(builder.graph, node)
+    assert product is not None
+    one_to_one = conv.depthwise and conv.shape[0] == conv.groups
+    if one_to_one and product.other is None and not conv.one_pixel:
+        lower_depthwise(builder, conv, product)
+    elif conv.one_pixel:
         with builder.computing(in_bytes=False):
             lower_in_float(builder, node)
     else:
-        _convolution(builder, conv)
+        _convolution(builder, conv, product)
 
 
-def _convolution(builder: Builder, conv: Convolution) -> None:
+def _convolution(builder: Builder, conv: Convolution, product: Product) -> None:
     node, geo, groups = conv.node, conv.geometry, conv.groups
-    product = Product.of(builder.graph, node)
-    assert product is not None
     weight = product.weights.astype(np.int8, copy=False)
     c_out, group_in = weight.shape[:2]
     if c_out // groups % QUAD or group_in % QUAD:  # a quad would belong to two groups

@@ -67,7 +67,7 @@ def assert_exact(
             "scale": whole_quads(scale),
             "zero": zero_out, "low": low, "high": high,
             "tap_row": dilation * source.row_bytes, "x_row": stride * source.row_bytes,
-            "x_channel": source.channel_bytes, "channels": source.channels,
+            "x_channel": source.channel_bytes, "c_out": source.channels,
             **out.lines(), **out.output(),
         },
     )()  # fmt: skip

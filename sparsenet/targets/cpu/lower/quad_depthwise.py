@@ -1,0 +1,62 @@
+"""Depthwise convolutions in integers, over maps in quads of bytes."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from sparsenet.graph.integer import Product
+from sparsenet.graph.types import QUAD
+from sparsenet.plan.builder import Builder
+from sparsenet.plan.layout import Flattened, Rows
+from sparsenet.plan.lowering.convolution import Convolution
+from sparsenet.plan.lowering.geometry import Geometry
+from sparsenet.plan.ref import Word
+from sparsenet.plan.window import Window, open_window
+from sparsenet.targets.cpu.lower.conv_rows import ConvRows
+from sparsenet.targets.cpu.lower.depthwise import IN_PLACE_STRIDE
+from sparsenet.targets.cpu.lower.epilogues import Epilogue
+from sparsenet.targets.cpu.lower.pack_quads import bias_at, whole_quads, window_quads
+
+
+def lower_depthwise(builder: Builder, conv: Convolution, product: Product) -> None:
+    """Add the stage of a depthwise convolution of one output channel per input channel, which adds no other tensor."""
+    node, geo, rounding = conv.node, conv.geometry, product.rounding
+    weight = product.weights.astype(np.int8, copy=False)
+    window = open_window(builder, conv.x, geo, IN_PLACE_STRIDE)
+    as_line = window.flattens_with(geo, builder.pitches.get(geo.out, 0))
+    out = builder.new_rows(node.output, row_by_row=not as_line)
+    lines = out.rows.as_line() if as_line and isinstance(out.rows, Flattened) else out.rows
+    tile = (*geo.kernel, window.column_step, _rows(geo, window, lines), builder.target.dot)
+    kernel = lines.kernel("depthwise_dense_rows", tile)
+    reason = "depthwise weights are too few for indices to pay"
+    builder.decide(node, "dense", kernel, reason, **conv.counts(int(np.count_nonzero(weight))))
+    packed = builder.once(window_quads, weight)
+    bias = whole_quads(bias_at(product.bias, weight, product.x.zero_point))
+    scale = whole_quads(product.multiplier)
+    quads = out.rows.channels
+    fixed: dict[str, Word] = {
+        "column_offsets": builder.constant(np.asarray(window.columns, np.int32)),
+        "tap_row": window.row_dilation * window.row, "x_channel": window.channel,
+        "zero": rounding.zero_point, "low": rounding.low, "high": rounding.high,
+        **builder.lines(lines),
+    }  # fmt: skip
+    per_quad = {
+        "weights": (builder.constant(packed), packed[0].nbytes),
+        "bias": (builder.constant(bias), QUAD * bias.itemsize),
+        "scale": (builder.constant(scale), QUAD * scale.itemsize),
+    }
+    builder.add(
+        ConvRows(
+            node.name, out, lines.height, window, kernel, Epilogue(), quads, 1, fixed, per_quad,
+            (1, window.channel), row_block=kernel.parameter("rows"), channel_blocks=quads, as_line=as_line,
+            channelwise=True, weight_bytes=packed.nbytes,
+        )
+    )  # fmt: skip
+
+
+def _rows(geo: Geometry, window: Window, lines: Rows) -> int:
+    """Rows of results that share the rows they read: measured, two for windows of three rows, four for more."""
+    stride = window.column_step
+    shares = geo.dilation[0] == 1 and geo.stride[0] == stride and geo.kernel[0] > stride
+    most = 1 if not shares else 4 if geo.kernel[0] > 3 and stride == 1 else 2
+    return min(most, lines.height)
