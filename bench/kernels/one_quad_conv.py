@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bench.kernels.one_kernel import Argument, At, Map, OneKernel
-from sparsenet.graph.types import QUAD, U8X4
+from sparsenet.graph.types import EVERY_BYTE, QUAD, U8X4
 from sparsenet.targets.cpu.lower.pack import csr_stream, dense_blocks
 from sparsenet.targets.cpu.lower.pack_quads import (
     bias_at,
@@ -18,9 +18,6 @@ from sparsenet.targets.cpu.lower.pack_quads import (
     without_groups,
 )
 from sparsenet.targets.registry import Kernel
-
-#: A quad of four equal bytes is one byte times this.
-EVERY_BYTE = 0x01010101
 
 
 def quads_of(pixels: npt.NDArray[np.uint8], spare: int = 0) -> npt.NDArray[np.uint32]:
@@ -99,14 +96,20 @@ class QuadConvolution:
 
     def offsets(self) -> npt.NDArray[np.int64]:
         """Byte offset of each tap, all quads of the input, from the window's first pixel."""
-        size = self.weight.shape[2]
-        window = np.arange(size) * self.dilation
-        offsets = (
-            np.arange(self.source.channels)[:, None, None] * self.source.channel_bytes
-            + window[:, None] * self.source.row_bytes
-            + window * U8X4.itemsize
-        )
+        rows, columns = self._rows_and_columns()
+        quads = np.arange(self.source.channels)[:, None, None] * self.source.channel_bytes
+        offsets = quads + rows[:, None] + columns
         return np.asarray(offsets, np.int64).reshape(-1)
+
+    def _rows_and_columns(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+        """Byte offsets of the window's rows and columns."""
+        window = np.arange(self.weight.shape[2], dtype=np.int64) * self.dilation
+        return window * self.source.row_bytes, window * U8X4.itemsize
+
+    def _first_tap(self) -> At:
+        """The first pixel of the first window."""
+        x = self.source.at(-self.reach)
+        return At(x.array, x.offset - self.reach * U8X4.itemsize)
 
     def pattern(self) -> dict[str, Argument]:
         """Arguments of ``u8x4_conv_pattern_rows`` alone."""
@@ -134,9 +137,8 @@ class QuadConvolution:
 
     def call(self, kernel: Kernel, weights: dict[str, Argument]) -> OneKernel:
         """Ready to run, the whole map in one call; ``weights`` from ``pattern``, ``csr`` or ``dense``."""
-        x = self.source.at(-self.reach)
         arguments: dict[str, Argument] = {
-            "x": At(x.array, x.offset - self.reach * U8X4.itemsize),
+            "x": self._first_tap(),
             "x_row": self.source.row_bytes,
             "bias": whole_quads(bias_at(self.bias, self.weight, self.zero_in)),
             "scale": whole_quads(self.scale),
