@@ -192,7 +192,7 @@ class _Task:
     ) -> None:
         info = ModelInfo(self.asked.model, self.images.class_names, self.asked.size, seed=self.seed)
         save_model(out, model, info)
-        figures = judge(model, file, self.test, self.asked.size)
+        figures = judge(model, info, file, self.test)
         write_result(
             result, {**notes, "seed": self.seed, "file": file.stem, **figures, "training": epochs}
         )  # fmt: skip

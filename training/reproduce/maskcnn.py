@@ -49,9 +49,9 @@ def prune_network(
     settings: Settings, weights: Path, test: Path, method: str, ratio: str, seed: str, file: Path, out: Path
 ) -> None:
     """Cell: prune the trained network, convert it to ``file``, test the engine on it; the figures go to ``out``."""
-    model, _ = load_model(weights)
+    model, info = load_model(weights)
     masks = prune(model, method, float(ratio))
-    found = judge(model, file, _tested(settings, test), MASKCNN_SIZE)
+    found = judge(model, info, file, _tested(settings, test))
     write_result(
         out,
         {

@@ -6,30 +6,32 @@ import dataclasses
 from collections.abc import Iterable
 from pathlib import Path
 
-import numpy as np
 import torch.nn.functional as F
 from torch import nn
 
 import sparsenet
-from converters import from_torch
 from sparsenet.graph.counts import count_layers, total
+from training.checkpoint import ModelInfo
 from training.data.images import LabeledImages
 from training.demo.model_files import relative_difference, run
 from training.evaluate import metrics, predict
 from training.loop.run import EpochRecord
 from training.reproduce.results import Result
+from training.traces import Traces
 
+#: For all that this process converts: cells that run in one need one trace for each kind of network.
+TRACES = Traces()
 #: Images on which the engine's answers are compared with PyTorch's.
 COMPARED = 16
 
 
-def judge(model: nn.Module, file: Path, test: LabeledImages, size: int) -> Result:
-    """Convert ``model`` to ``file`` (float32) and test the engine that loads it.
+def judge(model: nn.Module, info: ModelInfo, file: Path, test: LabeledImages) -> Result:
+    """Convert ``model`` to ``file`` (float32) for its input size, and test the engine that loads it.
 
     Returns loss (cross-entropy), accuracy, macro_f1, weighted_f1 and recall on ``test``; weights, sparsity and macs of
     the network as the engine runs it, nonzero_macs; bytes of the file; and the largest difference from PyTorch.
     """
-    graph = from_torch(model, np.zeros((1, 3, size, size), np.float32))
+    graph, size = TRACES.graph(model, info), info.input_size
     file.parent.mkdir(parents=True, exist_ok=True)
     sparsenet.save(graph, file)
     logits = run(sparsenet.load(file, threads=1), test, size)

@@ -7,12 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 from PIL import Image
 from torch import nn
 
 import sparsenet
-from converters import from_torch
 from sparsenet.detection import Detector
 from sparsenet.errors import DataError
 from sparsenet.graph import FloatArray
@@ -33,6 +31,7 @@ from training.detection.widerface import AnnotatedImage
 from training.models import build_detector
 from training.pruning import Masks, find_masks
 from training.reproduce.checkpoints import checkpoint_for
+from training.reproduce.networks import TRACES
 from training.reproduce.results import write_result
 from training.reproduce.settings import Settings, SnipSettings
 
@@ -172,7 +171,7 @@ def _config(asked: SnipSettings) -> DetectionConfig:
 
 
 def _judge(model: nn.Module, info: ModelInfo, asked: SnipSettings, file: Path) -> dict[str, object]:
-    graph = from_torch(model, np.zeros((1, 3, asked.size, asked.size), np.float32))
+    graph = TRACES.graph(model, info)
     file.parent.mkdir(parents=True, exist_ok=True)
     sparsenet.save(graph, file)
     engine = sparsenet.load(file, threads=1)

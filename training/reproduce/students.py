@@ -13,10 +13,10 @@ from training.evaluate import metrics, predict
 from training.models.registry import count_parameters
 from training.pruning import Masks
 from training.reproduce.images import drawn_at_random, load_images
+from training.reproduce.networks import TRACES
 from training.reproduce.plan import STUDENT_STAGES
 from training.reproduce.results import write_result
 from training.reproduce.settings import Settings
-from training.traces import Traces
 
 TEACHER = "teacher"
 TEACHER_RESULT = "results/students/teacher.json"
@@ -67,7 +67,7 @@ def train_stage(
     files = []
     if stage != TEACHER:
         teacher_bytes = 4 * count_parameters(trainer.made[TEACHER].model)
-        graph = Traces().graph(made.model, made.info)
+        graph = TRACES.graph(made.model, made.info)
         files = model_files.store(made, graph, demo.out / "models", test_images, logits, teacher_bytes)
     scores = model_files.scores(metrics(test_images.labels, logits.argmax(1), test_images.class_names))
     write_result(
