@@ -20,7 +20,7 @@ def test_a_bound_is_stated_for_every_activation() -> None:
     assert set(stated_bounds()) == {*ACTIVATIONS, "softmax", "pow"}
 
 
-@pytest.mark.parametrize("word", ACTIVATIONS)
+@pytest.mark.parametrize("lanes, word", at_each_length(list(ACTIVATIONS)), indirect=["lanes"])
 def test_activations(lanes: int, word: str) -> None:
     x = numbers(REACH, STEP)
     graph = one_node_graph(word, {"x": (1, x.size)}, attrs=PARAMETERS.get(word))

@@ -33,10 +33,12 @@ def test_max_pool_at_every_line_length(lanes: int, window: str) -> None:
         assert_engine_matches(pool("max_pool2d", 7, width, **WINDOWS[window]))
 
 
-@pytest.mark.parametrize("window", ["3x3_s2_p1", "2x2_s2", "5x5_s1_p2"])
+@pytest.mark.parametrize(
+    "lanes, window", at_each_length(["3x3_s2_p1", "2x2_s2", "5x5_s1_p2"]), indirect=["lanes"]
+)
 def test_max_pool_keeps_nan_and_infinity(lanes: int, window: str) -> None:
-    graph = pool("max_pool2d", 9, 4 * lanes + 3, **WINDOWS[window])
-    x = np.random.default_rng(3).standard_normal((1, 3, 9, 4 * lanes + 3)).astype(np.float32)
+    graph = pool("max_pool2d", 9, 10 * lanes + 3, **WINDOWS[window])
+    x = np.random.default_rng(3).standard_normal((1, 3, 9, 10 * lanes + 3)).astype(np.float32)
     flat = x.reshape(-1)
     flat[::29], flat[5::31], flat[7::37] = np.nan, -np.inf, -np.nan
     engine = Engine(graph)

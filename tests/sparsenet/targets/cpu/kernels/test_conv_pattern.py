@@ -17,6 +17,7 @@ from sparsenet.targets.cpu.lower.pack_pattern import PatternStream, pattern_stre
 from sparsenet.targets.cpu.patterns import rows_of, step_kinds, step_words
 from sparsenet.targets.host import host
 from sparsenet.targets.registry import Kernel
+from tests.full import chosen
 
 FAMILY = "f32_conv_pattern_rows"
 LANES = [lanes for lanes in (16, 8, 4) if lanes <= host().vector().lanes]
@@ -162,7 +163,9 @@ EPILOGUES: list[tuple[list[Any], ...]] = [
 ]
 
 
-@pytest.mark.parametrize("epilogue", EPILOGUES, ids=lambda e: "-".join(step[0] for step in e))
+@pytest.mark.parametrize(
+    "epilogue", chosen(EPILOGUES[2:6], EPILOGUES), ids=lambda e: "-".join(step[0] for step in e)
+)
 def test_epilogues(epilogue: tuple[list[Any], ...]) -> None:
     """With chunks (only the last one has an epilogue) and a short group, on two image rows at a time."""
     conv = convolution((6, 21), (9, 7), 3)
