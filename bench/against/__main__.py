@@ -10,6 +10,7 @@ import click
 
 from bench.measure.command import bench_command
 from bench.measure.options import (
+    blocks_option,
     engines_option,
     json_option,
     models_option,
@@ -24,7 +25,7 @@ from bench.subjects.networks import USUAL_MODELS
 from bench.subjects.sparsity import SPARSITY_NOTE
 from sparsenet.io.files import require_outputs
 
-#: Others are compared when named: OpenVINO, and what one writes with NumPy or SciPy.
+#: Others are compared when named: OpenVINO, those in bfloat16 and int8, and what one writes with NumPy or SciPy.
 USUAL_ENGINES = ("ours", "dense", "ort", "deepsparse", "torch")
 NOTES = (
     SPARSITY_NOTE[0].upper()
@@ -37,11 +38,13 @@ NOTES = (
 @bench_command(
     "python -m bench.against --models mobilenetv1 resnet50 --sparsity 0 0.9 --json one.json",
     "taskset -c 0 python -m bench.against --models maskcnn --engines ours ort",
+    "python -m bench.against --engines ours-int8 ort-int8 openvino-int8 --block 1x4 1x1 --json int8.json",
     notes=NOTES,
 )
 @models_option(USUAL_MODELS)
 @sparsities_option((0, 0.5, 0.7, 0.8, 0.9, 0.95))
-@engines_option(USUAL_ENGINES)
+@blocks_option(("1x1",), "Weights that become zero together: alone, or of four neighbouring input channels.")
+@engines_option(USUAL_ENGINES, "Engines; the first is held against all others.")
 @threads_option()
 @click.option("--batch", type=click.IntRange(1), default=1, show_default=True, help="Images at a time.")
 @seconds_option(5.0, "About how long each network is timed.")
@@ -52,8 +55,8 @@ def main(json_file: Path | None, **asked: Any) -> None:
     """Time our engine, sparse and dense, against ONNX Runtime, DeepSparse and PyTorch on pruned networks.
 
     Outputs are compared first; engines then take turns in random order within one run. Ratios are medians over rounds:
-    the other's time over ours. With one thread processor time counts, with several wall time; rounds that other work
-    disturbed are dropped, and where too few are left it says so.
+    the other's time over the first's. With one thread processor time counts, with several wall time; rounds that other
+    work disturbed are dropped, and where too few are left it says so.
     """
     from bench.against.compare import Comparison, compare
     from bench.against.tables import notes, tables
@@ -64,8 +67,8 @@ def main(json_file: Path | None, **asked: Any) -> None:
 
     def keep(comparison: Comparison) -> None:
         means = [
-            {"engine": engine, "sparsity": s, "ratio": ratio}
-            for engine, s, ratio in comparison.geometric_means()
+            {"engine": engine, "block": block, "sparsity": s, "ratio": ratio}
+            for engine, block, s, ratio in comparison.geometric_means()
         ]
         record = {
             "settings": asked,
@@ -81,7 +84,7 @@ def main(json_file: Path | None, **asked: Any) -> None:
     settings = Settings(
         asked["engines"], asked["threads"], asked["batch"], asked["seconds"], warmup=0.0, seed=asked["seed"]
     )
-    comparison = compare(asked["models"], asked["sparsity"], settings, asked["size"], keep)
+    comparison = compare(asked["models"], asked["sparsity"], settings, asked["size"], keep, asked["block"])
     click.echo(tables(comparison, settings.batch))
     click.echo(f"\n{notes(comparison, settings)}")
 

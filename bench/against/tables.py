@@ -2,30 +2,33 @@
 
 from __future__ import annotations
 
-from bench.against.compare import Comparison, Result
+from bench.against.compare import FASTEST, Comparison, Result
 from bench.engines import LABELS
 from bench.measure.contest import Settings
 from bench.subjects.sparsity import SPARSITY_NOTE
 from sparsenet.text.table import render
 
 HEADER = (
-    "model", "sparsity", "all zeros", "engine", "median ms", "min ms", "ms/image", "ours is × faster",
-    "95 % interval", "error", "rounds", "dropped",
+    "model", "sparsity", "block", "all zeros", "engine", "median ms", "min ms", "ms/image", "{} is × faster",
+    "95 % interval", "error", "same top", "rounds", "dropped",
 )  # fmt: skip
 
 
 def tables(comparison: Comparison, batch: int) -> str:
     """Every result, then geometric means over the models, as aligned text."""
-    parts = [render(HEADER, [_row(result, batch) for result in comparison.results])]
+    first = LABELS[comparison.first]
+    header = [name.format(first) for name in HEADER]
+    parts = [render(header, [_row(result, comparison.first, batch) for result in comparison.results])]
     means = comparison.geometric_means()
     if means:
-        sparsities = list(dict.fromkeys(s for _, s, _ in means))
-        of = {(engine, s): value for engine, s, value in means}
-        by_engine = [
-            (f"ours vs {LABELS[e]}", *(of.get((e, s)) for s in sparsities))
-            for e in dict.fromkeys(e for e, _, _ in means)
+        sparsities = list(dict.fromkeys(s for _, _, s, _ in means))
+        of = {(engine, block, s): value for engine, block, s, value in means}
+        names = LABELS | {FASTEST: "the fastest of others"}
+        rows = [
+            (f"{first} vs {names[e]}", block, *(of.get((e, block, s)) for s in sparsities))
+            for e, block in dict.fromkeys((e, block) for e, block, _, _ in means)
         ]
-        parts.append(render(["geometric mean over models", *(f"{s:.0%}" for s in sparsities)], by_engine))
+        parts.append(render(["geometric mean over models", "block", *(f"{s:.0%}" for s in sparsities)], rows))
     return "\n\n".join(parts)
 
 
@@ -36,17 +39,18 @@ def notes(comparison: Comparison, settings: Settings) -> str:
     return "\n".join(lines)
 
 
-def _row(r: Result, batch: int) -> tuple[object, ...]:
+def _row(r: Result, first: str, batch: int) -> tuple[object, ...]:
     return (
-        r.model, f"{r.sparsity:.0%}", f"{r.zeros:.1%}", LABELS[r.engine], r.median_ms, r.min_ms, r.median_ms / batch,
-        *_ratio_cells(r), f"{r.error:.0e}", r.rounds, r.dropped,
+        r.model, f"{r.sparsity:.0%}", r.block, f"{r.zeros:.1%}", LABELS[r.engine], r.median_ms, r.min_ms,
+        r.median_ms / batch, *_ratio_cells(r, first), f"{r.error:.0e}",
+        None if r.same_top is None else f"{r.same_top:.0%}", r.rounds, r.dropped,
     )  # fmt: skip
 
 
-def _ratio_cells(result: Result) -> tuple[float | None, str | None]:
+def _ratio_cells(result: Result, first: str) -> tuple[float | None, str | None]:
     if result.too_noisy:
         return None, "too noisy to tell"
-    if result.engine == "ours" or result.ratio is None or result.ratio_interval is None:
+    if result.engine == first or result.ratio is None or result.ratio_interval is None:
         return None, None
     low, high = result.ratio_interval
     return result.ratio, f"{low:.3g} to {high:.3g}"

@@ -75,7 +75,7 @@ def race(shape: LayerShape, rounds: int) -> Pair:
     networks = [Network(graph) for graph in graphs]
     x = networks[0].example(1)
     engines = [forced_engine(graph, "dense") for graph in graphs]
-    sessions = [ENGINES["ort"](network, 1) for network in networks]
+    sessions = [ENGINES["ort"].prepare(network, 1) for network in networks]
     check_outputs({"ort": sessions[0](x), "ours": [np.asarray(engines[0](x))]}, shape.name)
     calls: dict[str, Callable[[], object]] = {}
     for i, (engine, session) in enumerate(zip(engines, sessions, strict=True)):

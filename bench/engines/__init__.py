@@ -8,12 +8,37 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Literal
 
 from bench.engines.session import EngineMissing, Network, Session, session_turns
 from sparsenet.timing import DEVICE, PROCESS, WALL, Clock
 
 #: (network, threads) → a session ready to run it. Raises EngineMissing where the engine is not installed.
 Prepare = Callable[[Network, int], Session]
+#: What an engine computes in, where it can: layers that have no kernel for it run in a wider type.
+Precision = Literal["f32", "bf16", "int8"]
+
+
+@dataclass(frozen=True)
+class Entry:
+    """An engine that may be asked for.
+
+    Attributes:
+        label: for people.
+        prepare: makes a session.
+        package: that must be importable, or "" if this project brings all it needs.
+        precision: decides how closely its outputs must follow those of float32.
+        ours: whether it is this project's.
+        on_gpu: whether it runs on a GPU.
+    """
+
+    label: str
+    prepare: Prepare
+    package: str = ""
+    precision: Precision = "f32"
+    ours: bool = False
+    on_gpu: bool = False
 
 
 def _engine(module: str, function: str = "prepare") -> Prepare:
@@ -30,39 +55,34 @@ def _engine(module: str, function: str = "prepare") -> Prepare:
     return prepare
 
 
-ENGINES: dict[str, Prepare] = {
-    "ours": _engine("ours", "prepare_sparse"),
-    "dense": _engine("ours", "prepare_dense"),
-    "cuda": _engine("ours", "prepare_cuda"),
-    "cuda-dense": _engine("ours", "prepare_cuda_dense"),
-    "ort": _engine("ort"),
-    "deepsparse": _engine("deepsparse"),
-    "openvino": _engine("openvino"),
-    "torch": _engine("pytorch"),
-    "numpy": _engine("matrices", "prepare_numpy"),
-    "scipy": _engine("matrices", "prepare_scipy"),
+ENGINES: dict[str, Entry] = {
+    "ours": Entry("ours, sparse", _engine("ours", "prepare_sparse"), ours=True),
+    "dense": Entry("ours, dense", _engine("ours", "prepare_dense"), ours=True),
+    "ours-int8": Entry("ours, int8", _engine("ours", "prepare_int8"), "onnxruntime", "int8", ours=True),
+    "cuda": Entry("ours on a GPU, sparse", _engine("ours", "prepare_cuda"), ours=True, on_gpu=True),
+    "cuda-dense": Entry(
+        "ours on a GPU, dense", _engine("ours", "prepare_cuda_dense"), ours=True, on_gpu=True
+    ),
+    "ort": Entry("ONNX Runtime", _engine("ort"), "onnxruntime"),
+    "ort-int8": Entry("ONNX Runtime int8", _engine("ort", "prepare_int8"), "onnxruntime", "int8"),
+    "deepsparse": Entry("DeepSparse", _engine("deepsparse"), "deepsparse"),
+    "deepsparse-int8": Entry("DeepSparse int8", _engine("deepsparse", "prepare_int8"), "deepsparse", "int8"),
+    "openvino": Entry("OpenVINO", _engine("openvino"), "openvino"),
+    "openvino-bf16": Entry("OpenVINO bf16", _engine("openvino", "prepare_bf16"), "openvino", "bf16"),
+    "openvino-int8": Entry("OpenVINO int8", _engine("openvino", "prepare_int8"), "openvino", "int8"),
+    "openvino-nncf": Entry("OpenVINO int8 by NNCF", _engine("openvino", "prepare_nncf"), "nncf", "int8"),
+    "torch": Entry("PyTorch eager", _engine("pytorch"), "torch"),
+    "numpy": Entry("NumPy im2col", _engine("matrices", "prepare_numpy")),
+    "scipy": Entry("SciPy CSR im2col", _engine("matrices", "prepare_scipy")),
 }
-
-ON_GPU = {"cuda", "cuda-dense"}
 
 #: For people.
-LABELS = {
-    "ours": "ours, sparse",
-    "dense": "ours, dense",
-    "cuda": "ours on a GPU, sparse",
-    "cuda-dense": "ours on a GPU, dense",
-    "ort": "ONNX Runtime",
-    "deepsparse": "DeepSparse",
-    "openvino": "OpenVINO",
-    "torch": "PyTorch eager",
-    "numpy": "NumPy im2col",
-    "scipy": "SciPy CSR im2col",
-}
+LABELS = {name: entry.label for name, entry in ENGINES.items()}
 
 
 def session_clock(engines: Iterable[str], threads: int) -> Clock:
     """Processor time of the process with one thread, which need not be the caller; else the wall clock."""
-    if ON_GPU.intersection(engines):
+    if any(ENGINES[name].on_gpu for name in engines):
         return DEVICE
     return PROCESS if threads == 1 else WALL
 
@@ -71,7 +91,9 @@ __all__ = [
     "ENGINES",
     "LABELS",
     "EngineMissing",
+    "Entry",
     "Network",
+    "Precision",
     "Prepare",
     "Session",
     "session_clock",

@@ -1,7 +1,8 @@
-"""ONNX Runtime on the CPU, every graph optimisation on."""
+"""ONNX Runtime on the CPU, every graph optimisation on; float32, or int8 by its own static quantization."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,17 @@ from bench.engines.session import EngineMissing, Network, Session
 
 def prepare(network: Network, threads: int) -> Session:
     """Raises EngineMissing where it is not installed."""
+    return _prepare(network, lambda: network.onnx_path("batch_norm"), threads)
+
+
+def prepare_int8(network: Network, threads: int) -> Session:
+    """The QDQ file; scales and shifts are Mul and Add in it, which have int8 kernels: MaskCNN takes 12 ms, not 27."""
+    return _prepare(network, lambda: network.int8_path("qdq", "mul_add"), threads)
+
+
+def _prepare(network: Network, path: Callable[[], Path], threads: int) -> Session:
     try:
-        session = open_session(network.onnx_path("batch_norm"), threads)
+        session = open_session(path(), threads)
     except ModuleNotFoundError as error:
         raise EngineMissing("onnxruntime is not installed: pip install onnxruntime") from error
     names, feed = network.graph.outputs, network.graph.inputs[0].name

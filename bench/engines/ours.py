@@ -1,5 +1,6 @@
 """This project's engine, with its choice of kernels and with dense kernels only; chosen by measurement (``tune``).
 
+In int8 it reads the QDQ file that others get, as a user's would be.
 On a GPU, too, from NumPy array to NumPy array: its time holds the copies.
 """
 
@@ -20,6 +21,14 @@ def prepare_sparse(network: Network, threads: int) -> Session:
 def prepare_dense(network: Network, threads: int) -> Session:
     """Dense kernels only."""
     return _on_cpu(network, threads, sparse=False)
+
+
+def prepare_int8(network: Network, threads: int) -> Session:
+    """The QDQ file; raises EngineMissing where nobody can write it."""
+    from converters import from_onnx
+
+    engine = Engine(from_onnx(network.int8_path("qdq", "batch_norm")), threads, tune=True)
+    return Session(_run(engine), engine.close, engine)
 
 
 def prepare_cuda(network: Network, _threads: int) -> Session:

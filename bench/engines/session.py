@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import hashlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -18,9 +19,13 @@ from sparsenet.timing import Clock, Sample
 
 if TYPE_CHECKING:
     from bench.engines.onnx_builder import Affine
+    from bench.engines.onnx_quantizer import Int8Form
     from sparsenet import Engine
 
 Array = npt.NDArray[np.float32]
+
+#: How many images show an int8 engine the ranges of activations, and the seed of the first: none is measured with.
+CALIBRATION_IMAGES, CALIBRATION_SEED = 24, 1_000_000
 
 
 class EngineMissing(SparsenetError):  # noqa: N818 - where others are there it is left out, which is no failure
@@ -39,11 +44,33 @@ class Network:
         """Standard-normal input (batch, ...); MemoryLimitError if it is too large."""
         return example(self.graph.inputs, self.batch, seed)
 
-    def onnx_path(self, affine: Affine) -> Path:
-        """The network as an ONNX file, written when first asked for."""
+    def calibration(self) -> Iterator[Array]:
+        """The batches that show an int8 engine the ranges of activations."""
+        for seed in range(CALIBRATION_SEED, CALIBRATION_SEED + -(-CALIBRATION_IMAGES // self.batch)):
+            yield self.example(seed)
+
+    def _file(self, name: str) -> Path:
         if self._folder is None:
             self._folder = TemporaryDirectory(prefix="bench-")
-        path = Path(self._folder.name) / f"{affine}.onnx"
+        return Path(self._folder.name) / name
+
+    def int8_path(self, form: Int8Form, affine: Affine) -> Path:
+        """The network in int8 as an ONNX file; the same one for all where no scale and shift is left to be written."""
+        source = self.onnx_path(affine)
+        path = self._file(f"{form}-{hashlib.sha256(source.read_bytes()).hexdigest()}.onnx")
+        if not path.exists():
+            try:
+                from bench.engines.onnx_quantizer import quantize_onnx
+            except ModuleNotFoundError as error:
+                raise EngineMissing(
+                    "onnxruntime, which quantizes, is not installed: pip install onnxruntime"
+                ) from error
+            quantize_onnx(source, path, form, self.calibration())
+        return path
+
+    def onnx_path(self, affine: Affine) -> Path:
+        """The network as an ONNX file, written when first asked for."""
+        path = self._file(f"{affine}.onnx")
         if not path.exists():
             try:
                 from bench.engines.onnx_writer import write_onnx

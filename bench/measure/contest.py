@@ -1,4 +1,7 @@
-"""One network in several engines, side by side: prepared, outputs compared, then timed in turn."""
+"""One network in several engines, side by side: prepared, outputs compared, then timed in turn.
+
+Engines that compute in fewer bits than float32 are held against float32 of the same network, on several images.
+"""
 
 from __future__ import annotations
 
@@ -9,14 +12,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.engines import ENGINES, EngineMissing, Network, Session, session_clock, session_turns
-from bench.measure.agreement import check_outputs
-from sparsenet import Graph
+from bench.measure.agreement import Rounded, check_outputs, check_rounded
+from sparsenet import Engine, Graph
 from sparsenet.errors import InputError
 from sparsenet.graph import FloatArray
 from sparsenet.targets.cpu.runtime.threads import available_cpus
 from sparsenet.timing import Clock, Rounds, rounds_for, stopwatch, take_rounds
 
 FEWEST_ROUNDS, MOST_ROUNDS = 5, 2000
+#: How many images engines of fewer bits answer before they are believed.
+CHECKED_IMAGES = 16
 
 
 @dataclass(frozen=True)
@@ -24,7 +29,7 @@ class Settings:
     """How engines are compared on a network.
 
     Attributes:
-        engines: in the order of the table; outputs are held against those of the first that is there.
+        engines: in the order of the table; outputs are held against those of the first that computes in float32.
         threads, batch: of every engine.
         seconds, warmup: of timing, and of running before it, all engines together; up to three times as many of
             timing where other work disturbs it.
@@ -81,7 +86,9 @@ class Contest:
         settings: how they are compared.
         network, x: what all of them run.
         entrants: by the name of the engine.
-        errors: engine → largest relative difference of any output from those of the first.
+        errors: engine → largest relative difference of any output from those of the first; for one of fewer bits see
+            ``rounded``.
+        rounded: engine of fewer bits → how it follows float32.
     """
 
     settings: Settings
@@ -89,6 +96,7 @@ class Contest:
     x: FloatArray
     entrants: dict[str, Entrant]
     errors: dict[str, float]
+    rounded: dict[str, Rounded]
 
     @property
     def sessions(self) -> dict[str, Session]:
@@ -141,9 +149,12 @@ def contest(graph: Graph, settings: Settings, skipped: dict[str, str], what: str
                 skipped[name] = str(missing)
         if not entrants:
             raise InputError(f"no engine is left to time: {'; '.join(skipped.values())}")
-        errors = check_outputs(outputs, what)
+        exact = {name: ys for name, ys in outputs.items() if ENGINES[name].precision == "f32"}
+        errors = check_outputs(exact, what) if exact else {}
+        rounded = _check_rounded(entrants, next(iter(exact), None), network, settings, what)
         outputs.clear()
-        yield Contest(settings, network, x, entrants, errors)
+        errors |= {name: of.error for name, of in rounded.items()}
+        yield Contest(settings, network, x, entrants, errors, rounded)
     finally:
         for entrant in entrants.values():
             entrant.session.close()
@@ -153,7 +164,7 @@ def contest(graph: Graph, settings: Settings, skipped: dict[str, str], what: str
 def _start(name: str, network: Network, x: FloatArray, threads: int) -> tuple[Entrant, list[FloatArray]]:
     """The engine and its first outputs."""
     before, since = _resident_bytes(), stopwatch()
-    session = ENGINES[name](network, threads)
+    session = ENGINES[name].prepare(network, threads)
     ready = since()
     outputs = session(x)
     done, after = since(), _resident_bytes()
@@ -161,6 +172,34 @@ def _start(name: str, network: Network, x: FloatArray, threads: int) -> tuple[En
     if session.in_process and before is not None and after is not None:
         memory = max(after - before, 0)
     return Entrant(session, ready, done - ready, memory), outputs
+
+
+def _check_rounded(
+    entrants: dict[str, Entrant], exact: str | None, network: Network, settings: Settings, what: str
+) -> dict[str, Rounded]:
+    """Hold every engine of fewer bits against ``exact``, or, where no engine computes in float32, against ours."""
+    names = [name for name in entrants if ENGINES[name].precision != "f32"]
+    if not names:
+        return {}
+    # The example comes last: it is what will be timed.
+    inputs = [network.example(settings.seed + i) for i in range(-(-CHECKED_IMAGES // settings.batch))][::-1]
+    if exact is None:
+        engine = Engine(network.graph, settings.threads)
+        expected = [list(engine.run({network.graph.inputs[0].name: x}).values()) for x in inputs]
+        engine.close()
+    else:
+        expected = _answers(entrants[exact].session, inputs)
+    return {
+        name: check_rounded(
+            name, ENGINES[name].precision, _answers(entrants[name].session, inputs), expected, what
+        )
+        for name in names
+    }
+
+
+def _answers(session: Session, inputs: list[FloatArray]) -> list[list[FloatArray]]:
+    """Copies: an engine may write into the same outputs again."""
+    return [[y.copy() for y in session(x)] for x in inputs]
 
 
 def _resident_bytes() -> int | None:

@@ -11,6 +11,7 @@ import click
 from bench.engines import ENGINES
 from bench.measure.several import Several
 from bench.subjects.networks import MODELS
+from bench.subjects.sparsity import BLOCKS
 from sparsenet.commands.options import THREADS, FiniteRange
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
@@ -37,7 +38,8 @@ def models_option(default: Sequence[str], note: str = "") -> Decorator:
 
 def engines_option(default: Sequence[str], text: str = "") -> Decorator:
     """Several engines, as ``engines``."""
-    text = text or f"Engines, of: {', '.join(ENGINES)}."
+    offered = ", ".join(f"{name} ({entry.label})" for name, entry in ENGINES.items())
+    text = f"{text or 'Engines.'} Of: {offered}."
     return click.option(
         "--engines", "--engine", "engines", cls=Several, type=click.Choice(list(ENGINES)), metavar="NAME...",
         default=tuple(default), show_default=bool(default), help=text,
@@ -57,6 +59,14 @@ def sparsities_option(default: Sequence[float], text: str = "Fractions of zeros.
         "--sparsity", cls=Several, type=SPARSITY, metavar="S...", default=tuple(default),
         show_default=bool(default), help=text,
     )  # fmt: skip
+
+
+def blocks_option(default: Sequence[str] | str, text: str) -> Decorator:
+    """Shapes of blocks of zeros, as ``block``: one, or several where ``default`` is a sequence."""
+    settings: dict[str, Any] = {"type": click.Choice(list(BLOCKS)), "show_default": True, "help": text}
+    if isinstance(default, str):
+        return click.option("--block", default=default, **settings)
+    return click.option("--block", cls=Several, metavar="B...", default=tuple(default), **settings)
 
 
 def threads_option(default: int | None = 1, least: int = 1, text: str = "Threads.") -> Decorator:

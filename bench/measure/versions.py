@@ -21,6 +21,7 @@ PACKAGES = (
     "torch",
     "scipy",
     "openvino",
+    "nncf",
     "deepsparse",
 )
 

@@ -10,6 +10,7 @@ import click
 
 from bench.measure.options import (
     batches_option,
+    blocks_option,
     engines_option,
     seconds_option,
     seed_option,
@@ -31,6 +32,7 @@ EPILOG = """\b
 Examples:
   sparsenet bench model.safetensors
   sparsenet bench network.onnx --sparsity 0 0.5 0.9 --engines ours dense ort --threads 1 2
+  sparsenet bench network.onnx --engines ours-int8 ort-int8 openvino-int8 --sparsity 0.8 --block 1x4
   sparsenet bench sounds.onnx --shape input=1x1x16000
   sparsenet bench mobilenetv1 --sparsity 0.9 --layers --trace trace.json -t 5 -x result.json"""
 
@@ -40,11 +42,13 @@ USUAL_ENGINES = ("ours", "dense", "ort", "deepsparse", "openvino", "torch")
 
 @click.command(cls=SeveralValues, epilog=EPILOG)
 @click.argument("model", metavar="MODEL")
-@engines_option((), "Which, of: ours, dense (ours with dense kernels), cuda, cuda-dense (both on a GPU), ort, "
-    "deepsparse, openvino, torch, numpy, scipy. Speed-ups are of the first.  [default: those installed but the GPU's "
-    "and the last two]")  # fmt: skip
+@engines_option((), "Which; speed-ups are of the first. Without it those that are installed of "
+    f"{' '.join(USUAL_ENGINES)}.")  # fmt: skip
 @sparsities_option((), "Fractions of zeros to impose by magnitude, layer by layer, where there are fewer.  "
     "[default: as it is]")  # fmt: skip
+@blocks_option(
+    "1x1", "Weights that --sparsity makes zero together: alone, or of four neighbouring input channels."
+)
 @thread_counts_option((), "--num_threads", "--num-cores", "--num_cores", "-ncores",
     text="Threads of every engine.  [default: the CPUs this process may use]")  # fmt: skip
 @batches_option((1,), "-b", "--batch-size", "--batch_size")
@@ -66,7 +70,7 @@ USUAL_ENGINES = ("ours", "dense", "ort", "deepsparse", "openvino", "torch")
 @size_options
 @json_option
 def bench(
-    model: str, engines: tuple[str, ...], sparsity: tuple[float, ...], threads: tuple[int, ...],
+    model: str, engines: tuple[str, ...], sparsity: tuple[float, ...], block: str, threads: tuple[int, ...],
     batch: tuple[int, ...], seconds: float, warmup: float, rounds: int | None, size: int | None,
     shapes: dict[str, tuple[int | None, ...]], dims: dict[str, int], seed: int, show_layers: bool,
     trace: Path | None, export: Path | None, quiet: bool, as_json: bool,
@@ -74,10 +78,10 @@ def bench(
     """Time MODEL in several engines, side by side.
 
     MODEL is a model file, an .onnx file or the name of a network of the zoo. Every engine gets the same weights, input,
-    batch and threads; outputs are compared before anything is timed; then the engines take turns in random order.
-    With one thread processor time counts, with several wall time. Rounds that other work disturbed are dropped, and
-    speed-ups are medians over the others with an interval, or too noisy to tell. docs/benchmark.md explains every field
-    and how each engine is set up.
+    batch and threads, those in int8 what ONNX Runtime's quantization makes of them; outputs are compared before
+    anything is timed; then the engines take turns in random order. With one thread processor time counts, with several
+    wall time. Rounds that other work disturbed are dropped, and speed-ups are medians over the others with an interval,
+    or too noisy to tell. docs/benchmark.md explains every field and how each engine is set up.
     """
     from bench.measure.contest import Settings
     from bench.measure.output import write_json
@@ -99,7 +103,7 @@ def bench(
         )
     require_outputs([export, trace], source_files(model))
     graph = open_model(model, size, shapes=shapes, dims=dims)
-    report = run(graph, todo, show_layers, trace is not None, quiet)
+    report = run(graph, todo, show_layers, trace is not None, quiet, block)
     timing = {"time": seconds, "warmup_time": warmup, "rounds": rounds, "seed": seed}
     record = _record(graph, model, timing, report)
     write_json(export, record)

@@ -9,6 +9,7 @@ from importlib.util import find_spec
 
 import numpy as np
 
+from bench.engines import ENGINES
 from bench.engines.deepsparse import PYTHON_VARIABLE
 from bench.measure.contest import Contest, Settings, contest
 from bench.subjects.sparsity import sparsify
@@ -23,6 +24,7 @@ class Result:
 
     engine: str
     sparsity: float | None
+    block: str | None
     zeros: float
     threads: int
     batch: int
@@ -41,6 +43,7 @@ class Result:
     first_ms: float
     memory_mb: float | None
     error: float
+    same_top: float | None
     clock: str
     rounds: int
     dropped: int
@@ -53,6 +56,7 @@ def measure(
     skipped: dict[str, str],
     inspect: Callable[[Contest], object] = lambda _: None,
     progress: Callable[[int, int], object] = lambda *_: None,
+    block: str = "1x1",
 ) -> list[Result]:
     """One result for each engine that is installed.
 
@@ -63,6 +67,7 @@ def measure(
         skipped: gets engine → why it is not there.
         inspect: called with the engines after timing, while they are open.
         progress: called with rounds done and rounds in all.
+        block: of the zeros to impose; see ``bench.subjects.sparsity.BLOCKS``.
 
     Raises:
         SparsenetError: outputs differ, so that times mean nothing.
@@ -70,21 +75,25 @@ def measure(
     """
     settings.check()
     label = "" if sparsity is None else f" at {sparsity:.0%}"
-    pruned = graph if sparsity is None else sparsify(graph, sparsity)
+    pruned = graph if sparsity is None else sparsify(graph, sparsity, block)
+    imposed = None if sparsity is None else block
     zeros = total(count_layers(pruned)).sparsity
     with contest(pruned, settings, skipped, f"{graph.name}{label}") as field:
         taken = field.take(progress)
         inspect(field)
-        return [_result(name, sparsity, zeros, field, taken) for name in field.entrants]
+        return [_result(name, sparsity, imposed, zeros, field, taken) for name in field.entrants]
 
 
-def _result(name: str, sparsity: float | None, zeros: float, field: Contest, taken: Rounds) -> Result:
+def _result(
+    name: str, sparsity: float | None, block: str | None, zeros: float, field: Contest, taken: Rounds
+) -> Result:
     settings, entrant, first = field.settings, field.entrants[name], next(iter(taken.samples))
+    rounded = field.rounded.get(name)
     samples, _ = taken.seconds(name, first)
     ms, ratio = samples * 1e3, taken.ratio(name, first)
     low, high = ratio.interval or (None, None)
     return Result(
-        engine=name, sparsity=sparsity, zeros=zeros, threads=settings.threads, batch=settings.batch,
+        engine=name, sparsity=sparsity, block=block, zeros=zeros, threads=settings.threads, batch=settings.batch,
         items_per_second=settings.batch / float(np.median(samples)),
         latency_ms_mean=float(ms.mean()), latency_ms_std=float(ms.std(ddof=1)) if ms.size > 1 else 0.0,
         latency_ms_median=float(np.median(ms)), latency_ms_min=float(ms.min()),
@@ -92,12 +101,15 @@ def _result(name: str, sparsity: float | None, zeros: float, field: Contest, tak
         speedup=ratio.told, speedup_low=low, speedup_high=high, too_noisy=ratio.noisy,
         prepare_ms=entrant.prepare * 1e3, first_ms=entrant.first * 1e3,
         memory_mb=None if entrant.memory is None else entrant.memory / 1e6, error=field.errors[name],
+        same_top=rounded.same_top if rounded else None,
         clock=taken.clock.counts, rounds=ratio.rounds, dropped=ratio.dropped,
     )  # fmt: skip
 
 
 def installed(engines: Sequence[str]) -> tuple[str, ...]:
     """Those of ``engines`` whose packages are there, judged without importing them."""
-    needs = {"ort": "onnxruntime", "deepsparse": "deepsparse", "openvino": "openvino", "torch": "torch"}
     elsewhere = {"deepsparse"} if PYTHON_VARIABLE in os.environ else set()
-    return tuple(name for name in engines if name in elsewhere or name not in needs or find_spec(needs[name]))
+    needs = {name: ENGINES[name].package for name in engines}
+    return tuple(
+        name for name in engines if not needs[name] or needs[name] in elsewhere or find_spec(needs[name])
+    )

@@ -33,6 +33,7 @@ def run(
     show_layers: bool,
     traced: bool,
     quiet: bool,
+    block: str = "1x1",
 ) -> Report:
     """Time ``graph`` at every sparsity and setting of ``todo``, under a progress bar unless ``quiet``."""
     report = Report()
@@ -51,7 +52,7 @@ def run(
             def progress(done: int, rounds: int, number: int = number) -> None:
                 bar.update(1000 * number + 1000 * done // rounds - bar.n)
 
-            report.results += measure(graph, sparsity, settings, report.skipped, inspect, progress)
+            report.results += measure(graph, sparsity, settings, report.skipped, inspect, progress, block)
     return report
 
 

@@ -11,7 +11,7 @@ from sparsenet.text.table import render
 
 COLUMNS = (
     "sparsity", "threads", "batch", "engine", "items/s", "median ms", "mean", "std", "p90", "p99", "min",
-    "ours is × as fast", "95 % interval", "rounds", "dropped", "prepare ms", "first ms", "MB", "error",
+    "ours is × as fast", "95 % interval", "rounds", "dropped", "prepare ms", "first ms", "MB", "error", "same top",
 )  # fmt: skip
 LAYER_COLUMNS = ("layer", "op", "nnz", "density", "dense ms", "sparse ms", "× faster", "GFLOP/s", "kernel")
 #: What stands below the table, by clock.
@@ -32,11 +32,18 @@ def results_table(results: Sequence[Result]) -> str:
 
 def _row(r: Result, first: bool) -> list[object]:
     return [
-        "as it is" if r.sparsity is None else f"{r.sparsity:.0%}",
+        _zeros(r),
         r.threads, r.batch, LABELS[r.engine], r.items_per_second, r.latency_ms_median, r.latency_ms_mean,
         r.latency_ms_std, r.latency_ms_p90, r.latency_ms_p99, r.latency_ms_min,
         *_ratio(r, first), r.rounds, r.dropped, r.prepare_ms, r.first_ms, r.memory_mb, f"{r.error:.0e}",
+        None if r.same_top is None else f"{r.same_top:.0%}",
     ]  # fmt: skip
+
+
+def _zeros(r: Result) -> str:
+    if r.sparsity is None:
+        return "as it is"
+    return f"{r.sparsity:.0%}" if r.block == "1x1" else f"{r.sparsity:.0%} in {r.block}"
 
 
 def _ratio(r: Result, first: bool) -> tuple[float | None, str | None]:

@@ -7,21 +7,17 @@ from typing import Any
 
 import numpy as np
 
-from bench.engines import LABELS
+from bench.engines import ENGINES, LABELS
 from bench.measure.output import markdown_table
 from bench.speed_table.runs import Runs
 
 
 def means(runs: Runs) -> str:
     """A row per baseline: geometric means over the networks on which all its ratios are known."""
-    rows = []
-    for engine in runs.baselines:
-        whole = [m for m in runs.models if all(runs.told(m, s, engine) for s in runs.sparsities)]
-        ratios = [[runs.cells[m, s, engine]["ratio"] for m in whole] for s in runs.sparsities]
-        label = (
-            LABELS[engine] if len(whole) == len(runs.models) else f"{LABELS[engine]}, {len(whole)} of them"
-        )
-        rows.append([label, *(f"{np.exp(np.mean(np.log(r))):.2f}×" if r else "–" for r in ratios)])
+    rows = [_mean(runs, LABELS[engine], [engine]) for engine in runs.baselines]
+    others = [engine for engine in runs.baselines if not ENGINES[engine].ours]
+    if len(others) > 1:
+        rows.append(_mean(runs, "the fastest of others", others))
     return markdown_table(
         [f"times as fast as ({len(runs.models)} networks)", *map(_percent, runs.sparsities)], rows
     )
@@ -31,18 +27,28 @@ def every(runs: Runs) -> str:
     """Milliseconds of ours and ratio to each baseline, a block of rows per network."""
     rows = []
     for model in runs.models:
-        for engine in ("ours", *runs.baselines):
+        for engine in (runs.first, *runs.baselines):
             cells = [runs.cells.get((model, sparsity, engine)) for sparsity in runs.sparsities]
             if not any(cells):
                 continue
-            rows.append([f"**{model}**" if engine == "ours" else LABELS[engine], *map(_cell, cells)])
+            own = engine == runs.first
+            rows.append([f"**{model}**" if own else LABELS[engine], *(_cell(cell, own) for cell in cells)])
     return markdown_table(["", *map(_percent, runs.sparsities)], rows)
 
 
-def _cell(result: dict[str, Any] | None) -> str:
+def _mean(runs: Runs, label: str, engines: Sequence[str]) -> list[str]:
+    """Against whichever of ``engines`` is fastest on each network, over networks of which all is known."""
+    whole = [m for m in runs.models if all(runs.told(m, s, e) for s in runs.sparsities for e in engines)]
+    ratios = [[min(runs.cells[m, s, e]["ratio"] for e in engines) for m in whole] for s in runs.sparsities]
+    if len(whole) < len(runs.models):
+        label = f"{label}, {len(whole)} of them"
+    return [label, *(f"{np.exp(np.mean(np.log(r))):.2f}×" if r else "–" for r in ratios)]
+
+
+def _cell(result: dict[str, Any] | None, own: bool) -> str:
     if result is None:
         return "–"
-    if result["engine"] == "ours":
+    if own:
         return f"**{result['median_ms']:.3g} ms**"
     if result["ratio"] is None:
         return "too noisy"
@@ -57,9 +63,9 @@ def page(all_runs: Sequence[Runs]) -> str:
     """The means of all runs, then every cell, folded away."""
     parts = []
     for runs in all_runs:
-        parts += [f"**{_threads(runs)}**", means(runs)]
+        parts += [f"**{_what(runs)}**", means(runs)]
     for runs in all_runs:
-        summary = f"<summary>Every network, {_threads(runs)}</summary>"
+        summary = f"<summary>Every network, {_what(runs)}</summary>"
         parts += [f"<details>{summary}", every(runs)]
         if widths := runs.widths():
             parts.append(
@@ -70,5 +76,7 @@ def page(all_runs: Sequence[Runs]) -> str:
     return "\n\n".join(parts)
 
 
-def _threads(runs: Runs) -> str:
-    return "one thread" if runs.threads == 1 else f"{runs.threads} threads"
+def _what(runs: Runs) -> str:
+    threads = "one thread" if runs.threads == 1 else f"{runs.threads} threads"
+    first = "" if runs.first == "ours" else f"{LABELS[runs.first]}, "
+    return f"{first}{threads}" + ("" if runs.block == "1x1" else f", zeros in {runs.block} blocks")

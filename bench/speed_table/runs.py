@@ -13,13 +13,22 @@ from sparsenet.io import strict_json
 
 #: (model, sparsity, engine) → a result as ``bench.against`` writes it.
 Cells = dict[tuple[str, float, str], dict[str, Any]]
+#: What all ratios of a table have in common: threads, the engine whose speed is told, blocks of zeros.
+Group = tuple[int, str, str]
 
 
 @dataclass(frozen=True)
 class Runs:
-    """Results of runs with one number of threads; where two measured the same, the one with more rounds counts."""
+    """Results that make one table; where two measured the same, the one with more rounds counts.
+
+    Attributes:
+        threads, first, block: number of threads, the engine whose speed is told, and the blocks of zeros, of all.
+        cells: the results.
+    """
 
     threads: int
+    first: str
+    block: str
     cells: Cells
 
     @property
@@ -34,9 +43,9 @@ class Runs:
 
     @property
     def baselines(self) -> list[str]:
-        """Engines other than ours, in the order of the registry."""
+        """Engines other than the first, in the order of the registry."""
         there = {engine for _, _, engine in self.cells}
-        return [name for name in ENGINES if name in there and name != "ours"]
+        return [name for name in ENGINES if name in there and name != self.first]
 
     def told(self, model: str, sparsity: float, engine: str) -> bool:
         """Whether this was measured, and the machine was not too noisy to tell."""
@@ -44,27 +53,31 @@ class Runs:
 
     def widths(self) -> list[float]:
         """Half the width of every ratio's interval, as a fraction of it."""
-        results = [cell for (_, _, engine), cell in self.cells.items() if engine != "ours" and cell["ratio"]]
+        results = [
+            cell for (_, _, engine), cell in self.cells.items() if engine != self.first and cell["ratio"]
+        ]
         return [
             (cell["ratio_interval"][1] - cell["ratio_interval"][0]) / 2 / cell["ratio"] for cell in results
         ]
 
 
 def read(paths: Sequence[Path]) -> list[Runs]:
-    """One ``Runs`` for each number of threads, fewest first.
+    """One ``Runs`` for each number of threads, first engine and block, fewest threads first.
 
     Raises:
         InputError: a file is not what ``bench.against --json`` writes, or holds no results.
     """
-    found: dict[int, Cells] = {}
+    found: dict[Group, Cells] = {}
     for path in paths:
         try:
             record = strict_json.read(path)
-            cells = found.setdefault(int(record["settings"]["threads"]), {})
+            settings = record["settings"]
             if not record["results"]:
                 raise ValueError("it holds no results")
             for result in record["results"]:
                 _check(result)
+                group = int(settings["threads"]), str(settings["engines"][0]), str(result["block"])
+                cells = found.setdefault(group, {})
                 key = result["model"], float(result["sparsity"]), result["engine"]
                 if key not in cells or cells[key]["rounds"] < result["rounds"]:
                     cells[key] = result
@@ -72,7 +85,7 @@ def read(paths: Sequence[Path]) -> list[Runs]:
             raise InputError(f"{path}: cannot be read: {error.strerror or error}") from None
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise InputError(f"{path} is no result of `python -m bench.against --json`: {error!r}") from None
-    return [Runs(threads, found[threads]) for threads in sorted(found)]
+    return [Runs(*group, found[group]) for group in sorted(found)]
 
 
 def _check(result: dict[str, Any]) -> None:

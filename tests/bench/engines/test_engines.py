@@ -7,12 +7,16 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 
 import tests.sparsenet.targets.cuda.simulator  # noqa: F401 - before any CUDA kernel is imported
 from bench.engines import ENGINES, EngineMissing, Network, session_clock
 from bench.engines.deepsparse import PYTHON_VARIABLE
+from bench.engines.onnx_quantizer import saturates
 from bench.engines.pytorch import OPERATIONS
+from bench.measure.agreement import check_rounded
+from bench.subjects.sparsity import sparsify
 from sparsenet import Graph, Node, TensorInfo, reference
 from sparsenet.errors import SparsenetError
 from sparsenet.graph.ops import OPS
@@ -53,11 +57,19 @@ def stand_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def check(name: str, batch: int) -> None:
     network = Network(tiny_graph(), batch)
     x = network.example(1)
-    session = ENGINES[name](network, 1)
-    expected = reference.run(network.graph, {"image": x})
-    got = session(x)
-    for y, output in zip(got, network.graph.outputs, strict=True):
-        np.testing.assert_allclose(y, expected[output], rtol=1e-4, atol=1e-4)
+    try:
+        session = ENGINES[name].prepare(network, 1)
+    except EngineMissing as missing:
+        if name not in {"openvino-bf16", "openvino-nncf"}:
+            raise
+        pytest.skip(str(missing))
+    values = reference.run(network.graph, {"image": x})
+    got, expected = session(x), [values[output] for output in network.graph.outputs]
+    if ENGINES[name].precision == "f32":
+        for y, exact in zip(got, expected, strict=True):
+            np.testing.assert_allclose(y, exact, rtol=1e-4, atol=1e-4)
+    else:
+        check_rounded(name, ENGINES[name].precision, [got], [expected], "tiny")
     sample = session.turn(session_clock([name], 1))
     assert sample.seconds > 0
     assert sample.wall > 0
@@ -66,35 +78,36 @@ def check(name: str, batch: int) -> None:
 
 
 @pytest.mark.parametrize("batch", [1, 3])
-@pytest.mark.parametrize("name", sorted(set(ENGINES) - {"deepsparse"}))
+@pytest.mark.parametrize("name", sorted(set(ENGINES) - {"deepsparse", "deepsparse-int8"}))
 def test_answers_are_the_reference(name: str, batch: int) -> None:
     check(name, batch)
 
 
-@pytest.mark.parametrize("batch", [1, 3])
+@pytest.mark.parametrize("name, batch", [("deepsparse", 1), ("deepsparse", 3), ("deepsparse-int8", 3)])
 @pytest.mark.usefixtures("stand_in")
-def test_the_worker_process(batch: int) -> None:
-    check("deepsparse", batch)
+def test_the_worker_process(name: str, batch: int) -> None:
+    check(name, batch)
 
 
-def test_deepsparse_itself() -> None:
+@pytest.mark.parametrize("name", ["deepsparse", "deepsparse-int8"])
+def test_deepsparse_itself(name: str) -> None:
     if PYTHON_VARIABLE not in os.environ:
         pytest.skip(f"{PYTHON_VARIABLE} names no interpreter with deepsparse")
-    check("deepsparse", 1)
+    check(name, 1)
 
 
 @pytest.mark.usefixtures("stand_in")
 def test_a_refusal_is_told() -> None:
     network = Network(tiny_graph())
     with pytest.raises(SparsenetError, match="DeepSparse: ValueError: too many cores"):
-        ENGINES["deepsparse"](network, 8)
+        ENGINES["deepsparse"].prepare(network, 8)
     network.close()
 
 
 @pytest.mark.usefixtures("stand_in")
 def test_a_worker_that_dies_is_told() -> None:
     network = Network(tiny_graph())
-    session = ENGINES["deepsparse"](network, 1)
+    session = ENGINES["deepsparse"].prepare(network, 1)
     with pytest.raises(SparsenetError, match="ended with exit code 3"):
         session(np.full((1, 3, 8, 8), -1000, np.float32))
     session.close()
@@ -108,7 +121,7 @@ def test_a_missing_engine_leaves_a_note(python: str, note: str, monkeypatch: pyt
     monkeypatch.setenv(PYTHON_VARIABLE, python)
     network = Network(tiny_graph())
     with pytest.raises(EngineMissing, match=note):
-        ENGINES["deepsparse"](network, 1)
+        ENGINES["deepsparse"].prepare(network, 1)
     network.close()
 
 
@@ -120,6 +133,51 @@ def test_onnx_files_are_written_once_and_deleted() -> None:
     assert network.onnx_path("batch_norm") != path
     network.close()
     assert not path.exists()
+
+
+def test_zeros_of_a_quantized_file_are_those_of_the_network() -> None:
+    rng = np.random.default_rng(0)
+    weights = {"conv.weight": (6, 10, 3, 3), "fc.weight": (5, 6)}
+    graph = sparsify(
+        Graph(
+            "two",
+            [TensorInfo("x", (None, 10, 8, 8))],
+            ["y"],
+            [
+                Node("relu", "first", ["x"], ["r"]),
+                Node("conv2d", "conv", ["r", "conv.weight"], ["c"]),
+                Node("global_avg_pool2d", "pool", ["c"], ["p"]),
+                Node("flatten", "flat", ["p"], ["f"]),
+                Node("linear", "fc", ["f", "fc.weight", "fc.bias"], ["y"]),
+            ],
+            {name: rng.standard_normal(shape, np.float32) for name, shape in weights.items()}
+            | {"fc.bias": np.zeros(5, np.float32)},
+        ),
+        0.5,
+        "1x4",
+    )
+    network = Network(graph)
+    path = network.int8_path("qdq", "batch_norm")
+    assert path == network.int8_path("qdq", "mul_add")  # no scale and shift in it: one file for everyone
+    constants = {c.name: onnx.numpy_helper.to_array(c) for c in onnx.load(path).graph.initializer}
+    network.close()
+    for name in weights:
+        stored, scale = constants[f"{name}_quantized"], constants[f"{name}_scale"]
+        assert stored.dtype == np.int8
+        assert scale.shape == stored.shape[:1]
+        assert not constants[f"{name}_zero_point"].any()
+        assert not stored[graph.constants[name] == 0].any()
+        assert np.count_nonzero(stored) > 0.9 * np.count_nonzero(graph.constants[name])
+    assert all(
+        c.dtype == np.uint8 for name, c in constants.items() if name in {"x_zero_point", "c_zero_point"}
+    )
+
+
+def test_weights_have_seven_bits_where_pairs_are_added_in_sixteen() -> None:
+    assert saturates({"ssse3", "avx2", "avx512f"})
+    assert not saturates({"ssse3", "avx2", "avxvnni"})
+    assert not saturates({"ssse3", "avx512f", "avx512vnni"})
+    assert not saturates({"neon"})
 
 
 def test_what_pytorch_has_is_in_the_table() -> None:
@@ -136,7 +194,7 @@ def test_an_engine_that_cannot_have_a_network_is_left_out_with_a_note(engine: st
     )
     network = Network(graph)
     with pytest.raises(EngineMissing, match="nonzero"):
-        ENGINES[engine](network, 1)
+        ENGINES[engine].prepare(network, 1)
     network.close()
 
 
@@ -166,5 +224,5 @@ def test_pytorch_computes_the_op(op: str, attrs: dict) -> None:
     network = Network(graph, 2)
     x = network.example()
     np.testing.assert_allclose(
-        ENGINES["torch"](network, 1)(x)[0], reference.run(graph, {"x": x})["y"], rtol=1e-4, atol=1e-5
+        ENGINES["torch"].prepare(network, 1)(x)[0], reference.run(graph, {"x": x})["y"], rtol=1e-4, atol=1e-5
     )

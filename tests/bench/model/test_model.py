@@ -12,7 +12,7 @@ import pytest
 from click.testing import CliRunner
 
 import sparsenet
-from bench.engines import ENGINES, EngineMissing, Session
+from bench.engines import ENGINES, EngineMissing, Entry, Session
 from bench.engines.onnx_writer import write_onnx
 from bench.kernels.rates import Rate
 from bench.measure.contest import Settings
@@ -165,7 +165,7 @@ def test_several_inputs_are_refused(tmp_path: Path) -> None:
 
 
 def test_a_wrong_result_is_not_timed(monkeypatch: pytest.MonkeyPatch) -> None:
-    honest = ENGINES["dense"]
+    honest = ENGINES["dense"].prepare
 
     class Wrong(Session):
         def seconds(self, runs: int) -> list[float]:
@@ -175,7 +175,7 @@ def test_a_wrong_result_is_not_timed(monkeypatch: pytest.MonkeyPatch) -> None:
         session = honest(network, threads)
         return Wrong(lambda x: [y + 1 for y in session.run(x)], session.close)
 
-    monkeypatch.setitem(ENGINES, "dense", wrong)
+    monkeypatch.setitem(ENGINES, "dense", Entry("dense", wrong))
     with pytest.raises(SparsenetError, match="'dense' and 'ours' differ"):
         measure(tiny_graph(), None, Settings(("ours", "dense"), 1, 1, rounds=2, warmup=0), {})
 
@@ -184,7 +184,7 @@ def test_what_is_not_installed_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     def missing(*_: object) -> Session:
         raise EngineMissing("ort is not installed")
 
-    monkeypatch.setitem(ENGINES, "ort", missing)
+    monkeypatch.setitem(ENGINES, "ort", Entry("ort", missing))
     skipped: dict[str, str] = {}
     results = measure(tiny_graph(), 0.5, Settings(("ort", "ours"), 1, 1, rounds=2, warmup=0), skipped)
     assert [result.engine for result in results] == ["ours"]

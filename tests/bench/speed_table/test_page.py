@@ -15,13 +15,15 @@ from sparsenet.errors import InputError
 
 def _result(model: str, sparsity: float, engine: str, ratio: float, rounds: int = 9) -> dict[str, Any]:
     return {
-        "model": model, "sparsity": sparsity, "engine": engine, "median_ms": 2.5 * ratio, "ratio": ratio,
-        "ratio_interval": [0.9 * ratio, 1.1 * ratio], "rounds": rounds,
+        "model": model, "sparsity": sparsity, "block": "1x1", "engine": engine, "median_ms": 2.5 * ratio,
+        "ratio": ratio, "ratio_interval": [0.9 * ratio, 1.1 * ratio], "rounds": rounds,
     }  # fmt: skip
 
 
 def _write(path: Path, threads: int, results: list[dict[str, Any]]) -> Path:
-    path.write_text(json.dumps({"settings": {"threads": threads}, "results": results}))
+    path.write_text(
+        json.dumps({"settings": {"threads": threads, "engines": ["ours", "ort"]}, "results": results})
+    )
     return path
 
 
@@ -86,7 +88,10 @@ def test_another_file_is_refused(tmp_path: Path) -> None:
     for record in (
         [],
         {},
-        *({"settings": {"threads": 1}, "results": rows} for rows in ([], *([r] for r in broken))),
+        *(
+            {"settings": {"threads": 1, "engines": ["ours"]}, "results": rows}
+            for rows in ([], *([r] for r in broken))
+        ),
     ):
         other.write_text(json.dumps(record))
         with pytest.raises(InputError, match="is no result of"):
@@ -96,3 +101,18 @@ def test_another_file_is_refused(tmp_path: Path) -> None:
 def test_a_run_whose_ratios_are_all_too_noisy_is_a_page(tmp_path: Path) -> None:
     unsure = {**_result("c", 0.9, "ort", 1), "ratio": None, "ratio_interval": None}
     assert "too noisy" in page(read([_write(tmp_path / "one.json", 1, [unsure])]))
+
+
+def test_each_kind_of_block_is_a_table_with_a_row_for_the_fastest(tmp_path: Path) -> None:
+    results = [
+        {**_result(m, 0.8, e, ratio), "block": "1x4"}
+        for m, ratios in (("a", (1, 2, 9)), ("b", (1, 8, 3)))
+        for e, ratio in zip(("ours-int8", "ort-int8", "openvino-int8"), ratios, strict=True)
+    ]
+    results.append(_result("a", 0.8, "ort-int8", 5))
+    path = tmp_path / "int8.json"
+    path.write_text(json.dumps({"settings": {"threads": 2, "engines": ["ours-int8"]}, "results": results}))
+    alone, blocks = read([path])
+    assert means(blocks).splitlines()[-1] == "| the fastest of others | 2.45× |"
+    assert means(alone).splitlines()[-1] == "| ONNX Runtime int8 | 5.00× |"
+    assert "**ours, int8, 2 threads, zeros in 1x4 blocks**" in page([blocks])

@@ -44,6 +44,25 @@ def test_smallest_weights_go_and_channels_keep_their_norm(small: Graph) -> None:
         np.testing.assert_allclose(norms[1], norms[0], rtol=1e-4)
 
 
+def test_blocks_of_input_channels_go_together() -> None:
+    rng = np.random.default_rng(0)
+    weight = rng.standard_normal((8, 10, 3, 3), np.float32)
+    graph = Graph(
+        "two",
+        [TensorInfo("x", (None, 10, 8, 8))],
+        ["z"],
+        [Node("relu", "first", ["x"], ["y"]), Node("conv2d", "conv", ["y", "w"], ["z"])],
+        {"w": weight},
+    )
+    zero = sparsify(graph, 0.5, "1x4").constants["w"] == 0
+    blocks = [slice(0, 4), slice(4, 8), slice(8, 10)]  # the last is shorter
+    whole = np.stack([zero[:, b].all(axis=1) for b in blocks], axis=1)
+    assert np.array_equal(whole, np.stack([zero[:, b].any(axis=1) for b in blocks], axis=1))
+    assert whole.mean() == 0.5
+    magnitude = np.stack([np.abs(weight[:, b]).mean(axis=1) for b in blocks], axis=1)
+    assert magnitude[whole].max() < magnitude[~whole].min()
+
+
 def test_the_given_graph_is_left_alone(small: Graph) -> None:
     before = {name: array.copy() for name, array in small.constants.items()}
     sparsify(small, 0.9)
