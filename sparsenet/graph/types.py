@@ -22,10 +22,12 @@ class ElementType:
         name: as kernels are named and their arguments declared: a letter and the bits, ``f32`` or ``u8``; of several in
             one, how many, ``u8x4``.
         dtype: the same for NumPy.
+        parts: numbers that one element consists of.
     """
 
     name: str
     dtype: np.dtype[Any]
+    parts: int = 1
 
     @property
     def itemsize(self) -> int:
@@ -59,7 +61,7 @@ U8 = ElementType("u8", np.dtype(np.uint8))
 QUAD = 4
 #: A quad of four equal bytes is one of them times this.
 EVERY_BYTE = 0x01010101
-U8X4 = ElementType("u8x4", np.dtype(np.uint32))
+U8X4 = ElementType("u8x4", np.dtype(np.uint32), QUAD)
 
 #: Every element type by its name.
 ELEMENT_TYPES = {element.name: element for element in (F32, I64, I32, U16, I8, U8, U8X4)}

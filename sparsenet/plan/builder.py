@@ -169,7 +169,7 @@ class Builder(Weights, LoweringBuilder[Ref]):
 
     def moves_in_rows(self, node: Node) -> bool:
         """Whether ``node``, which only moves elements, should make rows where it can: if its input or a reader does."""
-        read = any(self.get(name, Rows) for name in node.inputs)
+        read = self.in_bytes or any(self.get(name, Rows) for name in node.inputs)
         return read or node.output in self._wants_rows
 
     def put(self, tensor: str, value: Value) -> Value:
@@ -272,16 +272,14 @@ class Builder(Weights, LoweringBuilder[Ref]):
         """Add the stage that makes ``out`` of another form of ``tensor``; returns ``out``."""
         layer, shape = self.layer, self.image_shape(tensor)
         elements = [value.layout.vector.element for value in (source, out)]
-        # A window that leaves one pixel writes rows of it.
-        as_map = self.is_map(tensor) or any(isinstance(value.layout, Rows) for value in (source, out))
         if elements[0] is elements[1]:
-            if as_map:
+            if self.is_map(tensor):
                 self.add(MapCopy(layer, out, shape[1], source, self.map_shape(tensor)))
             else:
                 self.add(FlatCopy(layer, out, 1, source))
             return out
         grid = self.graph.quantization[tensor]
-        if as_map and U8 not in elements:
+        if self.is_map(tensor) and U8 not in elements:
             quads = -(-shape[0] // QUAD)
             self.add(MapCast(layer, out, shape[1], source, grid, shape, self.target, channel_blocks=quads))
         else:

@@ -94,9 +94,18 @@ CPU_FAMILIES = by_name(
         "maxpool_none_rows",
         "cpu.max_pool",
         "*x *taps_x:i32 *tap_bits:any n_taps_x n_taps_y tap_row inner_first inner_end x_row x_channel "
-        f"channels {_LINES} {_OUT}",
+        f"channels {_LINES} {_OUT} outside:own",
         ("stride", "columns", "before", "vectors"),
         "max pooling, any window, padding as -inf",
+    ),
+    Family(
+        U8X4,
+        "maxpool_none_rows",
+        "cpu.max_pool",
+        "*x *taps_x:i32 *tap_bits:any n_taps_x n_taps_y tap_row inner_first inner_end x_row x_channel "
+        f"channels {_LINES} {_OUT} outside:own",
+        ("stride", "columns", "before", "vectors"),
+        "max pooling of quads, any window, padding as 0",
     ),
     Family(
         F32,
@@ -357,6 +366,23 @@ CPU_FAMILIES = by_name(
         "*x *y *x_starts:i32 *y_starts:i32 products rows depth columns *out",
         (),
         "products of matrices, both of them activations",
+    ),
+    Family(
+        U8X4,
+        "resize_none_rows",
+        "cpu.resize_nearest",
+        f"*x x_row x_channel *rows_low:i32 *columns_low:i32 x_first channels {_LINES} {_OUT} outside:own",
+        (),
+        "nearest resize of quads by tables",
+    ),
+    Family(
+        U8,
+        "relayout_none_any",
+        "cpu.relayout",
+        "*x x_row x_channel x_rows x_columns first_row row_step first_column phases channels "
+        f"rows columns column_step {_OUT} out_phase outside:own",
+        ("stride",),
+        "runs of bytes, copied",
     ),
     Family(
         F32,

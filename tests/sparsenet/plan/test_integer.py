@@ -143,6 +143,45 @@ def test_float32_between() -> None:
     assert (got == want).mean() > 0.99
 
 
+def moves(size: int, channels: int, **kinds: Any) -> Graph:
+    """A convolution, the ops that only take its numbers elsewhere, and a convolution that reads what became of them."""
+    graph = convolutions((size, size + 3), 5, {**SAME, "out": channels, "epilogue": [["relu"]]})
+    x = "conv0"
+    for number, (op, attrs) in enumerate(kinds.items()):
+        inputs = [x, x, x] if op == "concat" else [x]
+        graph.nodes.append(Node(op, f"{op}{number}", inputs, [f"{op}{number}"], attrs))
+        x = f"{op}{number}"
+    channels = int(graph.shapes()[x][1] or 0)
+    weight = np.random.default_rng(1).standard_normal((6, channels, 3, 3)).astype(np.float32)
+    graph.constants["last.w"] = weight * (np.random.default_rng(2).random(weight.shape) < 0.5)
+    graph.nodes.append(Node("conv2d", "last", [x, "last.w"], ["last"], SAME))
+    graph.outputs = ["last", x]
+    graph.verify()
+    return graph
+
+
+POOL = {"kernel": [3, 3], "stride": [2, 2], "padding": [1, 1, 0, 1]}
+MOVES: dict[str, dict[str, Any]] = {
+    "pool": {"max_pool2d": POOL},
+    "pool-any-window": {
+        "max_pool2d": {"kernel": [2, 3], "stride": [1, 3], "padding": [0, 1, 1, 1], "dilation": [2, 2]}},
+    "concat-slice": {"concat": {"axis": 1}, "slice": {"axis": 1, "start": 8, "count": 9, "step": 1}},
+    "rows-columns": {
+        "identity": {}, "slice": {"axis": 3, "start": 2, "count": 7, "step": 2}, "resize": {"size": [13, 40]}},
+    "in-float32": {"slice": {"axis": 1, "start": 3, "count": 5, "step": 1}, "concat": {"axis": 1},
+                   "pad": {"padding": [1, 2, 0, 1]}},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", MOVES)
+@pytest.mark.parametrize("size", chosen([17], [7, 17, 40]))
+def test_what_only_moves_numbers(name: str, size: int) -> None:
+    graph = quantized(moves(size, 8, **MOVES[name]))
+    engine = assert_exact(graph, Options(threads=2))
+    assert all(("int8" in form) is (name != "in-float32") for form in formats(engine)[1:-1])
+    assert_exact(graph, Options(target=EVERYTHING_STREAMS))
+
+
 HOSTS = [target for target in (AVX2, SSE, GENERIC) if target.features <= jit.cpu_features()]
 
 

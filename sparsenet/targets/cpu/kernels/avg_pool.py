@@ -58,6 +58,6 @@ def build(kernel: Kernel) -> Any:
                     if vector + vectors > full_vectors:
                         acc = keep_pixels(acc, lane_bits + vector * mask_bytes)
                     store(target + x_bytes, 0, acc)
-            clear(out + y * out_row, out_row, out_channel, 1, channels, line_vectors, halo_vectors)
+            clear(out + y * out_row, out_row, out_channel, 1, channels, line_vectors, halo_vectors, zero)
 
     return kernel_entry(avg_pool)

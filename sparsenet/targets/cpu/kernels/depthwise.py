@@ -24,7 +24,7 @@ def build(kernel: Kernel) -> Any:
     rows, vectors, lanes = kernel.parameter("rows"), kernel.parameter("vectors"), kernel.lanes
     taps, stride = kernel.parameter("taps"), kernel.parameter("stride")
     tile = Tile(kernel.element, lanes, rows, vectors)
-    item, vector_bytes, mask_bytes = tile.item, tile.vector_bytes, tile.mask_bytes
+    item, vector_bytes, mask_bytes, zero = tile.item, tile.vector_bytes, tile.mask_bytes, tile.zero
     prepare, load_weights, correlate = (
         _any_window(kernel, tile) if kernel.parameter("columns") == 0 else _adjacent_columns(kernel)
     )
@@ -59,7 +59,7 @@ def build(kernel: Kernel) -> Any:
                         if vector + vectors > full_vectors:
                             acc = keep_pixels(acc, lane_bits + vector * mask_bytes)
                         store(target + x_bytes, out_row, acc)
-            clear(out + y * out_row, out_row, out_channel, rows, c_out, line_vectors, halo_vectors)
+            clear(out + y * out_row, out_row, out_channel, rows, c_out, line_vectors, halo_vectors, zero)
 
     return kernel_entry(depthwise)
 

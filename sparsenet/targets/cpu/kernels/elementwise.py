@@ -17,7 +17,7 @@ def build(kernel: Kernel) -> Any:
     read = arguments(kernel)
     vectors, lanes = kernel.parameter("vectors"), kernel.lanes
     tile = Tile(kernel.element, lanes, 1, vectors)
-    vector_bytes, mask_bytes = tile.vector_bytes, tile.mask_bytes
+    vector_bytes, mask_bytes, zero = tile.vector_bytes, tile.mask_bytes, tile.zero
     load, keep_pixels, store = tile.load, tile.keep_pixels, tile.store
     clear = clear_halo(kernel.element, lanes)
     epilogue = image_epilogue(kernel, tile)
@@ -42,6 +42,6 @@ def build(kernel: Kernel) -> Any:
                     if vector + vectors > full_vectors:
                         acc = keep_pixels(acc, lane_bits + vector * mask_bytes)
                     store(target + x_bytes, 0, acc)
-            clear(out + y * out_row, out_row, out_channel, 1, channels, line_vectors, halo_vectors)
+            clear(out + y * out_row, out_row, out_channel, 1, channels, line_vectors, halo_vectors, zero)
 
     return kernel_entry(elementwise)

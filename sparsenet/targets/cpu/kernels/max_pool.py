@@ -29,7 +29,7 @@ def build(kernel: Kernel) -> Any:
     vector_bytes, mask_bytes = tile.vector_bytes, tile.mask_bytes
     window = _any_window(kernel, tile) if kernel.parameter("columns") == 0 else _adjacent_columns(kernel)
     vectors, lanes, stride = tile.vectors, kernel.lanes, kernel.parameter("stride")
-    keep_pixels, store = tile.keep_pixels, tile.store
+    keep, store = tile.keep_lanes, tile.store
     clear = clear_halo(kernel.element, lanes)
     epilogue = image_epilogue(kernel, tile)
 
@@ -42,7 +42,7 @@ def build(kernel: Kernel) -> Any:
         height, full_vectors = given.height, given.full_vectors
         lane_bits = given.lane_bits
         line_vectors, halo_vectors = given.line_vectors, given.halo_vectors
-        out, out_row, out_channel = given.out, given.out_row, given.out_channel
+        out, out_row, out_channel, outside = given.out, given.out_row, given.out_channel, given.outside
 
         for y in range(height):
             for channel in range(channels):
@@ -63,9 +63,9 @@ def build(kernel: Kernel) -> Any:
                     )
                     acc = epilogue(acc, args, bases, channel, y, x_bytes)
                     if vector + vectors > full_vectors:
-                        acc = keep_pixels(acc, lane_bits + vector * mask_bytes)
+                        acc = keep(acc, lane_bits + vector * mask_bytes, outside)
                     store(target + x_bytes, 0, acc)
-            clear(out + y * out_row, out_row, out_channel, 1, channels, line_vectors, halo_vectors)
+            clear(out + y * out_row, out_row, out_channel, 1, channels, line_vectors, halo_vectors, outside)
 
     return kernel_entry(max_pool)
 

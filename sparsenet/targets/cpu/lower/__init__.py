@@ -18,7 +18,14 @@ from sparsenet.tables import Table, deferred
 LOWER: Table[Lowering[Builder]] = lowerings(__name__)
 #: The same for nodes in integers.
 INTEGER: Table[Lowering[Builder]] = Table(
-    {op: deferred(f"{__name__}.integer", "LOWER", op) for op in ("conv2d",)},
+    {
+        op: deferred(f"{__name__}.{module}", "LOWER", op)
+        for module, ops in {
+            "integer": ("conv2d",),
+            "integer_moves": ("max_pool2d", "resize", "concat", "slice", *FAMILIES["reshape"]),
+        }.items()
+        for op in ops
+    }
 )
 #: Op → how it reads maps, of those that prefer one way.
 READS: Table[Reads] = Table.joined(

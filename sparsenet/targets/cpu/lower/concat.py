@@ -16,7 +16,7 @@ from sparsenet.plan.stage import Emitter, Need, Span, Stage, Value
 class ConcatChannels(Stage):
     """A stage that concatenates maps along the channels."""
 
-    sources: list[tuple[Value, tuple[int, ...]]]
+    sources: list[tuple[Value, tuple[int, int, int]]]
 
     def needs(self, first: int, last: int) -> list[Need]:
         return [map_needs(value, first, last) for value, _ in self.sources]
@@ -54,18 +54,23 @@ class ConcatPlain(Stage):
 def lower_concat(builder: Builder, node: Node) -> None:
     """Copy each operand to its part of the result."""
     axis = attributes(node)["axis"]
-    kernel = builder.kernel("relayout_none_any", (1,))
-    builder.decide(node, "none", kernel, "each operand copied into its part of the result")
     if axis == 1 and builder.is_map(node.output) and builder.moves_in_rows(node):
-        sources = [(builder.any(name), builder.image_shape(name)) for name in node.inputs]
+        sources = [(builder.any(name), builder.map_shape(name)) for name in node.inputs]
         out = builder.new_rows(node.output)
+        _decide(builder, node, out)
         builder.add(ConcatChannels(node.name, out, out.rows.height, sources))
         return
     values = [builder.bounded(name) for name in node.inputs]
     split = AxisSplit.of(builder.shape(node.output), axis)
     widths = [builder.shape(name)[axis] * split.inner for name in node.inputs]
     out = builder.new_plain(node.output)
+    _decide(builder, node, out)
     builder.add(ConcatPlain(node.name, out, 1, values, split.outer, widths, exact=True))
+
+
+def _decide(builder: Builder, node: Node, out: Value) -> None:
+    kernel = out.layout.vector.kernel("relayout_none_any", (1,))
+    builder.decide(node, "none", kernel, "each operand copied into its part of the result")
 
 
 LOWER = {"concat": lower_concat}

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from sparsenet.graph import Node
 from sparsenet.graph.ops import attributes
+from sparsenet.graph.types import QUAD
 from sparsenet.plan.builder import Builder
 from sparsenet.plan.layout import Flattened, Plain, Rows
 from sparsenet.plan.lowering.axes import contiguous_strides
@@ -74,7 +75,7 @@ class MapSlice(Stage):
             to, self.out.layout.vector, x + self.first[0] * x_channel, x_row, x_channel * self.step[0],
             (self.out.rows.channels, height - begin, end), out, out_row, out_channel, columns=columns,
             rows=last - first, first_row=self._row(first) - begin, row_step=self.step[1],
-            first_column=first_column, column_step=column_step,
+            first_column=first_column, column_step=column_step, outside=self.out.zero,
         )  # fmt: skip
 
 
@@ -82,15 +83,16 @@ def lower_slice(builder: Builder, node: Node) -> None:
     """Lower a slice: consecutive channels, and any part of rows, row by row; anything else in C order."""
     x, attrs = node.inputs[0], attributes(node)
     axis, step = attrs["axis"] - 1, attrs["step"]
-    by_rows = builder.is_map(x) and builder.is_map(node.output) and builder.get(x, Rows) is not None
+    by_rows = builder.is_map(x) and builder.is_map(node.output)
+    by_rows = by_rows and (builder.in_bytes or builder.get(x, Rows) is not None)
     channels = axis == 0 and step == 1 and builder.is_map(x) and builder.moves_in_rows(node)
     if channels or (by_rows and (axis < 2 or step > 0)):
         source, out = builder.any(x), builder.new_rows(node.output)
         first, steps = [0, 0, 0], [1, 1, 1]
-        first[axis], steps[axis] = attrs["start"], step
+        first[axis], steps[axis] = attrs["start"] // (QUAD if builder.in_bytes and axis == 0 else 1), step
         kernel = relayout_kernel(builder.vector, out.rows.line, steps[2])
         builder.decide(node, "none", kernel, f"a run of {('channels', 'rows', 'columns')[axis]}")
-        builder.add(MapSlice(node.name, out, out.rows.height, source, builder.image_shape(x), first, steps))
+        builder.add(MapSlice(node.name, out, out.rows.height, source, builder.map_shape(x), first, steps))
         return
     lower_rearrange(builder, node)
 

@@ -108,7 +108,7 @@ def lower_max_pool2d(builder: Builder, node: Node) -> None:
         "taps_x": builder.constant(np.asarray(window.columns, np.int32)), "tap_bits": builder.constant(bits),
         "n_taps_x": geo.kernel[1], "tap_row": geo.dilation[0] * window.row,
         "inner_first": int(whole[0]) if whole.size else 0, "inner_end": int(whole[-1]) + 1 if whole.size else 0,
-        "x_row": window.out_row, "x_channel": window.channel, **builder.lines(layout),
+        "x_row": window.out_row, "x_channel": window.channel, "outside": out.zero, **builder.lines(layout),
     }  # fmt: skip
     builder.decide(node, "none", kernel)
     builder.add(

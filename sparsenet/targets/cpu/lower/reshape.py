@@ -18,7 +18,7 @@ def lower_identity(builder: Builder, node: Node) -> None:
         builder.put(node.output, source)
         return
     out = builder.new_rows(node.output)
-    builder.add(MapCopy(node.name, out, out.rows.height, source, builder.image_shape(x)))
+    builder.add(MapCopy(node.name, out, out.rows.height, source, builder.map_shape(x)))
 
 
 def lower_reshape(builder: Builder, node: Node) -> None:

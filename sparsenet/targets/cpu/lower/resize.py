@@ -51,14 +51,17 @@ def lower_resize(builder: Builder, node: Node) -> None:
     tables = {
         name: (builder.constant(table), table.itemsize)
         for name, table in {"rows_low": rows.low, "rows_high": rows.high, "rows_weight": rows.weight}.items()
+        if name in kernel.arguments
     }
     fixed: dict[str, Word] = {
         "x_row": inside.row_bytes, "x_channel": inside.channel_bytes, "channels": layout.channels,
         "columns_low": builder.constant(np.pad(columns.low * inside.itemsize, (0, missing))),
         "columns_high": builder.constant(np.pad(columns.high * inside.itemsize, (0, missing))),
         "columns_weight": builder.constant(np.pad(columns.weight, (0, missing))),
-        **builder.lines(layout),
+        "outside": out.zero, **builder.lines(layout),
     }  # fmt: skip
+    # Nearest numbers are taken by the lower index alone.
+    fixed = {name: value for name, value in fixed.items() if name in kernel.arguments}
     builder.decide(node, "none", kernel)
     low, high = rows.low.tolist(), rows.high.tolist()
     builder.add(Resize(node.name, out, layout.height, source, kernel, low, high, tables, fixed))

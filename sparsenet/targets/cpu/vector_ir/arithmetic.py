@@ -37,10 +37,11 @@ class Arithmetic(Block):
 
     def _extreme(self, sign: str) -> Callable[..., ir.Value]:
         def operation(b: ir.IRBuilder, x: ir.Value, y: ir.Value) -> ir.Value:
+            x, y = self._apart(b, x), self._apart(b, y)
             chosen = self._compare(b, sign, x, y)
             if self.element.is_float:
                 chosen = b.or_(chosen, b.fcmp_unordered("uno", x, x))
-            return b.select(chosen, x, y)
+            return self._joined(b, b.select(chosen, x, y))
 
         return operation
 

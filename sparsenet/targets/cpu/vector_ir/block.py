@@ -110,6 +110,17 @@ class Block:
     def _store(self, b: ir.IRBuilder, vector: ir.Value, address: ir.Value) -> None:
         b.store(vector, typed_pointer(b, address, self._vector)).align = self.item
 
+    def _apart(self, b: ir.IRBuilder, vector: ir.Value) -> ir.Value:
+        """A vector of elements as one of the numbers that they consist of."""
+        parts = self.element.parts
+        if parts == 1:
+            return vector
+        return b.bitcast(vector, ir.VectorType(ir.IntType(self._scalar.width // parts), parts * self.lanes))
+
+    def _joined(self, b: ir.IRBuilder, numbers: ir.Value) -> ir.Value:
+        """The inverse of ``_apart``."""
+        return numbers if self.element.parts == 1 else b.bitcast(numbers, self._vector)
+
     def _splat(self, b: ir.IRBuilder, number: ir.Value) -> ir.Value:
         return splat(b, narrowed(b, number, self.element), self.lanes)
 

@@ -186,12 +186,13 @@ def largest(tile: Tile, b: ir.IRBuilder, vectors: Sequence[ir.Value]) -> ir.Valu
     x86's maximum returns its second operand where they are unordered, so the last vector's NaN survives by itself;
     the others are tested in pairs.
     """
-    result = vectors[0]
-    for vector in vectors[1:]:
+    first, *rest = (tile._apart(b, vector) for vector in vectors)
+    result = first
+    for vector in rest:
         result = b.select(tile._compare(b, ">", result, vector), result, vector)
     others = list(vectors[:-1])
     if not (others and tile.element.is_float):
-        return result
+        return tile._joined(b, result)
     pairs = zip(others[::2], others[1::2] + others[-1:], strict=False)
     unordered = [b.fcmp_unordered("uno", x, y) for x, y in pairs]
     anywhere = unordered[0]

@@ -45,7 +45,7 @@ def test_epilogue_and_borders_amid_nan(lanes: int, columns: int) -> None:
             "x": At(x.numbers, x.at().offset - 4), "taps_x": np.arange(WINDOW, dtype=np.int32) * 4,
             "tap_bits": tap_bits(out), "n_taps_x": WINDOW, "n_taps_y": WINDOW, "tap_row": x.row_bytes, "inner_first": 1,
             "inner_end": (width - 1) // lanes, "x_row": x.row_bytes, "x_channel": x.channel_bytes,
-            "channels": CHANNELS, **out.lines(), **out.output(), "scale.0": scale, "shift.0": shift,
+            "channels": CHANNELS, "outside": 0.0, **out.lines(), **out.output(), "scale.0": scale, "shift.0": shift,
             "residual.1": residual.at(), "residual_row.1": residual.row_bytes,
             "residual_channel.1": residual.channel_bytes,
         }  # fmt: skip
