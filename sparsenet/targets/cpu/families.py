@@ -82,6 +82,14 @@ CPU_FAMILIES = by_name(
         "depthwise convolution in 8 bits, any kernel size, stride 1 or 2, padding and dilation",
     ),
     Family(
+        U8X4,
+        "unfold_none_rows",
+        "cpu.unfold",
+        "*x x_row *pieces:i32 channels height line_vectors *out out_row out_channel",
+        ("pieces", "stride", "vectors"),
+        "windows of few channels as quads: pixels for a 1x1 convolution",
+    ),
+    Family(
         F32,
         "depthwise_dense_rows",
         "cpu.depthwise",

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from sparsenet.graph import FloatArray, Graph, Node, Shape
+from sparsenet.graph.types import QUAD
 from sparsenet.plan.builder import Builder, Halo
 from sparsenet.plan.choice import choose
 from sparsenet.plan.lowering.convolution import Convolution
@@ -23,12 +24,10 @@ from sparsenet.targets.cpu.lower.row_convolution import RowConvolution
 def _halo(graph: Graph, shapes: Mapping[str, Shape], node: Node) -> Halo:
     """The halo of the input that windows need to read it in place."""
     conv = Convolution.of(graph, shapes, node)
-    in_place = conv.geometry.stride[1] <= _in_place_stride(conv) and not conv.one_pixel
-    return conv.geometry.halo if in_place else (0, 0, 0)
-
-
-def _in_place_stride(conv: Convolution) -> int:
-    return IN_PLACE_STRIDE if conv.depthwise else 1
+    # Few channels in bytes are unfolded by a kernel that takes the same strides as that of depthwise convolutions.
+    few_bytes = conv.x in graph.quantization and conv.groups == 1 and int(shapes[conv.x][1] or 0) < QUAD
+    most = IN_PLACE_STRIDE if conv.depthwise or few_bytes else 1
+    return conv.geometry.halo if conv.geometry.stride[1] <= most and not conv.one_pixel else (0, 0, 0)
 
 
 def lower_conv2d(builder: Builder, node: Node) -> None:

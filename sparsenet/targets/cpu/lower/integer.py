@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from sparsenet.graph import Node
@@ -17,6 +19,7 @@ from sparsenet.targets.cpu.lower.epilogues import Epilogue
 from sparsenet.targets.cpu.lower.pack_quads import bias_at, weight_quads, whole_quads, without_groups
 from sparsenet.targets.cpu.lower.quad_convolution import QuadConvolution, quad_candidates
 from sparsenet.targets.cpu.lower.quad_depthwise import lower_depthwise
+from sparsenet.targets.cpu.lower.unfold import open_unfolded, unfolded_weight, unfolds
 
 
 def lower_conv2d(builder: Builder, node: Node) -> None:
@@ -40,7 +43,11 @@ def _convolution(builder: Builder, conv: Convolution, product: Product) -> None:
     c_out, group_in = weight.shape[:2]
     if c_out // groups % QUAD or group_in % QUAD:  # a quad would belong to two groups
         weight, groups = without_groups(weight, groups), 1
-    window = open_window(builder, conv.x, geo, flatten=True)
+    if groups == 1 and unfolds(weight, geo) and not builder.pitches.get(geo.out, 0):
+        window, weight = open_unfolded(builder, conv.x, geo), unfolded_weight(weight)
+        geo = replace(geo, kernel=(1, 1), stride=(1, 1), before=(0, 0), dilation=(1, 1), size=geo.out)
+    else:
+        window = open_window(builder, conv.x, geo, flatten=True)
     epilogue = added(builder, product)
     as_line = window.flattens_with(geo, builder.pitches.get(geo.out, 0))
     out = builder.new_rows(node.output, row_by_row=not as_line)

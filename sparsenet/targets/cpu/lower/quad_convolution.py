@@ -27,7 +27,7 @@ from sparsenet.targets.target import Target
 
 #: Share of quads that are not zero below which pattern buckets are faster than dense weights, and CSR than both where
 #: windows are single pixels.
-PATTERN_LIMIT, CSR_LIMIT = 0.95, 0.12
+PATTERN_LIMIT, CSR_LIMIT = 0.95, 0.04
 
 
 @dataclass(frozen=True)

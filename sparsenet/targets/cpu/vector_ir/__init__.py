@@ -26,6 +26,7 @@ from sparsenet.targets.cpu.vector_ir.quads import (
     quad_product,
     to_float,
     unpack_quads,
+    with_bytes,
 )
 from sparsenet.targets.cpu.vector_ir.runtime import (
     atomic_add,
@@ -85,4 +86,5 @@ __all__ = [
     "transpose_square",
     "unpack_quads",
     "wake_all",
+    "with_bytes",
 ]

@@ -88,6 +88,20 @@ def multiply_quads(sums: Tile, pixels: Tile, dot: int) -> Any:
     return sums._intrinsic([sums.type, types.int64, pixels.type], sums.type, emit)
 
 
+def with_bytes(pixels: Tile) -> Any:
+    """``f(quads, x, rotation, mask)``: quads, and of x, rotated left by so many bits, those that are in the mask."""
+
+    def emit(b: ir.IRBuilder, *given: ir.Value) -> list[ir.Value]:
+        rotation, mask = (pixels._splat(b, number) for number in given[2:])
+        name, out = f"llvm.fshl.{mangled(pixels._vector)}", []
+        for quads, x in zip(pixels._split(b, given[0]), pixels._split(b, given[1]), strict=True):
+            rotated = call_intrinsic(b, name, pixels._vector, [x, x, rotation])
+            out.append(b.or_(quads, b.and_(rotated, mask)))
+        return out
+
+    return pixels._intrinsic([pixels.type] * 2 + [types.int64] * 2, pixels.type, emit)
+
+
 def four_channels(single: Tile) -> Any:
     """``f(a, b, c, d)``: the tiles of four channels as one tile of four ``outputs``."""
     block = Tile(single.element, single.lanes, single.rows, single.vectors, QUAD)
