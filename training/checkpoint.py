@@ -44,6 +44,7 @@ class ModelInfo:
         mean, std: per-channel normalisation of RGB values in [0, 1].
         task: "2-class", "4-class", "cascade-1", "cascade-2", "folder" or "detection".
         seed: of the training run.
+        quantized: whether it was trained to compute with 8-bit integers (see ``training.quantization``).
         notes: free text values, e.g. sparsity or the teacher's name.
     """
 
@@ -54,6 +55,7 @@ class ModelInfo:
     std: tuple[float, ...] = (0.5, 0.5, 0.5)
     task: str = "4-class"
     seed: int = 0
+    quantized: bool = False
     notes: dict[str, str] = field(default_factory=dict)
 
 
@@ -115,13 +117,19 @@ def load_model(path: str | os.PathLike[str]) -> tuple[nn.Module, ModelInfo]:
         )
     model = _model(info)
     model.load_state_dict(state)
-    return model.eval(), info
+    return model.eval(), info  # eval, last: it fixes the grids of a quantized network
 
 
 def _model(info: ModelInfo) -> nn.Module:
     if info.model in DETECTORS:
-        return build_detector(info.model)
-    return build_model(info.model, len(info.class_names))
+        model: nn.Module = build_detector(info.model)
+    else:
+        model = build_model(info.model, len(info.class_names))
+    if info.quantized:
+        from training.quantization import quantized
+
+        return quantized(model)
+    return model
 
 
 def _info(values: Any) -> ModelInfo:
@@ -131,6 +139,8 @@ def _info(values: Any) -> ModelInfo:
     numbers = [*info.mean, *info.std, info.input_size, info.seed]
     if not all(isinstance(text, str) for text in texts) or not all(type(n) in (int, float) for n in numbers):
         raise ValueError("what it says of itself is of the wrong types")
+    if type(info.quantized) is not bool:
+        raise ValueError("it does not say by true or false whether it is quantized")
     if not (len(info.mean) == len(info.std) == 3 and min(info.std) > 0):
         raise ValueError("its normalisation is not three means and three positive deviations")
     if type(info.input_size) is not int or not 1 <= info.input_size <= MAX_SIDE or not info.class_names:

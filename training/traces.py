@@ -26,7 +26,9 @@ class Traces:
         """
         kind = (info.model, info.class_names, info.input_size, info.mean, info.std)
         known = self._made.get(kind)
-        if known is None:
+        if info.quantized:  # the scales of activations are numbers of the trace, not weights
+            source = trained_source(model, info)
+        elif known is None:
             source = self._made[kind] = trained_source(model, info)
         else:
             source = known.with_weights(model)

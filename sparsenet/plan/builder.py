@@ -272,14 +272,16 @@ class Builder(Weights, LoweringBuilder[Ref]):
         """Add the stage that makes ``out`` of another form of ``tensor``; returns ``out``."""
         layer, shape = self.layer, self.image_shape(tensor)
         elements = [value.layout.vector.element for value in (source, out)]
+        # A window that leaves one pixel writes rows of it.
+        as_map = self.is_map(tensor) or any(isinstance(value.layout, Rows) for value in (source, out))
         if elements[0] is elements[1]:
-            if self.is_map(tensor):
+            if as_map:
                 self.add(MapCopy(layer, out, shape[1], source, self.map_shape(tensor)))
             else:
                 self.add(FlatCopy(layer, out, 1, source))
             return out
         grid = self.graph.quantization[tensor]
-        if self.is_map(tensor) and U8 not in elements:
+        if as_map and U8 not in elements:
             quads = -(-shape[0] // QUAD)
             self.add(MapCast(layer, out, shape[1], source, grid, shape, self.target, channel_blocks=quads))
         else:

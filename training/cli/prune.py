@@ -25,6 +25,7 @@ from training.cli.options import (
     training_options,
     use_threads,
 )
+from training.cli.quantizing import QUANTIZE, quantized_checkpoint, train_quantized
 from training.cli.scoring import (
     CRITERIA,
     ONLY_AT_ONCE,
@@ -50,12 +51,14 @@ Examples:
   sparsenet prune student.safetensors -o pruned.safetensors --finetune 256:4 --teacher teacher.safetensors --data faces
   sparsenet prune student.safetensors -o half.safetensors --structured output --sparsity 0.5 --exclude head
   sparsenet prune student.safetensors -o quads.safetensors --block 1x4 --finetune 256:4 --data faces
+  sparsenet prune student.safetensors -o int8.safetensors --block 1x4 --finetune 256:4 --quantize 256:2 \\
+      --teacher teacher.safetensors --data faces
   sparsenet prune student.safetensors -o same.safetensors --apply-masks pruned.masks.safetensors
   sparsenet prune maskcnn -o snip.safetensors --method snip --sparsity 0.9 --data faces --finetune 124:20 --lr 3e-3
   sparsenet prune maskcnn -o flow.safetensors --method synflow --keep 50000 --whole head"""
 
 ONLY_ON_SCHEDULE = ("initial", "ramp", "mask_every")
-ONLY_FINETUNING = (*ONLY_ON_SCHEDULE, "teachers", "temperature", "alpha", "checkpoint", "validation", "lr")
+ONLY_TRAINING = ("teachers", "temperature", "alpha", "checkpoint", "validation", "lr")
 UPDATES = 30  # how often masks tighten on the way to the final sparsity, where there are steps enough
 
 
@@ -94,6 +97,7 @@ UPDATES = 30  # how often masks tighten on the way to the final sparsity, where 
 @data_options
 # Early stopping could bring back an epoch from before the final sparsity.
 @training_options(stages=None, lr=1e-3, flag="--finetune", early_stopping=False)
+@QUANTIZE
 @json_option
 @click.pass_context
 def prune(
@@ -109,21 +113,23 @@ def prune(
 
     With --finetune sparsity rises from --initial to --sparsity while the network trains (polynomial schedule), or, with
     --at-once and for methods made for untrained networks, the masks are found first and held. The name of a MODEL
-    instead of a file stands for an untrained network. Images are needed for training and for methods that look at the
+    instead of a file stands for an untrained network. With --quantize the sparse network then learns to compute with
+    8-bit integers. Images are needed for training and for methods that look at the
     loss; with --data the result is tested as well.
     """
     options["at_once"] = options["at_once"] or SCORERS[options["method"]].foresight
     _refuse_contradictions(ctx, options)
     require_outputs(
-        [output, masks_file, options["checkpoint"]],
+        [output, masks_file, options["checkpoint"], quantized_checkpoint(options["checkpoint"])],
         [weights, options["apply_masks"], *options["teachers"], *image_folders(options["data"])],
     )
     use_threads(options["threads"])
+    stages = _stages(options)
     fresh = weights in MODELS and not Path(weights).exists()
     given = given_masks(options)
     data: LabeledImages | None = None
     if fresh:
-        size = options["stages"][-1][0] if options["stages"] else default_input_size(weights)
+        size = stages[-1][0] if stages else default_input_size(weights)
         data = _training_images(size, options)
         model = build_model(weights, len(data.class_names), options["seed"])
         info = ModelInfo(
@@ -132,27 +138,32 @@ def prune(
     else:
         model, info = load_model(weights)
         options["task"] = options["task"] or (info.task if info.task != "folder" else None)
-        if options["stages"] or (given is None and needs_images(options)):
+        if stages or (given is None and needs_images(options)):
             data = _training_images(info.input_size, options)
             _same_classes("the network", info, data.class_names)
     validation: LabeledImages | None = None
-    if options["stages"]:
+    if stages:
         assert data is not None
         data, validation = split_validation(data, options["validation"], options["seed"])
-    test = None if options["stages"] or not options["data"] else _test_images(info, options)
+    test = None if stages or not options["data"] else _test_images(info, options)
     masks = given
     if given is None and (options["at_once"] or not options["stages"]):
         masks = masks_at_once(model, info.input_size, data, trained=not fresh, options=options)
     if options["stages"]:
         assert data is not None
         model, masks = _fine_tune(model, masks, data, validation, options)
-        info = replace(info, input_size=options["stages"][-1][0], seed=options["seed"])
     assert masks is not None
     masks.finalize(model)
+    if options["quantize"]:
+        assert data is not None
+        model = train_quantized(model, data, validation, lambda: _loss(data, options), options)
+        info = replace(info, quantized=True)
+    if stages:
+        info = replace(info, input_size=stages[-1][0], seed=options["seed"])
     save_model(output, model, replace(info, notes=info.notes | _notes(masks, options)))
     if masks_file is not None:
         masks.save(masks_file)
-    if options["stages"]:
+    if stages:
         test = _test_images(info, options)
     tested = evaluate(model, test, info.input_size) if test is not None else None
     _report(output, masks_file, model, masks, tested, as_json)
@@ -169,8 +180,9 @@ def _refuse_contradictions(ctx: click.Context, options: dict[str, Any]) -> None:
     decided = given((*decided, "sparsity", *ONLY_ON_SCHEDULE))
     if options["apply_masks"] and decided:
         raise InputError(f"--apply-masks decides what is pruned: leave out {', '.join(decided)}")
-    lonely = given(ONLY_FINETUNING)
-    if not options["stages"] and lonely:
+    lonely = [] if options["stages"] else given(ONLY_ON_SCHEDULE)
+    lonely += [] if _stages(options) else given(ONLY_TRAINING)
+    if lonely:
         raise InputError(f"{', '.join(lonely)} needs --finetune SIZE:EPOCHS")
     if options["at_once"] and given(ONLY_ON_SCHEDULE):
         raise InputError(
@@ -183,8 +195,13 @@ def _refuse_contradictions(ctx: click.Context, options: dict[str, Any]) -> None:
         )
 
 
+def _stages(options: dict[str, Any]) -> tuple[tuple[int, int], ...]:
+    """Of all training that is asked for."""
+    return (*(options["stages"] or ()), *(options["quantize"] or ()))
+
+
 def _training_images(size: int, options: dict[str, Any]) -> LabeledImages:
-    return load_data(options, max([size, *(side for side, _ in options["stages"] or ())]), "train")
+    return load_data(options, max([size, *(side for side, _ in _stages(options))]), "train")
 
 
 def _fine_tune(
@@ -204,15 +221,11 @@ def _fine_tune(
         criteria = {name: options[name] for name in CRITERIA}
         criteria["scope"] = criteria["scope"] or SCORERS[options["method"]].scope
         hook = GradualPruner(model, _schedule(config, len(data), options), **criteria)
-    teachers = [load_model(path) for path in options["teachers"]]
-    for path, (_, teacher) in zip(options["teachers"], teachers, strict=True):
-        _same_classes(f"teacher {path}", teacher, data.class_names)
-    pairs = [(network, teacher.input_size) for network, teacher in teachers]
     result = train(
         model,
         data,
         config,
-        loss=Distillation(pairs, options["temperature"], options["alpha"]) if pairs else None,
+        loss=_loss(data, options),
         hooks=[hook],
         validation=validation,
         checkpoint=options["checkpoint"],
@@ -222,6 +235,15 @@ def _fine_tune(
     final = hook if isinstance(hook, Masks) else hook.masks
     assert final is not None
     return result.model, final
+
+
+def _loss(data: LabeledImages, options: dict[str, Any]) -> Distillation | None:
+    """Distillation by the teachers of the options; None, for the labels alone, if there are none."""
+    teachers = [load_model(path) for path in options["teachers"]]
+    for path, (_, teacher) in zip(options["teachers"], teachers, strict=True):
+        _same_classes(f"teacher {path}", teacher, data.class_names)
+    pairs = [(network, teacher.input_size) for network, teacher in teachers]
+    return Distillation(pairs, options["temperature"], options["alpha"]) if pairs else None
 
 
 def _schedule(config: TrainConfig, images: int, options: dict[str, Any]) -> PolynomialSchedule:
@@ -254,6 +276,8 @@ def _notes(masks: Masks, options: dict[str, Any]) -> dict[str, str]:
         notes["shuffled"] = "within layers"
     if options["stages"]:
         notes["finetuned"] = ",".join(f"{size}:{epochs}" for size, epochs in options["stages"])
+    if options["quantize"]:
+        notes["quantized"] = ",".join(f"{size}:{epochs}" for size, epochs in options["quantize"])
     if options["teachers"]:
         notes["teacher"] = ", ".join(path.name for path in options["teachers"])
     return notes

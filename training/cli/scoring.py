@@ -76,8 +76,8 @@ def masks_at_once(
     batches: list[tuple[Tensor, Tensor]] = []
     if needs_images(options):
         assert data is not None
-        chosen = _draw(data, options["score_images"], options["balance"], options["seed"])
-        batches = [_batch(data, part, size) for part in torch.tensor(chosen).split(options["batch_size"])]
+        chosen = _draw(data, options["score_images"], options)
+        batches = _batches(data, chosen, size, options)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="nothing is left of")  # told in the report
         masks = find_masks(
@@ -99,6 +99,13 @@ def masks_at_once(
     return masks
 
 
+def drawn_batches(
+    data: LabeledImages, count: int, size: int, options: dict[str, Any]
+) -> list[tuple[Tensor, Tensor]]:
+    """Batches (images, labels) of ``count`` different images, classes as often as in training."""
+    return _batches(data, _draw(data, count, options), size, options)
+
+
 def given_masks(options: dict[str, Any]) -> Masks | None:
     """The masks of --apply-masks, shuffled if that is asked for."""
     if options["apply_masks"] is None:
@@ -107,12 +114,15 @@ def given_masks(options: dict[str, Any]) -> Masks | None:
     return shuffle(masks, options["seed"]) if options["shuffle"] else masks
 
 
-def _draw(data: LabeledImages, count: int, balance: float, seed: int) -> list[int]:
+def _draw(data: LabeledImages, count: int, options: dict[str, Any]) -> list[int]:
     """Numbers of different images, classes as often as in training; all of them if there are no more."""
-    weights = balanced_weights(data.labels, balance)
-    generator = torch.Generator().manual_seed(seed)
+    weights = balanced_weights(data.labels, options["balance"])
+    generator = torch.Generator().manual_seed(options["seed"])
     return torch.multinomial(weights, min(count, len(data)), replacement=False, generator=generator).tolist()
 
 
-def _batch(data: LabeledImages, indices: Tensor, size: int) -> tuple[Tensor, Tensor]:
-    return resize(to_float(data.images[indices]), size), data.labels[indices]
+def _batches(
+    data: LabeledImages, chosen: list[int], size: int, options: dict[str, Any]
+) -> list[tuple[Tensor, Tensor]]:
+    parts = torch.tensor(chosen).split(options["batch_size"])
+    return [(resize(to_float(data.images[part]), size), data.labels[part]) for part in parts]

@@ -120,16 +120,17 @@ def channel_flow(model: nn.Module) -> ChannelFlow:
     return flow
 
 
-class _Tracer(fx.Tracer):
+class LeafTracer(fx.Tracer):
     """Looks into modules only where they hold others: what a leaf computes does not matter here."""
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
+        """Whether to take a module for one call."""
         return next(m.children(), None) is None or super().is_leaf_module(m, module_qualified_name)
 
 
 def _trace(model: nn.Module) -> fx.Graph | None:
     try:
-        return _Tracer().trace(model)
+        return LeafTracer().trace(model)
     except Exception as error:  # the model's own code runs here and may fail on a proxy in any way
         reason = " ".join(str(error).split())[:120]
         warn(
@@ -146,7 +147,7 @@ def _carried_from(graph: fx.Graph, called: Mapping[fx.Node, nn.Module]) -> dict[
     above: dict[fx.Node, fx.Node] = {}
     for call in graph.nodes:
         module, x = called.get(call), call.args[0] if call.args else None
-        op = _op(call, module)
+        op = graph_op(call, module)
         if op is None or not isinstance(x, fx.Node):
             continue
         if isinstance(module, nn.Conv2d):
@@ -163,7 +164,7 @@ def _carried_from(graph: fx.Graph, called: Mapping[fx.Node, nn.Module]) -> dict[
     return above
 
 
-def _op(call: fx.Node, module: nn.Module | None) -> str | None:
+def graph_op(call: fx.Node, module: nn.Module | None) -> str | None:
     """The op that treats channels as a call does; ``None`` if none is known to."""
     if module is not None:
         return next((_LAYERS[kind] for kind in type(module).__mro__ if kind in _LAYERS), None)

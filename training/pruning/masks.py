@@ -163,11 +163,11 @@ class Masks(Mapping[str, Tensor]):
 
     def state_dict(self) -> dict[str, Any]:
         """For a checkpoint: masks do not change while they are held, so this only tells them apart."""
-        return {"masks": dict(self._kept)}
+        return {"masks": dict(self._kept), "affine": sorted(self.affine)}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Raise CheckpointError if the run was saved under other masks."""
-        if Masks(state["masks"]) != self:
+        if Masks(state["masks"], affine=state["affine"]) != self:
             raise CheckpointError("the checkpoint is of a run with other masks")
 
     def finalize(self, model: nn.Module) -> None:

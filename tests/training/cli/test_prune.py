@@ -194,6 +194,23 @@ def test_finetuning_with_a_teacher_and_an_interruption(tmp_path: Path, weights: 
     assert not same(out, other)
 
 
+def test_quantized_training_holds_the_zeros_and_continues(tmp_path: Path, weights: Path, faces: Path) -> None:
+    """A second call with the same checkpoints finds both trainings done."""
+    flags = ["--quantize", "32:1", "--data", faces, "--quiet", "--batch-size", 8, "--block", "1x4"]
+    flags += ["--teacher", weights]
+    out, other, file = (tmp_path / f"{name}.safetensors" for name in ("out", "other", "masks"))
+    told = summary(weights, "-o", out, *flags, "--masks", file, "--checkpoint", tmp_path / "c")
+    summary(weights, "-o", other, *flags, "--checkpoint", tmp_path / "c")
+    assert (tmp_path / "c.quantize").exists()
+    assert same(out, other)
+    model, info = load_model(out)
+    assert info.quantized
+    assert (info.notes["quantized"], info.notes["block"]) == ("32:1", "1x4")
+    assert Masks.from_zeros(model) == Masks.load(file)
+    assert told["test"]["accuracy"] >= 0
+    fails("cannot be quantized", out, "-o", other, "--quantize", "32:1", "--data", faces, "--quiet")
+
+
 def test_finetuning_under_given_masks_keeps_them(tmp_path: Path, weights: Path, faces: Path) -> None:
     masks = find_masks(load_model(weights)[0], "random", 0.5, include=["blocks.*"])
     file, out = tmp_path / "m.safetensors", tmp_path / "out.safetensors"

@@ -17,7 +17,7 @@ from safetensors.numpy import save_file
 from torch import nn
 from torch.nn.utils import prune
 
-from sparsenet.errors import MaskError, MemoryLimitError
+from sparsenet.errors import CheckpointError, MaskError, MemoryLimitError
 from tests.training.pruning.networks import batch, small_net, take_steps
 from training.pruning import Masks, find_masks
 
@@ -148,6 +148,14 @@ def test_finalize_leaves_plain_weights() -> None:
     masks.finalize(model)
     assert list(model.state_dict()) == list(small_net().state_dict())
     assert Masks.from_zeros(model) == masks
+
+
+def test_a_run_under_masks_of_channels_continues() -> None:
+    masks = find_masks(small_net(), sparsity=0.5, structured="output")
+    assert masks.affine
+    masks.load_state_dict(masks.state_dict())
+    with pytest.raises(CheckpointError, match="other masks"):
+        masks.load_state_dict(find_masks(small_net(), sparsity=0.5).state_dict())
 
 
 def test_finalize_with_torch_prune_in_place() -> None:
