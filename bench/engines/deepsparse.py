@@ -45,10 +45,8 @@ def prepare_int8(network: Network, threads: int) -> Session:
     sessions, x = list[_WorkerSession](), network.example()
     kind = PROCESS if threads == 1 else WALL
     try:
-        for form in _INT8_FORMS:
-            sessions.append(
-                _WorkerSession(_Worker(network.int8_path(form, "mul_add"), network.batch, threads))
-            )
+        for path in dict.fromkeys(network.int8_path(form, "mul_add") for form in _INT8_FORMS):
+            sessions.append(_WorkerSession(_Worker(path, network.batch, threads)))
             sessions[-1](x)
         least = [min(session.turn(kind).seconds for _ in range(_TRIES)) for session in sessions]
         best = sessions.pop(least.index(min(least)))

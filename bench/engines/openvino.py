@@ -17,7 +17,7 @@ _FLOAT32 = {"INFERENCE_PRECISION_HINT": "f32"}
 
 def prepare(network: Network, threads: int) -> Session:
     """Float32 throughout; raises EngineMissing where it is not installed."""
-    return _session(_compiled(network.onnx_path("batch_norm"), threads, _FLOAT32), network)
+    return _session(_compiled(network.onnx_path("batch_norm"), threads, _FLOAT32))
 
 
 def prepare_bf16(network: Network, threads: int) -> Session:
@@ -26,12 +26,12 @@ def prepare_bf16(network: Network, threads: int) -> Session:
     chosen = compiled.get_property("INFERENCE_PRECISION_HINT").get_type_name()
     if chosen != "bf16":
         raise EngineMissing(f"on this CPU OpenVINO computes in {chosen} unless told otherwise")
-    return _session(compiled, network)
+    return _session(compiled)
 
 
 def prepare_int8(network: Network, threads: int) -> Session:
     """The QDQ file, as it runs unless told otherwise: what is not quantized is bfloat16 where the CPU has that."""
-    return _session(_compiled(network.int8_path("qdq", "batch_norm"), threads, {}), network)
+    return _session(_compiled(network.int8_path("qdq", "batch_norm"), threads, {}))
 
 
 def prepare_nncf(network: Network, threads: int) -> Session:
@@ -45,7 +45,7 @@ def prepare_nncf(network: Network, threads: int) -> Session:
     with contextlib.redirect_stdout(sys.stderr):  # where its progress bars belong
         images = nncf.Dataset(list(network.calibration()))
         model = nncf.quantize(model, images, subset_size=CALIBRATION_IMAGES)
-    return _session(_compiled(model, threads, {}), network)
+    return _session(_compiled(model, threads, {}))
 
 
 def _core() -> Any:
@@ -68,11 +68,11 @@ def _compiled(model: Any, threads: int, more: dict[str, Any]) -> Any:
     return _core().compile_model(model, "CPU", settings)
 
 
-def _session(compiled: Any, network: Network) -> Session:
-    request, names = compiled.create_infer_request(), network.graph.outputs
+def _session(compiled: Any) -> Session:
+    request, outputs = compiled.create_infer_request(), list(compiled.outputs)
 
     def run(x: Array) -> list[Array]:
         results = request.infer([x])
-        return [np.asarray(results[name]) for name in names]
+        return [np.asarray(results[output]) for output in outputs]
 
     return Session(run)

@@ -11,21 +11,21 @@ from bench.engines.session import EngineMissing, Network, Session
 
 def prepare(network: Network, threads: int) -> Session:
     """Raises EngineMissing where it is not installed."""
-    return _prepare(network, lambda: network.onnx_path("batch_norm"), threads)
+    return _prepare(lambda: network.onnx_path("batch_norm"), threads)
 
 
 def prepare_int8(network: Network, threads: int) -> Session:
     """The QDQ file; scales and shifts are Mul and Add in it, which have int8 kernels: MaskCNN takes 12 ms, not 27."""
-    return _prepare(network, lambda: network.int8_path("qdq", "mul_add"), threads)
+    return _prepare(lambda: network.int8_path("qdq", "mul_add"), threads)
 
 
-def _prepare(network: Network, path: Callable[[], Path], threads: int) -> Session:
+def _prepare(path: Callable[[], Path], threads: int) -> Session:
     try:
         session = open_session(path(), threads)
     except ModuleNotFoundError as error:
         raise EngineMissing("onnxruntime is not installed: pip install onnxruntime") from error
-    names, feed = network.graph.outputs, network.graph.inputs[0].name
-    return Session(lambda x: session.run(names, {feed: x}))
+    feed = session.get_inputs()[0].name
+    return Session(lambda x: session.run(None, {feed: x}))
 
 
 def open_session(model: Path | bytes, threads: int) -> Any:

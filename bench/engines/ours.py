@@ -24,10 +24,11 @@ def prepare_dense(network: Network, threads: int) -> Session:
 
 
 def prepare_int8(network: Network, threads: int) -> Session:
-    """The QDQ file; raises EngineMissing where nobody can write it."""
+    """The network with the grids it came with, or as the QDQ file; raises EngineMissing where nobody can write that."""
     from converters import from_onnx
 
-    engine = Engine(from_onnx(network.int8_path("qdq", "batch_norm")), threads, tune=True)
+    graph = network.quantized or from_onnx(network.int8_path("qdq", "batch_norm"))
+    engine = Engine(graph, threads, tune=True)
     return Session(_run(engine), engine.close, engine)
 
 

@@ -33,11 +33,24 @@ class EngineMissing(SparsenetError):  # noqa: N818 - where others are there it i
 
 
 class Network:
-    """A graph of one input at a fixed batch, and on demand ONNX files of it; close it to delete them."""
+    """A graph of one input at a fixed batch, and on demand ONNX files of it; close it to delete them.
 
-    def __init__(self, graph: Graph, batch: int = 1) -> None:
-        self.graph = graph
+    Args:
+        graph: what engines compute in float32, whether its tensors have grids or not.
+        batch: images at a time.
+        file: the ONNX file that it was read from; engines in int8 get this one if it is quantized.
+
+    Attributes:
+        graph: without grids.
+        quantized: the graph as it was given, if it has grids.
+    """
+
+    def __init__(self, graph: Graph, batch: int = 1, file: Path | None = None) -> None:
+        self.quantized = graph if graph.quantization else None
+        self.graph = graph.copy()
+        self.graph.quantization = {}
         self.batch = batch
+        self._given = file if self.quantized else None
         self._folder: TemporaryDirectory[str] | None = None
 
     def example(self, seed: int = 0) -> Array:
@@ -55,7 +68,12 @@ class Network:
         return Path(self._folder.name) / name
 
     def int8_path(self, form: Int8Form, affine: Affine) -> Path:
-        """The network in int8 as an ONNX file; the same one for all where no scale and shift is left to be written."""
+        """The network in int8 as an ONNX file: that of the user, or one made when first asked for.
+
+        The same one for all affine forms where no scale and shift is left to be written.
+        """
+        if self._given:
+            return self._as_given(self._given)
         source = self.onnx_path(affine)
         path = self._file(f"{form}-{hashlib.sha256(source.read_bytes()).hexdigest()}.onnx")
         if not path.exists():
@@ -67,6 +85,14 @@ class Network:
                 ) from error
             quantize_onnx(source, path, form, self.calibration())
         return path
+
+    def _as_given(self, file: Path) -> Path:
+        try:
+            from bench.engines.onnx_given import with_sizes
+        except ModuleNotFoundError as error:
+            raise EngineMissing("onnx, which reads the file, is not installed: pip install onnx") from error
+        sizes = [size or self.batch for size in self.graph.inputs[0].shape]
+        return with_sizes(file, self._file("given.onnx"), sizes)
 
     def onnx_path(self, affine: Affine) -> Path:
         """The network as an ONNX file, written when first asked for."""

@@ -125,7 +125,9 @@ class Contest:
 
 
 @contextmanager
-def contest(graph: Graph, settings: Settings, skipped: dict[str, str], what: str) -> Iterator[Contest]:
+def contest(
+    graph: Graph, settings: Settings, skipped: dict[str, str], what: str, file: Path | None = None
+) -> Iterator[Contest]:
     """Every engine that is installed on ``graph``; all is closed at the end.
 
     Args:
@@ -133,13 +135,14 @@ def contest(graph: Graph, settings: Settings, skipped: dict[str, str], what: str
         settings: which engines, and how.
         skipped: gets engine → why it is not there.
         what: the network and its sparsity, for messages.
+        file: the ONNX file that the graph was read from, for engines in int8 if it is quantized.
 
     Raises:
         SparsenetError: outputs differ, so that times mean nothing.
         InputError: no engine is left; unknown engines; too many threads.
     """
     settings.check()
-    network, entrants = Network(graph, settings.batch), dict[str, Entrant]()
+    network, entrants = Network(graph, settings.batch, file), dict[str, Entrant]()
     try:
         x, outputs = network.example(settings.seed), dict[str, list[FloatArray]]()
         for name in settings.engines:

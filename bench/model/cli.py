@@ -36,14 +36,15 @@ Examples:
   sparsenet bench sounds.onnx --shape input=1x1x16000
   sparsenet bench mobilenetv1 --sparsity 0.9 --layers --trace trace.json -t 5 -x result.json"""
 
-#: Asked for if none is named; those that are not installed are left out silently.
+#: Asked for if none is named, the latter where the network is quantized; those not installed are left out silently.
 USUAL_ENGINES = ("ours", "dense", "ort", "deepsparse", "openvino", "torch")
+USUAL_INT8_ENGINES = ("ours-int8", "ours", "ort-int8", "deepsparse-int8", "openvino-int8")
 
 
 @click.command(cls=SeveralValues, epilog=EPILOG)
 @click.argument("model", metavar="MODEL")
 @engines_option((), "Which; speed-ups are of the first. Without it those that are installed of "
-    f"{' '.join(USUAL_ENGINES)}.")  # fmt: skip
+    f"{' '.join(USUAL_ENGINES)}; for a quantized network of {' '.join(USUAL_INT8_ENGINES)}.")  # fmt: skip
 @sparsities_option((), "Fractions of zeros to impose by magnitude, layer by layer, where there are fewer.  "
     "[default: as it is]")  # fmt: skip
 @blocks_option(
@@ -87,12 +88,15 @@ def bench(
     from bench.measure.output import write_json
     from bench.model.results import installed
     from bench.model.run import run
-    from bench.subjects.source import open_model
+    from bench.subjects.source import onnx_file, open_model
     from converters.conversion.sources import source_files
     from sparsenet.io.files import require_outputs
     from sparsenet.targets.cpu.runtime.threads import available_cpus
 
-    names = tuple(dict.fromkeys(engines)) or installed(USUAL_ENGINES)
+    require_outputs([export, trace], source_files(model))
+    graph = open_model(model, size, shapes=shapes, dims=dims)
+    usual = USUAL_INT8_ENGINES if graph.quantization else USUAL_ENGINES
+    names = tuple(dict.fromkeys(engines)) or installed(usual)
     cells = list(itertools.product(threads or (available_cpus(),), batch, sparsity or (None,)))
     todo = [(s, Settings(names, t, b, seconds, warmup, rounds, seed)) for t, b, s in cells]
     for _, settings in todo:
@@ -101,9 +105,7 @@ def bench(
         raise InputError(
             "--layers and --trace look into our engine: name 'ours' or 'dense' among the --engines"
         )
-    require_outputs([export, trace], source_files(model))
-    graph = open_model(model, size, shapes=shapes, dims=dims)
-    report = run(graph, todo, show_layers, trace is not None, quiet, block)
+    report = run(graph, todo, show_layers, trace is not None, quiet, block, onnx_file(model))
     timing = {"time": seconds, "warmup_time": warmup, "rounds": rounds, "seed": seed}
     record = _record(graph, model, timing, report)
     write_json(export, record)

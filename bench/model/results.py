@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
+from pathlib import Path
 
 import numpy as np
 
@@ -57,6 +58,7 @@ def measure(
     inspect: Callable[[Contest], object] = lambda _: None,
     progress: Callable[[int, int], object] = lambda *_: None,
     block: str = "1x1",
+    file: Path | None = None,
 ) -> list[Result]:
     """One result for each engine that is installed.
 
@@ -68,6 +70,7 @@ def measure(
         inspect: called with the engines after timing, while they are open.
         progress: called with rounds done and rounds in all.
         block: of the zeros to impose; see ``bench.subjects.sparsity.BLOCKS``.
+        file: the ONNX file that the graph was read from.
 
     Raises:
         SparsenetError: outputs differ, so that times mean nothing.
@@ -78,7 +81,8 @@ def measure(
     pruned = graph if sparsity is None else sparsify(graph, sparsity, block)
     imposed = None if sparsity is None else block
     zeros = total(count_layers(pruned)).sparsity
-    with contest(pruned, settings, skipped, f"{graph.name}{label}") as field:
+    as_it_is = file if sparsity is None else None
+    with contest(pruned, settings, skipped, f"{graph.name}{label}", as_it_is) as field:
         taken = field.take(progress)
         inspect(field)
         return [_result(name, sparsity, imposed, zeros, field, taken) for name in field.entrants]

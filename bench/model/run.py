@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from tqdm import tqdm
@@ -34,6 +35,7 @@ def run(
     traced: bool,
     quiet: bool,
     block: str = "1x1",
+    file: Path | None = None,
 ) -> Report:
     """Time ``graph`` at every sparsity and setting of ``todo``, under a progress bar unless ``quiet``."""
     report = Report()
@@ -52,7 +54,9 @@ def run(
             def progress(done: int, rounds: int, number: int = number) -> None:
                 bar.update(1000 * number + 1000 * done // rounds - bar.n)
 
-            report.results += measure(graph, sparsity, settings, report.skipped, inspect, progress, block)
+            report.results += measure(
+                graph, sparsity, settings, report.skipped, inspect, progress, block, file
+            )
     return report
 
 

@@ -31,7 +31,7 @@ def open_model(
     path = Path(name)
     if is_folder(path):
         raise InputError(f"{name} is a folder: bench needs the model file a bundle was compiled from")
-    if path.suffix.lower() == ".onnx" and path.exists():
+    if onnx_file(name):
         from converters import from_onnx
 
         _refuse_size(path, size)
@@ -46,6 +46,12 @@ def open_model(
         names = ", ".join(info.name for info in graph.inputs)
         raise InputError(f"'{graph.name}' has several inputs ({names}); bench takes networks of one")
     return graph
+
+
+def onnx_file(name: str) -> Path | None:
+    """The path behind ``name`` if that is an ONNX file."""
+    path = Path(name)
+    return path if path.suffix.lower() == ".onnx" and path.exists() else None
 
 
 def _open_file(path: Path, size: int | None) -> Graph:

@@ -52,9 +52,10 @@ def sparsify(graph: Graph, sparsity: float, block: str = "1x1") -> Graph:
     """A copy whose prunable weights are sparse, each layer by itself; see ``SPARSITY_NOTE`` and ``BLOCKS``.
 
     What remains of an output channel is scaled up to the channel's former norm: training on would do as much, and
-    without it activations die out towards the end of a deep network.
+    without it activations die out towards the end of a deep network. Then they stand on no grid of integers any more.
     """
     sparse = graph.copy()
+    sparse.quantization = {}
     for layer in layers(graph, sparsity):
         sparse.constants[layer.constant] = _pruned(layer.weight, layer.sparsity, BLOCKS[block])
     return sparse

@@ -17,8 +17,9 @@ from bench.engines.onnx_quantizer import saturates
 from bench.engines.pytorch import OPERATIONS
 from bench.measure.agreement import check_rounded
 from bench.subjects.sparsity import sparsify
+from converters import from_onnx
 from sparsenet import Graph, Node, TensorInfo, reference
-from sparsenet.errors import SparsenetError
+from sparsenet.errors import InputError, SparsenetError
 from sparsenet.graph.ops import OPS
 from tests.sparsenet.one_node import one_node_graph
 from tests.sparsenet.sample_graphs import tiny_graph
@@ -171,6 +172,35 @@ def test_zeros_of_a_quantized_file_are_those_of_the_network() -> None:
     assert all(
         c.dtype == np.uint8 for name, c in constants.items() if name in {"x_zero_point", "c_zero_point"}
     )
+
+
+def test_a_quantized_file_of_the_user_is_what_int8_engines_read(tmp_path: Path) -> None:
+    made = Network(tiny_graph())
+    fixed, open_batch = tmp_path / "fixed.onnx", tmp_path / "open.onnx"
+    model = onnx.load(made.int8_path("qdq", "batch_norm"))
+    made.close()
+    onnx.save(model, fixed)
+    model.graph.input[0].type.tensor_type.shape.dim[0].dim_param = "N"
+    onnx.save(model, open_batch)
+    graph = from_onnx(fixed)
+    assert graph.quantization
+    network = Network(graph, 1, fixed)
+    assert network.int8_path("qdq", "batch_norm") == network.int8_path("qoperator", "mul_add") == fixed
+    assert not network.graph.quantization
+    network.close()
+    network = Network(graph, 2, fixed)
+    with pytest.raises(InputError, match=r"quantized for an input of \[1, 3, 8, 8\], not of \[2, 3, 8, 8\]"):
+        network.int8_path("qdq", "mul_add")
+    network.close()
+    network = Network(graph, 2, open_batch)
+    x = network.example(1)
+    values = reference.run(network.graph, {"image": x})
+    expected = [values[output] for output in graph.outputs]
+    for name in ("ours-int8", "ort-int8", "openvino-int8"):
+        session = ENGINES[name].prepare(network, 1)
+        check_rounded(name, "int8", [session(x)], [expected], "tiny")
+        session.close()
+    network.close()
 
 
 def test_weights_have_seven_bits_where_pairs_are_added_in_sixteen() -> None:
