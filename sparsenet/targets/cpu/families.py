@@ -148,6 +148,22 @@ CPU_FAMILIES = by_name(
         "fully connected, sparse weights in groups of one row per lane",
     ),
     Family(
+        U8,
+        "linear_dense_flat",
+        "cpu.linear_dense_bytes",
+        f"*x *weights:i32 {_REQUANTIZE} quads c_out *out",
+        ("vectors", "dot"),
+        "fully connected in 8 bits, dense weights",
+    ),
+    Family(
+        U8,
+        "linear_csr_flat",
+        "cpu.linear_csr_bytes",
+        f"*x *group_offsets:i32 *windows:i32 *weights:i32 *places {_REQUANTIZE} c_out *out",
+        ("dot",),
+        "fully connected in 8 bits, sparse weights of four inputs each, inputs picked from windows",
+    ),
+    Family(
         F32,
         "copy_none_rows",
         "cpu.elementwise",

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from sparsenet.graph.types import F32, I32, QUAD, U8X4
+from sparsenet.graph.types import F32, I32, QUAD, U8, U8X4
 from sparsenet.targets.cpu.arguments import arguments
 from sparsenet.targets.cpu.device import inlined
 from sparsenet.targets.cpu.vector_ir import Tile, pack_quads, to_float, unpack_quads
+from sparsenet.targets.cpu.vector_ir.casts import from_bytes, to_bytes
 from sparsenet.targets.registry import Kernel
 
 #: The largest byte.
@@ -66,5 +67,44 @@ def _added(kernel: Kernel, rows: int, vectors: int) -> Any:
         start = given.residual + y * row + channel * given.residual_channel + x_bytes
         steps = minus(unpack(load(start, row)), every(given.residual_zero))
         return plus(acc, times(as_float(steps), each(given.residual_scale)))
+
+    return inlined(residual, exact=True)
+
+
+def requantized_outputs(kernel: Kernel, sums: Tile) -> Any:
+    """``f(acc, scales, zero, low, high, args, bases, first)``: as ``requantized``, of consecutive features' sums.
+
+    Args of f:
+        acc: int32.
+        scales: address of the features' float32 factors.
+        first: number of the first feature.
+    """
+    values = Tile(F32, sums.lanes, 1, sums.vectors)
+    multiply, load, as_float, rounded = values.mul, values.load, to_float(sums), to_bytes(values)
+    epilogue = _added_features(kernel, values) if kernel.epilogue else _no_features
+
+    def finish(acc, scales, zero, low, high, args, bases, first):  # type: ignore[no-untyped-def]
+        scaled = multiply(as_float(acc), load(scales, 0))
+        return rounded(epilogue(scaled, args, bases, first), zero, low, high)
+
+    return inlined(finish, exact=True)
+
+
+def _no_features(values: Any, args: int, bases: int, first: int) -> Any:
+    return values
+
+
+_no_features = inlined(_no_features, exact=True)
+
+
+def _added_features(kernel: Kernel, values: Tile) -> Any:
+    """The epilogue ``add`` of a plain tensor of bytes."""
+    read, octets = arguments(kernel, 0), Tile(U8, values.lanes, 1, values.vectors)
+    load, steps, times, plus, each = octets.load, from_bytes(octets), values.mul, values.add, values.splat
+
+    def residual(acc, args, bases, first):  # type: ignore[no-untyped-def]
+        given = read(args, bases)
+        added = steps(load(given.residual + first, 0), given.residual_zero)
+        return plus(acc, times(added, each(given.residual_scale)))
 
     return inlined(residual, exact=True)

@@ -18,7 +18,7 @@ def build(kernel: Kernel) -> Any:
     lanes = kernel.lanes
     tile, octets = Tile(kernel.element, lanes), Tile(U8, lanes)
     item, byte = tile.item, octets.item
-    load_between, steps_of = octets.load_between, from_bytes(lanes)
+    load_between, steps_of = octets.load_between, from_bytes(octets)
     multiply, splat, store_between = tile.mul, tile.splat, tile.store_between
 
     def dequantize_flat(args, bases):  # type: ignore[no-untyped-def]

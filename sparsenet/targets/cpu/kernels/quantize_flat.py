@@ -19,14 +19,14 @@ def build(kernel: Kernel) -> Any:
     tile, octets = Tile(F32, lanes), Tile(kernel.element, lanes)
     item, byte = tile.item, octets.item
     load_between, divide, splat, nearby = tile.load_between, tile.div, tile.splat, near(tile)
-    rounded, store_between = to_bytes(lanes), octets.store_between
+    rounded, store_between = to_bytes(tile), octets.store_between
 
     def quantize_flat(args, bases):  # type: ignore[no-untyped-def]
         given = read(args, bases)
         x, size, scale, zero, out = given.x, given.size, given.scale, given.zero, given.out
         for first in range(0, size, lanes):
             values = load_between(x + first * item, 0, size - first)
-            numbers = rounded(nearby(divide(values, splat(scale))), zero)
+            numbers = rounded(nearby(divide(values, splat(scale))), zero, 0, 255)
             store_between(out + first * byte, 0, size - first, numbers)
 
     return kernel_entry(quantize_flat, exact=True)

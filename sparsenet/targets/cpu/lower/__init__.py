@@ -22,6 +22,7 @@ INTEGER: Table[Lowering[Builder]] = Table(
         op: deferred(f"{__name__}.{module}", "LOWER", op)
         for module, ops in {
             "integer": ("conv2d",),
+            "integer_linear": ("linear",),
             "integer_moves": ("max_pool2d", "resize", "concat", "slice", *FAMILIES["reshape"]),
         }.items()
         for op in ops

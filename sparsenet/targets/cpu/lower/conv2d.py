@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TypeVar
 
 import numpy as np
+import numpy.typing as npt
 
-from sparsenet.graph import FloatArray, Graph, Node, Shape
+from sparsenet.graph import Graph, Node, Shape
 from sparsenet.graph.types import QUAD
 from sparsenet.plan.builder import Builder, Halo
 from sparsenet.plan.choice import choose
@@ -19,6 +21,8 @@ from sparsenet.targets.cpu.lower.depthwise import IN_PLACE_STRIDE, lower_depthwi
 from sparsenet.targets.cpu.lower.epilogues import epilogue_of
 from sparsenet.targets.cpu.lower.linear import lower_matrix
 from sparsenet.targets.cpu.lower.row_convolution import RowConvolution
+
+Number = TypeVar("Number", np.float32, np.int8)
 
 
 def _halo(graph: Graph, shapes: Mapping[str, Shape], node: Node) -> Halo:
@@ -35,7 +39,7 @@ def lower_conv2d(builder: Builder, node: Node) -> None:
     conv = Convolution.of(builder.graph, builder.shapes, node)
     if conv.one_pixel:
         channels = builder.image_shape(conv.x)[0]
-        matrix = builder.once(_one_pixel_matrix, conv.weight, conv.geometry, channels)
+        matrix = builder.once(one_pixel_matrix, conv.weight, conv.geometry, channels)
         lower_matrix(builder, conv, matrix)
     elif conv.depthwise:
         lower_depthwise(builder, conv)
@@ -43,9 +47,9 @@ def lower_conv2d(builder: Builder, node: Node) -> None:
         _convolution(builder, conv)
 
 
-def _one_pixel_matrix(weight: FloatArray, geo: Geometry, channels: int) -> FloatArray:
+def one_pixel_matrix(weight: npt.NDArray[Number], geo: Geometry, channels: int) -> npt.NDArray[Number]:
     """The (C_out, C_in * H * W) matrix of a convolution whose output is one pixel; taps in the padding drop out."""
-    matrix = np.zeros((weight.shape[0], channels, *geo.size), np.float32)
+    matrix = np.zeros((weight.shape[0], channels, *geo.size), weight.dtype)
     for ky in range(geo.kernel[0]):
         for kx in range(geo.kernel[1]):
             y, x = ky * geo.dilation[0] - geo.before[0], kx * geo.dilation[1] - geo.before[1]

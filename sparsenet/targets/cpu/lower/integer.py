@@ -8,17 +8,17 @@ import numpy as np
 
 from sparsenet.graph import Node
 from sparsenet.graph.integer import Product
-from sparsenet.graph.ops import split_inputs
 from sparsenet.graph.types import QUAD
 from sparsenet.plan.builder import Builder
 from sparsenet.plan.choice import choose
 from sparsenet.plan.lowering.convolution import Convolution
 from sparsenet.plan.window import open_window
-from sparsenet.targets.cpu.lower.conv2d import lower_conv2d as lower_in_float
-from sparsenet.targets.cpu.lower.epilogues import Epilogue
+from sparsenet.targets.cpu.lower.conv2d import one_pixel_matrix
+from sparsenet.targets.cpu.lower.integer_linear import lower_matrix
 from sparsenet.targets.cpu.lower.pack_quads import bias_at, weight_quads, whole_quads, without_groups
 from sparsenet.targets.cpu.lower.quad_convolution import QuadConvolution, quad_candidates
 from sparsenet.targets.cpu.lower.quad_depthwise import lower_depthwise
+from sparsenet.targets.cpu.lower.quad_epilogue import added
 from sparsenet.targets.cpu.lower.unfold import open_unfolded, unfolded_weight, unfolds
 
 
@@ -31,8 +31,9 @@ def lower_conv2d(builder: Builder, node: Node) -> None:
     if one_to_one and product.other is None and not conv.one_pixel:
         lower_depthwise(builder, conv, product)
     elif conv.one_pixel:
-        with builder.computing(in_bytes=False):
-            lower_in_float(builder, node)
+        weight = product.weights.astype(np.int8, copy=False)
+        matrix = one_pixel_matrix(weight, conv.geometry, builder.image_shape(conv.x)[0])
+        lower_matrix(builder, conv, product, matrix)
     else:
         _convolution(builder, conv, product)
 
@@ -48,7 +49,7 @@ def _convolution(builder: Builder, conv: Convolution, product: Product) -> None:
         geo = replace(geo, kernel=(1, 1), stride=(1, 1), before=(0, 0), dilation=(1, 1), size=geo.out)
     else:
         window = open_window(builder, conv.x, geo, flatten=True)
-    epilogue = added(builder, product)
+    epilogue = added(builder, product, over_rows=True)
     as_line = window.flattens_with(geo, builder.pitches.get(geo.out, 0))
     out = builder.new_rows(node.output, row_by_row=not as_line)
     matrix = weight_quads(weight)
@@ -63,18 +64,6 @@ def _convolution(builder: Builder, conv: Convolution, product: Product) -> None:
         node, chosen.format, chosen.kernel, reason, **conv.counts(int(np.count_nonzero(product.weights)))
     )
     builder.add(chosen.make(builder))
-
-
-def added(builder: Builder, product: Product) -> Epilogue:
-    """The epilogue of a product: the tensor that it adds, if there is one; what clips is part of its rounding."""
-    if product.other is None:
-        return Epilogue()
-    tensor = split_inputs(product.node)[1][0]
-    numbers = {
-        "residual_scale.0": float(product.other_multiplier),
-        "residual_zero.0": product.other.zero_point,
-    }
-    return Epilogue(("add",), numbers, residuals={0: builder.rows(tensor)})
 
 
 LOWER = {"conv2d": lower_conv2d}

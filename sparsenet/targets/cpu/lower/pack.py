@@ -50,10 +50,10 @@ def dense_blocks(
     return np.repeat(np.stack(blocks), repeats, axis=-1)
 
 
-def linear_blocks(matrix: FloatArray, block: int) -> FloatArray:
+def linear_blocks(matrix: npt.NDArray[Word], block: int) -> npt.NDArray[Word]:
     """Pack a matrix ``[block of outputs][input][output]``, outputs padded with zeros to whole blocks."""
     c_out, c_in = matrix.shape
-    padded = np.zeros((-(-c_out // block) * block, c_in), np.float32)
+    padded = np.zeros((-(-c_out // block) * block, c_in), matrix.dtype)
     padded[:c_out] = matrix
     return np.ascontiguousarray(padded.reshape(-1, block, c_in).transpose(0, 2, 1))
 

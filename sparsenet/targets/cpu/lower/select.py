@@ -67,14 +67,17 @@ def window_tile(target: Target, layout: Rows, kernel: tuple[int, int], stride: i
     return best
 
 
-def choose_format(kernels: str, density: float, limit: float) -> tuple[bool, str]:
-    """Whether a layer runs sparse, and the reason in words: by ``Options.kernels``, else density against its limit."""
+def choose_format(kernels: str, density: float, limit: float, zeros: str = "zeros") -> tuple[bool, str]:
+    """Whether a layer runs sparse, and the reason in words: by ``Options.kernels``, else density against its limit.
+
+    ``zeros``: the word for what is not there.
+    """
     if kernels != "auto":
         return kernels == "sparse", f"only {kernels} kernels were asked for"
-    zeros, needed = zeros_in_words(density), f"{100 * (1 - limit):.0f} %"
+    share, needed = zeros_in_words(density, zeros), f"{100 * (1 - limit):.0f} %"
     if density < limit:
-        return True, f"{zeros}, more than the {needed} from which sparse pays"
-    return False, f"{zeros}, sparse pays from {needed} on"
+        return True, f"{share}, more than the {needed} from which sparse pays"
+    return False, f"{share}, sparse pays from {needed} on"
 
 
 def sparse_tile(layout: Rows, c_in: int) -> PixelTile:

@@ -9,7 +9,7 @@ from numba import types
 
 from sparsenet.graph.types import F32, U8
 from sparsenet.targets.cpu.vector_ir import llvm
-from sparsenet.targets.cpu.vector_ir.llvm import call_intrinsic, constant, mangled, splat
+from sparsenet.targets.cpu.vector_ir.llvm import call_intrinsic, mangled, splat
 from sparsenet.targets.cpu.vector_ir.tile import Tile
 
 #: Steps from 0 beyond which no grid of bytes reaches, whatever its zero point.
@@ -30,31 +30,36 @@ def near(floats: Tile) -> Any:
     return floats._intrinsic([floats.type], floats.type, emit)
 
 
-def to_bytes(lanes: int) -> Any:
-    """``f(values, zero)``: a byte, within its range, of each float32: rint(value) + zero, half to even."""
-    floats, octets = Tile(F32, lanes), Tile(U8, lanes)
+def to_bytes(floats: Tile) -> Any:
+    """``f(values, zero, low, high)``: a byte of each float32: rint(value) + zero, half to even, within [low, high]."""
+    octets = Tile(U8, floats.lanes, floats.rows, floats.vectors)
+    integers = ir.VectorType(llvm.I32, floats.lanes)
 
-    def emit(b: ir.IRBuilder, block: ir.Value, zero: ir.Value) -> list[ir.Value]:
-        (value,) = floats._split(b, block)
-        whole = call_intrinsic(b, f"llvm.rint.{mangled(floats._vector)}", floats._vector, [value])
-        integers = ir.VectorType(llvm.I32, lanes)
-        steps = b.add(b.fptosi(whole, integers), splat(b, b.trunc(zero, llvm.I32), lanes))
-        for name, bound in (("smax", 0), ("smin", 255)):
-            limit = constant(bound, integers)
-            steps = call_intrinsic(b, f"llvm.{name}.{mangled(integers)}", integers, [steps, limit])
-        return [b.trunc(steps, octets._vector)]
+    def emit(b: ir.IRBuilder, block: ir.Value, *given: ir.Value) -> list[ir.Value]:
+        zero, low, high = (splat(b, b.trunc(number, llvm.I32), floats.lanes) for number in given)
+        out = []
+        for value in floats._split(b, block):
+            whole = call_intrinsic(b, f"llvm.rint.{mangled(floats._vector)}", floats._vector, [value])
+            steps = b.add(b.fptosi(whole, integers), zero)
+            for name, bound in (("smax", low), ("smin", high)):
+                steps = call_intrinsic(b, f"llvm.{name}.{mangled(integers)}", integers, [steps, bound])
+            out.append(b.trunc(steps, octets._vector))
+        return out
 
-    return octets._intrinsic([floats.type, types.int64], octets.type, emit)
+    return octets._intrinsic([floats.type, *[types.int64] * 3], octets.type, emit)
 
 
-def from_bytes(lanes: int) -> Any:
+def from_bytes(octets: Tile) -> Any:
     """``f(bytes, zero)``: as float32, how many steps each is from ``zero``."""
-    floats, octets = Tile(F32, lanes), Tile(U8, lanes)
+    floats = Tile(F32, octets.lanes, octets.rows, octets.vectors)
+    integers = ir.VectorType(llvm.I32, octets.lanes)
 
     def emit(b: ir.IRBuilder, block: ir.Value, zero: ir.Value) -> list[ir.Value]:
-        (value,) = octets._split(b, block)
-        integers = b.zext(value, ir.VectorType(llvm.I32, lanes))
-        return [b.sitofp(b.sub(integers, splat(b, b.trunc(zero, llvm.I32), lanes)), floats._vector)]
+        middle = splat(b, b.trunc(zero, llvm.I32), octets.lanes)
+        return [
+            b.sitofp(b.sub(b.zext(value, integers), middle), floats._vector)
+            for value in octets._split(b, block)
+        ]
 
     return floats._intrinsic([octets.type, types.int64], floats.type, emit)
 

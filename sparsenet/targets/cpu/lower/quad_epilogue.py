@@ -1,0 +1,21 @@
+"""The epilogue of a product in integers."""
+
+from __future__ import annotations
+
+from sparsenet.graph.integer import Product
+from sparsenet.graph.ops import split_inputs
+from sparsenet.plan.builder import Builder
+from sparsenet.targets.cpu.lower.epilogues import Epilogue
+
+
+def added(builder: Builder, product: Product, *, over_rows: bool) -> Epilogue:
+    """The tensor that a product adds, if there is one, as rows or plain; what clips is part of its rounding."""
+    if product.other is None:
+        return Epilogue()
+    tensor = split_inputs(product.node)[1][0]
+    numbers = {
+        "residual_scale.0": float(product.other_multiplier),
+        "residual_zero.0": product.other.zero_point,
+    }
+    value = builder.rows(tensor) if over_rows else builder.plain(tensor)
+    return Epilogue(("add",), numbers, residuals={0: value})
