@@ -14,7 +14,7 @@ import numpy as np
 from converters import passes
 from converters.batch_axis import Batch
 from converters.conversion.sources import open_source, source_files
-from converters.conversion.speed import SpeedReport, measure
+from converters.conversion.speed import SpeedReport, in_other_numbers, measure
 from converters.onnx_import import OnnxSource
 from converters.verify import TOLERANCE, Source, VerificationError, VerifyReport, relative_error, verify
 from sparsenet.checks import flag, one_of, path_of, real_number, shown
@@ -82,6 +82,7 @@ def convert(
     masks: Mapping[str, Any] | None = None,
     verify_layers: bool = False,
     measure_speed: bool = True,
+    int8: bool = False,
     threads: int | None = None,
     tolerance: float = TOLERANCE,
     image_size: tuple[int, int] | None = None,
@@ -98,7 +99,8 @@ def convert(
         reduce: remove channels that structured pruning has emptied.
         masks: weight name → 0/1 array, for a source given as a file.
         verify_layers: compare every layer with the source framework; nothing is written if that fails.
-        measure_speed: time dense against sparse kernels.
+        measure_speed: time dense against sparse kernels; of a quantized network also those in float32.
+        int8: time a float32 network in int8, too, with the ranges that random inputs have.
         threads: of the engine; None takes the CPUs this process may use.
         tolerance: the largest relative error of a layer that passes.
         image_size, shapes, dims: of an ONNX model that leaves sizes open (see ``from_onnx``).
@@ -115,6 +117,7 @@ def convert(
         ("reduce", reduce),
         ("verify_layers", verify_layers),
         ("measure_speed", measure_speed),
+        ("int8", int8),
     ):
         flag(given, name)
     output, tolerance = path_of(output, "output"), real_number(tolerance, "tolerance", above=True)
@@ -147,7 +150,7 @@ def convert(
         removed_channels=_channels(full) - _channels(graph),
         verification=verification,
         storage_error=0.0 if values == "f32" else _storage_error(graph, stored, source.example()),
-        speed=measure(stored, threads) if measure_speed else None,
+        speed=_speed(stored, threads, int8=int8) if measure_speed else None,
         inputs=stored.inputs,
     )
 
@@ -167,3 +170,9 @@ def _channels(graph: Graph) -> int:
 def _storage_error(graph: Graph, stored: Graph, feeds: dict[str, np.ndarray]) -> float:
     exact, rounded = (Engine(g, threads=1).run(feeds) for g in (graph, stored))
     return max(relative_error(rounded[name], exact[name]) for name in graph.outputs)
+
+
+def _speed(graph: Graph, threads: int | None, *, int8: bool) -> SpeedReport:
+    """Dense against sparse; of a quantized network, or if ``int8``, in float32 and in int8."""
+    other = in_other_numbers(graph) if graph.quantization or int8 else None
+    return measure(graph, threads, other=other)

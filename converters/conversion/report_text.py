@@ -65,9 +65,13 @@ def _speed(speed: SpeedReport) -> list[tuple[str, str]]:
     counted = "processor time" if speed.clock == "cpu" else "wall time"
     threads = "1 thread" if speed.threads == 1 else f"{speed.threads} threads"
     rounds = f"{speed.rounds} rounds counted, {speed.dropped} were disturbed"
+    ways = [("ways", ", ".join(f"{way} {ms:.3f} ms" for way, ms in speed.ways.items()))] * (
+        len(speed.ways) > 2
+    )
     return [
         ("dense", f"{speed.dense_ms:.3f} ms"),
         ("sparse", f"{speed.sparse_ms:.3f} ms, {ratio}"),
+        *ways,
         ("measured", f"dense and sparse in turn, in {counted}, on {threads}; {rounds}"),
         (
             "start-up",

@@ -285,6 +285,31 @@ def test_speed_is_measured_side_by_side() -> None:
     assert report.memory_bytes > 0
 
 
+def test_of_four_ways_the_fastest_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    graph = conv_graph(0.1)
+    other = speed.in_other_numbers(graph)
+    assert other is not None
+    assert speed.in_other_numbers(other).quantization == {}  # type: ignore[union-attr]
+    seconds = {"dense": 3.0, "sparse": 2.0, "other dense": 1.5, "other sparse": 1.0}
+    samples = {name: [Sample(t, t, t)] * 9 for name, t in seconds.items()}
+    monkeypatch.setattr(speed, "take_rounds", lambda turns, rounds, clock: Rounds(clock, samples))
+    report = speed.measure(graph, threads=1, other=other)
+    assert report.ways == {
+        "float32 dense": 3e3,
+        "float32 sparse": 2e3,
+        "int8 dense": 1.5e3,
+        "int8 sparse": 1e3,
+    }
+    assert report.fastest == "int8 sparse"
+    assert report.verdict.endswith(
+        "of the four, int8 sparse is the fastest, 1.50 times as fast as int8 dense"
+    )
+    samples["other dense"] = samples["other sparse"]
+    report = speed.measure(graph, threads=1, other=other)
+    assert report.fastest is None
+    assert report.verdict.endswith("are the fastest, and equal here")
+
+
 def scripted(monkeypatch: pytest.MonkeyPatch, dense: list[float], clean: list[bool] | None = None) -> None:
     """Dense runs take so long, sparse ones 1 s; those of rounds that are not clean were disturbed."""
     flags = clean or [True] * len(dense)
