@@ -11,6 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from converters.builder import Act, GraphBuilder, Site
+from converters.decompose.elementwise import binary, clip, scalar
 from sparsenet.graph.ops import OPS
 from sparsenet.graph.quantization import LEAST_SCALE, MOST_SCALE, Quantization
 
@@ -61,6 +62,14 @@ def _limited(b: GraphBuilder, site: Site, x: Act, grid: Quantization) -> Act:
         return x
     least, most = (float(number) for number in grid.numbers(grid.range))
     return b.node("clip", site.sub("range"), [x.tensor], {"min": least, "max": most})
+
+
+def as_integers(b: GraphBuilder, site: Site, x: Quantized) -> Act:
+    """The bytes themselves, as numbers: for operators that compute with them."""
+    steps = binary(b, site.sub("divided"), "div", Act(x.tensor), scalar(x.scale))
+    rounded = b.node("round", site.sub("rounded"), [steps.tensor])
+    shifted = binary(b, site.sub("shifted"), "add", rounded, scalar(float(x.zero_point)))
+    return clip(b, site, shifted, *((-128, 127) if x.signed else (0, 255)))
 
 
 def same_numbers(b: GraphBuilder, source: Quantized, x: Act) -> Quantized:

@@ -28,10 +28,9 @@ from converters.onnx.model import (
     inputs_of,
 )
 from converters.onnx.moved import Moved
-from converters.onnx.ops.quantize import as_integers
 from converters.onnx.ops.table import INTEGER_OPERATORS, KEEPS_BYTES, READS_BYTES, RULES, SIZED_RULES
 from converters.onnx.sized_model import SizedModel
-from converters.quantized import Quantized, same_numbers
+from converters.quantized import Quantized, as_integers, same_numbers
 from converters.symbolic.sizes import BATCH, THE_BATCH, Sizes
 from sparsenet.errors import GraphError, InputError, MemoryLimitError
 from sparsenet.graph import Graph, Shape

@@ -15,7 +15,8 @@ def fold_affine_forward(graph: Graph) -> Graph:
 
     Exact: W∗(s·x + t) + b = (W·s)∗x + (W∗t + b) with s along the input channels, and W∗t is the same number at every
     position only if no window reaches into zero padding: the padding is zero *after* the affine, so behind padding t
-    would be missing. A padded convolution is therefore left alone unless every t is 0.
+    would be missing. A padded convolution is therefore left alone unless every t is 0, and so is one whose weight or
+    input is quantized: it would lie on no grid any more.
     """
     wiring, shapes = Rewiring(graph), dict(graph.shapes())
     for affine in [n for n in reversed(wiring.nodes("affine")) if not n.epilogue]:
@@ -43,6 +44,8 @@ def fold_affine_forward(graph: Graph) -> Graph:
 def _fold(wiring: Rewiring, layer: Node, scale: Float64Array, shift: Float64Array) -> bool:
     own, extra = split_inputs(layer)
     parameters = wiring.constants_of(name for name in own[1:] if name)
+    if any(name in wiring.quantization for name in own[:2]):
+        return False
     if parameters is None or (any(attributes(layer).get("padding", [0])) and shift.any()):
         return False
     weight, bias = parameters[0], parameters[1] if own[2] else 0.0

@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 from converters.passes.rewiring import Rewiring, may_merge
-from sparsenet.graph import Graph
+from sparsenet.graph import Graph, Node
 from sparsenet.graph.integer import bounds_of
 from sparsenet.graph.ops import ACTIVATIONS, OPS, as_step
 
@@ -15,28 +15,42 @@ def fuse_activation(graph: Graph) -> Graph:
     """Append every activation to the epilogue of its producer, if that may carry one and has no other reader.
 
     Exact: an epilogue runs its steps in order on the finished result, just as the separate node would. Two limits in
-    a row become one. A function that does more than limit numbers stays a node of its own behind a tensor that is
-    quantized: in integers it is a table, and what makes the tensor could not be computed in integers with it.
+    a row become one, also of two nodes of their own. A function that does more than limit numbers stays a node of its
+    own behind a tensor that is quantized: in integers it is a table, and what makes the tensor could not be computed
+    in integers with it.
     """
     wiring = Rewiring(graph)
     for node in wiring.nodes(*ACTIVATIONS):
         producer = wiring.producer(node.inputs[0])
         steps = [as_step(node)]
         bounds = bounds_of(steps[0])
+        if producer is None or wiring.only_reader(producer.output) is not node:
+            continue
+        before = _last_bounds(producer)
+        if bounds is not None and before is not None and producer.op in ACTIVATIONS:
+            if producer.output not in wiring.quantization:
+                producer.op, *numbers = _limit(before, bounds)[0]
+                producer.attrs = dict(zip(("min", "max"), numbers, strict=False))
+                wiring.merge(producer, node, [], [])
+            continue
         if (
-            producer is None
-            or (bounds is None and node.inputs[0] in wiring.quantization)
+            (bounds is None and node.inputs[0] in wiring.quantization)
             or not OPS[producer.op].epilogue
-            or wiring.only_reader(producer.output) is not node
             or not may_merge(producer, node, steps)
         ):
             continue
-        before = bounds_of(producer.epilogue[-1]) if producer.epilogue else None
         if bounds is not None and before is not None:
             producer.attrs["epilogue"] = producer.epilogue[:-1]
             steps = _limit(before, bounds)
         wiring.merge(producer, node, steps, [])
     return wiring.done()
+
+
+def _last_bounds(node: Node) -> tuple[float, float] | None:
+    """The limits to which a node's last step keeps its result, if it does that and no more."""
+    if node.op in ACTIVATIONS:
+        return bounds_of(as_step(node))
+    return bounds_of(node.epilogue[-1]) if node.epilogue else None
 
 
 def _limit(first: tuple[float, float], second: tuple[float, float]) -> list[list[Any]]:

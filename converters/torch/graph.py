@@ -21,9 +21,11 @@ from converters.batch_axis import (
 from converters.builder import Act, Const, GraphBuilder, Site, Unsupported, explain
 from converters.decompose.shapes import BATCH_HINT
 from converters.hints import torch_hint
+from converters.quantized import Quantized, as_integers
 from converters.torch.batch import across, takes_constants
 from converters.torch.call import Call, Rule
 from converters.torch.moved import Moved
+from converters.torch.ops.quantize import note_scales
 from converters.torch.ops.table import RULES
 from sparsenet.errors import GraphError
 from sparsenet.graph import Graph, Shape
@@ -96,6 +98,8 @@ class _Walk:
         value = self.env[node.name] if hasattr(node, "users") else None
         if not isinstance(value, Act):
             return Const(np.zeros(1))  # a number or a constant
+        if isinstance(value, Quantized):
+            value = as_integers(self.builder, Site(self.builder.unique_name(wanted), wanted), value)
         if isinstance(value, Sample):
             self.layouts[value.tensor] = Layout(value.place)
             site = Site(self.builder.unique_name(wanted), self.builder.unique_name(wanted))
@@ -120,11 +124,15 @@ class _Walk:
         if not on_batch and not _involves(Spread, (args, kwargs)) and not _involves(Act, (args, kwargs)):
             folded = self.program.evaluate(node, args, kwargs)
             if folded is not None:
+                if str(node.target).startswith("quantized_decomposed.dequantize_per_"):
+                    note_scales(self.builder, bind(node, args, kwargs))
                 return folded
         target = str(node.target).removeprefix("aten.")
         if "sym_size" in target or (on_batch and not hasattr(node.target, "_schema")):
             return _BATCH  # sizes and arithmetic on them; rules read shapes from the program instead
         site = self._site(node)
+        if not target.startswith("quantized_decomposed.dequantize"):
+            args, kwargs = self._integers((args, kwargs), site)
         try:
             if node.target is operator.getitem:
                 return _part(args[0], args[1])
@@ -160,6 +168,16 @@ class _Walk:
                 "a number it needs depends on the batch size; or convert with batch='fixed'",
             )
         return self._stand_in(node, site)
+
+    def _integers(self, value: Any, site: Site) -> Any:
+        """Arguments with bytes as what they are for all calls but those that ask what they stand for: numbers."""
+        if isinstance(value, list | tuple):
+            return type(value)(self._integers(v, site) for v in value)
+        if isinstance(value, dict):
+            return {key: self._integers(v, site) for key, v in value.items()}
+        if isinstance(value, Quantized):
+            return as_integers(self.builder, site.sub(self.builder.unique_name("bytes")), value)
+        return value
 
     def _across(self, node: fx.Node, rule: Rule, site: Site) -> Any:
         """A call on tensors that do not have the batch in front, or whose result does not."""

@@ -60,9 +60,9 @@ def quantized(model: nn.Module) -> fx.GraphModule:
     """A copy of ``model`` that computes with 8-bit integers, in evaluation mode; ``model`` stays as it is.
 
     BatchNorm is folded into the convolution before it, by its running statistics, and is gone; one that has none before
-    it keeps its statistics, in training too. Layers keep their names, so masks fit as before. What is rounded: the
-    input, and every result but those that integer kernels keep as sums for what they do next (a ReLU, or the residual
-    add behind the convolution that comes last before it) and those of ops that only choose among rounded numbers.
+    it keeps its statistics, in training too. Layers keep their names, so masks fit as before. Rounded are the input and
+    every result, but those that integer kernels keep as sums for what they do next (a ReLU, or the residual add behind
+    the convolution that comes last before it) and those of ops that only choose among rounded numbers.
 
     Raises:
         InputError: torch.fx cannot trace the model, or a layer is of a kind of its own.

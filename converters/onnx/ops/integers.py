@@ -15,8 +15,8 @@ import numpy as np
 from converters.builder import Act, Const, Unsupported, Value
 from converters.onnx.call import Call, Rule
 from converters.onnx.ops import arithmetic, layers, quantize, reduce, shapes, windows
-from converters.onnx.ops.quantize import as_integers, dequantize, quantize_result
-from converters.quantized import Quantized
+from converters.onnx.ops.quantize import dequantize, quantize_result
+from converters.quantized import Quantized, as_integers
 from converters.symbolic.sizes import Sizes
 
 _FLOAT_RULES = {**arithmetic.RULES, **layers.RULES, **reduce.RULES, **shapes.RULES, **windows.RULES}

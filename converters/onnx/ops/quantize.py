@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import numpy as np
 
-from converters.builder import Act, Const, GraphBuilder, Site, Unsupported, Value
-from converters.decompose.elementwise import binary, clip, scalar
+from converters.builder import Act, Const, Site, Unsupported, Value
+from converters.decompose.elementwise import clip
 from converters.onnx.call import Call, Rule
-from converters.quantized import Quantized, quantized
+from converters.quantized import Quantized, as_integers, quantized
 from sparsenet.graph import Shape
 
 #: The onnx.TensorProto.DataType that ``output_dtype`` may name; 0: not given.
@@ -100,14 +100,6 @@ def _constant(c: Call, x: Const, scale: Const, point: Const | None, axis: int | 
     if not block and x.array.dtype.kind in "iu" and np.abs(steps + 0.5).max(initial=0) <= 128:
         c.b.weight_scales.append(scale.array.astype(np.float32).reshape(-1))
     return Const(steps.astype(np.float32) * factors, x.name)
-
-
-def as_integers(b: GraphBuilder, site: Site, x: Quantized) -> Act:
-    """The bytes themselves, as numbers: for operators that compute with them."""
-    steps = binary(b, site.sub("divided"), "div", Act(x.tensor), scalar(x.scale))
-    rounded = b.node("round", site.sub("rounded"), [steps.tensor])
-    shifted = binary(b, site.sub("shifted"), "add", rounded, scalar(float(x.zero_point)))
-    return clip(b, site, shifted, *((-128, 127) if x.signed else (0, 255)))
 
 
 def _dynamic(c: Call) -> list[Value]:

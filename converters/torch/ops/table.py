@@ -16,6 +16,7 @@ from converters.torch.ops import (
     filled,
     layers,
     logic,
+    quantize,
     reduce,
     shapes,
     windows,
@@ -32,4 +33,5 @@ RULES: Table[Rule] = Table.joined(
     choice.RULES,
     windows.RULES,
     filled.RULES,
+    quantize.RULES,
 )

@@ -29,6 +29,14 @@ def test_activation_joins_its_producer(op: str, attrs: dict[str, float]) -> None
     assert describe(after) == [f"conv2d(x)+{op} -> a.y"]
 
 
+def test_two_limits_in_a_row_are_one() -> None:
+    net = Net()
+    graph = net.graph(net.op("clip", net.op("relu", "x"), name="c", min=-1.0, max=0.5))
+    after = fuse(graph)
+    assert describe(after) == ["clip(x) -> c.y"]
+    assert after.nodes[0].attrs == {"min": 0.0, "max": 0.5}
+
+
 def test_bn_after_relu_is_an_affine_epilogue() -> None:
     net = Net()
     x = net.op("tanh", net.affine(net.op("relu", net.conv("x", 4, name="c"))), name="t")

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
 
+from converters import from_torch
+from sparsenet import reference
 from sparsenet.errors import InputError
+from sparsenet.graph.integer import integer_nodes
 from tests.training.tiny_images import tiny_images
 from training.checkpoint import ModelInfo, load_model, save_model
 from training.loop.config import TrainConfig
@@ -91,6 +95,23 @@ def test_export_shows_the_grids_and_computes_the_same() -> None:
         assert torch.equal(shown_scales, own)
     # A product at the middle of two steps may go either way.
     torch.testing.assert_close(program.module()(images(3)), network(images(3)), atol=2 * shown[-1][0], rtol=0)
+
+
+def test_conversion_takes_the_grids_that_were_trained() -> None:
+    network = calibrated(Residual().eval())
+    found = grids(network)
+    graph = from_torch(network, images(3, 2))
+    own = [(np.float32(scale), point) for scale, point in found.activations.values()]
+    activations = [grid for grid in graph.quantization.values() if grid.axis is None]
+    assert {(grid.scale[()], grid.zero_point) for grid in activations} == set(own)
+    scales = [grid.scale for grid in graph.quantization.values() if grid.axis == 0]
+    assert len(scales) == len(found.weights)
+    assert all(any(np.array_equal(scale, own) for own in found.weights.values()) for scale in scales)
+    # All but the BatchNorm behind a ReLU, which is no integer op.
+    assert {n.op for n in graph.nodes if n.name not in integer_nodes(graph, graph.shapes())} == {"affine"}
+    (answer,) = reference.run(graph, {graph.inputs[0].name: images(3, 2).numpy()}).values()
+    step = found.activations["head"][0]
+    assert np.abs(answer - network(images(3, 2)).detach().numpy()).max() <= 2.01 * step
 
 
 def test_training_keeps_zeros_and_files_keep_grids(tmp_path: Path) -> None:
