@@ -16,7 +16,9 @@ from sparsenet.targets.cpu.lower.pack_quads import (
     weight_quads,
     whole_quads,
     without_groups,
+    without_saturation,
 )
+from sparsenet.targets.family import Dot
 from sparsenet.targets.registry import Kernel
 
 
@@ -111,17 +113,17 @@ class QuadConvolution:
         x = self.source.at(-self.reach)
         return At(x.array, x.offset - self.reach * U8X4.itemsize)
 
-    def pattern(self) -> dict[str, Argument]:
+    def pattern(self, dot: int = Dot.VNNI) -> dict[str, Argument]:
         """Arguments of ``u8x4_conv_pattern_rows`` alone."""
-        return {**quad_pattern(self._matrix(), self.offsets())._asdict()}
+        return {**quad_pattern(*self._matrix(dot))._asdict()}
 
-    def csr(self) -> dict[str, Argument]:
+    def csr(self, dot: int = Dot.VNNI) -> dict[str, Argument]:
         """Arguments of ``u8x4_conv_csr_rows`` alone."""
-        row_offsets, stream = csr_stream(self._matrix(), self.offsets())
+        row_offsets, stream = csr_stream(*self._matrix(dot))
         return {"row_offsets": row_offsets, "stream": stream}
 
-    def dense(self) -> dict[str, Argument]:
-        """Arguments of ``u8x4_conv_dense_rows`` alone."""
+    def dense(self, dot: int = Dot.VNNI) -> dict[str, Argument]:
+        """Arguments of ``u8x4_conv_dense_rows`` alone; for ``Dot.BYTES`` weights must need no halves."""
         matrix = weight_quads(self.weight)
         x_group = self.source.channels // self.groups * self.source.channel_bytes
         return {
@@ -132,8 +134,9 @@ class QuadConvolution:
             "x_group": x_group,
         }
 
-    def _matrix(self) -> npt.NDArray[np.int32]:
-        return weight_quads(without_groups(self.weight, self.groups))
+    def _matrix(self, dot: int) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.integer]]:
+        matrix, offsets = weight_quads(without_groups(self.weight, self.groups)), self.offsets()
+        return without_saturation(matrix, offsets) if dot == Dot.BYTES else (matrix, offsets)
 
     def call(self, kernel: Kernel, weights: dict[str, Argument]) -> OneKernel:
         """Ready to run, the whole map in one call; ``weights`` from ``pattern``, ``csr`` or ``dense``."""

@@ -10,11 +10,14 @@ from bench.kernels.one_kernel import At
 from bench.kernels.one_quad_conv import Added, QuadConvolution
 from bench.measure.samples import repeated
 from sparsenet.graph.types import QUAD, U8X4
+from sparsenet.targets.family import Dot
 from sparsenet.targets.registry import Kernel
 from sparsenet.timing import THREAD, take_rounds, turns_of
 
 #: Vectors of a tile that are tried, by family.
 TILES = {"dense": (2, 3, 4), "pattern": (2, 3, 4), "csr": (2, 4, 6)}
+#: Standard deviation of the weights.
+SPREAD = 36
 #: Seconds that a sample takes at least.
 SAMPLE = 3e-4
 
@@ -67,7 +70,7 @@ def convolution(layer: Layer, lanes: int, add: bool = False) -> OneLine:
     """Random weights and pixels; results are spread over the bytes."""
     rng = np.random.default_rng(0)
     shape = (layer.c_out, layer.c_in, layer.kernel, layer.kernel)
-    weight = rng.integers(1, 128, shape) * rng.choice([-1, 1], shape)
+    weight = np.clip(np.rint(rng.standard_normal(shape) * SPREAD), -127, 127)
     if layer.blocks:
         kept = np.repeat(rng.random((shape[0], -(-shape[1] // QUAD), *shape[2:])) >= layer.zeros, QUAD, 1)
         weight *= kept[:, : layer.c_in]
@@ -75,7 +78,7 @@ def convolution(layer: Layer, lanes: int, add: bool = False) -> OneLine:
         weight *= rng.random(shape) >= layer.zeros
     size = (layer.size, layer.size)
     added = Added(np.zeros((layer.c_out, *size), np.uint8), 0.37, 77) if add else None
-    scale = 0.01 / np.sqrt(layer.c_in * layer.kernel**2 * (1 - layer.zeros))
+    scale = 0.02 / np.sqrt(layer.c_in * layer.kernel**2 * (1 - layer.zeros))
     return OneLine(
         np.zeros((layer.c_in, *size), np.uint8),
         weight.astype(np.int8),
@@ -93,11 +96,13 @@ def rates(layer: Layer, lanes: int, dot: int, add: bool, rounds: int) -> dict[st
     """
     conv = convolution(layer, lanes, add)
     weights = {"dense": conv.dense, "pattern": conv.pattern, "csr": conv.csr}
+    if dot == Dot.BYTES:
+        del weights["dense"]
     if layer.zeros == 0:
         del weights["csr"]
     turns, counts = {}, {}
     for family, packed in weights.items():
-        given = packed()
+        given = packed(dot)
         for most in TILES[family]:
             vectors = min(most, conv.out.line_vectors)
             tile = (1, vectors, dot)

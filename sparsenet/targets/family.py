@@ -20,10 +20,11 @@ class Dot(IntEnum):
     Attributes:
         PLAIN: none of its own, any machine.
         WORDS: pairs of 16-bit numbers, ``vpmaddwd``, any x86.
+        BYTES: pairs of bytes, ``vpmaddubsw``, where no weights' sums of pairs are beyond 16 bits.
         VNNI: whole quads, ``vpdpbusd``.
     """
 
-    PLAIN, WORDS, VNNI = 0, 1, 3
+    PLAIN, WORDS, BYTES, VNNI = range(4)
 
 
 class Argument(NamedTuple):

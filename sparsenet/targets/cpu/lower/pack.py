@@ -16,7 +16,7 @@ Matrix = FloatArray | npt.NDArray[np.int32]
 
 
 def csr_stream(
-    matrix: Matrix, offsets: npt.NDArray[np.int64]
+    matrix: Matrix, offsets: npt.NDArray[np.integer]
 ) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32]]:
     """Pack CSR weights: row offsets, and (value, byte offset) pairs of the nonzeros as int32 words.
 

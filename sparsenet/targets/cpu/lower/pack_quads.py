@@ -12,6 +12,8 @@ from sparsenet.plan.lowering.row_groups import Words
 from sparsenet.targets.cpu.lower.pack_pattern import checked_counts, pack_buckets
 
 Bytes = npt.NDArray[np.int8]
+#: What weights of one sign in a pair may add up to: 255 times as much is an int16.
+LARGEST_PAIR = 128
 
 
 def weight_quads(weight: Bytes) -> Words:
@@ -35,6 +37,29 @@ def without_groups(weight: Bytes, groups: int) -> Bytes:
     each = np.arange(groups)
     whole[each, :, each] = weight.reshape(groups, -1, group_in, *window)
     return whole.reshape(c_out, groups * group_in, *window)
+
+
+def without_saturation(
+    matrix: Words, offsets: npt.NDArray[np.integer]
+) -> tuple[Words, npt.NDArray[np.integer]]:
+    """A matrix of quads and the offsets of its taps, for products by ``Dot.BYTES``: equal to the given ones.
+
+    Two unsigned bytes times two signed ones, added, can pass 16 bits where those of one sign add up to more than 128.
+    Quads with such a pair are divided in two halves, one of them in a tap that is added at the end.
+
+    Args:
+        matrix: int32 (rows, taps).
+        offsets: (taps,) or (groups of rows, taps).
+    """
+    weights = matrix.view(np.int8).reshape(*matrix.shape, QUAD // 2, 2).astype(np.int16)
+    positive, negative = (np.clip(weights, *limits).sum(axis=-1) for limits in ((0, None), (None, 0)))
+    large = ((positive > LARGEST_PAIR) | (negative < -LARGEST_PAIR)).any(axis=-1)[..., None, None]
+    half = np.where(large, weights >> 1, 0)
+    both = [part.astype(np.int8).reshape(len(matrix), -1).view("<i4") for part in (weights - half, half)]
+    used = both[1].any(axis=0)
+    return np.concatenate([both[0], both[1][:, used]], axis=1), np.concatenate(
+        [offsets, offsets[..., used]], axis=-1
+    )
 
 
 def whole_quads(values: npt.NDArray[Any]) -> npt.NDArray[Any]:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from sparsenet.graph import FloatArray
 from sparsenet.graph.integer import Rounding
@@ -20,14 +21,17 @@ from sparsenet.plan.stage import Stage
 from sparsenet.plan.weights import Weights
 from sparsenet.targets.cpu.lower.conv_rows import ConvRows
 from sparsenet.targets.cpu.lower.pack import csr_stream, dense_blocks
-from sparsenet.targets.cpu.lower.pack_quads import quad_pattern
+from sparsenet.targets.cpu.lower.pack_quads import quad_pattern, without_saturation
 from sparsenet.targets.cpu.lower.row_convolution import RowConvolution
 from sparsenet.targets.cpu.lower.select import PixelTile, pixel_tile
-from sparsenet.targets.target import Target
+from sparsenet.targets.family import Dot
+from sparsenet.targets.target import SHORTEST_VECTOR, Target
 
 #: Share of quads that are not zero below which pattern buckets are faster than dense weights, and CSR than both where
 #: windows are single pixels.
 PATTERN_LIMIT, CSR_LIMIT = 0.95, 0.04
+#: Up to so many times as many quads, products of bytes are faster than those of words: 0.6 times the instructions.
+BYTES_LIMIT = 1.5
 
 
 @dataclass(frozen=True)
@@ -41,6 +45,20 @@ class QuadConvolution(RowConvolution):
 
     scale: FloatArray
     rounding: Rounding
+
+
+class _Products(NamedTuple):
+    """What sparse kernels multiply, and how.
+
+    Attributes:
+        dot: the instruction.
+        matrix: as of the layer, or with halves of large quads in more taps.
+        offsets: byte offset of each tap, shape (taps,) or (C_out', taps).
+    """
+
+    dot: Dot
+    matrix: npt.NDArray[np.int32]
+    offsets: npt.NDArray[np.integer]
 
 
 class _Packed(NamedTuple):
@@ -61,11 +79,24 @@ def quad_candidates(target: Target, layer: QuadConvolution, tune: bool) -> list[
     """The ways to run ``layer``, dense ones first; more of them if they are going to be timed."""
     more = [pixel_tile(layer.lines, most) for most in (2, 3, 4)] if tune else []
     tiles = list(dict.fromkeys([_tile(target, layer), *more]))
-    ways: dict[str, tuple[Callable[[QuadConvolution, Weights], _Packed], float]] = {"dense": (_dense, 1.0)}
+    products = _products(target, layer)
+    # Halves of a few quads would double every tap of the dense kernel; patterns take them one by one.
+    dense = "pattern" if products.dot == Dot.BYTES else "dense"
+    ways = [("dense", dense, 1.0)]
     if layer.nnz < layer.matrix.size:
-        ways["pattern"] = _pattern, PATTERN_LIMIT
-        ways["csr"] = _csr, CSR_LIMIT if layer.geo.kernel == (1, 1) else 0.0
-    return [_candidate(target, layer, name, tile, *way) for name, way in ways.items() for tile in tiles]
+        csr_limit = CSR_LIMIT if layer.geo.kernel == (1, 1) else 0.0
+        ways += [("pattern", "pattern", PATTERN_LIMIT), ("csr", "csr", csr_limit)]
+    return [_candidate(layer, products, *way, tile) for way in ways for tile in tiles]
+
+
+def _products(target: Target, layer: QuadConvolution) -> _Products:
+    """The weights as the target's fastest exact instruction takes them."""
+    offsets, wide = layer.row_taps(), target.vector_bytes > SHORTEST_VECTOR
+    if target.dot == Dot.WORDS and wide:
+        matrix, halved_offsets = without_saturation(layer.matrix, offsets)
+        if np.count_nonzero(matrix) <= BYTES_LIMIT * layer.nnz:
+            return _Products(Dot.BYTES, matrix, halved_offsets)
+    return _Products(target.dot, layer.matrix, offsets)
 
 
 def _tile(target: Target, layer: QuadConvolution) -> PixelTile:
@@ -78,21 +109,21 @@ def _tile(target: Target, layer: QuadConvolution) -> PixelTile:
 
 
 def _candidate(
-    target: Target, layer: QuadConvolution, name: str, tile: PixelTile,
-    pack: Callable[[QuadConvolution, Weights], _Packed], limit: float,
-) -> Candidate:  # fmt: skip
-    sizes = (tile.rows, tile.vectors, target.dot)
-    kernel = layer.lines.kernel(f"conv_{name}_rows", sizes, layer.epilogue.ops)
+    layer: QuadConvolution, products: _Products, name: str, kind: str, limit: float, tile: PixelTile
+) -> Candidate:
+    sizes = (tile.rows, tile.vectors, products.dot)
+    kernel = layer.lines.kernel(f"conv_{kind}_rows", sizes, layer.epilogue.ops)
 
     def make(weights: Weights) -> Stage:
-        packed, rounding, quads = pack(layer, weights), layer.rounding, layer.out.rows.channels
+        packed, rounding = PACK[kind](layer, products, weights), layer.rounding
+        quads = layer.out.rows.channels
         per_quad = packed.per_quad | {
             "bias": (weights.constant(layer.bias), QUAD * layer.bias.itemsize),
             "scale": (weights.constant(layer.scale), QUAD * layer.scale.itemsize),
         }
         bounds = {"zero": rounding.zero_point, "low": rounding.low, "high": rounding.high}
         # The dense kernel counts groups from the first output channel on: they are not shared.
-        blocks = 1 if name == "dense" and layer.groups > 1 else quads
+        blocks = 1 if kind == "dense" and layer.groups > 1 else quads
         return ConvRows(
             layer.layer, layer.out, layer.units, layer.window, kernel, layer.epilogue, quads, quads // blocks,
             {**packed.fixed, **bounds, **weights.lines(layer.lines)}, per_quad, as_line=layer.as_line,
@@ -102,7 +133,7 @@ def _candidate(
     return Candidate(name, kernel, limit, make)
 
 
-def _dense(layer: QuadConvolution, weights: Weights) -> _Packed:
+def _dense(layer: QuadConvolution, _: _Products, weights: Weights) -> _Packed:
     taps = layer.taps()
     blocks = weights.once(dense_blocks, layer.matrix, QUAD, layer.groups)
     fixed: dict[str, Word] = {
@@ -113,9 +144,9 @@ def _dense(layer: QuadConvolution, weights: Weights) -> _Packed:
     return _Packed(per_quad, fixed, blocks.nbytes)
 
 
-def _pattern(layer: QuadConvolution, weights: Weights) -> _Packed:
-    offsets = layer.row_taps()
-    packed = weights.once(quad_pattern, layer.matrix, offsets if layer.groups == 1 else offsets[::QUAD])
+def _pattern(layer: QuadConvolution, products: _Products, weights: Weights) -> _Packed:
+    offsets = products.offsets if layer.groups == 1 else products.offsets[::QUAD]
+    packed = weights.once(quad_pattern, products.matrix, offsets)
     per_quad = {
         "group_offsets": (weights.constant(packed.group_offsets), packed.group_offsets.itemsize),
         "counts": (weights.constant(packed.counts), packed.counts.shape[1] * packed.counts.itemsize),
@@ -123,7 +154,14 @@ def _pattern(layer: QuadConvolution, weights: Weights) -> _Packed:
     return _Packed(per_quad, {"stream": weights.constant(packed.stream)}, packed.stream.nbytes)
 
 
-def _csr(layer: QuadConvolution, weights: Weights) -> _Packed:
-    row_offsets, stream = weights.once(csr_stream, layer.matrix, layer.row_taps())
+def _csr(_: QuadConvolution, products: _Products, weights: Weights) -> _Packed:
+    row_offsets, stream = weights.once(csr_stream, products.matrix, products.offsets)
     per_quad = {"row_offsets": (weights.constant(row_offsets), QUAD * row_offsets.itemsize)}
     return _Packed(per_quad, {"stream": weights.constant(stream)}, stream.nbytes)
+
+
+PACK: dict[str, Callable[[QuadConvolution, _Products, Weights], _Packed]] = {
+    "dense": _dense,
+    "pattern": _pattern,
+    "csr": _csr,
+}

@@ -24,6 +24,7 @@ BYTE_BITS = 8
 #: x86's names of what LLVM makes of nothing else, for vectors of 128, 256 and 512 bits.
 _DOTS = {128: "avx512.vpdpbusd.128", 256: "avx512.vpdpbusd.256", 512: "avx512.vpdpbusd.512"}
 _WORD_DOTS = {128: "sse2.pmadd.wd", 256: "avx2.pmadd.wd", 512: "avx512.pmaddw.d.512"}
+_BYTE_DOTS = {128: "ssse3.pmadd.ub.sw.128", 256: "avx2.pmadd.ub.sw", 512: "avx512.pmaddubs.w.512"}
 _TO_WORDS = {128: "sse2.packssdw.128", 256: "avx2.packssdw", 512: "avx512.packssdw.512"}
 _TO_BYTES = {128: "sse2.packuswb.128", 256: "avx2.packuswb", 512: "avx512.packuswb.512"}
 
@@ -39,7 +40,7 @@ def quad_product(dot: int, lanes: int) -> Product:
         raise SparsenetError(
             f"this CPU has no vpdpbusd of {32 * lanes} bits, so its kernels cannot be compiled here"
         )
-    return {Dot.PLAIN: _plain, Dot.WORDS: _by_words, Dot.VNNI: _by_quads}[Dot(dot)]
+    return {Dot.PLAIN: _plain, Dot.WORDS: _by_words, Dot.BYTES: _by_bytes, Dot.VNNI: _by_quads}[Dot(dot)]
 
 
 def _x86(b: ir.IRBuilder, names: dict[int, str], result: ir.Type, args: Sequence[ir.Value]) -> ir.Value:
@@ -49,6 +50,12 @@ def _x86(b: ir.IRBuilder, names: dict[int, str], result: ir.Type, args: Sequence
 
 def _by_quads(b: ir.IRBuilder, w: ir.Value, x: ir.Value, total: ir.Value) -> ir.Value:
     return _x86(b, _DOTS, total.type, [total, x, w])
+
+
+def _by_bytes(b: ir.IRBuilder, w: ir.Value, x: ir.Value, total: ir.Value) -> ir.Value:
+    octets, words = (ir.VectorType(kind, x.type.count * QUAD * 8 // kind.width) for kind in (I8, I16))
+    pairs = _x86(b, _BYTE_DOTS, words, [b.bitcast(x, octets), b.bitcast(w, octets)])
+    return b.add(total, _x86(b, _WORD_DOTS, total.type, [pairs, constant(1, words)]))
 
 
 def _by_words(b: ir.IRBuilder, w: ir.Value, x: ir.Value, total: ir.Value) -> ir.Value:
