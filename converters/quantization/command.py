@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from converters.quantization.observe import Progress
     from converters.quantization.report import QuantizationReport
 
-#: Samples on which the two networks are compared.
+#: Samples on which the two networks are compared, and channels are equalized.
 COMPARED = 32
 EPILOG = """\b
 Examples:
@@ -69,6 +69,9 @@ Examples:
     help="Scale of weights: by the largest, or what changes them least.",
 )
 @click.option("--per-tensor", is_flag=True, help="One scale for a whole weight, not for each output channel.")
+@click.option(
+    "--no-equalization", is_flag=True, help="Leave the ranges of channels as they are; so does --per-tensor."
+)
 @click.option("--no-bias-correction", is_flag=True, help="Leave biases as they are.")
 @click.option(
     "--keep-float",
@@ -93,6 +96,7 @@ def quantize(
     method: Method,
     weights: WeightMethod,
     per_tensor: bool,
+    no_equalization: bool,
     no_bias_correction: bool,
     skip: tuple[str, ...],
     image_size: tuple[int, int] | None,
@@ -111,6 +115,7 @@ def quantize(
     An image is made RGB, resized to the input and normalised as the model says; where it does not, to -1 … 1.
     """
     from converters.conversion.sources import open_graph, source_files
+    from converters.quantization.equalize import equalize
     from converters.quantization.quantize import METADATA
     from converters.quantization.quantize import quantize as run_quantization
     from converters.quantization.report import quantization_report
@@ -120,6 +125,9 @@ def quantize(
     require_outputs([output], itertools.chain([calibrate], source_files(model)))
     graph = open_graph(model, image_size, batch, shapes=shapes, dims=dims)
     data = open_samples(calibrate, graph, samples, seed)
+    if not (no_equalization or per_tensor):
+        with _bar("equalizing", min(COMPARED, len(data.names)), as_json) as progress:
+            graph = equalize(graph, data.batches(COMPARED), threads=threads, progress=progress)
     with _bar("calibrating", len(data.names), as_json) as progress:
         quantized = run_quantization(
             graph,

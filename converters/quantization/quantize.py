@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
+from functools import partial
 from typing import get_args
 
 import numpy as np
@@ -14,14 +15,15 @@ from converters.quantization.choose import Choice, choose, tensors_of
 from converters.quantization.grids import Grids
 from converters.quantization.histogram import Histogram
 from converters.quantization.observe import Batches, Observed, Progress, observe
-from converters.quantization.ranges import Method, range_of
+from converters.quantization.ranges import Function, Method, Numbers, range_of
 from converters.quantization.weight_scales import WeightMethod, rounded, scales_of
 from sparsenet.checks import flag, items, one_of, shown
 from sparsenet.engine_options import EngineOptions
 from sparsenet.errors import InputError
-from sparsenet.graph import FloatArray, Graph
+from sparsenet.graph import FloatArray, Graph, Node
 from sparsenet.graph.integer import integer_nodes
-from sparsenet.graph.ops import OPS, split_inputs
+from sparsenet.graph.ops import ACTIVATIONS, OPS, attributes, split_inputs
+from sparsenet.reference.registry import OPERATIONS
 
 #: Metadata that says how a network was quantized.
 METADATA = "quantization"
@@ -46,7 +48,7 @@ def quantize(
     that have no meaning in integers stay float32. The same arguments always give the same network.
 
     Args:
-        graph: any graph that is not quantized; passes are run on it first.
+        graph: any graph that is not quantized; passes are run on it first. ``equalize`` it before to lose less.
         batches: calibration inputs, a few hundred samples that are like those to come: batches one after the other,
             each a dict of float32 arrays (N, …) by input name, or an array if there is one input. A single batch will
             do, too.
@@ -104,7 +106,9 @@ def _annotated(
     together: dict[str, Histogram] = {}
     for name, histogram in seen.histograms.items():
         together.setdefault(choice.groups[name], Histogram()).merge(histogram)
-    grids = Grids(choice.groups, {name: range_of(h, method) for name, h in together.items()}, scales)
+    activations = _activations(choice)
+    ranges = {name: range_of(seen, method, activations.get(name)) for name, seen in together.items()}
+    grids = Grids(choice.groups, ranges, scales)
     grids.fit(graph, weighted)
     graph.quantization = {
         name: grids.of(name) for node in nodes for name in tensors_of(node) if name in choice.groups
@@ -115,6 +119,20 @@ def _annotated(
     if correct:
         graph = _corrected(graph, [node.name for node in weighted], originals, seen)
     return _used(graph)
+
+
+def _activations(choice: Choice) -> dict[str, Function]:
+    """By tensor that only an activation in integers reads, that activation."""
+    uses = choice.graph.use_counts()
+    return {
+        node.inputs[0]: partial(_activation, node)
+        for node in choice.nodes
+        if node.op in ACTIVATIONS and uses[node.inputs[0]] == 1
+    }
+
+
+def _activation(node: Node, numbers: Numbers) -> Numbers:
+    return np.asarray(OPERATIONS[node.op]([numbers], attributes(node)), np.float64)
 
 
 def _own_weights(choice: Choice) -> Graph:

@@ -54,6 +54,17 @@ def test_outliers() -> None:
     assert errors["mse"] <= 1.01 * errors["percentile"]
 
 
+def test_what_an_activation_makes_small_need_not_be_told_apart() -> None:
+    numbers = np.random.default_rng(3).normal(0, 3, 50_000).astype(np.float32)
+    least, most = range_of(_seen(numbers), "minmax", lambda x: np.where(x > 0, x, x / 100))
+    assert least > 0.3 * numbers.min()
+    assert most > 0.8 * numbers.max()
+    for method in METHODS:
+        ends = range_of(_seen(numbers), method)
+        within = range_of(_seen(numbers), method, np.abs)
+        assert ends[0] <= within[0] <= 0 <= within[1] <= ends[1]
+
+
 @pytest.mark.parametrize("method", ["max", "mse"])
 @pytest.mark.parametrize("per_channel", [True, False])
 def test_weights(method: WeightMethod, per_channel: bool) -> None:
