@@ -112,7 +112,7 @@ class _Walk:
         made = {node.output for node in graph.nodes}
         names: dict[str, str] = {}
         for program_node, value in self.env.items():
-            if isinstance(value, Act):
+            if isinstance(value, Act) and not isinstance(value, Quantized):  # those are bytes in the source
                 tensor = renamed.get(value.tensor, value.tensor)
                 if tensor in made:
                     names.setdefault(tensor, program_node)  # dropout and the like share their input's tensor

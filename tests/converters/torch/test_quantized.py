@@ -11,6 +11,7 @@ import torch.ao.quantization.fx._decomposed
 from torch import Tensor, nn
 
 from converters import from_torch
+from converters.torch_import import TorchSource
 from sparsenet import reference
 from sparsenet.graph.integer import integer_nodes
 
@@ -60,6 +61,15 @@ def test_bytes_are_annotations(low: int, high: int, dtype: torch.dtype) -> None:
     np.testing.assert_array_equal(grids[conv.inputs[1]].scale, module.scales)
     found = reference.run(graph, {graph.inputs[0].name: x.numpy()})
     np.testing.assert_allclose(*np.broadcast_arrays(*found.values(), module(x).detach()), atol=0.0201)
+
+
+def test_the_source_tells_numbers_not_bytes_and_has_no_float64() -> None:
+    module, x = Quantized(0, 255, torch.uint8).eval(), torch.randn(2, 3, 6, 6)
+    source = TorchSource(module, x)
+    graph = source.graph()
+    feeds = {graph.inputs[0].name: x.numpy()}
+    np.testing.assert_array_equal(source.values(feeds)[graph.outputs[0]], module(x).detach())
+    assert source.exact(feeds) is None
 
 
 def test_other_ranges_are_computed_in_floats() -> None:
