@@ -15,6 +15,7 @@ from converters.passes.fuse_affine import fuse_affine
 from converters.passes.fuse_gate import fuse_gate
 from converters.passes.merge_affine import merge_affine
 from converters.passes.optimize import PASSES, REDUCTION, optimize, run_passes
+from converters.passes.permute_channels import permute_channels
 from converters.passes.reduce_channels import kept_channels, reduce_channels
 from converters.passes.remove_identity import remove_identity
 from converters.passes.remove_redundant_relu import remove_redundant_relu
@@ -38,6 +39,7 @@ __all__ = [
     "kept_channels",
     "merge_affine",
     "optimize",
+    "permute_channels",
     "reduce_channels",
     "remove_identity",
     "remove_redundant_relu",
