@@ -14,7 +14,7 @@ import numpy.typing as npt
 from converters.passes.channel_values import Values, channel_count, channel_values
 from converters.passes.needed_channels import Kept, constant_carrier, needed_channels
 from converters.passes.rewiring import Float64Array, Rewiring
-from sparsenet.graph import Graph, Node
+from sparsenet.graph import Graph, Node, Quantization
 from sparsenet.graph.ops import OPS, attributes, split_inputs
 
 
@@ -88,6 +88,7 @@ def _cut_layer(wiring: Rewiring, node: Node, values: Values, kept_in: Kept, kept
         return
     weight = wiring.constants[own[1]].astype(np.float64)
     bias = wiring.constants[own[2]].astype(np.float64) if own[2] else np.zeros(len(kept_out))
+    grid = wiring.quantization.get(own[1])
     if groups > 1:
         node.attrs["groups"] = int(kept_in.reshape(groups, -1).any(1).sum())
     else:
@@ -98,8 +99,11 @@ def _cut_layer(wiring: Rewiring, node: Node, values: Values, kept_in: Kept, kept
             bias += moved.reshape(len(bias), -1).sum(1)
         elif gone.any():
             weight[:, carrier] += moved / values[carrier]
+            grid = None  # sums of weights lie on no grid
         weight = weight[:, kept_in]
-    wiring.set_constant(node, 1, weight[kept_out], f"{own[1]}.kept")
+    if grid is not None and grid.axis == 0:
+        grid = Quantization.of_weights(grid.scale[kept_out])
+    wiring.set_constant(node, 1, weight[kept_out], f"{own[1]}.kept", grid)
     if own[2] or bias[kept_out].any():
         wiring.set_constant(node, 2, bias[kept_out], own[2] or f"{node.name}.bias")
 

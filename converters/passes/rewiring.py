@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from sparsenet.graph import Graph, Node
+from sparsenet.graph import Graph, Node, Quantization
 from sparsenet.graph.ops import epilogue_fits, split_inputs
 
 Float64Array = npt.NDArray[np.float64]
@@ -125,8 +125,15 @@ class Rewiring:
         place = self.place(node)
         self._enter(new, place, next(i for i, other in enumerate(self._places[place]) if other is node))
 
-    def set_constant(self, node: Node, position: int, array: npt.NDArray[Any], name: str) -> None:
-        """Make input ``position`` of ``node`` the constant ``array`` (stored as float32).
+    def set_constant(
+        self,
+        node: Node,
+        position: int,
+        array: npt.NDArray[Any],
+        name: str,
+        grid: Quantization | None = None,
+    ) -> None:
+        """Make input ``position`` of ``node`` the constant ``array`` (stored as float32), on ``grid`` if it has one.
 
         A constant that only this node reads is replaced under its own name; otherwise ``name``, made unique, is used,
         so that a constant shared by several nodes never changes under the others.
@@ -138,6 +145,8 @@ class Rewiring:
         inputs[position] = current
         self.read(node, inputs)
         self._graph.quantization.pop(current, None)  # the new numbers need not lie on the old grid
+        if grid is not None:
+            self._graph.quantization[current] = grid
         with np.errstate(over="ignore"):  # what is beyond float32 is infinite there, as in the network itself
             self.constants[current] = np.ascontiguousarray(array, dtype=np.float32)
 

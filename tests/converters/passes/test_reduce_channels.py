@@ -3,6 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from converters import quantize
 from converters.passes import kept_channels, optimize, reduce_channels
 from sparsenet.graph import Graph
 from sparsenet.reference import run
@@ -48,6 +49,19 @@ def test_chain_with_unpadded_consumer_folds_constants_into_its_bias() -> None:
     graph = net.graph(net.head(net.op("relu", net.conv(x, 8, 1, bias=False, name="b"))))
     net.kill("a", EVEN)
     assert widths(check(graph)) == {"a": 8, "b": 8, graph.nodes[-1].name: 4}
+
+
+def test_weights_that_lose_channels_keep_their_grid() -> None:
+    net = Net()
+    x = net.op("relu", net.conv("x", 16, bias=False, name="a"))
+    graph = net.graph(net.head(net.op("relu", net.conv(net.depthwise(x, bias=False), 8, 1, name="b"))))
+    net.kill("a", EVEN)
+    quantized = quantize(graph, feed(graph), bias_correction=False)
+    reduced = reduce_channels(quantized)
+    assert widths(reduced)["a"] == 8
+    assert set(reduced.constants) & set(reduced.quantization) == {name for _, name in reduced.weight_names()}
+    before, after = run(quantized, feed(graph)), run(reduced, feed(graph))
+    assert all(np.array_equal(after[name], before[name]) for name in before)
 
 
 def test_chain_with_padded_consumer_keeps_one_carrier_for_all_constants() -> None:
