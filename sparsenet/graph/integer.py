@@ -27,8 +27,8 @@ from sparsenet.graph.quantization import LARGEST_WEIGHT, Integers, Quantization
 from sparsenet.graph.types import I8, U8, FloatArray, Shape
 
 #: How an op is computed in integers: sums of products with a weight; a sum of two tensors; a mean; by taking numbers
-#: as they are, in another place; by a table of all 256 results.
-Kind = Literal["product", "sum", "mean", "choice", "table"]
+#: as they are, in another place; by a table of all 256 results; the product of two tensors that are computed.
+Kind = Literal["product", "sum", "mean", "choice", "table", "factors"]
 KINDS: frozenset[str] = frozenset(get_args(Kind))
 #: A sum may not pass int32, and a result, before it is clamped, must be far within it.
 MOST_SUM, MOST_RESULT = 2**31 - 1, 2.0**30
@@ -174,7 +174,14 @@ class Product:
 
 def ratio(x: Quantization, out: Quantization) -> np.float32:
     """How many steps of ``out`` one step of ``x`` is."""
-    return np.float32(np.float64(x.scale) / np.float64(out.scale))
+    with np.errstate(over="ignore"):
+        return np.float32(np.float64(x.scale) / np.float64(out.scale))
+
+
+def product_ratio(x: Quantization, y: Quantization, out: Quantization) -> np.float32:
+    """How many steps of ``out`` one step of ``x`` times one of ``y`` is."""
+    with np.errstate(over="ignore"):
+        return np.float32(np.float64(x.scale) * np.float64(y.scale) / np.float64(out.scale))
 
 
 def _fused_add(node: Node, added: list[str], grids: Mapping[str, Quantization]) -> bool:
@@ -226,4 +233,25 @@ def _table(graph: Graph, node: Node, _shapes: Mapping[str, Shape]) -> bool:
     return _computed(graph, [node.inputs[0], node.output]) is not None and not node.epilogue
 
 
-_RULES = {"product": _product, "sum": _sum, "mean": _mean, "choice": _choice, "table": _table}
+def _factors(graph: Graph, node: Node, shapes: Mapping[str, Shape]) -> bool:
+    """Two tensors of one shape, or a map and one number per channel."""
+    own, added = split_inputs(node)
+    grids = _computed(graph, [*own, node.output])
+    if grids is None or added or Rounding.of(node, grids[-1]) is None:
+        return False
+    a, b = (shapes[name] for name in own)
+    per_channel = any(len(x) == 4 and y == (*x[:2], 1, 1) for x, y in ((a, b), (b, a)))
+    x, y, out = grids
+    scale = product_ratio(x, y, out)
+    usable = np.isfinite(scale) and scale > 0 and 255.0**2 * float(scale) <= MOST_RESULT
+    return ((a == b and len(a) >= 2) or per_channel) and bool(usable)
+
+
+_RULES = {
+    "factors": _factors,
+    "product": _product,
+    "sum": _sum,
+    "mean": _mean,
+    "choice": _choice,
+    "table": _table,
+}

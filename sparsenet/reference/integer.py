@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sparsenet.graph import Graph, Node
-from sparsenet.graph.integer import Product, Rounding, ratio
+from sparsenet.graph.integer import Product, Rounding, product_ratio, ratio
 from sparsenet.graph.ops import OPS, attributes, split_inputs
 from sparsenet.graph.quantization import Integers, Quantization
 from sparsenet.graph.types import FloatArray
@@ -71,6 +71,15 @@ def _sum(graph: Graph, node: Node, inputs: Sequence[Array | None]) -> Integers:
     return _rounded(a + b, rounding)
 
 
+def _factors(graph: Graph, node: Node, inputs: Sequence[Array | None]) -> Integers:
+    out = graph.quantization[node.output]
+    rounding = Rounding.of(node, out)
+    assert rounding is not None
+    x, y = (graph.quantization[name] for name in node.inputs)
+    products = (_centred(x, inputs[0]) * _centred(y, inputs[1])).astype(np.float32)
+    return _rounded(products * product_ratio(x, y, out), rounding)
+
+
 def _mean(graph: Graph, node: Node, inputs: Sequence[Array | None]) -> Integers:
     x, out = graph.quantization[node.inputs[0]], graph.quantization[node.output]
     steps = _centred(x, inputs[0])
@@ -101,4 +110,5 @@ _KINDS: dict[str, Any] = {
     "mean": _mean,
     "choice": _choice,
     "table": _table,
+    "factors": _factors,
 }

@@ -56,7 +56,7 @@ def _elementwise(*inputs: str) -> OpSchema:
 _ARITHMETIC: dict[str, OpSchema] = {
     "add": _arithmetic(epilogue=True, integer="sum"),
     "sub": _arithmetic(epilogue=True),
-    "mul": _arithmetic(epilogue=True, zero_absorbing=True),
+    "mul": _arithmetic(epilogue=True, zero_absorbing=True, integer="factors"),
     "div": _arithmetic(),
     "pow": _elementwise("a", "b"),  # 1 to the power of NaN is 1
     "maximum": _arithmetic(),

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from sparsenet.graph import FloatArray, Node, Shape
 from sparsenet.graph.ops import attributes
@@ -56,8 +57,8 @@ class Geometry:
         return self.before[0], after[0], max(self.before[1], after[1])
 
 
-def reciprocals(node: Node, geometry: Geometry, axis: int) -> FloatArray:
-    """1 / how many rows (axis 0) or columns (axis 1) each window of an average pooling counts, along that axis.
+def window_counts(node: Node, geometry: Geometry, axis: int) -> npt.NDArray[np.int64]:
+    """How many rows (axis 0) or columns (axis 1) each window of an average pooling counts, along that axis.
 
     Rows and columns in the image count, and also those in the padding if the node counts them.
     """
@@ -66,4 +67,9 @@ def reciprocals(node: Node, geometry: Geometry, axis: int) -> FloatArray:
     last = np.minimum(first + geometry.kernel[axis], geometry.size[axis] + attrs["padding"][2 + axis])
     if not attrs["count_include_pad"]:
         first, last = np.maximum(first, 0), np.minimum(last, geometry.size[axis])
-    return np.asarray(1.0 / (last - first), np.float32)
+    return np.asarray(last - first)
+
+
+def reciprocals(node: Node, geometry: Geometry, axis: int) -> FloatArray:
+    """1 / ``window_counts``."""
+    return np.asarray(1.0 / window_counts(node, geometry, axis), np.float32)

@@ -132,6 +132,22 @@ CPU_FAMILIES = by_name(
         "global average pooling, at once or row by row",
     ),
     Family(
+        U8X4,
+        "avgpool_none_rows",
+        "cpu.avg_pool_quads",
+        f"*x *tap_offsets:i32 taps less *scale:f32 zero x_row x_channel channels {_LINES} {_OUT}",
+        ("dot",),
+        "average pooling in 8 bits, any window, padding counted or not",
+    ),
+    Family(
+        U8X4,
+        "globalavgpool_none_rows",
+        "cpu.global_avg_pool_quads",
+        "*x x_row x_channel channels height line_vectors less scale:f32 zero *out:u8",
+        (),
+        "global average pooling in 8 bits",
+    ),
+    Family(
         F32,
         "linear_dense_flat",
         "cpu.linear_dense",
@@ -186,6 +202,32 @@ CPU_FAMILIES = by_name(
         f"*x x_row x_channel *gain channels {_LINES} {_OUT}",
         ("vectors",),
         "product of a map and one number per channel",
+    ),
+    Family(
+        U8X4,
+        "table_none_rows",
+        "cpu.table_quads",
+        f"*x x_row x_channel *table:u8 zero channels {_LINES} {_OUT}",
+        ("vectors",),
+        "any function of one number in 8 bits: activations",
+    ),
+    Family(
+        U8X4,
+        "add_none_rows",
+        "cpu.add_quads",
+        "*x x_row x_channel *y y_row y_channel x_zero x_scale:f32 y_zero y_scale:f32 zero low high "
+        f"channels {_LINES} {_OUT}",
+        ("vectors", "dot"),
+        "sum of two tensors of one shape in 8 bits, with two scales",
+    ),
+    Family(
+        U8X4,
+        "mul_none_rows",
+        "cpu.multiply_quads",
+        "*x x_row x_channel *y y_row y_channel x_zero y_zero scale:f32 zero low high "
+        f"channels {_LINES} {_OUT}",
+        ("vectors", "per_channel", "dot"),
+        "product in 8 bits of two tensors of one shape, or of a map and one number per channel",
     ),
     Family(
         F32,

@@ -23,6 +23,8 @@ INTEGER: Table[Lowering[Builder]] = Table(
         for module, ops in {
             "integer": ("conv2d",),
             "integer_linear": ("linear",),
+            "integer_pooling": ("avg_pool2d", "global_avg_pool2d"),
+            "integer_elementwise": (*ACTIVATIONS, "add", "mul"),
             "integer_moves": ("max_pool2d", "resize", "concat", "slice", *FAMILIES["reshape"]),
         }.items()
         for op in ops

@@ -24,8 +24,8 @@ from sparsenet.targets.cpu.vector_ir.quads import (
     multiply_quads,
     pack_quads,
     quad_product,
+    steps_of,
     to_float,
-    unpack_quads,
     with_bytes,
 )
 from sparsenet.targets.cpu.vector_ir.runtime import (
@@ -79,12 +79,12 @@ __all__ = [
     "quad_product",
     "sleep_while",
     "stack_memory",
+    "steps_of",
     "store_f32",
     "store_i64",
     "store_number",
     "to_float",
     "transpose_square",
-    "unpack_quads",
     "wake_all",
     "with_bytes",
 ]

@@ -8,11 +8,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 from llvmlite import ir
 from numba import types
 
 from sparsenet.errors import SparsenetError
-from sparsenet.graph.types import F32, I32, QUAD
+from sparsenet.graph.types import F32, QUAD
 from sparsenet.targets.cpu.runtime.jit import cpu_features
 from sparsenet.targets.cpu.vector_ir import llvm
 from sparsenet.targets.cpu.vector_ir.llvm import I8, I16, Product, call_intrinsic, constant, mangled, splat
@@ -119,15 +120,23 @@ def four_channels(single: Tile) -> Any:
     return block._intrinsic([single.type] * QUAD, block.type, emit)
 
 
-def unpack_quads(pixels: Tile) -> Any:
-    """``f(quads)``: the bytes of a tile of quads as int32, in a tile of four ``outputs``."""
-    block = Tile(I32, pixels.lanes, pixels.rows, pixels.vectors, QUAD)
+def steps_of(pixels: Tile) -> Any:
+    """``f(quads, zero)``: as float32, how many steps each byte is from ``zero``, in a tile of four ``outputs``.
 
-    def emit(b: ir.IRBuilder, quads: ir.Value) -> list[ir.Value]:
-        apart = [_bytes(b, vector) for vector in pixels._split(b, quads)]
-        return [vector for channel in zip(*apart, strict=True) for vector in channel]
+    A byte below the leading bits of 2**23 is 2**23 + byte, so one subtraction takes the place of two and a conversion.
+    """
+    values = Tile(F32, pixels.lanes, pixels.rows, pixels.vectors, QUAD)
+    leading = np.float32(2**23).view(np.int32).item()
 
-    return block._intrinsic([pixels.type], block.type, emit)
+    def emit(b: ir.IRBuilder, quads: ir.Value, zero: ir.Value) -> list[ir.Value]:
+        high = constant(leading, pixels._vector)
+        apart = [[b.or_(byte, high) for byte in _bytes(b, vector)] for vector in pixels._split(b, quads)]
+        start = b.bitcast(b.add(b.trunc(zero, llvm.I32), llvm.I32(leading)), llvm.F32)
+        middle = splat(b, start, pixels.lanes)
+        in_order = [byte for channel in zip(*apart, strict=True) for byte in channel]
+        return [b.fsub(b.bitcast(byte, values._vector), middle) for byte in in_order]
+
+    return values._intrinsic([pixels.type, types.int64], values.type, emit)
 
 
 def to_float(integers: Tile) -> Any:
