@@ -21,11 +21,7 @@ class Kind:
 
 KINDS = {
     "model": Kind(cache(seeds.model_files), mutate_model.mutate, check.check_model_file),
-    "quantized": Kind(
-        cache(seeds.quantized_files),
-        mutate_model.mutate_quantized,
-        lambda data, _: check.check_model_file(data, False),
-    ),
+    "quantized": Kind(cache(seeds.quantized_files), mutate_model.mutate_quantized, check.check_model_file),
     "media": Kind(cache(media.files), media.mutate, media.check),
     "onnx": Kind(cache(seeds.onnx_files), mutate_onnx.mutate, check.check_onnx),
     "large-model": Kind(cache(seeds.model_files), grow.model, check.check_model_file),

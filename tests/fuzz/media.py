@@ -87,6 +87,15 @@ def _arrays() -> list[bytes]:
     return made
 
 
+def _archives() -> list[bytes]:
+    made = []
+    for save in (np.savez, np.savez_compressed):
+        buffer = io.BytesIO()
+        save(buffer, x=np.arange(12, dtype=np.float32).reshape(2, 6), y=np.ones((2, 1), np.float32))
+        made.append(buffer.getvalue())
+    return made
+
+
 def _checkpoints() -> list[bytes]:
     import torch
 
@@ -191,6 +200,12 @@ def _read_array(path: Path) -> None:
     read_inputs([str(path)], [TensorInfo("x", (None, 3))], {})
 
 
+def _read_archive(path: Path) -> None:
+    from sparsenet.io.array_files import read_npz
+
+    read_npz(path)
+
+
 def _read_checkpoint(path: Path) -> None:
     from training.checkpoint import load_checkpoint
 
@@ -230,5 +245,6 @@ _KINDS: list[tuple[Callable[[], list[bytes]], Change, Callable[[Path], Any]]] = 
     (_weights, _in_header, _read_weights),
     (_annotations, _in_json, _read_annotations),
     (_baselines, _in_json, _read_baseline),
+    (_archives, _in_archive, _read_archive),
 ]
 _ARRAY = 1
