@@ -69,7 +69,7 @@ def quantized(model: nn.Module) -> fx.GraphModule:
     """
     root = copy.deepcopy(checked_model(model)).eval()
     try:
-        network = fx.GraphModule(root, LeafTracer().trace(root))
+        network = fx.GraphModule(root, LeafTracer().trace(root), type(root).__name__)
     except Exception as error:  # the model's own code runs here and may fail on a proxy in any way
         reason = " ".join(str(error).split())[:120]
         raise InputError(

@@ -114,6 +114,16 @@ def test_conversion_takes_the_grids_that_were_trained() -> None:
     assert np.abs(answer - network(images(3, 2)).detach().numpy()).max() <= 2.01 * step
 
 
+def test_channels_that_are_removed_leave_the_others_on_their_grids() -> None:
+    model = Residual().eval()
+    with torch.no_grad():
+        model.up.weight[1], model.up.bias[1] = 0, 0.0
+    graph = from_torch(calibrated(model), images(3, 2))
+    assert graph.constants["up.weight"].shape[0] == 3
+    assert graph.quantization["up.weight"].scale.shape == (3,)
+    assert {n.op for n in graph.nodes if n.name not in integer_nodes(graph, graph.shapes())} == {"affine"}
+
+
 def test_training_keeps_zeros_and_files_keep_grids(tmp_path: Path) -> None:
     model = build_model("minixception-128", 4, 0)
     masks = find_masks(model, sparsity=0.6, block=(1, 4))
