@@ -86,6 +86,7 @@ class Builder(Weights, LoweringBuilder[Ref]):
         pitches: the pitch of flattened maps by their height and width.
         reads: how ops read maps that prefer one way.
         in_bytes: whether the node that is being lowered computes in integers.
+        rounded: the tensors that such nodes have made: in any form, their numbers are on the grid.
     """
 
     options: Options
@@ -93,6 +94,7 @@ class Builder(Weights, LoweringBuilder[Ref]):
     pitches: dict[tuple[int, int], int]
     reads: Mapping[str, Reads]
     in_bytes: bool = False
+    rounded: set[str] = field(default_factory=set)
     stages: list[Stage] = field(default_factory=list)
     windows: dict[tuple[Any, ...], Value] = field(default_factory=dict)
     _values: dict[tuple[str, Form], Value] = field(default_factory=dict)

@@ -206,6 +206,8 @@ class _Walker:
         self._stream()
 
     def _whole_stage(self, stage: Stage) -> None:
+        if stage.out in self.inside:
+            return  # nobody reads it
         blocks = self.result.shares.blocks(stage, self.thread)
         if self.result.shares.by_channels(stage):
             span = (0, stage.units) if blocks[0] < blocks[1] else (0, 0)

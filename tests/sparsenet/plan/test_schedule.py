@@ -148,6 +148,16 @@ def test_shares_in_any_order_and_one_thread_alone(graph: Graph, threads: int, st
         np.testing.assert_allclose(got, want, atol=3e-6 * float(np.abs(want).max()))
 
 
+def test_what_nobody_reads_is_not_made() -> None:
+    graph = network()
+    graph.inputs = [TensorInfo("x", (None, 3, 10, 96))]
+    graph.nodes = [graph.nodes[0], Node("conv2d", "unread", ["a", "w1"], ["z"], {"padding": [1, 1, 1, 1]})]
+    graph.outputs = ["a"]
+    for threads in (1, 2):
+        engine = check(graph, Options("auto", threads))
+        assert "unread" not in {layer for layers in engine.plan.layers for layer in layers}
+
+
 def test_one_thread_alone_makes_no_row_twice() -> None:
     graph = minixception((64,))
     together, alone = (

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from sparsenet.graph import Graph, Node, Shape
-from sparsenet.graph.ops import ACTIVATIONS
+from sparsenet.graph.ops import ACTIVATIONS, OPS
 from sparsenet.plan.builder import Builder, Halo, Reads
 from sparsenet.plan.lowering.builder import Lowering
 from sparsenet.plan.lowering.families import FAMILIES, lowerings
@@ -25,9 +25,10 @@ INTEGER: Table[Lowering[Builder]] = Table(
             "integer_linear": ("linear",),
             "integer_pooling": ("avg_pool2d", "global_avg_pool2d"),
             "integer_elementwise": (*ACTIVATIONS, "add", "mul"),
-            "integer_moves": ("max_pool2d", "resize", "concat", "slice", *FAMILIES["reshape"]),
+            "integer_moves": ("max_pool2d", "resize", "concat", *FAMILIES["reshape"], *FAMILIES["movement"]),
         }.items()
         for op in ops
+        if OPS[op].integer
     }
 )
 #: Op → how it reads maps, of those that prefer one way.

@@ -1,14 +1,16 @@
 """Ops that only take numbers as they are, in integers: over quads where whole quads are moved, else in float32.
 
-Numbers on a grid lose nothing on the way through float32.
+Numbers on a grid lose nothing on the way through float32; others are rounded when they have been moved.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from sparsenet.graph import Node
-from sparsenet.graph.ops import attributes
+from sparsenet.graph.ops import OPS, attributes
+from sparsenet.graph.ops.table import value_inputs
 from sparsenet.graph.types import QUAD
 from sparsenet.plan.builder import Builder
 from sparsenet.plan.lowering.builder import Lowering
@@ -19,10 +21,30 @@ def _if(possible: Callable[[Builder, Node], bool], lower: Lowering[Builder]) -> 
     """``lower``, in float32 unless it is ``possible`` in bytes."""
 
     def lowered(builder: Builder, node: Node) -> None:
-        with builder.computing(in_bytes=possible(builder, node)):
+        if possible(builder, node):
             lower(builder, node)
+        else:
+            _in_float(builder, node, lower)
 
     return lowered
+
+
+def _in_float(builder: Builder, node: Node, lower: Lowering[Builder]) -> None:
+    if builder.rounded.issuperset(value_inputs(node)):
+        with builder.computing(in_bytes=False):
+            lower(builder, node)
+        return
+    result, is_map = f"{node.output}//before rounding", builder.is_map(node.output)
+    builder.shapes[result] = builder.shapes[node.output]
+    with builder.computing(in_bytes=False):
+        lower(builder, replace(node, outputs=[result]))
+        source = builder.any(result) if is_map else builder.bounded(result)
+    out = builder.new_rows(node.output) if is_map else builder.new_plain(node.output)
+    builder.cast(node.output, source, out)
+
+
+def _never(builder: Builder, node: Node) -> bool:
+    return False
 
 
 def _is_map(builder: Builder, node: Node) -> bool:
@@ -52,6 +74,7 @@ def _order_kept(builder: Builder, node: Node) -> bool:
 
 
 LOWER = {
+    **{op: _if(_never, lower) for op, lower in movement.LOWER.items() if OPS[op].integer},
     "max_pool2d": _if(_is_map, pooling.lower_max_pool2d),
     "resize": _if(_is_map, resize.lower_resize),
     "concat": _if(_whole_quads, concat.lower_concat),
