@@ -34,8 +34,8 @@ SHELL = [
 
 def test_the_pages_that_show_python_are_these() -> None:
     pages = [
-        "README.md", "docs/code_in_an_hour.md", "docs/extending.md", "docs/importing.md", "docs/pruning.md",
-        "docs/quantization.md",
+        "README.md", "docs/code_in_an_hour.md", "docs/extending.md", "docs/from_deepsparse.md",
+        "docs/importing.md", "docs/pruning.md", "docs/quantization.md",
     ]  # fmt: skip
     assert sorted(WITH_PYTHON) == pages
 
@@ -62,6 +62,7 @@ def test_the_python_examples_run(page: str, tmp_path: Path, monkeypatch: pytest.
         "detector": ("N", 3, "H", "W"),
         "sounds": ("N", 1, "T"),
         "network": ("N", 3, "H", "W"),
+        "model": ("N", 3, 32, 32),
     }.items():
         onnx.save(relu(shape), f"{name}.onnx")
     names: dict[str, Any] = {
