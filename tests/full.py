@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 import os
 from collections.abc import Iterable, Sequence
 from typing import Any, TypeVar
@@ -18,6 +19,11 @@ def chosen(short: Iterable[T], full: Iterable[T]) -> list[T]:
     return list(full if FULL else short)
 
 
+def spread(values: Sequence[T], share: int = 3) -> list[T]:
+    """The first of every ``share`` of ``values``, or all of them."""
+    return chosen(values[::share], values)
+
+
 def crossed(*values: Sequence[Any]) -> list[tuple[Any, ...]]:
     """Combinations of one of each of ``values``: all of them, or as few as have every value, each in its turn."""
     longest = max(len(some) for some in values)
@@ -30,10 +36,11 @@ LENGTHS = [lanes for lanes in (16, 8, 4) if lanes <= host().vector().lanes]
 
 
 def at_each_length(values: Sequence[T], lengths: Sequence[int] = LENGTHS) -> list[tuple[int, T]]:
-    """``(lanes, value)``: every value with the longest vectors and, in turn, with one of the shorter ones."""
+    """``(lanes, value)``: every value with the longest vectors, a third with the shorter ones in turn; or all."""
     longest, *shorter = lengths
     every = [(lanes, value) for lanes in lengths for value in values]
     if not shorter:
         return every
-    turns = [(shorter[i % len(shorter)], value) for i, value in enumerate(values)]
+    count = max(len(shorter), math.ceil(len(values) / 3))
+    turns = [(shorter[i % len(shorter)], values[i * len(values) // count]) for i in range(count)]
     return chosen([*((longest, value) for value in values), *turns], every)

@@ -10,19 +10,22 @@ import pytest
 from sparsenet import Engine, Graph, Node, TensorInfo
 from sparsenet.errors import UnsupportedOpError
 from sparsenet.graph.ops import ACTIVATIONS
+from tests.full import crossed, spread
 from tests.sparsenet.float32_ends import PARAMETERS, assert_close, exact, numbers, stated_bounds
 from tests.sparsenet.one_node import one_node_graph
 from tests.sparsenet.targets.cuda.against_oracle import assert_gpu_matches, pruned
 
 
-@pytest.mark.parametrize("op", ["max_pool2d", "avg_pool2d"])
 @pytest.mark.parametrize(
-    "attrs",
-    [
-        {"kernel": [2, 2], "stride": [2, 2]},
-        {"kernel": [3, 3], "stride": [2, 2], "padding": [1, 1, 1, 1], "ceil_mode": True},
-        {"kernel": [3, 2], "stride": [1, 3], "padding": [0, 1, 2, 0]},
-    ],
+    "op, attrs",
+    crossed(
+        ["max_pool2d", "avg_pool2d"],
+        [
+            {"kernel": [2, 2], "stride": [2, 2]},
+            {"kernel": [3, 3], "stride": [2, 2], "padding": [1, 1, 1, 1], "ceil_mode": True},
+            {"kernel": [3, 2], "stride": [1, 3], "padding": [0, 1, 2, 0]},
+        ],
+    ),
 )
 def test_pooling(op: str, attrs: dict[str, Any]) -> None:
     assert_gpu_matches(one_node_graph(op, {"x": (2, 3, 7, 6)}, attrs=attrs), batch=2)
@@ -38,7 +41,7 @@ def test_max_pooling_with_dilation_and_average_pooling_of_data_alone() -> None:
     )
 
 
-@pytest.mark.parametrize("size", [(1, 1), (7, 7), (17, 16)])
+@pytest.mark.parametrize("size", spread([(7, 7), (1, 1), (17, 16)]))
 def test_global_average_pooling_ignores_the_zeros_between_rows(size: tuple[int, int]) -> None:
     nodes = [
         Node("conv2d", "conv", ["x", "w"], ["c"], {"padding": [1, 1, 1, 1]}),
@@ -57,13 +60,21 @@ def test_activations_at_the_ends_of_float32(word: str) -> None:
     assert_close(got[0], exact(word, 1, 80_000_003), stated_bounds()[word], x)
 
 
-@pytest.mark.parametrize("op", ["add", "sub", "mul", "div", "maximum", "minimum", "greater", "less", "equal"])
-def test_arithmetic_broadcasts(op: str) -> None:
+@pytest.mark.parametrize(
+    "op, other",
+    crossed(
+        ["add", "sub", "mul", "div", "maximum", "minimum", "greater", "less", "equal"],
+        ["as large", "channels", "constant"],
+    ),
+)
+def test_arithmetic_broadcasts(op: str, other: str) -> None:
     full, channel = (2, 3, 4, 5), (2, 3, 1, 1)
-    assert_gpu_matches(one_node_graph(op, {"a": full, "b": full}), batch=2)
-    assert_gpu_matches(one_node_graph(op, {"a": channel, "b": full}), batch=2)
-    constant = np.linspace(-1, 1.1, 15).reshape(3, 1, 5).astype(np.float32)
-    assert_gpu_matches(one_node_graph(op, {"a": full}, {"b": constant}), batch=2)
+    if other == "constant":
+        constant = np.linspace(-1, 1.1, 15).reshape(3, 1, 5).astype(np.float32)
+        graph = one_node_graph(op, {"a": full}, {"b": constant})
+    else:
+        graph = one_node_graph(op, {"a": full if other == "as large" else channel, "b": full})
+    assert_gpu_matches(graph, batch=2)
 
 
 def test_powers() -> None:
@@ -79,7 +90,9 @@ def test_powers_of_zero_below_zero_are_infinite() -> None:
     np.testing.assert_array_equal(got, np.array([[1, -1, 1, 1, 1, 1]]) * np.inf)
 
 
-@pytest.mark.parametrize("shape, axis", [((3, 7), 1), ((2, 4, 3, 2), 1), ((2, 3, 4), 2), ((1, 2, 3, 4), 3)])
+@pytest.mark.parametrize(
+    "shape, axis", spread([((2, 4, 3, 2), 1), ((3, 7), 1), ((2, 3, 4), 2), ((1, 2, 3, 4), 3)])
+)
 def test_softmax(shape: tuple[int, ...], axis: int) -> None:
     graph = one_node_graph("softmax", {"x": shape}, attrs={"axis": axis})
     assert_gpu_matches(graph, batch=shape[0])
@@ -124,22 +137,23 @@ def test_batch_norm_and_affine() -> None:
     assert_gpu_matches(one_node_graph("affine", {"x": (2, 3)}, {"scale": one, "shift": -one}), batch=2)
 
 
-@pytest.mark.parametrize("kind", ["sum", "mean", "max", "min", "prod"])
-def test_reductions(kind: str) -> None:
-    for axes, keepdims in (([1], True), ([2, 3], False), ([1, 2, 3], True), ([3], False)):
-        attrs = {"kind": kind, "axes": axes, "keepdims": keepdims}
-        assert_gpu_matches(one_node_graph("reduce", {"x": (2, 3, 4, 2)}, attrs=attrs), batch=2)
-    gone = {"kind": kind, "axes": [1], "keepdims": False}
-    assert_gpu_matches(one_node_graph("reduce", {"x": (2, 3)}, attrs=gone), batch=2)
+@pytest.mark.parametrize(
+    "kind, over",
+    crossed(
+        ["sum", "mean", "max", "min", "prod"],
+        [([1], True), ([2, 3], False), ([1, 2, 3], True), ([3], False), ([1, 2, 3], False)],
+    ),
+)
+def test_reductions(kind: str, over: tuple[list[int], bool]) -> None:
+    attrs = {"kind": kind, "axes": over[0], "keepdims": over[1]}
+    assert_gpu_matches(one_node_graph("reduce", {"x": (2, 3, 4, 2)}, attrs=attrs), batch=2)
 
 
-@pytest.mark.parametrize("axis", [1, 2, 3])
-def test_argmax(axis: int) -> None:
-    for last in (False, True):
-        attrs = {"axis": axis, "last": last}
-        graph = one_node_graph("argmax", {"x": (2, 3, 4, 5)}, attrs=attrs)
-        x = np.random.default_rng(0).integers(0, 3, (2, 3, 4, 5)).astype(np.float32)
-        assert_gpu_matches(graph, feeds={"x": x})
+@pytest.mark.parametrize("axis, last", crossed([1, 2, 3], [False, True]))
+def test_argmax(axis: int, last: bool) -> None:
+    graph = one_node_graph("argmax", {"x": (2, 3, 4, 5)}, attrs={"axis": axis, "last": last})
+    x = np.random.default_rng(0).integers(0, 3, (2, 3, 4, 5)).astype(np.float32)
+    assert_gpu_matches(graph, feeds={"x": x})
 
 
 def test_where_broadcasts() -> None:

@@ -11,7 +11,7 @@ from sparsenet import Graph, Node, TensorInfo, reference
 from sparsenet.targets.cuda.builder import Options
 from sparsenet.targets.cuda.make import make_plan
 from sparsenet.targets.cuda.runtime.session import Session
-from tests.full import chosen, crossed
+from tests.full import chosen, crossed, spread
 from tests.sparsenet.against_reference import random_feeds
 from tests.sparsenet.targets.cuda.against_oracle import pruned
 
@@ -51,12 +51,12 @@ def candidates_of(graph: Graph, sparse: bool = True, batch: int = 1) -> dict[str
 
 
 def assert_fused_matches(graph: Graph, batch: int = 1, sparse: bool = True) -> None:
-    """Every fused candidate against the oracle."""
+    """Fused candidates against the oracle: a third of them, or all."""
     feeds = random_feeds(graph, batch)
     want = reference.run(graph, feeds)["y"]
     fused = [o for name, o in candidates_of(graph, sparse, batch).items() if name.startswith(FUSED)]
     assert fused
-    for options in fused:
+    for options in spread(fused):
         plan = make_plan(graph, options)
         assert [launch.layer for launch in plan.launches].count("depth") == 0
         (got,) = Session(plan).run([feeds["x"]])

@@ -9,7 +9,7 @@ import pytest
 
 from sparsenet import Engine, Graph, Node, TensorInfo
 from sparsenet.targets.cuda.lower import matmul
-from tests.full import chosen, crossed
+from tests.full import chosen, crossed, spread
 from tests.sparsenet.one_node import one_node_graph
 from tests.sparsenet.targets.cuda.against_oracle import assert_gpu_matches, pruned
 
@@ -23,23 +23,25 @@ def kernels(engine: Engine) -> list[str]:
 
 @pytest.mark.parametrize(
     "shape, axis",
-    [
-        ((3, 7), 1),
-        ((2, 3, 5), 2),
-        ((2, 3, 4, 5), 1),
-        ((2, 3, 4, 5), 2),
-        ((2, 3, 4, 5), 3),
-        ((2, 2, 3, 2, 3), 4),
-        ((2, 2, 3, 2, 3), 3),
-        ((1, 1, 1), 1),
-        ((1, 2, 70), 2),
-    ],
+    spread(
+        [
+            ((2, 3, 4, 5), 1),
+            ((3, 7), 1),
+            ((2, 3, 5), 2),
+            ((2, 3, 4, 5), 3),
+            ((2, 3, 4, 5), 2),
+            ((1, 1, 1), 1),
+            ((2, 2, 3, 2, 3), 3),
+            ((2, 2, 3, 2, 3), 4),
+            ((1, 2, 70), 2),
+        ]
+    ),
 )
 def test_normalize(shape: tuple[int, ...], axis: int) -> None:
     assert_gpu_matches(one_node_graph("normalize", {"x": shape}, attrs={"axis": axis}), batch=shape[0])
 
 
-@pytest.mark.parametrize("size, threads", [(70, 16), (300, 64), (1100, 256)])
+@pytest.mark.parametrize("size, threads", chosen([(300, 64)], [(70, 16), (300, 64), (1100, 256)]))
 def test_many_threads_normalize_a_long_run(size: int, threads: int) -> None:
     engine = assert_gpu_matches(one_node_graph("normalize", {"x": (1, size)}, attrs={"axis": 1}))
     assert engine.explain()[0].kernel.endswith(f"_{threads}x1")
@@ -63,7 +65,9 @@ def test_a_constant_run_and_a_nan() -> None:
     assert np.isfinite(y[2]).all()
 
 
-@pytest.mark.parametrize("shape, axis", [((1, 70), 1), ((2, 3, 40), 2), ((1, 40, 2, 3), 1)])
+@pytest.mark.parametrize(
+    "shape, axis", chosen([((1, 40, 2, 3), 1)], [((1, 70), 1), ((2, 3, 40), 2), ((1, 40, 2, 3), 1)])
+)
 def test_several_threads_share_a_line_of_softmax(shape: tuple[int, ...], axis: int) -> None:
     engine = assert_gpu_matches(one_node_graph("softmax", {"x": shape}, attrs={"axis": axis}), batch=shape[0])
     assert int(engine.explain()[0].kernel.rpartition("_")[2].split("x")[0]) > 1
@@ -83,19 +87,21 @@ def test_softmax_of_large_numbers_and_of_a_nan() -> None:
 
 @pytest.mark.parametrize(
     "a, b",
-    [
-        ((1, 3, 4), (1, 4, 5)),
-        ((2, 3, 17, 9), (2, 3, 9, 18)),
-        ((2, 1, 2, 3), (2, 3, 3, 2)),
-        ((1, 2, 2, 2, 3), (1, 2, 1, 3, 4)),
-        ((2, 1, 1), (2, 1, 1)),
-    ],
+    spread(
+        [
+            ((2, 1, 2, 3), (2, 3, 3, 2)),
+            ((1, 3, 4), (1, 4, 5)),
+            ((2, 3, 17, 9), (2, 3, 9, 18)),
+            ((1, 2, 2, 2, 3), (1, 2, 1, 3, 4)),
+            ((2, 1, 1), (2, 1, 1)),
+        ]
+    ),
 )
 def test_matmul(a: tuple[int, ...], b: tuple[int, ...]) -> None:
     assert_gpu_matches(one_node_graph("matmul", {"a": a, "b": b}), batch=a[0])
 
 
-@pytest.mark.parametrize("shape", chosen([(4, 3), (2, 4, 3)], [(4, 3), (1, 4, 3), (2, 4, 3)]))
+@pytest.mark.parametrize("shape", spread([(2, 4, 3), (4, 3), (1, 4, 3)]))
 def test_matmul_by_a_constant_from_either_side(shape: tuple[int, ...]) -> None:
     constant = np.random.default_rng(1).standard_normal(shape).astype(np.float32)
     assert_gpu_matches(one_node_graph("matmul", {"a": (2, 2, 5, 4)}, {"b": constant}), batch=2)
@@ -103,7 +109,7 @@ def test_matmul_by_a_constant_from_either_side(shape: tuple[int, ...]) -> None:
     assert_gpu_matches(graph, batch=2)
 
 
-@pytest.mark.parametrize("tile", matmul.TILES)
+@pytest.mark.parametrize("tile", spread(matmul.TILES[::-1]))
 def test_every_tile_of_matmul(tile: tuple[int, ...], monkeypatch: pytest.MonkeyPatch) -> None:
     """One row and column more than a tile has, and one term more than a step."""
     monkeypatch.setattr(matmul, "TILES", (tile,))
@@ -138,13 +144,17 @@ REARRANGED: list[tuple[str, tuple[int, ...], dict[str, Any], str]] = [
 ]
 
 
-@pytest.mark.parametrize("op, shape, attrs, kernel", REARRANGED)
+#: The last of each op, kernel and kind of padding.
+KINDS_OF_REARRANGED = {(case[0], case[3], case[2].get("mode")): case for case in REARRANGED}
+
+
+@pytest.mark.parametrize("op, shape, attrs, kernel", chosen(KINDS_OF_REARRANGED.values(), REARRANGED))
 def test_rearrangement(op: str, shape: tuple[int, ...], attrs: dict[str, Any], kernel: str) -> None:
     engine = assert_gpu_matches(one_node_graph(op, {"x": shape}, attrs=attrs), batch=shape[0])
     assert kernels(engine) == [f"f32_{kernel}_none_maps"]
 
 
-@pytest.mark.parametrize("axis", [3, 4, 5])
+@pytest.mark.parametrize("axis", chosen([4], [3, 4, 5]))
 def test_concat_of_many_axes(axis: int) -> None:
     shapes = [
         tuple(count if i == axis else size for i, size in enumerate((2, 2, 3, 2, 3, 2))) for count in (1, 3)
@@ -174,7 +184,7 @@ def test_axes_among_many(op: str, axis: int) -> None:
     )
 
 
-@pytest.mark.parametrize("axes", [[1], [3], [2, 4], [5, 1, 3], [1, 2, 3, 4, 5]])
+@pytest.mark.parametrize("axes", chosen([[3], [5, 1, 3]], [[1], [3], [2, 4], [5, 1, 3], [1, 2, 3, 4, 5]]))
 def test_reductions_over_some_axes_of_many(axes: list[int]) -> None:
     for keepdims in (True, False) if len(axes) < 5 else (True,):
         attrs = {"kind": "mean", "axes": axes, "keepdims": keepdims}
@@ -185,11 +195,12 @@ def test_reductions_over_some_axes_of_many(axes: list[int]) -> None:
 
 
 @pytest.mark.parametrize(
-    "shape, axis, count", [((2, 7), 1, 3), ((2, 4, 3), 1, 4), ((2, 3, 6), 2, 1), ((2, 2, 3, 4), 3, 2)]
+    "case, largest",
+    crossed([((2, 7), 1, 3), ((2, 4, 3), 1, 4), ((2, 3, 6), 2, 1), ((2, 2, 3, 4), 3, 2)], [True, False]),
 )
-@pytest.mark.parametrize("largest", [True, False])
-def test_top_k(shape: tuple[int, ...], axis: int, count: int, largest: bool) -> None:
+def test_top_k(case: tuple[tuple[int, ...], int, int], largest: bool) -> None:
     """Numbers that repeat, and infinities."""
+    shape, axis, count = case
     x = np.random.default_rng(0).integers(0, 3, shape).astype(np.float32)
     x.reshape(-1)[:2] = np.inf, -np.inf
     attrs = {"axis": axis, "count": count, "largest": largest}
@@ -207,7 +218,7 @@ def test_top_k_puts_nan_first() -> None:
 INDICES = [0, 1, 2, -1, -3, 1.4, 1.5, -0.5, -0.7, 7, -9, 1e30, -1e30, np.inf, -np.inf, np.nan]
 
 
-@pytest.mark.parametrize("axis", [1, 2, 3])
+@pytest.mark.parametrize("axis", chosen([1, 3], [1, 2, 3]))
 def test_gather_elements(axis: int) -> None:
     shape = tuple(4 if i == axis else size for i, size in enumerate((2, 3, 2, 2)))
     indices = np.random.default_rng(0).permutation(INDICES * 4)[: np.prod(shape)].reshape(shape)
@@ -225,7 +236,7 @@ def test_a_large_index_is_not_rounded_to_its_neighbour() -> None:
     assert _index(np.float32(-1), 2**24) == 2**24 - 1
 
 
-@pytest.mark.parametrize("depth", [1, 2, 3])
+@pytest.mark.parametrize("depth", chosen([1, 3], [1, 2, 3]))
 def test_gather_nd(depth: int) -> None:
     x = np.random.default_rng(0).standard_normal((2, 3, 2, 4)).astype(np.float32)
     indices = np.random.default_rng(1).permutation(INDICES * 3)[: 2 * 3 * 2 * depth].reshape(2, 3, 2, depth)
