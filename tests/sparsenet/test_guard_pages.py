@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.full import crossed
+
 ROOT = Path(__file__).resolve().parents[2]
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="mprotect")
 
@@ -48,8 +50,7 @@ def test_a_write_behind_the_end_ends_the_process() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("threads", ["1", "2"])
-@pytest.mark.parametrize("side", ["end", "start"])
+@pytest.mark.parametrize("side, threads", crossed(["end", "start"], ["2", "1"]))
 def test_networks_of_all_ops_stay_within_their_memory(side: str, threads: str) -> None:
     done = run(ALL_OPS, side, threads)
     assert done.returncode == 0, done.stderr

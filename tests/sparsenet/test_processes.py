@@ -16,7 +16,7 @@ import pytest
 import sparsenet
 from sparsenet import Engine, Graph, Node, TensorInfo, save
 from sparsenet.errors import MissingCompilerError
-from tests.full import chosen
+from tests.full import FULL, chosen
 from tests.sparsenet.sample_graphs import tiny_graph
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -79,7 +79,7 @@ def test_a_forked_process_runs_its_parents_engine(threads: int) -> None:
         thread.start()
     context = multiprocessing.get_context("fork")
     try:
-        for _ in range(8):
+        for _ in range(8 if FULL else 4):
             queue = context.Queue()
             child = context.Process(target=_answer, args=(engine, x, queue))
             child.start()
@@ -111,7 +111,7 @@ def test_spawned_processes_load_the_same_model(files: tuple[Path, Path, Path]) -
 # --- other machines ---------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("lanes", ["8", "4"])
+@pytest.mark.parametrize("lanes", chosen(["8"], ["8", "4"]))
 def test_shorter_vectors(files: tuple[Path, Path, Path], lanes: str) -> None:
     assert f"cpu_v{lanes}" in run_elsewhere(files, SPARSENET_LANES=lanes)
 

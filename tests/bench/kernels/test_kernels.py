@@ -22,6 +22,7 @@ from sparsenet.targets.abi import ARENA, BASE_SHIFT, OFFSET_MASK
 from sparsenet.targets.host import host
 from sparsenet.targets.registry import FAMILIES
 from sparsenet.timing import THREAD
+from tests.full import LENGTHS, chosen
 
 SMALL = LayerShape("test", "conv2d", 16, 8, 12, 3)
 
@@ -94,7 +95,7 @@ def test_a_wrong_result_is_not_timed(monkeypatch: pytest.MonkeyPatch) -> None:
         list(rates([Case("f32_conv_csr_rows", SMALL, 0.5)], host().vector().lanes, 1, 0.0, False))
 
 
-@pytest.mark.parametrize("lanes", [lanes for lanes in (16, 8, 4) if lanes <= host().vector().lanes])
+@pytest.mark.parametrize("lanes", chosen(LENGTHS[:1], LENGTHS))
 def test_no_kernel_is_faster_than_the_peak(lanes: int) -> None:
     peak = Peak(lanes)
     flops = peak.flops / min(THREAD.turn(peak.fma).seconds for _ in range(5))
@@ -138,12 +139,12 @@ def test_shorter_vectors_are_compiled_for_a_cpu_that_has_no_longer_ones() -> Non
 
 def test_the_command(tmp_path: Path) -> None:
     files = tmp_path / "rates.json", tmp_path / "rates.md"
-    words = ["--quick", "--family", "fill", "--family", "flat", "--lanes", "4"]
+    words = ["--quick", "--family", "fill", "--family", "linear", "--lanes", "4"]
     result = CliRunner().invoke(main, [*words, "--json", str(files[0]), "--markdown", str(files[1])])
     assert result.exit_code == 0, result.output
     record = json.loads(files[0].read_text())
     assert record["versions"]["numba"]
     families = {rate["family"] for rate in record["rates"]}
-    assert families == {name for name in BY_FAMILY if "fill" in name or name.endswith("flat")}
+    assert families == {name for name in BY_FAMILY if "fill" in name or "linear" in name}
     assert all(rate["lanes"] == 4 and rate["share"] > 0 for rate in record["rates"])
     assert all(f"`{family}`" in files[1].read_text() for family in families)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from sparsenet import Engine, Graph, Node, TensorInfo
 from sparsenet.targets.host import host
-from tests.full import FULL, chosen, crossed
+from tests.full import FULL, chosen, crossed, spread
 from tests.sparsenet.against_reference import assert_engine_matches
 
 
@@ -66,35 +66,34 @@ def conv_graph(
 SIZES = [(1, 1), (1, 17), (7, 7), (8, 5), (14, 14), (13, 16), (6, 33), (9, 64), (5, 112), (3, 130)]
 
 
-@pytest.mark.parametrize("size, sparse", crossed(SIZES, [True, False]), ids=str)
+@pytest.mark.parametrize("size, sparse", crossed(spread(SIZES), [True, False]), ids=str)
 def test_pointwise_sizes(size: tuple[int, int], sparse: bool) -> None:
     assert_engine_matches(conv_graph(size, (9, 13), (1, 1), sparsity=0.8), sparse=sparse)
 
 
-@pytest.mark.parametrize("sparse", [True, False], ids=["sparse", "dense"])
-@pytest.mark.parametrize(
-    "size, options",
-    [
-        ((14, 14), {"padding": (1, 1, 1, 1)}),
-        ((15, 17), {"padding": (1, 1, 1, 1), "stride": (2, 2)}),
-        ((16, 16), {"padding": (0, 0, 1, 1), "stride": (2, 2)}),
-        ((16, 40), {"padding": (2, 0, 1, 3), "stride": (1, 2)}),
-        ((16, 19), {"padding": (2, 3, 2, 3), "dilation": (2, 3)}),
-        ((20, 33), {"padding": (1, 1, 1, 1), "stride": (3, 3)}),
-        ((20, 33), {"padding": (0, 2, 0, 2), "stride": (2, 4), "dilation": (1, 2)}),
-        ((10, 10), {"padding": (1, 1, 1, 1), "groups": 4}),
-        ((9, 9), {}),
-    ],
-    ids=str,
-)
-def test_3x3_geometry(size: tuple[int, int], options: dict[str, Any], sparse: bool) -> None:
+GEOMETRIES: list[tuple[tuple[int, int], dict[str, Any]]] = [
+    ((14, 14), {"padding": (1, 1, 1, 1)}),
+    ((15, 17), {"padding": (1, 1, 1, 1), "stride": (2, 2)}),
+    ((16, 16), {"padding": (0, 0, 1, 1), "stride": (2, 2)}),
+    ((16, 40), {"padding": (2, 0, 1, 3), "stride": (1, 2)}),
+    ((16, 19), {"padding": (2, 3, 2, 3), "dilation": (2, 3)}),
+    ((20, 33), {"padding": (1, 1, 1, 1), "stride": (3, 3)}),
+    ((20, 33), {"padding": (0, 2, 0, 2), "stride": (2, 4), "dilation": (1, 2)}),
+    ((10, 10), {"padding": (1, 1, 1, 1), "groups": 4}),
+    ((9, 9), {}),
+]
+
+
+@pytest.mark.parametrize("geometry, sparse", crossed(GEOMETRIES, [True, False]), ids=str)
+def test_3x3_geometry(geometry: tuple[tuple[int, int], dict[str, Any]], sparse: bool) -> None:
+    size, options = geometry
     assert_engine_matches(conv_graph(size, (8, 12), (3, 3), sparsity=0.8, **options), sparse=sparse)
 
 
-@pytest.mark.parametrize("sparse", [True, False], ids=["sparse", "dense"])
-@pytest.mark.parametrize("size, kernel, stride", [(14, 3, 2), (13, 1, 2), (20, 3, 3)])
-def test_strided_windows_into_a_folded_map(size: int, kernel: int, stride: int, sparse: bool) -> None:
+@pytest.mark.parametrize("window, sparse", crossed([(14, 3, 2), (13, 1, 2), (20, 3, 3)], [True, False]))
+def test_strided_windows_into_a_folded_map(window: tuple[int, int, int], sparse: bool) -> None:
     """The second convolution's halo makes room for the first one's windows: both take the map for one line."""
+    size, kernel, stride = window
     half = kernel // 2
     graph = conv_graph(
         (size, size), (8, 12), (kernel, kernel), stride=(stride, stride), padding=(half,) * 4, sparsity=0.8
@@ -109,34 +108,32 @@ def test_strided_windows_into_a_folded_map(size: int, kernel: int, stride: int, 
         assert rows["conv"] == 1
 
 
-@pytest.mark.parametrize("c_out", chosen([1, 8, 9], [1, 2, 7, 8, 9, 17]))
+@pytest.mark.parametrize("c_out", chosen([1, 9], [1, 2, 7, 8, 9, 17]))
 def test_output_channels_around_the_dense_block(c_out: int) -> None:
     assert_engine_matches(conv_graph((6, 20), (3, c_out), (3, 3), padding=(1, 1, 1, 1)))
 
 
-@pytest.mark.parametrize("sparsity", [0.0, 0.3, 0.5, 0.9, 1.0])
+@pytest.mark.parametrize("sparsity", chosen([0.0, 0.5, 1.0], [0.0, 0.3, 0.5, 0.9, 1.0]))
 def test_every_density(sparsity: float) -> None:
     """At 1.0 every weight is zero: the output is the bias."""
     assert_engine_matches(conv_graph((10, 30), (16, 8), (3, 3), padding=(1, 1, 1, 1), sparsity=sparsity))
 
 
-@pytest.mark.parametrize("multiplier", [1, 2])
-@pytest.mark.parametrize(
-    "kernel, stride, padding, size",
-    [
-        ((3, 3), (1, 1), (1, 1, 1, 1), (17, 35)),
-        ((3, 3), (2, 2), (1, 1, 1, 1), (17, 35)),
-        ((3, 3), (2, 2), (0, 0, 1, 1), (14, 14)),
-        ((5, 5), (1, 1), (2, 2, 2, 2), (9, 16)),
-        ((5, 5), (2, 2), (2, 2, 2, 2), (56, 56)),
-        ((3, 3), (3, 3), (1, 1, 1, 1), (20, 20)),
-        ((3, 3), (1, 1), (1, 1, 1, 1), (1, 1)),
-    ],
-    ids=str,
-)
-def test_depthwise(
-    kernel: tuple[int, int], stride: tuple[int, int], padding: Any, size: tuple[int, int], multiplier: int
-) -> None:
+#: Kernel, stride, padding and size.
+WINDOWS: list[tuple[tuple[int, int], tuple[int, int], Any, tuple[int, int]]] = [
+    ((3, 3), (1, 1), (1, 1, 1, 1), (17, 35)),
+    ((3, 3), (2, 2), (1, 1, 1, 1), (17, 35)),
+    ((3, 3), (2, 2), (0, 0, 1, 1), (14, 14)),
+    ((5, 5), (1, 1), (2, 2, 2, 2), (9, 16)),
+    ((5, 5), (2, 2), (2, 2, 2, 2), (56, 56)),
+    ((3, 3), (3, 3), (1, 1, 1, 1), (20, 20)),
+    ((3, 3), (1, 1), (1, 1, 1, 1), (1, 1)),
+]
+
+
+@pytest.mark.parametrize("window, multiplier", crossed(WINDOWS, [1, 2]), ids=str)
+def test_depthwise(window: tuple[Any, ...], multiplier: int) -> None:
+    kernel, stride, padding, size = window
     graph = conv_graph(size, (6, 6 * multiplier), kernel, stride=stride, padding=padding, groups=6)
     engine = assert_engine_matches(graph)
     assert engine.explain()[0].kernel.startswith("f32_depthwise")
@@ -220,7 +217,7 @@ def geometries(draw: st.DrawFn) -> Graph:
     )
 
 
-@settings(max_examples=60 if FULL else 12)
+@settings(max_examples=60 if FULL else 8)
 @given(geometries())
 def test_drawn_geometries(graph: Graph) -> None:
     assert_engine_matches(graph)

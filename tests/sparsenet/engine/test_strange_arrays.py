@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +14,7 @@ from sparsenet import reference
 from sparsenet.engine import Engine
 from sparsenet.graph import Graph
 from sparsenet.limits import memory_limit
+from tests.full import FULL
 from tests.fuzz import seeds
 from tests.sparsenet.one_node import one_node_graph
 from tests.sparsenet.sample_graphs import tiny_graph
@@ -60,25 +62,31 @@ def repeated(x: np.ndarray, _: Path) -> np.ndarray:
     return np.broadcast_to(x[:1], x.shape)
 
 
+GRAPHS = {graph.name: graph for graph in (tiny_graph(), seeds.tensors())}
+
+
+@functools.cache
+def engine_of(graph: str, threads: int) -> Engine:
+    """One for all tests of a graph."""
+    return Engine(GRAPHS[graph], threads)
+
+
 @pytest.mark.parametrize("threads", [1, 2])
 @pytest.mark.parametrize(
     "strange",
     [misaligned, mapped, mapped_misaligned, read_only, backwards, columns_first, with_gaps, repeated],
 )
-@pytest.mark.parametrize("graph", [tiny_graph(), seeds.tensors()], ids=["maps", "flat"])
+@pytest.mark.parametrize("graph", GRAPHS.values(), ids=["maps", "flat"])
 def test_any_array_of_the_right_shape_gives_the_same(
     graph: Graph, strange: Strange, threads: int, tmp_path: Path
 ) -> None:
     info = graph.inputs[0]
     x = np.random.default_rng(0).standard_normal((3, *info.shape[1:])).astype(np.float32)  # type: ignore[arg-type]
     given = strange(x, tmp_path)
-    engine = Engine(graph, threads)
-    try:
-        plain = engine.run({info.name: np.array(given, order="C")})
-        for name, got in engine.run({info.name: given}).items():
-            np.testing.assert_array_equal(got, plain[name])
-    finally:
-        engine.close()
+    engine = engine_of(graph.name, threads)
+    plain = engine.run({info.name: np.array(given, order="C")})
+    for name, got in engine.run({info.name: given}).items():
+        np.testing.assert_array_equal(got, plain[name])
 
 
 @pytest.mark.parametrize("threads", [1, 2])
@@ -99,7 +107,7 @@ def test_an_input_that_another_thread_changes_spoils_results_and_nothing_else(th
     other = threading.Thread(target=disturb)
     other.start()
     try:
-        for _ in range(300):
+        for _ in range(300 if FULL else 100):
             results = engine.run({info.name: x})
             for output in engine.outputs:
                 assert results[output.name].ndim == len(output.shape)
