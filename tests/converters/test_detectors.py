@@ -20,6 +20,7 @@ from sparsenet import Engine, reference
 from sparsenet.cli import main
 from sparsenet.errors import UnsupportedOpError
 from tests.converters.detectors import filtered, padded, ssd, transformer_head, yolo
+from tests.full import crossed
 
 Batch = Literal["free", "fixed"]
 DETECTORS: dict[str, tuple[Callable[..., onnx.ModelProto], Batch]] = {
@@ -35,8 +36,7 @@ def images(side: int, seed: int) -> np.ndarray:
     return np.random.default_rng(seed).standard_normal((1, 3, side, side)).astype(np.float32)
 
 
-@pytest.mark.parametrize("sparsity", [0.0, 0.8])
-@pytest.mark.parametrize("name", DETECTORS)
+@pytest.mark.parametrize("name, sparsity", crossed(list(DETECTORS), [0.8, 0.0]))
 def test_as_onnxruntime(name: str, sparsity: float) -> None:
     make, batch = DETECTORS[name]
     proto = make(sparsity)

@@ -13,7 +13,7 @@ from tests.fuzz.exits import KINDS
 
 ROOT = Path(__file__).resolve().parents[2]
 FULL = os.environ.get("SPARSENET_FULL") == "1"
-CASES = 1000 if FULL else 2
+CASES = 1000 if FULL else 1
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "pidfd_open"), reason="needs fork and pidfd_open")
 

@@ -41,7 +41,7 @@ REGRESSIONS = [
 
 @pytest.mark.parametrize("kind", sorted(kind for kind in KINDS if not kind.startswith("large")))
 def test_seeds_run(kind: str) -> None:
-    numbers = range(0, len(KINDS[kind].seeds()), 1 if FULL else 2)
+    numbers = range(0, len(KINDS[kind].seeds()), 1 if FULL else 3)
     answers = [Case(kind, number, ()).check() for number in numbers]
     assert answers.count("ran") >= 0.8 * len(answers)
 
@@ -49,7 +49,7 @@ def test_seeds_run(kind: str) -> None:
 @pytest.mark.parametrize("kind", sorted(KINDS))
 def test_short_campaign(kind: str) -> None:
     large = kind.startswith("large")
-    count = FEW.get(kind, 60)
+    count = FEW.get(kind, 60 if FULL else 40)
     cases = (Case.numbered(kind, number) for number in range(count))
     result = campaign.run(cases, campaign.Worker(timeout=60, run_every=20))
     assert result.findings == []
