@@ -100,12 +100,11 @@ def _products(target: Target, layer: QuadConvolution) -> _Products:
 
 
 def _tile(target: Target, layer: QuadConvolution) -> PixelTile:
-    """Pixels of a tile: four vectors, or so many fewer that those of all input channels leave room in L1."""
-    most = 4 if target.registers >= 32 else 2
-    rows = layer.group_in * layer.geo.kernel[0] * target.vector_bytes
-    while most > 2 and rows * most > target.l1_bytes // 2:
-        most -= 1
-    return pixel_tile(layer.lines, most)
+    """Pixels of a tile: up to four vectors, two where there are 16 registers; whether they fit into L1 is no matter.
+
+    The fewer weights there are, the more weighs what a tile costs beside its vectors.
+    """
+    return pixel_tile(layer.lines, 4 if target.registers >= 32 else 2, max(0.4, 1 - layer.density))
 
 
 def _candidate(

@@ -32,8 +32,11 @@ class PixelTile:
         return self.rows * self.vectors
 
 
-def pixel_tile(layout: Rows, most: int) -> PixelTile:
-    """The tile of at most ``most`` vectors that computes the fewest beyond the map, larger ones first."""
+def pixel_tile(layout: Rows, most: int, fixed: float = 1.0) -> PixelTile:
+    """The tile of at most ``most`` vectors that computes the fewest beyond the map, larger ones first.
+
+    What a tile costs beside its vectors, as loads of weights and ends of loops, is worth ``fixed`` of them.
+    """
     best, best_cost = PixelTile(1, 1), float("inf")
     for rows in range(1, min(most, layout.height) + 1):
         for vectors in range(1, min(most // rows, layout.line_vectors) + 1):
@@ -42,8 +45,7 @@ def pixel_tile(layout: Rows, most: int) -> PixelTile:
             row_tiles = -(-layout.height // rows)
             line_tiles = -(-layout.line_vectors // vectors)
             count = rows * vectors
-            # Per tile: its vectors, and a fixed part (weight load, loop) worth about one more.
-            cost = row_tiles * line_tiles * (count + 1.0)
+            cost = row_tiles * line_tiles * (count + fixed)
             if cost < best_cost - 1e-9:
                 best, best_cost = PixelTile(rows, vectors), cost
     return best

@@ -54,7 +54,7 @@ def _by_quads(b: ir.IRBuilder, w: ir.Value, x: ir.Value, total: ir.Value) -> ir.
 
 
 def _by_bytes(b: ir.IRBuilder, w: ir.Value, x: ir.Value, total: ir.Value) -> ir.Value:
-    octets, words = (ir.VectorType(kind, x.type.count * QUAD * 8 // kind.width) for kind in (I8, I16))
+    octets, words = (ir.VectorType(kind, x.type.count * QUAD * BYTE_BITS // kind.width) for kind in (I8, I16))
     pairs = _x86(b, _BYTE_DOTS, words, [b.bitcast(x, octets), b.bitcast(w, octets)])
     return b.add(total, _x86(b, _WORD_DOTS, total.type, [pairs, constant(1, words)]))
 

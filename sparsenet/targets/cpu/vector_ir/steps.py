@@ -19,12 +19,14 @@ from numba.extending import intrinsic
 from sparsenet.graph import types as elements
 from sparsenet.targets.cpu.patterns import bucket_kinds, rows_of, step_kinds
 from sparsenet.targets.cpu.vector_ir.llvm import (
+    CACHE_LINE,
     I32,
     I64,
     Product,
     displaced,
     fma,
     number_at,
+    prefetch_ahead,
     typed_pointer,
 )
 from sparsenet.targets.cpu.vector_ir.tile import Tile
@@ -138,7 +140,8 @@ def multiply_buckets(block: Tile, pixels: Tile, product: Product) -> Any:
     """``f(acc, stream, counts, source, row_stride)`` as of ``multiply_steps``, with a loop for each single pattern.
 
     Rows that cannot be put into groups of about as many nonzeros each, as those of a quad, profit less from partitions:
-    rows that run out multiply zeros. Single patterns take 10-25 % less time there.
+    rows that run out multiply zeros. Single patterns take 10-25 % less time there. Weights of small maps are read once
+    or twice, from L3: fetched ahead, ResNet-50 takes 4-7 % less time, layers whose weights are in L2 up to 4 % more.
 
     Args:
         product: ``product(b, w, x, sum)`` is the sum with w * x added.
@@ -158,6 +161,7 @@ def multiply_buckets(block: Tile, pixels: Tile, product: Product) -> Any:
 
             def step(now: list[ir.Value], rows: list[int] = rows) -> list[ir.Value]:
                 stream, *sums = now
+                prefetch_ahead(b, stream, CACHE_LINE)
                 offset, *places = (displaced(b, stream, block.item * i) for i in range(len(rows) + 1))
                 weights = [block._splat(b, number_at(b, place, block.element, 0)) for place in places]
                 start = number_at(b, offset, OFFSET, 0)
