@@ -11,6 +11,8 @@ from sparsenet.graph import FloatArray
 
 #: Bins on each side of 0. The numbers of one sign use more than half of them: at least eight for each of 256 steps.
 BINS = 4096
+#: Numbers that are counted together, while they are in the cache.
+_BLOCK = 2**16
 #: Below what float32 numbers have.
 _LEAST_EXPONENT = -150
 
@@ -21,12 +23,16 @@ class Histogram:
     The width is a power of two, and doubles when a number lies beyond the last bin: two bins then become one exactly,
     so that the result depends neither on the order of the numbers nor on how they were divided.
 
+    Args:
+        counted: whether numbers are counted; else only the smallest and the largest are kept.
+
     Attributes:
         counts: (2 * BINS,) int64.
         least, most: the smallest and the largest number; infinite if there is none.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, counted: bool = True) -> None:
+        self._counted = counted
         self.counts = np.zeros(2 * BINS, np.int64)
         self.least, self.most = math.inf, -math.inf
         self._exponent: int | None = None
@@ -47,16 +53,19 @@ class Histogram:
             return
         least, most = float(numbers.min()), float(numbers.max())
         self.least, self.most = min(self.least, least), max(self.most, most)
+        if not self._counted:
+            return
         self._widen(_exponent(max(-least, most)))
-        places = np.floor(numbers.reshape(-1) * np.float64(1 / self.width)).astype(np.int64)
-        places += BINS
-        self.counts += np.bincount(places, minlength=2 * BINS)
+        flat, per_width = numbers.reshape(-1), np.float64(1 / self.width)
+        for start in range(0, flat.size, _BLOCK):
+            places = np.floor(flat[start : start + _BLOCK] * per_width).astype(np.intp)
+            self.counts += np.bincount(places + BINS, minlength=2 * BINS)
 
     def merge(self, other: Histogram) -> None:
         """Count the numbers of another histogram, too."""
+        self.least, self.most = min(self.least, other.least), max(self.most, other.most)
         if other._exponent is None:
             return
-        self.least, self.most = min(self.least, other.least), max(self.most, other.most)
         self._widen(other._exponent)
         self.counts += _halved(other.counts, (self._exponent or 0) - other._exponent)
 

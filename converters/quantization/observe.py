@@ -62,7 +62,8 @@ class Observed:
 def observe(
     graph: Graph,
     batches: Batches,
-    numbers_of: Collection[str],
+    ranges_of: Collection[str],
+    counted: Collection[str],
     means_of: Collection[str],
     *,
     threads: int | None = None,
@@ -70,10 +71,18 @@ def observe(
 ) -> Observed:
     """Run ``graph`` on all batches and look at the named tensors, inputs or computed ones.
 
+    Args:
+        graph: in float32.
+        batches: inputs, as ``quantize`` takes them.
+        ranges_of: tensors of which the smallest and the largest number are wanted.
+        counted: those of them whose numbers are to be counted.
+        means_of: tensors of which the means of channels are wanted.
+        threads, progress: as ``quantize`` takes them.
+
     Raises:
         InputError: there is no batch, one does not fit the inputs, or a tensor becomes NaN or infinite.
     """
-    histograms = {name: Histogram() for name in numbers_of}
+    histograms = {name: Histogram(name in counted) for name in ranges_of}
     means = {name: ChannelMeans() for name in means_of}
     watched = Watched([graph], [*histograms, *means], threads)
     samples = 0

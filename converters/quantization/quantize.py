@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterable
 from functools import partial
 from typing import get_args
@@ -15,7 +16,7 @@ from converters.quantization.choose import Choice, choose, tensors_of
 from converters.quantization.grids import Grids
 from converters.quantization.histogram import Histogram
 from converters.quantization.observe import Batches, Observed, Progress, observe
-from converters.quantization.ranges import Function, Method, Numbers, range_of
+from converters.quantization.ranges import Function, Method, Numbers, Range, range_of
 from converters.quantization.weight_scales import WeightMethod, rounded, scales_of
 from sparsenet.checks import flag, items, one_of, shown
 from sparsenet.engine_options import EngineOptions
@@ -79,8 +80,14 @@ def quantize(
     threads = EngineOptions(threads).threads
     choice = choose(optimize(graph, reduce=False), _names(skip))
     inputs = {node.inputs[0] for node in choice.weighted} if correct else set()
-    seen = observe(choice.graph, batches, choice.sources, inputs, threads=threads, progress=progress)
-    quantized = _annotated(choice, seen, method, weights, per_channel, correct)
+    activations = _activations(choice)
+    counted = choice.sources if method != "minmax" else activations
+    seen = observe(choice.graph, batches, choice.sources, counted, inputs, threads=threads, progress=progress)
+    together: dict[str, Histogram] = {}
+    for name, histogram in seen.histograms.items():
+        together.setdefault(choice.groups[name], Histogram()).merge(histogram)
+    ranges = {name: range_of(numbers, method, activations.get(name)) for name, numbers in together.items()}
+    quantized = _annotated(choice, seen, ranges, weights, per_channel, correct)
     quantized.metadata[METADATA] = f"{method} ranges of {seen.samples} samples, {weights} weights"
     quantized.verify()
     return quantized
@@ -94,7 +101,12 @@ def _names(skip: Iterable[str]) -> Collection[str]:
 
 
 def _annotated(
-    choice: Choice, seen: Observed, method: Method, weights: WeightMethod, per_channel: bool, correct: bool
+    choice: Choice,
+    seen: Observed,
+    ranges: dict[str, Range],
+    weights: WeightMethod,
+    per_channel: bool,
+    correct: bool,
 ) -> Graph:
     graph = _own_weights(choice)
     nodes = [node for node in graph.nodes if node.name in {n.name for n in choice.nodes}]
@@ -103,11 +115,6 @@ def _annotated(
         name: scales_of(graph.constants[name], weights, per_channel)
         for name in dict.fromkeys(node.inputs[1] for node in weighted)
     }
-    together: dict[str, Histogram] = {}
-    for name, histogram in seen.histograms.items():
-        together.setdefault(choice.groups[name], Histogram()).merge(histogram)
-    activations = _activations(choice)
-    ranges = {name: range_of(seen, method, activations.get(name)) for name, seen in together.items()}
     grids = Grids(choice.groups, ranges, scales)
     grids.fit(graph, weighted)
     graph.quantization = {
@@ -122,12 +129,12 @@ def _annotated(
 
 
 def _activations(choice: Choice) -> dict[str, Function]:
-    """By tensor that only an activation in integers reads, that activation."""
-    uses = choice.graph.use_counts()
+    """By tensor with a grid of its own that only an activation in integers reads, that activation."""
+    uses, members = choice.graph.use_counts(), Counter(choice.groups.values())
     return {
         node.inputs[0]: partial(_activation, node)
         for node in choice.nodes
-        if node.op in ACTIVATIONS and uses[node.inputs[0]] == 1
+        if node.op in ACTIVATIONS and uses[node.inputs[0]] == members[choice.groups[node.inputs[0]]] == 1
     }
 
 

@@ -32,6 +32,10 @@ def test_neither_order_nor_pieces_matter() -> None:
     for part in parts[::-1]:
         merged.merge(_of(part))
     merged.merge(Histogram())
+    ends = Histogram(counted=False)
+    ends.add(np.concatenate(parts))
+    assert not ends.counts.any()
+    assert (ends.least, ends.most) == (one.least, one.most)
     numbers = np.concatenate(parts)
     expected, _ = np.histogram(numbers, np.arange(-BINS, BINS + 1) * one.width)
     for seen in (one, other, merged):

@@ -10,7 +10,7 @@ import pytest
 import converters
 from converters.quantization import observe
 from converters.quantization.quantize import quantize
-from sparsenet import reference
+from sparsenet import Engine, reference
 from sparsenet.errors import InputError
 from sparsenet.graph import FloatArray, Graph
 from sparsenet.graph.integer import integer_nodes
@@ -68,6 +68,30 @@ def test_tensors_that_only_move_numbers_share_a_grid() -> None:
         for grid in quantized.quantization.values()
         if grid.element is not I8
     )
+
+
+def test_an_activation_does_not_decide_for_others() -> None:
+    """The range that suits ``silu`` is for a tensor that it alone reads, not for one that shares the grid."""
+    net = Net((4, 8, 8))
+    x = net.conv("x", 4, 1, name="a")
+    pooled = net.op("max_pool2d", x, kernel=[2, 2], stride=[2, 2])
+    graph = net.graph(net.conv(x, 4, 1, name="b"), net.conv(net.op("silu", pooled), 4, 1, name="c"))
+    data = np.random.default_rng(0).standard_normal((4, 4, 8, 8), np.float32)
+    quantized = quantize(graph, data, **ONE)
+    exact = reference.run(graph, {"x": data}, keep="all")["a.y"]
+    grid = quantized.quantization["a.y"]
+    assert grid.same_grid(quantized.quantization[pooled])
+    assert float(grid.scale) * 255 == pytest.approx(exact.max() - exact.min(), rel=1e-3)
+
+
+def test_the_engine_agrees_to_the_bit() -> None:
+    net = Net((3, 16, 16), seed=3)
+    x = net.conv("x", 8, 3, name="stem", stride=[2, 2], epilogue=[["relu"]])
+    graph = net.graph(net.head(net.op("silu", net.conv(x, 8, 3, name="block"))))
+    quantized = quantize(graph, images(), **ONE)
+    x = images(4, seed=9)[0]
+    (name,) = quantized.outputs
+    assert np.array_equal(Engine(quantized, 1)(x), reference.run(quantized, {"x": x})[name])
 
 
 def test_biases_make_up_for_rounded_weights() -> None:
@@ -162,7 +186,7 @@ def test_the_report_compares_every_layer() -> None:
     report = converters.quantization_report(graph, quantized, images(4, seed=5), **ONE)
     assert report.samples == 4
     assert [layer.layer for layer in report.layers] == [node.name for node in quantized.nodes]
-    assert report.integer_layers == len(quantized.nodes) - 3
+    assert report.integer_layers == len(quantized.nodes) - 1
     assert report.integer_macs == 1.0
     known = {layer.layer: layer.snr_db for layer in report.layers}
     assert known["block"] is None, "float32 has no such tensor: the activation was fused"
