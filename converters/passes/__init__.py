@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from converters.passes.affine_in_integers import affine_in_integers
 from converters.passes.batch_norm_to_affine import batch_norm_to_affine
 from converters.passes.constant_operand_to_affine import constant_operand_to_affine
 from converters.passes.drop_unit_axis import drop_unit_axis
@@ -25,6 +26,7 @@ from converters.passes.sink_transposes import sink_transposes
 __all__ = [
     "PASSES",
     "REDUCTION",
+    "affine_in_integers",
     "batch_norm_to_affine",
     "constant_operand_to_affine",
     "drop_unit_axis",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from converters.passes.affine_in_integers import affine_in_integers
 from converters.passes.batch_norm_to_affine import batch_norm_to_affine
 from converters.passes.constant_operand_to_affine import constant_operand_to_affine
 from converters.passes.drop_unit_axis import drop_unit_axis
@@ -47,6 +48,7 @@ PASSES: tuple[Pass, ...] = (
     fuse_affine,
     fuse_add,
     *REDUCTION,
+    affine_in_integers,
     spread_grids,
 )
 
