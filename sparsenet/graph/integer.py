@@ -1,10 +1,10 @@
 """Integer arithmetic: which nodes can be computed in integers, and with which numbers.
 
 A node is an integer one if its op has a meaning in integers (the trait ``integer``) and every tensor that it reads or
-makes has a grid (``Graph.quantization``). Everything else is computed in float32, and tensors change their form where
-the two meet. The arithmetic is exact, so that every target gives the same bytes: sums are int32, and become bytes by
-one float32 product, rounded half to even (Jacob et al., arXiv 1712.05877, section 2.2, with a float32 multiplier as
-ONNX Runtime has it).
+makes has a grid (``Graph.quantization``); of a fully connected layer the result need not have one. Everything else is
+computed in float32, and tensors change their form where the two meet. The arithmetic is exact, so that every target
+gives the same bytes: sums are int32, and become bytes by one float32 product, rounded half to even (Jacob et al., arXiv
+1712.05877, section 2.2, with a float32 multiplier as ONNX Runtime has it).
 """
 
 from __future__ import annotations
@@ -104,31 +104,34 @@ class Product:
 
     ``sum = Σ (x - x_zero) * weight + bias``, ``number = float32(sum) * multiplier[channel]``, and with a fused add
     ``number + float32(other - other_zero) * other_multiplier``, each operation rounded to float32; then ``rounding``.
+    Where ``out``, the grid of the result, is None, that is the number itself.
     """
 
     node: Node
     x: Quantization
     weight: Quantization
-    out: Quantization
+    out: Quantization | None
     weight_array: FloatArray
     bias_array: FloatArray | None
     other: Quantization | None
-    rounding: Rounding
 
     @classmethod
     def of(cls, graph: Graph, node: Node) -> Product | None:
         """What the node computes, or None if it cannot be computed in integers."""
         own, added = split_inputs(node)
         grids = graph.quantization
-        if not {own[0], own[1], node.output} <= grids.keys() or not _fused_add(node, added, grids):
+        if not {own[0], own[1]} <= grids.keys() or not _fused_add(node, added, grids):
             return None
-        x, weight, out = grids[own[0]], grids[own[1]], grids[node.output]
-        rounding = Rounding.of(node, out)
-        if x.element is not U8 or weight.element is not I8 or out.element is not U8 or rounding is None:
+        x, weight, out = grids[own[0]], grids[own[1]], grids.get(node.output)
+        if out is None:
+            possible = not OPS[node.op].windowed and not node.epilogue
+        else:
+            possible = out.element is U8 and Rounding.of(node, out) is not None
+        if x.element is not U8 or weight.element is not I8 or not possible:
             return None
         bias = graph.constants[own[2]] if own[2] else None
         other = grids[added[0]] if added else None
-        return cls(node, x, weight, out, graph.constants[own[1]], bias, other, rounding)
+        return cls(node, x, weight, out, graph.constants[own[1]], bias, other)
 
     @cached_property
     def weights(self) -> Integers:
@@ -142,22 +145,34 @@ class Product:
 
     @cached_property
     def multiplier(self) -> FloatArray:
-        """float32 (C_out,): from sums to steps of the result."""
-        return (self._unit / np.float64(self.out.scale)).astype(np.float32)
+        """float32 (C_out,): from sums to steps of the result, or to the result."""
+        step = np.float64(self.out.scale) if self.out is not None else 1.0
+        return (self._unit / step).astype(np.float32)
+
+    @cached_property
+    def rounding(self) -> Rounding:
+        """How numbers become bytes, where the result has a grid."""
+        assert self.out is not None
+        rounding = Rounding.of(self.node, self.out)
+        assert rounding is not None
+        return rounding
 
     @cached_property
     def other_multiplier(self) -> np.float32:
         """From steps of the added tensor to steps of the result."""
-        return ratio(self.other, self.out) if self.other is not None else np.float32(0)
+        if self.other is None or self.out is None:
+            return np.float32(0)
+        return ratio(self.other, self.out)
 
     @property
     def fits(self) -> bool:
-        """Whether no sum can pass int32, and no result what a conversion to int32 holds."""
+        """Whether no sum can pass int32, and no result that is rounded what a conversion to int32 holds."""
         terms = math.prod(self.weight_array.shape[1:])
         sums = 255 * LARGEST_WEIGHT * terms + np.abs(self._bias)
         results = sums * self.multiplier.astype(np.float64) + 255 * float(self.other_multiplier)
         normal = np.isfinite(self.multiplier) & (self.multiplier > 0)
-        return bool(normal.all() and sums.max() <= MOST_SUM and results.max() <= MOST_RESULT)
+        rounds = self.out is None or results.max() <= MOST_RESULT
+        return bool(normal.all() and sums.max() <= MOST_SUM and rounds)
 
     @cached_property
     def _unit(self) -> npt.NDArray[np.float64]:

@@ -24,7 +24,9 @@ from sparsenet.reference.registry import OPERATIONS
 
 def run_integer_node(graph: Graph, node: Node, inputs: Sequence[Array | None]) -> Array:
     """The result of a node that ``integer_nodes`` names: ``inputs`` are those of ``node.inputs``, None where absent."""
-    out = graph.quantization[node.output]
+    out = graph.quantization.get(node.output)
+    if out is None:
+        return _numbers(_product_of(graph, node), inputs).astype(np.float64)
     return out.numbers(_KINDS[OPS[node.op].integer](graph, node, inputs)).astype(np.float64)
 
 
@@ -46,18 +48,28 @@ def _rounded(numbers: FloatArray, rounding: Rounding) -> Integers:
     return np.clip(steps, rounding.low, rounding.high)
 
 
-def _product(graph: Graph, node: Node, inputs: Sequence[Array | None]) -> Integers:
+def _product_of(graph: Graph, node: Node) -> Product:
     product = Product.of(graph, node)
     assert product is not None
+    return product
+
+
+def _product(graph: Graph, node: Node, inputs: Sequence[Array | None]) -> Integers:
+    product = _product_of(graph, node)
+    return _rounded(_numbers(product, inputs), product.rounding)
+
+
+def _numbers(product: Product, inputs: Sequence[Array | None]) -> FloatArray:
+    """The results of a product before they are rounded."""
     operands = [_centred(product.x, inputs[0]), product.weights.astype(np.float64), None]
-    sums = OPERATIONS[node.op](operands, attributes(node))
+    sums = OPERATIONS[product.node.op](operands, attributes(product.node))
     per_channel = (-1, *[1] * (sums.ndim - 2))
     sums = sums + product.bias.reshape(per_channel)
     numbers = sums.astype(np.float32) * product.multiplier.reshape(per_channel)
     if product.other is not None:
         added = _centred(product.other, inputs[-1]).astype(np.float32) * product.other_multiplier
         numbers = numbers + added
-    return _rounded(numbers, product.rounding)
+    return np.asarray(numbers, np.float32)
 
 
 def _sum(graph: Graph, node: Node, inputs: Sequence[Array | None]) -> Integers:

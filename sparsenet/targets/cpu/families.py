@@ -204,6 +204,22 @@ CPU_FAMILIES = by_name(
         "product of a map and one number per channel",
     ),
     Family(
+        F32,
+        "linear_dense8_flat",
+        "cpu.linear_dense_bytes",
+        "*x:u8 *weights:i32 *bias:i32 *scale:f32 quads c_out *out",
+        ("vectors", "dot"),
+        "fully connected, of bytes to float32, dense weights in 8 bits",
+    ),
+    Family(
+        F32,
+        "linear_csr8_flat",
+        "cpu.linear_csr_bytes",
+        "*x:u8 *group_offsets:i32 *windows:i32 *weights:i32 *places:u8 *bias:i32 *scale:f32 c_out *out",
+        ("dot",),
+        "fully connected, of bytes to float32, sparse weights of four inputs each in 8 bits",
+    ),
+    Family(
         U8X4,
         "table_none_rows",
         "cpu.table_quads",

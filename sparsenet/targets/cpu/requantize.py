@@ -75,21 +75,32 @@ def _added(kernel: Kernel, rows: int, vectors: int) -> Any:
     return inlined(residual, exact=True)
 
 
-def requantized_outputs(kernel: Kernel, sums: Tile) -> Any:
-    """``f(acc, scales, zero, low, high, args, bases, first)``: as ``requantized``, of consecutive features' sums.
+def sum_lanes(kernel: Kernel) -> int:
+    """Sums to a vector, which is as long as one of the kernel's elements."""
+    return kernel.lanes * kernel.element.itemsize // I32.itemsize
 
-    Args of f:
-        acc: int32.
-        scales: address of the features' float32 factors.
-        first: number of the first feature.
+
+def requantized_outputs(kernel: Kernel, sums: Tile) -> Any:
+    """``f(acc, args, bases, first)``: int32 sums of the features from ``first`` on as the kernel's elements.
+
+    Bytes are made as ``requantized`` says; float32 is float32(sum) * scale.
     """
-    values = Tile(F32, sums.lanes, 1, sums.vectors)
+    read, values = arguments(kernel), Tile(F32, sums.lanes, 1, sums.vectors)
     multiply, load, as_float, rounded = values.mul, values.load, to_float(sums), to_bytes(values)
     epilogue = _added_features(kernel, values) if kernel.epilogue else _no_features
+    number = values.item
 
-    def finish(acc, scales, zero, low, high, args, bases, first):  # type: ignore[no-untyped-def]
-        scaled = multiply(as_float(acc), load(scales, 0))
-        return rounded(epilogue(scaled, args, bases, first), zero, low, high)
+    def scaled(acc, args, bases, first):  # type: ignore[no-untyped-def]
+        return multiply(as_float(acc), load(read(args, bases).scale + first * number, 0))
+
+    scaled = inlined(scaled, exact=True)
+    if kernel.element.is_float:
+        return scaled
+
+    def finish(acc, args, bases, first):  # type: ignore[no-untyped-def]
+        given = read(args, bases)
+        numbers = epilogue(scaled(acc, args, bases, first), args, bases, first)
+        return rounded(numbers, given.zero, given.low, given.high)
 
     return inlined(finish, exact=True)
 

@@ -13,7 +13,7 @@ from sparsenet.plan.builder import Options
 from sparsenet.targets.cpu.lower.pack_picks import picks
 from sparsenet.targets.target import Target
 from tests.full import chosen
-from tests.sparsenet.plan.test_integer import HOSTS, assert_exact, convolutions, formats
+from tests.sparsenet.plan.test_integer import HOSTS, assert_exact, convolutions, formats, planned
 from tests.sparsenet.quantized import quantized
 
 
@@ -43,6 +43,19 @@ def test_dense_and_sparse(threads: int) -> None:
     engine = assert_exact(graph, Options(threads=threads))
     assert formats(engine) == ["int8 dense", "int8 csr", "int8 csr"]
     assert_exact(layers(9, (3, 1.0)), Options(threads=threads))
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_a_result_without_a_grid_is_float32(threads: int) -> None:
+    """Logits are not rounded to bytes; what they are made of still is integers."""
+    for density in (1.0, 0.2):
+        graph = layers(70, (40, 1.0), (37, density))
+        graph.nodes[-1].attrs["epilogue"] = []
+        del graph.quantization["l1"]
+        engine = assert_exact(graph, Options(threads=threads))
+        assert formats(engine) == ["int8 dense", "int8 dense" if density == 1 else "int8 csr"]
+        graph.nodes[-1].attrs["epilogue"] = [["relu"]]
+        assert formats(planned(graph, Options()))[-1] == ("dense" if density == 1 else "csr")
 
 
 @pytest.mark.parametrize("target", chosen(HOSTS[-1:], HOSTS), ids=lambda target: target.name)

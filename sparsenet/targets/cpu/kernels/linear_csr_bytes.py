@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from sparsenet.graph.types import I32, QUAD, U8
+from sparsenet.graph.types import I32
 from sparsenet.targets.cpu.arguments import arguments
 from sparsenet.targets.cpu.device import kernel_entry
-from sparsenet.targets.cpu.requantize import requantized_outputs
+from sparsenet.targets.cpu.requantize import requantized_outputs, sum_lanes
 from sparsenet.targets.cpu.vector_ir import Tile, load_i32
 from sparsenet.targets.cpu.vector_ir.matrix_quads import multiply_picked
 from sparsenet.targets.registry import Kernel
@@ -20,7 +20,7 @@ from sparsenet.targets.registry import Kernel
 
 def build(kernel: Kernel) -> Any:
     """``group_offsets[g]`` counts the steps before group g, which are even in number."""
-    read, lanes = arguments(kernel), kernel.lanes // QUAD
+    read, lanes = arguments(kernel), sum_lanes(kernel)
     sums = Tile(I32, lanes)
     load, add, splat, multiply = (
         sums.load,
@@ -28,14 +28,13 @@ def build(kernel: Kernel) -> Any:
         sums.splat,
         multiply_picked(sums, kernel.parameter("dot")),
     )
-    finish, store = requantized_outputs(kernel, sums), Tile(U8, lanes).store
-    number, vector_bytes = sums.item, sums.vector_bytes
+    finish, store = requantized_outputs(kernel, sums), Tile(kernel.element, lanes).store
+    number, item, vector_bytes = sums.item, kernel.element.itemsize, sums.vector_bytes
 
     def linear_csr_bytes(args, bases):  # type: ignore[no-untyped-def]
         given = read(args, bases)
         x, group_offsets, windows = given.x, given.group_offsets, given.windows
-        weights, places, bias, scale = given.weights, given.places, given.bias, given.scale
-        zero, low, high = given.zero, given.low, given.high
+        weights, places, bias = given.weights, given.places, given.bias
         c_out, out = given.c_out, given.out
         for group in range((c_out + lanes - 1) // lanes):
             first = group * lanes
@@ -45,6 +44,6 @@ def build(kernel: Kernel) -> Any:
                 acc0 = multiply(acc0, w, p, x + load_i32(windows, k))
                 acc1 = multiply(acc1, w + vector_bytes, p + lanes, x + load_i32(windows, k + 1))
             acc = add(acc0, acc1)
-            store(out + first, 0, finish(acc, scale + first * number, zero, low, high, args, bases, first))
+            store(out + first * item, 0, finish(acc, args, bases, first))
 
     return kernel_entry(linear_csr_bytes, exact=True)

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from sparsenet.graph.types import I32, QUAD, U8
+from sparsenet.graph.types import I32
 from sparsenet.targets.cpu.arguments import arguments
 from sparsenet.targets.cpu.device import kernel_entry
-from sparsenet.targets.cpu.requantize import requantized_outputs
+from sparsenet.targets.cpu.requantize import requantized_outputs, sum_lanes
 from sparsenet.targets.cpu.vector_ir import Tile, load_i32
 from sparsenet.targets.cpu.vector_ir.matrix_quads import multiply_outputs
 from sparsenet.targets.registry import Kernel
@@ -18,7 +18,7 @@ from sparsenet.targets.registry import Kernel
 
 def build(kernel: Kernel) -> Any:
     """Blocks of ``vectors`` vectors of sums."""
-    read, vectors, lanes = arguments(kernel), kernel.parameter("vectors"), kernel.lanes // QUAD
+    read, vectors, lanes = arguments(kernel), kernel.parameter("vectors"), sum_lanes(kernel)
     sums = Tile(I32, lanes, 1, vectors)
     load, add, splat, multiply = (
         sums.load,
@@ -26,14 +26,13 @@ def build(kernel: Kernel) -> Any:
         sums.splat,
         multiply_outputs(sums, kernel.parameter("dot")),
     )
-    finish, store = requantized_outputs(kernel, sums), Tile(U8, lanes, 1, vectors).store
+    finish, store = requantized_outputs(kernel, sums), Tile(kernel.element, lanes, 1, vectors).store
     block, step = vectors * lanes, vectors * sums.vector_bytes
-    number = sums.item
+    number, item = sums.item, kernel.element.itemsize
 
     def linear_dense_bytes(args, bases):  # type: ignore[no-untyped-def]
         given = read(args, bases)
-        x, weights, bias, scale = given.x, given.weights, given.bias, given.scale
-        zero, low, high = given.zero, given.low, given.high
+        x, weights, bias = given.x, given.weights, given.bias
         quads, c_out, out = given.quads, given.c_out, given.out
         for first in range(0, c_out, block):
             w = weights + first * quads * number
@@ -50,6 +49,6 @@ def build(kernel: Kernel) -> Any:
                 acc0 = multiply(acc0, w, load_i32(x, k))
                 w += step
             acc = add(add(acc0, acc1), add(acc2, acc3))
-            store(out + first, 0, finish(acc, scale + first * number, zero, low, high, args, bases, first))
+            store(out + first * item, 0, finish(acc, args, bases, first))
 
     return kernel_entry(linear_dense_bytes, exact=True)

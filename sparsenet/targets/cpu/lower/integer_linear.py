@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 import numpy.typing as npt
 
 from sparsenet.graph import Node
 from sparsenet.graph.integer import Product
-from sparsenet.graph.types import QUAD
 from sparsenet.plan.builder import Builder
 from sparsenet.plan.lowering.convolution import Convolution
 from sparsenet.plan.ref import Ref, Word
-from sparsenet.targets.cpu.lower.epilogues import Epilogue
 from sparsenet.targets.cpu.lower.linear import MatrixVector
 from sparsenet.targets.cpu.lower.pack import linear_blocks
 from sparsenet.targets.cpu.lower.pack_picks import picks
 from sparsenet.targets.cpu.lower.pack_quads import bias_at, weight_quads
 from sparsenet.targets.cpu.lower.quad_epilogue import added
 from sparsenet.targets.cpu.lower.select import choose_format
-from sparsenet.targets.registry import Kernel
 
 #: Share of quads that are not zero below which picking single quads beats streaming the whole matrix.
 BREAK_EVEN_DENSITY = 0.55
@@ -33,19 +32,24 @@ def lower_linear(builder: Builder, node: Node) -> None:
 
 
 def lower_matrix(builder: Builder, conv: Convolution, product: Product, weight: npt.NDArray[np.int8]) -> None:
-    """Add ``out = weight @ x + bias``, (C_out, C_in) int8, with x in C order."""
+    """Add ``out = weight @ x + bias``, (C_out, C_in) int8, with x in C order; to bytes, or float32 without a grid."""
     node, c_out = conv.node, len(weight)
     source, epilogue = builder.plain(conv.x), added(builder, product, over_rows=False)
-    out, lanes = builder.new_plain(node.output), builder.plain_vector.lanes // QUAD
+    with builder.computing(in_bytes=product.out is not None):
+        out = builder.new_plain(node.output)
     matrix = weight_quads(weight[:, :, None, None])[:c_out]
     density = np.count_nonzero(matrix) / matrix.size
     sparse, reason = choose_format(builder.options.kernels, density, BREAK_EVEN_DENSITY, "quads of zeros")
-    make = _sparse if sparse else _dense
-    kernel, block, fixed, per_block, nbytes = make(builder, matrix, lanes, epilogue)
+    kind = "csr" if sparse else "dense"
+    packed = (_sparse if sparse else _dense)(builder, matrix)
+    algorithm = f"linear_{kind}_flat" if product.out is not None else f"linear_{kind}8_flat"
+    kernel = out.layout.vector.kernel(algorithm, packed.tile, epilogue.ops)
     counts = {"macs": weight.size, "nnz": int(np.count_nonzero(weight)), "weights": weight.size}
-    builder.decide(node, "csr" if sparse else "dense", kernel, reason, **counts)
-    rounding = product.rounding
-    fixed |= {"zero": rounding.zero_point, "low": rounding.low, "high": rounding.high}
+    builder.decide(node, kind, kernel, reason, **counts)
+    fixed, per_block, block = packed.fixed, packed.per_block, packed.block
+    if product.out is not None:
+        rounding = product.rounding
+        fixed |= {"zero": rounding.zero_point, "low": rounding.low, "high": rounding.high}
     bias, scale = bias_at(product.bias, weight, product.x.zero_point), product.multiplier
     for name, numbers in (("bias", bias), ("scale", scale)):
         whole = np.pad(numbers, (0, -c_out % block))
@@ -53,33 +57,47 @@ def lower_matrix(builder: Builder, conv: Convolution, product: Product, weight: 
     builder.add(
         MatrixVector(
             node.name, out, 1, source, kernel, epilogue, c_out, block, fixed, per_block,
-            channel_blocks=-(-c_out // block), weight_bytes=nbytes,
+            channel_blocks=-(-c_out // block), weight_bytes=packed.nbytes,
         )
     )  # fmt: skip
 
 
-_Weights = tuple[Kernel, int, dict[str, Word], dict[str, tuple[Ref, int]], int]
+class _Packed(NamedTuple):
+    """Weights in the form that a kernel streams.
+
+    Attributes:
+        tile: the kernel's tile parameters.
+        block: outputs that belong together.
+        fixed: arguments that are the same for all blocks.
+        per_block: arguments to advance by block, and by how many bytes.
+        nbytes: of all weights.
+    """
+
+    tile: tuple[int, ...]
+    block: int
+    fixed: dict[str, Word]
+    per_block: dict[str, tuple[Ref, int]]
+    nbytes: int
 
 
-def _dense(builder: Builder, matrix: npt.NDArray[np.int32], lanes: int, epilogue: Epilogue) -> _Weights:
-    """The kernel, the outputs of a block, arguments of all blocks and those that advance by block, bytes."""
-    target, (c_out, quads) = builder.target, matrix.shape
+def _dense(builder: Builder, matrix: npt.NDArray[np.int32]) -> _Packed:
+    target, (c_out, quads), lanes = builder.target, matrix.shape, builder.vector.lanes
     vectors = min(4 if target.registers >= 32 else 2, -(-c_out // lanes))
     block = vectors * lanes
-    kernel = builder.plain_vector.kernel("linear_dense_flat", (vectors, target.dot), epilogue.ops)
     blocks = linear_blocks(matrix, block)
     per_block = {"weights": (builder.constant(blocks), block * quads * blocks.itemsize)}
-    return kernel, block, {"quads": quads}, per_block, blocks.nbytes
+    return _Packed((vectors, target.dot), block, {"quads": quads}, per_block, blocks.nbytes)
 
 
-def _sparse(builder: Builder, matrix: npt.NDArray[np.int32], lanes: int, epilogue: Epilogue) -> _Weights:
+def _sparse(builder: Builder, matrix: npt.NDArray[np.int32]) -> _Packed:
+    lanes = builder.vector.lanes
     packed = picks(matrix, lanes)
-    kernel = builder.plain_vector.kernel("linear_csr_flat", (builder.target.dot,), epilogue.ops)
     fixed: dict[str, Word] = {
         name: builder.constant(getattr(packed, name)) for name in ("windows", "weights", "places")
     }
     per_block = {"group_offsets": (builder.constant(packed.group_offsets), packed.group_offsets.itemsize)}
-    return kernel, lanes, fixed, per_block, packed.weights.nbytes + packed.places.nbytes
+    nbytes = packed.weights.nbytes + packed.places.nbytes
+    return _Packed((builder.target.dot,), lanes, fixed, per_block, nbytes)
 
 
 LOWER = {"linear": lower_linear}
