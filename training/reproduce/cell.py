@@ -30,6 +30,7 @@ CELLS = (
     "snip.train_variant",
     "comparison.train_dense",
     "comparison.train_sparse",
+    "int8.prune_and_quantize",
     "latency.measure",
     "report.write",
 )

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import torch.nn.functional as F
-from torch import nn
+from torch import Tensor, nn
 
 import sparsenet
 from sparsenet.graph.counts import count_layers, total
@@ -26,18 +26,24 @@ COMPARED = 16
 
 
 def judge(model: nn.Module, info: ModelInfo, file: Path, test: LabeledImages) -> Result:
-    """Convert ``model`` to ``file`` (float32) for its input size, and test the engine that loads it.
+    """Convert ``model`` to ``file`` for its input size, and test the engine that loads it.
 
     Returns loss (cross-entropy), accuracy, macro_f1, weighted_f1 and recall on ``test``; weights, sparsity and macs of
     the network as the engine runs it, nonzero_macs; bytes of the file; and the largest difference from PyTorch.
     """
-    graph, size = TRACES.graph(model, info), info.input_size
+    size = info.input_size
     file.parent.mkdir(parents=True, exist_ok=True)
-    sparsenet.save(graph, file)
-    logits = run(sparsenet.load(file, threads=1), test, size)
+    sparsenet.save(TRACES.graph(model, info), file)
     few = test.subset(range(min(COMPARED, len(test))))
+    found, logits = tested(file, test, size)
+    return found | {"difference": relative_difference(logits[: len(few)], predict(model, few, size))}
+
+
+def tested(file: Path, test: LabeledImages, size: int) -> tuple[Result, Tensor]:
+    """All that ``judge`` finds but the difference from PyTorch, of any model file; and the engine's logits."""
+    logits = run(sparsenet.load(file, threads=1), test, size)
     found = metrics(test.labels, logits.argmax(1), test.class_names)
-    sums = total(count_layers(graph))
+    sums = total(count_layers(sparsenet.load_graph(file)))
     return {
         "loss": float(F.cross_entropy(logits, test.labels)),
         "accuracy": found.accuracy,
@@ -50,8 +56,7 @@ def judge(model: nn.Module, info: ModelInfo, file: Path, test: LabeledImages) ->
         "macs": sums.macs,
         "nonzero_macs": sums.nonzero_macs,
         "bytes": file.stat().st_size,
-        "difference": relative_difference(logits[: len(few)], predict(model, few, size)),
-    }
+    }, logits
 
 
 def history(records: Iterable[EpochRecord]) -> list[Result]:

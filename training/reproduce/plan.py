@@ -18,6 +18,8 @@ STUDENT_STAGES: dict[str, tuple[str, ...]] = {
 SNIP_METHODS = ("snip", "modified-snip")
 SNIP_VARIANTS = ("unpruned", *SNIP_METHODS)
 TEACHER = "students/teacher/weights/teacher.safetensors"
+#: How the weights of one network are stored and computed: in float32, and in integers after or by training.
+INT8_FORMS = ("f32", "int8", "trained")
 PRUNING_METHODS = ("unstructured", "input-channels", "output-channels")
 
 
@@ -53,6 +55,8 @@ class Plan:
             found += [f"results/snip/trained-{variant}.json" for variant in SNIP_VARIANTS]
         if "comparison" in self.settings.sections:
             found += [f"results/comparison/{name}.json" for name in self.comparison_names()]
+        if "int8" in self.settings.sections:
+            found += [f"results/int8/{name}.json" for name in self.int8_names()]
         return found + [f"results/latency/{family}.json" for family in self.families]
 
     @property
@@ -75,6 +79,9 @@ class Plan:
         if "comparison" in self.settings.sections:
             files = [f"comparison/models/{name}.safetensors" for name in self.comparison_names()]
             found["comparison"] = Family(files[0], files)
+        if "int8" in self.settings.sections:
+            files = [file for name in self.int8_names() for file in int8_files(name)]
+            found["int8"] = Family(files[0], files)
         return found
 
     def maskcnn_names(self) -> list[str]:
@@ -98,6 +105,17 @@ class Plan:
             for sparsity in asked.sparsities
             for seed in asked.seeds
         ]
+
+    def int8_names(self) -> list[str]:
+        """``pattern-sparsity`` of zeros times eight bits, the network without zeros first."""
+        asked = self.settings.int8
+        pruned = [f"{pattern}-{sparsity}" for pattern in asked.patterns for sparsity in asked.sparsities]
+        return ["dense-0.0", *pruned]
+
+    @property
+    def int8_student(self) -> str:
+        """The network that is pruned and quantized."""
+        return self.settings.students.students[-1]
 
     def level_before(self, method: str, sparsity: str, seed: str) -> str:
         """Name of the network that a lottery ticket of this level is drawn from."""
@@ -137,6 +155,19 @@ class Plan:
         values = dataclasses.asdict(self.settings.students)
         del values["students"]
         return [*values.values(), self.settings.augment]
+
+
+def int8_files(name: str) -> list[str]:
+    """Model files of one network."""
+    return [f"int8/models/{name}-{form}.safetensors" for form in INT8_FORMS]
+
+
+def int8_training(settings: Settings) -> list[Any]:
+    """For zeros times eight bits; which patterns and budgets there are is no matter of one training."""
+    values = dataclasses.asdict(settings.int8)
+    for name in ("patterns", "sparsities"):
+        del values[name]
+    return list(values.values())
 
 
 def comparison_training(settings: Settings) -> list[Any]:

@@ -22,6 +22,7 @@ SECTIONS = {
     "students": "paper 1, tables 3 to 5: distillation and pruning",
     "snip": "paper 2: SNIP on RetinaFace",
     "comparison": "SNIP, random, magnitude and lottery tickets side by side",
+    "int8": "zeros and eight bits: what both together cost",
 }
 RATIOS = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.85)
 
@@ -153,6 +154,27 @@ class ComparisonSettings:
 
 
 @dataclass(frozen=True)
+class Int8Settings:
+    """Zeros and eight bits together, on the last of ``StudentSettings.students``, distilled and pruned as it is there.
+
+    Attributes:
+        patterns: what lives and dies together: "unstructured", single weights; "1x4", four input channels.
+        sparsities: fractions of zeros of the whole network; the network without zeros is there in any case.
+        samples: training images that show the ranges of activations.
+        keep_float: layers that stay float32 when no training follows: names, patterns, "first", "last".
+        epochs: of training in 8 bits, which follows pruning at its input size.
+        lr: peak learning rate of these.
+    """
+
+    patterns: tuple[str, ...] = ("unstructured", "1x4")
+    sparsities: tuple[float, ...] = (0.8, 0.9)
+    samples: int = 256
+    keep_float: tuple[str, ...] = ()
+    epochs: int = 1
+    lr: float = 1e-4
+
+
+@dataclass(frozen=True)
 class Settings:
     """A whole run.
 
@@ -164,7 +186,7 @@ class Settings:
         threads: of the engine while it is timed.
         seconds: about how long to time each network.
         augment: options of the training images' augmentation that differ from its defaults.
-        maskcnn, students, snip, comparison: the sections.
+        maskcnn, students, snip, comparison, int8: the sections.
     """
 
     scale: Scale = "small"
@@ -178,6 +200,7 @@ class Settings:
     students: StudentSettings = StudentSettings()
     snip: SnipSettings = SnipSettings()
     comparison: ComparisonSettings = ComparisonSettings()
+    int8: Int8Settings = Int8Settings()
 
     def __post_init__(self) -> None:
         unknown = [name for name in self.sections if name not in SECTIONS]
@@ -252,6 +275,7 @@ def _paper(data: str) -> Settings:
             sparsities=(0.5, 0.8, 0.9, 0.95), levels=(0.2, 0.36, 0.5, 0.68, 0.8, 0.9, 0.95), seeds=(0, 1, 2, 3, 4),
             snip_batch=128, mode=None,
         ),
+        int8=Int8Settings(samples=1024, epochs=2),
     )  # fmt: skip
 
 

@@ -49,7 +49,7 @@ def train_stage(
         raise InputError(f"stage '{stage}' needs the teacher's weights")
     train_images, test_images = load_images(images), load_images(test)
     demo = demo_settings(settings, student, out.parent.parent)
-    plan = {recipe.key: _with_sizes(recipe, settings) for recipe in recipes(demo)}
+    plan = {recipe.key: with_sizes(recipe, settings) for recipe in recipes(demo)}
     given = {}
     if teacher is not None:
         found = given_weights(dataclasses.replace(demo, weights=teacher.parent), plan[TEACHER])
@@ -108,7 +108,7 @@ def demo_settings(settings: Settings, student: str, out: Path) -> DemoSettings:
     )
 
 
-def _with_sizes(recipe: Recipe, settings: Settings) -> Recipe:
+def with_sizes(recipe: Recipe, settings: Settings) -> Recipe:
     """Batch, learning rate and augmentation as this run asks for them."""
     asked = settings.students
     rate = (

@@ -24,6 +24,7 @@ wildcard_constraints:
     sparsity=r"[\d.]+",
     method="[a-z-]+",
     student="[a-z0-9-]+",
+    pattern="[a-z0-9]+",
     stage="[a-z-]+",
 
 
@@ -223,6 +224,33 @@ rule sparse:
         CELL + " comparison.train_sparse settings.json images={input.images} test={input.test}"
         " method={wildcards.method} sparsity={wildcards.sparsity} seed={wildcards.seed} {params.before}"
         " out={output.weights} masks={output.masks} file={output.file} result={output.result} > {log} 2>&1"
+
+
+# --- zeros and eight bits -------------------------------------------------------------------------------------
+
+
+rule int8:
+    input:
+        images=plan.images("train", PLAN.student_image_size),
+        test=plan.images("test", PLAN.student_image_size),
+        teacher="results/students/teacher.json",
+        distilled=f"results/students/{PLAN.int8_student}-distilled.json",
+    output:
+        *plan.int8_files("{pattern}-{sparsity}"),
+        result="results/int8/{pattern}-{sparsity}.json",
+    params:
+        settings=[PLAN.student_training, plan.int8_training(SETTINGS)],
+        teacher=plan.TEACHER,
+        distilled=f"students/{PLAN.int8_student}/weights/distilled.safetensors",
+        student=PLAN.int8_student,
+    resources:
+        gpu=1,
+    log:
+        "logs/int8/{pattern}-{sparsity}.log",
+    shell:
+        CELL + " int8.prune_and_quantize settings.json images={input.images} test={input.test} student={params.student}"
+        " teacher={params.teacher} distilled={params.distilled} pattern={wildcards.pattern}"
+        " sparsity={wildcards.sparsity} models=int8/models result={output.result} > {log} 2>&1"
 
 
 # --- time and report ------------------------------------------------------------------------------------------

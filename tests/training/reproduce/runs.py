@@ -111,6 +111,17 @@ class Run:
                     **files(name), masks=f"comparison/masks/{name}.safetensors",
                 )  # fmt: skip
 
+    def int8(self) -> None:
+        """After ``students``, whose networks it takes."""
+        student = self.plan.int8_student
+        for name in self.plan.int8_names():
+            pattern, sparsity = name.rsplit("-", 1)
+            self.cell(
+                "int8.prune_and_quantize", **self.images(self.plan.student_image_size), student=student,
+                teacher=TEACHER, distilled=f"students/{student}/weights/distilled.safetensors", pattern=pattern,
+                sparsity=sparsity, models="int8/models", result=f"results/int8/{name}.json",
+            )  # fmt: skip
+
     def finish(self) -> str:
         """Time everything, write the report, return the page."""
         for family, (baseline, files) in self.plan.families.items():

@@ -9,7 +9,7 @@ from training.reproduce.plan import Plan, stages_before
 def test_every_result_has_a_name_of_its_own() -> None:
     results = Plan(TINY).results
     assert len(results) == len(set(results))
-    for section in ("maskcnn", "students", "snip", "comparison", "latency"):
+    for section in ("maskcnn", "students", "snip", "comparison", "int8", "latency"):
         assert any(f"/{section}/" in name for name in results)
     assert all("/snip/" in name or "latency/snip" in name for name in Plan(tiny("snip")).results)
 

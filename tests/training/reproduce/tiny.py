@@ -7,6 +7,7 @@ from typing import Any
 
 from training.reproduce.settings import (
     ComparisonSettings,
+    Int8Settings,
     MaskCNNSettings,
     Settings,
     SnipSettings,
@@ -30,6 +31,7 @@ TINY = Settings(
         size=32, epochs=1, fine_tune_epochs=1, batch_size=8, sparsities=(0.8,), levels=(0.5, 0.8), seeds=(0,),
         snip_batch=8,
     ),
+    int8=Int8Settings(patterns=("1x4",), sparsities=(0.8,), samples=8),
 )  # fmt: skip
 
 

@@ -8,13 +8,19 @@ import json
 import re
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
 import pytest
 import torch
 
+from sparsenet import load_graph
+from sparsenet.graph import Graph
+from sparsenet.graph.integer import integer_nodes
 from tests.training.reproduce.runs import Run
 from tests.training.reproduce.tiny import TINY, tiny
 from training.pruning import Masks
 from training.report.paper import STAGES
+from training.reproduce.plan import int8_files
 from training.reproduce.published import STRUCTURED, UNSTRUCTURED
 
 pytestmark = pytest.mark.slow
@@ -28,6 +34,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     made.students()
     made.snip()
     made.comparison()
+    made.int8()
     return made
 
 
@@ -108,9 +115,34 @@ def test_the_comparison_says_how_long_each_method_trained(run: Run, page: str) -
     assert all(float(row["macs"]) < 1 for name, row in rows.items() if name != "unpruned")
 
 
+def test_integers_keep_the_zeros_of_a_network(run: Run, page: str) -> None:
+    rows = table(run, "int8")
+    assert [(row["pattern"], row["form"]) for row in rows] == [
+        (pattern, form) for pattern in ("–", "1×4 blocks") for form in ("float32", "int8", "int8, trained")
+    ]
+    assert [float(row["zeros"]) for row in rows[3:]] == pytest.approx([0.8] * 3, abs=0.01)
+    assert all(float(row["sparse_ms"]) > 0 for row in rows)
+    graphs = [load_graph(run.folder / file) for file in int8_files("1x4-0.8")]
+    places = [[quads(graph, name) for _, name in graph.weight_names()] for graph in graphs]
+    for whole, *rounded in zip(*places, strict=True):  # what is rounded to 0 may come on top
+        assert all(kept.sum() <= whole.sum() for kept in rounded)
+    assert not graphs[0].quantization
+    for graph in graphs[1:]:
+        layers = {node.name for node, _ in graph.weight_names()}
+        assert layers <= integer_nodes(graph, graph.shapes())
+    assert all(kept.mean() < 0.5 for kept in places[0] if kept.shape[1] > 8)
+
+
+def quads(graph: Graph, name: str) -> npt.NDArray[np.bool_]:
+    """Which quads of input channels of a weight hold numbers."""
+    weight = graph.constants[name]
+    whole = weight[:, : weight.shape[1] // 4 * 4]
+    return whole.reshape(len(weight), -1, 4, *weight.shape[2:]).any(axis=2)
+
+
 def test_the_page_holds_every_table_and_picture_and_fetches_nothing(run: Run, page: str) -> None:
     keys = [path.stem for path in sorted((run.folder / "tables").glob("*.csv"))]
-    assert len(keys) == 8
+    assert len(keys) == 9
     text = html.unescape(page)
     for key in keys:
         shown = text.split(f'<h3 id="{key}">')[1].split("</table>")[0]
