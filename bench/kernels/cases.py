@@ -14,7 +14,7 @@ DENSITIES = (0.5, 0.2, 0.1, 0.05)
 NOT_TIMED = {
     **dict.fromkeys(("f32_nms_none_flat", "f32_nonzero_none_flat"), "takes as long as the data make it"),
     **dict.fromkeys(
-        (name for name in FAMILIES if name.startswith("u8") or "dequantize" in name),
+        (name for name in FAMILIES if name.startswith("u8") or "dequantize" in name or "linear8" in name),
         "computes in 8 bits",
     ),
     **dict.fromkeys(CUDA_FAMILIES, "runs on a GPU, where python -m bench.cuda times it"),

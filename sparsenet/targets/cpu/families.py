@@ -205,7 +205,7 @@ CPU_FAMILIES = by_name(
     ),
     Family(
         F32,
-        "linear_dense8_flat",
+        "linear8_dense_flat",
         "cpu.linear_dense_bytes",
         "*x:u8 *weights:i32 *bias:i32 *scale:f32 quads c_out *out",
         ("vectors", "dot"),
@@ -213,7 +213,7 @@ CPU_FAMILIES = by_name(
     ),
     Family(
         F32,
-        "linear_csr8_flat",
+        "linear8_csr_flat",
         "cpu.linear_csr_bytes",
         "*x:u8 *group_offsets:i32 *windows:i32 *weights:i32 *places:u8 *bias:i32 *scale:f32 c_out *out",
         ("dot",),

@@ -7,7 +7,7 @@ from typing import Any
 from sparsenet.graph.types import F32, QUAD
 from sparsenet.targets.cpu.arguments import arguments
 from sparsenet.targets.cpu.device import inlined
-from sparsenet.targets.cpu.kernels.pointwise_quads import build_pointwise
+from sparsenet.targets.cpu.pointwise import build_pointwise
 from sparsenet.targets.cpu.requantize import packed
 from sparsenet.targets.cpu.vector_ir import Tile, load_i32, steps_of
 from sparsenet.targets.registry import Kernel

@@ -6,7 +6,7 @@ from typing import Any
 
 from sparsenet.targets.cpu.arguments import arguments
 from sparsenet.targets.cpu.device import inlined
-from sparsenet.targets.cpu.kernels.pointwise_quads import build_pointwise
+from sparsenet.targets.cpu.pointwise import build_pointwise
 from sparsenet.targets.cpu.vector_ir import Tile
 from sparsenet.targets.cpu.vector_ir.byte_table import byte_table
 from sparsenet.targets.registry import Kernel

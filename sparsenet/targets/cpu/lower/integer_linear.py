@@ -42,7 +42,7 @@ def lower_matrix(builder: Builder, conv: Convolution, product: Product, weight: 
     sparse, reason = choose_format(builder.options.kernels, density, BREAK_EVEN_DENSITY, "quads of zeros")
     kind = "csr" if sparse else "dense"
     packed = (_sparse if sparse else _dense)(builder, matrix)
-    algorithm = f"linear_{kind}_flat" if product.out is not None else f"linear_{kind}8_flat"
+    algorithm = f"linear_{kind}_flat" if product.out is not None else f"linear8_{kind}_flat"
     kernel = out.layout.vector.kernel(algorithm, packed.tile, epilogue.ops)
     counts = {"macs": weight.size, "nnz": int(np.count_nonzero(weight)), "weights": weight.size}
     builder.decide(node, kind, kernel, reason, **counts)
