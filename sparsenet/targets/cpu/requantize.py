@@ -91,7 +91,8 @@ def requantized_outputs(kernel: Kernel, sums: Tile) -> Any:
     number = values.item
 
     def scaled(acc, args, bases, first):  # type: ignore[no-untyped-def]
-        return multiply(as_float(acc), load(read(args, bases).scale + first * number, 0))
+        given = read(args, bases)
+        return multiply(as_float(acc), load(given.scale + first * number, 0))
 
     scaled = inlined(scaled, exact=True)
     if kernel.element.is_float:

@@ -18,7 +18,8 @@ def build(kernel: Kernel) -> Any:
     open_table, look_up = byte_table(Tile(kernel.element, kernel.lanes, 1, kernel.parameter("vectors")))
 
     def begin(args, bases):  # type: ignore[no-untyped-def]
-        return open_table(read(args, bases).table)
+        given = read(args, bases)
+        return open_table(given.table)
 
     def one_tile(table, quads, args, bases, channel, y, x_bytes):  # type: ignore[no-untyped-def]
         return look_up(table, quads)
