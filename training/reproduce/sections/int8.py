@@ -14,8 +14,8 @@ from training.reproduce.tables import SPEED, Column, Row, Table, percent, speed_
 PATTERNS = {"dense": "–", "unstructured": "single weights", "1x4": "1×4 blocks"}
 FORMS = {"f32": "float32", "int8": "int8", "trained": "int8, trained"}
 COLUMNS = [
-    Column("zeros", "zeros %", percent()),
     Column("pattern", "pruned"),
+    Column("zeros", "zeros %", percent()),
     Column("form", "computed in"),
     Column("accuracy", "accuracy %", percent()),
     Column("macro_f1", "macro F1 %", percent()),
@@ -54,8 +54,8 @@ def _rows(found: Mapping[str, Result], measured: Mapping[str, Result]) -> list[R
             figures = result["forms"][form]
             rows.append(
                 {
-                    "zeros": result["sparsity"],
                     "pattern": PATTERNS[result["pattern"]],
+                    "zeros": result["sparsity"],
                     "form": FORMS[form],
                     "accuracy": figures["accuracy"],
                     "macro_f1": figures["macro_f1"],
