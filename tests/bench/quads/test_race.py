@@ -27,8 +27,9 @@ def test_a_flattened_convolution_is_the_convolution() -> None:
 def test_blocks_are_whole_quads() -> None:
     layer = race.Layer(16, 16, 1, 4, 0.5, True)
     zero = race.convolution(layer, 4).weight.reshape(16, 4, 4) == 0
-    assert (zero.all(axis=2) == zero.any(axis=2)).all()
-    assert 0.3 < zero.mean() < 0.7
+    assert 0.3 < zero.all(axis=2).mean() < 0.7
+    # A weight that is kept may be rounded to zero, too.
+    assert (zero.all(axis=2) != zero.any(axis=2)).mean() < 0.1
 
 
 def test_every_family_has_a_rate(tmp_path: Path, monkeypatch) -> None:  # type: ignore[no-untyped-def]

@@ -119,7 +119,7 @@ def test_masks_zero_the_weights() -> None:
 
 def test_every_unsupported_node_is_listed_with_a_hint() -> None:
     nodes = [
-        node("MatMulInteger", "x t", "a"),
+        node("LSTM", "x t t", "a"),
         node("Relu", "a", "b"),
         node("Unique", "b", "c"),
         node("MaxPool", "x", "d i", kernel_shape=[2, 2]),
@@ -136,7 +136,7 @@ def test_every_unsupported_node_is_listed_with_a_hint() -> None:
     assert len(message) <= 300
     assert "'test' (opset 18) has 6 unsupported nodes" in message
     for name, hint in {
-        "'MatMulInteger_a' (MatMulInteger)": "convert the float model",
+        "'LSTM_a' (LSTM)": "recurrent layers",
         "'Unique_c' (Unique)": "end the network before it",
         "'MaxPool_d' (MaxPool)": "counts across the batch",
         "'Softmax_f' (Softmax, axis=0)": "batch",

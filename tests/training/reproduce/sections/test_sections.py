@@ -149,7 +149,8 @@ def test_the_page_holds_every_table_and_picture_and_fetches_nothing(run: Run, pa
         rows = table(run, key)
         assert shown.count("<tr>") == len(rows) + 1
         for row in rows:
-            assert next(iter(row.values())).removesuffix(".0") in shown
+            name, first = next(iter(row.items()))
+            assert (f"{100 * float(first):.1f}" if name == "zeros" else first.removesuffix(".0")) in shown
     pictures = sorted((run.folder / "figures").glob("*.png"))
     assert page.count("data:image/png;base64,") == len(pictures) == 8
     assert all(path.read_bytes().startswith(b"\x89PNG") for path in pictures)
