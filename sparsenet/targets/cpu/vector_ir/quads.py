@@ -160,11 +160,8 @@ def pack_quads(pixels: Tile, dot: int, *, bounded: bool = True) -> Any:
 
     def emit(b: ir.IRBuilder, block: ir.Value, *given: ir.Value) -> list[ir.Value]:
         bounds = given if bounded or dot == Dot.PLAIN else ()
-        rounded = []
-        for value in floats._split(b, block):
-            whole = call_intrinsic(b, f"llvm.rint.{mangled(floats._vector)}", floats._vector, [value])
-            rounded.append(b.fptosi(whole, pixels._vector))
-        return [join(b, rounded[i :: pixels.count], bounds) for i in range(pixels.count)]
+        vectors = rounded(b, floats, block)
+        return [join(b, vectors[i :: pixels.count], bounds) for i in range(pixels.count)]
 
     return pixels._intrinsic([floats.type, *[types.int64] * 3], pixels.type, emit)
 
@@ -182,21 +179,45 @@ def _join_plain(b: ir.IRBuilder, channels: Sequence[ir.Value], bounds: Sequence[
 
 
 def _join_x86(b: ir.IRBuilder, channels: Sequence[ir.Value], bounds: Sequence[ir.Value]) -> ir.Value:
-    """As ``_join_plain``: with saturation to 16 bits, then 8, which mixes the channels of every four pixels."""
-    kind = channels[0].type
+    """As ``_join_plain``, by saturation, which mixes the channels of every four pixels."""
+    # In each 128 bits, byte ``pixel`` of channel j is number 4 j + ``pixel`` then.
+    squares = range(0, QUAD * channels[0].type.count, QUAD * QUAD)
+    order = [at + QUAD * j + pixel for at in squares for pixel in range(QUAD) for j in range(QUAD)]
+    return saturated(b, channels, bounds, order)
+
+
+def saturated(
+    b: ir.IRBuilder, sums: Sequence[ir.Value], bounds: Sequence[ir.Value], order: Sequence[int] = ()
+) -> ir.Value:
+    """Four vectors of int32 as one of their bytes on x86: with saturation to 16 bits, then 8.
+
+    In each 128 bits are four bytes of each of them in turn; byte i of the result is number ``order[i]`` of these.
+    ``bounds`` are zero, low and high, or nothing for 0, 0 and 255.
+    """
+    kind = sums[0].type
     words, octets = ir.VectorType(I16, 2 * kind.count), ir.VectorType(I8, QUAD * kind.count)
-    halves = [_x86(b, _TO_WORDS, words, pair) for pair in (channels[:2], channels[2:])]
+    halves = [_x86(b, _TO_WORDS, words, pair) for pair in (sums[:2], sums[2:])]
     if bounds:
         zero = splat(b, b.trunc(bounds[0], I16), words.count)
         halves = [
             call_intrinsic(b, f"llvm.sadd.sat.{mangled(words)}", words, [half, zero]) for half in halves
         ]
-    mixed = _x86(b, _TO_BYTES, octets, halves)
-    # In each 128 bits, byte ``pixel`` of channel j is number 4 j + ``pixel`` now.
-    squares = range(0, octets.count, QUAD * QUAD)
-    order = [at + QUAD * j + pixel for at in squares for pixel in range(QUAD) for j in range(QUAD)]
-    quads = b.shuffle_vector(mixed, mixed, ir.Constant(ir.VectorType(llvm.I32, octets.count), order))
+    octet = _x86(b, _TO_BYTES, octets, halves)
+    if order:
+        octet = b.shuffle_vector(
+            octet, octet, ir.Constant(ir.VectorType(llvm.I32, octets.count), list(order))
+        )
     for name, bound in zip(("umax", "umin"), bounds[1:], strict=False):
         limit = splat(b, b.trunc(bound, I8), octets.count)
-        quads = call_intrinsic(b, f"llvm.{name}.{mangled(octets)}", octets, [quads, limit])
-    return b.bitcast(quads, kind)
+        octet = call_intrinsic(b, f"llvm.{name}.{mangled(octets)}", octets, [octet, limit])
+    return b.bitcast(octet, kind)
+
+
+def rounded(b: ir.IRBuilder, floats: Tile, block: ir.Value) -> list[ir.Value]:
+    """The vectors of a float32 tile as int32, half to even."""
+    integers = ir.VectorType(llvm.I32, floats.lanes)
+    wholes = [
+        call_intrinsic(b, f"llvm.rint.{mangled(floats._vector)}", floats._vector, [value])
+        for value in floats._split(b, block)
+    ]
+    return [b.fptosi(whole, integers) for whole in wholes]

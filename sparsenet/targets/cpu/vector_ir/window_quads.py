@@ -26,7 +26,7 @@ from sparsenet.targets.cpu.vector_ir.llvm import (
     splat,
     typed_pointer,
 )
-from sparsenet.targets.cpu.vector_ir.quads import _TO_BYTES, _TO_WORDS, _x86, quad_product
+from sparsenet.targets.cpu.vector_ir.quads import quad_product, rounded, saturated
 from sparsenet.targets.cpu.vector_ir.tile import Tile
 from sparsenet.targets.family import Dot
 
@@ -164,14 +164,11 @@ def pack_windows(size: WindowSize, lanes: int, dot: int) -> Any:
     """``f(values, zero, low, high)``: quads of float32 in the order of the sums; otherwise as ``pack_quads``."""
     floats = Tile(elements.F32, lanes, size.rows, QUAD)
     pixels = Tile(U8X4, lanes, size.rows, 1)
-    join = _join_plain if dot == Dot.PLAIN else _join_x86
+    join = _join_plain if dot == Dot.PLAIN else saturated
 
     def emit(b: ir.IRBuilder, block: ir.Value, *bounds: ir.Value) -> list[ir.Value]:
-        rounded = []
-        for value in floats._split(b, block):
-            whole = call_intrinsic(b, f"llvm.rint.{mangled(floats._vector)}", floats._vector, [value])
-            rounded.append(b.fptosi(whole, pixels._vector))
-        return [join(b, rounded[i * QUAD : (i + 1) * QUAD], bounds) for i in range(size.rows)]
+        vectors = rounded(b, floats, block)
+        return [join(b, vectors[i * QUAD : (i + 1) * QUAD], bounds) for i in range(size.rows)]
 
     return pixels._intrinsic([floats.type, *[types.int64] * 3], pixels.type, emit)
 
@@ -193,17 +190,3 @@ def _join_plain(b: ir.IRBuilder, sums: Sequence[ir.Value], bounds: Sequence[ir.V
 
 def _numbers(order: Sequence[int]) -> ir.Constant:
     return ir.Constant(ir.VectorType(llvm.I32, len(order)), list(order))
-
-
-def _join_x86(b: ir.IRBuilder, sums: Sequence[ir.Value], bounds: Sequence[ir.Value]) -> ir.Value:
-    kind = sums[0].type
-    words, octets = ir.VectorType(I16, 2 * kind.count), ir.VectorType(I8, QUAD * kind.count)
-    zero = splat(b, b.trunc(bounds[0], I16), words.count)
-    low, high = (splat(b, b.trunc(bound, I8), octets.count) for bound in bounds[1:])
-    halves = [
-        call_intrinsic(b, f"llvm.sadd.sat.{mangled(words)}", words, [_x86(b, _TO_WORDS, words, pair), zero])
-        for pair in (sums[:2], sums[2:])
-    ]
-    quads = _x86(b, _TO_BYTES, octets, halves)
-    above = call_intrinsic(b, f"llvm.umax.{mangled(octets)}", octets, [quads, low])
-    return b.bitcast(call_intrinsic(b, f"llvm.umin.{mangled(octets)}", octets, [above, high]), kind)
