@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from sparsenet.graph import Graph, Node, Shape
+from sparsenet.graph import Graph, Node, Quantization, Shape
 from sparsenet.graph.ops import OPS, attributes, split_inputs, value_inputs
 from sparsenet.reference.epilogue import apply_epilogue
 from sparsenet.reference.oracle import run_node
@@ -34,8 +34,16 @@ def channel_values(graph: Graph) -> dict[str, Values]:
             known = _node_values(graph, node, shapes, values)
             unknown = np.full(channel_count(shapes[node.output]), np.nan)
             # Infinity (of a logarithm, say) could not be carried on by a bias.
-            values[node.output] = unknown if known is None else np.where(np.isfinite(known), known, np.nan)
+            known = unknown if known is None else np.where(np.isfinite(known), known, np.nan)
+            values[node.output] = _rounded(known, graph.quantization.get(node.output))
     return values
+
+
+def _rounded(values: Values, grid: Quantization | None) -> Values:
+    """The numbers that stand on the grid of the tensor, if it has one."""
+    if grid is None:
+        return values
+    return np.where(np.isnan(values), values, grid.numbers(grid.round(values)).astype(np.float64))
 
 
 def channel_count(shape: Shape) -> int:

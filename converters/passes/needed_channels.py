@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from converters.passes.channel_values import Values
 from converters.passes.coupled_channels import Coupling, Couplings, couplings
+from converters.passes.whole_quads import whole_quads
 from sparsenet.graph import Graph, Node
 from sparsenet.graph.ops import OPS, attributes
 
@@ -30,6 +31,7 @@ def needed_channels(graph: Graph, values: Mapping[str, Values]) -> dict[str, Kep
     """
     growth = _Growth(graph, values)
     growth.grow(graph.nodes)
+    growth.keep_quads()
     for node in reversed(graph.nodes):
         kept = growth.kept[node.output]
         if not kept.any():  # no tensor may become empty; a constant channel drags the least along
@@ -82,6 +84,18 @@ class _Growth:
                 if np.count_nonzero(self.kept[name]) != count:
                     waiting |= {id(other): other for other in self._beside[name]}
 
+    def keep_quads(self) -> None:
+        """Keep the rest of a quad, too, where readers would have more quads with nonzeros after the cut."""
+        for name, kept in self.kept.items():
+            if kept.all():
+                continue
+            readers = [node for node in self._beside[name] if _is_dense(node) and node.inputs[0] == name]
+            weights = [self._graph.constants[node.inputs[1]] for node in readers]
+            whole = whole_quads(kept, weights, name in self._graph.quantization)
+            if whole is not kept:
+                self.kept[name] = whole
+                self.grow(self._beside[name])
+
     def _around(self, node: Node) -> list[str]:
         """The tensors a node reads and makes, without constants."""
         return [name for name in dict.fromkeys([*node.inputs, node.output]) if name in self._values]
@@ -117,6 +131,13 @@ class _Growth:
         values = self._values[name]
         needed: Kept = np.asarray(read & np.isnan(values))
         carrier = constant_carrier(values, attributes(node))
-        if carrier is not None and (read & (np.nan_to_num(values) != 0)).any():
+        constant = read & (np.nan_to_num(values) != 0)
+        if carrier is not None and constant.any():
+            if weight_name in self._graph.quantization:
+                return needed | constant  # sums of weights lie on no grid
             needed[carrier] = True
         return needed
+
+
+def _is_dense(node: Node) -> bool:
+    return OPS[node.op].weighted and attributes(node).get("groups", 1) == 1

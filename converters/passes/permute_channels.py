@@ -19,6 +19,7 @@ from converters.passes.channel_values import channel_count
 from converters.passes.coupled_channels import Coupling, couplings
 from converters.passes.quad_order import quad_order, quads_used
 from converters.passes.rewiring import Rewiring
+from converters.passes.whole_quads import uses
 from sparsenet.graph import Graph, Node, Shape
 from sparsenet.graph.ops import OPS, split_inputs
 
@@ -55,8 +56,7 @@ def permuted(graph: Graph) -> tuple[Graph, QuadCount]:
     orders: dict[str, Order] = {}
     before = after = layers = 0
     for tensors, readers in classes.free():
-        uses = [_uses(graph.constants[node.inputs[1]]) for node in readers]
-        used = np.concatenate(uses, axis=1)
+        used = np.concatenate([uses(graph.constants[node.inputs[1]]) for node in readers], axis=1)
         order = quad_order(used)
         counts = quads_used(used, np.arange(len(used))), quads_used(used, order)
         before, after = before + counts[0], after + min(counts)
@@ -64,12 +64,6 @@ def permuted(graph: Graph) -> tuple[Graph, QuadCount]:
             orders |= dict.fromkeys(tensors, order)
             layers += len(readers)
     return _apply(graph, shapes, orders), QuadCount(before, after, layers)
-
-
-def _uses(weight: npt.NDArray[np.float32]) -> npt.NDArray[np.bool_]:
-    """(C_in, C_out * taps): where a weight of each input channel is not zero."""
-    flat = weight.reshape(*weight.shape[:2], -1) != 0
-    return flat.transpose(1, 0, 2).reshape(weight.shape[1], -1)
 
 
 class _Classes:

@@ -15,8 +15,8 @@ MOST_WORK = 2**15
 
 
 def quads_used(used: npt.NDArray[np.bool_], order: npt.NDArray[np.intp]) -> int:
-    """How many quads are used, of channels in this order: ``used`` (C, places)."""
-    padded = np.pad(used[order], ((0, -len(used) % QUAD), (0, 0)))
+    """How many quads are used, of these channels in this order: ``used`` (C, places)."""
+    padded = np.pad(used[order], ((0, -len(order) % QUAD), (0, 0)))
     return int(padded.reshape(-1, QUAD, used.shape[1]).any(axis=1).sum())
 
 

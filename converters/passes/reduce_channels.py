@@ -24,8 +24,9 @@ def reduce_channels(graph: Graph) -> Graph:
     A channel goes if (a) no kept output channel has a nonzero weight for it, or (b) it holds a known constant v that
     its readers can take over. A layer without padding, and any layer if v = 0, adds v·ΣW to its bias. A zero-padded
     convolution cannot, because its windows at the border see fewer taps: there all constant channels share one
-    carrier (see ``constant_carrier``). Elsewhere it stays; above all behind a depthwise convolution with padding, where
-    a nonzero constant is no longer one. Graph inputs and outputs keep all channels, and every tensor at least one.
+    carrier (see ``constant_carrier``), unless its weights are integers. Elsewhere it stays; above all behind a
+    depthwise convolution with padding, where a nonzero constant is no longer one. Graph inputs and outputs keep all
+    channels, every tensor at least one, and of tensors in bytes some stay that hold quads together (``whole_quads``).
 
     Tensors keep their names; ``kept_channels`` tells which of their channels are left.
     """
@@ -99,7 +100,6 @@ def _cut_layer(wiring: Rewiring, node: Node, values: Values, kept_in: Kept, kept
             bias += moved.reshape(len(bias), -1).sum(1)
         elif gone.any():
             weight[:, carrier] += moved / values[carrier]
-            grid = None  # sums of weights lie on no grid
         weight = weight[:, kept_in]
     if grid is not None and grid.axis == 0:
         grid = Quantization.of_weights(grid.scale[kept_out])

@@ -57,10 +57,39 @@ def test_weights_that_lose_channels_keep_their_grid() -> None:
     graph = net.graph(net.head(net.op("relu", net.conv(net.depthwise(x, bias=False), 8, 1, name="b"))))
     net.kill("a", EVEN)
     quantized = quantize(graph, feed(graph), bias_correction=False)
+    check_integers(quantized, "a", 8)
+
+
+def test_constants_before_a_padded_layer_in_integers_stay_and_leave_its_weights_their_grid() -> None:
+    net = Net()
+    x = net.op("relu", net.conv("x", 16, name="a"))
+    graph = net.graph(net.head(net.op("relu", net.conv(x, 8, name="b"))))
+    net.kill("a", EVEN)
+    net.built.constants["a.bias"] = (
+        np.abs(net.built.constants["a.bias"]) + 1
+    )  # every constant survives the ReLU
+    check_integers(quantize(graph, feed(graph), bias_correction=False), "a", 16)
+
+
+def test_a_dead_channel_that_holds_quads_together_stays() -> None:
+    net = Net()
+    x = net.op("relu", net.conv("x", 16, bias=False, name="a"))
+    graph = net.graph(net.head(net.op("relu", net.conv(x, 8, 1, name="b"))))
+    net.kill("a", [1])
+    quads = net.built.constants["b.weight"].reshape(8, 4, 4)
+    quads[np.arange(4)[None] != np.arange(8)[:, None] % 4] = (
+        0  # without channel 1 all others would leave their quads
+    )
+    assert widths(check(graph))["a"] == 16
+    check_integers(quantize(graph, feed(graph), bias_correction=False), "a", 16)
+
+
+def check_integers(quantized: Graph, name: str, kept: int) -> None:
+    """Reducing leaves ``kept`` channels of a tensor, all weights their grids, and the outputs every bit."""
     reduced = reduce_channels(quantized)
-    assert widths(reduced)["a"] == 8
+    assert widths(reduced)[name] == kept
     assert set(reduced.constants) & set(reduced.quantization) == {name for _, name in reduced.weight_names()}
-    before, after = run(quantized, feed(graph)), run(reduced, feed(graph))
+    before, after = run(quantized, feed(quantized)), run(reduced, feed(quantized))
     assert all(np.array_equal(after[name], before[name]) for name in before)
 
 
