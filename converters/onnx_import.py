@@ -25,6 +25,7 @@ from converters.onnx.run import run
 from converters.onnx.sized_model import SizedModel
 from converters.onnx.walk import Walk
 from converters.onnx.wide import run_exactly
+from converters.quantized import Quantized
 from converters.symbolic.given_sizes import GivenSizes, enlarged, image_axes, open_places, with_batch_of_one
 from converters.symbolic.open_sizes import open_sizes
 from sparsenet.checks import flag, one_of, shown
@@ -34,6 +35,8 @@ from sparsenet.graph import Graph
 if TYPE_CHECKING:
     import onnx
 
+#: onnx.TensorProto's UINT8 and INT8, as quantized weights have them.
+BYTES = (2, 3)
 #: (model, names of outputs, inputs) -> the outputs.
 Run = Callable[["onnx.ModelProto", list[str], Mapping[str, np.ndarray]], list[np.ndarray]]
 
@@ -103,6 +106,7 @@ class OnnxSource:
     dims: Mapping[str, int] = field(default_factory=dict)
     value_names: dict[str, str] = field(default_factory=dict, init=False)
     layouts: dict[str, Layout] = field(default_factory=dict, init=False)
+    as_bytes: dict[str, Quantized] = field(default_factory=dict, init=False)
 
     def __post_init__(self) -> None:
         self.proto, self.name = load_model(self.model)
@@ -132,8 +136,8 @@ class OnnxSource:
 
     @property
     def weight_bytes(self) -> int:
-        """Bytes of the model's float initializers, stored as dense float32."""
-        count = sum(int(np.prod(t.dims)) for t in self.proto.graph.initializer if t.data_type in FLOAT_TYPES)
+        """Bytes of the model's weights, stored as dense float32: its float initializers, and those in 8 bits."""
+        count = sum(int(np.prod(t.dims)) for t in self.proto.graph.initializer if _is_weight(t))
         return 4 * (count + sum(int(np.prod(t.dims)) for t in self.proto.graph.sparse_initializer))
 
     def example(self) -> dict[str, np.ndarray]:
@@ -154,7 +158,7 @@ class OnnxSource:
         """The network as it is written, before any pass, at the sizes that were given."""
         walk = Walk(self._sized)
         graph, self.value_names = walk.run()
-        self.layouts = walk.layouts
+        self.layouts, self.as_bytes = walk.layouts, walk.as_bytes
         return graph
 
     def converted(self, finish: Callable[[Graph], Graph]) -> Graph:
@@ -206,10 +210,15 @@ class OnnxSource:
         }
         results = dict(zip(wanted, map(_as_float, run(exposed, wanted, feeds)), strict=True))
         values = {t: results[name] for t, name in self.value_names.items()}
+        values |= {t: grid.numbers(values[t]) for t, grid in self.as_bytes.items()}
         if self.lead:
             return {t: value[None] for t, value in values.items()}
         batch = min(len(array) for array in arrays.values())
         return {t: self.layouts[t].of(v, batch) if t in self.layouts else v for t, v in values.items()}
+
+
+def _is_weight(tensor: onnx.TensorProto) -> bool:
+    return tensor.data_type in FLOAT_TYPES or (tensor.data_type in BYTES and len(tensor.dims) > 1)
 
 
 def _mask(name: str, given: Any) -> np.ndarray:

@@ -10,10 +10,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+import numpy.typing as npt
+
 from converters.builder import Act, GraphBuilder, Site
 from converters.decompose.elementwise import binary, clip, scalar
 from sparsenet.graph.ops import OPS
 from sparsenet.graph.quantization import LEAST_SCALE, MOST_SCALE, Quantization
+from sparsenet.graph.types import FloatArray
 
 
 @dataclass(frozen=True)
@@ -33,6 +37,10 @@ class Quantized(Act):
     def grid(self) -> Quantization:
         """The same numbers as unsigned bytes."""
         return Quantization.of_activations(self.scale, self.zero_point + (128 if self.signed else 0))
+
+    def numbers(self, source: npt.ArrayLike) -> FloatArray:
+        """The numbers that the source's bytes stand for."""
+        return self.grid.numbers(np.asarray(source) + (128 if self.signed else 0))
 
 
 def quantized(

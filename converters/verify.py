@@ -1,25 +1,43 @@
 """Verification that the converted graph computes what its source computes, layer by layer, in numbers.
 
 Tensors keep their source names through every pass (a fused node keeps the name of its last tensor), so each tensor of
-the graph is compared with the value PyTorch or onnxruntime has under that name; ``verdict`` says what passes.
+the graph is compared with the value PyTorch or onnxruntime has under that name; ``verdict`` says what passes. Layers of
+a network that the source has quantized are compared one by one, each with the source's inputs, in steps of their grids
+(``apart``, ``in_steps``); what comes of the whole network is told beside that.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol, cast
 
 import numpy as np
 
 import sparsenet
-from converters.conversion.verdict import SOURCE_OFF, WRONG, Comparison, Evidence, Verdict, largest_difference
+from converters.conversion.apart import layers_apart
+from converters.conversion.in_steps import Lost, Steps, agreement, is_rounded, lost_roundings
+from converters.conversion.layer_errors import LayerError, VerificationError, VerifyReport
+from converters.conversion.verdict import Comparison, Evidence, largest_difference
 from sparsenet import reference
 from sparsenet.checks import real_number, shown
 from sparsenet.engine_options import EngineOptions
-from sparsenet.errors import GraphError, InputError, SparsenetError
+from sparsenet.errors import GraphError, InputError
 from sparsenet.graph import FloatArray, Graph, Node
 from sparsenet.graph.feeds import checked
+from sparsenet.graph.integer import integer_nodes
+
+__all__ = [
+    "TOLERANCE",
+    "LayerError",
+    "Source",
+    "VerificationError",
+    "VerifyReport",
+    "relative_error",
+    "verify",
+]
+
+Arrays = Mapping[str, np.ndarray]
+
 
 TOLERANCE = 1e-4
 
@@ -47,78 +65,6 @@ class Source(Protocol):
 
     def exact(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray] | None:
         """The framework's value of every tensor, computed in float64 throughout; None if the framework cannot."""
-
-
-@dataclass(frozen=True)
-class LayerError:
-    """How far one layer is from the source framework.
-
-    Attributes:
-        layer, op: node name, and its op with what was fused into it.
-        tensor: the tensor compared, under its source name.
-        backend: "reference" (NumPy, float64) or "engine".
-        max_abs: largest absolute difference.
-        max_rel: ``max_abs`` over the largest magnitude in the source's tensor.
-        channels: channels compared, of those the source has; fewer after channel reduction.
-        allowed: the largest absolute difference that passes.
-        verdict: "same"; "wrong"; or "source is off" where the source's own rounding makes the difference.
-    """
-
-    layer: str
-    op: str
-    tensor: str
-    backend: str
-    max_abs: float
-    max_rel: float
-    channels: tuple[int, int]
-    allowed: float
-    verdict: Verdict
-
-    @property
-    def _badness(self) -> tuple[bool, bool, float]:
-        ratio = self.max_abs / self.allowed if self.allowed > 0 else np.inf if self.max_abs else 0.0
-        return self.verdict == WRONG, self.verdict != SOURCE_OFF, np.inf if np.isnan(ratio) else ratio
-
-
-@dataclass(frozen=True)
-class VerifyReport:
-    """Errors of every layer, and the verdict."""
-
-    layers: list[LayerError]
-    outputs: list[str]
-    tolerance: float
-
-    @property
-    def worst(self) -> LayerError:
-        """The layer that is furthest beyond what it may differ, or nearest to it; NaN is further than anything."""
-        return max(self.layers, key=lambda e: e._badness)
-
-    @property
-    def passed(self) -> bool:
-        """Whether no layer is wrong on any backend."""
-        return all(e.verdict != WRONG for e in self.layers)
-
-    @property
-    def source_off(self) -> list[str]:
-        """Layers where the source framework is off, and the graph is right."""
-        return list(dict.fromkeys(e.layer for e in self.layers if e.verdict == SOURCE_OFF))
-
-    def output_error(self, backend: str) -> float:
-        """Largest relative error of the graph's outputs on one backend."""
-        return max(e.max_rel for e in self.layers if e.backend == backend and e.tensor in self.outputs)
-
-
-class VerificationError(SparsenetError):
-    """The converted network is too far from its source; ``report`` holds every layer's error."""
-
-    def __init__(self, name: str, report: VerifyReport) -> None:
-        worst = report.worst
-        super().__init__(
-            f"'{name}' as converted differs from its source by more than {report.tolerance:g}: worst is layer "
-            f"'{worst.layer}' ({worst.op}) on the {worst.backend}, relative error {worst.max_rel:.2g}, off by "
-            f"{worst.max_abs:.2g} where rounding accounts for {worst.allowed:.2g}"
-        )
-        self.report = report
 
 
 def verify(
@@ -153,23 +99,104 @@ def verify(
         raise GraphError(
             f"no tensor of '{graph.name}' exists in its source; was it converted from another network?"
         )
-    partial, evidence = graph.partial(), Evidence(graph, source.exact, feeds)
-    exact, engine = reference.run(graph, feeds, keep="all"), _engine_values(graph, feeds, threads)
-    errors: list[LayerError] = []
-    for node in tensors:
-        name = node.output
+    if is_rounded(graph):
+        return _in_steps(graph, source, tensors, feeds, expected, kept or {}, tolerance, threads)
+    partial = graph.partial()
+    comparisons: dict[str, Comparison | Steps] = {}
+    for name in (node.output for node in tensors):
         found = partial.get(name)
         # What was found, as many as there are in the source, is no channels that could have been cut.
         left = None if found is not None and found.axis == 1 else (kept or {}).get(name)
-        comparison = Comparison(name, expected[name], left, tolerance, padded=name in partial)
-        if exact[name].shape != comparison.expected.shape and name not in partial:
-            raise GraphError(
-                f"node '{node.name}' has shape {exact[name].shape}, its source {comparison.expected.shape}"
-            )
+        comparisons[name] = Comparison(name, expected[name], left, tolerance, padded=name in partial)
+    exact, engine = reference.run(graph, feeds, keep="all"), _engine_values(graph, feeds, threads)
+    errors = _errors(tensors, comparisons, exact, engine, Evidence(graph, source.exact, feeds))
+    return VerifyReport(errors, list(graph.outputs), tolerance)
+
+
+def _in_steps(
+    graph: Graph,
+    source: Source,
+    tensors: Sequence[Node],
+    feeds: Arrays,
+    expected: Arrays,
+    kept: Arrays,
+    tolerance: float,
+    threads: int,
+) -> VerifyReport:
+    """``verify`` for a network with rounded tensors."""
+    before, partial = source.graph(), graph.partial()
+    lost = lost_roundings(before, graph)
+    apart = layers_apart(
+        graph, feeds, {n: _left(v, None if n in partial else kept.get(n)) for n, v in expected.items()}
+    )
+    comparisons: dict[str, Comparison | Steps] = {}
+    for name in (node.output for node in tensors):
+        grid = before.quantization.get(name, graph.quantization.get(name))
+        left = None if name in partial else kept.get(name)
+        inside = [Lost(before.quantization[n], expected[n]) for n in lost.get(name, ()) if n in expected]
+        if grid is None or name in partial:
+            result = apart.results[name]
+            comparisons[name] = Comparison(result, expected[name], left, tolerance, padded=name in partial)
+        else:
+            comparisons[name] = Steps(grid, expected[name], left, inside)
+    exact = reference.run(apart.graph, apart.feeds, keep="all")
+    engine = _engine_values(apart.graph, apart.feeds, threads)
+    errors = _errors(
+        tensors,
+        comparisons,
+        {name: exact[result] for name, result in apart.results.items()},
+        {name: engine[result] for name, result in apart.results.items()},
+        Evidence(apart.graph, lambda _: None, apart.feeds),
+    )
+    all_integer = len(integer_nodes(graph, graph.shapes())) == len(graph.nodes)
+    oracle, got = reference.run(graph, feeds), sparsenet.Engine(graph, threads=threads).run(dict(feeds))
+    agreements = [
+        agreement(graph, name, got, oracle, expected[name], all_integer)
+        for name in graph.outputs
+        if name in expected
+    ]
+    return VerifyReport(errors, list(graph.outputs), tolerance, agreements)
+
+
+def _left(array: np.ndarray, kept: np.ndarray | None) -> np.ndarray:
+    return array if kept is None or array.ndim < 2 else array[:, kept]
+
+
+def _errors(
+    tensors: Sequence[Node],
+    comparisons: Mapping[str, Comparison | Steps],
+    exact: Arrays,
+    engine: Arrays,
+    evidence: Evidence,
+) -> list[LayerError]:
+    """Of each tensor, what the reference and the engine made of it beside the source's."""
+    errors = []
+    for node in tensors:
+        name, comparison = node.output, comparisons[node.output]
+        shape, wanted = exact[name].shape, comparison.expected.shape
+        if shape != wanted and not comparison.padded:
+            raise GraphError(f"node '{node.name}' has shape {shape}, its source {wanted}")
         for backend, value in (("reference", exact[name]), ("engine", engine[name])):
             verdict, allowed = comparison.judge(value, exact[name], backend == "engine", evidence)
-            errors.append(_error(node, backend, value, comparison, verdict, allowed))
-    return VerifyReport(errors, list(graph.outputs), tolerance)
+            op = "+".join([node.op, *(step[0] for step in node.epilogue)])
+            channels = (value.shape[1], comparison.channels) if value.ndim > 1 else (1, 1)
+            difference = comparison.difference(value)
+            relative = difference / max(comparison.size, 1e-30) if difference else 0.0
+            errors.append(
+                LayerError(
+                    node.name,
+                    op,
+                    name,
+                    backend,
+                    difference,
+                    relative,
+                    channels,
+                    allowed,
+                    verdict,
+                    comparison.step,
+                )
+            )
+    return errors
 
 
 def relative_error(got: np.ndarray, expected: np.ndarray) -> float:
@@ -200,13 +227,3 @@ def _engine_values(graph: Graph, feeds: dict[str, np.ndarray], threads: int) -> 
     exposed.outputs = list(dict.fromkeys(node.output for node in graph.nodes))
     values = sparsenet.Engine(exposed, threads=threads).run(feeds)
     return {**values, **sparsenet.Engine(graph, threads=threads).run(feeds)}
-
-
-def _error(
-    node: Node, backend: str, got: np.ndarray, comparison: Comparison, verdict: Verdict, allowed: float
-) -> LayerError:
-    op = "+".join([node.op, *(step[0] for step in node.epilogue)])
-    channels = (got.shape[1], comparison.channels) if got.ndim > 1 else (1, 1)
-    difference = comparison.difference(got)
-    relative = difference / max(comparison.size, 1e-30) if difference else 0.0
-    return LayerError(node.name, op, node.output, backend, difference, relative, channels, allowed, verdict)

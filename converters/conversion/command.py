@@ -48,7 +48,7 @@ Examples:
     type=FiniteRange(0, min_open=True),
     default=TOLERANCE,
     show_default=True,
-    help="The largest relative error that passes --verify.",
+    help="The largest relative error of float32 layers that passes --verify.",
 )
 @click.option(
     "--image-size",
@@ -138,9 +138,12 @@ def convert(
 
 
 def error_table(report: VerifyReport) -> str:
-    """Error per layer and backend, in execution order."""
-    rows = [
-        (e.layer, e.op, e.backend, e.max_abs, e.max_rel, e.allowed, "{}/{}".format(*e.channels), e.verdict)
-        for e in report.layers
-    ]
-    return render(("layer", "op", "backend", "max abs", "max rel", "allowed", "channels", "verdict"), rows)
+    """Error per layer and backend, in execution order; in steps where tensors are rounded."""
+    in_steps = any(e.step is not None for e in report.layers)
+    rows = []
+    for e in report.layers:
+        steps = ["" if e.step is None else f"{e.steps:g} of {e.allowed / e.step:.0f}"] if in_steps else []
+        numbers = (e.max_abs, e.max_rel, e.allowed, "{}/{}".format(*e.channels), e.verdict)
+        rows.append([e.layer, e.op, e.backend, *steps, *numbers])
+    titles = ["layer", "op", "backend", *["steps"] * in_steps]
+    return render([*titles, "max abs", "max rel", "allowed", "channels", "verdict"], rows)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from converters.conversion.in_steps import Agreement
 from converters.conversion.pipeline import ConversionReport
 from converters.conversion.speed import SpeedReport
 from converters.verify import VerifyReport
@@ -32,6 +33,7 @@ def report_text(report: ConversionReport) -> str:
         facts.append(("storage", moved))
     if report.verification is not None:
         facts.append(("verified", _verified(report.verification)))
+        facts += [("whole", _agreement(one)) for one in report.verification.agreements]
     if report.speed is not None:
         facts += _speed(report.speed)
     return "\n".join(one_line(f"{name:10}{text}") for name, text in facts)
@@ -47,6 +49,15 @@ def _sizes(info: TensorInfo) -> str:
 
 def _verified(report: VerifyReport) -> str:
     worst, off = report.worst, report.source_off
+    steps = [e for e in report.layers if e.step is not None]
+    if steps:
+        most = max(steps, key=lambda e: e.steps or 0.0)
+        equal = sum(not e.max_abs for e in steps)
+        floats = f"; those in float32 are within {report.tolerance:g}" * (len(steps) < len(report.layers))
+        return (
+            f"each layer, given the source's inputs, gives the source's bytes ({equal} of {len(steps)} comparisons) or "
+            f"differs by rounding, at most {most.steps:g} of 255 steps, at '{most.layer}'{floats}"
+        )
     text = (
         f"every layer is within {report.tolerance:g} of its source; the worst is '{worst.layer}', off by "
         f"{worst.max_rel:.2g} on the {worst.backend}"
@@ -55,6 +66,15 @@ def _verified(report: VerifyReport) -> str:
         more = f" and {len(off) - 1} more" if len(off) > 1 else ""
         text += f"; at '{off[0]}'{more} the source's own rounding is off, the layer agrees with it in float64"
     return text
+
+
+def _agreement(one: Agreement) -> str:
+    """What comes of the whole network, where roundings that went the other way add up."""
+    size = f"{one.max_abs:.2g}" if one.step is None else f"{one.max_abs / one.step:.0f} steps of its grid"
+    top = (
+        "" if one.same_top is None else f", its largest number is the same in {one.same_top} of {one.samples}"
+    )
+    return f"from end to end, output '{one.output}' is off by at most {size}{top}"
 
 
 def _speed(speed: SpeedReport) -> list[tuple[str, str]]:

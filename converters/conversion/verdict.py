@@ -63,7 +63,10 @@ class Comparison:
         expected: the source's value, of the channels in ``kept``.
         channels: how many the source has.
         size: its largest finite magnitude.
+        step: None; those compared ``in_steps`` have one.
     """
+
+    step: float | None = None
 
     def __init__(
         self, name: str, expected: np.ndarray, kept: np.ndarray | None, tolerance: float, padded: bool

@@ -51,11 +51,12 @@ class Walk:
         self.env: dict[str, Value | Sizes | None] = {}  # None: made by an unsupported node, shape unknown
         self.static_batch = common_batch(self.sizes)
         self.layouts: dict[str, Layout] = {}
+        self.as_bytes: dict[str, Quantized] = {}
         self._folded = Budget("constants that the model computes")
         self._inferred: tuple[dict[str, Shape], dict[str, int]] | None = None
 
     def run(self) -> tuple[Graph, dict[str, str]]:
-        """The graph, and its tensors that are the model's own."""
+        """The graph, and by its tensors the model's own of the same numbers, or (``as_bytes``) of bytes for them."""
         refused = self._walk()
         if refused and not self.builder.failed:
             raise InputError("; ".join(refused))
@@ -63,9 +64,17 @@ class Walk:
             self.builder.fail(reason.split("'")[1], "input", reason)
         graph = self.proto.graph
         outputs = [(o.name, self._output(o.name)) for o in graph.output]
-        built, _ = self.builder.finish(outputs)
+        built, renamed = self.builder.finish(outputs)
         made_there = {name for node in graph.node for name in node.output}
-        return built, {n.output: n.output for n in built.nodes if n.output in made_there}
+        made = {n.output for n in built.nodes}
+        names = {tensor: tensor for tensor in made if tensor in made_there}
+        for name, value in self.env.items():
+            tensor = renamed.get(value.tensor, value.tensor) if isinstance(value, Act) else ""
+            if name in made_there and tensor in made - names.keys() and tensor in built.quantization:
+                names[tensor] = name
+                if isinstance(value, Quantized):
+                    self.as_bytes[tensor] = value
+        return built, names
 
     def _output(self, name: str) -> Value | None:
         value = self.env[name]
