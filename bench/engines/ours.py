@@ -1,6 +1,6 @@
 """This project's engine, with its choice of kernels and with dense kernels only; chosen by measurement (``tune``).
 
-In int8 it reads the QDQ file that others get, as a user's would be.
+In int8 it reads the QDQ file that others get, as a user's would be, with the order of channels that ``convert`` writes.
 On a GPU, too, from NumPy array to NumPy array: its time holds the copies.
 """
 
@@ -26,9 +26,10 @@ def prepare_dense(network: Network, threads: int) -> Session:
 def prepare_int8(network: Network, threads: int) -> Session:
     """The network with the grids it came with, or as the QDQ file; raises EngineMissing where nobody can write that."""
     from converters import from_onnx
+    from converters.passes import permute_channels
 
     graph = network.quantized or from_onnx(network.int8_path("qdq", "batch_norm"))
-    engine = Engine(graph, threads, tune=True)
+    engine = Engine(permute_channels(graph), threads, tune=True)
     return Session(_run(engine), engine.close, engine)
 
 

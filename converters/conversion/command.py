@@ -41,6 +41,11 @@ Examples:
     help="How weights are stored: exact, half precision, or 8 bits with one scale per output channel.",
 )
 @click.option("--no-reduce", is_flag=True, help="Keep channels that structured pruning has emptied.")
+@click.option(
+    "--keep-order",
+    is_flag=True,
+    help="Leave channels inside a quantized network in its order, not in the one that has fewer quads of weights.",
+)
 @click.option("--masks", type=click.Path(path_type=Path), help="A mask file to apply first.")
 @click.option("--verify", is_flag=True, help="Compare every layer with the framework MODEL comes from.")
 @click.option(
@@ -78,6 +83,7 @@ def convert(
     output: Path,
     values: str,
     no_reduce: bool,
+    keep_order: bool,
     masks: Path | None,
     verify: bool,
     tolerance: float,
@@ -109,6 +115,7 @@ def convert(
             output,
             values=values,
             reduce=not no_reduce,
+            keep_order=keep_order,
             masks=open_masks(masks) if masks else None,
             verify_layers=verify,
             measure_speed=not no_speed,

@@ -16,6 +16,8 @@ from converters.batch_axis import Batch
 from converters.conversion.sources import open_source, source_files
 from converters.conversion.speed import SpeedReport, in_other_numbers, measure
 from converters.onnx_import import OnnxSource
+from converters.passes.permute_channels import QuadCount
+from converters.quantization.order import ordered_for_quads
 from converters.verify import TOLERANCE, Source, VerificationError, VerifyReport, relative_error, verify
 from sparsenet.checks import flag, one_of, path_of, real_number, shown
 from sparsenet.engine import Engine
@@ -39,6 +41,7 @@ class ConversionReport:
         totals: weights, nonzeros and multiply-adds of the graph in the file.
         layers: the same per layer.
         removed_channels: how many channels the exact channel reduction removed, all layers together.
+        quads: of a quantized network, the quads of weights with its channels as they were and as they are in the file.
         verification: error per layer against the source framework, before storage; None if not asked for.
         storage_error: largest relative error of any output due to f16 or i8 storage; 0 for f32, which is exact.
         speed: measured dense and sparse milliseconds; None if not asked for.
@@ -53,6 +56,7 @@ class ConversionReport:
     totals: Totals
     layers: list[LayerCount]
     removed_channels: int
+    quads: QuadCount | None
     verification: VerifyReport | None
     storage_error: float
     speed: SpeedReport | None
@@ -79,6 +83,7 @@ def convert(
     *,
     values: str = "f32",
     reduce: bool = True,
+    keep_order: bool = False,
     masks: Mapping[str, Any] | None = None,
     verify_layers: bool = False,
     measure_speed: bool = True,
@@ -97,6 +102,7 @@ def convert(
         output: the model file to write.
         values: storage of the weights, "f32", "f16" or "i8".
         reduce: remove channels that structured pruning has emptied.
+        keep_order: leave the channels of a quantized network in its order (see ``passes.permute_channels``).
         masks: weight name → 0/1 array, for a source given as a file.
         verify_layers: compare every layer with the source framework; nothing is written if that fails.
         measure_speed: time dense against sparse kernels; of a quantized network also those in float32.
@@ -115,6 +121,7 @@ def convert(
     one_of(values, "values", VALUES)
     for name, given in (
         ("reduce", reduce),
+        ("keep_order", keep_order),
         ("verify_layers", verify_layers),
         ("measure_speed", measure_speed),
         ("int8", int8),
@@ -136,6 +143,9 @@ def convert(
         verification = verify(graph, source, kept=kept, tolerance=tolerance, threads=threads or 1)
         if not verification.passed:
             raise VerificationError(source.name, verification)
+    quads = None
+    if graph.quantization and not keep_order:
+        graph, quads = ordered_for_quads(graph)
     save(graph, output, values=values)
     stored = load_graph(output)
     layers = count_layers(stored)
@@ -148,6 +158,7 @@ def convert(
         totals=total(layers),
         layers=layers,
         removed_channels=_channels(full) - _channels(graph),
+        quads=quads,
         verification=verification,
         storage_error=0.0 if values == "f32" else _storage_error(graph, stored, source.example()),
         speed=_speed(stored, threads, int8=int8) if measure_speed else None,

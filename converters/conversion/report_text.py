@@ -5,6 +5,7 @@ from __future__ import annotations
 from converters.conversion.in_steps import Agreement
 from converters.conversion.pipeline import ConversionReport
 from converters.conversion.speed import SpeedReport
+from converters.quantization.order import quads_text
 from converters.verify import VerifyReport
 from sparsenet.graph import TensorInfo
 from sparsenet.text.one_line import one_line
@@ -28,6 +29,8 @@ def report_text(report: ConversionReport) -> str:
         facts.append(
             ("reduced", f"{report.removed_channels:,} empty channels removed; the outputs stay the same")
         )
+    if report.quads is not None and report.quads.layers:
+        facts.append(("order", f"channels moved so that nonzero weights meet: {quads_text(report.quads)}"))
     if report.values != "f32":
         moved = f"weights stored as {report.values} change the outputs by up to {report.storage_error:.2g}, relative"
         facts.append(("storage", moved))

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from converters.passes.permute_channels import permute_channels
 from converters.quantization.quantize import quantize
 from converters.verify import TOLERANCE, relative_error
 from sparsenet.engine import Engine
@@ -70,7 +71,7 @@ def in_other_numbers(graph: Graph, seed: int = 0) -> Graph | None:
         other.quantization = {}
         return other
     quantized = quantize(graph, [random_inputs(graph, seed)])
-    return quantized if integer_nodes(quantized, quantized.shapes()) else None
+    return permute_channels(quantized) if integer_nodes(quantized, quantized.shapes()) else None
 
 
 def random_inputs(graph: Graph, seed: int = 0) -> dict[str, np.ndarray]:

@@ -17,10 +17,11 @@ import numpy.typing as npt
 
 from converters.passes.channel_values import channel_count
 from converters.passes.coupled_channels import Coupling, couplings
-from converters.passes.quad_order import quad_order, quads_used
+from converters.passes.quad_order import least_quads, quad_order, quads_used
 from converters.passes.rewiring import Rewiring
 from converters.passes.whole_quads import uses
 from sparsenet.graph import Graph, Node, Shape
+from sparsenet.graph.integer import integer_nodes
 from sparsenet.graph.ops import OPS, split_inputs
 
 Order = npt.NDArray[np.intp]
@@ -43,6 +44,8 @@ class QuadCount:
 def permute_channels(graph: Graph) -> Graph:
     """The same network, channels inside in the order that leaves the fewest quads with nonzero weights.
 
+    Of a quantized graph only the layers in integers count, which alone skip quads.
+
     Exact for integer nodes, up to the order of sums for others. Tensors keep their names, but their channels are in
     another order, so they can no longer be compared with the source's one by one; inputs and outputs are as before.
     """
@@ -57,8 +60,10 @@ def permuted(graph: Graph) -> tuple[Graph, QuadCount]:
     before = after = layers = 0
     for tensors, readers in classes.free():
         used = np.concatenate([uses(graph.constants[node.inputs[1]]) for node in readers], axis=1)
-        order = quad_order(used)
-        counts = quads_used(used, np.arange(len(used))), quads_used(used, order)
+        own = np.arange(len(used))
+        # Dense weights and 1×4 blocks fill their quads as they are.
+        order = own if quads_used(used, own) == least_quads(used) else quad_order(used)
+        counts = quads_used(used, own), quads_used(used, order)
         before, after = before + counts[0], after + min(counts)
         if counts[1] < counts[0]:
             orders |= dict.fromkeys(tensors, order)
@@ -71,6 +76,7 @@ class _Classes:
 
     def __init__(self, graph: Graph, shapes: Mapping[str, Shape]) -> None:
         self._graph, self._parent, self._fixed = graph, {name: name for name in shapes}, set[str]()
+        self._integers = integer_nodes(graph, shapes)
         for name in [*(info.name for info in graph.inputs), *graph.outputs]:
             self._fix(name)
         for node in graph.nodes:
@@ -83,7 +89,8 @@ class _Classes:
         for name in self._parent:
             members[self._root(name)].append(name)
         for node in self._graph.nodes:
-            if OPS[node.op].weighted and node.attrs.get("groups", 1) == 1:
+            skips = node.name in self._integers or not self._graph.quantization
+            if OPS[node.op].weighted and node.attrs.get("groups", 1) == 1 and skips:
                 readers[self._root(node.inputs[0])].append(node)
         for root, nodes in readers.items():
             if root not in fixed:

@@ -20,6 +20,11 @@ def quads_used(used: npt.NDArray[np.bool_], order: npt.NDArray[np.intp]) -> int:
     return int(padded.reshape(-1, QUAD, used.shape[1]).any(axis=1).sum())
 
 
+def least_quads(used: npt.NDArray[np.bool_]) -> int:
+    """How many quads are used at least, in any order: ``used`` (C, places)."""
+    return int(-(-used.sum(axis=0, dtype=np.int64) // QUAD).sum())
+
+
 def quad_order(used: npt.NDArray[np.bool_]) -> npt.NDArray[np.intp]:
     """An order of the channels that leaves few quads used: greedy, then exchanges between quads while they help.
 

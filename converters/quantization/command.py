@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import sys
 from collections.abc import Iterator
@@ -21,6 +22,7 @@ from sparsenet.text.table import render, to_json
 
 if TYPE_CHECKING:
     from converters.batch_axis import Batch
+    from converters.passes.permute_channels import QuadCount
     from converters.quantization.observe import Progress
     from converters.quantization.report import QuantizationReport
 
@@ -80,6 +82,7 @@ Examples:
     multiple=True,
     help="Layers with weights to leave in float32: a name, or a pattern such as 'head.*'. Repeatable.",
 )
+@click.option("--keep-order", is_flag=True, help="As for convert.")
 @click.option("--image-size", type=int, nargs=2, metavar="ROWS COLUMNS", help="As for convert.")
 @size_options
 @click.option(
@@ -99,6 +102,7 @@ def quantize(
     no_equalization: bool,
     no_bias_correction: bool,
     skip: tuple[str, ...],
+    keep_order: bool,
     image_size: tuple[int, int] | None,
     shapes: dict[str, tuple[int | None, ...]],
     dims: dict[str, int],
@@ -116,6 +120,7 @@ def quantize(
     """
     from converters.conversion.sources import open_graph, source_files
     from converters.quantization.equalize import equalize
+    from converters.quantization.order import ordered_for_quads
     from converters.quantization.quantize import METADATA
     from converters.quantization.quantize import quantize as run_quantization
     from converters.quantization.report import quantization_report
@@ -146,16 +151,20 @@ def quantize(
         report = quantization_report(
             graph, quantized, data.batches(COMPARED), threads=threads, progress=progress
         )
+    quantized, quads = (quantized, None) if keep_order else ordered_for_quads(quantized)
     save(quantized, output)
     facts = {
         "output": str(output),
         "file_bytes": output.stat().st_size,
         "quantization": quantized.metadata[METADATA],
+        "quads": None if quads is None else dataclasses.asdict(quads),
     }
-    click.echo(to_json(facts | report.to_dict()) if as_json else _text(facts, report))
+    click.echo(to_json(facts | report.to_dict()) if as_json else _text(facts, report, quads))
 
 
-def _text(facts: dict[str, Any], report: QuantizationReport) -> str:
+def _text(facts: dict[str, Any], report: QuantizationReport, quads: QuadCount | None) -> str:
+    from converters.quantization.order import quads_text
+
     rows = [
         (layer.layer, layer.op, "int8" if layer.integer else "float32", layer.snr_db)
         for layer in report.layers
@@ -166,6 +175,8 @@ def _text(facts: dict[str, Any], report: QuantizationReport) -> str:
         f"ranges    {facts['quantization']}",
         f"int8      {report.integer_layers} of {len(report.layers)} layers, {share}",
     ]
+    if quads is not None and quads.layers:
+        lines.append(f"order     channels moved so that nonzero weights meet: {quads_text(quads)}")
     for name, snr in report.outputs.items():
         lines.append(f"output    {name}: {'not compared' if snr is None else f'{snr:.1f} dB'}")
     table = render(("layer", "op", "computed in", "dB"), rows)

@@ -120,13 +120,14 @@ def _open_text(tensor: dict[str, Any]) -> str:
 
 def _text(summary: dict[str, Any]) -> str:
     sums = summary["total"]
-    facts = [f"{'name':8}{summary['name']}"]
+    facts = [("name", summary["name"])]
     facts += [
-        f"{kind:8}{tensor['name']}  {shape_text(tensor['shape'])}  {tensor['dtype']}{_open_text(tensor)}"
+        (kind, f"{tensor['name']}  {shape_text(tensor['shape'])}  {tensor['dtype']}{_open_text(tensor)}")
         for kind in ("inputs", "outputs")
         for tensor in summary[kind]
     ]
-    facts += [f"{key:8}{value}" for key, value in summary["metadata"].items()]
+    facts += summary["metadata"].items()
+    wide = 1 + max([7, *(len(key) for key, _ in facts if len(key) < 20)])
     quantized = any(layer["computed_in"] == "int8" for layer in summary["layers"])
     columns = {key: title for key, title in COLUMNS.items() if quantized or key != "computed_in"}
     rows = [
@@ -135,7 +136,7 @@ def _text(summary: dict[str, Any]) -> str:
     ]
     return "\n".join(
         [
-            *map(one_line, facts),
+            *(one_line(f"{key:{wide}}{value}") for key, value in facts),
             "",
             render(list(columns.values()), rows),
             "",
