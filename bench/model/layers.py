@@ -10,7 +10,7 @@ from sparsenet.timing.layer_profile import Profile
 
 @dataclass(frozen=True)
 class Layer:
-    """One layer in our engine, with sparse and with dense kernels; ms, GFLOP/s on nonzeros.
+    """One layer in our engine, with sparse and with dense kernels; ms, Gop/s on nonzeros.
 
     ``rounds`` and ``dropped``: runs that count, and disturbed ones, of whichever had fewer that count; ``too_noisy``
     if too few are left, and then there is no speed-up.
@@ -25,7 +25,7 @@ class Layer:
     dense_ms: float | None
     sparse_ms: float | None
     speedup: float | None
-    gflops: float | None
+    gops: float | None
     kernel: str
     rounds: int
     dropped: int
@@ -58,5 +58,5 @@ def _layer(name: str, profiles: dict[str, Profile], sparsity: float | None, thre
         sparsity, threads, name, shown.op, shown.nnz, shown.density,
         dense.ms if dense else None, sparse.ms if sparse else None,
         dense.ms / sparse.ms if dense and sparse and sparse.ms > 0 and not too_noisy else None,
-        shown.gflops or None, shown.kernel, worst.counted, worst.dropped, too_noisy,
+        shown.gops or None, shown.kernel, worst.counted, worst.dropped, too_noisy,
     )  # fmt: skip

@@ -13,7 +13,7 @@ COLUMNS = (
     "sparsity", "threads", "batch", "engine", "items/s", "median ms", "mean", "std", "p90", "p99", "min",
     "ours is × as fast", "95 % interval", "rounds", "dropped", "prepare ms", "first ms", "MB", "error", "same top",
 )  # fmt: skip
-LAYER_COLUMNS = ("layer", "op", "nnz", "density", "dense ms", "sparse ms", "× faster", "GFLOP/s", "kernel")
+LAYER_COLUMNS = ("layer", "op", "nnz", "density", "dense ms", "sparse ms", "× faster", "Gop/s", "kernel")
 #: What stands below the table, by clock.
 COUNTED = {
     "cpu": "Times are processor time: what other processes took of a shared core is not in them. Disturbed rounds are "
@@ -60,7 +60,7 @@ def layers_table(layers: Sequence[Layer]) -> str:
         rows = [
             [
                 layer.layer, layer.op, layer.nnz or None, layer.density if layer.nnz else None, layer.dense_ms,
-                layer.sparse_ms, layer.speedup, layer.gflops, layer.kernel,
+                layer.sparse_ms, layer.speedup, layer.gops, layer.kernel,
             ]
             for layer in own
         ]  # fmt: skip

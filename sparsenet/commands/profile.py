@@ -29,7 +29,7 @@ Examples:
   sparsenet profile model.safetensors --threads 1
   sparsenet profile model.safetensors --dense --runs 50 --json"""
 
-COLUMNS = ("layer", "op", "ms", "share", "nnz", "density", "GFLOP/s", "kernel")
+COLUMNS = ("layer", "op", "ms", "share", "nnz", "density", "Gop/s", "kernel")
 
 
 @click.command(epilog=EPILOG)
@@ -45,9 +45,10 @@ def profile(model: Path, threads: int | None, device: Device, runs: int, dense: 
     """Time each layer of MODEL on one input of random numbers.
 
     MODEL is a model file or the folder of a compiled bundle. Start-up is reported apart: imports, reading the file,
-    planning, compiling kernels (or loading their machine code) and the first inference. Layers are timed one by one,
-    so their sum is a little above the steady time of a whole inference. Density is the fraction of weights that are
-    not zero; GFLOP/s counts operations with those alone. Runs that other work disturbed are dropped and counted.
+    planning, compiling kernels (or loading their machine code) and the first inference. Layers add up to an inference
+    whose steps are timed one by one, which takes a little longer than a steady one. Density is the fraction of weights
+    that are not zero; Gop/s counts operations with those alone, in float32 or, of layers in int8, in integers. Runs
+    that other work disturbed are dropped and counted.
     """
     import sparsenet
 
@@ -89,7 +90,7 @@ def _text(result: dict[str, Any]) -> str:
             f"{layer['share']:.1%}",
             layer["nnz"] or None,
             layer["density"] if layer["nnz"] else None,
-            layer["gflops"] or None,
+            layer["gops"] or None,
             layer["kernel"],
         ]
         for layer in result["layers"]

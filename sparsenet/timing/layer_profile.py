@@ -22,7 +22,8 @@ class LayerProfile:
         ms: milliseconds, layout changes for this layer included.
         share: of the whole inference, 0..1.
         nnz, density: nonzero weights, and their share of all weights (1.0 without weights).
-        gflops: 1e9 floating-point operations on nonzero weights per second (2 per multiply-add).
+        gops: 1e9 operations on nonzero weights per second (2 per multiply-add), in the numbers that the kernel computes
+            in: float32, or bytes with sums of 32 bits.
     """
 
     layer: str
@@ -32,7 +33,7 @@ class LayerProfile:
     share: float
     nnz: int
     density: float
-    gflops: float
+    gops: float
 
 
 @dataclass(frozen=True)
@@ -103,16 +104,20 @@ def step_times(run: Callable[[], Any], runs: int, clock: Clock, *, warm: int = 1
 def layer_profile(
     times: StepTimes, layers: Sequence[str], decisions: Iterable[Decision], order: Iterable[str] = ()
 ) -> Profile:
-    """One record per layer; its time is its share of the steps' times of the whole of each run.
+    """One record per layer; their times add up to the median time of a run.
+
+    A step takes its median: one that another process has cut in two counts the time in between, in cycles, but not in
+    processor time, and which step that is changes from run to run. So it is no use to divide up the time of each run.
 
     Args:
         layers: which layer each step is for.
         decisions: what is known of the layers.
         order: layers in the order in which to list them; one without a step has 0 ms.
     """
-    shares = times.steps * (times.seconds[:, None] / times.steps.sum(axis=1, keepdims=True))
+    usual = np.median(times.steps, axis=0)
+    usual *= np.median(times.seconds) / usual.sum()
     totals = dict.fromkeys(order, 0.0)
-    for layer, ms in zip(layers, np.median(shares, axis=0) * 1e3, strict=True):
+    for layer, ms in zip(layers, usual * 1e3, strict=True):
         totals[layer] = totals.get(layer, 0.0) + float(ms)
     whole = sum(totals.values())
     choices = {decision.layer: decision for decision in decisions}
@@ -121,7 +126,7 @@ def layer_profile(
         without = "wait" if layer == WAIT else "copy"
         choice = choices.get(layer, Decision(layer, without, "none", "", ""))
         density = choice.nnz / choice.weights if choice.weights else 1.0
-        flops = 2.0 * choice.macs * density
-        gflops = flops / (ms * 1e6) if ms > 0 else 0.0
-        out.append(LayerProfile(layer, choice.op, choice.kernel, ms, ms / whole, choice.nnz, density, gflops))
+        operations = 2.0 * choice.macs * density
+        gops = operations / (ms * 1e6) if ms > 0 else 0.0
+        out.append(LayerProfile(layer, choice.op, choice.kernel, ms, ms / whole, choice.nnz, density, gops))
     return Profile(out, times)

@@ -229,7 +229,7 @@ def test_profile_names_every_layer() -> None:
     pointwise = by_name["pw"]
     assert pointwise.nnz == np.count_nonzero(graph.constants["pw.w"])
     assert pointwise.density == pytest.approx(pointwise.nnz / 64)
-    assert pointwise.gflops == pytest.approx(2 * pointwise.nnz * 81 / (pointwise.ms * 1e6))
+    assert pointwise.gops == pytest.approx(2 * pointwise.nnz * 81 / (pointwise.ms * 1e6))
 
 
 def test_explain_gives_format_kernel_and_reason() -> None:

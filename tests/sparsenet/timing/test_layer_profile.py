@@ -18,7 +18,7 @@ from sparsenet.commands.profile import profile
 from sparsenet.plan.plan import Decision
 from sparsenet.reference import backend as numpy_backend
 from sparsenet.timing import Clock, Sample
-from sparsenet.timing.layer_profile import layer_profile, step_times
+from sparsenet.timing.layer_profile import StepTimes, layer_profile, step_times
 from tests.sparsenet.sample_graphs import tiny_graph
 
 X = np.zeros((1, 3, 8, 8), np.float32)
@@ -56,8 +56,18 @@ def test_disturbed_runs_do_not_count(warm: int) -> None:
     assert [layer.layer for layer in found] == ["b", "a", "c"]
     assert [layer.ms for layer in found] == pytest.approx([1.5, 0.5, 0])
     assert [layer.share for layer in found] == pytest.approx([0.75, 0.25, 0])
-    assert found[0].gflops == pytest.approx(2 * 100 * 0.5 / 1.5e6)
+    assert found[0].gops == pytest.approx(2 * 100 * 0.5 / 1.5e6)
     assert (found.counted, found.dropped, found.too_noisy, found.clock) == (5, 2, False, "cpu")
+
+
+def test_layers_add_up_where_every_run_is_cut_in_two_somewhere() -> None:
+    """Each run of 40 equal steps and a long one is off its CPU for a while, in another step every time."""
+    steps = np.array([[10.0] * 40 + [600.0]] * 20)
+    steps[np.arange(20), 2 * np.arange(20)] += 5000
+    seconds = np.full(20, 0.01)
+    found = layer_profile(StepTimes(steps, seconds, "cpu", 20, 0), ["many"] * 40 + ["one"], [])
+    assert [layer.ms for layer in found] == pytest.approx([4.0, 6.0])
+    assert sum(layer.share for layer in found) == pytest.approx(1)
 
 
 @pytest.mark.parametrize("good", [0, 4])
