@@ -56,7 +56,7 @@ class QuadConvolution:
         scale: (C_out,) float32, of the sums.
         lanes: quads per vector.
         zero_in, zero_out: zero points of input and output.
-        low, high: bounds of the output.
+        low, high: bounds of the output, of all channels or (C_out,) of each.
         dilation, groups: of the convolution.
         added: what is added before rounding, if anything.
         leftovers: the byte in every place that nobody has written.
@@ -69,8 +69,8 @@ class QuadConvolution:
     lanes: int
     zero_in: int = 0
     zero_out: int = 0
-    low: int = 0
-    high: int = 255
+    low: npt.ArrayLike = 0
+    high: npt.ArrayLike = 255
     dilation: int = 1
     groups: int = 1
     added: Added | None = None
@@ -146,8 +146,8 @@ class QuadConvolution:
             "bias": whole_quads(bias_at(self.bias, self.weight, self.zero_in)),
             "scale": whole_quads(self.scale),
             "zero": self.zero_out,
-            "low": self.low,
-            "high": self.high,
+            "low": self._each(self.low),
+            "high": self._each(self.high),
             "c_out": self.out.channels,
             **weights,
             **self.out.lines(),
@@ -162,6 +162,9 @@ class QuadConvolution:
                 "residual_zero.0": self.added.zero,
             }
         return OneKernel(kernel, arguments)
+
+    def _each(self, bound: npt.ArrayLike) -> npt.NDArray[np.uint8]:
+        return whole_quads(np.broadcast_to(np.asarray(bound, np.uint8), len(self.weight)))
 
     def result(self) -> npt.NDArray[np.uint8]:
         """(C_out, H, W) bytes of the output map."""

@@ -1,12 +1,16 @@
-"""A scaling by channel between two quantized tensors becomes a depthwise 1×1 convolution, which runs in integers."""
+"""A scaling by channel between two quantized tensors is computed in integers."""
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
-from converters.passes.rewiring import Rewiring
-from sparsenet.graph import Graph, Quantization
-from sparsenet.graph.integer import bounds_of
+from converters.passes.rewiring import Rewiring, may_merge
+from sparsenet.graph import Graph, Node, Quantization
+from sparsenet.graph.clamped_line import ClampedLine
+from sparsenet.graph.integer import Product
+from sparsenet.graph.ops import OPS
 from sparsenet.graph.types import U8
 
 #: The integer that every scale becomes: the largest, so that each channel's own scale keeps all of its digits.
@@ -14,28 +18,58 @@ _LARGEST = 127
 
 
 def affine_in_integers(graph: Graph) -> Graph:
-    """Rewrite each ``affine`` of images whose input and output are quantized, and that else only limits its results.
+    """Rewrite each ``affine`` whose input and output are quantized, and that else only limits its results.
 
-    Exact up to the last digit of float32: a channel's scale s is the integer 127 or -127 on a grid of |s| / 127.
+    It joins the layer before it, whose result is then rounded once instead of twice: a number differs by a step of the
+    grid at most where both grids are equally fine. Behind anything else it becomes a depthwise 1×1 convolution, if it
+    scales images: exact up to the last digit of float32, a channel's scale s being 127 or -127 on a grid of |s| / 127.
     """
     if not graph.quantization:
         return graph
     wiring, shapes = Rewiring(graph), graph.shapes()
     for node in wiring.nodes("affine"):
-        grids = [wiring.quantization.get(name) for name in (node.inputs[0], node.output)]
-        limits = all(bounds_of(step) is not None for step in node.epilogue)
-        if (
-            len(shapes[node.inputs[0]]) != 4
-            or not limits
-            or any(g is None or g.element is not U8 for g in grids)
+        grids = [graph.quantization.get(name) for name in (node.inputs[0], node.output)]
+        if ClampedLine.of(node, graph.constants) is None or any(
+            g is None or g.element is not U8 for g in grids
         ):
             continue
-        scale = wiring.constants[node.inputs[1]]
-        steps = np.where(scale != 0, np.abs(scale) / np.float32(_LARGEST), np.float32(1))
-        grid = Quantization.of_weights(steps)
-        weight = grid.numbers(_LARGEST * np.sign(scale)).reshape(-1, 1, 1, 1)
-        node.op = "conv2d"
-        node.attrs["groups"] = len(scale)
-        wiring.set_constant(node, 1, weight, f"{node.inputs[1]}.depthwise")
-        wiring.quantization[node.inputs[1]] = grid
+        producer = wiring.producer(node.inputs[0])
+        if producer is not None and wiring.only_reader(producer.output) is node:
+            steps = [*_limits(graph, producer), ["affine"]]
+            if _fits(graph, producer, node, steps):
+                del wiring.quantization[producer.output]
+                wiring.merge(producer, node, steps, node.inputs[1:3])
+                continue
+        if len(shapes[node.inputs[0]]) == 4:
+            _as_depthwise(wiring, node)
     return wiring.done()
+
+
+def _limits(graph: Graph, producer: Node) -> list[list[Any]]:
+    """What the grid of a node's result does to numbers beyond its ends, as a fused op; none if there are none."""
+    low, high = (float(end) for end in graph.quantization[producer.output].numbers([0, 255]))
+    line = ClampedLine.of(producer, graph.constants)
+    inside = line is not None and (line.low >= low).all() and (line.high <= high).all()
+    return [] if inside else [["clip", low, high]]
+
+
+def _fits(graph: Graph, producer: Node, affine: Node, steps: list[list[Any]]) -> bool:
+    """Whether the layer computes in integers with the affine behind it."""
+    if not OPS[producer.op].weighted or not may_merge(producer, affine, steps):
+        return False
+    epilogue = [*producer.epilogue, *steps, *affine.epilogue]
+    inputs = [*producer.inputs, *affine.inputs[1:]]
+    joined = Node(producer.op, producer.name, inputs, affine.outputs, producer.attrs | {"epilogue": epilogue})
+    product = Product.of(graph, joined)
+    return product is not None and product.fits
+
+
+def _as_depthwise(wiring: Rewiring, node: Node) -> None:
+    scale = wiring.constants[node.inputs[1]]
+    steps = np.where(scale != 0, np.abs(scale) / np.float32(_LARGEST), np.float32(1))
+    grid = Quantization.of_weights(steps)
+    weight = grid.numbers(_LARGEST * np.sign(scale)).reshape(-1, 1, 1, 1)
+    node.op = "conv2d"
+    node.attrs["groups"] = len(scale)
+    wiring.set_constant(node, 1, weight, f"{node.inputs[1]}.depthwise")
+    wiring.quantization[node.inputs[1]] = grid

@@ -7,7 +7,7 @@ from typing import Any
 
 from converters.passes.rewiring import Rewiring, may_merge
 from sparsenet.graph import Graph, Node
-from sparsenet.graph.integer import bounds_of
+from sparsenet.graph.clamped_line import bounds_of
 from sparsenet.graph.ops import ACTIVATIONS, OPS, as_step
 
 

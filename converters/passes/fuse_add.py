@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from converters.passes.rewiring import Rewiring, may_merge
 from sparsenet.graph import Graph, Node, Quantization
-from sparsenet.graph.integer import bounds_of
+from sparsenet.graph.clamped_line import bounds_of
 from sparsenet.graph.ops import OPS, split_inputs
 
 

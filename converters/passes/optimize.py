@@ -48,8 +48,8 @@ PASSES: tuple[Pass, ...] = (
     fuse_affine,
     fuse_add,
     *REDUCTION,
-    affine_in_integers,
     spread_grids,
+    affine_in_integers,  # behind it: a tensor behind a pooling has its grid now
 )
 
 

@@ -1,7 +1,7 @@
 """Layers taken apart: what no epilogue in integers can do becomes a node of its own, behind a tensor to be rounded.
 
 The values stay exactly what they were. An activation such as ``silu`` is then computed from a table, and a scaling by
-channel as a depthwise convolution.
+channel behind an added tensor as a depthwise convolution.
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ from typing import Any
 
 from converters.passes.rewiring import Rewiring
 from sparsenet.graph import Graph, Node
-from sparsenet.graph.integer import bounds_of
+from sparsenet.graph.clamped_line import bounds_of
 from sparsenet.graph.ops import ACTIVATIONS, FUSED_OP_TENSORS, OPS, split_inputs
 
 
 def split_epilogues(graph: Graph, names: Collection[str]) -> Graph:
-    """Take the nodes of these names apart, so far as their epilogues do more than add a tensor and limit the result."""
+    """Take the nodes of these names apart, so far as their epilogues do more than integers do (``graph.integer``)."""
     wiring = Rewiring(graph)
     taken = {node.name for node in graph.nodes}
     for node in wiring.nodes():
@@ -76,6 +76,8 @@ def _takes(node: Node, step: list[Any]) -> bool:
     """Whether the node can do this in integers as well, behind what it does already."""
     if step[0] == "add":
         return OPS[node.op].weighted and not node.epilogue
+    if step[0] == "affine":
+        return OPS[node.op].weighted and all(before[0] != "add" for before in node.epilogue)
     return OPS[node.op].epilogue and bounds_of(step) is not None
 
 

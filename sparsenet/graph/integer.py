@@ -10,18 +10,18 @@ gives the same bytes: sums are int32, and become bytes by one float32 product, r
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
 
+from sparsenet.graph.clamped_line import ClampedLine
 from sparsenet.graph.graph import Graph
 from sparsenet.graph.node import Node
 from sparsenet.graph.ops import OPS, attributes, split_inputs
-from sparsenet.graph.ops.epilogues import FUSED_OP_TENSORS
 from sparsenet.graph.ops.table import value_inputs
 from sparsenet.graph.quantization import LARGEST_WEIGHT, Integers, Quantization
 from sparsenet.graph.types import I8, U8, FloatArray, Shape
@@ -53,28 +53,30 @@ def integer_nodes(
     )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Rounding:
-    """How sums become bytes: byte = clamp(rint(number) + zero_point, low, high)."""
+    """How numbers become bytes: byte = clamp(rint(number) + zero_point, low, high).
+
+    Attributes:
+        zero_point: of all channels.
+        low, high: uint8, of shape () or (C,), one for each channel.
+    """
 
     zero_point: int
-    low: int
-    high: int
+    low: npt.NDArray[np.uint8]
+    high: npt.NDArray[np.uint8]
+
+    @classmethod
+    def within(cls, out: Quantization, low: npt.ArrayLike, high: npt.ArrayLike) -> Rounding:
+        """To the bytes of ``out`` that stand for numbers from ``low`` to ``high``, or are nearest to these."""
+        bounds = (out.round(np.asarray(bound, np.float32)) for bound in (low, high))
+        return cls(out.zero_point, *(bound.astype(np.uint8) for bound in bounds))
 
     @classmethod
     def of(cls, node: Node, out: Quantization) -> Rounding | None:
-        """The rounding of a node's result, clips of its epilogue included; None if it does more than add and clip."""
-        low, high = out.range
-        for step in node.epilogue:
-            if step[0] in FUSED_OP_TENSORS:
-                continue
-            bounds = bounds_of(step)
-            if bounds is None:
-                return None
-            least, most = bounds
-            low = max(low, int(out.round(np.float32(least))))
-            high = min(high, int(out.round(np.float32(most))))
-        return cls(out.zero_point, low, high) if low <= high else None
+        """The rounding of a node's result, clips of its epilogue included; None if it does more than clip."""
+        line = None if split_inputs(node)[1] else ClampedLine.of(node, {})
+        return cls.within(out, line.low, line.high) if line is not None else None
 
 
 def only_chooses(node: Node) -> bool:
@@ -85,26 +87,14 @@ def only_chooses(node: Node) -> bool:
     return attrs.get("mode") != "bilinear" and attrs.get("value", 0.0) == 0.0
 
 
-def bounds_of(step: Sequence[Any]) -> tuple[float, float] | None:
-    """The least and the largest number that a fused op lets pass, if it changes no number between; else None."""
-    word, *numbers = step
-    return _CLIPS[word](*numbers) if word in _CLIPS else None
-
-
-#: Fused ops that only limit what passes them: least and most, from their parameters.
-_CLIPS: dict[str, Callable[..., tuple[float, float]]] = {
-    "relu": lambda: (0.0, math.inf),
-    "clip": lambda least, most: (least, most),
-}
-
-
 @dataclass(frozen=True, eq=False)
 class Product:
     """A convolution or fully connected layer in integers.
 
     ``sum = Σ (x - x_zero) * weight + bias``, ``number = float32(sum) * multiplier[channel]``, and with a fused add
     ``number + float32(other - other_zero) * other_multiplier``, each operation rounded to float32; then ``rounding``.
-    Where ``out``, the grid of the result, is None, that is the number itself.
+    Where ``out``, the grid of the result, is None, that is the number itself. A ``line`` behind the sums, clips and
+    scalings by channel, is part of the bias, the multiplier and the rounding.
     """
 
     node: Node
@@ -114,24 +104,25 @@ class Product:
     weight_array: FloatArray
     bias_array: FloatArray | None
     other: Quantization | None
+    line: ClampedLine
 
     @classmethod
     def of(cls, graph: Graph, node: Node) -> Product | None:
         """What the node computes, or None if it cannot be computed in integers."""
-        own, added = split_inputs(node)
+        own, fused = split_inputs(node)
         grids = graph.quantization
-        if not {own[0], own[1]} <= grids.keys() or not _fused_add(node, added, grids):
+        adds = bool(node.epilogue) and node.epilogue[0][0] == "add"
+        line = ClampedLine.of(node, graph.constants)
+        if line is None or not {*own[:2], *fused[:adds]} <= grids.keys() or (adds and not line.is_clip):
             return None
         x, weight, out = grids[own[0]], grids[own[1]], grids.get(node.output)
-        if out is None:
-            possible = not OPS[node.op].windowed and not node.epilogue
-        else:
-            possible = out.element is U8 and Rounding.of(node, out) is not None
-        if x.element is not U8 or weight.element is not I8 or not possible:
+        other = grids[fused[0]] if adds else None
+        possible = not OPS[node.op].windowed and not node.epilogue if out is None else out.element is U8
+        bytes_only = all(grid is None or grid.element is U8 for grid in (x, other))
+        if weight.element is not I8 or not bytes_only or not possible:
             return None
         bias = graph.constants[own[2]] if own[2] else None
-        other = grids[added[0]] if added else None
-        return cls(node, x, weight, out, graph.constants[own[1]], bias, other)
+        return cls(node, x, weight, out, graph.constants[own[1]], bias, other, line)
 
     @cached_property
     def weights(self) -> Integers:
@@ -147,15 +138,13 @@ class Product:
     def multiplier(self) -> FloatArray:
         """float32 (C_out,): from sums to steps of the result, or to the result."""
         step = np.float64(self.out.scale) if self.out is not None else 1.0
-        return (self._unit / step).astype(np.float32)
+        return (self._unit * self.line.slope / step).astype(np.float32)
 
     @cached_property
     def rounding(self) -> Rounding:
         """How numbers become bytes, where the result has a grid."""
         assert self.out is not None
-        rounding = Rounding.of(self.node, self.out)
-        assert rounding is not None
-        return rounding
+        return Rounding.within(self.out, self.line.low, self.line.high)
 
     @cached_property
     def other_multiplier(self) -> np.float32:
@@ -168,11 +157,12 @@ class Product:
     def fits(self) -> bool:
         """Whether no sum can pass int32, and no result that is rounded what a conversion to int32 holds."""
         terms = math.prod(self.weight_array.shape[1:])
-        sums = 255 * LARGEST_WEIGHT * terms + np.abs(self._bias)
-        results = sums * self.multiplier.astype(np.float64) + 255 * float(self.other_multiplier)
-        normal = np.isfinite(self.multiplier) & (self.multiplier > 0)
+        with np.errstate(all="ignore"):  # of scales and shifts that are too large, or no numbers
+            sums = 255 * LARGEST_WEIGHT * terms + np.abs(self._bias)
+            results = sums * np.abs(self.multiplier.astype(np.float64)) + 255 * float(self.other_multiplier)
+            usable = np.isfinite(self.multiplier) & ((self.multiplier != 0) | (self.line.slope == 0))
         rounds = self.out is None or results.max() <= MOST_RESULT
-        return bool(normal.all() and sums.max() <= MOST_SUM and rounds)
+        return bool(usable.all() and sums.max() <= MOST_SUM and rounds)
 
     @cached_property
     def _unit(self) -> npt.NDArray[np.float64]:
@@ -182,9 +172,9 @@ class Product:
 
     @cached_property
     def _bias(self) -> npt.NDArray[np.float64]:
-        if self.bias_array is None:
-            return np.zeros(self.weight_array.shape[0])
-        return np.rint(self.bias_array.astype(np.float64) / self._unit)
+        bias = np.float64(0) if self.bias_array is None else self.bias_array.astype(np.float64) / self._unit
+        slope = np.where(self.line.slope == 0, 1, self.line.slope)  # at 0 the levels are the result
+        return np.rint(bias + self.line.shift / (slope * self._unit))
 
 
 def ratio(x: Quantization, out: Quantization) -> np.float32:
@@ -197,15 +187,6 @@ def product_ratio(x: Quantization, y: Quantization, out: Quantization) -> np.flo
     """How many steps of ``out`` one step of ``x`` times one of ``y`` is."""
     with np.errstate(over="ignore"):
         return np.float32(np.float64(x.scale) * np.float64(y.scale) / np.float64(out.scale))
-
-
-def _fused_add(node: Node, added: list[str], grids: Mapping[str, Quantization]) -> bool:
-    """Whether the epilogue adds nothing, or one tensor of unsigned bytes before all else."""
-    fused = [step[0] for step in node.epilogue if step[0] in FUSED_OP_TENSORS]
-    if not fused:
-        return True
-    first = fused == ["add"] and node.epilogue[0][0] == "add"
-    return first and added[0] in grids and grids[added[0]].element is U8
 
 
 def _computed(graph: Graph, names: list[str]) -> list[Quantization] | None:

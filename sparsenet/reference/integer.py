@@ -45,7 +45,8 @@ def _centred(grid: Quantization, x: Array | None) -> Array:
 
 def _rounded(numbers: FloatArray, rounding: Rounding) -> Integers:
     steps = np.rint(numbers).astype(np.int64) + rounding.zero_point
-    return np.clip(steps, rounding.low, rounding.high)
+    per_channel = (-1, *[1] * (numbers.ndim - 2))
+    return np.clip(steps, *(bound.reshape(per_channel) for bound in (rounding.low, rounding.high)))
 
 
 def _product_of(graph: Graph, node: Node) -> Product:
@@ -98,7 +99,7 @@ def _mean(graph: Graph, node: Node, inputs: Sequence[Array | None]) -> Integers:
     counts = window_counts(node.op, steps.shape[2:], attributes(node))
     sums = np.rint(OPERATIONS[node.op]([steps], attributes(node)) * counts)
     multiplier = (np.float64(x.scale) / (np.float64(out.scale) * counts)).astype(np.float32)
-    return _rounded(sums.astype(np.float32) * multiplier, Rounding(out.zero_point, *out.range))
+    return _rounded(sums.astype(np.float32) * multiplier, Rounding.within(out, -np.inf, np.inf))
 
 
 def _choice(graph: Graph, node: Node, inputs: Sequence[Array | None]) -> Integers:

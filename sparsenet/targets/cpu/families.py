@@ -12,8 +12,8 @@ from sparsenet.targets.family import Family, by_name
 _LINES = "height full_vectors *lane_bits:any line_vectors halo_vectors"
 _GEOMETRY = f"c_out {_LINES} x_row"
 _OUT = "*out out_row out_channel"
-#: How 32-bit sums become bytes: a factor per channel, four for each quad; zero point and bounds of all.
-_REQUANTIZE = "*bias:i32 *scale:f32 zero low high"
+#: How 32-bit sums become bytes: a factor and bounds per channel, four for each quad; the zero point of all.
+_REQUANTIZE = "*bias:i32 *scale:f32 *low:u8 *high:u8 zero"
 
 CPU_FAMILIES = by_name(
     Family(

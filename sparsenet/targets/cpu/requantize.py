@@ -7,23 +7,20 @@ from typing import Any
 from sparsenet.graph.types import F32, I32, QUAD, U8, U8X4
 from sparsenet.targets.cpu.arguments import arguments
 from sparsenet.targets.cpu.device import inlined
-from sparsenet.targets.cpu.vector_ir import Tile, pack_quads, steps_of, to_float
-from sparsenet.targets.cpu.vector_ir.casts import from_bytes, to_bytes
+from sparsenet.targets.cpu.vector_ir import Tile, load_i32, pack_quads, steps_of, to_float
+from sparsenet.targets.cpu.vector_ir.casts import from_bytes, to_bytes, within
 from sparsenet.targets.registry import Kernel
-
-#: The largest byte.
-HIGHEST = 255
 
 
 def requantized(kernel: Kernel, rows: int, vectors: int) -> Any:
-    """``f(acc, scales, zero, low, high, args, bases, channel, y, x_bytes)``: quads of a tile of four channels' sums.
+    """``f(acc, given, args, bases, channel, y, x_bytes)``: quads of a tile of four channels' sums.
 
-    A byte is rint(float32(sum) * scale) + zero within [low, high]; a fused ``add`` comes before rounding, as
+    A byte is rint(float32(sum) * scale) + zero within [low, high], of its channel; a fused ``add`` comes before it, as
     float32(byte - its zero point) * its scale. Every product and sum is rounded to float32 by itself.
 
     Args of f:
         acc: int32, one output per channel of the quad.
-        scales: address of the four channels' float32 factors.
+        given: the kernel's arguments.
         channel, y, x_bytes: number of the quad, image row and place in its line of the tile's first pixel.
     """
     sums = Tile(I32, kernel.lanes, rows, vectors, QUAD)
@@ -31,22 +28,22 @@ def requantized(kernel: Kernel, rows: int, vectors: int) -> Any:
     pack = packed(Tile(U8X4, kernel.lanes, rows, vectors), kernel.parameter("dot"))
     multiply, per_channel, as_float = values.mul, values.splat_channels, to_float(sums)
     epilogue = _added(kernel, rows, vectors) if kernel.epilogue else _nothing
+    scale_bytes = QUAD * F32.itemsize
 
-    def finish(acc, scales, zero, low, high, args, bases, channel, y, x_bytes):  # type: ignore[no-untyped-def]
-        scaled = multiply(as_float(acc), per_channel(scales))
-        return pack(epilogue(scaled, args, bases, channel, y, x_bytes), zero, low, high)
+    def finish(acc, given, args, bases, channel, y, x_bytes):  # type: ignore[no-untyped-def]
+        scaled = multiply(as_float(acc), per_channel(given.scale + channel * scale_bytes))
+        numbers = epilogue(scaled, args, bases, channel, y, x_bytes)
+        return pack(numbers, given.zero, load_i32(given.low, channel), load_i32(given.high, channel))
 
     return inlined(finish, exact=True)
 
 
 def packed(pixels: Tile, dot: int) -> Any:
-    """``f(values, zero, low, high)``: as ``pack_quads``, in fewer instructions where the bounds are those of bytes."""
+    """``f(values, zero, low, high)``: as ``pack_quads``, in fewer instructions where there are no bounds."""
     pack, saturate = pack_quads(pixels, dot), pack_quads(pixels, dot, bounded=False)
 
     def choose(values, zero, low, high):  # type: ignore[no-untyped-def]
-        if (
-            zero == 0 and low == 0 and high == HIGHEST
-        ):  # as behind a ReLU: a fifth of the instructions is saved
+        if zero == 0 and low == 0 and high == -1:  # as behind a ReLU: a fifth of the instructions is saved
             return saturate(values, zero, low, high)
         return pack(values, zero, low, high)
 
@@ -88,7 +85,8 @@ def requantized_outputs(kernel: Kernel, sums: Tile) -> Any:
     read, values = arguments(kernel), Tile(F32, sums.lanes, 1, sums.vectors)
     multiply, load, as_float, rounded = values.mul, values.load, to_float(sums), to_bytes(values)
     epilogue = _added_features(kernel, values) if kernel.epilogue else _no_features
-    number = values.item
+    number, octets = values.item, Tile(U8, sums.lanes, 1, sums.vectors)
+    load_bytes, bounded = octets.load, within(octets)
 
     def scaled(acc, args, bases, first):  # type: ignore[no-untyped-def]
         given = read(args, bases)
@@ -101,7 +99,8 @@ def requantized_outputs(kernel: Kernel, sums: Tile) -> Any:
     def finish(acc, args, bases, first):  # type: ignore[no-untyped-def]
         given = read(args, bases)
         numbers = epilogue(scaled(acc, args, bases, first), args, bases, first)
-        return rounded(numbers, given.zero, given.low, given.high)
+        low, high = load_bytes(given.low + first, 0), load_bytes(given.high + first, 0)
+        return bounded(rounded(numbers, given.zero), low, high)
 
     return inlined(finish, exact=True)
 

@@ -76,11 +76,23 @@ class Drawn:
         attrs: dict[str, Any] = {"stride": [stride] * 2, "padding": [kernel // 2] * 4, "groups": groups}
         made = (out, -(-height // stride), -(-width // stride))
         alike = [name for name, other in self.shapes.items() if other == made]
-        inputs, epilogue = [x, weight_name], []
+        inputs, epilogue = [x, weight_name], list[list[Any]]()
         if alike and not depthwise and self.one_of(False, True):
             inputs, epilogue = [*inputs, "", self.one_of(*alike)], [["add"]]
-        epilogue += self.one_of([], [["relu"]], [["clip", -0.3, 0.8]])
+        limits: list[list[Any]] = self.one_of([], [["relu"]], [["clip", -0.3, 0.8]])
+        if not epilogue and self.one_of(False, False, True):
+            inputs, epilogue = [*inputs, "", *self.line(out)], [*limits, ["affine"]]
+            limits = self.one_of([], [["relu"]])
+        epilogue += limits
         self.add("conv2d", inputs, **attrs, epilogue=epilogue)
+
+    def line(self, channels: int) -> list[str]:
+        """The constants of an affine map of channels that grow, fall and stay."""
+        names = [f"{word}{len(self.graph.nodes)}" for word in ("scale", "shift")]
+        scale = self.rng.standard_normal(channels) * (self.rng.random(channels) > 0.2)
+        for name, numbers in zip(names, (scale, self.rng.standard_normal(channels)), strict=True):
+            self.graph.constants[name] = numbers.astype(np.float32)
+        return names
 
     def done(self) -> Graph:
         last = [name for name in self.shapes if name != "x"][-2:]

@@ -8,7 +8,7 @@ from sparsenet.graph.types import EVERY_BYTE, F32, I32, QUAD
 from sparsenet.targets.cpu.arguments import arguments
 from sparsenet.targets.cpu.device import kernel_entry
 from sparsenet.targets.cpu.halo import clear_halo
-from sparsenet.targets.cpu.vector_ir import Tile, load_i32, pack_quads, to_float
+from sparsenet.targets.cpu.vector_ir import NO_BOUNDS, Tile, load_i32, pack_quads, to_float
 from sparsenet.targets.cpu.vector_ir.byte_sums import MOST_BYTES, add_bytes, pairs_of, spread_pairs
 from sparsenet.targets.registry import Kernel
 
@@ -54,7 +54,7 @@ def build(kernel: Kernel) -> Any:
                             few = add_pairs(few, load(source + x_bytes + load_i32(tap_offsets, k), 0))
                         acc = plus(acc, spread(few))
                     numbers = multiply(as_float(acc), factors(scale + x_bytes, 0, 0))
-                    quads = pack(numbers, zero, 0, 255)
+                    quads = pack(numbers, zero, *NO_BOUNDS)
                     if vector >= full_vectors:
                         quads = keep_lanes(quads, lane_bits + vector * mask_bytes, zeros)
                     store(target + x_bytes, 0, quads)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sparsenet.graph.types import EVERY_BYTE, F32, I32, QUAD
+from sparsenet.graph.types import EVERY_BYTE, I32, QUAD
 from sparsenet.targets.cpu.arguments import arguments
 from sparsenet.targets.cpu.device import inlined, kernel_entry
 from sparsenet.targets.cpu.requantize import requantized
@@ -31,7 +31,6 @@ def build(kernel: Kernel) -> Any:
         four_channels(sums),
     )
     finish = requantized(kernel, rows, vectors)
-    scale_bytes = QUAD * F32.itemsize
 
     @inlined
     def products(channel, row_offsets, stream, bias, source, x_row):  # type: ignore[no-untyped-def]
@@ -43,7 +42,7 @@ def build(kernel: Kernel) -> Any:
     def conv_csr_quads(args, bases):  # type: ignore[no-untyped-def]
         given = read(args, bases)
         x, row_offsets, stream = given.x, given.row_offsets, given.stream
-        bias, scale, zero, low, high = given.bias, given.scale, given.zero, given.low, given.high
+        bias, zero = given.bias, given.zero
         c_out, height, full_vectors = given.c_out, given.height, given.full_vectors
         lane_bits = given.lane_bits
         line_vectors, halo_vectors, x_row = given.line_vectors, given.halo_vectors, given.x_row
@@ -65,9 +64,7 @@ def build(kernel: Kernel) -> Any:
                         products(first + 2, row_offsets, stream, bias, source, x_row),
                         products(first + 3, row_offsets, stream, bias, source, x_row),
                     )
-                    quads = finish(
-                        acc, scale + channel * scale_bytes, zero, low, high, args, bases, channel, y, x_bytes
-                    )
+                    quads = finish(acc, given, args, bases, channel, y, x_bytes)
                     if vector + vectors > full_vectors:
                         quads = keep_lanes(quads, lane_bits + vector * mask_bytes, zeros)
                     store(target + channel * out_channel, out_row, quads)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sparsenet.graph.types import EVERY_BYTE, F32, I32, QUAD
+from sparsenet.graph.types import EVERY_BYTE, I32, QUAD
 from sparsenet.targets.cpu.arguments import arguments
 from sparsenet.targets.cpu.device import kernel_entry
 from sparsenet.targets.cpu.requantize import requantized
@@ -27,12 +27,12 @@ def build(kernel: Kernel) -> Any:
     splat_one, store_one = single.splat, single.store
     multiply = outer_product(sums, pixels, quad_product(kernel.parameter("dot"), lanes))
     finish = requantized(kernel, rows, vectors)
-    weight_bytes, scale_bytes = QUAD * I32.itemsize, QUAD * F32.itemsize
+    weight_bytes = QUAD * I32.itemsize
 
     def conv_dense_quads(args, bases):  # type: ignore[no-untyped-def]
         given = read(args, bases)
         x, tap_offsets, weights = given.x, given.tap_offsets, given.weights
-        bias, scale, zero, low, high = given.bias, given.scale, given.zero, given.low, given.high
+        bias, zero = given.bias, given.zero
         taps, groups, x_group = given.taps, given.groups, given.x_group
         c_out, height, full_vectors = given.c_out, given.height, given.full_vectors
         lane_bits = given.lane_bits
@@ -53,9 +53,7 @@ def build(kernel: Kernel) -> Any:
                     for k in range(taps):
                         acc = multiply(acc, w, load(source + load_i32(tap_offsets, k), x_row))
                         w += weight_bytes
-                    quads = finish(
-                        acc, scale + channel * scale_bytes, zero, low, high, args, bases, channel, y, x_bytes
-                    )
+                    quads = finish(acc, given, args, bases, channel, y, x_bytes)
                     if vector + vectors > full_vectors:
                         quads = keep_lanes(quads, lane_bits + vector * mask_bytes, zeros)
                     store(target + channel * out_channel, out_row, quads)

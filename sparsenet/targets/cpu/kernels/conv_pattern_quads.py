@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sparsenet.graph.types import EVERY_BYTE, F32, I32, QUAD
+from sparsenet.graph.types import EVERY_BYTE, I32, QUAD
 from sparsenet.targets.cpu.arguments import arguments
 from sparsenet.targets.cpu.device import kernel_entry
 from sparsenet.targets.cpu.patterns import bucket_kinds
@@ -32,12 +32,12 @@ def build(kernel: Kernel) -> Any:
     multiply = multiply_buckets(sums, pixels, quad_product(kernel.parameter("dot"), lanes))
     finish = requantized(kernel, rows, vectors)
     count_bytes = COUNT.itemsize * len(kinds)
-    bias_bytes, scale_bytes = QUAD * I32.itemsize, QUAD * F32.itemsize
+    bias_bytes = QUAD * I32.itemsize
 
     def conv_pattern_quads(args, bases):  # type: ignore[no-untyped-def]
         given = read(args, bases)
         x, group_offsets, stream, counts = given.x, given.group_offsets, given.stream, given.counts
-        bias, scale, zero, low, high = given.bias, given.scale, given.zero, given.low, given.high
+        bias, zero = given.bias, given.zero
         c_out, height, full_vectors = given.c_out, given.height, given.full_vectors
         lane_bits = given.lane_bits
         line_vectors, halo_vectors, x_row = given.line_vectors, given.halo_vectors, given.x_row
@@ -56,9 +56,7 @@ def build(kernel: Kernel) -> Any:
                 for channel in range(c_out):
                     acc, column = multiply(start(bias + channel * bias_bytes), column, count, source, x_row)
                     count += count_bytes
-                    quads = finish(
-                        acc, scale + channel * scale_bytes, zero, low, high, args, bases, channel, y, x_bytes
-                    )
+                    quads = finish(acc, given, args, bases, channel, y, x_bytes)
                     if vector + vectors > full_vectors:
                         quads = keep_lanes(quads, lane_bits + vector * mask_bytes, zeros)
                     store(target + channel * out_channel, out_row, quads)

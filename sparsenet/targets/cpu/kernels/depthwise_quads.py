@@ -7,7 +7,7 @@ from typing import Any
 from sparsenet.graph.types import EVERY_BYTE, F32, I32, QUAD
 from sparsenet.targets.cpu.arguments import arguments
 from sparsenet.targets.cpu.device import inlined, kernel_entry
-from sparsenet.targets.cpu.vector_ir import Tile, to_float
+from sparsenet.targets.cpu.vector_ir import Tile, load_i32, to_float
 from sparsenet.targets.cpu.vector_ir.window_quads import (
     WindowSize,
     multiply_windows,
@@ -36,7 +36,7 @@ def build(kernel: Kernel) -> Any:
     def depthwise_quads(args, bases):  # type: ignore[no-untyped-def]
         given = read(args, bases)
         x, columns, weights = given.x, given.column_offsets, given.weights
-        bias, scale, zero, low, high = given.bias, given.scale, given.zero, given.low, given.high
+        bias, zero = given.bias, given.zero
         x_row, tap_row, x_channel = given.x_row, given.tap_row, given.x_channel
         channels, height, full_vectors = given.c_out, given.height, given.full_vectors
         lane_bits, line_vectors, halo_vectors = given.lane_bits, given.line_vectors, given.halo_vectors
@@ -55,7 +55,7 @@ def build(kernel: Kernel) -> Any:
                 for vector in range(line_vectors):
                     x_bytes = vector * vector_bytes
                     acc = multiply(start(bias + numbers), w, source + x_bytes * stride, columns, tap_row)
-                    quads = finish(acc, scale + numbers, zero, low, high)
+                    quads = finish(acc, given, channel)
                     if vector >= full_vectors:
                         quads = keep_lanes(quads, lane_bits + vector * mask_bytes, zeros)
                     store(target + x_bytes, out_row, quads)
@@ -67,13 +67,15 @@ def build(kernel: Kernel) -> Any:
 
 
 def _requantized(kernel: Kernel, size: WindowSize) -> Any:
-    """``f(acc, scales, zero, low, high)``: quads of sums, as ``cpu.requantize`` makes them."""
+    """``f(acc, given, channel)``: quads of sums, as ``cpu.requantize`` makes them."""
     lanes, dot = kernel.lanes, kernel.parameter("dot")
     values = Tile(F32, lanes, size.rows, QUAD)
     multiply, factors = values.mul, per_channel(values)
     as_float, pack = to_float(Tile(I32, lanes, size.rows, QUAD)), pack_windows(size, lanes, dot)
+    scale_bytes = QUAD * F32.itemsize
 
-    def finish(acc, scales, zero, low, high):  # type: ignore[no-untyped-def]
-        return pack(multiply(as_float(acc), factors(scales)), zero, low, high)
+    def finish(acc, given, channel):  # type: ignore[no-untyped-def]
+        numbers = multiply(as_float(acc), factors(given.scale + channel * scale_bytes))
+        return pack(numbers, given.zero, load_i32(given.low, channel), load_i32(given.high, channel))
 
     return inlined(finish, exact=True)

@@ -48,6 +48,6 @@ def build(kernel: Kernel) -> Any:
                             few = add_pairs(few, load(line + vector * vector_bytes, 0))
                     acc = add(acc, spread(few))
             numbers = multiply(as_float(minus(total(acc), every(less))), factor(scale))
-            store(out + channel * QUAD, 0, rounded(numbers, zero, 0, 255))
+            store(out + channel * QUAD, 0, rounded(numbers, zero))
 
     return kernel_entry(global_avg_pool_quads, exact=True)

@@ -1,4 +1,4 @@
-"""A float32 map to one in quads of bytes: byte = clamp(rint(x / scale) + zero, 0, 255), half to even, NaN least."""
+"""A float32 map to one in quads of bytes: byte = clamp(rint(x / scale) + zero, *NO_BOUNDS), half to even, NaN least."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 from sparsenet.graph.types import EVERY_BYTE, F32, QUAD
 from sparsenet.targets.cpu.arguments import arguments
 from sparsenet.targets.cpu.device import inlined, kernel_entry
-from sparsenet.targets.cpu.vector_ir import Tile, four_channels, pack_quads
+from sparsenet.targets.cpu.vector_ir import NO_BOUNDS, Tile, four_channels, pack_quads
 from sparsenet.targets.cpu.vector_ir.casts import near
 from sparsenet.targets.registry import Kernel
 
@@ -31,7 +31,7 @@ def build(kernel: Kernel) -> Any:
     store, keep, store_between = pixels.store, pixels.keep, pixels.store_between
 
     def rounded(values, scale, zero):  # type: ignore[no-untyped-def]
-        return pack(nearby(divide(values, splat(scale))), zero, 0, 255)
+        return pack(nearby(divide(values, splat(scale))), zero, *NO_BOUNDS)
 
     rounded = inlined(rounded, exact=True)
 

@@ -26,7 +26,7 @@ def build(kernel: Kernel) -> Any:
         x, size, scale, zero, out = given.x, given.size, given.scale, given.zero, given.out
         for first in range(0, size, lanes):
             values = load_between(x + first * item, 0, size - first)
-            numbers = rounded(nearby(divide(values, splat(scale))), zero, 0, 255)
+            numbers = rounded(nearby(divide(values, splat(scale))), zero)
             store_between(out + first * byte, 0, size - first, numbers)
 
     return kernel_entry(quantize_flat, exact=True)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import prod
 
+import numpy as np
+
 from sparsenet.graph import Node
 from sparsenet.graph.integer import Rounding, product_ratio, ratio
 from sparsenet.graph.ops import ACTIVATIONS, split_inputs
@@ -134,7 +136,9 @@ def _unpacked(builder: Builder) -> int:
 def _rounding(node: Node, out: Quantization) -> dict[str, Word]:
     rounding = Rounding.of(node, out)
     assert rounding is not None
-    return {"zero": rounding.zero_point, "low": rounding.low, "high": rounding.high}
+    # One byte for each channel of a quad, as kernels have it of layers with a bound per channel.
+    low, high = (int(np.full(QUAD, bound).view(np.int32)[0]) for bound in (rounding.low, rounding.high))
+    return {"zero": rounding.zero_point, "low": low, "high": high}
 
 
 LOWER = {**dict.fromkeys(ACTIVATIONS, lower_table), "add": lower_add, "mul": lower_mul}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -16,7 +16,7 @@ from sparsenet.targets.cpu.lower.linear import MatrixVector
 from sparsenet.targets.cpu.lower.pack import linear_blocks
 from sparsenet.targets.cpu.lower.pack_picks import picks
 from sparsenet.targets.cpu.lower.pack_quads import bias_at, weight_quads
-from sparsenet.targets.cpu.lower.quad_epilogue import added
+from sparsenet.targets.cpu.lower.quad_epilogue import added, bounds
 from sparsenet.targets.cpu.lower.select import choose_format
 
 #: Share of quads that are not zero below which picking single quads beats streaming the whole matrix.
@@ -47,11 +47,14 @@ def lower_matrix(builder: Builder, conv: Convolution, product: Product, weight: 
     counts = {"macs": weight.size, "nnz": int(np.count_nonzero(weight)), "weights": weight.size}
     builder.decide(node, kind, kernel, reason, **counts)
     fixed, per_block, block = packed.fixed, packed.per_block, packed.block
+    each: dict[str, npt.NDArray[Any]] = {
+        "bias": bias_at(product.bias, weight, product.x.zero_point),
+        "scale": product.multiplier,
+    }
     if product.out is not None:
-        rounding = product.rounding
-        fixed |= {"zero": rounding.zero_point, "low": rounding.low, "high": rounding.high}
-    bias, scale = bias_at(product.bias, weight, product.x.zero_point), product.multiplier
-    for name, numbers in (("bias", bias), ("scale", scale)):
+        fixed |= {"zero": product.out.zero_point}
+        each |= bounds(product, c_out)
+    for name, numbers in each.items():
         whole = np.pad(numbers, (0, -c_out % block))
         per_block[name] = builder.constant(whole), block * whole.itemsize
     builder.add(

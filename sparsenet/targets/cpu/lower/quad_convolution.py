@@ -5,15 +5,13 @@ Weights are a matrix of *quads*, four input channels each; one is zero if all fo
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from sparsenet.graph import FloatArray
-from sparsenet.graph.integer import Rounding
 from sparsenet.graph.types import QUAD
 from sparsenet.plan.candidate import Candidate
 from sparsenet.plan.ref import Ref, Word
@@ -21,7 +19,7 @@ from sparsenet.plan.stage import Stage
 from sparsenet.plan.weights import Weights
 from sparsenet.targets.cpu.lower.conv_rows import ConvRows
 from sparsenet.targets.cpu.lower.pack import csr_stream, dense_blocks
-from sparsenet.targets.cpu.lower.pack_quads import quad_pattern, without_saturation
+from sparsenet.targets.cpu.lower.pack_quads import quad_pattern, whole_quads, without_saturation
 from sparsenet.targets.cpu.lower.row_convolution import RowConvolution
 from sparsenet.targets.cpu.lower.select import PixelTile, pixel_tile
 from sparsenet.targets.family import Dot
@@ -39,12 +37,12 @@ class QuadConvolution(RowConvolution):
     """A convolution over rows of quads: ``matrix`` is int32 (whole quads of output channels, quads * K_h * K_w).
 
     Attributes:
-        scale: float32, a factor for each row of the matrix, as ``bias``, which is int32.
-        rounding: how sums become bytes.
+        zero: the zero point of the result.
+        each: other arguments of the kernels with a number for each output channel.
     """
 
-    scale: FloatArray
-    rounding: Rounding
+    zero: int
+    each: Mapping[str, npt.NDArray[Any]]
 
 
 class _Products(NamedTuple):
@@ -114,18 +112,16 @@ def _candidate(
     kernel = layer.lines.kernel(f"conv_{kind}_rows", sizes, layer.epilogue.ops)
 
     def make(weights: Weights) -> Stage:
-        packed, rounding = PACK[kind](layer, products, weights), layer.rounding
-        quads = layer.out.rows.channels
+        packed, quads = PACK[kind](layer, products, weights), layer.out.rows.channels
         per_quad = packed.per_quad | {
-            "bias": (weights.constant(layer.bias), QUAD * layer.bias.itemsize),
-            "scale": (weights.constant(layer.scale), QUAD * layer.scale.itemsize),
+            name: (weights.constant(whole_quads(numbers)), QUAD * numbers.itemsize)
+            for name, numbers in (("bias", layer.bias), *layer.each.items())
         }
-        bounds = {"zero": rounding.zero_point, "low": rounding.low, "high": rounding.high}
         # The dense kernel counts groups from the first output channel on: they are not shared.
         blocks = 1 if kind == "dense" and layer.groups > 1 else quads
         return ConvRows(
             layer.layer, layer.out, layer.units, layer.window, kernel, layer.epilogue, quads, quads // blocks,
-            {**packed.fixed, **bounds, **weights.lines(layer.lines)}, per_quad, as_line=layer.as_line,
+            {**packed.fixed, "zero": layer.zero, **weights.lines(layer.lines)}, per_quad, as_line=layer.as_line,
             row_block=tile.rows, channel_blocks=blocks, weight_bytes=packed.nbytes,
         )  # fmt: skip
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
+import numpy.typing as npt
 
 from sparsenet.graph.integer import Product
 from sparsenet.graph.types import QUAD
@@ -16,11 +19,12 @@ from sparsenet.targets.cpu.lower.conv_rows import ConvRows
 from sparsenet.targets.cpu.lower.depthwise import IN_PLACE_STRIDE
 from sparsenet.targets.cpu.lower.epilogues import Epilogue
 from sparsenet.targets.cpu.lower.pack_quads import bias_at, whole_quads, window_quads
+from sparsenet.targets.cpu.lower.quad_epilogue import bounds
 
 
 def lower_depthwise(builder: Builder, conv: Convolution, product: Product) -> None:
     """Add the stage of a depthwise convolution of one output channel per input channel, which adds no other tensor."""
-    node, geo, rounding = conv.node, conv.geometry, product.rounding
+    node, geo = conv.node, conv.geometry
     weight = product.weights.astype(np.int8, copy=False)
     window = open_window(builder, conv.x, geo, IN_PLACE_STRIDE)
     as_line = window.flattens_with(geo, builder.pitches.get(geo.out, 0))
@@ -31,19 +35,21 @@ def lower_depthwise(builder: Builder, conv: Convolution, product: Product) -> No
     reason = "depthwise weights are too few for indices to pay"
     builder.decide(node, "dense", kernel, reason, **conv.counts(int(np.count_nonzero(weight))))
     packed = builder.once(window_quads, weight)
-    bias = whole_quads(bias_at(product.bias, weight, product.x.zero_point))
-    scale = whole_quads(product.multiplier)
     quads = out.rows.channels
     fixed: dict[str, Word] = {
         "column_offsets": builder.constant(np.asarray(window.columns, np.int32)),
         "tap_row": window.row_dilation * window.row, "x_channel": window.channel,
-        "zero": rounding.zero_point, "low": rounding.low, "high": rounding.high,
+        "zero": product.rounding.zero_point,
         **builder.lines(lines),
     }  # fmt: skip
-    per_quad = {
-        "weights": (builder.constant(packed), packed[0].nbytes),
-        "bias": (builder.constant(bias), QUAD * bias.itemsize),
-        "scale": (builder.constant(scale), QUAD * scale.itemsize),
+    each: dict[str, npt.NDArray[Any]] = {
+        "bias": bias_at(product.bias, weight, product.x.zero_point),
+        "scale": product.multiplier,
+    }
+    each |= bounds(product, len(weight))
+    per_quad = {"weights": (builder.constant(packed), packed[0].nbytes)} | {
+        name: (builder.constant(whole_quads(numbers)), QUAD * numbers.itemsize)
+        for name, numbers in each.items()
     }
     builder.add(
         ConvRows(

@@ -1,11 +1,21 @@
-"""The epilogue of a product in integers."""
+"""What follows the sums of a product in integers."""
 
 from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
 
 from sparsenet.graph.integer import Product
 from sparsenet.graph.ops import split_inputs
 from sparsenet.plan.builder import Builder
 from sparsenet.targets.cpu.lower.epilogues import Epilogue
+
+
+def bounds(product: Product, channels: int) -> dict[str, npt.NDArray[np.uint8]]:
+    """The least and the largest byte of each of the channels, by the names of the kernels' arguments."""
+    rounding = product.rounding
+    both = (np.broadcast_to(bound, channels) for bound in (rounding.low, rounding.high))
+    return dict(zip(("low", "high"), both, strict=True))
 
 
 def added(builder: Builder, product: Product, *, over_rows: bool) -> Epilogue:

@@ -20,6 +20,7 @@ from __future__ import annotations
 from sparsenet.targets.cpu.vector_ir.channel_lanes import channel_product, channel_start, transpose_square
 from sparsenet.targets.cpu.vector_ir.interleaved import deinterleave, interleave
 from sparsenet.targets.cpu.vector_ir.quads import (
+    NO_BOUNDS,
     four_channels,
     multiply_quads,
     pack_quads,
@@ -52,6 +53,7 @@ from sparsenet.targets.cpu.vector_ir.tile import Tile, outer_product
 from sparsenet.targets.cpu.vector_ir.waiting import breathe, nanoseconds, sleep_while, wake_all
 
 __all__ = [
+    "NO_BOUNDS",
     "Tile",
     "atomic_add",
     "atomic_load",

@@ -31,22 +31,37 @@ def near(floats: Tile) -> Any:
 
 
 def to_bytes(floats: Tile) -> Any:
-    """``f(values, zero, low, high)``: a byte of each float32: rint(value) + zero, half to even, within [low, high]."""
+    """``f(values, zero)``: a byte of each float32: rint(value) + zero, half to even, within 0 and 255."""
     octets = Tile(U8, floats.lanes, floats.rows, floats.vectors)
     integers = ir.VectorType(llvm.I32, floats.lanes)
 
-    def emit(b: ir.IRBuilder, block: ir.Value, *given: ir.Value) -> list[ir.Value]:
-        zero, low, high = (splat(b, b.trunc(number, llvm.I32), floats.lanes) for number in given)
+    def emit(b: ir.IRBuilder, block: ir.Value, start: ir.Value) -> list[ir.Value]:
+        zero, limits = splat(b, b.trunc(start, llvm.I32), floats.lanes), {"smax": 0, "smin": 255}
         out = []
         for value in floats._split(b, block):
             whole = call_intrinsic(b, f"llvm.rint.{mangled(floats._vector)}", floats._vector, [value])
             steps = b.add(b.fptosi(whole, integers), zero)
-            for name, bound in (("smax", low), ("smin", high)):
+            for name, limit in limits.items():
+                bound = llvm.constant(limit, integers)
                 steps = call_intrinsic(b, f"llvm.{name}.{mangled(integers)}", integers, [steps, bound])
             out.append(b.trunc(steps, octets._vector))
         return out
 
-    return octets._intrinsic([floats.type, *[types.int64] * 3], octets.type, emit)
+    return octets._intrinsic([floats.type, types.int64], octets.type, emit)
+
+
+def within(octets: Tile) -> Any:
+    """``f(bytes, low, high)``: each byte brought to between the bytes at its place in two other tiles."""
+
+    def emit(b: ir.IRBuilder, block: ir.Value, *limits: ir.Value) -> list[ir.Value]:
+        vectors = octets._split(b, block)
+        for name, limit in zip(("umax", "umin"), limits, strict=True):
+            full, kind = f"llvm.{name}.{mangled(octets._vector)}", octets._vector
+            pairs = zip(vectors, octets._split(b, limit), strict=True)
+            vectors = [call_intrinsic(b, full, kind, list(pair)) for pair in pairs]
+        return vectors
+
+    return octets._intrinsic([octets.type] * 3, octets.type, emit)
 
 
 def from_bytes(octets: Tile) -> Any:

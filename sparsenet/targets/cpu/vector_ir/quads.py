@@ -21,6 +21,8 @@ from sparsenet.targets.cpu.vector_ir.tile import Tile
 from sparsenet.targets.family import Dot
 
 BYTE_BITS = 8
+#: The words ``low`` and ``high`` of four bytes that may be any.
+NO_BOUNDS = (0, -1)
 
 #: x86's names of what LLVM makes of nothing else, for vectors of 128, 256 and 512 bits.
 _DOTS = {128: "avx512.vpdpbusd.128", 256: "avx512.vpdpbusd.256", 512: "avx512.vpdpbusd.512"}
@@ -152,8 +154,9 @@ def to_float(integers: Tile) -> Any:
 def pack_quads(pixels: Tile, dot: int, *, bounded: bool = True) -> Any:
     """``f(values, zero, low, high)``: quads of a float32 tile of four ``outputs``, whose numbers are below 2**30.
 
-    A byte is min(max(rint(value) + zero, low), high), half to even, with 0 <= low, zero, high <= 255. ``dot`` tells
-    whether this is x86: there saturation clips, and if not ``bounded``, the others are known to be 0, 0 and 255.
+    A byte is min(max(rint(value) + zero, low), high), half to even, with 0 <= zero <= 255, low and high one byte for
+    each channel of a quad, in a word of 32 bits. ``dot`` tells whether this is x86: there saturation clips, and if not
+    ``bounded``, zero, low and high are known to be 0, and as ``NO_BOUNDS``.
     """
     floats = Tile(F32, pixels.lanes, pixels.rows, pixels.vectors, QUAD)
     join = _join_plain if dot == Dot.PLAIN else _join_x86
@@ -169,13 +172,20 @@ def pack_quads(pixels: Tile, dot: int, *, bounded: bool = True) -> Any:
 def _join_plain(b: ir.IRBuilder, channels: Sequence[ir.Value], bounds: Sequence[ir.Value]) -> ir.Value:
     """Quads of four vectors of int32."""
     kind = channels[0].type
-    zero, low, high = (splat(b, b.trunc(bound, llvm.I32), kind.count) for bound in bounds)
+    zero = splat(b, b.trunc(bounds[0], llvm.I32), kind.count)
+    limits = [[splat(b, byte, kind.count) for byte in bytes_of_word(b, word)] for word in bounds[1:]]
     quads = constant(0, kind)
-    for number, channel in enumerate(channels):
+    for number, (channel, low, high) in enumerate(zip(channels, *limits, strict=True)):
         above = call_intrinsic(b, f"llvm.smax.{mangled(kind)}", kind, [b.add(channel, zero), low])
         byte = call_intrinsic(b, f"llvm.smin.{mangled(kind)}", kind, [above, high])
         quads = b.or_(quads, b.shl(byte, constant(BYTE_BITS * number, kind)))
     return quads
+
+
+def bytes_of_word(b: ir.IRBuilder, word: ir.Value) -> list[ir.Value]:
+    """The four bytes of an integer's lowest 32 bits, as int32."""
+    low = b.trunc(word, llvm.I32)
+    return [b.and_(b.lshr(low, llvm.I32(BYTE_BITS * i)), llvm.I32(0xFF)) for i in range(QUAD)]
 
 
 def _join_x86(b: ir.IRBuilder, channels: Sequence[ir.Value], bounds: Sequence[ir.Value]) -> ir.Value:
@@ -192,7 +202,8 @@ def saturated(
     """Four vectors of int32 as one of their bytes on x86: with saturation to 16 bits, then 8.
 
     In each 128 bits are four bytes of each of them in turn; byte i of the result is number ``order[i]`` of these.
-    ``bounds`` are zero, low and high, or nothing for 0, 0 and 255.
+    ``bounds`` are zero and the words low and high, whose four bytes are for bytes i, i + 1, i + 2 and i + 3 of the
+    result, i a multiple of 4; or nothing for no bounds.
     """
     kind = sums[0].type
     words, octets = ir.VectorType(I16, 2 * kind.count), ir.VectorType(I8, QUAD * kind.count)
@@ -208,7 +219,7 @@ def saturated(
             octet, octet, ir.Constant(ir.VectorType(llvm.I32, octets.count), list(order))
         )
     for name, bound in zip(("umax", "umin"), bounds[1:], strict=False):
-        limit = splat(b, b.trunc(bound, I8), octets.count)
+        limit = b.bitcast(splat(b, b.trunc(bound, llvm.I32), kind.count), octets)
         octet = call_intrinsic(b, f"llvm.{name}.{mangled(octets)}", octets, [octet, limit])
     return b.bitcast(octet, kind)
 

@@ -175,7 +175,8 @@ def pack_windows(size: WindowSize, lanes: int, dot: int) -> Any:
 
 def _join_plain(b: ir.IRBuilder, sums: Sequence[ir.Value], bounds: Sequence[ir.Value]) -> ir.Value:
     kind = sums[0].type
-    zero, low, high = (splat(b, b.trunc(bound, llvm.I32), kind.count) for bound in bounds)
+    zero = splat(b, b.trunc(bounds[0], llvm.I32), kind.count)
+    low, high = (b.zext(_octets(b, word, kind.count), kind) for word in bounds[1:])
     narrow = ir.VectorType(I8, kind.count)
     parts = []
     for numbers in sums:
@@ -186,6 +187,12 @@ def _join_plain(b: ir.IRBuilder, sums: Sequence[ir.Value], bounds: Sequence[ir.V
     # Byte c of pixel 4 i + j is number 4 i + c of vector j.
     order = [j * n + QUAD * i + c for i in range(n // QUAD) for j in range(QUAD) for c in range(QUAD)]
     return b.bitcast(b.shuffle_vector(*pairs, _numbers(order)), kind)
+
+
+def _octets(b: ir.IRBuilder, word: ir.Value, count: int) -> ir.Value:
+    """The four bytes of a word over and over, in ``count`` lanes."""
+    words = splat(b, b.trunc(word, llvm.I32), count // QUAD)
+    return b.bitcast(words, ir.VectorType(I8, count))
 
 
 def _numbers(order: Sequence[int]) -> ir.Constant:

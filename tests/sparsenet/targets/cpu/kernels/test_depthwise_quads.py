@@ -50,7 +50,11 @@ def assert_exact(
     bias = rng.integers(-3000, 3000, channels).astype(np.int32)
     scale = rng.uniform(0.003, 0.02, channels).astype(np.float32)
     down, right = window[0] // 2 * dilation, window[1] // 2 * dilation
-    leftovers, (zero_in, zero_out), (low, high) = 99 * EVERY_BYTE, zeros, bounds
+    leftovers, (zero_in, zero_out) = 99 * EVERY_BYTE, zeros
+    low, high = (
+        rng.integers(least, most, channels).astype(np.uint8)
+        for least, most in ((bounds[0], 40), (180, bounds[1] + 1))
+    )
     source = Map(-(-channels // QUAD), height, width, lanes, side=right, edge=max(down, 1), fill=leftovers,
                  element=U8X4, halo=zero_in * EVERY_BYTE)  # fmt: skip
     source.pixels[...] = quads_of(x, 99)
@@ -66,14 +70,15 @@ def assert_exact(
             "weights": window_quads(weight),
             "bias": whole_quads(bias_at(bias, weight, zero_in)),
             "scale": whole_quads(scale),
-            "zero": zero_out, "low": low, "high": high,
+            "zero": zero_out, "low": whole_quads(low), "high": whole_quads(high),
             "tap_row": dilation * source.row_bytes, "x_row": stride * source.row_bytes,
             "x_channel": source.channel_bytes, "c_out": source.channels,
             **out.lines(), **out.output(),
         },
     )()  # fmt: skip
     values = sums.astype(np.int32).astype(np.float32) * scale[:, None, None]
-    wanted = np.clip(np.rint(values).astype(np.int64) + zero_out, low, high).astype(np.uint8)
+    steps = np.rint(values).astype(np.int64) + zero_out
+    wanted = np.clip(steps, low[:, None, None], high[:, None, None]).astype(np.uint8)
     np.testing.assert_array_equal(bytes_of(out.pixels)[:channels], wanted)
     assert (bytes_of(out.rows[..., out.width :].transpose(1, 0, 2)) == zero_out).all(), "the halo"
 

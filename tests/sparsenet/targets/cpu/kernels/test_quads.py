@@ -39,7 +39,7 @@ def convolution(
     extreme: bool = False,
     seed: int = 0,
 ) -> QuadConvolution:
-    """Random data, of which about half of the results are clipped; if ``extreme``, the largest that there are."""
+    """Random data, each channel clipped somewhere behind ``bounds``; if ``extreme``, the largest that there are."""
     rng = np.random.default_rng(seed)
     shape = (channels[1], channels[0] // groups, kernel, kernel)
     weight, x = rng.integers(-127, 128, shape), rng.integers(0, 256, (channels[0], *size))
@@ -55,7 +55,7 @@ def convolution(
         (rng.uniform(0.5, 2, channels[1]) * 200 / largest).astype(np.float32),
         lanes,
         *zeros,
-        *bounds,
+        *(rng.integers(*ends, channels[1]) for ends in ((bounds[0], 30), (190, bounds[1] + 1))),
         dilation=dilation,
         groups=groups,
         added=added,
@@ -81,7 +81,8 @@ def expected(conv: QuadConvolution) -> npt.NDArray[np.uint8]:
         steps = (conv.added.pixels.astype(np.int32) - conv.added.zero).astype(np.float32)
         values = values + steps * np.float32(conv.added.scale)
     assert values.dtype == np.float32
-    return np.clip(np.rint(values).astype(np.int64) + conv.zero_out, conv.low, conv.high).astype(np.uint8)
+    bounds = (np.asarray(bound)[:, None, None] for bound in (conv.low, conv.high))
+    return np.clip(np.rint(values).astype(np.int64) + conv.zero_out, *bounds).astype(np.uint8)
 
 
 def assert_exact(conv: QuadConvolution, algorithm: str, tile: tuple[int, int], dot: Dot) -> None:
