@@ -13,12 +13,14 @@ if TYPE_CHECKING:
     from sparsenet.engine import Engine, load
     from sparsenet.graph import Graph, Node, TensorInfo
     from sparsenet.io.model_file import load_graph, save
+    from sparsenet.targets.c99.export import export_c
 
 __version__ = "0.1.0"
-__all__ = ["Engine", "Graph", "Node", "TensorInfo", "__version__", "load", "load_graph", "save"]
+__all__ = ["Engine", "Graph", "Node", "TensorInfo", "__version__", "export_c", "load", "load_graph", "save"]
 
 _MODULES = {
     "Engine": "engine",
+    "export_c": "targets.c99.export",
     "load": "engine",
     "Graph": "graph",
     "Node": "graph",

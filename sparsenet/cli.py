@@ -52,6 +52,7 @@ SECTIONS: dict[str, dict[str, str]] = {
         "predict": "What pruning would bring here, from measured tables.",
         "explain": "Which format and kernel each layer got, and why; the schedule, drawn.",
         "compile": "Model file to a bundle that starts at once on CPUs like this one.",
+        "export-c": "Model file to C99 for microcontrollers, with exact RAM and flash.",
     },
 }
 _SHORT_HELP = {name: text for section in SECTIONS.values() for name, text in section.items()}

@@ -1,0 +1,176 @@
+"""The plan under construction: values in the forms that their readers want, stages, constants and decisions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from math import prod
+from typing import Any
+
+import numpy.typing as npt
+
+from sparsenet.graph import Node
+from sparsenet.graph.types import F32
+from sparsenet.plan.lowering.builder import ONLY_KERNEL, LoweringBuilder
+from sparsenet.plan.plan import Decision
+from sparsenet.targets.c99.constant import Constant, Word
+from sparsenet.targets.c99.kernel import Kernel
+from sparsenet.targets.c99.machine import Machine
+from sparsenet.targets.c99.stage import Read, Stage
+from sparsenet.targets.c99.value import Value
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the caller asked of the exporter.
+
+    Attributes:
+        machine: what the code is for.
+        values: how weights are stored: ``f32`` or ``i8``.
+        sparse: whether zeros among the weights may be left out.
+        u8: whether the caller's images are bytes.
+        mean, std: of bytes: the number of channel c is ``(byte - mean[c]) / std[c]``; one for all, or one each.
+        layout: ``chw`` or ``hwc``: how the caller's images are laid out.
+    """
+
+    machine: Machine
+    values: str = "f32"
+    sparse: bool = True
+    u8: bool = False
+    mean: tuple[float, ...] = (0.0,)
+    std: tuple[float, ...] = (255.0,)
+    layout: str = "chw"
+
+
+@dataclass
+class Builder(LoweringBuilder[Constant]):
+    """Collects the stages of one graph.
+
+    Attributes:
+        sides: zeros that readers of each tensor need beside its lines.
+        flats: tensors that some reader wants in C order.
+        results: graph output → which of the caller's arrays it is written to, of those that a stage may write.
+        pooled: conv2d → the node behind it that takes the mean of its result, for those that may make it themselves.
+    """
+
+    options: Options
+    sides: Mapping[str, int]
+    flats: set[str]
+    results: Mapping[str, int]
+    pooled: Mapping[str, Node] = field(default_factory=dict)
+    stages: list[Stage] = field(default_factory=list)
+    constants_made: list[Constant] = field(default_factory=list)
+    _values: dict[str, Value] = field(default_factory=dict)
+    _rows: dict[str, Value] = field(default_factory=dict)
+
+    @property
+    def batch(self) -> int:
+        """Images of one run."""
+        return 1
+
+    def _place(self, array: npt.NDArray[Any]) -> Constant:
+        self.constants_made.append(Constant(len(self.constants_made), array, self.layer))
+        return self.constants_made[-1]
+
+    def map_shape(self, tensor: str) -> tuple[int, int, int]:
+        """(channels, height, width) of an image, and of any other tensor (1, 1, numbers)."""
+        shape = self.image_shape(tensor)
+        if len(shape) == 3:
+            return shape[0], shape[1], shape[2]
+        return 1, 1, prod(shape)
+
+    def is_map(self, tensor: str) -> bool:
+        """Whether ``tensor`` is an image of more than one pixel."""
+        shape = self.image_shape(tensor)
+        return len(shape) == 3 and shape[1] * shape[2] > 1
+
+    def new(self, tensor: str) -> Value:
+        """A value for a stage to make: ``tensor`` in the form that its readers want, or the caller's array."""
+        flat = tensor in self.flats or tensor in self.results or not self.is_map(tensor)
+        side = 0 if flat else self.sides.get(tensor, 0)
+        value = Value(tensor, self.map_shape(tensor), F32, side, flat, self.results.get(tensor))
+        self._values[tensor] = value
+        return value
+
+    def view(self, tensor: str, source: Value) -> None:
+        """``tensor`` is the numbers of ``source``, which is flat, under another shape."""
+        assert source.root.flat
+        root = source.root
+        self._values[tensor] = Value(
+            tensor, self.map_shape(tensor), flat=True, output=root.output, viewed=root
+        )
+
+    def alias(self, tensor: str, source: Value) -> None:
+        """``tensor`` is ``source``."""
+        self._values[tensor] = source
+
+    def any(self, tensor: str) -> Value:
+        """``tensor`` in the form that there is."""
+        return self._values[tensor]
+
+    def rows(self, tensor: str, side: int = 0) -> Value:
+        """``tensor`` with at least ``side`` zeros beside its lines: a copy, if its only form is flat."""
+        value = self._values[tensor]
+        if value.side >= side:
+            return value
+        if tensor not in self._rows:
+            copy = Value(tensor, value.shape, side=self.sides[tensor])
+            self._rows[tensor] = copy
+            self.copy(copy, value)
+        return self._rows[tensor]
+
+    def flat(self, tensor: str) -> Value:
+        """``tensor`` in C order."""
+        value = self._values[tensor]
+        assert value.root.flat
+        return value
+
+    def copy(
+        self,
+        out: Value,
+        source: Value,
+        fused: tuple[str, ...] = (),
+        reads: Sequence[Read] = (),
+        **arguments: Word,
+    ) -> Kernel:
+        """Add a stage that copies rows, or numbers in C order, and does fused ops to them; returns its kernel."""
+        kernel = Kernel("f32_copy_none_rows", (), fused)
+        if source.shape == out.shape:
+            known: dict[str, Word] = {
+                "channels": out.shape[0],
+                "width": out.width,
+                "x_channel": source.channel,
+                "out_channel": out.channel,
+            }
+            self.add(out, kernel, [Read(source), *reads], {**known, **arguments})
+        else:
+            assert source.root.flat
+            assert out.flat
+            line: dict[str, Word] = {"channels": 1, "width": out.size, "x_channel": 0, "out_channel": 0}
+            self.add(out, kernel, [Read(source, whole=True)], line, units=1, by_rows=False)
+        return kernel
+
+    def add(
+        self,
+        out: Value,
+        kernel: Kernel,
+        reads: list[Read],
+        arguments: Mapping[str, Word],
+        *,
+        units: int | None = None,
+        by_rows: bool = True,
+    ) -> Stage:
+        """Append a stage; a unit is a row of ``out`` unless told otherwise."""
+        missing = {a.name for a in kernel.signature} ^ arguments.keys()
+        assert not missing, (kernel.name, missing)
+        stage = Stage(
+            self.layer, out, kernel, arguments, reads, out.height if units is None else units, by_rows
+        )
+        self.stages.append(stage)
+        return stage
+
+    def choose(
+        self, node: Node, weight_format: str, kernel: Kernel, reason: str = ONLY_KERNEL, **counts: int
+    ) -> None:
+        """Record the choice made for ``node``."""
+        self.decisions.append(Decision(node.name, node.op, weight_format, kernel.name, reason, **counts))

@@ -1,0 +1,77 @@
+"""The processors that C is written for: how many instructions a kernel takes there, which decides kernels and tiles.
+
+Counts are of Cortex-M code as GCC makes it; instructions, not cycles, are what a plan can know of a core.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Machine:
+    """A kind of processor.
+
+    Attributes:
+        name: as the command line has it.
+        tile: the most float32 results that a tile keeps in registers; two more hold a weight and a pixel.
+        summary: for people.
+    """
+
+    name: str
+    tile: int
+    summary: str
+
+    def widths(self, width: int) -> range:
+        """Tile widths to choose from for lines of ``width`` pixels; the last tile of a line overlaps the one before."""
+        return range(1, min(width, self.tile) + 1)
+
+
+MACHINES = {
+    machine.name: machine
+    for machine in (
+        Machine("generic", 12, "any processor"),
+        Machine("neon", 24, "Cortex-A, 32 vector registers"),
+        Machine("cortex-m", 24, "Cortex-M4, M7 and M33 with their 32 float registers"),
+        Machine("mve", 24, "Cortex-M55 and M85"),
+    )
+}
+
+#: Instructions around a stored result: the load of a channel's bias, its pointers, the end of its loop.
+_PER_CHANNEL, _PER_ROW, _PER_CALL = 12, 6, 60
+#: Of one nonzero, beside a load and a multiply-add for each pixel: weight, offset, address, loop.
+_PER_NONZERO, _PER_NONZERO_I8 = 5, 8
+#: Of one tap of a dense block, beside its loads and multiply-adds.
+_PER_TAP = 3
+
+
+def tiles(width: int, tile: int) -> int:
+    """How many tiles make a line."""
+    return -(-width // tile)
+
+
+def csr_instructions(
+    nonzeros: int, channels: int, kernel_rows: int, width: int, tile: int, *, small: bool, finish: int
+) -> int:
+    """Instructions of one output row by a sparse kernel; ``small``: its weights are bytes."""
+    each = (_PER_NONZERO_I8 if small else _PER_NONZERO) + 2 * tile
+    per_channel = _PER_CHANNEL + kernel_rows * _PER_ROW + tile * (2 + finish)
+    return _PER_CALL + tiles(width, tile) * (nonzeros * each + channels * per_channel)
+
+
+def dense_instructions(
+    taps: int, channels: int, width: int, outputs: int, tile: int, *, small: bool, finish: int
+) -> int:
+    """Instructions of one output row by a dense kernel that makes ``outputs`` channels of ``tile`` pixels at a time."""
+    each = outputs * (3 if small else 1) + tile + outputs * tile + _PER_TAP
+    per_block = outputs * _PER_CHANNEL + outputs * tile * (2 + finish)
+    return _PER_CALL + tiles(width, tile) * -(-channels // outputs) * (taps * each + per_block)
+
+
+def depthwise_instructions(
+    channels: int, k_h: int, k_w: int, width: int, tile: int, stride: int, *, small: bool, finish: int
+) -> int:
+    """Instructions of one output row by a depthwise kernel: each pixel is loaded once for each row of the window."""
+    pixels = min((tile - 1) * stride + k_w, tile * k_w)
+    row = pixels + k_w * (tile + (3 if small else 1)) + _PER_ROW
+    return _PER_CALL + tiles(width, tile) * channels * (k_h * row + _PER_CHANNEL + tile * (2 + finish))

@@ -1,0 +1,167 @@
+"""Making a plan: what readers want of each tensor, stages from the nodes, then the schedule."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import numpy.typing as npt
+
+from sparsenet.errors import InputError, UnsupportedOpError
+from sparsenet.graph import Graph, Node, Shape
+from sparsenet.graph.facts import Facts
+from sparsenet.graph.graph import TensorInfo
+from sparsenet.graph.ops import OPS
+from sparsenet.graph.plannable import require_plannable
+from sparsenet.plan.lowering.geometry import Geometry
+from sparsenet.targets.c99.builder import Builder, Options
+from sparsenet.targets.c99.constant import Constant, Word
+from sparsenet.targets.c99.kernel import Kernel
+from sparsenet.targets.c99.lower import FLAT, LOWER, NoKernelError
+from sparsenet.targets.c99.plan import CPlan
+from sparsenet.targets.c99.trace import schedule
+from sparsenet.targets.c99.value import Value
+
+
+def make_plan(graph: Graph, options: Options) -> CPlan:
+    """Plan ``graph`` for one image at a time.
+
+    Raises:
+        GraphError: the graph is malformed.
+        InputError: an option does not fit its inputs.
+        MemoryLimitError: a tensor is larger than ``limits.memory_limit``.
+        UnsupportedOpError: nodes that there is no C kernel for, all of them named.
+    """
+    facts = graph.verify()
+    require_plannable(graph, facts.shapes)
+    _require_static(facts)
+    results = _results(graph, facts)
+    sides, flats = _forms(graph, facts.shapes, results)
+    builder = Builder(
+        graph, facts.shapes, options=options, sides=sides, flats=flats, results=results,
+        pooled=_pooled(graph, facts, results),
+    )  # fmt: skip
+    for number, info in enumerate(graph.inputs):
+        builder.layer = "input"
+        _take(builder, number, info)
+    _lower(builder, graph)
+    builder.layer = "output"
+    outputs = [_give(builder, number, name) for number, name in enumerate(graph.outputs)]
+    found = schedule(builder.stages, outputs)
+    used = {
+        id(word) for stage in found.stages for word in stage.arguments.values() if isinstance(word, Constant)
+    }
+    constants = [constant for constant in builder.constants_made if id(constant) in used]
+    return CPlan(
+        found.stages, found.order, found.values, found.arena_bytes, constants,
+        list(graph.inputs), facts.output_infos, builder.decisions, options,
+    )  # fmt: skip
+
+
+def _require_static(facts: Facts) -> None:
+    """Raise UnsupportedOpError if the length of a result depends on the data."""
+    partial = [f"'{name}'" for name in facts.partial]
+    if partial:
+        raise UnsupportedOpError(
+            "C code has arrays of fixed sizes; these tensors' depend on the data", partial
+        )
+
+
+def _results(graph: Graph, facts: Facts) -> dict[str, int]:
+    """Which tensors are made in the caller's arrays: the outputs, or what they are only other shapes of."""
+    inputs = {info.name for info in graph.inputs}
+    results: dict[str, int] = {}
+    for number, name in enumerate(graph.outputs):
+        root = name
+        while root not in inputs:
+            node = facts.makers[root]
+            if not (OPS[node.op].keeps_order or OPS[node.op].returns_input) or node.inputs[0] in inputs:
+                break
+            root = node.inputs[0]
+        place = name if root in results else root
+        if place not in inputs:
+            results.setdefault(place, number)
+    return results
+
+
+def _forms(
+    graph: Graph, shapes: Mapping[str, Shape], results: Mapping[str, int]
+) -> tuple[dict[str, int], set[str]]:
+    """What readers want: zeros beside the lines of each tensor, and the tensors that some reads in C order."""
+    sides: dict[str, int] = {}
+    flats: set[str] = set()
+    for node in reversed(graph.nodes):
+        schema, x = OPS[node.op], node.inputs[0]
+        if schema.returns_input and node.output not in results:
+            sides[x] = max(sides.get(x, 0), sides.get(node.output, 0))
+            flats |= {x} if node.output in flats else set()
+        elif schema.windowed and schema.weighted:
+            sides[x] = max(sides.get(x, 0), Geometry.of(node, shapes).halo[2])
+        elif node.op in FLAT and FLAT[node.op](graph, shapes, node):
+            flats |= {name for name in node.inputs if name}
+    return sides, flats
+
+
+def _pooled(graph: Graph, facts: Facts, results: Mapping[str, int]) -> dict[str, Node]:
+    """Convolutions whose results are only wanted for the mean of each channel."""
+    pooled = {}
+    for node in graph.nodes:
+        maker = facts.makers.get(node.inputs[0])
+        if node.op == "global_avg_pool2d" and maker is not None and maker.op == "conv2d":
+            alone = facts.use_counts[maker.output] == 1 and maker.output not in results
+            width = facts.shapes[maker.output][3] or 1
+            if alone and any(width % tile == 0 for tile in range(6, 25)):
+                pooled[maker.name] = node
+    return pooled
+
+
+def _take(builder: Builder, number: int, info: TensorInfo) -> None:
+    """The stage that takes one of the caller's arrays."""
+    options, out = builder.options, builder.new(info.name)
+    is_image = len(info.shape) == 4
+    if options.u8 and not is_image:
+        raise InputError(f"input '{info.name}' is no image, so it cannot be given in bytes: {info.shape}")
+    pixel = out.shape[0] if options.layout == "hwc" and is_image else 1
+    lines: dict[str, Word] = {"channels": out.shape[0], "width": out.width, "out_channel": out.channel}
+    if options.u8:
+        mean, std = (_per_channel(name, getattr(options, name), out.shape[0]) for name in ("mean", "std"))
+        if not (np.isfinite(mean).all() and np.isfinite(std).all() and (std != 0).all()):
+            raise InputError("mean and std must be finite numbers, and std not 0")
+        scale, shift = (builder.constant(array.astype(np.float32)) for array in (1 / std, -mean / std))
+        stage = builder.add(
+            out, Kernel("f32_input_u8_rows", (pixel,)), [], {"scale": scale, "shift": shift, **lines}
+        )
+    else:
+        stage = builder.add(out, Kernel("f32_input_f32_rows", (pixel,)), [], lines)
+    stage.input = number
+
+
+def _per_channel(name: str, given: tuple[float, ...], channels: int) -> npt.NDArray[np.float64]:
+    if len(given) not in (1, channels):
+        raise InputError(f"{name} has {len(given)} numbers; the image has {channels} channels")
+    return np.broadcast_to(np.asarray(given, np.float64), (channels,)).copy()
+
+
+def _lower(builder: Builder, graph: Graph) -> None:
+    missing: list[str] = []
+    for node in graph.nodes:
+        builder.layer = node.name
+        try:
+            if node.op not in LOWER:
+                raise NoKernelError("there is no C kernel for this op")
+            LOWER[node.op](builder, node)
+        except NoKernelError as error:
+            missing.append(f"'{node.name}' ({node.op}): {error}")
+            builder.new(node.output)
+    if missing:
+        raise UnsupportedOpError(f"{len(missing)} nodes cannot be exported to C", missing)
+
+
+def _give(builder: Builder, number: int, name: str) -> Value:
+    """The value in the caller's array: a copy, unless it was made there."""
+    value = builder.any(name)
+    if value.root.output == number:
+        return value
+    out = Value(name, value.shape, flat=True, output=number)
+    builder.copy(out, value)
+    return out

@@ -1,0 +1,54 @@
+"""The plan of exported code: all that its source is printed from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sparsenet.graph import TensorInfo
+from sparsenet.plan.plan import Decision
+from sparsenet.targets.c99.builder import Options
+from sparsenet.targets.c99.constant import Constant
+from sparsenet.targets.c99.kernel import Kernel
+from sparsenet.targets.c99.stage import Stage
+from sparsenet.targets.c99.value import Value
+
+
+@dataclass(frozen=True)
+class CPlan:
+    """A network as C code will run it.
+
+    Attributes:
+        stages: typed calls, each done once for every one of its units.
+        order: of all calls in order the number of their stage.
+        values: what the stages make, in their order.
+        arena_bytes: working memory of a run.
+        constants: what is in flash, in the order of the stages.
+        inputs, outputs: the caller's arrays.
+        decisions: what was chosen for each node, and why.
+        options: what was asked for.
+    """
+
+    stages: list[Stage]
+    order: list[int]
+    values: list[Value]
+    arena_bytes: int
+    constants: list[Constant]
+    inputs: list[TensorInfo]
+    outputs: list[TensorInfo]
+    decisions: list[Decision]
+    options: Options
+
+    @property
+    def kernels(self) -> list[Kernel]:
+        """Every kernel in use, once."""
+        return list(dict.fromkeys(stage.kernel for stage in self.stages))
+
+    @property
+    def by_rows(self) -> Stage | None:
+        """The stage that takes the caller's image row by row, if that is the only input."""
+        takers = [stage for stage in self.stages if stage.input is not None]
+        return takers[0] if len(self.inputs) == 1 and takers and takers[0].by_rows else None
+
+    def bytes_of(self, layer: str) -> int:
+        """Bytes of the constants of one node."""
+        return sum(constant.array.nbytes for constant in self.constants if constant.layer == layer)

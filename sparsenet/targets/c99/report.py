@@ -1,0 +1,56 @@
+"""What an exported network takes: RAM ring by ring, flash layer by layer, instructions by the model."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sparsenet.targets.c99.plan import CPlan
+
+
+def report(plan: CPlan, name: str) -> dict[str, Any]:
+    """All of it as plain values for ``report.json``."""
+    options = plan.options
+    return {
+        "name": name,
+        "target": options.machine.name,
+        "values": options.values,
+        "ram": {
+            "arena_bytes": plan.arena_bytes,
+            "maps": [
+                {
+                    "tensor": value.tensor,
+                    "shape": list(value.shape),
+                    "rows_kept": value.capacity,
+                    "bytes": value.buffer_bytes,
+                    "offset": value.offset,
+                }
+                for value in plan.values
+                if value.output is None
+            ],
+        },
+        "flash": {
+            "constant_bytes": constant_bytes(plan),
+            "schedule_bytes": len(plan.order) * (1 if len(plan.stages) <= 256 else 2),
+            "layers": [
+                {
+                    "layer": decision.layer,
+                    "op": decision.op,
+                    "format": decision.format,
+                    "kernel": decision.kernel,
+                    "reason": decision.reason,
+                    "bytes": plan.bytes_of(decision.layer),
+                    "macs": decision.macs,
+                    "nonzeros": decision.nnz,
+                    "weights": decision.weights,
+                }
+                for decision in plan.decisions
+            ],
+        },
+        "inputs": [{"name": info.name, "shape": list(info.shape[1:])} for info in plan.inputs],
+        "outputs": [{"name": info.name, "shape": list(info.shape[1:])} for info in plan.outputs],
+    }
+
+
+def constant_bytes(plan: CPlan) -> int:
+    """Bytes of weights and tables."""
+    return sum(constant.array.nbytes for constant in plan.constants)

@@ -1,0 +1,71 @@
+"""``NAME_kernels.h``: the kernels in use, and where the constants are."""
+
+from __future__ import annotations
+
+from sparsenet.targets.c99.constant import Constant
+from sparsenet.targets.c99.text.literals import array, c_type, comment, numbers
+from sparsenet.targets.c99.text.names import Names
+
+_TEXT = """\
+/* Kernels of the network and its constants; only {name}.c and {name}_weights.c include this. */
+#ifndef $KERNELS_H
+#define $KERNELS_H
+
+#include <math.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* Where constants go: define it on the compiler's command line to put them into a section of their own. */
+#ifndef $CONST
+#define $CONST
+#endif
+
+/* x * y + sum, in one instruction where there is one. */
+#if defined(FP_FAST_FMAF) || defined(__FP_FAST_FMAF)
+#define $FMA(x, y, sum) fmaf((x), (y), (sum))
+#else
+#define $FMA(x, y, sum) ((x) * (y) + (sum))
+#endif
+
+/* The larger one; of a number and NaN it may be the number. */
+#if defined(__ARM_FEATURE_NUMERIC_MAXMIN)
+#define $MAX(x, y) fmaxf((x), (y))
+#else
+#define $MAX(x, y) ((x) > (y) ? (x) : (y))
+#endif
+
+{constants}
+#ifdef $WITH_KERNELS
+{kernels}
+#endif
+#endif
+"""
+
+
+def name_of(constant: Constant) -> str:
+    """The array's name."""
+    return f"@c{constant.number}"
+
+
+def _declared(constant: Constant) -> str:
+    return f"$CONST const {c_type(constant.array)} {name_of(constant)}"
+
+
+def kernels(names: Names) -> str:
+    """The text of the file."""
+    plan = names.plan
+    constants = "".join(f"extern {_declared(c)}[{max(1, c.array.size)}];\n" for c in plan.constants)
+    found = "\n".join(kernel.source() for kernel in plan.kernels)
+    return names.fill(_TEXT.format(name=names.name, constants=constants, kernels=found))
+
+
+def weights(names: Names) -> str:
+    """The text of ``NAME_weights.c``."""
+    parts = [f'/* Weights and tables. */\n#include "{names.name}_kernels.h"\n']
+    layer = None
+    for constant in names.plan.constants:
+        if constant.layer != layer:
+            layer = constant.layer
+            parts.append(f"\n/* {comment(layer)} */\n")
+        parts.append(array(names.fill(_declared(constant)), numbers(constant.flat)))
+    return "".join(parts)

@@ -1,0 +1,68 @@
+"""Numbers and names in C."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from sparsenet.targets.c99.kernel import C_TYPES
+
+#: NumPy's type → its type in C.
+_OF_DTYPE = {element.dtype: name for element, name in C_TYPES.items()}
+#: What no network may be called: standard headers, which an include might then miss, and targets of build tools.
+_TAKEN = frozenset((
+    *("assert", "complex", "ctype", "errno", "fenv", "float", "inttypes", "limits", "locale", "math", "setjmp"),
+    *("signal", "stdarg", "stdbool", "stddef", "stdint", "stdio", "stdlib", "string", "tgmath", "time", "wchar"),
+    *("all", "clean", "help", "install", "test"),
+))  # fmt: skip
+
+
+def is_name(name: str) -> bool:
+    """Whether a network may be called so: a short identifier in lower case that is no word of C or C++."""
+    return bool(re.fullmatch(r"[a-z][a-z0-9_]{0,30}", name)) and name not in _TAKEN and not name.endswith("_")
+
+
+def c_type(array: npt.NDArray[Any]) -> str:
+    """Type of the numbers of ``array``."""
+    return _OF_DTYPE[array.dtype.newbyteorder("=")]
+
+
+def number(value: float) -> str:
+    """A float32 in hexadecimal, which is exact."""
+    return f"{float(np.float32(value)).hex()}f"
+
+
+def numbers(array: npt.NDArray[Any]) -> list[str]:
+    """The numbers of an array."""
+    flat = array.reshape(-1)
+    if flat.dtype.kind == "f":
+        return [f"{x.hex()}f" for x in flat.astype(np.float64).tolist()]
+    return [str(x) for x in flat.tolist()]
+
+
+def wrapped(words: Sequence[str], width: int = 116) -> Iterable[str]:
+    """Words with commas between them, in lines."""
+    line = ""
+    for word in words:
+        if line and len(line) + len(word) + 2 > width:
+            yield line
+            line = ""
+        line += f"{' ' if line else '    '}{word},"
+    if line:
+        yield line
+
+
+def array(declaration: str, words: Sequence[str]) -> str:
+    """The definition of an array; one without numbers has a 0, as C has none of no size."""
+    words = words or ["0"]
+    return f"{declaration}[{len(words)}] = {{\n" + "\n".join(wrapped(words)) + "\n};\n"
+
+
+def comment(text: str) -> str:
+    """Text of any origin inside of a comment: it can neither end it nor begin a line of its own."""
+    clean = re.sub(r"[^\x20-\x7e]", "?", text)
+    return clean.replace("*/", "* /").replace("/*", "/ *").replace("??", "? ?").replace("\\", "/")

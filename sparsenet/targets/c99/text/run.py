@@ -1,0 +1,105 @@
+"""The functions of ``NAME.c`` that the caller sees."""
+
+from __future__ import annotations
+
+from sparsenet.targets.c99.text.names import Names
+
+_INIT = """\
+int @init(@ctx *ctx, void *arena, size_t bytes)
+{{
+    if (ctx == NULL || arena == NULL) {{
+        return $ERROR_ARGUMENT;
+    }}
+    if (bytes < $ARENA_BYTES || (uintptr_t)arena % {alignment}u != 0u) {{
+        return $ERROR_ARENA;
+    }}
+    memset(ctx, 0, sizeof *ctx);
+    ctx->arena = (unsigned char *)arena;
+    ctx->position = (uint32_t)(sizeof @order / sizeof @order[0]);
+    return $OK;
+}}
+
+static void @restart(@ctx *ctx)
+{{
+    memset(ctx->done, 0, sizeof ctx->done);
+    ctx->position = 0;
+}}
+
+int @run(@ctx *ctx, {parameters})
+{{
+    if (ctx == NULL || ctx->arena == NULL || {missing}) {{
+        return $ERROR_ARGUMENT;
+    }}
+{set}
+    @restart(ctx);
+    while (ctx->position < sizeof @order / sizeof @order[0]) {{
+        @call(ctx, @order[ctx->position++]);
+    }}
+    return $OK;
+}}
+"""
+
+_ROWS = """
+int @begin(@ctx *ctx, {parameters})
+{{
+    if (ctx == NULL || ctx->arena == NULL || {missing}) {{
+        return $ERROR_ARGUMENT;
+    }}
+{set}
+    @restart(ctx);
+    return $OK;
+}}
+
+int @push_row(@ctx *ctx, const {c_type} *row)
+{{
+    if (ctx == NULL || row == NULL) {{
+        return $ERROR_ARGUMENT;
+    }}
+    if (ctx->output[0] == NULL) {{
+        return $ERROR_STATE;
+    }}
+    ctx->input[0] = (const unsigned char *)row;
+    ctx->input_row[0] = 0;
+    ctx->input_channel[0] = {channel}u;
+    if (ctx->position < sizeof @order / sizeof @order[0]) {{
+        do {{
+            @call(ctx, @order[ctx->position++]);
+        }} while (ctx->position < sizeof @order / sizeof @order[0] && @order[ctx->position] != {taker}u);
+    }}
+    return ctx->position == sizeof @order / sizeof @order[0] ? $READY : $OK;
+}}
+"""
+
+
+def functions(names: Names, alignment: int) -> str:
+    """Their text."""
+    plan, inputs, outputs = names.plan, names.inputs, names.outputs
+    hwc = plan.options.layout == "hwc"
+    taken, given = [], []
+    for i, port in enumerate(inputs):
+        channels, height, width = port.shape if len(port.shape) == 3 else (1, 1, port.size)
+        row, channel = (channels * width, 1) if hwc and len(port.shape) == 3 else (width, height * width)
+        taken += [
+            f"    ctx->input[{i}] = (const unsigned char *){port.word};",
+            f"    ctx->input_row[{i}] = {row}u * sizeof *{port.word};",
+            f"    ctx->input_channel[{i}] = {channel}u;",
+        ]
+    given = [f"    ctx->output[{i}] = (unsigned char *){port.word};" for i, port in enumerate(outputs)]
+    input_words = [f"const {p.c_type} *{p.word}" for p in inputs]
+    output_words = [f"{p.c_type} *{p.word}" for p in outputs]
+    text = _INIT.format(
+        alignment=alignment,
+        parameters=", ".join(input_words + output_words),
+        missing=" || ".join(f"{p.word} == NULL" for p in [*inputs, *outputs]),
+        set="\n".join(taken + given),
+    )
+    if plan.by_rows is not None:
+        text += _ROWS.format(
+            parameters=", ".join(output_words),
+            missing=" || ".join(f"{p.word} == NULL" for p in outputs),
+            set="\n".join(given),
+            c_type=inputs[0].c_type,
+            channel=1 if hwc else inputs[0].shape[2],
+            taker=plan.stages.index(plan.by_rows),
+        )
+    return text

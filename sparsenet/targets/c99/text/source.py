@@ -1,0 +1,150 @@
+"""``NAME.c``: the plan as typed calls, and the functions that run them in the order of the schedule."""
+
+from __future__ import annotations
+
+from sparsenet.targets.c99.constant import Constant, Word
+from sparsenet.targets.c99.stage import Read, Stage
+from sparsenet.targets.c99.text.header import ALIGNMENT
+from sparsenet.targets.c99.text.kernels import name_of
+from sparsenet.targets.c99.text.literals import array, comment, number
+from sparsenet.targets.c99.text.names import Names
+from sparsenet.targets.c99.text.run import functions
+from sparsenet.targets.c99.value import Value
+
+_TEXT = """\
+/* The network as typed calls in the order of a schedule. */
+#include "{name}.h"
+
+#include <string.h>
+
+#define $WITH_KERNELS
+#include "{name}_kernels.h"
+
+/* A map: rows of `row` bytes from `start` on, `capacity` of them kept; before its first row is made, `clear` bytes from
+ * `start - front` on are set to 0. In the arena, or, counted from 1, in one of the caller's outputs. */
+typedef struct {{
+    uint32_t start, row, height, capacity, front, clear;
+    uint8_t output;
+}} @map;
+
+/* The rows of a map that a unit of work reads: `rows`, `dilation` apart, from `unit * step + first` on. */
+typedef struct {{
+    uint16_t map;
+    uint16_t rows, step, dilation;
+    int32_t first;
+}} @read;
+
+/* A stage makes a map, `rows` of it with each unit, 1 or 0; it reads `reads` windows from `read` on. */
+typedef struct {{
+    uint16_t map, read, reads;
+    uint8_t rows;
+}} @stage;
+
+{maps}
+{reads}
+{stages}
+/* Of every call the number of its stage. */
+{order}
+{arguments}
+static unsigned char *@row(const @ctx *ctx, const @map *map, uint32_t y)
+{{
+    unsigned char *base = map->output == 0u ? ctx->arena : ctx->output[map->output - 1u];
+    return base + map->start + (size_t)(y % map->capacity) * map->row;
+}}
+
+static void @call(@ctx *ctx, uint32_t number)
+{{
+    const @stage *stage = &@stages[number];
+    const @map *map = &@maps[stage->map];
+    const uint32_t y = ctx->done[number];
+    const void *rows[{most_rows}];
+    uint32_t count = 0;
+    void *out;
+    if (y == 0u && map->clear != 0u) {{
+        memset(ctx->arena + map->start - map->front, {zero}, map->clear);
+    }}
+    for (uint32_t i = 0; i < stage->reads; ++i) {{
+        const @read *read = &@reads[stage->read + i];
+        const @map *source = &@maps[read->map];
+        int32_t row = (int32_t)(y * read->step) + read->first;
+        for (uint32_t k = 0; k < read->rows; ++k) {{
+            rows[count++] = row >= 0 && (uint32_t)row < source->height ? @row(ctx, source, (uint32_t)row) : NULL;
+            row += (int32_t)read->dilation;
+        }}
+    }}
+    out = @row(ctx, map, stage->rows * y);
+    ctx->done[number] = (uint16_t)(y + 1u);
+    switch (number) {{
+{cases}
+    default:
+        break;
+    }}
+}}
+
+{functions}"""
+
+
+def source(names: Names) -> str:
+    """The text of the file."""
+    plan = names.plan
+    numbers = {value: number for number, value in enumerate(plan.values)}
+    reads = [read for stage in plan.stages for read in stage.reads]
+    order_type = "uint8_t" if len(plan.stages) <= 256 else "uint16_t"
+    return names.fill(
+        _TEXT.format(
+            name=names.name,
+            maps=array("static const @map @maps", [_map(value) for value in plan.values]),
+            reads=array(
+                "static const @read @reads", [_read(read, numbers) for read in reads] or ["{0, 0, 0, 0, 0}"]
+            ),
+            stages=array("static const @stage @stages", _stages(plan.stages, numbers)),
+            order=array(f"static const {order_type} @order", [str(number) for number in plan.order]),
+            arguments="\n".join(_arguments(number, stage) for number, stage in enumerate(plan.stages)),
+            most_rows=max(1, *(sum(read.rows for read in stage.reads) for stage in plan.stages)),
+            zero=0,
+            cases="\n".join(_case(number, stage) for number, stage in enumerate(plan.stages)),
+            functions=functions(names, ALIGNMENT),
+        )
+    )
+
+
+def _map(value: Value) -> str:
+    item = value.element.itemsize
+    clear = value.buffer_bytes if value.side else 0
+    start = 0 if value.output is not None else value.offset + value.first
+    output = 0 if value.output is None else value.output + 1
+    words = (start, value.row * item, value.height, value.capacity, value.first, clear)
+    return f"{{{', '.join(f'{word}u' for word in words)}, {output}u}}"
+
+
+def _read(read: Read, numbers: dict[Value, int]) -> str:
+    words = (numbers[read.value.root], read.rows, 0 if read.whole else read.step, read.dilation)
+    return f"{{{', '.join(f'{word}u' for word in words)}, {read.first}}}"
+
+
+def _stages(stages: list[Stage], numbers: dict[Value, int]) -> list[str]:
+    words, first = [], 0
+    for stage in stages:
+        words.append(f"{{{numbers[stage.out]}u, {first}u, {len(stage.reads)}u, {int(stage.by_rows)}u}}")
+        first += len(stage.reads)
+    return words
+
+
+def _arguments(number: int, stage: Stage) -> str:
+    members = ",\n".join(f"    {_word(stage.arguments[a.name], a.kind)}" for a in stage.kernel.signature)
+    return f"/* {comment(stage.layer)} */\nstatic const @{stage.kernel.name}_args @a{number} = {{\n{members},\n}};\n"
+
+
+def _word(word: Word, kind: str) -> str:
+    if isinstance(word, Constant):
+        return name_of(word)
+    return number(word) if kind == "number" else f"{word}u"
+
+
+def _case(number: int, stage: Stage) -> str:
+    call = f"@{stage.kernel.name}(&@a{number}, rows, out, y);"
+    if stage.input is not None:
+        i = stage.input
+        row = f"ctx->input[{i}] + y * ctx->input_row[{i}]"
+        call = f"@{stage.kernel.name}(&@a{number}, {row}, ctx->input_channel[{i}], out);"
+    return f"    case {number}: /* {comment(stage.layer)} */\n        {call}\n        break;"

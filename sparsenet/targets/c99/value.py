@@ -1,0 +1,80 @@
+"""Tensors as exported code keeps them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import prod
+
+from sparsenet.graph.types import F32, ElementType
+
+
+@dataclass(eq=False)
+class Value:
+    """A tensor of one image.
+
+    A map (C, H, W) is rows ``[C][line]``, of which ``capacity`` have a place at a time: row y is in place
+    ``y % capacity``. A line has W numbers and ``side`` zeros, which are the padding behind it and before the next; the
+    padding above and below is no row at all. A *flat* value is kept whole, in C order: it has no padding, and all
+    other tensors, and results for the caller, are flat.
+
+    Attributes:
+        tensor: its name in the graph.
+        shape: (channels, height, width); a tensor that is no image is one line.
+        side: zeros before and behind each line.
+        flat: whether it is in C order.
+        output: which of the caller's arrays it is written to; None if it is kept in the arena.
+        viewed: the value whose memory it shares under another shape.
+        capacity: rows kept; the schedule tells.
+        offset: bytes from the beginning of the arena.
+    """
+
+    tensor: str
+    shape: tuple[int, int, int]
+    element: ElementType = F32
+    side: int = 0
+    flat: bool = False
+    output: int | None = None
+    viewed: Value | None = None
+    capacity: int = 0
+    offset: int = 0
+
+    @property
+    def root(self) -> Value:
+        """The value whose memory this is."""
+        return self.viewed or self
+
+    @property
+    def height(self) -> int:
+        """Rows of the whole map."""
+        return self.shape[1]
+
+    @property
+    def width(self) -> int:
+        """Numbers of a line."""
+        return self.shape[2]
+
+    @property
+    def size(self) -> int:
+        """Numbers of the whole tensor."""
+        return prod(self.shape)
+
+    @property
+    def channel(self) -> int:
+        """Numbers from one channel to the next."""
+        return self.height * self.width if self.flat else self.width + self.side
+
+    @property
+    def row(self) -> int:
+        """Numbers from one row to the next."""
+        return self.width if self.flat else self.shape[0] * self.channel
+
+    @property
+    def first(self) -> int:
+        """Bytes from the beginning of the buffer to pixel (0, 0) of the row in the first place."""
+        return self.side * self.element.itemsize
+
+    @property
+    def buffer_bytes(self) -> int:
+        """Bytes of the buffer."""
+        numbers = self.size if self.flat else self.capacity * self.row
+        return self.first + numbers * self.element.itemsize
