@@ -140,7 +140,7 @@ def measure(
         threads=sparse.threads,
         first_ms=first_ms,
         compile_ms=sparse.timings.compile * 1e3,
-        memory_bytes=int(sparse.plan.weights.nbytes + sparse.plan.arena_bytes),
+        memory_bytes=int(sparse.plan.weights.nbytes + sparse.plan.working_bytes),
         difference=difference,
         ways=ways,
         fastest=fastest,

@@ -78,8 +78,10 @@ def explain(
 ) -> None:
     """Show the weight format and kernel each layer of MODEL gets on this machine, and the reason.
 
-    MODEL is a model file or the folder of a compiled bundle. The schedule tells which layers stream: rows go from layer
-    to layer while they are in the cache, a few at a time, instead of whole maps going through memory.
+    MODEL is a model file or the folder of a compiled bundle. Below stand the bytes of weights, as they are packed for
+    the kernels, and of working memory, which is all that a run needs beside inputs and outputs. The schedule tells
+    which layers stream: rows go from layer to layer while they are in the cache, a few at a time, instead of whole maps
+    going through memory.
     """
     import sparsenet
 
@@ -123,6 +125,11 @@ def explain(
         return
     rows = [(d.layer, d.op, d.format, d.kernel, d.reason) for d in plan.decisions]
     click.echo(render(("layer", "op", "format", "kernel", "reason"), rows))
+    if plan.tapes:
+        weights, working = plan.weights.nbytes, plan.working_bytes
+        click.echo(
+            f"\n{weights:,} bytes of packed weights, {working:,} of working memory (threads: {plan.threads})"
+        )
 
 
 def _planned(model: Path, threads: int | None, dense: bool, target: Target) -> Plan:

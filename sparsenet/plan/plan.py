@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sparsenet.graph import TensorInfo
-from sparsenet.plan.rings import Ring
+from sparsenet.plan.rings import Ring, ring_memory_bytes
 from sparsenet.targets.abi import ROW_BYTES
 from sparsenet.targets.registry import Kernel, addresses_of
 
@@ -121,6 +121,11 @@ class Plan:
     def threads(self) -> int:
         """Threads that share the work."""
         return max(1, len(self.tapes) - 1)
+
+    @property
+    def working_bytes(self) -> int:
+        """Working memory of one run at a time, beside weights, inputs and outputs."""
+        return self.arena_bytes + ring_memory_bytes(self.rings)
 
     @property
     def used_kernels(self) -> list[Kernel]:

@@ -31,3 +31,8 @@ class Ring:
 def arena_end(plain_bytes: int, rings: Sequence[Ring]) -> int:
     """The first arena offset behind everything."""
     return max([plain_bytes, *(ring.start + 2 * ring.size + GUARD_BYTES for ring in rings)])
+
+
+def ring_memory_bytes(rings: Sequence[Ring]) -> int:
+    """The memory behind all rings."""
+    return max((ring.physical + ring.size for ring in rings), default=0)

@@ -167,6 +167,10 @@ def test_explain_gives_a_reason_for_each_choice(model: Path) -> None:
     text = invoke("explain", model, "--threads", 1).stdout
     assert decision["reason"] in text
     assert decision["kernel"] in text
+    plan = sparsenet.load(model, threads=1).plan
+    assert (
+        f"{plan.weights.nbytes:,} bytes of packed weights, {plan.working_bytes:,} of working memory" in text
+    )
 
 
 def test_explain_without_sparse_kernels(model: Path) -> None:

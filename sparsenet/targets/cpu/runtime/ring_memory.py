@@ -14,7 +14,7 @@ from io import FileIO
 from typing import Any
 
 from sparsenet.errors import MemoryLimitError
-from sparsenet.plan.rings import GUARD_BYTES, PAGE, Ring, arena_end
+from sparsenet.plan.rings import GUARD_BYTES, PAGE, Ring, arena_end, ring_memory_bytes
 
 _PROT = mmap.PROT_READ | mmap.PROT_WRITE if hasattr(mmap, "PROT_READ") else 0
 _MAP_FIXED = 0x10
@@ -51,7 +51,7 @@ class Arena:
         # Within one call of the interpreter, an object takes the descriptor: no exception comes between and loses it.
         with next(map(FileIO, map(os.memfd_create, ["sparsenet"]), ["r+"])) as memory:
             file = memory.fileno()
-            os.ftruncate(file, max(ring.physical + ring.size for ring in rings))
+            os.ftruncate(file, ring_memory_bytes(rings))
             for ring in rings:
                 start, end = self.address + ring.start, ring.physical + ring.size
                 _map_at(start - GUARD_BYTES, GUARD_BYTES, file, end - GUARD_BYTES)
