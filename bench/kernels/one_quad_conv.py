@@ -143,7 +143,7 @@ class QuadConvolution:
         arguments: dict[str, Argument] = {
             "x": self._first_tap(),
             "x_row": self.source.row_bytes,
-            "bias": whole_quads(bias_at(self.bias, self.weight, self.zero_in)),
+            "bias": whole_quads(bias_at(self.bias, self.weight, self.zero_in, Dot(kernel.parameter("dot")))),
             "scale": whole_quads(self.scale),
             "zero": self.zero_out,
             "low": self._each(self.low),

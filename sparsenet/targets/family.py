@@ -22,9 +22,27 @@ class Dot(IntEnum):
         WORDS: pairs of 16-bit numbers, ``vpmaddwd``, any x86.
         BYTES: pairs of bytes, ``vpmaddubsw``, where no weights' sums of pairs are beyond 16 bits.
         VNNI: whole quads, ``vpdpbusd``.
+        SMULL: bytes of which both are signed, ``smull``, any AArch64. Pixels are taken less ``middle``.
+        SDOT: whole quads of such, ``sdot``.
+        USDOT: whole quads, ``usdot``.
     """
 
-    PLAIN, WORDS, BYTES, VNNI = range(4)
+    PLAIN, WORDS, BYTES, VNNI, SMULL, SDOT, USDOT = range(7)
+
+    @property
+    def is_x86(self) -> bool:
+        """Whether it is an x86's."""
+        return Dot.WORDS <= self <= Dot.VNNI
+
+    @property
+    def is_arm(self) -> bool:
+        """Whether it is an AArch64's."""
+        return self >= Dot.SMULL
+
+    @property
+    def middle(self) -> int:
+        """What is subtracted from every byte of pixels before it is multiplied: sums of products lack as much."""
+        return 128 if self in (Dot.SMULL, Dot.SDOT) else 0
 
 
 class Argument(NamedTuple):

@@ -6,7 +6,7 @@ The planner reads nothing from the machine that it runs on: a plan for any targe
 from __future__ import annotations
 
 from collections.abc import Sequence, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from sparsenet.graph.types import F32, ElementType
@@ -89,12 +89,38 @@ AVX512 = Target("avx512", "x86_64", _AVX512, 64, 32, dot=Dot.WORDS)
 AVXVNNI = Target("avxvnni", "x86_64", frozenset({"avx2", "fma", "avxvnni"}), 32, 16, dot=Dot.VNNI)
 AVX2 = Target("avx2", "x86_64", frozenset({"avx2", "fma"}), 32, 16, dot=Dot.WORDS)
 SSE = Target("sse", "x86_64", frozenset({"sse2"}), 16, 16, dot=Dot.WORDS)
-#: It has 32 registers; tiles that fill them have not been measured there.
-NEON = Target("neon", "aarch64", frozenset({"neon"}), 16, 16)
+#: Boards have smaller caches: these are a Cortex-A72's, half of its second level, which other cores use too.
+NEON = Target(
+    "neon",
+    "aarch64",
+    frozenset({"neon"}),
+    16,
+    32,
+    32 * 1024,
+    512 * 1024,
+    384 * 1024,
+    384 * 1024,
+    dot=Dot.SMULL,
+)
+NEON_DOTPROD = replace(NEON, name="neon-dotprod", features=NEON.features | {"dotprod"}, dot=Dot.SDOT)
+NEON_I8MM = replace(NEON, name="neon-i8mm", features=NEON.features | {"i8mm"}, dot=Dot.USDOT)
 GENERIC = Target("generic", "", frozenset(), 16, 16)
 
 #: Targets by name; of those that a CPU can be, the first is the best.
-TARGETS = {target.name: target for target in (AVX512VNNI, AVX512, AVXVNNI, AVX2, SSE, NEON, GENERIC)}
+TARGETS = {
+    target.name: target
+    for target in (
+        AVX512VNNI,
+        AVX512,
+        AVXVNNI,
+        AVX2,
+        SSE,
+        NEON_I8MM,
+        NEON_DOTPROD,
+        NEON,
+        GENERIC,
+    )
+}
 
 
 def best(features: Set[str], lanes: int) -> Target:

@@ -55,7 +55,7 @@ def _convolution(builder: Builder, conv: Convolution, product: Product) -> None:
     matrix = weight_quads(weight)
     layer = QuadConvolution(
         node.name, out, window, epilogue, matrix, int(np.count_nonzero(matrix)),
-        whole_quads(bias_at(product.bias, weight, product.x.zero_point)), geo, groups, as_line,
+        whole_quads(bias_at(product.bias, weight, product.x.zero_point, builder.target.dot)), geo, groups, as_line,
         product.rounding.zero_point, {"scale": product.multiplier} | bounds(product, c_out),
     )  # fmt: skip
     candidates = quad_candidates(builder.target, layer, builder.options.race is not None)

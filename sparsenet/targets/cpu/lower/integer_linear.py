@@ -48,7 +48,7 @@ def lower_matrix(builder: Builder, conv: Convolution, product: Product, weight: 
     builder.decide(node, kind, kernel, reason, **counts)
     fixed, per_block, block = packed.fixed, packed.per_block, packed.block
     each: dict[str, npt.NDArray[Any]] = {
-        "bias": bias_at(product.bias, weight, product.x.zero_point),
+        "bias": bias_at(product.bias, weight, product.x.zero_point, builder.target.dot),
         "scale": product.multiplier,
     }
     if product.out is not None:

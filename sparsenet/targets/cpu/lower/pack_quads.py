@@ -10,6 +10,7 @@ import numpy.typing as npt
 from sparsenet.graph.types import QUAD
 from sparsenet.plan.lowering.row_groups import Words
 from sparsenet.targets.cpu.lower.pack_pattern import checked_counts, pack_buckets
+from sparsenet.targets.family import Dot
 
 Bytes = npt.NDArray[np.int8]
 #: What weights of one sign in a pair may add up to: 255 times as much is an int16.
@@ -80,15 +81,16 @@ def window_quads(weight: Bytes) -> npt.NDArray[np.int8]:
     return np.ascontiguousarray(seen.reshape(-1, QUAD, *seen.shape[1:]).transpose(0, 3, 2, 1, 4))
 
 
-def bias_at(bias: Words, weight: Bytes, zero: int) -> Words:
-    """The bias with which sums of pixels' bytes are sums of their distances from ``zero``, the zero point.
+def bias_at(bias: Words, weight: Bytes, zero: int, dot: Dot) -> Words:
+    """The bias with which sums of pixels' bytes, as ``dot`` takes them, are sums of their distances from ``zero``, the
+    zero point.
 
     Args:
         bias: int32 (C_out,).
         weight: (C_out, ...), every tap: padding counts as pixels of the zero point.
     """
     sums = weight.reshape(len(weight), -1).sum(axis=1, dtype=np.int64)
-    return (bias - zero * sums).astype(np.int32)
+    return (bias - (zero - dot.middle) * sums).astype(np.int32)
 
 
 class QuadPattern(NamedTuple):

@@ -98,11 +98,12 @@ def _products(target: Target, layer: QuadConvolution) -> _Products:
 
 
 def _tile(target: Target, layer: QuadConvolution) -> PixelTile:
-    """Pixels of a tile: up to four vectors, two where there are 16 registers; whether they fit into L1 is no matter.
+    """Pixels of a tile: up to four vectors, six short ones, two where there are 16 registers; L1 is no matter.
 
     The fewer weights there are, the more weighs what a tile costs beside its vectors.
     """
-    return pixel_tile(layer.lines, 4 if target.registers >= 32 else 2, max(0.4, 1 - layer.density))
+    most = 2 if target.registers < 32 else 4 if target.vector_bytes > SHORTEST_VECTOR else 6
+    return pixel_tile(layer.lines, most, max(0.4, 1 - layer.density))
 
 
 def _candidate(

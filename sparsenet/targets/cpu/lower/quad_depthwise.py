@@ -43,7 +43,7 @@ def lower_depthwise(builder: Builder, conv: Convolution, product: Product) -> No
         **builder.lines(lines),
     }  # fmt: skip
     each: dict[str, npt.NDArray[Any]] = {
-        "bias": bias_at(product.bias, weight, product.x.zero_point),
+        "bias": bias_at(product.bias, weight, product.x.zero_point, builder.target.dot),
         "scale": product.multiplier,
     }
     each |= bounds(product, len(weight))

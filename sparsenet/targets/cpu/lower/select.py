@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from sparsenet.plan.layout import Rows
 from sparsenet.plan.lowering.weights import zeros_in_words
-from sparsenet.targets.target import Target
+from sparsenet.targets.target import SHORTEST_VECTOR, Target
 
 NO_CHUNKS = 1 << 30
 
@@ -90,7 +90,12 @@ def sparse_tile(layout: Rows, c_in: int) -> PixelTile:
 
 def pattern_tile(target: Target, layout: Rows, c_out: int, taps: int) -> tuple[int, PixelTile]:
     """Output channels and pixels of a tile of the pattern-bucket kernel; ``taps``: C_in * K_h * K_w."""
-    if target.registers >= 32:
+    if target.registers >= 32 and target.vector_bytes == SHORTEST_VECTOR:
+        outputs, most = (
+            4,
+            6,
+        )  # pixels of short vectors stay in L1: weights are loaded as seldom as registers allow
+    elif target.registers >= 32:
         # Few taps leave room in L1 for wide tiles, whose weights are loaded less often: 10-20 % faster at 64.
         wide = taps <= 64 and pixel_tile(layout, 7).count > 4
         outputs, most = (3, 7) if wide else (4, 5)

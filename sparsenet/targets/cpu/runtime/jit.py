@@ -118,12 +118,20 @@ def load_once(payloads: Sequence[bytes]) -> list[int]:
         return [_loaded[digest] for digest in digests]
 
 
+def kept_code(folder: str, names: Sequence[str], make: Callable[[list[str]], Sequence[bytes]]) -> list[bytes]:
+    """What is kept under these names in a folder of the cache; ``make`` makes what is not, and that is kept."""
+    with _lock:
+        found = {name: _unkept.get(f"{folder}/{name}") or _read(folder, name) for name in names}
+        missing = [name for name, data in found.items() if data is None]
+        for name, data in zip(missing, make(missing) if missing else [], strict=True):
+            found[name] = data
+            if not keep(folder, name, _checksum(folder, name, data) + data):
+                _unkept[f"{folder}/{name}"] = data
+        return [data for data in found.values() if data is not None]
+
+
 def _payload(name: str, build: Build) -> bytes:
-    found = _unkept.get(name) or _read(name)
-    if found is None:
-        found = _compile(build)
-        if not keep(fingerprint(), f"{name}.o", _checksum(name, found) + found):
-            _unkept[name] = found
+    (found,) = kept_code(fingerprint(), [f"{name}.o"], lambda _: [_compile(build)])
     return found
 
 
@@ -134,20 +142,20 @@ def _compile(build: Build) -> bytes:
     return len(symbol).to_bytes(4, "little") + symbol + code
 
 
-def _read(name: str) -> bytes | None:
-    """Machine code kept by an earlier compilation; None if none is whole: damaged code would crash the process."""
-    data = kept(fingerprint(), f"{name}.o")
+def _read(folder: str, name: str) -> bytes | None:
+    """Code kept by an earlier compilation; None if none is whole: damaged code would crash the process."""
+    data = kept(folder, name)
     if data is None:
         return None
-    if _checksum(name, data[32:]) != data[:32]:
-        ignore(fingerprint(), f"{name}.o", "it is damaged")
+    if _checksum(folder, name, data[32:]) != data[:32]:
+        ignore(folder, name, "it is damaged")
         return None
     return data[32:]
 
 
-def _checksum(name: str, payload: bytes) -> bytes:
+def _checksum(folder: str, name: str, payload: bytes) -> bytes:
     """Checksum of the code and its name: one object in another's place is damage too."""
-    return hashlib.sha256(f"{fingerprint()}/{name}\0".encode() + payload).digest()
+    return hashlib.sha256(f"{folder}/{name}\0".encode() + payload).digest()
 
 
 def _load_by_llvm(code: bytes, entry: str) -> int:

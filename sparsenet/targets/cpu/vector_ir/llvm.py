@@ -8,6 +8,7 @@ from llvmlite import ir
 from numba.core import cgutils
 
 from sparsenet.graph.types import ElementType
+from sparsenet.targets.cpu.runtime.jit import cpu_features
 
 F32 = ir.FloatType()
 I1, I8, I16, I32, I64 = (ir.IntType(bits) for bits in (1, 8, 16, 32, 64))
@@ -92,7 +93,12 @@ def fma(b: ir.IRBuilder, x: ir.Value, y: ir.Value, z: ir.Value) -> ir.Value:
 
 
 def prefetch_ahead(b: ir.IRBuilder, stream: ir.Value, size: int) -> None:
-    """Prefetch memory ``AHEAD_BYTES`` behind the next ``size`` bytes of a stream; it need not be readable."""
+    """Prefetch memory ``AHEAD_BYTES`` behind the next ``size`` bytes of a stream; it need not be readable.
+
+    Small processors decode few instructions at a time and fetch streams by themselves: there it would cost more.
+    """
+    if "neon" in cpu_features():
+        return
     for line in range(0, size, CACHE_LINE):
         address = typed_pointer(b, displaced(b, stream, AHEAD_BYTES + line), ir.IntType(8))
         # For reading, into every cache level, data.

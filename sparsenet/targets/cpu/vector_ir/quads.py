@@ -13,7 +13,7 @@ from llvmlite import ir
 from numba import types
 
 from sparsenet.errors import SparsenetError
-from sparsenet.graph.types import F32, QUAD
+from sparsenet.graph.types import EVERY_BYTE, F32, QUAD
 from sparsenet.targets.cpu.runtime.jit import cpu_features
 from sparsenet.targets.cpu.vector_ir import llvm
 from sparsenet.targets.cpu.vector_ir.llvm import I8, I16, Product, call_intrinsic, constant, mangled, splat
@@ -35,15 +35,23 @@ _TO_BYTES = {128: "sse2.packuswb.128", 256: "avx2.packuswb", 512: "avx512.packus
 def quad_product(dot: int, lanes: int) -> Product:
     """``f(b, w, x, sum)``: sum + the products of w's four signed bytes and x's four unsigned ones, by ``dot``.
 
+    They lack ``Dot.middle`` times w's bytes.
+
     Raises:
-        SparsenetError: this CPU has no such instruction; LLVM would end the process.
+        SparsenetError: the CPU that code is made for has no such instruction; LLVM would end the process.
     """
-    usable = {"avx512vnni"} if 32 * lanes == max(_DOTS) else {"avx512vnni", "avxvnni"}
-    if dot == Dot.VNNI and not usable & cpu_features():
+    needed = {
+        Dot.VNNI: ("vpdpbusd", {"avx512vnni"} if 32 * lanes == max(_DOTS) else {"avx512vnni", "avxvnni"}),
+        Dot.SMULL: ("smull", {"neon"}),
+        Dot.SDOT: ("sdot", {"dotprod"}),
+        Dot.USDOT: ("usdot", {"i8mm"}),
+    }
+    name, any_of = needed.get(Dot(dot), ("", set()))
+    if name and not any_of & cpu_features():
         raise SparsenetError(
-            f"this CPU has no vpdpbusd of {32 * lanes} bits, so its kernels cannot be compiled here"
+            f"this CPU has no {name} of {32 * lanes} bits, so its kernels cannot be compiled here"
         )
-    return {Dot.PLAIN: _plain, Dot.WORDS: _by_words, Dot.BYTES: _by_bytes, Dot.VNNI: _by_quads}[Dot(dot)]
+    return _PRODUCTS[Dot(dot)]
 
 
 def _x86(b: ir.IRBuilder, names: dict[int, str], result: ir.Type, args: Sequence[ir.Value]) -> ir.Value:
@@ -53,6 +61,40 @@ def _x86(b: ir.IRBuilder, names: dict[int, str], result: ir.Type, args: Sequence
 
 def _by_quads(b: ir.IRBuilder, w: ir.Value, x: ir.Value, total: ir.Value) -> ir.Value:
     return _x86(b, _DOTS, total.type, [total, x, w])
+
+
+def _neon(b: ir.IRBuilder, name: str, result: ir.Type, args: Sequence[ir.Value]) -> ir.Value:
+    """Call NEON's instruction of this name, of a result and the last of ``args``."""
+    kinds = f"{mangled(result)}.{mangled(args[-1].type)}" if args[-1].type != result else mangled(result)
+    return call_intrinsic(b, f"llvm.aarch64.neon.{name}.{kinds}", result, args)
+
+
+def _octets(b: ir.IRBuilder, quads: ir.Value) -> ir.Value:
+    return b.bitcast(quads, ir.VectorType(I8, QUAD * quads.type.count))
+
+
+def _less_middle(b: ir.IRBuilder, x: ir.Value) -> ir.Value:
+    """Bytes less 128, signed: their first bit is changed."""
+    return b.xor(x, constant(EVERY_BYTE << 7, x.type))
+
+
+def _by_products(b: ir.IRBuilder, w: ir.Value, x: ir.Value, total: ir.Value) -> ir.Value:
+    words, halves = ir.VectorType(I16, 2 * x.type.count), []
+    x, w = _octets(b, _less_middle(b, x)), _octets(b, w)
+    for first in (0, words.count):
+        part = ir.Constant(ir.VectorType(llvm.I32, words.count), list(range(first, first + words.count)))
+        bytes_ = [b.shuffle_vector(value, value, part) for value in (x, w)]
+        products = call_intrinsic(b, f"llvm.aarch64.neon.smull.{mangled(words)}", words, bytes_)
+        halves.append(_neon(b, "saddlp", total.type, [products]))
+    return b.add(total, _neon(b, "addp", total.type, halves))
+
+
+def _by_signed_quads(b: ir.IRBuilder, w: ir.Value, x: ir.Value, total: ir.Value) -> ir.Value:
+    return _neon(b, "sdot", total.type, [total, _octets(b, _less_middle(b, x)), _octets(b, w)])
+
+
+def _by_mixed_quads(b: ir.IRBuilder, w: ir.Value, x: ir.Value, total: ir.Value) -> ir.Value:
+    return _neon(b, "usdot", total.type, [total, _octets(b, x), _octets(b, w)])
 
 
 def _by_bytes(b: ir.IRBuilder, w: ir.Value, x: ir.Value, total: ir.Value) -> ir.Value:
@@ -78,6 +120,17 @@ def _plain(b: ir.IRBuilder, w: ir.Value, x: ir.Value, total: ir.Value) -> ir.Val
         weight = b.ashr(b.shl(w, constant(24 - BYTE_BITS * channel, w.type)), top)
         total = b.add(total, b.mul(byte, weight))
     return total
+
+
+_PRODUCTS: dict[Dot, Product] = {
+    Dot.PLAIN: _plain,
+    Dot.WORDS: _by_words,
+    Dot.BYTES: _by_bytes,
+    Dot.VNNI: _by_quads,
+    Dot.SMULL: _by_products,
+    Dot.SDOT: _by_signed_quads,
+    Dot.USDOT: _by_mixed_quads,
+}
 
 
 def _bytes(b: ir.IRBuilder, quads: ir.Value) -> list[ir.Value]:
@@ -159,11 +212,11 @@ def pack_quads(pixels: Tile, dot: int, *, bounded: bool = True) -> Any:
     ``bounded``, zero, low and high are known to be 0, and as ``NO_BOUNDS``.
     """
     floats = Tile(F32, pixels.lanes, pixels.rows, pixels.vectors, QUAD)
-    join = _join_plain if dot == Dot.PLAIN else _join_x86
+    join = _join_x86 if Dot(dot).is_x86 else _join_arm if Dot(dot).is_arm else _join_plain
 
     def emit(b: ir.IRBuilder, block: ir.Value, *given: ir.Value) -> list[ir.Value]:
         bounds = given if bounded or dot == Dot.PLAIN else ()
-        vectors = rounded(b, floats, block)
+        vectors = rounded(b, floats, block, dot)
         return [join(b, vectors[i :: pixels.count], bounds) for i in range(pixels.count)]
 
     return pixels._intrinsic([floats.type, *[types.int64] * 3], pixels.type, emit)
@@ -186,6 +239,47 @@ def bytes_of_word(b: ir.IRBuilder, word: ir.Value) -> list[ir.Value]:
     """The four bytes of an integer's lowest 32 bits, as int32."""
     low = b.trunc(word, llvm.I32)
     return [b.and_(b.lshr(low, llvm.I32(BYTE_BITS * i)), llvm.I32(0xFF)) for i in range(QUAD)]
+
+
+def _join_arm(b: ir.IRBuilder, channels: Sequence[ir.Value], bounds: Sequence[ir.Value]) -> ir.Value:
+    """As ``_join_plain``, by saturation."""
+    count = channels[0].type.count
+    return narrowed(b, channels, bounds, [j * count + i for i in range(count) for j in range(QUAD)])
+
+
+def narrowed(
+    b: ir.IRBuilder, sums: Sequence[ir.Value], bounds: Sequence[ir.Value], order: Sequence[int]
+) -> ir.Value:
+    """Four vectors of int32 as one of their bytes on AArch64: with saturation to 16 bits, then 8.
+
+    Byte i of the result is number ``order[i]`` of all. ``bounds`` as of ``saturated``.
+    """
+    kind = sums[0].type
+    short, words = ir.VectorType(I16, kind.count), ir.VectorType(I16, 2 * kind.count)
+    few, octets = ir.VectorType(I8, 2 * kind.count), ir.VectorType(I8, QUAD * kind.count)
+    parts = [call_intrinsic(b, f"llvm.aarch64.neon.sqxtn.{mangled(short)}", short, [v]) for v in sums]
+    halves = [_all_of(b, *pair) for pair in (parts[:2], parts[2:])]
+    if bounds:
+        zero = splat(b, b.trunc(bounds[0], I16), words.count)
+        halves = [call_intrinsic(b, f"llvm.sadd.sat.{mangled(words)}", words, [v, zero]) for v in halves]
+    parts = [call_intrinsic(b, f"llvm.aarch64.neon.sqxtun.{mangled(few)}", few, [v]) for v in halves]
+    octet = _all_of(b, *parts)
+    octet = b.shuffle_vector(octet, octet, ir.Constant(ir.VectorType(llvm.I32, octets.count), list(order)))
+    return b.bitcast(_within(b, octet, bounds[1:]), kind)
+
+
+def _all_of(b: ir.IRBuilder, x: ir.Value, y: ir.Value) -> ir.Value:
+    """The lanes of x, then those of y."""
+    numbers = list(range(2 * x.type.count))
+    return b.shuffle_vector(x, y, ir.Constant(ir.VectorType(llvm.I32, len(numbers)), numbers))
+
+
+def _within(b: ir.IRBuilder, octet: ir.Value, bounds: Sequence[ir.Value]) -> ir.Value:
+    """The bytes of quads within two bounds of four bytes each, if there are any."""
+    for name, bound in zip(("umax", "umin"), bounds, strict=False):
+        limit = b.bitcast(splat(b, b.trunc(bound, llvm.I32), octet.type.count // QUAD), octet.type)
+        octet = call_intrinsic(b, f"llvm.{name}.{mangled(octet.type)}", octet.type, [octet, limit])
+    return octet
 
 
 def _join_x86(b: ir.IRBuilder, channels: Sequence[ir.Value], bounds: Sequence[ir.Value]) -> ir.Value:
@@ -218,15 +312,14 @@ def saturated(
         octet = b.shuffle_vector(
             octet, octet, ir.Constant(ir.VectorType(llvm.I32, octets.count), list(order))
         )
-    for name, bound in zip(("umax", "umin"), bounds[1:], strict=False):
-        limit = b.bitcast(splat(b, b.trunc(bound, llvm.I32), kind.count), octets)
-        octet = call_intrinsic(b, f"llvm.{name}.{mangled(octets)}", octets, [octet, limit])
-    return b.bitcast(octet, kind)
+    return b.bitcast(_within(b, octet, bounds[1:]), kind)
 
 
-def rounded(b: ir.IRBuilder, floats: Tile, block: ir.Value) -> list[ir.Value]:
-    """The vectors of a float32 tile as int32, half to even."""
+def rounded(b: ir.IRBuilder, floats: Tile, block: ir.Value, dot: int) -> list[ir.Value]:
+    """The vectors of a float32 tile as int32, half to even; ``dot`` tells which machine's instructions there are."""
     integers = ir.VectorType(llvm.I32, floats.lanes)
+    if Dot(dot).is_arm:
+        return [_neon(b, "fcvtns", integers, [value]) for value in floats._split(b, block)]
     wholes = [
         call_intrinsic(b, f"llvm.rint.{mangled(floats._vector)}", floats._vector, [value])
         for value in floats._split(b, block)

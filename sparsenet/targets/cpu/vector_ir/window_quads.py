@@ -26,7 +26,7 @@ from sparsenet.targets.cpu.vector_ir.llvm import (
     splat,
     typed_pointer,
 )
-from sparsenet.targets.cpu.vector_ir.quads import quad_product, rounded, saturated
+from sparsenet.targets.cpu.vector_ir.quads import narrowed, quad_product, rounded, saturated
 from sparsenet.targets.cpu.vector_ir.tile import Tile
 from sparsenet.targets.family import Dot
 
@@ -164,10 +164,10 @@ def pack_windows(size: WindowSize, lanes: int, dot: int) -> Any:
     """``f(values, zero, low, high)``: quads of float32 in the order of the sums; otherwise as ``pack_quads``."""
     floats = Tile(elements.F32, lanes, size.rows, QUAD)
     pixels = Tile(U8X4, lanes, size.rows, 1)
-    join = _join_plain if dot == Dot.PLAIN else saturated
+    join = saturated if Dot(dot).is_x86 else _join_arm if Dot(dot).is_arm else _join_plain
 
     def emit(b: ir.IRBuilder, block: ir.Value, *bounds: ir.Value) -> list[ir.Value]:
-        vectors = rounded(b, floats, block)
+        vectors = rounded(b, floats, block, dot)
         return [join(b, vectors[i * QUAD : (i + 1) * QUAD], bounds) for i in range(size.rows)]
 
     return pixels._intrinsic([floats.type, *[types.int64] * 3], pixels.type, emit)
@@ -184,9 +184,16 @@ def _join_plain(b: ir.IRBuilder, sums: Sequence[ir.Value], bounds: Sequence[ir.V
         parts.append(b.trunc(call_intrinsic(b, f"llvm.smin.{mangled(kind)}", kind, [above, high]), narrow))
     n = kind.count
     pairs = [b.shuffle_vector(x, y, _numbers(range(2 * n))) for x, y in (parts[:2], parts[2:])]
-    # Byte c of pixel 4 i + j is number 4 i + c of vector j.
-    order = [j * n + QUAD * i + c for i in range(n // QUAD) for j in range(QUAD) for c in range(QUAD)]
-    return b.bitcast(b.shuffle_vector(*pairs, _numbers(order)), kind)
+    return b.bitcast(b.shuffle_vector(*pairs, _numbers(_bytes_in_order(n))), kind)
+
+
+def _join_arm(b: ir.IRBuilder, sums: Sequence[ir.Value], bounds: Sequence[ir.Value]) -> ir.Value:
+    return narrowed(b, sums, bounds, _bytes_in_order(sums[0].type.count))
+
+
+def _bytes_in_order(n: int) -> list[int]:
+    """The bytes of quads among the numbers of four vectors: byte c of pixel 4 i + j is number 4 i + c of vector j."""
+    return [j * n + QUAD * i + c for i in range(n // QUAD) for j in range(QUAD) for c in range(QUAD)]
 
 
 def _octets(b: ir.IRBuilder, word: ir.Value, count: int) -> ir.Value:

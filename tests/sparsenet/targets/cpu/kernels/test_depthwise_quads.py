@@ -68,7 +68,7 @@ def assert_exact(
             "x": At(first.array, first.offset - right * U8X4.itemsize),
             "column_offsets": (np.arange(window[1]) * dilation * U8X4.itemsize).astype(np.int32),
             "weights": window_quads(weight),
-            "bias": whole_quads(bias_at(bias, weight, zero_in)),
+            "bias": whole_quads(bias_at(bias, weight, zero_in, dot)),
             "scale": whole_quads(scale),
             "zero": zero_out, "low": whole_quads(low), "high": whole_quads(high),
             "tap_row": dilation * source.row_bytes, "x_row": stride * source.row_bytes,
