@@ -9,13 +9,23 @@ from sparsenet.errors import InputError, SparsenetError
 from sparsenet.targets.cuda.families import CUDA_FAMILIES
 from sparsenet.targets.registry import FAMILIES
 
+
+def in_bytes(family: str) -> bool:
+    """Whether a family computes in 8 bits."""
+    return family.startswith("u8") or "linear8" in family
+
+
+def itemsize(family: str) -> int:
+    """Bytes of a number that kernels of ``family`` read."""
+    return 1 if in_bytes(family) else 4
+
+
 DENSITIES = (0.5, 0.2, 0.1, 0.05)
 #: Families that compute nothing, and why they are not timed.
 NOT_TIMED = {
     **dict.fromkeys(("f32_nms_none_flat", "f32_nonzero_none_flat"), "takes as long as the data make it"),
     **dict.fromkeys(
-        (name for name in FAMILIES if name.startswith("u8") or "dequantize" in name or "linear8" in name),
-        "computes in 8 bits",
+        (name for name in FAMILIES if in_bytes(name) or "dequantize" in name), "computes in 8 bits"
     ),
     **dict.fromkeys(CUDA_FAMILIES, "runs on a GPU, where python -m bench.cuda times it"),
 }

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from bench.measure.samples import least_of_neighbours
+from bench.predict.work import with_zeros
 from bench.subjects.inputs import example
-from bench.subjects.sparsity import sparsify
 from sparsenet import Engine, Graph
 from sparsenet.graph import FloatArray
 from sparsenet.timing import interleaved
@@ -14,9 +14,9 @@ from sparsenet.timing import interleaved
 ROUNDS, TURNS = 15, 3
 
 
-def measured_ms(graph: Graph, sparsity: float) -> float:
+def measured_ms(graph: Graph, sparsity: float, block: str = "1x1") -> float:
     """Processor milliseconds of one image on one thread, with ``sparsity`` imposed."""
-    engine = Engine(sparsify(graph, sparsity), 1)
+    engine = Engine(with_zeros(graph, sparsity, block), 1)
     x = example(engine.inputs)
     try:
         return engine_ms(engine, x)

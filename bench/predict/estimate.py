@@ -2,7 +2,8 @@
 
 Samples are layers timed alone, over densities, and layers timed within whole networks. For each kernel family the
 logarithm of the speed is fitted by a straight line in what a kernel meets (channels, width, density, caches); what the
-line misses at similar samples is added. Families without weights have one speed each.
+line misses at similar samples is added, but nothing is faster than the fastest sample. Families without weights have
+one speed each. Families of one algorithm and size of numbers count as one.
 """
 
 from __future__ import annotations
@@ -13,10 +14,11 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from bench.kernels.cases import is_sparse
+from bench.kernels.cases import is_sparse, itemsize
 from bench.kernels.rates import Rate
 from bench.predict.work import DENSE_BYTES, SPARSE_BYTES, LayerWork
 from bench.subjects.layers import BY_FAMILY, LayerShape
+from sparsenet.targets.registry import FAMILIES
 
 #: An output costs what so many multiply-adds cost, whatever it is made of: writing a vector to the second-level cache.
 OUTPUT_COST = 8.0
@@ -31,6 +33,8 @@ IN_NETWORK = 3.0
 NEIGHBOURS, NEARNESS, RIDGE = 4, 0.3, 1.0
 
 Vector = npt.NDArray[np.float64]
+#: Algorithm, and bytes of a number that it reads.
+Kind = tuple[str, int]
 
 
 @dataclass(frozen=True)
@@ -62,31 +66,35 @@ class Estimator:
     """Samples of one machine."""
 
     samples: Sequence[Sample]
-    _lines: dict[str, _Line] = field(init=False, repr=False)
-    _bandwidths: dict[str, float] = field(init=False, repr=False)
+    _lines: dict[Kind, _Line] = field(init=False, repr=False)
+    _bandwidths: dict[Kind, float] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        by_family: dict[str, list[Sample]] = {}
+        by_kind: dict[Kind, list[Sample]] = {}
         for sample in self.samples:
-            by_family.setdefault(sample.work.family, []).append(sample)
+            by_kind.setdefault(_kind(sample.work), []).append(sample)
         self._lines, self._bandwidths = {}, {}
-        for family, samples in by_family.items():
+        for kind, samples in by_kind.items():
             if samples[0].work.flops:
-                self._lines[family] = _Line(samples)
+                self._lines[kind] = _Line(samples)
             else:
-                self._bandwidths[family] = _bandwidth(samples)
+                self._bandwidths[kind] = _bandwidth(samples)
 
     def estimate(self, work: LayerWork) -> Estimate:
         """Time of one layer for one image on one thread.
 
-        Families that were never timed count as free; all that compute something are.
+        Families that were never timed count as free; all that have weights are.
         """
-        ms = 0.0
-        if work.family in self._lines:
-            ms = _amount(work) / self._lines[work.family].speed(work)
-        elif work.family in self._bandwidths:
-            ms = work.nbytes / self._bandwidths[work.family]
+        ms, kind = 0.0, _kind(work)
+        if kind in self._lines:
+            ms = _amount(work) / self._lines[kind].speed(work)
+        elif kind in self._bandwidths:
+            ms = work.nbytes / self._bandwidths[kind]
         return Estimate(work.layer, work.family, ms)
+
+
+def _kind(work: LayerWork) -> Kind:
+    return FAMILIES[work.family].module, itemsize(work.family)
 
 
 def samples_alone(rates: Sequence[Rate]) -> list[Sample]:
@@ -134,7 +142,7 @@ def _features(work: LayerWork, in_network: bool) -> Vector:
     """What a kernel's speed depends on, beside a constant."""
     density = max(work.density, LEAST_DENSITY)
     taps = work.c_in * work.kernel**2
-    lines = 4.0 * work.c_in * work.kernel * work.width * work.stride
+    lines = float(itemsize(work.family)) * work.c_in * work.kernel * work.width * work.stride
     return np.array(
         [
             1.0,
@@ -159,6 +167,7 @@ class _Line:
     def __init__(self, samples: list[Sample]) -> None:
         features = np.array([_features(sample.work, sample.in_network) for sample in samples])
         target = np.log([_amount(sample.work) / sample.ms for sample in samples])
+        self.most = target.max()
         self.weights = np.array([IN_NETWORK if sample.in_network else 1.0 for sample in samples])
         self.in_network = any(sample.in_network for sample in samples)
         self.mean = (self.weights[:, None] * features).sum(0) / self.weights.sum()
@@ -178,7 +187,7 @@ class _Line:
         near = np.argsort(away)[:NEIGHBOURS]
         trust = self.weights[near] / (away[near] ** 2 + NEARNESS)
         correction = (trust * self.missed[near]).sum() / (trust.sum() + 1 / (NEARNESS + 2))
-        return float(np.exp(point @ self.slopes + correction))
+        return float(np.exp(min(point @ self.slopes + correction, self.most)))
 
     def _normal(self, features: Vector) -> Vector:
         normal: Vector = (features - self.mean) / self.scale

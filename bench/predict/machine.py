@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Iterable
 from dataclasses import asdict
 
 import numpy as np
@@ -10,9 +11,9 @@ import numpy as np
 from bench.kernels import worker
 from bench.predict.check import engine_ms
 from bench.predict.estimate import Estimator, Sample, samples_alone
-from bench.predict.work import LayerWork, planned_work
+from bench.predict.work import LayerWork, planned_work, with_zeros
 from bench.subjects.inputs import example
-from bench.subjects.sparsity import sparsify
+from bench.subjects.integers import in_integers
 from sparsenet import Engine, Graph
 from sparsenet.errors import SparsenetError
 from sparsenet.graph import FloatArray
@@ -20,21 +21,23 @@ from sparsenet.io import strict_json
 from sparsenet.io.cache import keep, kept
 from sparsenet.targets.cpu.runtime.jit import fingerprint
 from sparsenet.targets.host import host
-from sparsenet.text.table import to_json
 
-#: Networks and sparsities whose layers are timed; no others are needed to predict theirs.
+#: Networks whose layers are timed; no others are needed to predict theirs.
 CALIBRATION = (
     "minixception-128-256", "minixception-128", "mobilenetv1", "resnet50", "retinaface-mobilenet0.25"
 )  # fmt: skip
-AT = (0.0, 0.5, 0.8, 0.9, 0.95)
+#: Zeros at which that is done, and their blocks, which change little in float32.
+AT = tuple((sparsity, "1x1") for sparsity in (0.0, 0.5, 0.8, 0.9, 0.95))
+AT_IN_INTEGERS = ((0.0, "1x1"), (0.8, "1x1"), (0.9, "1x1"), (0.8, "1x4"), (0.95, "1x4"))
+STEPS = len(CALIBRATION) * (len(AT) + len(AT_IN_INTEGERS))
 RUNS = 40
 #: Neighbours only ever add time: this share of the runs is believed to be free of them.
 UNDISTURBED = 0.15
 
 
 def table_name() -> tuple[str, str]:
-    """Under what this machine's table is kept in the cache: by CPU, compiler and kernel sources."""
-    return "predict", f"{fingerprint()}-{host().vector().lanes}.json"
+    """Under what this machine's table is kept in the cache: by CPU, compiler, kernel sources and what is measured."""
+    return "predict", f"{fingerprint()}-{host().vector().lanes}-{STEPS}.json"
 
 
 def load() -> Estimator:
@@ -49,32 +52,36 @@ def load() -> Estimator:
     except (ValueError, KeyError, TypeError) as error:
         raise SparsenetError(
             "nothing was measured on this machine with these kernels: run `sparsenet predict MODEL --measure` once "
-            "(a minute or two)"
+            "(some minutes)"
         ) from error
 
 
 def measure(build: Callable[[str], Graph], progress: Callable[[str], object] = lambda _: None) -> Estimator:
-    """Time every kernel family alone, then the layers of whole networks; keep and return the estimator.
+    """Time every kernel family of float32 alone, then the layers of whole networks; keep and return the estimator.
 
     Args:
         build: network by name.
         progress: called with what is measured next.
     """
     rates = worker.run(worker.Request(host().vector().lanes, False, (), 9, 1e-4, False), progress)
-    samples = samples_alone(rates) + samples_in_networks([build(name) for name in CALIBRATION], progress)
-    keep(*table_name(), to_json({"samples": [asdict(sample) for sample in samples]}).encode())
+    networks = (
+        graph for name in CALIBRATION for whole in [build(name)] for graph in (whole, in_integers(whole))
+    )
+    samples = samples_alone(rates) + samples_in_networks(networks, progress)
+    keep(*table_name(), json.dumps({"samples": [asdict(sample) for sample in samples]}).encode())
     return Estimator(samples)
 
 
 def samples_in_networks(
-    graphs: list[Graph], progress: Callable[[str], object] = lambda _: None
+    graphs: Iterable[Graph], progress: Callable[[str], object] = lambda _: None
 ) -> list[Sample]:
     """Layers of networks at ``AT``, and what they take there: their shares of what the whole network takes."""
     samples = []
     for graph in graphs:
-        for sparsity in AT:
-            progress(f"{graph.name} at {sparsity:.0%}")
-            pruned = sparsify(graph, sparsity)
+        for sparsity, block in AT_IN_INTEGERS if graph.quantization else AT:
+            form = f" in blocks of {block}, int8" if graph.quantization else ""
+            progress(f"{graph.name} at {sparsity:.0%}{form}")
+            pruned = with_zeros(graph, sparsity, block)
             engine = Engine(pruned, 1)
             x = example(engine.inputs)
             whole, times = engine_ms(engine, x), layer_ms(engine, x)

@@ -11,11 +11,12 @@ from math import prod
 
 import numpy as np
 
-from bench.kernels.cases import is_sparse
-from bench.subjects.sparsity import sparsify
+from bench.kernels.cases import in_bytes, is_sparse, itemsize
+from bench.subjects.sparsity import sparsify, thin_out
 from sparsenet import Graph, Node
-from sparsenet.graph import Shape
+from sparsenet.graph import FloatArray, Shape
 from sparsenet.graph.ops import OPS, attributes
+from sparsenet.graph.types import QUAD
 from sparsenet.plan.builder import Options
 from sparsenet.plan.make import make_plan
 from sparsenet.plan.plan import Plan
@@ -34,8 +35,9 @@ class LayerWork:
         family: of the kernel.
         c_in, c_out, kernel, stride: of a convolution or linear layer, else 1; one output channel reads ``c_in``.
         pixels: of the output.
-        density: share of weights that would not be zero; 1.0 without weights and in dense kernels.
-        flops: 2 per multiply-add with a weight that is not zero, or with any in a dense kernel; 0.0 without weights.
+        density: share of weights that would not be zero, in 8 bits of quads; 1.0 without weights and in dense kernels.
+        flops: 2 per multiply-add with a weight that is not zero, in 8 bits with each of such a quad, or with any in a
+            dense kernel; 0.0 without weights.
         nbytes: pixels read and written; each as often as windows of pooling reach it, else once.
         working_set: bytes that are wanted again and again while the layer and those streaming with it run.
         residual: whether another map is added on the way out.
@@ -60,15 +62,20 @@ class LayerWork:
         return max(float(np.sqrt(self.pixels)), 1.0)
 
 
-def layer_work(graph: Graph, sparsity: float | None) -> list[LayerWork]:
+def layer_work(graph: Graph, sparsity: float | None, block: str = "1x1") -> list[LayerWork]:
     """All layers that take time; zeros already there count where they are more than ``sparsity`` would leave.
 
     Args:
-        sparsity: imposed as ``sparsify`` would, or None for the network as it is.
+        sparsity: imposed as ``with_zeros`` would, or None for the network as it is.
+        block: of these zeros.
     """
-    pruned = graph if sparsity is None else sparsify(graph, sparsity)
-    plan = make_plan(pruned, Options())
-    return planned_work(pruned, plan)
+    pruned = graph if sparsity is None else with_zeros(graph, sparsity, block)
+    return planned_work(pruned, make_plan(pruned, Options()))
+
+
+def with_zeros(graph: Graph, sparsity: float, block: str = "1x1") -> Graph:
+    """A network of float32 as ``sparsify`` makes it; one that is quantized stays so."""
+    return (thin_out if graph.quantization else sparsify)(graph, sparsity, block)
 
 
 def planned_work(graph: Graph, plan: Plan) -> list[LayerWork]:
@@ -88,17 +95,26 @@ def family_of(kernel: str) -> str:
     return next(family for family in FAMILIES if kernel.startswith(family))
 
 
+def density_for(weight: FloatArray, family: str) -> float:
+    """Share of weights, or in 8 bits of quads, that kernels of ``family`` multiply with."""
+    if not is_sparse(family):
+        return 1.0
+    if in_bytes(family):
+        weight = np.logical_or.reduceat(weight != 0, np.arange(0, weight.shape[1], QUAD), axis=1)
+    return float(np.count_nonzero(weight)) / weight.size
+
+
 def _work(graph: Graph, node: Node, family: str, shapes: dict[str, Shape], working_set: float) -> LayerWork:
     inputs = [shapes[name] for name in node.inputs if name and name not in graph.constants]
     out = shapes[node.output]
-    nbytes = 4.0 * (sum(map(_size, inputs)) + _size(out))
+    nbytes = float(itemsize(family)) * (sum(map(_size, inputs)) + _size(out))
     pixels = prod(int(size or 1) for size in out[2:])
     if node.op in ("max_pool2d", "avg_pool2d"):
-        nbytes = 4.0 * _size(out) * (prod(node.attrs["kernel"]) + 1)
+        nbytes = float(itemsize(family)) * _size(out) * (prod(node.attrs["kernel"]) + 1)
     if not OPS[node.op].weighted:
         return LayerWork(node.name, family, 1, 1, 1, 1, pixels, 1.0, 0.0, nbytes, working_set)
     weight, attrs = graph.constants[node.inputs[1]], attributes(node)
-    density = float(np.count_nonzero(weight)) / weight.size if is_sparse(family) else 1.0
+    used = density_for(weight, family)
     return LayerWork(
         node.name,
         family,
@@ -107,8 +123,8 @@ def _work(graph: Graph, node: Node, family: str, shapes: dict[str, Shape], worki
         round(float(np.sqrt(prod(weight.shape[2:])))),
         attrs.get("stride", [1])[0],
         pixels,
-        density,
-        2.0 * weight.size * density * pixels,
+        used,
+        2.0 * weight.size * used * pixels,
         nbytes,
         working_set,
         residual=len(inputs) > 1,

@@ -11,15 +11,17 @@ import pytest
 from click.testing import CliRunner
 
 import sparsenet
-from bench.kernels.cases import is_sparse
+from bench.kernels.cases import in_bytes, is_sparse
 from bench.kernels.rates import Rate
 from bench.predict import machine
 from bench.predict.check import measured_ms
 from bench.predict.cli import predict
 from bench.predict.estimate import OUTPUT_COST, Estimator, Sample, samples_alone
-from bench.predict.work import LayerWork, layer_work
+from bench.predict.work import LayerWork, density_for, layer_work
+from bench.subjects.integers import in_integers
 from bench.subjects.layers import BY_FAMILY
 from bench.subjects.sparsity import sparsify
+from sparsenet import Graph, Node, TensorInfo
 from sparsenet.errors import SparsenetError
 from sparsenet.graph.counts import count_layers
 from sparsenet.targets.registry import FAMILIES
@@ -62,6 +64,14 @@ def conv(family: str, density: float = 1.0, width: int = 64, c_in: int = 128, ke
     return LayerWork("c", family, c_in, 128, kernel, 1, width**2, density, flops, 8e5, 1e6)
 
 
+def wide_graph() -> Graph:
+    """Two 1x1 convolutions of 64 channels over 8x8 pixels; the first reads the image, which spares it."""
+    rng = np.random.default_rng(0)
+    weights = {name: rng.standard_normal((64, 64, 1, 1), np.float32) for name in ("u", "w")}
+    nodes = [Node("conv2d", "first", ["x", "u"], ["y"]), Node("conv2d", "second", ["y", "w"], ["z"])]
+    return Graph("wide", [TensorInfo("x", (None, 64, 8, 8))], ["z"], nodes, weights)
+
+
 def test_work_is_that_of_the_pruned_network() -> None:
     graph = tiny_graph()
     for sparsity in (0.0, 0.9):
@@ -85,6 +95,45 @@ def test_zeros_that_are_there_count() -> None:
 def test_every_layer_has_a_family_that_is_timed() -> None:
     families = {work.family for sparsity in (0.0, 0.9) for work in layer_work(tiny_graph(), sparsity)}
     assert families <= BY_FAMILY.keys() <= FAMILIES.keys()
+
+
+def test_in_8_bits_four_weights_count_as_one() -> None:
+    weight = np.zeros((1, 10, 1, 1), np.float32)
+    weight[0, [0, 1, 9]] = 1.0  # of three quads, the last of which is shorter, the second is zero
+    assert density_for(weight, PATTERN) == pytest.approx(0.3)
+    assert density_for(weight, "u8x4_conv_pattern_rows") == pytest.approx(2 / 3)
+    assert density_for(weight, "u8x4_conv_dense_rows") == 1.0
+
+
+def test_a_quantized_network_is_predicted_in_8_bits() -> None:
+    graph = in_integers(wide_graph())
+    assert in_integers(graph) is graph
+    scattered, blocks = (
+        {work.layer: work for work in layer_work(graph, 0.75, block)} for block in ("1x1", "1x4")
+    )
+    assert in_bytes(blocks["second"].family)
+    assert is_sparse(blocks["second"].family)
+    assert blocks["second"].density == pytest.approx(0.25)
+    assert scattered["second"].density > 0.6
+    assert scattered["second"].flops == pytest.approx(2 * 64 * 64 * 64 * scattered["second"].density)
+    assert blocks["second"].nbytes == 2 * 64 * 64
+    assert not any(in_bytes(work.family) for work in layer_work(wide_graph(), 0.75))
+
+
+def test_nothing_is_faster_than_the_fastest_sample() -> None:
+    samples = [
+        Sample(conv(DENSE, c_in=c), c**0.5, in_network=True) for c in (8, 16, 32, 64)
+    ]  # twice as fast, the more channels: not for ever
+    fastest = max(sample.work.flops / sample.ms for sample in samples)
+    far = conv(DENSE, c_in=4096)
+    assert far.flops / Estimator(samples).estimate(far).ms <= 1.25 * fastest
+
+
+def test_families_of_one_algorithm_share_their_speed() -> None:
+    known = LayerWork("m", "u8_linear_dense_flat", 64, 64, 1, 1, 1, 1.0, 8192.0, 128.0, 1e4)
+    estimator = Estimator([Sample(known, 0.5, in_network=True)])
+    assert estimator.estimate(replace(known, family="f32_linear8_dense_flat")).ms == pytest.approx(0.5)
+    assert estimator.estimate(replace(known, family="f32_linear_dense_flat")).ms == 0.0
 
 
 @pytest.mark.parametrize("family, density", [(DENSE, 1.0), (PATTERN, 0.5), (PATTERN, 0.2), (PATTERN, 0.05)])
@@ -138,8 +187,13 @@ def test_families_without_weights_have_a_bandwidth_that_networks_correct() -> No
     assert corrected.estimate(work).ms == pytest.approx(1.6)
 
 
-def test_samples_of_networks_share_out_what_the_network_takes() -> None:
-    samples = machine.samples_in_networks([tiny_graph()])
+def test_samples_of_networks_share_out_what_the_network_takes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(machine, "AT", ((0.5, "1x1"), (0.8, "1x1")))
+    monkeypatch.setattr(machine, "AT_IN_INTEGERS", ((0.8, "1x4"),))
+    samples = machine.samples_in_networks([tiny_graph(), in_integers(tiny_graph())])
+    assert {work.family for work in layer_work(in_integers(tiny_graph()), 0.8)} <= {
+        s.work.family for s in samples
+    }
     works = layer_work(tiny_graph(), 0.8)
     taken = [s for s in samples if s.work in works]
     assert taken
@@ -176,6 +230,12 @@ def test_measured_once_kept_for_later(model: Path, monkeypatch: pytest.MonkeyPat
     for row in rows:
         assert row["error"] == pytest.approx(row["predicted_ms"] / row["measured_ms"] - 1)
         assert sum(layer["ms"] for layer in row["layers"]) == pytest.approx(row["predicted_ms"])
-    text = CliRunner().invoke(predict, words, catch_exceptions=False).output
+    words += ["--int8", "--block", "1x4"]
+    record = json.loads(
+        CliRunner().invoke(predict, [*words[:4], *words[5:], "--json"], catch_exceptions=False).output
+    )
+    assert (record["int8"], record["block"]) == (True, "1x4")
+    assert any(in_bytes(layer["family"]) for layer in record["predictions"][1]["layers"])
+    text = CliRunner().invoke(predict, words[:6], catch_exceptions=False).output
     assert "measured ms" in text
     assert "layers at 90% zeros" in text

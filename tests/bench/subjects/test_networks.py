@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import torch
 
+from bench.subjects.integers import in_integers
 from bench.subjects.networks import MODELS, build_graph, build_module
-from bench.subjects.sparsity import SNIP_SPARSITY, layers, sparsify
+from bench.subjects.sparsity import SNIP_SPARSITY, layers, sparsify, thin_out
 from sparsenet import Graph, Node, TensorInfo, reference
 from sparsenet.errors import InputError
 from training.models import MobileNetV1, default_input_size
@@ -61,6 +62,21 @@ def test_blocks_of_input_channels_go_together() -> None:
     assert whole.mean() == 0.5
     magnitude = np.stack([np.abs(weight[:, b]).mean(axis=1) for b in blocks], axis=1)
     assert magnitude[whole].max() < magnitude[~whole].min()
+
+
+def test_thinned_out_weights_stay_on_their_grids() -> None:
+    weight = np.random.default_rng(0).standard_normal((8, 16, 1, 1), np.float32)
+    nodes = [Node("relu", "first", ["x"], ["y"]), Node("conv2d", "conv", ["y", "w"], ["z"])]
+    graph = in_integers(Graph("two", [TensorInfo("x", (None, 16, 4, 4))], ["z"], nodes, {"w": weight}))
+    before = next(weight for _, _, weight in graph.weights())
+    thinned = thin_out(graph, 0.75, "1x4")
+    thinned.verify()
+    assert thinned.quantization == graph.quantization
+    ((_, name, after),) = thinned.weights()
+    assert thinned.quantization[name]
+    assert np.count_nonzero(after) <= 32
+    np.testing.assert_array_equal(after[after != 0], before[after != 0])
+    assert not sparsify(graph, 0.75).quantization
 
 
 def test_the_given_graph_is_left_alone(small: Graph) -> None:
