@@ -41,7 +41,7 @@ class Limits:
 
 
 def expected(path: Path = EXPECTED) -> Limits:
-    """The minima of the repository for this CPU's vector length; lower on another CPU than they were measured on.
+    """The minima of the repository for this kind of CPU, a target; lower on another CPU than they were measured on.
 
     Raises:
         SparsenetError: the file is not there or not readable.
@@ -50,7 +50,7 @@ def expected(path: Path = EXPECTED) -> Limits:
         table = tomllib.loads(read_whole(path, strict_json.MAX_BYTES).decode())
     except (OSError, ValueError, RecursionError, MemoryLimitError) as error:
         raise SparsenetError(f"{path}: not a readable file of expected speed-ups ({error})") from error
-    entry = table.get(f"lanes{host().vector().lanes}", {"versions": {}, "measured": {}})
+    entry = table.get(host().name, {"versions": {}, "measured": {}})
     now = versions()
     # Virtual machines call very different processors by one name; their features tell them apart.
     same = all(entry["versions"].get(name) == now[name] for name in ("cpu", "cpu_features"))
@@ -89,17 +89,17 @@ def save(path: Path, groups: dict[str, dict[str, Any]]) -> None:
 
 
 def record(measured: dict[str, float], path: Path = EXPECTED) -> None:
-    """Write ``measured`` as what is expected of this vector length, those of others kept."""
+    """Write ``measured`` as what is expected of this kind of CPU, those of others kept."""
     table = tomllib.loads(path.read_text()) if path.exists() else {}
-    entry = table.setdefault(f"lanes{host().vector().lanes}", {"measured": {}})
+    entry = table.setdefault(host().name, {"measured": {}})
     entry["measured"] |= measured
     entry["versions"] = versions()
     lines = [
         "# Speed-ups as measured (`python -m bench.gate.trial --record`); the gate asks for a share of them."
     ]
-    for lanes, parts in sorted(table.items()):
+    for target, parts in sorted(table.items()):
         for part in ("measured", "versions"):
-            lines += ["", f"[{lanes}.{part}]"]
+            lines += ["", f"[{target}.{part}]"]
             lines += [f"{json.dumps(key)} = {_value(value)}" for key, value in parts[part].items()]
     write_atomically(path, ("\n".join(lines) + "\n").encode())
 

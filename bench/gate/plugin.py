@@ -1,8 +1,8 @@
 """The pytest plugin: tests hold groups of layers to their speed-ups.
 
-A test asks for the fixture ``speed`` and says ``speed.hold(group)``. Outputs are compared with PyTorch's before
-anything is timed; then the group passes, fails with what is needed to find the cause, or is skipped as too noisy to
-tell. Where nothing failed, but something was too noisy, pytest ends with exit code 8.
+A test asks for the fixture ``speed`` and says ``speed.hold(group)``. Outputs are compared with PyTorch's, in 8 bits
+with the reference's, before anything is timed; then the group passes, fails with what is needed to find the cause, or
+is skipped as too noisy to tell. Where nothing failed, but something was too noisy, pytest ends with exit code 8.
 
     pytest bench/gate_speed.py                           # against the minima in bench/gate/expected.toml
     pytest bench/gate_speed.py --speed-save before.json --speed-rounds 36   # ... and keep the run
@@ -117,8 +117,8 @@ class Speed:
             error = layer.error()
             if not error <= KERNEL_TOLERANCE:
                 pytest.fail(
-                    f"{layer.kernel} computes something else than PyTorch on '{layer.layer.name}': off by {error:.2g} "
-                    "of the largest value, so it is not timed",
+                    f"{layer.kernel} computes something else than {layer.truth} on '{layer.layer.name}': off by "
+                    f"{error:.2g} of the largest value, so it is not timed",
                     pytrace=False,
                 )
         return layers
@@ -126,7 +126,7 @@ class Speed:
     def _blame(self, group: Group, layers: list[Held], verdict: Verdict) -> str:
         lines = [
             f"{group.name}: slower than expected against {group.against}: {verdict.text} ({self.limits.source}).",
-            f"weights: {'dense' if not group.sparsity else 'sparse'}, {group.sparsity:.0%} zeros; layers and kernels:",
+            f"weights: {group.weights}; layers and kernels:",
             *(f"  {layer.layer.name}: {layer.kernel}" for layer in layers),
             f"changed since: {self.limits.changed()}",
         ]

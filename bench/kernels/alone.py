@@ -11,8 +11,11 @@ from unittest.mock import patch
 import numpy as np
 
 from bench.engines.session import Network
+from bench.kernels.cases import in_bytes, itemsize
+from bench.subjects.integers import in_integers
 from bench.subjects.layers import LayerShape
 from converters.verify import relative_error
+from sparsenet import reference
 from sparsenet.errors import SparsenetError
 from sparsenet.graph import FloatArray, Graph
 from sparsenet.plan.builder import Builder, Options
@@ -20,7 +23,7 @@ from sparsenet.plan.candidate import Candidate
 from sparsenet.plan.make import make_plan
 from sparsenet.plan.plan import Plan
 from sparsenet.targets.abi import ARENA, FIRST_TENSOR, WEIGHTS
-from sparsenet.targets.cpu.lower import conv2d
+from sparsenet.targets.cpu.lower import conv2d, integer
 from sparsenet.targets.cpu.runtime import tape
 from sparsenet.targets.cpu.runtime.ring_memory import Arena
 from sparsenet.targets.cpu.runtime.tune import race
@@ -47,7 +50,11 @@ def plan_with(family: str, graph: Graph, tune: bool = False) -> Plan:
     """
 
     def choose(
-        builder: Builder, candidates: Sequence[Candidate], _density: float, key: Callable[[], str]
+        builder: Builder,
+        candidates: Sequence[Candidate],
+        _density: float,
+        key: Callable[[], str],
+        _zeros: str = "",
     ) -> tuple[Candidate, str]:
         own = [candidate for candidate in candidates if candidate.kernel.family == family]
         if not own:
@@ -55,8 +62,8 @@ def plan_with(family: str, graph: Graph, tune: bool = False) -> Plan:
         seconds = (race(builder, own, key()) if tune and len(own) > 1 else None) or [0.0]
         return own[seconds.index(min(seconds))], f"only {family} was asked for"
 
-    if family.startswith("f32_conv_"):
-        with patch.object(conv2d, "choose", choose):
+    if "_conv_" in family:
+        with patch.object(integer if in_bytes(family) else conv2d, "choose", choose):
             return make_plan(graph, Options(threads=1, race=race))
     return make_plan(graph, Options("sparse" if "_csr_" in family else "dense", threads=1))
 
@@ -76,18 +83,23 @@ class Work:
 class FamilyAlone:
     """The calls of one family in the plan of one layer; the whole plan has run once, so what they read is there.
 
+    The layer is quantized for families of 8 bits.
+
     Attributes:
         kernel: the family's kernel with its tile.
         work: of all its calls.
         output: of the whole layer.
     """
 
-    def __init__(self, family: str, layer: LayerShape, sparsity: float, tune: bool = False) -> None:
-        self.layer, self.sparsity = layer, sparsity
-        graph = layer.graph(sparsity)
+    def __init__(
+        self, family: str, layer: LayerShape, sparsity: float, tune: bool = False, block: str = "1x1"
+    ) -> None:
+        graph = layer.graph(sparsity, block)
+        self.graph = graph = in_integers(graph) if in_bytes(family) else graph
         plan = plan_with(family, graph, tune)
         plan.link()
-        x, self.output = layer.example(), np.empty((1, *_sizes(plan)), np.float32)
+        self._x = x = layer.example()
+        self.output = np.empty((1, *_sizes(plan)), np.float32)
         bases = self._bases(plan, x)
         self._run = ctypes.CFUNCTYPE(None, *[ctypes.c_int64] * 3)(tape.address("run_tape"))
         rows = plan.tapes[0]
@@ -102,7 +114,7 @@ class FamilyAlone:
         self.kernel = kernels[0]
         self.work = _work(self.kernel, graph, plan, rows[mine])
         self._rows = np.ascontiguousarray(rows[mine])
-        self._alive = plan, x
+        self._plan = plan  # holds the memory that the calls work on
 
     def _bases(self, plan: Plan, x: FloatArray) -> int:
         self._arena = Arena(plan.arena_bytes + 64, plan.rings)
@@ -112,10 +124,13 @@ class FamilyAlone:
         return int(self._table.ctypes.data)
 
     def error(self) -> float:
-        """Largest difference of ``output`` from PyTorch's, relative to the largest value."""
-        from bench.engines.pytorch import prepare
+        """Largest difference of ``output`` from PyTorch's, in 8 bits the reference's, relative to the largest value."""
+        if self.graph.quantization:
+            (expected,) = reference.run(self.graph, {self.graph.inputs[0].name: self._x}).values()
+        else:
+            from bench.engines.pytorch import prepare
 
-        (expected,) = prepare(Network(self.layer.graph(self.sparsity)), 1)(self.layer.example())
+            (expected,) = prepare(Network(self.graph), 1)(self._x)
         return relative_error(self.output, expected)
 
     def repeat(self, seconds: float) -> None:
@@ -150,13 +165,15 @@ def _work(kernel: Kernel, graph: Graph, plan: Plan, rows: np.ndarray) -> Work:
     shapes = graph.shapes()
     node = graph.nodes[-1]
     tensors = [*(name for name in node.inputs if name and name not in graph.constants), *node.outputs]
-    nbytes = 4.0 * sum(prod(int(size or 1) for size in shapes[name]) for name in tensors)
+    nbytes = float(itemsize(kernel.family)) * sum(
+        prod(int(size or 1) for size in shapes[name]) for name in tensors
+    )
     decision = next(d for d in plan.decisions if d.layer == node.name)
     if not decision.weights:
         return Work(0.0, nbytes, 0)
     flops = 2.0 * decision.macs * decision.nnz / decision.weights
     stored = decision.nnz if decision.sparse else decision.weights
-    return Work(flops, nbytes + 4.0 * stored, decision.nnz)
+    return Work(flops, nbytes + itemsize(kernel.family) * stored, decision.nnz)
 
 
 def _moved_bytes(kernel: Kernel, row: np.ndarray) -> float:

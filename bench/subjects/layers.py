@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from bench.subjects.sparsity import BLOCKS
 from sparsenet import Graph, Node, TensorInfo
 from sparsenet.graph import FloatArray
 from sparsenet.graph.ops import OPS
@@ -72,9 +73,9 @@ class LayerShape:
         """Standard-normal input."""
         return np.random.default_rng(seed).standard_normal((batch, *self.input_shape), np.float32)
 
-    def graph(self, sparsity: float = 0.0, seed: int = 0) -> Graph:
-        """The layer alone, named ``layer``; weights are random and pruned at random to exactly ``sparsity``."""
-        constants = _weights(self.weight_shape, sparsity, seed) if self.weight_shape else {}
+    def graph(self, sparsity: float = 0.0, block: str = "1x1", seed: int = 0) -> Graph:
+        """The layer alone, named ``layer``; weights are random, blocks pruned at random to exactly ``sparsity``."""
+        constants = _weights(self.weight_shape, sparsity, BLOCKS[block], seed) if self.weight_shape else {}
         op, read, before = _READ.get(self.op, (self.op, ["x", *constants], []))
         attrs = _ATTRIBUTES[self.op](self) if self.op in _ATTRIBUTES else {}
         node = Node(op, "layer", read, ["y"], attrs)
@@ -125,10 +126,12 @@ _READ: dict[str, tuple[str, list[str], list[Node]]] = {
 }
 
 
-def _weights(shape: tuple[int, ...], sparsity: float, seed: int) -> dict[str, FloatArray]:
+def _weights(shape: tuple[int, ...], sparsity: float, width: int, seed: int) -> dict[str, FloatArray]:
     rng = np.random.default_rng(seed)
     weight = rng.standard_normal(shape, np.float32) * np.float32((2 / np.prod(shape[1:])) ** 0.5)
-    weight.reshape(-1)[rng.permutation(weight.size)[: round(sparsity * weight.size)]] = 0
+    zero = np.zeros((shape[0], -(-shape[1] // width), *shape[2:]), bool)
+    zero.reshape(-1)[rng.permutation(zero.size)[: round(sparsity * zero.size)]] = True
+    weight[np.repeat(zero, width, axis=1)[:, : shape[1]]] = 0
     return {"w": weight, "b": rng.standard_normal(shape[0], np.float32)}
 
 

@@ -56,6 +56,14 @@ def test_work_is_counted_on_nonzeros(family: str) -> None:
     assert alone.work.nbytes == 4 * (16 * 144 + 8 * 144 + stored)
 
 
+def test_in_8_bits_a_family_alone_is_exact() -> None:
+    alone = FamilyAlone("u8x4_conv_pattern_rows", SMALL, 0.5, block="1x4")
+    assert alone.kernel.family == "u8x4_conv_pattern_rows"
+    assert alone.error() == 0
+    assert 500 < alone.work.nnz <= 16 * 8 * 9 // 2  # some are rounded to zero
+    assert alone.work.nbytes == 16 * 144 + 8 * 144 + alone.work.nnz
+
+
 def test_calls_alone_write_what_the_whole_layer_wrote() -> None:
     layer = LayerShape("test", "relu", 40, 40)
     alone = FamilyAlone("f32_copy_none_flat", layer, 0.0)

@@ -55,6 +55,13 @@ def test_layers_are_told_apart_by_name() -> None:
     assert len({layer.name for layer in LAYERS}) == len(LAYERS)
 
 
+def test_blocks_of_weights_are_zero_together() -> None:
+    weight = LayerShape("test", "conv2d", 8, 10, 8, 3).graph(0.5, "1x4").constants["w"]
+    zero = (weight == 0).reshape(10, 2, 4, 3, 3)
+    assert np.array_equal(zero.all(axis=2), zero.any(axis=2))
+    assert zero.mean() == 0.5
+
+
 @pytest.mark.parametrize("sparsity", [0.0, 0.3, 0.9])
 def test_weights_have_exactly_the_sparsity_asked_for(sparsity: float) -> None:
     weight = LayerShape("test", "conv2d", 20, 10, 8, 3).graph(sparsity).constants["w"]
