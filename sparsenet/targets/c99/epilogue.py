@@ -29,6 +29,15 @@ def residuals(kernel: Kernel) -> list[int]:
     return [step for step, op in enumerate(kernel.fused) if op == "add"]
 
 
+def opened(kernel: Kernel) -> list[str]:
+    """Numbers of the fused ops as variables: a member of a struct might change with each number that is stored."""
+    lines = []
+    for step, op in enumerate(kernel.fused):
+        if op in ACTIVATIONS:
+            lines += [f"const float {name}{step} = a->{name}_{step};" for name in ACTIVATIONS[op].parameters]
+    return lines
+
+
 def open_residuals(kernel: Kernel, rows: str, column: str) -> list[str]:
     """Pointers to what is added: rows behind those of the window, from ``column`` on."""
     return [
@@ -62,6 +71,6 @@ def finish(kernel: Kernel, numbers: Sequence[str], channel: str, residual: str =
             pointer = f"(r{step} + {residual})" if residual else f"r{step}"
             lines += [f"{x} += {pointer}[{place}];" for place, x in enumerate(numbers)]
         elif op != "mean":
-            names = {name: f"a->{name}_{step}" for name in ACTIVATIONS[op].parameters}
+            names = {name: f"{name}{step}" for name in ACTIVATIONS[op].parameters}
             lines += [f"{x} = {EXPRESSIONS[op].format(x=x, **names)};" for x in numbers]
     return lines

@@ -30,7 +30,7 @@ FAMILIES = by_name(
         "conv_csr_rows",
         "conv_csr",
         f"*weights *places:u16 *counts:u16 *bias {_CONV}",
-        ("width", "stride"),
+        ("rows", "width", "stride"),
         "sparse convolution: of every output channel its nonzeros, and where each reads",
     ),
     Family(
@@ -38,7 +38,7 @@ FAMILIES = by_name(
         "conv_csri8_rows",
         "conv_csr",
         f"*weights:i8 *places:u16 *counts:u16 *bias *scale {_CONV}",
-        ("width", "stride"),
+        ("rows", "width", "stride"),
         "sparse convolution, weights in bytes with a scale for each output channel",
     ),
     Family(
@@ -46,7 +46,7 @@ FAMILIES = by_name(
         "conv_stepsi8_rows",
         "conv_csr",
         f"*weights:i8 *places:u8 *counts:u16 *bias *scale x_channel {_CONV}",
-        ("width", "stride"),
+        ("rows", "width", "stride"),
         "sparse 1x1 convolution, weights in bytes, places as steps from channel to channel",
     ),
     Family(

@@ -69,5 +69,6 @@ class Kernel:
         return (
             f"/* {self.family.summary} */\n"
             f"typedef struct {{\n{members}}} @{self.name}_args;\n\n"
-            f"static void @{self.name}({module.PARAMETERS.replace('ARGS', f'@{self.name}_args')})\n{{\n{body}\n}}\n"
+            f"static void @{self.name}(const void *arguments, const void **rows, void *out_row, uint32_t y)\n{{\n"
+            f"    const @{self.name}_args *a = (const @{self.name}_args *)arguments;\n{body}\n}}\n"
         )

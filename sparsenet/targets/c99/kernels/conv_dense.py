@@ -9,9 +9,7 @@ from __future__ import annotations
 from sparsenet.targets.c99 import epilogue
 from sparsenet.targets.c99.kernel import Kernel
 from sparsenet.targets.c99.kernels import results
-from sparsenet.targets.c99.kernels.text import PARAMETERS, along_line, block, indented, named
-
-__all__ = ["PARAMETERS", "body"]
+from sparsenet.targets.c99.kernels.text import along_line, block, indented, named
 
 
 def body(kernel: Kernel) -> list[str]:
@@ -29,7 +27,7 @@ def body(kernel: Kernel) -> list[str]:
     if columns > 1:
         tap = [
             "const float *p = x;",
-            *block(f"for (uint32_t k = 0; k < {columns}u; ++k)", [*tap, "p += a->dilation;"]),
+            *block(f"for (uint32_t k = 0; k < {columns}u; ++k)", [*tap, "p += dilation;"]),
         ]
     else:
         tap = ["const float *p = x;", *tap]
@@ -38,9 +36,7 @@ def body(kernel: Kernel) -> list[str]:
         [
             "const float *x = (const float *)rows[r];",
             *block("if (x == NULL)", [f"w += (size_t)c_in * {columns * outputs}u;", "continue;"]),
-            f"x += {'x0' if stride == 1 else f'x0 * {stride}u'};",
-            "x -= a->before;",
-            *block("for (uint32_t i = 0; i < c_in; ++i)", [*tap, "x += a->x_channel;"]),
+            *block("for (uint32_t i = 0; i < c_in; ++i)", [*tap, "x += x_channel;"]),
         ],
     )
     finish = []
@@ -66,6 +62,9 @@ def body(kernel: Kernel) -> list[str]:
         ],
     )
     return indented([
+        *epilogue.opened(kernel),
         "const uint32_t c_out = a->c_out, kernel_rows = a->kernel_rows, c_in = a->c_in;",
-        *results.around(kernel, along_line(tile, [f"const {weight} *w = a->weights;", *channels])),
+        "const size_t x_channel = a->x_channel, dilation = a->dilation;",
+        "(void)dilation;",
+        *results.around(kernel, along_line(kernel, [f"const {weight} *w = a->weights;", *channels])),
     ])  # fmt: skip

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from sparsenet.targets.c99 import epilogue
 from sparsenet.targets.c99.kernel import Kernel
-from sparsenet.targets.c99.kernels.text import PARAMETERS, block, indented
-
-__all__ = ["PARAMETERS", "body"]
+from sparsenet.targets.c99.kernels.text import block, indented
 
 
 def body(kernel: Kernel) -> list[str]:
@@ -19,6 +17,7 @@ def body(kernel: Kernel) -> list[str]:
     return indented([
         "const float *x = (const float *)rows[0];",
         "float *out = (float *)out_row;",
+        *epilogue.opened(kernel),
         *epilogue.open_residuals(kernel, "1u", "0"),
         "(void)y;",
         *block(

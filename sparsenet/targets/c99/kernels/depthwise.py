@@ -5,9 +5,7 @@ from __future__ import annotations
 from sparsenet.targets.c99 import epilogue
 from sparsenet.targets.c99.kernel import Kernel
 from sparsenet.targets.c99.kernels import results
-from sparsenet.targets.c99.kernels.text import PARAMETERS, along_line, block, indented, named
-
-__all__ = ["PARAMETERS", "body"]
+from sparsenet.targets.c99.kernels.text import along_line, block, indented, named
 
 
 def body(kernel: Kernel) -> list[str]:
@@ -49,14 +47,15 @@ def body(kernel: Kernel) -> list[str]:
             *epilogue.finish(kernel, sums, "c"),
             *results.stored(kernel, sums),
             *epilogue.advance_residuals(kernel),
-            *block("if (--left == 0u)", ["left = a->multiplier;", "start += (ptrdiff_t)a->x_channel;"]),
+            *block("if (--left == 0u)", ["left = a->multiplier;", "start += a->x_channel;"]),
         ],
     )
     return indented([
+        *epilogue.opened(kernel),
         "const uint32_t c_out = a->c_out, kernel_rows = a->kernel_rows;",
-        *results.around(kernel, along_line(tile, [
+        *results.around(kernel, along_line(kernel, [
             f"const {weight} *w = a->weights;",
-            f"ptrdiff_t start = (ptrdiff_t)x0 * {stride} - (ptrdiff_t)a->before;",
+            "size_t start = 0;",
             "uint32_t left = a->multiplier;",
             *results.opened(kernel),
             *epilogue.open_residuals(kernel, "kernel_rows", "x0"),

@@ -5,9 +5,7 @@ from __future__ import annotations
 from sparsenet.targets.c99 import epilogue
 from sparsenet.targets.c99.kernel import Kernel
 from sparsenet.targets.c99.kernels import results
-from sparsenet.targets.c99.kernels.text import PARAMETERS, block, indented
-
-__all__ = ["PARAMETERS", "body"]
+from sparsenet.targets.c99.kernels.text import block, indented
 
 
 def body(kernel: Kernel) -> list[str]:
@@ -29,6 +27,7 @@ def body(kernel: Kernel) -> list[str]:
         "float *out = (float *)out_row;",
         f"const {'int8_t' if in_bytes else 'float'} *w = a->weights;",
         *(["const uint16_t *place = a->places;", "const uint16_t *count = a->counts;"] if sparse else []),
+        *epilogue.opened(kernel),
         *epilogue.open_residuals(kernel, "1u", "0"),
         "(void)y;",
         *block(

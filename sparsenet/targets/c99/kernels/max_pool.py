@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from sparsenet.targets.c99.kernel import Kernel
-from sparsenet.targets.c99.kernels.text import PARAMETERS, block, indented, named
-
-__all__ = ["PARAMETERS", "body"]
+from sparsenet.targets.c99.kernels.text import block, indented, named
 
 
 def body(kernel: Kernel) -> list[str]:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from sparsenet.targets.c99.kernel import Kernel
-from sparsenet.targets.c99.kernels.text import PARAMETERS, block, indented
-
-__all__ = ["PARAMETERS", "body"]
+from sparsenet.targets.c99.kernels.text import block, indented
 
 
 def body(_kernel: Kernel) -> list[str]:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-#: Of all kernels but those that take the caller's rows.
-PARAMETERS = "const ARGS *a, const void *const *rows, void *out_row, uint32_t y"
+from sparsenet.targets.c99.kernel import Kernel
 
 
 def indented(lines: Iterable[str], depth: int = 1) -> list[str]:
@@ -18,12 +17,33 @@ def block(head: str, lines: Iterable[str]) -> list[str]:
     return [f"{head} {{".lstrip(), *indented(lines), "}"]
 
 
-def along_line(tile: int, lines: list[str], width: str = "a->width") -> list[str]:
-    """Do ``lines`` for tiles of pixels from ``x0`` on; the last one ends with the line and may overlap another."""
-    return block(
-        f"for (uint32_t x0 = 0;; x0 = x0 + {2 * tile}u > {width} ? {width} - {tile}u : x0 + {tile}u)",
-        [*lines, *block(f"if (x0 + {tile}u >= {width})", ["break;"])],
-    )
+def along_line(kernel: Kernel, lines: list[str]) -> list[str]:
+    """Do ``lines`` for tiles of pixels from ``x0`` on; the last one ends with the line and may overlap another.
+
+    Each row's pointer goes along: it is to the first tap of the window of pixel ``x0``. Compilers keep it in one
+    register, which they do not where it is a sum.
+    """
+    tile, stride = kernel.parameter("width"), kernel.parameter("stride")
+    return [
+        "const uint32_t width = a->width;",
+        "uint32_t x0 = 0;",
+        "@move(rows, a->kernel_rows, -(ptrdiff_t)a->before);",
+        *block(
+            "for (;;)",
+            [
+                *lines,
+                *block(f"if (x0 + {tile}u >= width)", ["break;"]),
+                *block(
+                    "",
+                    [
+                        f"const uint32_t step = x0 + {2 * tile}u > width ? width - {tile}u - x0 : {tile}u;",
+                        f"@move(rows, a->kernel_rows, (ptrdiff_t)step{f' * {stride}' if stride > 1 else ''});",
+                        "x0 += step;",
+                    ],
+                ),
+            ],
+        ),
+    ]
 
 
 def named(letter: str, count: int) -> list[str]:

@@ -92,7 +92,9 @@ def _ways(layer: _Layer) -> Iterator[_Way]:
     if found is not None:
         for tile in layer.widths:
             count = csr_instructions(len(found.values), c_out, k_h, width, tile, small=small, finish=finish)
-            yield _Way(count, "csr", family, (tile, stride), found)
+            yield _Way(
+                count, "csr", family, (int(k_h == 1 and not conv.geometry.halo[0]), tile, stride), found
+            )
 
 
 def _add(layer: _Layer, way: _Way, pooled: Node | None) -> None:

@@ -10,7 +10,7 @@ from sparsenet.targets.c99.kernel import Kernel
 from sparsenet.targets.c99.stage import Read
 
 #: Numbers that a tile of max pooling may keep, and pixels that it makes.
-_MOST_TAPS, _WIDTHS = 20, range(8, 0, -1)
+_MOST_TAPS, _WIDTHS = 12, range(8, 0, -1)
 #: What a tile takes beside its pixels, in pixels.
 _PER_TILE = 2
 

@@ -39,7 +39,7 @@ typedef struct @ctx {{
     unsigned char *output[{outputs}];
     const unsigned char *input[{inputs}];
     size_t input_row[{inputs}];
-    size_t input_channel[{inputs}];
+    uint32_t input_channel[{inputs}];
     uint32_t position;
     uint16_t done[{stages}];
 }} @ctx;

@@ -27,8 +27,10 @@ _TEXT = """\
 #define $FMA(x, y, sum) ((x) * (y) + (sum))
 #endif
 
-/* The larger one; of a number and NaN it may be the number. */
-#if defined(__ARM_FEATURE_NUMERIC_MAXMIN)
+/* The larger one; of a number and NaN it may be the number. Of Arm's floating-point units, those of version 8 have an
+ * instruction for it, and those of Cortex-M with double precision. */
+#if defined(__ARM_FEATURE_NUMERIC_MAXMIN) || (defined(__ARM_FP) && defined(__ARM_ARCH) && __ARM_ARCH >= 8) \
+    || (defined(__ARM_ARCH_7EM__) && defined(__ARM_FP) && (__ARM_FP & 8) != 0)
 #define $MAX(x, y) fmaxf((x), (y))
 #else
 #define $MAX(x, y) ((x) > (y) ? (x) : (y))
@@ -36,6 +38,16 @@ _TEXT = """\
 
 {constants}
 #ifdef $WITH_KERNELS
+/* Moves each row that is there by some numbers. */
+static void @move(const void **rows, uint32_t count, ptrdiff_t numbers)
+{{
+    for (uint32_t r = 0; r < count; ++r) {{
+        if (rows[r] != NULL) {{
+            rows[r] = (const float *)rows[r] + numbers;
+        }}
+    }}
+}}
+
 {kernels}
 #endif
 #endif

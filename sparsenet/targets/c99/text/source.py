@@ -34,18 +34,24 @@ typedef struct {{
     int32_t first;
 }} @read;
 
-/* A stage makes a map, `rows` of it with each unit, 1 or 0; it reads `reads` windows from `read` on. */
+/* A kernel: its arguments, the rows that it reads, where its result goes, and the number of the unit. */
+typedef void (*@kernel)(const void *arguments, const void **rows, void *out, uint32_t y);
+
+/* A stage is a call that makes a map, `rows` of it with each unit, 1 or 0; it reads `reads` windows from `read` on, or,
+ * counted from 1, one of the caller's inputs. */
 typedef struct {{
+    @kernel kernel;
+    const void *arguments;
     uint16_t map, read, reads;
-    uint8_t rows;
+    uint8_t rows, input;
 }} @stage;
 
 {maps}
 {reads}
+{arguments}
 {stages}
 /* Of every call the number of its stage. */
 {order}
-{arguments}
 static unsigned char *@row(const @ctx *ctx, const @map *map, uint32_t y)
 {{
     unsigned char *base = map->output == 0u ? ctx->arena : ctx->output[map->output - 1u];
@@ -74,10 +80,12 @@ static void @call(@ctx *ctx, uint32_t number)
     }}
     out = @row(ctx, map, stage->rows * y);
     ctx->done[number] = (uint16_t)(y + 1u);
-    switch (number) {{
-{cases}
-    default:
-        break;
+    if (stage->input != 0u) {{
+        const uint32_t i = stage->input - 1u;
+        rows[0] = ctx->input[i] + y * ctx->input_row[i];
+        stage->kernel(stage->arguments, rows, out, ctx->input_channel[i]);
+    }} else {{
+        stage->kernel(stage->arguments, rows, out, y);
     }}
 }}
 
@@ -102,7 +110,6 @@ def source(names: Names) -> str:
             arguments="\n".join(_arguments(number, stage) for number, stage in enumerate(plan.stages)),
             most_rows=max(1, *(sum(read.rows for read in stage.reads) for stage in plan.stages)),
             zero=0,
-            cases="\n".join(_case(number, stage) for number, stage in enumerate(plan.stages)),
             functions=functions(names, ALIGNMENT),
         )
     )
@@ -124,8 +131,10 @@ def _read(read: Read, numbers: dict[Value, int]) -> str:
 
 def _stages(stages: list[Stage], numbers: dict[Value, int]) -> list[str]:
     words, first = [], 0
-    for stage in stages:
-        words.append(f"{{{numbers[stage.out]}u, {first}u, {len(stage.reads)}u, {int(stage.by_rows)}u}}")
+    for place, stage in enumerate(stages):
+        taken = 0 if stage.input is None else stage.input + 1
+        counts = (numbers[stage.out], first, len(stage.reads), int(stage.by_rows), taken)
+        words.append(f"{{@{stage.kernel.name}, &@a{place}, {', '.join(f'{count}u' for count in counts)}}}")
         first += len(stage.reads)
     return words
 
@@ -139,12 +148,3 @@ def _word(word: Word, kind: str) -> str:
     if isinstance(word, Constant):
         return name_of(word)
     return number(word) if kind == "number" else f"{word}u"
-
-
-def _case(number: int, stage: Stage) -> str:
-    call = f"@{stage.kernel.name}(&@a{number}, rows, out, y);"
-    if stage.input is not None:
-        i = stage.input
-        row = f"ctx->input[{i}] + y * ctx->input_row[{i}]"
-        call = f"@{stage.kernel.name}(&@a{number}, {row}, ctx->input_channel[{i}], out);"
-    return f"    case {number}: /* {comment(stage.layer)} */\n        {call}\n        break;"

@@ -1,0 +1,84 @@
+"""Exported C on emulated processors: right results on each, and no more instructions, code and RAM than there were."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+import sparsenet
+from bench.boards.board import BOARDS, Board
+from bench.boards.emulate import build_plugin, compile_network, instructions, link, run
+from sparsenet import Graph
+from tests.full import FULL
+from tests.sparsenet.sample_graphs import minixception
+from tests.sparsenet.targets.c99.networks import separable_net
+
+#: Of MiniXception-128-256 over 96x96 pixels at 80 % zeros: board, level, values → M instructions, bytes of
+#: code. GCC 12; a change by more than 3 % is either a mistake or to be written down here.
+FIGURES = {
+    ("cortex-m7", "-O2", "f32"): (94.9, 8880),
+    ("cortex-m7", "-Os", "f32"): (94.1, 7376),
+    ("cortex-m7", "-O3", "f32"): (94.6, 9740),
+    ("cortex-m7", "-O2", "i8"): (104.6, 10268),
+    ("aarch64", "-O2", "f32"): (54.8, 8940),
+}
+ALWAYS = [("cortex-m7", "-O2", "f32"), ("cortex-m7", "-Os", "f32")]
+
+
+def board_or_skip(name: str) -> Board:
+    board = BOARDS[name]
+    if board.missing:
+        pytest.skip(board.missing)
+    return board
+
+
+def small_minixception() -> Graph:
+    graph = minixception((128, 256)).at_shapes({"input": (None, 3, 96, 96)})
+    graph.verify()
+    return graph
+
+
+@pytest.mark.parametrize("name", BOARDS)
+def test_a_network_is_right_on_every_board(tmp_path: Path, name: str) -> None:
+    """Whole and row by row, from images in bytes, weights in bytes; s390x is big-endian."""
+    board = board_or_skip(name)
+    sparsenet.export_c(separable_net(), tmp_path, name="face", values="i8", input="u8", layout="hwc")
+    compile_network(board, tmp_path, "face", "-O2")
+    program = link(board, tmp_path, "face", "face_test.c", "program")
+    assert run(board, program) == "ok\n"
+    if board.bare:
+        assert_ram_is_what_the_map_says(tmp_path, board)
+
+
+def assert_ram_is_what_the_map_says(folder: Path, board: Board) -> None:
+    """The network itself has no memory but its constants: nothing of it is written to."""
+    size = shutil.which(board.compiler.removesuffix("gcc") + "size")
+    assert size is not None
+    for file in ("face.o", "face_weights.o"):
+        printed = subprocess.run(
+            [size, "-A", file], cwd=folder, capture_output=True, text=True, check=True
+        ).stdout
+        written = re.findall(r"^\.(?:data|bss)\S*\s+(\d+)", printed, re.MULTILINE)
+        assert sum(map(int, written)) == 0
+
+
+@pytest.mark.parametrize("case", FIGURES if FULL else ALWAYS, ids=" ".join)
+def test_instructions_and_code_stay_what_they_are(tmp_path: Path, case: tuple[str, str, str]) -> None:
+    name, level, values = case
+    board = board_or_skip(name)
+    version = subprocess.run(
+        [board.compiler, "-dumpversion"], capture_output=True, text=True, check=True
+    ).stdout
+    if version.strip().partition(".")[0] != "12":
+        pytest.skip(f"the figures are GCC 12's, {board.compiler} is {version.strip()}")
+    target = "neon" if name == "aarch64" else "cortex-m"
+    exported = sparsenet.export_c(small_minixception(), tmp_path, name="face", values=values, target=target)
+    assert exported.report["ram"]["arena_bytes"] <= 626_000
+    assert exported.report["flash"]["constant_bytes"] <= {"f32": 565_000, "i8": 208_000}[values]
+    found = compile_network(board, tmp_path, "face", level)
+    millions = instructions(board, tmp_path, "face", build_plugin(tmp_path)) / 1e6
+    assert (millions, found.code) == pytest.approx(FIGURES[case], rel=0.03)
