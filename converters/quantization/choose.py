@@ -9,7 +9,8 @@ from fnmatch import fnmatchcase
 from converters.quantization.split import affine_as_depthwise, split_epilogues
 from sparsenet.errors import InputError
 from sparsenet.graph import Graph, Node
-from sparsenet.graph.integer import integer_nodes
+from sparsenet.graph.borders import worth_their_borders
+from sparsenet.graph.integer import possible_in_integers
 from sparsenet.graph.ops import OPS, split_inputs, value_inputs
 from sparsenet.graph.quantization import Quantization
 
@@ -93,7 +94,8 @@ def _names(graph: Graph) -> set[str]:
 
 def _integer(graph: Graph, original: Graph, kept: Set[str]) -> frozenset[str]:
     """The names of the nodes of ``graph`` that are worth it; ``original`` knows which have weights by nature."""
-    partial, possible = graph.partial(), _possible(graph) - kept
+    trial, shapes = _trial(graph), graph.shapes()
+    partial, possible = graph.partial(), possible_in_integers(trial, shapes) - kept
     can = {
         node.name
         for node in graph.nodes
@@ -111,7 +113,7 @@ def _integer(graph: Graph, original: Graph, kept: Set[str]) -> frozenset[str]:
             and (node.name in certain or (node.output in read and _begins(node, made, inputs)))
         }
         if worth == can:
-            return frozenset(can)
+            return worth_their_borders(trial, shapes, can)
         can = worth
 
 
@@ -121,15 +123,14 @@ def _begins(node: Node, made: Collection[str], inputs: Collection[str]) -> bool:
     return any(name in made or (name in inputs and OPS[node.op].integer == "choice") for name in read)
 
 
-def _possible(graph: Graph) -> frozenset[str]:
-    """The nodes that can be computed in integers, given the right grids: tried with one grid for all tensors."""
+def _trial(graph: Graph) -> Graph:
+    """The graph with one grid for all tensors: what it could compute in integers, given the right ones."""
     trial = graph.copy()
-    shapes = graph.shapes()
     trial.quantization = {
-        name: Quantization.of_activations(1.0, 128) for name in shapes if name not in graph.constants
+        name: Quantization.of_activations(1.0, 128) for name in graph.shapes() if name not in graph.constants
     }
     trial.quantization |= {name: Quantization.of_weights(0.25) for _, name in graph.weight_names()}
-    return integer_nodes(trial, shapes)
+    return trial
 
 
 def _groups(graph: Graph, nodes: list[Node]) -> dict[str, str]:

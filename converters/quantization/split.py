@@ -11,7 +11,7 @@ from typing import Any
 
 from converters.passes.rewiring import Rewiring
 from sparsenet.graph import Graph, Node
-from sparsenet.graph.clamped_line import bounds_of
+from sparsenet.graph.clamped_line import bend_of, bounds_of
 from sparsenet.graph.ops import ACTIVATIONS, FUSED_OP_TENSORS, OPS, split_inputs
 
 
@@ -77,8 +77,10 @@ def _takes(node: Node, step: list[Any]) -> bool:
     if step[0] == "add":
         return OPS[node.op].weighted and not node.epilogue
     if step[0] == "affine":
-        return OPS[node.op].weighted and all(before[0] != "add" for before in node.epilogue)
-    return OPS[node.op].epilogue and bounds_of(step) is not None
+        return OPS[node.op].weighted and all(
+            before[0] not in ("add", "leaky_relu") for before in node.epilogue
+        )
+    return OPS[node.op].epilogue and (bounds_of(step) is not None or bend_of(step) is not None)
 
 
 def _unused(name: str, taken: set[str]) -> str:

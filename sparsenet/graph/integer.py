@@ -1,8 +1,9 @@
-"""Integer arithmetic: which nodes can be computed in integers, and with which numbers.
+"""Integer arithmetic: which nodes are computed in integers, and with which numbers.
 
-A node is an integer one if its op has a meaning in integers (the trait ``integer``) and every tensor that it reads or
-makes has a grid (``Graph.quantization``); of a fully connected layer the result need not have one. Everything else is
-computed in float32, and tensors change their form where the two meet. The arithmetic is exact, so that every target
+A node can be an integer one if its op has a meaning in integers (the trait ``integer``) and every tensor that it reads
+or makes has a grid (``Graph.quantization``); of a fully connected layer the result need not have one. It is one if that
+is worth the borders (``graph.borders``). Everything else is computed in float32, and tensors change their form where
+the two meet. The arithmetic is exact, so that every target
 gives the same bytes: sums are int32, and become bytes by one float32 product, rounded half to even (Jacob et al., arXiv
 1712.05877, section 2.2, with a float32 multiplier as ONNX Runtime has it).
 """
@@ -10,7 +11,7 @@ gives the same bytes: sums are int32, and become bytes by one float32 product, r
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal, get_args
@@ -18,6 +19,7 @@ from typing import Literal, get_args
 import numpy as np
 import numpy.typing as npt
 
+from sparsenet.graph.borders import worth_their_borders
 from sparsenet.graph.clamped_line import ClampedLine
 from sparsenet.graph.graph import Graph
 from sparsenet.graph.node import Node
@@ -34,22 +36,24 @@ KINDS: frozenset[str] = frozenset(get_args(Kind))
 MOST_SUM, MOST_RESULT = 2**31 - 1, 2.0**30
 
 
-def integer_nodes(
-    graph: Graph, shapes: Mapping[str, Shape], kinds: Collection[str] = KINDS
-) -> frozenset[str]:
-    """The names of the nodes that are computed in integers, of those of ``kinds``.
+def integer_nodes(graph: Graph, shapes: Mapping[str, Shape]) -> frozenset[str]:
+    """The names of the nodes that are computed in integers.
 
     Args:
         graph: verified.
         shapes: of all its tensors.
-        kinds: what a target can compute in integers.
     """
+    return worth_their_borders(graph, shapes, possible_in_integers(graph, shapes))
+
+
+def possible_in_integers(graph: Graph, shapes: Mapping[str, Shape]) -> frozenset[str]:
+    """The names of the nodes that can be computed in integers; arguments as of ``integer_nodes``."""
     if not graph.quantization:
         return frozenset()
     return frozenset(
         node.name
         for node in graph.nodes
-        if OPS[node.op].integer in kinds and _RULES[OPS[node.op].integer](graph, node, shapes)
+        if OPS[node.op].integer in KINDS and _RULES[OPS[node.op].integer](graph, node, shapes)
     )
 
 
@@ -60,23 +64,27 @@ class Rounding:
     Attributes:
         zero_point: of all channels.
         low, high: uint8, of shape () or (C,), one for each channel.
+        bend: by what numbers below 0 are multiplied before, rounded to float32, if they are.
     """
 
     zero_point: int
     low: npt.NDArray[np.uint8]
     high: npt.NDArray[np.uint8]
+    bend: float | None
 
     @classmethod
-    def within(cls, out: Quantization, low: npt.ArrayLike, high: npt.ArrayLike) -> Rounding:
-        """To the bytes of ``out`` that stand for numbers from ``low`` to ``high``, or are nearest to these."""
-        bounds = (out.round(np.asarray(bound, np.float32)) for bound in (low, high))
-        return cls(out.zero_point, *(bound.astype(np.uint8) for bound in bounds))
+    def along(cls, line: ClampedLine, out: Quantization) -> Rounding:
+        """To the bytes of ``out`` that stand for numbers between the line's levels, or are nearest to these."""
+        low, high = (
+            out.round(np.asarray(level, np.float32)).astype(np.uint8) for level in (line.low, line.high)
+        )
+        return cls(out.zero_point, low, high, line.bend)
 
     @classmethod
     def of(cls, node: Node, out: Quantization) -> Rounding | None:
-        """The rounding of a node's result, clips of its epilogue included; None if it does more than clip."""
+        """The rounding of a node's result, what its epilogue does included; None if it scales or shifts."""
         line = None if split_inputs(node)[1] else ClampedLine.of(node, {})
-        return cls.within(out, line.low, line.high) if line is not None else None
+        return cls.along(line, out) if line is not None else None
 
 
 def only_chooses(node: Node) -> bool:
@@ -93,8 +101,8 @@ class Product:
 
     ``sum = Σ (x - x_zero) * weight + bias``, ``number = float32(sum) * multiplier[channel]``, and with a fused add
     ``number + float32(other - other_zero) * other_multiplier``, each operation rounded to float32; then ``rounding``.
-    Where ``out``, the grid of the result, is None, that is the number itself. A ``line`` behind the sums, clips and
-    scalings by channel, is part of the bias, the multiplier and the rounding.
+    Where ``out``, the grid of the result, is None, that is the number itself. A ``line`` behind the sums, clips, a bend
+    and scalings by channel, is part of the bias, the multiplier and the rounding.
     """
 
     node: Node
@@ -113,7 +121,7 @@ class Product:
         grids = graph.quantization
         adds = bool(node.epilogue) and node.epilogue[0][0] == "add"
         line = ClampedLine.of(node, graph.constants)
-        if line is None or not {*own[:2], *fused[:adds]} <= grids.keys() or (adds and not line.is_clip):
+        if line is None or not {*own[:2], *fused[:adds]} <= grids.keys() or (adds and not line.is_even):
             return None
         x, weight, out = grids[own[0]], grids[own[1]], grids.get(node.output)
         other = grids[fused[0]] if adds else None
@@ -144,7 +152,7 @@ class Product:
     def rounding(self) -> Rounding:
         """How numbers become bytes, where the result has a grid."""
         assert self.out is not None
-        return Rounding.within(self.out, self.line.low, self.line.high)
+        return Rounding.along(self.line, self.out)
 
     @cached_property
     def other_multiplier(self) -> np.float32:

@@ -69,8 +69,8 @@ FLOAT_ROWS, FLOAT_PLAIN, BYTE_ROWS, BYTE_PLAIN = (
 SOURCES = {
     FLOAT_ROWS: (FLOAT_PLAIN, BYTE_ROWS),
     FLOAT_PLAIN: (FLOAT_ROWS, FLOAT_PLAIN, BYTE_ROWS, BYTE_PLAIN),
-    BYTE_ROWS: (FLOAT_ROWS, FLOAT_PLAIN),
-    BYTE_PLAIN: (FLOAT_PLAIN,),
+    BYTE_ROWS: (BYTE_PLAIN, FLOAT_ROWS, FLOAT_PLAIN),
+    BYTE_PLAIN: (BYTE_ROWS, FLOAT_PLAIN),
 }
 
 
@@ -86,7 +86,7 @@ class Builder(Weights, LoweringBuilder[Ref]):
         pitches: the pitch of flattened maps by their height and width.
         reads: how ops read maps that prefer one way.
         in_bytes: whether the node that is being lowered computes in integers.
-        rounded: the tensors that such nodes have made: in any form, their numbers are on the grid.
+        in_order: whether it knows no maps: all its tensors are wanted in C order.
     """
 
     options: Options
@@ -94,7 +94,7 @@ class Builder(Weights, LoweringBuilder[Ref]):
     pitches: dict[tuple[int, int], int]
     reads: Mapping[str, Reads]
     in_bytes: bool = False
-    rounded: set[str] = field(default_factory=set)
+    in_order: bool = False
     stages: list[Stage] = field(default_factory=list)
     windows: dict[tuple[Any, ...], Value] = field(default_factory=dict)
     _values: dict[tuple[str, Form], Value] = field(default_factory=dict)
@@ -118,7 +118,7 @@ class Builder(Weights, LoweringBuilder[Ref]):
     @property
     def vector(self) -> Vector:
         """The target's longest vector of the elements of maps: float32, or quads of bytes."""
-        return self._vectors[BYTE_ROWS if self.in_bytes else FLOAT_ROWS]
+        return self._vectors[Form(Plain if self.in_order else Rows, self.in_bytes)]
 
     @property
     def plain_vector(self) -> Vector:
@@ -126,13 +126,14 @@ class Builder(Weights, LoweringBuilder[Ref]):
         return self._vectors[BYTE_PLAIN if self.in_bytes else FLOAT_PLAIN]
 
     @contextmanager
-    def computing(self, *, in_bytes: bool) -> Iterator[None]:
-        """A context in which tensors are wanted in float32, or in bytes."""
-        before, self.in_bytes = self.in_bytes, in_bytes
+    def computing(self, *, in_bytes: bool, in_order: bool = False) -> Iterator[None]:
+        """A context in which tensors are wanted in float32, or in bytes, and maps, too, perhaps in C order."""
+        before = self.in_bytes, self.in_order
+        self.in_bytes, self.in_order = in_bytes, in_order
         try:
             yield
         finally:
-            self.in_bytes = before
+            self.in_bytes, self.in_order = before
 
     def kernel(self, algorithm: str, tile: Sequence[int] = (), epilogue: tuple[str, ...] = ()) -> Kernel:
         """A kernel of the longest vectors of maps; see ``Vector.kernel``. That for lines is made by their layout."""
@@ -156,7 +157,7 @@ class Builder(Weights, LoweringBuilder[Ref]):
     def is_map(self, tensor: str) -> bool:
         """Whether ``tensor`` is an image of more than one pixel: it is then stored as rows."""
         shape = self.image_shape(tensor)
-        return len(shape) == 3 and shape[1] * shape[2] > 1
+        return not self.in_order and len(shape) == 3 and shape[1] * shape[2] > 1
 
     @cached_property
     def read_as_rows(self) -> set[str]:
@@ -185,7 +186,9 @@ class Builder(Weights, LoweringBuilder[Ref]):
         return self._values.get((tensor, Form(layout, self.in_bytes)))
 
     def any(self, tensor: str) -> Value:
-        """``tensor`` in whichever layout exists: as rows if both do."""
+        """``tensor`` in whichever layout exists, as rows if both do; bytes are in quads, unless wanted in C order."""
+        if self.in_bytes:
+            return self.bounded(tensor) if self.in_order else self.rows(tensor)
         value = self.get(tensor, Rows) or self.get(tensor, Plain)
         if value is not None:
             return value
@@ -283,7 +286,7 @@ class Builder(Weights, LoweringBuilder[Ref]):
                 self.add(FlatCopy(layer, out, 1, source))
             return out
         grid = self.graph.quantization[tensor]
-        if as_map and U8 not in elements:
+        if as_map and U8X4 in elements:
             quads = -(-shape[0] // QUAD)
             self.add(MapCast(layer, out, shape[1], source, grid, shape, self.target, channel_blocks=quads))
         else:

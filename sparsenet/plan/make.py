@@ -49,7 +49,6 @@ def make_plan(graph: Graph, options: Options) -> Plan:
         builder.layer = node.name
         builder.in_bytes = node.name in integers
         (tables.INTEGER if builder.in_bytes else tables.LOWER)[node.op](builder, node)
-        builder.rounded.update(node.outputs if builder.in_bytes else ())
     builder.in_bytes = False
     builder.layer = "output"
     read = {need[0].root for stage in builder.stages for need in stage.needs(0, stage.units)}

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sparsenet.graph import Graph, Node
+from sparsenet.graph.clamped_line import ClampedLine
 from sparsenet.graph.integer import Product, Rounding, product_ratio, ratio
 from sparsenet.graph.ops import OPS, attributes, split_inputs
 from sparsenet.graph.quantization import Integers, Quantization
@@ -44,6 +45,8 @@ def _centred(grid: Quantization, x: Array | None) -> Array:
 
 
 def _rounded(numbers: FloatArray, rounding: Rounding) -> Integers:
+    if rounding.bend is not None:
+        numbers = np.where(numbers < 0, numbers * np.float32(rounding.bend), numbers)
     steps = np.rint(numbers).astype(np.int64) + rounding.zero_point
     per_channel = (-1, *[1] * (numbers.ndim - 2))
     return np.clip(steps, *(bound.reshape(per_channel) for bound in (rounding.low, rounding.high)))
@@ -99,7 +102,7 @@ def _mean(graph: Graph, node: Node, inputs: Sequence[Array | None]) -> Integers:
     counts = window_counts(node.op, steps.shape[2:], attributes(node))
     sums = np.rint(OPERATIONS[node.op]([steps], attributes(node)) * counts)
     multiplier = (np.float64(x.scale) / (np.float64(out.scale) * counts)).astype(np.float32)
-    return _rounded(sums.astype(np.float32) * multiplier, Rounding.within(out, -np.inf, np.inf))
+    return _rounded(sums.astype(np.float32) * multiplier, Rounding.along(ClampedLine.straight(), out))
 
 
 def _choice(graph: Graph, node: Node, inputs: Sequence[Array | None]) -> Integers:

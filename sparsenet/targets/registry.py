@@ -43,7 +43,8 @@ EPILOGUE_ARGUMENTS: dict[str, tuple[Argument, ...]] = {
 #: The same for kernels that make integers: what was added has a scale and a zero point of its own, and activations that
 #: clip are bounds, which these kernels have anyway.
 INTEGER_EPILOGUE_ARGUMENTS = {
-    "add": signature("*residual residual_row residual_channel residual_scale:f32 residual_zero")
+    "add": signature("*residual residual_row residual_channel residual_scale:f32 residual_zero"),
+    "leaky_relu": EPILOGUE_ARGUMENTS["leaky_relu"],
 }
 
 #: How ``f32_transpose_none_any`` makes a line: one number repeated; contiguous numbers; every second number; numbers at

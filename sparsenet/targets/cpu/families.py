@@ -336,6 +336,22 @@ CPU_FAMILIES = by_name(
         "plain tensors of bytes to float32",
     ),
     Family(
+        U8X4,
+        "quads_none_any",
+        "cpu.quads_of_bytes",
+        f"*x:u8 x_row x_channel x_columns channels rows columns zero {_OUT}",
+        (),
+        "maps of bytes in C order to maps in quads",
+    ),
+    Family(
+        U8,
+        "bytes_none_any",
+        "cpu.bytes_of_quads",
+        f"*x:u8x4 x_row x_channel channels rows columns {_OUT}",
+        (),
+        "maps in quads to maps of bytes in C order",
+    ),
+    Family(
         F32,
         "softmax_none_flat",
         "cpu.softmax",
@@ -465,6 +481,40 @@ CPU_FAMILIES = by_name(
         f"rows columns column_step {_OUT} out_phase outside:own",
         ("stride",),
         "runs of bytes, copied",
+    ),
+    Family(
+        U8,
+        "fill_none_any",
+        "cpu.fill",
+        "value:own size *out",
+        (),
+        "one byte over a block of memory: padding",
+    ),
+    Family(
+        U8,
+        "take_none_flat",
+        "cpu.take",
+        "*x rank *shape:i32 *tables:i32 *out",
+        ("runs",),
+        "gather by tables of a plain tensor of bytes",
+    ),
+    Family(
+        U8,
+        "transpose_none_any",
+        "cpu.transpose",
+        "*x x_row x_line x_step x_columns rank *shape:i32 *x_jumps:i32 *out_jumps:i32 rows lines columns "
+        "*out out_row out_line",
+        ("way",),
+        "strided copies between plain tensors of bytes",
+    ),
+    Family(
+        U8,
+        "interleave_none_any",
+        "cpu.interleave",
+        "*x x_row x_channel x_down x_across x_columns block_rows block_columns first_row "
+        f"channels rows columns {_OUT}",
+        ("lines",),
+        "several lines of bytes become one",
     ),
     Family(
         F32,

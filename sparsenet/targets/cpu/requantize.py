@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 from sparsenet.graph.types import F32, I32, QUAD, U8, U8X4
@@ -15,8 +16,8 @@ from sparsenet.targets.registry import Kernel
 def requantized(kernel: Kernel, rows: int, vectors: int) -> Any:
     """``f(acc, given, args, bases, channel, y, x_bytes)``: quads of a tile of four channels' sums.
 
-    A byte is rint(float32(sum) * scale) + zero within [low, high], of its channel; a fused ``add`` comes before it, as
-    float32(byte - its zero point) * its scale. Every product and sum is rounded to float32 by itself.
+    A byte is rint(float32(sum) * scale) + zero within [low, high], of its channel; what is fused comes before it, an
+    ``add`` as float32(byte - its zero point) * its scale. Every product and sum is rounded to float32 by itself.
 
     Args of f:
         acc: int32, one output per channel of the quad.
@@ -27,8 +28,7 @@ def requantized(kernel: Kernel, rows: int, vectors: int) -> Any:
     values = Tile(F32, kernel.lanes, rows, vectors, QUAD)
     pack = packed(Tile(U8X4, kernel.lanes, rows, vectors), kernel.parameter("dot"))
     multiply, per_channel, as_float = values.mul, values.splat_channels, to_float(sums)
-    epilogue = _added(kernel, rows, vectors) if kernel.epilogue else _nothing
-    scale_bytes = QUAD * F32.itemsize
+    epilogue, scale_bytes = fused(kernel, values), QUAD * F32.itemsize
 
     def finish(acc, given, args, bases, channel, y, x_bytes):  # type: ignore[no-untyped-def]
         scaled = multiply(as_float(acc), per_channel(given.scale + channel * scale_bytes))
@@ -50,6 +50,21 @@ def packed(pixels: Tile, dot: int) -> Any:
     return inlined(choose, exact=True)
 
 
+def fused(kernel: Kernel, values: Tile) -> Any:
+    """``f(values, args, bases, channel, y, x_bytes)``: what the kernel's epilogue makes of float32 numbers.
+
+    Of quads where ``values`` has four outputs, else of the features from ``channel`` on.
+    """
+    steps = []
+    for number, op in enumerate(kernel.epilogue):
+        read = arguments(kernel, number)
+        if op != "add":
+            steps.append(_activated(values, op, read))
+        else:
+            steps.append(_added(values, read) if values.outputs == QUAD else _added_features(values, read))
+    return functools.reduce(_after, steps) if steps else _nothing
+
+
 def _nothing(values: Any, args: int, bases: int, channel: int, y: int, x_bytes: int) -> Any:
     return values
 
@@ -57,10 +72,27 @@ def _nothing(values: Any, args: int, bases: int, channel: int, y: int, x_bytes: 
 _nothing = inlined(_nothing, exact=True)
 
 
-def _added(kernel: Kernel, rows: int, vectors: int) -> Any:
-    """The epilogue ``add`` of a map of quads."""
-    read, pixels = arguments(kernel, 0), Tile(U8X4, kernel.lanes, rows, vectors)
-    values = Tile(F32, kernel.lanes, rows, vectors, QUAD)
+def _after(first: Any, second: Any) -> Any:
+    def both(values, args, bases, channel, y, x_bytes):  # type: ignore[no-untyped-def]
+        between = first(values, args, bases, channel, y, x_bytes)
+        return second(between, args, bases, channel, y, x_bytes)
+
+    return inlined(both, exact=True)
+
+
+def _activated(values: Tile, op: str, read: Any) -> Any:
+    """An activation of one parameter."""
+    function = values.activation(op)
+
+    def activated(acc, args, bases, channel, y, x_bytes):  # type: ignore[no-untyped-def]
+        return function(acc, read(args, bases)[0])
+
+    return inlined(activated, exact=True)
+
+
+def _added(values: Tile, read: Any) -> Any:
+    """The step ``add`` of a map of quads."""
+    pixels = Tile(U8X4, values.lanes, values.rows, values.vectors)
     load, steps, times, plus, each = pixels.load, steps_of(pixels), values.mul, values.add, values.splat
 
     def residual(acc, args, bases, channel, y, x_bytes):  # type: ignore[no-untyped-def]
@@ -84,7 +116,7 @@ def requantized_outputs(kernel: Kernel, sums: Tile) -> Any:
     """
     read, values = arguments(kernel), Tile(F32, sums.lanes, 1, sums.vectors)
     multiply, load, as_float, rounded = values.mul, values.load, to_float(sums), to_bytes(values)
-    epilogue = _added_features(kernel, values) if kernel.epilogue else _no_features
+    epilogue = fused(kernel, values)
     number, octets = values.item, Tile(U8, sums.lanes, 1, sums.vectors)
     load_bytes, bounded = octets.load, within(octets)
 
@@ -98,26 +130,19 @@ def requantized_outputs(kernel: Kernel, sums: Tile) -> Any:
 
     def finish(acc, args, bases, first):  # type: ignore[no-untyped-def]
         given = read(args, bases)
-        numbers = epilogue(scaled(acc, args, bases, first), args, bases, first)
+        numbers = epilogue(scaled(acc, args, bases, first), args, bases, first, 0, 0)
         low, high = load_bytes(given.low + first, 0), load_bytes(given.high + first, 0)
         return bounded(rounded(numbers, given.zero), low, high)
 
     return inlined(finish, exact=True)
 
 
-def _no_features(values: Any, args: int, bases: int, first: int) -> Any:
-    return values
-
-
-_no_features = inlined(_no_features, exact=True)
-
-
-def _added_features(kernel: Kernel, values: Tile) -> Any:
-    """The epilogue ``add`` of a plain tensor of bytes."""
-    read, octets = arguments(kernel, 0), Tile(U8, values.lanes, 1, values.vectors)
+def _added_features(values: Tile, read: Any) -> Any:
+    """The step ``add`` of a plain tensor of bytes."""
+    octets = Tile(U8, values.lanes, 1, values.vectors)
     load, steps, times, plus, each = octets.load, from_bytes(octets), values.mul, values.add, values.splat
 
-    def residual(acc, args, bases, first):  # type: ignore[no-untyped-def]
+    def residual(acc, args, bases, first, y, x_bytes):  # type: ignore[no-untyped-def]
         given = read(args, bases)
         added = steps(load(given.residual + first, 0), given.residual_zero)
         return plus(acc, times(added, each(given.residual_scale)))

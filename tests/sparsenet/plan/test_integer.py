@@ -88,7 +88,11 @@ LAYERS: dict[str, tuple[tuple[int, int], int, dict[str, Any]]] = {
     "groups-of-quads": ((12, 31), 8, {**SAME, "groups": 2, "out": 16, "density": 0.6}),
     "groups-of-three": ((12, 31), 6, {**SAME, "groups": 2, "out": 6}),
     "depthwise": ((18, 33), 6, {**SAME, "groups": 6, "out": 6, "epilogue": [["relu"]]}),
-    "depthwise-stride": ((33, 35), 8, {**SAME, "groups": 8, "out": 8, "stride": [2, 2]}),
+    "depthwise-stride": (
+        (33, 35),
+        8,
+        {**SAME, "groups": 8, "out": 8, "stride": [2, 2], "epilogue": [["leaky_relu", 0.1]]},
+    ),
     "depthwise-flattened": ((7, 7), 8, {**SAME, "groups": 8, "out": 8}),
     "depthwise-twice": ((12, 13), 4, {**SAME, "groups": 4, "out": 8}),
     "nearly-empty": ((20, 20), 64, {"kernel": 1, "density": 0.02}),
@@ -113,7 +117,7 @@ def test_zeros_choose_the_kernel() -> None:
 CHAIN = (
     {**SAME, "out": 12, "density": 0.5, "epilogue": [["relu"]]},
     {"padding": [2] * 4, "dilation": [2, 2], "out": 12, "density": 0.3},
-    {"kernel": 1, "out": 12, "added": ("conv0",), "epilogue": [["add"], ["relu"]], "density": 0.3},
+    {"kernel": 1, "out": 12, "added": ("conv0",), "epilogue": [["add"], ["leaky_relu", 0.2]], "density": 0.3},
     {**SAME, "stride": [2, 2], "out": 7},
 )
 
@@ -145,11 +149,11 @@ def test_float32_between() -> None:
     assert (got == want).mean() > 0.99
 
 
-def moves(size: int, channels: int, **kinds: Any) -> Graph:
+def moves(size: int, channels: int, *kinds: tuple[str, dict[str, Any]]) -> Graph:
     """A convolution, the ops that only take its numbers elsewhere, and a convolution that reads what became of them."""
     graph = convolutions((size, size + 3), 5, {**SAME, "out": channels, "epilogue": [["relu"]]})
     x = "conv0"
-    for number, (op, attrs) in enumerate(kinds.items()):
+    for number, (op, attrs) in enumerate(kinds):
         inputs = [x, x, x] if op == "concat" else [x]
         graph.nodes.append(Node(op, f"{op}{number}", inputs, [f"{op}{number}"], attrs))
         x = f"{op}{number}"
@@ -163,24 +167,32 @@ def moves(size: int, channels: int, **kinds: Any) -> Graph:
 
 
 POOL = {"kernel": [3, 3], "stride": [2, 2], "padding": [1, 1, 0, 1]}
-MOVES: dict[str, dict[str, Any]] = {
-    "pool": {"max_pool2d": POOL},
-    "pool-any-window": {
-        "max_pool2d": {"kernel": [2, 3], "stride": [1, 3], "padding": [0, 1, 1, 1], "dilation": [2, 2]}},
-    "concat-slice": {"concat": {"axis": 1}, "slice": {"axis": 1, "start": 8, "count": 9, "step": 1}},
-    "rows-columns": {
-        "identity": {}, "slice": {"axis": 3, "start": 2, "count": 7, "step": 2}, "resize": {"size": [13, 40]}},
-    "in-float32": {"slice": {"axis": 1, "start": 3, "count": 5, "step": 1}, "concat": {"axis": 1},
-                   "pad": {"padding": [1, 2, 0, 1]}},
+MOVES: dict[str, list[tuple[str, dict[str, Any]]]] = {
+    "pool": [("max_pool2d", POOL)],
+    "pool-any-window": [
+        ("max_pool2d", {"kernel": [2, 3], "stride": [1, 3], "padding": [0, 1, 1, 1], "dilation": [2, 2]})],
+    "concat-slice": [("concat", {"axis": 1}), ("slice", {"axis": 1, "start": 8, "count": 9, "step": 1})],
+    "rows-columns": [
+        ("identity", {}), ("slice", {"axis": 3, "start": 2, "count": 7, "step": 2}), ("resize", {"size": [13, 40]})],
+    "padded-quads": [("pad", {"padding": [3, 2, 1, 1]}), ("max_pool2d", POOL)],
+    "quads-taken-apart": [
+        ("slice", {"axis": 1, "start": 3, "count": 5, "step": 1}), ("concat", {"axis": 1}),
+        ("gather", {"axis": 1, "indices": [14, 3, 3, 0, 7, 9, 1, 2]}),
+        ("pad", {"padding": [1, 2, 0, 1], "mode": "reflect"})],
+    "in-another-order": [
+        ("transpose", {"perm": [0, 3, 2, 1]}), ("transpose", {"perm": [0, 3, 1, 2]}),
+        ("depth_to_space", {"block": [2, 2]}), ("space_to_depth", {"block": [2, 2]})],
+    "shuffled": [
+        ("reshape", {"shape": [2, 4, -1]}), ("transpose", {"perm": [0, 2, 1, 3]}), ("reshape", {"shape": [8, 10, -1]})],
 }  # fmt: skip
 
 
 @pytest.mark.parametrize("name", MOVES)
 @pytest.mark.parametrize("size", chosen([17], [7, 17, 40]))
 def test_what_only_moves_numbers(name: str, size: int) -> None:
-    graph = quantized(moves(size, 8, **MOVES[name]))
+    graph = quantized(moves(size, 8, *MOVES[name]))
     engine = assert_exact(graph, Options(threads=2))
-    assert all(("int8" in form) is (name != "in-float32") for form in formats(engine)[1:-1])
+    assert all("int8" in form for form in formats(engine))
     assert_exact(graph, Options(target=EVERYTHING_STREAMS))
 
 
@@ -207,6 +219,21 @@ def test_numbers_are_rounded_at_the_border(size: tuple[int, int], channels: int)
     strange = np.float32([0.25, -0.75, 1e30, -1e30, np.inf, -np.inf, np.nan, 62.1, -65.4, 0.0])
     x = np.random.default_rng(0).choice(strange, (1, channels, *size))
     np.testing.assert_array_equal(Engine(graph, 1).run({"x": x})["y"], grid.numbers(grid.round(x)))
+
+
+@pytest.mark.parametrize("scale", [0.0371, 3.7e-25, 1.3e25])
+def test_rounding_is_that_of_a_division(scale: float) -> None:
+    """Next to halves, where a product with the reciprocal would round to the other side."""
+    grid = Quantization.of_activations(scale, 77)
+    halves = (np.arange(-300, 300) + 0.5).astype(np.float32) * grid.scale
+    x = np.stack([halves, np.nextafter(halves, np.float32(0)), np.nextafter(halves, np.float32(np.inf))])
+    graph = Graph(
+        "border", [TensorInfo("x", (None, 3, 20, 30))], ["y"], [Node("identity", "i", ["x"], ["y"])]
+    )
+    graph.quantization = {"x": grid, "y": grid}
+    graph.verify()
+    got = Engine(graph, 1).run({"x": x.reshape(1, 3, 20, 30)})["y"]
+    np.testing.assert_array_equal(got, grid.numbers(grid.round(x.reshape(1, 3, 20, 30))))
 
 
 def test_files_and_bundles_hold_it(tmp_path: Path) -> None:

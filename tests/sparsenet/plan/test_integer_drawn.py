@@ -43,9 +43,19 @@ class Drawn:
     def grow(self) -> None:
         x = self.one_of(*self.shapes)
         channels, height, width = self.shapes[x]
-        kind = self.one_of(
-            "conv", "conv", "conv", "depthwise", "max_pool2d", "concat", "slice", "resize", "identity"
+        kinds = (
+            "conv",
+            "conv",
+            "conv",
+            "depthwise",
+            "max_pool2d",
+            "concat",
+            "slice",
+            "resize",
+            "pad",
+            "transpose",
         )
+        kind = self.one_of(*kinds, "identity")
         if kind in ("conv", "depthwise"):
             self.convolve(x, kind == "depthwise")
         elif kind == "max_pool2d" and min(height, width) > 3:
@@ -59,6 +69,10 @@ class Drawn:
             self.add(kind, [x], axis=1, start=start, count=channels - start, step=1)
         elif kind == "resize" and height * width < 800:
             self.add(kind, [x], size=[2 * height, 2 * width], mode="nearest")
+        elif kind == "pad":
+            self.add(kind, [x], padding=[self.one_of(0, 1), 2, 1, 0])
+        elif kind == "transpose":
+            self.add(kind, [x], perm=self.one_of([0, 1, 3, 2], [0, 2, 1, 3], [0, 3, 2, 1]))
         else:
             self.add("identity", [x])
 
@@ -79,10 +93,10 @@ class Drawn:
         inputs, epilogue = [x, weight_name], list[list[Any]]()
         if alike and not depthwise and self.one_of(False, True):
             inputs, epilogue = [*inputs, "", self.one_of(*alike)], [["add"]]
-        limits: list[list[Any]] = self.one_of([], [["relu"]], [["clip", -0.3, 0.8]])
-        if not epilogue and self.one_of(False, False, True):
+        limits: list[list[Any]] = self.one_of([], [["relu"]], [["clip", -0.3, 0.8]], [["leaky_relu", 0.1]])
+        if not epilogue and limits != [["leaky_relu", 0.1]] and self.one_of(False, False, True):
             inputs, epilogue = [*inputs, "", *self.line(out)], [*limits, ["affine"]]
-            limits = self.one_of([], [["relu"]])
+            limits = self.one_of([], [["relu"]], [["leaky_relu", 0.2], ["clip", -0.1, 2.0]])
         epilogue += limits
         self.add("conv2d", inputs, **attrs, epilogue=epilogue)
 

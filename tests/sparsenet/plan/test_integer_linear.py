@@ -27,7 +27,7 @@ def layers(c_in: int, *sizes: tuple[int, float], add: bool = False) -> Graph:
         graph.constants[f"{name}.w"] = weight.astype(np.float32)
         graph.constants[f"{name}.b"] = (0.3 * rng.standard_normal(c_out)).astype(np.float32)
         last = add and number == len(sizes) - 1
-        attrs: dict[str, Any] = {"epilogue": [["add"], ["relu"]] if last else [["relu"]]}
+        attrs: dict[str, Any] = {"epilogue": [["add"], ["leaky_relu", 0.3]] if last else [["relu"]]}
         inputs = [x, f"{name}.w", f"{name}.b", *(["x"] if last else [])]
         graph.nodes.append(Node("linear", name, inputs, [name], attrs))
         x, c_in = name, c_out

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from sparsenet.graph import Graph, Node, TensorInfo
-from sparsenet.graph.integer import KINDS, integer_nodes
+from sparsenet.graph.integer import KINDS, Rounding, integer_nodes
 from sparsenet.graph.ops import OPS
 from sparsenet.graph.quantization import Quantization
 from sparsenet.reference.oracle import compute
@@ -58,14 +58,14 @@ def test_a_linear_layer_by_hand():
     assert compute(graph, {"x": np.float32([[3.0, 1.5]])})["y"].tolist() == [[4.0]]
 
 
-@pytest.mark.parametrize("epilogue", [[], [["relu"]], [["add"], ["clip", -1.0, 2.0]]])
+@pytest.mark.parametrize("epilogue", [[], [["relu"]], [["add"], ["leaky_relu", 0.2], ["clip", -0.3, 2.0]]])
 def test_a_convolution_is_within_a_step_of_rounding_in_float64(epilogue: list[Any]):
     weight = RNG.standard_normal((6, 5, 3, 3)) * (RNG.random((6, 5, 3, 3)) < 0.5)
     grids = {
         "x": _u8(0.03, 100), "r": _u8(0.05, 3), "y": _u8(0.04, 60),
         "w": Quantization.of_weights(np.abs(weight).reshape(6, -1).max(axis=1) / 127),
     }  # fmt: skip
-    added = ["r"] if epilogue and epilogue[0] == ["add"] else []
+    added = ["r"] if ["add"] in epilogue else []
     node = Node(
         "conv2d", "c", ["x", "w", "b", *added], ["y"], {"padding": [1, 1, 1, 1], "epilogue": epilogue}
     )
@@ -120,6 +120,24 @@ def test_what_has_no_meaning_in_integers_stays_float(op: str, attrs: dict[str, A
     assert _integers(_unary(op, attrs, out)) == set()
 
 
+def test_a_slope_is_part_of_the_rounding_before_the_limits():
+    def of(*epilogue: list[Any]) -> Rounding | None:
+        return Rounding.of(Node("linear", "n", ["x"], ["y"], {"epilogue": list(epilogue)}), _u8(0.5, 100))
+
+    for steps, expected in (
+        ([["leaky_relu", 0.25], ["clip", -2.0, 1.0]], (96, 102, 0.25)),
+        ([["clip", -2.0, 1.0], ["leaky_relu", 0.25]], (99, 102, 0.25)),
+        ([["leaky_relu", 0.0]], (100, 255, 0.0)),
+        ([["leaky_relu", 0.5], ["leaky_relu", 0.5]], (0, 255, 0.25)),
+        ([["relu"]], (100, 255, None)),
+    ):
+        found = of(*steps)
+        assert found is not None
+        assert (int(found.low), int(found.high), found.bend) == expected
+    for step in (["leaky_relu", 1.5], ["leaky_relu", -0.5], ["silu"]):
+        assert of(step) is None
+
+
 def test_a_layer_whose_sums_may_pass_int32_stays_float():
     size = 2**17
     grids = {"x": _u8(1.0, 0), "w": Quantization.of_weights(1.0), "y": _u8(1.0, 0)}
@@ -131,6 +149,8 @@ def test_a_layer_whose_sums_may_pass_int32_stays_float():
 def test_float_nodes_between_see_the_numbers_that_the_bytes_stand_for():
     grids = {"x": _u8(0.1, 0), "w": Quantization.of_weights(1.0), "a": _u8(0.25, 0)}
     nodes = [Node("linear", "n", ["x", "w"], ["a"]), Node("exp", "e", ["a"], ["y"])]
-    graph = _graph(nodes, {"w": [[1.0]]}, grids, TensorInfo("x", (None, 1)))
+    graph = _graph(nodes, {"w": [[1.0] * 8]}, grids, TensorInfo("x", (None, 8)))
     assert _integers(graph) == {"n"}
-    assert compute(graph, {"x": np.float32([[0.6]])})["y"].tolist() == [[np.float32(np.exp(0.5)).item()]]
+    assert compute(graph, {"x": np.float32([[0.6] + [0.0] * 7])})["y"].tolist() == [
+        [np.float32(np.exp(0.5)).item()]
+    ]

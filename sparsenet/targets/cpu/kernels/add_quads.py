@@ -8,7 +8,7 @@ from sparsenet.graph.types import F32, QUAD
 from sparsenet.targets.cpu.arguments import arguments
 from sparsenet.targets.cpu.device import inlined
 from sparsenet.targets.cpu.pointwise import build_pointwise
-from sparsenet.targets.cpu.requantize import packed
+from sparsenet.targets.cpu.requantize import fused, packed
 from sparsenet.targets.cpu.vector_ir import Tile, steps_of
 from sparsenet.targets.registry import Kernel
 
@@ -18,7 +18,7 @@ def build(kernel: Kernel) -> Any:
     read, lanes, vectors = arguments(kernel), kernel.lanes, kernel.parameter("vectors")
     pixels, values = Tile(kernel.element, lanes, 1, vectors), Tile(F32, lanes, 1, vectors, QUAD)
     load, steps, pack = pixels.load, steps_of(pixels), packed(pixels, kernel.parameter("dot"))
-    plus, times, each = values.add, values.mul, values.splat
+    plus, times, each, epilogue = values.add, values.mul, values.splat, fused(kernel, values)
 
     def begin(args, bases):  # type: ignore[no-untyped-def]
         return read(args, bases)
@@ -27,6 +27,7 @@ def build(kernel: Kernel) -> Any:
         other = load(given.y + y * given.y_row + channel * given.y_channel + x_bytes, 0)
         first = times(steps(x, given.x_zero), each(given.x_scale))
         second = times(steps(other, given.y_zero), each(given.y_scale))
-        return pack(plus(first, second), given.zero, given.low, given.high)
+        total = epilogue(plus(first, second), args, bases, channel, y, x_bytes)
+        return pack(total, given.zero, given.low, given.high)
 
     return build_pointwise(kernel, inlined(begin, exact=True), inlined(one_tile, exact=True))

@@ -7,6 +7,7 @@ from typing import Any
 from sparsenet.graph.types import EVERY_BYTE, F32, I32, QUAD
 from sparsenet.targets.cpu.arguments import arguments
 from sparsenet.targets.cpu.device import inlined, kernel_entry
+from sparsenet.targets.cpu.requantize import fused
 from sparsenet.targets.cpu.vector_ir import Tile, load_i32, to_float
 from sparsenet.targets.cpu.vector_ir.window_quads import (
     WindowSize,
@@ -55,7 +56,7 @@ def build(kernel: Kernel) -> Any:
                 for vector in range(line_vectors):
                     x_bytes = vector * vector_bytes
                     acc = multiply(start(bias + numbers), w, source + x_bytes * stride, columns, tap_row)
-                    quads = finish(acc, given, channel)
+                    quads = finish(acc, given, args, bases, channel, y, x_bytes)
                     if vector >= full_vectors:
                         quads = keep_lanes(quads, lane_bits + vector * mask_bytes, zeros)
                     store(target + x_bytes, out_row, quads)
@@ -67,15 +68,16 @@ def build(kernel: Kernel) -> Any:
 
 
 def _requantized(kernel: Kernel, size: WindowSize) -> Any:
-    """``f(acc, given, channel)``: quads of sums, as ``cpu.requantize`` makes them."""
+    """``f(acc, given, args, bases, channel, y, x_bytes)``: quads of sums, as ``cpu.requantize`` makes them."""
     lanes, dot = kernel.lanes, kernel.parameter("dot")
     values = Tile(F32, lanes, size.rows, QUAD)
     multiply, factors = values.mul, per_channel(values)
     as_float, pack = to_float(Tile(I32, lanes, size.rows, QUAD)), pack_windows(size, lanes, dot)
-    scale_bytes = QUAD * F32.itemsize
+    epilogue, scale_bytes = fused(kernel, values), QUAD * F32.itemsize
 
-    def finish(acc, given, channel):  # type: ignore[no-untyped-def]
-        numbers = multiply(as_float(acc), factors(given.scale + channel * scale_bytes))
+    def finish(acc, given, args, bases, channel, y, x_bytes):  # type: ignore[no-untyped-def]
+        scaled = multiply(as_float(acc), factors(given.scale + channel * scale_bytes))
+        numbers = epilogue(scaled, args, bases, channel, y, x_bytes)
         return pack(numbers, given.zero, load_i32(given.low, channel), load_i32(given.high, channel))
 
     return inlined(finish, exact=True)

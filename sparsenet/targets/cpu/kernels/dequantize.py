@@ -38,6 +38,8 @@ def build(kernel: Kernel) -> Any:
                     if column + lanes <= whole:
                         steps = steps_of(load(source + at, 0), channel % QUAD, zero)
                         store(target + at, 0, multiply(steps, splat(scale)))
+                    elif column >= x_columns:
+                        store_between(target + at, 0, columns - column, splat(nothing))
                     else:
                         end = x_columns - column
                         steps = steps_of(load_between(source + at, 0, end), channel % QUAD, zero)

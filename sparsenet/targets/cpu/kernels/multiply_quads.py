@@ -8,7 +8,7 @@ from sparsenet.graph.types import F32, QUAD
 from sparsenet.targets.cpu.arguments import arguments
 from sparsenet.targets.cpu.device import inlined
 from sparsenet.targets.cpu.pointwise import build_pointwise
-from sparsenet.targets.cpu.requantize import packed
+from sparsenet.targets.cpu.requantize import fused, packed
 from sparsenet.targets.cpu.vector_ir import Tile, load_i32, steps_of
 from sparsenet.targets.registry import Kernel
 
@@ -22,7 +22,7 @@ def build(kernel: Kernel) -> Any:
     read, lanes, vectors = arguments(kernel), kernel.lanes, kernel.parameter("vectors")
     pixels, values = Tile(kernel.element, lanes, 1, vectors), Tile(F32, lanes, 1, vectors, QUAD)
     steps, pack = steps_of(pixels), packed(pixels, kernel.parameter("dot"))
-    times, each = values.mul, values.splat
+    times, each, epilogue = values.mul, values.splat, fused(kernel, values)
     factors = _gain(pixels, steps) if kernel.parameter("per_channel") else _pixels(pixels, steps)
 
     def begin(args, bases):  # type: ignore[no-untyped-def]
@@ -30,7 +30,8 @@ def build(kernel: Kernel) -> Any:
 
     def one_tile(given, x, args, bases, channel, y, x_bytes):  # type: ignore[no-untyped-def]
         product = times(steps(x, given.x_zero), factors(given, channel, y, x_bytes))
-        return pack(times(product, each(given.scale)), given.zero, given.low, given.high)
+        scaled = epilogue(times(product, each(given.scale)), args, bases, channel, y, x_bytes)
+        return pack(scaled, given.zero, given.low, given.high)
 
     return build_pointwise(kernel, inlined(begin, exact=True), inlined(one_tile, exact=True))
 

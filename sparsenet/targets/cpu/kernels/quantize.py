@@ -8,7 +8,7 @@ from sparsenet.graph.types import EVERY_BYTE, F32, QUAD
 from sparsenet.targets.cpu.arguments import arguments
 from sparsenet.targets.cpu.device import inlined, kernel_entry
 from sparsenet.targets.cpu.vector_ir import NO_BOUNDS, Tile, four_channels, pack_quads
-from sparsenet.targets.cpu.vector_ir.casts import near
+from sparsenet.targets.cpu.vector_ir.casts import steps
 from sparsenet.targets.registry import Kernel
 
 
@@ -22,16 +22,11 @@ def build(kernel: Kernel) -> Any:
     one, pixels, four = Tile(F32, lanes), Tile(kernel.element, lanes), Tile(F32, lanes, outputs=QUAD)
     item = pixels.item
     load, load_between, together = one.load, one.load_between, four_channels(one)
-    divide, splat, nearby, pack = (
-        four.div,
-        four.splat,
-        near(four),
-        pack_quads(pixels, kernel.parameter("dot")),
-    )
-    store, keep, store_between = pixels.store, pixels.keep, pixels.store_between
+    divide, pack = steps(four), pack_quads(pixels, kernel.parameter("dot"))
+    store, keep, store_between, splat = pixels.store, pixels.keep, pixels.store_between, pixels.splat
 
     def rounded(values, scale, zero):  # type: ignore[no-untyped-def]
-        return pack(nearby(divide(values, splat(scale))), zero, *NO_BOUNDS)
+        return pack(divide(values, scale), zero, *NO_BOUNDS)
 
     rounded = inlined(rounded, exact=True)
 
@@ -57,6 +52,8 @@ def build(kernel: Kernel) -> Any:
                     if column + lanes <= whole:
                         values = together(load(a + at, 0), load(b + at, 0), load(c + at, 0), load(d + at, 0))
                         store(target + at, 0, rounded(values, scale, zero))
+                    elif column >= x_columns:
+                        store_between(target + at, 0, columns - column, splat(zeros))
                     else:
                         end = x_columns - column
                         values = together(

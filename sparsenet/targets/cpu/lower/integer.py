@@ -18,7 +18,7 @@ from sparsenet.targets.cpu.lower.integer_linear import lower_matrix
 from sparsenet.targets.cpu.lower.pack_quads import bias_at, weight_quads, whole_quads, without_groups
 from sparsenet.targets.cpu.lower.quad_convolution import QuadConvolution, quad_candidates
 from sparsenet.targets.cpu.lower.quad_depthwise import lower_depthwise
-from sparsenet.targets.cpu.lower.quad_epilogue import added, bounds
+from sparsenet.targets.cpu.lower.quad_epilogue import bounds, fused
 from sparsenet.targets.cpu.lower.unfold import open_unfolded, unfolded_weight, unfolds
 
 
@@ -49,7 +49,7 @@ def _convolution(builder: Builder, conv: Convolution, product: Product) -> None:
         geo = replace(geo, kernel=(1, 1), stride=(1, 1), before=(0, 0), dilation=(1, 1), size=geo.out)
     else:
         window = open_window(builder, conv.x, geo, flatten=True)
-    epilogue = added(builder, product, over_rows=True)
+    epilogue = fused(builder, product, over_rows=True)
     as_line = window.flattens_with(geo, builder.pitches.get(geo.out, 0))
     out = builder.new_rows(node.output, row_by_row=not as_line)
     matrix = weight_quads(weight)

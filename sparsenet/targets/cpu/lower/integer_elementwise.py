@@ -17,6 +17,8 @@ from sparsenet.plan.layout import Flattened, Plain
 from sparsenet.plan.ref import Word
 from sparsenet.plan.stage import Emitter, Need, Span, Stage, Value
 from sparsenet.reference.integer import table
+from sparsenet.targets.cpu.lower.epilogues import Epilogue
+from sparsenet.targets.cpu.lower.quad_epilogue import bent
 from sparsenet.targets.registry import Kernel
 
 #: Vectors of a tile of bytes that stay bytes.
@@ -56,7 +58,7 @@ class QuadElements(Stage):
 
 def _elements(
     builder: Builder, node: Node, algorithm: str, operands: dict[str, str], fixed: dict[str, Word],
-    tile: tuple[int, ...], most: int, reason: str,
+    tile: tuple[int, ...], most: int, reason: str, epilogue: Epilogue | None = None,
 ) -> None:  # fmt: skip
     """Add the stage of a kernel whose tile is at most ``most`` vectors, and the parameters ``tile`` behind those."""
     if builder.is_map(node.output):
@@ -71,7 +73,8 @@ def _elements(
         vectors, units, blocks = -(-quads // vector.lanes), 1, 1
         lines = {"full_vectors": vectors, "line_vectors": vectors, "halo_vectors": 0}
         lines["lane_bits"] = builder.table([0])  # every vector may be written whole
-    kernel = vector.kernel(algorithm, (min(most, vectors), *tile))
+    fused = epilogue or Epilogue()
+    kernel = vector.kernel(algorithm, (min(most, vectors), *tile), fused.ops)
     sources = {
         name: builder.rows(tensor) if builder.is_map(tensor) else builder.plain(tensor)
         for name, tensor in operands.items()
@@ -79,7 +82,7 @@ def _elements(
     builder.decide(node, "none", kernel, reason)
     builder.add(
         QuadElements(
-            node.name, out, units, sources, kernel, fixed | lines, channel_blocks=blocks,
+            node.name, out, units, sources, kernel, fixed | fused.numbers | lines, channel_blocks=blocks,
             as_line=isinstance(out.layout, Flattened),
         )
     )  # fmt: skip
@@ -106,12 +109,15 @@ def lower_add(builder: Builder, node: Node) -> None:
     """Add two tensors of one shape."""
     grids, names = builder.graph.quantization, split_inputs(node)[0]
     (x, y), out = (grids[name] for name in names), grids[node.output]
-    fixed = _rounding(node, out) | {
+    fixed, epilogue = _rounding(node, out)
+    fixed |= {
         "x_zero": x.zero_point, "x_scale": float(ratio(x, out)),
         "y_zero": y.zero_point, "y_scale": float(ratio(y, out)),
     }  # fmt: skip
     operands, tile = dict(zip(("x", "y"), names, strict=True)), (builder.target.dot,)
-    _elements(builder, node, "add_none_rows", operands, fixed, tile, _unpacked(builder), "two scales")
+    _elements(
+        builder, node, "add_none_rows", operands, fixed, tile, _unpacked(builder), "two scales", epilogue
+    )
 
 
 def lower_mul(builder: Builder, node: Node) -> None:
@@ -119,13 +125,14 @@ def lower_mul(builder: Builder, node: Node) -> None:
     grids, names = builder.graph.quantization, split_inputs(node)[0]
     names = sorted(names, key=builder.is_map, reverse=True)
     x, y, out = (grids[name] for name in (*names, node.output))
-    fixed = _rounding(node, out) | {
+    fixed, epilogue = _rounding(node, out)
+    fixed |= {
         "x_zero": x.zero_point, "y_zero": y.zero_point, "scale": float(product_ratio(x, y, out)),
     }  # fmt: skip
     per_channel = builder.is_map(names[0]) and not builder.is_map(names[1])
     reason = "one number per channel" if per_channel else "two tensors of one shape"
     operands, tile = dict(zip(("x", "y"), names, strict=True)), (int(per_channel), builder.target.dot)
-    _elements(builder, node, "mul_none_rows", operands, fixed, tile, _unpacked(builder), reason)
+    _elements(builder, node, "mul_none_rows", operands, fixed, tile, _unpacked(builder), reason, epilogue)
 
 
 def _unpacked(builder: Builder) -> int:
@@ -133,12 +140,13 @@ def _unpacked(builder: Builder) -> int:
     return 2 if builder.target.registers >= 32 else 1
 
 
-def _rounding(node: Node, out: Quantization) -> dict[str, Word]:
+def _rounding(node: Node, out: Quantization) -> tuple[dict[str, Word], Epilogue]:
+    """The arguments that tell how numbers become bytes, and what comes before."""
     rounding = Rounding.of(node, out)
     assert rounding is not None
     # One byte for each channel of a quad, as kernels have it of layers with a bound per channel.
     low, high = (int(np.full(QUAD, bound).view(np.int32)[0]) for bound in (rounding.low, rounding.high))
-    return {"zero": rounding.zero_point, "low": low, "high": high}
+    return {"zero": rounding.zero_point, "low": low, "high": high}, bent(Epilogue(), rounding.bend)
 
 
 LOWER = {**dict.fromkeys(ACTIVATIONS, lower_table), "add": lower_add, "mul": lower_mul}

@@ -16,7 +16,7 @@ from sparsenet.targets.cpu.lower.linear import MatrixVector
 from sparsenet.targets.cpu.lower.pack import linear_blocks
 from sparsenet.targets.cpu.lower.pack_picks import picks
 from sparsenet.targets.cpu.lower.pack_quads import bias_at, weight_quads
-from sparsenet.targets.cpu.lower.quad_epilogue import added, bounds
+from sparsenet.targets.cpu.lower.quad_epilogue import bounds, fused
 from sparsenet.targets.cpu.lower.select import choose_format
 
 #: Share of quads that are not zero below which picking single quads beats streaming the whole matrix.
@@ -34,7 +34,7 @@ def lower_linear(builder: Builder, node: Node) -> None:
 def lower_matrix(builder: Builder, conv: Convolution, product: Product, weight: npt.NDArray[np.int8]) -> None:
     """Add ``out = weight @ x + bias``, (C_out, C_in) int8, with x in C order; to bytes, or float32 without a grid."""
     node, c_out = conv.node, len(weight)
-    source, epilogue = builder.plain(conv.x), added(builder, product, over_rows=False)
+    source, epilogue = builder.plain(conv.x), fused(builder, product, over_rows=False)
     with builder.computing(in_bytes=product.out is not None):
         out = builder.new_plain(node.output)
     matrix = weight_quads(weight[:, :, None, None])[:c_out]

@@ -1,46 +1,25 @@
-"""Ops that only take numbers as they are, in integers: over quads where whole quads are moved, else in float32.
-
-Numbers on a grid lose nothing on the way through float32; others are rounded when they have been moved.
-"""
+"""Ops that only take numbers as they are, in bytes: over quads where whole quads are moved, else in C order."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 
 from sparsenet.graph import Node
 from sparsenet.graph.ops import OPS, attributes
-from sparsenet.graph.ops.table import value_inputs
 from sparsenet.graph.types import QUAD
 from sparsenet.plan.builder import Builder
 from sparsenet.plan.lowering.builder import Lowering
 from sparsenet.targets.cpu.lower import concat, movement, pooling, reshape, resize
 
 
-def _if(possible: Callable[[Builder, Node], bool], lower: Lowering[Builder]) -> Lowering[Builder]:
-    """``lower``, in float32 unless it is ``possible`` in bytes."""
+def _by_quads(possible: Callable[[Builder, Node], bool], lower: Lowering[Builder]) -> Lowering[Builder]:
+    """``lower``, in C order unless it is ``possible`` in quads."""
 
     def lowered(builder: Builder, node: Node) -> None:
-        if possible(builder, node):
+        with builder.computing(in_bytes=True, in_order=not possible(builder, node)):
             lower(builder, node)
-        else:
-            _in_float(builder, node, lower)
 
     return lowered
-
-
-def _in_float(builder: Builder, node: Node, lower: Lowering[Builder]) -> None:
-    if builder.rounded.issuperset(value_inputs(node)):
-        with builder.computing(in_bytes=False):
-            lower(builder, node)
-        return
-    result, is_map = f"{node.output}//before rounding", builder.is_map(node.output)
-    builder.shapes[result] = builder.shapes[node.output]
-    with builder.computing(in_bytes=False):
-        lower(builder, replace(node, outputs=[result]))
-        source = builder.any(result) if is_map else builder.bounded(result)
-    out = builder.new_rows(node.output) if is_map else builder.new_plain(node.output)
-    builder.cast(node.output, source, out)
 
 
 def _never(builder: Builder, node: Node) -> bool:
@@ -52,12 +31,10 @@ def _is_map(builder: Builder, node: Node) -> bool:
 
 
 def _whole_quads(builder: Builder, node: Node) -> bool:
-    """Whether a concatenation's operands, but for the last one, have whole quads of channels; or are no maps."""
-    if not builder.is_map(node.output):
-        return True
+    """Whether a concatenation's operands, but for the last one, are maps of whole quads of channels."""
     *others, _ = node.inputs
     whole = all(builder.image_shape(name)[0] % QUAD == 0 for name in others)
-    return whole and attributes(node)["axis"] == 1
+    return builder.is_map(node.output) and whole and attributes(node)["axis"] == 1
 
 
 def _quads_sliced(builder: Builder, node: Node) -> bool:
@@ -68,17 +45,17 @@ def _quads_sliced(builder: Builder, node: Node) -> bool:
     return _is_map(builder, node) and attrs["step"] > 0
 
 
-def _order_kept(builder: Builder, node: Node) -> bool:
-    """Whether both tensors are in C order: bytes of maps are not."""
-    return not builder.is_map(node.inputs[0]) and not builder.is_map(node.output)
+def _padded(builder: Builder, node: Node) -> bool:
+    return _is_map(builder, node) and attributes(node)["mode"] == "constant"
 
 
 LOWER = {
-    **{op: _if(_never, lower) for op, lower in movement.LOWER.items() if OPS[op].integer},
-    "max_pool2d": _if(_is_map, pooling.lower_max_pool2d),
-    "resize": _if(_is_map, resize.lower_resize),
-    "concat": _if(_whole_quads, concat.lower_concat),
-    "slice": _if(_quads_sliced, movement.lower_slice),
-    **{op: _if(_order_kept, lower) for op, lower in reshape.LOWER.items() if op in ("flatten", "reshape")},
+    **{op: _by_quads(_never, lower) for op, lower in movement.LOWER.items() if OPS[op].integer},
+    "max_pool2d": pooling.lower_max_pool2d,
+    "resize": resize.lower_resize,
+    "concat": _by_quads(_whole_quads, concat.lower_concat),
+    "slice": _by_quads(_quads_sliced, movement.lower_slice),
+    "pad": _by_quads(_padded, movement.lower_pad),
+    **{op: _by_quads(_never, lower) for op, lower in reshape.LOWER.items() if op in ("flatten", "reshape")},
     **{op: lower for op, lower in reshape.LOWER.items() if op in ("identity", "dropout")},
 }

@@ -13,7 +13,15 @@ from sparsenet.plan.layout import Flattened, Plain, Rows
 from sparsenet.plan.lowering.axes import contiguous_strides
 from sparsenet.plan.lowering.places import Places, evenly_spaced, places_of, rearranged
 from sparsenet.plan.ref import Word
-from sparsenet.plan.relayout import FILL, fill, map_needs, map_source, relayout, relayout_kernel
+from sparsenet.plan.relayout import (
+    FILL,
+    fill,
+    fill_rows,
+    map_needs,
+    map_source,
+    relayout,
+    relayout_kernel,
+)
 from sparsenet.plan.stage import Emitter, Need, Span, Stage, Value
 from sparsenet.targets.cpu.lower import blocks, transposes
 from sparsenet.targets.cpu.lower.plain_call import plain_call
@@ -48,7 +56,10 @@ def _take(builder: Builder, node: Node, places: Sequence[Places]) -> None:
 
 @dataclass(eq=False)
 class MapSlice(Stage):
-    """A stage that copies evenly spaced channels, rows and columns of a map: every ``step``-th from ``first`` on."""
+    """A stage that copies evenly spaced channels, rows and columns of a map: every ``step``-th from ``first`` on.
+
+    Rows and columns outside of the map stand for 0.
+    """
 
     source: Value
     shape: tuple[int, ...]
@@ -58,12 +69,20 @@ class MapSlice(Stage):
     def _row(self, row: int) -> int:
         return self.first[1] + row * self.step[1]
 
-    def needs(self, first: int, last: int) -> list[Need]:
+    def _read(self, first: int, last: int) -> Span:
+        """The map's rows between those that these rows are made of."""
         ends = self._row(first), self._row(last - 1)
-        return [map_needs(self.source, min(ends), max(ends) + 1)]
+        return max(0, min(ends)), min(self.shape[1], max(ends) + 1)
+
+    def needs(self, first: int, last: int) -> list[Need]:
+        begin, end = self._read(first, last)
+        return [map_needs(self.source, begin, end)] if begin < end else []
 
     def emit(self, to: Emitter, first: int, last: int, blocks: Span) -> None:
-        begin = min(self._row(first), self._row(last - 1))
+        begin, end = self._read(first, last)
+        if begin >= end:
+            fill_rows(to, self.out, first, last)
+            return
         x, x_row, x_channel = map_source(to, self.source, begin)
         out, out_row, out_channel = map_source(to, self.out, first)
         _, height, width = self.shape
@@ -124,16 +143,23 @@ class Pad(Stage):
 
 
 def lower_pad(builder: Builder, node: Node) -> None:
-    """Lower padding in C order: with a constant, or with pixels of the image itself."""
-    attrs = attributes(node)
+    """Lower padding in C order: with a constant, or with pixels of the image itself; of quads by rows."""
+    attrs, x = attributes(node), node.inputs[0]
     top, left, _, _ = attrs["padding"]
     if attrs["mode"] != "constant":
         lower_rearrange(builder, node)
         return
-    source, out = builder.any(node.inputs[0]), builder.new_plain(node.output)
+    if builder.in_bytes and builder.is_map(node.output):
+        source, out = builder.rows(x), builder.new_rows(node.output)
+        kernel = relayout_kernel(builder.vector, out.rows.line)
+        builder.decide(node, "none", kernel, "lines copied, padded")
+        first, step = [0, -top, -left], [1, 1, 1]
+        builder.add(MapSlice(node.name, out, out.rows.height, source, builder.map_shape(x), first, step))
+        return
+    source, out = builder.any(x), builder.new_plain(node.output)
     builder.decide(node, "none", builder.kernel(FILL), "filled with the value, then the map copied in")
-    shape = builder.image_shape(node.inputs[0])
-    builder.add(Pad(node.name, out, 1, source, shape, top, left, attrs["value"], exact=True))
+    value = builder.graph.quantization[node.output].zero_point if builder.in_bytes else attrs["value"]
+    builder.add(Pad(node.name, out, 1, source, builder.image_shape(x), top, left, value, exact=True))
 
 
 LOWER = {

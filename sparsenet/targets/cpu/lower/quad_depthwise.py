@@ -17,9 +17,8 @@ from sparsenet.plan.ref import Word
 from sparsenet.plan.window import Window, open_window
 from sparsenet.targets.cpu.lower.conv_rows import ConvRows
 from sparsenet.targets.cpu.lower.depthwise import IN_PLACE_STRIDE
-from sparsenet.targets.cpu.lower.epilogues import Epilogue
 from sparsenet.targets.cpu.lower.pack_quads import bias_at, whole_quads, window_quads
-from sparsenet.targets.cpu.lower.quad_epilogue import bounds
+from sparsenet.targets.cpu.lower.quad_epilogue import bounds, fused
 
 
 def lower_depthwise(builder: Builder, conv: Convolution, product: Product) -> None:
@@ -31,7 +30,8 @@ def lower_depthwise(builder: Builder, conv: Convolution, product: Product) -> No
     out = builder.new_rows(node.output, row_by_row=not as_line)
     lines = out.rows.as_line() if as_line and isinstance(out.rows, Flattened) else out.rows
     tile = (*geo.kernel, window.column_step, _rows(geo, window, lines), builder.target.dot)
-    kernel = lines.kernel("depthwise_dense_rows", tile)
+    epilogue = fused(builder, product, over_rows=True)
+    kernel = lines.kernel("depthwise_dense_rows", tile, epilogue.ops)
     reason = "depthwise weights are too few for indices to pay"
     builder.decide(node, "dense", kernel, reason, **conv.counts(int(np.count_nonzero(weight))))
     packed = builder.once(window_quads, weight)
@@ -53,7 +53,7 @@ def lower_depthwise(builder: Builder, conv: Convolution, product: Product) -> No
     }
     builder.add(
         ConvRows(
-            node.name, out, lines.height, window, kernel, Epilogue(), quads, 1, fixed, per_quad,
+            node.name, out, lines.height, window, kernel, epilogue, quads, 1, fixed, per_quad,
             (1, window.channel), row_block=kernel.parameter("rows"), channel_blocks=quads, as_line=as_line,
             channelwise=True, weight_bytes=packed.nbytes,
         )

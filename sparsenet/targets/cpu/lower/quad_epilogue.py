@@ -18,14 +18,23 @@ def bounds(product: Product, channels: int) -> dict[str, npt.NDArray[np.uint8]]:
     return dict(zip(("low", "high"), both, strict=True))
 
 
-def added(builder: Builder, product: Product, *, over_rows: bool) -> Epilogue:
-    """The tensor that a product adds, if there is one, as rows or plain; what clips is part of its rounding."""
-    if product.other is None:
-        return Epilogue()
-    tensor = split_inputs(product.node)[1][0]
-    numbers = {
-        "residual_scale.0": float(product.other_multiplier),
-        "residual_zero.0": product.other.zero_point,
-    }
-    value = builder.rows(tensor) if over_rows else builder.plain(tensor)
-    return Epilogue(("add",), numbers, residuals={0: value})
+def fused(builder: Builder, product: Product, *, over_rows: bool) -> Epilogue:
+    """The tensor that a product adds, if there is one, as rows or plain, and a bend; what clips is in its rounding."""
+    epilogue = Epilogue()
+    if product.other is not None:
+        tensor = split_inputs(product.node)[1][0]
+        epilogue.ops = ("add",)
+        epilogue.numbers = {
+            "residual_scale.0": float(product.other_multiplier),
+            "residual_zero.0": product.other.zero_point,
+        }
+        epilogue.residuals = {0: builder.rows(tensor) if over_rows else builder.plain(tensor)}
+    return bent(epilogue, product.line.bend)
+
+
+def bent(epilogue: Epilogue, bend: float | None) -> Epilogue:
+    """``epilogue`` with a ``leaky_relu`` behind it, if there is a bend."""
+    if bend is not None:
+        epilogue.numbers[f"slope.{len(epilogue.ops)}"] = bend
+        epilogue.ops += ("leaky_relu",)
+    return epilogue

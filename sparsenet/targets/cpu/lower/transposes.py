@@ -27,6 +27,8 @@ class Axis:
 
 
 ONE = Axis(1, 0, 0)
+#: The longest side of a square of numbers that is transposed in registers.
+MOST_SQUARE = 16
 
 
 @dataclass(frozen=True)
@@ -62,7 +64,7 @@ class Walk:
             return relayout_kernel(self.vector, self.written, lines.size, lines.size)
         if columns.x == 0:
             return self._lines("broadcast")
-        square = self.vector.fitting(min(columns.size, lines.size))
+        square = self.vector.fitting(min(columns.size, lines.size, MOST_SQUARE))
         return square.kernel(TRANSPOSE, (TRANSPOSE_WAYS.index("transposed"),))
 
     def _lines(self, way: str) -> Kernel:
