@@ -39,6 +39,7 @@ NOTES = (
     "python -m bench.against --models mobilenetv1 resnet50 --sparsity 0 0.9 --json one.json",
     "taskset -c 0 python -m bench.against --models maskcnn --engines ours ort",
     "python -m bench.against --engines ours-int8 ort-int8 openvino-int8 --block 1x4 1x1 --json int8.json",
+    "python -m bench.against --engines ours-int8 openvino-int8 --block 1x4 --avx2",
     notes=NOTES,
 )
 @models_option(USUAL_MODELS)
@@ -46,12 +47,13 @@ NOTES = (
 @blocks_option(("1x1",), "Weights that become zero together: alone, or of four neighbouring input channels.")
 @engines_option(USUAL_ENGINES, "Engines; the first is held against all others.")
 @threads_option()
+@click.option("--avx2", is_flag=True, help="As on a CPU that has AVX2, but neither AVX-512 nor VNNI.")
 @click.option("--batch", type=click.IntRange(1), default=1, show_default=True, help="Images at a time.")
 @seconds_option(5.0, "About how long each network is timed.")
 @size_option
 @seed_option
 @json_option
-def main(json_file: Path | None, **asked: Any) -> None:
+def main(json_file: Path | None, avx2: bool, **asked: Any) -> None:
     """Time our engine, sparse and dense, against ONNX Runtime, DeepSparse and PyTorch on pruned networks.
 
     Outputs are compared first; engines then take turns in random order within one run. Ratios are medians over rounds:
@@ -61,9 +63,12 @@ def main(json_file: Path | None, **asked: Any) -> None:
     from bench.against.compare import Comparison, compare
     from bench.against.tables import notes, tables
     from bench.measure.contest import Settings
+    from bench.measure.older_cpu import begin_again_with_avx2
     from bench.measure.versions import versions
 
     require_outputs([json_file])
+    if avx2:
+        begin_again_with_avx2(asked["engines"])
 
     def keep(comparison: Comparison) -> None:
         means = [
@@ -71,7 +76,7 @@ def main(json_file: Path | None, **asked: Any) -> None:
             for engine, block, s, ratio in comparison.geometric_means()
         ]
         record = {
-            "settings": asked,
+            "settings": {**asked, "avx2": avx2},
             "affinity": sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None,
             "versions": versions(),
             "note": SPARSITY_NOTE,

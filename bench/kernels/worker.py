@@ -16,11 +16,8 @@ from typing import Any
 
 from bench.kernels.cases import Case, cases
 from bench.kernels.rates import Rate, rates
+from bench.measure.older_cpu import environment
 from sparsenet.errors import SparsenetError
-from sparsenet.targets.cpu.runtime.host import host_features
-
-#: The newest x86 that has no AVX-512, in LLVM's spelling.
-AVX2_CPU = "haswell"
 
 
 @dataclass(frozen=True)
@@ -33,16 +30,6 @@ class Request:
     rounds: int
     seconds: float
     tune: bool
-
-
-def environment(lanes: int) -> dict[str, str]:
-    """Variables that make a process compile for vectors of ``lanes`` float32, as a CPU with no longer ones would."""
-    changed = {"SPARSENET_LANES": str(lanes), "OMP_NUM_THREADS": "1"}
-    if lanes < 16 and "avx512f" in host_features():
-        features = sorted(name for name in host_features() if not name.startswith("avx512"))
-        changed["NUMBA_CPU_FEATURES"] = ",".join(f"+{name}" for name in features)
-        changed["NUMBA_CPU_NAME"] = AVX2_CPU
-    return changed
 
 
 def run(request: Request, began: Callable[[str], object]) -> list[Rate]:

@@ -10,12 +10,13 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from bench.kernels import tables, worker
+from bench.kernels import tables
 from bench.kernels.__main__ import main
 from bench.kernels.alone import FamilyAlone, NotOffered, plan_with
 from bench.kernels.cases import NOT_TIMED, Case, cases, is_sparse
 from bench.kernels.peak import Peak
 from bench.kernels.rates import Rate, rates
+from bench.measure.older_cpu import environment
 from bench.subjects.layers import BY_FAMILY, LayerShape
 from sparsenet.errors import SparsenetError
 from sparsenet.targets.abi import ARENA, BASE_SHIFT, OFFSET_MASK
@@ -138,7 +139,7 @@ def test_tables_show_the_median_over_layers_and_the_range() -> None:
 
 
 def test_shorter_vectors_are_compiled_for_a_cpu_that_has_no_longer_ones() -> None:
-    changed = worker.environment(8)
+    changed = environment(8)
     assert changed["SPARSENET_LANES"] == "8"
     if host().vector().lanes == 16:
         assert "avx512" not in changed["NUMBA_CPU_FEATURES"]
