@@ -1,4 +1,4 @@
-# make demo    teacher -> student -> distilled -> pruned -> converted -> engine, with a report in demo-out/
+# make demo    teacher -> student -> distilled -> pruned -> converted -> int8 -> engine, with a report in demo-out/
 # make test    lint, types, the import rule, every test, and the gate on speed
 # make lint    the first three alone
 # make gate    does speed hold? kernels against what does not change with them; seconds, a minute at most

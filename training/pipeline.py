@@ -1,4 +1,4 @@
-"""The main job: teacher → students → pruned → converted → engine, measured, as one report.
+"""The main job: teacher → students → pruned → converted → int8 → engine, measured, as one report.
 
     report = run_demo(DemoSettings(out=Path("demo-out")))
 
@@ -13,17 +13,17 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-import torch
 from torch import Tensor
 
 import sparsenet
 from sparsenet.errors import DataError, InputError
 from sparsenet.graph import FloatArray, Graph
-from training.data.images import LabeledImages
+from training.data.images import LabeledImages, drawn_at_random
 from training.data.sources import load_split
-from training.demo import examples, model_files
+from training.demo import examples
 from training.demo.curves import sparsity_curves
 from training.demo.environment import environment
+from training.demo.model_files import ModelFiles, batches, in_integers, run, scores
 from training.demo.settings import DemoSettings, recipes, stages_text
 from training.demo.speed import Timing, time_network
 from training.demo.stages import RISE, StageTrainer, Trained, given_weights
@@ -36,8 +36,8 @@ from training.report.model import Data, Report, Speed, Stage, StoredFile, save_r
 from training.report.page import save_page
 from training.traces import Traces
 
-#: Test images looked at after every epoch, at most.
-WATCHED = 256
+#: Test images looked at after every epoch, at most, and training images that show the ranges of tensors.
+WATCHED, CALIBRATION = 256, 128
 FINAL = "distilled-pruned"
 
 
@@ -64,7 +64,8 @@ def run_demo(settings: DemoSettings, say: Callable[[str], None] = lambda _: None
     _make_folder(settings)
     say(f"images  {len(train_images)} for training, {len(test)} for the test; {', '.join(test.class_names)}")
 
-    trainer = StageTrainer(settings, train_images, _watched(test, settings.seed), given, say)
+    watched = drawn_at_random(test, WATCHED, settings.seed)
+    trainer = StageTrainer(settings, train_images, watched, given, say)
     networks: dict[str, Trained] = {}
     logits: dict[str, Tensor] = {}
     stages: list[Stage] = []
@@ -77,6 +78,7 @@ def run_demo(settings: DemoSettings, say: Callable[[str], None] = lambda _: None
             say(_summary(stages[-1]))
 
     teacher_bytes = 4 * stages[0].parameters
+    model_files = ModelFiles(settings.out / "models", test, teacher_bytes)
     files: list[StoredFile] = []
     traces = Traces()
     with clock("conversion and test of model files"):
@@ -84,16 +86,20 @@ def run_demo(settings: DemoSettings, say: Callable[[str], None] = lambda _: None
         for key, made in networks.items():
             if key != "teacher":
                 say(f"model files of {key}: written, loaded, tested")
-                files += model_files.store(
-                    made, graphs[key], settings.out / "models", test, logits[key], teacher_bytes
-                )
+                files += model_files.store(made, graphs[key], logits[key])
+    final = networks[FINAL]
+    with clock("quantization"):
+        say(f"int8: {FINAL}, by the ranges of {min(CALIBRATION, len(train_images))} training images")
+        shown = drawn_at_random(train_images, CALIBRATION, settings.seed)
+        quantized = in_integers(graphs[FINAL], shown, final.info.input_size)
+        files.append(model_files.store_integers(final, quantized, logits[FINAL]))
     with clock("speed"):
-        say(f"speed: PyTorch, engine dense, engine sparse; {settings.threads} thread(s)")
+        say(f"speed: PyTorch, engine dense and sparse, in float32 and int8; {settings.threads} thread(s)")
         timings = [
-            _time(networks[key], graphs[key], test, settings) for key in ("teacher", "distilled", FINAL)
+            _time(networks[key], graphs[key], test, settings, quantized if key == FINAL else None)
+            for key in ("teacher", "distilled", FINAL)
         ]
-        final = networks[FINAL]
-        final_file = settings.out / "models" / f"{FINAL}-{settings.values}.safetensors"
+        final_file = model_files.path(FINAL, settings.values)
         starts = startup(final_file, final.path, final.info.input_size)
     with clock("curves"):
         say("curves: accuracy and latency against sparsity")
@@ -104,7 +110,7 @@ def run_demo(settings: DemoSettings, say: Callable[[str], None] = lambda _: None
             block=settings.block,
         )  # fmt: skip
 
-    answers = model_files.run(sparsenet.load(final_file), test, final.info.input_size)
+    answers = run(sparsenet.load(final_file), test, final.info.input_size)
     report = Report(
         command=settings.command(),
         created=datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC"),
@@ -171,11 +177,6 @@ def _images(settings: DemoSettings, size: int) -> tuple[LabeledImages, LabeledIm
     return train_images, test
 
 
-def _watched(test: LabeledImages, seed: int) -> LabeledImages:
-    order = torch.randperm(len(test), generator=torch.Generator().manual_seed(seed))
-    return test.subset(order[:WATCHED])
-
-
 def _stage(made: Trained, test: LabeledImages, logits: Tensor) -> Stage:
     return Stage(
         key=made.recipe.key,
@@ -184,7 +185,7 @@ def _stage(made: Trained, test: LabeledImages, logits: Tensor) -> Stage:
         size=made.info.input_size,
         parameters=count_parameters(made.model),
         sparsity=Masks.from_zeros(made.model).sparsity,
-        scores=model_files.scores(metrics(test.labels, logits.argmax(1), test.class_names)),
+        scores=scores(metrics(test.labels, logits.argmax(1), test.class_names)),
         epochs=made.epochs,
         seconds=made.seconds,
         weights=str(made.path),
@@ -199,15 +200,18 @@ def _summary(stage: Stage) -> str:
 
 
 def _one_image(test: LabeledImages, size: int) -> FloatArray:
-    return next(model_files.batches(test.subset([0]), size))
+    return next(batches(test.subset([0]), size))
 
 
-def _time(made: Trained, graph: Graph, test: LabeledImages, settings: DemoSettings) -> Timing:
+def _time(
+    made: Trained, graph: Graph, test: LabeledImages, settings: DemoSettings, quantized: Graph | None
+) -> Timing:
     # The networks without zeros have nothing for sparse kernels to leave out.
     engines = ("dense", "sparse") if made.recipe.sparsity else ("dense",)
     image = _one_image(test, made.info.input_size)
     return time_network(
-        made.recipe.key, made.model, graph, image, engines=engines, threads=settings.threads, seconds=settings.seconds
+        made.recipe.key, made.model, graph, image, engines=engines, quantized=quantized, threads=settings.threads,
+        seconds=settings.seconds,
     )  # fmt: skip
 
 
@@ -230,6 +234,9 @@ def _settings_shown(settings: DemoSettings, networks: list[Trained]) -> dict[str
             f"L1 per layer{units}, depthwise and first convolutions left whole, {settings.initial_sparsity:.0%} to "
             f"{settings.sparsity:.0%} of all weights by a cubic schedule over the first {RISE:.0%} of the steps"
         )
+    shown["quantization"] = (
+        f"the final student, by the ranges of at most {CALIBRATION} training images, channels equalized, not trained"
+    )
     return shown | {"seed": str(settings.seed)}
 
 

@@ -71,7 +71,7 @@ def test_sizes_and_ratios_are_those_of_the_files(finished: tuple[DemoSettings, R
     _, report = finished
     teacher = 4 * count_parameters(build_model("minixception-128-256", 4))
     assert report.teacher_bytes == teacher
-    assert len(report.files) == 4 * 3
+    assert len(report.files) == 4 * 3 + 1
     for stored in report.files:
         assert stored.bytes == Path(stored.path).stat().st_size
         assert stored.compression == teacher / stored.bytes
@@ -82,7 +82,7 @@ def test_sizes_and_ratios_are_those_of_the_files(finished: tuple[DemoSettings, R
 def test_scores_are_those_of_the_very_file(finished: tuple[DemoSettings, Report]) -> None:
     _, report = finished
     test = load_split(None, 32, "test", count=64, progress=False)
-    for values in ("f32", "i8"):
+    for values in ("f32", "i8", "int8"):
         stored = report.file("distilled-pruned", values)
         assert stored is not None
         answers = run(sparsenet.load(stored.path, threads=1), test, 32)
@@ -98,6 +98,18 @@ def test_engine_and_pytorch_agree(finished: tuple[DemoSettings, Report]) -> None
     final = report.file("distilled-pruned", "f32")
     assert final is not None
     assert final.scores == report.stage("distilled-pruned").scores
+
+
+def test_the_final_student_is_computed_in_integers_too(finished: tuple[DemoSettings, Report]) -> None:
+    _, report = finished
+    stored = report.file("distilled-pruned", "int8")
+    assert stored is not None
+    engine = sparsenet.load(stored.path, threads=1)
+    integers = [d for d in engine.plan.decisions if d.format.startswith("int8")]
+    assert len(integers) > len(engine.plan.decisions) // 2
+    assert 1e-4 < stored.max_difference < 0.5
+    for name in ("int8-dense", "int8-sparse"):
+        assert report.speed.latency("distilled-pruned", name)
 
 
 def test_stages_are_pruned_as_asked(finished: tuple[DemoSettings, Report]) -> None:

@@ -115,7 +115,7 @@ def demo(
     as_json: bool,
     **options: Any,
 ) -> None:
-    """Teacher, student, distillation, pruning, conversion, engine: train it, run it, measure it, report it.
+    """Teacher, student, distillation, pruning, conversion, int8, engine: train it, run it, measure it, report it.
 
     Prints the table of the published tables 3 to 5 with this run beside it, and writes report.html and report.json.
     """

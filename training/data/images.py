@@ -155,6 +155,13 @@ class LabeledImages:
         return cls(images, labels, tuple(class_names), tuple(files[index] for index in kept), bad.count)
 
 
+def drawn_at_random(images: LabeledImages, count: int, seed: int) -> LabeledImages:
+    """At most ``count`` of the images, as the seed says."""
+    if count >= len(images):
+        return images
+    return images.subset(torch.randperm(len(images), generator=torch.Generator().manual_seed(seed))[:count])
+
+
 def to_float(images: Tensor) -> Tensor:
     """Bytes to network input: uint8 in [0, 255] → float32 in [-1, 1], the NORMALISATION of RGB in [0, 1]."""
     return images.to(torch.float32).div_(127.5).sub_(1.0)

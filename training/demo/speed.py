@@ -1,4 +1,4 @@
-"""PyTorch, the engine dense and the engine sparse: timed side by side on one input, outputs compared first."""
+"""PyTorch and the engine, dense and sparse, in float32 and in integers: timed in turn on one input, checked first."""
 
 from __future__ import annotations
 
@@ -21,7 +21,10 @@ from training.report.model import Latency, Speedup
 TOLERANCE = 1e-4
 FEWEST_ROUNDS, MOST_ROUNDS = 15, 101
 LAYOUTS = {"contiguous": torch.contiguous_format, "channels_last": torch.channels_last}
-PAIRS = (("dense", "sparse"), ("pytorch", "sparse"), ("pytorch", "dense"))
+PAIRS = (
+    *(("dense", "sparse"), ("pytorch", "sparse"), ("pytorch", "dense")),
+    *(("sparse", "int8-sparse"), ("int8-dense", "int8-sparse"), ("pytorch", "int8-sparse")),
+)
 
 
 @dataclass(frozen=True)
@@ -40,6 +43,7 @@ def time_network(
     image: FloatArray,
     *,
     engines: Sequence[str] = ("dense", "sparse"),
+    quantized: Graph | None = None,
     layouts: Sequence[str] = tuple(LAYOUTS),
     threads: int = 1,
     seconds: float = 4.0,
@@ -50,12 +54,14 @@ def time_network(
         stage: name the results carry.
         image: network input (1, 3, H, W).
         engines: "dense" (sparse kernels switched off) and "sparse".
+        quantized: the network in integers, timed by the same engines as "int8-dense" and "int8-sparse", if given.
         layouts: PyTorch's memory layouts to try; the faster one counts.
         threads: of each.
         seconds: about how long to measure; 15 to 101 rounds, or up to three times as many where some are disturbed.
 
     Raises:
-        SparsenetError: engine and PyTorch disagree.
+        SparsenetError: engine and PyTorch disagree, or dense and sparse kernels in integers, whose outputs
+            must be equal to the bit.
     """
     with _torch_threads(threads):
         calls = {layout: _torch_call(model, image, layout) for layout in layouts}
@@ -69,6 +75,8 @@ def time_network(
             raise SparsenetError(
                 f"{stage}: engine and PyTorch differ by {difference:.1e} of the largest logit: their times mean nothing"
             )
+        if quantized:
+            calls |= _integer_calls(stage, quantized, engines, threads, image)
         clock = PROCESS if threads == 1 else WALL
         turns = turns_of(calls, clock)
         taken = take_rounds(turns, rounds_for(turns, seconds, FEWEST_ROUNDS, MOST_ROUNDS), clock)
@@ -103,6 +111,18 @@ def _torch_call(model: nn.Module, image: FloatArray, layout: str) -> Callable[[]
         return output
 
     return call
+
+
+def _integer_calls(
+    stage: str, quantized: Graph, engines: Sequence[str], threads: int, image: FloatArray
+) -> dict[str, Callable[[], FloatArray]]:
+    calls = {
+        f"int8-{name}": _engine_call(Engine(quantized, threads, sparse=name == "sparse"), image)
+        for name in engines
+    }
+    if len({call().tobytes() for call in calls.values()}) > 1:
+        raise SparsenetError(f"{stage}: dense and sparse kernels differ in int8: their times mean nothing")
+    return calls
 
 
 def _engine_call(engine: Engine, image: FloatArray) -> Callable[[], FloatArray]:

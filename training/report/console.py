@@ -4,19 +4,23 @@ from __future__ import annotations
 
 from training.report.findings import findings
 from training.report.model import Report
+from training.report.names import ENGINES, ratio_name, row_title
 from training.report.numbers import number, percent, ratio
 from training.report.paper import published
+
+#: (slow, fast) of the speed-ups that find place on a line.
+PAIRS = (("dense", "sparse"), ("sparse", "int8-sparse"))
 
 
 def console_table(report: Report) -> str:
     """Quality and size beside the paper, speed, and the findings, as plain text."""
     quality = [["network", "zeros", "accuracy", "macro F1", "weighted F1", "bytes", "compression", "paper"]]
-    for stage in report.stages:
-        stored, paper = report.file(stage.key, report.table_values), published(report.student, stage.key)
+    for stage, stored in report.rows:
+        paper = published(report.student, stage.key)
         scores = stored.scores if stored else stage.scores
         quality.append(
             [
-                stage.title,
+                row_title(stage, stored),
                 f"{percent(stage.sparsity, 0)} %",
                 percent(scores.accuracy),
                 percent(scores.macro_f1),
@@ -28,15 +32,14 @@ def console_table(report: Report) -> str:
                 else "–",
             ]
         )
-    speed = [["ms per image", "PyTorch", "dense", "sparse", "sparse vs dense", "sparse vs PyTorch"]]
+    speed = [["ms per image", *ENGINES.values(), *(ratio_name(*pair) for pair in PAIRS)]]
     for key in dict.fromkeys(m.stage for m in report.speed.latencies):
-        found = [report.speed.latency(key, engine) for engine in ("pytorch", "dense", "sparse")]
+        found = [report.speed.latency(key, engine) for engine in ENGINES]
         speed.append(
             [
                 report.stage(key).title,
                 *(f"{m.median:.3f}" if m else "–" for m in found),
-                ratio(report.speed.speedup(key, "dense", "sparse")),
-                ratio(report.speed.speedup(key, "pytorch", "sparse")),
+                *(ratio(report.speed.speedup(key, slow, fast)) for slow, fast in PAIRS),
             ]
         )
     counted = (

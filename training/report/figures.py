@@ -12,11 +12,13 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, PercentFormatter
 
 from training.report.model import Report, Stage
+from training.report.names import ENGINE_NAMES
 from training.report.paper import ACCURACY_AT_SPARSITY
 
 #: Okabe and Ito's palette, told apart by colour-blind readers too.
-ENGINE_COLOURS = {"pytorch": "#D55E00", "dense": "#0072B2", "sparse": "#009E73"}
-ENGINE_NAMES = {"pytorch": "PyTorch", "dense": "engine, dense", "sparse": "engine, sparse"}
+ENGINE_COLOURS = {
+    "pytorch": "#D55E00", "dense": "#0072B2", "sparse": "#009E73", "int8-dense": "#56B4E9", "int8-sparse": "#CC79A7"
+}  # fmt: skip
 _INK, _FAINT = "#1f2933", "#d5dbe1"
 _STYLE: Any = {
     "font.family": "DejaVu Sans",
@@ -115,9 +117,10 @@ def latency_bars(report: Report) -> str:
 
     def paint(axes: list[Axes]) -> None:
         longest = max((m.high for m in report.speed.latencies if m.stage in groups), default=1.0)
+        bars = max(sum(m.stage == stage for m in report.speed.latencies) for stage in groups)
         for axis, stage in zip(axes, groups, strict=True):
             found = [m for m in report.speed.latencies if m.stage == stage][::-1]
-            y = range(3 - len(found), 3)
+            y = range(bars - len(found), bars)
             values = [m.median for m in found]
             errors = [[m.median - m.low for m in found], [m.high - m.median for m in found]]
             colours = [ENGINE_COLOURS[m.engine] for m in found]
@@ -125,10 +128,12 @@ def latency_bars(report: Report) -> str:
             for i, measured in zip(y, found, strict=True):
                 axis.text(measured.high + longest * 0.02, i, f"{measured.median:.3g} ms", va="center")
             axis.set_yticks(list(y), [ENGINE_NAMES[m.engine] for m in found])
-            axis.set(title=titles[stage], xlim=(0, longest * 1.25), ylim=(-0.6, 2.6), xlabel="ms per image")
+            axis.set(
+                title=titles[stage], xlim=(0, longest * 1.25), ylim=(-0.6, bars - 0.4), xlabel="ms per image"
+            )
             axis.grid(visible=False, axis="y")
 
-    return _draw(9.6, 2.1, max(len(groups), 1), paint) if groups else ""
+    return _draw(9.6, 2.7, len(groups), paint) if groups else ""
 
 
 def training_curves(report: Report) -> str:
@@ -220,7 +225,7 @@ def size_against_quality(report: Report) -> str:
                     label=stage.title,
                 )
         axis.set_xscale("log")
-        axis.set(xlabel="bytes (logarithmic; i8, f16, f32 from left to right)", ylabel="macro F1")
+        axis.set(xlabel="bytes (logarithmic; the fewer bits, the further left)", ylabel="macro F1")
         _percent(axis)
         axis.legend(fontsize=8)
         axis.spines["left"].set_color(_FAINT)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from training.report.model import Report, Speedup, StoredFile
+from training.report.model import INT8, Report, Speedup, StoredFile
 from training.report.numbers import TOO_NOISY, number, percent, points, scientific
 from training.report.paper import published
 
@@ -24,6 +24,7 @@ def findings(report: Report) -> list[Finding]:
     texts = {
         "Size": _size(report),
         "Speed": _speed(report),
+        "Eight bits": _eight_bits(report),
         "Distillation": _distillation(report),
         "Pruning": _pruning(report),
         "Stored values": _storage(report),
@@ -80,6 +81,21 @@ def _speed(report: Report) -> str:
     return text + _start(report)
 
 
+def _eight_bits(report: Report) -> str:
+    stored, exact = report.file(FINAL, INT8), report.file(FINAL, "f32")
+    if stored is None or exact is None:
+        return ""
+    change = _change("gained", "cost", exact.scores.macro_f1, stored.scores.macro_f1, "macro F1")
+    text = f"Quantizing the final student, without training, {change}; its file has {number(stored.bytes)} bytes."
+    others = {
+        "sparse": "the sparse engine in float32",
+        "int8-dense": "the dense engine in int8",
+    }
+    ratios = {name: report.speed.speedup(FINAL, engine, "int8-sparse") for engine, name in others.items()}
+    known = {name: ratio for name, ratio in ratios.items() if ratio}
+    return f"{text} {_compared(known, 'the sparse engine in int8')}" if known else text
+
+
 def _start(report: Report) -> str:
     starts = {start.engine: start for start in report.startup}
     if starts.keys() != {"sparse", "pytorch"}:
@@ -97,16 +113,16 @@ def _at_sizes(report: Report) -> str:
     return "" if teacher == student else f" (at {teacher}², the student at {student}²)"
 
 
-def _compared(ratios: Mapping[str, Speedup]) -> str:
-    """How fast the sparse engine runs the final student; ``ratios`` by what it is compared with."""
+def _compared(ratios: Mapping[str, Speedup], engine: str = "the sparse engine") -> str:
+    """How fast ``engine`` runs the final student; ``ratios`` by what it is compared with."""
     verdicts = [_times_as_fast(ratio, other) for other, ratio in ratios.items() if not ratio.noisy]
     untold = [other for other, ratio in ratios.items() if ratio.noisy]
     sentences = []
     if verdicts:
-        sentences.append(f"On the final student the sparse engine is {' and '.join(verdicts)}.")
+        sentences.append(f"On the final student {engine} is {' and '.join(verdicts)}.")
     if untold:
         sentences.append(
-            f"The machine was {TOO_NOISY} how the speed of the sparse engine compares with that of "
+            f"The machine was {TOO_NOISY} how the speed of {engine} compares with that of "
             f"{' and '.join(untold)}."
         )
     return " ".join(sentences)

@@ -19,6 +19,8 @@ from sparsenet.text.table import to_json
 from training.report.files import write_text
 
 FORMAT_VERSION = 1
+#: ``StoredFile.values`` of a network that is computed in integers, not only stored so.
+INT8 = "int8"
 
 
 @dataclass(frozen=True)
@@ -223,6 +225,13 @@ class Report:
     def stage(self, key: str) -> Stage:
         """The stage of that name; KeyError if the run had none."""
         return {stage.key: stage for stage in self.stages}[key]
+
+    @property
+    def rows(self) -> list[tuple[Stage, StoredFile | None]]:
+        """What the main table shows: every stage with its file of ``table_values``, then those in integers."""
+        files = ((stage, self.file(stage.key, INT8)) for stage in self.stages)
+        main = [(stage, self.file(stage.key, self.table_values)) for stage in self.stages]
+        return main + [(stage, file) for stage, file in files if file]
 
     def file(self, stage: str, values: str) -> StoredFile | None:
         """The file of a stage with these value encodings, if it was written."""

@@ -11,6 +11,7 @@ from training.report import figures
 from training.report.files import write_text
 from training.report.findings import FINAL, findings, main_file
 from training.report.model import Report
+from training.report.names import ENGINE_NAMES, ENGINES, RATIOS, ratio_name, row_title
 from training.report.numbers import interval, number, percent, scientific
 from training.report.paper import CITATION, published
 from training.report.templates import page_template
@@ -33,7 +34,11 @@ def render_page(report: Report) -> str:
         citation=CITATION,
         figures=figures,
         final=FINAL,
-        engine_names=figures.ENGINE_NAMES,
+        row_title=row_title,
+        engines=ENGINES,
+        engine_names=ENGINE_NAMES,
+        ratios=RATIOS,
+        ratio_name=ratio_name,
         titles={s.key: s.title for s in report.stages},
         timed=list(dict.fromkeys(m.stage for m in report.speed.latencies)),
     )
@@ -58,8 +63,12 @@ def _cards(report: Report) -> list[tuple[str, str, str]]:
         )
         teacher = report.stage("teacher").scores.macro_f1
         cards.append((f"{percent(stored.scores.macro_f1)} %", "macro F1", f"teacher: {percent(teacher)} %"))
-    for slow, name in (("dense", "of the dense engine"), ("pytorch", "of PyTorch")):
-        speedup = report.speed.speedup(FINAL, slow, "sparse")
+    for slow, fast, name in (
+        ("dense", "sparse", "of the dense engine"),
+        ("pytorch", "sparse", "of PyTorch"),
+        ("pytorch", "int8-sparse", "of PyTorch, in int8"),
+    ):
+        speedup = report.speed.speedup(FINAL, slow, fast)
         if speedup and not speedup.noisy:
             threads = f"{report.speed.threads} thread{'s' if report.speed.threads > 1 else ''}"
             cards.append(

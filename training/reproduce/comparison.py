@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from training.checkpoint import ModelInfo, load_model, save_model
-from training.data.images import to_float
+from training.data.images import drawn_at_random, to_float
 from training.demo.stages import spared_layers
 from training.loop.config import TrainConfig
 from training.loop.run import Hook
@@ -25,7 +25,7 @@ from training.pruning import Masks, find_masks
 from training.pruning.blocks import Block
 from training.pruning.select import Scope
 from training.reproduce.checkpoints import checkpoint_for
-from training.reproduce.images import drawn_at_random, load_images
+from training.reproduce.images import load_images
 from training.reproduce.networks import history, judge
 from training.reproduce.results import write_result
 from training.reproduce.settings import ComparisonSettings, Settings

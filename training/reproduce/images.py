@@ -53,13 +53,6 @@ def load_images(path: Path) -> LabeledImages:
         raise DataError(f"{path} holds no images of a run: {error}") from None
 
 
-def drawn_at_random(images: LabeledImages, count: int, seed: int) -> LabeledImages:
-    """At most ``count`` of the images, as the seed says."""
-    if count >= len(images):
-        return images
-    return images.subset(torch.randperm(len(images), generator=torch.Generator().manual_seed(seed))[:count])
-
-
 def binary(images: LabeledImages) -> LabeledImages:
     """Two classes of four: is the mask worn correctly?"""
     return replace(images, labels=(images.labels > 0).to(torch.int64), class_names=BINARY)

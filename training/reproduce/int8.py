@@ -14,12 +14,10 @@ import torch
 from torch import nn
 
 import sparsenet
-from converters import equalize, quantize
 from sparsenet.errors import DataError
-from sparsenet.graph import Graph
 from training.checkpoint import load_model
-from training.data.images import LabeledImages
-from training.demo.model_files import batches
+from training.data.images import LabeledImages, drawn_at_random
+from training.demo.model_files import batches, in_integers
 from training.demo.settings import recipes
 from training.demo.stages import StageTrainer, Trained, given_weights
 from training.distill import Distillation
@@ -28,7 +26,7 @@ from training.pruning import Masks
 from training.pruning.blocks import Block
 from training.quantization import calibrate, quantized, zeros_held
 from training.reproduce.checkpoints import checkpoint_for
-from training.reproduce.images import drawn_at_random, load_images
+from training.reproduce.images import load_images
 from training.reproduce.networks import history, judge, tested
 from training.reproduce.plan import INT8_FORMS
 from training.reproduce.results import Result, write_result
@@ -72,7 +70,11 @@ def prune_and_quantize(
     )
     files = {form: models / f"{name}-{form}.safetensors" for form in INT8_FORMS}
     forms = {"f32": judge(made.model, made.info, files["f32"], judged)}
-    sparsenet.save(_quantized(settings, files["f32"], data, made.info.input_size), files["int8"])
+    shown = drawn_at_random(data, settings.int8.samples, seed=0)
+    graph = in_integers(
+        sparsenet.load_graph(files["f32"]), shown, made.info.input_size, settings.int8.keep_float
+    )
+    sparsenet.save(graph, files["int8"])
     forms["int8"] = tested(files["int8"], judged, made.info.input_size)[0]
     network, epochs = _trained(settings, made, teacher, data, models.parent / "weights" / name)
     forms["trained"] = judge(
@@ -113,13 +115,6 @@ def _network(
     for key in (TEACHER, DISTILLED):
         made = trainer.make(plan[key])
     return trainer.make(plan[PRUNED]) if sparsity else made
-
-
-def _quantized(settings: Settings, file: Path, images: LabeledImages, size: int) -> Graph:
-    """The network of a float32 model file, for integers, by the ranges of some images."""
-    shown = drawn_at_random(images, settings.int8.samples, seed=0)
-    graph = equalize(sparsenet.load_graph(file), batches(shown, size), threads=1)
-    return quantize(graph, batches(shown, size), skip=settings.int8.keep_float, threads=1)
 
 
 def _trained(

@@ -7,12 +7,12 @@ from pathlib import Path
 from torch import nn
 
 from training.checkpoint import ModelInfo, load_model, save_model
-from training.data.images import LabeledImages
+from training.data.images import LabeledImages, drawn_at_random
 from training.loop.config import TrainConfig
 from training.models import build_model
 from training.pruning import Masks, find_masks
 from training.reproduce.checkpoints import checkpoint_for
-from training.reproduce.images import binary, drawn_at_random, load_images
+from training.reproduce.images import binary, load_images
 from training.reproduce.networks import history, judge
 from training.reproduce.plan import MASKCNN_SIZE
 from training.reproduce.results import write_result

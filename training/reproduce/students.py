@@ -6,13 +6,14 @@ import dataclasses
 from pathlib import Path
 
 from sparsenet.errors import DataError, InputError
-from training.demo import model_files
+from training.data.images import drawn_at_random
+from training.demo.model_files import ModelFiles, scores
 from training.demo.settings import DemoSettings, Recipe, Schedules, recipes
 from training.demo.stages import StageTrainer, Trained, given_weights
 from training.evaluate import metrics, predict
 from training.models.registry import count_parameters
 from training.pruning import Masks
-from training.reproduce.images import drawn_at_random, load_images
+from training.reproduce.images import load_images
 from training.reproduce.networks import TRACES
 from training.reproduce.plan import STUDENT_STAGES
 from training.reproduce.results import write_result
@@ -68,8 +69,8 @@ def train_stage(
     if stage != TEACHER:
         teacher_bytes = 4 * count_parameters(trainer.made[TEACHER].model)
         graph = TRACES.graph(made.model, made.info)
-        files = model_files.store(made, graph, demo.out / "models", test_images, logits, teacher_bytes)
-    scores = model_files.scores(metrics(test_images.labels, logits.argmax(1), test_images.class_names))
+        files = ModelFiles(demo.out / "models", test_images, teacher_bytes).store(made, graph, logits)
+    quality = scores(metrics(test_images.labels, logits.argmax(1), test_images.class_names))
     write_result(
         result,
         {
@@ -79,7 +80,7 @@ def train_stage(
             "size": made.info.input_size,
             "parameters": count_parameters(made.model),
             "sparsity": Masks.from_zeros(made.model).sparsity,
-            "scores": dataclasses.asdict(scores),
+            "scores": dataclasses.asdict(quality),
             "files": [dataclasses.asdict(file) for file in files],
             "epochs": _epochs(made),
         },

@@ -6,13 +6,14 @@ import numpy as np
 import pytest
 import torch
 
-from converters import from_torch
+from converters import from_torch, quantize
 from sparsenet.errors import SparsenetError
 from sparsenet.timing import PATIENCE, THREAD, Rounds, Sample
 from training.demo import speed
 from training.demo.speed import time_network
 from training.models import build_model
 from training.pruning import find_masks
+from training.report.names import ENGINES
 
 
 @pytest.fixture(scope="module")
@@ -29,14 +30,24 @@ def model() -> torch.nn.Module:
 
 def test_every_engine_and_ratio_is_there(model: torch.nn.Module, image: np.ndarray) -> None:
     threads = torch.get_num_threads()
-    timing = time_network("s", model, from_torch(model, image), image, seconds=0.1)
-    assert [latency.engine for latency in timing.latencies] == ["pytorch", "dense", "sparse"]
+    graph = from_torch(model, image)
+    timing = time_network("s", model, graph, image, quantized=quantize(graph, [image]), seconds=0.1)
+    assert [latency.engine for latency in timing.latencies] == list(ENGINES)
     assert timing.latencies[0].setting in speed.LAYOUTS
     assert all(0 < m.low <= m.median <= m.high for m in timing.latencies)
     assert all(0 < m.rounds <= PATIENCE * speed.MOST_ROUNDS for m in timing.latencies)
     assert [(s.slow, s.fast) for s in timing.speedups] == list(speed.PAIRS)
     assert 0 < timing.max_difference <= speed.TOLERANCE
     assert torch.get_num_threads() == threads
+
+
+def test_kernels_that_differ_in_int8_are_not_timed(
+    model: torch.nn.Module, image: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers = iter([np.zeros(4, np.float32), np.ones(4, np.float32)])
+    monkeypatch.setattr(speed, "_engine_call", lambda *_: lambda: next(answers))
+    with pytest.raises(SparsenetError, match="dense and sparse kernels differ in int8"):
+        speed._integer_calls("s", from_torch(model, image), ["dense", "sparse"], 1, image)
 
 
 def test_ratios_are_of_equal_rounds_and_the_faster_layout_counts() -> None:

@@ -8,6 +8,7 @@ import io
 import pytest
 from PIL import Image
 
+from training.demo.speed import PAIRS
 from training.report.model import (
     AccuracyPoint,
     Data,
@@ -46,8 +47,7 @@ def latency(stage: str, engine: str, ms: float) -> Latency:
 
 
 def speedups(stage: str, times: dict[str, float]) -> list[Speedup]:
-    pairs = [("dense", "sparse"), ("pytorch", "sparse"), ("pytorch", "dense")]
-    ratios = [(slow, fast, times[slow] / times[fast]) for slow, fast in pairs if {slow, fast} <= set(times)]
+    ratios = [(slow, fast, times[slow] / times[fast]) for slow, fast in PAIRS if {slow, fast} <= set(times)]
     return [Speedup(stage, slow, fast, ratio, ratio * 0.98, ratio * 1.03) for slow, fast, ratio in ratios]
 
 
@@ -84,12 +84,20 @@ def report() -> Report:
             ("f32", 680_000, s.scores.accuracy, 2e-6),
             ("f16", 350_000, s.scores.accuracy, 5e-4),
             ("i8", 70_000, s.scores.accuracy - 0.01, 2e-2),
+            ("int8", 60_000, s.scores.accuracy - 0.02, 5e-2),
         )
+        if v != "int8" or s.key == "distilled-pruned"
     ]
     measured = {
         "teacher": {"pytorch": 31.0, "dense": 29.0},
         "distilled": {"pytorch": 3.1, "dense": 2.6},
-        "distilled-pruned": {"pytorch": 3.0, "dense": 2.5, "sparse": 1.0},
+        "distilled-pruned": {
+            "pytorch": 3.0,
+            "dense": 2.5,
+            "sparse": 1.0,
+            "int8-dense": 0.8,
+            "int8-sparse": 0.5,
+        },
     }
     speed = Speed(
         1,

@@ -14,6 +14,19 @@ def test_every_stage_measurement_and_finding_is_there(report: Report) -> None:
     [row] = [line for line in lines if re.match(r"Distilled \+ pruned +80 %", line)]
     cells = ["80", "%", "91.0", "89.0", "90.0", "70\u202f000", "1\u202f189×", "0.90/0.76/0.92/1004×"]
     assert re.split(" +", row)[3:] == cells
+    [row] = [line for line in lines if line.startswith("Distilled + pruned, int8")]
+    assert re.split(" +", row)[4:] == [
+        "80",
+        "%",
+        "90.0",
+        "88.0",
+        "89.0",
+        "60\u202f000",
+        "1\u202f388×",
+        *cells[7:],
+    ]
+    [row] = [line for line in lines if re.match(r"Distilled \+ pruned +3.000", line)]
+    assert re.split(" +", row)[4:8] == ["2.500", "1.000", "0.800", "0.500"]
     teacher = next(line for line in lines if line.startswith("Teacher"))
     assert re.split(" +", teacher)[1:6] == ["0", "%", "98.0", "96.0", "97.0"]
     for found in findings(report):

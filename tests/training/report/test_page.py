@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from training.report.model import Report, load_report, save_report
+from training.report.names import RATIOS, ratio_name
 from training.report.page import render_page, save_page
 from training.report.paper import STAGES
 
@@ -61,6 +62,19 @@ def test_rows_show_the_file_the_engine_loads_and_the_paper_beside_it(page: str) 
     cells = re.findall(r"<td[^>]*>(.*?)</td>", row.group(), re.DOTALL)
     assert cells[1:7] == ["80.0", "91.0", "89.0", "90.0", "70\u202f000", "1\u202f189×"]
     assert cells[7:] == ["90", "76", "92", "1\u202f004×"]
+    row = re.search(r'<tr class="final"><td>Distilled \+ pruned, int8</td>.*?</tr>', page, re.DOTALL)
+    assert row is not None
+    cells = re.findall(r"<td[^>]*>(.*?)</td>", row.group(), re.DOTALL)
+    assert cells[1:7] == ["80.0", "90.0", "88.0", "89.0", "60\u202f000", "1\u202f388×"]
+
+
+def test_every_engine_has_a_column(page: str) -> None:
+    head = re.search(r"<th>input</th>.*?</tr>", page, re.DOTALL)
+    assert head is not None
+    names = re.findall(r"<th>(.*?)</th>", head.group())[2:]
+    assert names[:5] == ["PyTorch, ms", "dense, ms", "sparse, ms", "int8 dense, ms", "int8 sparse, ms"]
+    assert names[5:] == [ratio_name(*pair) for pair in RATIOS]
+    assert page.count("<small class") == len(RATIOS)
 
 
 def test_wrong_predictions_are_marked(page: str) -> None:
