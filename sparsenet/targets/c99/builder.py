@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from math import prod
 from typing import Any
 
 import numpy.typing as npt
@@ -17,7 +16,7 @@ from sparsenet.targets.c99.constant import Constant, Word
 from sparsenet.targets.c99.kernel import Kernel
 from sparsenet.targets.c99.machine import Machine
 from sparsenet.targets.c99.stage import Read, Stage
-from sparsenet.targets.c99.value import Value
+from sparsenet.targets.c99.value import Value, map_shape
 
 
 @dataclass(frozen=True)
@@ -73,11 +72,8 @@ class Builder(LoweringBuilder[Constant]):
         return self.constants_made[-1]
 
     def map_shape(self, tensor: str) -> tuple[int, int, int]:
-        """(channels, height, width) of an image, and of any other tensor (1, 1, numbers)."""
-        shape = self.image_shape(tensor)
-        if len(shape) == 3:
-            return shape[0], shape[1], shape[2]
-        return 1, 1, prod(shape)
+        """(channels, height, width) of one image of ``tensor``; see ``value.map_shape``."""
+        return map_shape(self.image_shape(tensor))
 
     def is_map(self, tensor: str) -> bool:
         """Whether ``tensor`` is an image of more than one pixel."""
@@ -105,7 +101,11 @@ class Builder(LoweringBuilder[Constant]):
         self._values[tensor] = source
 
     def any(self, tensor: str) -> Value:
-        """``tensor`` in the form that there is."""
+        """``tensor`` in the form that there is; a constant is flat, in flash."""
+        if tensor not in self._values and tensor in self.graph.constants:
+            array = self.graph.constants[tensor]
+            shape = (1, 1, array.size)
+            self._values[tensor] = Value(tensor, shape, flat=True, capacity=1, fixed=self.constant(array))
         return self._values[tensor]
 
     def rows(self, tensor: str, side: int = 0) -> Value:
@@ -121,9 +121,14 @@ class Builder(LoweringBuilder[Constant]):
 
     def flat(self, tensor: str) -> Value:
         """``tensor`` in C order."""
-        value = self._values[tensor]
+        value = self.any(tensor)
         assert value.root.flat
         return value
+
+    def new_flat(self, tensor: str) -> Value:
+        """A value for a stage to make: ``tensor`` in C order."""
+        self.flats.add(tensor)
+        return self.new(tensor)
 
     def copy(
         self,

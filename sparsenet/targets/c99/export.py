@@ -126,7 +126,7 @@ def export_c(
 def _require_ram(plan: CPlan, most: int | None) -> None:
     if most is None or plan.arena_bytes <= most:
         return
-    maps = sorted((v for v in plan.values if v.output is None), key=lambda v: -v.buffer_bytes)[:_NAMED]
+    maps = sorted(plan.maps, key=lambda value: -value.buffer_bytes)[:_NAMED]
     largest = ", ".join(f"'{v.tensor}' {v.buffer_bytes} ({v.capacity} of {v.height} rows)" for v in maps)
     raise MemoryLimitError(
         f"the arena would have {plan.arena_bytes} bytes, the limit is {most}; the largest maps: {largest}"

@@ -16,8 +16,10 @@ from sparsenet.graph.plannable import require_plannable
 from sparsenet.plan.lowering.geometry import Geometry
 from sparsenet.targets.c99.builder import Builder, Options
 from sparsenet.targets.c99.constant import Constant, Word
+from sparsenet.targets.c99.errors import NoKernelError
 from sparsenet.targets.c99.kernel import Kernel
-from sparsenet.targets.c99.lower import FLAT, LOWER, NoKernelError
+from sparsenet.targets.c99.lower import LOWER
+from sparsenet.targets.c99.lower.forms import reads_rows
 from sparsenet.targets.c99.plan import CPlan
 from sparsenet.targets.c99.trace import schedule
 from sparsenet.targets.c99.value import Value
@@ -48,9 +50,10 @@ def make_plan(graph: Graph, options: Options) -> CPlan:
     builder.layer = "output"
     outputs = [_give(builder, number, name) for number, name in enumerate(graph.outputs)]
     found = schedule(builder.stages, outputs)
-    used = {
-        id(word) for stage in found.stages for word in stage.arguments.values() if isinstance(word, Constant)
-    }
+    words = [word for stage in found.stages for word in stage.arguments.values()]
+    words += [read.table for stage in found.stages for read in stage.reads if read.table is not None]
+    words += [value.fixed for value in found.values if value.fixed is not None]
+    used = {id(word) for word in words if isinstance(word, Constant)}
     constants = [constant for constant in builder.constants_made if id(constant) in used]
     return CPlan(
         found.stages, found.order, found.values, found.arena_bytes, constants,
@@ -85,7 +88,7 @@ def _results(graph: Graph, facts: Facts) -> dict[str, int]:
 
 
 def _forms(
-    graph: Graph, shapes: Mapping[str, Shape], results: Mapping[str, int]
+    graph: Graph, shapes: dict[str, Shape], results: Mapping[str, int]
 ) -> tuple[dict[str, int], set[str]]:
     """What readers want: zeros beside the lines of each tensor, and the tensors that some reads in C order."""
     sides: dict[str, int] = {}
@@ -97,7 +100,7 @@ def _forms(
             flats |= {x} if node.output in flats else set()
         elif schema.windowed and schema.weighted:
             sides[x] = max(sides.get(x, 0), Geometry.of(node, shapes).halo[2])
-        elif node.op in FLAT and FLAT[node.op](graph, shapes, node):
+        elif not reads_rows(graph, shapes, node):
             flats |= {name for name in node.inputs if name}
     return sides, flats
 

@@ -44,6 +44,11 @@ class CPlan:
         return list(dict.fromkeys(stage.kernel for stage in self.stages))
 
     @property
+    def maps(self) -> list[Value]:
+        """The values in the arena."""
+        return [value for value in self.values if value.output is None and value.fixed is None]
+
+    @property
     def by_rows(self) -> Stage | None:
         """The stage that takes the caller's image row by row, if that is the only input."""
         takers = [stage for stage in self.stages if stage.input is not None]

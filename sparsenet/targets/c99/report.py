@@ -24,8 +24,7 @@ def report(plan: CPlan, name: str) -> dict[str, Any]:
                     "bytes": value.buffer_bytes,
                     "offset": value.offset,
                 }
-                for value in plan.values
-                if value.output is None
+                for value in plan.maps
             ],
         },
         "flash": {

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from sparsenet.targets.c99.constant import Word
+from sparsenet.targets.c99.constant import Constant, Word
 from sparsenet.targets.c99.kernel import Kernel
 from sparsenet.targets.c99.value import Value
 
@@ -17,6 +17,7 @@ class Read:
     Attributes:
         value: what is read.
         rows, step, first, dilation: of the window; rows outside of the map are absent.
+        table: the rows of each unit, ``rows`` of them, where they do not slide; in flash as uint16.
         whole: the stage reads all of it, and is given its first row.
     """
 
@@ -25,12 +26,16 @@ class Read:
     step: int = 1
     first: int = 0
     dilation: int = 1
+    table: Constant | None = None
     whole: bool = False
 
     def span(self, unit: int) -> tuple[int, int]:
         """First and last row (excluded) that must have been made."""
         if self.whole:
             return 0, self.value.height
+        if self.table is not None:
+            rows = self.table.flat[unit * self.rows : (unit + 1) * self.rows]
+            return int(rows.min()), int(rows.max()) + 1
         low = unit * self.step + self.first
         end = low + (self.rows - 1) * self.dilation + 1
         return max(0, low), min(end, self.value.height)

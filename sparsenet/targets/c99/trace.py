@@ -49,6 +49,9 @@ def schedule(stages: Sequence[Stage], results: Sequence[Value]) -> Schedule:
     used = [stage for stage in stages if done.get(stage)]
     numbers = {stage: number for number, stage in enumerate(used)}
     values = [stage.out for stage in used]
+    fixed = dict.fromkeys(
+        read.value.root for stage in used for read in stage.reads if read.value.root.fixed is not None
+    )
     alive = _lifetimes(order, makers, values)
     buffers = []
     for value in values:
@@ -61,7 +64,7 @@ def schedule(stages: Sequence[Stage], results: Sequence[Value]) -> Schedule:
     require_memory(size, "the arena")
     for value, buffer in buffers:
         value.offset = buffer.offset
-    return Schedule(used, [numbers[stage] for stage in order], values, size)
+    return Schedule(used, [numbers[stage] for stage in order], [*values, *fixed], size)
 
 
 def _order(makers: dict[Value, Stage], ends: Sequence[Stage]) -> tuple[list[Stage], dict[Stage, int]]:
@@ -87,9 +90,13 @@ def _make(
             asked.pop()
             continue
         for read in stage.reads:
+            if read.value.root.fixed is not None:
+                continue
             low, high = read.span(unit)
             maker = makers[read.value.root]
-            needed = maker.unit_of(high - 1) + 1 if high > low else 0
+            needed = (
+                maker.unit_of(high - 1) + 1 if high > low else 1
+            )  # a map has at least one row, read or not
             if done.get(maker, 0) < needed:
                 asked.append((maker, needed))
                 break
@@ -112,6 +119,8 @@ def _lifetimes(
             alive[stage.out].last[0] = moment
         for read in stage.reads:
             root = read.value.root
+            if root.fixed is not None:
+                continue
             last = alive[root].last
             for row in range(len(last)) if read.whole else range(*read.span(unit)):
                 last[row] = moment

@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
 
 from sparsenet.graph.types import F32, ElementType
+from sparsenet.targets.c99.constant import Constant
+
+
+def map_shape(shape: Sequence[int]) -> tuple[int, int, int]:
+    """(channels, height, width) of an image; of any other tensor (1, 1, numbers), of vectors (numbers, 1, 1)."""
+    if len(shape) == 3:
+        return shape[0], shape[1], shape[2]
+    return (shape[0], 1, 1) if len(shape) == 1 else (1, 1, prod(shape))
 
 
 @dataclass(eq=False)
@@ -23,6 +32,7 @@ class Value:
         side: zeros before and behind each line.
         flat: whether it is in C order.
         output: which of the caller's arrays it is written to; None if it is kept in the arena.
+        fixed: where it is in flash, if it is a constant.
         viewed: the value whose memory it shares under another shape.
         capacity: rows kept; the schedule tells.
         offset: bytes from the beginning of the arena.
@@ -34,6 +44,7 @@ class Value:
     side: int = 0
     flat: bool = False
     output: int | None = None
+    fixed: Constant | None = None
     viewed: Value | None = None
     capacity: int = 0
     offset: int = 0

@@ -37,8 +37,7 @@ def lower(builder: Builder, node: Node) -> None:
         weight_format, kernel = "dense", Kernel(f"f32_linear_dense{i8}_flat", (), epilogue.ops)
         known |= {"weights": builder.constant(weights.numbers), "c_in": weights.numbers.shape[1]}
     reads = [Read(x, whole=True), *(Read(read.value, whole=True) for read in epilogue.reads)]
-    strides = {name: 1 for name in epilogue.arguments if name.startswith("residual")}
-    builder.add(out, kernel, reads, {**known, **epilogue.arguments, **strides}, units=1, by_rows=False)
+    builder.add(out, kernel, reads, {**known, **epilogue.arguments}, units=1, by_rows=False)
     builder.choose(
         node,
         weight_format,

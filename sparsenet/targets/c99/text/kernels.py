@@ -38,19 +38,21 @@ _TEXT = """\
 
 {constants}
 #ifdef $WITH_KERNELS
-/* Moves each row that is there by some numbers. */
-static void @move(const void **rows, uint32_t count, ptrdiff_t numbers)
-{{
-    for (uint32_t r = 0; r < count; ++r) {{
-        if (rows[r] != NULL) {{
-            rows[r] = (const float *)rows[r] + numbers;
-        }}
-    }}
-}}
-
 {kernels}
 #endif
 #endif
+"""
+
+_MOVE = """\
+/* Moves each row that is there by some numbers. */
+static void @move(const void **rows, uint32_t count, ptrdiff_t numbers)
+{
+    for (uint32_t r = 0; r < count; ++r) {
+        if (rows[r] != NULL) {
+            rows[r] = (const float *)rows[r] + numbers;
+        }
+    }
+}
 """
 
 
@@ -68,6 +70,8 @@ def kernels(names: Names) -> str:
     plan = names.plan
     constants = "".join(f"extern {_declared(c)}[{max(1, c.array.size)}];\n" for c in plan.constants)
     found = "\n".join(kernel.source() for kernel in plan.kernels)
+    if "@move(" in found:
+        found = f"{_MOVE}\n{found}"
     return names.fill(_TEXT.format(name=names.name, constants=constants, kernels=found))
 
 

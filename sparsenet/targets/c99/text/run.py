@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from sparsenet.targets.c99.text.names import Names
+from sparsenet.targets.c99.value import map_shape
 
 _INIT = """\
 int @init(@ctx *ctx, void *arena, size_t bytes)
@@ -50,6 +51,14 @@ int @begin(@ctx *ctx, {parameters})
     return $OK;
 }}
 
+/* All calls up to the next one that takes a row. */
+static void @proceed(@ctx *ctx)
+{{
+    while (ctx->position < sizeof @order / sizeof @order[0] && @order[ctx->position] != {taker}u) {{
+        @call(ctx, @order[ctx->position++]);
+    }}
+}}
+
 int @push_row(@ctx *ctx, const {c_type} *row)
 {{
     if (ctx == NULL || row == NULL) {{
@@ -61,10 +70,10 @@ int @push_row(@ctx *ctx, const {c_type} *row)
     ctx->input[0] = (const unsigned char *)row;
     ctx->input_row[0] = 0;
     ctx->input_channel[0] = {channel}u;
+    @proceed(ctx);
     if (ctx->position < sizeof @order / sizeof @order[0]) {{
-        do {{
-            @call(ctx, @order[ctx->position++]);
-        }} while (ctx->position < sizeof @order / sizeof @order[0] && @order[ctx->position] != {taker}u);
+        @call(ctx, @order[ctx->position++]);
+        @proceed(ctx);
     }}
     return ctx->position == sizeof @order / sizeof @order[0] ? $READY : $OK;
 }}
@@ -77,7 +86,7 @@ def functions(names: Names, alignment: int) -> str:
     hwc = plan.options.layout == "hwc"
     taken, given = [], []
     for i, port in enumerate(inputs):
-        channels, height, width = port.shape if len(port.shape) == 3 else (1, 1, port.size)
+        channels, height, width = map_shape(port.shape)
         row, channel = (channels * width, 1) if hwc and len(port.shape) == 3 else (width, height * width)
         taken += [
             f"    ctx->input[{i}] = (const unsigned char *){port.word};",

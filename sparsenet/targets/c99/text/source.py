@@ -21,14 +21,16 @@ _TEXT = """\
 #include "{name}_kernels.h"
 
 /* A map: rows of `row` bytes from `start` on, `capacity` of them kept; before its first row is made, `clear` bytes from
- * `start - front` on are set to 0. In the arena, or, counted from 1, in one of the caller's outputs. */
+ * `start - front` on are set to 0. In the arena, or, counted from 1, in one of the caller's outputs, or a constant. */
 typedef struct {{
+    const void *constant;
     uint32_t start, row, height, capacity, front, clear;
     uint8_t output;
 }} @map;
 
-/* The rows of a map that a unit of work reads: `rows`, `dilation` apart, from `unit * step + first` on. */
+/* The rows of a map that a unit reads: `rows`, `dilation` apart, from `unit * step + first` on, or those of a table. */
 typedef struct {{
+    const uint16_t *table;
     uint16_t map;
     uint16_t rows, step, dilation;
     int32_t first;
@@ -52,10 +54,20 @@ typedef struct {{
 {stages}
 /* Of every call the number of its stage. */
 {order}
-static unsigned char *@row(const @ctx *ctx, const @map *map, uint32_t y)
+static size_t @place(const @map *map, uint32_t y)
 {{
-    unsigned char *base = map->output == 0u ? ctx->arena : ctx->output[map->output - 1u];
-    return base + map->start + (size_t)(y % map->capacity) * map->row;
+    return map->start + (size_t)(y % map->capacity) * map->row;
+}}
+
+static unsigned char *@target(const @ctx *ctx, const @map *map)
+{{
+    return map->output != 0u ? ctx->output[map->output - 1u] : ctx->arena;
+}}
+
+static const void *@row(const @ctx *ctx, const @map *map, uint32_t y)
+{{
+    const unsigned char *base = (const unsigned char *)map->constant;
+    return (base != NULL ? base : @target(ctx, map)) + @place(map, y);
 }}
 
 static void @call(@ctx *ctx, uint32_t number)
@@ -74,11 +86,14 @@ static void @call(@ctx *ctx, uint32_t number)
         const @map *source = &@maps[read->map];
         int32_t row = (int32_t)(y * read->step) + read->first;
         for (uint32_t k = 0; k < read->rows; ++k) {{
+            if (read->table != NULL) {{
+                row = read->table[y * read->rows + k];
+            }}
             rows[count++] = row >= 0 && (uint32_t)row < source->height ? @row(ctx, source, (uint32_t)row) : NULL;
             row += (int32_t)read->dilation;
         }}
     }}
-    out = @row(ctx, map, stage->rows * y);
+    out = @target(ctx, map) + @place(map, stage->rows * y);
     ctx->done[number] = (uint16_t)(y + 1u);
     if (stage->input != 0u) {{
         const uint32_t i = stage->input - 1u;
@@ -103,7 +118,8 @@ def source(names: Names) -> str:
             name=names.name,
             maps=array("static const @map @maps", [_map(value) for value in plan.values]),
             reads=array(
-                "static const @read @reads", [_read(read, numbers) for read in reads] or ["{0, 0, 0, 0, 0}"]
+                "static const @read @reads",
+                [_read(read, numbers) for read in reads] or ["{NULL, 0, 0, 0, 0, 0}"],
             ),
             stages=array("static const @stage @stages", _stages(plan.stages, numbers)),
             order=array(f"static const {order_type} @order", [str(number) for number in plan.order]),
@@ -118,15 +134,17 @@ def source(names: Names) -> str:
 def _map(value: Value) -> str:
     item = value.element.itemsize
     clear = value.buffer_bytes if value.side else 0
-    start = 0 if value.output is not None else value.offset + value.first
+    start = 0 if value.output is not None or value.fixed is not None else value.offset + value.first
     output = 0 if value.output is None else value.output + 1
     words = (start, value.row * item, value.height, value.capacity, value.first, clear)
-    return f"{{{', '.join(f'{word}u' for word in words)}, {output}u}}"
+    constant = "NULL" if value.fixed is None else name_of(value.fixed)
+    return f"{{{constant}, {', '.join(f'{word}u' for word in words)}, {output}u}}"
 
 
 def _read(read: Read, numbers: dict[Value, int]) -> str:
     words = (numbers[read.value.root], read.rows, 0 if read.whole else read.step, read.dilation)
-    return f"{{{', '.join(f'{word}u' for word in words)}, {read.first}}}"
+    table = "NULL" if read.table is None else name_of(read.table)
+    return f"{{{table}, {', '.join(f'{word}u' for word in words)}, {read.first}}}"
 
 
 def _stages(stages: list[Stage], numbers: dict[Value, int]) -> list[str]:
