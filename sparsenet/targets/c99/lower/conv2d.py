@@ -93,7 +93,7 @@ def _ways(layer: _Layer) -> Iterator[_Way]:
         for tile in layer.widths:
             count = csr_instructions(len(found.values), c_out, k_h, width, tile, small=small, finish=finish)
             yield _Way(
-                count, "csr", family, (int(k_h == 1 and not conv.geometry.halo[0]), tile, stride), found
+                count, "csr", family, (int(k_h == 1 and not any(conv.geometry.halo[:2])), tile, stride), found
             )
 
 

@@ -95,6 +95,17 @@ def test_nan_comes_out_and_infinity_does(tmp_path: Path) -> None:
 
 
 @needs_compiler
+@pytest.mark.parametrize("padding", [[1, 0, 0, 0], [0, 0, 2, 0], [1, 2, 1, 0]], ids=str)
+def test_a_window_of_one_row_may_see_nothing_but_padding(tmp_path: Path, padding: list[int]) -> None:
+    weight = np.zeros((2, 3, 1, 1), np.float32)
+    weight[:, 1], bias = 2, np.array([1, -1], np.float32)
+    node = Node("conv2d", "conv", ["x", "w", "b"], ["y"], {"padding": padding})
+    assert_exports(
+        Graph("one", [TensorInfo("x", (None, 3, 2, 5))], ["y"], [node], {"w": weight, "b": bias}), tmp_path
+    )
+
+
+@needs_compiler
 @pytest.mark.parametrize("compiler", ["gcc", "clang"])
 def test_the_folder_builds_as_it_stands_and_sanitizers_find_nothing(tmp_path: Path, compiler: str) -> None:
     if shutil.which(compiler) is None:
