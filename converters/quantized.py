@@ -15,7 +15,9 @@ import numpy.typing as npt
 
 from converters.builder import Act, GraphBuilder, Site
 from converters.decompose.elementwise import binary, clip, scalar
-from sparsenet.graph.ops import OPS
+from sparsenet.graph import Node
+from sparsenet.graph.clamped_line import bounds_of
+from sparsenet.graph.ops import ACTIVATIONS, OPS, as_step
 from sparsenet.graph.quantization import LEAST_SCALE, MOST_SCALE, Quantization
 from sparsenet.graph.types import FloatArray
 
@@ -66,10 +68,15 @@ def quantized(
 def _limited(b: GraphBuilder, site: Site, x: Act, grid: Quantization) -> Act:
     """``x`` within the range of its grid, where the op that makes it can limit its results at no cost."""
     maker = b.maker(x.tensor)
-    if maker is None or not (OPS[maker.op].epilogue or OPS[maker.op].integer == "table"):
+    if maker is None or not (OPS[maker.op].epilogue or _is_limit(maker)):
         return x
     least, most = (float(number) for number in grid.numbers(grid.range))
     return b.node("clip", site.sub("range"), [x.tensor], {"min": least, "max": most})
+
+
+def _is_limit(node: Node) -> bool:
+    """Whether an op only limits numbers; a table of another function's results is within its grid anyway."""
+    return node.op in ACTIVATIONS and bounds_of(as_step(node)) is not None
 
 
 def as_integers(b: GraphBuilder, site: Site, x: Quantized) -> Act:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from converters.passes.affine_in_integers import affine_in_integers
 from converters.passes.batch_norm_to_affine import batch_norm_to_affine
 from converters.passes.constant_operand_to_affine import constant_operand_to_affine
 from converters.passes.drop_unit_axis import drop_unit_axis
@@ -14,6 +13,7 @@ from converters.passes.fuse_activation import fuse_activation
 from converters.passes.fuse_add import fuse_add
 from converters.passes.fuse_affine import fuse_affine
 from converters.passes.fuse_gate import fuse_gate
+from converters.passes.lines_in_integers import lines_in_integers
 from converters.passes.merge_affine import merge_affine
 from converters.passes.optimize import PASSES, REDUCTION, optimize, run_passes
 from converters.passes.permute_channels import permute_channels
@@ -26,7 +26,6 @@ from converters.passes.sink_transposes import sink_transposes
 __all__ = [
     "PASSES",
     "REDUCTION",
-    "affine_in_integers",
     "batch_norm_to_affine",
     "constant_operand_to_affine",
     "drop_unit_axis",
@@ -39,6 +38,7 @@ __all__ = [
     "fuse_affine",
     "fuse_gate",
     "kept_channels",
+    "lines_in_integers",
     "merge_affine",
     "optimize",
     "permute_channels",

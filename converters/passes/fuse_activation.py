@@ -7,7 +7,7 @@ from typing import Any
 
 from converters.passes.rewiring import Rewiring, may_merge
 from sparsenet.graph import Graph, Node
-from sparsenet.graph.clamped_line import bounds_of
+from sparsenet.graph.clamped_line import bend_of, bounds_of
 from sparsenet.graph.ops import ACTIVATIONS, OPS, as_step
 
 
@@ -15,9 +15,10 @@ def fuse_activation(graph: Graph) -> Graph:
     """Append every activation to the epilogue of its producer, if that may carry one and has no other reader.
 
     Exact: an epilogue runs its steps in order on the finished result, just as the separate node would. Two limits in
-    a row become one, also of two nodes of their own. A function that does more than limit numbers stays a node of its
-    own behind a tensor that is quantized: in integers it is a table, and what makes the tensor could not be computed
-    in integers with it.
+    a row become one, also of two nodes of their own; limits in front of a ``leaky_relu`` go behind it. A limit to what
+    a grid holds is left out behind a function whose results that grid rounds. A function that does more than limit
+    numbers stays a node of its own behind a tensor that is quantized: in integers it is a table, and what makes the
+    tensor could not be computed in integers with it.
     """
     wiring = Rewiring(graph)
     for node in wiring.nodes(*ACTIVATIONS):
@@ -33,6 +34,10 @@ def fuse_activation(graph: Graph) -> Graph:
                 producer.attrs = dict(zip(("min", "max"), numbers, strict=False))
                 wiring.merge(producer, node, [], [])
             continue
+        if producer.op in ACTIVATIONS and bounds is not None and bounds == _ends(wiring, node.output):
+            if producer.output not in wiring.quantization:
+                wiring.merge(producer, node, [], [])
+            continue
         if (
             (bounds is None and node.inputs[0] in wiring.quantization)
             or not OPS[producer.op].epilogue
@@ -42,8 +47,20 @@ def fuse_activation(graph: Graph) -> Graph:
         if bounds is not None and before is not None:
             producer.attrs["epilogue"] = producer.epilogue[:-1]
             steps = _limit(before, bounds)
+        elif before is not None and (bend := bend_of(steps[0])) is not None:
+            producer.attrs["epilogue"] = producer.epilogue[:-1]
+            steps += [["clip", *(bound * bend if bound < 0 else bound for bound in before)]]
         wiring.merge(producer, node, steps, [])
     return wiring.done()
+
+
+def _ends(wiring: Rewiring, tensor: str) -> tuple[float, float] | None:
+    """The least and the largest number of a tensor's grid."""
+    grid = wiring.quantization.get(tensor)
+    if grid is None:
+        return None
+    least, most = (float(number) for number in grid.numbers(grid.range))
+    return least, most
 
 
 def _last_bounds(node: Node) -> tuple[float, float] | None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from converters.passes.affine_in_integers import affine_in_integers
 from converters.passes.batch_norm_to_affine import batch_norm_to_affine
 from converters.passes.constant_operand_to_affine import constant_operand_to_affine
 from converters.passes.drop_unit_axis import drop_unit_axis
@@ -12,10 +11,12 @@ from converters.passes.eliminate_dead import eliminate_dead
 from converters.passes.fold_affine import fold_affine
 from converters.passes.fold_affine_forward import fold_affine_forward
 from converters.passes.fold_pad import fold_pad
+from converters.passes.forget_grids import forget_grids
 from converters.passes.fuse_activation import fuse_activation
 from converters.passes.fuse_add import fuse_add
 from converters.passes.fuse_affine import fuse_affine
 from converters.passes.fuse_gate import fuse_gate
+from converters.passes.lines_in_integers import lines_in_integers
 from converters.passes.merge_affine import merge_affine
 from converters.passes.reduce_channels import reduce_channels
 from converters.passes.remove_identity import remove_identity
@@ -49,7 +50,8 @@ PASSES: tuple[Pass, ...] = (
     fuse_add,
     *REDUCTION,
     spread_grids,
-    affine_in_integers,  # behind it: a tensor behind a pooling has its grid now
+    lines_in_integers,  # behind it: a tensor behind a pooling has its grid now
+    forget_grids,
 )
 
 

@@ -20,9 +20,11 @@ from sparsenet.graph.ops.table import value_inputs
 from sparsenet.graph.types import Shape
 
 #: What a nonzero weight's product with one number saves is 1. So much as this costs a number on its way into integers
-#: and out of them, and so much is saved of a number that another node reads: measured on AVX-512, one thread, as the
-#: times of kernels in MobileNetV1, MiniXception and ResNet-50.
-INTO_INTEGERS, OUT_OF_INTEGERS, READ = 12, 6, 6
+#: and out of them: measured on AVX-512, one thread, as the times of kernels in MobileNetV1, MiniXception and ResNet-50.
+INTO_INTEGERS, OUT_OF_INTEGERS = 12, 6
+#: So much is saved of a number that a node without weights reads, by kind; ``WINDOW`` where windows read it several
+#: times.
+READ, WINDOW = {"sum": 6, "factors": 6, "table": 6, "mean": 2, "choice": 2}, 6
 
 
 def worth_their_borders(
@@ -64,8 +66,9 @@ def _saving(graph: Graph, shapes: Mapping[str, Shape], node: Node) -> int:
         weight = graph.constants[node.inputs[1]]
         pixels = _size(shapes[node.output][2:])
         return int(np.count_nonzero(weight)) * pixels
+    schema = OPS[node.op]
     names = (name for name in value_inputs(node) if name and name not in graph.constants)
-    return READ * sum(_size(shapes[name]) for name in names)
+    return (WINDOW if schema.windowed else READ[schema.integer]) * sum(_size(shapes[name]) for name in names)
 
 
 class _Cut:

@@ -9,6 +9,7 @@ import pytest
 
 from sparsenet.graph import Graph, Node, TensorInfo
 from sparsenet.graph.borders import INTO_INTEGERS, OUT_OF_INTEGERS, READ, worth_their_borders
+from sparsenet.graph.ops import OPS
 from sparsenet.graph.quantization import Quantization
 
 PIXELS = 5
@@ -70,7 +71,7 @@ def cost_of(graph: Graph, possible: set[str], chosen: set[str]) -> int:
                 assert kernel is not None
                 total += int(np.count_nonzero(kernel)) * PIXELS
             else:
-                total += READ * sum(size[name] for name in node.inputs)
+                total += READ[OPS[node.op].integer] * sum(size[name] for name in node.inputs)
         readers = [other for other in graph.nodes if node.output in other.inputs]
         if any((other.name in chosen) != (node.name in chosen) for other in readers):
             each = OUT_OF_INTEGERS if node.name in chosen else INTO_INTEGERS

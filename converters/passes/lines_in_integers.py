@@ -1,4 +1,4 @@
-"""A scaling by channel between two quantized tensors is computed in integers."""
+"""A scaling by channel, or a ``leaky_relu``, between two quantized tensors is computed in integers."""
 
 from __future__ import annotations
 
@@ -10,24 +10,25 @@ from converters.passes.rewiring import Rewiring, may_merge
 from sparsenet.graph import Graph, Node, Quantization
 from sparsenet.graph.clamped_line import ClampedLine
 from sparsenet.graph.integer import Product
-from sparsenet.graph.ops import OPS
+from sparsenet.graph.ops import OPS, as_step
 from sparsenet.graph.types import U8
 
 #: The integer that every scale becomes: the largest, so that each channel's own scale keeps all of its digits.
 _LARGEST = 127
 
 
-def affine_in_integers(graph: Graph) -> Graph:
-    """Rewrite each ``affine`` whose input and output are quantized, and that else only limits its results.
+def lines_in_integers(graph: Graph) -> Graph:
+    """Rewrite each ``affine`` and ``leaky_relu`` between two quantized tensors, and what limits its results behind it.
 
     It joins the layer before it, whose result is then rounded once instead of twice: a number differs by a step of the
-    grid at most where both grids are equally fine. Behind anything else it becomes a depthwise 1×1 convolution, if it
-    scales images: exact up to the last digit of float32, a channel's scale s being 127 or -127 on a grid of |s| / 127.
+    grid at most where both grids are equally fine. Behind anything else an ``affine`` becomes a depthwise 1×1
+    convolution, if it scales images: exact up to the last digit of float32, a channel's scale s being 127 or -127 on a
+    grid of |s| / 127.
     """
     if not graph.quantization:
         return graph
     wiring, shapes = Rewiring(graph), graph.shapes()
-    for node in wiring.nodes("affine"):
+    for node in wiring.nodes("affine", "leaky_relu"):
         grids = [graph.quantization.get(name) for name in (node.inputs[0], node.output)]
         if ClampedLine.of(node, graph.constants) is None or any(
             g is None or g.element is not U8 for g in grids
@@ -35,12 +36,12 @@ def affine_in_integers(graph: Graph) -> Graph:
             continue
         producer = wiring.producer(node.inputs[0])
         if producer is not None and wiring.only_reader(producer.output) is node:
-            steps = [*_limits(graph, producer), ["affine"]]
+            steps = [*_limits(graph, producer), ["affine"] if node.op == "affine" else as_step(node)]
             if _fits(graph, producer, node, steps):
                 del wiring.quantization[producer.output]
                 wiring.merge(producer, node, steps, node.inputs[1:3])
                 continue
-        if len(shapes[node.inputs[0]]) == 4:
+        if node.op == "affine" and len(shapes[node.inputs[0]]) == 4:
             _as_depthwise(wiring, node)
     return wiring.done()
 
@@ -53,13 +54,13 @@ def _limits(graph: Graph, producer: Node) -> list[list[Any]]:
     return [] if inside else [["clip", low, high]]
 
 
-def _fits(graph: Graph, producer: Node, affine: Node, steps: list[list[Any]]) -> bool:
-    """Whether the layer computes in integers with the affine behind it."""
-    if not OPS[producer.op].weighted or not may_merge(producer, affine, steps):
+def _fits(graph: Graph, producer: Node, line: Node, steps: list[list[Any]]) -> bool:
+    """Whether the layer computes in integers with the line behind it."""
+    if not OPS[producer.op].weighted or not may_merge(producer, line, steps):
         return False
-    epilogue = [*producer.epilogue, *steps, *affine.epilogue]
-    inputs = [*producer.inputs, *affine.inputs[1:]]
-    joined = Node(producer.op, producer.name, inputs, affine.outputs, producer.attrs | {"epilogue": epilogue})
+    epilogue = [*producer.epilogue, *steps, *line.epilogue]
+    inputs = [*producer.inputs, *line.inputs[1:]]
+    joined = Node(producer.op, producer.name, inputs, line.outputs, producer.attrs | {"epilogue": epilogue})
     product = Product.of(graph, joined)
     return product is not None and product.fits
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from converters.passes.affine_in_integers import affine_in_integers
+from converters.passes.lines_in_integers import lines_in_integers
 from sparsenet import Graph, Node, TensorInfo, reference
 from sparsenet.graph.integer import integer_nodes
 from sparsenet.graph.quantization import Quantization
@@ -23,7 +23,7 @@ def _graph(*grids: str) -> Graph:
 
 def test_it_runs_in_integers_within_a_step() -> None:
     graph = _graph("x", "y")
-    other = affine_in_integers(graph)
+    other = lines_in_integers(graph)
     assert integer_nodes(other, other.verify().shapes) == {"a"}
     x = np.random.default_rng(0).standard_normal((2, 4, 5, 6)).astype(np.float32)
     rounded = graph.quantization["x"].numbers(graph.quantization["x"].round(x))
@@ -43,7 +43,7 @@ def test_it_joins_the_layer_before_it_within_a_step() -> None:
     graph.constants["w"] = grid.numbers(rng.integers(-128, 128, (4, 8, 1, 1)))
     graph.constants["b"] = np.float32([0.1, -0.2, 0.3, 0.0])
     graph.quantization |= {"w": grid, "image": Quantization.of_activations(0.01, 128)}
-    other = affine_in_integers(graph)
+    other = lines_in_integers(graph)
     assert [node.epilogue for node in other.nodes] == [
         [["relu"], ["clip", pytest.approx(-3.6), pytest.approx(4.05)], ["affine"], ["clip", -2.0, 3.0]]
     ]
@@ -57,4 +57,4 @@ def test_it_joins_the_layer_before_it_within_a_step() -> None:
 
 @pytest.mark.parametrize("grids", [(), ("x",), ("y",)])
 def test_it_stays_where_a_tensor_is_not_quantized(grids: tuple[str, ...]) -> None:
-    assert [node.op for node in affine_in_integers(_graph(*grids)).nodes] == ["affine"]
+    assert [node.op for node in lines_in_integers(_graph(*grids)).nodes] == ["affine"]

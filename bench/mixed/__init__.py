@@ -1,0 +1,1 @@
+"""Networks of which only a part is quantized, against float32: ``python -m bench.mixed``."""
