@@ -10,16 +10,18 @@ import time
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from sparsenet.c_library.write import compile_c
     from sparsenet.engine import Engine, load
     from sparsenet.graph import Graph, Node, TensorInfo
     from sparsenet.io.model_file import load_graph, save
     from sparsenet.targets.c99.export import export_c
 
 __version__ = "0.1.0"
-__all__ = ["Engine", "Graph", "Node", "TensorInfo", "__version__", "export_c", "load", "load_graph", "save"]
+__all__ = ["Engine", "Graph", "Node", "TensorInfo", "__version__", "compile_c", "export_c", "load", "load_graph", "save"]
 
 _MODULES = {
     "Engine": "engine",
+    "compile_c": "c_library.write",
     "export_c": "targets.c99.export",
     "load": "engine",
     "Graph": "graph",

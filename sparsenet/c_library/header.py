@@ -61,8 +61,9 @@ def parameters(interface: Interface) -> list[str]:
 
 _MEANING = {
     "ok": "done",
+    "error_argument": "a null pointer",
     "error_arena": "the arena is too small, or not aligned",
-    "error_null": "a pointer is null, or the context was not initialized",
+    "error_state": "the context was not initialized",
 }
 
 

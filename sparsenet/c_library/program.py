@@ -18,7 +18,7 @@ from sparsenet.plan.plan import Plan
 from sparsenet.targets.abi import ARENA, FIRST_TENSOR, WEIGHTS, WORD_BYTES
 
 #: What ``run`` and ``init`` return.
-STATUS = {"ok": 0, "error_arena": -1, "error_null": -2}
+STATUS = {"ok": 0, "error_argument": -1, "error_arena": -2, "error_state": -3}
 #: Bytes behind the arena that kernels may read in whole vectors.
 SLACK_BYTES = 64
 ALIGNMENT = 64
@@ -133,7 +133,7 @@ good:
 arena_error:
   ret i32 {STATUS["error_arena"]}
 null:
-  ret i32 {STATUS["error_null"]}
+  ret i32 {STATUS["error_argument"]}
 }}
 
 define i32 @{name}_run(ptr %context{parameters}) {{
@@ -146,7 +146,7 @@ define i32 @{name}_run(ptr %context{parameters}) {{
 begin:
   %arena = load ptr, ptr %context
   %not_ready = icmp eq ptr %arena, null
-  br i1 %not_ready, label %null, label %places
+  br i1 %not_ready, label %state, label %places
 places:
   %w = ptrtoint ptr @weights to i64
   %wp = getelementptr i64, ptr %bases, i64 {WEIGHTS}
@@ -176,7 +176,9 @@ call:
 good:
   ret i32 {STATUS["ok"]}
 null:
-  ret i32 {STATUS["error_null"]}
+  ret i32 {STATUS["error_argument"]}
+state:
+  ret i32 {STATUS["error_state"]}
 }}
 """
 

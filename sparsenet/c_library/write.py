@@ -62,7 +62,7 @@ def compile_c(
     Args:
         target: ``aarch64-linux``, or a level of x86-64: ``x86-64-v2``, ``x86-64-v3``, ``x86-64-v4``.
         cpu: the processor, in place of the target, for its own instructions: ``cortex-a76``, ``znver4``, …
-        name: what all names in it begin with; by default that of the graph.
+        name: what all names in it begin with; by default that of the folder.
         sparse: ``False`` for dense kernels only.
 
     Raises:
@@ -72,7 +72,7 @@ def compile_c(
         MissingCompilerError: Numba cannot be imported, or its compiler fails.
     """
     folder, machine = path_of(directory, "directory"), machine_of(target, cpu)
-    name = identifier(graph.name) if name is None else name
+    name = identifier(folder.absolute().name) if name is None else name
     require_name(name)
     require_place(folder, name)
     is_open = [info.name for info in graph.inputs if info.open]

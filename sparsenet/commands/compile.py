@@ -28,7 +28,7 @@ Examples:
   sparsenet run model-here --random
   sparsenet compile model.safetensors -o face-pi --emit c --target aarch64-linux --name face
   sparsenet compile model.int8.safetensors -o face-pi5 --emit c --cpu cortex-a76 --name face
-In Python: engine = sparsenet.load("model-here")"""
+In Python: engine = sparsenet.load("model-here"); sparsenet.compile_c(graph, "face-pi", "aarch64-linux", name="face")"""
 
 
 @click.command("compile", epilog=EPILOG)
@@ -59,7 +59,7 @@ In Python: engine = sparsenet.load("model-here")"""
     help="Of a C library: the processor, for instructions beyond the target's: cortex-a76, neoverse-n1, znver4, …",
 )
 @click.option(
-    "--name", metavar="NAME", help="Of a C library: what its names begin with.  [default: the network's]"
+    "--name", metavar="NAME", help="Of a C library: what its names begin with.  [default: the folder's name]"
 )
 @threads_option
 @dense_option

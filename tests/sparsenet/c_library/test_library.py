@@ -113,16 +113,16 @@ def test_shared_library_with_two_contexts(here: Path) -> None:
     contexts = [(ctypes.c_void_p * 1)() for _ in range(2)]
     arenas = [aligned(net.bytes) for _ in contexts]
     for context, arena in zip(contexts, arenas, strict=True):
-        assert net.run(context) == -2, "not initialized"
+        assert net.run(context) == -3, "not initialized"
         assert net.library.net_init(ctypes.addressof(context), arena.ctypes.data, net.bytes) == 0
     for context in (*contexts, *contexts):
         net.image *= 0.5
         assert net.run(context) == 0
         np.testing.assert_allclose(net.output, expected(net.image)[0], rtol=1e-4, atol=1e-5)
-    assert net.run(contexts[0], 0) == -2
+    assert net.run(contexts[0], 0) == -1
     for address, size in ((arenas[0].ctypes.data, net.bytes - 1), (arenas[0].ctypes.data + 4, net.bytes)):
-        assert net.library.net_init(ctypes.addressof(contexts[0]), address, size) == -1
-    assert net.library.net_init(ctypes.addressof(contexts[0]), None, net.bytes) == -2
+        assert net.library.net_init(ctypes.addressof(contexts[0]), address, size) == -2
+    assert net.library.net_init(ctypes.addressof(contexts[0]), None, net.bytes) == -1
 
 
 def test_arena_is_exact(here: Path) -> None:

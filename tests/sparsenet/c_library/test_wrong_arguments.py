@@ -64,10 +64,10 @@ def test_command_line(tmp_path: Path) -> None:
     done = CliRunner().invoke(main, [*command, "--emit", "c", "--target", "aarch64-linux", "--json"])
     assert done.exit_code == 0, done.output
     record = json.loads(done.stdout)
-    assert record["name"] == "tiny"
+    assert record["name"] == "out"
     sizes = {file.name: file.stat().st_size for file in out.iterdir()}
     assert record["files"] == sizes
-    assert f"TINY_ARENA_BYTES {record['arena_bytes']}u" in (out / "tiny.h").read_text()
+    assert f"OUT_ARENA_BYTES {record['arena_bytes']}u" in (out / "out.h").read_text()
 
 
 def test_every_processor_has_a_target() -> None:
