@@ -11,7 +11,7 @@ from numba import types
 
 from sparsenet.graph.ops import ACTIVATIONS
 from sparsenet.targets.cpu.vector_ir.block import Block
-from sparsenet.targets.cpu.vector_ir.llvm import I32, fma, number_at, splat, widened
+from sparsenet.targets.cpu.vector_ir.llvm import I32, extreme, fma, has_extremes, number_at, splat, widened
 from sparsenet.targets.cpu.vector_ir.math import ACTIVATION_IR, exp
 
 
@@ -38,6 +38,8 @@ class Arithmetic(Block):
     def _extreme(self, sign: str) -> Callable[..., ir.Value]:
         def operation(b: ir.IRBuilder, x: ir.Value, y: ir.Value) -> ir.Value:
             x, y = self._apart(b, x), self._apart(b, y)
+            if self.element.is_float and has_extremes():
+                return extreme(b, sign, x, y)
             chosen = self._compare(b, sign, x, y)
             if self.element.is_float:
                 chosen = b.or_(chosen, b.fcmp_unordered("uno", x, x))
@@ -197,11 +199,13 @@ class Arithmetic(Block):
     @cached_property
     def largest(self) -> Any:
         """``largest(tile)``: one number; NaN if any is."""
-        extreme = self._extreme(">")
-        return self._intrinsic([self.type], self._number, lambda b, block: self._reduce(b, block, extreme))
+        return self._intrinsic(
+            [self.type], self._number, lambda b, block: self._reduce(b, block, self._extreme(">"))
+        )
 
     @cached_property
     def smallest(self) -> Any:
         """``smallest(tile)``: one number; NaN if any is."""
-        extreme = self._extreme("<")
-        return self._intrinsic([self.type], self._number, lambda b, block: self._reduce(b, block, extreme))
+        return self._intrinsic(
+            [self.type], self._number, lambda b, block: self._reduce(b, block, self._extreme("<"))
+        )

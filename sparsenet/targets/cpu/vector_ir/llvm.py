@@ -85,6 +85,19 @@ def call_intrinsic(b: ir.IRBuilder, name: str, result: ir.Type, args: Sequence[i
     return b.call(cgutils.get_or_insert_function(b.module, function_type, name), args)
 
 
+def has_extremes() -> bool:
+    """Whether the machine has instructions for what ``extreme`` computes: x86's return the second number for NaN."""
+    return "neon" in cpu_features()
+
+
+def extreme(b: ir.IRBuilder, sign: str, x: ir.Value, y: ir.Value) -> ir.Value:
+    """The larger (">") or smaller ("<") of two floats per lane, NaN if either is."""
+    return call_intrinsic(b, f"llvm.{_EXTREMES[sign]}.{mangled(x.type)}", x.type, [x, y])
+
+
+_EXTREMES = {">": "maximum", "<": "minimum"}
+
+
 def fma(b: ir.IRBuilder, x: ir.Value, y: ir.Value, z: ir.Value) -> ir.Value:
     """x * y + z per lane; of floats rounded once, of integers modulo their range."""
     if isinstance(x.type.element, ir.IntType):

@@ -7,17 +7,26 @@ from collections.abc import Callable
 
 from llvmlite import ir
 
-from sparsenet.targets.cpu.vector_ir.llvm import F32, I32, call_intrinsic, constant, fma, mangled
+from sparsenet.targets.cpu.vector_ir.llvm import (
+    F32,
+    I32,
+    call_intrinsic,
+    constant,
+    extreme,
+    fma,
+    has_extremes,
+    mangled,
+)
 
 
 def _at_least(b: ir.IRBuilder, x: ir.Value, low: ir.Value) -> ir.Value:
     """max(x, low) per lane; an unordered comparison is false and returns x, so NaN stays NaN."""
-    return b.select(b.fcmp_ordered("<", x, low), low, x)
+    return extreme(b, ">", x, low) if has_extremes() else b.select(b.fcmp_ordered("<", x, low), low, x)
 
 
 def _at_most(b: ir.IRBuilder, x: ir.Value, high: ir.Value) -> ir.Value:
     """min(x, high) per lane; NaN stays NaN."""
-    return b.select(b.fcmp_ordered(">", x, high), high, x)
+    return extreme(b, "<", x, high) if has_extremes() else b.select(b.fcmp_ordered(">", x, high), high, x)
 
 
 def clip(b: ir.IRBuilder, x: ir.Value, low: ir.Value, high: ir.Value) -> ir.Value:
@@ -205,7 +214,7 @@ def hard_sigmoid(b: ir.IRBuilder, x: ir.Value) -> ir.Value:
 
 #: Activation → (builder, vector, *parameter vectors) -> vector.
 ACTIVATION_IR: dict[str, Callable[..., ir.Value]] = {
-    "relu": lambda b, x: b.select(b.fcmp_ordered("<", x, constant(0.0, x.type)), constant(0.0, x.type), x),
+    "relu": lambda b, x: _at_least(b, x, constant(0.0, x.type)),
     "leaky_relu": lambda b, x, slope: b.select(
         b.fcmp_ordered("<", x, constant(0.0, x.type)), b.fmul(x, slope), x
     ),

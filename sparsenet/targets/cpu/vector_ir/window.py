@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import reduce
 from typing import Any
 
 from llvmlite import ir
@@ -15,7 +16,7 @@ from numba import types
 
 from sparsenet.graph import types as elements
 from sparsenet.graph.types import ElementType
-from sparsenet.targets.cpu.vector_ir.llvm import I32, I64, displaced, fma, number_at
+from sparsenet.targets.cpu.vector_ir.llvm import I32, I64, displaced, extreme, fma, has_extremes, number_at
 from sparsenet.targets.cpu.vector_ir.tile import Tile
 
 Lane = tuple[ir.Value, int]
@@ -187,6 +188,8 @@ def largest(tile: Tile, b: ir.IRBuilder, vectors: Sequence[ir.Value]) -> ir.Valu
     the others are tested in pairs.
     """
     first, *rest = (tile._apart(b, vector) for vector in vectors)
+    if tile.element.is_float and has_extremes():
+        return reduce(lambda x, y: extreme(b, ">", x, y), rest, first)
     result = first
     for vector in rest:
         result = b.select(tile._compare(b, ">", result, vector), result, vector)
