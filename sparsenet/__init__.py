@@ -17,7 +17,18 @@ if TYPE_CHECKING:
     from sparsenet.targets.c99.export import export_c
 
 __version__ = "0.1.0"
-__all__ = ["Engine", "Graph", "Node", "TensorInfo", "__version__", "compile_c", "export_c", "load", "load_graph", "save"]
+__all__ = [
+    "Engine",
+    "Graph",
+    "Node",
+    "TensorInfo",
+    "__version__",
+    "compile_c",
+    "export_c",
+    "load",
+    "load_graph",
+    "save",
+]
 
 _MODULES = {
     "Engine": "engine",

@@ -59,6 +59,14 @@ CPU_FAMILIES = by_name(
     ),
     Family(
         U8X4,
+        "conv_panel_rows",
+        "cpu.conv_panel_quads",
+        f"*x *tap_offsets:i32 *row_offsets:i32 *stream:any {_REQUANTIZE} taps {_GEOMETRY} {_OUT}",
+        ("rows", "vectors", "dot"),
+        "convolution in 8 bits, CSR weights of four channels each, pixels of a tile copied behind each other",
+    ),
+    Family(
+        U8X4,
         "conv_pattern_rows",
         "cpu.conv_pattern_quads",
         f"*x *group_offsets:i32 *stream:any *counts:u16 {_REQUANTIZE} {_GEOMETRY} {_OUT}",

@@ -8,8 +8,18 @@ from typing import Any
 from sparsenet.graph.types import F32, I32, QUAD, U8, U8X4
 from sparsenet.targets.cpu.arguments import arguments
 from sparsenet.targets.cpu.device import inlined
-from sparsenet.targets.cpu.vector_ir import Tile, load_i32, pack_quads, steps_of, to_float
-from sparsenet.targets.cpu.vector_ir.casts import from_bytes, to_bytes, within
+from sparsenet.targets.cpu.vector_ir import (
+    Tile,
+    four_channels,
+    load_f32,
+    load_i32,
+    pack_quads,
+    steps_of,
+    to_float,
+)
+from sparsenet.targets.cpu.vector_ir.casts import channel_of_quads, from_bytes, to_bytes, within
+from sparsenet.targets.cpu.vector_ir.channel_bytes import join_channels, narrow_channel
+from sparsenet.targets.family import Dot
 from sparsenet.targets.registry import Kernel
 
 
@@ -36,6 +46,70 @@ def requantized(kernel: Kernel, rows: int, vectors: int) -> Any:
         return pack(numbers, given.zero, load_i32(given.low, channel), load_i32(given.high, channel))
 
     return inlined(finish, exact=True)
+
+
+def requantized_by_channel(kernel: Kernel, rows: int, vectors: int) -> tuple[Any, Any]:
+    """``one`` and ``together``, which make of four channels' sums what ``requantized`` makes of all.
+
+    ``one(acc, j, place)`` ends channel j of a quad as far as that can be, and ``together(a, b, c, d, place)`` all four;
+    ``place`` are the arguments of ``requantized`` behind the sums.
+    """
+    if Dot(kernel.parameter("dot")).is_arm:
+        return _in_turn(kernel, rows, vectors)
+    block, finish = four_channels(Tile(I32, kernel.lanes, rows, vectors)), requantized(kernel, rows, vectors)
+
+    def one(acc, j, place):  # type: ignore[no-untyped-def]
+        return acc
+
+    def together(a, b, c, d, place):  # type: ignore[no-untyped-def]
+        given, args, bases, channel, y, x_bytes = place
+        return finish(block(a, b, c, d), given, args, bases, channel, y, x_bytes)
+
+    return inlined(one, exact=True), inlined(together, exact=True)
+
+
+def _in_turn(kernel: Kernel, rows: int, vectors: int) -> tuple[Any, Any]:
+    """``one`` and ``together`` for AArch64: as ``requantized_by_channel`` says."""
+    pixels, values = Tile(U8X4, kernel.lanes, rows, vectors), Tile(F32, kernel.lanes, rows, vectors)
+    narrow, as_float = narrow_channel(values), to_float(Tile(I32, kernel.lanes, rows, vectors))
+    multiply, each, item = values.mul, values.splat, F32.itemsize
+    epilogue = _added_channel(kernel, pixels, values) if kernel.epilogue else _no_channel
+    join, saturate = join_channels(pixels), join_channels(pixels, bounded=False)
+
+    def one(acc, j, place):  # type: ignore[no-untyped-def]
+        given, args, bases, channel, y, x_bytes = place
+        scaled = multiply(as_float(acc), each(load_f32(given.scale + (QUAD * channel + j) * item, 0)))
+        return narrow(epilogue(scaled, j, args, bases, channel, y, x_bytes))
+
+    def together(a, b, c, d, place):  # type: ignore[no-untyped-def]
+        given, _, _, channel, _, _ = place
+        zero, low, high = given.zero, load_i32(given.low, channel), load_i32(given.high, channel)
+        if zero == 0 and low == 0 and high == -1:
+            return saturate(a, b, c, d, zero, low, high)
+        return join(a, b, c, d, zero, low, high)
+
+    return inlined(one, exact=True), inlined(together, exact=True)
+
+
+def _no_channel(values: Any, j: int, args: int, bases: int, channel: int, y: int, x_bytes: int) -> Any:
+    return values
+
+
+_no_channel = inlined(_no_channel, exact=True)
+
+
+def _added_channel(kernel: Kernel, pixels: Tile, values: Tile) -> Any:
+    """The epilogue ``add`` of a map of quads, for one of their channels."""
+    read, load, steps = arguments(kernel, 0), pixels.load, channel_of_quads(pixels)
+    times, plus, each = values.mul, values.add, values.splat
+
+    def residual(acc, j, args, bases, channel, y, x_bytes):  # type: ignore[no-untyped-def]
+        given = read(args, bases)
+        row = given.residual_row
+        start = given.residual + y * row + channel * given.residual_channel + x_bytes
+        return plus(acc, times(steps(load(start, row), j, given.residual_zero), each(given.residual_scale)))
+
+    return inlined(residual, exact=True)
 
 
 def packed(pixels: Tile, dot: int) -> Any:

@@ -4,32 +4,37 @@ from __future__ import annotations
 
 from typing import Any
 
-from sparsenet.graph.types import EVERY_BYTE, F32, I32, QUAD
+from sparsenet.graph.types import EVERY_BYTE, F32, I32, QUAD, U8X4
 from sparsenet.targets.cpu.arguments import arguments
 from sparsenet.targets.cpu.device import inlined, kernel_entry
 from sparsenet.targets.cpu.requantize import fused
 from sparsenet.targets.cpu.vector_ir import Tile, load_i32, to_float
 from sparsenet.targets.cpu.vector_ir.window_quads import (
     WindowSize,
+    multiply_adjacent,
     multiply_windows,
     pack_windows,
     per_channel,
 )
+from sparsenet.targets.family import Dot
 from sparsenet.targets.registry import Kernel
 
 
 def build(kernel: Kernel) -> Any:
-    """Tile one vector of pixels of four channels by ``rows`` rows, which share the rows of the input that they read."""
+    """Tile one vector of pixels of four channels by ``rows`` rows, which share the rows of the input that they read.
+
+    With AArch64's ``dot`` and ``stride`` 1 the columns of a window have no gaps, and ``column_offsets`` are not read.
+    """
     read = arguments(kernel)
     rows, lanes, dot = kernel.parameter("rows"), kernel.lanes, kernel.parameter("dot")
     size = WindowSize(kernel.parameter("height"), kernel.parameter("width"), kernel.parameter("stride"), rows)
     sums, pixels = Tile(I32, lanes, rows, QUAD), Tile(kernel.element, lanes, rows)
     single = Tile(kernel.element, lanes)
     vector_bytes, mask_bytes = pixels.vector_bytes, pixels.mask_bytes
-    start, multiply, finish = (
+    start, finish, (open_line, windows) = (
         per_channel(sums),
-        multiply_windows(size, lanes, dot),
         _requantized(kernel, size),
+        _windows(size, lanes, dot),
     )
     keep_lanes, store, splat_one, store_one = pixels.keep_lanes, pixels.store, single.splat, single.store
     weight_bytes, number_bytes, stride = size.weight_bytes, QUAD * I32.itemsize, size.stride
@@ -53,9 +58,11 @@ def build(kernel: Kernel) -> Any:
                     out + y * out_row + channel * out_channel,
                 )
                 w, numbers = weights + channel * weight_bytes, channel * number_bytes
+                here = open_line(source, columns, tap_row)
                 for vector in range(line_vectors):
                     x_bytes = vector * vector_bytes
-                    acc = multiply(start(bias + numbers), w, source + x_bytes * stride, columns, tap_row)
+                    acc = start(bias + numbers)
+                    acc, here = windows(acc, w, source + x_bytes * stride, columns, tap_row, here)
                     quads = finish(acc, given, args, bases, channel, y, x_bytes)
                     if vector >= full_vectors:
                         quads = keep_lanes(quads, lane_bits + vector * mask_bytes, zeros)
@@ -65,6 +72,35 @@ def build(kernel: Kernel) -> Any:
                         store_one(target + row * out_row + halo * vector_bytes, out_row, splat_one(zeros))
 
     return kernel_entry(depthwise_quads, exact=True)
+
+
+def _windows(size: WindowSize, lanes: int, dot: int) -> tuple[Any, Any]:
+    """What is kept of a line while its windows are multiplied, and the products of one vector of windows.
+
+    ``open_line(source, columns, row_step)`` is what ``windows(acc, weights, source, columns, row_step, kept)`` takes
+    for the first vector; it returns the sums and what it takes for the next one.
+    """
+    if lanes == QUAD and size.stride == 1 and size.width <= QUAD + 1 and Dot(dot).is_arm:
+        read, multiply = multiply_adjacent(size, dot)
+        pixels = QUAD * U8X4.itemsize
+
+        def open_line(source, columns, row_step):  # type: ignore[no-untyped-def]
+            return read(source, row_step)
+
+        def windows(acc, weights, source, columns, row_step, kept):  # type: ignore[no-untyped-def]
+            following = read(source + pixels, row_step)
+            return multiply(acc, weights, kept, following), following
+
+    else:
+        multiply = multiply_windows(size, lanes, dot)
+
+        def open_line(source, columns, row_step):  # type: ignore[no-untyped-def]
+            return 0
+
+        def windows(acc, weights, source, columns, row_step, kept):  # type: ignore[no-untyped-def]
+            return multiply(acc, weights, source, columns, row_step), kept
+
+    return inlined(open_line, exact=True), inlined(windows, exact=True)
 
 
 def _requantized(kernel: Kernel, size: WindowSize) -> Any:

@@ -22,12 +22,17 @@ from sparsenet.targets.cpu.lower.pack import csr_stream, dense_blocks
 from sparsenet.targets.cpu.lower.pack_quads import quad_pattern, whole_quads, without_saturation
 from sparsenet.targets.cpu.lower.row_convolution import RowConvolution
 from sparsenet.targets.cpu.lower.select import PixelTile, pixel_tile
+from sparsenet.targets.cpu.panels import PANEL_BYTES, SPARE_WORDS
 from sparsenet.targets.family import Dot
 from sparsenet.targets.target import SHORTEST_VECTOR, Target
 
 #: Share of quads that are not zero below which pattern buckets are faster than dense weights, and CSR than both where
 #: windows are single pixels.
 PATTERN_LIMIT, CSR_LIMIT = 0.95, 0.04
+#: The same of panels, by the instructions counted with 1×4 blocks and without.
+PANEL_LIMIT = 0.4
+#: The most vectors of a panel's tile, and the fewest that are worth it.
+MOST_PANEL, LEAST_PANEL = 12, 4
 #: Up to so many times as many quads, products of bytes are faster than those of words: 0.6 times the instructions.
 BYTES_LIMIT = 1.5
 
@@ -84,7 +89,11 @@ def quad_candidates(target: Target, layer: QuadConvolution, tune: bool) -> list[
     if layer.nnz < layer.matrix.size:
         csr_limit = CSR_LIMIT if layer.geo.kernel == (1, 1) else 0.0
         ways += [("pattern", "pattern", PATTERN_LIMIT), ("csr", "csr", csr_limit)]
-    return [_candidate(layer, products, *way, tile) for way in ways for tile in tiles]
+    found = [_candidate(layer, products, *way, tile) for way in ways for tile in tiles]
+    panel = _panel_tile(target, layer, products)
+    if panel is not None:
+        return [*found[:-1], _candidate(layer, products, "csr", "panel", PANEL_LIMIT, panel)]
+    return found
 
 
 def _products(target: Target, layer: QuadConvolution) -> _Products:
@@ -106,6 +115,15 @@ def _tile(target: Target, layer: QuadConvolution) -> PixelTile:
     return pixel_tile(layer.lines, most, max(0.4, 1 - layer.density))
 
 
+def _panel_tile(target: Target, layer: QuadConvolution, products: _Products) -> PixelTile | None:
+    """Pixels of a tile of the panel kernel; None where its tile would be small, or other vectors have a better one."""
+    if not target.dot.is_arm or layer.nnz == layer.matrix.size:
+        return None
+    taps = np.unique(products.offsets).size
+    most = min(MOST_PANEL, PANEL_BYTES // (taps * target.vector_bytes))
+    return pixel_tile(layer.lines, most) if most >= LEAST_PANEL else None
+
+
 def _candidate(
     layer: QuadConvolution, products: _Products, name: str, kind: str, limit: float, tile: PixelTile
 ) -> Candidate:
@@ -113,7 +131,7 @@ def _candidate(
     kernel = layer.lines.kernel(f"conv_{kind}_rows", sizes, layer.epilogue.ops)
 
     def make(weights: Weights) -> Stage:
-        packed, quads = PACK[kind](layer, products, weights), layer.out.rows.channels
+        packed, quads = PACK[kind](layer, products, tile, weights), layer.out.rows.channels
         per_quad = packed.per_quad | {
             name: (weights.constant(whole_quads(numbers)), QUAD * numbers.itemsize)
             for name, numbers in (("bias", layer.bias), *layer.each.items())
@@ -129,7 +147,7 @@ def _candidate(
     return Candidate(name, kernel, limit, make)
 
 
-def _dense(layer: QuadConvolution, _: _Products, weights: Weights) -> _Packed:
+def _dense(layer: QuadConvolution, _: _Products, __: PixelTile, weights: Weights) -> _Packed:
     taps = layer.taps()
     blocks = weights.once(dense_blocks, layer.matrix, QUAD, layer.groups)
     fixed: dict[str, Word] = {
@@ -140,7 +158,7 @@ def _dense(layer: QuadConvolution, _: _Products, weights: Weights) -> _Packed:
     return _Packed(per_quad, fixed, blocks.nbytes)
 
 
-def _pattern(layer: QuadConvolution, products: _Products, weights: Weights) -> _Packed:
+def _pattern(layer: QuadConvolution, products: _Products, _: PixelTile, weights: Weights) -> _Packed:
     offsets = products.offsets if layer.groups == 1 else products.offsets[::QUAD]
     packed = weights.once(quad_pattern, products.matrix, offsets)
     per_quad = {
@@ -150,14 +168,29 @@ def _pattern(layer: QuadConvolution, products: _Products, weights: Weights) -> _
     return _Packed(per_quad, {"stream": weights.constant(packed.stream)}, packed.stream.nbytes)
 
 
-def _csr(_: QuadConvolution, products: _Products, weights: Weights) -> _Packed:
+def _csr(_: QuadConvolution, products: _Products, __: PixelTile, weights: Weights) -> _Packed:
     row_offsets, stream = weights.once(csr_stream, products.matrix, products.offsets)
     per_quad = {"row_offsets": (weights.constant(row_offsets), QUAD * row_offsets.itemsize)}
     return _Packed(per_quad, {"stream": weights.constant(stream)}, stream.nbytes)
 
 
-PACK: dict[str, Callable[[QuadConvolution, _Products, Weights], _Packed]] = {
+def _panel(layer: QuadConvolution, products: _Products, tile: PixelTile, weights: Weights) -> _Packed:
+    taps, places = np.unique(products.offsets, return_inverse=True)
+    tap_bytes = tile.count * layer.lines.lanes * layer.lines.itemsize
+    in_panel = places.reshape(products.offsets.shape) * tap_bytes
+    row_offsets, stream = weights.once(csr_stream, products.matrix, in_panel)
+    whole = np.append(stream.reshape(-1), np.zeros(SPARE_WORDS, np.int32))
+    fixed: dict[str, Word] = {
+        "tap_offsets": weights.constant(taps.astype(np.int32)), "taps": taps.size,
+        "stream": weights.constant(whole),
+    }  # fmt: skip
+    per_quad = {"row_offsets": (weights.constant(row_offsets), QUAD * row_offsets.itemsize)}
+    return _Packed(per_quad, fixed, whole.nbytes)
+
+
+PACK: dict[str, Callable[[QuadConvolution, _Products, PixelTile, Weights], _Packed]] = {
     "dense": _dense,
     "pattern": _pattern,
     "csr": _csr,
+    "panel": _panel,
 }

@@ -19,6 +19,7 @@ from sparsenet.targets.cpu.lower.conv_rows import ConvRows
 from sparsenet.targets.cpu.lower.depthwise import IN_PLACE_STRIDE
 from sparsenet.targets.cpu.lower.pack_quads import bias_at, whole_quads, window_quads
 from sparsenet.targets.cpu.lower.quad_epilogue import bounds, fused
+from sparsenet.targets.family import Dot
 
 
 def lower_depthwise(builder: Builder, conv: Convolution, product: Product) -> None:
@@ -29,7 +30,8 @@ def lower_depthwise(builder: Builder, conv: Convolution, product: Product) -> No
     as_line = window.flattens_with(geo, builder.pitches.get(geo.out, 0))
     out = builder.new_rows(node.output, row_by_row=not as_line)
     lines = out.rows.as_line() if as_line and isinstance(out.rows, Flattened) else out.rows
-    tile = (*geo.kernel, window.column_step, _rows(geo, window, lines), builder.target.dot)
+    dot = _dot(builder, window)
+    tile = (*geo.kernel, window.column_step, _rows(geo, window, lines), dot)
     epilogue = fused(builder, product, over_rows=True)
     kernel = lines.kernel("depthwise_dense_rows", tile, epilogue.ops)
     reason = "depthwise weights are too few for indices to pay"
@@ -43,7 +45,7 @@ def lower_depthwise(builder: Builder, conv: Convolution, product: Product) -> No
         **builder.lines(lines),
     }  # fmt: skip
     each: dict[str, npt.NDArray[Any]] = {
-        "bias": bias_at(product.bias, weight, product.x.zero_point, builder.target.dot),
+        "bias": bias_at(product.bias, weight, product.x.zero_point, dot),
         "scale": product.multiplier,
     }
     each |= bounds(product, len(weight))
@@ -58,6 +60,14 @@ def lower_depthwise(builder: Builder, conv: Convolution, product: Product) -> No
             channelwise=True, weight_bytes=packed.nbytes,
         )
     )  # fmt: skip
+
+
+def _dot(builder: Builder, window: Window) -> Dot:
+    """The target's instruction, unless its kernel needs columns without gaps and there are some."""
+    item = window.value.layout.itemsize
+    gaps = window.columns != tuple(range(0, item * len(window.columns), item))
+    dot = builder.target.dot
+    return Dot.PLAIN if dot.is_arm and window.column_step == 1 and gaps else dot
 
 
 def _rows(geo: Geometry, window: Window, lines: Rows) -> int:

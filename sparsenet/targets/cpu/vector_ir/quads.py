@@ -51,6 +51,17 @@ def quad_product(dot: int, lanes: int) -> Product:
         raise SparsenetError(
             f"this CPU has no {name} of {32 * lanes} bits, so its kernels cannot be compiled here"
         )
+    product = _PRODUCTS[Dot(dot)]
+    return lambda b, w, x, total: product(b, w, ready(b, dot, x), total)
+
+
+def ready(b: ir.IRBuilder, dot: int, x: ir.Value) -> ir.Value:
+    """Quads of pixels as ``ready_product`` takes them: less ``Dot.middle``, which changes the first bit of 128."""
+    return b.xor(x, constant(EVERY_BYTE * Dot(dot).middle, x.type)) if Dot(dot).middle else x
+
+
+def ready_product(dot: int) -> Product:
+    """As ``quad_product``, of pixels that ``ready`` has made so: once for all products that share them."""
     return _PRODUCTS[Dot(dot)]
 
 
@@ -73,14 +84,9 @@ def _octets(b: ir.IRBuilder, quads: ir.Value) -> ir.Value:
     return b.bitcast(quads, ir.VectorType(I8, QUAD * quads.type.count))
 
 
-def _less_middle(b: ir.IRBuilder, x: ir.Value) -> ir.Value:
-    """Bytes less 128, signed: their first bit is changed."""
-    return b.xor(x, constant(EVERY_BYTE << 7, x.type))
-
-
 def _by_products(b: ir.IRBuilder, w: ir.Value, x: ir.Value, total: ir.Value) -> ir.Value:
     words, halves = ir.VectorType(I16, 2 * x.type.count), []
-    x, w = _octets(b, _less_middle(b, x)), _octets(b, w)
+    x, w = _octets(b, x), _octets(b, w)
     for first in (0, words.count):
         part = ir.Constant(ir.VectorType(llvm.I32, words.count), list(range(first, first + words.count)))
         bytes_ = [b.shuffle_vector(value, value, part) for value in (x, w)]
@@ -90,7 +96,7 @@ def _by_products(b: ir.IRBuilder, w: ir.Value, x: ir.Value, total: ir.Value) -> 
 
 
 def _by_signed_quads(b: ir.IRBuilder, w: ir.Value, x: ir.Value, total: ir.Value) -> ir.Value:
-    return _neon(b, "sdot", total.type, [total, _octets(b, _less_middle(b, x)), _octets(b, w)])
+    return _neon(b, "sdot", total.type, [total, _octets(b, x), _octets(b, w)])
 
 
 def _by_mixed_quads(b: ir.IRBuilder, w: ir.Value, x: ir.Value, total: ir.Value) -> ir.Value:
@@ -258,23 +264,23 @@ def narrowed(
     short, words = ir.VectorType(I16, kind.count), ir.VectorType(I16, 2 * kind.count)
     few, octets = ir.VectorType(I8, 2 * kind.count), ir.VectorType(I8, QUAD * kind.count)
     parts = [call_intrinsic(b, f"llvm.aarch64.neon.sqxtn.{mangled(short)}", short, [v]) for v in sums]
-    halves = [_all_of(b, *pair) for pair in (parts[:2], parts[2:])]
+    halves = [all_of(b, *pair) for pair in (parts[:2], parts[2:])]
     if bounds:
         zero = splat(b, b.trunc(bounds[0], I16), words.count)
         halves = [call_intrinsic(b, f"llvm.sadd.sat.{mangled(words)}", words, [v, zero]) for v in halves]
     parts = [call_intrinsic(b, f"llvm.aarch64.neon.sqxtun.{mangled(few)}", few, [v]) for v in halves]
-    octet = _all_of(b, *parts)
+    octet = all_of(b, *parts)
     octet = b.shuffle_vector(octet, octet, ir.Constant(ir.VectorType(llvm.I32, octets.count), list(order)))
-    return b.bitcast(_within(b, octet, bounds[1:]), kind)
+    return b.bitcast(within(b, octet, bounds[1:]), kind)
 
 
-def _all_of(b: ir.IRBuilder, x: ir.Value, y: ir.Value) -> ir.Value:
+def all_of(b: ir.IRBuilder, x: ir.Value, y: ir.Value) -> ir.Value:
     """The lanes of x, then those of y."""
     numbers = list(range(2 * x.type.count))
     return b.shuffle_vector(x, y, ir.Constant(ir.VectorType(llvm.I32, len(numbers)), numbers))
 
 
-def _within(b: ir.IRBuilder, octet: ir.Value, bounds: Sequence[ir.Value]) -> ir.Value:
+def within(b: ir.IRBuilder, octet: ir.Value, bounds: Sequence[ir.Value]) -> ir.Value:
     """The bytes of quads within two bounds of four bytes each, if there are any."""
     for name, bound in zip(("umax", "umin"), bounds, strict=False):
         limit = b.bitcast(splat(b, b.trunc(bound, llvm.I32), octet.type.count // QUAD), octet.type)
@@ -312,7 +318,7 @@ def saturated(
         octet = b.shuffle_vector(
             octet, octet, ir.Constant(ir.VectorType(llvm.I32, octets.count), list(order))
         )
-    return b.bitcast(_within(b, octet, bounds[1:]), kind)
+    return b.bitcast(within(b, octet, bounds[1:]), kind)
 
 
 def rounded(b: ir.IRBuilder, floats: Tile, block: ir.Value, dot: int) -> list[ir.Value]:

@@ -45,7 +45,7 @@ def _keep_rolled(b: ir.IRBuilder, back: ir.Instruction) -> None:
     back.set_metadata("llvm.loop", loop)
 
 
-def _counted_loop(b: ir.IRBuilder, count: ir.Value, carried: list[ir.Value], body: Body) -> list[ir.Value]:
+def counted_loop(b: ir.IRBuilder, count: ir.Value, carried: list[ir.Value], body: Body) -> list[ir.Value]:
     """``count`` times ``carried = body(carried)``; what is carried stays in registers."""
     before = b.block
     loop, after = b.append_basic_block("step"), b.append_basic_block("next")
@@ -124,7 +124,7 @@ def multiply_steps(block: Tile, pixels: Tile) -> Any:
                             sums[i] = fma(b, w, x, sums[i])
                 return [displaced(b, stream, place), *sums]
 
-            stream, *sums = _counted_loop(b, count, [stream, *sums], step)
+            stream, *sums = counted_loop(b, count, [stream, *sums], step)
         return context.make_tuple(b, result, [block._join(b, sums), stream])
 
     @intrinsic
@@ -172,7 +172,7 @@ def multiply_buckets(block: Tile, pixels: Tile, product: Product) -> Any:
                         sums[number] = product(b, w, x, sums[number])
                 return [displaced(b, stream, block.item * (len(rows) + 1)), *sums]
 
-            stream, *sums = _counted_loop(b, number_at(b, counts, COUNT, number), [stream, *sums], step)
+            stream, *sums = counted_loop(b, number_at(b, counts, COUNT, number), [stream, *sums], step)
         return context.make_tuple(b, result, [block._join(b, sums), stream])
 
     @intrinsic

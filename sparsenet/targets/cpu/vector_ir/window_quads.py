@@ -26,7 +26,14 @@ from sparsenet.targets.cpu.vector_ir.llvm import (
     splat,
     typed_pointer,
 )
-from sparsenet.targets.cpu.vector_ir.quads import narrowed, quad_product, rounded, saturated
+from sparsenet.targets.cpu.vector_ir.quads import (
+    narrowed,
+    quad_product,
+    ready,
+    ready_product,
+    rounded,
+    saturated,
+)
 from sparsenet.targets.cpu.vector_ir.tile import Tile
 from sparsenet.targets.family import Dot
 
@@ -134,6 +141,47 @@ def multiply_windows(size: WindowSize, lanes: int, dot: int) -> Any:
         return totals
 
     return sums._intrinsic([sums.type, *[types.int64] * 4], sums.type, emit)
+
+
+def multiply_adjacent(size: WindowSize, dot: int) -> tuple[Any, Any]:
+    """``read`` and ``multiply`` for vectors of four quads and windows a pixel apart, of up to five columns, no gaps.
+
+    Vector j of what ``read(source, row_step)`` makes is pixel j of the four from ``source`` on, in each group of rows.
+    ``multiply(acc, weights, here, following)`` is ``multiply_windows`` of four pixels and the four behind them: each
+    is read and interleaved once, for all columns of the windows that it belongs to.
+    """
+    lanes = QUAD
+    sums, pixels = Tile(elements.I32, lanes, size.rows, QUAD), Tile(U8X4, lanes, size.groups, QUAD)
+    row, product = Tile(U8X4, lanes), ready_product(dot)
+
+    def read(b: ir.IRBuilder, source: ir.Value, step: ir.Value) -> list[ir.Value]:
+        starts = [source]
+        for _ in range(1, size.input_rows):
+            starts.append(b.add(starts[-1], step))
+        out = []
+        for group in range(size.groups):
+            rows = [ready(b, dot, row._load(b, start)) for start in starts[group * QUAD : (group + 1) * QUAD]]
+            out += interleaved(b, rows + [rows[-1]] * (QUAD - len(rows)))
+        return out
+
+    def multiply(b: ir.IRBuilder, acc: ir.Value, weights: ir.Value, *blocks: ir.Value) -> list[ir.Value]:
+        totals, (here, following) = sums._split(b, acc), (pixels._split(b, block) for block in blocks)
+        for group in range(size.groups):
+            seen = [part[group * QUAD + j] for part in (here, following) for j in range(QUAD)]
+            for y in range(size.rows):
+                first = group * QUAD - y
+                if first >= size.height or first + QUAD <= 0:
+                    continue
+                for column in range(size.width):
+                    w = _repeated(b, displaced(b, weights, size.place(first, column)), sums)
+                    for j in range(QUAD):
+                        totals[y * QUAD + j] = product(b, w, seen[j + column], totals[y * QUAD + j])
+        return totals
+
+    return (
+        pixels._intrinsic([types.int64] * 2, pixels.type, read),
+        sums._intrinsic([sums.type, types.int64, pixels.type, pixels.type], sums.type, multiply),
+    )
 
 
 def interleaved(b: ir.IRBuilder, rows: Sequence[ir.Value]) -> list[ir.Value]:
