@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -18,6 +19,7 @@ from sparsenet.targets.cpu.lower.pack_quads import (
     without_groups,
     without_saturation,
 )
+from sparsenet.targets.cpu.panels import SPARE_WORDS
 from sparsenet.targets.family import Dot
 from sparsenet.targets.registry import Kernel
 
@@ -132,6 +134,20 @@ class QuadConvolution:
             "taps": matrix.shape[1],
             "groups": self.groups,
             "x_group": x_group,
+        }
+
+    def panel(self, dot: int, tile: tuple[int, int]) -> dict[str, Argument]:
+        """The weights as ``panelconv_csr_rows`` takes them, for a tile of (rows, vectors)."""
+        matrix, offsets = self._matrix(dot)
+        taps, places = np.unique(offsets, return_inverse=True)
+        tap_bytes = math.prod(tile) * self.lanes * U8X4.itemsize
+        row_offsets, stream = csr_stream(matrix, places.reshape(offsets.shape) * tap_bytes)
+        whole = np.append(stream.reshape(-1), np.zeros(SPARE_WORDS, np.int32))
+        return {
+            "row_offsets": row_offsets,
+            "stream": whole,
+            "tap_offsets": taps.astype(np.int32),
+            "taps": taps.size,
         }
 
     def _matrix(self, dot: int) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.integer]]:

@@ -59,8 +59,8 @@ CPU_FAMILIES = by_name(
     ),
     Family(
         U8X4,
-        "conv_panel_rows",
-        "cpu.conv_panel_quads",
+        "panelconv_csr_rows",
+        "cpu.panel_conv_quads",
         f"*x *tap_offsets:i32 *row_offsets:i32 *stream:any {_REQUANTIZE} taps {_GEOMETRY} {_OUT}",
         ("rows", "vectors", "dot"),
         "convolution in 8 bits, CSR weights of four channels each, pixels of a tile copied behind each other",

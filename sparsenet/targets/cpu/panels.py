@@ -1,4 +1,4 @@
-"""What kernels and the planner agree on about panels (see ``kernels.conv_panel_quads``)."""
+"""What kernels and the planner agree on about panels (see ``kernels.panel_conv_quads``)."""
 
 from __future__ import annotations
 

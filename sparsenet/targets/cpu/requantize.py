@@ -18,7 +18,7 @@ from sparsenet.targets.cpu.vector_ir import (
     to_float,
 )
 from sparsenet.targets.cpu.vector_ir.casts import channel_of_quads, from_bytes, to_bytes, within
-from sparsenet.targets.cpu.vector_ir.channel_bytes import join_channels, narrow_channel
+from sparsenet.targets.cpu.vector_ir.channel_bytes import join_channels, narrow_channel, shorts_of
 from sparsenet.targets.family import Dot
 from sparsenet.targets.registry import Kernel
 
@@ -49,21 +49,24 @@ def requantized(kernel: Kernel, rows: int, vectors: int) -> Any:
 
 
 def requantized_by_channel(kernel: Kernel, rows: int, vectors: int) -> tuple[Any, Any]:
-    """``one`` and ``together``, which make of four channels' sums what ``requantized`` makes of all.
+    """``one`` and ``together``, which make of four channels' sums, one after the other, what ``requantized`` makes.
 
-    ``one(acc, j, place)`` ends channel j of a quad as far as that can be, and ``together(a, b, c, d, place)`` all four;
+    ``one(acc, j, kept, place)`` ends channel j of a quad as far as that can be, and keeps it in memory, at ``kept``:
+    there is room for a quad of sums. ``together(kept, place)`` ends all four.
     ``place`` are the arguments of ``requantized`` behind the sums.
     """
     if Dot(kernel.parameter("dot")).is_arm:
         return _in_turn(kernel, rows, vectors)
-    block, finish = four_channels(Tile(I32, kernel.lanes, rows, vectors)), requantized(kernel, rows, vectors)
+    sums, finish = Tile(I32, kernel.lanes, 1, rows * vectors), requantized(kernel, rows, vectors)
+    block, load, store, size = four_channels(sums), sums.load, sums.store, sums.count * sums.vector_bytes
 
-    def one(acc, j, place):  # type: ignore[no-untyped-def]
-        return acc
+    def one(acc, j, kept, place):  # type: ignore[no-untyped-def]
+        store(kept + j * size, 0, acc)
 
-    def together(a, b, c, d, place):  # type: ignore[no-untyped-def]
+    def together(kept, place):  # type: ignore[no-untyped-def]
         given, args, bases, channel, y, x_bytes = place
-        return finish(block(a, b, c, d), given, args, bases, channel, y, x_bytes)
+        acc = block(load(kept, 0), load(kept + size, 0), load(kept + 2 * size, 0), load(kept + 3 * size, 0))
+        return finish(acc, given, args, bases, channel, y, x_bytes)
 
     return inlined(one, exact=True), inlined(together, exact=True)
 
@@ -75,14 +78,17 @@ def _in_turn(kernel: Kernel, rows: int, vectors: int) -> tuple[Any, Any]:
     multiply, each, item = values.mul, values.splat, F32.itemsize
     epilogue = _added_channel(kernel, pixels, values) if kernel.epilogue else _no_channel
     join, saturate = join_channels(pixels), join_channels(pixels, bounded=False)
+    short = shorts_of(values)
+    load, store, size = short.load, short.store, short.count * short.vector_bytes
 
-    def one(acc, j, place):  # type: ignore[no-untyped-def]
+    def one(acc, j, kept, place):  # type: ignore[no-untyped-def]
         given, args, bases, channel, y, x_bytes = place
         scaled = multiply(as_float(acc), each(load_f32(given.scale + (QUAD * channel + j) * item, 0)))
-        return narrow(epilogue(scaled, j, args, bases, channel, y, x_bytes))
+        store(kept + j * size, 0, narrow(epilogue(scaled, j, args, bases, channel, y, x_bytes)))
 
-    def together(a, b, c, d, place):  # type: ignore[no-untyped-def]
+    def together(kept, place):  # type: ignore[no-untyped-def]
         given, _, _, channel, _, _ = place
+        a, b, c, d = load(kept, 0), load(kept + size, 0), load(kept + 2 * size, 0), load(kept + 3 * size, 0)
         zero, low, high = given.zero, load_i32(given.low, channel), load_i32(given.high, channel)
         if zero == 0 and low == 0 and high == -1:
             return saturate(a, b, c, d, zero, low, high)

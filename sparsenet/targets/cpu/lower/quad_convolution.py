@@ -31,6 +31,8 @@ from sparsenet.targets.target import SHORTEST_VECTOR, Target
 PATTERN_LIMIT, CSR_LIMIT = 0.95, 0.04
 #: The same of panels, by the instructions counted with 1×4 blocks and without.
 PANEL_LIMIT = 0.4
+#: The kernel of weights that are packed in a way of its own.
+ALGORITHMS = {"panel": "panelconv_csr_rows"}
 #: The most vectors of a panel's tile, and the fewest that are worth it.
 MOST_PANEL, LEAST_PANEL = 12, 4
 #: Up to so many times as many quads, products of bytes are faster than those of words: 0.6 times the instructions.
@@ -128,7 +130,7 @@ def _candidate(
     layer: QuadConvolution, products: _Products, name: str, kind: str, limit: float, tile: PixelTile
 ) -> Candidate:
     sizes = (tile.rows, tile.vectors, products.dot)
-    kernel = layer.lines.kernel(f"conv_{kind}_rows", sizes, layer.epilogue.ops)
+    kernel = layer.lines.kernel(ALGORITHMS.get(kind, f"conv_{kind}_rows"), sizes, layer.epilogue.ops)
 
     def make(weights: Weights) -> Stage:
         packed, quads = PACK[kind](layer, products, tile, weights), layer.out.rows.channels

@@ -12,20 +12,20 @@ from numba import types
 
 from sparsenet.graph.types import QUAD, U16
 from sparsenet.targets.cpu.vector_ir import llvm
-from sparsenet.targets.cpu.vector_ir.llvm import I8, I16, call_intrinsic, mangled, shuffled, splat
+from sparsenet.targets.cpu.vector_ir.llvm import I8, I16, call_intrinsic, mangled, splat
 from sparsenet.targets.cpu.vector_ir.quads import all_of, rounded, within
 from sparsenet.targets.cpu.vector_ir.tile import Tile
 from sparsenet.targets.family import Dot
 
 
-def _shorts(values: Tile) -> Tile:
+def shorts_of(values: Tile) -> Tile:
     """The tile of 16 bits over a tile of four lanes: two vectors become one, of an odd number the last with itself."""
     return Tile(U16, 2 * values.lanes, 1, -(-values.rows * values.vectors // 2))
 
 
 def narrow_channel(values: Tile) -> Any:
     """``f(values)``: float32 rounded to integers, half to even, and clipped to 16 bits."""
-    shorts = _shorts(values)
+    shorts = shorts_of(values)
     short = ir.VectorType(I16, values.lanes)
 
     def emit(b: ir.IRBuilder, block: ir.Value) -> list[ir.Value]:
@@ -38,7 +38,7 @@ def narrow_channel(values: Tile) -> Any:
 
 def join_channels(pixels: Tile, *, bounded: bool = True) -> Any:
     """``f(a, b, c, d, zero, low, high)``: quads of what ``narrow_channel`` made of four channels; as ``pack_quads``."""
-    shorts = _shorts(pixels)
+    shorts = shorts_of(pixels)
     few = ir.VectorType(I8, shorts.lanes)
     lanes, half = shorts.lanes, shorts.lanes // 2
 
@@ -57,9 +57,8 @@ def join_channels(pixels: Tile, *, bounded: bool = True) -> Any:
             pairs = [_in_turns(b, x, y) for x, y in (octets[:2], octets[2:])]
             both = [b.bitcast(pair, shorts._vector) for pair in pairs]
             for start in (0, half):
-                quads = shuffled(
-                    b, both[0], both[1], lambda i, start=start: start + i // 2 + (lanes if i % 2 else 0)
-                )
+                order = [start + i // 2 + (lanes if i % 2 else 0) for i in range(lanes)]
+                quads = b.shuffle_vector(*both, ir.Constant(ir.VectorType(llvm.I32, lanes), order))
                 octet = b.bitcast(quads, ir.VectorType(I8, 2 * lanes))
                 out.append(b.bitcast(within(b, octet, bounds[1:] if bounded else ()), pixels._vector))
         return out[: pixels.count]

@@ -89,7 +89,13 @@ def assert_exact(conv: QuadConvolution, algorithm: str, tile: tuple[int, int], d
     """Pixels are those of NumPy, and the rest of every line that is written is the zero point."""
     epilogue = ("add",) if conv.added else ()
     kernel = Kernel(f"u8x4_{algorithm}_rows", conv.lanes, (*tile, dot), epilogue)
-    weights = {"conv_csr": conv.csr, "conv_pattern": conv.pattern, "conv_dense": conv.dense}[algorithm](dot)
+    ways = {
+        "conv_csr": conv.csr,
+        "conv_pattern": conv.pattern,
+        "conv_dense": conv.dense,
+        "panelconv_csr": lambda dot: conv.panel(dot, tile),
+    }
+    weights = ways[algorithm](dot)
     conv.call(kernel, weights)()
     np.testing.assert_array_equal(conv.result(), expected(conv))
     width = conv.out.width
@@ -98,7 +104,7 @@ def assert_exact(conv: QuadConvolution, algorithm: str, tile: tuple[int, int], d
 
 ALGORITHMS = ["conv_csr", "conv_pattern", "conv_dense"]
 algorithms = pytest.mark.parametrize("algorithm", ALGORITHMS)
-DOTS = [dot for dot in Dot if dot <= host().dot]
+DOTS = [Dot.PLAIN, *(dot for dot in Dot if dot <= host().dot and dot.is_arm == host().dot.is_arm and dot)]
 BEST = host().dot
 
 
@@ -121,6 +127,12 @@ def test_convolutions(algorithm: str, dot: Dot) -> None:
         pytest.skip("its weights would have to be halved")
     for conv in sharp():
         assert_exact(conv, algorithm, (1, 1), dot)
+
+
+def test_panels() -> None:
+    """Short vectors, as AArch64 has: more rows than one, and fewer than a tile's."""
+    for conv in (*sharp(), convolution((4, 21), (12, 7), 3, add=True, bounds=(20, 200))):
+        assert_exact(conv, "panelconv_csr", (2, 1), BEST if BEST != Dot.BYTES else Dot.PLAIN)
 
 
 #: Vectors of 128 bits are tested above.

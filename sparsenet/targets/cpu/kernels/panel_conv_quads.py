@@ -36,7 +36,7 @@ def build(kernel: Kernel) -> Any:
     splat_one, store_one = single.splat, single.store
     splat, ready, multiply = sums.splat, made_ready(pixels, dot), multiply_stream(sums, pixels, dot)
     one, together = requantized_by_channel(kernel, rows, vectors)
-    memory = stack_memory(PANEL_BYTES)
+    memory, sums_memory = stack_memory(PANEL_BYTES), stack_memory(QUAD * pixels.count * vector_bytes)
     # The rows of a tile are behind each other in a panel.
     row_bytes, step_bytes = vectors * vector_bytes, 2 * I32.itemsize
 
@@ -45,7 +45,7 @@ def build(kernel: Kernel) -> Any:
         first, end = load_i32(row_offsets, channel), load_i32(row_offsets, channel + 1)
         return multiply(splat(load_i32(bias, channel)), stream + first * step_bytes, end - first, panel)
 
-    def conv_panel_quads(args, bases):  # type: ignore[no-untyped-def]
+    def panel_conv_quads(args, bases):  # type: ignore[no-untyped-def]
         given = read(args, bases)
         x, tap_offsets, taps = given.x, given.tap_offsets, given.taps
         row_offsets, stream, bias, zero = given.row_offsets, given.stream, given.bias, given.zero
@@ -54,7 +54,7 @@ def build(kernel: Kernel) -> Any:
         line_vectors, halo_vectors, x_row = given.line_vectors, given.halo_vectors, given.x_row
         out, out_row, out_channel = given.out, given.out_row, given.out_channel
 
-        panel = memory()
+        panel, kept = memory(), sums_memory()
         zeros = zero * EVERY_BYTE
         for row_tile in range((height + rows - 1) // rows):
             # The last tile of a map or line moves back to end with it: a few pixels twice, no tail kernels.
@@ -71,13 +71,9 @@ def build(kernel: Kernel) -> Any:
                     )
                 for channel in range(c_out):
                     first, place = QUAD * channel, (given, args, bases, channel, y, x_bytes)
-                    quads = together(
-                        one(products(first, row_offsets, stream, bias, panel), 0, place),
-                        one(products(first + 1, row_offsets, stream, bias, panel), 1, place),
-                        one(products(first + 2, row_offsets, stream, bias, panel), 2, place),
-                        one(products(first + 3, row_offsets, stream, bias, panel), 3, place),
-                        place,
-                    )
+                    for j in range(QUAD):
+                        one(products(first + j, row_offsets, stream, bias, panel), j, kept, place)
+                    quads = together(kept, place)
                     if vector + vectors > full_vectors:
                         quads = keep_lanes(quads, lane_bits + vector * mask_bytes, zeros)
                     store(target + channel * out_channel, out_row, quads)
@@ -86,4 +82,4 @@ def build(kernel: Kernel) -> Any:
                     target = out + y * out_row + channel * out_channel + halo * vector_bytes
                     store_one(target, out_row, splat_one(zeros))
 
-    return kernel_entry(conv_panel_quads, exact=True)
+    return kernel_entry(panel_conv_quads, exact=True)
