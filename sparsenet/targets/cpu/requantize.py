@@ -17,7 +17,7 @@ from sparsenet.targets.cpu.vector_ir import (
     steps_of,
     to_float,
 )
-from sparsenet.targets.cpu.vector_ir.casts import channel_of_quads, from_bytes, to_bytes, within
+from sparsenet.targets.cpu.vector_ir.casts import from_bytes, to_bytes, within
 from sparsenet.targets.cpu.vector_ir.channel_bytes import join_channels, narrow_channel, shorts_of
 from sparsenet.targets.family import Dot
 from sparsenet.targets.registry import Kernel
@@ -55,7 +55,7 @@ def requantized_by_channel(kernel: Kernel, rows: int, vectors: int) -> tuple[Any
     there is room for a quad of sums. ``together(kept, place)`` ends all four.
     ``place`` are the arguments of ``requantized`` behind the sums.
     """
-    if Dot(kernel.parameter("dot")).is_arm:
+    if Dot(kernel.parameter("dot")).is_arm and not kernel.epilogue:
         return _in_turn(kernel, rows, vectors)
     sums, finish = Tile(I32, kernel.lanes, 1, rows * vectors), requantized(kernel, rows, vectors)
     block, load, store, size = four_channels(sums), sums.load, sums.store, sums.count * sums.vector_bytes
@@ -76,15 +76,14 @@ def _in_turn(kernel: Kernel, rows: int, vectors: int) -> tuple[Any, Any]:
     pixels, values = Tile(U8X4, kernel.lanes, rows, vectors), Tile(F32, kernel.lanes, rows, vectors)
     narrow, as_float = narrow_channel(values), to_float(Tile(I32, kernel.lanes, rows, vectors))
     multiply, each, item = values.mul, values.splat, F32.itemsize
-    epilogue = _added_channel(kernel, pixels, values) if kernel.epilogue else _no_channel
     join, saturate = join_channels(pixels), join_channels(pixels, bounded=False)
     short = shorts_of(values)
     load, store, size = short.load, short.store, short.count * short.vector_bytes
 
     def one(acc, j, kept, place):  # type: ignore[no-untyped-def]
-        given, args, bases, channel, y, x_bytes = place
+        given, _, _, channel, _, _ = place
         scaled = multiply(as_float(acc), each(load_f32(given.scale + (QUAD * channel + j) * item, 0)))
-        store(kept + j * size, 0, narrow(epilogue(scaled, j, args, bases, channel, y, x_bytes)))
+        store(kept + j * size, 0, narrow(scaled))
 
     def together(kept, place):  # type: ignore[no-untyped-def]
         given, _, _, channel, _, _ = place
@@ -95,27 +94,6 @@ def _in_turn(kernel: Kernel, rows: int, vectors: int) -> tuple[Any, Any]:
         return join(a, b, c, d, zero, low, high)
 
     return inlined(one, exact=True), inlined(together, exact=True)
-
-
-def _no_channel(values: Any, j: int, args: int, bases: int, channel: int, y: int, x_bytes: int) -> Any:
-    return values
-
-
-_no_channel = inlined(_no_channel, exact=True)
-
-
-def _added_channel(kernel: Kernel, pixels: Tile, values: Tile) -> Any:
-    """The epilogue ``add`` of a map of quads, for one of their channels."""
-    read, load, steps = arguments(kernel, 0), pixels.load, channel_of_quads(pixels)
-    times, plus, each = values.mul, values.add, values.splat
-
-    def residual(acc, j, args, bases, channel, y, x_bytes):  # type: ignore[no-untyped-def]
-        given = read(args, bases)
-        row = given.residual_row
-        start = given.residual + y * row + channel * given.residual_channel + x_bytes
-        return plus(acc, times(steps(load(start, row), j, given.residual_zero), each(given.residual_scale)))
-
-    return inlined(residual, exact=True)
 
 
 def packed(pixels: Tile, dot: int) -> Any:

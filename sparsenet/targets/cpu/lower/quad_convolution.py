@@ -122,7 +122,10 @@ def _panel_tile(target: Target, layer: QuadConvolution, products: _Products) -> 
     if not target.dot.is_arm or layer.nnz == layer.matrix.size:
         return None
     taps = np.unique(products.offsets).size
-    most = min(MOST_PANEL, PANEL_BYTES // (taps * target.vector_bytes))
+    # What is fused is done to all four channels together, from as many registers.
+    most = min(
+        MOST_PANEL // 2 if layer.epilogue.ops else MOST_PANEL, PANEL_BYTES // (taps * target.vector_bytes)
+    )
     return pixel_tile(layer.lines, most) if most >= LEAST_PANEL else None
 
 

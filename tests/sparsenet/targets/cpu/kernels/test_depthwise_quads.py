@@ -15,8 +15,15 @@ from sparsenet.targets.host import host
 from sparsenet.targets.registry import Kernel
 from tests.full import FULL
 
-#: All but the one that saturates, for which weights would have to be split.
-DOTS = [dot for dot in Dot if dot <= host().dot and dot != Dot.BYTES]
+#: All that this machine has but the one that saturates, for which weights would have to be split.
+DOTS = [
+    Dot.PLAIN,
+    *(
+        dot
+        for dot in Dot
+        if dot.is_arm == host().dot.is_arm and dot not in (Dot.PLAIN, Dot.BYTES) and dot <= host().dot
+    ),
+]
 LANES = [lanes for lanes in (16, 8, 4) if lanes <= host().vector().lanes]
 
 
