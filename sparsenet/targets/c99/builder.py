@@ -9,7 +9,7 @@ from typing import Any
 import numpy.typing as npt
 
 from sparsenet.graph import Node
-from sparsenet.graph.types import F32
+from sparsenet.graph.types import F32, QUAD, U8X4
 from sparsenet.plan.lowering.builder import ONLY_KERNEL, LoweringBuilder
 from sparsenet.plan.plan import Decision
 from sparsenet.targets.c99.constant import Constant, Word
@@ -61,6 +61,7 @@ class Builder(LoweringBuilder[Constant]):
     constants_made: list[Constant] = field(default_factory=list)
     _values: dict[str, Value] = field(default_factory=dict)
     _rows: dict[str, Value] = field(default_factory=dict)
+    _quads: dict[str, Value] = field(default_factory=dict)
 
     @property
     def batch(self) -> int:
@@ -106,11 +107,57 @@ class Builder(LoweringBuilder[Constant]):
             array = self.graph.constants[tensor]
             shape = (1, 1, array.size)
             self._values[tensor] = Value(tensor, shape, flat=True, capacity=1, fixed=self.constant(array))
+        if tensor not in self._values and tensor in self._quads:
+            self._dequantize(self.new(tensor), self._quads[tensor])
         return self._values[tensor]
+
+    # --- maps in bytes
+
+    def new_quads(self, tensor: str) -> Value:
+        """A value for a stage to make: ``tensor`` in bytes, the channels of a pixel by fours."""
+        channels, height, width = self.map_shape(tensor)
+        is_map = self.is_map(tensor)
+        side = self.sides.get(tensor, 0) if is_map else 0
+        shape, zero = (-(-channels // QUAD), height, width), self.graph.quantization[tensor].zero_point
+        value = Value(tensor, shape, U8X4, side, flat=not is_map, zero=zero)
+        self._quads[tensor] = value
+        return value
+
+    def alias_quads(self, tensor: str, source: Value) -> None:
+        """``tensor`` in bytes is ``source``."""
+        self._quads[tensor] = source
+
+    def in_quads(self, tensor: str) -> Value | None:
+        """``tensor`` in bytes, if it has been made so."""
+        return self._quads.get(tensor)
+
+    def quads(self, tensor: str) -> Value:
+        """``tensor`` in bytes: rounded to its grid, if it is known in float32 only."""
+        if tensor not in self._quads:
+            x, out = self._values[tensor], self.new_quads(tensor)
+            self.add(out, Kernel("u8x4_quantize_none_rows"), [Read(x)], self._grid(tensor, x, out, x.shape))
+        return self._quads[tensor]
+
+    def _dequantize(self, out: Value, x: Value) -> None:
+        kernel = Kernel("f32_dequantize_none_rows")
+        self.add(out, kernel, [Read(x)], self._grid(out.tensor, x, out, out.shape))
+
+    def _grid(self, tensor: str, x: Value, out: Value, shape: tuple[int, int, int]) -> dict[str, Word]:
+        grid = self.graph.quantization[tensor]
+        return {
+            "scale": float(grid.scale),
+            "zero": grid.zero_point,
+            "channels": shape[0],
+            "width": shape[2],
+            "x_channel": x.channel,
+            "out_channel": out.channel,
+        }
+
+    # --- maps in float32
 
     def rows(self, tensor: str, side: int = 0) -> Value:
         """``tensor`` with at least ``side`` zeros beside its lines: a copy, if its only form is flat."""
-        value = self._values[tensor]
+        value = self.any(tensor)
         if value.side >= side:
             return value
         if tensor not in self._rows:

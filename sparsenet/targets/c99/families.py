@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sparsenet.graph.types import F32
+from sparsenet.graph.types import F32, I32, U8, U8X4
 from sparsenet.targets.family import Family, by_name
 
 _CONV = "c_out kernel_rows before width out_channel"
@@ -209,5 +209,54 @@ FAMILIES = by_name(
         "*p_starts:i32 *q_starts:i32 products lines depth columns",
         (),
         "products of stacks of matrices",
+    ),
+    Family(
+        U8X4,
+        "conv_csr_rows",
+        "conv_bytes",
+        "*weights:i8 *places:u16 *counts:u16 *bias:i32 *absent:i32 *multiplier:f32 *low:u8 *high:u8 zero bend:f32 "
+        f"other_channel other_zero share:f32 {_CONV}",
+        ("rows", "width", "stride", "bend", "add", "numbers"),
+        "sparse convolution or fully connected layer in integers",
+    ),
+    Family(
+        U8X4,
+        "quantize_none_rows",
+        "quads",
+        f"scale:f32 zero {_LINES}",
+        (),
+        "float32 numbers to the nearest bytes of a grid",
+    ),
+    Family(
+        F32, "dequantize_none_rows", "quads", f"scale:f32 zero {_LINES}", (), "the numbers of a grid's bytes"
+    ),
+    Family(U8X4, "table_none_rows", "quads", f"*table:u8 {_LINES}", (), "functions of one byte, by a table"),
+    Family(
+        U8X4,
+        "add_none_rows",
+        "quads",
+        "x_zero x_share:f32 z_zero z_share:f32 zero low high bend:f32 z_channel " + _LINES,
+        ("bend",),
+        "sums of two maps in bytes",
+    ),
+    Family(
+        U8X4,
+        "maxpool_none_rows",
+        "quads",
+        f"kernel_rows before x_width {_LINES}",
+        ("stride", "columns", "dilation"),
+        "max pooling of bytes",
+    ),
+    Family(
+        U8X4,
+        "avgpool_none_rows",
+        "quads",
+        f"*shares:f32 kernel_rows before x_width x_zero zero {_LINES}",
+        ("stride", "columns", "dilation"),
+        "average pooling of bytes, padding counted or not",
+    ),
+    Family(I32, "sum_none_rows", "quads", "channels width x_channel x_zero", (), "sums of bytes over a map"),
+    Family(
+        U8, "mean_none_flat", "quads", "channels share:f32 zero", (), "means in bytes, of sums over a map"
     ),
 )

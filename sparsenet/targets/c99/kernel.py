@@ -6,13 +6,13 @@ import importlib
 from dataclasses import dataclass
 from functools import cached_property
 
-from sparsenet.graph.types import F32, I8, I32, U8, U16
+from sparsenet.graph.types import F32, I8, I32, U8, U8X4, U16
 from sparsenet.targets.c99 import epilogue
 from sparsenet.targets.c99.families import FAMILIES
 from sparsenet.targets.family import Argument, Family
 
 #: Element type → its type in C.
-C_TYPES = {F32: "float", I8: "int8_t", I32: "int32_t", U8: "uint8_t", U16: "uint16_t"}
+C_TYPES = {F32: "float", I8: "int8_t", I32: "int32_t", U8: "uint8_t", U8X4: "uint32_t", U16: "uint16_t"}
 _BY_NAME = {str(element): name for element, name in C_TYPES.items()}
 #: Kind of an argument that is no pointer → its type in C.
 _NUMBERS = {"integer": "uint32_t", "number": "float"}

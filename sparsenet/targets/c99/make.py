@@ -11,6 +11,7 @@ from sparsenet.errors import InputError, UnsupportedOpError
 from sparsenet.graph import Graph, Node, Shape
 from sparsenet.graph.facts import Facts
 from sparsenet.graph.graph import TensorInfo
+from sparsenet.graph.integer import integer_nodes
 from sparsenet.graph.ops import OPS
 from sparsenet.graph.plannable import require_plannable
 from sparsenet.plan.lowering.geometry import Geometry
@@ -20,6 +21,7 @@ from sparsenet.targets.c99.errors import NoKernelError
 from sparsenet.targets.c99.kernel import Kernel
 from sparsenet.targets.c99.lower import LOWER
 from sparsenet.targets.c99.lower.forms import reads_rows
+from sparsenet.targets.c99.lower.integer import lower_integer
 from sparsenet.targets.c99.plan import CPlan
 from sparsenet.targets.c99.trace import schedule
 from sparsenet.targets.c99.value import Value
@@ -147,12 +149,14 @@ def _per_channel(name: str, given: tuple[float, ...], channels: int) -> npt.NDAr
 
 def _lower(builder: Builder, graph: Graph) -> None:
     missing: list[str] = []
+    integers = integer_nodes(graph, builder.shapes)
     for node in graph.nodes:
         builder.layer = node.name
         try:
-            if node.op not in LOWER:
-                raise NoKernelError("there is no C kernel for this op")
-            LOWER[node.op](builder, node)
+            if node.name not in integers or not lower_integer(builder, node):
+                if node.op not in LOWER:
+                    raise NoKernelError("there is no C kernel for this op")
+                LOWER[node.op](builder, node)
         except NoKernelError as error:
             missing.append(f"'{node.name}' ({node.op}): {error}")
             builder.new(node.output)

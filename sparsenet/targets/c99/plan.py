@@ -44,6 +44,12 @@ class CPlan:
         return list(dict.fromkeys(stage.kernel for stage in self.stages))
 
     @property
+    def is_mixed(self) -> bool:
+        """Whether some layers with weights are computed in integers, and others in float32."""
+        weighted = [decision.format.startswith("int8") for decision in self.decisions if decision.weights]
+        return any(weighted) and not all(weighted)
+
+    @property
     def maps(self) -> list[Value]:
         """The values in the arena."""
         return [value for value in self.values if value.output is None and value.fixed is None]

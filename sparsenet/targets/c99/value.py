@@ -34,6 +34,7 @@ class Value:
         output: which of the caller's arrays it is written to; None if it is kept in the arena.
         fixed: where it is in flash, if it is a constant.
         viewed: the value whose memory it shares under another shape.
+        zero: the byte that its padding holds.
         capacity: rows kept; the schedule tells.
         offset: bytes from the beginning of the arena.
     """
@@ -46,6 +47,7 @@ class Value:
     output: int | None = None
     fixed: Constant | None = None
     viewed: Value | None = None
+    zero: int = 0
     capacity: int = 0
     offset: int = 0
 

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sparsenet.graph import Graph
+from sparsenet.graph.integer import integer_nodes
 from sparsenet.graph.types import FloatArray
 from sparsenet.io.formats.values import decode, encode
 from sparsenet.plan.lowering.convolution import Convolution
@@ -119,9 +120,9 @@ def blocked(weights: Weights, outputs: int) -> Numbers:
 
 
 def as_stored(graph: Graph, values: str) -> Graph:
-    """``graph`` with the weights that code with such ``values`` computes with, all in float32."""
-    stored = graph.copy()
-    stored.quantization = {}
-    for _, name in graph.weight_names() if values == "i8" else ():
-        stored.constants[name] = decode(*encode(graph.constants[name], "i8"))
+    """``graph`` with the weights that code with such ``values`` computes with; those of integer nodes stay."""
+    stored, integers = graph.copy(), integer_nodes(graph, graph.shapes())
+    for node, name in graph.weight_names() if values == "i8" else ():
+        if node.name not in integers:
+            stored.constants[name] = decode(*encode(graph.constants[name], "i8"))
     return stored

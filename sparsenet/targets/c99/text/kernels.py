@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from sparsenet.targets.c99.constant import Constant
+from sparsenet.targets.c99.kernels.bytes import SOURCE
 from sparsenet.targets.c99.text.literals import array, c_type, comment, numbers
 from sparsenet.targets.c99.text.names import Names
 
@@ -14,6 +15,7 @@ _TEXT = """\
 #include <math.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 /* Where constants go: define it on the compiler's command line to put them into a section of their own. */
 #ifndef $CONST
@@ -70,6 +72,8 @@ def kernels(names: Names) -> str:
     plan = names.plan
     constants = "".join(f"extern {_declared(c)}[{max(1, c.array.size)}];\n" for c in plan.constants)
     found = "\n".join(kernel.source() for kernel in plan.kernels)
+    if "@byte(" in found:
+        found = f"{SOURCE}\n{found}"
     if "@move(" in found:
         found = f"{_MOVE}\n{found}"
     return names.fill(_TEXT.format(name=names.name, constants=constants, kernels=found))

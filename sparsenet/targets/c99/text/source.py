@@ -21,11 +21,11 @@ _TEXT = """\
 #include "{name}_kernels.h"
 
 /* A map: rows of `row` bytes from `start` on, `capacity` of them kept; before its first row is made, `clear` bytes from
- * `start - front` on are set to 0. In the arena, or, counted from 1, in one of the caller's outputs, or a constant. */
+ * `start - front` on are set to `zero`. In the arena or, counted from 1, a result of the caller's, or in flash. */
 typedef struct {{
     const void *constant;
     uint32_t start, row, height, capacity, front, clear;
-    uint8_t output;
+    uint8_t output, zero;
 }} @map;
 
 /* The rows of a map that a unit reads: `rows`, `dilation` apart, from `unit * step + first` on, or those of a table. */
@@ -79,7 +79,7 @@ static void @call(@ctx *ctx, uint32_t number)
     uint32_t count = 0;
     void *out;
     if (y == 0u && map->clear != 0u) {{
-        memset(ctx->arena + map->start - map->front, {zero}, map->clear);
+        memset(ctx->arena + map->start - map->front, map->zero, map->clear);
     }}
     for (uint32_t i = 0; i < stage->reads; ++i) {{
         const @read *read = &@reads[stage->read + i];
@@ -125,7 +125,6 @@ def source(names: Names) -> str:
             order=array(f"static const {order_type} @order", [str(number) for number in plan.order]),
             arguments="\n".join(_arguments(number, stage) for number, stage in enumerate(plan.stages)),
             most_rows=max(1, *(sum(read.rows for read in stage.reads) for stage in plan.stages)),
-            zero=0,
             functions=functions(names, ALIGNMENT),
         )
     )
@@ -138,7 +137,7 @@ def _map(value: Value) -> str:
     output = 0 if value.output is None else value.output + 1
     words = (start, value.row * item, value.height, value.capacity, value.first, clear)
     constant = "NULL" if value.fixed is None else name_of(value.fixed)
-    return f"{{{constant}, {', '.join(f'{word}u' for word in words)}, {output}u}}"
+    return f"{{{constant}, {', '.join(f'{word}u' for word in words)}, {output}u, {value.zero}u}}"
 
 
 def _read(read: Read, numbers: dict[Value, int]) -> str:

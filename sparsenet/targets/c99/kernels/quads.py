@@ -1,0 +1,142 @@
+"""Maps in bytes: to and from float32, sums of two, functions by tables, pooling. All line by line of quads."""
+
+from __future__ import annotations
+
+from sparsenet.targets.c99.kernel import Kernel
+from sparsenet.targets.c99.kernels import bytes as to_bytes
+from sparsenet.targets.c99.kernels.text import block, indented
+
+
+def body(kernel: Kernel) -> list[str]:
+    """The kernel of this family."""
+    return indented(_BODIES[kernel.family_name](kernel))
+
+
+def _quantize(_kernel: Kernel) -> list[str]:
+    return [
+        "const float *x = (const float *)rows[0];",
+        "const int32_t zero = (int32_t)a->zero;",
+        "(void)y;",
+        *block("for (uint32_t c = 0; c < a->channels; ++c)", [
+            "uint8_t *out = (uint8_t *)out_row + 4u * (size_t)(c / 4u) * a->out_channel + c % 4u;",
+            *block("for (uint32_t i = 0; i < a->width; ++i)", [
+                "out[4u * i] = @byte(x[i] / a->scale, (float)-zero, (float)(255 - zero), zero);"
+            ]),
+            "x += a->x_channel;",
+        ]),
+    ]  # fmt: skip
+
+
+def _dequantize(_kernel: Kernel) -> list[str]:
+    return [
+        "float *out = (float *)out_row;",
+        "(void)y;",
+        *block("for (uint32_t c = 0; c < a->channels; ++c)", [
+            "const uint8_t *x = (const uint8_t *)rows[0] + 4u * (size_t)(c / 4u) * a->x_channel + c % 4u;",
+            *block("for (uint32_t i = 0; i < a->width; ++i)", [
+                "out[i] = a->scale * (float)((int32_t)x[4u * i] - (int32_t)a->zero);"
+            ]),
+            "out += a->out_channel;",
+        ]),
+    ]  # fmt: skip
+
+
+def _each_byte(pointers: list[str], lines: list[str]) -> list[str]:
+    """For every byte ``i`` of the lines."""
+    return [
+        "uint8_t *out = (uint8_t *)out_row;",
+        "(void)y;",
+        *block("for (uint32_t q = 0; q < a->channels; ++q)", [
+            *pointers,
+            *block("for (uint32_t i = 0; i < 4u * a->width; ++i)", lines),
+            "out += 4u * a->out_channel;",
+        ]),
+    ]  # fmt: skip
+
+
+def _pointer(name: str, row: int) -> str:
+    return f"const uint8_t *{name} = (const uint8_t *)rows[{row}] + 4u * (size_t)q * a->{name}_channel;"
+
+
+def _table(_kernel: Kernel) -> list[str]:
+    return _each_byte([_pointer("x", 0)], ["out[i] = a->table[x[i]];"])
+
+
+def _add(kernel: Kernel) -> list[str]:
+    lines = [
+        "const volatile float p = (float)((int32_t)x[i] - (int32_t)a->x_zero) * a->x_share;",
+        "const volatile float r = (float)((int32_t)z[i] - (int32_t)a->z_zero) * a->z_share;",
+        "const int32_t zero = (int32_t)a->zero;",
+        "float number = p + r;",
+        *to_bytes.bend("number", bool(kernel.parameter("bend"))),
+        "out[i] = @byte(number, (float)((int32_t)a->low - zero), (float)((int32_t)a->high - zero), zero);",
+    ]
+    return _each_byte([_pointer("x", 0), _pointer("z", 1)], lines)
+
+
+def _window(kernel: Kernel, begin: str, each: str) -> list[str]:
+    """A number of each byte's window, of the taps that are inside of the map."""
+    stride, columns, dilation = kernel.tile
+    return [
+        f"const ptrdiff_t first = (ptrdiff_t)(i / 4u) * {stride} - (ptrdiff_t)a->before;",
+        begin,
+        *block("for (uint32_t r = 0; r < a->kernel_rows; ++r)", [
+            "const uint8_t *x = (const uint8_t *)rows[r];",
+            *block(f"for (ptrdiff_t k = 0; x != NULL && k < {columns * dilation}; k += {dilation})",
+                block("if (first + k >= 0 && first + k < (ptrdiff_t)a->x_width)", [
+                    "const uint8_t *line = x + 4u * (size_t)q * a->x_channel + i % 4u;",
+                    "const int32_t v = line[4 * (first + k)];",
+                    each,
+                ])),
+        ]),
+    ]  # fmt: skip
+
+
+def _max_pool(kernel: Kernel) -> list[str]:
+    lines = [*_window(kernel, "int32_t most = 0;", "most = v > most ? v : most;"), "out[i] = (uint8_t)most;"]
+    return _each_byte([], lines)
+
+
+def _average(kernel: Kernel) -> list[str]:
+    lines = [
+        *_window(kernel, "int32_t sum = 0;", "sum += v - (int32_t)a->x_zero;"),
+        "const int32_t zero = (int32_t)a->zero;",
+        "out[i] = @byte((float)sum * a->shares[y * a->width + i / 4u], (float)-zero, (float)(255 - zero), zero);",
+    ]
+    return [line for line in _each_byte([], lines) if line != "(void)y;"]
+
+
+def _sum(_kernel: Kernel) -> list[str]:
+    return [
+        "int32_t *out = (int32_t *)out_row;",
+        *block("for (uint32_t c = 0; c < a->channels; ++c)", [
+            "const uint8_t *x = (const uint8_t *)rows[0] + 4u * (size_t)(c / 4u) * a->x_channel + c % 4u;",
+            "int32_t sum = y == 0u ? 0 : out[c];",
+            *block("for (uint32_t i = 0; i < a->width; ++i)", ["sum += (int32_t)x[4u * i] - (int32_t)a->x_zero;"]),
+            "out[c] = sum;",
+        ]),
+    ]  # fmt: skip
+
+
+def _mean(_kernel: Kernel) -> list[str]:
+    return [
+        "const int32_t *x = (const int32_t *)rows[0];",
+        "uint8_t *out = (uint8_t *)out_row;",
+        "const int32_t zero = (int32_t)a->zero;",
+        "(void)y;",
+        *block("for (uint32_t c = 0; c < a->channels; ++c)", [
+            "out[c] = @byte((float)x[c] * a->share, (float)-zero, (float)(255 - zero), zero);"
+        ]),
+    ]  # fmt: skip
+
+
+_BODIES = {
+    "u8x4_quantize_none_rows": _quantize,
+    "f32_dequantize_none_rows": _dequantize,
+    "u8x4_table_none_rows": _table,
+    "u8x4_add_none_rows": _add,
+    "u8x4_maxpool_none_rows": _max_pool,
+    "u8x4_avgpool_none_rows": _average,
+    "i32_sum_none_rows": _sum,
+    "u8_mean_none_flat": _mean,
+}
