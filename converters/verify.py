@@ -15,7 +15,7 @@ import numpy as np
 
 import sparsenet
 from converters.conversion.apart import layers_apart
-from converters.conversion.in_steps import Lost, Steps, agreement, is_rounded, lost_roundings
+from converters.conversion.in_steps import Steps, agreement, is_rounded, lost_roundings
 from converters.conversion.layer_errors import LayerError, VerificationError, VerifyReport
 from converters.conversion.verdict import Comparison, Evidence, largest_difference
 from sparsenet import reference
@@ -133,12 +133,11 @@ def _in_steps(
     for name in (node.output for node in tensors):
         grid = before.quantization.get(name, graph.quantization.get(name))
         left = None if name in partial else kept.get(name)
-        inside = [Lost(before.quantization[n], expected[n]) for n in lost.get(name, ()) if n in expected]
         if grid is None or name in partial:
             result = apart.results[name]
             comparisons[name] = Comparison(result, expected[name], left, tolerance, padded=name in partial)
         else:
-            comparisons[name] = Steps(grid, expected[name], left, inside)
+            comparisons[name] = Steps(grid, expected[name], left, lost.get(name, ()), expected)
     exact = reference.run(apart.graph, apart.feeds, keep="all")
     engine = _engine_values(apart.graph, apart.feeds, threads)
     errors = _errors(

@@ -1,8 +1,9 @@
 """The verdict on tensors of a quantized network: in steps of their grids, not in floats.
 
 A layer in integers, given the source's inputs, may round a sum that lies between two steps to the other side: one step.
-Where passes have joined it with a sum of tensors, a rounding of the source between the two has gone: half a step more
-of the grid that was there, and no limit where the source's numbers are at the end of that grid.
+Where passes have joined it with a sum of tensors, or a scaling, a rounding of the source between the two has gone: half
+a step more of the grid that was there, times the scale; and, of a sum, no limit where the source's numbers are at the
+end of that grid.
 """
 
 from __future__ import annotations
@@ -13,8 +14,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from converters.conversion.verdict import SAME, WRONG, Evidence, Verdict
-from sparsenet.graph import Graph, Quantization
+from converters.conversion.verdict import SAME, WRONG, Verdict
+from sparsenet.graph import Graph, Node, Quantization
+from sparsenet.graph.ops import FUSED_OP_TENSORS, split_inputs
 from sparsenet.graph.types import U8
 
 
@@ -23,33 +25,49 @@ def is_rounded(graph: Graph) -> bool:
     return any(grid.element is U8 for grid in graph.quantization.values())
 
 
-def lost_roundings(before: Graph, after: Graph) -> dict[str, list[str]]:
-    """By tensor of ``after``, those with a grid that lay before it in ``before``, which passes made ``after`` of."""
+@dataclass(frozen=True)
+class Lost:
+    """A rounding of the source that passes have taken out of the middle of a layer.
+
+    Attributes:
+        tensor: what was rounded.
+        grid: to which.
+        gain: how many times as large the layer makes it, at most.
+        limited: whether the layer still limits it to the range of the grid.
+    """
+
+    tensor: str
+    grid: Quantization
+    gain: float
+    limited: bool
+
+
+def lost_roundings(before: Graph, after: Graph) -> dict[str, list[Lost]]:
+    """By tensor of ``after``, the roundings that lay before it in ``before``, of which passes made ``after``."""
     kept = {info.name for info in after.inputs} | {node.output for node in after.nodes}
     makers = {node.output: node for node in before.nodes}
-    lost: dict[str, list[str]] = {}
+    lost: dict[str, list[Lost]] = {}
     for node in after.nodes:
+        gain, adds = _gain(node, after), any(step[0] == "add" for step in node.epilogue)
         names = list(makers[node.output].inputs) if node.output in makers else []
         while names:
             name = names.pop()
             if name in makers and name not in kept:
                 names += makers[name].inputs
                 if name in before.quantization:
-                    lost.setdefault(node.output, []).append(name)
+                    one = Lost(name, before.quantization[name], gain, limited=not adds)
+                    lost.setdefault(node.output, []).append(one)
     return lost
 
 
-@dataclass(frozen=True)
-class Lost:
-    """A rounding of the source that the network does not make: its grid and the source's numbers."""
-
-    grid: Quantization
-    numbers: np.ndarray
-
-    @property
-    def at_an_end(self) -> np.ndarray:
-        """Where the source's numbers are limited by the grid."""
-        return np.isin(self.grid.round(self.numbers), self.grid.range)
+def _gain(node: Node, graph: Graph) -> float:
+    """By how much a node scales its results, at most."""
+    tensors, gain = iter(split_inputs(node)[1]), 1.0
+    for step in node.epilogue:
+        own = [next(tensors) for _ in FUSED_OP_TENSORS.get(step[0], ())]
+        if step[0] == "affine":
+            gain *= float(np.abs(graph.constants[own[0]]).max())
+    return max(gain, 1.0)
 
 
 class Steps:
@@ -66,7 +84,12 @@ class Steps:
     padded = False
 
     def __init__(
-        self, grid: Quantization, expected: np.ndarray, kept: np.ndarray | None, lost: Sequence[Lost] = ()
+        self,
+        grid: Quantization,
+        expected: np.ndarray,
+        kept: np.ndarray | None,
+        lost: Sequence[Lost] = (),
+        source: Mapping[str, np.ndarray] | None = None,
     ) -> None:
         self._grid, self.step = grid, float(grid.scale)
         self.channels = expected.shape[1] if expected.ndim > 1 else 1
@@ -74,23 +97,22 @@ class Steps:
         self.expected = expected[:, kept] if cut else expected
         self.size = float(np.abs(self.expected).max(initial=0.0))
         self._integers = grid.round(self.expected.astype(np.float32)).astype(np.int64)
-        inside = [one for one in lost if one.numbers.shape == expected.shape]
-        limited = np.zeros(expected.shape, bool)
-        for one in inside:
-            limited |= one.at_an_end
-        self._free = limited[:, kept] if cut else limited
-        self._allowed = 1 + sum(math.ceil(float(one.grid.scale) / self.step / 2) for one in inside)
+        free = np.zeros(expected.shape, bool)
+        for one in lost:
+            numbers = (source or {}).get(one.tensor)
+            if not one.limited and numbers is not None and numbers.shape == expected.shape:
+                free |= np.isin(one.grid.round(numbers.astype(np.float32)), one.grid.range)
+        self._free = free[:, kept] if cut else free
+        self._allowed = 1 + sum(math.ceil(float(one.grid.scale) * one.gain / self.step / 2) for one in lost)
 
     def difference(self, got: np.ndarray) -> float:
-        """The largest difference, a whole number of steps; infinite if shapes differ or a number is NaN."""
-        if got.shape != self.expected.shape or np.isnan(got).any():
+        """The largest difference, a whole number of steps; infinite if shapes differ. NaN is the least number."""
+        if got.shape != self.expected.shape:
             return np.inf
         steps = np.abs(self._grid.round(got.astype(np.float32)).astype(np.int64) - self._integers)
         return float(np.where(self._free, 0, steps).max(initial=0)) * self.step
 
-    def judge(
-        self, got: np.ndarray, _oracle: np.ndarray, _rounds: bool, _evidence: Evidence
-    ) -> tuple[Verdict, float]:
+    def judge(self, got: np.ndarray, *_: object) -> tuple[Verdict, float]:
         """The verdict on a tensor, and the difference that passes."""
         allowed = self._allowed * self.step
         return (SAME if self.difference(got) <= allowed * (1 + 1e-9) else WRONG), allowed

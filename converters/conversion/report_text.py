@@ -57,9 +57,14 @@ def _verified(report: VerifyReport) -> str:
         most = max(steps, key=lambda e: e.steps or 0.0)
         equal = sum(not e.max_abs for e in steps)
         floats = f"; those in float32 are within {report.tolerance:g}" * (len(steps) < len(report.layers))
+        rest = (
+            f" or differs by rounding, at most {most.steps:g} of 255 steps, at '{most.layer}'"
+            if most.max_abs
+            else ""
+        )
         return (
-            f"each layer, given the source's inputs, gives the source's bytes ({equal} of {len(steps)} comparisons) or "
-            f"differs by rounding, at most {most.steps:g} of 255 steps, at '{most.layer}'{floats}"
+            f"each layer, given the source's inputs, gives the source's bytes ({equal} of {len(steps)} comparisons)"
+            f"{rest}{floats}"
         )
     text = (
         f"every layer is within {report.tolerance:g} of its source; the worst is '{worst.layer}', off by "
@@ -73,10 +78,8 @@ def _verified(report: VerifyReport) -> str:
 
 def _agreement(one: Agreement) -> str:
     """What comes of the whole network, where roundings that went the other way add up."""
-    size = f"{one.max_abs:.2g}" if one.step is None else f"{one.max_abs / one.step:.0f} steps of its grid"
-    top = (
-        "" if one.same_top is None else f", its largest number is the same in {one.same_top} of {one.samples}"
-    )
+    size = f"{one.max_abs:.2g}" if one.step is None else f"{one.max_abs / one.step:.0f} of 255 steps"
+    top = "" if one.same_top is None else f"; top-1 is the same for {one.same_top} of {one.samples}"
     return f"from end to end, output '{one.output}' is off by at most {size}{top}"
 
 

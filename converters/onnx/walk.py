@@ -65,16 +65,25 @@ class Walk:
         graph = self.proto.graph
         outputs = [(o.name, self._output(o.name)) for o in graph.output]
         built, renamed = self.builder.finish(outputs)
-        made_there = {name for node in graph.node for name in node.output}
-        made = {n.output for n in built.nodes}
-        names = {tensor: tensor for tensor in made if tensor in made_there}
+        return built, self._names(built, renamed)
+
+    def _names(self, built: Graph, renamed: dict[str, str]) -> dict[str, str]:
+        """By tensor of the graph the model's of the same numbers; of those that it has as bytes, fill ``as_bytes``."""
+        there = {name for node in self.proto.graph.node for name in node.output}
+        outputs = {output.name for output in self.proto.graph.output}
+        names = {node.output: node.output for node in built.nodes if node.output in there}
+        made = {node.output for node in built.nodes} & built.quantization.keys()
         for name, value in self.env.items():
-            tensor = renamed.get(value.tensor, value.tensor) if isinstance(value, Act) else ""
-            if name in made_there and tensor in made - names.keys() and tensor in built.quantization:
+            if name not in there or not isinstance(value, Act):
+                continue
+            tensor = renamed.get(value.tensor, value.tensor)
+            if isinstance(value, Quantized) and tensor != name and name not in outputs:
+                names.pop(name, None)  # what has this name there are the bytes of another tensor
+            if tensor in made and names.get(tensor, name) == name:
                 names[tensor] = name
                 if isinstance(value, Quantized):
                     self.as_bytes[tensor] = value
-        return built, names
+        return names
 
     def _output(self, name: str) -> Value | None:
         value = self.env[name]

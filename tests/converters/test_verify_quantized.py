@@ -110,12 +110,13 @@ def test_where_the_source_limits_a_tensor_that_a_sum_has_taken_in_nothing_is_com
 
 
 def test_tensors_that_the_source_has_as_bytes_alone() -> None:
-    """Operators on bytes, signed ones, in a row: what is between them has no other name."""
+    """Operators on bytes, signed ones, in a row: what is between them has no other name, or the very same."""
     nodes = [
         node("QuantizeLinear", "x s z", "q"),
         node("QLinearConv", "q s z w t u s z", "c", pads=[1, 1, 1, 1]),
         node("QLinearConv", "c s z w t u s z", "d", pads=[1, 1, 1, 1]),
-        node("DequantizeLinear", "d s z", "y"),
+        node("MaxPool", "d", "m", kernel_shape=[2, 2]),
+        node("DequantizeLinear", "m s z", "y"),
     ]
     constants = {"s": np.float32(0.05), "z": np.int8(-3), "t": np.float32(0.004), "u": np.int8(0)}
     weight = np.rint(40 * weights(4, 4, 3, 3)).clip(-127, 127).astype(np.int8)
@@ -123,7 +124,7 @@ def test_tensors_that_the_source_has_as_bytes_alone() -> None:
     graph = source.converted(passes.optimize)
     report = checked(source, graph)
     assert report.passed
-    assert [e.steps is not None for e in report.layers] == [True] * 4
+    assert [e.steps is not None for e in report.layers] == [True] * 6
     first = graph.nodes[0]
     graph.constants["other"] = np.roll(graph.constants[first.inputs[1]], 1, axis=3)
     graph.quantization["other"] = graph.quantization[first.inputs[1]]
