@@ -24,5 +24,6 @@ def grid_of_weight(weight: FloatArray, candidates: Sequence[FloatArray]) -> Quan
 
 def _lies_on(rows: FloatArray, scales: FloatArray) -> bool:
     column = scales.reshape(-1, 1)
-    steps = np.rint(rows / column)
+    with np.errstate(over="ignore"):  # steps beyond float32 are none of int8's
+        steps = np.rint(rows / column)
     return bool((np.abs(steps + 0.5) <= 128).all() and np.array_equal(steps * column, rows))

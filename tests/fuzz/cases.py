@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cache
 from random import Random
 
-from tests.fuzz import check, grow, media, mutate_model, mutate_onnx, seeds
+from tests.fuzz import check, grow, media, mutate_model, mutate_onnx, qdq, seeds
 
 
 @dataclass(frozen=True)
@@ -24,6 +24,7 @@ KINDS = {
     "quantized": Kind(cache(seeds.quantized_files), mutate_model.mutate_quantized, check.check_model_file),
     "media": Kind(cache(media.files), media.mutate, media.check),
     "onnx": Kind(cache(seeds.onnx_files), mutate_onnx.mutate, check.check_onnx),
+    "quantized-onnx": Kind(cache(qdq.files), qdq.mutate, check.check_onnx),
     "large-model": Kind(cache(seeds.model_files), grow.model, check.check_model_file),
     "large-onnx": Kind(cache(seeds.onnx_files), grow.onnx_model, check.check_onnx),
 }

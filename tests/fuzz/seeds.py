@@ -125,10 +125,10 @@ def detector() -> Graph:
 
 def graphs() -> list[Graph]:
     """All of them, newly made."""
-    return [*_written(), detector(), open_rows()]
+    return [*written(), detector(), open_rows()]
 
 
-def _written() -> list[Graph]:
+def written() -> list[Graph]:
     """Those that can be written as ONNX."""
     return [tiny_graph(), residual(), mobile(), pools(), tensors(), grouped(), wide(), transformer()]
 
@@ -166,7 +166,7 @@ def onnx_files() -> list[bytes]:
     """The same networks as ONNX models, and some written as exporters do."""
     from bench.engines.onnx_writer import to_onnx
 
-    exported = [to_onnx(graph, 2, form) for graph in _written() for form in ("mul_add", "batch_norm")]
+    exported = [to_onnx(graph, 2, form) for graph in written() for form in ("mul_add", "batch_norm")]
     return [model.SerializeToString(deterministic=True) for model in (*exported, *_by_hand())]
 
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import time
 from random import Random
 
+import numpy as np
 import pytest
 
+from sparsenet import Engine
 from tests.full import FULL
-from tests.fuzz import campaign, cost, mutate_model, seeds
+from tests.fuzz import campaign, check, cost, mutate_model, seeds
 from tests.fuzz.cases import KINDS, Case
 from tests.fuzz.misbehaving_worker import CRASH, HANG
 
@@ -36,6 +38,7 @@ REGRESSIONS = [
     "onnx 14 115872897731969",  # an axis that is no whole number
     "onnx 24 222967151140155,127168256116971",  # numbers that are equal in float32 only, sorted
     "onnx 9 157994423926873,41688164197550",  # a bias of infinity, taken zero times
+    "quantized-onnx 8 210229534348498",  # a weight whose steps are beyond float32
 ]
 
 
@@ -67,6 +70,7 @@ def test_short_campaign(kind: str) -> None:
         ("model", 200_000),
         ("quantized", 50_000),
         ("onnx", 50_000),
+        ("quantized-onnx", 20_000),
         ("large-model", 5_000),
         ("large-onnx", 2_000),
         ("media", 50_000),
@@ -92,6 +96,17 @@ def test_a_file_that_costs_too_much_is_a_finding(monkeypatch: pytest.MonkeyPatch
         cost.TooExpensiveError, match=r"1\.5\d s for 50000 bytes, refused; 1\.50 s are allowed"
     ):
         meter.check(None)
+
+
+@pytest.mark.parametrize("kind", ["quantized", "quantized-onnx"])
+def test_an_engine_that_is_a_step_off_is_a_finding(monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
+    class Off(Engine):
+        def run(self, feeds: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+            return {name: value + np.float32(0.03) for name, value in super().run(feeds).items()}
+
+    monkeypatch.setattr(check, "Engine", Off)
+    with pytest.raises(check.MismatchError, match="is off by"):
+        Case(kind, 0, ()).check()
 
 
 @pytest.mark.parametrize("case", REGRESSIONS)
