@@ -157,6 +157,12 @@ def _padded(m: Moved) -> Place:
     return batch_axis.kept(m.place, touched)
 
 
+def _rounded(m: Moved) -> Place:
+    """Where it was, if no scale of its own belongs to a sample."""
+    scale = m.call.inputs[1]
+    return batch_axis.kept(m.place, [m.axis(1)] if isinstance(scale, Const) and scale.array.size > 1 else [])
+
+
 def _triangle(m: Moved) -> Place:
     return batch_axis.kept(m.place, [m.rank - 2, m.rank - 1])
 
@@ -164,6 +170,7 @@ def _triangle(m: Moved) -> Place:
 #: Operator → the function that says where it leaves the batch; its own rule makes the result.
 _PLACES: dict[str, Callable[[Moved], Place]] = {
     **dict.fromkeys(arithmetic.RULES, _broadcast),
+    **dict.fromkeys(("QuantizeLinear", "DequantizeLinear"), _rounded),
     **dict.fromkeys((*windows.RULES, *resize.RULES), _images),
     "BatchNormalization": _normalized,
     **dict.fromkeys(("InstanceNormalization", "GroupNormalization", "LRN"), _images),

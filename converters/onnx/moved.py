@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,15 @@ from converters.batch_axis import Place, Sample
 from converters.builder import Act, Const, Site, Unsupported, Value
 from converters.decompose.shapes import BATCH_HINT
 from converters.onnx.call import Call, Rule
+from converters.quantized import Quantized
 from converters.symbolic.sizes import THE_BATCH, Sizes
+
+
+@dataclass(frozen=True)
+class QuantizedSample(Sample):
+    """A sample that the source network has as bytes, those of ``whole``, which has the batch in front."""
+
+    whole: Quantized = field(kw_only=True)
 
 
 @dataclass(frozen=True)
@@ -100,6 +108,8 @@ class Moved:
 
     def made(self, x: Act, place: Place | None, index: int = 0) -> Act:
         """A result as a sample, or as the graph's own tensor if the batch is in front."""
+        if isinstance(x, Quantized):
+            return QuantizedSample(x.tensor, place, whole=x)
         sample = Sample(x.tensor, place)
         site = Site(self.call.site.name, self.call.outputs[index])
         return batch_axis.plain(self.call.b, site, sample) if batch_axis.is_plain(place) else sample

@@ -27,7 +27,8 @@ from converters.onnx.model import (
     input_shape,
     inputs_of,
 )
-from converters.onnx.moved import Moved
+from converters.onnx.moved import Moved, QuantizedSample
+from converters.onnx.ops.quantize import undoes
 from converters.onnx.ops.table import INTEGER_OPERATORS, KEEPS_BYTES, READS_BYTES, RULES, SIZED_RULES
 from converters.onnx.sized_model import SizedModel
 from converters.quantized import Quantized, as_integers, same_numbers
@@ -245,9 +246,7 @@ class Walk:
         if op in KEEPS_BYTES and _one_grid(inputs):
             return [Act(value.tensor) if isinstance(value, Quantized) else value for value in inputs]
         return [
-            as_integers(self.builder, site.sub(f"integers{i}"), value)
-            if isinstance(value, Quantized)
-            else value
+            self._in_integers(site.sub(f"integers{i}"), value) if isinstance(value, Quantized) else value
             for i, value in enumerate(inputs)
         ]
 
@@ -276,11 +275,14 @@ class Walk:
 
     def _across(self, op: str, rule: Rule, call: Call) -> list[Any]:
         """A node on tensors that do not have the batch in front, or whose result does not."""
-        bytes_of = {i: v for i, v in enumerate(call.inputs) if isinstance(v, Quantized)}
-        given = [
-            as_integers(self.builder, call.at(f"integers{i}"), bytes_of[i]) if i in bytes_of else value
-            for i, value in enumerate(call.inputs)
-        ]
+        x = call.inputs[0]
+        if (
+            op == "DequantizeLinear"
+            and isinstance(x, QuantizedSample)
+            and undoes(x.whole, call.const(1, "scale"), call.const(2, "zero point"))
+        ):
+            return [Sample(x.tensor, x.place)]
+        given = [self._in_integers(call.at(f"integers{i}"), value) for i, value in enumerate(call.inputs)]
         given = [sample_of(self.builder, value) if isinstance(value, Act) else value for value in given]
         inputs = [_for_one_image(Act(v.tensor) if isinstance(v, Sample) else v) for v in given]
         inner = replace(call, inputs=inputs, static_batch=None, lead=1)
@@ -289,6 +291,12 @@ class Walk:
             if isinstance(value, Sample):
                 self.layouts[value.tensor] = Layout(value.place)
         return results
+
+    def _in_integers(self, site: Site, value: Any) -> Any:
+        """Bytes as numbers; any other operand as it is."""
+        if isinstance(value, QuantizedSample):
+            return Sample(as_integers(self.builder, site, value.whole).tensor, value.place)
+        return as_integers(self.builder, site, value) if isinstance(value, Quantized) else value
 
     def _hint(self, error: Unsupported | GraphError) -> str:
         return explain(error) + ("" if self.lead else fixed_batch_hint(error))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from converters.passes.batch_norm_to_affine import batch_norm_to_affine
+from converters.passes.common_grids import common_grids
 from converters.passes.constant_operand_to_affine import constant_operand_to_affine
 from converters.passes.drop_unit_axis import drop_unit_axis
 from converters.passes.eliminate_dead import eliminate_dead
@@ -50,6 +51,7 @@ PASSES: tuple[Pass, ...] = (
     fuse_add,
     *REDUCTION,
     spread_grids,
+    common_grids,
     lines_in_integers,  # behind it: a tensor behind a pooling has its grid now
     forget_grids,
 )

@@ -79,14 +79,21 @@ def dequantize(
     if isinstance(x, Const):
         return _constant(c, x, scale, point, axis)
     if isinstance(x, Quantized):
-        zero = 0 if point is None else int(point.array.reshape(-1)[0])
-        if scale.array.size == 1 and float(scale.array.item()) == x.scale and zero == x.zero_point:
+        if undoes(x, scale, point):
             return Act(x.tensor)
         x = as_integers(c.b, site.sub("integers"), x)
     inner = replace(c, site=site, inputs=[x, scale, point])
     factor, zeros = _per_axis(inner)
     centred = inner.binary("sub", x, zeros, "centred") if zeros.array.any() else x
     return inner.binary("mul", centred, factor)
+
+
+def undoes(x: Quantized, scale: Value | None, point: Value | None) -> bool:
+    """Whether dequantizing by a scale and a zero point gives the numbers that ``x`` was made of, rounded."""
+    if not isinstance(scale, Const) or scale.array.size != 1 or isinstance(point, Act):
+        return False
+    zero = 0 if point is None else int(point.array.reshape(-1)[0])
+    return float(scale.array.item()) == x.scale and zero == x.zero_point
 
 
 def _constant(c: Call, x: Const, scale: Const, point: Const | None, axis: int | None) -> Const:

@@ -57,6 +57,26 @@ def network() -> onnx.ModelProto:
     return proto
 
 
+def branches() -> onnx.ModelProto:
+    """Concatenations of tensors with grids of their own, one read twice, a gate, a transposed convolution."""
+    nodes = [
+        node("Conv", "x w1", "c1", pads=[1, 1, 1, 1]),
+        node("HardSigmoid", "c1", "s"),
+        node("Mul", "c1 s", "g"),
+        node("Conv", "g w2", "c2"),
+        node("Relu", "c2", "r2"),
+        node("Concat", "r2 c1", "both", axis=1),
+        node("ConvTranspose", "both w3", "t", strides=[2, 2]),
+        node("Sigmoid", "t", "l"),
+        node("Concat", "l t", "y", axis=1),
+    ]
+    constants = {"w1": _sparse(8, 4, 3, 3), "w2": 3 * _sparse(8, 8, 1, 1), "w3": _sparse(16, 4, 2, 2)}
+    proto = model(nodes, constants)
+    del proto.graph.output[:]
+    proto.graph.output.append(helper.make_tensor_value_info("y", onnx.TensorProto.FLOAT, ["N", 8, 14, 18]))
+    return proto
+
+
 class _Batches(CalibrationDataReader):
     def __init__(self) -> None:
         self._left = iter([{"x": X[i : i + 1]} for i in range(len(X))])
@@ -140,6 +160,15 @@ def test_a_grid_between_floats_does_not_keep_layers_apart(tmp_path: Path) -> Non
         ("softmax", 0),
     ]
     assert set(graph.quantization) == {name for _, name in graph.weight_names()}
+    _agrees(onnx.load(target), graph, 0.03)
+
+
+def test_tensors_that_meet_in_a_concatenation_are_rounded_to_its_grid(tmp_path: Path) -> None:
+    source, target = (str(tmp_path / name) for name in ("float.onnx", "quantized.onnx"))
+    onnx.save(branches(), source)
+    _static(QuantFormat.QDQ, per_channel=True)(source, target)
+    graph = from_onnx(target)
+    assert [node.op for node in graph.nodes if node.name not in integer_nodes(graph, graph.shapes())] == []
     _agrees(onnx.load(target), graph, 0.03)
 
 
