@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from bench.mixed import race as module
+from bench.mixed import files
 from bench.mixed.__main__ import main
 from bench.mixed.ways import KEPT, WEIGHTS_ONLY, in_part
 from sparsenet.graph import Graph
@@ -41,12 +41,15 @@ def test_every_way_keeps_other_layers() -> None:
 
 def test_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("bench.subjects.networks.build_graph", lambda _: network())
+    monkeypatch.setattr(files, "SIZE", 6)
     out = tmp_path / "out.json"
-    arguments = ["--models", "mobilenetv1", "--sparsity", "0.5", "--kept", "first half", "--rounds", "3"]
-    done = CliRunner().invoke(main, [*arguments, "--json", str(out)])
-    assert done.exit_code == 0, done.output
-    *_, row = done.stdout.splitlines()
-    (found,) = json.loads(out.read_text())["networks"]
-    figures = f"{found['float32_ms']:.2f} | {found['mixed_ms']:.2f}"
-    assert row.startswith(f"| mobilenetv1 | 50% | first half | 3 of 6 | {figures} | ")
-    assert module.race("n", 0.0, network(), "depthwise", 3) is None
+    arguments = ["--models", "mobilenetv1", "--sparsity", "0.5", "--rounds", "3", "--json", str(out)]
+    rows = []
+    for part in ("first half", "softmax"):
+        done = CliRunner().invoke(main, [*arguments, "--part", part])
+        assert done.exit_code == 0, done.output
+        (found,) = json.loads(out.read_text())["networks"]
+        rows.append(done.stdout.splitlines()[-1])
+        assert f" | {found['float32_ms']:.2f} | {found['mixed_ms']:.2f} | " in rows[-1]
+    assert rows[0].startswith("| mobilenetv1 | 50% | first half | 3 of 6 | ")
+    assert rows[1].startswith("| QDQ file | 50% | softmax | ")
