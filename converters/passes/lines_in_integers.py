@@ -4,17 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
+from converters.passes.affine_as_depthwise import as_depthwise
 from converters.passes.rewiring import Rewiring, may_merge
-from sparsenet.graph import Graph, Node, Quantization
+from sparsenet.graph import Graph, Node
 from sparsenet.graph.clamped_line import ClampedLine
 from sparsenet.graph.integer import Product
 from sparsenet.graph.ops import OPS, as_step
 from sparsenet.graph.types import U8
-
-#: The integer that every scale becomes: the largest, so that each channel's own scale keeps all of its digits.
-_LARGEST = 127
 
 
 def lines_in_integers(graph: Graph) -> Graph:
@@ -22,8 +18,7 @@ def lines_in_integers(graph: Graph) -> Graph:
 
     It joins the layer before it, whose result is then rounded once instead of twice: a number differs by a step of the
     grid at most where both grids are equally fine. Behind anything else an ``affine`` becomes a depthwise 1×1
-    convolution, if it scales images: exact up to the last digit of float32, a channel's scale s being 127 or -127 on a
-    grid of |s| / 127.
+    convolution, if it scales images (``as_depthwise``).
     """
     if not graph.quantization:
         return graph
@@ -42,7 +37,7 @@ def lines_in_integers(graph: Graph) -> Graph:
                 wiring.merge(producer, node, steps, node.inputs[1:3])
                 continue
         if node.op == "affine" and len(shapes[node.inputs[0]]) == 4:
-            _as_depthwise(wiring, node)
+            as_depthwise(wiring, node)
     return wiring.done()
 
 
@@ -63,14 +58,3 @@ def _fits(graph: Graph, producer: Node, line: Node, steps: list[list[Any]]) -> b
     joined = Node(producer.op, producer.name, inputs, line.outputs, producer.attrs | {"epilogue": epilogue})
     product = Product.of(graph, joined)
     return product is not None and product.fits
-
-
-def _as_depthwise(wiring: Rewiring, node: Node) -> None:
-    scale = wiring.constants[node.inputs[1]]
-    steps = np.where(scale != 0, np.abs(scale) / np.float32(_LARGEST), np.float32(1))
-    grid = Quantization.of_weights(steps)
-    weight = grid.numbers(_LARGEST * np.sign(scale)).reshape(-1, 1, 1, 1)
-    node.op = "conv2d"
-    node.attrs["groups"] = len(scale)
-    wiring.set_constant(node, 1, weight, f"{node.inputs[1]}.depthwise")
-    wiring.quantization[node.inputs[1]] = grid

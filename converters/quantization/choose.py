@@ -6,7 +6,8 @@ from collections.abc import Collection, Mapping, Set
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
-from converters.quantization.split import affine_as_depthwise, split_epilogues
+from converters.passes.affine_as_depthwise import affine_as_depthwise
+from converters.quantization.split import split_epilogues
 from sparsenet.errors import InputError
 from sparsenet.graph import Graph, Node
 from sparsenet.graph.borders import worth_their_borders

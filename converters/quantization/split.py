@@ -1,7 +1,7 @@
 """Layers taken apart: what no epilogue in integers can do becomes a node of its own, behind a tensor to be rounded.
 
 The values stay exactly what they were. An activation such as ``silu`` is then computed from a table, and a scaling by
-channel behind an added tensor as a depthwise convolution.
+channel behind an added tensor as a depthwise convolution (``passes.affine_as_depthwise``).
 """
 
 from __future__ import annotations
@@ -22,18 +22,6 @@ def split_epilogues(graph: Graph, names: Collection[str]) -> Graph:
     for node in wiring.nodes():
         if node.name in names:
             _split(wiring, node, taken)
-    return wiring.done()
-
-
-def affine_as_depthwise(graph: Graph, names: Collection[str]) -> Graph:
-    """Make depthwise 1×1 convolutions of those of these nodes that scale the channels of images."""
-    wiring, shapes = Rewiring(graph), graph.shapes()
-    for node in wiring.nodes("affine"):
-        if node.name in names and len(shapes[node.inputs[0]]) == 4:
-            scale = wiring.constants[node.inputs[1]]
-            node.op = "conv2d"
-            node.attrs["groups"] = len(scale)
-            wiring.set_constant(node, 1, scale.reshape(-1, 1, 1, 1), f"{node.inputs[1]}.depthwise")
     return wiring.done()
 
 

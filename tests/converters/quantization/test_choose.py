@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from converters.passes.affine_as_depthwise import affine_as_depthwise
 from converters.quantization.choose import choose, kept_float
-from converters.quantization.split import affine_as_depthwise, split_epilogues
+from converters.quantization.split import split_epilogues
 from sparsenet.errors import InputError
 from tests.converters.passes.networks import Net, assert_same
 from tests.converters.quantization.networks import mixed
