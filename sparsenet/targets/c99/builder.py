@@ -62,6 +62,7 @@ class Builder(LoweringBuilder[Constant]):
     _values: dict[str, Value] = field(default_factory=dict)
     _rows: dict[str, Value] = field(default_factory=dict)
     _quads: dict[str, Value] = field(default_factory=dict)
+    sums: dict[str, Value] = field(default_factory=dict)
 
     @property
     def batch(self) -> int:
@@ -211,12 +212,20 @@ class Builder(LoweringBuilder[Constant]):
         *,
         units: int | None = None,
         by_rows: bool = True,
+        scratch: Value | None = None,
     ) -> Stage:
         """Append a stage; a unit is a row of ``out`` unless told otherwise."""
         missing = {a.name for a in kernel.signature} ^ arguments.keys()
         assert not missing, (kernel.name, missing)
         stage = Stage(
-            self.layer, out, kernel, arguments, reads, out.height if units is None else units, by_rows
+            self.layer,
+            out,
+            kernel,
+            arguments,
+            reads,
+            out.height if units is None else units,
+            by_rows,
+            scratch,
         )
         self.stages.append(stage)
         return stage

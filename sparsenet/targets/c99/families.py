@@ -6,6 +6,9 @@ from sparsenet.graph.types import F32, I32, U8, U8X4
 from sparsenet.targets.family import Family, by_name
 
 _CONV = "c_out kernel_rows before width out_channel"
+#: From sums of integer products to bytes: the bias, what multiplies them, levels, a slope below 0, what is added.
+_ROUNDED = "*bias:i32 *multiplier:f32 *low:u8 *high:u8 zero bend:f32 other_channel other_zero share:f32"
+_FINISH = ("bend", "add", "clamp", "mean")
 _LINES = "channels width x_channel out_channel"
 
 FAMILIES = by_name(
@@ -214,10 +217,25 @@ FAMILIES = by_name(
         U8X4,
         "conv_csr_rows",
         "conv_bytes",
-        "*weights:i8 *places:u16 *counts:u16 *bias:i32 *absent:i32 *multiplier:f32 *low:u8 *high:u8 zero bend:f32 "
-        f"other_channel other_zero share:f32 {_CONV}",
-        ("rows", "width", "stride", "bend", "add", "numbers"),
-        "sparse convolution or fully connected layer in integers",
+        f"*weights:i8 *places:u16 *counts:u16 *absent:i32 {_ROUNDED} {_CONV}",
+        ("rows", "width", "stride", *_FINISH, "numbers"),
+        "sparse convolution or fully connected layer in integers, weight by weight",
+    ),
+    Family(
+        U8X4,
+        "conv_csrquads_rows",
+        "conv_quads",
+        f"*weights:i8 *places:u16 *counts:u16 quads x_channel x_zero {_ROUNDED} {_CONV}",
+        ("width", "stride", "columns", "dilation", *_FINISH),
+        "convolution in integers, quad by quad of input channels",
+    ),
+    Family(
+        U8X4,
+        "depthwise_dense_rows",
+        "depthwise_bytes",
+        f"*weights:i8 *absent:i32 x_channel multiple {_ROUNDED} {_CONV}",
+        ("width", "stride", "columns", "dilation", *_FINISH),
+        "depthwise convolution in integers",
     ),
     Family(
         U8X4,

@@ -16,11 +16,13 @@ class Machine:
         name: as the command line has it.
         tile: the most float32 results that a tile keeps in registers; two more hold a weight and a pixel.
         summary: for people.
+        dot: whether it multiplies pairs of 16-bit numbers and adds them in one instruction.
     """
 
     name: str
     tile: int
     summary: str
+    dot: bool = False
 
     def widths(self, width: int) -> range:
         """Tile widths to choose from for lines of ``width`` pixels; the last tile of a line overlaps the one before."""
@@ -32,8 +34,8 @@ MACHINES = {
     for machine in (
         Machine("generic", 12, "any processor"),
         Machine("neon", 24, "Cortex-A, 32 vector registers"),
-        Machine("cortex-m", 24, "Cortex-M4, M7 and M33 with their 32 float registers"),
-        Machine("mve", 24, "Cortex-M55 and M85"),
+        Machine("cortex-m", 24, "Cortex-M4, M7 and M33 with their 32 float registers", dot=True),
+        Machine("mve", 24, "Cortex-M55 and M85", dot=True),
     )
 }
 
@@ -41,6 +43,8 @@ MACHINES = {
 _PER_CHANNEL, _PER_ROW, _PER_CALL = 12, 6, 60
 #: Of one nonzero, beside a load and a multiply-add for each pixel: weight, offset, address, loop.
 _PER_NONZERO, _PER_NONZERO_I8 = 5, 8
+#: Of one nonzero in integers, and of one quad of them, beside what each pixel takes.
+_PER_BYTE, _PER_QUAD = 7, 9
 #: Of one tap of a dense block, beside its loads and multiply-adds.
 _PER_TAP = 3
 
@@ -75,3 +79,13 @@ def depthwise_instructions(
     pixels = min((tile - 1) * stride + k_w, tile * k_w)
     row = pixels + k_w * (tile + (3 if small else 1)) + _PER_ROW
     return _PER_CALL + tiles(width, tile) * channels * (k_h * row + _PER_CHANNEL + tile * (2 + finish))
+
+
+def bytes_instructions(nonzeros: int, width: int, tile: int) -> int:
+    """Instructions of one output row in integers, weight by weight, without what all ways take."""
+    return tiles(width, tile) * nonzeros * (2 * tile + _PER_BYTE)
+
+
+def quads_instructions(quads: int, unpacked: int, width: int, tile: int, *, dot: bool) -> int:
+    """The same quad by quad; ``unpacked``: quads of pixels that a tile sees; ``dot``: pairs take one instruction."""
+    return tiles(width, tile) * (quads * ((4 if dot else 16) * tile + _PER_QUAD) + 8 * unpacked)

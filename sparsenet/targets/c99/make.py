@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import numpy as np
 import numpy.typing as npt
@@ -39,16 +39,16 @@ def make_plan(graph: Graph, options: Options) -> CPlan:
     facts = graph.verify()
     require_plannable(graph, facts.shapes)
     _require_static(facts)
-    results = _results(graph, facts)
+    results, integers = _results(graph, facts), integer_nodes(graph, facts.shapes)
     sides, flats = _forms(graph, facts.shapes, results)
     builder = Builder(
         graph, facts.shapes, options=options, sides=sides, flats=flats, results=results,
-        pooled=_pooled(graph, facts, results),
+        pooled=_pooled(graph, facts, results, integers),
     )  # fmt: skip
     for number, info in enumerate(graph.inputs):
         builder.layer = "input"
         _take(builder, number, info)
-    _lower(builder, graph)
+    _lower(builder, graph, integers)
     builder.layer = "output"
     outputs = [_give(builder, number, name) for number, name in enumerate(graph.outputs)]
     found = schedule(builder.stages, outputs)
@@ -107,15 +107,21 @@ def _forms(
     return sides, flats
 
 
-def _pooled(graph: Graph, facts: Facts, results: Mapping[str, int]) -> dict[str, Node]:
-    """Convolutions whose results are only wanted for the mean of each channel."""
+def _pooled(
+    graph: Graph, facts: Facts, results: Mapping[str, int], integers: Collection[str]
+) -> dict[str, Node]:
+    """Convolutions whose results are only wanted for the mean of each channel; both in float32, or in integers."""
     pooled = {}
     for node in graph.nodes:
         maker = facts.makers.get(node.inputs[0])
         if node.op == "global_avg_pool2d" and maker is not None and maker.op == "conv2d":
             alone = facts.use_counts[maker.output] == 1 and maker.output not in results
-            width = facts.shapes[maker.output][3] or 1
-            if alone and any(width % tile == 0 for tile in range(6, 25)):
+            alone &= (maker.name in integers) == (node.name in integers)
+            width, widths = (
+                facts.shapes[maker.output][3] or 1,
+                range(4, 7) if node.name in integers else range(6, 25),
+            )
+            if alone and any(width % tile == 0 for tile in widths):
                 pooled[maker.name] = node
     return pooled
 
@@ -147,9 +153,8 @@ def _per_channel(name: str, given: tuple[float, ...], channels: int) -> npt.NDAr
     return np.broadcast_to(np.asarray(given, np.float64), (channels,)).copy()
 
 
-def _lower(builder: Builder, graph: Graph) -> None:
+def _lower(builder: Builder, graph: Graph, integers: Collection[str]) -> None:
     missing: list[str] = []
-    integers = integer_nodes(graph, builder.shapes)
     for node in graph.nodes:
         builder.layer = node.name
         try:

@@ -50,6 +50,7 @@ class Stage:
         kernel, arguments: what is called, and what does not change from call to call.
         reads: what it reads, in the order in which the kernel is given the rows.
         by_rows: whether a unit is a row of ``out``.
+        scratch: memory that it needs for itself; the kernel is given it behind the rows.
         input: which of the caller's arrays it takes; None for all other stages.
     """
 
@@ -60,8 +61,14 @@ class Stage:
     reads: list[Read]
     units: int
     by_rows: bool = True
+    scratch: Value | None = None
     input: int | None = field(default=None, kw_only=True)
 
     def unit_of(self, row: int) -> int:
         """The unit after which this row of ``out`` exists."""
         return row if self.by_rows else self.units - 1
+
+    @property
+    def pointers(self) -> list[Read]:
+        """All that the kernel is given pointers to: what it reads, and its scratch memory."""
+        return [*self.reads, *([Read(self.scratch, whole=True)] if self.scratch is not None else [])]

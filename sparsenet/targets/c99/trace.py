@@ -60,11 +60,17 @@ def schedule(stages: Sequence[Stage], results: Sequence[Value]) -> Schedule:
         if value.output is None:
             buffer = Buffer(value.buffer_bytes, min(rows.made), max(*rows.last, *rows.made))
             buffers.append((value, buffer))
-    size = place([buffer for _, buffer in buffers])
+    # Scratch memory is only used within a call: one piece serves them all.
+    scratch = [stage.scratch for stage in used if stage.scratch is not None]
+    shared = Buffer(max((value.buffer_bytes for value in scratch), default=0), 0, len(order))
+    for value in scratch:
+        value.capacity = 1
+    buffers += [(value, shared) for value in scratch]
+    size = place(list({id(buffer): buffer for _, buffer in buffers}.values()))
     require_memory(size, "the arena")
     for value, buffer in buffers:
         value.offset = buffer.offset
-    return Schedule(used, [numbers[stage] for stage in order], [*values, *fixed], size)
+    return Schedule(used, [numbers[stage] for stage in order], [*values, *scratch, *fixed], size)
 
 
 def _order(makers: dict[Value, Stage], ends: Sequence[Stage]) -> tuple[list[Stage], dict[Stage, int]]:

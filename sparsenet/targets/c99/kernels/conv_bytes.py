@@ -1,4 +1,4 @@
-"""Sparse convolution of maps in bytes, quads of channels: for every output channel a sum over its nonzeros.
+"""Sparse convolution of maps in bytes, weight by weight: for every output channel a sum over its nonzeros.
 
 The bias is that of sums of the bytes themselves; where a row of the window is padding, whose pixels are the zero point,
 ``absent`` has what it adds. Results are bytes, or, behind a fully connected layer, float32 numbers.
@@ -13,7 +13,7 @@ from sparsenet.targets.c99.kernels.text import along_line, block, indented, name
 
 def body(kernel: Kernel) -> list[str]:
     """Tiles of a line, in each the output channels, in each the rows of the window, in each the nonzeros."""
-    one_row, tile, stride, _, _, numbers = kernel.tile
+    one_row, tile, stride = (kernel.parameter(name) for name in ("rows", "width", "stride"))
     sums = named("s", tile)
     nonzeros = [
         "const uint16_t *const end = place + *count++;",
@@ -32,28 +32,23 @@ def body(kernel: Kernel) -> list[str]:
                 "const int32_t padding = *absent++;",
                 *block(
                     "if (x == NULL)",
-                    [
-                        *(f"{s} += padding;" for s in sums),
-                        "w += *count;",
-                        "place += *count++;",
-                        "continue;",
-                    ],
+                    [*(f"{s} += padding;" for s in sums), "w += *count;", "place += *count++;", "continue;"],
                 ),
                 *nonzeros,
             ],
         )
+    numbers = [f"((float *)out_row)[c] = (float){sums[0]} * a->multiplier[c];"]
     channels = block(
         "for (uint32_t c = 0; c < a->c_out; ++c)",
         [
             f"int32_t s0 = a->bias[c]{''.join(f', {s} = s0' for s in sums[1:])};",
             *rows,
-            "const float multiplier = a->multiplier[c];",
-            *(_numbers(sums) if numbers else _bytes(kernel, sums)),
+            *(numbers if kernel.parameter("numbers") else to_bytes.finished(kernel, sums)),
         ],
     )
     return indented([
         *([] if one_row else ["const uint32_t kernel_rows = a->kernel_rows;"]),
-        "(void)y;",
+        *opened(kernel),
         *along_line(kernel, [
             "const int8_t *w = a->weights;",
             "const uint16_t *place = a->places;",
@@ -64,31 +59,8 @@ def body(kernel: Kernel) -> list[str]:
     ])  # fmt: skip
 
 
-def _numbers(sums: list[str]) -> list[str]:
-    return [f"((float *)out_row)[c] = (float){sums[0]} * multiplier;"]
-
-
-def _bytes(kernel: Kernel, sums: list[str]) -> list[str]:
-    """A product that a number is added to is volatile: compilers may not make one operation of both."""
-    bent, added = kernel.parameter("bend"), kernel.parameter("add")
-    lines = [
-        "uint8_t *out = (uint8_t *)out_row + 4u * (x0 + (size_t)(c / 4u) * a->out_channel) + c % 4u;",
-        "const int32_t zero = (int32_t)a->zero;",
-        "const float low = (float)((int32_t)a->low[c] - zero), high = (float)((int32_t)a->high[c] - zero);",
-    ]
-    if added:
-        lines += [
-            "const uint8_t *other = (const uint8_t *)rows[a->kernel_rows];",
-            "other += 4u * (x0 + (size_t)(c / 4u) * a->other_channel) + c % 4u;",
-        ]
-    for t, s in enumerate(sums):
-        made = [f"float number = (float){s} * multiplier;"]
-        if added:
-            made = [
-                f"const volatile float own = (float){s} * multiplier;",
-                f"const volatile float more = (float)((int32_t)other[{4 * t}] - (int32_t)a->other_zero) * a->share;",
-                "float number = own + more;",
-            ]
-        made += [*to_bytes.bend("number", bool(bent)), f"out[{4 * t}] = @byte(number, low, high, zero);"]
-        lines += block("", made)
-    return lines
+def opened(kernel: Kernel) -> list[str]:
+    """What comes first: sums for a mean begin with 0."""
+    if not kernel.parameter("mean"):
+        return ["(void)y;"]
+    return block("if (y == 0u)", ["memset(out_row, 0, a->c_out * sizeof(int32_t));"])

@@ -20,7 +20,7 @@ def _quantize(_kernel: Kernel) -> list[str]:
         *block("for (uint32_t c = 0; c < a->channels; ++c)", [
             "uint8_t *out = (uint8_t *)out_row + 4u * (size_t)(c / 4u) * a->out_channel + c % 4u;",
             *block("for (uint32_t i = 0; i < a->width; ++i)", [
-                "out[4u * i] = @byte(x[i] / a->scale, (float)-zero, (float)(255 - zero), zero);"
+                "out[4u * i] = (uint8_t)@rounded(@clamped(x[i] / a->scale, (float)-zero, (float)(255 - zero)), zero);"
             ]),
             "x += a->x_channel;",
         ]),
@@ -69,7 +69,8 @@ def _add(kernel: Kernel) -> list[str]:
         "const int32_t zero = (int32_t)a->zero;",
         "float number = p + r;",
         *to_bytes.bend("number", bool(kernel.parameter("bend"))),
-        "out[i] = @byte(number, (float)((int32_t)a->low - zero), (float)((int32_t)a->high - zero), zero);",
+        "number = @clamped(number, (float)((int32_t)a->low - zero), (float)((int32_t)a->high - zero));",
+        "out[i] = (uint8_t)@rounded(number, zero);",
     ]
     return _each_byte([_pointer("x", 0), _pointer("z", 1)], lines)
 
@@ -93,15 +94,40 @@ def _window(kernel: Kernel, begin: str, each: str) -> list[str]:
 
 
 def _max_pool(kernel: Kernel) -> list[str]:
-    lines = [*_window(kernel, "int32_t most = 0;", "most = v > most ? v : most;"), "out[i] = (uint8_t)most;"]
-    return _each_byte([], lines)
+    """Quad by quad."""
+    stride, columns, dilation = kernel.tile
+    return [
+        "uint8_t *out = (uint8_t *)out_row;",
+        "(void)y;",
+        *block("for (uint32_t q = 0; q < a->channels; ++q)", [
+            *block("for (uint32_t i = 0; i < a->width; ++i)", [
+                f"const ptrdiff_t first = (ptrdiff_t)i * {stride} - (ptrdiff_t)a->before;",
+                f"const ptrdiff_t end = first + {columns * dilation};",
+                "uint32_t most = 0;",
+                *block("for (uint32_t r = 0; r < a->kernel_rows; ++r)", [
+                    "const uint8_t *x = (const uint8_t *)rows[r];",
+                    *block(f"for (ptrdiff_t k = first; x != NULL && k < end; k += {dilation})",
+                        block("if (k >= 0 && k < (ptrdiff_t)a->x_width)", [
+                            "most = @max4(@quad(x + 4 * ((ptrdiff_t)(q * a->x_channel) + k)), most);",
+                        ])),
+                ]),
+                "out[0] = (uint8_t)most;",
+                "out[1] = (uint8_t)(most >> 8);",
+                "out[2] = (uint8_t)(most >> 16);",
+                "out[3] = (uint8_t)(most >> 24);",
+                "out += 4;",
+            ]),
+            "out += 4u * (a->out_channel - a->width);",
+        ]),
+    ]  # fmt: skip
 
 
 def _average(kernel: Kernel) -> list[str]:
     lines = [
         *_window(kernel, "int32_t sum = 0;", "sum += v - (int32_t)a->x_zero;"),
         "const int32_t zero = (int32_t)a->zero;",
-        "out[i] = @byte((float)sum * a->shares[y * a->width + i / 4u], (float)-zero, (float)(255 - zero), zero);",
+        "const float mean = (float)sum * a->shares[y * a->width + i / 4u];",
+        "out[i] = (uint8_t)@rounded(@clamped(mean, (float)-zero, (float)(255 - zero)), zero);",
     ]
     return [line for line in _each_byte([], lines) if line != "(void)y;"]
 
@@ -125,7 +151,8 @@ def _mean(_kernel: Kernel) -> list[str]:
         "const int32_t zero = (int32_t)a->zero;",
         "(void)y;",
         *block("for (uint32_t c = 0; c < a->channels; ++c)", [
-            "out[c] = @byte((float)x[c] * a->share, (float)-zero, (float)(255 - zero), zero);"
+            "const float mean = (float)x[c] * a->share;",
+            "out[c] = (uint8_t)@rounded(@clamped(mean, (float)-zero, (float)(255 - zero)), zero);",
         ]),
     ]  # fmt: skip
 

@@ -7,23 +7,18 @@ from collections.abc import Callable
 import numpy as np
 
 from sparsenet.graph import Node
-from sparsenet.graph.integer import MOST_SUM, Product, Rounding, ratio
+from sparsenet.graph.integer import Rounding, ratio
 from sparsenet.graph.ops import OPS, attributes, split_inputs
-from sparsenet.graph.types import I32, QUAD
-from sparsenet.plan.lowering.convolution import Convolution
+from sparsenet.graph.types import I32
 from sparsenet.plan.lowering.geometry import Geometry, window_counts
-from sparsenet.plan.lowering.weights import zeros_in_words
 from sparsenet.reference.integer import table
 from sparsenet.targets.c99.builder import Builder
 from sparsenet.targets.c99.constant import Word
 from sparsenet.targets.c99.errors import NoKernelError
 from sparsenet.targets.c99.kernel import Kernel
+from sparsenet.targets.c99.lower.integer_product import lower_product
 from sparsenet.targets.c99.stage import Read
 from sparsenet.targets.c99.value import Value
-from sparsenet.targets.c99.weights import MOST_PLACE
-
-#: Sums in integer registers that a tile keeps.
-_MOST_TILE = 6
 
 
 def lower_integer(builder: Builder, node: Node) -> bool:
@@ -35,68 +30,6 @@ def lower_integer(builder: Builder, node: Node) -> bool:
         raise NoKernelError(f"there is no C kernel for {kind} in integers")
     _KINDS[kind](builder, node)
     return True
-
-
-def _product(builder: Builder, node: Node) -> None:
-    product = Product.of(builder.graph, node)
-    assert product is not None
-    conv = Convolution.of(builder.graph, builder.shapes, node)
-    geometry = conv.geometry
-    x = builder.quads(conv.x)
-    weights = product.weights.reshape(*product.weights.shape, *[1] * (4 - product.weights.ndim)).astype(
-        np.int64
-    )
-    c_out, c_in, k_h, k_w = weights.shape
-    matrix = weights.transpose(0, 2, 1, 3).reshape(c_out * k_h, c_in * k_w)
-    rows, columns = np.nonzero(matrix)
-    group = np.repeat(np.arange(c_out) // (c_out // conv.groups), k_h)[rows]
-    channel = group * c_in + columns // k_w
-    places = QUAD * (channel // QUAD * x.channel + columns % k_w * geometry.dilation[1]) + channel % QUAD
-    counts = np.count_nonzero(matrix, axis=1)
-    if max(places.max(initial=0), counts.max(initial=0)) > MOST_PLACE:
-        raise NoKernelError("its rows are longer than 16 bits can tell")
-    zero = product.x.zero_point
-    absent = zero * matrix.sum(axis=1)
-    bias = product.bias.astype(np.int64) - zero * weights.reshape(c_out, -1).sum(axis=1)
-    if (np.abs(bias) + 255 * np.abs(weights).reshape(c_out, -1).sum(axis=1)).max() > MOST_SUM:
-        raise NoKernelError("its sums are more than 32 bits hold")
-    out = builder.new(node.output) if product.out is None else builder.new_quads(node.output)
-    tile = min(
-        range(1, min(_MOST_TILE, geometry.out[1]) + 1), key=lambda t: -(-geometry.out[1] // t) * (2 * t + 8)
-    )
-    one_row = k_h == 1 and not any(geometry.halo[:2])
-    rounding = None if product.out is None else product.rounding
-    bent, added = rounding is not None and rounding.bend is not None, product.other is not None
-    kernel = Kernel(
-        "u8x4_conv_csr_rows",
-        (int(one_row), tile, geometry.stride[1], int(bent), int(added), int(rounding is None)),
-    )
-    other = builder.quads(split_inputs(node)[1][0]) if added else None
-    low, high = (255, 0) if rounding is None else (rounding.low, rounding.high)
-    known: dict[str, Word] = {
-        "weights": builder.constant(matrix[rows, columns].astype(np.int8)),
-        "places": builder.constant(places.astype(np.uint16)),
-        "counts": builder.constant(counts.astype(np.uint16)),
-        "bias": builder.table(bias),
-        "absent": builder.table([] if one_row else absent),
-        "multiplier": builder.constant(np.broadcast_to(product.multiplier, (c_out,))),
-        "low": builder.constant(np.broadcast_to(np.asarray(low, np.uint8), (c_out,))),
-        "high": builder.constant(np.broadcast_to(np.asarray(high, np.uint8), (c_out,))),
-        "zero": 0 if rounding is None else rounding.zero_point,
-        "bend": float(rounding.bend) if rounding is not None and rounding.bend is not None else 1.0,
-        "other_channel": other.channel if other else 0,
-        "other_zero": product.other.zero_point if product.other else 0,
-        "share": float(product.other_multiplier),
-        "c_out": c_out,
-        "kernel_rows": k_h,
-        "before": geometry.before[1],
-        "width": geometry.out[1],
-        "out_channel": out.channel,
-    }
-    window = Read(x, k_h, geometry.stride[0], -geometry.before[0], geometry.dilation[0])
-    builder.add(out, kernel, [window, *([Read(other)] if other else [])], known, units=geometry.out[0])
-    nnz = len(rows)
-    builder.choose(node, "int8 csr", kernel, zeros_in_words(nnz / weights.size), **conv.counts(nnz))
 
 
 def _lines(x: Value, out: Value) -> dict[str, Word]:
@@ -129,17 +62,19 @@ def _sum(builder: Builder, node: Node) -> None:
 def _mean(builder: Builder, node: Node) -> None:
     grids = builder.graph.quantization
     x_grid, out_grid = grids[node.inputs[0]], grids[node.output]
-    x = builder.quads(node.inputs[0])
     channels, height, width = builder.map_shape(node.inputs[0])
     if node.op == "global_avg_pool2d":
-        sums = Value(f"{node.output} (sums)", (channels, 1, 1), I32, flat=True)
-        known: dict[str, Word] = {
-            "channels": channels,
-            "width": width,
-            "x_channel": x.channel,
-            "x_zero": x_grid.zero_point,
-        }
-        builder.add(sums, Kernel("i32_sum_none_rows"), [Read(x)], known, units=height, by_rows=False)
+        sums = builder.sums.get(node.inputs[0])
+        if sums is None:
+            sums = Value(f"{node.output} (sums)", (channels, 1, 1), I32, flat=True)
+            x = builder.quads(node.inputs[0])
+            known: dict[str, Word] = {
+                "channels": channels,
+                "width": width,
+                "x_channel": x.channel,
+                "x_zero": x_grid.zero_point,
+            }
+            builder.add(sums, Kernel("i32_sum_none_rows"), [Read(x)], known, units=height, by_rows=False)
         out, kernel = builder.new_quads(node.output), Kernel("u8_mean_none_flat")
         share = float(np.float32(np.float64(x_grid.scale) / (np.float64(out_grid.scale) * height * width)))
         means: dict[str, Word] = {"channels": channels, "share": share, "zero": out_grid.zero_point}
@@ -202,7 +137,7 @@ def _same(builder: Builder, node: Node) -> bool:
 
 
 _KINDS: dict[str, Callable[[Builder, Node], None]] = {
-    "product": _product,
+    "product": lower_product,
     "sum": _sum,
     "mean": _mean,
     "table": _table,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sparsenet.targets.c99.constant import Constant
-from sparsenet.targets.c99.kernels.bytes import SOURCE
+from sparsenet.targets.c99.kernels.bytes import HELPERS
 from sparsenet.targets.c99.text.literals import array, c_type, comment, numbers
 from sparsenet.targets.c99.text.names import Names
 
@@ -72,8 +72,9 @@ def kernels(names: Names) -> str:
     plan = names.plan
     constants = "".join(f"extern {_declared(c)}[{max(1, c.array.size)}];\n" for c in plan.constants)
     found = "\n".join(kernel.source() for kernel in plan.kernels)
-    if "@byte(" in found:
-        found = f"{SOURCE}\n{found}"
+    for call, helper in HELPERS.items():
+        if call in found:
+            found = f"{helper}\n{found}"
     if "@move(" in found:
         found = f"{_MOVE}\n{found}"
     return names.fill(_TEXT.format(name=names.name, constants=constants, kernels=found))

@@ -111,7 +111,7 @@ def source(names: Names) -> str:
     """The text of the file."""
     plan = names.plan
     numbers = {value: number for number, value in enumerate(plan.values)}
-    reads = [read for stage in plan.stages for read in stage.reads]
+    reads = [read for stage in plan.stages for read in stage.pointers]
     order_type = "uint8_t" if len(plan.stages) <= 256 else "uint16_t"
     return names.fill(
         _TEXT.format(
@@ -124,7 +124,7 @@ def source(names: Names) -> str:
             stages=array("static const @stage @stages", _stages(plan.stages, numbers)),
             order=array(f"static const {order_type} @order", [str(number) for number in plan.order]),
             arguments="\n".join(_arguments(number, stage) for number, stage in enumerate(plan.stages)),
-            most_rows=max(1, *(sum(read.rows for read in stage.reads) for stage in plan.stages)),
+            most_rows=max(1, *(sum(read.rows for read in stage.pointers) for stage in plan.stages)),
             functions=functions(names, ALIGNMENT),
         )
     )
@@ -150,9 +150,9 @@ def _stages(stages: list[Stage], numbers: dict[Value, int]) -> list[str]:
     words, first = [], 0
     for place, stage in enumerate(stages):
         taken = 0 if stage.input is None else stage.input + 1
-        counts = (numbers[stage.out], first, len(stage.reads), int(stage.by_rows), taken)
+        counts = (numbers[stage.out], first, len(stage.pointers), int(stage.by_rows), taken)
         words.append(f"{{@{stage.kernel.name}, &@a{place}, {', '.join(f'{count}u' for count in counts)}}}")
-        first += len(stage.reads)
+        first += len(stage.pointers)
     return words
 
 
