@@ -9,7 +9,7 @@ machine, so that a network's results are the same everywhere.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Hashable, Mapping
+from collections.abc import Callable, Collection, Hashable, Iterator, Mapping
 
 import numpy as np
 
@@ -93,27 +93,46 @@ class _Cut:
 
     def sink_side(self, nodes: Mapping[str, Node]) -> set[str]:
         """The names of the nodes that a minimum cut leaves with the sink, as few as there may be."""
-        while True:
-            following: dict[Hashable, Hashable] = {self.SINK: self.SINK}
-            found = self._search(nodes, following)
-            if found is None:
-                return {name for name in nodes if name in following}
-            self._augment(found, following)
+        found: set[str] = set()
+        for ends in self._parts():
+            while True:
+                following: dict[Hashable, Hashable] = dict.fromkeys(ends, self.SINK)
+                start = self._search(nodes, following)
+                if start is None:
+                    break
+                self._augment(start, following)
+                ends = [place for place in ends if self._into[self.SINK][place] > 0]
+            found.update(place for place in following if isinstance(place, str))
+        return found
+
+    def _parts(self) -> Iterator[list[Hashable]]:
+        """The places next to the sink, those together that are connected without it: nothing flows between others."""
+        seen: set[Hashable] = {self.SINK}
+        ends = self._into.get(self.SINK, {})
+        for start in ends:
+            if start in seen:
+                continue
+            seen.add(start)
+            part = [start]
+            for place in part:
+                fresh = [other for other in self._into.get(place, {}) if other not in seen]
+                seen.update(fresh)
+                part += fresh
+            yield [place for place in part if ends.get(place, 0) > 0]
 
     def _search(self, nodes: Mapping[str, Node], following: dict[Hashable, Hashable]) -> str | None:
         """The nearest node whose saving is not used up; ``following`` becomes the way from each place to the sink."""
-        queue = [self.SINK]
+        queue = list(following)
         for place in queue:
+            if isinstance(place, str):
+                if place not in self._left:
+                    self._left[place] = self._saving(nodes[place])
+                if self._left[place] > 0:
+                    return place
             for before, capacity in self._into.get(place, {}).items():
-                if capacity <= 0 or before in following:
-                    continue
-                following[before] = place
-                if isinstance(before, str):
-                    if before not in self._left:
-                        self._left[before] = self._saving(nodes[before])
-                    if self._left[before] > 0:
-                        return before
-                queue.append(before)  # type: ignore[arg-type]
+                if capacity > 0 and before not in following and before is not self.SINK:
+                    following[before] = place
+                    queue.append(before)
         return None
 
     def _augment(self, start: str, following: Mapping[Hashable, Hashable]) -> None:
