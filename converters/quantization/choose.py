@@ -130,7 +130,8 @@ def _trial(graph: Graph) -> Graph:
     trial.quantization = {
         name: Quantization.of_activations(1.0, 128) for name in graph.shapes() if name not in graph.constants
     }
-    trial.quantization |= {name: Quantization.of_weights(0.25) for _, name in graph.weight_names()}
+    # Small steps, so that results of layers that scale theirs hundreds of times fit: their grids will be coarser.
+    trial.quantization |= {name: Quantization.of_weights(2.0**-8) for _, name in graph.weight_names()}
     return trial
 
 

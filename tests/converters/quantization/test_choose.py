@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from converters import passes
 from converters.passes.affine_as_depthwise import affine_as_depthwise
 from converters.quantization.choose import choose, kept_float
 from converters.quantization.split import split_epilogues
@@ -93,3 +94,12 @@ def test_a_layer_called_first_is_meant_by_its_name() -> None:
     net = Net((3, 8, 8))
     graph = net.graph(net.conv(net.conv("x", 4, name="other"), 4, name="first"))
     assert kept_float(graph, ["first"]) == {"first"}
+
+
+def test_a_layer_that_scales_a_channel_much_is_one_for_integers() -> None:
+    """As a batch normalization does with a channel that hardly varies."""
+    net = Net((64, 6, 6))
+    x = net.op("relu", net.conv("x", 4, 3))
+    scale, shift = net.constant("scale", [1.0, 2000.0, 1.0, 1.0]), net.constant("shift", [0.0] * 4)
+    graph = passes.optimize(net.graph(net.op("affine", x, scale, shift)))
+    assert len(choose(graph, ()).nodes) == len(graph.nodes)
