@@ -95,6 +95,8 @@ def compile_c(
     folder.mkdir(parents=True, exist_ok=True)
     for file, data in files.items():
         write_output(folder / file, data)
+    if linker is None:
+        (folder / f"lib{name}.so").unlink(missing_ok=True)  # an older one, of another network
     sizes = {file: len(data) for file, data in files.items()}
     return Library(name, machine, sizes, plan, interface.arena_bytes, linker is not None)
 

@@ -161,6 +161,18 @@ def test_header_and_archive_suit_c_and_cpp_and_two_networks(here: Path, tmp_path
     assert defined == ["net_init", "net_run"]
 
 
+def test_without_a_linker_there_is_no_shared_library(
+    here: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not even an older one."""
+    (tmp_path / "libnet.so").write_bytes(b"of another network")
+    monkeypatch.setattr("sparsenet.c_library.write.linker_for", lambda machine: None)
+    library = compile_c(small_graph(), tmp_path, "x86-64-v3", name="net")
+    assert not library.shared
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["libnet.a", "net.h", "net_test.c"]
+    assert (tmp_path / "libnet.a").read_bytes() == (here / "libnet.a").read_bytes()
+
+
 def test_the_same_bytes_again(here: Path, tmp_path: Path) -> None:
     compile_c(small_graph(), tmp_path, "x86-64-v3", name="net")
     for file in here.glob("*.[ach]"):
