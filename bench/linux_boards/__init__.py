@@ -1,1 +1,0 @@
-"""How many instructions C libraries take on 64-bit Arm, counted under emulation."""
