@@ -23,6 +23,9 @@ ARGUMENTS: dict[str, tuple[Argument, ...]] = {
     },
 }
 
+#: Pixels from which on compilers make vectors of them.
+LEAST_VECTOR = 4
+
 
 def residuals(kernel: Kernel) -> list[int]:
     """The steps that add a tensor."""
@@ -72,5 +75,24 @@ def finish(kernel: Kernel, numbers: Sequence[str], channel: str, residual: str =
             lines += [f"{x} += {pointer}[{place}];" for place, x in enumerate(numbers)]
         elif op != "mean":
             names = {name: f"{name}{step}" for name in ACTIVATIONS[op].parameters}
-            lines += [f"{x} = {EXPRESSIONS[op].format(x=x, **names)};" for x in numbers]
+            each = [f"{x} = {EXPRESSIONS[op].format(x=x, **names)};" for x in numbers]
+            lines += each if len(numbers) < LEAST_VECTOR else _by_vectors(op, names, numbers, each)
     return lines
+
+
+def _by_vectors(op: str, names: dict[str, str], numbers: Sequence[str], each: list[str]) -> list[str]:
+    """A choice between two numbers is made by vectors if it is written as a loop, sums and products in any case."""
+    count = len(numbers)
+    return [
+        "#ifdef $VECTORS",
+        "{",
+        f"    float tile[{count}] = {{{', '.join(numbers)}}};",
+        f"    for (uint32_t t = 0; t < {count}u; ++t) {{",
+        f"        tile[t] = {EXPRESSIONS[op].format(x='tile[t]', **names)};",
+        "    }",
+        *(f"    {x} = tile[{t}];" for t, x in enumerate(numbers)),
+        "}",
+        "#else",
+        *each,
+        "#endif",
+    ]

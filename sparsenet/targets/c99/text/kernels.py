@@ -22,6 +22,11 @@ _TEXT = """\
 #define $CONST
 #endif
 
+/* Whether the compiler makes vectors of float32 numbers. */
+#if defined(__aarch64__) || defined(__ARM_NEON) || defined(__SSE2__) || defined(__riscv_vector) || defined(__VEC__)
+#define $VECTORS
+#endif
+
 /* x * y + sum, in one instruction where there is one. */
 #if defined(FP_FAST_FMAF) || defined(__FP_FAST_FMAF)
 #define $FMA(x, y, sum) fmaf((x), (y), (sum))
