@@ -138,6 +138,14 @@ def test_two_networks_in_one_program_and_a_header_for_cpp(tmp_path: Path) -> Non
         subprocess.run([compiler, *objects], cwd=tmp_path, check=True)
 
 
+@needs_compiler
+def test_names_from_a_file_are_no_code(tmp_path: Path) -> None:
+    evil = '*/ #error "x" /* \n #include </dev/zero> \\ ??/ \u202e'
+    node = Node("relu", evil, ["x*/"], [evil])
+    graph = Graph(evil, [TensorInfo("x*/", (None, 2, 3, 3))], [evil], [node], {})
+    assert_exports(graph, tmp_path)
+
+
 def test_the_arena_is_what_the_report_says_and_a_budget_is_kept(tmp_path: Path) -> None:
     exported = sparsenet.export_c(separable_net(), tmp_path, name="face")
     report = json.loads((tmp_path / "report.json").read_text())
