@@ -24,7 +24,9 @@ def host_features() -> frozenset[str]:
     if block is None:
         import llvmlite.binding as llvm
 
-        return frozenset(name for name, present in llvm.get_host_cpu_features().items() if present)
+        found = {name for name, present in llvm.get_host_cpu_features().items() if present}
+        # Emulators tell LLVM nothing; this much every processor of the kind has.
+        return frozenset(found | ({"neon"} if platform.machine() in ("aarch64", "arm64") else set()))
     flags = set(block.get("flags", "").split())
     return frozenset(name for name, flag in _X86_FEATURES.items() if flag in flags)
 
