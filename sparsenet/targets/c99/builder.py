@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -49,6 +50,8 @@ class Builder(LoweringBuilder[Constant]):
         sides: zeros that readers of each tensor need beside its lines.
         flats: tensors that some reader wants in C order.
         results: graph output → which of the caller's arrays it is written to, of those that a stage may write.
+        sums: result of a conv2d in integers → the sums of its channels, where only their mean is wanted.
+        rounded: the tensors that integer nodes have made: in any form, their numbers are on the grid.
         pooled: conv2d → the node behind it that takes the mean of its result, for those that may make it themselves.
     """
 
@@ -62,7 +65,9 @@ class Builder(LoweringBuilder[Constant]):
     _values: dict[str, Value] = field(default_factory=dict)
     _rows: dict[str, Value] = field(default_factory=dict)
     _quads: dict[str, Value] = field(default_factory=dict)
+    _on_grid: dict[str, Value] = field(default_factory=dict)
     sums: dict[str, Value] = field(default_factory=dict)
+    rounded: set[str] = field(default_factory=set)
 
     @property
     def batch(self) -> int:
@@ -117,10 +122,9 @@ class Builder(LoweringBuilder[Constant]):
     def new_quads(self, tensor: str) -> Value:
         """A value for a stage to make: ``tensor`` in bytes, the channels of a pixel by fours."""
         channels, height, width = self.map_shape(tensor)
-        is_map = self.is_map(tensor)
-        side = self.sides.get(tensor, 0) if is_map else 0
+        side = self.sides.get(tensor, 0)
         shape, zero = (-(-channels // QUAD), height, width), self.graph.quantization[tensor].zero_point
-        value = Value(tensor, shape, U8X4, side, flat=not is_map, zero=zero)
+        value = Value(tensor, shape, U8X4, side, flat=not side and not self.is_map(tensor), zero=zero)
         self._quads[tensor] = value
         return value
 
@@ -138,6 +142,23 @@ class Builder(LoweringBuilder[Constant]):
             x, out = self._values[tensor], self.new_quads(tensor)
             self.add(out, Kernel("u8x4_quantize_none_rows"), [Read(x)], self._grid(tensor, x, out, x.shape))
         return self._quads[tensor]
+
+    @contextmanager
+    def on_grid(self, tensors: Sequence[str]) -> Iterator[None]:
+        """A context in which the numbers of ``tensors`` in float32 are those that their bytes stand for."""
+        before = dict(self._values)
+        for tensor in tensors:
+            if tensor not in self.rounded and tensor not in self.graph.constants:
+                if tensor not in self._on_grid:
+                    known = self.any(tensor)
+                    value = Value(tensor, known.shape, side=known.side, flat=known.flat)
+                    self._dequantize(value, self.quads(tensor))
+                    self._on_grid[tensor] = value
+                self._values[tensor] = self._on_grid[tensor]
+        try:
+            yield
+        finally:
+            self._values.update({name: before[name] for name in tensors if name in before})
 
     def _dequantize(self, out: Value, x: Value) -> None:
         kernel = Kernel("f32_dequantize_none_rows")

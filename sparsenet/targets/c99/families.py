@@ -275,6 +275,11 @@ FAMILIES = by_name(
     ),
     Family(I32, "sum_none_rows", "quads", "channels width x_channel x_zero", (), "sums of bytes over a map"),
     Family(
-        U8, "mean_none_flat", "quads", "channels share:f32 zero", (), "means in bytes, of sums over a map"
+        U8,
+        "mean_none_flat",
+        "quads",
+        "channels out_channel share:f32 zero",
+        (),
+        "means in bytes, of sums over a map",
     ),
 )

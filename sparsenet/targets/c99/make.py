@@ -158,15 +158,25 @@ def _lower(builder: Builder, graph: Graph, integers: Collection[str]) -> None:
     for node in graph.nodes:
         builder.layer = node.name
         try:
-            if node.name not in integers or not lower_integer(builder, node):
-                if node.op not in LOWER:
-                    raise NoKernelError("there is no C kernel for this op")
-                LOWER[node.op](builder, node)
+            _lower_node(builder, node, integer=node.name in integers)
         except NoKernelError as error:
             missing.append(f"'{node.name}' ({node.op}): {error}")
             builder.new(node.output)
     if missing:
         raise UnsupportedOpError(f"{len(missing)} nodes cannot be exported to C", missing)
+
+
+def _lower_node(builder: Builder, node: Node, *, integer: bool) -> None:
+    """Lower a node; one in integers that only moves numbers may do so with those that bytes stand for, in float32."""
+    if integer and lower_integer(builder, node):
+        builder.rounded.add(node.output)
+        return
+    if node.op not in LOWER:
+        raise NoKernelError("there is no C kernel for this op")
+    with builder.on_grid(node.inputs if integer else ()):
+        LOWER[node.op](builder, node)
+    if integer:
+        builder.rounded.add(node.output)
 
 
 def _give(builder: Builder, number: int, name: str) -> Value:

@@ -10,10 +10,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from sparsenet.errors import MemoryLimitError
 from sparsenet.limits import require_memory
 from sparsenet.plan.arena import Buffer, place
 from sparsenet.targets.c99.stage import Stage
 from sparsenet.targets.c99.value import Value
+
+#: Rows are counted in 16 bits, bytes in 32.
+MOST_ROWS, MOST_NUMBERS = 2**16 - 1, 2**29
 
 
 @dataclass
@@ -45,6 +49,7 @@ def schedule(stages: Sequence[Stage], results: Sequence[Value]) -> Schedule:
     """Order the calls of ``stages`` so that ``results`` are made, and place all that they read."""
     makers = {stage.out: stage for stage in stages}
     ends = list(dict.fromkeys(makers[value.root] for value in results))
+    _require_small(stages)
     order, done = _order(makers, ends)
     used = [stage for stage in stages if done.get(stage)]
     numbers = {stage: number for number, stage in enumerate(used)}
@@ -71,6 +76,16 @@ def schedule(stages: Sequence[Stage], results: Sequence[Value]) -> Schedule:
     for value, buffer in buffers:
         value.offset = buffer.offset
     return Schedule(used, [numbers[stage] for stage in order], [*values, *scratch, *fixed], size)
+
+
+def _require_small(stages: Sequence[Stage]) -> None:
+    """Raise MemoryLimitError unless 16 bits count the rows of every map, and 31 bits its numbers."""
+    for stage in stages:
+        rows = max(stage.units, stage.out.height, *(read.rows for read in stage.reads), 0)
+        if rows > MOST_ROWS or stage.out.size > MOST_NUMBERS:
+            raise MemoryLimitError(
+                f"'{stage.layer}' makes {stage.out.shape}: C code counts {MOST_ROWS} rows and {MOST_NUMBERS} numbers"
+            )
 
 
 def _order(makers: dict[Value, Stage], ends: Sequence[Stage]) -> tuple[list[Stage], dict[Stage, int]]:

@@ -14,15 +14,17 @@ from bench.boards.board import BOARDS, Board
 from bench.boards.emulate import build_plugin, compile_network, instructions, link, run
 from sparsenet import Graph
 from tests.full import FULL
+from tests.sparsenet.quantized import quantized
 from tests.sparsenet.sample_graphs import minixception
 from tests.sparsenet.targets.c99.networks import separable_net
 
-#: Of MiniXception-128-256 over 96x96 pixels at 80 % zeros: board, level, values → M instructions, bytes of
-#: code. GCC 12; a change by more than 3 % is either a mistake or to be written down here.
+#: Of MiniXception-128-256 over 96x96 pixels at 80 % zeros: board, level, values (int8: pixels, too) → M instructions,
+#: bytes of code. GCC 12; a change by more than 3 % is either a mistake or to be written down here.
 FIGURES = {
     ("cortex-m7", "-O2", "f32"): (94.9, 8880),
     ("cortex-m7", "-Os", "f32"): (94.1, 7376),
     ("cortex-m7", "-O3", "f32"): (94.6, 9740),
+    ("cortex-m7", "-O2", "int8"): (144.3, 5488),
     ("cortex-m7", "-O2", "i8"): (104.6, 10268),
     ("aarch64", "-O2", "f32"): (39.2, 7824),
 }
@@ -54,6 +56,16 @@ def test_a_network_is_right_on_every_board(tmp_path: Path, name: str) -> None:
         assert_ram_is_what_the_map_says(tmp_path, board)
 
 
+@pytest.mark.parametrize("name", BOARDS)
+def test_a_quantized_network_is_right_on_every_board(tmp_path: Path, name: str) -> None:
+    """In integers, by SMLAD where the processor has it."""
+    board = board_or_skip(name)
+    exported = sparsenet.export_c(quantized(separable_net()), tmp_path, name="face", target="cortex-m")
+    assert any("csrquads" in kernel.name for kernel in exported.plan.kernels)
+    compile_network(board, tmp_path, "face", "-O2")
+    assert run(board, link(board, tmp_path, "face", "face_test.c", "program")) == "ok\n"
+
+
 def assert_ram_is_what_the_map_says(folder: Path, board: Board) -> None:
     """The network itself has no memory but its constants: nothing of it is written to."""
     size = shutil.which(board.compiler.removesuffix("gcc") + "size")
@@ -76,9 +88,14 @@ def test_instructions_and_code_stay_what_they_are(tmp_path: Path, case: tuple[st
     if version.strip().partition(".")[0] != "12":
         pytest.skip(f"the figures are GCC 12's, {board.compiler} is {version.strip()}")
     target = "neon" if name == "aarch64" else "cortex-m"
-    exported = sparsenet.export_c(small_minixception(), tmp_path, name="face", values=values, target=target)
-    assert exported.report["ram"]["arena_bytes"] <= 626_000
-    assert exported.report["flash"]["constant_bytes"] <= {"f32": 565_000, "i8": 208_000}[values]
+    graph, stored = small_minixception(), values
+    if values == "int8":
+        graph, stored = quantized(graph), "f32"
+    exported = sparsenet.export_c(graph, tmp_path, name="face", values=stored, target=target)
+    assert exported.report["ram"]["arena_bytes"] <= (164_000 if values == "int8" else 626_000)
+    assert (
+        exported.report["flash"]["constant_bytes"] <= {"f32": 565_000, "i8": 208_000, "int8": 304_000}[values]
+    )
     found = compile_network(board, tmp_path, "face", level)
     millions = instructions(board, tmp_path, "face", build_plugin(tmp_path)) / 1e6
     assert (millions, found.code) == pytest.approx(FIGURES[case], rel=0.03)

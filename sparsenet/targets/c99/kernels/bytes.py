@@ -51,7 +51,7 @@ static inline uint32_t @quad(const void *x)
 #if defined(__ARM_FEATURE_SIMD32) && !defined(__ARM_BIG_ENDIAN)
 #include <arm_acle.h>
 #define $UNSIGNED(v) ((uint32_t)__uxtb16(v))
-#define $SIGNED(v) ((uint32_t)__sxtb16(v))
+#define $SIGNED(v) ((uint32_t)__sxtb16((int32_t)(v)))
 #define @dot(x, w, sum) __smlad((int32_t)(x), (int32_t)(w), (sum))
 #else
 #define $UNSIGNED(v) ((v) & 0x00FF00FFu)

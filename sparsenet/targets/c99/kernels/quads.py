@@ -147,12 +147,12 @@ def _sum(_kernel: Kernel) -> list[str]:
 def _mean(_kernel: Kernel) -> list[str]:
     return [
         "const int32_t *x = (const int32_t *)rows[0];",
-        "uint8_t *out = (uint8_t *)out_row;",
         "const int32_t zero = (int32_t)a->zero;",
         "(void)y;",
         *block("for (uint32_t c = 0; c < a->channels; ++c)", [
             "const float mean = (float)x[c] * a->share;",
-            "out[c] = (uint8_t)@rounded(@clamped(mean, (float)-zero, (float)(255 - zero)), zero);",
+            "uint8_t *out = (uint8_t *)out_row + 4u * (size_t)(c / 4u) * a->out_channel + c % 4u;",
+            "*out = (uint8_t)@rounded(@clamped(mean, (float)-zero, (float)(255 - zero)), zero);",
         ]),
     ]  # fmt: skip
 

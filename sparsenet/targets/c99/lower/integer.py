@@ -77,7 +77,12 @@ def _mean(builder: Builder, node: Node) -> None:
             builder.add(sums, Kernel("i32_sum_none_rows"), [Read(x)], known, units=height, by_rows=False)
         out, kernel = builder.new_quads(node.output), Kernel("u8_mean_none_flat")
         share = float(np.float32(np.float64(x_grid.scale) / (np.float64(out_grid.scale) * height * width)))
-        means: dict[str, Word] = {"channels": channels, "share": share, "zero": out_grid.zero_point}
+        means: dict[str, Word] = {
+            "channels": channels,
+            "out_channel": out.channel,
+            "share": share,
+            "zero": out_grid.zero_point,
+        }
         builder.add(out, kernel, [Read(sums, whole=True)], means)
     else:
         geometry = Geometry.of(node, builder.shapes)

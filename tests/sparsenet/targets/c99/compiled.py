@@ -104,7 +104,7 @@ def assert_same(found: npt.NDArray[Any], expected: npt.NDArray[Any], tolerance: 
     """Equal but for rounding, by the largest finite number; NaN and infinity at the same places."""
     finite = expected[np.isfinite(expected)]
     scale = float(np.abs(finite).max(initial=0.0))
-    np.testing.assert_allclose(found, expected, rtol=tolerance, atol=tolerance * scale + 1e-30)
+    np.testing.assert_allclose(found, expected, rtol=tolerance, atol=tolerance * scale)
 
 
 def assert_exports(graph: Graph, folder: Path, *, seed: int = 0, **options: Any) -> Compiled:

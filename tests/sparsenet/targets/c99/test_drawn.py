@@ -11,10 +11,18 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sparsenet import Graph, Node, TensorInfo
+from sparsenet import Graph, Node, TensorInfo, reference
+from sparsenet.graph.integer import integer_nodes
 from sparsenet.graph.ops.windows import conv_output_size
 from tests.full import FULL
-from tests.sparsenet.targets.c99.compiled import assert_exports, compile_c, needs_compiler
+from tests.sparsenet.quantized import quantized
+from tests.sparsenet.targets.c99.compiled import (
+    Compiled,
+    assert_exports,
+    assert_same,
+    compile_c,
+    needs_compiler,
+)
 
 Draw = Any
 FUSED = (
@@ -152,3 +160,22 @@ def test_a_network_drawn_at_random_is_right(graph: Graph, values: str, sparse: b
             flags = ["-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
             compile_c(folder, *flags, "net.c", "net_weights.c", "net_test.c", "-lm", "-o", "checked")
             subprocess.run([folder / "checked"], capture_output=True, check=True)
+
+
+@needs_compiler
+@settings(max_examples=200 if FULL else 8)
+@given(networks(), st.sampled_from(("generic", "cortex-m")))
+def test_a_quantized_network_drawn_at_random_is_exact(graph: Graph, target: str) -> None:
+    """Or, where some nodes are computed in float32, right but for a step of a grid."""
+    graph = quantized(graph)
+    integers = integer_nodes(graph, graph.shapes())
+    exact = len(integers) == len(graph.nodes)
+    with tempfile.TemporaryDirectory() as name:
+        network = Compiled(graph, Path(name), target=target)
+        x = 1.3 * np.random.default_rng(0).standard_normal([1, *graph.inputs[0].shape[1:]], np.float32)
+        expected, context = reference.run(graph, {"x": x}), network.context()
+        found = context.run(x[0])
+        for output, result in zip(graph.outputs, found, strict=True):
+            assert_same(result, expected[output][0], 0 if exact else 0.02)
+        for whole, pushed in zip(found, context.push(x[0]), strict=True):
+            np.testing.assert_array_equal(whole, pushed)

@@ -176,6 +176,14 @@ def test_what_there_is_no_c_for_is_refused_by_name(tmp_path: Path) -> None:
         sparsenet.export_c(graph, tmp_path)
 
 
+def test_a_map_with_more_rows_than_c_counts_is_refused(tmp_path: Path) -> None:
+    graph = Graph(
+        "tall", [TensorInfo("x", (None, 1, 70_000, 1))], ["y"], [Node("relu", "tall one", ["x"], ["y"])], {}
+    )
+    with pytest.raises(MemoryLimitError, match="65535 rows"):
+        sparsenet.export_c(graph, tmp_path)
+
+
 @pytest.mark.parametrize(
     "options",
     [{"name": "Face"}, {"name": "math"}, {"values": "f16"}, {"target": "z80"}, {"layout": "nchw"},
