@@ -24,7 +24,10 @@ SLACK_BYTES = 64
 ALIGNMENT = 64
 #: A call on the tape: the number of its kernel in the lower bits of a word, that of its words above, its arguments.
 _KERNEL_BITS = 16
-_LIBC = frozenset({"memcpy", "memmove", "memset"})
+#: What libc, and where a network raises to powers libm, have on every machine.
+_LIBC = frozenset({"memcpy", "memmove", "memset", "pow", "powf"})
+#: Functions of libm that every machine has an instruction for, which sets no ``errno`` → LLVM's name of that.
+_INSTRUCTIONS = {"sqrt": "llvm.sqrt.f64", "sqrtf": "llvm.sqrt.f32"}
 
 
 def arena_bytes(plan: Plan) -> int:
@@ -74,6 +77,8 @@ def _kernel(code: Code, number: int) -> Any:
         if function.name == code.entry:
             function.name = f"kernel.{number}"
             function.linkage = "external"
+        elif function.name in _INSTRUCTIONS:
+            function.name = _INSTRUCTIONS[function.name]
         elif not function.is_declaration:
             function.linkage = "internal"
     for variable in module.global_variables:

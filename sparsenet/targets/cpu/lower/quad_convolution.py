@@ -91,6 +91,8 @@ def quad_candidates(target: Target, layer: QuadConvolution, tune: bool) -> list[
     if layer.nnz < layer.matrix.size:
         csr_limit = CSR_LIMIT if layer.geo.kernel == (1, 1) else 0.0
         ways += [("pattern", "pattern", PATTERN_LIMIT), ("csr", "csr", csr_limit)]
+    if target.dot.middle:  # what makes pixels signed takes registers of the dense kernel's
+        tiles = [tile for tile in tiles if tile.count <= 4] or [pixel_tile(layer.lines, 4)]
     found = [_candidate(layer, products, *way, tile) for way in ways for tile in tiles]
     panel = _panel_tile(target, layer, products)
     if panel is not None:

@@ -85,6 +85,11 @@ def call_intrinsic(b: ir.IRBuilder, name: str, result: ir.Type, args: Sequence[i
     return b.call(cgutils.get_or_insert_function(b.module, function_type, name), args)
 
 
+def has_lane_products() -> bool:
+    """Whether products take one lane of a vector for all: then weights need one register for several of them."""
+    return "neon" in cpu_features()
+
+
 def has_extremes() -> bool:
     """Whether the machine has instructions for what ``extreme`` computes: x86's return the second number for NaN."""
     return "neon" in cpu_features()
