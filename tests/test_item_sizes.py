@@ -23,7 +23,7 @@ _NO_SIZES = {
     *("8 * element.itemsize", "8 * self.mask_bytes", "8 * index_bytes", "8 * width", "lanes // 8"),
     *("l1_bytes * 3 // 4", "target.registers // 4", "4 * self.threads", "4 * kernel.element.itemsize"),
     *("size // 4", "tap_offsets(conv, x.maps) % 4", "8 * values", "4 * tile.rows", "splits * 4"),
-    *("8 * QUAD", "4 * step", "quads // 4", "quads // 4 * 4"),
+    *("8 * QUAD", "4 * step", "quads // 4", "quads // 4 * 4", "8 * unpacked"),
 }
 
 

@@ -88,7 +88,7 @@ def test_the_options_in_the_examples_exist(command: str) -> None:
     (point,) = importlib.metadata.entry_points(group="sparsenet.commands", name=command)
     known = {option for parameter in point.load().params for option in parameter.opts}
     lines = [line.partition(" -- ")[0] for line in SHELL if line.startswith(f"sparsenet {command} ")]
-    used = {word for line in lines for word in re.findall(r"(?<=\s)--?[a-z][a-z-]*", line)}
+    used = {word for line in lines for word in re.findall(r"(?<=\s)--?[a-z][a-z0-9-]*", line)}
     assert used <= known
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from sparsenet.graph.types import QUAD
 from sparsenet.targets.c99.kernel import Kernel
 from sparsenet.targets.c99.kernels.text import block
 
@@ -113,11 +114,11 @@ def finished(kernel: Kernel, sums: Sequence[str]) -> list[str]:
         if added:
             made = [
                 f"const volatile float own = (float){s} * multiplier;",
-                f"const volatile float more = (float)((int32_t)other[{4 * t}] - (int32_t)a->other_zero) * a->share;",
+                f"const volatile float more = (float)((int32_t)other[{QUAD * t}] - (int32_t)a->other_zero) * a->share;",
                 "float number = own + more;",
             ]
         made += [*bend("number", bool(bent)), *to_byte("number", clamp)]
-        made.append("total += byte - zero;" if mean else f"out[{4 * t}] = (uint8_t)byte;")
+        made.append("total += byte - zero;" if mean else f"out[{QUAD * t}] = (uint8_t)byte;")
         lines += block("", made)
     return [*lines, *(["((int32_t *)out_row)[c] += total;"] if mean else [])]
 

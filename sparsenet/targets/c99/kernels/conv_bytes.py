@@ -6,6 +6,7 @@ The bias is that of sums of the bytes themselves; where a row of the window is p
 
 from __future__ import annotations
 
+from sparsenet.graph.types import QUAD
 from sparsenet.targets.c99.kernel import Kernel
 from sparsenet.targets.c99.kernels import bytes as to_bytes
 from sparsenet.targets.c99.kernels.text import along_line, block, indented, named
@@ -20,7 +21,7 @@ def body(kernel: Kernel) -> list[str]:
         *block("while (place != end)", [
             "const int32_t v = *w++;",
             "const uint8_t *p = x + *place++;",
-            *(f"{s} += v * (int32_t)p[{4 * t * stride}];" for t, s in enumerate(sums)),
+            *(f"{s} += v * (int32_t)p[{QUAD * t * stride}];" for t, s in enumerate(sums)),
         ]),
     ]  # fmt: skip
     rows = nonzeros

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from sparsenet.graph.types import QUAD
 from sparsenet.targets.c99.kernel import Kernel
 from sparsenet.targets.c99.kernels import bytes as to_bytes
 from sparsenet.targets.c99.kernels.conv_bytes import opened
@@ -19,7 +20,7 @@ def body(kernel: Kernel) -> list[str]:
         uses = [(t, k) for t in range(tile) for k in range(columns) if t * stride + k * dilation == place]
         if uses:
             taps += block("", [
-                f"const int32_t v = p[{4 * place}];",
+                f"const int32_t v = p[{QUAD * place}];",
                 *(f"s{t} += w{k} * v;" for t, k in uses),
             ])  # fmt: skip
     rows = block(
