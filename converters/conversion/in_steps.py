@@ -3,7 +3,7 @@
 A layer in integers, given the source's inputs, may round a sum that lies between two steps to the other side: one step.
 Where passes have joined it with a sum of tensors, or a scaling, a rounding of the source between the two has gone: half
 a step more of the grid that was there, times the scale; and, of a sum, no limit where the source's numbers are at the
-end of that grid.
+end of that grid. What goes to a concatenation is rounded to its grid, and not to one of its own before.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import numpy as np
 
 from converters.conversion.verdict import SAME, WRONG, Verdict
 from sparsenet.graph import Graph, Node, Quantization
+from sparsenet.graph.integer import only_chooses
 from sparsenet.graph.ops import FUSED_OP_TENSORS, split_inputs
 from sparsenet.graph.types import U8
 
@@ -48,6 +49,9 @@ def lost_roundings(before: Graph, after: Graph) -> dict[str, list[Lost]]:
     makers = {node.output: node for node in before.nodes}
     lost: dict[str, list[Lost]] = {}
     for node in after.nodes:
+        now = after.quantization.get(node.output)
+        if now is not None and _is_moved_to(before, node.output, now):
+            lost.setdefault(node.output, []).append(Lost(node.output, now, 1.0, limited=False))
         gain, adds = _gain(node, after), any(step[0] == "add" for step in node.epilogue)
         names = list(makers[node.output].inputs) if node.output in makers else []
         while names:
@@ -58,6 +62,18 @@ def lost_roundings(before: Graph, after: Graph) -> dict[str, list[Lost]]:
                     one = Lost(name, before.quantization[name], gain, limited=not adds)
                     lost.setdefault(node.output, []).append(one)
     return lost
+
+
+def _is_moved_to(graph: Graph, tensor: str, grid: Quantization) -> bool:
+    """Whether a tensor has another grid than ``grid``, but what it is moved into, a concatenation say, has that one."""
+    own = graph.quantization.get(tensor)
+    if own is None or own.same_grid(grid):
+        return False
+    names = {tensor}
+    for node in graph.nodes:
+        if only_chooses(node) and not names.isdisjoint(node.inputs):
+            names.add(node.output)
+    return any(grid.same_grid(graph.quantization[name]) for name in names & graph.quantization.keys())
 
 
 def _gain(node: Node, graph: Graph) -> float:
