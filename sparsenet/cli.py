@@ -50,7 +50,7 @@ SECTIONS: dict[str, dict[str, str]] = {
         "profile": "Time each layer.",
         "bench": "Time a model here and in other engines, side by side.",
         "predict": "What pruning would bring here, from measured tables.",
-        "explain": "Which format and kernel each layer got, and why; the schedule, drawn.",
+        "explain": "Format and kernel of each layer, and why; the schedule, drawn.",
         "compile": "Model file to a bundle that starts at once on CPUs like this one.",
         "export-c": "Model file to C99 for microcontrollers, with exact RAM and flash.",
     },

@@ -49,7 +49,7 @@ def fuse_activation(graph: Graph) -> Graph:
             steps = _limit(before, bounds)
         elif before is not None and (bend := bend_of(steps[0])) is not None:
             producer.attrs["epilogue"] = producer.epilogue[:-1]
-            steps += [["clip", *(bound * bend if bound < 0 else bound for bound in before)]]
+            steps += [_as_limit(*(bound * bend if bound < 0 else bound for bound in before))]
         wiring.merge(producer, node, steps, [])
     return wiring.done()
 
@@ -73,4 +73,8 @@ def _last_bounds(node: Node) -> tuple[float, float] | None:
 def _limit(first: tuple[float, float], second: tuple[float, float]) -> list[list[Any]]:
     """One fused op that limits numbers as two in a row do."""
     least, most = (min(max(bound, second[0]), second[1]) for bound in first)
-    return [["relu"]] if (least, most) == (0.0, math.inf) else [["clip", least, most]]
+    return [_as_limit(least, most)]
+
+
+def _as_limit(least: float, most: float) -> list[Any]:
+    return ["relu"] if (least, most) == (0.0, math.inf) else ["clip", least, most]

@@ -66,13 +66,14 @@ def test_blocks_of_input_channels_go_together() -> None:
 
 def test_thinned_out_weights_stay_on_their_grids() -> None:
     weight = np.random.default_rng(0).standard_normal((8, 16, 1, 1), np.float32)
-    nodes = [Node("relu", "first", ["x"], ["y"]), Node("conv2d", "conv", ["y", "w"], ["z"])]
-    graph = in_integers(Graph("two", [TensorInfo("x", (None, 16, 4, 4))], ["z"], nodes, {"w": weight}))
-    before = next(weight for _, _, weight in graph.weights())
+    nodes = [Node("conv2d", "first", ["x", "v"], ["y"]), Node("conv2d", "conv", ["y", "w"], ["z"])]
+    constants = {"v": np.eye(16, dtype=np.float32).reshape(16, 16, 1, 1), "w": weight}
+    graph = in_integers(Graph("two", [TensorInfo("x", (None, 16, 4, 4))], ["z"], nodes, constants))
+    *_, (_, _, before) = graph.weights()
     thinned = thin_out(graph, 0.75, "1x4")
     thinned.verify()
     assert thinned.quantization == graph.quantization
-    ((_, name, after),) = thinned.weights()
+    *_, (_, name, after) = thinned.weights()
     assert thinned.quantization[name]
     assert np.count_nonzero(after) <= 32
     np.testing.assert_array_equal(after[after != 0], before[after != 0])
