@@ -161,7 +161,9 @@ def _rounded(m: Moved) -> Place:
     """Where it was, if no scale of its own belongs to a sample."""
     scale = m.call.inputs[1]
     sizes = scale.array.shape if isinstance(scale, Const) else ()
-    along = [m.axis(1)] if len(sizes) == 1 and sizes[0] > 1 else [i for i, size in enumerate(sizes) if size > 1]
+    along = (
+        [m.axis(1)] if len(sizes) == 1 and sizes[0] > 1 else [i for i, size in enumerate(sizes) if size > 1]
+    )
     return batch_axis.kept(m.place, along)
 
 
