@@ -74,6 +74,12 @@ def link(
     return folder / output
 
 
+def link_runs(board: Board, folder: Path, name: str, runs: int) -> Path:
+    """Link the compiled network with a program that runs it so many times and does next to nothing else."""
+    defines = [f"-DNAME={name}", f"-DNAME_UPPER={name.upper()}", f'-DHEADER="{name}.h"', f"-DRUNS={runs}"]
+    return link(board, folder, name, FILES / "runs.c", f"runs{runs}", defines)
+
+
 def run(board: Board, program: Path) -> str:
     """Run a program on the board; returns what it prints. BuildError unless it returns 0."""
     return tool(*board.emulator, program, folder=program.parent)
@@ -83,8 +89,7 @@ def instructions(board: Board, folder: Path, name: str, plugin: Path) -> int:
     """Instructions of one inference: those of a program that makes two, less those of one that makes one."""
     counts = []
     for runs in (1, 2):
-        defines = [f"-DNAME={name}", f"-DNAME_UPPER={name.upper()}", f'-DHEADER="{name}.h"', f"-DRUNS={runs}"]
-        program = link(board, folder, name, FILES / "runs.c", f"runs{runs}", defines)
+        program = link_runs(board, folder, name, runs)
         tool(
             *_with_plugin(board, plugin), program, folder=folder, environment={"INSTRUCTIONS": f"count{runs}"}
         )

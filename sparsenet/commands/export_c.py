@@ -145,7 +145,8 @@ def _text(report: dict[str, Any], folder: Path) -> str:
         "",
         render(["flash: layer", "kernel", "why", "bytes"], layers),
         "",
-        (f"RAM {ram['arena_bytes']:,} bytes (maps that are never needed together share them); "
-         f"constants {flash['constant_bytes']:,} bytes, schedule {flash['schedule_bytes']:,} bytes"),
+        (f"RAM {ram['arena_bytes']:,} bytes (maps that are never needed together share them) and "
+         f"{ram['context_bytes']:,} for the context; constants {flash['constant_bytes']:,} bytes, "
+         f"tables of calls {flash['table_bytes']:,} bytes, and the code, which the compiler decides"),
         f"written to {folder}; `make -C {folder} test` builds and tests it",
     ])  # fmt: skip

@@ -62,4 +62,4 @@ class CPlan:
 
     def bytes_of(self, layer: str) -> int:
         """Bytes of the constants of one node."""
-        return sum(constant.array.nbytes for constant in self.constants if constant.layer == layer)
+        return sum(constant.flat.nbytes for constant in self.constants if constant.layer == layer)

@@ -1,10 +1,16 @@
-"""What an exported network takes: RAM ring by ring, flash layer by layer, instructions by the model."""
+"""What an exported network takes: RAM ring by ring, flash layer by layer.
+
+Bytes are those of the linker's map where pointers have four, as on microcontrollers. Code is not among them: the
+compiler decides how much of it there is.
+"""
 
 from __future__ import annotations
 
 from typing import Any
 
 from sparsenet.targets.c99.plan import CPlan
+from sparsenet.targets.c99.text.header import context_bytes
+from sparsenet.targets.c99.text.source import table_bytes
 
 
 def report(plan: CPlan, name: str) -> dict[str, Any]:
@@ -16,6 +22,7 @@ def report(plan: CPlan, name: str) -> dict[str, Any]:
         "values": options.values,
         "ram": {
             "arena_bytes": plan.arena_bytes,
+            "context_bytes": context_bytes(plan),
             "maps": [
                 {
                     "tensor": value.tensor,
@@ -29,7 +36,7 @@ def report(plan: CPlan, name: str) -> dict[str, Any]:
         },
         "flash": {
             "constant_bytes": constant_bytes(plan),
-            "schedule_bytes": len(plan.order) * (1 if len(plan.stages) <= 256 else 2),
+            "table_bytes": table_bytes(plan),
             "layers": [
                 {
                     "layer": decision.layer,
@@ -52,4 +59,4 @@ def report(plan: CPlan, name: str) -> dict[str, Any]:
 
 def constant_bytes(plan: CPlan) -> int:
     """Bytes of weights and tables."""
-    return sum(constant.array.nbytes for constant in plan.constants)
+    return sum(constant.flat.nbytes for constant in plan.constants)

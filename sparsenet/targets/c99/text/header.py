@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from sparsenet.targets.c99.constant import WORD
+from sparsenet.targets.c99.plan import CPlan
 from sparsenet.targets.c99.text.literals import comment
 from sparsenet.targets.c99.text.names import Names
 
@@ -65,6 +67,12 @@ _ROWS = """
 int @begin(@ctx *ctx, {outputs});
 int @push_row(@ctx *ctx, const {c_type} *row);
 """
+
+
+def context_bytes(plan: CPlan) -> int:
+    """Bytes of a context, where pointers have four."""
+    words = 2 + len(plan.outputs) + 3 * len(plan.inputs)
+    return WORD * (words + -(-len(plan.stages) // 2))
 
 
 def header(names: Names, title: str) -> str:

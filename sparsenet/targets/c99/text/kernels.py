@@ -75,7 +75,7 @@ def _declared(constant: Constant) -> str:
 def kernels(names: Names) -> str:
     """The text of the file."""
     plan = names.plan
-    constants = "".join(f"extern {_declared(c)}[{max(1, c.array.size)}];\n" for c in plan.constants)
+    constants = "".join(f"extern {_declared(c)}[{c.flat.size}];\n" for c in plan.constants)
     found = "\n".join(kernel.source() for kernel in plan.kernels)
     for call, helper in HELPERS.items():
         if call in found:

@@ -16,7 +16,7 @@ int @init(@ctx *ctx, void *arena, size_t bytes)
     }}
     memset(ctx, 0, sizeof *ctx);
     ctx->arena = (unsigned char *)arena;
-    ctx->position = (uint32_t)(sizeof @order / sizeof @order[0]);
+    ctx->position = $CALLS;
     return $OK;
 }}
 
@@ -33,7 +33,7 @@ int @run(@ctx *ctx, {parameters})
     }}
 {set}
     @restart(ctx);
-    while (ctx->position < sizeof @order / sizeof @order[0]) {{
+    while (ctx->position < $CALLS) {{
         @call(ctx, @order[ctx->position++]);
     }}
     return $OK;
@@ -54,7 +54,7 @@ int @begin(@ctx *ctx, {parameters})
 /* All calls up to the next one that takes a row. */
 static void @proceed(@ctx *ctx)
 {{
-    while (ctx->position < sizeof @order / sizeof @order[0] && @order[ctx->position] != {taker}u) {{
+    while (ctx->position < $CALLS && @order[ctx->position] != {taker}u) {{
         @call(ctx, @order[ctx->position++]);
     }}
 }}
@@ -71,11 +71,11 @@ int @push_row(@ctx *ctx, const {c_type} *row)
     ctx->input_row[0] = 0;
     ctx->input_channel[0] = {channel}u;
     @proceed(ctx);
-    if (ctx->position < sizeof @order / sizeof @order[0]) {{
+    if (ctx->position < $CALLS) {{
         @call(ctx, @order[ctx->position++]);
         @proceed(ctx);
     }}
-    return ctx->position == sizeof @order / sizeof @order[0] ? $READY : $OK;
+    return ctx->position == $CALLS ? $READY : $OK;
 }}
 """
 

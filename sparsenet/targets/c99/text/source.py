@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from sparsenet.targets.c99.constant import Constant, Word
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from sparsenet.targets.c99.constant import WORD, Constant, Word, whole_words
+from sparsenet.targets.c99.plan import CPlan
 from sparsenet.targets.c99.stage import Read, Stage
 from sparsenet.targets.c99.text.header import ALIGNMENT
 from sparsenet.targets.c99.text.kernels import name_of
-from sparsenet.targets.c99.text.literals import array, comment, number
+from sparsenet.targets.c99.text.literals import array, c_type, comment, number, numbers
 from sparsenet.targets.c99.text.names import Names
 from sparsenet.targets.c99.text.run import functions
 from sparsenet.targets.c99.value import Value
@@ -53,6 +59,7 @@ typedef struct {{
 {arguments}
 {stages}
 /* Of every call the number of its stage. */
+#define $CALLS {calls}u
 {order}
 static size_t @place(const @map *map, uint32_t y)
 {{
@@ -106,28 +113,43 @@ static void @call(@ctx *ctx, uint32_t number)
 
 {functions}"""
 
+#: Bytes of a map, a read and a stage where pointers have four.
+_MAP, _READ, _STAGE = 32, 16, 16
+
 
 def source(names: Names) -> str:
     """The text of the file."""
     plan = names.plan
-    numbers = {value: number for number, value in enumerate(plan.values)}
+    places, order = {value: place for place, value in enumerate(plan.values)}, _order(plan)
     reads = [read for stage in plan.stages for read in stage.pointers]
-    order_type = "uint8_t" if len(plan.stages) <= 256 else "uint16_t"
     return names.fill(
         _TEXT.format(
             name=names.name,
             maps=array("static const @map @maps", [_map(value) for value in plan.values]),
             reads=array(
                 "static const @read @reads",
-                [_read(read, numbers) for read in reads] or ["{NULL, 0, 0, 0, 0, 0}"],
+                [_read(read, places) for read in reads] or ["{NULL, 0, 0, 0, 0, 0}"],
             ),
-            stages=array("static const @stage @stages", _stages(plan.stages, numbers)),
-            order=array(f"static const {order_type} @order", [str(number) for number in plan.order]),
+            stages=array("static const @stage @stages", _stages(plan.stages, places)),
+            calls=len(plan.order),
+            order=array(f"static const {c_type(order)} @order", numbers(order)),
             arguments="\n".join(_arguments(number, stage) for number, stage in enumerate(plan.stages)),
             most_rows=max(1, *(sum(read.rows for read in stage.pointers) for stage in plan.stages)),
             functions=functions(names, ALIGNMENT),
         )
     )
+
+
+def table_bytes(plan: CPlan) -> int:
+    """Bytes of the tables: maps, reads, arguments, stages and the schedule, where pointers have four."""
+    reads = sum(len(stage.pointers) for stage in plan.stages)
+    words = sum(len(stage.kernel.signature) for stage in plan.stages)
+    tables = _MAP * len(plan.values) + _READ * max(1, reads) + WORD * words + _STAGE * len(plan.stages)
+    return tables + _order(plan).nbytes
+
+
+def _order(plan: CPlan) -> npt.NDArray[Any]:
+    return whole_words(np.array(plan.order, np.uint8 if len(plan.stages) <= 256 else np.uint16))
 
 
 def _map(value: Value) -> str:
@@ -140,17 +162,17 @@ def _map(value: Value) -> str:
     return f"{{{constant}, {', '.join(f'{word}u' for word in words)}, {output}u, {value.zero}u}}"
 
 
-def _read(read: Read, numbers: dict[Value, int]) -> str:
-    words = (numbers[read.value.root], read.rows, 0 if read.whole else read.step, read.dilation)
+def _read(read: Read, places: dict[Value, int]) -> str:
+    words = (places[read.value.root], read.rows, 0 if read.whole else read.step, read.dilation)
     table = "NULL" if read.table is None else name_of(read.table)
     return f"{{{table}, {', '.join(f'{word}u' for word in words)}, {read.first}}}"
 
 
-def _stages(stages: list[Stage], numbers: dict[Value, int]) -> list[str]:
+def _stages(stages: list[Stage], places: dict[Value, int]) -> list[str]:
     words, first = [], 0
     for place, stage in enumerate(stages):
         taken = 0 if stage.input is None else stage.input + 1
-        counts = (numbers[stage.out], first, len(stage.pointers), int(stage.by_rows), taken)
+        counts = (places[stage.out], first, len(stage.pointers), int(stage.by_rows), taken)
         words.append(f"{{@{stage.kernel.name}, &@a{place}, {', '.join(f'{count}u' for count in counts)}}}")
         first += len(stage.pointers)
     return words
