@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from sparsenet.graph import Node
 from sparsenet.graph.integer import MOST_SUM, Product
@@ -21,6 +18,7 @@ from sparsenet.targets.c99.errors import NoKernelError
 from sparsenet.targets.c99.kernel import Kernel
 from sparsenet.targets.c99.kernels.bytes import MOST_ROUNDED
 from sparsenet.targets.c99.kernels.conv_quads import columns_of
+from sparsenet.targets.c99.lower.product_ways import Layer, Numbers, Way
 from sparsenet.targets.c99.machine import bytes_instructions, quads_instructions, tiles
 from sparsenet.targets.c99.stage import Read
 from sparsenet.targets.c99.value import Value
@@ -28,36 +26,6 @@ from sparsenet.targets.c99.weights import MOST_PLACE
 
 #: Sums that a tile may keep in registers: weight by weight, and quad by quad.
 _MOST_SUMS, _MOST_SUMS_OF_QUADS = 6, 4
-Numbers = npt.NDArray[Any]
-
-
-@dataclass(frozen=True, eq=False)
-class _Layer:
-    """A product on its way; ``weights``: int64 (C_out, C_in / groups, K_h, K_w)."""
-
-    builder: Builder
-    conv: Convolution
-    product: Product
-    weights: Numbers
-    x: Value
-
-    @property
-    def columns(self) -> int:
-        """Columns from one tap to the next."""
-        return self.conv.geometry.dilation[1]
-
-
-@dataclass(frozen=True, eq=False)
-class _Way:
-    """One way to compute it: how many instructions a row takes, the kernel's family and first tile parameters, the
-    arguments that other ways do not have, and the words of scratch memory that it needs.
-    """
-
-    instructions: int
-    family: str
-    tile: tuple[int, ...]
-    packed: dict[str, Any]
-    scratch: int = 0
 
 
 def lower_product(builder: Builder, node: Node) -> None:
@@ -66,12 +34,12 @@ def lower_product(builder: Builder, node: Node) -> None:
     assert product is not None
     conv = Convolution.of(builder.graph, builder.shapes, node)
     shape = product.weights.shape + (1,) * (4 - product.weights.ndim)
-    layer = _Layer(
+    layer = Layer(
         builder, conv, product, product.weights.reshape(shape).astype(np.int64), builder.quads(conv.x)
     )
     pooled = builder.pooled.get(node.name)
     width = conv.geometry.out[1]
-    ways = [way for way in _ways(layer) if pooled is None or width % way.tile[_width_of(way)] == 0]
+    ways = [way for way in _ways(layer) if pooled is None or width % way.width == 0]
     if not ways:
         raise NoKernelError("its rows are longer than 16 bits can tell")
     way = min(ways, key=lambda way: way.instructions)
@@ -81,17 +49,13 @@ def lower_product(builder: Builder, node: Node) -> None:
     builder.choose(node, "int8 dense" if conv.depthwise else "int8 csr", kernel, zeros, **conv.counts(nnz))
 
 
-def _width_of(way: _Way) -> int:
-    return 1 if way.family == "conv_csr" else 0
-
-
-def _ways(layer: _Layer) -> Iterator[_Way]:
+def _ways(layer: Layer) -> Iterator[Way]:
     geometry = layer.conv.geometry
     width, stride = geometry.out[1], geometry.stride[1]
     k_w = layer.weights.shape[3]
     if layer.conv.depthwise:
         for tile in range(1, min(_MOST_SUMS, width) + 1):
-            yield _Way(tiles(width, tile) * (2 * tile + 3), "depthwise_dense", (tile, stride, k_w, layer.columns), {
+            yield Way(tiles(width, tile) * (2 * tile + 3), "depthwise_dense", (tile, stride, k_w, layer.columns), {
                 "weights": layer.weights.astype(np.int8), "absent": _absent(layer),
             })  # fmt: skip
         return
@@ -100,14 +64,14 @@ def _ways(layer: _Layer) -> Iterator[_Way]:
         yield from _by_quad(layer)
 
 
-def _absent(layer: _Layer) -> Numbers:
+def _absent(layer: Layer) -> Numbers:
     """What a row of the window adds to a channel's sum if it is padding: the zero point times its weights."""
     c_out, _, k_h, _ = layer.weights.shape
     sums = layer.weights.transpose(0, 2, 1, 3).reshape(c_out * k_h, -1).sum(axis=1)
     return (layer.product.x.zero_point * sums).astype(np.int32)
 
 
-def _by_weight(layer: _Layer) -> Iterator[_Way]:
+def _by_weight(layer: Layer) -> Iterator[Way]:
     geometry = layer.conv.geometry
     c_out, c_in, k_h, k_w = layer.weights.shape
     matrix = layer.weights.transpose(0, 2, 1, 3).reshape(c_out * k_h, c_in * k_w)
@@ -128,10 +92,10 @@ def _by_weight(layer: _Layer) -> Iterator[_Way]:
     width = geometry.out[1]
     for tile in range(1, min(_MOST_SUMS, width) + 1):
         count = bytes_instructions(len(rows), width, tile)
-        yield _Way(count, "conv_csr", (int(one_row), tile, geometry.stride[1]), packed)
+        yield Way(count, "conv_csr", (int(one_row), tile, geometry.stride[1]), packed)
 
 
-def _by_quad(layer: _Layer) -> Iterator[_Way]:
+def _by_quad(layer: Layer) -> Iterator[Way]:
     geometry, dot = layer.conv.geometry, layer.builder.options.machine.dot
     c_out, c_in, k_h, k_w = layer.weights.shape
     quads, width, stride = -(-c_in // QUAD), geometry.out[1], geometry.stride[1]
@@ -155,10 +119,10 @@ def _by_quad(layer: _Layer) -> Iterator[_Way]:
         }
         unpacked = k_h * quads * seen
         count = quads_instructions(len(rows), unpacked, width, tile, dot=dot)
-        yield _Way(count, "conv_csrquads", (tile, stride, k_w, layer.columns), packed, 2 * unpacked)
+        yield Way(count, "conv_csrquads", (tile, stride, k_w, layer.columns), packed, 2 * unpacked)
 
 
-def _add(layer: _Layer, way: _Way, pooled: Node | None) -> Kernel:
+def _add(layer: Layer, way: Way, pooled: Node | None) -> Kernel:
     builder, product, geometry = layer.builder, layer.product, layer.conv.geometry
     node, c_out = product.node, len(layer.weights)
     if pooled is not None:
@@ -166,7 +130,7 @@ def _add(layer: _Layer, way: _Way, pooled: Node | None) -> Kernel:
         builder.sums[node.output] = out
     else:
         out = builder.new(node.output) if product.out is None else builder.new_quads(node.output)
-    finish, known = _finish(layer, pooled is not None)
+    finish, known = _finish(layer, way.middle, pooled is not None)
     numbers = (int(product.out is None),) if way.family == "conv_csr" else ()
     kernel = Kernel(f"u8x4_{way.family}_rows", (*way.tile, *finish, *numbers))
     known |= {
@@ -189,13 +153,13 @@ def _add(layer: _Layer, way: _Way, pooled: Node | None) -> Kernel:
     return kernel
 
 
-def _finish(layer: _Layer, mean: bool) -> tuple[Sequence[int], dict[str, Word]]:
+def _finish(layer: Layer, middle: int, mean: bool) -> tuple[Sequence[int], dict[str, Word]]:
     """How sums become bytes: the tile parameters that tell it, and the arguments."""
     product, builder, geometry = layer.product, layer.builder, layer.conv.geometry
     c_out = len(layer.weights)
     each = layer.weights.reshape(c_out, -1)
-    # The sums are of bytes, not of distances from the zero point.
-    bias = product.bias.astype(np.int64) - product.x.zero_point * each.sum(axis=1)
+    # The sums are of bytes less ``middle``, not of distances from the zero point.
+    bias = product.bias.astype(np.int64) - (product.x.zero_point - middle) * each.sum(axis=1)
     largest = np.abs(bias) + 255 * np.abs(each).sum(axis=1)
     if largest.max() > MOST_SUM:
         raise NoKernelError("its sums are more than 32 bits hold")
