@@ -231,6 +231,14 @@ FAMILIES = by_name(
     ),
     Family(
         U8X4,
+        "conv_csrgroups_rows",
+        "conv_groups",
+        f"*weights:i8 *places:u16 *counts:u16 quads x_channel x_zero stride phases length seen {_ROUNDED} {_CONV}",
+        ("width", *_FINISH),
+        "convolution in integers, four quads of input channels at a time in vectors",
+    ),
+    Family(
+        U8X4,
         "depthwise_dense_rows",
         "depthwise_bytes",
         f"*weights:i8 *absent:i32 x_channel multiple {_ROUNDED} {_CONV}",

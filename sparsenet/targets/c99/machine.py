@@ -17,12 +17,14 @@ class Machine:
         tile: the most float32 results that a tile keeps in registers; two more hold a weight and a pixel.
         summary: for people.
         dot: whether it multiplies pairs of 16-bit numbers and adds them in one instruction.
+        mve: whether it has vectors of 16 bytes (Helium).
     """
 
     name: str
     tile: int
     summary: str
     dot: bool = False
+    mve: bool = False
 
     def widths(self, width: int) -> range:
         """Tile widths to choose from for lines of ``width`` pixels; the last tile of a line overlaps the one before."""
@@ -35,7 +37,7 @@ MACHINES = {
         Machine("generic", 12, "any processor"),
         Machine("neon", 24, "Cortex-A, 32 vector registers"),
         Machine("cortex-m", 24, "Cortex-M4, M7 and M33 with their 32 float registers", dot=True),
-        Machine("mve", 24, "Cortex-M55 and M85", dot=True),
+        Machine("mve", 24, "Cortex-M55 and M85", dot=True, mve=True),
     )
 }
 
@@ -89,3 +91,13 @@ def bytes_instructions(nonzeros: int, width: int, tile: int) -> int:
 def quads_instructions(quads: int, unpacked: int, width: int, tile: int, *, dot: bool) -> int:
     """The same quad by quad; ``unpacked``: quads of pixels that a tile sees; ``dot``: pairs take one instruction."""
     return tiles(width, tile) * (quads * ((4 if dot else 16) * tile + _PER_QUAD) + 8 * unpacked)
+
+
+def groups_instructions(groups: int, channels: int, lines: int, length: int, width: int, tile: int) -> int:
+    """All instructions of one output row by MVE, four quads at a time; ``lines``: of ``length`` pixels, copied for a
+    tile.
+    """
+    copy = lines * (10 + 9 * -(-length // 4))
+    return _PER_CALL + tiles(width, tile) * (
+        groups * (2 * tile + 5) + channels * (5 * tile + _PER_CHANNEL) + copy
+    )

@@ -14,7 +14,7 @@ from sparsenet import Graph
 from tests.full import FULL
 from tests.sparsenet.quantized import quantized
 from tests.sparsenet.sample_graphs import minixception
-from tests.sparsenet.targets.c99.networks import separable_net
+from tests.sparsenet.targets.c99.networks import odd_net, separable_net
 
 #: Of MiniXception-128-256 over 96x96 pixels at 80 % zeros: board, level, values (int8: pixels, too) → M instructions,
 #: bytes of code. GCC 12; a change by more than 3 % is either a mistake or to be written down here.
@@ -54,11 +54,22 @@ def test_a_network_is_right_on_every_board(tmp_path: Path, name: str) -> None:
 
 @pytest.mark.parametrize("name", BOARDS)
 def test_a_quantized_network_is_right_on_every_board(tmp_path: Path, name: str) -> None:
-    """In integers, by SMLAD where the processor has it."""
+    """In integers, by SMLAD or MVE where the processor has it."""
     board = board_or_skip(name)
-    exported = sparsenet.export_c(quantized(separable_net()), tmp_path, name="face", target="cortex-m")
-    assert any("csrquads" in kernel.name for kernel in exported.plan.kernels)
+    target = "mve" if name == "cortex-m55" else "cortex-m"
+    exported = sparsenet.export_c(quantized(separable_net()), tmp_path, name="face", target=target)
+    way = "csrgroups" if target == "mve" else "csrquads"
+    assert any(way in kernel.name for kernel in exported.plan.kernels)
     compile_network(board, tmp_path, "face", "-O2")
+    assert run(board, link(board, tmp_path, "face", "face_test.c", "program")) == "ok\n"
+
+
+def test_maps_that_fill_neither_tiles_nor_quads_are_exact_in_vectors(tmp_path: Path) -> None:
+    """All maps are results; the program's tolerance is less than a step of their grids."""
+    board = board_or_skip("cortex-m55")
+    exported = sparsenet.export_c(quantized(odd_net()), tmp_path, name="face", target="mve")
+    assert not exported.plan.is_mixed
+    compile_network(board, tmp_path, "face", "-Os")
     assert run(board, link(board, tmp_path, "face", "face_test.c", "program")) == "ok\n"
 
 

@@ -18,6 +18,7 @@ from sparsenet.targets.c99.errors import NoKernelError
 from sparsenet.targets.c99.kernel import Kernel
 from sparsenet.targets.c99.kernels.bytes import MOST_ROUNDED
 from sparsenet.targets.c99.kernels.conv_quads import columns_of
+from sparsenet.targets.c99.lower.mve_product import ways_by_vectors
 from sparsenet.targets.c99.lower.product_ways import Layer, Numbers, Way
 from sparsenet.targets.c99.machine import bytes_instructions, quads_instructions, tiles
 from sparsenet.targets.c99.stage import Read
@@ -53,6 +54,10 @@ def _ways(layer: Layer) -> Iterator[Way]:
     geometry = layer.conv.geometry
     width, stride = geometry.out[1], geometry.stride[1]
     k_w = layer.weights.shape[3]
+    vectors = list(ways_by_vectors(layer)) if layer.builder.options.machine.mve else []
+    if vectors:
+        yield from vectors
+        return
     if layer.conv.depthwise:
         for tile in range(1, min(_MOST_SUMS, width) + 1):
             yield Way(tiles(width, tile) * (2 * tile + 3), "depthwise_dense", (tile, stride, k_w, layer.columns), {

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from sparsenet.targets.c99.constant import Constant
-from sparsenet.targets.c99.kernels.bytes import HELPERS
+from sparsenet.targets.c99.kernels import bytes as of_bytes
+from sparsenet.targets.c99.kernels import mve
 from sparsenet.targets.c99.text.literals import array, c_type, comment, numbers
 from sparsenet.targets.c99.text.names import Names
 
@@ -77,7 +78,7 @@ def kernels(names: Names) -> str:
     plan = names.plan
     constants = "".join(f"extern {_declared(c)}[{c.flat.size}];\n" for c in plan.constants)
     found = "\n".join(kernel.source() for kernel in plan.kernels)
-    for call, helper in HELPERS.items():
+    for call, helper in {**of_bytes.HELPERS, **mve.HELPERS}.items():
         if call in found:
             found = f"{helper}\n{found}"
     if "@move(" in found:

@@ -13,7 +13,7 @@ from sparsenet.graph.integer import integer_nodes
 from sparsenet.targets.c99.export import Export
 from tests.sparsenet.quantized import quantized
 from tests.sparsenet.targets.c99.compiled import Compiled, needs_compiler
-from tests.sparsenet.targets.c99.networks import separable_net
+from tests.sparsenet.targets.c99.networks import odd_net, separable_net
 
 
 def assert_exact(graph: Graph, folder: Path, **options: Any) -> Export:
@@ -108,3 +108,10 @@ def test_every_kind_of_integer_node_is_exact(tmp_path: Path) -> None:
             np.testing.assert_allclose(found, expected[name][0], rtol=1e-5)
         else:
             np.testing.assert_array_equal(found, expected[name][0], err_msg=name)
+
+
+@needs_compiler
+@pytest.mark.parametrize("target", ["generic", "mve"])
+def test_maps_that_fill_neither_tiles_nor_quads_are_exact(tmp_path: Path, target: str) -> None:
+    """For MVE by what stands beside its intrinsics."""
+    assert_exact(quantized(odd_net()), tmp_path, target=target)

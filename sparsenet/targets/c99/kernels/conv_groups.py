@@ -1,0 +1,111 @@
+"""Convolution of maps in bytes by groups of four nonzero quads of weights, 16 multiply-adds in one instruction of MVE.
+
+The pixels that the windows of a tile see are copied first, less 128, the zero point where a row is padding. Columns as
+far apart as windows are lie together, so that a tap of neighbouring windows is a word behind the other: four places,
+gathered from one word further on each time, are a group's pixels of one window after the other. Groups that lack quads
+are filled with zero weights.
+"""
+
+from __future__ import annotations
+
+from sparsenet.targets.c99.kernel import Kernel
+from sparsenet.targets.c99.kernels import mve
+from sparsenet.targets.c99.kernels.conv_bytes import opened
+from sparsenet.targets.c99.kernels.text import block, indented, named
+
+
+def body(kernel: Kernel) -> list[str]:
+    """Tiles of a line; in each, pixels are copied, then output channels made, four at a time. The last tile overlaps
+    the one before.
+    """
+    tile = kernel.parameter("width")
+    return indented([
+        "uint32_t *const pixels = (uint32_t *)rows[a->kernel_rows + {}u];".format(kernel.parameter("add")),
+        f"const uint32_t last = a->width - {tile}u;",
+        *opened(kernel),
+        *block(f"for (uint32_t begin = 0; begin < a->width; begin += {tile}u)", [
+            "const uint32_t x0 = begin < last ? begin : last, skip = begin - x0;",
+            *_copied(),
+            *_channels(kernel, tile),
+        ]),
+    ])  # fmt: skip
+
+
+def _copied() -> list[str]:
+    """Row by row of the window, quad by quad, the columns of each remainder by the stride."""
+    return [
+        "const ptrdiff_t column = (ptrdiff_t)(x0 * a->stride) - (ptrdiff_t)a->before;",
+        "uint32_t *to = pixels;",
+        *block("for (uint32_t r = 0; r < a->kernel_rows; ++r)", [
+            "const uint32_t *x = (const uint32_t *)rows[r];",
+            *block("for (uint32_t q = 0; q < a->quads; ++q)", [
+                *block("for (uint32_t p = 0; p < a->phases; ++p)", [
+                    "const uint32_t count = (a->seen - p + a->stride - 1u) / a->stride;",
+                    *mve.either(_phase_by_vectors(), _phase()),
+                    "to += a->length;",
+                ]),
+                *block("if (x != NULL)", ["x += a->x_channel;"]),
+            ]),
+        ]),
+    ]  # fmt: skip
+
+
+def _phase_by_vectors() -> list[str]:
+    return [
+        "const uint32_t *from = x + column + p;",
+        "const uint32x4_t steps = vmulq_n_u32(vidupq_n_u32(0, 1), a->stride);",
+        *block("for (uint32_t i = 0; i < count; i += 4u)", [
+            "const mve_pred16_t there = vctp32q(count - i);",
+            "uint32x4_t v = vdupq_n_u32(a->x_zero * 0x01010101u);",
+            *block("if (x != NULL)", [
+                "v = vldrwq_gather_shifted_offset_z_u32(from + i * a->stride, steps, there);"
+            ]),
+            f"vstrwq_p_u32(to + i, veorq_u32(v, vdupq_n_u32({mve.FLIP})), there);",
+        ]),
+    ]  # fmt: skip
+
+
+def _phase() -> list[str]:
+    return block("for (uint32_t i = 0; i < count; ++i)", [
+        "const uint32_t v = x == NULL ? a->x_zero * 0x01010101u : x[column + (ptrdiff_t)(p + i * a->stride)];",
+        f"to[i] = v ^ {mve.FLIP};",
+    ])  # fmt: skip
+
+
+def _channels(kernel: Kernel, tile: int) -> list[str]:
+    sums = named("s", tile)
+    gathered = "vreinterpretq_s8_u32(vldrwq_gather_base_u32(at, {}))"
+    vectors = [
+        f"int32_t {', '.join([f'{sums[0]} = a->bias[c + j]', *(f'{s} = {sums[0]}' for s in sums[1:])])};",
+        "const uint16_t *const end = place + *count++;",
+        *block("while (place != end)", [
+            "const uint32x4_t at = vaddq_n_u32(vldrhq_u32(place), (uint32_t)(uintptr_t)pixels);",
+            "const int8x16_t v = vldrbq_s8(w);",
+            *(f"{s} = vmladavaq_s8({s}, {gathered.format(4 * t)}, v);" for t, s in enumerate(sums)),
+            "place += 4;",
+            "w += 16;",
+        ]),
+        *(f"sums[{4 * t}u + j] = {s};" for t, s in enumerate(sums)),
+    ]  # fmt: skip
+    plain = [
+        "const uint32_t places = *count++;",
+        *block(f"for (uint32_t t = 0; t < {tile}u; ++t)", [
+            "int32_t sum = a->bias[c + j];",
+            *block("for (uint32_t i = 0; i < 4u * places; ++i)", [
+                "sum += w[i] * ((const int8_t *)pixels)[place[i / 4u] + 4u * t + i % 4u];",
+            ]),
+            "sums[4u * t + j] = sum;",
+        ]),
+        "place += places;",
+        "w += 4u * places;",
+    ]  # fmt: skip
+    return [
+        "const int8_t *w = a->weights;",
+        "const uint16_t *place = a->places;",
+        "const uint16_t *count = a->counts;",
+        f"int32_t sums[{4 * tile}] = {{0}};",
+        *block("for (uint32_t c = 0; c < a->c_out; c += 4u)", [
+            *block("for (uint32_t j = 0; j < 4u && c + j < a->c_out; ++j)", mve.either(vectors, plain)),
+            *mve.finished(kernel),
+        ]),
+    ]  # fmt: skip
