@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import prod
 
-from sparsenet.c_library.names import identifiers
 from sparsenet.c_library.program import arena_bytes
 from sparsenet.graph import TensorInfo
 from sparsenet.graph.feeds import image_shape
 from sparsenet.plan.plan import Plan
+from sparsenet.text.c_names import identifiers
 
 
 @dataclass(frozen=True)

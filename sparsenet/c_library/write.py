@@ -15,7 +15,6 @@ from sparsenet.c_library.interface import Interface
 from sparsenet.c_library.kernels import code_of
 from sparsenet.c_library.linker import linker_for, shared_library
 from sparsenet.c_library.machine import Machine, machine_of
-from sparsenet.c_library.names import identifier, require_name
 from sparsenet.c_library.program import object_file, symbols
 from sparsenet.checks import flag, path_of
 from sparsenet.engine import Engine
@@ -25,6 +24,7 @@ from sparsenet.io.files import require_output_folder, write_output
 from sparsenet.plan.builder import Options
 from sparsenet.plan.make import make_plan
 from sparsenet.plan.plan import Plan
+from sparsenet.text.c_names import network_name
 
 
 @dataclass(frozen=True)
@@ -72,8 +72,7 @@ def compile_c(
         MissingCompilerError: Numba cannot be imported, or its compiler fails.
     """
     folder, machine = path_of(directory, "directory"), machine_of(target, cpu)
-    name = identifier(folder.absolute().name) if name is None else name
-    require_name(name)
+    name = network_name(name, folder)
     require_place(folder, name)
     is_open = [info.name for info in graph.inputs if info.open]
     if is_open:

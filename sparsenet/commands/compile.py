@@ -9,8 +9,10 @@ import click
 
 from sparsenet.commands.options import (
     dense_option,
+    folder_option,
     json_option,
     model_argument,
+    name_option,
     seconds_text,
     threads_option,
     tune_option,
@@ -33,13 +35,8 @@ In Python: engine = sparsenet.load("model-here"); sparsenet.compile_c(graph, "fa
 
 @click.command("compile", epilog=EPILOG)
 @model_argument
-@click.option(
-    "-o",
-    "--output",
-    required=True,
-    type=click.Path(path_type=Path, file_okay=False),
-    metavar="DIR",
-    help="Folder to write; a bundle that stands there is replaced, anything else is left alone.",
+@folder_option(
+    "Folder to write; one of the same kind that stands there is replaced, anything else is left alone."
 )
 @click.option(
     "--emit",
@@ -58,9 +55,7 @@ In Python: engine = sparsenet.load("model-here"); sparsenet.compile_c(graph, "fa
     metavar="NAME",
     help="Of a C library: the processor, for instructions beyond the target's: cortex-a76, neoverse-n1, znver4, …",
 )
-@click.option(
-    "--name", metavar="NAME", help="Of a C library: what its names begin with.  [default: the folder's name]"
-)
+@name_option
 @threads_option
 @dense_option
 @tune_option

@@ -9,13 +9,13 @@ from typing import Any
 
 import click
 
-from sparsenet.commands.options import dense_option, json_option, model_argument
+from sparsenet.commands.options import dense_option, folder_option, json_option, model_argument, name_option
 from sparsenet.text.table import render, to_json
 
 EPILOG = """\b
 Examples:
   sparsenet export-c face.safetensors -o face --values i8 --target cortex-m --max-ram 600k
-  sparsenet export-c face.safetensors -o face --name face --input u8 --layout hwc --mean 0 --std 255
+  sparsenet export-c face.safetensors -o face --name face --input u8 --layout hwc --project arduino
   make -C face test
 In Python: sparsenet.export_c(graph, "face/", name="face", values="i8")"""
 
@@ -57,15 +57,8 @@ class Numbers(click.ParamType[tuple[float, ...]]):
 
 @click.command("export-c", epilog=EPILOG)
 @model_argument
-@click.option(
-    "-o",
-    "--output",
-    required=True,
-    type=click.Path(path_type=Path, file_okay=False),
-    metavar="DIR",
-    help="Folder to write; files of the same names are replaced.",
-)
-@click.option("--name", help="Prefix of functions and files.  [default: the folder's name]")
+@folder_option("Folder to write; what was exported to it before is replaced.")
+@name_option
 @click.option(
     "--values",
     type=click.Choice(("f32", "i8")),
@@ -85,16 +78,15 @@ class Numbers(click.ParamType[tuple[float, ...]]):
 @click.option(
     "--mean",
     type=Numbers(),
-    default=(0.0,),
-    help="Of bytes; one number, or one for each channel.  [default: 0]",
+    help="Of bytes, from 0 to 255; one number, or one for each channel.  [default: what the model says, else 127.5]",
 )
-@click.option("--std", type=Numbers(), default=(255.0,), help="Of bytes, likewise.  [default: 255]")
+@click.option("--std", type=Numbers(), help="Of bytes, likewise.")
 @click.option(
     "--layout",
     type=click.Choice(("chw", "hwc")),
     default="chw",
     show_default=True,
-    help="Order of an image's numbers.",
+    help="Order of an image's numbers: hwc if its channels lie together, as cameras give them.",
 )
 @click.option(
     "--target",
@@ -103,11 +95,14 @@ class Numbers(click.ParamType[tuple[float, ...]]):
     show_default=True,
     help="The processor that kernels and tiles are chosen for; the code runs on any.",
 )
+@click.option(
+    "--project",
+    type=click.Choice(("arduino", "platformio", "zephyr")),
+    help="Make the folder a library of this build system, too; there is always a Makefile and a CMakeLists.txt.",
+)
 @dense_option
 @json_option
-def export_c(
-    model: Path, output: Path, name: str | None, dense: bool, as_json: bool, input_: str, **options: Any
-) -> None:
+def export_c(model: Path, output: Path, dense: bool, as_json: bool, input_: str, **options: Any) -> None:
     """Write MODEL as C99 into a folder: no framework, no heap, no operating system.
 
     RAM is one arena whose exact size is a macro, and the table tells what each map takes of it; flash is the table of
@@ -116,21 +111,8 @@ def export_c(
     from sparsenet.io.model_file import load_graph
     from sparsenet.targets.c99.export import export_c as write
 
-    exported = write(
-        load_graph(model),
-        output,
-        name=name if name is not None else _as_name(output),
-        sparse=not dense,
-        input=input_,
-        **options,
-    )
+    exported = write(load_graph(model), output, sparse=not dense, input=input_, **options)
     click.echo(to_json(exported.report) if as_json else _text(exported.report, output))
-
-
-def _as_name(folder: Path) -> str:
-    """A prefix made of a folder's name."""
-    word = re.sub(r"[^a-z0-9]+", "_", folder.resolve().name.lower()).strip("_")
-    return word if re.match(r"[a-z]", word) else f"net_{word}".strip("_")
 
 
 def _text(report: dict[str, Any], folder: Path) -> str:

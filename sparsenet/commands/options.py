@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -35,6 +36,9 @@ threads_option = click.option(
     type=THREADS,
     help="Threads to use.  [default: the CPUs this process may use, or what a bundle was compiled for]",
 )
+name_option = click.option(
+    "--name", help="Of C code: what files, functions and macros begin with.  [default: the folder's name]"
+)
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
 dense_option = click.option(
     "--dense", is_flag=True, help="Plan dense kernels only, the baseline of a speed-up."
@@ -49,6 +53,12 @@ device_option = click.option(
     show_default=True,
     help="Where to run: the CPU, an NVIDIA GPU, or the GPU if there is one that can run the whole network.",
 )
+
+
+def folder_option(help_: str) -> Callable[[Any], Any]:
+    """The option that names the folder that a command writes."""
+    kind = click.Path(path_type=Path, file_okay=False)
+    return click.option("-o", "--output", required=True, type=kind, metavar="DIR", help=help_)
 
 
 def seconds_text(timings: Timings) -> str:

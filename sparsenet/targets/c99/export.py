@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from sparsenet.checks import one_of, path_of
 from sparsenet.errors import InputError, MemoryLimitError
 from sparsenet.graph import FloatArray, Graph
+from sparsenet.io.files import require_output_folder, write_output
+from sparsenet.io.metadata import class_names, normalisation
 from sparsenet.reference import run
 from sparsenet.targets.c99.builder import Options
 from sparsenet.targets.c99.machine import MACHINES
@@ -22,12 +26,15 @@ from sparsenet.targets.c99.report import report
 from sparsenet.targets.c99.text.build_files import cmake_lists, makefile
 from sparsenet.targets.c99.text.header import header
 from sparsenet.targets.c99.text.kernels import kernels, weights
-from sparsenet.targets.c99.text.literals import is_name
 from sparsenet.targets.c99.text.names import Names
+from sparsenet.targets.c99.text.project_files import PROJECTS, project_files
 from sparsenet.targets.c99.text.source import source
 from sparsenet.targets.c99.text.test_program import test_program
 from sparsenet.targets.c99.weights import as_stored
+from sparsenet.text.c_names import network_name
 
+#: The file that tells a folder that was exported to before.
+_REPORT = "report.json"
 #: How many of the largest maps a refusal names.
 _NAMED = 4
 
@@ -56,71 +63,111 @@ def export_c(
     graph: Graph,
     directory: str | os.PathLike[str],
     *,
-    name: str = "network",
+    name: str | None = None,
     values: str = "f32",
     max_ram: int | None = None,
     input: str = "f32",  # noqa: A002
-    mean: tuple[float, ...] = (0.0,),
-    std: tuple[float, ...] = (255.0,),
+    mean: tuple[float, ...] | None = None,
+    std: tuple[float, ...] | None = None,
     layout: str = "chw",
     target: str = "generic",
     sparse: bool = True,
+    project: str | None = None,
 ) -> Export:
     """Write ``graph`` as C99 into ``directory``.
 
     Args:
         graph: the network.
-        directory: a folder, made if it is not there; files of the same names are replaced.
-        name: the prefix of functions and files: a C identifier in lower case.
+        directory: a folder, made if it is not there; what was exported to it before is replaced.
+        name: the prefix of functions and files: a C identifier in lower case; by default the folder's name.
         values: ``f32``, or ``i8``: weights in bytes with a scale for each output channel, as ``save(values="i8")`` has.
         max_ram: the most bytes that the arena may have.
         input: ``f32``, or ``u8``: images in bytes.
-        mean, std: what makes numbers of such bytes, ``(byte - mean) / std``; one for all channels, or one for each.
+        mean, std: what makes numbers of such bytes, ``(byte - mean) / std``; one for all channels, or one for each. By
+            default what the model says, else 127.5 and 127.5: from -1 to 1, as ``sparsenet run`` takes images.
         layout: ``chw`` or ``hwc``, the caller's order of an image's channels, rows and columns.
         target: one of ``machine.MACHINES``: whose instructions are counted where there is a choice.
         sparse: whether zeros among the weights may be left out.
+        project: one of ``project_files.PROJECTS``, whose own files are written, too.
 
     Raises:
         GraphError: the graph is malformed.
-        InputError: an argument has no such value, or the folder cannot be written.
+        InputError: an argument has no such value, or the folder cannot be written or holds such files of others.
         MemoryLimitError: the arena would have more than ``max_ram`` bytes.
         UnsupportedOpError: there is no C for a node; all of them are named.
     """
     choices = {
-        "values": ("f32", "i8"),
-        "input": ("f32", "u8"),
-        "layout": ("chw", "hwc"),
-        "target": tuple(MACHINES),
+        "values": (values, ("f32", "i8")),
+        "input": (input, ("f32", "u8")),
+        "layout": (layout, ("chw", "hwc")),
+        "target": (target, tuple(MACHINES)),
+        **({} if project is None else {"project": (project, tuple(PROJECTS))}),
     }
-    for option, given in (("values", values), ("input", input), ("layout", layout), ("target", target)):
-        if given not in choices[option]:
-            raise InputError(f"{option} must be one of {', '.join(choices[option])}, got {given!r:.40}")
-    if not is_name(name):
-        raise InputError(
-            f"{name!r:.60} cannot be a prefix in C: use lower-case letters, digits and _, at most 31"
-        )
-    options = Options(MACHINES[target], values, sparse, input == "u8", tuple(mean), tuple(std), layout)
+    for option, (given, known) in choices.items():
+        one_of(given, option, known)
+    folder = path_of(directory, "directory")
+    name = network_name(name, folder)
+    require_output_folder(folder)
+    mean, std = _normalisation(graph, mean, std)
+    options = Options(MACHINES[target], values, sparse, input == "u8", mean, std, layout)
     plan = make_plan(graph, options)
     _require_ram(plan, max_ram)
     names = Names(name, plan)
     files = {
-        f"{name}.h": header(names, f"'{graph.name}', exported by sparsenet"),
+        f"{name}.h": header(names, f"'{graph.name}', exported by sparsenet", _notes(graph, options)),
         f"{name}.c": source(names),
         f"{name}_kernels.h": kernels(names),
         f"{name}_weights.c": weights(names),
         f"{name}_test.c": _test(names, graph),
         "Makefile": makefile(names),
         "CMakeLists.txt": cmake_lists(names),
-        "report.json": json.dumps(report(plan, name), indent=1) + "\n",
+        **(project_files(names, project) if project else {}),
+        _REPORT: json.dumps(report(plan, name), indent=1) + "\n",
     }
-    folder = Path(directory)
+    _require_place(folder, files)
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        for file, text in files.items():
-            (folder / file).write_text(text, encoding="ascii", newline="\n")
+        for file in files:
+            (folder / file).parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InputError(f"{folder}: cannot be written: {error.strerror or error}") from None
+    for file, text in files.items():
+        write_output(folder / file, text.encode("ascii"))
     return Export(name, plan, files)
+
+
+def _require_place(folder: Path, files: Iterable[str]) -> None:
+    """Raise InputError if the folder holds such files that are no older export's."""
+    if not (folder / _REPORT).is_file():
+        for file in files:
+            if os.path.lexists(folder / file):
+                raise InputError(
+                    f"{folder}: holds '{file}' already, of something else; choose another folder"
+                )
+
+
+def _normalisation(
+    graph: Graph, mean: tuple[float, ...] | None, std: tuple[float, ...] | None
+) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Mean and deviation of bytes, as given or as the model says."""
+    said = {"mean", "std"} & graph.metadata.keys()
+    of_model = normalisation(graph.metadata) if said else (np.full(1, 0.5), np.full(1, 0.5))
+    found = [
+        tuple(255 * number for number in array.tolist()) if given is None else tuple(given)
+        for given, array in zip((mean, std), of_model, strict=True)
+    ]
+    return found[0], found[1]
+
+
+def _notes(graph: Graph, options: Options) -> list[str]:
+    """What the header says of the meaning of the numbers."""
+    notes = []
+    if options.u8:
+        mean, std = (", ".join(f"{number:g}" for number in part) for part in (options.mean, options.std))
+        notes.append(f"Bytes of images stand for (byte - mean) / std: mean {mean}; std {std}.")
+    classes = class_names(graph.metadata)
+    if classes:
+        notes.append(f"Classes: {', '.join(f'{i} {word}' for i, word in enumerate(classes))}.")
+    return notes
 
 
 def _require_ram(plan: CPlan, most: int | None) -> None:

@@ -11,23 +11,29 @@ _MAKEFILE = """\
 # make CC=arm-none-eabi-gcc CFLAGS="-O2 -mcpu=cortex-m7 -mfloat-abi=hard -mfpu=fpv5-sp-d16"
 CFLAGS ?= -O2
 FLAGS = -std=c99 -pedantic -Wall -Wextra -Wconversion $(CFLAGS)
+export COMMAND = $(CC) $(FLAGS)
 
 lib{name}.a: {name}.o {name}_weights.o
+\trm -f $@
 \t$(AR) rcs $@ $^
 
-%.o: %.c {name}.h {name}_kernels.h
+%.o: %.c {name}.h {name}_kernels.h .command
 \t$(CC) $(FLAGS) -c -o $@ $<
 
-{name}_test: {name}_test.c lib{name}.a
-\t$(CC) $(FLAGS) -o $@ $^ -lm
+{name}_test: {name}_test.c lib{name}.a .command
+\t$(CC) $(FLAGS) -o $@ {name}_test.c lib{name}.a -lm
+
+# Changes when the compiler or its options do, and all is compiled anew.
+.command: FORCE
+\t@printf '%s\\n' "$$COMMAND" | cmp -s - $@ || printf '%s\\n' "$$COMMAND" > $@
 
 test: {name}_test
 \t./{name}_test
 
 clean:
-\trm -f *.o lib{name}.a {name}_test
+\trm -f *.o lib{name}.a {name}_test .command
 
-.PHONY: test clean
+.PHONY: test clean FORCE
 """
 
 _CMAKE = """\

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from sparsenet.targets.c99.constant import WORD
 from sparsenet.targets.c99.plan import CPlan
 from sparsenet.targets.c99.text.literals import comment
@@ -12,7 +14,7 @@ ALIGNMENT = 16
 
 _TEXT = """\
 /* {title}
- *
+{notes} *
  * One context and one arena for each run that may be under way at a time; nothing else is written to.
  * Functions return $OK, $READY, or a negative number, one of $ERROR_...
  */
@@ -75,8 +77,8 @@ def context_bytes(plan: CPlan) -> int:
     return WORD * (words + -(-len(plan.stages) // 2))
 
 
-def header(names: Names, title: str) -> str:
-    """The text of the file."""
+def header(names: Names, title: str, notes: Iterable[str] = ()) -> str:
+    """The text of the file; ``notes`` are lines about the meaning of its numbers."""
     plan = names.plan
     inputs, outputs = names.inputs, names.outputs
     sizes, ports = [], []
@@ -96,6 +98,7 @@ def header(names: Names, title: str) -> str:
     return names.fill(
         _TEXT.format(
             title=comment(title),
+            notes="".join(f" * {comment(note)}\n" for note in notes),
             arena=plan.arena_bytes,
             alignment=ALIGNMENT,
             sizes="\n".join(sizes),

@@ -13,17 +13,6 @@ from sparsenet.targets.c99.kernel import C_TYPES
 
 #: NumPy's type → its type in C.
 _OF_DTYPE = {element.dtype: name for element, name in C_TYPES.items()}
-#: What no network may be called: standard headers, which an include might then miss, and targets of build tools.
-_TAKEN = frozenset((
-    *("assert", "complex", "ctype", "errno", "fenv", "float", "inttypes", "limits", "locale", "math", "setjmp"),
-    *("signal", "stdarg", "stdbool", "stddef", "stdint", "stdio", "stdlib", "string", "tgmath", "time", "wchar"),
-    *("all", "clean", "help", "install", "test"),
-))  # fmt: skip
-
-
-def is_name(name: str) -> bool:
-    """Whether a network may be called so: a short identifier in lower case that is no word of C or C++."""
-    return bool(re.fullmatch(r"[a-z][a-z0-9_]{0,30}", name)) and name not in _TAKEN and not name.endswith("_")
 
 
 def c_type(array: npt.NDArray[Any]) -> str:

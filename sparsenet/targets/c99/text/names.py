@@ -9,7 +9,7 @@ from math import prod
 
 from sparsenet.graph import TensorInfo
 from sparsenet.targets.c99.plan import CPlan
-from sparsenet.targets.c99.text.literals import is_name
+from sparsenet.text.c_names import is_name
 
 
 @dataclass(frozen=True)

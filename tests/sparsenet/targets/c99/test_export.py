@@ -47,6 +47,16 @@ def test_bytes_are_scaled_and_read_in_either_layout(tmp_path: Path) -> None:
         assert_same(context.push(given, layout)[0], expected)
 
 
+def test_bytes_mean_what_the_model_says(tmp_path: Path) -> None:
+    graph = separable_net()
+    text = sparsenet.export_c(graph, tmp_path / "no", input="u8").files["no.h"]
+    assert "(byte - mean) / std: mean 127.5; std 127.5." in text
+    graph.metadata |= {"mean": "[0.5, 0.25, 0]", "std": "[1, 1, 0.5]", "class_names": '["cat", "*/"]'}
+    text = sparsenet.export_c(graph, tmp_path / "face", input="u8", mean=(1.0,)).files["face.h"]
+    assert "mean 1; std 255, 255, 127.5." in text
+    assert "Classes: 0 cat, 1 * /." in text
+
+
 @needs_compiler
 def test_contexts_do_not_know_of_each_other(tmp_path: Path) -> None:
     """Two images, a row of each in turn."""
@@ -186,7 +196,7 @@ def test_a_map_with_more_rows_than_c_counts_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "options",
-    [{"name": "Face"}, {"name": "math"}, {"values": "f16"}, {"target": "z80"}, {"layout": "nchw"},
+    [{"name": "Face"}, {"name": "math"}, {"values": "f16"}, {"target": "z80"}, {"layout": "nchw"}, {"project": "x"},
      {"input": "u8", "mean": (1.0, 2.0)}, {"input": "u8", "std": (0.0,)}],
     ids=str,
 )  # fmt: skip

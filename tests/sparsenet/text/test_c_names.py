@@ -1,0 +1,32 @@
+"""Names in C."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from sparsenet.errors import InputError
+from sparsenet.text.c_names import identifiers, network_name
+
+
+def test_identifiers() -> None:
+    names = ["Image:0", "image_0", "int", "3d", "große/тензор", ""]
+    assert identifiers(names) == ["image_0", "image_0_2", "int_", "x3d", "gro_e", "x"]
+
+
+def test_a_network_is_named_after_its_folder_unless_it_has_a_name() -> None:
+    assert network_name(None, Path("out/Face 1")) == "face_1"
+    assert network_name(None, Path("a" * 30 + "/" + "b" * 60)) == "b" * 31
+    assert network_name("face", Path("out/math")) == "face"
+    for name, folder in [
+        ("Face", "x"),
+        ("a-b", "x"),
+        ("2nd", "x"),
+        ("f_", "x"),
+        ("", "x"),
+        ("a" * 32, "x"),
+        (None, "math"),
+    ]:
+        with pytest.raises(InputError, match="cannot begin names in C"):
+            network_name(name, Path(folder))
