@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+import numpy.typing as npt
 
 from sparsenet.graph import FloatArray, TensorInfo
 
@@ -19,9 +20,7 @@ def cut(values: Mapping[str, FloatArray], infos: Sequence[TensorInfo]) -> dict[s
         value = values[info.name]
         if info.partial is not None:
             axis = info.partial.axis
-            # NaN among the counts can only come of one among the inputs, where nothing is right any more.
-            counts = np.nan_to_num(values[info.partial.count].reshape(-1)).clip(0, value.shape[axis])
-            counts = np.ceil(counts).astype(int)
+            counts = whole_counts(values[info.partial.count], value.shape[axis])
             longest = counts.max(initial=0)
             value = np.ascontiguousarray(value.take(range(longest), axis=axis))
             rows = np.moveaxis(value, axis, 1)
@@ -29,3 +28,10 @@ def cut(values: Mapping[str, FloatArray], infos: Sequence[TensorInfo]) -> dict[s
                 rows[sample, count:] = np.nan
         results[info.name] = value
     return results
+
+
+def whole_counts(counts: FloatArray, size: int) -> npt.NDArray[np.int64]:
+    """The valid elements of an axis of ``size`` for each sample, whatever a network made of their ``counts``."""
+    # NaN among the counts can only come of one among the inputs, where nothing is right any more.
+    known = np.nan_to_num(counts.reshape(-1)).clip(0, size)
+    return np.asarray(np.ceil(known), np.int64)

@@ -17,7 +17,7 @@ from sparsenet.targets.c99.constant import Constant, Word
 from sparsenet.targets.c99.kernel import Kernel
 from sparsenet.targets.c99.machine import Machine
 from sparsenet.targets.c99.stage import Read, Stage
-from sparsenet.targets.c99.value import Value, map_shape
+from sparsenet.targets.c99.value import Value, is_image, map_shape
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ class Builder(LoweringBuilder[Constant]):
     def is_map(self, tensor: str) -> bool:
         """Whether ``tensor`` is an image of more than one pixel."""
         shape = self.image_shape(tensor)
-        return len(shape) == 3 and shape[1] * shape[2] > 1
+        return is_image(shape) and shape[-2] * shape[-1] > 1
 
     def new(self, tensor: str) -> Value:
         """A value for a stage to make: ``tensor`` in the form that its readers want, or the caller's array."""
@@ -100,7 +100,7 @@ class Builder(LoweringBuilder[Constant]):
         assert source.root.flat
         root = source.root
         self._values[tensor] = Value(
-            tensor, self.map_shape(tensor), flat=True, output=root.output, viewed=root
+            tensor, self.map_shape(tensor), flat=True, output=root.output, fixed=root.fixed, viewed=root
         )
 
     def alias(self, tensor: str, source: Value) -> None:

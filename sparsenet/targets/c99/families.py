@@ -214,6 +214,35 @@ FAMILIES = by_name(
         "products of stacks of matrices",
     ),
     Family(
+        F32,
+        "topk_none_flat",
+        "top_k",
+        "outer size inner count sign:f32",
+        (),
+        "indices of the largest numbers of an axis, in order",
+    ),
+    Family(
+        F32,
+        "index_none_flat",
+        "index",
+        "*sizes:i32 *strides:i32 depth runs inner block_runs block columns",
+        (),
+        "runs of numbers from where computed indices lead",
+    ),
+    Family(
+        F32,
+        "nms_none_flat",
+        "nms",
+        "groups classes size count rows center least:f32 limit:f32",
+        (),
+        "of each class the boxes with the best scores that overlap no better one",
+    ),
+    Family(F32, "nonzero_none_flat", "valid", "*shape:i32 rank size", (), "places of numbers that are not 0"),
+    Family(
+        F32, "fill_none_flat", "valid", "outer size inner value:f32", (), "a number behind the valid elements"
+    ),
+    Family(I32, "count_none_flat", "valid", "most", (), "how many elements are valid, for the caller"),
+    Family(
         U8X4,
         "conv_csr_rows",
         "conv_bytes",

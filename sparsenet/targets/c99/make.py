@@ -14,6 +14,7 @@ from sparsenet.graph.graph import TensorInfo
 from sparsenet.graph.integer import integer_nodes
 from sparsenet.graph.ops import OPS
 from sparsenet.graph.plannable import require_plannable
+from sparsenet.graph.types import I32
 from sparsenet.plan.lowering.geometry import Geometry
 from sparsenet.targets.c99.builder import Builder, Options
 from sparsenet.targets.c99.constant import Constant, Word
@@ -22,9 +23,10 @@ from sparsenet.targets.c99.kernel import Kernel
 from sparsenet.targets.c99.lower import LOWER
 from sparsenet.targets.c99.lower.forms import reads_rows
 from sparsenet.targets.c99.lower.integer import lower_integer
-from sparsenet.targets.c99.plan import CPlan
+from sparsenet.targets.c99.plan import Count, CPlan
+from sparsenet.targets.c99.stage import Read
 from sparsenet.targets.c99.trace import schedule
-from sparsenet.targets.c99.value import Value
+from sparsenet.targets.c99.value import Value, is_image, map_shape
 
 
 def make_plan(graph: Graph, options: Options) -> CPlan:
@@ -34,11 +36,10 @@ def make_plan(graph: Graph, options: Options) -> CPlan:
         GraphError: the graph is malformed.
         InputError: an option does not fit its inputs.
         MemoryLimitError: a tensor is larger than ``limits.memory_limit``.
-        UnsupportedOpError: nodes that there is no C kernel for, all of them named.
+        UnsupportedOpError: there are nodes without a C kernel, all of them named.
     """
     facts = graph.verify()
     require_plannable(graph, facts.shapes)
-    _require_static(facts)
     results, integers = _results(graph, facts), integer_nodes(graph, facts.shapes)
     sides, flats = _forms(graph, facts.shapes, results)
     builder = Builder(
@@ -51,7 +52,8 @@ def make_plan(graph: Graph, options: Options) -> CPlan:
     _lower(builder, graph, integers)
     builder.layer = "output"
     outputs = [_give(builder, number, name) for number, name in enumerate(graph.outputs)]
-    found = schedule(builder.stages, outputs)
+    counts, counted = _counts(builder, facts)
+    found = schedule(builder.stages, outputs + counted)
     words = [word for stage in found.stages for word in stage.arguments.values()]
     words += [read.table for stage in found.stages for read in stage.reads if read.table is not None]
     words += [value.fixed for value in found.values if value.fixed is not None]
@@ -59,17 +61,8 @@ def make_plan(graph: Graph, options: Options) -> CPlan:
     constants = [constant for constant in builder.constants_made if id(constant) in used]
     return CPlan(
         found.stages, found.order, found.values, found.arena_bytes, constants,
-        list(graph.inputs), facts.output_infos, builder.decisions, options,
+        list(graph.inputs), facts.output_infos, counts, builder.decisions, options,
     )  # fmt: skip
-
-
-def _require_static(facts: Facts) -> None:
-    """Raise UnsupportedOpError if the length of a result depends on the data."""
-    partial = [f"'{name}'" for name in facts.partial]
-    if partial:
-        raise UnsupportedOpError(
-            "C code has arrays of fixed sizes; these tensors' depend on the data", partial
-        )
 
 
 def _results(graph: Graph, facts: Facts) -> dict[str, int]:
@@ -97,7 +90,7 @@ def _forms(
     flats: set[str] = set()
     for node in reversed(graph.nodes):
         schema, x = OPS[node.op], node.inputs[0]
-        if schema.returns_input and node.output not in results:
+        if _returns(shapes, node) and node.output not in results:
             sides[x] = max(sides.get(x, 0), sides.get(node.output, 0))
             flats |= {x} if node.output in flats else set()
         elif schema.windowed and schema.weighted:
@@ -105,6 +98,13 @@ def _forms(
         elif not reads_rows(graph, shapes, node):
             flats |= {name for name in node.inputs if name}
     return sides, flats
+
+
+def _returns(shapes: dict[str, Shape], node: Node) -> bool:
+    """Whether the result is the input, or the same rows of it under another shape."""
+    schema, (x, y) = OPS[node.op], (shapes[node.inputs[0]], shapes[node.output])
+    same = [[int(size or 1) for size in shape[1:]] for shape in (x, y)]
+    return schema.returns_input or (schema.keeps_order and map_shape(same[0]) == map_shape(same[1]))
 
 
 def _pooled(
@@ -129,10 +129,10 @@ def _pooled(
 def _take(builder: Builder, number: int, info: TensorInfo) -> None:
     """The stage that takes one of the caller's arrays."""
     options, out = builder.options, builder.new(info.name)
-    is_image = len(info.shape) == 4
-    if options.u8 and not is_image:
+    shape = builder.image_shape(info.name)
+    if options.u8 and not is_image(shape):
         raise InputError(f"input '{info.name}' is no image, so it cannot be given in bytes: {info.shape}")
-    pixel = out.shape[0] if options.layout == "hwc" and is_image else 1
+    pixel = out.shape[0] if options.layout == "hwc" and is_image(shape) else 1
     lines: dict[str, Word] = {"channels": out.shape[0], "width": out.width, "out_channel": out.channel}
     if options.u8:
         mean, std = (_per_channel(name, getattr(options, name), out.shape[0]) for name in ("mean", "std"))
@@ -187,3 +187,19 @@ def _give(builder: Builder, number: int, name: str) -> Value:
     out = Value(name, value.shape, flat=True, output=number)
     builder.copy(out, value)
     return out
+
+
+def _counts(builder: Builder, facts: Facts) -> tuple[list[Count], list[Value]]:
+    """How many elements of the results are valid, and the caller's numbers for that, behind the outputs."""
+    found: dict[tuple[str, int], list[int]] = {}
+    for number, info in enumerate(facts.output_infos):
+        if info.partial is not None:
+            key = info.partial.count, int(info.shape[info.partial.axis] or 0)
+            found.setdefault(key, []).append(number)
+    values = []
+    for number, (tensor, most) in enumerate(found, len(facts.output_infos)):
+        out = Value(f"{tensor} (count)", (1, 1, 1), I32, flat=True, output=number)
+        read = Read(builder.flat(tensor), whole=True)
+        builder.add(out, Kernel("i32_count_none_flat"), [read], {"most": most}, units=1, by_rows=False)
+        values.append(out)
+    return [Count(*key, results) for key, results in found.items()], values

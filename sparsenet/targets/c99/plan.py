@@ -10,7 +10,22 @@ from sparsenet.targets.c99.builder import Options
 from sparsenet.targets.c99.constant import Constant
 from sparsenet.targets.c99.kernel import Kernel
 from sparsenet.targets.c99.stage import Stage
-from sparsenet.targets.c99.value import Value
+from sparsenet.targets.c99.value import Value, is_image
+
+
+@dataclass(frozen=True)
+class Count:
+    """How many elements of an axis of some results are valid, which a run tells.
+
+    Attributes:
+        tensor: that holds the number.
+        most: all that there is room for.
+        results: of every such result the number among the outputs.
+    """
+
+    tensor: str
+    most: int
+    results: list[int]
 
 
 @dataclass(frozen=True)
@@ -24,6 +39,7 @@ class CPlan:
         arena_bytes: working memory of a run.
         constants: what is in flash, in the order of the stages.
         inputs, outputs: the caller's arrays.
+        counts: one number each behind the outputs, where only the first elements of an axis of a result are valid.
         decisions: what was chosen for each node, and why.
         options: what was asked for.
     """
@@ -35,6 +51,7 @@ class CPlan:
     constants: list[Constant]
     inputs: list[TensorInfo]
     outputs: list[TensorInfo]
+    counts: list[Count]
     decisions: list[Decision]
     options: Options
 
@@ -52,13 +69,18 @@ class CPlan:
     @property
     def maps(self) -> list[Value]:
         """The values in the arena."""
-        return [value for value in self.values if value.output is None and value.fixed is None]
+        return [
+            value
+            for value in self.values
+            if value.output is None and value.fixed is None and value.viewed is None
+        ]
 
     @property
     def by_rows(self) -> Stage | None:
         """The stage that takes the caller's image row by row, if that is the only input."""
         takers = [stage for stage in self.stages if stage.input is not None]
-        return takers[0] if len(self.inputs) == 1 and takers and takers[0].by_rows else None
+        alone = len(self.inputs) == 1 and bool(takers)
+        return takers[0] if alone and is_image([int(d or 1) for d in self.inputs[0].shape[1:]]) else None
 
     def bytes_of(self, layer: str) -> int:
         """Bytes of the constants of one node."""

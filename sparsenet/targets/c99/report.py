@@ -54,6 +54,10 @@ def report(plan: CPlan, name: str) -> dict[str, Any]:
         },
         "inputs": [{"name": info.name, "shape": list(info.shape[1:])} for info in plan.inputs],
         "outputs": [{"name": info.name, "shape": list(info.shape[1:])} for info in plan.outputs],
+        "counts": [
+            {"of": [plan.outputs[number].name for number in count.results], "most": count.most}
+            for count in plan.counts
+        ],
     }
 
 

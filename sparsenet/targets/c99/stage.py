@@ -29,10 +29,15 @@ class Read:
     table: Constant | None = None
     whole: bool = False
 
+    @property
+    def source(self) -> Value:
+        """Whose rows they are: of a view read as a whole, those of the value behind it."""
+        return self.value.root if self.whole else self.value
+
     def span(self, unit: int) -> tuple[int, int]:
-        """First and last row (excluded) that must have been made."""
-        if self.whole:
-            return 0, self.value.height
+        """First and last row (excluded) that must have been made, of the value behind a view all."""
+        if self.whole or self.value.viewed is not None:
+            return 0, self.value.root.height
         if self.table is not None:
             rows = self.table.flat[unit * self.rows : (unit + 1) * self.rows]
             return int(rows.min()), int(rows.max()) + 1

@@ -54,9 +54,9 @@ def schedule(stages: Sequence[Stage], results: Sequence[Value]) -> Schedule:
     used = [stage for stage in stages if done.get(stage)]
     numbers = {stage: number for number, stage in enumerate(used)}
     values = [stage.out for stage in used]
-    fixed = dict.fromkeys(
-        read.value.root for stage in used for read in stage.reads if read.value.root.fixed is not None
-    )
+    sources = dict.fromkeys(read.source for stage in used for read in stage.reads)
+    views = [source for source in sources if source.viewed is not None]
+    fixed = [source for source in sources if source.fixed is not None and source.viewed is None]
     alive = _lifetimes(order, makers, values)
     buffers = []
     for value in values:
@@ -75,7 +75,9 @@ def schedule(stages: Sequence[Stage], results: Sequence[Value]) -> Schedule:
     require_memory(size, "the arena")
     for value, buffer in buffers:
         value.offset = buffer.offset
-    return Schedule(used, [numbers[stage] for stage in order], [*values, *scratch, *fixed], size)
+    for value in views:
+        value.offset, value.capacity = value.root.offset, value.height
+    return Schedule(used, [numbers[stage] for stage in order], [*values, *scratch, *fixed, *views], size)
 
 
 def _require_small(stages: Sequence[Stage]) -> None:
@@ -143,7 +145,7 @@ def _lifetimes(
             if root.fixed is not None:
                 continue
             last = alive[root].last
-            for row in range(len(last)) if read.whole else range(*read.span(unit)):
+            for row in range(*read.span(unit)):
                 last[row] = moment
     return alive
 

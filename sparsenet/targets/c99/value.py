@@ -10,11 +10,17 @@ from sparsenet.graph.types import F32, ElementType
 from sparsenet.targets.c99.constant import Constant
 
 
+def is_image(shape: Sequence[int]) -> bool:
+    """Whether a tensor is (channels, height, width), perhaps with more axes of one element before."""
+    return len(shape) >= 3 and prod(shape[:-3]) == 1
+
+
 def map_shape(shape: Sequence[int]) -> tuple[int, int, int]:
-    """(channels, height, width) of an image; of any other tensor (1, 1, numbers), of vectors (numbers, 1, 1)."""
-    if len(shape) == 3:
-        return shape[0], shape[1], shape[2]
-    return (shape[0], 1, 1) if len(shape) == 1 else (1, 1, prod(shape))
+    """(channels, height, width) of an image; any other tensor has one line for each channel."""
+    if is_image(shape):
+        channels, height, width = shape[-3:]
+        return channels, height, width
+    return shape[0], 1, prod(shape[1:])
 
 
 @dataclass(eq=False)
@@ -28,7 +34,7 @@ class Value:
 
     Attributes:
         tensor: its name in the graph.
-        shape: (channels, height, width); a tensor that is no image is one line.
+        shape: (channels, height, width); see ``map_shape``.
         side: zeros before and behind each line.
         flat: whether it is in C order.
         output: which of the caller's arrays it is written to; None if it is kept in the arena.

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from sparsenet.plan.lowering.builder import Lowering
-from sparsenet.plan.lowering.families import FAMILIES, lowerings
+from sparsenet.plan.lowering.families import lowerings
 from sparsenet.tables import Table
 from sparsenet.targets.c99.builder import Builder
 
-#: Ops that there is no C for.
-UNSUPPORTED = frozenset(FAMILIES["choose"])
 #: Op → ``f(builder, node)``.
-LOWER: Table[Lowering[Builder]] = lowerings(__name__, UNSUPPORTED)
+LOWER: Table[Lowering[Builder]] = lowerings(__name__)

@@ -45,7 +45,7 @@ def lower(builder: Builder, node: Node) -> None:
     tile = () if node.op == "where" else (list(OPERATIONS).index(node.op),)
     kernel = _rows(builder, out, tile, own) if by_rows else _flat(builder, node, out, tile, own)
     if node.epilogue:
-        epilogue = as_arguments(builder, fused_steps(builder.graph, node))
+        epilogue = as_arguments(builder, fused_steps(builder.graph, node), out.shape[0])
         result = builder.new_flat(node.output) if out.flat else builder.new(node.output)
         builder.copy(result, out, epilogue.ops, epilogue.reads, **epilogue.arguments)
     builder.choose(node, "none", kernel)

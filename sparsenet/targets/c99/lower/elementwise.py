@@ -36,8 +36,8 @@ def lower_two(builder: Builder, node: Node) -> None:
 
 
 def _copy(builder: Builder, node: Node, steps: list[FusedStep]) -> None:
-    epilogue = as_arguments(builder, steps)
     out = builder.new(node.output)
+    epilogue = as_arguments(builder, steps, out.shape[0])
     kernel = builder.copy(
         out, builder.any(node.inputs[0]), epilogue.ops, epilogue.reads, **epilogue.arguments
     )

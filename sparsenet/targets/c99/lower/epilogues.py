@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from sparsenet.graph import Node
 from sparsenet.graph.ops import ACTIVATIONS
 from sparsenet.plan.lowering.epilogue import FusedStep, fused_steps
@@ -37,16 +39,18 @@ class Epilogue:
 
 def epilogue_of(builder: Builder, node: Node) -> Epilogue:
     """The epilogue of ``node``."""
-    return as_arguments(builder, fused_steps(builder.graph, node))
+    return as_arguments(builder, fused_steps(builder.graph, node), builder.map_shape(node.output)[0])
 
 
-def as_arguments(builder: Builder, steps: Sequence[FusedStep]) -> Epilogue:
-    """These fused ops, constants placed."""
+def as_arguments(builder: Builder, steps: Sequence[FusedStep], channels: int) -> Epilogue:
+    """These fused ops of results of so many channels, constants placed; of an image behind an axis of one element it
+    is that axis's number that all channels are scaled by.
+    """
     arguments: dict[str, Word] = {}
     reads: list[Read] = []
     for place, step in enumerate(steps):
         if step.op == "affine":
-            scale, shift = (builder.constant(vector) for vector in step.vectors)
+            scale, shift = (builder.constant(np.broadcast_to(v, (channels,))) for v in step.vectors)
             arguments |= {f"scale_{place}": scale, f"shift_{place}": shift}
         elif step.op == "add":
             value = builder.any(step.tensors[0])

@@ -16,6 +16,7 @@ from sparsenet.targets.c99.errors import NoKernelError
 from sparsenet.targets.c99.kernel import Kernel
 from sparsenet.targets.c99.kernels.strided import MOST_AXES
 from sparsenet.targets.c99.stage import Read
+from sparsenet.targets.c99.value import Value
 
 #: Axes of a table of places.
 _TABLES = 4
@@ -31,10 +32,14 @@ def lower(builder: Builder, node: Node) -> None:
     if fits_rows(builder.graph, builder.shapes, node):
         _pad(builder, node)
         return
-    out = builder.new_flat(node.output)
-    x = builder.flat(node.inputs[0])
     shape = builder.shape(node.inputs[0])
     places = rearranged(node, places_of(shape, contiguous_strides(shape)), builder.shape(node.output))
+    kernel = take(builder, builder.new_flat(node.output), builder.flat(node.inputs[0]), places)
+    builder.choose(node, "none", kernel)
+
+
+def take(builder: Builder, out: Value, x: Value, places: Sequence[Places]) -> Kernel:
+    """Add the stage that takes the numbers of ``x``, in C order, from sums of the places of each axis of the result."""
     even = evenly_spaced(places)
     known: dict[str, Word]
     if even is not None:
@@ -52,7 +57,7 @@ def lower(builder: Builder, node: Node) -> None:
     else:
         kernel, known = Kernel("f32_take_none_flat"), _tables(builder, places)
     builder.add(out, kernel, [Read(x, whole=True)], known, units=1, by_rows=False)
-    builder.choose(node, "none", kernel)
+    return kernel
 
 
 def _tables(builder: Builder, places: Sequence[Places]) -> dict[str, Word]:

@@ -73,27 +73,28 @@ int @push_row(@ctx *ctx, const {c_type} *row);
 
 def context_bytes(plan: CPlan) -> int:
     """Bytes of a context, where pointers have four."""
-    words = 2 + len(plan.outputs) + 3 * len(plan.inputs)
+    words = 2 + len(plan.outputs) + len(plan.counts) + 3 * len(plan.inputs)
     return WORD * (words + -(-len(plan.stages) // 2))
 
 
 def header(names: Names, title: str, notes: Iterable[str] = ()) -> str:
     """The text of the file; ``notes`` are lines about the meaning of its numbers."""
     plan = names.plan
-    inputs, outputs = names.inputs, names.outputs
+    inputs, results = names.inputs, names.results
     sizes, ports = [], []
-    for port, const in [*((port, True) for port in inputs), *((port, False) for port in outputs)]:
+    for port in [*inputs, *results]:
         sizes.append(f"#define ${port.word.upper()}_SIZE {port.size}u")
-        layout = f" ({plan.options.layout})" if const and len(port.shape) == 3 else ""
-        ports.append(f" *   {port.word}: '{comment(port.tensor)}', {port.c_type}, {port.shape_text}{layout}")
-    parameters = [f"const {p.c_type} *{p.word}" for p in inputs] + [f"{p.c_type} *{p.word}" for p in outputs]
+        layout = f" ({plan.options.layout})" if port in inputs and port.is_image else ""
+        facts = [f"'{comment(port.tensor)}'", port.c_type, f"{port.shape_text}{layout}", port.note]
+        ports.append(f" *   {port.word}: {', '.join(fact for fact in facts if fact)}")
+    parameters = [f"const {p.c_type} *{p.word}" for p in inputs] + [f"{p.c_type} *{p.word}" for p in results]
     rows = ""
     taker = plan.by_rows
     if taker is not None:
-        channels, height, width = inputs[0].shape
+        channels, height, width = inputs[0].image
         sizes += [f"#define $ROWS {height}u", f"#define $ROW_SIZE {channels * width}u"]
         row = f"{channels} x {width}" if plan.options.layout == "chw" else f"{width} x {channels}"
-        given = ", ".join(f"{p.c_type} *{p.word}" for p in outputs)
+        given = ", ".join(f"{p.c_type} *{p.word}" for p in results)
         rows = _ROWS.format(height=height, row=row, outputs=given, c_type=inputs[0].c_type)
     return names.fill(
         _TEXT.format(
@@ -103,7 +104,7 @@ def header(names: Names, title: str, notes: Iterable[str] = ()) -> str:
             alignment=ALIGNMENT,
             sizes="\n".join(sizes),
             inputs=len(inputs),
-            outputs=len(outputs),
+            outputs=len(results),
             stages=len(plan.stages),
             ports="\n".join(ports),
             parameters=", ".join(parameters),

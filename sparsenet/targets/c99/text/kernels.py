@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sparsenet.targets.c99.constant import Constant
 from sparsenet.targets.c99.kernels import bytes as of_bytes
-from sparsenet.targets.c99.kernels import mve
+from sparsenet.targets.c99.kernels import heap, index, mve, nms
 from sparsenet.targets.c99.text.literals import array, c_type, comment, numbers
 from sparsenet.targets.c99.text.names import Names
 
@@ -51,6 +51,9 @@ _TEXT = """\
 #endif
 """
 
+#: Helpers by the beginning of a call of them, each before those that it calls.
+_HELPERS = {**of_bytes.HELPERS, **mve.HELPERS, **heap.HELPERS, **nms.HELPERS, **index.HELPERS}
+
 _MOVE = """\
 /* Moves each row that is there by some numbers. */
 static void @move(const void **rows, uint32_t count, ptrdiff_t numbers)
@@ -78,7 +81,7 @@ def kernels(names: Names) -> str:
     plan = names.plan
     constants = "".join(f"extern {_declared(c)}[{c.flat.size}];\n" for c in plan.constants)
     found = "\n".join(kernel.source() for kernel in plan.kernels)
-    for call, helper in {**of_bytes.HELPERS, **mve.HELPERS}.items():
+    for call, helper in _HELPERS.items():
         if call in found:
             found = f"{helper}\n{found}"
     if "@move(" in found:

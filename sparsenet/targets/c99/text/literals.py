@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -21,15 +22,22 @@ def c_type(array: npt.NDArray[Any]) -> str:
 
 
 def number(value: float) -> str:
-    """A float32 in hexadecimal, which is exact."""
-    return f"{float(np.float32(value)).hex()}f"
+    """A float32 in hexadecimal, which is exact; infinity and NaN by their names in ``<math.h>``."""
+    with np.errstate(over="ignore"):
+        exact = float(np.float32(value))
+    if math.isfinite(exact):
+        return f"{exact.hex()}f"
+    return "NAN" if math.isnan(exact) else f"{'-' if exact < 0 else ''}INFINITY"
 
 
 def numbers(array: npt.NDArray[Any]) -> list[str]:
     """The numbers of an array."""
     flat = array.reshape(-1)
     if flat.dtype.kind == "f":
-        return [f"{x.hex()}f" for x in flat.astype(np.float64).tolist()]
+        finite = np.isfinite(flat)
+        return [
+            f"{x.hex()}f" if ok else number(x) for x, ok in zip(flat.tolist(), finite.tolist(), strict=True)
+        ]
     return [str(x) for x in flat.tolist()]
 
 

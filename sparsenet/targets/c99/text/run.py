@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from sparsenet.targets.c99.text.names import Names
-from sparsenet.targets.c99.value import map_shape
 
 _INIT = """\
 int @init(@ctx *ctx, void *arena, size_t bytes)
@@ -82,33 +81,33 @@ int @push_row(@ctx *ctx, const {c_type} *row)
 
 def functions(names: Names, alignment: int) -> str:
     """Their text."""
-    plan, inputs, outputs = names.plan, names.inputs, names.outputs
+    plan, inputs, results = names.plan, names.inputs, names.results
     hwc = plan.options.layout == "hwc"
     taken, given = [], []
     for i, port in enumerate(inputs):
-        channels, height, width = map_shape(port.shape)
-        row, channel = (channels * width, 1) if hwc and len(port.shape) == 3 else (width, height * width)
+        channels, height, width = port.image
+        row, channel = (channels * width, 1) if hwc and port.is_image else (width, height * width)
         taken += [
             f"    ctx->input[{i}] = (const unsigned char *){port.word};",
             f"    ctx->input_row[{i}] = {row}u * sizeof *{port.word};",
             f"    ctx->input_channel[{i}] = {channel}u;",
         ]
-    given = [f"    ctx->output[{i}] = (unsigned char *){port.word};" for i, port in enumerate(outputs)]
+    given = [f"    ctx->output[{i}] = (unsigned char *){port.word};" for i, port in enumerate(results)]
     input_words = [f"const {p.c_type} *{p.word}" for p in inputs]
-    output_words = [f"{p.c_type} *{p.word}" for p in outputs]
+    result_words = [f"{p.c_type} *{p.word}" for p in results]
     text = _INIT.format(
         alignment=alignment,
-        parameters=", ".join(input_words + output_words),
-        missing=" || ".join(f"{p.word} == NULL" for p in [*inputs, *outputs]),
+        parameters=", ".join(input_words + result_words),
+        missing=" || ".join(f"{p.word} == NULL" for p in [*inputs, *results]),
         set="\n".join(taken + given),
     )
     if plan.by_rows is not None:
         text += _ROWS.format(
-            parameters=", ".join(output_words),
-            missing=" || ".join(f"{p.word} == NULL" for p in outputs),
+            parameters=", ".join(result_words),
+            missing=" || ".join(f"{p.word} == NULL" for p in results),
             set="\n".join(given),
             c_type=inputs[0].c_type,
-            channel=1 if hwc else inputs[0].shape[2],
+            channel=1 if hwc else inputs[0].image[2],
             taker=plan.stages.index(plan.by_rows),
         )
     return text

@@ -163,7 +163,7 @@ def _map(value: Value) -> str:
 
 
 def _read(read: Read, places: dict[Value, int]) -> str:
-    words = (places[read.value.root], read.rows, 0 if read.whole else read.step, read.dilation)
+    words = (places[read.source], read.rows, 0 if read.whole else read.step, read.dilation)
     table = "NULL" if read.table is None else name_of(read.table)
     return f"{{{table}, {', '.join(f'{word}u' for word in words)}, {read.first}}}"
 

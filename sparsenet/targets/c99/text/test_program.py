@@ -19,6 +19,7 @@ _TEXT = """\
 /* Runs the network on an input and compares with the output that is expected; returns 0 if all is well. */
 #include "{name}.h"
 
+#include <math.h>
 #include <stdio.h>
 
 #ifndef ARDUINO /* which compiles whatever lies in a library's folder */
@@ -33,7 +34,8 @@ static int differs(const char *what, const float *found, const float *expected, 
 {{
     for (size_t i = 0; i < size; ++i) {{
         const float difference = found[i] > expected[i] ? found[i] - expected[i] : expected[i] - found[i];
-        if (!(difference <= tolerance)) {{
+        const int same = found[i] == expected[i] || (found[i] != found[i] && expected[i] != expected[i]);
+        if (!same && !(difference <= tolerance)) {{
             printf("%s[%lu] is %.9g, expected %.9g\\n", what, (unsigned long)i, (double)found[i], (double)expected[i]);
             return 1;
         }}
@@ -63,13 +65,19 @@ int main(void)
 """
 
 
-def test_program(names: Names, feeds: Sequence[npt.NDArray[np.uint8]], expected: Sequence[FloatArray]) -> str:
+def test_program(
+    names: Names,
+    feeds: Sequence[npt.NDArray[np.uint8]],
+    expected: Sequence[FloatArray],
+    counts: Sequence[int],
+) -> str:
     """The text of the file.
 
     Args:
         names: of the network.
         feeds: of each input its numbers, times 256 if they are float32, as the caller lays them out.
         expected: of each output its numbers.
+        counts: of each count behind the outputs what is expected.
     """
     arrays, buffers, fill, compare, arguments = [], [], [], [], []
     part = TOLERANCE_OF_MIXED if names.plan.is_mixed else TOLERANCE
@@ -86,12 +94,20 @@ def test_program(names: Names, feeds: Sequence[npt.NDArray[np.uint8]], expected:
         )
     for port, right in zip(names.outputs, expected, strict=True):
         arrays.append(array(f"static const float expected_{port.word}", numbers(right)))
-        buffers.append(f"static float {port.word}[{port.size}];")
-        arguments.append(port.word)
-        tolerance = number(part * max(float(np.abs(right).max()), 2.0**-100))
+        largest = float(np.abs(right[np.isfinite(right)]).max(initial=2.0**-100))
+        tolerance = number(part * largest)
         compare.append(
             f'    wrong |= differs("{port.word}", {port.word}, expected_{port.word}, {port.size}u, {tolerance});'
         )
+    for port, valid in zip(names.counts, counts, strict=True):
+        compare.append(
+            f"    if ({port.word}[0] != {valid}) {{\n"
+            f'        printf("{port.word} is %ld, expected {valid}\\n", (long){port.word}[0]);\n'
+            "        wrong = 1;\n    }"
+        )
+    for port in names.results:
+        buffers.append(f"static {port.c_type} {port.word}[{port.size}];")
+        arguments.append(port.word)
     return names.fill(
         _TEXT.format(
             name=names.name,
@@ -111,7 +127,7 @@ def _rows(names: Names, compare: Sequence[str]) -> str:
     if plan.by_rows is None:
         return ""
     (port,) = names.inputs
-    channels, height, width = port.shape
+    channels, height, width = port.image
     given = port.word if port.c_type == "float" else f"given_{port.word}"
     size = channels * width
     if plan.options.layout == "chw":
@@ -119,10 +135,10 @@ def _rows(names: Names, compare: Sequence[str]) -> str:
     else:
         place = f"{given}[y * {size}u + i]"
     clear = [
-        f"    for (size_t i = 0; i < {p.size}u; ++i) {{\n        {p.word}[i] = 0.0f;\n    }}"
-        for p in names.outputs
+        f"    for (size_t i = 0; i < {p.size}u; ++i) {{\n        {p.word}[i] = 0;\n    }}"
+        for p in names.results
     ]
-    outputs = ", ".join(p.word for p in names.outputs)
+    outputs = ", ".join(p.word for p in names.results)
     return "\n".join([
         *clear,
         f"    wrong |= @begin(&ctx, {outputs}) != $OK;",

@@ -68,12 +68,15 @@ class Context:
         words = [ctypes.c_void_p(word) for word in arguments]
         return int(getattr(self.network.library, f"net_{function}")(self.ctx, *words))
 
-    def outputs(self) -> list[npt.NDArray[np.float32]]:
-        """Arrays for the results, full of NaN."""
-        infos = self.network.exported.plan.outputs
-        return [np.full([int(d or 1) for d in info.shape[1:]], np.nan, np.float32) for info in infos]
+    def outputs(self) -> list[npt.NDArray[Any]]:
+        """Arrays for the results, full of NaN, and behind them for how many elements of them are valid."""
+        plan = self.network.exported.plan
+        results = [
+            np.full([int(d or 1) for d in info.shape[1:]], np.nan, np.float32) for info in plan.outputs
+        ]
+        return [*results, *(np.full(1, -1, np.int32) for _ in plan.counts)]
 
-    def run(self, *inputs: npt.NDArray[Any]) -> list[npt.NDArray[np.float32]]:
+    def run(self, *inputs: npt.NDArray[Any]) -> list[npt.NDArray[Any]]:
         """The results of whole inputs; nothing beside the arena is written."""
         given = [np.ascontiguousarray(array) for array in inputs]
         outputs = self.outputs()
@@ -81,8 +84,9 @@ class Context:
         self.check_guards()
         return outputs
 
-    def push(self, image: npt.NDArray[Any], layout: str = "chw") -> list[npt.NDArray[np.float32]]:
+    def push(self, image: npt.NDArray[Any], layout: str = "chw") -> list[npt.NDArray[Any]]:
         """The results of an image that is given row by row; they are complete with the last row at the latest."""
+        image = image.reshape(image.shape[-3:])
         outputs = self.outputs()
         assert self.call("begin", *(array.ctypes.data for array in outputs)) == 0
         height = image.shape[1 if layout == "chw" else 0]

@@ -116,6 +116,27 @@ def test_a_window_of_one_row_may_see_nothing_but_padding(tmp_path: Path, padding
 
 
 @needs_compiler
+@pytest.mark.parametrize("shape", [(60,), (1, 3, 4, 5), (4, 15), (5, 3, 4)], ids=str)
+def test_numbers_of_any_shape_become_a_map(tmp_path: Path, shape: tuple[int, ...]) -> None:
+    rng = np.random.default_rng(0)
+    weights = {
+        "w": rng.standard_normal((2, 3, 3, 3), np.float32),
+        "v": rng.standard_normal((5, 40), np.float32),
+    }
+    nodes = [
+        Node("reshape", "map", ["x"], ["a"], {"shape": [3, 4, 5]}),
+        Node("conv2d", "conv", ["a", "w"], ["b"], {"padding": [1, 1, 1, 1]}),
+        Node("max_pool2d", "pool", ["a"], ["p"], {"kernel": [2, 2], "stride": [1, 1]}),
+        Node("flatten", "flat", ["b"], ["c"]),
+        Node("linear", "head", ["c", "v"], ["y"]),
+    ]
+    network = assert_exports(
+        Graph("any", [TensorInfo("x", (None, *shape))], ["y", "p"], nodes, weights), tmp_path
+    )
+    assert ("ROWS" in network.sizes) == (len(shape) > 2 and shape[:-3] in ((), (1,)))
+
+
+@needs_compiler
 @pytest.mark.parametrize("compiler", ["gcc", "clang"])
 def test_the_folder_builds_as_it_stands_and_sanitizers_find_nothing(tmp_path: Path, compiler: str) -> None:
     if shutil.which(compiler) is None:
@@ -179,10 +200,11 @@ def test_rows_are_kept_only_while_they_are_needed(tmp_path: Path) -> None:
 
 
 def test_what_there_is_no_c_for_is_refused_by_name(tmp_path: Path) -> None:
-    graph = separable_net()
-    graph.nodes.append(Node("top_k", "best five", ["y"], ["z"], {"axis": 1, "count": 2}))
-    graph.outputs = ["z"]
-    with pytest.raises(UnsupportedOpError, match=r"'best five' \(top_k\)"):
+    node = Node("transpose", "turned round", ["x"], ["y"], {"perm": [0, *range(9, 0, -1)]})
+    graph = Graph("deep", [TensorInfo("x", (None, *[2] * 9))], ["y"], [node], {})
+    with pytest.raises(
+        UnsupportedOpError, match=r"'turned round' \(transpose\): it moves numbers along 9 axes"
+    ):
         sparsenet.export_c(graph, tmp_path)
 
 

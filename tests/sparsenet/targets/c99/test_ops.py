@@ -7,8 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from sparsenet import Graph, Node, TensorInfo, reference
+from sparsenet import Graph, Node, TensorInfo
 from sparsenet.graph.ops import ACTIVATIONS, OPS
+from sparsenet.graph.partial import whole_counts
+from sparsenet.reference.oracle import compute
 from sparsenet.targets.c99.lower import LOWER
 from tests.sparsenet.targets.c99.compiled import Compiled, assert_same, needs_compiler
 
@@ -35,6 +37,10 @@ CASES: list[tuple[str, list[Shape], list[np.ndarray], dict[str, Any]]] = [
     ("mul", [(3, 5, 7)], [number(1, 3, 1, 1)], {"epilogue": [["relu"]]}),
     ("mul", [(3, 5, 7)], [number(1, 1, 3, 5, 7)], {}),
     ("sub", [(4, 6)], [number(1, 6)], {"epilogue": [["tanh"]]}),
+    ("mul", [(2, 3, 4)], [number(1, 1, 2, 3, 1), number(2, 2), number(3, 2)], {"epilogue": [["affine"]]}),
+    ("mul", [(4, 6)], [number(1, 1, 4, 6), number(2, 4), number(3, 4)], {"epilogue": [["affine"]]}),
+    ("mul", [(1, 3, 2, 4)], [number(1, 1, 3, 1, 4), number(2, 1), number(3, 1)], {"epilogue": [["affine"]]}),
+    ("mul", [(2, 3, 2, 4)], [number(1, 1, 3, 1, 4), number(2, 2), number(3, 2)], {"epilogue": [["affine"]]}),
     ("pow", [(4, 6)], [np.full(1, 2, np.float32)], {}),
     ("where", [(3, 5, 7), (3, 5, 7), (3, 1, 1)], [], {}),
     ("max_pool2d", [(3, 9, 11)], [], {"kernel": [3, 3], "stride": [2, 1], "padding": [1, 1, 1, 1]}),
@@ -64,6 +70,8 @@ CASES: list[tuple[str, list[Shape], list[np.ndarray], dict[str, Any]]] = [
     ("dropout", [(3, 5, 7)], [], {}),
     *(("reduce", [(3, 5, 7)], [], {"kind": kind, "axes": [2, 3]}) for kind in ("sum", "mean", "max", "min", "prod")),
     ("reduce", [(3, 5, 7)], [], {"kind": "mean", "axes": [1], "keepdims": False}),
+    ("reduce", [(3, 5, 7)], [], {"kind": "max", "axes": [1, 3]}),
+    ("reduce", [(3, 5, 7, 2)], [], {"kind": "sum", "axes": [2, 4]}),
     ("argmax", [(3, 5, 7)], [], {"axis": 1}),
     ("argmax", [(9,)], [], {"axis": 1, "last": True}),
     ("softmax", [(3, 5, 7)], [], {"axis": 1}),
@@ -72,6 +80,16 @@ CASES: list[tuple[str, list[Shape], list[np.ndarray], dict[str, Any]]] = [
     ("matmul", [(2, 5, 7), (2, 7, 3)], [], {}),
     ("matmul", [(5, 7)], [number(1, 7, 3)], {}),
     ("linear", [(9,)], [number(1, 4, 9), number(2, 4)], {"epilogue": [["sigmoid"]]}),
+    ("top_k", [(3, 5, 7)], [], {"axis": 2, "count": 4}),
+    ("top_k", [(40,)], [], {"axis": 1, "count": 40, "largest": False}),
+    ("gather_elements", [(4, 5, 6), (4, 30, 6)], [], {"axis": 2}),
+    ("gather_nd", [(4, 5, 6), (30, 2)], [], {}),
+    ("nms", [(2, 30, 4), (2, 3, 30)], [], {"count": 5, "iou_threshold": 0.2, "score_threshold": 0.1}),
+    ("nms", [(1, 30, 4), (1, 2, 30)], [], {"count": 50, "iou_threshold": 0.1, "center": True}),
+    ("nonzero", [(3, 4, 5)], [], {}),
+    ("fill", [(5, 2, 4), (1,)], [], {"axis": 1, "value": -7.0}),
+    ("first", [(2, 5, 4), (1,)], [], {"axis": 2}),
+    ("first", [(5,), (1,)], [], {"axis": 1}),
 ]  # fmt: skip
 
 
@@ -89,24 +107,41 @@ def joined() -> Graph:
     return graph
 
 
+def numbers_for(seed: int, op: str, place: str, shape: Shape) -> np.ndarray:
+    """An input of a case: ordinary numbers, or what is difficult for its op."""
+    array = number(seed, 1, *shape)
+    if op in POSITIVE or place == "count":
+        array = np.abs(array)
+    if op in ("nonzero", "top_k"):
+        array = np.maximum(array, 0)
+    if place == "indices":
+        array *= 3
+        array.flat[:6] = (np.nan, np.inf, -np.inf, 1e30, -1e30, 2.5)
+    return array
+
+
 @needs_compiler
 def test_every_op_computes_what_the_reference_does(tmp_path: Path) -> None:
     graph = joined()
     feeds = {}
     for k, info in enumerate(graph.inputs):
-        feeds[info.name] = number(k, 1, *(int(d or 1) for d in info.shape[1:]))
-        if CASES[int(info.name[1:].partition(".")[0])][0] in POSITIVE:
-            feeds[info.name] = np.abs(feeds[info.name])
-    expected = reference.run(graph, feeds)
-    context = Compiled(graph, tmp_path).context()
-    found = context.run(*(feeds[info.name][0] for info in graph.inputs))
-    for name, result, case in zip(graph.outputs, found, CASES, strict=True):
+        case, _, place = info.name[1:].partition(".")
+        op = CASES[int(case)][0]
+        shape = tuple(int(d or 1) for d in info.shape[1:])
+        feeds[info.name] = numbers_for(k, op, OPS[op].inputs[int(place) % len(OPS[op].inputs)], shape)
+    network = Compiled(graph, tmp_path)
+    counts = network.exported.plan.counts
+    expected = compute(graph, feeds, [count.tensor for count in counts])
+    found = network.context().run(*(feeds[info.name][0] for info in graph.inputs))
+    for name, result, case in zip(graph.outputs, found[: len(CASES)], CASES, strict=True):
         try:
             assert_same(result, expected[name][0])
         except AssertionError as error:
             raise AssertionError(f"{case[0]} {case[3]}: {error}") from None
+    valid = [whole_counts(expected[count.tensor], count.most) for count in counts]
+    assert len(valid) == sum(case[0] == "first" for case in CASES)
+    np.testing.assert_array_equal(found[len(CASES) :], valid)
 
 
-def test_every_op_with_c_is_tried_here_or_in_a_network() -> None:
-    assert {case[0] for case in CASES} | {"conv2d"} == set(LOWER)
-    assert set(LOWER) < set(OPS)
+def test_every_op_has_c_and_is_tried_here_or_in_a_network() -> None:
+    assert {case[0] for case in CASES} | {"conv2d"} == set(LOWER) == set(OPS)
