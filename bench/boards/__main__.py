@@ -10,49 +10,40 @@ from typing import Any
 
 import click
 
-from bench.boards.board import BOARDS
+from bench.boards.board import BOARDS, Board
 from bench.measure.command import bench_command
-from bench.measure.options import json_option
+from bench.measure.options import SIDE, blocks_option, json_option, models_option, sparsities_option
+from bench.measure.several import Several
+from sparsenet import Graph
+from sparsenet.errors import InputError
 from sparsenet.io.files import require_outputs
 from sparsenet.text.table import render
 
-#: Board → the exporter's target.
-TARGETS = {
-    "aarch64": "neon",
-    "armv7": "neon",
-    "cortex-m4": "cortex-m",
-    "cortex-m7": "cortex-m",
-    "cortex-m55": "mve",
-}
+#: What numbers are: weights in float32, weights in bytes, and everything in bytes.
+VALUES = ("f32", "i8", "int8")
+LEVELS = ("-O0", "-O1", "-O2", "-O3", "-Os")
 
 
 @bench_command(
-    "python -m bench.boards --size 96 --size 128",
-    "python -m bench.boards --board aarch64 --level -O3 --json out.json",
+    "python -m bench.boards --models minixception-128 minixception-128-256 --size 96 128 160 256",
+    "python -m bench.boards --board aarch64 rv32 --level -O3 --json out.json",
 )
+@models_option(("minixception-128-256",))
 @click.option(
-    "--network", default="minixception-128-256", show_default=True, help="One of the networks of `bench`."
-)
+    "--size", "sizes", cls=Several, type=SIDE, metavar="N...", default=(96,), show_default=True,
+    help="Pixels a side.",
+)  # fmt: skip
+@sparsities_option((0.8,))
+@blocks_option("1x4", "Blocks of the zeros of networks in int8; others have single zeros.")
 @click.option(
-    "--size", "sizes", type=int, multiple=True, default=(96,), show_default=True, help="Pixels a side."
-)
+    "--values", cls=Several, type=click.Choice(VALUES), metavar="V...", default=VALUES, show_default=True,
+    help="Weights in float32, in bytes (i8), or weights and pixels in bytes (int8).",
+)  # fmt: skip
 @click.option(
-    "--sparsity", "zeros", type=click.FloatRange(0, 1), multiple=True, default=(0.8,), show_default=True
-)
-@click.option(
-    "--board",
-    "boards",
-    type=click.Choice(list(BOARDS)),
-    multiple=True,
-    default=("cortex-m7",),
-    show_default=True,
-)
-@click.option(
-    "--level", "levels", multiple=True, default=("-O2",), show_default=True, help="Of the compiler."
-)
-@click.option(
-    "--values", type=click.Choice(("f32", "i8")), multiple=True, default=("f32", "i8"), show_default=True
-)
+    "--board", "boards", cls=Several, type=click.Choice(list(BOARDS)), metavar="NAME...", default=("cortex-m7",),
+    show_default=True, help=f"Of: {', '.join(BOARDS)}.",
+)  # fmt: skip
+@click.option("--level", type=click.Choice(LEVELS), default="-O2", show_default=True, help="Of the compiler.")
 @click.option("--dense", is_flag=True, help="Leave no zero out.")
 @json_option
 def main(json_file: Path | None, **asked: Any) -> None:
@@ -71,39 +62,62 @@ def main(json_file: Path | None, **asked: Any) -> None:
 
 
 def _rows(
-    network: str, sizes: Sequence[int], zeros: Sequence[float], boards: Sequence[str], levels: Sequence[str],
-    values: Sequence[str], dense: bool,
+    models: Sequence[str], sizes: Sequence[int], sparsity: Sequence[float], block: str, values: Sequence[str],
+    boards: Sequence[str], level: str, dense: bool,
 ) -> Iterator[dict[str, Any]]:  # fmt: skip
-    import sparsenet
-    from bench.boards.emulate import build_plugin, compile_network, instructions
+    from bench.measure.output import bar
     from bench.subjects.networks import build_graph
-    from bench.subjects.sparsity import sparsify
 
     missing = [BOARDS[board].missing for board in boards if BOARDS[board].missing]
     if missing:
-        raise click.ClickException("; ".join(map(str, missing)))
-    graphs = {size: build_graph(network, size) for size in sizes}
-    for size, share, board, stored in itertools.product(sizes, zeros, boards, values):
-        graph = sparsify(graphs[size], share) if share else graphs[size]
-        target = TARGETS.get(board, "generic")
-        with tempfile.TemporaryDirectory() as name:
-            folder = Path(name)
-            exported = sparsenet.export_c(graph, folder, values=stored, sparse=not dense, target=target)
-            plugin = build_plugin(folder)
-            for level in levels:
-                found = compile_network(BOARDS[board], folder, exported.name, level)
-                yield {
-                    "network": network,
-                    "side": size,
-                    "zeros": share,
-                    "board": board,
-                    "level": level,
-                    "values": stored,
-                    "M instructions": instructions(BOARDS[board], folder, exported.name, plugin) / 1e6,
-                    "RAM kB": exported.report["ram"]["arena_bytes"] / 1024,
-                    "constants kB": exported.report["flash"]["constant_bytes"] / 1024,
-                    "code kB": (found.code + found.constants) / 1024,
-                }
+        raise InputError("; ".join(map(str, missing)))
+    total = len(models) * len(sizes) * len(sparsity) * len(values) * len(boards)
+    with bar(total, "program", leave=False) as progress:
+        for model, size in itertools.product(models, sizes):
+            whole = build_graph(model, size)
+            for share, stored in itertools.product(sparsity, values):
+                graph = _network(whole, share, block if stored == "int8" else "1x1", stored)
+                for board in boards:
+                    yield {
+                        "network": model,
+                        "side": size,
+                        "zeros": share,
+                        "values": stored,
+                        "board": board,
+                        **_measured(BOARDS[board], graph, stored, level, sparse=not dense),
+                    }
+                    progress.update(1)
+
+
+def _network(whole: Graph, share: float, block: str, values: str) -> Graph:
+    """The graph with its zeros, quantized if ``values`` is ``int8``."""
+    from bench.subjects.sparsity import sparsify
+    from converters import quantize
+    from sparsenet.graph.feeds import random_inputs
+
+    graph = sparsify(whole, share, block) if share else whole
+    if values != "int8":
+        return graph
+    return quantize(graph, [random_inputs(graph.inputs, 1, seed) for seed in range(4)], threads=1)
+
+
+def _measured(board: Board, graph: Graph, values: str, level: str, *, sparse: bool) -> dict[str, float]:
+    """What one network takes on one board."""
+    from bench.boards.emulate import build_plugin, compile_network, instructions
+    from sparsenet import export_c
+
+    with tempfile.TemporaryDirectory() as name:
+        folder, stored = Path(name), "i8" if values == "i8" else "f32"
+        exported = export_c(graph, folder, values=stored, sparse=sparse, target=board.target)
+        found = compile_network(board, folder, exported.name, level)
+        counted = instructions(board, folder, exported.name, build_plugin(folder))
+    ram, flash = exported.report["ram"], exported.report["flash"]
+    return {
+        "M instructions": counted / 1e6,
+        "RAM kB": (ram["arena_bytes"] + ram["context_bytes"]) / 1024,
+        "constants kB": flash["constant_bytes"] / 1024,
+        "code kB": (found.code + found.constants) / 1024,
+    }
 
 
 if __name__ == "__main__":

@@ -76,8 +76,12 @@ def link(
 
 def link_runs(board: Board, folder: Path, name: str, runs: int) -> Path:
     """Link the compiled network with a program that runs it so many times and does next to nothing else."""
-    defines = [f"-DNAME={name}", f"-DNAME_UPPER={name.upper()}", f'-DHEADER="{name}.h"', f"-DRUNS={runs}"]
-    return link(board, folder, name, FILES / "runs.c", f"runs{runs}", defines)
+    return link(board, folder, name, FILES / "runs.c", f"runs{runs}", [*network(name), f"-DRUNS={runs}"])
+
+
+def network(name: str) -> list[str]:
+    """What programs of ``FILES`` are told of the network that they run."""
+    return [f"-DNAME={name}", f"-DNAME_UPPER={name.upper()}", f'-DHEADER="{name}.h"']
 
 
 def run(board: Board, program: Path) -> str:

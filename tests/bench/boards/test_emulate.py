@@ -11,7 +11,7 @@ import sparsenet
 from bench.boards.board import BOARDS, Board
 from bench.boards.emulate import build_plugin, compile_network, instructions, link, run
 from sparsenet import Graph
-from tests.full import FULL
+from tests.full import FULL, chosen
 from tests.sparsenet.quantized import quantized
 from tests.sparsenet.sample_graphs import minixception
 from tests.sparsenet.targets.c99.networks import odd_net, separable_net
@@ -52,7 +52,7 @@ def test_a_network_is_right_on_every_board(tmp_path: Path, name: str) -> None:
     assert run(board, program) == "ok\n"
 
 
-@pytest.mark.parametrize("name", BOARDS)
+@pytest.mark.parametrize("name", chosen(("cortex-m3", "cortex-m7", "cortex-m55", "rv32", "s390x"), BOARDS))
 def test_a_quantized_network_is_right_on_every_board(tmp_path: Path, name: str) -> None:
     """In integers, by SMLAD or MVE where the processor has it."""
     board = board_or_skip(name)
