@@ -7,10 +7,26 @@ Importing this package needs neither torch nor onnx; each is loaded by the funct
 
 from __future__ import annotations
 
-from converters.onnx_import import from_onnx
-from converters.quantization.equalize import equalize
-from converters.quantization.quantize import quantize
-from converters.quantization.report import quantization_report
-from converters.torch_import import from_torch
+from typing import TYPE_CHECKING
+
+from sparsenet.lazy import lazy_names
+
+if TYPE_CHECKING:
+    from converters.onnx_import import from_onnx
+    from converters.quantization.equalize import equalize
+    from converters.quantization.quantize import quantize
+    from converters.quantization.report import quantization_report
+    from converters.torch_import import from_torch
 
 __all__ = ["equalize", "from_onnx", "from_torch", "quantization_report", "quantize"]
+
+__getattr__, __dir__ = lazy_names(
+    __name__,
+    {
+        "from_onnx": "onnx_import",
+        "equalize": "quantization.equalize",
+        "quantize": "quantization.quantize",
+        "quantization_report": "quantization.report",
+        "from_torch": "torch_import",
+    },
+)

@@ -12,12 +12,16 @@ import sys
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import click
 
 from sparsenet.errors import InputError, MemoryLimitError, MissingExtraError, SparsenetError
+from sparsenet.text.nearest import did_you_mean
 from sparsenet.text.one_line import one_line
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 ENTRY_POINTS = "sparsenet.commands"
 
@@ -57,14 +61,18 @@ SECTIONS: dict[str, dict[str, str]] = {
 }
 _SHORT_HELP = {name: text for section in SECTIONS.values() for name, text in section.items()}
 
-# Which extra brings a module that a command may find missing.
-MODULE_EXTRAS = {
-    **dict.fromkeys(("torch", "accelerate", "PIL", "tqdm", "matplotlib", "jinja2", "scipy"), "train"),
-    "onnx": "onnx",
-    **dict.fromkeys(("onnxruntime", "pytest_benchmark", "openvino", "threadpoolctl"), "bench"),
-    "numba_cuda": "cuda",
-    "snakemake": "reproduce",
+# The modules that an extra brings and a command may find missing. Of several extras the first is named, but to commands
+# of a package that needs some anyway one of these.
+EXTRAS = {
+    "images": ("PIL",),
+    "plot": ("matplotlib",),
+    "onnx": ("onnx",),
+    "train": ("torch", "accelerate", "PIL", "tqdm", "matplotlib", "jinja2", "scipy"),
+    "bench": ("pytest_benchmark", "onnx", "onnxruntime", "openvino", "scipy", "threadpoolctl", "tqdm"),
+    "cuda": ("numba_cuda",),
+    "reproduce": ("snakemake",),
 }
+PACKAGE_EXTRAS = {"training": ("train",), "bench": ("onnx", "bench", "train")}
 
 
 class CommandFailed(click.ClickException):
@@ -95,7 +103,18 @@ class CommandGroup(click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """Find the subcommand, its name noted first so that an error while it is imported can tell it."""
         ctx.invoked_subcommand = args[0]
+        known = self.list_commands(ctx)
+        if args[0] not in known and not ctx.resilient_parsing:
+            raise click.UsageError(f"No such command '{args[0]}'{did_you_mean(args[0], known)}", ctx)
         return super().resolve_command(ctx, args)
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """What ``incomplete`` may become: commands, none of them imported for it, or options."""
+        from click.shell_completion import CompletionItem
+
+        names = [name for name in self.list_commands(ctx) if name.startswith(incomplete)]
+        options = click.Command.shell_complete(self, ctx, incomplete)
+        return [CompletionItem(name, help=_SHORT_HELP.get(name)) for name in names] + options
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Names of every installed subcommand: the known ones in the order of ``SECTIONS``, then the rest."""
@@ -134,12 +153,15 @@ def _foreign_help(group: CommandGroup, ctx: click.Context, name: str) -> str:
 
 
 @contextmanager
-def one_line_errors(command: str, group: click.Context | None = None) -> Iterator[None]:
+def one_line_errors(
+    command: str, group: click.Context | None = None, package: str = "sparsenet"
+) -> Iterator[None]:
     """A context in which errors that name a problem of the caller's become a ``CommandFailed``, shown as one line.
 
     Args:
         command: what was typed, without options.
         group: the context of a group, which knows what follows, and whether tracebacks are asked for.
+        package: that the command belongs to, where there is no group.
     """
     try:
         yield
@@ -147,12 +169,12 @@ def one_line_errors(command: str, group: click.Context | None = None) -> Iterato
         raise
     except click.UsageError as error:
         where = error.ctx.command_path if error.ctx else command
-        raise CommandFailed(f"{error.format_message().rstrip('.')}; see `{where} --help`") from error
+        raise CommandFailed(f"{_usage_text(error)} `{where} --help`") from error
     except BrokenPipeError:
         raise  # whoever read our output has had enough, and click ends without a word
     except (SparsenetError, ModuleNotFoundError, MemoryError, RuntimeError, OSError) as error:
         called = f"{command} {group.invoked_subcommand}" if group else command
-        shown = missing_extra(error, f"`{called}`")
+        shown = missing_extra(error, f"`{called}`", _package(group.invoked_subcommand) if group else package)
         if shown is None:
             raise
         if isinstance(error, OSError):
@@ -171,10 +193,32 @@ def _give_up_unwritten() -> None:
             os.dup2(nowhere.fileno(), sys.stdout.fileno())
 
 
+def _usage_text(error: click.UsageError) -> str:
+    """What is wrong with a command line, up to the word before where to read more."""
+    if isinstance(error, click.NoSuchOption):
+        text = f"No such option '{error.option_name}'{did_you_mean(error.option_name, error.possibilities or ())}"
+    else:
+        text = error.format_message().rstrip(".")
+    return f"{text} See" if text.endswith("?") else f"{text}; see"
+
+
+def _package(command: str | None) -> str:
+    """The package that a subcommand's entry point leads to."""
+    points = importlib.metadata.entry_points(group=ENTRY_POINTS, name=command or "")
+    return "".join(point.value.partition(".")[0] for point in list(points)[:1])
+
+
 def missing_extra(
-    error: SparsenetError | ModuleNotFoundError | MemoryError | RuntimeError | OSError, what: str
+    error: SparsenetError | ModuleNotFoundError | MemoryError | RuntimeError | OSError,
+    what: str,
+    package: str = "sparsenet",
 ) -> SparsenetError | None:
-    """``error`` as the error to show: the extra to install for a missing module; ``None`` if it is a bug."""
+    """``error`` as the error to show: the extra to install for a missing module; ``None`` if it is a bug.
+
+    Args:
+        what: needs it.
+        package: that ``what`` belongs to.
+    """
     if isinstance(error, SparsenetError):
         return error
     if isinstance(error, OSError):
@@ -187,7 +231,9 @@ def missing_extra(
     if isinstance(error, RuntimeError):  # PyTorch has no other way to say it
         short = any(words in str(error) for words in ("can't allocate memory", "out of memory"))
         return MemoryLimitError(f"{what} needs more memory than the system gives") if short else None
-    extra = MODULE_EXTRAS.get((error.name or "").partition(".")[0])
+    module = (error.name or "").partition(".")[0]
+    bringing = (extra for extra in (*PACKAGE_EXTRAS.get(package, ()), *EXTRAS) if module in EXTRAS[extra])
+    extra = next(bringing, None)
     return MissingExtraError(what, extra) if extra else None
 
 

@@ -65,7 +65,9 @@ class MissingExtraError(SparsenetError, ImportError):
     """An optional dependency is not installed; the message names the extra that brings it."""
 
     def __init__(self, what: str, extra: str) -> None:
-        super().__init__(f"{what} needs the '{extra}' extra: pip install 'sparsenet[{extra}]'")
+        super().__init__(
+            f"{what} needs the extra '{extra}': pip install '.[{extra}]' in the folder of sparsenet's source"
+        )
         self.extra = extra
 
 

@@ -196,15 +196,16 @@ def test_help_lists_every_command(environment: CleanEnvironment) -> None:
     "arguments, extra",
     [
         (["demo"], "train"),
-        (["train"], "train"),
-        (["distill"], "train"),
-        (["prune"], "train"),
-        (["evaluate"], "train"),
-        (["train-detector"], "train"),
-        (["evaluate-detector"], "train"),
-        (["detect", "model.safetensors", "face.png"], "train"),
+        (["train", "maskcnn", "-o", "weights"], "train"),
+        (["distill", "maskcnn", "--teacher", "teacher", "-o", "weights"], "train"),
+        (["prune", "maskcnn", "-o", "weights"], "train"),
+        (["evaluate", "weights"], "train"),
+        (["train-detector", "retinaface-resnet50", "-o", "weights"], "train"),
+        (["evaluate-detector", "weights"], "train"),
+        (["lottery", "maskcnn", "-o", "tickets"], "train"),
+        (["detect", "model.safetensors", "face.png"], "images"),
         (["convert", "network.onnx", "-o", "network.safetensors"], "onnx"),
-        (["run", "model.safetensors", "--input", "face.png"], "train"),
+        (["run", "model.safetensors", "--input", "face.png"], "images"),
         (["explain", "model.safetensors", "--plot", "schedule.png"], "plot"),
     ],
     ids=lambda value: value if isinstance(value, str) else value[0],
@@ -219,4 +220,6 @@ def test_a_missing_extra_is_named_in_one_line(
     assert result.stdout == ""
     (line,) = result.stderr.splitlines()
     assert line.startswith("error: ")
-    assert line.endswith(f"needs the '{extra}' extra: pip install 'sparsenet[{extra}]'")
+    assert line.endswith(
+        f"needs the extra '{extra}': pip install '.[{extra}]' in the folder of sparsenet's source"
+    )

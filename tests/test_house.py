@@ -15,7 +15,7 @@ import click
 import pytest
 
 import sparsenet
-from sparsenet.cli import ENTRY_POINTS, MODULE_EXTRAS, SECTIONS
+from sparsenet.cli import ENTRY_POINTS, EXTRAS, SECTIONS
 from sparsenet.targets.registry import support_table
 from tests.full import spread
 
@@ -76,7 +76,11 @@ def test_every_extra_that_a_message_names_exists() -> None:
     sources = [path.read_text() for package in PACKAGES for path in (ROOT / package).rglob("*.py")]
     raised = re.findall(r'MissingExtraError\([^()]*"([\w-]+)"\)', "\n".join(sources))
     assert len(raised) > 5
-    assert {*MODULE_EXTRAS.values(), *raised} <= set(PROJECT["project"]["optional-dependencies"])
+    extras = PROJECT["project"]["optional-dependencies"]
+    assert set(raised) <= set(extras)
+    names = {"PIL": "pillow", "pytest_benchmark": "pytest-benchmark", "numba_cuda": "numba-cuda"}
+    for extra, modules in EXTRAS.items():
+        assert sorted(names.get(m, m) for m in modules) == sorted(map(requirement_name, extras[extra])), extra
 
 
 @pytest.mark.parametrize("package", PACKAGES)

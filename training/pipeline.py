@@ -31,7 +31,7 @@ from training.demo.startup import startup
 from training.evaluate import metrics, predict
 from training.models.registry import count_parameters
 from training.pruning import Masks
-from training.pruning.blocks import block_text
+from training.pruning.block_shape import block_text
 from training.report.model import Data, Report, Speed, Stage, StoredFile, save_report
 from training.report.page import save_page
 from training.traces import Traces

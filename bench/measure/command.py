@@ -7,8 +7,8 @@ from typing import Any
 
 import click
 
-from bench.measure.several import SeveralValues
 from sparsenet.cli import one_line_errors
+from sparsenet.commands.several import SeveralValues
 
 
 class BenchCommand(SeveralValues):
@@ -16,12 +16,12 @@ class BenchCommand(SeveralValues):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Parse the command line."""
-        with one_line_errors(ctx.command_path):
+        with one_line_errors(ctx.command_path, package="bench"):
             return super().parse_args(ctx, args)
 
     def invoke(self, ctx: click.Context) -> Any:
         """Do the work."""
-        with one_line_errors(ctx.command_path):
+        with one_line_errors(ctx.command_path, package="bench"):
             return super().invoke(ctx)
 
 

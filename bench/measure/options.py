@@ -9,10 +9,10 @@ from typing import Any
 import click
 
 from bench.engines import ENGINES
-from bench.measure.several import Several
 from bench.subjects.networks import MODELS
 from bench.subjects.sparsity import BLOCKS
 from sparsenet.commands.options import THREADS, FiniteRange
+from sparsenet.commands.several import Several
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 

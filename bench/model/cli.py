@@ -18,9 +18,9 @@ from bench.measure.options import (
     sparsities_option,
     thread_counts_option,
 )
-from bench.measure.several import SeveralValues
 from converters.conversion.size_options import size_options
 from sparsenet.commands.options import FiniteRange, json_option
+from sparsenet.commands.several import SeveralValues
 from sparsenet.errors import InputError
 from sparsenet.text.table import to_json
 

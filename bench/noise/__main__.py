@@ -9,7 +9,7 @@ import click
 
 from bench.measure.command import bench_command
 from bench.measure.options import json_option, model_option, seconds_option, thread_counts_option
-from bench.measure.several import Several
+from sparsenet.commands.several import Several
 from sparsenet.errors import InputError
 from sparsenet.io.files import require_outputs
 

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from bench.measure.options import blocks_option, size_option, sparsities_option
-from bench.measure.several import SeveralValues
 from converters.conversion.size_options import size_options
 from sparsenet.commands.options import json_option
+from sparsenet.commands.several import SeveralValues
 from sparsenet.text.table import render, to_json
 
 if TYPE_CHECKING:

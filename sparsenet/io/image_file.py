@@ -1,4 +1,4 @@
-"""Image files from strangers, opened through Pillow, which the ``train`` extra brings."""
+"""Image files from strangers, opened through Pillow, which the extra ``images`` brings."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def require_pillow(what: str) -> ModuleType:
     try:
         from PIL import Image
     except ModuleNotFoundError as error:
-        raise MissingExtraError(what, "train") from error
+        raise MissingExtraError(what, "images") from error
     return Image
 
 

@@ -10,10 +10,11 @@ from pathlib import Path
 
 import click
 import pytest
+from click.shell_completion import ShellComplete
 from click.testing import CliRunner, Result
 
 from sparsenet import cli
-from sparsenet.errors import GraphError
+from sparsenet.errors import GraphError, MissingExtraError
 
 Invoke = Callable[..., Result]
 
@@ -63,16 +64,43 @@ def raising(error: Exception) -> Callable[[], object]:
     return body
 
 
-def test_listing_the_commands_imports_no_heavy_package() -> None:
-    code = (
-        "import sys\n"
-        "from click.testing import CliRunner\n"
-        "from sparsenet.cli import main\n"
-        "assert CliRunner().invoke(main, ['--help']).exit_code == 0\n"
-        "print([name for name in ('torch', 'onnx', 'scipy', 'numba', 'llvmlite') if name in sys.modules])"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[]"
+_HELP = """
+import sys
+from click.shell_completion import ShellComplete
+from click.testing import CliRunner
+from sparsenet.cli import SECTIONS, main
+for name in [None, *(name for section in SECTIONS.values() for name in section)]:
+    assert CliRunner().invoke(main, [name, "--help"] if name else ["--help"]).exit_code == 0, name
+    complete = ShellComplete(main, {}, "sparsenet", "_SPARSENET_COMPLETE").get_completions
+    assert complete([name] if name else [], "--h" if name else "e"), name
+print([name for name in sys.argv[1:] if name in sys.modules])
+"""
+
+
+def test_no_help_and_no_completion_imports_a_heavy_package() -> None:
+    heavy = [
+        "torch",
+        "onnx",
+        "scipy",
+        "numba",
+        "llvmlite",
+        "matplotlib",
+        "PIL",
+        "tqdm",
+        "jinja2",
+        "snakemake",
+    ]
+    done = subprocess.run([sys.executable, "-c", _HELP, *heavy], capture_output=True, text=True, check=False)
+    assert (done.stdout, done.stderr) == ("[]\n", "")
+
+
+def test_completing_a_command_imports_none(invoke: Invoke) -> None:
+    complete = ShellComplete(cli.main, {}, "sparsenet", "_SPARSENET_COMPLETE").get_completions
+    assert [(item.value, item.help) for item in complete([], "expl")] == [
+        ("explain", cli._SHORT_HELP["explain"])
+    ]
+    invoke("--help", load=raising(ImportError("no libfoo")))  # from now on there is such a command
+    assert [item.value for item in complete([], "ext")] == ["extra"]
 
 
 def test_the_listing_has_sections_and_commands_of_others(invoke: Invoke) -> None:
@@ -104,6 +132,16 @@ def test_python_m_sparsenet_is_the_same_command() -> None:
     assert done.stderr == "error: No such command 'nonsense'; see `sparsenet --help`\n"
 
 
+def test_packages_of_the_working_folder_hide_none_of_ours(tmp_path: Path) -> None:
+    for name in ("training", "bench", "converters"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "__init__.py").write_text("raise SystemExit('the wrong package')")
+    command = [sys.executable, "-m", "sparsenet"]
+    for words in (["train", "--help"], ["bench", "--help"]):
+        done = subprocess.run([*command, *words], cwd=tmp_path, capture_output=True, text=True, check=False)
+        assert (done.returncode, done.stderr) == (0, "")
+
+
 def test_a_typed_error_is_one_line_and_exit_code_2(invoke: Invoke) -> None:
     result = invoke("extra", body=raising(GraphError("node 'conv' is\nwrong")))
     assert one_line(result) == "error: node 'conv' is wrong"
@@ -120,13 +158,22 @@ def test_debug_shows_the_traceback_too(invoke: Invoke, how: str, monkeypatch: py
 
 
 @pytest.mark.parametrize(
-    "module, extra", [("torch", "train"), ("PIL.Image", "train"), ("onnx", "onnx"), ("scipy", "train")]
+    "module, extra", [("torch", "train"), ("PIL.Image", "images"), ("onnx", "onnx"), ("scipy", "train")]
 )
 @pytest.mark.parametrize("when", ["loading", "running"])
 def test_a_missing_module_names_its_extra(invoke: Invoke, module: str, extra: str, when: str) -> None:
     fail = raising(ModuleNotFoundError(f"No module named '{module}'", name=module))
     result = invoke("extra", load=fail) if when == "loading" else invoke("extra", body=fail)
-    assert one_line(result).endswith(f" extra` needs the '{extra}' extra: pip install 'sparsenet[{extra}]'")
+    assert f" extra` needs the extra '{extra}': pip install '.[{extra}]'" in one_line(result)
+
+
+@pytest.mark.parametrize(
+    "package, extra", [("training", "train"), ("bench", "train"), ("converters", "images")]
+)
+def test_what_a_package_needs_anyway_is_named(package: str, extra: str) -> None:
+    shown = cli.missing_extra(ModuleNotFoundError(name="PIL"), "it", package)
+    assert isinstance(shown, MissingExtraError)
+    assert shown.extra == extra
 
 
 def test_a_missing_module_of_no_extra_is_a_bug_and_shows_its_traceback(invoke: Invoke) -> None:
@@ -152,6 +199,11 @@ def test_an_entry_point_that_is_no_command_is_named(invoke: Invoke) -> None:
     [
         (["nonsense"], "error: No such command 'nonsense'; see `main --help`"),
         (["--nonsense"], "error: No such option '--nonsense'; see `main --help`"),
+        (["explian"], "error: No such command 'explian': did you mean 'explain'? See `main --help`"),
+        (
+            ["run", "--radnom"],
+            "error: No such option '--radnom': did you mean '--random'? See `main run --help`",
+        ),
         (["run"], "error: Missing argument 'MODEL'; see `main run --help`"),
         (
             ["run", "m.safetensors", "--threads", "0"],

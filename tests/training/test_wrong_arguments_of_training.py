@@ -12,7 +12,7 @@ from torch import nn
 from tests.wrong_values import Argument, holds, table
 from training.checkpoint import ModelInfo, load_checkpoint, load_model, save_checkpoint, save_model
 from training.demo.settings import DemoSettings
-from training.detection.train import DetectionConfig
+from training.detection.config import DetectionConfig
 from training.distill import Distillation, distillation_loss, soft_targets
 from training.evaluate import cascade, metrics
 from training.loop.config import TrainConfig

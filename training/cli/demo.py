@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from sparsenet.commands.options import THREADS, FiniteRange, json_option
+from sparsenet.commands.several import Several, SeveralValues
 from sparsenet.io.files import require_output_folder
 from sparsenet.text.table import to_json
-from training.cli.detection_options import Numbers
 from training.cli.options import BLOCK, Stages
 from training.demo.settings import ALPHA, DRAWN_ALPHA, QUICK, THOROUGH, DemoSettings, Schedules, stages_text
 from training.models.registry import MODELS
-from training.pipeline import run_demo
-from training.report.console import console_table
-from training.report.model import Report
+
+if TYPE_CHECKING:
+    from training.report.model import Report
 
 EPILOG = """\b
 Examples:
@@ -34,7 +34,7 @@ def _stages_option(flag: str, name: str, what: str) -> Any:
     )  # fmt: skip
 
 
-@click.command(epilog=EPILOG)
+@click.command(cls=SeveralValues, epilog=EPILOG)
 @click.option(
     "--data", type=click.Path(path_type=Path),
     help="MaskedFace-Net (CMFD/, IMFD/) or a folder with one sub-folder per class.  [default: drawn faces]",
@@ -89,8 +89,8 @@ def _stages_option(flag: str, name: str, what: str) -> Any:
     help="About how long each network is timed; each point of the curve over sparsity gets a quarter.",
 )  # fmt: skip
 @click.option(
-    "--curve", type=Numbers(0, 0.99), default=",".join(f"{s:g}" for s in DemoSettings.curve), show_default=True,
-    metavar="S[,…]", help="Fractions of zeros at which the distilled student is judged and timed.",
+    "--curve", cls=Several, type=FiniteRange(0, 0.99), default=DemoSettings.curve, show_default=True,
+    metavar="S...", help="Fractions of zeros at which the distilled student is judged and timed.",
 )  # fmt: skip
 @click.option(
     "--precision", type=click.Choice(["auto", "fp32", "bf16"]), default="auto", show_default=True,
@@ -119,6 +119,9 @@ def demo(
 
     Prints the table of the published tables 3 to 5 with this run beside it, and writes report.html and report.json.
     """
+    from training.pipeline import run_demo
+    from training.report.console import console_table
+
     require_output_folder(options["out"])
     defaults = QUICK if data is None else THOROUGH
     settings = DemoSettings(

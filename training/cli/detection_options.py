@@ -4,37 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from sparsenet.errors import DataError
-from training.detection.average_precision import GroundTruth
-from training.detection.drawn import draw_scenes
-from training.detection.widerface import AnnotatedImage, load_faces
 
-
-class Numbers(click.ParamType):
-    """``0.5,0.9``: numbers of a range with commas between."""
-
-    name = "numbers"
-
-    def __init__(self, low: float, high: float) -> None:
-        self.low, self.high = low, high
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> tuple[float, ...]:
-        """Parse the text; a value that is parsed already passes."""
-        if isinstance(value, tuple):
-            return value
-        try:
-            numbers = tuple(float(part) for part in str(value).replace(",", " ").split())
-        except ValueError:
-            self.fail(f"'{value}' is not a list of numbers, for example 0.5,0.9", param, ctx)
-        if not numbers or not all(self.low <= number <= self.high for number in numbers):
-            self.fail(f"'{value}': expected numbers from {self.low:g} to {self.high:g}", param, ctx)
-        return numbers
+if TYPE_CHECKING:
+    from training.detection.scoring import GroundTruth
+    from training.detection.widerface import AnnotatedImage
 
 
 def faces_options(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -57,6 +35,9 @@ def annotated_images(
     annotations: Path | None, images: Path | None, scenes: int, side: int, seed: int
 ) -> list[AnnotatedImage]:
     """The images behind ``faces_options``; drawn ones are of ``side`` pixels."""
+    from training.detection.drawn import draw_scenes
+    from training.detection.widerface import load_faces
+
     if annotations is None:
         if images is not None:
             raise DataError("--images needs --annotations, which say where the faces are")
@@ -66,4 +47,6 @@ def annotated_images(
 
 def ground_truth(folder: Path | None, images: list[AnnotatedImage]) -> GroundTruth:
     """The official settings from ``folder``, or every annotated face in each of them."""
+    from training.detection.scoring import GroundTruth
+
     return GroundTruth.of(images) if folder is None else GroundTruth.load(folder)

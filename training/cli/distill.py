@@ -11,7 +11,6 @@ from sparsenet.commands.options import FiniteRange, json_option
 from sparsenet.errors import InputError
 from sparsenet.io.files import require_outputs
 from sparsenet.text.table import to_json
-from training.checkpoint import load_model, save_model
 from training.cli.options import (
     config_from,
     data_options,
@@ -23,12 +22,7 @@ from training.cli.options import (
     training_options,
     use_threads,
 )
-from training.data.sources import image_folders
-from training.distill import Distillation
-from training.evaluate import evaluate
-from training.models import build_model
 from training.models.registry import MODELS
-from training.train import train as run_training
 
 EPILOG = """\b
 Examples:
@@ -64,6 +58,13 @@ def distill(
     **options: Any,
 ) -> None:
     """Train MODEL on a teacher's softened outputs and the labels, test it, and save its weights."""
+    from training.checkpoint import load_model, save_model
+    from training.data.sources import image_folders
+    from training.distill import Distillation
+    from training.evaluate import evaluate
+    from training.models import build_model
+    from training.train import train as run_training
+
     use_threads(options["threads"])
     require_outputs([output, options["checkpoint"]], [start, *teachers, *image_folders(options["data"])])
     config = config_from(options)

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from sparsenet.commands.options import json_option
 from sparsenet.text.table import render, to_json
-from training.checkpoint import load_model
 from training.cli.options import data_options, load_data, metrics_table
-from training.data.images import LabeledImages
-from training.evaluate import Metrics, cascade, metrics, predict
-from training.evaluate import evaluate as run_evaluation
+
+if TYPE_CHECKING:
+    from training.evaluate import Metrics
 
 EPILOG = """\b
 Examples:
@@ -35,6 +34,9 @@ Examples:
 @json_option
 def evaluate(weights: Path, second: Path | None, size: int | None, as_json: bool, **options: Any) -> None:
     """Accuracy, F1, recall and confusion matrix of WEIGHTS on the test images."""
+    from training.checkpoint import load_model
+    from training.evaluate import evaluate as run_evaluation
+
     model, info = load_model(weights)
     size = size or info.input_size
     if second is None:
@@ -56,8 +58,11 @@ def evaluate(weights: Path, second: Path | None, size: int | None, as_json: bool
 
 
 def _cascade(first: Any, second: Path, size: int, options: dict[str, Any]) -> Metrics:
+    from training.checkpoint import load_model
+    from training.evaluate import cascade, metrics, predict
+
     second_model, second_info = load_model(second)
-    data: LabeledImages = load_data({**options, "task": "4-class"}, max(size, second_info.input_size), "test")
+    data = load_data({**options, "task": "4-class"}, max(size, second_info.input_size), "test")
     stage1 = predict(first, data, size).argmax(1)
     stage2 = predict(second_model, data, second_info.input_size).argmax(1)
     return metrics(data.labels, cascade(stage1, stage2), data.class_names)

@@ -9,19 +9,17 @@ from typing import Any
 import click
 
 from sparsenet.commands.options import FiniteRange, json_option, threads_option
+from sparsenet.commands.several import Several, SeveralValues
 from sparsenet.io.files import require_output_folder
 from sparsenet.text.table import render
-from training.cli.detection_options import Numbers, annotated_images, faces_options, ground_truth
+from training.cli.detection_options import annotated_images, faces_options, ground_truth
 from training.cli.options import use_threads
-from training.detection.published import open_detector
-from training.detection.sweep import SCOPES, Sweep, SweepConfig, photographs
-from training.detection.sweep_table import as_columns
-from training.detection.train import DetectionConfig
+from training.detection.config import DetectionConfig
 
 EPILOG = """\b
 Examples:
   sparsenet evaluate-detector mobilenet0.25_Final.pth --annotations widerface_subset/subset_gt.json \\
-      --ground-truth widerface_subset/gt --sparsity 0,0.5,0.7,0.8,0.9 --finetune 8 --out detector-out
+      --ground-truth widerface_subset/gt --sparsity 0 0.5 0.7 0.8 0.9 --finetune 8 --out detector-out
   sparsenet evaluate-detector drawn.safetensors --scenes 50 --no-latency                    # drawn scenes"""
 
 #: A few hundred steps repair a pruned detector, if they are AdamW's; on small crops they take minutes on one core.
@@ -37,12 +35,12 @@ FINETUNE = DetectionConfig(
 )
 
 
-@click.command(epilog=EPILOG)
+@click.command(cls=SeveralValues, epilog=EPILOG)
 @click.argument("weights", type=click.Path(path_type=Path))
 @faces_options
 @click.option("--ground-truth", "truth", type=click.Path(path_type=Path),
               help="Folder of wider_{easy,medium,hard}_val.mat.  [default: every annotated face counts]")  # fmt: skip
-@click.option("--sparsity", type=Numbers(0, 0.999), default=(0.0,), metavar="S[,…]",
+@click.option("--sparsity", cls=Several, type=FiniteRange(0, 0.999), default=(0.0,), metavar="S...",
               help="Fractions of zeros by magnitude, in every convolution but the first, the depthwise ones and the "
                    "heads.  [default: 0]")  # fmt: skip
 @click.option("--scope", type=click.Choice(["layer", "global", "both"]), default="both", show_default=True,
@@ -91,6 +89,10 @@ def evaluate_detector(
     Images are fitted into the square input, aspect kept. With WIDERFACE's .mat files scores follow its protocol for
     easy, medium and hard faces, over the given images.
     """
+    from training.detection.published import open_detector
+    from training.detection.sweep import SCOPES, Sweep, SweepConfig, photographs
+    from training.detection.sweep_table import as_columns
+
     require_output_folder(out)
     use_threads(options["threads"])
     model, info = open_detector(weights, options["size"])

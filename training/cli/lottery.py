@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from sparsenet.commands.options import FiniteRange, json_option
+from sparsenet.commands.several import Several, SeveralValues
 from sparsenet.errors import InputError
 from sparsenet.io.files import require_output_folder
 from sparsenet.text.table import render, to_json
@@ -22,48 +23,29 @@ from training.cli.options import (
     training_options,
     use_threads,
 )
-from training.models import build_model
-from training.models.registry import MODELS
-from training.pruning.image_trainer import ImageTrainer
-from training.pruning.lottery_curve import row, save_curve
-from training.pruning.lottery_ticket import LotterySettings, by_rate, draw_tickets
-from training.pruning.rewind import Rewind
+from training.models.registry import MODELS, build_model
+
+if TYPE_CHECKING:
+    from training.pruning.rewind import Rewind
 
 EPILOG = """\b
 Examples:
   sparsenet lottery minixception-128 -o tickets --data faces --levels 8
-  sparsenet lottery minixception-128 -o tickets --data faces --sparsities 0.5,0.7,0.8,0.9 --rewind epoch:1
+  sparsenet lottery minixception-128 -o tickets --data faces --sparsity 0.5 0.7 0.8 0.9 --rewind epoch:1
   sparsenet lottery maskcnn -o fresh --data faces --task 2-class --stages 124:20 --rewind fresh --control shuffled \\
       --control reinitialised --json
 
 A killed run continues when the same command is given again."""
 
 
-class Sparsities(click.ParamType):
-    """``S[,S...]``."""
-
-    name = "sparsities"
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> tuple[float, ...]:
-        """Parse the text; a value that is parsed already passes."""
-        if isinstance(value, tuple):
-            return value
-        try:
-            return tuple(float(part) for part in str(value).split(","))
-        except ValueError:
-            self.fail(f"'{value}' is not a list of fractions, for example 0.5,0.7,0.9", param, ctx)
-
-
-@click.command(epilog=EPILOG)
+@click.command(cls=SeveralValues, epilog=EPILOG)
 @click.argument("model", type=click.Choice(list(MODELS)))
 @click.option("-o", "--output", "folder", type=click.Path(path_type=Path), required=True,
               help="Folder for networks, masks and the curve; a run in it continues.")  # fmt: skip
 @click.option("--levels", type=click.IntRange(1), default=8, show_default=True, help="How often to prune.")
 @click.option("--rate", type=FiniteRange(0, 1, min_open=True, max_open=True), default=0.2, show_default=True,
               help="Share of the weights left that every level prunes.")  # fmt: skip
-@click.option("--sparsities", type=Sparsities(), metavar="S[,S…]",
+@click.option("--sparsity", "sparsities", cls=Several, type=FiniteRange(0, 1, max_open=True), metavar="S...",
               help="Fractions of zeros of the levels, instead of --levels and --rate.")  # fmt: skip
 @click.option("--rewind", default="initial", show_default=True, metavar="initial|epoch:K|step:K|fresh",
               help="Where the weights left start again: as at first, as after K, or as new ones.")  # fmt: skip
@@ -89,11 +71,15 @@ def lottery(ctx: click.Context, /, model: str, folder: Path, as_json: bool, **op
     Each level leaves weights and masks in the folder; curve.csv, curve.json and curve.png set the tickets beside
     random tickets of the same densities.
     """
+    from training.pruning.image_trainer import ImageTrainer
+    from training.pruning.lottery_curve import row, save_curve
+    from training.pruning.lottery_ticket import LotterySettings, by_rate, draw_tickets
+
     given = [
         n for n in ("levels", "rate") if ctx.get_parameter_source(n) == click.core.ParameterSource.COMMANDLINE
     ]
     if options["sparsities"] and given:
-        raise InputError(f"--sparsities decides the levels: leave out --{given[0]}")
+        raise InputError(f"--sparsity decides the levels: leave out --{given[0]}")
     require_output_folder(folder)
     use_threads(options["threads"])
     config = config_from(options)
@@ -126,6 +112,8 @@ def _build(model: str, classes: int, seed: int) -> Any:
 
 
 def _rewind(text: str, steps_per_epoch: int) -> Rewind:
+    from training.pruning.rewind import Rewind
+
     kind, _, number = text.partition(":")
     if kind in ("initial", "fresh") and not number:
         return Rewind(kind)  # type: ignore[arg-type]

@@ -4,21 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from sparsenet.commands.options import THREADS, FiniteRange
 from sparsenet.errors import MaskError
 from sparsenet.text.table import render
-from training.checkpoint import ModelInfo
-from training.data.files import Split
-from training.data.images import LabeledImages
-from training.data.sources import load_split
-from training.evaluate import Metrics
 from training.loop.config import TrainConfig
-from training.loop.run import EpochRecord
-from training.pruning.blocks import Block, parse_block
+from training.pruning.block_shape import Block, parse_block
+
+if TYPE_CHECKING:
+    from training.checkpoint import ModelInfo
+    from training.data.files import Split
+    from training.data.images import LabeledImages
+    from training.evaluate import Metrics
+    from training.loop.run import EpochRecord
 
 TASKS = ("2-class", "4-class", "cascade-1", "cascade-2")
 
@@ -61,6 +62,18 @@ BLOCK = click.option(
     help="Prune N consecutive input channels of an output and a tap together: 1x4 is what int8 kernels skip as one.  "
     "[default: single weights]",
 )  # fmt: skip
+
+
+QUANTIZE = click.option(
+    "--quantize", type=Stages(), metavar="SIZE:EPOCHS[,…]",
+    help="Train on in the end, with weights and activations rounded to 8 bits, zeros held and the same teachers, at a "
+    "tenth of --lr; `convert` then takes the grids that were trained.",
+)  # fmt: skip
+
+
+def quantized_checkpoint(checkpoint: Path | None) -> Path | None:
+    """Where training in 8 bits keeps its state: beside that of the training before it."""
+    return None if checkpoint is None else checkpoint.with_name(f"{checkpoint.name}.quantize")
 
 
 def data_options(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -149,8 +162,15 @@ def config_from(options: dict[str, Any]) -> TrainConfig:
     return TrainConfig(**{name: options[name] for name in names if name in options})
 
 
+def training_stages(options: dict[str, Any]) -> tuple[tuple[int, int], ...]:
+    """Of all training that is asked for."""
+    return (*(options["stages"] or ()), *(options["quantize"] or ()))
+
+
 def load_data(options: dict[str, Any], size: int, split: Split) -> LabeledImages:
     """The images behind ``data_options``."""
+    from training.data.sources import load_split
+
     return load_split(
         options["data"], size, split, task=options["task"], count=options["images"],
         on_error=options["on_error"], seed=options["seed"], progress=not options["quiet"],
@@ -198,6 +218,8 @@ def metrics_table(metrics: Metrics) -> str:
 
 def model_info(model: str, data: LabeledImages, options: dict[str, Any], **notes: str) -> ModelInfo:
     """What the weights file will say of itself."""
+    from training.checkpoint import ModelInfo
+
     stages: tuple[tuple[int, int], ...] = options["stages"]
     return ModelInfo(
         model=model, class_names=data.class_names, input_size=stages[-1][0], task=options["task"] or "4-class",

@@ -1,16 +1,14 @@
-"""The option and the step of commands that go on training in 8 bits."""
+"""The step of commands that go on training in 8 bits."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
-import click
 from torch import nn
 
-from training.cli.options import Stages, config_from, report_epoch
-from training.cli.scoring import drawn_batches
+from training.cli.finding import drawn_batches
+from training.cli.options import config_from, quantized_checkpoint, report_epoch
 from training.data.images import LabeledImages
 from training.distill import Distillation
 from training.quantization import calibrate, quantized, zeros_held
@@ -20,12 +18,6 @@ from training.train import train
 CALIBRATION = 16
 #: Share of the learning rate: what is trained already has only to settle on its grid.
 SLOWER = 0.1
-
-QUANTIZE = click.option(
-    "--quantize", type=Stages(), metavar="SIZE:EPOCHS[,…]",
-    help="Train on in the end, with weights and activations rounded to 8 bits, zeros held and the same teachers, at a "
-    "tenth of --lr; `convert` then takes the grids that were trained.",
-)  # fmt: skip
 
 
 def train_quantized(
@@ -52,8 +44,3 @@ def train_quantized(
         on_epoch=report_epoch(options["quiet"]),
     )
     return result.model
-
-
-def quantized_checkpoint(checkpoint: Path | None) -> Path | None:
-    """Where training in 8 bits keeps its state: beside that of the training before it."""
-    return None if checkpoint is None else checkpoint.with_name(f"{checkpoint.name}.quantize")

@@ -10,7 +10,6 @@ import click
 from sparsenet.commands.options import json_option
 from sparsenet.io.files import require_outputs
 from sparsenet.text.table import to_json
-from training.checkpoint import save_model
 from training.cli.options import (
     config_from,
     data_options,
@@ -22,11 +21,7 @@ from training.cli.options import (
     training_options,
     use_threads,
 )
-from training.data.sources import image_folders
-from training.evaluate import evaluate
-from training.models import build_model
 from training.models.registry import MODELS
-from training.train import train as run_training
 
 EPILOG = """\b
 Examples:
@@ -43,6 +38,12 @@ Examples:
 @json_option
 def train(model: str, output: Path, as_json: bool, **options: Any) -> None:
     """Train MODEL on images, test it, and save its weights."""
+    from training.checkpoint import save_model
+    from training.data.sources import image_folders
+    from training.evaluate import evaluate
+    from training.models import build_model
+    from training.train import train as run_training
+
     use_threads(options["threads"])
     require_outputs([output, options["checkpoint"]], image_folders(options["data"]))
     config = config_from(options)

@@ -4,23 +4,21 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from sparsenet.commands.options import THREADS, FiniteRange, json_option
+from sparsenet.commands.several import Several, SeveralValues
 from sparsenet.io.files import require_outputs
 from sparsenet.text.table import to_json
-from training.checkpoint import save_model
-from training.cli.detection_options import Numbers, annotated_images, faces_options
+from training.cli.detection_options import annotated_images, faces_options
 from training.cli.options import use_threads
-from training.detection.augment import CROP_SCALES
-from training.detection.published import detector_info, load_backbone, open_detector
-from training.detection.train import DetectionConfig, DetectionEpoch
-from training.detection.train import train_detector as run_training
-from training.detection.widerface import FaceImage
-from training.models import DETECTORS, build_detector
-from training.pruning import Masks
+from training.detection.config import CROP_SCALES, DetectionConfig
+from training.models.registry import DETECTORS, build_detector
+
+if TYPE_CHECKING:
+    from training.detection.train import DetectionEpoch
 
 EPILOG = """\b
 Examples:
@@ -31,7 +29,7 @@ Examples:
       --annotations wider_face_train_bbx_gt.txt --images WIDER_train/images --epochs 10 -o pruned.safetensors"""
 
 
-@click.command(epilog=EPILOG)
+@click.command(cls=SeveralValues, epilog=EPILOG)
 @click.argument("model", type=click.Choice(list(DETECTORS)))
 @click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="Weights file to write.")
 @faces_options
@@ -51,8 +49,8 @@ Examples:
 @click.option("--lr", type=FiniteRange(0, min_open=True), default=1e-3, show_default=True,
               help="Learning rate; a tenth after 70 % of the epochs, a hundredth after 90 %.")  # fmt: skip
 @click.option("--size", type=click.IntRange(32), default=640, show_default=True, help="Side of the crops.")
-@click.option("--scales", type=Numbers(0.01, 1), default=CROP_SCALES, metavar="S[,…]",
-              help="Sides of the crops in units of the image's shorter side.  [default: 0.3,…,1]")  # fmt: skip
+@click.option("--scales", cls=Several, type=FiniteRange(0.01, 1), default=CROP_SCALES, metavar="S...",
+              show_default=True, help="Sides of the crops in units of the image's shorter side.")  # fmt: skip
 @click.option("--box-weight", type=FiniteRange(0), default=2.0, show_default=True, help="λ1 of the loss.")
 @click.option("--landmark-weight", type=FiniteRange(0), default=1.0, show_default=True, help="λ2 of it.")
 @click.option("--checkpoint", type=click.Path(path_type=Path),
@@ -77,6 +75,12 @@ def train_detector(
 
     Defaults are those of the SNIP paper's RetinaFace: 100 epochs, batches of 2, SGD with momentum 0.9.
     """
+    from training.checkpoint import save_model
+    from training.detection.published import detector_info, load_backbone, open_detector
+    from training.detection.train import train_detector as run_training
+    from training.detection.widerface import FaceImage
+    from training.pruning import Masks
+
     use_threads(options["threads"])
     require_outputs([output, options["checkpoint"]], [start, backbone, masks, options["annotations"]])
     size, seed, quiet = options["size"], options["seed"], options["quiet"]

@@ -13,7 +13,7 @@ from training.demo.speed import time_network
 from training.demo.stages import Trained, raised_sparsity, spared_layers
 from training.evaluate import metrics
 from training.pruning import find_masks
-from training.pruning.blocks import Block
+from training.pruning.block_shape import Block
 from training.report.model import AccuracyPoint, LatencyPoint
 from training.traces import Traces
 

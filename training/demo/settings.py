@@ -13,7 +13,7 @@ from sparsenet.errors import InputError
 from training.data.files import OnError
 from training.loop.config import TrainConfig
 from training.models.registry import MODELS, known_model
-from training.pruning.blocks import Block, block_length, block_text
+from training.pruning.block_shape import Block, block_length, block_text
 
 #: (input size, epochs) one after another, as in ``TrainConfig.stages``.
 Stages = tuple[tuple[int, int], ...]
@@ -142,7 +142,7 @@ class DemoSettings:
             words += ["--block", block_text(self.block)]
         words += ["--temperature", f"{self.temperature:g}", "--alpha", f"{self.alpha:g}"]
         words += ["--threads", str(self.threads), "--seconds", f"{self.seconds:g}"]
-        words += ["--curve", ",".join(f"{sparsity:g}" for sparsity in self.curve)]
+        words += ["--curve", *(f"{sparsity:g}" for sparsity in self.curve)]
         words += ["--precision", self.precision, "--seed", str(self.seed)]
         if self.weights is not None:
             words += ["--weights", str(self.weights)]

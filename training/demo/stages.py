@@ -22,7 +22,7 @@ from training.distill import Distillation
 from training.loop.run import EpochRecord
 from training.models import build_model
 from training.pruning import GradualPruner, PolynomialSchedule
-from training.pruning.blocks import block_text
+from training.pruning.block_shape import block_text
 from training.pruning.prunable import prunable_weights
 from training.report.model import Epoch
 from training.train import train

@@ -14,13 +14,12 @@ from PIL import Image
 from PIL.Image import Resampling
 
 from training.detection.boxes import FACE, FACE_WITHOUT_LANDMARKS, TARGET_VALUES
+from training.detection.config import CROP_SCALES
 
 if TYPE_CHECKING:
     from numpy.random import Generator
 
 FloatArray = npt.NDArray[np.float32]
-#: Sides of the square crop in units of the image's shorter side.
-CROP_SCALES = (0.3, 0.45, 0.6, 0.8, 1.0)
 CROP_TRIES = 250
 MIRRORED = [1, 0, 2, 4, 3]  # left and right change places when the image is mirrored
 RESAMPLING = (

@@ -11,7 +11,7 @@ from tqdm import tqdm
 from sparsenet.detection import Decoder, Detections, Detector
 from sparsenet.graph import FloatArray
 from training.checkpoint import ModelInfo
-from training.detection.average_precision import AveragePrecision, GroundTruth, average_precision
+from training.detection.scoring import AveragePrecision, GroundTruth, average_precision
 from training.detection.widerface import AnnotatedImage
 
 

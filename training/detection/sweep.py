@@ -26,12 +26,13 @@ from sparsenet.io.files import write_atomically
 from sparsenet.text.table import to_json
 from sparsenet.timing import clock_for, interleaved, spread
 from training.checkpoint import ModelInfo, load_model, save_model
-from training.detection.average_precision import GroundTruth, average_precision
+from training.detection.config import DetectionConfig
 from training.detection.distill import TeacherLoss
 from training.detection.evaluate import find_faces, torch_detector
 from training.detection.loss import MultitaskLoss
+from training.detection.scoring import GroundTruth, average_precision
 from training.detection.sweep_table import Latency, Row, write_table
-from training.detection.train import DetectionConfig, DetectionEpoch, train_detector
+from training.detection.train import DetectionEpoch, train_detector
 from training.detection.widerface import AnnotatedImage
 from training.models import RetinaFace
 from training.pruning import find_masks

@@ -11,7 +11,7 @@ from typing import Any
 
 from sparsenet.io.files import write_atomically
 from sparsenet.text.table import to_json
-from training.detection.average_precision import SETTINGS
+from training.detection.scoring import SETTINGS
 
 
 @dataclass

@@ -4,20 +4,25 @@
 
 from __future__ import annotations
 
-from training.models.maskcnn import MaskCNN
-from training.models.minixception import MiniXception
-from training.models.mobilenetv1 import MobileNetV1
-from training.models.registry import (
-    DETECTORS,
-    MODELS,
-    build_detector,
-    build_model,
-    count_parameters,
-    default_input_size,
-)
-from training.models.resnet import ResNet50
-from training.models.retinaface import RetinaFace
-from training.models.xception import Xception
+from typing import TYPE_CHECKING
+
+from sparsenet.lazy import lazy_names
+
+if TYPE_CHECKING:
+    from training.models.maskcnn import MaskCNN
+    from training.models.minixception import MiniXception
+    from training.models.mobilenetv1 import MobileNetV1
+    from training.models.registry import (
+        DETECTORS,
+        MODELS,
+        build_detector,
+        build_model,
+        count_parameters,
+        default_input_size,
+    )
+    from training.models.resnet import ResNet50
+    from training.models.retinaface import RetinaFace
+    from training.models.xception import Xception
 
 __all__ = [
     "DETECTORS",
@@ -33,3 +38,21 @@ __all__ = [
     "count_parameters",
     "default_input_size",
 ]
+
+__getattr__, __dir__ = lazy_names(
+    __name__,
+    {
+        "MaskCNN": "maskcnn",
+        "MiniXception": "minixception",
+        "MobileNetV1": "mobilenetv1",
+        "DETECTORS": "registry",
+        "MODELS": "registry",
+        "build_detector": "registry",
+        "build_model": "registry",
+        "count_parameters": "registry",
+        "default_input_size": "registry",
+        "ResNet50": "resnet",
+        "RetinaFace": "retinaface",
+        "Xception": "xception",
+    },
+)

@@ -1,52 +1,59 @@
-"""Models by name, as the command line and checkpoints know them."""
+"""Models by name, as the command line and checkpoints know them; a model's module is imported when it is built."""
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable, Mapping
-from functools import partial
-from typing import TypeVar
-
-import torch
-from torch import nn
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from sparsenet.checks import shown, whole_number
 from sparsenet.errors import InputError
-from training.models.maskcnn import MaskCNN
-from training.models.minixception import MiniXception
-from training.models.mobilenetv1 import MobileNetV1
-from training.models.resnet import ResNet50
-from training.models.retinaface import RetinaFace
-from training.models.xception import Xception
 
-Model = TypeVar("Model", bound=nn.Module)
+if TYPE_CHECKING:
+    from torch import nn
 
-MODELS: dict[str, Callable[..., nn.Module]] = {
-    "maskcnn": MaskCNN,
-    "minixception-128": partial(MiniXception, widths=(128,)),
-    "minixception-128-256": partial(MiniXception, widths=(128, 256)),
-    "minixception-128-keras": partial(MiniXception, widths=(128,), keras_padding=True),
-    "minixception-128-256-keras": partial(MiniXception, widths=(128, 256), keras_padding=True),
-    "mobilenetv1": MobileNetV1,
-    "resnet50": ResNet50,
-    "xception": Xception,
+    from training.models.retinaface import RetinaFace
+
+    Model = TypeVar("Model", bound=nn.Module)
+
+
+class Entry:
+    """A network of the zoo: calling it makes one.
+
+    Attributes:
+        made_of: the class, as ``module:Class``, where the module stands beside this one.
+        arguments: that the class always gets.
+    """
+
+    def __init__(self, made_of: str, **arguments: Any) -> None:
+        self.made_of, self.arguments = made_of, arguments
+
+    def kind(self) -> Any:
+        """The class."""
+        module, _, name = self.made_of.partition(":")
+        return getattr(importlib.import_module(f"training.models.{module}"), name)
+
+    def __call__(self, **more: Any) -> Any:
+        """A fresh network."""
+        return self.kind()(**self.arguments, **more)
+
+
+#: Classifiers: they take a number of classes and answer with logits.
+MODELS: dict[str, Entry] = {
+    "maskcnn": Entry("maskcnn:MaskCNN"),
+    "minixception-128": Entry("minixception:MiniXception", widths=(128,)),
+    "minixception-128-256": Entry("minixception:MiniXception", widths=(128, 256)),
+    "minixception-128-keras": Entry("minixception:MiniXception", widths=(128,), keras_padding=True),
+    "minixception-128-256-keras": Entry("minixception:MiniXception", widths=(128, 256), keras_padding=True),
+    "mobilenetv1": Entry("mobilenetv1:MobileNetV1"),
+    "resnet50": Entry("resnet:ResNet50"),
+    "xception": Entry("xception:Xception"),
 }
 
 #: Face detectors: they take no number of classes and answer with boxes, classes and landmarks.
-DETECTORS: dict[str, Callable[..., RetinaFace]] = {
-    "retinaface-resnet50": partial(RetinaFace, backbone="resnet50"),
-    "retinaface-mobilenet0.25": partial(RetinaFace, backbone="mobilenet0.25"),
-}
-
-INPUT_SIZES: dict[str, int] = {
-    "maskcnn": MaskCNN.input_size,
-    "minixception-128": MiniXception.input_size,
-    "minixception-128-256": MiniXception.input_size,
-    "minixception-128-keras": MiniXception.input_size,
-    "minixception-128-256-keras": MiniXception.input_size,
-    "mobilenetv1": MobileNetV1.input_size,
-    "resnet50": ResNet50.input_size,
-    "xception": Xception.input_size,
-    **dict.fromkeys(DETECTORS, RetinaFace.input_size),
+DETECTORS: dict[str, Entry] = {
+    "retinaface-resnet50": Entry("retinaface:RetinaFace", backbone="resnet50"),
+    "retinaface-mobilenet0.25": Entry("retinaface:RetinaFace", backbone="mobilenet0.25"),
 }
 
 
@@ -57,13 +64,15 @@ def build_model(name: str, num_classes: int, seed: int = 0) -> nn.Module:
     """
     known_model(name, MODELS)
     whole_number(num_classes, "num_classes")
-    return _seeded(partial(MODELS[name], num_classes=num_classes), seed)
+    model: nn.Module = _seeded(lambda: MODELS[name](num_classes=num_classes), seed)
+    return model
 
 
 def build_detector(name: str, seed: int = 0) -> RetinaFace:
     """A freshly initialised detector; otherwise as ``build_model``."""
     known_model(name, DETECTORS, "detector")
-    return _seeded(DETECTORS[name], seed)
+    detector: RetinaFace = _seeded(DETECTORS[name], seed)
+    return detector
 
 
 def known_model(name: object, models: Mapping[str, object], what: str = "model") -> None:
@@ -74,6 +83,8 @@ def known_model(name: object, models: Mapping[str, object], what: str = "model")
 
 
 def _seeded(make: Callable[[], Model], seed: int) -> Model:
+    import torch
+
     whole_number(seed, "seed", 2**63 - 1, -(2**63))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -82,8 +93,10 @@ def _seeded(make: Callable[[], Model], seed: int) -> Model:
 
 def default_input_size(name: str) -> int:
     """Side in pixels of the square input that the model was made for; InputError for an unknown name."""
-    known_model(name, INPUT_SIZES)
-    return INPUT_SIZES[name]
+    models = MODELS | DETECTORS
+    known_model(name, models)
+    size: int = models[name].kind().input_size
+    return size
 
 
 def count_parameters(model: nn.Module) -> int:

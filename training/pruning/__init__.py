@@ -7,14 +7,18 @@ training. A new criterion is one small class; everything else stays as it is.
 
 from __future__ import annotations
 
-from training.pruning import controls, grasp, magnitude, snip, synflow  # noqa: F401 - they enter the registry
-from training.pruning.controls import shuffle
-from training.pruning.find import find_masks, score_weights
-from training.pruning.gradual import GradualPruner
-from training.pruning.masks import Masks
-from training.pruning.prunable import prunable_weights
-from training.pruning.schedule import PolynomialSchedule
-from training.pruning.scores import SCORERS, Scorer, register
+from typing import TYPE_CHECKING
+
+from sparsenet.lazy import lazy_names
+
+if TYPE_CHECKING:
+    from training.pruning.controls import shuffle
+    from training.pruning.find import find_masks, score_weights
+    from training.pruning.gradual import GradualPruner
+    from training.pruning.masks import Masks
+    from training.pruning.prunable import prunable_weights
+    from training.pruning.schedule import PolynomialSchedule
+    from training.pruning.scores import SCORERS, Scorer, register
 
 __all__ = [
     "SCORERS",
@@ -28,3 +32,19 @@ __all__ = [
     "score_weights",
     "shuffle",
 ]
+
+__getattr__, __dir__ = lazy_names(
+    __name__,
+    {
+        "shuffle": "controls",
+        "find_masks": "find",
+        "score_weights": "find",
+        "GradualPruner": "gradual",
+        "Masks": "masks",
+        "prunable_weights": "prunable",
+        "PolynomialSchedule": "schedule",
+        "SCORERS": "scores",
+        "Scorer": "scores",
+        "register": "scores",
+    },
+)

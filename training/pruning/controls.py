@@ -9,7 +9,8 @@ from torch import Tensor
 
 from sparsenet.checks import shown, whole_number
 from sparsenet.errors import MaskError
-from training.pruning.blocks import block_length, block_sizes, from_blocks, to_blocks
+from training.pruning.block_shape import block_length
+from training.pruning.blocks import block_sizes, from_blocks, to_blocks
 from training.pruning.masks import Masks
 from training.pruning.problem import Problem
 from training.pruning.scores import Scorer, register

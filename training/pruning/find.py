@@ -15,11 +15,11 @@ from sparsenet.checks import flag, one_of, real_number, shown, whole_number
 from sparsenet.errors import MaskError
 from sparsenet.text.one_line import warn
 from training.pruning.affine import affine_masks
-from training.pruning.blocks import Block
+from training.pruning.block_shape import Block
 from training.pruning.masks import Masks
-from training.pruning.problem import Batches, Loss, Mode, Problem, checked_batches, undisturbed
+from training.pruning.problem import Batches, Loss, Problem, checked_batches, undisturbed
 from training.pruning.prunable import PrunableWeight, matching, prunable_weights, with_plain_weights
-from training.pruning.scores import Scorer, get_scorer
+from training.pruning.scores import Mode, Scorer, get_scorer
 from training.pruning.select import Budget, OnEmpty, Scope, select
 from training.pruning.units import Structured, Units
 

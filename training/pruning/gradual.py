@@ -11,7 +11,7 @@ from torch import nn
 
 from sparsenet.checks import shown
 from sparsenet.errors import CheckpointError, MaskError
-from training.pruning.blocks import Block
+from training.pruning.block_shape import Block
 from training.pruning.find import find_masks
 from training.pruning.masks import Masks
 from training.pruning.prunable import prunable_weights

@@ -28,7 +28,7 @@ from sparsenet.io import strict_json
 from sparsenet.io.files import write_atomically
 from sparsenet.text.table import to_json
 from training.loop.run import Hook
-from training.pruning.blocks import Block, block_length
+from training.pruning.block_shape import Block, block_length
 from training.pruning.controls import shuffle
 from training.pruning.find import find_masks
 from training.pruning.masks import Masks

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -15,10 +15,10 @@ from torch.nn.modules.dropout import _DropoutNd
 from sparsenet.checks import shown
 from sparsenet.errors import MaskError
 from training.pruning.prunable import unwrap
+from training.pruning.scores import Mode
 
 Batches = Iterable[tuple[Tensor, Any]]
 Loss = Callable[[Any, Any], Tensor]
-Mode = Literal["train", "eval", "current"]
 
 
 @dataclass(frozen=True)

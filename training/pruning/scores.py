@@ -1,7 +1,7 @@
 """How important is a weight? One small class per criterion, each with its source, all in one registry.
 
-To add one, subclass ``Scorer`` under ``@register``: ``find_masks(method=name)``, the command line and the tests pick
-it up from the registry.
+To add one, subclass ``Scorer`` under ``@register``: ``find_masks(method=name)`` and the tests pick it up from the
+registry. A line in ``MODULES`` lets the command line list it without importing PyTorch.
 
     @register
     class WeightTimesIndex(Scorer):
@@ -13,15 +13,33 @@ it up from the registry.
 
 from __future__ import annotations
 
+import importlib
 from abc import ABC, abstractmethod
-from typing import ClassVar, TypeVar
-
-from torch import Tensor
+from collections.abc import Iterator, MutableMapping
+from typing import TYPE_CHECKING, ClassVar, Literal, TypeVar
 
 from sparsenet.checks import shown
 from sparsenet.errors import MaskError
-from training.pruning.problem import Mode, Problem
-from training.pruning.select import Scope
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from training.pruning.problem import Problem
+    from training.pruning.select import Scope
+
+#: How BatchNorm and dropout behave while a network is scored.
+Mode = Literal["train", "eval", "current"]
+
+#: Method → the module beside this one that registers it, when it is first asked for.
+MODULES = {
+    "l1": "magnitude",
+    "random": "controls",
+    "snip": "snip",
+    "iterative-snip": "snip",
+    "force": "snip",
+    "grasp": "grasp",
+    "synflow": "synflow",
+}
 
 
 class Scorer(ABC):
@@ -63,14 +81,43 @@ class Scorer(ABC):
         return scores.sum(dim=1) / sizes
 
 
-SCORERS: dict[str, Scorer] = {}
+class Registry(MutableMapping[str, Scorer]):
+    """Scorers by name: those of ``MODULES``, imported when they are asked for, and whatever else is registered."""
+
+    def __init__(self) -> None:
+        self._registered: dict[str, Scorer] = {}
+
+    def __getitem__(self, name: str) -> Scorer:
+        if name not in self._registered and name in MODULES:
+            importlib.import_module(f"training.pruning.{MODULES[name]}")
+        return self._registered[name]
+
+    def __setitem__(self, name: str, scorer: Scorer) -> None:
+        self._registered[name] = scorer
+
+    def __delitem__(self, name: str) -> None:
+        del self._registered[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(dict.fromkeys((*MODULES, *self._registered)))
+
+    def __len__(self) -> int:
+        return len(list(iter(self)))
+
+    def free(self, scorer: type[Scorer]) -> bool:
+        """Whether the class may have its name: nobody has it, and it is not one of another module's here."""
+        home = MODULES.get(scorer.name)
+        return scorer.name not in self._registered and home in (None, scorer.__module__.rpartition(".")[2])
+
+
+SCORERS = Registry()
 
 S = TypeVar("S", bound=type[Scorer])
 
 
 def register(scorer: S) -> S:
     """Class decorator: enter a scorer in the registry under its name."""
-    if scorer.name in SCORERS:
+    if not SCORERS.free(scorer):
         raise ValueError(f"a scorer named '{scorer.name}' is already registered")
     SCORERS[scorer.name] = scorer()
     return scorer

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from sparsenet.errors import MaskError
-from training.pruning.blocks import Block, block_length, block_sizes, block_text, from_blocks, to_blocks
+from training.pruning.block_shape import Block, block_length, block_text
+from training.pruning.blocks import block_sizes, from_blocks, to_blocks
 from training.pruning.channel_flow import ChannelFlow, channel_flow
 from training.pruning.controls import permute
 from training.pruning.prunable import PrunableWeight, from_channels, to_channels

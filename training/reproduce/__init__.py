@@ -11,7 +11,20 @@ turn what they found into CSV and PNG, ``page`` into one HTML file; ``published`
 
 from __future__ import annotations
 
-from training.reproduce.settings import Settings
-from training.reproduce.sweep import run
+from typing import TYPE_CHECKING
+
+from sparsenet.lazy import lazy_names
+
+if TYPE_CHECKING:
+    from training.reproduce.settings import Settings
+    from training.reproduce.sweep import run
 
 __all__ = ["Settings", "run"]
+
+__getattr__, __dir__ = lazy_names(
+    __name__,
+    {
+        "Settings": "settings",
+        "run": "sweep",
+    },
+)

@@ -22,7 +22,7 @@ from training.loop.config import TrainConfig
 from training.loop.run import Hook
 from training.models import build_model
 from training.pruning import Masks, find_masks
-from training.pruning.blocks import Block
+from training.pruning.block_shape import Block
 from training.pruning.select import Scope
 from training.reproduce.checkpoints import checkpoint_for
 from training.reproduce.images import load_images

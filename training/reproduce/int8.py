@@ -23,7 +23,7 @@ from training.demo.stages import StageTrainer, Trained, given_weights
 from training.distill import Distillation
 from training.loop.config import TrainConfig
 from training.pruning import Masks
-from training.pruning.blocks import Block
+from training.pruning.block_shape import Block
 from training.quantization import calibrate, quantized, zeros_held
 from training.reproduce.checkpoints import checkpoint_for
 from training.reproduce.images import load_images

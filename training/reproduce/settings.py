@@ -13,7 +13,7 @@ from typing import Any, Literal
 from sparsenet.errors import DataError, InputError
 from sparsenet.io import strict_json
 from training.demo.settings import ALPHA, DRAWN_ALPHA, DRAWN_AUGMENT
-from training.pruning.problem import Mode
+from training.pruning.scores import Mode
 from training.report.files import write_text
 
 #: What a run can make, in the order of the page; values are what readers call it.

@@ -99,7 +99,7 @@ def test_what_is_not_installed_is_one_line(
     assert ended.value.code == 2
     said = capfd.readouterr().err.splitlines()[-1]
     assert said.startswith("error: ")
-    assert f"sparsenet[{extra}]" in said
+    assert f"pip install '.[{extra}]'" in said
 
 
 def interrupted() -> NoReturn:

@@ -314,7 +314,7 @@ def test_missing_file_and_garbage(tmp_path: Path) -> None:
 
 def test_missing_onnx_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "onnx", None)
-    with pytest.raises(MissingExtraError, match=r"sparsenet\[onnx\]"):
+    with pytest.raises(MissingExtraError, match=r"'\.\[onnx\]'"):
         from_onnx(b"")
 
 

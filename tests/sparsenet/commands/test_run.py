@@ -225,5 +225,5 @@ def test_a_picture_needs_a_known_suffix_and_matplotlib(
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     monkeypatch.delitem(sys.modules, "sparsenet.commands.schedule_plot", raising=False)
     assert one_line(invoke("explain", model, "--threads", 1, "--plot", tmp_path / "a.png")) == (
-        "error: drawing a schedule needs the 'plot' extra: pip install 'sparsenet[plot]'"
+        "error: drawing a schedule needs the extra 'plot': pip install '.[plot]' in the folder of sparsenet's source"
     )

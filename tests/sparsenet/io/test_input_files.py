@@ -187,5 +187,5 @@ def test_an_image_without_pillow_names_the_extra(tmp_path: Path, monkeypatch: py
         return real(name, *arguments)  # type: ignore[arg-type]
 
     monkeypatch.setattr(builtins, "__import__", without_pillow)
-    with pytest.raises(MissingExtraError, match=r"pip install 'sparsenet\[train\]'"):
+    with pytest.raises(MissingExtraError, match=r"pip install '\.\[images\]'"):
         read_inputs([str(path)], ONE, {})

@@ -34,7 +34,7 @@ def drawn(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict]:
     torch.set_num_threads(1)
     folder = tmp_path_factory.mktemp("lottery") / "run"
     result = run(
-        "minixception-128", "-o", folder, "--sparsities", "0.5,0.8", "--exclude", "head", *SMALL, "--json"
+        "minixception-128", "-o", folder, "--sparsity", "0.5", "0.8", "--exclude", "head", *SMALL, "--json"
     )
     assert result.exit_code == 0, result.output
     return folder, json.loads(result.stdout)
@@ -63,7 +63,7 @@ def test_json_csv_and_files_agree(drawn: tuple[Path, dict]) -> None:
 
 def test_a_second_call_only_reads(drawn: tuple[Path, dict]) -> None:
     folder, told = drawn
-    result = run("minixception-128", "-o", folder, "--sparsities", "0.5,0.8", "--exclude", "head", *SMALL)
+    result = run("minixception-128", "-o", folder, "--sparsity", "0.5", "0.8", "--exclude", "head", *SMALL)
     assert result.exit_code == 0
     assert result.stderr == ""
     table = result.stdout.splitlines()
@@ -88,9 +88,9 @@ def test_bad_input(tmp_path: Path, drawn: tuple[Path, dict]) -> None:
     fails("'late:2'", *flags, "--rewind", "late:2")
     fails("--rewind is initial, epoch:K, step:K or fresh", *flags, "--rewind", "epoch:0")
     fails("a training has 2 steps: it cannot be rewound to step 2", *flags, "--rewind", "epoch:1")
-    fails("--sparsities decides the levels: leave out --rate", *flags, "--sparsities", "0.5", "--rate", 0.3)
-    fails("must rise", *flags, "--sparsities", "0.5,0.4")
-    fails("not a list of fractions", *flags, "--sparsities", "half")
+    fails("--sparsity decides the levels: leave out --rate", *flags, "--sparsity", "0.5", "--rate", 0.3)
+    fails("must rise", *flags, "--sparsity", "0.5,0.4")
+    fails("'half' is not a valid float", *flags, "--sparsity", "half")
     fails("'nowhere' matches no prunable layer", *flags, "--include", "nowhere")
     fails("another run", "minixception-128", "-o", drawn[0], *SMALL)
     fails("cannot use the folder", "minixception-128", "-o", drawn[0] / "curve.csv", *SMALL)

@@ -22,12 +22,13 @@ from sparsenet.detection.image import letterbox
 from sparsenet.errors import InputError
 from tests.full import FULL
 from training.checkpoint import save_model
-from training.detection.average_precision import GroundTruth, average_precision
+from training.detection.config import DetectionConfig
 from training.detection.drawn import draw_scenes
 from training.detection.evaluate import find_faces, torch_detector
 from training.detection.published import detector_info, open_detector
+from training.detection.scoring import GroundTruth, average_precision
 from training.detection.sweep import Sweep, SweepConfig, prunable_layers, split
-from training.detection.train import DetectionConfig, train_detector
+from training.detection.train import train_detector
 from training.detection.widerface import load_faces
 from training.models import RetinaFace, build_detector
 
@@ -125,7 +126,7 @@ def test_detect_needs_pillow(model_file: Path, tmp_path: Path, monkeypatch: pyte
     monkeypatch.setitem(__import__("sys").modules, "PIL", None)
     result = CliRunner().invoke(main, ["detect", str(model_file), "in.png"])
     assert result.exit_code == 2
-    assert "needs the 'train' extra" in result.stderr
+    assert "needs the extra 'images'" in result.stderr
 
 
 def test_another_network_is_no_detector() -> None:

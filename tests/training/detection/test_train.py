@@ -16,11 +16,12 @@ from sparsenet.errors import CheckpointError, DataError, InputError
 from training.checkpoint import load_model, save_model
 from training.cli.train_detector import train_detector as train_command
 from training.detection.boxes import BOX, LABEL
+from training.detection.config import DetectionConfig
 from training.detection.distill import TeacherLoss
 from training.detection.drawn import draw_scenes
 from training.detection.loss import MultitaskLoss
 from training.detection.published import detector_info, load_backbone, open_detector
-from training.detection.train import DetectionConfig, batches, train_detector
+from training.detection.train import batches, train_detector
 from training.models import ResNet50, build_detector
 from training.pruning import find_masks
 

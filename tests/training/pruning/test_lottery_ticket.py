@@ -21,7 +21,7 @@ from sparsenet.cli import main
 from sparsenet.errors import CheckpointError, InputError, MaskError
 from tests.full import FULL
 from training.pruning import Masks, find_masks
-from training.pruning.blocks import Block
+from training.pruning.block_shape import Block
 from training.pruning.lottery_curve import save_curve
 from training.pruning.lottery_ticket import LevelRecord, LotterySettings, by_rate, draw_tickets
 from training.pruning.rewind import Rewind, Snapshot

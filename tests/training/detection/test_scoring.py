@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sparsenet.errors import DataError
-from training.detection.average_precision import (
+from training.detection.scoring import (
     SETTINGS,
     GroundTruth,
     ImageTruth,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 from click.testing import CliRunner
 
-from bench.measure.several import Several, SeveralValues
+from sparsenet.commands.several import Several, SeveralValues
 
 
 @click.command(cls=SeveralValues)
@@ -35,12 +35,16 @@ def test_words_of_the_kind_are_values_and_others_are_arguments() -> None:
     assert output(with_argument, "--x", "1", "0.5", "file", "--flag") == "file (1.0, 0.5) () () True"
     assert output(with_argument, "file", "--x", "1", "--x", "2", "3") == "file (1.0, 2.0, 3.0) () () False"
     assert output(with_argument, "--x=1", "file") == "file (1.0,) () () False"
+    assert (
+        output(with_argument, "--x=1,2", "3", "file", "-c", "4,5") == "file (1.0, 2.0, 3.0) (4, 5) () False"
+    )
     assert output(with_argument, "-c", "1", "2", "--kind", "a", "b", "c") == "c () (1, 2) ('a', 'b') False"
 
 
 def test_what_is_no_value_is_told() -> None:
     assert "requires an argument" in output(with_argument, "file", "--x")
     assert "not a valid float" in output(with_argument, "file", "--x", "no")
+    assert "not a valid float" in output(with_argument, "file", "--x", "1,,2")
     assert "10 is not in the range" in output(with_argument, "file", "-c", "1", "10")
 
 
