@@ -13,8 +13,8 @@ import click
 from bench.boards.board import BOARDS, Board
 from bench.measure.command import bench_command
 from bench.measure.options import SIDE, blocks_option, json_option, models_option, sparsities_option
-from bench.measure.several import Several
 from sparsenet import Graph
+from sparsenet.commands.several import Several
 from sparsenet.errors import InputError
 from sparsenet.io.files import require_outputs
 from sparsenet.text.table import render
