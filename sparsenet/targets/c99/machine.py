@@ -101,3 +101,8 @@ def groups_instructions(groups: int, channels: int, lines: int, length: int, wid
     return _PER_CALL + tiles(width, tile) * (
         groups * (2 * tile + 5) + channels * (5 * tile + _PER_CHANNEL) + copy
     )
+
+
+def columns_instructions(vectors: int, width: int, tile: int) -> int:
+    """Instructions of one output row of a channel by MVE, by columns of the window, without what all tiles take."""
+    return tiles(width, tile) * ((2 * vectors + 1) * tile + 3 + vectors)

@@ -13,18 +13,19 @@ from sparsenet.targets.c99.kernels import mve
 from sparsenet.targets.c99.kernels.conv_bytes import opened
 from sparsenet.targets.c99.kernels.text import block, indented, named
 
+#: Numbers from the sums of one channel to the next.
+_ROOM = 8
+
 
 def body(kernel: Kernel) -> list[str]:
-    """Tiles of a line; in each, pixels are copied, then output channels made, four at a time. The last tile overlaps
-    the one before.
-    """
+    """Tiles of a line; in each, pixels are copied, then output channels made, four at a time."""
     tile = kernel.parameter("width")
     return indented([
-        "uint32_t *const pixels = (uint32_t *)rows[a->kernel_rows + {}u];".format(kernel.parameter("add")),
-        f"const uint32_t last = a->width - {tile}u;",
+        f"uint32_t *const pixels = (uint32_t *)rows[a->kernel_rows + {kernel.parameter('add')}u];",
+        "int32_t *const sums = (int32_t *)pixels + a->kernel_rows * a->quads * a->phases * a->length;",
         *opened(kernel),
-        *block(f"for (uint32_t begin = 0; begin < a->width; begin += {tile}u)", [
-            "const uint32_t x0 = begin < last ? begin : last, skip = begin - x0;",
+        *block(f"for (uint32_t x0 = 0; x0 < a->width; x0 += {tile}u)", [
+            f"const uint32_t count = a->width - x0 < {tile}u ? a->width - x0 : {tile}u;",
             *_copied(),
             *_channels(kernel, tile),
         ]),
@@ -35,12 +36,13 @@ def _copied() -> list[str]:
     """Row by row of the window, quad by quad, the columns of each remainder by the stride."""
     return [
         "const ptrdiff_t column = (ptrdiff_t)(x0 * a->stride) - (ptrdiff_t)a->before;",
+        "const uint32_t seen = (count - 1u) * a->stride + a->span;",
         "uint32_t *to = pixels;",
         *block("for (uint32_t r = 0; r < a->kernel_rows; ++r)", [
             "const uint32_t *x = (const uint32_t *)rows[r];",
             *block("for (uint32_t q = 0; q < a->quads; ++q)", [
                 *block("for (uint32_t p = 0; p < a->phases; ++p)", [
-                    "const uint32_t count = (a->seen - p + a->stride - 1u) / a->stride;",
+                    "const uint32_t there = (seen - p + a->stride - 1u) / a->stride;",
                     *mve.either(_phase_by_vectors(), _phase()),
                     "to += a->length;",
                 ]),
@@ -54,19 +56,19 @@ def _phase_by_vectors() -> list[str]:
     return [
         "const uint32_t *from = x + column + p;",
         "const uint32x4_t steps = vmulq_n_u32(vidupq_n_u32(0, 1), a->stride);",
-        *block("for (uint32_t i = 0; i < count; i += 4u)", [
-            "const mve_pred16_t there = vctp32q(count - i);",
+        *block("for (uint32_t i = 0; i < there; i += 4u)", [
+            "const mve_pred16_t lanes = vctp32q(there - i);",
             "uint32x4_t v = vdupq_n_u32(a->x_zero * 0x01010101u);",
             *block("if (x != NULL)", [
-                "v = vldrwq_gather_shifted_offset_z_u32(from + i * a->stride, steps, there);"
+                "v = vldrwq_gather_shifted_offset_z_u32(from + i * a->stride, steps, lanes);"
             ]),
-            f"vstrwq_p_u32(to + i, veorq_u32(v, vdupq_n_u32({mve.FLIP})), there);",
+            f"vstrwq_p_u32(to + i, veorq_u32(v, vdupq_n_u32({mve.FLIP})), lanes);",
         ]),
     ]  # fmt: skip
 
 
 def _phase() -> list[str]:
-    return block("for (uint32_t i = 0; i < count; ++i)", [
+    return block("for (uint32_t i = 0; i < there; ++i)", [
         "const uint32_t v = x == NULL ? a->x_zero * 0x01010101u : x[column + (ptrdiff_t)(p + i * a->stride)];",
         f"to[i] = v ^ {mve.FLIP};",
     ])  # fmt: skip
@@ -77,7 +79,7 @@ def _channels(kernel: Kernel, tile: int) -> list[str]:
     gathered = "vreinterpretq_s8_u32(vldrwq_gather_base_u32(at, {}))"
     vectors = [
         f"int32_t {', '.join([f'{sums[0]} = a->bias[c + j]', *(f'{s} = {sums[0]}' for s in sums[1:])])};",
-        "const uint16_t *const end = place + *count++;",
+        "const uint16_t *const end = place + *nonzero++;",
         *block("while (place != end)", [
             "const uint32x4_t at = vaddq_n_u32(vldrhq_u32(place), (uint32_t)(uintptr_t)pixels);",
             "const int8x16_t v = vldrbq_s8(w);",
@@ -85,16 +87,17 @@ def _channels(kernel: Kernel, tile: int) -> list[str]:
             "place += 4;",
             "w += 16;",
         ]),
-        *(f"sums[{4 * t}u + j] = {s};" for t, s in enumerate(sums)),
+        f"volatile int32_t *const sum = sums + {_ROOM}u * j;",
+        *(f"sum[{t}] = {s};" for t, s in enumerate(sums)),
     ]  # fmt: skip
     plain = [
-        "const uint32_t places = *count++;",
-        *block(f"for (uint32_t t = 0; t < {tile}u; ++t)", [
+        "const uint32_t places = *nonzero++;",
+        *block("for (uint32_t t = 0; t < count; ++t)", [
             "int32_t sum = a->bias[c + j];",
             *block("for (uint32_t i = 0; i < 4u * places; ++i)", [
                 "sum += w[i] * ((const int8_t *)pixels)[place[i / 4u] + 4u * t + i % 4u];",
             ]),
-            "sums[4u * t + j] = sum;",
+            f"sums[{_ROOM}u * j + t] = sum;",
         ]),
         "place += places;",
         "w += 4u * places;",
@@ -102,10 +105,9 @@ def _channels(kernel: Kernel, tile: int) -> list[str]:
     return [
         "const int8_t *w = a->weights;",
         "const uint16_t *place = a->places;",
-        "const uint16_t *count = a->counts;",
-        f"int32_t sums[{4 * tile}] = {{0}};",
+        "const uint16_t *nonzero = a->counts;",
         *block("for (uint32_t c = 0; c < a->c_out; c += 4u)", [
             *block("for (uint32_t j = 0; j < 4u && c + j < a->c_out; ++j)", mve.either(vectors, plain)),
-            *mve.finished(kernel),
+            *mve.finished(kernel, f"{_ROOM}u"),
         ]),
     ]  # fmt: skip

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 import numpy as np
+import numpy.typing as npt
 
 from sparsenet.graph import Node
 from sparsenet.graph.integer import MOST_SUM, Product
@@ -176,10 +177,10 @@ def _finish(layer: Layer, middle: int, mean: bool) -> tuple[Sequence[int], dict[
     clamp = 2 if numbers.max() > MOST_ROUNDED else int(bool((low > 0).any() or (high < 255).any()))
     bent = rounding is not None and rounding.bend is not None
     known: dict[str, Word] = {
-        "bias": builder.table(bias),
-        "multiplier": builder.constant(np.broadcast_to(product.multiplier, (c_out,))),
-        "low": builder.constant(np.broadcast_to(low, (c_out,))[: c_out if clamp else 0]),
-        "high": builder.constant(np.broadcast_to(high, (c_out,))[: c_out if clamp else 0]),
+        "bias": builder.table(_of_channels(bias, c_out)),
+        "multiplier": builder.constant(_of_channels(product.multiplier, c_out)),
+        "low": builder.constant(_of_channels(low, c_out if clamp else 0)),
+        "high": builder.constant(_of_channels(high, c_out if clamp else 0)),
         "zero": 0 if rounding is None else rounding.zero_point,
         "bend": float(rounding.bend) if rounding is not None and rounding.bend is not None else 1.0,
         "other_channel": 0,
@@ -191,3 +192,8 @@ def _finish(layer: Layer, middle: int, mean: bool) -> tuple[Sequence[int], dict[
         "width": geometry.out[1],
     }
     return (int(bent), int(product.other is not None), clamp, int(mean)), known
+
+
+def _of_channels(numbers: npt.ArrayLike, channels: int) -> Numbers:
+    """One number for each channel, and zeros up to a whole quad of them."""
+    return np.pad(np.broadcast_to(numbers, (channels,)), (0, -channels % QUAD))
