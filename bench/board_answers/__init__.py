@@ -1,0 +1,1 @@
+"""Does a board give the engine's answers on real images?"""
