@@ -6,8 +6,11 @@ from sparsenet.graph.types import F32, I32, U8, U8X4
 from sparsenet.targets.family import Family, by_name
 
 _CONV = "c_out kernel_rows before width out_channel"
-#: From sums of integer products to bytes: the bias, what multiplies them, levels, a slope below 0, what is added.
-_ROUNDED = "*bias:i32 *multiplier:f32 *low:u8 *high:u8 zero bend:f32 other_channel other_zero share:f32"
+#: From sums of integer products to bytes: the bias, what multiplies them, levels, a slope below 0, what is added; or,
+#: in fixed point, three terms for each channel.
+_ROUNDED = (
+    "*bias:i32 *multiplier:f32 *low:u8 *high:u8 *terms:i32 zero bend:f32 other_channel other_zero share:f32"
+)
 _FINISH = ("bend", "add", "clamp", "mean")
 _LINES = "channels width x_channel out_channel"
 
@@ -254,7 +257,7 @@ FAMILIES = by_name(
         U8X4,
         "conv_csrquads_rows",
         "conv_quads",
-        f"*weights:i8 *places:u16 *counts:u16 quads x_channel x_zero {_ROUNDED} {_CONV}",
+        f"*weights:i8 *steps:u16 quads x_channel x_zero {_ROUNDED} {_CONV}",
         ("width", "stride", "columns", "dilation", *_FINISH),
         "convolution in integers, quad by quad of input channels",
     ),

@@ -17,6 +17,7 @@ class Machine:
         tile: the most float32 results that a tile keeps in registers; two more hold a weight and a pixel.
         summary: for people.
         dot: whether it multiplies pairs of 16-bit numbers and adds them in one instruction.
+        high: whether bytes are to be made by adding to the upper half of a product of 32-bit numbers, one instruction.
         mve: whether it has vectors of 16 bytes (Helium).
     """
 
@@ -24,6 +25,7 @@ class Machine:
     tile: int
     summary: str
     dot: bool = False
+    high: bool = False
     mve: bool = False
 
     def widths(self, width: int) -> range:
@@ -36,7 +38,7 @@ MACHINES = {
     for machine in (
         Machine("generic", 12, "any processor"),
         Machine("neon", 24, "Cortex-A, 32 vector registers"),
-        Machine("cortex-m", 24, "Cortex-M4, M7 and M33 with their 32 float registers", dot=True),
+        Machine("cortex-m", 24, "Cortex-M4, M7 and M33 with their 32 float registers", dot=True, high=True),
         Machine("mve", 24, "Cortex-M55 and M85", dot=True, mve=True),
     )
 }
@@ -46,7 +48,9 @@ _PER_CHANNEL, _PER_ROW, _PER_CALL = 12, 6, 60
 #: Of one nonzero, beside a load and a multiply-add for each pixel: weight, offset, address, loop.
 _PER_NONZERO, _PER_NONZERO_I8 = 5, 8
 #: Of one nonzero in integers, and of one quad of them, beside what each pixel takes.
-_PER_BYTE, _PER_QUAD = 7, 9
+_PER_BYTE, _PER_QUAD = 7, 7
+#: Around the sums of a channel in integers.
+_PER_SUMS = 20
 #: Of one tap of a dense block, beside its loads and multiply-adds.
 _PER_TAP = 3
 
@@ -88,9 +92,10 @@ def bytes_instructions(nonzeros: int, width: int, tile: int) -> int:
     return tiles(width, tile) * nonzeros * (2 * tile + _PER_BYTE)
 
 
-def quads_instructions(quads: int, unpacked: int, width: int, tile: int, *, dot: bool) -> int:
+def quads_instructions(quads: int, channels: int, unpacked: int, width: int, tile: int, *, dot: bool) -> int:
     """The same quad by quad; ``unpacked``: quads of pixels that a tile sees; ``dot``: pairs take one instruction."""
-    return tiles(width, tile) * (quads * ((4 if dot else 16) * tile + _PER_QUAD) + 8 * unpacked)
+    each = quads * ((3 if dot else 16) * tile + _PER_QUAD) + channels * (_PER_SUMS + tile)
+    return tiles(width, tile) * (each + 8 * unpacked)
 
 
 def groups_instructions(groups: int, channels: int, lines: int, length: int, width: int, tile: int) -> int:

@@ -22,7 +22,7 @@ FIGURES = {
     ("cortex-m7", "-O2", "f32"): (94.9, 8880),
     ("cortex-m7", "-Os", "f32"): (94.1, 7376),
     ("cortex-m7", "-O3", "f32"): (94.6, 9740),
-    ("cortex-m7", "-O2", "int8"): (144.3, 5488),
+    ("cortex-m7", "-O2", "int8"): (136.5, 6088),
     ("cortex-m7", "-O2", "i8"): (104.6, 10268),
     ("aarch64", "-O2", "f32"): (39.2, 7824),
 }
@@ -64,10 +64,13 @@ def test_a_quantized_network_is_right_on_every_board(tmp_path: Path, name: str) 
     assert run(board, link(board, tmp_path, "face", "face_test.c", "program")) == "ok\n"
 
 
-def test_maps_that_fill_neither_tiles_nor_quads_are_exact_in_vectors(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "name, target", [("cortex-m55", "mve"), ("cortex-m4", "cortex-m"), ("cortex-m7", "cortex-m")]
+)
+def test_maps_that_fill_neither_tiles_nor_quads_are_exact(tmp_path: Path, name: str, target: str) -> None:
     """All maps are results; the program's tolerance is less than a step of their grids."""
-    board = board_or_skip("cortex-m55")
-    exported = sparsenet.export_c(quantized(odd_net()), tmp_path, name="face", target="mve")
+    board = board_or_skip(name)
+    exported = sparsenet.export_c(quantized(odd_net()), tmp_path, name="face", target=target)
     assert not exported.plan.is_mixed
     compile_network(board, tmp_path, "face", "-Os")
     assert run(board, link(board, tmp_path, "face", "face_test.c", "program")) == "ok\n"
@@ -89,7 +92,7 @@ def test_instructions_and_code_stay_what_they_are(tmp_path: Path, case: tuple[st
     exported = sparsenet.export_c(graph, tmp_path, name="face", values=stored, target=target)
     assert exported.report["ram"]["arena_bytes"] <= (164_000 if values == "int8" else 626_000)
     assert (
-        exported.report["flash"]["constant_bytes"] <= {"f32": 565_000, "i8": 208_000, "int8": 304_000}[values]
+        exported.report["flash"]["constant_bytes"] <= {"f32": 565_000, "i8": 208_000, "int8": 394_000}[values]
     )
     found = compile_network(board, tmp_path, "face", level)
     millions = instructions(board, tmp_path, "face", build_plugin(tmp_path)) / 1e6

@@ -15,8 +15,26 @@ from sparsenet.targets.c99.kernels.text import block
 #: A larger number, before it is clamped, must be clamped as a float.
 MOST_ROUNDED = 2.0**21
 
-#: Helpers by the beginning of a call of them.
+#: Bits behind the point of results in fixed point, and the parameter ``clamp`` of kernels that make bytes so.
+FRACTION, FIXED = 4, 3
+
+#: Helpers by the beginning of a call of them; those that others call come behind them.
 HELPERS = {
+    "@without_line(": f"""\
+/* Sums in fixed point, multiplied in float32, by the number of which these are the bits. Seldom called. */
+#if defined(__GNUC__)
+__attribute__((noinline, cold))
+#endif
+static void @without_line(int32_t *numbers, uint32_t count, int32_t bits, int32_t zero)
+{{
+    float multiplier;
+    memcpy(&multiplier, &bits, sizeof multiplier);
+    for (uint32_t i = 0; i < count; ++i) {{
+        const float number = @clamped((float)numbers[i] * multiplier, (float)-zero, (float)(255 - zero));
+        numbers[i] = @rounded(number, zero) * {1 << FRACTION};
+    }}
+}}
+""",
     "@rounded(": """\
 /* The nearest integer to a number of at most 2^21, plus another. */
 static inline int32_t @rounded(float number, int32_t added)
@@ -33,6 +51,24 @@ static inline float @clamped(float number, float low, float high)
     return !(number >= low) ? low : number > high ? high : number;
 }
 """,
+    "@byte(": """\
+static inline int32_t @byte(int32_t number)
+{
+    return number < 0 ? 0 : number > 255 ? 255 : number;
+}
+""",
+    "@scaled(": """\
+/* The upper half of a product, and another number: one instruction where there is one. */
+static inline int32_t @scaled(int32_t number, int32_t factor, int32_t added)
+{
+#if defined(__ARM_FEATURE_DSP) && defined(__GNUC__)
+    __asm__("smmla %0, %1, %2, %3" : "=r"(number) : "r"(number), "r"(factor), "r"(added));
+    return number;
+#else
+    return (int32_t)((int64_t)number * factor >> 32) + added;
+#endif
+}
+""",
     "@quad(": """\
 /* Four bytes as a word, the first in its lowest bits. */
 static inline uint32_t @quad(const void *x)
@@ -47,22 +83,63 @@ static inline uint32_t @quad(const void *x)
 #endif
 }
 """,
-    "@dot(": """\
-/* Sums of products of a quad's bytes 0 and 2, and 1 and 3: two in one instruction where there is one. */
+    "@dot4(": """\
 #if defined(__ARM_FEATURE_SIMD32) && !defined(__ARM_BIG_ENDIAN)
 #include <arm_acle.h>
-#define $UNSIGNED(v) ((uint32_t)__uxtb16(v))
-#define $SIGNED(v) ((uint32_t)__sxtb16((int32_t)(v)))
-#define @dot(x, w, sum) __smlad((int32_t)(x), (int32_t)(w), (sum))
-#else
-#define $UNSIGNED(v) ((v) & 0x00FF00FFu)
-#define $SIGNED(v) (((v) & 0x00FF00FFu) ^ 0x00800080u)
-static inline int32_t @dot(uint32_t x, uint32_t w, int32_t sum)
-{
-    sum += (int32_t)(x & 0xFFFFu) * ((int32_t)(w & 0xFFFFu) - 128);
-    return sum + (int32_t)(x >> 16) * ((int32_t)(w >> 16) - 128);
-}
+#define $SIMD32
 #endif
+
+/* A quad as pairs of 16 bits: bytes 0 and 2, and 1 and 3. */
+typedef struct {
+    uint32_t even, odd;
+} @pairs;
+
+/* Adds the products of a quad of a pixel and one of weights: two in one instruction where there is one. */
+static inline int32_t @dot4(const @pairs *x, @pairs w, int32_t sum)
+{
+#ifdef $SIMD32
+#if defined(__GNUC__) && defined(__thumb2__)
+    int32_t even, odd;
+    __asm__("ldrd %0, %1, %2" : "=r"(even), "=r"(odd) : "m"(*x));
+#else
+    const int32_t even = (int32_t)x->even, odd = (int32_t)x->odd;
+#endif
+    return __smlad(odd, (int32_t)w.odd, __smlad(even, (int32_t)w.even, sum));
+#else
+    sum += (int32_t)(x->even & 0xFFFFu) * ((int32_t)(w.even & 0xFFFFu) - 128);
+    sum += (int32_t)(x->even >> 16) * ((int32_t)(w.even >> 16) - 128);
+    sum += (int32_t)(x->odd & 0xFFFFu) * ((int32_t)(w.odd & 0xFFFFu) - 128);
+    return sum + (int32_t)(x->odd >> 16) * ((int32_t)(w.odd >> 16) - 128);
+#endif
+}
+
+/* Of bytes of pixels. */
+static inline @pairs @of_pixel(uint32_t quad)
+{
+#ifdef $SIMD32
+    const @pairs made = {__uxtb16(quad), __uxtb16(quad >> 8)};
+#else
+    const @pairs made = {quad & 0x00FF00FFu, quad >> 8 & 0x00FF00FFu};
+#endif
+    return made;
+}
+
+/* Of weights; where there is no instruction for it, 128 more than they are. */
+static inline @pairs @of_weights(uint32_t quad)
+{
+#ifdef $SIMD32
+    @pairs made;
+    made.even = (uint32_t)__sxtb16((int32_t)quad);
+#if defined(__GNUC__)
+    __asm__("sxtb16 %0, %1, ror #8" : "=r"(made.odd) : "r"(quad));
+#else
+    made.odd = (uint32_t)__sxtb16((int32_t)(quad >> 8));
+#endif
+#else
+    const @pairs made = {(quad & 0x00FF00FFu) ^ 0x00800080u, (quad >> 8 & 0x00FF00FFu) ^ 0x00800080u};
+#endif
+    return made;
+}
 """,
     "@max4(": """\
 /* The larger of each of four bytes. */
@@ -86,24 +163,67 @@ static inline uint32_t @max4(uint32_t x, uint32_t y)
 }
 
 
+def begun(kernel: Kernel) -> list[str]:
+    """What goes along with the channels of a tile of pixels from ``x0`` on, for ``finished`` in fixed point."""
+    if kernel.parameter("clamp") != FIXED:
+        return []
+    out = "int32_t *sum = (int32_t *)out_row;"
+    if not kernel.parameter("mean"):
+        out = "uint8_t *out = (uint8_t *)out_row + 4u * x0;"
+    return ["const int32_t *term = a->terms;", out]
+
+
+def bias(kernel: Kernel, sums: Sequence[str]) -> str:
+    """What the sums of channel ``c`` begin with."""
+    first = "*term++" if kernel.parameter("clamp") == FIXED else "a->bias[c]"
+    return f"int32_t {sums[0]} = {first}{''.join(f', {s} = {sums[0]}' for s in sums[1:])};"
+
+
 def finished(kernel: Kernel, sums: Sequence[str]) -> list[str]:
     """Make bytes of the sums of channel ``c``, neighbouring pixels from ``x0`` on, and store them, or add up how far
     they are from the zero point, where only their mean is wanted.
+    """
+    lines, fixed = ["const int32_t zero = (int32_t)a->zero;"], kernel.parameter("clamp") == FIXED
+    if kernel.parameter("mean"):
+        lines.append(f"int32_t total = {-len(sums)} * zero;")
+        store = [f"total += {s};" for s in sums]
+        store.append("*sum++ += total;" if fixed else "((int32_t *)out_row)[c] += total;")
+    else:
+        store = [f"out[{QUAD * t}] = (uint8_t){s};" for t, s in enumerate(sums)]
+        if fixed:
+            store.append("out += c % 4u != 3u ? 1 : 4 * (ptrdiff_t)a->out_channel - 3;")
+        else:
+            lines.append(
+                "uint8_t *out = (uint8_t *)out_row + 4u * (x0 + (size_t)(c / 4u) * a->out_channel) + c % 4u;"
+            )
+    return [*lines, *(_by_fixed_point(sums) if fixed else _by_float(kernel, sums)), *store]
+
+
+def _by_fixed_point(sums: Sequence[str]) -> list[str]:
+    """By the line of the channel; in float32, if there is none. See ``lower.fixed_point``."""
+    return [
+        "const int32_t factor = *term++, added = *term++;",
+        *block("if (added == INT32_MIN)", [
+            f"int32_t numbers[{len(sums)}] = {{{', '.join(sums)}}};",
+            f"@without_line(numbers, {len(sums)}u, factor, zero);",
+            *(f"{s} = numbers[{t}];" for t, s in enumerate(sums)),
+        ]),
+        *block("else", [f"{s} = @scaled({s}, factor, added);" for s in sums]),
+        *(f"{s} = @byte({s} >> {FRACTION});" for s in sums),
+    ]  # fmt: skip
+
+
+def _by_float(kernel: Kernel, sums: Sequence[str]) -> list[str]:
+    """By products in float32.
 
     A product that a number is added to is volatile: compilers may not make one operation of both.
     """
-    bent, added, clamp, mean = (kernel.parameter(name) for name in ("bend", "add", "clamp", "mean"))
-    lines = ["const float multiplier = a->multiplier[c];", "const int32_t zero = (int32_t)a->zero;"]
+    bent, added, clamp = (kernel.parameter(name) for name in ("bend", "add", "clamp"))
+    lines = ["const float multiplier = a->multiplier[c];"]
     if clamp == 2:
         lines.append("const float low = (float)(a->low[c] - zero), high = (float)(a->high[c] - zero);")
     elif clamp == 1:
         lines.append("const int32_t low = a->low[c], high = a->high[c];")
-    if mean:
-        lines.append("int32_t total = 0;")
-    else:
-        lines.append(
-            "uint8_t *out = (uint8_t *)out_row + 4u * (x0 + (size_t)(c / 4u) * a->out_channel) + c % 4u;"
-        )
     if added:
         lines += [
             "const uint8_t *other = (const uint8_t *)rows[a->kernel_rows];",
@@ -117,23 +237,22 @@ def finished(kernel: Kernel, sums: Sequence[str]) -> list[str]:
                 f"const volatile float more = (float)((int32_t)other[{QUAD * t}] - (int32_t)a->other_zero) * a->share;",
                 "float number = own + more;",
             ]
-        made += [*bend("number", bool(bent)), *to_byte("number", clamp)]
-        made.append("total += byte - zero;" if mean else f"out[{QUAD * t}] = (uint8_t)byte;")
-        lines += block("", made)
-    return [*lines, *(["((int32_t *)out_row)[c] += total;"] if mean else [])]
+        lines += block("", [*made, *bend("number", bool(bent)), *_to_byte(s, clamp)])
+    return lines
 
 
-def to_byte(number: str, clamp: int) -> list[str]:
-    """``byte``, the integer nearest to a number: clamped to 0 to 255, between levels, or before it is rounded, where
-    it may be large.
+def _to_byte(byte: str, clamp: int) -> list[str]:
+    """The integer nearest to ``number``: clamped to 0 to 255, between levels, or before it is rounded, where it may be
+    large.
     """
     if clamp == 2:
-        return [f"const int32_t byte = @rounded(@clamped({number}, low, high), zero);"]
-    low, high = ("low", "high") if clamp else ("0", "255")
+        return [f"{byte} = @rounded(@clamped(number, low, high), zero);"]
+    if clamp == 0:
+        return [f"{byte} = @byte(@rounded(number, zero));"]
     return [
-        f"int32_t byte = @rounded({number}, zero);",
-        f"byte = byte < {low} ? {low} : byte;",
-        f"byte = byte > {high} ? {high} : byte;",
+        f"{byte} = @rounded(number, zero);",
+        f"{byte} = {byte} < low ? low : {byte};",
+        f"{byte} = {byte} > high ? high : {byte};",
     ]
 
 

@@ -42,7 +42,7 @@ def body(kernel: Kernel) -> list[str]:
     channels = block(
         "for (uint32_t c = 0; c < a->c_out; ++c)",
         [
-            f"int32_t s0 = a->bias[c]{''.join(f', {s} = s0' for s in sums[1:])};",
+            to_bytes.bias(kernel, sums),
             *rows,
             *(numbers if kernel.parameter("numbers") else to_bytes.finished(kernel, sums)),
         ],
@@ -52,6 +52,7 @@ def body(kernel: Kernel) -> list[str]:
         *opened(kernel),
         *along_line(kernel, [
             "const int8_t *w = a->weights;",
+            *to_bytes.begun(kernel),
             "const uint16_t *place = a->places;",
             "const uint16_t *count = a->counts;",
             *(["const uint8_t *x = (const uint8_t *)rows[0];"] if one_row else ["const int32_t *absent = a->absent;"]),

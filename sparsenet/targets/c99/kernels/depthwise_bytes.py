@@ -40,7 +40,7 @@ def body(kernel: Kernel) -> list[str]:
     channels = block(
         "for (uint32_t c = 0; c < a->c_out; ++c)",
         [
-            f"int32_t s0 = a->bias[c]{''.join(f', {s} = s0' for s in sums[1:])};",
+            to_bytes.bias(kernel, sums),
             *rows,
             *to_bytes.finished(kernel, sums),
             *block("if (--left == 0u)", ["left = a->multiple;", "++from;"]),
@@ -50,6 +50,7 @@ def body(kernel: Kernel) -> list[str]:
         *opened(kernel),
         *along_line(kernel, [
             "const int8_t *w = a->weights;",
+            *to_bytes.begun(kernel),
             "const int32_t *absent = a->absent;",
             "uint32_t from = 0, left = a->multiple;",
             *channels,

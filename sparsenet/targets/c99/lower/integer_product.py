@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sparsenet.graph import Node
-from sparsenet.graph.integer import MOST_SUM, Product
+from sparsenet.graph.integer import MOST_SUM, Product, Rounding
 from sparsenet.graph.ops import split_inputs
 from sparsenet.graph.types import I32, QUAD
 from sparsenet.plan.lowering.convolution import Convolution
@@ -17,8 +17,9 @@ from sparsenet.targets.c99.builder import Builder
 from sparsenet.targets.c99.constant import Word
 from sparsenet.targets.c99.errors import NoKernelError
 from sparsenet.targets.c99.kernel import Kernel
-from sparsenet.targets.c99.kernels.bytes import MOST_ROUNDED
+from sparsenet.targets.c99.kernels.bytes import FIXED, MOST_ROUNDED
 from sparsenet.targets.c99.kernels.conv_quads import columns_of
+from sparsenet.targets.c99.lower.fixed_point import fixed_point
 from sparsenet.targets.c99.lower.mve_product import ways_by_vectors
 from sparsenet.targets.c99.lower.product_ways import Layer, Numbers, Way
 from sparsenet.targets.c99.machine import bytes_instructions, quads_instructions, tiles
@@ -26,8 +27,8 @@ from sparsenet.targets.c99.stage import Read
 from sparsenet.targets.c99.value import Value
 from sparsenet.targets.c99.weights import MOST_PLACE
 
-#: Sums that a tile may keep in registers: weight by weight, and quad by quad.
-_MOST_SUMS, _MOST_SUMS_OF_QUADS = 6, 4
+#: Sums that a tile may keep in registers.
+_MOST_SUMS = 6
 
 
 def lower_product(builder: Builder, node: Node) -> None:
@@ -110,22 +111,28 @@ def _by_quad(layer: Layer) -> Iterator[Way]:
         0, 3, 1, 4, 2
     )  # c_out, row, quad, column, channel
     rows, row, quad, column = np.nonzero(blocks.any(axis=-1))
-    for tile in range(1, min(_MOST_SUMS_OF_QUADS, width) + 1):
+    for tile in range(1, min(_MOST_SUMS, width) + 1):
         seen = columns_of(tile, stride, k_w, layer.columns)
-        places = 2 * ((row * quads + quad) * seen + column * layer.columns)
-        counts = np.bincount(rows, minlength=c_out)
-        if max(places.max(initial=0), counts.max(initial=0)) > MOST_PLACE:
+        places = (row * quads + quad) * seen + column * layer.columns
+        if places.max(initial=0) > MOST_PLACE // 2:
             continue
         packed = {
             "weights": blocks[rows, row, quad, column].astype(np.int8),
-            "places": places.astype(np.uint16),
-            "counts": counts.astype(np.uint16),
+            "steps": _steps(rows, places, c_out),
             "quads": quads,
             "x_zero": layer.product.x.zero_point,
         }
         unpacked = k_h * quads * seen
-        count = quads_instructions(len(rows), unpacked, width, tile, dot=dot)
+        count = quads_instructions(len(rows), c_out, unpacked, width, tile, dot=dot)
         yield Way(count, "conv_csrquads", (tile, stride, k_w, layer.columns), packed, 2 * unpacked)
+
+
+def _steps(channels: Numbers, places: Numbers, c_out: int) -> Numbers:
+    """How far each place is from the one before, the first of a channel from 0; behind each channel's stands -1."""
+    steps, first = np.diff(places, prepend=0), np.diff(channels, prepend=-1) != 0
+    steps[first] = places[first]
+    ends = np.bincount(channels, minlength=c_out).cumsum()
+    return np.insert(steps, ends, MOST_PLACE).astype(np.uint16)
 
 
 def _add(layer: Layer, way: Way, pooled: Node | None) -> Kernel:
@@ -159,6 +166,13 @@ def _add(layer: Layer, way: Way, pooled: Node | None) -> Kernel:
     return kernel
 
 
+def _may_be_fixed(layer: Layer, rounding: Rounding) -> bool:
+    """Whether bytes may be made of sums in fixed point: the target is fast at it, and nothing else is done to them."""
+    whole = bool((rounding.low == 0).all() and (rounding.high == 255).all())
+    alone = rounding.bend is None and layer.product.other is None
+    return layer.builder.options.machine.high and whole and alone
+
+
 def _finish(layer: Layer, middle: int, mean: bool) -> tuple[Sequence[int], dict[str, Word]]:
     """How sums become bytes: the tile parameters that tell it, and the arguments."""
     product, builder, geometry = layer.product, layer.builder, layer.conv.geometry
@@ -176,11 +190,22 @@ def _finish(layer: Layer, middle: int, mean: bool) -> tuple[Sequence[int], dict[
         numbers = numbers * max(1.0, abs(rounding.bend))
     clamp = 2 if numbers.max() > MOST_ROUNDED else int(bool((low > 0).any() or (high < 255).any()))
     bent = rounding is not None and rounding.bend is not None
+    multiplier, terms, plain = np.broadcast_to(product.multiplier, (c_out,)), np.zeros(0), c_out
+    if rounding is not None and _may_be_fixed(layer, rounding):
+        sums = [
+            (bias - middle * each.sum(axis=1)) + 255 * part.sum(axis=1)
+            for part in (each.clip(max=0), each.clip(0))
+        ]
+        fixed = fixed_point(multiplier, rounding.zero_point, *sums)
+        if 2 * fixed.lines > c_out:
+            terms = np.stack([bias + fixed.moved, fixed.factor, fixed.added], axis=1)
+            clamp, plain = FIXED, 0
     known: dict[str, Word] = {
-        "bias": builder.table(_of_channels(bias, c_out)),
-        "multiplier": builder.constant(_of_channels(product.multiplier, c_out)),
-        "low": builder.constant(_of_channels(low, c_out if clamp else 0)),
-        "high": builder.constant(_of_channels(high, c_out if clamp else 0)),
+        "bias": builder.table(_of_channels(bias, plain)),
+        "multiplier": builder.constant(_of_channels(multiplier, plain)),
+        "low": builder.constant(_of_channels(low, plain if clamp else 0)),
+        "high": builder.constant(_of_channels(high, plain if clamp else 0)),
+        "terms": builder.table(terms),
         "zero": 0 if rounding is None else rounding.zero_point,
         "bend": float(rounding.bend) if rounding is not None and rounding.bend is not None else 1.0,
         "other_channel": 0,
