@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from sparsenet.targets.c99.kernel import Kernel
+from sparsenet.targets.c99.kernel import C_TYPES, Kernel
 from sparsenet.targets.c99.kernels.text import block, indented
 
 
 def body(kernel: Kernel) -> list[str]:
     """Line by line, pixel by pixel."""
-    bilinear = kernel.family_name == "f32_bilinear_none_rows"
+    bilinear, number = "bilinear" in kernel.family_name, C_TYPES[kernel.family.element]
     pixel = ["out[x] = low[a->left[x]];"]
     if bilinear:
         pixel = [
@@ -18,9 +18,9 @@ def body(kernel: Kernel) -> list[str]:
             "out[x] = l + (r - l) * u;",
         ]
     return indented([
-        "const float *low = (const float *)rows[0];",
+        f"const {number} *low = (const {number} *)rows[0];",
         *(["const float *high = (const float *)rows[1];", "const float v = a->down[y];"] if bilinear else []),
-        "float *out = (float *)out_row;",
+        f"{number} *out = ({number} *)out_row;",
         "(void)y;",
         *block("for (uint32_t c = 0; c < a->channels; ++c)", [
             *block("for (uint32_t x = 0; x < a->width; ++x)", pixel),

@@ -7,16 +7,16 @@ from collections.abc import Callable
 import numpy as np
 
 from sparsenet.graph import Node
-from sparsenet.graph.integer import Rounding, ratio
+from sparsenet.graph.integer import Rounding, product_ratio, ratio
 from sparsenet.graph.ops import OPS, attributes, split_inputs
 from sparsenet.graph.types import I32
 from sparsenet.plan.lowering.geometry import Geometry, window_counts
 from sparsenet.reference.integer import table
 from sparsenet.targets.c99.builder import Builder
 from sparsenet.targets.c99.constant import Word
-from sparsenet.targets.c99.errors import NoKernelError
 from sparsenet.targets.c99.kernel import Kernel
 from sparsenet.targets.c99.lower.integer_product import lower_product
+from sparsenet.targets.c99.lower.resize import resize
 from sparsenet.targets.c99.stage import Read
 from sparsenet.targets.c99.value import Value
 
@@ -26,14 +26,22 @@ def lower_integer(builder: Builder, node: Node) -> bool:
     kind = OPS[node.op].integer
     if kind == "choice":
         return node.op in _CHOICES and _CHOICES[node.op](builder, node)
-    if kind not in _KINDS:
-        raise NoKernelError(f"there is no C kernel for {kind} in integers")
     _KINDS[kind](builder, node)
     return True
 
 
 def _lines(x: Value, out: Value) -> dict[str, Word]:
     return {"channels": out.shape[0], "width": out.width, "x_channel": x.channel, "out_channel": out.channel}
+
+
+def _clamps(rounding: Rounding) -> dict[str, Word]:
+    """How numbers become bytes, the same for all channels."""
+    return {
+        "zero": rounding.zero_point,
+        "low": int(rounding.low),
+        "high": int(rounding.high),
+        "bend": 1.0 if rounding.bend is None else float(rounding.bend),
+    }
 
 
 def _sum(builder: Builder, node: Node) -> None:
@@ -49,13 +57,32 @@ def _sum(builder: Builder, node: Node) -> None:
         "x_share": float(ratio(grids[own[0]], out_grid)),
         "z_zero": grids[own[1]].zero_point,
         "z_share": float(ratio(grids[own[1]], out_grid)),
-        "zero": rounding.zero_point,
-        "low": int(rounding.low),
-        "high": int(rounding.high),
-        "bend": 1.0 if rounding.bend is None else float(rounding.bend),
+        **_clamps(rounding),
         "z_channel": z.channel,
     }
     builder.add(out, kernel, [Read(x), Read(z)], {**known, **_lines(x, out)})
+    builder.choose(node, "int8", kernel)
+
+
+def _factors(builder: Builder, node: Node) -> None:
+    """Of two maps, or of a map and one number per channel."""
+    grids = builder.graph.quantization
+    names = sorted(split_inputs(node)[0], key=builder.is_map, reverse=True)
+    x_grid, z_grid, out_grid = (grids[name] for name in (*names, node.output))
+    rounding = Rounding.of(node, out_grid)
+    assert rounding is not None
+    x, z = (builder.quads(name) for name in names)
+    out = builder.new_quads(node.output)
+    per_channel = x.shape != z.shape
+    kernel = Kernel("u8x4_mul_none_rows", (int(rounding.bend is not None), int(per_channel)))
+    known: dict[str, Word] = {
+        "x_zero": x_grid.zero_point,
+        "z_zero": z_grid.zero_point,
+        "share": float(product_ratio(x_grid, z_grid, out_grid)),
+        **_clamps(rounding),
+        "z_channel": z.channel,
+    }
+    builder.add(out, kernel, [Read(x), Read(z, whole=per_channel)], {**known, **_lines(x, out)})
     builder.choose(node, "int8", kernel)
 
 
@@ -125,6 +152,30 @@ def _max_pool(builder: Builder, node: Node) -> bool:
     return True
 
 
+def _concat(builder: Builder, node: Node) -> bool:
+    """Channels of maps or vectors are put together row by row."""
+    if len(builder.image_shape(node.output)) not in (1, 3) or attributes(node)["axis"] != 1:
+        return False
+    values, out = [builder.quads(name) for name in node.inputs], builder.new_quads(node.output)
+    kernel = Kernel("u8x4_concat_none_rows")
+    known: dict[str, Word] = {
+        "lines": builder.table([builder.map_shape(name)[0] for name in node.inputs]),
+        "steps": builder.table([value.channel for value in values]),
+        "operands": len(values),
+        "width": out.width,
+        "out_step": out.channel,
+    }
+    builder.add(out, kernel, [Read(value) for value in values], known)
+    builder.choose(node, "int8", kernel)
+    return True
+
+
+def _resize(builder: Builder, node: Node) -> bool:
+    x, out = builder.quads(node.inputs[0]), builder.new_quads(node.output)
+    builder.choose(node, "int8", resize(builder, node, x, out, "u8x4_nearest_none_rows"))
+    return True
+
+
 def _same(builder: Builder, node: Node) -> bool:
     """The same bytes under another name: all of one pixel, or of an op that gives its input."""
     x = builder.in_quads(node.inputs[0])
@@ -145,10 +196,13 @@ _KINDS: dict[str, Callable[[Builder, Node], None]] = {
     "product": lower_product,
     "sum": _sum,
     "mean": _mean,
+    "factors": _factors,
     "table": _table,
 }
 #: Ops that take numbers as they are, of those that have a kernel for bytes.
 _CHOICES: dict[str, Callable[[Builder, Node], bool]] = {
     "max_pool2d": _max_pool,
+    "concat": _concat,
+    "resize": _resize,
     **dict.fromkeys(("flatten", "reshape", "identity", "dropout"), _same),
 }

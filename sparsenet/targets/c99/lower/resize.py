@@ -11,11 +11,18 @@ from sparsenet.targets.c99.builder import Builder
 from sparsenet.targets.c99.constant import Word
 from sparsenet.targets.c99.kernel import Kernel
 from sparsenet.targets.c99.stage import Read
+from sparsenet.targets.c99.value import Value
 
 
 def lower(builder: Builder, node: Node) -> None:
-    """Row by row: of each row of the result a table tells the rows that it is made of."""
+    """Nearest or bilinear."""
     x, out = builder.any(node.inputs[0]), builder.new(node.output)
+    kernel = resize(builder, node, x, out, f"f32_{attributes(node)['mode']}_none_rows")
+    builder.choose(node, "none", kernel)
+
+
+def resize(builder: Builder, node: Node, x: Value, out: Value, family: str) -> Kernel:
+    """Add the stage: row by row; of each row of the result a table tells the rows that it is made of."""
     rows, columns = resize_tables(node, x.shape[1:], out.shape[1:])
     known: dict[str, Word] = {
         "left": builder.constant(columns.low.astype(np.uint16)),
@@ -32,9 +39,9 @@ def lower(builder: Builder, node: Node) -> None:
             "down": builder.constant(rows.weight),
         }
     needed = np.stack([rows.low, rows.high] if bilinear else [rows.low], axis=1).astype(np.uint16)
-    kernel = Kernel("f32_bilinear_none_rows" if bilinear else "f32_nearest_none_rows")
+    kernel = Kernel(family)
     builder.add(out, kernel, [Read(x, rows=needed.shape[1], table=builder.constant(needed))], known)
-    builder.choose(node, "none", kernel)
+    return kernel
 
 
 LOWER = {"resize": lower}

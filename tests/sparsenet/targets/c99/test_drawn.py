@@ -114,8 +114,8 @@ class _Network:
         self.node(op, [x], attrs)
 
     def other(self, x: str) -> None:
-        """Two maps put together, one resized or rearranged, or the mean."""
-        kind = self.pick(0, 4)
+        """Two maps put together, one resized or rearranged, multiplied by another or by means, or the mean."""
+        kind = self.pick(0, 5)
         same = [y for y, s in self.shapes.items() if len(s) == 3 and s[1:] == self.shapes[x][1:]]
         if kind == 0:
             self.node("concat", [x, self.draw(st.sampled_from(same))], {})
@@ -124,6 +124,10 @@ class _Network:
             self.node("resize", [x], {"size": [self.pick(1, 12), self.pick(1, 12)], "mode": mode})
         elif kind == 2:
             self.node("global_avg_pool2d", [x], {})
+        elif kind == 5:
+            means = [y for y, s in self.shapes.items() if s == (self.shapes[x][0], 1, 1)]
+            alike = [y for y in same if self.shapes[y] == self.shapes[x]]
+            self.node("mul", self.draw(st.permutations([x, self.draw(st.sampled_from(means + alike))])), {})
         elif kind == 3:
             alike = [y for y in same if self.shapes[y] == self.shapes[x]]
             self.node("add", [x, self.draw(st.sampled_from(alike))], {"epilogue": [["relu"]]})

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from sparsenet import Graph, Node, TensorInfo, reference
-from sparsenet.graph.integer import integer_nodes
+from sparsenet.graph.integer import KINDS, integer_nodes
+from sparsenet.graph.ops import OPS
 from sparsenet.targets.c99.export import Export
 from tests.sparsenet.quantized import quantized
 from tests.sparsenet.targets.c99.compiled import Compiled, needs_compiler
@@ -89,7 +90,13 @@ def one_of_each() -> Graph:
     k = add("linear", [j, weight(5, 14), weight(5)])
     m = add("softmax", [k])
     n = add("conv2d", [h, weight(3, 14, 1, 1)], epilogue=[["clip", 0.0, 2.0]])
-    graph.outputs = [f, g, m, n, k]
+    o = add("mul", [add("sigmoid", [add("global_avg_pool2d", [b])]), a], epilogue=[["leaky_relu", 0.2]])
+    p = add("mul", [o, b], epilogue=[["clip", -0.3, 0.4]])
+    q = add("resize", [p], size=[13, 7])
+    r = add("concat", [q, add("resize", [g], size=[13, 7]), q])
+    s = add("concat", [j, add("flatten", [add("global_avg_pool2d", [r])])])
+    t = add("linear", [s, weight(3, 35)])
+    graph.outputs = [f, g, m, n, k, r, t]
     graph.verify()
     return graph
 
@@ -98,9 +105,10 @@ def one_of_each() -> Graph:
 def test_every_kind_of_integer_node_is_exact(tmp_path: Path) -> None:
     graph = quantized(one_of_each())
     del graph.quantization["y11"]  # of the softmax, which is float32
-    integers = integer_nodes(graph, graph.shapes())
-    assert len(integers) >= 11, integers
     network = Compiled(graph, tmp_path)
+    in_bytes = {d.op for d in network.exported.plan.decisions if d.format.startswith("int8")}
+    assert {OPS[op].integer for op in in_bytes} == KINDS
+    assert {"concat", "resize"} <= in_bytes
     x = np.random.default_rng(5).standard_normal((1, 6, 9, 11), np.float32)
     expected = reference.run(graph, {"x": x})
     for name, found in zip(graph.outputs, network.context().run(x[0]), strict=True):
