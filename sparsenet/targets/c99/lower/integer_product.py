@@ -220,5 +220,6 @@ def _finish(layer: Layer, middle: int, mean: bool) -> tuple[Sequence[int], dict[
 
 
 def _of_channels(numbers: npt.ArrayLike, channels: int) -> Numbers:
-    """One number for each channel, and zeros up to a whole quad of them."""
-    return np.pad(np.broadcast_to(numbers, (channels,)), (0, -channels % QUAD))
+    """One number for each of the first channels, and zeros up to a whole quad of them."""
+    each = np.asarray(numbers)
+    return np.pad(np.broadcast_to(each[:channels] if each.ndim else each, (channels,)), (0, -channels % QUAD))
