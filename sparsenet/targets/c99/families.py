@@ -13,6 +13,7 @@ _ROUNDED = (
 )
 _FINISH = ("bend", "add", "clamp", "mean")
 _LINES = "channels width x_channel out_channel"
+_ADD = f"x_zero x_share:f32 z_zero z_share:f32 zero low high bend:f32 z_channel {_LINES}"
 
 FAMILIES = by_name(
     Family(
@@ -301,7 +302,7 @@ FAMILIES = by_name(
         U8X4,
         "add_none_rows",
         "quads",
-        "x_zero x_share:f32 z_zero z_share:f32 zero low high bend:f32 z_channel " + _LINES,
+        _ADD,
         ("bend",),
         "sums of two maps in bytes",
     ),
@@ -336,6 +337,30 @@ FAMILIES = by_name(
         f"kernel_rows before x_width {_LINES}",
         ("stride", "columns", "dilation"),
         "max pooling of bytes",
+    ),
+    Family(
+        U8X4,
+        "tablevectors_none_rows",
+        "quads_mve",
+        f"*table:u8 {_LINES}",
+        ("tail",),
+        "functions of one byte by a table, in vectors",
+    ),
+    Family(
+        U8X4,
+        "addvectors_none_rows",
+        "quads_mve",
+        _ADD,
+        ("bend", "tail"),
+        "sums of two maps in bytes, in vectors",
+    ),
+    Family(
+        U8X4,
+        "maxpoolvectors_none_rows",
+        "quads_mve",
+        f"kernel_rows before x_width length {_LINES}",
+        ("stride", "columns", "dilation", "rows", "tail"),
+        "max pooling of bytes, in vectors",
     ),
     Family(
         U8X4,

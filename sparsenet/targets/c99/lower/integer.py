@@ -16,6 +16,7 @@ from sparsenet.targets.c99.builder import Builder
 from sparsenet.targets.c99.constant import Word
 from sparsenet.targets.c99.kernel import Kernel
 from sparsenet.targets.c99.lower.integer_product import lower_product
+from sparsenet.targets.c99.lower.mve_lines import lines_kernel, max_pool_in_vectors
 from sparsenet.targets.c99.lower.resize import resize
 from sparsenet.targets.c99.stage import Read
 from sparsenet.targets.c99.value import Value
@@ -51,7 +52,7 @@ def _sum(builder: Builder, node: Node) -> None:
     assert rounding is not None
     x, z = (builder.quads(name) for name in own)
     out = builder.new_quads(node.output)
-    kernel = Kernel("u8x4_add_none_rows", (int(rounding.bend is not None),))
+    kernel = lines_kernel(builder, "add", out.width, int(rounding.bend is not None))
     known: dict[str, Word] = {
         "x_zero": grids[own[0]].zero_point,
         "x_share": float(ratio(grids[own[0]], out_grid)),
@@ -121,10 +122,20 @@ def _mean(builder: Builder, node: Node) -> None:
     builder.choose(node, "int8", kernel)
 
 
-def _pool(builder: Builder, node: Node, family: str, more: dict[str, Word]) -> tuple[Value, Kernel]:
+def _pool(
+    builder: Builder,
+    node: Node,
+    family: str,
+    more: dict[str, Word],
+    in_vectors: Callable[[Builder, Geometry, Value, Value], tuple[Kernel, Value] | None] | None = None,
+) -> tuple[Value, Kernel]:
     geometry, x = Geometry.of(node, builder.shapes), builder.quads(node.inputs[0])
     out = builder.new_quads(node.output)
-    kernel = Kernel(family, (geometry.stride[1], geometry.kernel[1], geometry.dilation[1]))
+    kernel, scratch = Kernel(family, (geometry.stride[1], geometry.kernel[1], geometry.dilation[1])), None
+    vectors = in_vectors(builder, geometry, x, out) if in_vectors is not None else None
+    if vectors is not None:
+        kernel, scratch = vectors
+        more = {**more, "length": scratch.width}
     known: dict[str, Word] = {
         "kernel_rows": geometry.kernel[0],
         "before": geometry.before[1],
@@ -133,7 +144,7 @@ def _pool(builder: Builder, node: Node, family: str, more: dict[str, Word]) -> t
         **more,
     }
     read = Read(x, geometry.kernel[0], geometry.stride[0], -geometry.before[0], geometry.dilation[0])
-    builder.add(out, kernel, [read], known)
+    builder.add(out, kernel, [read], known, scratch=scratch)
     return out, kernel
 
 
@@ -141,13 +152,13 @@ def _table(builder: Builder, node: Node) -> None:
     grids = builder.graph.quantization
     x, out = builder.quads(node.inputs[0]), builder.new_quads(node.output)
     bytes_made = builder.constant(table(node, grids[node.inputs[0]], grids[node.output]))
-    kernel = Kernel("u8x4_table_none_rows")
+    kernel = lines_kernel(builder, "table", out.width)
     builder.add(out, kernel, [Read(x)], {"table": bytes_made, **_lines(x, out)})
     builder.choose(node, "int8", kernel)
 
 
 def _max_pool(builder: Builder, node: Node) -> bool:
-    _, kernel = _pool(builder, node, "u8x4_maxpool_none_rows", {})
+    _, kernel = _pool(builder, node, "u8x4_maxpool_none_rows", {}, max_pool_in_vectors)
     builder.choose(node, "int8", kernel)
     return True
 
