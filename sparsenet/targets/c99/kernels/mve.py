@@ -75,7 +75,7 @@ def finished(kernel: Kernel, room: str, *, bias: bool = False) -> list[str]:
         "const uint32_t first = c, tile = x0;",
         *block("for (uint32_t t = 0; t < count; ++t)", [
             "const size_t c = first + j, x0 = tile + t;",
-            f"const int32_t sum = sums[j * {room} + t]{' + a->bias[c]' if bias else ''};",
+            f"int32_t sum = sums[j * {room} + t]{' + a->bias[c]' if bias else ''};",
             *to_bytes.finished(kernel, ["sum"]),
         ]),
     ])  # fmt: skip
