@@ -11,6 +11,7 @@ is skipped as too noisy to tell. Where nothing failed, but something was too noi
 
 from __future__ import annotations
 
+import argparse
 import os
 from collections.abc import Iterator
 from dataclasses import asdict, replace
@@ -22,12 +23,13 @@ from threadpoolctl import threadpool_limits
 
 from bench.gate import expected
 from bench.gate.expected import Limits
-from bench.gate.groups import Group, Held
+from bench.gate.groups import GROUPS, Group, Held
 from bench.gate.paired import Ratio
 from bench.gate.verdict import FIRST_ROUNDS, Answer, Verdict, decide
 from bench.measure.agreement import KERNEL_TOLERANCE
 from sparsenet.checks import real_number
 from sparsenet.errors import SparsenetError
+from sparsenet.text.nearest import did_you_mean
 from sparsenet.text.table import render
 
 #: How often a group is built and measured at most.
@@ -54,14 +56,18 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--speed-record", action="store_true", help="write this run's into bench/gate/expected.toml"
     )
     options.addoption(
-        "--speed-plant", type=family_and_factor, default="", metavar="FAMILY=FACTOR",
+        "--speed-plant", type=family_and_factor, metavar="FAMILY=FACTOR",
         help="pretend that kernels of a family take so many times as long, to see the gate catch it",
     )  # fmt: skip
 
 
 def family_and_factor(text: str) -> tuple[str, float]:
-    """Both sides of the equals sign; ValueError unless the factor is a number above 0."""
+    """Both sides of the equals sign; an error if no group holds the family, or the factor is no number above 0."""
     family, _, factor = text.partition("=")
+    families = dict.fromkeys(group.family for group in GROUPS)
+    if family not in families:
+        hint = did_you_mean(family, families) or f"; there are {', '.join(families)}"
+        raise argparse.ArgumentTypeError(f"the gate holds no kernel family '{family}'{hint}")
     return family, real_number(float(factor or 1), "the factor", above=True)
 
 
@@ -73,7 +79,7 @@ class Speed:
         self.baseline: Path | None = config.getoption("--speed-baseline")
         self.recording = config.getoption("--speed-record")
         self.least_rounds = config.getoption("--speed-rounds")
-        self.planted = config.getoption("--speed-plant")
+        self.planted = config.getoption("--speed-plant") or ("", 1.0)
         self.measured: dict[str, dict[str, Any]] = {}
         try:
             self.limits = expected.baseline(self.baseline) if self.baseline else expected.expected()

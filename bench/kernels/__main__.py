@@ -8,6 +8,7 @@ import click
 
 from bench.measure.command import bench_command
 from bench.measure.options import json_option
+from sparsenet.commands.several import Several
 from sparsenet.io.files import require_outputs, write_output
 from sparsenet.targets.host import host
 
@@ -17,10 +18,12 @@ from sparsenet.targets.host import host
     "python -m bench.kernels --quick --family conv --lanes 8",
 )
 @click.option(
-    "--lanes", type=click.Choice(["16", "8", "4"]), multiple=True,
-    help="Vector length in float32, may be repeated.  [default: 16 (AVX-512) and 8 (AVX2) if there are any]",
+    "--lanes", cls=Several, type=click.Choice(["16", "8", "4"]), metavar="N...",
+    help="Vector lengths in float32.  [default: 16 (AVX-512) and 8 (AVX2) if there are any]",
 )  # fmt: skip
-@click.option("--family", multiple=True, help="Only families whose name contains this; may be repeated.")
+@click.option(
+    "--family", cls=Several, metavar="NAME...", help="Only families whose names contain one of these."
+)
 @click.option("--quick", is_flag=True, help="Fewer layers, densities and rounds: half a minute.")
 @click.option("--tune", is_flag=True, help="Race each family's tiles first, as engines with tune=True do.")
 @json_option

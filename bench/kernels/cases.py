@@ -8,6 +8,7 @@ from bench.subjects.layers import BY_FAMILY, LayerShape
 from sparsenet.errors import InputError, SparsenetError
 from sparsenet.targets.cuda.families import CUDA_FAMILIES
 from sparsenet.targets.registry import FAMILIES
+from sparsenet.text.nearest import did_you_mean
 
 
 def in_bytes(family: str) -> bool:
@@ -55,7 +56,7 @@ def cases(quick: bool, families: tuple[str, ...] = ()) -> list[Case]:
 
     Raises:
         SparsenetError: a family of the registry has no layers in ``BY_FAMILY``.
-        InputError: no family has one of ``families`` in its name.
+        InputError: one of ``families`` is in no family's name.
     """
     forgotten = sorted(FAMILIES.keys() - BY_FAMILY.keys() - NOT_TIMED.keys())
     if forgotten:
@@ -72,8 +73,8 @@ def cases(quick: bool, families: tuple[str, ...] = ()) -> list[Case]:
         chosen = layers[1::4] or layers[:1] if quick else layers
         found += [Case(family, layer, density) for layer in chosen for density in densities]
     found = [case for case in found if not families or any(word in case.family for word in families)]
-    if not found:
-        raise InputError(
-            f"no kernel family has {' or '.join(families)} in its name; there are {', '.join(BY_FAMILY)}"
-        )
+    for word in families:
+        if not any(word in family for family in BY_FAMILY):
+            hint = did_you_mean(word, BY_FAMILY) or f"; there are {', '.join(BY_FAMILY)}"
+            raise InputError(f"no kernel family has '{word}' in its name{hint}")
     return found

@@ -34,10 +34,13 @@ def markdown_table(header: Sequence[object], rows: Iterable[Sequence[object]]) -
 
 
 def bar(total: int | None, unit: str, *, quiet: bool = False, leave: bool = True) -> Any:
-    """A progress bar on standard error, to be entered; its ``update(n)`` and ``set_description(text)`` move it."""
+    """A progress bar on standard error if that is a terminal, to be entered.
+
+    Its ``update(n)`` and ``set_description(text)`` move it.
+    """
     from tqdm import tqdm
 
-    return tqdm(total=total, unit=unit, file=sys.stderr, disable=quiet, leave=leave)
+    return tqdm(total=total, unit=unit, file=sys.stderr, disable=quiet or None, leave=leave)
 
 
 def move(progress: Any, done: int, total: int) -> None:

@@ -37,10 +37,10 @@ def run(
     block: str = "1x1",
     file: Path | None = None,
 ) -> Report:
-    """Time ``graph`` at every sparsity and setting of ``todo``, under a progress bar unless ``quiet``."""
+    """Time ``graph`` at every sparsity and setting of ``todo``, under a progress bar on terminals unless ``quiet``."""
     report = Report()
     form = "{desc} {percentage:3.0f}% {bar}"
-    with tqdm(total=1000 * len(todo), disable=quiet, file=sys.stderr, bar_format=form) as bar:
+    with tqdm(total=1000 * len(todo), disable=quiet or None, file=sys.stderr, bar_format=form) as bar:
         for number, (sparsity, settings) in enumerate(todo):
             at = "" if sparsity is None else f" at {sparsity:.0%}"
             bar.set_description(f"{graph.name}{at}, {settings.threads} thread(s), batch {settings.batch}")

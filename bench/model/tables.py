@@ -7,11 +7,14 @@ from collections.abc import Sequence
 from bench.engines import LABELS
 from bench.model.layers import Layer
 from bench.model.results import Result
+from sparsenet.text.quantities import time_text
 from sparsenet.text.table import render
 
+#: Stands for the name of the first engine's column.
+RATIO = "ours is × as fast"
 COLUMNS = (
-    "sparsity", "threads", "batch", "engine", "items/s", "median ms", "mean", "std", "p90", "p99", "min",
-    "ours is × as fast", "95 % interval", "rounds", "dropped", "prepare ms", "first ms", "MB", "error", "same top",
+    "sparsity", "zeros", "threads", "batch", "engine", "items/s", "median ms", "mean", "std", "p90", "p99", "min",
+    RATIO, "95 % interval", "rounds", "dropped", "prepare", "first", "MB", "error", "same top",
 )  # fmt: skip
 LAYER_COLUMNS = ("layer", "op", "nnz", "density", "dense ms", "sparse ms", "× faster", "Gop/s", "kernel")
 #: What stands below the table, by clock.
@@ -25,22 +28,23 @@ COUNTED = {
 def results_table(results: Sequence[Result]) -> str:
     """One line per engine; what a column means stands in docs/benchmark.md."""
     first = results[0].engine if results else ""
-    header = [f"{LABELS[first]} is × as fast" if name == COLUMNS[11] else name for name in COLUMNS]
+    header = [f"{LABELS[first]} is × as fast" if name == RATIO else name for name in COLUMNS]
     table = render(header, [_row(result, result.engine == first) for result in results])
     return "\n\n".join([table, *dict.fromkeys(COUNTED[result.clock] for result in results)])
 
 
 def _row(r: Result, first: bool) -> list[object]:
     return [
-        _zeros(r),
+        _imposed(r), f"{r.zeros:.1%}",
         r.threads, r.batch, LABELS[r.engine], r.items_per_second, r.latency_ms_median, r.latency_ms_mean,
         r.latency_ms_std, r.latency_ms_p90, r.latency_ms_p99, r.latency_ms_min,
-        *_ratio(r, first), r.rounds, r.dropped, r.prepare_ms, r.first_ms, r.memory_mb, f"{r.error:.0e}",
+        *_ratio(r, first), r.rounds, r.dropped,
+        time_text(r.prepare_ms / 1e3), time_text(r.first_ms / 1e3), r.memory_mb, f"{r.error:.0e}",
         None if r.same_top is None else f"{r.same_top:.0%}",
     ]  # fmt: skip
 
 
-def _zeros(r: Result) -> str:
+def _imposed(r: Result) -> str:
     if r.sparsity is None:
         return "as it is"
     return f"{r.sparsity:.0%}" if r.block == "1x1" else f"{r.sparsity:.0%} in {r.block}"

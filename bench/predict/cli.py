@@ -64,9 +64,9 @@ def predict(
         form = {"int8": bool(graph.quantization), "block": block}
         click.echo(to_json({"model": model, "name": graph.name, **form, "predictions": rows}))
         return
-    header = ["sparsity", "predicted ms", "times as fast as at 0 %"]
+    header = ["network", "predicted ms", "times as fast as it is"]
     cells = [
-        [f"{r['sparsity']:.0%}", r["predicted_ms"], rows[0]["predicted_ms"] / r["predicted_ms"]] for r in rows
+        [_zeros(r["sparsity"]), r["predicted_ms"], rows[0]["predicted_ms"] / r["predicted_ms"]] for r in rows
     ]
     if check:
         header += ["measured ms", "error"]
@@ -75,10 +75,15 @@ def predict(
         ]
     click.echo(render(header, cells))
     for row in rows if show_layers else []:
-        click.echo(f"\nlayers at {row['sparsity']:.0%} zeros")
+        click.echo(f"\nlayers {_zeros(row['sparsity'])}")
         click.echo(
             render(["layer", "ms", "family"], [(e["layer"], e["ms"], e["family"]) for e in row["layers"]])
         )
+
+
+def _zeros(sparsity: float) -> str:
+    """What was asked for; nothing is imposed on the first row."""
+    return f"at {sparsity:.0%} zeros" if sparsity else "as it is"
 
 
 def _row(

@@ -12,10 +12,10 @@ from bench.kernels.rates import Rate
 
 
 def break_even(points: Iterable[tuple[float, float]]) -> float | None:
-    """The sparsity from which the speed-up stays above 1, between measured points by its logarithm.
+    """The sparsity from which the speed-up stays above 1 beyond its interval, between points by the logarithm.
 
     Args:
-        points: (sparsity, speed-up).
+        points: (sparsity, lower end of the interval of the speed-up).
 
     Returns:
         None if even the last point is not above 1; the first sparsity if all are.

@@ -65,6 +65,6 @@ def _cards(data: Data) -> list[tuple[str, str, str]]:
 
 def _break_even(data: Data, model: str, engine: str) -> str:
     results = data.ratios(model, engine, data.plan.threads[0])
-    points = [(r.sparsity or 0.0, r.speedup) for r in results if r.speedup is not None]
+    points = [(r.sparsity or 0.0, r.speedup_low) for r in results if r.speedup_low is not None]
     found = break_even(points)
     return "never" if found is None else "always" if found == 0 else f"{found:.0%}"

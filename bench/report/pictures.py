@@ -68,7 +68,7 @@ def speedups(data: Data) -> str:
                 axis.plot(x, y, "o-", color=colour, label=f"over {LABELS[engine]}")
                 low, high = [r.speedup_low or 0 for r in results], [r.speedup_high or 0 for r in results]
                 axis.fill_between(x, low, high, color=colour, alpha=0.2, linewidth=0)
-                pays = break_even(zip(x, y, strict=True))
+                pays = break_even(zip(x, low, strict=True))
                 if pays:
                     axis.plot([pays], [1], "D", color=colour, markersize=6, markeredgecolor="white")
                     axis.annotate(

@@ -9,6 +9,7 @@ from converters.quantization.order import quads_text
 from converters.verify import VerifyReport
 from sparsenet.graph import TensorInfo
 from sparsenet.text.one_line import one_line
+from sparsenet.text.quantities import time_text
 
 
 def report_text(report: ConversionReport) -> str:
@@ -91,17 +92,18 @@ def _speed(speed: SpeedReport) -> list[tuple[str, str]]:
     counted = "processor time" if speed.clock == "cpu" else "wall time"
     threads = "1 thread" if speed.threads == 1 else f"{speed.threads} threads"
     rounds = f"{speed.rounds} rounds counted, {speed.dropped} were disturbed"
-    ways = [("ways", ", ".join(f"{way} {ms:.3f} ms" for way, ms in speed.ways.items()))] * (
+    ways = [("ways", ", ".join(f"{way} {time_text(ms / 1e3)}" for way, ms in speed.ways.items()))] * (
         len(speed.ways) > 2
     )
+    kernels, first = time_text(speed.compile_ms / 1e3), time_text(speed.first_ms / 1e3)
     return [
-        ("dense", f"{speed.dense_ms:.3f} ms"),
-        ("sparse", f"{speed.sparse_ms:.3f} ms, {ratio}"),
+        ("dense", time_text(speed.dense_ms / 1e3)),
+        ("sparse", f"{time_text(speed.sparse_ms / 1e3)}, {ratio}"),
         *ways,
         ("measured", f"dense and sparse in turn, in {counted}, on {threads}; {rounds}"),
         (
             "start-up",
-            f"{speed.compile_ms:.0f} ms for the kernels, {speed.first_ms:.2f} ms for the first inference",
+            f"{kernels} for the kernels, {first} for the first inference",
         ),
         ("memory", f"{speed.memory_bytes:,} bytes of packed weights and working memory"),
         ("verdict", speed.verdict),

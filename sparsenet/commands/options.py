@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from sparsenet.engine_options import MAX_THREADS
+from sparsenet.text.quantities import time_text
 
 if TYPE_CHECKING:
     from sparsenet.start_up import Timings
@@ -62,6 +63,6 @@ def folder_option(help_: str) -> Callable[[Any], Any]:
 
 
 def seconds_text(timings: Timings) -> str:
-    """Where start-up time went, for people: ``imports 120 ms, load 31 ms, ...``."""
+    """Where start-up time went, for people: ``imports 120 ms, compile 2.35 s, ...``."""
     values = dataclasses.asdict(timings).items()
-    return ", ".join(f"{name} {seconds * 1e3:.4g} ms" for name, seconds in values if seconds)
+    return ", ".join(f"{name} {time_text(seconds)}" for name, seconds in values if seconds)

@@ -16,6 +16,7 @@ from sparsenet.commands.options import (
     threads_option,
 )
 from sparsenet.graph.feeds import random_inputs
+from sparsenet.text.quantities import time_text
 from sparsenet.text.table import render, to_json
 from sparsenet.timing import DEVICE, clock_for, few, interleaved, spread
 
@@ -95,13 +96,13 @@ def _text(result: dict[str, Any]) -> str:
         ]
         for layer in result["layers"]
     ]
-    times = ", ".join(f"{name} {ms:.4g}" for name, ms in result["ms"].items())
+    times = ", ".join(f"{name} {time_text(ms / 1e3)}" for name, ms in result["ms"].items())
     return "\n".join(
         [
             render(COLUMNS, rows),
             "",
-            f"sum of layers {sum(layer['ms'] for layer in result['layers']):.4g} ms",
-            f"{times} ms (threads: {result['threads']})",
+            f"sum of layers {time_text(sum(layer['ms'] for layer in result['layers']) / 1e3)}",
+            f"{times} (threads: {result['threads']})",
             _counted("steady", result, ""),
             _counted("layers", result, "layers_"),
         ]

@@ -15,8 +15,8 @@ def percent(share: float | None, digits: int = 1) -> str:
 
 
 def number(value: float | None) -> str:
-    """1234567 → '1 234 567' with narrow no-break spaces, as SI writes it."""
-    return "–" if value is None else f"{value:,.0f}".replace(",", "\u202f")
+    """1234567 → '1,234,567', as every command writes it."""
+    return "–" if value is None else f"{value:,.0f}"
 
 
 def ratio(speedup: Speedup | None) -> str:

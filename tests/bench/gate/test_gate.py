@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import dataclasses
 import itertools
 import json
@@ -244,6 +245,14 @@ def test_the_exit_code_tells_noise_from_success_and_failure(
     found, printed = gate()
     assert found == code, printed
     assert failed == ("slower than expected" in printed)
+
+
+def test_planting_work_in_a_family_that_nothing_holds_is_refused() -> None:
+    assert plugin.family_and_factor(f"{GROUPS[0].family}=1.25") == (GROUPS[0].family, 1.25)
+    with pytest.raises(
+        argparse.ArgumentTypeError, match=f"no kernel family 'f32_.*did you mean '{GROUPS[0].family}'"
+    ):
+        plugin.family_and_factor(f"{GROUPS[0].family}x=1.25")
 
 
 def test_planted_work_is_a_quarter_more() -> None:

@@ -23,6 +23,7 @@ from bench.model.trace import trace_events
 from bench.subjects.source import open_model
 from sparsenet import Engine, Graph, Node, TensorInfo
 from sparsenet.errors import InputError, SparsenetError
+from sparsenet.graph.counts import count_layers, total
 from sparsenet.timing import THREAD, Sample
 from tests.sparsenet.sample_graphs import tiny_graph
 
@@ -91,6 +92,8 @@ def test_layers_and_the_table(model: Path) -> None:
     result = CliRunner().invoke(bench, [str(model), "--engines", "ours", "dense", *QUICK, "--layers"])
     assert "ours, sparse is × as fast" in result.output
     assert "layers as it is, 1 thread(s)" in result.output
+    zeros = f"{total(count_layers(tiny_graph())).sparsity:.1%}"
+    assert result.output.splitlines()[2].split()[:4] == ["as", "it", "is", zeros]
 
 
 def test_an_onnx_file_and_a_network_of_the_zoo(tmp_path: Path) -> None:
