@@ -9,13 +9,14 @@ from sparsenet.c_library.program import ALIGNMENT, STATUS
 def header(interface: Interface) -> str:
     """The text of ``NAME.h``."""
     name, macro = interface.name, interface.macro
+    notes = "".join(f"\n   {_comment(note)}" for note in interface.notes)
     sizes = "\n".join(_sizes(tensor) for tensor in (*interface.inputs, *interface.outputs))
     statuses = "\n".join(
         f"#define {macro}_{status.upper()} {f'({value})' if value < 0 else value}  /* {_MEANING[status]} */"
         for status, value in STATUS.items()
     )
     return f"""/* {_comment(interface.title)}
-   Float32 numbers in C order, one image at a time. No function allocates memory or has a state of its own. */
+   Float32 numbers in C order, one image at a time. No function allocates memory or has a state of its own.{notes} */
 #ifndef {macro}_H
 #define {macro}_H
 

@@ -46,6 +46,7 @@ class Interface:
     Attributes:
         name: what every name begins with.
         title: what it is, for people.
+        notes: what the model says of its numbers, likewise.
         inputs, outputs: in the order of the parameters of ``run``; outputs of which only the first elements are valid
             are followed by those that count them.
         arena_bytes: working memory.
@@ -53,6 +54,7 @@ class Interface:
 
     name: str
     title: str
+    notes: list[str]
     inputs: list[Tensor]
     outputs: list[Tensor]
     arena_bytes: int
@@ -63,7 +65,7 @@ class Interface:
         return self.name.upper()
 
     @classmethod
-    def of(cls, plan: Plan, name: str, title: str) -> Interface:
+    def of(cls, plan: Plan, name: str, title: str, notes: list[str]) -> Interface:
         """The interface of ``plan``."""
         infos = [*plan.inputs, *plan.outputs]
         words = identifiers([info.name for info in infos], taken=["context"])
@@ -75,4 +77,6 @@ class Interface:
             Tensor(word, f"{name}_{word}".upper(), info, by_name[info.partial.count] if info.partial else "")
             for info, word in zip(infos, words, strict=True)
         ]
-        return cls(name, title, tensors[: len(plan.inputs)], tensors[len(plan.inputs) :], arena_bytes(plan))
+        return cls(
+            name, title, notes, tensors[: len(plan.inputs)], tensors[len(plan.inputs) :], arena_bytes(plan)
+        )

@@ -21,10 +21,21 @@ from sparsenet.engine import Engine
 from sparsenet.errors import InputError
 from sparsenet.graph import FloatArray, Graph
 from sparsenet.io.files import require_output_folder, write_output
+from sparsenet.io.metadata import meaning
 from sparsenet.plan.builder import Options
 from sparsenet.plan.make import make_plan
 from sparsenet.plan.plan import Plan
 from sparsenet.text.c_names import network_name
+
+_CMAKE = """\
+# In a project: add_subdirectory(this-folder), target_link_libraries(app {name}).
+cmake_minimum_required(VERSION 3.13)
+add_library({name} STATIC IMPORTED GLOBAL)
+set_target_properties({name} PROPERTIES
+  IMPORTED_LOCATION ${{CMAKE_CURRENT_LIST_DIR}}/lib{name}.a
+  INTERFACE_INCLUDE_DIRECTORIES ${{CMAKE_CURRENT_LIST_DIR}}
+  INTERFACE_LINK_LIBRARIES m)
+"""
 
 
 @dataclass(frozen=True)
@@ -79,7 +90,7 @@ def compile_c(
         raise InputError(f"the sizes of '{is_open[0]}' are not fixed; a C library is made for one size")
     kernels = "auto" if flag(sparse, "sparse") else "dense"
     plan = make_plan(graph, Options(kernels, 1, rings=False, target=machine.target))  # type: ignore[arg-type]
-    interface = Interface.of(plan, name, f"{graph.name} for {machine.name}")
+    interface = Interface.of(plan, name, f"{graph.name} for {machine.name}", meaning(graph.metadata))
     code = object_file(plan, code_of(plan.used_kernels, machine), machine, name)
     inputs = example_inputs(interface)
     outputs = _expected(graph, interface, inputs)
@@ -87,6 +98,7 @@ def compile_c(
         f"{name}.h": header(interface).encode(),
         f"lib{name}.a": archive(code, symbols(name)),
         f"{name}_test.c": check_program(interface, inputs, outputs).encode(),
+        "CMakeLists.txt": _CMAKE.format(name=name).encode(),
     }
     linker = linker_for(machine)
     if linker is not None:
@@ -108,7 +120,7 @@ def require_place(folder: Path, name: str) -> None:
     """
     require_output_folder(folder)
     if folder.exists():
-        own = {f"{name}.h", f"lib{name}.a", f"lib{name}.so", f"{name}_test.c"}
+        own = {f"{name}.h", f"lib{name}.a", f"lib{name}.so", f"{name}_test.c", "CMakeLists.txt"}
         others = sorted(file.name for file in folder.iterdir() if file.name not in own)
         if others:
             raise InputError(

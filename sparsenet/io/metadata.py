@@ -11,6 +11,9 @@ from sparsenet.errors import ModelFileError
 from sparsenet.graph import FloatArray
 from sparsenet.io import strict_json
 
+#: How many classes are listed to people.
+_FEW = 100
+
 
 def class_names(metadata: Mapping[str, str]) -> list[str] | None:
     """One name for each class, or None if the model does not say.
@@ -36,6 +39,22 @@ def normalisation(metadata: Mapping[str, str]) -> tuple[FloatArray, FloatArray]:
     if not (std > 0).all():
         raise ModelFileError("the model's metadata 'std' must be positive")
     return mean, std
+
+
+def meaning(metadata: Mapping[str, str], *, of_images: bool = True) -> list[str]:
+    """Sentences for people: what a model says of the numbers that it takes, unless not ``of_images``, and gives.
+
+    Raises:
+        ModelFileError: its metadata is malformed.
+    """
+    said = []
+    if of_images and {"mean", "std"} & metadata.keys():
+        mean, std = (", ".join(f"{number:g}" for number in part) for part in normalisation(metadata))
+        said.append(f"Images are RGB from 0 to 1, each channel (x - mean) / std: mean {mean}; std {std}.")
+    names = class_names(metadata)
+    if names and len(names) <= _FEW:
+        said.append(f"Classes: {', '.join(f'{i} {name}' for i, name in enumerate(names))}.")
+    return said
 
 
 def _channels(metadata: Mapping[str, str], key: str) -> FloatArray:

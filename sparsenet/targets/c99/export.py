@@ -17,7 +17,7 @@ from sparsenet.errors import InputError, MemoryLimitError
 from sparsenet.graph import FloatArray, Graph
 from sparsenet.graph.partial import whole_counts
 from sparsenet.io.files import require_output_folder, write_output
-from sparsenet.io.metadata import class_names, normalisation
+from sparsenet.io.metadata import meaning, normalisation
 from sparsenet.reference.oracle import compute
 from sparsenet.targets.c99.builder import Options
 from sparsenet.targets.c99.machine import MACHINES
@@ -167,14 +167,11 @@ def _normalisation(
 
 def _notes(graph: Graph, options: Options) -> list[str]:
     """What the header says of the meaning of the numbers."""
-    notes = []
-    if options.u8:
-        mean, std = (", ".join(f"{number:g}" for number in part) for part in (options.mean, options.std))
-        notes.append(f"Bytes of images stand for (byte - mean) / std: mean {mean}; std {std}.")
-    classes = class_names(graph.metadata)
-    if classes:
-        notes.append(f"Classes: {', '.join(f'{i} {word}' for i, word in enumerate(classes))}.")
-    return notes
+    if not options.u8:
+        return meaning(graph.metadata)
+    mean, std = (", ".join(f"{number:g}" for number in part) for part in (options.mean, options.std))
+    of_bytes = f"Images are bytes, which stand for (byte - mean) / std: mean {mean}; std {std}."
+    return [of_bytes, *meaning(graph.metadata, of_images=False)]
 
 
 def _require_ram(plan: CPlan, most: int | None) -> None:

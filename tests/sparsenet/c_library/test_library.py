@@ -169,7 +169,9 @@ def test_without_a_linker_there_is_no_shared_library(
     monkeypatch.setattr("sparsenet.c_library.write.linker_for", lambda machine: None)
     library = compile_c(small_graph(), tmp_path, "x86-64-v3", name="net")
     assert not library.shared
-    assert sorted(file.name for file in tmp_path.iterdir()) == ["libnet.a", "net.h", "net_test.c"]
+    assert sorted(file.name for file in tmp_path.iterdir()) == [
+        "CMakeLists.txt", "libnet.a", "net.h", "net_test.c"
+    ]  # fmt: skip
     assert (tmp_path / "libnet.a").read_bytes() == (here / "libnet.a").read_bytes()
 
 
