@@ -104,6 +104,10 @@ class CommandGroup(click.Group):
         """Find the subcommand, its name noted first so that an error while it is imported can tell it."""
         ctx.invoked_subcommand = args[0]
         known = self.list_commands(ctx)
+        if not known:
+            raise SparsenetError(
+                "sparsenet is not installed, so it has no commands: run `pip install .` in its folder"
+            )
         if args[0] not in known and not ctx.resilient_parsing:
             raise click.UsageError(f"No such command '{args[0]}'{did_you_mean(args[0], known)}", ctx)
         return super().resolve_command(ctx, args)

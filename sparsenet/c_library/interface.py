@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
 
@@ -9,7 +10,7 @@ from sparsenet.c_library.program import arena_bytes
 from sparsenet.graph import TensorInfo
 from sparsenet.graph.feeds import image_shape
 from sparsenet.plan.plan import Plan
-from sparsenet.text.c_names import identifiers
+from sparsenet.text.c_names import parameter_names
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,7 @@ class Interface:
 
     name: str
     title: str
-    notes: list[str]
+    notes: Sequence[str]
     inputs: list[Tensor]
     outputs: list[Tensor]
     arena_bytes: int
@@ -65,14 +66,12 @@ class Interface:
         return self.name.upper()
 
     @classmethod
-    def of(cls, plan: Plan, name: str, title: str, notes: list[str]) -> Interface:
+    def of(cls, plan: Plan, name: str, title: str, notes: Sequence[str] = ()) -> Interface:
         """The interface of ``plan``."""
         infos = [*plan.inputs, *plan.outputs]
-        words = identifiers([info.name for info in infos], taken=["context"])
-        # A name that another tensor has too, as an input that is also an output, is told apart by its number.
-        by_name = {
-            info.name: word for info, word in zip(plan.outputs, words[len(plan.inputs) :], strict=True)
-        }
+        results = parameter_names("output", [info.name for info in plan.outputs])
+        words = [*parameter_names("input", [info.name for info in plan.inputs]), *results]
+        by_name = {info.name: word for info, word in zip(plan.outputs, results, strict=True)}
         tensors = [
             Tensor(word, f"{name}_{word}".upper(), info, by_name[info.partial.count] if info.partial else "")
             for info, word in zip(infos, words, strict=True)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import re
-from collections.abc import Iterable
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from sparsenet.errors import InputError
@@ -54,13 +55,15 @@ def identifier(text: str) -> str:
     return f"x{word}" if word[0].isdigit() else f"{word}_" if word in _KEYWORDS.split() else word
 
 
-def identifiers(texts: Iterable[str], taken: Iterable[str] = ()) -> list[str]:
-    """An identifier of its own for each of ``texts``, none of them among ``taken``."""
-    used, names = set(taken), []
-    for text in texts:
-        name, number = identifier(text), 2
-        while name in used:
-            name, number = f"{identifier(text)}_{number}", number + 1
-        used.add(name)
-        names.append(name)
+def parameter_names(kind: str, tensors: Sequence[str]) -> list[str]:
+    """Names of parameters for tensors: ``kind`` if there is one, else ``kind_tensor``, no two of them the same."""
+    names: list[str] = []
+    for tensor in tensors:
+        own = identifier(f"{kind}_{tensor}") if len(tensors) > 1 else kind
+        names.append(next(name for name in _numbered(own) if name not in names))
     return names
+
+
+def _numbered(name: str) -> Iterator[str]:
+    yield name
+    yield from (f"{name}_{number}" for number in itertools.count(2))

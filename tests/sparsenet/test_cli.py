@@ -258,3 +258,10 @@ def test_a_reader_that_has_had_enough_ends_the_command_quietly() -> None:
 )
 def test_errors_of_the_system_are_one_line(invoke: Invoke, error: Exception, message: str) -> None:
     assert one_line(invoke("extra", body=raising(error))) == f"error: {message}"
+
+
+def test_without_installation_there_are_no_commands(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(importlib.metadata, "entry_points", lambda **_: [])
+    result = CliRunner().invoke(cli.main, ["info", "model.safetensors"])
+    assert result.exit_code == 2
+    assert "sparsenet is not installed" in result.output

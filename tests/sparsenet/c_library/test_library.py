@@ -69,7 +69,7 @@ def test_integers_are_exact(cpu: str, tmp_path: Path) -> None:
     """By every instruction that multiplies bytes: int32 sums, and one rounding."""
     library = compile_c(quantized(small_graph()), tmp_path, cpu=cpu, name="net")
     assert any("u8x4_conv" in kernel.name for kernel in library.plan.used_kernels)
-    assert "fc: 0 from what was expected" in run_test(library, tmp_path)
+    assert "output: 0 from what was expected" in run_test(library, tmp_path)
 
 
 @pytest.fixture(scope="module")

@@ -7,12 +7,15 @@ from pathlib import Path
 import pytest
 
 from sparsenet.errors import InputError
-from sparsenet.text.c_names import identifiers, network_name
+from sparsenet.text.c_names import network_name, parameter_names
 
 
-def test_identifiers() -> None:
-    names = ["Image:0", "image_0", "int", "3d", "große/тензор", ""]
-    assert identifiers(names) == ["image_0", "image_0_2", "int_", "x3d", "gro_e", "x"]
+def test_parameters_are_told_apart() -> None:
+    assert parameter_names("input", ["große/тензор"]) == ["input"]
+    names = ["Image:0", "image_0", "image.0", "3d", "große/тензор", "", "/"]
+    assert parameter_names("x", names) == [
+        *("x_image_0", "x_image_0_2", "x_image_0_3", "x_3d", "x_gro_e", "x", "x_2")
+    ]  # fmt: skip
 
 
 def test_a_network_is_named_after_its_folder_unless_it_has_a_name() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, replace
 from functools import cached_property
 from math import prod
@@ -10,7 +9,7 @@ from math import prod
 from sparsenet.graph import TensorInfo
 from sparsenet.targets.c99.plan import CPlan
 from sparsenet.targets.c99.value import is_image, map_shape
-from sparsenet.text.c_names import is_name
+from sparsenet.text.c_names import parameter_names
 
 
 @dataclass(frozen=True)
@@ -99,15 +98,11 @@ class Names:
 
 
 def _ports(kind: str, infos: list[TensorInfo], c_type: str) -> list[Port]:
-    ports: list[Port] = []
-    for info in infos:
-        word, taken = kind, {port.word for port in ports}
-        if len(infos) > 1:
-            own = f"{kind}_{re.sub(r'[^a-z0-9]+', '_', info.name.lower()).strip('_')}"
-            words = [own, *(f"{kind}_{number}" for number in range(len(infos)))]
-            word = next(word for word in words if is_name(word) and word not in taken)
-        ports.append(Port(word, info.name, tuple(int(d or 1) for d in info.shape[1:]), c_type))
-    return ports
+    words = parameter_names(kind, [info.name for info in infos])
+    return [
+        Port(word, info.name, tuple(int(d or 1) for d in info.shape[1:]), c_type)
+        for word, info in zip(words, infos, strict=True)
+    ]
 
 
 def _axis(info: TensorInfo) -> int:
