@@ -22,7 +22,9 @@ def body(kernel: Kernel) -> list[str]:
     tile = kernel.parameter("width")
     return indented([
         f"uint32_t *const pixels = (uint32_t *)rows[a->kernel_rows + {kernel.parameter('add')}u];",
-        "int32_t *const sums = (int32_t *)pixels + a->kernel_rows * a->quads * a->phases * a->length;",
+        "const uint32_t stride = a->stride, quads = a->quads, phases = a->phases, length = a->length;",
+        "const uint32_t padding = a->x_zero * 0x01010101u;",
+        "int32_t *const sums = (int32_t *)pixels + a->kernel_rows * quads * phases * length;",
         *opened(kernel),
         *block(f"for (uint32_t x0 = 0; x0 < a->width; x0 += {tile}u)", [
             f"const uint32_t count = a->width - x0 < {tile}u ? a->width - x0 : {tile}u;",
@@ -35,50 +37,35 @@ def body(kernel: Kernel) -> list[str]:
 def _copied() -> list[str]:
     """Row by row of the window, quad by quad, the columns of each remainder by the stride."""
     return [
-        "const ptrdiff_t column = (ptrdiff_t)(x0 * a->stride) - (ptrdiff_t)a->before;",
-        "const uint32_t seen = (count - 1u) * a->stride + a->span;",
+        "const uint32_t seen = (count - 1u) * stride + a->span;",
         "uint32_t *to = pixels;",
         *block("for (uint32_t r = 0; r < a->kernel_rows; ++r)", [
             "const uint32_t *x = (const uint32_t *)rows[r];",
-            *block("for (uint32_t q = 0; q < a->quads; ++q)", [
-                *block("for (uint32_t p = 0; p < a->phases; ++p)", [
-                    "const uint32_t there = (seen - p + a->stride - 1u) / a->stride;",
-                    *mve.either(_phase_by_vectors(), _phase()),
-                    "to += a->length;",
+            "const uint32_t apart = x == NULL ? 0u : stride, further = x == NULL ? 0u : a->x_channel;",
+            *mve.either(["const uint32x4_t step = vmulq_n_u32(vidupq_n_u32(0, 1), apart);"], []),
+            "x = x == NULL ? &padding : x + (ptrdiff_t)(x0 * stride) - (ptrdiff_t)a->before;",
+            *block("for (uint32_t q = 0; q < quads; ++q, x += further)", [
+                *block("for (uint32_t p = 0; p < phases; ++p, to += length)", [
+                    "const uint32_t there = (seen - p + stride - 1u) / stride;",
+                    "const uint32_t *from = apart == 0u ? x : x + p;",
+                    *mve.either(
+                        block("for (uint32_t i = 0; i < there; i += 4u, from += 4u * apart)", [
+                            "const uint32x4_t v = vldrwq_gather_shifted_offset_z_u32(from, step, vctp32q(there - i));",
+                            f"vstrwq_u32(to + i, veorq_u32(v, vdupq_n_u32({mve.FLIP})));",
+                        ]),
+                        block("for (uint32_t i = 0; i < there; ++i, from += apart)", [f"to[i] = *from ^ {mve.FLIP};"]),
+                    ),
                 ]),
-                *block("if (x != NULL)", ["x += a->x_channel;"]),
             ]),
         ]),
     ]  # fmt: skip
-
-
-def _phase_by_vectors() -> list[str]:
-    return [
-        "const uint32_t *from = x + column + p;",
-        "const uint32x4_t steps = vmulq_n_u32(vidupq_n_u32(0, 1), a->stride);",
-        *block("for (uint32_t i = 0; i < there; i += 4u)", [
-            "const mve_pred16_t lanes = vctp32q(there - i);",
-            "uint32x4_t v = vdupq_n_u32(a->x_zero * 0x01010101u);",
-            *block("if (x != NULL)", [
-                "v = vldrwq_gather_shifted_offset_z_u32(from + i * a->stride, steps, lanes);"
-            ]),
-            f"vstrwq_p_u32(to + i, veorq_u32(v, vdupq_n_u32({mve.FLIP})), lanes);",
-        ]),
-    ]  # fmt: skip
-
-
-def _phase() -> list[str]:
-    return block("for (uint32_t i = 0; i < there; ++i)", [
-        "const uint32_t v = x == NULL ? a->x_zero * 0x01010101u : x[column + (ptrdiff_t)(p + i * a->stride)];",
-        f"to[i] = v ^ {mve.FLIP};",
-    ])  # fmt: skip
 
 
 def _channels(kernel: Kernel, tile: int) -> list[str]:
     sums = named("s", tile)
     gathered = "vreinterpretq_s8_u32(vldrwq_gather_base_u32(at, {}))"
     vectors = [
-        f"int32_t {', '.join([f'{sums[0]} = a->bias[c + j]', *(f'{s} = {sums[0]}' for s in sums[1:])])};",
+        f"int32_t {', '.join([f'{sums[0]} = bias[c + j]', *(f'{s} = {sums[0]}' for s in sums[1:])])};",
         "const uint16_t *const end = place + *nonzero++;",
         *block("while (place != end)", [
             "const uint32x4_t at = vaddq_n_u32(vldrhq_u32(place), (uint32_t)(uintptr_t)pixels);",
@@ -93,7 +80,7 @@ def _channels(kernel: Kernel, tile: int) -> list[str]:
     plain = [
         "const uint32_t places = *nonzero++;",
         *block("for (uint32_t t = 0; t < count; ++t)", [
-            "int32_t sum = a->bias[c + j];",
+            "int32_t sum = bias[c + j];",
             *block("for (uint32_t i = 0; i < 4u * places; ++i)", [
                 "sum += w[i] * ((const int8_t *)pixels)[place[i / 4u] + 4u * t + i % 4u];",
             ]),
@@ -106,8 +93,10 @@ def _channels(kernel: Kernel, tile: int) -> list[str]:
         "const int8_t *w = a->weights;",
         "const uint16_t *place = a->places;",
         "const uint16_t *nonzero = a->counts;",
+        "const int32_t *const bias = a->bias;",
         *block("for (uint32_t c = 0; c < a->c_out; c += 4u)", [
-            *block("for (uint32_t j = 0; j < 4u && c + j < a->c_out; ++j)", mve.either(vectors, plain)),
+            "const uint32_t channels = a->c_out - c < 4u ? a->c_out - c : 4u;",
+            *block("for (uint32_t j = 0; j < channels; ++j)", mve.either(vectors, plain)),
             *mve.finished(kernel, f"{_ROOM}u"),
         ]),
     ]  # fmt: skip
