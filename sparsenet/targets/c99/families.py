@@ -272,6 +272,14 @@ FAMILIES = by_name(
     ),
     Family(
         U8X4,
+        "depthwise_densepairs_rows",
+        "depthwise_pairs",
+        f"*weights:i8 x_channel x_zero seen {_ROUNDED} {_CONV}",
+        ("width", "stride", "columns", "dilation", "rows", *_FINISH),
+        "depthwise convolution in integers, two rows at a time",
+    ),
+    Family(
+        U8X4,
         "depthwise_dense_rows",
         "depthwise_bytes",
         f"*weights:i8 *absent:i32 x_channel multiple {_ROUNDED} {_CONV}",

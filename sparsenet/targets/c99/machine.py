@@ -92,6 +92,12 @@ def bytes_instructions(nonzeros: int, width: int, tile: int) -> int:
     return tiles(width, tile) * nonzeros * (2 * tile + _PER_BYTE)
 
 
+def depthwise_bytes_instructions(k_h: int, k_w: int, width: int, tile: int, stride: int) -> int:
+    """The same of each channel of a depthwise convolution."""
+    seen = min((tile - 1) * stride + k_w, tile * k_w)
+    return tiles(width, tile) * (k_h * (seen + k_w * tile) + _PER_SUMS + 4 * tile)
+
+
 def quads_instructions(quads: int, channels: int, unpacked: int, width: int, tile: int, *, dot: bool) -> int:
     """The same quad by quad; ``unpacked``: quads of pixels that a tile sees; ``dot``: pairs take one instruction."""
     each = quads * ((3 if dot else 16) * tile + _PER_QUAD) + channels * (_PER_SUMS + tile)

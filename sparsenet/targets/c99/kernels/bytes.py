@@ -141,6 +141,19 @@ static inline @pairs @of_weights(uint32_t quad)
     return made;
 }
 """,
+    "@dot2(": """\
+/* Adds the products of two bytes, as a pair of 16 bits, and a pair of weights: one instruction where there is one. */
+#if defined(__ARM_FEATURE_SIMD32)
+#include <arm_acle.h>
+#define @dot2(x, w, sum) __smlad((int32_t)(x), (int32_t)(w), (sum))
+#else
+static inline int32_t @dot2(uint32_t x, uint32_t w, int32_t sum)
+{
+    sum += (int32_t)(x & 0xFFFFu) * (int16_t)(w & 0xFFFFu);
+    return sum + (int32_t)(x >> 16) * (int16_t)(w >> 16);
+}
+#endif
+""",
     "@max4(": """\
 /* The larger of each of four bytes. */
 #if defined(__ARM_FEATURE_SIMD32)
@@ -164,35 +177,45 @@ static inline uint32_t @max4(uint32_t x, uint32_t y)
 
 
 def begun(kernel: Kernel) -> list[str]:
-    """What goes along with the channels of a tile of pixels from ``x0`` on, for ``finished`` in fixed point."""
+    """What goes along with the channels, in fixed point: pointers to terms, and to pixel ``x0`` of the result."""
     if kernel.parameter("clamp") != FIXED:
         return []
-    out = "int32_t *sum = (int32_t *)out_row;"
-    if not kernel.parameter("mean"):
-        out = "uint8_t *out = (uint8_t *)out_row + 4u * x0;"
-    return ["const int32_t *term = a->terms;", out]
+    out = [] if kernel.parameter("mean") else ["uint8_t *out = (uint8_t *)out_row + 4u * x0;"]
+    return ["const int32_t *term = a->terms;", *out]
+
+
+def next_channel(kernel: Kernel) -> list[str]:
+    """Moves them on from channel ``c``."""
+    if kernel.parameter("clamp") != FIXED:
+        return []
+    moved = [] if kernel.parameter("mean") else [f"out += {after('a->out_channel')};"]
+    return ["term += 3;", *moved]
+
+
+def after(line: str) -> str:
+    """How far the byte of the next channel is from that of channel ``c``, where a channel's pixels are ``line``."""
+    return f"c % 4u != 3u ? 1 : 4 * (ptrdiff_t){line} - 3"
 
 
 def bias(kernel: Kernel, sums: Sequence[str]) -> str:
     """What the sums of channel ``c`` begin with."""
-    first = "*term++" if kernel.parameter("clamp") == FIXED else "a->bias[c]"
+    first = "*term" if kernel.parameter("clamp") == FIXED else "a->bias[c]"
     return f"int32_t {sums[0]} = {first}{''.join(f', {s} = {sums[0]}' for s in sums[1:])};"
 
 
-def finished(kernel: Kernel, sums: Sequence[str]) -> list[str]:
+def finished(kernel: Kernel, sums: Sequence[str], behind: str = "") -> list[str]:
     """Make bytes of the sums of channel ``c``, neighbouring pixels from ``x0`` on, and store them, or add up how far
-    they are from the zero point, where only their mean is wanted.
+    they are from the zero point, where only their mean is wanted. In fixed point ``begun`` is to point to the first of
+    the pixels, or so many bytes before, in C.
     """
     lines, fixed = ["const int32_t zero = (int32_t)a->zero;"], kernel.parameter("clamp") == FIXED
     if kernel.parameter("mean"):
         lines.append(f"int32_t total = {-len(sums)} * zero;")
-        store = [f"total += {s};" for s in sums]
-        store.append("*sum++ += total;" if fixed else "((int32_t *)out_row)[c] += total;")
+        store = [*(f"total += {s};" for s in sums), "((int32_t *)out_row)[c] += total;"]
     else:
-        store = [f"out[{QUAD * t}] = (uint8_t){s};" for t, s in enumerate(sums)]
-        if fixed:
-            store.append("out += c % 4u != 3u ? 1 : 4 * (ptrdiff_t)a->out_channel - 3;")
-        else:
+        place = f"{behind} + " if behind and fixed else ""
+        store = [f"out[{place}{QUAD * t}] = (uint8_t){s};" for t, s in enumerate(sums)]
+        if not fixed:
             lines.append(
                 "uint8_t *out = (uint8_t *)out_row + 4u * (x0 + (size_t)(c / 4u) * a->out_channel) + c % 4u;"
             )
@@ -202,7 +225,7 @@ def finished(kernel: Kernel, sums: Sequence[str]) -> list[str]:
 def _by_fixed_point(sums: Sequence[str]) -> list[str]:
     """By the line of the channel; in float32, if there is none. See ``lower.fixed_point``."""
     return [
-        "const int32_t factor = *term++, added = *term++;",
+        "const int32_t factor = term[1], added = term[2];",
         *block("if (added == INT32_MIN)", [
             f"int32_t numbers[{len(sums)}] = {{{', '.join(sums)}}};",
             f"@without_line(numbers, {len(sums)}u, factor, zero);",

@@ -45,6 +45,7 @@ def body(kernel: Kernel) -> list[str]:
             to_bytes.bias(kernel, sums),
             *rows,
             *(numbers if kernel.parameter("numbers") else to_bytes.finished(kernel, sums)),
+            *to_bytes.next_channel(kernel),
         ],
     )
     return indented([

@@ -46,6 +46,7 @@ def body(kernel: Kernel) -> list[str]:
                 *(f"{s} = @dot4(p + {t * stride}, v, {s});" for t, s in enumerate(sums)),
             ]),
             *to_bytes.finished(kernel, sums),
+            *to_bytes.next_channel(kernel),
         ],
     )  # fmt: skip
     return indented([

@@ -43,6 +43,7 @@ def body(kernel: Kernel) -> list[str]:
             to_bytes.bias(kernel, sums),
             *rows,
             *to_bytes.finished(kernel, sums),
+            *to_bytes.next_channel(kernel),
             *block("if (--left == 0u)", ["left = a->multiple;", "++from;"]),
         ],
     )

@@ -22,7 +22,7 @@ from sparsenet.targets.c99.kernels.conv_quads import columns_of
 from sparsenet.targets.c99.lower.fixed_point import fixed_point
 from sparsenet.targets.c99.lower.mve_product import ways_by_vectors
 from sparsenet.targets.c99.lower.product_ways import Layer, Numbers, Way
-from sparsenet.targets.c99.machine import bytes_instructions, quads_instructions, tiles
+from sparsenet.targets.c99.machine import bytes_instructions, depthwise_bytes_instructions, quads_instructions
 from sparsenet.targets.c99.stage import Read
 from sparsenet.targets.c99.value import Value
 from sparsenet.targets.c99.weights import MOST_PLACE
@@ -53,22 +53,35 @@ def lower_product(builder: Builder, node: Node) -> None:
 
 
 def _ways(layer: Layer) -> Iterator[Way]:
-    geometry = layer.conv.geometry
-    width, stride = geometry.out[1], geometry.stride[1]
-    k_w = layer.weights.shape[3]
     vectors = list(ways_by_vectors(layer)) if layer.builder.options.machine.mve else []
     if vectors:
         yield from vectors
         return
     if layer.conv.depthwise:
-        for tile in range(1, min(_MOST_SUMS, width) + 1):
-            yield Way(tiles(width, tile) * (2 * tile + 3), "depthwise_dense", (tile, stride, k_w, layer.columns), {
-                "weights": layer.weights.astype(np.int8), "absent": _absent(layer),
-            })  # fmt: skip
+        yield from _depthwise(layer)
         return
     yield from _by_weight(layer)
     if layer.conv.groups == 1 and layer.product.out is not None:
         yield from _by_quad(layer)
+
+
+def _depthwise(layer: Layer) -> Iterator[Way]:
+    geometry, machine = layer.conv.geometry, layer.builder.options.machine
+    width, stride = geometry.out[1], geometry.stride[1]
+    c_out, _, k_h, k_w = layer.weights.shape
+    in_pairs = machine.dot and k_h > 1 and c_out == layer.conv.groups
+    for tile in range(1, min(_MOST_SUMS, width) + 1):
+        count, shape = (
+            depthwise_bytes_instructions(k_h, k_w, width, tile, stride),
+            (tile, stride, k_w, layer.columns),
+        )
+        weights = layer.weights.astype(np.int8)
+        if in_pairs:
+            seen = columns_of(width, stride, k_w, layer.columns)
+            packed = {"weights": weights, "x_zero": layer.product.x.zero_point, "seen": seen}
+            yield Way(count, "depthwise_densepairs", (*shape, k_h), packed, seen)
+        else:
+            yield Way(count, "depthwise_dense", shape, {"weights": weights, "absent": _absent(layer)})
 
 
 def _absent(layer: Layer) -> Numbers:

@@ -119,7 +119,7 @@ def test_every_kind_of_integer_node_is_exact(tmp_path: Path) -> None:
 
 
 @needs_compiler
-@pytest.mark.parametrize("target", ["generic", "mve"])
+@pytest.mark.parametrize("target", ["generic", "cortex-m", "mve"])
 def test_maps_that_fill_neither_tiles_nor_quads_are_exact(tmp_path: Path, target: str) -> None:
     """For MVE by what stands beside its intrinsics."""
     assert_exact(quantized(odd_net()), tmp_path, target=target)
