@@ -15,7 +15,7 @@ from converters.quantization.histogram import Histogram
 from sparsenet.checks import shown
 from sparsenet.engine import Engine
 from sparsenet.errors import InputError
-from sparsenet.graph import FloatArray, Graph, Shape
+from sparsenet.graph import FloatArray, Graph, Shape, TensorInfo
 from sparsenet.graph.feeds import by_name, checked
 
 #: Bytes of tensors that are looked at at once.
@@ -123,7 +123,7 @@ class Watched:
         """All samples of the batches, as many at once as may be looked at."""
         found = False
         for batch in [batches] if isinstance(batches, np.ndarray | Mapping) else batches:
-            arrays = checked(self._infos, self._by_name(batch), check_finite=True, least_batch=1)
+            arrays = arrays_of(self._infos, batch)
             for start in range(0, len(arrays[0]), self._samples):
                 cut = (array[start : start + self._samples] for array in arrays)
                 yield {info.name: array for info, array in zip(self._infos, cut, strict=True)}
@@ -140,12 +140,18 @@ class Watched:
             for name in list(results[0]):
                 yield name, [result.pop(name) for result in results]
 
-    def _by_name(self, batch: Any) -> Any:
-        if isinstance(batch, np.ndarray):
-            return by_name(self._infos, [batch])
-        if not isinstance(batch, Mapping):
-            raise InputError(f"a batch must be an array, or a dict of arrays by input, got {shown(batch)}")
-        return batch
+
+def arrays_of(infos: list[TensorInfo], batch: Any) -> list[FloatArray]:
+    """The arrays of a batch, which may be one array, in the order of the inputs.
+
+    Raises:
+        InputError: it does not fit the inputs, or holds NaN or infinity.
+    """
+    if isinstance(batch, np.ndarray):
+        batch = by_name(infos, [batch])
+    if not isinstance(batch, Mapping):
+        raise InputError(f"a batch must be an array, or a dict of arrays by input, got {shown(batch)}")
+    return checked(infos, batch, check_finite=True, least_batch=1)
 
 
 def _engine(graph: Graph, tensors: list[str], threads: int | None) -> Engine:

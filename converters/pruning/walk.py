@@ -1,0 +1,101 @@
+"""A network taken layer by layer: all samples wait in front of one layer before any of them goes on to the next."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from converters.quantization.observe import Batches, arrays_of
+from sparsenet.engine import Engine
+from sparsenet.errors import InputError
+from sparsenet.graph import FloatArray, Graph, Node, Shape, TensorInfo
+from sparsenet.limits import require_memory
+
+#: Bytes of tensors that are computed at once.
+MOST_BYTES = 2**27
+
+
+def gathered(infos: list[TensorInfo], batches: Batches) -> dict[str, FloatArray]:
+    """All samples of some batches, by input.
+
+    Raises:
+        InputError: there are none, or they do not fit the inputs.
+        MemoryLimitError: they would take more than ``limits.memory_limit``.
+    """
+    parts: list[list[FloatArray]] = []
+    for batch in [batches] if isinstance(batches, np.ndarray | Mapping) else batches:
+        parts.append(arrays_of(infos, batch))
+        require_memory(sum(array.nbytes for part in parts for array in part), "the calibration data")
+    if not parts:
+        raise InputError("there is no calibration data: batches holds none")
+    whole = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
+    return {info.name: array for info, array in zip(infos, whole, strict=True)}
+
+
+class Walk:
+    """The tensors that nodes still to come will read, for all samples, in files of a folder.
+
+    Args:
+        graph: in float32; constants of nodes that are still to come may change on the way.
+        inputs: of all samples, by name.
+        folder: an empty one.
+        threads: of the engines; None takes the CPUs this process may use.
+    """
+
+    def __init__(
+        self, graph: Graph, inputs: Mapping[str, FloatArray], folder: Path, threads: int | None
+    ) -> None:
+        self._graph, self._folder, self._threads = graph, folder, threads
+        self._shapes = graph.shapes()
+        self._held = dict(inputs)
+        self._files: dict[str, Path] = {}
+        self._numbers = itertools.count()
+        self._left = list(graph.nodes)
+        self._samples = len(next(iter(inputs.values())))
+
+    def to(self, tensor: str) -> FloatArray:
+        """The numbers of ``tensor``, (samples, …), computed with all that it depends on; there until the next call."""
+        wanted = {name for node in self._left for name in node.inputs} | {tensor}
+        for name in self._held.keys() - wanted:
+            del self._held[name]
+            if name in self._files:
+                self._files.pop(name).unlink()
+        if tensor not in self._held:
+            needed = {tensor}
+            nodes: list[Node] = []
+            for node in reversed(self._left):
+                if needed.intersection(node.outputs):
+                    nodes.insert(0, node)
+                    needed.update(node.inputs)
+            self._left = [node for node in self._left if not needed.intersection(node.outputs)]
+            wanted = {name for node in self._left for name in node.inputs} | {tensor}
+            self._run(nodes, [node.output for node in nodes if node.output in wanted])
+        return self._held[tensor]
+
+    def _run(self, nodes: list[Node], made: list[str]) -> None:
+        """Compute some nodes, and hold the tensors ``made`` of them."""
+        reads = {name for node in nodes for name in node.inputs}
+        inputs = [TensorInfo(name, self._shapes[name]) for name in self._held if name in reads]
+        part = self._graph.copy()
+        part.inputs, part.nodes, part.outputs = inputs, nodes, made
+        part.drop_unused_constants()
+        for name in made:
+            self._files[name] = self._folder / f"{next(self._numbers)}.npy"
+            shape = (self._samples, *(int(size or 1) for size in self._shapes[name][1:]))
+            self._held[name] = np.lib.format.open_memmap(self._files[name], "w+", np.float32, shape)
+        bytes_each = sum(_bytes(self._shapes[name]) for name in [*made, *(info.name for info in inputs)])
+        step = max(1, MOST_BYTES // bytes_each)
+        engine = Engine(part, self._threads)
+        for start in range(0, self._samples, step):
+            feeds = {info.name: self._held[info.name][start : start + step] for info in inputs}
+            for name, array in engine.run(feeds).items():
+                self._held[name][start : start + step] = array
+        engine.close()
+
+
+def _bytes(shape: Shape) -> int:
+    return 4 * math.prod(int(size or 1) for size in shape)

@@ -1,0 +1,165 @@
+"""A small network pruned as a whole: zeros where they may be, outputs that hardly change, work that goes on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from converters import prune
+from sparsenet import Engine
+from sparsenet.errors import InputError
+from sparsenet.graph import FloatArray, Graph, Node, TensorInfo
+from sparsenet.graph.quantization import Quantization
+
+
+def network(seed: int = 0) -> Graph:
+    """Strides, groups, a depthwise layer, a residual sum, a layer without a bias, and a linear head."""
+    rng = np.random.default_rng(seed)
+
+    def constant(*shape: int) -> FloatArray:
+        return rng.standard_normal(shape, np.float32) / np.float32(np.sqrt(np.prod(shape[1:])))
+
+    relu = {"epilogue": [["relu"]]}
+    same = {"padding": [1, 1, 1, 1]}
+    return Graph(
+        "small",
+        [TensorInfo("x", (None, 4, 12, 12))],
+        ["y"],
+        [
+            Node("conv2d", "stem", ["x", "stem.w", "stem.b"], ["stem"], {"stride": [2, 2], **same, **relu}),
+            Node("conv2d", "depth", ["stem", "depth.w"], ["depth"], {"groups": 16, **same, **relu}),
+            Node(
+                "conv2d", "grouped", ["depth", "grouped.w", "grouped.b"], ["grouped"], {"groups": 2, **same}
+            ),
+            Node(
+                "conv2d",
+                "point",
+                ["grouped", "point.w", "", "stem"],
+                ["point"],
+                {"epilogue": [["add"], ["relu"]]},
+            ),
+            Node("global_avg_pool2d", "pool", ["point"], ["pool"]),
+            Node("flatten", "flat", ["pool"], ["flat"]),
+            Node("linear", "head", ["flat", "head.w", "head.b"], ["y"]),
+        ],
+        {
+            "stem.w": constant(16, 4, 3, 3),
+            "stem.b": constant(16, 1)[:, 0],
+            "depth.w": constant(16, 1, 3, 3),
+            "grouped.w": constant(16, 8, 3, 3),
+            "grouped.b": constant(16, 1)[:, 0],
+            "point.w": constant(16, 16, 1, 1),
+            "head.w": constant(5, 16),
+            "head.b": constant(5, 1)[:, 0],
+        },
+    )
+
+
+def samples(count: int, seed: int = 0) -> FloatArray:
+    """Inputs whose pixels have something to do with their neighbours and with other channels."""
+    rng = np.random.default_rng(seed)
+    coarse = rng.standard_normal((count, 4, 3, 3), np.float32).repeat(4, axis=2).repeat(4, axis=3)
+    return (coarse + coarse[:, ::-1] + 0.3 * rng.standard_normal(coarse.shape)).astype(np.float32)
+
+
+def smallest_gone(graph: Graph, sparsity: float) -> Graph:
+    """The same network without the smallest weights of each layer but the depthwise one."""
+    graph = graph.copy()
+    for node, name, weight in list(graph.weights()):
+        if node.name != "depth":
+            ranks = np.abs(weight).argsort(axis=None).argsort().reshape(weight.shape)
+            graph.constants[name] = np.where(ranks < sparsity * weight.size, 0, weight).astype(np.float32)
+    return graph
+
+
+def error(graph: Graph, other: Graph) -> float:
+    x = samples(64, seed=9)
+    exact, got = (Engine(g, 1)(x) for g in (graph, other))
+    return float(np.square(exact - got).sum() / np.square(exact - exact.mean(axis=0)).sum())
+
+
+def test_a_pruned_network_makes_nearly_what_it_made() -> None:
+    graph, x = network(), samples(64)
+    found = prune(graph, [x[:40], x[40:]], 0.6, threads=1)
+    assert [layer.layer for layer in found.layers] == ["stem", "grouped", "point", "head"]
+    for layer in found.layers:
+        assert abs(layer.sparsity - 0.6) < 1.1 / layer.weights
+        assert 0 < layer.error < 0.5
+    assert np.count_nonzero(found.graph.constants["depth.w"]) == 16 * 9
+    assert error(graph, found.graph) < 0.25 * error(graph, smallest_gone(graph, 0.6))
+    blocks = prune(graph, x, 0.5, block=(1, 4), threads=1).graph
+    grouped = (blocks.constants["grouped.w"] != 0).reshape(16, 2, 4, 3, 3)
+    np.testing.assert_array_equal(grouped.any(axis=2), grouped.all(axis=2))
+    pairs = prune(graph, x, n_m=(2, 4), threads=1).graph
+    assert ((pairs.constants["point.w"] != 0).reshape(16, 4, 4).sum(axis=2) == 2).all()
+
+
+def test_means_of_channels_stay_what_they_were() -> None:
+    graph, x = network(), samples(64)
+    pruned = prune(graph, x, {"stem": 0.8, "head": 0.5}, threads=1).graph
+    exact, got = (Engine(g, 1)(x).mean(axis=0) for g in (graph, pruned))
+    np.testing.assert_allclose(got, exact, atol=1e-4)
+    np.testing.assert_array_equal(pruned.constants["grouped.w"], graph.constants["grouped.w"])
+
+
+def test_what_is_done_is_not_done_again(tmp_path: Path) -> None:
+    graph, x, folder = network(), samples(32), tmp_path / "state"
+    whole = prune(graph, x, 0.7, threads=1)
+
+    def stop(done: int, of: int) -> None:
+        assert of == 4
+        if done == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        prune(graph, x, 0.7, state=folder, threads=1, progress=stop)
+    kept = {path.name: path.stat().st_mtime_ns for path in folder.glob("*.npz")}
+    assert kept.keys() == {"0.npz", "1.npz"}
+
+    def look(done: int, _of: int) -> None:
+        if done == 4:
+            assert all((folder / name).stat().st_mtime_ns == time for name, time in kept.items())
+
+    again = prune(graph, x, 0.7, state=folder, threads=1, progress=look)
+    assert again.layers == whole.layers
+    for name, array in whole.graph.constants.items():
+        np.testing.assert_array_equal(again.graph.constants[name], array)
+    assert not folder.exists()
+
+
+def test_the_state_of_other_work_is_forgotten_and_strange_folders_are_left_alone(tmp_path: Path) -> None:
+    graph, x, folder = network(), samples(8), tmp_path / "state"
+
+    def stop(_done: int, _of: int) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        prune(graph, x, 0.7, state=folder, threads=1, progress=stop)
+    other = prune(graph, x, 0.2, state=folder, threads=1)
+    assert other.layers == prune(graph, x, 0.2, threads=1).layers
+    (tmp_path / "mine.txt").write_text("mine")
+    with pytest.raises(InputError, match="holds other files"):
+        prune(graph, x, 0.7, state=tmp_path, threads=1)
+    assert (tmp_path / "mine.txt").read_text() == "mine"
+
+
+def test_wrong_arguments_are_named() -> None:
+    graph, x = network(), samples(2)
+    for arguments, words in [
+        ({"sparsity": 1.5}, "sparsity must be"),
+        ({"sparsity": {"depth": 0.5}}, "no layer that can be pruned is called 'depth'"),
+        ({"block": (2, 4)}, "block must be"),
+        ({"n_m": (4, 4)}, "N of n_m"),
+        ({"block": (1, 4), "n_m": (2, 4)}, "two patterns"),
+        ({"skip": ["tail"]}, "no layer with weights is called 'tail'"),
+        ({"skip": ["*"]}, "no layer left to prune"),
+    ]:
+        with pytest.raises(InputError, match=words):
+            prune(graph, x, **{"sparsity": 0.5, **arguments})
+    with pytest.raises(InputError, match="holds none"):
+        prune(graph, [])
+    graph.quantization["x"] = Quantization.of_activations(1.0, 128)
+    with pytest.raises(InputError, match="is quantized"):
+        prune(graph, x)
