@@ -9,11 +9,11 @@ import numpy as np
 
 from bench.gate.paired import Pair, Timed, timed
 from bench.kernels.alone import FamilyAlone
-from bench.kernels.cases import in_bytes
 from bench.kernels.one_kernel import aligned
 from bench.subjects.integers import in_integers
 from bench.subjects.layers import CONVOLUTIONS, DEPTHWISE, LayerShape
 from sparsenet import Graph
+from sparsenet.latency.kinds import in_bytes
 from sparsenet.plan.builder import Options
 from sparsenet.plan.make import make_plan
 

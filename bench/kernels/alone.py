@@ -11,13 +11,13 @@ from unittest.mock import patch
 import numpy as np
 
 from bench.engines.session import Network
-from bench.kernels.cases import in_bytes, itemsize
 from bench.subjects.integers import in_integers
 from bench.subjects.layers import LayerShape
 from converters.verify import relative_error
 from sparsenet import reference
 from sparsenet.errors import SparsenetError
 from sparsenet.graph import FloatArray, Graph
+from sparsenet.latency.kinds import in_bytes, itemsize
 from sparsenet.plan.builder import Builder, Options
 from sparsenet.plan.candidate import Candidate
 from sparsenet.plan.make import make_plan

@@ -6,20 +6,10 @@ from dataclasses import dataclass
 
 from bench.subjects.layers import BY_FAMILY, LayerShape
 from sparsenet.errors import InputError, SparsenetError
+from sparsenet.latency.kinds import in_bytes, is_sparse
 from sparsenet.targets.cuda.families import CUDA_FAMILIES
 from sparsenet.targets.registry import FAMILIES
 from sparsenet.text.nearest import did_you_mean
-
-
-def in_bytes(family: str) -> bool:
-    """Whether a family computes in 8 bits."""
-    return family.startswith("u8") or "linear8" in family
-
-
-def itemsize(family: str) -> int:
-    """Bytes of a number that kernels of ``family`` read."""
-    return 1 if in_bytes(family) else 4
-
 
 DENSITIES = (0.5, 0.2, 0.1, 0.05)
 #: Families that compute nothing, and why they are not timed.
@@ -44,11 +34,6 @@ class Case:
 def limited_by_memory(family: str) -> bool:
     """Whether a family has less than one multiply-add for each float it reads."""
     return not family.startswith(("f32_conv_", "f32_depthwise_"))
-
-
-def is_sparse(family: str) -> bool:
-    """Whether a family takes sparse weights."""
-    return "_csr_" in family or "_pattern_" in family
 
 
 def cases(quick: bool, families: tuple[str, ...] = ()) -> list[Case]:

@@ -14,8 +14,8 @@ from sparsenet.commands.several import SeveralValues
 from sparsenet.text.table import render, to_json
 
 if TYPE_CHECKING:
-    from bench.predict.estimate import Estimator
     from sparsenet import Graph
+    from sparsenet.latency.estimate import Estimator
 
 EPILOG = """\b
 Examples:
@@ -49,11 +49,11 @@ def predict(
     already there. One image, one thread, kernels and schedule as the planner would choose them. Estimates come from
     kernels timed alone on other layers, and from the layers of five networks of the zoo.
     """
-    from bench.predict import machine
     from bench.subjects.integers import in_integers
     from bench.subjects.source import open_model
+    from sparsenet.latency.table import load
 
-    estimator = None if remeasure else machine.load()
+    estimator = None if remeasure else load()
     graph = open_model(model, size, shapes=shapes, dims=dims)
     estimator = estimator or _measure()
     graph = in_integers(graph) if int8 else graph

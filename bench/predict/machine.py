@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable
-from dataclasses import asdict
 
 import numpy as np
 
 from bench.kernels import worker
+from bench.predict.alone import samples_alone
 from bench.predict.check import engine_ms
-from bench.predict.estimate import Estimator, Sample, samples_alone
-from bench.predict.work import LayerWork, planned_work, with_zeros
+from bench.predict.work import with_zeros
 from bench.subjects.inputs import example
 from bench.subjects.integers import in_integers
 from sparsenet import Engine, Graph
-from sparsenet.errors import SparsenetError
 from sparsenet.graph import FloatArray
-from sparsenet.io import strict_json
-from sparsenet.io.cache import keep, kept
-from sparsenet.targets.cpu.runtime.jit import fingerprint
+from sparsenet.latency.estimate import Estimator, Sample
+from sparsenet.latency.table import keep
+from sparsenet.latency.work import planned_work
 from sparsenet.targets.host import host
 
 #: Networks whose layers are timed; no others are needed to predict theirs.
@@ -35,27 +32,6 @@ RUNS = 40
 UNDISTURBED = 0.15
 
 
-def table_name() -> tuple[str, str]:
-    """Under what this machine's table is kept in the cache: by CPU, compiler, kernel sources and what is measured."""
-    return "predict", f"{fingerprint()}-{host().vector().lanes}-{STEPS}.json"
-
-
-def load() -> Estimator:
-    """The estimator of this machine.
-
-    Raises:
-        SparsenetError: nothing was measured with these kernels yet.
-    """
-    try:
-        known = strict_json.parse(kept(*table_name()) or b"")
-        return Estimator([Sample(**{**one, "work": LayerWork(**one["work"])}) for one in known["samples"]])
-    except (ValueError, KeyError, TypeError) as error:
-        raise SparsenetError(
-            "nothing was measured on this machine with these kernels: run `sparsenet predict MODEL --measure` once "
-            "(some minutes)"
-        ) from error
-
-
 def measure(build: Callable[[str], Graph], progress: Callable[[str], object] = lambda _: None) -> Estimator:
     """Time every kernel family of float32 alone, then the layers of whole networks; keep and return the estimator.
 
@@ -68,8 +44,7 @@ def measure(build: Callable[[str], Graph], progress: Callable[[str], object] = l
         graph for name in CALIBRATION for whole in [build(name)] for graph in (whole, in_integers(whole))
     )
     samples = samples_alone(rates) + samples_in_networks(networks, progress)
-    keep(*table_name(), json.dumps({"samples": [asdict(sample) for sample in samples]}).encode())
-    return Estimator(samples)
+    return keep(samples)
 
 
 def samples_in_networks(

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 from math import exp, log
 
-from bench.kernels.cases import is_sparse
 from bench.kernels.rates import Rate
+from sparsenet.latency.kinds import is_sparse
 
 
 def break_even(points: Iterable[tuple[float, float]]) -> float | None:

@@ -14,9 +14,9 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, PercentFormatter
 
 from bench.engines import LABELS
-from bench.kernels.cases import is_sparse
 from bench.report.data import Data
 from bench.report.derived import atlas, break_even, geometric_mean
+from sparsenet.latency.kinds import is_sparse
 
 #: Okabe and Ito's palette, told apart by colour-blind readers too.
 COLOURS = ["#009E73", "#0072B2", "#D55E00", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#999933"]

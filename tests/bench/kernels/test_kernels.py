@@ -13,12 +13,13 @@ from click.testing import CliRunner
 from bench.kernels import tables
 from bench.kernels.__main__ import main
 from bench.kernels.alone import FamilyAlone, NotOffered, plan_with
-from bench.kernels.cases import NOT_TIMED, Case, cases, is_sparse
+from bench.kernels.cases import NOT_TIMED, Case, cases
 from bench.kernels.peak import Peak
 from bench.kernels.rates import Rate, rates
 from bench.measure.older_cpu import environment
 from bench.subjects.layers import BY_FAMILY, LayerShape
 from sparsenet.errors import SparsenetError
+from sparsenet.latency.kinds import is_sparse
 from sparsenet.targets.abi import ARENA, BASE_SHIFT, OFFSET_MASK
 from sparsenet.targets.host import host
 from sparsenet.targets.registry import FAMILIES

@@ -11,19 +11,22 @@ import pytest
 from click.testing import CliRunner
 
 import sparsenet
-from bench.kernels.cases import in_bytes, is_sparse
 from bench.kernels.rates import Rate
 from bench.predict import machine
+from bench.predict.alone import samples_alone
 from bench.predict.check import measured_ms
 from bench.predict.cli import predict
-from bench.predict.estimate import OUTPUT_COST, Estimator, Sample, samples_alone
-from bench.predict.work import LayerWork, density_for, layer_work
+from bench.predict.work import layer_work
 from bench.subjects.integers import in_integers
 from bench.subjects.layers import BY_FAMILY
 from bench.subjects.sparsity import sparsify
 from sparsenet import Graph, Node, TensorInfo
 from sparsenet.errors import SparsenetError
 from sparsenet.graph.counts import count_layers
+from sparsenet.latency import table
+from sparsenet.latency.estimate import OUTPUT_COST, Estimator, Sample
+from sparsenet.latency.kinds import in_bytes, is_sparse
+from sparsenet.latency.work import LayerWork, density_for
 from sparsenet.targets.registry import FAMILIES
 from tests.sparsenet.sample_graphs import tiny_graph
 
@@ -205,7 +208,7 @@ def test_samples_of_networks_share_out_what_the_network_takes(monkeypatch: pytes
 
 @pytest.fixture
 def model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setattr(machine, "table_name", lambda: (str(tmp_path / "table"), "here.json"))
+    monkeypatch.setattr(table, "table_name", lambda: (str(tmp_path / "table"), "here.json"))
     sparsenet.save(tiny_graph(), tmp_path / "tiny.safetensors")
     return tmp_path / "tiny.safetensors"
 
@@ -220,7 +223,7 @@ def test_measured_once_kept_for_later(model: Path, monkeypatch: pytest.MonkeyPat
     met = Sample(conv(DENSE), 1.25, in_network=True)
     monkeypatch.setattr(machine, "samples_in_networks", lambda *_: [met])
     estimator = machine.measure(lambda _: tiny_graph())
-    assert list(machine.load().samples) == list(estimator.samples)
+    assert list(table.load().samples) == list(estimator.samples)
     assert met in estimator.samples
     words = [str(model), "--sparsity", "0.5", "0.9", "--check", "--layers"]
     record = json.loads(CliRunner().invoke(predict, [*words, "--json"], catch_exceptions=False).output)
