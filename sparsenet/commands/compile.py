@@ -141,6 +141,8 @@ def _emit_c(
     if not library.shared:
         wanted = f"ld.lld or {library.machine.tools}-ld"
         click.echo(f"no shared library: there is no linker for it here ({wanted})")
+    test, archive = output / f"{library.name}_test.c", output / f"lib{library.name}.a"
+    click.echo(f"it proves itself there by {library.machine.tools}-gcc {test} {archive} -lm")
 
 
 def _record(output: Path, library: Library) -> dict[str, object]:

@@ -115,6 +115,8 @@ def export_c(
     folder = path_of(directory, "directory")
     name = network_name(name, folder)
     require_output_folder(folder)
+    if input != "u8" and (mean, std) != (None, None):
+        raise InputError("mean and std are those of bytes: they go with input 'u8'")
     mean, std = _normalisation(graph, mean, std)
     options = Options(MACHINES[target], values, sparse, input == "u8", mean, std, layout)
     plan = make_plan(graph, options)
@@ -180,7 +182,8 @@ def _require_ram(plan: CPlan, most: int | None) -> None:
     maps = sorted(plan.maps, key=lambda value: -value.buffer_bytes)[:_NAMED]
     largest = ", ".join(f"'{v.tensor}' {v.buffer_bytes} ({v.capacity} of {v.height} rows)" for v in maps)
     raise MemoryLimitError(
-        f"the arena would have {plan.arena_bytes} bytes, the limit is {most}; the largest maps: {largest}"
+        f"the arena would have {plan.arena_bytes} bytes, the limit is {most}; the largest maps: {largest}; "
+        "smaller images, and networks in 8 bits, take less"
     )
 
 

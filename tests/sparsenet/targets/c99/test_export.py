@@ -219,7 +219,7 @@ def test_a_map_with_more_rows_than_c_counts_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "options",
     [{"name": "Face"}, {"name": "math"}, {"values": "f16"}, {"target": "z80"}, {"layout": "nchw"}, {"project": "x"},
-     {"input": "u8", "mean": (1.0, 2.0)}, {"input": "u8", "std": (0.0,)}],
+     {"input": "u8", "mean": (1.0, 2.0)}, {"mean": (1.0,)}, {"input": "u8", "std": (0.0,)}],
     ids=str,
 )  # fmt: skip
 def test_wrong_arguments_are_refused(tmp_path: Path, options: dict) -> None:
