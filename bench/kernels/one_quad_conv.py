@@ -13,13 +13,13 @@ from sparsenet.graph.types import EVERY_BYTE, QUAD, U8X4
 from sparsenet.targets.cpu.lower.pack import csr_stream, dense_blocks
 from sparsenet.targets.cpu.lower.pack_quads import (
     bias_at,
+    in_pairs,
     quad_pattern,
     weight_quads,
     whole_quads,
     without_groups,
     without_saturation,
 )
-from sparsenet.targets.cpu.panels import SPARE_WORDS
 from sparsenet.targets.family import Dot
 from sparsenet.targets.registry import Kernel
 
@@ -142,10 +142,9 @@ class QuadConvolution:
         taps, places = np.unique(offsets, return_inverse=True)
         tap_bytes = math.prod(tile) * self.lanes * U8X4.itemsize
         row_offsets, stream = csr_stream(matrix, places.reshape(offsets.shape) * tap_bytes)
-        whole = np.append(stream.reshape(-1), np.zeros(SPARE_WORDS, np.int32))
         return {
             "row_offsets": row_offsets,
-            "stream": whole,
+            "stream": in_pairs(row_offsets, stream),
             "tap_offsets": taps.astype(np.int32),
             "taps": taps.size,
         }

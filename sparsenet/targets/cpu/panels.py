@@ -4,5 +4,3 @@ from __future__ import annotations
 
 #: The most that a panel may take, of a thread's stack and of the first-level cache.
 PANEL_BYTES = 24 * 1024
-#: int32 words behind the last step of a stream, which are read and not used.
-SPARE_WORDS = 2

@@ -10,15 +10,15 @@ from sparsenet.targets.cpu.arguments import arguments
 from sparsenet.targets.cpu.device import inlined
 from sparsenet.targets.cpu.vector_ir import (
     Tile,
-    four_channels,
     load_f32,
     load_i32,
+    load_number,
     pack_quads,
     steps_of,
     to_float,
 )
 from sparsenet.targets.cpu.vector_ir.casts import from_bytes, to_bytes, within
-from sparsenet.targets.cpu.vector_ir.channel_bytes import join_channels, narrow_channel, shorts_of
+from sparsenet.targets.cpu.vector_ir.channel_bytes import steps_of_channel, store_octets, to_octets
 from sparsenet.targets.family import Dot
 from sparsenet.targets.registry import Kernel
 
@@ -48,52 +48,36 @@ def requantized(kernel: Kernel, rows: int, vectors: int) -> Any:
     return inlined(finish, exact=True)
 
 
-def requantized_by_channel(kernel: Kernel, rows: int, vectors: int) -> tuple[Any, Any]:
-    """``one`` and ``together``, which make of four channels' sums, one after the other, what ``requantized`` makes.
+def requantized_by_channel(kernel: Kernel, rows: int, vectors: int) -> tuple[list[Any], Any]:
+    """``ends`` and ``store``, which make of four channels' sums, one after the other, what ``requantized`` makes.
 
-    ``one(acc, j, kept, place)`` ends channel j of a quad as far as that can be, and keeps it in memory, at ``kept``:
-    there is room for a quad of sums. ``together(kept, place)`` ends all four.
+    ``ends[j](acc, free, place)`` makes bytes of channel j of a quad; ``store(pointer, row_stride, a, b, c, d)`` stores
+    those of all four as quads. ``free`` is true where no channel has bounds.
     ``place`` are the arguments of ``requantized`` behind the sums.
     """
-    if Dot(kernel.parameter("dot")).is_arm and not kernel.epilogue:
-        return _in_turn(kernel, rows, vectors)
-    sums, finish = Tile(I32, kernel.lanes, 1, rows * vectors), requantized(kernel, rows, vectors)
-    block, load, store, size = four_channels(sums), sums.load, sums.store, sums.count * sums.vector_bytes
+    values, dot = Tile(F32, kernel.lanes, rows, vectors), Dot(kernel.parameter("dot"))
+    as_float, multiply, each = to_float(Tile(I32, kernel.lanes, rows, vectors)), values.mul, values.splat
+    saturate = to_octets(values, dot, shifted=False, bounded=False)
+    shift, bound = to_octets(values, dot, bounded=False), to_octets(values, dot)
+    load_byte = load_number(U8)
 
-    def one(acc, j, kept, place):  # type: ignore[no-untyped-def]
-        store(kept + j * size, 0, acc)
+    def end_of(j: int) -> Any:
+        epilogue = fused(kernel, values, j)
 
-    def together(kept, place):  # type: ignore[no-untyped-def]
-        given, args, bases, channel, y, x_bytes = place
-        acc = block(load(kept, 0), load(kept + size, 0), load(kept + 2 * size, 0), load(kept + 3 * size, 0))
-        return finish(acc, given, args, bases, channel, y, x_bytes)
+        def end(acc, free, place):  # type: ignore[no-untyped-def]
+            given, args, bases, channel, y, x_bytes = place
+            number, zero = QUAD * channel + j, given.zero
+            scaled = multiply(as_float(acc), each(load_f32(given.scale, number)))
+            numbers = epilogue(scaled, args, bases, channel, y, x_bytes)
+            if not free:
+                return bound(numbers, zero, load_byte(given.low, number), load_byte(given.high, number))
+            if zero != 0:
+                return shift(numbers, zero, 0, 0)
+            return saturate(numbers, zero, 0, 0)
 
-    return inlined(one, exact=True), inlined(together, exact=True)
+        return inlined(end, exact=True)
 
-
-def _in_turn(kernel: Kernel, rows: int, vectors: int) -> tuple[Any, Any]:
-    """``one`` and ``together`` for AArch64: as ``requantized_by_channel`` says."""
-    pixels, values = Tile(U8X4, kernel.lanes, rows, vectors), Tile(F32, kernel.lanes, rows, vectors)
-    narrow, as_float = narrow_channel(values), to_float(Tile(I32, kernel.lanes, rows, vectors))
-    multiply, each, item = values.mul, values.splat, F32.itemsize
-    join, saturate = join_channels(pixels), join_channels(pixels, bounded=False)
-    short = shorts_of(values)
-    load, store, size = short.load, short.store, short.count * short.vector_bytes
-
-    def one(acc, j, kept, place):  # type: ignore[no-untyped-def]
-        given, _, _, channel, _, _ = place
-        scaled = multiply(as_float(acc), each(load_f32(given.scale + (QUAD * channel + j) * item, 0)))
-        store(kept + j * size, 0, narrow(scaled))
-
-    def together(kept, place):  # type: ignore[no-untyped-def]
-        given, _, _, channel, _, _ = place
-        a, b, c, d = load(kept, 0), load(kept + size, 0), load(kept + 2 * size, 0), load(kept + 3 * size, 0)
-        zero, low, high = given.zero, load_i32(given.low, channel), load_i32(given.high, channel)
-        if zero == 0 and low == 0 and high == -1:
-            return saturate(a, b, c, d, zero, low, high)
-        return join(a, b, c, d, zero, low, high)
-
-    return inlined(one, exact=True), inlined(together, exact=True)
+    return [end_of(j) for j in range(QUAD)], store_octets(Tile(U8X4, kernel.lanes, rows, vectors))
 
 
 def packed(pixels: Tile, dot: int) -> Any:
@@ -108,18 +92,21 @@ def packed(pixels: Tile, dot: int) -> Any:
     return inlined(choose, exact=True)
 
 
-def fused(kernel: Kernel, values: Tile) -> Any:
+def fused(kernel: Kernel, values: Tile, own: int | None = None) -> Any:
     """``f(values, args, bases, channel, y, x_bytes)``: what the kernel's epilogue makes of float32 numbers.
 
-    Of quads where ``values`` has four outputs, else of the features from ``channel`` on.
+    Of quads where ``values`` has four outputs, of channel ``own`` of quads if that is given, else of the features from
+    ``channel`` on.
     """
     steps = []
     for number, op in enumerate(kernel.epilogue):
         read = arguments(kernel, number)
         if op != "add":
             steps.append(_activated(values, op, read))
+        elif own is not None or values.outputs == QUAD:
+            steps.append(_added(values, read, own))
         else:
-            steps.append(_added(values, read) if values.outputs == QUAD else _added_features(values, read))
+            steps.append(_added_features(values, read))
     return functools.reduce(_after, steps) if steps else _nothing
 
 
@@ -148,10 +135,11 @@ def _activated(values: Tile, op: str, read: Any) -> Any:
     return inlined(activated, exact=True)
 
 
-def _added(values: Tile, read: Any) -> Any:
-    """The step ``add`` of a map of quads."""
+def _added(values: Tile, read: Any, own: int | None) -> Any:
+    """The step ``add`` of a map of quads: of all their channels, or of one."""
     pixels = Tile(U8X4, values.lanes, values.rows, values.vectors)
-    load, steps, times, plus, each = pixels.load, steps_of(pixels), values.mul, values.add, values.splat
+    steps = steps_of(pixels) if own is None else steps_of_channel(pixels, own)
+    load, times, plus, each = pixels.load, values.mul, values.add, values.splat
 
     def residual(acc, args, bases, channel, y, x_bytes):  # type: ignore[no-untyped-def]
         given = read(args, bases)

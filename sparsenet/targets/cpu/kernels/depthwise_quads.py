@@ -8,7 +8,7 @@ from sparsenet.graph.types import EVERY_BYTE, F32, I32, QUAD, U8X4
 from sparsenet.targets.cpu.arguments import arguments
 from sparsenet.targets.cpu.device import inlined, kernel_entry
 from sparsenet.targets.cpu.requantize import fused
-from sparsenet.targets.cpu.vector_ir import Tile, load_i32, to_float
+from sparsenet.targets.cpu.vector_ir import NO_BOUNDS, Tile, load_i32, to_float
 from sparsenet.targets.cpu.vector_ir.window_quads import (
     WindowSize,
     multiply_adjacent,
@@ -28,21 +28,17 @@ def build(kernel: Kernel) -> Any:
     read = arguments(kernel)
     rows, lanes, dot = kernel.parameter("rows"), kernel.lanes, kernel.parameter("dot")
     size = WindowSize(kernel.parameter("height"), kernel.parameter("width"), kernel.parameter("stride"), rows)
-    sums, pixels = Tile(I32, lanes, rows, QUAD), Tile(kernel.element, lanes, rows)
-    single = Tile(kernel.element, lanes)
+    pixels, single = Tile(kernel.element, lanes, rows), Tile(kernel.element, lanes)
     vector_bytes, mask_bytes = pixels.vector_bytes, pixels.mask_bytes
-    start, finish, (open_line, windows) = (
-        per_channel(sums),
-        _requantized(kernel, size),
-        _windows(size, lanes, dot),
-    )
+    open_channel, start, finish = _requantized(kernel, size)
+    open_weights, open_line, windows = _windows(size, lanes, dot)
     keep_lanes, store, splat_one, store_one = pixels.keep_lanes, pixels.store, single.splat, single.store
-    weight_bytes, number_bytes, stride = size.weight_bytes, QUAD * I32.itemsize, size.stride
+    weight_bytes, stride = size.weight_bytes, size.stride
 
     def depthwise_quads(args, bases):  # type: ignore[no-untyped-def]
         given = read(args, bases)
         x, columns, weights = given.x, given.column_offsets, given.weights
-        bias, zero = given.bias, given.zero
+        zero = given.zero
         x_row, tap_row, x_channel = given.x_row, given.tap_row, given.x_channel
         channels, height, full_vectors = given.c_out, given.height, given.full_vectors
         lane_bits, line_vectors, halo_vectors = given.lane_bits, given.line_vectors, given.halo_vectors
@@ -57,13 +53,13 @@ def build(kernel: Kernel) -> Any:
                     x + y * x_row + channel * x_channel,
                     out + y * out_row + channel * out_channel,
                 )
-                w, numbers = weights + channel * weight_bytes, channel * number_bytes
-                here = open_line(source, columns, tap_row)
+                w = open_weights(weights + channel * weight_bytes)
+                opened, here = open_channel(given, channel), open_line(source, columns, tap_row)
                 for vector in range(line_vectors):
                     x_bytes = vector * vector_bytes
-                    acc = start(bias + numbers)
+                    acc = start(opened, given, channel)
                     acc, here = windows(acc, w, source + x_bytes * stride, columns, tap_row, here)
-                    quads = finish(acc, given, args, bases, channel, y, x_bytes)
+                    quads = finish(acc, opened, given, args, bases, channel, y, x_bytes)
                     if vector >= full_vectors:
                         quads = keep_lanes(quads, lane_bits + vector * mask_bytes, zeros)
                     store(target + x_bytes, out_row, quads)
@@ -74,14 +70,15 @@ def build(kernel: Kernel) -> Any:
     return kernel_entry(depthwise_quads, exact=True)
 
 
-def _windows(size: WindowSize, lanes: int, dot: int) -> tuple[Any, Any]:
+def _windows(size: WindowSize, lanes: int, dot: int) -> tuple[Any, Any, Any]:
     """What is kept of a line while its windows are multiplied, and the products of one vector of windows.
 
-    ``open_line(source, columns, row_step)`` is what ``windows(acc, weights, source, columns, row_step, kept)`` takes
-    for the first vector; it returns the sums and what it takes for the next one.
+    ``open_weights(address)`` is what ``windows(acc, weights, source, columns, row_step, kept)`` takes for weights,
+    ``open_line(source, columns, row_step)`` what it takes as kept for the first vector; it returns the sums and what it
+    takes for the next one.
     """
     if lanes == QUAD and size.stride == 1 and size.width <= QUAD + 1 and Dot(dot).is_arm:
-        read, multiply = multiply_adjacent(size, dot)
+        open_weights, read, multiply = multiply_adjacent(size, dot)
         pixels = QUAD * U8X4.itemsize
 
         def open_line(source, columns, row_step):  # type: ignore[no-untyped-def]
@@ -91,29 +88,71 @@ def _windows(size: WindowSize, lanes: int, dot: int) -> tuple[Any, Any]:
             following = read(source + pixels, row_step)
             return multiply(acc, weights, kept, following), following
 
-    else:
-        multiply = multiply_windows(size, lanes, dot)
+        return open_weights, inlined(open_line, exact=True), inlined(windows, exact=True)
 
-        def open_line(source, columns, row_step):  # type: ignore[no-untyped-def]
-            return 0
+    multiply = multiply_windows(size, lanes, dot)
 
-        def windows(acc, weights, source, columns, row_step, kept):  # type: ignore[no-untyped-def]
-            return multiply(acc, weights, source, columns, row_step), kept
+    def nothing(weights):  # type: ignore[no-untyped-def]
+        return weights
 
-    return inlined(open_line, exact=True), inlined(windows, exact=True)
+    def no_line(source, columns, row_step):  # type: ignore[no-untyped-def]
+        return 0
+
+    def one_by_one(acc, weights, source, columns, row_step, kept):  # type: ignore[no-untyped-def]
+        return multiply(acc, weights, source, columns, row_step), kept
+
+    return tuple(inlined(function, exact=True) for function in (nothing, no_line, one_by_one))
 
 
-def _requantized(kernel: Kernel, size: WindowSize) -> Any:
-    """``f(acc, given, args, bases, channel, y, x_bytes)``: quads of sums, as ``cpu.requantize`` makes them."""
+def _requantized(kernel: Kernel, size: WindowSize) -> tuple[Any, Any, Any]:
+    """``open``, ``start`` and ``finish``: before and behind the products of a vector of windows.
+
+    ``open(given, channel)`` reads once for a line what depends on the channel alone, where registers hold it;
+    ``start(opened, given, channel)`` is the bias, ``finish(acc, opened, given, args, bases, channel, y, x_bytes)`` the
+    quads of sums, as ``cpu.requantize`` makes them.
+    """
     lanes, dot = kernel.lanes, kernel.parameter("dot")
-    values = Tile(F32, lanes, size.rows, QUAD)
-    multiply, factors = values.mul, per_channel(values)
-    as_float, pack = to_float(Tile(I32, lanes, size.rows, QUAD)), pack_windows(size, lanes, dot)
-    epilogue, scale_bytes = fused(kernel, values), QUAD * F32.itemsize
+    values, sums = Tile(F32, lanes, size.rows, QUAD), Tile(I32, lanes, size.rows, QUAD)
+    multiply, factors, biases = values.mul, per_channel(values), per_channel(sums)
+    as_float, pack, shift = (
+        to_float(sums),
+        pack_windows(size, lanes, dot),
+        pack_windows(size, lanes, dot, bounded=False),
+    )
+    epilogue, number_bytes = fused(kernel, values), QUAD * F32.itemsize
+    lowest, highest = NO_BOUNDS
 
-    def finish(acc, given, args, bases, channel, y, x_bytes):  # type: ignore[no-untyped-def]
-        scaled = multiply(as_float(acc), factors(given.scale + channel * scale_bytes))
+    def read_channel(given, channel):  # type: ignore[no-untyped-def]
+        start, scales = (
+            biases(given.bias + channel * number_bytes),
+            factors(given.scale + channel * number_bytes),
+        )
+        return start, scales, load_i32(given.low, channel), load_i32(given.high, channel)
+
+    read_channel = inlined(read_channel, exact=True)
+    if Dot(dot).is_arm:
+
+        def start(opened, given, channel):  # type: ignore[no-untyped-def]
+            return opened[0]
+
+        def finish(acc, opened, given, args, bases, channel, y, x_bytes):  # type: ignore[no-untyped-def]
+            _, scales, low, high = opened
+            numbers = epilogue(multiply(as_float(acc), scales), args, bases, channel, y, x_bytes)
+            if low == lowest and high == highest:
+                return shift(numbers, given.zero, low, high)
+            return pack(numbers, given.zero, low, high)
+
+        return read_channel, inlined(start, exact=True), inlined(finish, exact=True)
+
+    def nothing(given, channel):  # type: ignore[no-untyped-def]
+        return 0
+
+    def start_here(opened, given, channel):  # type: ignore[no-untyped-def]
+        return biases(given.bias + channel * number_bytes)
+
+    def finish_here(acc, opened, given, args, bases, channel, y, x_bytes):  # type: ignore[no-untyped-def]
+        scaled = multiply(as_float(acc), factors(given.scale + channel * number_bytes))
         numbers = epilogue(scaled, args, bases, channel, y, x_bytes)
         return pack(numbers, given.zero, load_i32(given.low, channel), load_i32(given.high, channel))
 
-    return inlined(finish, exact=True)
+    return tuple(inlined(function, exact=True) for function in (nothing, start_here, finish_here))

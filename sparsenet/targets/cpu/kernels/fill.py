@@ -15,14 +15,16 @@ def build(kernel: Kernel) -> Any:
     read = arguments(kernel)
     lanes = kernel.lanes
     tile = Tile(kernel.element, lanes)
-    item = tile.item
-    splat, store_between = tile.splat, tile.store_between
+    vector_bytes = tile.vector_bytes
+    splat, store, store_between = tile.splat, tile.store, tile.store_between
 
     def fill(args, bases):  # type: ignore[no-untyped-def]
         given = read(args, bases)
         value, size, out = given.value, given.size, given.out
-        vectors = (size + lanes - 1) // lanes
-        for vector in range(vectors):
-            store_between(out + vector * lanes * item, 0, size - vector * lanes, splat(value))
+        whole = size // lanes
+        for vector in range(whole):
+            store(out + vector * vector_bytes, 0, splat(value))
+        if whole * lanes < size:
+            store_between(out + whole * vector_bytes, 0, size - whole * lanes, splat(value))
 
     return kernel_entry(fill)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from sparsenet.targets.cpu.arguments import arguments
-from sparsenet.targets.cpu.device import device, kernel_entry
+from sparsenet.targets.cpu.device import inlined, kernel_entry
 from sparsenet.targets.cpu.epilogue import image_epilogue
 from sparsenet.targets.cpu.halo import clear_halo
 from sparsenet.targets.cpu.vector_ir import Tile, load_i32
@@ -83,12 +83,11 @@ def _adjacent_columns(kernel: Kernel) -> Any:
     start, fold = span.start, _fold_rows(span, span.load)
     columns, columns_inside = span.largest_column(), span.largest_column_inside()
 
-    @device
     def window(source, n_taps_y, tap_row, taps_x, n_taps_x, inside, bits, bits_step):  # type: ignore[no-untyped-def]
         row = fold(source + start, n_taps_y, tap_row)
         return columns(row) if inside else columns_inside(row, bits, bits_step)
 
-    return window
+    return inlined(window)
 
 
 def _any_window(kernel: Kernel, tile: Tile) -> Any:
@@ -97,7 +96,6 @@ def _any_window(kernel: Kernel, tile: Tile) -> Any:
     splat, maximum, keep_lanes = tile.splat, maximum_of(tile, 2), tile.keep_lanes
     lowest = tile.lowest
 
-    @device
     def window(source, n_taps_y, tap_row, taps_x, n_taps_x, inside, bits, bits_step):  # type: ignore[no-untyped-def]
         acc = splat(lowest)
         for k in range(n_taps_x):
@@ -107,7 +105,7 @@ def _any_window(kernel: Kernel, tile: Tile) -> Any:
             acc = maximum(acc, values)
         return acc
 
-    return window
+    return inlined(window)
 
 
 def _fold_rows(tile: Tile, load: Any) -> Any:
@@ -115,7 +113,6 @@ def _fold_rows(tile: Tile, load: Any) -> Any:
     splat, largest_of_2, largest_of_3 = tile.splat, maximum_of(tile, 2), maximum_of(tile, 3)
     lowest = tile.lowest
 
-    @device
     def fold(source, rows, row_step):  # type: ignore[no-untyped-def]
         if rows == 3:
             return largest_of_3(load(source, 0), load(source + row_step, 0), load(source + 2 * row_step, 0))
@@ -126,4 +123,4 @@ def _fold_rows(tile: Tile, load: Any) -> Any:
             acc = largest_of_2(acc, load(source + row * row_step, 0))
         return acc
 
-    return fold
+    return inlined(fold)

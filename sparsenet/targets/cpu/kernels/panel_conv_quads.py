@@ -2,8 +2,8 @@
 
 As ``conv_csr_quads``, for machines with vectors so short that a panel of many of them fits into the first-level cache.
 Of what a product costs beside itself, most is then paid once for all output channels: pixels less 128, where they must
-be signed, and the addresses of several rows. Each channel of a quad is brought to 16 bits before the next begins, so
-that a tile may fill the registers.
+be signed, and the addresses of several rows. Each channel of a quad is brought to bytes before the next begins, so that
+a tile may fill the registers.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from sparsenet.targets.cpu.arguments import arguments
 from sparsenet.targets.cpu.device import inlined, kernel_entry
 from sparsenet.targets.cpu.panels import PANEL_BYTES
 from sparsenet.targets.cpu.requantize import requantized_by_channel
-from sparsenet.targets.cpu.vector_ir import Tile, load_i32, stack_memory
-from sparsenet.targets.cpu.vector_ir.panel import made_ready, multiply_stream
+from sparsenet.targets.cpu.vector_ir import NO_BOUNDS, Tile, load_i32, stack_memory
+from sparsenet.targets.cpu.vector_ir.panel import STEP_BYTES, made_ready, multiply_stream
 from sparsenet.targets.family import Dot
 from sparsenet.targets.registry import Kernel
 
@@ -24,7 +24,7 @@ from sparsenet.targets.registry import Kernel
 def build(kernel: Kernel) -> Any:
     """Tile ``rows x vectors`` pixels of four output channels; ``taps`` of them fit into ``PANEL_BYTES``.
 
-    The stream holds quads of weights, each with the byte offset of its tap in the panel, and ``SPARE_WORDS``.
+    The stream holds quads of weights and byte offsets of their taps in the panel as ``vector_ir.panel`` takes them.
     """
     read, dot = arguments(kernel), Dot(kernel.parameter("dot"))
     rows, vectors, lanes = kernel.parameter("rows"), kernel.parameter("vectors"), kernel.lanes
@@ -35,15 +35,15 @@ def build(kernel: Kernel) -> Any:
     load, keep_lanes, store = pixels.load, pixels.keep_lanes, pixels.store
     splat_one, store_one = single.splat, single.store
     splat, ready, multiply = sums.splat, made_ready(pixels, dot), multiply_stream(sums, pixels, dot)
-    one, together = requantized_by_channel(kernel, rows, vectors)
-    memory, sums_memory = stack_memory(PANEL_BYTES), stack_memory(QUAD * pixels.count * vector_bytes)
+    (end_0, end_1, end_2, end_3), store_channels = requantized_by_channel(kernel, rows, vectors)
+    memory, (lowest, highest) = stack_memory(PANEL_BYTES), NO_BOUNDS
     # The rows of a tile are behind each other in a panel.
-    row_bytes, step_bytes = vectors * vector_bytes, 2 * I32.itemsize
+    row_bytes = vectors * vector_bytes
 
     @inlined
     def products(channel, row_offsets, stream, bias, panel):  # type: ignore[no-untyped-def]
         first, end = load_i32(row_offsets, channel), load_i32(row_offsets, channel + 1)
-        return multiply(splat(load_i32(bias, channel)), stream + first * step_bytes, end - first, panel)
+        return multiply(splat(load_i32(bias, channel)), stream + first * STEP_BYTES, end - first, panel)
 
     def panel_conv_quads(args, bases):  # type: ignore[no-untyped-def]
         given = read(args, bases)
@@ -54,8 +54,9 @@ def build(kernel: Kernel) -> Any:
         line_vectors, halo_vectors, x_row = given.line_vectors, given.halo_vectors, given.x_row
         out, out_row, out_channel = given.out, given.out_row, given.out_channel
 
-        panel, kept = memory(), sums_memory()
-        zeros = zero * EVERY_BYTE
+        panel, zeros, free = memory(), zero * EVERY_BYTE, True
+        for channel in range(c_out):
+            free &= load_i32(given.low, channel) == lowest and load_i32(given.high, channel) == highest
         for row_tile in range((height + rows - 1) // rows):
             # The last tile of a map or line moves back to end with it: a few pixels twice, no tail kernels.
             y = min(row_tile * rows, height - rows)
@@ -70,13 +71,19 @@ def build(kernel: Kernel) -> Any:
                         ready(load(source + load_i32(tap_offsets, tap), x_row)),
                     )
                 for channel in range(c_out):
-                    first, place = QUAD * channel, (given, args, bases, channel, y, x_bytes)
-                    for j in range(QUAD):
-                        one(products(first + j, row_offsets, stream, bias, panel), j, kept, place)
-                    quads = together(kept, place)
+                    first, to = QUAD * channel, target + channel * out_channel
+                    place = given, args, bases, channel, y, x_bytes
+                    store_channels(
+                        to,
+                        out_row,
+                        end_0(products(first, row_offsets, stream, bias, panel), free, place),
+                        end_1(products(first + 1, row_offsets, stream, bias, panel), free, place),
+                        end_2(products(first + 2, row_offsets, stream, bias, panel), free, place),
+                        end_3(products(first + 3, row_offsets, stream, bias, panel), free, place),
+                    )
                     if vector + vectors > full_vectors:
-                        quads = keep_lanes(quads, lane_bits + vector * mask_bytes, zeros)
-                    store(target + channel * out_channel, out_row, quads)
+                        quads = keep_lanes(load(to, out_row), lane_bits + vector * mask_bytes, zeros)
+                        store(to, out_row, quads)
             for halo in range(line_vectors, line_vectors + halo_vectors):
                 for channel in range(c_out):
                     target = out + y * out_row + channel * out_channel + halo * vector_bytes

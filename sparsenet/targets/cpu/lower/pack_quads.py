@@ -68,6 +68,19 @@ def whole_quads(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
     return np.pad(values, (0, -len(values) % QUAD))
 
 
+def in_pairs(row_offsets: Words, stream: Words) -> Words:
+    """The (quad, byte offset) steps of ``csr_stream`` for ``panelconv_csr_rows``: two quads, then their two offsets.
+
+    The last of an odd number of steps in a row stays as it is.
+    """
+    steps = np.arange(len(stream))
+    row = np.searchsorted(row_offsets, steps, side="right") - 1
+    firsts = steps[((steps - row_offsets[row]) % 2 == 0) & (steps + 1 < row_offsets[row + 1])]
+    pairs = stream.copy()
+    pairs[firsts, 1], pairs[firsts + 1, 0] = stream[firsts + 1, 0], stream[firsts, 1]
+    return pairs
+
+
 def window_quads(weight: Bytes) -> npt.NDArray[np.int8]:
     """The weights (C, 1, K_h, K_w) of a depthwise convolution, as ``vector_ir.window_quads`` places them.
 

@@ -25,8 +25,13 @@ from sparsenet.targets.registry import Kernel
 MOST_COLUMNS = 5
 
 
+#: The most vectors of a line that are computed together.
+MOST_VECTORS = 4
+
+
 def _vectors(line_vectors: int) -> int:
-    return min(4, line_vectors)
+    """Vectors to compute together, so that as few tiles as can be overlap as little as can be."""
+    return -(-line_vectors // -(-line_vectors // MOST_VECTORS))
 
 
 def _in_place_stride(geo: Geometry) -> int:

@@ -19,10 +19,10 @@ from sparsenet.plan.stage import Stage
 from sparsenet.plan.weights import Weights
 from sparsenet.targets.cpu.lower.conv_rows import ConvRows
 from sparsenet.targets.cpu.lower.pack import csr_stream, dense_blocks
-from sparsenet.targets.cpu.lower.pack_quads import quad_pattern, whole_quads, without_saturation
+from sparsenet.targets.cpu.lower.pack_quads import in_pairs, quad_pattern, whole_quads, without_saturation
 from sparsenet.targets.cpu.lower.row_convolution import RowConvolution
 from sparsenet.targets.cpu.lower.select import PixelTile, pixel_tile
-from sparsenet.targets.cpu.panels import PANEL_BYTES, SPARE_WORDS
+from sparsenet.targets.cpu.panels import PANEL_BYTES
 from sparsenet.targets.family import Dot
 from sparsenet.targets.target import SHORTEST_VECTOR, Target
 
@@ -124,10 +124,7 @@ def _panel_tile(target: Target, layer: QuadConvolution, products: _Products) -> 
     if not target.dot.is_arm or layer.nnz == layer.matrix.size:
         return None
     taps = np.unique(products.offsets).size
-    # What is fused is done to all four channels together, from as many registers.
-    most = min(
-        MOST_PANEL // 2 if layer.epilogue.ops else MOST_PANEL, PANEL_BYTES // (taps * target.vector_bytes)
-    )
+    most = min(MOST_PANEL, PANEL_BYTES // (taps * target.vector_bytes))
     return pixel_tile(layer.lines, most) if most >= LEAST_PANEL else None
 
 
@@ -186,13 +183,13 @@ def _panel(layer: QuadConvolution, products: _Products, tile: PixelTile, weights
     tap_bytes = tile.count * layer.lines.lanes * layer.lines.itemsize
     in_panel = places.reshape(products.offsets.shape) * tap_bytes
     row_offsets, stream = weights.once(csr_stream, products.matrix, in_panel)
-    whole = np.append(stream.reshape(-1), np.zeros(SPARE_WORDS, np.int32))
+    stream = weights.once(in_pairs, row_offsets, stream)
     fixed: dict[str, Word] = {
         "tap_offsets": weights.constant(taps.astype(np.int32)), "taps": taps.size,
-        "stream": weights.constant(whole),
+        "stream": weights.constant(stream),
     }  # fmt: skip
     per_quad = {"row_offsets": (weights.constant(row_offsets), QUAD * row_offsets.itemsize)}
-    return _Packed(per_quad, fixed, whole.nbytes)
+    return _Packed(per_quad, fixed, stream.nbytes)
 
 
 PACK: dict[str, Callable[[QuadConvolution, _Products, PixelTile, Weights], _Packed]] = {

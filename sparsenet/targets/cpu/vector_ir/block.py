@@ -14,6 +14,8 @@ from sparsenet.graph.types import ElementType
 from sparsenet.targets.cpu.vector_ir.llvm import (
     constant,
     displaced,
+    load_several,
+    loads_together,
     narrowed,
     scalar_type,
     splat,
@@ -97,15 +99,33 @@ class Block:
         return block
 
     def _addresses(self, b: ir.IRBuilder, pointer: ir.Value, row_stride: ir.Value) -> list[ir.Value]:
+        starts = self._row_starts(b, pointer, row_stride)
+        return [displaced(b, start, j * self.vector_bytes) for start in starts for j in range(self.vectors)]
+
+    def _row_starts(self, b: ir.IRBuilder, pointer: ir.Value, row_stride: ir.Value) -> list[ir.Value]:
         starts = [pointer]
         for _ in range(1, self.rows):
             starts.append(b.add(starts[-1], row_stride))
-        return [displaced(b, start, j * self.vector_bytes) for start in starts for j in range(self.vectors)]
+        return starts
 
     def _load(self, b: ir.IRBuilder, address: ir.Value) -> ir.Value:
         vector = b.load(typed_pointer(b, address, self._vector))
         vector.align = self.item
         return vector
+
+    def _load_run(self, b: ir.IRBuilder, address: ir.Value, count: int) -> list[ir.Value]:
+        """``count`` vectors behind each other; NEON has instructions for up to four."""
+        out: list[ir.Value] = []
+        parts = -(-count // loads_together())
+        while len(out) < count:
+            together = -(-(count - len(out)) // parts)  # as alike as can be
+            parts -= 1
+            if together < 3:  # as pairs, LLVM finds them by itself
+                out += [self._load(b, displaced(b, address, i * self.vector_bytes)) for i in range(together)]
+            else:
+                out += load_several(b, address, self._vector, together)
+            address = displaced(b, address, together * self.vector_bytes)
+        return out
 
     def _store(self, b: ir.IRBuilder, vector: ir.Value, address: ir.Value) -> None:
         b.store(vector, typed_pointer(b, address, self._vector)).align = self.item

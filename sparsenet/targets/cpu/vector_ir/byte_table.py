@@ -27,6 +27,8 @@ _IN_16 = {
     512: ({"avx512bw"}, "avx512.pshuf.b.512"),
 }
 _SHUFFLED = 16
+#: NEON looks up bytes in four vectors of 16 at a time.
+_IN_64 = {128: ({"neon"}, "aarch64.neon.tb")}
 
 
 class ByteTable(NamedTuple):
@@ -44,8 +46,9 @@ class ByteTable(NamedTuple):
 def byte_table(pixels: Tile) -> ByteTable:
     """The best way for tiles of quads of this size."""
     octets, bits = QUAD * pixels.lanes, 8 * QUAD * pixels.lanes
-    for ways, entries, look in ((_IN_TWO, 2 * octets, _in_two), (_IN_16, _SHUFFLED, _in_16)):
-        needed, name = ways[bits]
+    ways = ((_IN_TWO, 2 * octets, _in_two), (_IN_16, _SHUFFLED, _in_16), (_IN_64, _SHUFFLED, _in_64))
+    for names, entries, look in ways:
+        needed, name = names.get(bits, ({"no such vectors"}, ""))
         if needed <= cpu_features():
             return _by_vectors(pixels, Tile(U8, octets, 1, _vectors(octets, entries)), name, look)
     return _one_by_one(pixels)
@@ -74,6 +77,19 @@ def _in_16(
     low = b.and_(index, constant(_SHUFFLED - 1, index.type))
     found = [call_intrinsic(b, f"llvm.x86.{name}", index.type, [row, low]) for row in table]
     return found, _SHUFFLED.bit_length() - 1
+
+
+def _in_64(
+    b: ir.IRBuilder, name: str, table: Sequence[ir.Value], index: ir.Value
+) -> tuple[list[ir.Value], int]:
+    """Numbers outside of 64 entries leave what was found before."""
+    found: list[ir.Value] = []
+    for first in range(0, len(table), QUAD):
+        way = "x" if found else "l"
+        operands = [*found, *table[first : first + QUAD], index]
+        found = [call_intrinsic(b, f"llvm.{name}{way}{QUAD}.v{_SHUFFLED}i8", index.type, operands)]
+        index = b.sub(index, constant(QUAD * _SHUFFLED, index.type))
+    return found, 0
 
 
 def _by_vectors(pixels: Tile, table: Tile, name: str, look: _Look) -> ByteTable:

@@ -1,73 +1,128 @@
-"""Bytes of one channel after the other, on AArch64: each is made as short as 16 bits before the next is computed.
+"""Bytes of one channel after the other, for vectors of four numbers: AArch64 interleaves them as it stores them.
 
-So a tile of four channels needs registers for one channel's sums, and half as many for each that is done.
+A tile of quads then needs registers for one channel's sums, and a quarter of them for each channel that is done.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 from llvmlite import ir
 from numba import types
 
-from sparsenet.graph.types import QUAD, U16
+from sparsenet.graph.types import F32, QUAD, U8
 from sparsenet.targets.cpu.vector_ir import llvm
-from sparsenet.targets.cpu.vector_ir.llvm import I8, I16, call_intrinsic, mangled, splat
-from sparsenet.targets.cpu.vector_ir.quads import all_of, rounded, within
+from sparsenet.targets.cpu.vector_ir.llvm import (
+    I8,
+    I16,
+    call_intrinsic,
+    clipped,
+    constant,
+    displaced,
+    mangled,
+    splat,
+    typed_pointer,
+)
+from sparsenet.targets.cpu.vector_ir.quads import BYTE_BITS, all_of, rounded
 from sparsenet.targets.cpu.vector_ir.tile import Tile
 from sparsenet.targets.family import Dot
 
-
-def shorts_of(values: Tile) -> Tile:
-    """The tile of 16 bits over a tile of four lanes: two vectors become one, of an odd number the last with itself."""
-    return Tile(U16, 2 * values.lanes, 1, -(-values.rows * values.vectors // 2))
+_OCTETS = 16
 
 
-def narrow_channel(values: Tile) -> Any:
-    """``f(values)``: float32 rounded to integers, half to even, and clipped to 16 bits."""
-    shorts = shorts_of(values)
-    short = ir.VectorType(I16, values.lanes)
-
-    def emit(b: ir.IRBuilder, block: ir.Value) -> list[ir.Value]:
-        integers = rounded(b, values, block, Dot.SMULL)
-        parts = [call_intrinsic(b, f"llvm.aarch64.neon.sqxtn.{mangled(short)}", short, [v]) for v in integers]
-        return [all_of(b, parts[i], parts[min(i + 1, len(parts) - 1)]) for i in range(0, len(parts), 2)]
-
-    return shorts._intrinsic([values.type], shorts.type, emit)
+def octets_of(pixels: Tile) -> Tile:
+    """The tile of one channel's bytes over a tile of quads or sums: four vectors of a row become one."""
+    return Tile(U8, _OCTETS, pixels.rows, -(-pixels.vectors // QUAD))
 
 
-def join_channels(pixels: Tile, *, bounded: bool = True) -> Any:
-    """``f(a, b, c, d, zero, low, high)``: quads of what ``narrow_channel`` made of four channels; as ``pack_quads``."""
-    shorts = shorts_of(pixels)
-    few = ir.VectorType(I8, shorts.lanes)
-    lanes, half = shorts.lanes, shorts.lanes // 2
+def to_octets(values: Tile, dot: Dot, *, shifted: bool = True, bounded: bool = True) -> Any:
+    """``f(values, zero, low, high)``: min(max(rint(value) + zero, low), high), half to even, of float32 below 2**30.
 
-    def emit(b: ir.IRBuilder, *given: ir.Value) -> list[ir.Value]:
-        channels, bounds = [shorts._split(b, block) for block in given[:QUAD]], given[QUAD:]
-        out: list[ir.Value] = []
-        for same in zip(*channels, strict=True):
-            words = list(same)
-            if bounded:
-                zero = splat(b, b.trunc(bounds[0], I16), lanes)
+    If not ``bounded``, low and high are known to be 0 and 255; if not ``shifted``, zero is known to be 0.
+    """
+    octets = octets_of(values)
+
+    def emit(b: ir.IRBuilder, block: ir.Value, *given: ir.Value) -> list[ir.Value]:
+        integers, out = rounded(b, values, block, dot), []
+        for row in range(values.rows):
+            line = integers[row * values.vectors : (row + 1) * values.vectors]
+            for first in range(0, values.vectors, QUAD):
+                own = line[first : first + QUAD]
+                own += [ir.Constant(own[0].type, ir.Undefined)] * (QUAD - len(own))
                 words = [
-                    call_intrinsic(b, f"llvm.sadd.sat.{mangled(v.type)}", v.type, [v, zero]) for v in words
+                    clipped(b, all_of(b, *pair), -(2**15), 2**15 - 1, I16) for pair in (own[:2], own[2:])
                 ]
-            octets = [call_intrinsic(b, f"llvm.aarch64.neon.sqxtun.{mangled(few)}", few, [v]) for v in words]
-            # Channels in turns by pairs, then pairs in turns.
-            pairs = [_in_turns(b, x, y) for x, y in (octets[:2], octets[2:])]
-            both = [b.bitcast(pair, shorts._vector) for pair in pairs]
-            for start in (0, half):
-                order = [start + i // 2 + (lanes if i % 2 else 0) for i in range(lanes)]
-                quads = b.shuffle_vector(*both, ir.Constant(ir.VectorType(llvm.I32, lanes), order))
-                octet = b.bitcast(quads, ir.VectorType(I8, 2 * lanes))
-                out.append(b.bitcast(within(b, octet, bounds[1:] if bounded else ()), pixels._vector))
-        return out[: pixels.count]
+                if shifted:
+                    zero = splat(b, b.trunc(given[0], I16), words[0].type.count)
+                    words = [
+                        call_intrinsic(b, f"llvm.sadd.sat.{mangled(v.type)}", v.type, [v, zero])
+                        for v in words
+                    ]
+                octet = clipped(b, all_of(b, *words), 0, 2**BYTE_BITS - 1, I8)
+                for name, bound in zip(("umax", "umin"), given[1:] if bounded else (), strict=False):
+                    limit = splat(b, b.trunc(bound, I8), _OCTETS)
+                    octet = call_intrinsic(
+                        b, f"llvm.{name}.{mangled(octet.type)}", octet.type, [octet, limit]
+                    )
+                out.append(octet)
+        return out
 
-    return pixels._intrinsic([*[shorts.type] * QUAD, *[types.int64] * 3], pixels.type, emit)
+    return octets._intrinsic([values.type, *[types.int64] * 3], octets.type, emit)
 
 
-def _in_turns(b: ir.IRBuilder, x: ir.Value, y: ir.Value) -> ir.Value:
-    """The lanes of x and y in turns."""
-    count = x.type.count
-    order = [i // 2 + (count if i % 2 else 0) for i in range(2 * count)]
-    return b.shuffle_vector(x, y, ir.Constant(ir.VectorType(llvm.I32, 2 * count), order))
+def store_octets(pixels: Tile) -> Any:
+    """``f(pointer, row_stride, a, b, c, d)``: store the bytes of four channels as quads."""
+    octets = octets_of(pixels)
+
+    def emit(b: ir.IRBuilder, pointer: ir.Value, stride: ir.Value, *given: ir.Value) -> None:
+        channels = [octets._split(b, block) for block in given]
+        for row, start in enumerate(pixels._row_starts(b, pointer, stride)):
+            for j, count in _parts(pixels.vectors):
+                vector, lane = divmod(j, QUAD)
+                own = [channel[row * octets.vectors + vector] for channel in channels]
+                numbers = range(pixels.lanes * lane, pixels.lanes * (lane + count))
+                quads = _in_turns(b, own, numbers)
+                to = typed_pointer(b, displaced(b, start, j * pixels.vector_bytes), quads.type)
+                b.store(quads, to).align = pixels.item
+
+    return pixels._intrinsic([types.int64] * 2 + [octets.type] * QUAD, types.void, emit)
+
+
+def _parts(vectors: int) -> list[tuple[int, int]]:
+    """First and number of the vectors that are stored together: four, two or one."""
+    parts, first = [], 0
+    while first < vectors:
+        count = next(n for n in (4, 2, 1) if first + n <= vectors)
+        parts.append((first, count))
+        first += count
+    return parts
+
+
+def _in_turns(b: ir.IRBuilder, channels: Sequence[ir.Value], numbers: range) -> ir.Value:
+    """The bytes of these numbers of all four channels in turns."""
+    halves = [all_of(b, *channels[:2]), all_of(b, *channels[2:])]
+    order = [number + _OCTETS * channel for number in numbers for channel in range(QUAD)]
+    return b.shuffle_vector(*halves, ir.Constant(ir.VectorType(llvm.I32, len(order)), order))
+
+
+def steps_of_channel(pixels: Tile, channel: int) -> Any:
+    """``f(quads, zero)``: as float32, how many steps the byte of one channel of each quad is from ``zero``.
+
+    A byte below the leading bits of 2**23 is 2**23 + byte, so one subtraction takes the place of two and a conversion.
+    """
+    values = Tile(F32, pixels.lanes, pixels.rows, pixels.vectors)
+    leading = np.float32(2**23).view(np.int32).item()
+
+    def emit(b: ir.IRBuilder, quads: ir.Value, zero: ir.Value) -> list[ir.Value]:
+        start = b.bitcast(b.add(b.trunc(zero, llvm.I32), llvm.I32(leading)), llvm.F32)
+        middle, low = splat(b, start, pixels.lanes), constant(2**BYTE_BITS - 1, pixels._vector)
+        distance, high = constant(BYTE_BITS * channel, pixels._vector), constant(leading, pixels._vector)
+        out = []
+        for vector in pixels._split(b, quads):
+            byte = b.and_(b.lshr(vector, distance), low)
+            out.append(b.fsub(b.bitcast(b.or_(byte, high), values._vector), middle))
+        return out
+
+    return values._intrinsic([pixels.type, types.int64], values.type, emit)

@@ -15,7 +15,9 @@ from sparsenet.targets.cpu.vector_ir.llvm import (
     I32,
     I64,
     call_intrinsic,
+    constant,
     displaced,
+    has_mask_registers,
     mangled,
     splat,
     typed_pointer,
@@ -63,6 +65,12 @@ class Lanes(Block):
     def _bit_mask(self, b: ir.IRBuilder, address: ir.Value) -> ir.Value:
         """The mask of one vector from the integer at ``address``."""
         word = b.load(typed_pointer(b, address, ir.IntType(8 * self.mask_bytes)))
+        if not has_mask_registers() and self.lanes <= 8 * self.item:
+            number = ir.VectorType(ir.IntType(8 * self.item), self.lanes)
+            bits = ir.Constant(number, [1 << i for i in range(self.lanes)])
+            all_bits = b.zext(word, number.element) if word.type.width < 8 * self.item else word
+            own = b.and_(splat(b, all_bits, self.lanes), bits)
+            return b.icmp_unsigned("!=", own, constant(0, number))
         narrow = b.trunc(word, ir.IntType(self.lanes)) if self.lanes < word.type.width else word
         return b.bitcast(narrow, ir.VectorType(I1, self.lanes))
 

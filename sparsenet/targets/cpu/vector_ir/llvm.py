@@ -68,9 +68,11 @@ def splat(b: ir.IRBuilder, scalar: ir.Value, lanes: int) -> ir.Value:
     return b.shuffle_vector(first, undefined, ir.Constant(ir.VectorType(I32, lanes), [0] * lanes))
 
 
-def shuffled(b: ir.IRBuilder, x: ir.Value, y: ir.Value, lane: Callable[[int], int]) -> ir.Value:
-    """Lane i of the result is number ``lane(i)`` of x and y in a row."""
-    lanes = x.type.count
+def shuffled(
+    b: ir.IRBuilder, x: ir.Value, y: ir.Value, lane: Callable[[int], int], lanes: int | None = None
+) -> ir.Value:
+    """Lane i of the result is number ``lane(i)`` of x and y in a row; as many lanes as x has, or ``lanes``."""
+    lanes = lanes or x.type.count
     return b.shuffle_vector(x, y, ir.Constant(ir.VectorType(I32, lanes), [lane(i) for i in range(lanes)]))
 
 
@@ -85,9 +87,34 @@ def call_intrinsic(b: ir.IRBuilder, name: str, result: ir.Type, args: Sequence[i
     return b.call(cgutils.get_or_insert_function(b.module, function_type, name), args)
 
 
+def loads_together() -> int:
+    """How many vectors one instruction loads."""
+    return 4 if "neon" in cpu_features() else 1
+
+
+def load_several(b: ir.IRBuilder, address: ir.Value, vector: ir.VectorType, count: int) -> list[ir.Value]:
+    """Two to four vectors of 128 bits behind each other, by NEON's instruction."""
+    several = ir.LiteralStructType([vector] * count)
+    pointer = typed_pointer(b, address, I8)
+    block = call_intrinsic(b, f"llvm.aarch64.neon.ld1x{count}.{mangled(vector)}.p0", several, [pointer])
+    return [b.extract_value(block, i) for i in range(count)]
+
+
+def clipped(b: ir.IRBuilder, x: ir.Value, low: int, high: int, item: ir.Type) -> ir.Value:
+    """A vector of signed integers as one of shorter ones, between two limits that these can have."""
+    for name, limit in (("smax", low), ("smin", high)):
+        x = call_intrinsic(b, f"llvm.{name}.{mangled(x.type)}", x.type, [x, constant(limit, x.type)])
+    return b.trunc(x, ir.VectorType(item, x.type.count))
+
+
 def has_lane_products() -> bool:
     """Whether products take one lane of a vector for all: then weights need one register for several of them."""
     return "neon" in cpu_features()
+
+
+def has_mask_registers() -> bool:
+    """Whether a mask of bits becomes one of lanes in an instruction or two; NEON takes lane after lane."""
+    return "neon" not in cpu_features()
 
 
 def has_extremes() -> bool:

@@ -7,14 +7,14 @@ from typing import Any
 from llvmlite import ir
 from numba import types
 
-from sparsenet.targets.cpu.vector_ir.llvm import I32, I64, displaced, typed_pointer
+from sparsenet.targets.cpu.vector_ir.llvm import I32, I64, displaced, number_at, shuffled, typed_pointer
 from sparsenet.targets.cpu.vector_ir.quads import ready, ready_product
-from sparsenet.targets.cpu.vector_ir.steps import counted_loop
+from sparsenet.targets.cpu.vector_ir.steps import OFFSET, counted_loop
 from sparsenet.targets.cpu.vector_ir.tile import Tile
 from sparsenet.targets.family import Dot
 
-#: A quad of weights and the offset of its tap, int32 each.
-_STEP_BYTES = 8
+#: A quad of weights and the byte offset of its tap, int32 each.
+STEP_BYTES = 8
 
 
 def made_ready(pixels: Tile, dot: Dot) -> Any:
@@ -25,46 +25,28 @@ def made_ready(pixels: Tile, dot: Dot) -> Any:
 def multiply_stream(sums: Tile, pixels: Tile, dot: Dot) -> Any:
     """``f(acc, stream, count, panel)``: acc plus ``count`` quads of weights times the pixels of their taps.
 
-    Steps are taken two at a time: one load brings two quads of weights, from which products take theirs by number.
+    The stream has two quads, then the offsets of both, in turns, and at last one quad and its offset if ``count`` is
+    odd. One load brings the weights of a turn, from which products take theirs by number.
     """
     product = ready_product(dot)
-    both = ir.VectorType(I32, 4)
-
-    def step(
-        b: ir.IRBuilder, totals: list[ir.Value], words: ir.Value, number: int, start: ir.Value
-    ) -> list[ir.Value]:
-        lane = ir.Constant(ir.VectorType(I32, sums.lanes), [2 * number] * sums.lanes)
-        weights = b.shuffle_vector(words, words, lane)
-        return [
-            product(b, weights, pixels._load(b, displaced(b, start, j * pixels.vector_bytes)), total)
-            for j, total in enumerate(totals)
-        ]
-
-    def taken(b: ir.IRBuilder, stream: ir.Value) -> ir.Value:
-        words = b.load(typed_pointer(b, stream, both))
-        words.align = 4
-        return words
-
-    def place(b: ir.IRBuilder, stream: ir.Value, number: int, panel: ir.Value) -> ir.Value:
-        offset = b.load(typed_pointer(b, displaced(b, stream, number * _STEP_BYTES + 4), I32))
-        return b.add(panel, b.sext(offset, I64))
 
     def emit(
         b: ir.IRBuilder, acc: ir.Value, stream: ir.Value, count: ir.Value, panel: ir.Value
     ) -> list[ir.Value]:
-        def two(now: list[ir.Value]) -> list[ir.Value]:
+        def turn(now: list[ir.Value], together: int) -> list[ir.Value]:
             at, *totals = now
-            words, starts = taken(b, at), [place(b, at, number, panel) for number in (0, 1)]
-            for number, start in enumerate(starts):
-                totals = step(b, totals, words, number, start)
-            return [displaced(b, at, 2 * _STEP_BYTES), *totals]
-
-        def last(now: list[ir.Value]) -> list[ir.Value]:
-            at, *totals = now
-            return [at, *step(b, totals, taken(b, at), 0, place(b, at, 0, panel))]
+            weights = b.load(typed_pointer(b, at, ir.VectorType(I32, together)))
+            weights.align = OFFSET.itemsize
+            offsets = [number_at(b, at, OFFSET, together + i) for i in range(together)]
+            for number, offset in enumerate(offsets):
+                w = shuffled(b, weights, weights, lambda _, i=number: i, sums.lanes)  # type: ignore[misc]
+                xs = pixels._load_run(b, b.add(panel, offset), len(totals))
+                totals = [product(b, w, x, total) for x, total in zip(xs, totals, strict=True)]
+            return [displaced(b, at, together * STEP_BYTES), *totals]
 
         one = ir.Constant(I64, 1)
-        carried = counted_loop(b, b.lshr(count, one), [stream, *sums._split(b, acc)], two)
-        return counted_loop(b, b.and_(count, one), carried, last)[1:]
+        carried = [stream, *sums._split(b, acc)]
+        carried = counted_loop(b, b.lshr(count, one), carried, lambda now: turn(now, 2))
+        return counted_loop(b, b.and_(count, one), carried, lambda now: turn(now, 1))[1:]
 
     return sums._intrinsic([sums.type, *[types.int64] * 3], sums.type, emit)

@@ -25,11 +25,12 @@ from sparsenet.targets.cpu.vector_ir.llvm import (
     Product,
     displaced,
     fma,
+    has_lane_products,
     number_at,
     prefetch_ahead,
     typed_pointer,
 )
-from sparsenet.targets.cpu.vector_ir.tile import Tile
+from sparsenet.targets.cpu.vector_ir.tile import Tile, splat_weights
 
 #: Types of a column's byte offset in the stream, and of the number of steps of a kind.
 OFFSET, COUNT = elements.I32, elements.U16
@@ -105,24 +106,26 @@ def multiply_steps(block: Tile, pixels: Tile) -> Any:
         for _ in range(1, pixels.rows):
             sources.append(b.add(sources[-1], row_stride))
 
+        def starts(offset: ir.Value) -> list[ir.Value]:
+            if has_lane_products():  # there an addition extends the offset, too: once is less
+                return pixels._row_starts(b, b.add(source, offset), row_stride)
+            return [b.add(start, offset) for start in sources]
+
         for number, kind in enumerate(step_kinds(block.outputs)):
             count = number_at(b, counts, COUNT, number)
 
             def step(now: list[ir.Value], kind: tuple[int, ...] = kind) -> list[ir.Value]:
                 stream, *sums = now
-                place = OFFSET.itemsize * len(kind)
+                place = displaced(b, stream, OFFSET.itemsize * len(kind))
+                # Every row has one weight in a step.
+                weights = iter(splat_weights(b, block, place))
                 for offset, pattern in zip(_offsets(b, stream, len(kind)), kind, strict=True):
-                    xs = [
-                        pixels._load(b, displaced(b, b.add(start, offset), j * block.vector_bytes))
-                        for start in sources
-                        for j in range(pixels.vectors)
-                    ]
+                    xs = [x for start in starts(offset) for x in pixels._load_run(b, start, pixels.vectors)]
                     for row in rows_of(pattern):
-                        w = block._splat(b, number_at(b, displaced(b, stream, place), block.element, 0))
-                        place += block.item
+                        w = next(weights)
                         for i, x in enumerate(xs, row * pixels.count):
                             sums[i] = fma(b, w, x, sums[i])
-                return [displaced(b, stream, place), *sums]
+                return [displaced(b, place, block.outputs * block.item), *sums]
 
             stream, *sums = counted_loop(b, count, [stream, *sums], step)
         return context.make_tuple(b, result, [block._join(b, sums), stream])

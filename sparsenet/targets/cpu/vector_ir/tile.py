@@ -35,7 +35,7 @@ def outer_product(block: Tile, pixels: Tile, product: Product = fma) -> Any:
     def emit(b: ir.IRBuilder, acc: ir.Value, pointer: ir.Value, x: ir.Value) -> list[ir.Value]:
         sums, xs = block._split(b, acc), pixels._split(b, x)
         prefetch_ahead(b, pointer, block.item * block.outputs)
-        weights, out = _weights(b, block, pointer), []
+        weights, out = splat_weights(b, block, pointer), []
         for channel, w in enumerate(weights):
             out += [product(b, w, v, sums[channel * pixels.count + p]) for p, v in enumerate(xs)]
         return out
@@ -43,7 +43,7 @@ def outer_product(block: Tile, pixels: Tile, product: Product = fma) -> Any:
     return block._intrinsic([block.type, types.int64, pixels.type], block.type, emit)
 
 
-def _weights(b: ir.IRBuilder, block: Tile, pointer: ir.Value) -> list[ir.Value]:
+def splat_weights(b: ir.IRBuilder, block: Tile, pointer: ir.Value) -> list[ir.Value]:
     """A vector of each channel's weight."""
     if block.outputs != block.lanes or not has_lane_products():
         return [block._splat(b, number_at(b, pointer, block.element, i)) for i in range(block.outputs)]

@@ -143,16 +143,32 @@ def multiply_windows(size: WindowSize, lanes: int, dot: int) -> Any:
     return sums._intrinsic([sums.type, *[types.int64] * 4], sums.type, emit)
 
 
-def multiply_adjacent(size: WindowSize, dot: int) -> tuple[Any, Any]:
-    """``read`` and ``multiply`` for vectors of four quads and windows a pixel apart, of up to five columns, no gaps.
+def multiply_adjacent(size: WindowSize, dot: int) -> tuple[Any, Any, Any]:
+    """``open``, ``read`` and ``multiply`` for vectors of four quads and windows a pixel apart of up to five columns.
 
+    Between columns are no gaps.
+
+    ``open(weights)`` reads a window's weights once for a line.
     Vector j of what ``read(source, row_step)`` makes is pixel j of the four from ``source`` on, in each group of rows.
-    ``multiply(acc, weights, here, following)`` is ``multiply_windows`` of four pixels and the four behind them: each
+    ``multiply(acc, opened, here, following)`` is ``multiply_windows`` of four pixels and the four behind them: each
     is read and interleaved once, for all columns of the windows that it belongs to.
     """
     lanes = QUAD
     sums, pixels = Tile(elements.I32, lanes, size.rows, QUAD), Tile(U8X4, lanes, size.groups, QUAD)
     row, product = Tile(U8X4, lanes), ready_product(dot)
+    #: Group of rows, row of the results and column of each vector of weights.
+    places = [
+        (group, y, column)
+        for group in range(size.groups)
+        for y in range(size.rows)
+        for column in range(size.width)
+        if -QUAD < group * QUAD - y < size.height
+    ]
+    opened = Tile(elements.I32, lanes, outputs=len(places))
+
+    def open_weights(b: ir.IRBuilder, weights: ir.Value) -> list[ir.Value]:
+        starts = [size.place(group * QUAD - y, column) for group, y, column in places]
+        return [_repeated(b, displaced(b, weights, start), sums) for start in starts]
 
     def read(b: ir.IRBuilder, source: ir.Value, step: ir.Value) -> list[ir.Value]:
         starts = [source]
@@ -166,21 +182,16 @@ def multiply_adjacent(size: WindowSize, dot: int) -> tuple[Any, Any]:
 
     def multiply(b: ir.IRBuilder, acc: ir.Value, weights: ir.Value, *blocks: ir.Value) -> list[ir.Value]:
         totals, (here, following) = sums._split(b, acc), (pixels._split(b, block) for block in blocks)
-        for group in range(size.groups):
+        for (group, y, column), w in zip(places, opened._split(b, weights), strict=True):
             seen = [part[group * QUAD + j] for part in (here, following) for j in range(QUAD)]
-            for y in range(size.rows):
-                first = group * QUAD - y
-                if first >= size.height or first + QUAD <= 0:
-                    continue
-                for column in range(size.width):
-                    w = _repeated(b, displaced(b, weights, size.place(first, column)), sums)
-                    for j in range(QUAD):
-                        totals[y * QUAD + j] = product(b, w, seen[j + column], totals[y * QUAD + j])
+            for j in range(QUAD):
+                totals[y * QUAD + j] = product(b, w, seen[j + column], totals[y * QUAD + j])
         return totals
 
     return (
+        opened._intrinsic([types.int64], opened.type, open_weights),
         pixels._intrinsic([types.int64] * 2, pixels.type, read),
-        sums._intrinsic([sums.type, types.int64, pixels.type, pixels.type], sums.type, multiply),
+        sums._intrinsic([sums.type, opened.type, pixels.type, pixels.type], sums.type, multiply),
     )
 
 
@@ -208,14 +219,17 @@ def _zip(b: ir.IRBuilder, x: ir.Value, y: ir.Value, block: int, upper: bool) -> 
     return b.shuffle_vector(x, y, ir.Constant(ir.VectorType(llvm.I32, count), order))
 
 
-def pack_windows(size: WindowSize, lanes: int, dot: int) -> Any:
-    """``f(values, zero, low, high)``: quads of float32 in the order of the sums; otherwise as ``pack_quads``."""
+def pack_windows(size: WindowSize, lanes: int, dot: int, *, bounded: bool = True) -> Any:
+    """``f(values, zero, low, high)``: quads of float32 in the order of the sums; otherwise as ``pack_quads``.
+
+    On AArch64, if not ``bounded``, low and high are known to be as ``NO_BOUNDS``.
+    """
     floats = Tile(elements.F32, lanes, size.rows, QUAD)
     pixels = Tile(U8X4, lanes, size.rows, 1)
     join = saturated if Dot(dot).is_x86 else _join_arm if Dot(dot).is_arm else _join_plain
 
-    def emit(b: ir.IRBuilder, block: ir.Value, *bounds: ir.Value) -> list[ir.Value]:
-        vectors = rounded(b, floats, block, dot)
+    def emit(b: ir.IRBuilder, block: ir.Value, *given: ir.Value) -> list[ir.Value]:
+        vectors, bounds = rounded(b, floats, block, dot), given if bounded else given[:1]
         return [join(b, vectors[i * QUAD : (i + 1) * QUAD], bounds) for i in range(size.rows)]
 
     return pixels._intrinsic([floats.type, *[types.int64] * 3], pixels.type, emit)
