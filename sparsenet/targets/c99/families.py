@@ -266,8 +266,8 @@ FAMILIES = by_name(
         U8X4,
         "conv_csrgroups_rows",
         "conv_groups",
-        f"*weights:i8 *places:u16 *counts:u16 quads x_channel x_zero stride span phases length {_ROUNDED} {_CONV}",
-        ("width", "tail", *_FINISH),
+        f"*groups:u16 *sizes:u16 quads x_channel x_zero stride span phases length {_ROUNDED} {_CONV}",
+        ("width", *_FINISH),
         "convolution in integers, four quads of input channels at a time in vectors",
     ),
     Family(
@@ -290,8 +290,8 @@ FAMILIES = by_name(
         U8X4,
         "depthwise_densecolumns_rows",
         "depthwise_columns",
-        f"*weights:i8 *places:u16 x_channel x_zero span columns room {_ROUNDED} {_CONV}",
-        ("width", "stride", "vectors", "tail", *_FINISH),
+        f"*weights:i8 *places:u16 x_channel x_zero span columns {_ROUNDED} {_CONV}",
+        ("width", "stride", "vectors", *_FINISH),
         "depthwise convolution in integers, four columns of four rows of the window at a time in vectors",
     ),
     Family(

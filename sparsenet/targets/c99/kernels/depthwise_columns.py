@@ -43,7 +43,7 @@ def body(kernel: Kernel) -> list[str]:
                 *mve.either(_sums_by_vectors(kernel), _sums(kernel)),
                 f"w += {COLUMN * kernel.parameter('vectors')};",
             ]),
-            *mve.finished(kernel, "a->room", bias=True),
+            *mve.finished(kernel),
         ]),
     ])  # fmt: skip
 
@@ -83,11 +83,11 @@ def _sums_by_vectors(kernel: Kernel) -> list[str]:
     return [
         *(f"const int8x16_t w{v} = vldrbq_s8(w + {COLUMN * v});" for v in range(vectors)),
         *(f"uint32x4_t at{v} = {places.format(4 * v)};" for v in range(vectors)),
-        "volatile int32_t *sum = sums + j * a->room;",
+        "volatile int32_t *sum = sums + 4u * j;",
         *block(f"for (uint32_t x = 0; x < count; x += {tile}u)", [
             *lines,
-            *(f"sum[{t}] = {s};" for t, s in enumerate(sums)),
-            f"sum += {tile};",
+            *(f"sum[{place}] = {s};" for place, s in zip(mve.sum_places(tile), sums, strict=True)),
+            f"sum += {4 * tile};",
             *(f"at{v} = vaddq_n_u32(at{v}, {COLUMN * stride * tile}u);" for v in range(vectors)),
         ]),
     ]  # fmt: skip
@@ -99,5 +99,5 @@ def _sums(kernel: Kernel) -> list[str]:
         f"const int8_t *const p = (const int8_t *)pixels + {QUAD}u * j + {COLUMN * kernel.parameter('stride')}u * t;",
         "int32_t sum = 0;",
         *block(f"for (uint32_t i = 0; i < {bytes_of_weights}u; ++i)", ["sum += w[i] * p[a->places[i / 4u] + i % 4u];"]),
-        "sums[j * a->room + t] = sum;",
+        "sums[16u * (t / 4u) + 4u * j + t % 4u] = sum;",
     ])  # fmt: skip

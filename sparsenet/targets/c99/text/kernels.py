@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sparsenet.targets.c99.constant import Constant
 from sparsenet.targets.c99.kernels import bytes as of_bytes
-from sparsenet.targets.c99.kernels import heap, index, mve, nms
+from sparsenet.targets.c99.kernels import conv_groups, heap, index, mve, nms
 from sparsenet.targets.c99.text.literals import array, c_type, comment, numbers
 from sparsenet.targets.c99.text.names import Names
 
@@ -52,7 +52,14 @@ _TEXT = """\
 """
 
 #: Helpers by the beginning of a call of them, each before those that it calls.
-_HELPERS = {**of_bytes.HELPERS, **mve.HELPERS, **heap.HELPERS, **nms.HELPERS, **index.HELPERS}
+_HELPERS = {
+    **of_bytes.HELPERS,
+    **conv_groups.HELPERS,
+    **mve.HELPERS,
+    **heap.HELPERS,
+    **nms.HELPERS,
+    **index.HELPERS,
+}
 
 _MOVE = """\
 /* Moves each row that is there by some numbers. */
