@@ -8,6 +8,7 @@ from pathlib import Path
 from sparsenet import Graph
 from sparsenet.errors import InputError
 from sparsenet.io.files import is_folder
+from sparsenet.io.networks import is_network, make_network
 
 
 def open_model(
@@ -68,8 +69,10 @@ def _refuse_size(path: Path, size: int | None) -> None:
 
 
 def _build(name: str, size: int | None) -> Graph:
-    if Path(name).suffix or "/" in name:
-        raise InputError(f"{name}: no such file")
-    from bench.subjects.networks import build_graph
+    from bench.subjects.networks import CLASSES, build_graph
 
-    return build_graph(name, size)
+    if name in CLASSES:
+        return build_graph(name, size)
+    if "/" in name or (Path(name).suffix and not is_network(name)):
+        raise InputError(f"{name}: no such file")
+    return make_network(name, size)

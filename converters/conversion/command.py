@@ -11,6 +11,7 @@ import click
 
 from converters.conversion.size_options import size_options
 from converters.verify import TOLERANCE, VerificationError, VerifyReport
+from sparsenet.commands.model_path import ModelName
 from sparsenet.commands.options import FiniteRange, json_option, threads_option
 from sparsenet.errors import UnsupportedOpError
 from sparsenet.io.files import require_outputs
@@ -29,7 +30,7 @@ Examples:
 
 
 @click.command(epilog=EPILOG)
-@click.argument("model", type=click.Path(path_type=Path), metavar="MODEL")
+@click.argument("model", type=ModelName(), metavar="MODEL")
 @click.option(
     "-o", "--output", type=click.Path(path_type=Path), required=True, help="The model file to write."
 )
@@ -96,7 +97,7 @@ def convert(
     threads: int | None,
     as_json: bool,
 ) -> None:
-    """Convert MODEL, an .onnx file or a trained model, to a model file the engine runs.
+    """Convert MODEL, an .onnx file, a trained model or a network of the zoo, to a model file the engine runs.
 
     Prints bytes on disk against the source's weights as dense float32, weights and multiply-adds with and without
     zeros, and measured milliseconds of dense and sparse kernels, run in turn on one input. Of a quantized network, and

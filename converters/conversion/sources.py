@@ -26,6 +26,7 @@ from sparsenet.checks import one_of, path_of
 from sparsenet.errors import InputError, ModelFileError
 from sparsenet.graph import Graph
 from sparsenet.io.model_file import is_model_file, load_graph
+from sparsenet.io.networks import is_network
 
 MODEL_LOADERS = "sparsenet.model_loaders"
 MASK_LOADERS = "sparsenet.mask_loaders"
@@ -42,13 +43,13 @@ def open_source(
     shapes: Mapping[str, Sequence[int | None]] | None = None,
     dims: Mapping[str, int] | None = None,
 ) -> Source:
-    """Open an .onnx model or a trained model file.
+    """Open an .onnx model, a trained model file or a network of the zoo.
 
     A model loader returns the module, for RGB images, and an ``info`` with ``input_size``, their height and width in
     pixels. What else it says of the model (see ``METADATA``) goes into the graph's metadata as JSON.
 
     Args:
-        path: the file; by its suffix .onnx is ONNX, everything else goes to the model loaders.
+        path: the file, or a network's name; by its suffix .onnx is ONNX, everything else goes to the model loaders.
         masks: weight name → 0/1 array, applied before conversion.
         image_size, shapes, dims: sizes that an ONNX model leaves open (see ``from_onnx``).
         batch: what dimension 0 of the model's tensors is (see ``from_onnx``).
@@ -59,7 +60,9 @@ def open_source(
         SparsenetError: whatever the importer or the loader has to say.
     """
     one_of(batch, "batch", get_args(Batch))
-    file = _existing(path, "model")
+    file = path_of(path, "model")
+    if not is_network(file):
+        _existing(file, "model")
     if file.suffix.lower() == ".onnx":
         source = OnnxSource(file, masks, batch, image_size, shapes or {}, dims or {})
         if image_size is not None and not source.takes_image_size:
@@ -100,8 +103,8 @@ def open_graph(
         InputError: a size is given for a model file.
         SparsenetError: whatever the importer or the loader has to say.
     """
-    file = _existing(path, "model")
-    if not is_model_file(file):
+    file = path_of(path, "model")
+    if is_network(file) or not is_model_file(_existing(file, "model")):
         return open_source(file, None, image_size, batch, shapes=shapes, dims=dims).converted(optimize)
     if image_size or shapes or dims or batch != "free":
         raise InputError(

@@ -15,6 +15,7 @@ import click
 from converters.conversion.size_options import size_options
 from converters.quantization.ranges import Method
 from converters.quantization.weight_scales import WeightMethod
+from sparsenet.commands.model_path import ModelName
 from sparsenet.commands.options import json_option, threads_option
 from sparsenet.io.files import require_outputs
 from sparsenet.text.one_line import one_line
@@ -36,7 +37,7 @@ Examples:
 
 
 @click.command(epilog=EPILOG)
-@click.argument("model", type=click.Path(path_type=Path), metavar="MODEL")
+@click.argument("model", type=ModelName(), metavar="MODEL")
 @click.option(
     "--calibrate",
     type=click.Path(path_type=Path),

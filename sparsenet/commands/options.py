@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from sparsenet.commands.model_path import ModelPath
 from sparsenet.engine_options import MAX_THREADS
 from sparsenet.text.quantities import time_text
 
@@ -31,7 +32,7 @@ class FiniteRange(click.FloatRange):
 #: How many threads may be asked for.
 THREADS = click.IntRange(1, MAX_THREADS)
 
-model_argument = click.argument("model", type=click.Path(path_type=Path), metavar="MODEL")
+model_argument = click.argument("model", type=ModelPath(), metavar="MODEL")
 threads_option = click.option(
     "--threads",
     type=THREADS,
