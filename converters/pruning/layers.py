@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,6 +12,7 @@ from converters.passes.optimize import optimize
 from converters.passes.rewiring import Rewiring
 from converters.pruning.columns import Columns
 from converters.quantization.choose import kept_float
+from sparsenet.checks import items, shown
 from sparsenet.errors import InputError
 from sparsenet.graph import Graph
 from sparsenet.graph.ops import OPS, split_inputs
@@ -40,7 +41,7 @@ class Layer:
         return math.prod(self.columns.shape)
 
 
-def prepared(graph: Graph, skip: Collection[str]) -> tuple[Graph, list[Layer]]:
+def prepared(graph: Graph, skip: Iterable[str]) -> tuple[Graph, list[Layer]]:
     """The network after all passes, each layer to prune with a bias of its own, and these layers in order.
 
     Depthwise convolutions stay dense: they have few weights, and none that could do what another did. So do layers that
@@ -51,12 +52,18 @@ def prepared(graph: Graph, skip: Collection[str]) -> tuple[Graph, list[Layer]]:
         skip: layers that stay dense, too: names, patterns of them, or the words "first" and "last".
 
     Raises:
-        InputError: the graph is quantized, ``skip`` names no layer, or nothing is left to prune.
+        InputError: an argument has the wrong type, the graph is quantized, ``skip`` names no layer, or nothing is left
+            to prune.
     """
+    if not isinstance(graph, Graph):
+        raise InputError(f"graph must be a Graph, got {shown(graph)}")
+    names = items(skip, "skip")
+    if not all(isinstance(name, str) for name in names):
+        raise InputError(f"skip must be names of layers, got {shown(names)}")
     if graph.quantization:
         raise InputError(f"'{graph.name}' is quantized; prune the float32 network that it was made of")
     given = optimize(graph, reduce=False)
-    kept, uses, wiring = kept_float(given, skip), given.use_counts(), Rewiring(given)
+    kept, uses, wiring = kept_float(given, names), given.use_counts(), Rewiring(given)
     layers = []
     for node in wiring.nodes():
         weight = node.inputs[1] if OPS[node.op].weighted else ""

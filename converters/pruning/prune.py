@@ -2,34 +2,30 @@
 
 from __future__ import annotations
 
-import math
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal, get_args
 
 import numpy as np
 
-from converters.pruning.columns import Columns
+from converters.pruning.budget import LEVELS, LayerMs, by_latency, by_weights
 from converters.pruning.layers import Layer, prepared
-from converters.pruning.moments import Float64Array, Moments, Sums
 from converters.pruning.pattern import Pattern
-from converters.pruning.reconstruct import damping, inverse_factor, refit, sweep
 from converters.pruning.state import State, key_of
-from converters.pruning.walk import Walk, gathered
+from converters.pruning.surgery import Surgery
+from converters.pruning.walk import gathered
 from converters.quantization.observe import Batches
-from sparsenet.checks import items, path_of, real_number, shown
+from sparsenet.checks import one_of, path_of, real_number, shown
 from sparsenet.engine_options import EngineOptions
 from sparsenet.errors import InputError
-from sparsenet.graph import FloatArray, Graph
+from sparsenet.graph import Graph
 
-#: Called after each layer with how many are done, and how many there are.
+Scope = Literal["layer", "global"]
+#: Called after each layer with how many steps are done, and how many there are.
 Progress = Callable[[int, int], object]
-#: Of a layer with more windows than that in all samples, a part is looked at, no smaller than a quarter of it.
-WINDOWS = 2**18
-#: Samples that are laid out at once.
-_SAMPLES = 8
 #: Metadata that says how a network was pruned.
 METADATA = "pruning"
 
@@ -64,22 +60,19 @@ class Pruned:
     layers: list[PrunedLayer]
 
 
-@dataclass(frozen=True)
-class _Found:
-    """A layer pruned to some sparsities: rows (sparsities, groups, outputs, columns), and the error of each."""
-
-    rows: FloatArray
-    errors: FloatArray
-
-
 def prune(
     graph: Graph,
     batches: Batches,
     sparsity: float | Mapping[str, float] = 0.8,
     *,
+    scope: Scope = "global",
+    ms: float | None = None,
+    speedup: float | None = None,
+    layer_ms: LayerMs | None = None,
     block: Sequence[int] | None = None,
     n_m: Sequence[int] | None = None,
     skip: Iterable[str] = (),
+    min_density: float = 0.0,
     state: str | Path | None = None,
     threads: int | None = None,
     progress: Progress = lambda _done, _of: None,
@@ -93,116 +86,101 @@ def prune(
     Args:
         graph: any graph that is not quantized; passes are run on it first.
         batches: a few hundred inputs like those to come, as ``quantize`` takes them.
-        sparsity: share of zeros in each layer: one for all, or some by name of their nodes, and 0 for all others.
+        sparsity: share of zeros of all layers that can be pruned together; or of each by the name of its node, 0 for
+            those that are not named.
+        scope: "global" spreads the zeros so that the shares that layers would lose of their outputs' variance add up
+            to the least (see ``allocate``); "layer" prunes all layers alike.
+        ms: instead of a sparsity, the milliseconds that the network may take, for one sample on one thread.
+        speedup: or by what the milliseconds of the dense network are to be divided.
+        layer_ms: what each node of a network takes; None estimates it from what was measured on this machine.
         block: (1, 4) to prune 4 consecutive input channels of an output channel and a tap together.
         n_m: (2, 4) to keep 2 of every 4 such channels, which decides the sparsity.
         skip: layers that stay dense: names, patterns of names such as "head.*", or the words "first" and "last".
             Depthwise convolutions, and layers that share a weight, always do.
+        min_density: share of its weights that every layer keeps at least, where zeros are spread.
         state: a folder for what is done; the same call, begun again, goes on there, and removes it in the end.
         threads: of the engine that computes what layers read; None takes the CPUs this process may use.
         progress: called after each layer.
 
     Raises:
         InputError: an argument has the wrong type or value, the graph is quantized, ``skip`` or ``sparsity`` names no
-            layer, or the samples do not fit.
+            layer, the samples do not fit, or no choice of zeros does.
+        SparsenetError: ``ms`` or ``speedup`` is given, and nothing was measured on this machine yet.
         GraphError: the graph is invalid.
         MemoryLimitError: the calibration data would take more than ``limits.memory_limit``.
     """
     pattern = Pattern.parsed(block, n_m)
-    dense, layers = _layers(graph, skip)
-    wanted = _wanted(sparsity, layers)
-    inputs = gathered(dense.inputs, batches)
-    chosen = [layer for layer in layers if pattern.of or wanted[layer.name] > 0]
-    texts = [__name__, str(pattern), *(f"{layer.name} {wanted[layer.name]!r}" for layer in chosen)]
+    one_of(scope, "scope", get_args(Scope))
+    most = 1.0 - real_number(min_density, "min_density", most=1.0)
+    dense, layers = prepared(graph, skip)
+    given = _given(sparsity, layers)
+    timed = _timed(dense, pattern, ms, speedup, layer_ms)
+    spread = bool(timed) or not (pattern.of or scope == "layer" or isinstance(sparsity, Mapping))
     threads = EngineOptions(threads).threads
+    inputs = gathered(dense.inputs, batches)
+    texts = [
+        __name__,
+        repr((pattern, sorted(given.items()), spread, timed and timed[0], most)),
+        *(x.name for x in layers),
+    ]
+    steps = _Steps(progress, len(layers) * (1 + spread))
     with _kept(state, key_of(texts, [*inputs.values(), *dense.constants.values()])) as kept:
-        pruned = dense.copy()
-        before, after = (
-            Walk(network, inputs, kept.scratch(name), threads)
-            for network, name in ((dense, "dense"), (pruned, "pruned"))
-        )
-        errors = {}
-        for done, layer in enumerate(chosen):
-            known = kept.known(f"{done}")
-            if known is None:
-                moments = seen(layer, dense, after.to(layer.reads), before.to(layer.reads))
-                known = _pruned(layer, dense, moments, pattern, wanted[layer.name])
-                kept.keep(f"{done}", known)
-            pruned.constants[layer.weight], pruned.constants[layer.bias] = known["weight"], known["bias"]
-            errors[layer.name] = float(known["error"][0])
-            progress(done + 1, len(chosen))
+        surgery = Surgery(dense, layers, inputs, pattern, kept, threads)
+        if spread:
+            errors = surgery.errors(LEVELS, steps)
+            if timed:
+                given = by_latency(dense, layers, errors, pattern, *timed, most)
+            else:
+                given = by_weights(layers, errors, next(iter(given.values())), most)
+        wanted = {name: share for name, share in given.items() if share > 0 or pattern.of}
+        steps.total += len(wanted) - len(layers)
+        pruned, lost = surgery.prune(wanted, steps)
     pruned.metadata[METADATA] = f"optimal brain surgeon on {len(next(iter(inputs.values())))} samples"
-    pruned.verify()
-    counts = {layer.name: int(np.count_nonzero(pruned.constants[layer.weight])) for layer in layers}
-    rows = [PrunedLayer(x.name, x.size, counts[x.name], errors.get(x.name, 0.0)) for x in layers]
+    rows = [
+        PrunedLayer(x.name, x.size, int(np.count_nonzero(pruned.constants[x.weight])), lost.get(x.name, 0.0))
+        for x in layers
+    ]
     return Pruned(pruned, rows)
 
 
-def seen(layer: Layer, dense: Graph, pruned_inputs: FloatArray, dense_inputs: FloatArray) -> list[Moments]:
-    """The moments of each group of a layer, given what it reads, (samples, …), in the pruned and the dense network."""
-    columns, samples = layer.columns, len(dense_inputs)
-    windows = samples * math.prod(columns.windows_of(dense_inputs))
-    sums = Sums(columns, columns.rows(dense.constants[layer.weight]), max(1, math.isqrt(windows // WINDOWS)))
-    for start in range(0, samples, _SAMPLES):
-        part = slice(start, start + _SAMPLES)
-        true = dense_inputs[part]
-        sums.add(true if pruned_inputs is dense_inputs else pruned_inputs[part], true)
-    return sums.moments()
+@dataclass
+class _Steps:
+    """Counts layers for a ``Progress``."""
+
+    progress: Progress
+    total: int
+    done: int = 0
+
+    def __call__(self) -> None:
+        self.done += 1
+        self.progress(self.done, self.total)
 
 
-def surgery(
-    rows: FloatArray, moments: Moments, pattern: Pattern, columns: Columns, sparsities: Sequence[float]
-) -> tuple[Float64Array, Float64Array]:
-    """Prune a group of a layer, (outputs, columns), to each of some sparsities.
+def _timed(
+    graph: Graph, pattern: Pattern, ms: float | None, speedup: float | None, layer_ms: LayerMs | None
+) -> tuple[float, LayerMs] | None:
+    """The milliseconds that are asked for, and what tells those of a network; None if zeros are asked for."""
+    if ms is None and speedup is None:
+        return None
+    if ms is not None and speedup is not None:
+        raise InputError("ms and speedup are two ways to say the same: give one of them")
+    if pattern.of:
+        raise InputError("n_m decides the sparsity of every layer, and with it the time")
+    if layer_ms is None:
+        from sparsenet.latency.network import layer_ms as measured
 
-    Returns:
-        The rows, (sparsities, outputs, columns), and the variance of what each changes, summed over its outputs,
-        (sparsities,).
-    """
-    more = damping(moments.covariance)
-    matrix = moments.covariance + more * np.eye(len(moments.covariance))
-    factor = inverse_factor(matrix)
-    target = (moments.cross + more * rows) @ factor.T @ factor
-    swept, _ = sweep(target, factor, pattern, columns, sparsities)
-    found = np.stack([refit(target, one, matrix) for one in swept])
-    shared = (found * (found @ moments.covariance - 2 * moments.cross)).sum(axis=(1, 2))
-    return found, np.maximum(moments.variance.sum() + shared, 0.0)
-
-
-def _pruned(
-    layer: Layer, dense: Graph, moments: Sequence[Moments], pattern: Pattern, sparsity: float
-) -> dict[str, FloatArray]:
-    """The layer's new weight and bias, and its error."""
-    weight, bias = dense.constants[layer.weight], dense.constants[layer.bias]
-    results = [
-        surgery(rows, group, pattern, layer.columns, [sparsity])
-        for rows, group in zip(layer.columns.rows(weight), moments, strict=True)
-    ]
-    rows = np.stack([found[0] for found, _ in results]).astype(np.float32)
-    shift = [group.made - own @ group.means for own, group in zip(rows, moments, strict=True)]
-    error, all_ = sum(e[0] for _, e in results), sum(group.variance.sum() for group in moments)
-    return {
-        "weight": layer.columns.weight(rows).reshape(weight.shape),
-        "bias": (bias + np.concatenate(shift)).astype(np.float32),
-        "error": np.array([error / all_ if all_ else 0.0], np.float32),
-    }
+        layer_ms = measured()
+    if speedup is None:
+        return real_number(ms, "ms", above=True), layer_ms
+    return sum(layer_ms(graph).values()) / real_number(speedup, "speedup", 1.0), layer_ms
 
 
-def _layers(graph: Graph, skip: Iterable[str]) -> tuple[Graph, list[Layer]]:
-    if not isinstance(graph, Graph):
-        raise InputError(f"graph must be a Graph, got {shown(graph)}")
-    names = items(skip, "skip")
-    if not all(isinstance(name, str) for name in names):
-        raise InputError(f"skip must be names of layers, got {shown(names)}")
-    return prepared(graph, names)
-
-
-def _wanted(sparsity: object, layers: Sequence[Layer]) -> dict[str, float]:
-    """By layer, the share of zeros."""
+def _given(sparsity: object, layers: Sequence[Layer]) -> dict[str, float]:
+    """By layer, the share of zeros that is asked for."""
     if not isinstance(sparsity, Mapping):
         share = real_number(sparsity, "sparsity", most=1.0)
         return {layer.name: share for layer in layers}
-    names = {layer.name for layer in layers}
+    names = [layer.name for layer in layers]
     for name in sparsity:
         if name not in names:
             raise InputError(f"sparsity: no layer that can be pruned is called {shown(name)}")

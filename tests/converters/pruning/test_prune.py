@@ -11,6 +11,7 @@ from converters import prune
 from sparsenet import Engine
 from sparsenet.errors import InputError
 from sparsenet.graph import FloatArray, Graph, Node, TensorInfo
+from sparsenet.graph.counts import count_layers
 from sparsenet.graph.quantization import Quantization
 
 
@@ -82,14 +83,14 @@ def error(graph: Graph, other: Graph) -> float:
 
 def test_a_pruned_network_makes_nearly_what_it_made() -> None:
     graph, x = network(), samples(64)
-    found = prune(graph, [x[:40], x[40:]], 0.6, threads=1)
+    found = prune(graph, [x[:40], x[40:]], 0.6, scope="layer", threads=1)
     assert [layer.layer for layer in found.layers] == ["stem", "grouped", "point", "head"]
     for layer in found.layers:
         assert abs(layer.sparsity - 0.6) < 1.1 / layer.weights
         assert 0 < layer.error < 0.5
     assert np.count_nonzero(found.graph.constants["depth.w"]) == 16 * 9
     assert error(graph, found.graph) < 0.25 * error(graph, smallest_gone(graph, 0.6))
-    blocks = prune(graph, x, 0.5, block=(1, 4), threads=1).graph
+    blocks = prune(graph, x, 0.5, scope="layer", block=(1, 4), threads=1).graph
     grouped = (blocks.constants["grouped.w"] != 0).reshape(16, 2, 4, 3, 3)
     np.testing.assert_array_equal(grouped.any(axis=2), grouped.all(axis=2))
     pairs = prune(graph, x, n_m=(2, 4), threads=1).graph
@@ -106,7 +107,7 @@ def test_means_of_channels_stay_what_they_were() -> None:
 
 def test_what_is_done_is_not_done_again(tmp_path: Path) -> None:
     graph, x, folder = network(), samples(32), tmp_path / "state"
-    whole = prune(graph, x, 0.7, threads=1)
+    whole = prune(graph, x, 0.7, scope="layer", threads=1)
 
     def stop(done: int, of: int) -> None:
         assert of == 4
@@ -114,15 +115,15 @@ def test_what_is_done_is_not_done_again(tmp_path: Path) -> None:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        prune(graph, x, 0.7, state=folder, threads=1, progress=stop)
+        prune(graph, x, 0.7, scope="layer", state=folder, threads=1, progress=stop)
     kept = {path.name: path.stat().st_mtime_ns for path in folder.glob("*.npz")}
-    assert kept.keys() == {"0.npz", "1.npz"}
+    assert kept.keys() == {"layer-0.npz", "layer-1.npz"}
 
     def look(done: int, _of: int) -> None:
         if done == 4:
             assert all((folder / name).stat().st_mtime_ns == time for name, time in kept.items())
 
-    again = prune(graph, x, 0.7, state=folder, threads=1, progress=look)
+    again = prune(graph, x, 0.7, scope="layer", state=folder, threads=1, progress=look)
     assert again.layers == whole.layers
     for name, array in whole.graph.constants.items():
         np.testing.assert_array_equal(again.graph.constants[name], array)
@@ -136,13 +137,36 @@ def test_the_state_of_other_work_is_forgotten_and_strange_folders_are_left_alone
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        prune(graph, x, 0.7, state=folder, threads=1, progress=stop)
-    other = prune(graph, x, 0.2, state=folder, threads=1)
-    assert other.layers == prune(graph, x, 0.2, threads=1).layers
+        prune(graph, x, 0.7, scope="layer", state=folder, threads=1, progress=stop)
+    other = prune(graph, x, 0.2, scope="layer", state=folder, threads=1)
+    assert other.layers == prune(graph, x, 0.2, scope="layer", threads=1).layers
     (tmp_path / "mine.txt").write_text("mine")
     with pytest.raises(InputError, match="holds other files"):
         prune(graph, x, 0.7, state=tmp_path, threads=1)
     assert (tmp_path / "mine.txt").read_text() == "mine"
+
+
+def multiply_adds(graph: Graph) -> dict[str, float]:
+    """A machine on which a multiply-add with a weight that is not zero takes a microsecond, and nothing else."""
+    return {count.layer: count.nonzero_macs / 1000 for count in count_layers(graph)}
+
+
+def test_zeros_are_spread_by_what_they_cost_and_save() -> None:
+    graph, x = network(), samples(64)
+    alike, spread = (prune(graph, x, 0.8, scope=scope, threads=1) for scope in ("layer", "global"))
+    assert 0 <= sum(layer.nnz for layer in alike.layers) - sum(layer.nnz for layer in spread.layers) < 40
+    assert len({round(layer.sparsity, 2) for layer in spread.layers}) > 1
+    assert error(graph, spread.graph) < error(graph, alike.graph)
+    whole, target = sum(multiply_adds(graph).values()), 25.0
+    fast = prune(graph, x, ms=target, layer_ms=multiply_adds, min_density=0.1, threads=1)
+    assert 0.95 * target < sum(multiply_adds(fast.graph).values()) <= 1.005 * target < whole / 2
+    assert all(layer.sparsity < 0.91 for layer in fast.layers)
+    head, stem = fast.layers[-1], fast.layers[0]
+    assert head.sparsity < stem.sparsity, "80 weights at one place cost next to nothing"
+    again = prune(graph, x, speedup=whole / target, layer_ms=multiply_adds, min_density=0.1, threads=1)
+    assert again.layers == fast.layers
+    with pytest.raises(InputError, match="allow more time"):
+        prune(graph, x, ms=0.05 * target, layer_ms=multiply_adds, threads=1)
 
 
 def test_wrong_arguments_are_named() -> None:
@@ -154,10 +178,14 @@ def test_wrong_arguments_are_named() -> None:
         ({"n_m": (4, 4)}, "N of n_m"),
         ({"block": (1, 4), "n_m": (2, 4)}, "two patterns"),
         ({"skip": ["tail"]}, "no layer with weights is called 'tail'"),
+        ({"ms": 1.0, "speedup": 2.0}, "ms and speedup are two ways"),
+        ({"speedup": 0.5}, "speedup must be"),
+        ({"n_m": (2, 4), "ms": 1.0}, "n_m decides"),
+        ({"scope": "erk"}, "scope must be"),
         ({"skip": ["*"]}, "no layer left to prune"),
     ]:
         with pytest.raises(InputError, match=words):
-            prune(graph, x, **{"sparsity": 0.5, **arguments})
+            prune(graph, x, **{"sparsity": 0.5, "layer_ms": multiply_adds, **arguments})
     with pytest.raises(InputError, match="holds none"):
         prune(graph, [])
     graph.quantization["x"] = Quantization.of_activations(1.0, 128)

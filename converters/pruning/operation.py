@@ -1,0 +1,78 @@
+"""One layer operated on, given the moments of what it reads."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from converters.pruning.columns import Columns
+from converters.pruning.moments import Float64Array, Moments
+from converters.pruning.pattern import Pattern
+from converters.pruning.reconstruct import damping, inverse_factor, refit, sweep
+from sparsenet.graph import FloatArray
+
+
+def losses(
+    weight: FloatArray,
+    columns: Columns,
+    moments: Sequence[Moments],
+    pattern: Pattern,
+    sparsities: Sequence[float],
+) -> FloatArray:
+    """What the layer would lose at each of some sparsities, as a share of its outputs' variance, before any refitting.
+
+    Args:
+        weight: dense.
+        columns: the layer's.
+        moments: of each group, where nothing is pruned before the layer.
+        pattern: of the zeros.
+        sparsities: to try.
+    """
+    lost = np.zeros(len(sparsities))
+    for rows, group in zip(columns.rows(weight), moments, strict=True):
+        factor = inverse_factor(_damped(group))
+        lost += sweep(rows.astype(np.float64), factor, pattern, columns, sparsities)[1].sum(axis=1)
+    return (lost / _variance(moments)).astype(np.float32)
+
+
+def operated(
+    weight: FloatArray,
+    bias: FloatArray,
+    columns: Columns,
+    moments: Sequence[Moments],
+    pattern: Pattern,
+    sparsity: float,
+) -> tuple[FloatArray, FloatArray, float]:
+    """The layer's new weight and bias, and the share of its outputs' variance that is lost, with those."""
+    found = [
+        _pruned(rows, group, pattern, columns, sparsity)
+        for rows, group in zip(columns.rows(weight), moments, strict=True)
+    ]
+    shift = [group.made - rows @ group.means for rows, group in zip(found, moments, strict=True)]
+    rest = sum(
+        float(group.variance.sum() + (rows * (rows @ group.covariance - 2 * group.cross)).sum())
+        for rows, group in zip(found, moments, strict=True)
+    )
+    pruned = columns.weight(np.stack(found).astype(np.float32)).reshape(weight.shape)
+    shifted = (bias + np.concatenate(shift)).astype(np.float32)
+    return pruned, shifted, max(rest, 0.0) / _variance(moments)
+
+
+def _pruned(
+    rows: FloatArray, moments: Moments, pattern: Pattern, columns: Columns, sparsity: float
+) -> Float64Array:
+    """The rows of a group, as near as they can be to those that make of x̂ what the dense ones made of x."""
+    matrix = _damped(moments)
+    factor = inverse_factor(matrix)
+    target = (moments.cross + damping(moments.covariance) * rows) @ factor.T @ factor
+    return refit(target, sweep(target, factor, pattern, columns, [sparsity])[0][0], matrix)
+
+
+def _damped(moments: Moments) -> Float64Array:
+    return moments.covariance + damping(moments.covariance) * np.eye(len(moments.covariance))
+
+
+def _variance(moments: Sequence[Moments]) -> float:
+    """Of all outputs, summed; 1 if they never vary."""
+    return sum(float(group.variance.sum()) for group in moments) or 1.0
