@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from sparsenet.c_library.interface import Interface, Tensor
 from sparsenet.c_library.program import ALIGNMENT, STATUS
+from sparsenet.text.c_names import comment
 
 
 def header(interface: Interface) -> str:
     """The text of ``NAME.h``."""
     name, macro = interface.name, interface.macro
-    notes = "".join(f"\n   {_comment(note)}" for note in interface.notes)
+    notes = "".join(f"\n   {comment(note)}" for note in interface.notes)
     sizes = "\n".join(_sizes(tensor) for tensor in (*interface.inputs, *interface.outputs))
     statuses = "\n".join(
         f"#define {macro}_{status.upper()} {f'({value})' if value < 0 else value}  /* {_MEANING[status]} */"
         for status, value in STATUS.items()
     )
-    return f"""/* {_comment(interface.title)}
+    return f"""/* {comment(interface.title)}
    Float32 numbers in C order, one image at a time. No function allocates memory or has a state of its own.{notes} */
 #ifndef {macro}_H
 #define {macro}_H
@@ -75,10 +76,4 @@ def _sizes(tensor: Tensor) -> str:
         if (axis := tensor.info.partial.axis if tensor.info.partial else 0)
         else ""
     )
-    return f"/* {_comment(tensor.info.name)}: {shape}{valid} */\n#define {tensor.macro}_SIZE {tensor.size}u"
-
-
-def _comment(text: str) -> str:
-    """``text`` as it may stand in a comment: ASCII on one line, without the end of one."""
-    plain = "".join(c if " " <= c <= "~" else "?" for c in text)
-    return plain.replace("*/", "* /").replace("/*", "/ *").replace("\\", "/")[:200]
+    return f"/* {comment(tensor.info.name)}: {shape}{valid} */\n#define {tensor.macro}_SIZE {tensor.size}u"

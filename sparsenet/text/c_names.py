@@ -1,4 +1,4 @@
-"""Names in C for networks and for what they call as they like."""
+"""Names and comments in C, for networks and for what they call as they like."""
 
 from __future__ import annotations
 
@@ -67,3 +67,9 @@ def parameter_names(kind: str, tensors: Sequence[str]) -> list[str]:
 def _numbered(name: str) -> Iterator[str]:
     yield name
     yield from (f"{name}_{number}" for number in itertools.count(2))
+
+
+def comment(text: str) -> str:
+    """Text of any origin inside of a comment: it can neither end it nor begin a line of its own."""
+    clean = re.sub(r"[^\x20-\x7e]", "?", text)
+    return clean.replace("*/", "* /").replace("/*", "/ *").replace("??", "? ?").replace("\\", "/")

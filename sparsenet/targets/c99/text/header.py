@@ -6,8 +6,8 @@ from collections.abc import Iterable
 
 from sparsenet.targets.c99.constant import WORD
 from sparsenet.targets.c99.plan import CPlan
-from sparsenet.targets.c99.text.literals import comment
 from sparsenet.targets.c99.text.names import Names
+from sparsenet.text.c_names import comment
 
 #: Bytes at whose multiples the arena must begin.
 ALIGNMENT = 16

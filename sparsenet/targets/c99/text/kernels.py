@@ -5,8 +5,9 @@ from __future__ import annotations
 from sparsenet.targets.c99.constant import Constant
 from sparsenet.targets.c99.kernels import bytes as of_bytes
 from sparsenet.targets.c99.kernels import conv_groups, heap, index, mve, nms
-from sparsenet.targets.c99.text.literals import array, c_type, comment, numbers
+from sparsenet.targets.c99.text.literals import array, c_type, numbers
 from sparsenet.targets.c99.text.names import Names
+from sparsenet.text.c_names import comment
 
 _TEXT = """\
 /* Kernels of the network and its constants; only {name}.c and {name}_weights.c include this. */

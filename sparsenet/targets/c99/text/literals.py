@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -57,9 +56,3 @@ def array(declaration: str, words: Sequence[str]) -> str:
     """The definition of an array; one without numbers has a 0, as C has none of no size."""
     words = words or ["0"]
     return f"{declaration}[{len(words)}] = {{\n" + "\n".join(wrapped(words)) + "\n};\n"
-
-
-def comment(text: str) -> str:
-    """Text of any origin inside of a comment: it can neither end it nor begin a line of its own."""
-    clean = re.sub(r"[^\x20-\x7e]", "?", text)
-    return clean.replace("*/", "* /").replace("/*", "/ *").replace("??", "? ?").replace("\\", "/")

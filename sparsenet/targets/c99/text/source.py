@@ -12,10 +12,11 @@ from sparsenet.targets.c99.plan import CPlan
 from sparsenet.targets.c99.stage import Read, Stage
 from sparsenet.targets.c99.text.header import ALIGNMENT
 from sparsenet.targets.c99.text.kernels import name_of
-from sparsenet.targets.c99.text.literals import array, c_type, comment, number, numbers
+from sparsenet.targets.c99.text.literals import array, c_type, number, numbers
 from sparsenet.targets.c99.text.names import Names
 from sparsenet.targets.c99.text.run import functions
 from sparsenet.targets.c99.value import Value
+from sparsenet.text.c_names import comment
 
 _TEXT = """\
 /* The network as typed calls in the order of a schedule. */
