@@ -20,7 +20,7 @@ _NEAREST = """\
 #ifdef $MVE
 /* The bytes nearest to the numbers of four channels, halves to the even one, plus the zero point, pixel by pixel.
  * Halves of vectors that are replaced later are those of numbers no longer needed. */
-static inline uint8x16_t @nearest16(const float32x4_t *x, int16_t zero)
+__attribute__((always_inline)) static inline uint8x16_t @nearest16(const float32x4_t *x, int16_t zero)
 {
     int16x8_t even = vqmovnbq_s32(vreinterpretq_s16_f32(x[0]), vcvtnq_s32_f32(x[0]));
     int16x8_t odd = vqmovnbq_s32(vreinterpretq_s16_f32(x[1]), vcvtnq_s32_f32(x[1]));
