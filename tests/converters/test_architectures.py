@@ -25,7 +25,7 @@ from tests.full import FULL, chosen
 
 TOLERANCE = 1e-4
 #: Those whose kernels the short suite compiles: layers that the zoo and other tests' networks do not have.
-COMPILED = ("MobileNetV3", "ShuffleNet", "ConvNeXt", "U-Net", "YOLO")
+COMPILED = ("ConvNeXt", "U-Net", "YOLO")
 
 
 def network(name: str, sparsity: float) -> tuple[nn.Module, torch.Tensor, list[np.ndarray]]:

@@ -20,6 +20,7 @@ from converters.torch_import import TorchSource
 from converters.verify import verify
 from sparsenet.errors import UnsupportedOpError
 from tests.converters.onnx.models import model, node, weights
+from tests.full import FULL
 
 
 class Net(nn.Module):
@@ -155,8 +156,9 @@ def assert_equal(net: Net, example: int, batch: str = "free") -> None:
 
 @pytest.mark.parametrize("name", NETS)
 def test_torch(name: str) -> None:
-    assert_equal(Net(NETS[name]), 1)
     assert_equal(zeroed(Net(NETS[name])), 2)
+    if FULL:
+        assert_equal(Net(NETS[name]), 1)
 
 
 @pytest.mark.parametrize("name", ["windows", "sequence first", "halves", "groups", "normalized tokens"])

@@ -30,7 +30,7 @@ EVERY = (0.0, 0.5, 0.8, 0.95)
 SPARSITIES = [
     pytest.param(name, sparsity, marks=[pytest.mark.slow] if name in LARGE else [])
     for i, name in enumerate(MODELS)
-    for sparsity in chosen([] if name == "xception" else [0.8 if name in LARGE else EVERY[i % 4]], EVERY)
+    for sparsity in chosen([] if name in LARGE else [EVERY[i % 4]], EVERY)
 ]
 
 

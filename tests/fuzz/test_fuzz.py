@@ -44,7 +44,7 @@ REGRESSIONS = [
 
 @pytest.mark.parametrize("kind", sorted(kind for kind in KINDS if not kind.startswith("large")))
 def test_seeds_run(kind: str) -> None:
-    numbers = range(0, len(KINDS[kind].seeds()), 1 if FULL else 3)
+    numbers = range(0, len(KINDS[kind].seeds()), 1 if FULL else 8)
     answers = [Case(kind, number, ()).check() for number in numbers]
     assert answers.count("ran") >= 0.8 * len(answers)
 

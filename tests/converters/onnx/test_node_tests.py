@@ -11,9 +11,9 @@ from tests.converters.onnx.operators import PATH, operator_of, rows_of
 from tests.full import FULL
 
 #: Of an operator with more tests than this, the short suite runs as many at most: every second, or third, ...
-MANY = 12
+MANY = 8
 #: One of as many runs in the engine, all in the oracle.
-SHARE = 1 if FULL else 3
+SHARE = 1 if FULL else 8
 
 
 @pytest.mark.slow

@@ -20,7 +20,7 @@ from tests.full import FULL
 from tests.sparsenet.against_reference import random_feeds
 from tests.sparsenet.quantized import quantized
 
-EXAMPLES = 300 if FULL else 12
+EXAMPLES = 300 if FULL else 6
 
 
 class Drawn:
