@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,6 +13,7 @@ from sparsenet.graph import Node
 from sparsenet.graph.types import F32, QUAD, U8X4
 from sparsenet.plan.lowering.builder import ONLY_KERNEL, LoweringBuilder
 from sparsenet.plan.plan import Decision
+from sparsenet.targets.c99.choice import Choice, chosen
 from sparsenet.targets.c99.constant import Constant, Word
 from sparsenet.targets.c99.kernel import Kernel
 from sparsenet.targets.c99.machine import Machine
@@ -52,6 +53,7 @@ class Builder(LoweringBuilder[Constant]):
         results: graph output → which of the caller's arrays it is written to, of those that a stage may write.
         sums: result of a conv2d in integers → the sums of its channels, where only their mean is wanted.
         rounded: the tensors that integer nodes have made: in any form, their numbers are on the grid.
+        choices: stages whose kernel is still to be chosen.
         pooled: conv2d → the node behind it that takes the mean of its result, for those that may make it themselves.
     """
 
@@ -61,6 +63,7 @@ class Builder(LoweringBuilder[Constant]):
     results: Mapping[str, int]
     pooled: Mapping[str, Node] = field(default_factory=dict)
     stages: list[Stage] = field(default_factory=list)
+    choices: list[Choice] = field(default_factory=list)
     constants_made: list[Constant] = field(default_factory=list)
     _values: dict[str, Value] = field(default_factory=dict)
     _rows: dict[str, Value] = field(default_factory=dict)
@@ -250,6 +253,37 @@ class Builder(LoweringBuilder[Constant]):
         )
         self.stages.append(stage)
         return stage
+
+    def add_best(
+        self,
+        out: Value,
+        instructions: Mapping[Kernel, int],
+        settle: Callable[[Kernel], Mapping[str, Word]],
+        reads: list[Read],
+        *,
+        units: int,
+        by_rows: bool = True,
+    ) -> None:
+        """Append a stage whose kernel is chosen when all nodes are lowered, by ``settle_choices``.
+
+        Args:
+            out, reads, units, by_rows: of the stage.
+            instructions: of a unit, by each kernel that may do it.
+            settle: the arguments for the kernel that is chosen.
+        """
+        stage = Stage(self.layer, out, next(iter(instructions)), {}, reads, units, by_rows)
+        self.stages.append(stage)
+        whole = {kernel: each * units for kernel, each in instructions.items()}
+        self.choices.append(Choice(stage, whole, settle))
+
+    def settle_choices(self) -> None:
+        """Choose the kernels of the stages that wait for it."""
+        for choice, kernel in zip(self.choices, chosen(self.choices), strict=True):
+            self.layer, choice.stage.kernel = choice.stage.layer, kernel
+            choice.stage.arguments = choice.settle(kernel)
+        self.choices.clear()
+        places = {node.name: place for place, node in enumerate(self.graph.nodes)}
+        self.decisions.sort(key=lambda decision: places[decision.layer])
 
     def choose(
         self, node: Node, weight_format: str, kernel: Kernel, reason: str = ONLY_KERNEL, **counts: int

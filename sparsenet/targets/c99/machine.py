@@ -87,6 +87,18 @@ def depthwise_instructions(
     return _PER_CALL + tiles(width, tile) * channels * (k_h * row + _PER_CHANNEL + tile * (2 + finish))
 
 
+def max_pool_instructions(
+    channels: int, k_h: int, k_w: int, inside: int, tile: int, stride: int, dilation: int
+) -> int:
+    """Instructions of one output row of max pooling, of ``inside`` pixels whose windows are inside of the line; a tile
+    of no pixels does them one by one.
+    """
+    if tile == 0:
+        return channels * inside * (k_h * k_w * 8 + 10)
+    pixels = min((tile - 1) * stride + (k_w - 1) * dilation + 1, tile * k_w)
+    return channels * tiles(inside, tile) * (k_h * (3 * pixels + _PER_ROW) + tile * (k_w + 2) + 30)
+
+
 def bytes_instructions(nonzeros: int, width: int, tile: int) -> int:
     """Instructions of one output row in integers, weight by weight, without what all ways take."""
     return tiles(width, tile) * nonzeros * (2 * tile + _PER_BYTE)

@@ -50,6 +50,7 @@ def make_plan(graph: Graph, options: Options) -> CPlan:
         builder.layer = "input"
         _take(builder, number, info)
     _lower(builder, graph, integers)
+    builder.settle_choices()
     builder.layer = "output"
     outputs = [_give(builder, number, name) for number, name in enumerate(graph.outputs)]
     counts, counted = _counts(builder, facts)

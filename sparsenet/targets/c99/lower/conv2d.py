@@ -57,8 +57,7 @@ def lower(builder: Builder, node: Node) -> None:
     if pooled is not None:
         widths = [tile for tile in widths if width % tile == 0]
     layer = _Layer(builder, conv, weights, x, epilogue_of(builder, node), widths)
-    way = min(_ways(layer), key=lambda way: way.instructions)
-    _add(layer, way, pooled)
+    _add(layer, pooled)
 
 
 def _ways(layer: _Layer) -> Iterator[_Way]:
@@ -97,18 +96,35 @@ def _ways(layer: _Layer) -> Iterator[_Way]:
             )
 
 
-def _add(layer: _Layer, way: _Way, pooled: Node | None) -> None:
-    builder, conv, weights, geometry = layer.builder, layer.conv, layer.weights, layer.conv.geometry
-    node, epilogue = conv.node, layer.epilogue
-    out = builder.new(node.output if pooled is None else pooled.output)
+def _add(layer: _Layer, pooled: Node | None) -> None:
+    builder, geometry, epilogue = layer.builder, layer.conv.geometry, layer.epilogue
+    out = builder.new((pooled or layer.conv.node).output)
     fused, arguments = epilogue.ops, dict(epilogue.arguments)
     if pooled is not None:
-        arguments |= {
-            f"rows_{len(fused)}": geometry.out[0],
-            f"share_{len(fused)}": 1 / (geometry.out[0] * geometry.out[1]),
-        }
+        rows, columns = geometry.out
+        arguments |= {f"rows_{len(fused)}": rows, f"share_{len(fused)}": 1 / (rows * columns)}
         fused += ("mean",)
-    kernel = Kernel(f"f32_{way.family}_rows", way.tile, fused)
+    ways = {Kernel(f"f32_{way.family}_rows", way.tile, fused): way for way in _ways(layer)}
+
+    def settle(kernel: Kernel) -> dict[str, Word]:
+        return _settle(layer, ways[kernel], kernel, out) | arguments
+
+    builder.add_best(
+        out,
+        {kernel: way.instructions for kernel, way in ways.items()},
+        settle,
+        [
+            Read(layer.x, geometry.kernel[0], geometry.stride[0], -geometry.before[0], geometry.dilation[0]),
+            *epilogue.reads,
+        ],
+        units=geometry.out[0],
+        by_rows=pooled is None,
+    )
+
+
+def _settle(layer: _Layer, way: _Way, kernel: Kernel, out: Value) -> dict[str, Word]:
+    """The arguments of the kernel that was chosen, but for those of fused ops; the choice is recorded."""
+    builder, conv, weights, geometry = layer.builder, layer.conv, layer.weights, layer.conv.geometry
     known: dict[str, Word] = {
         "c_out": len(weights.bias),
         "kernel_rows": geometry.kernel[0],
@@ -130,19 +146,10 @@ def _add(layer: _Layer, way: _Way, pooled: Node | None) -> None:
         known["weights"] = builder.constant(weights.numbers)
     else:
         known["weights"] = builder.constant(builder.once(blocked, weights, way.tile[0]))
-    own = {a.name: known[a.name] for a in kernel.family.signature}
-    window = Read(layer.x, geometry.kernel[0], geometry.stride[0], -geometry.before[0], geometry.dilation[0])
-    stage = builder.add(
-        out,
-        kernel,
-        [window, *epilogue.reads],
-        {**own, **arguments},
-        units=geometry.out[0],
-        by_rows=pooled is None,
-    )
     zeros = zeros_in_words(weights.nnz / weights.numbers.size)
-    reason = f"{zeros}, {way.instructions * stage.units / 1e6:.2f} M instructions"
-    builder.choose(node, way.weight_format, kernel, reason, **conv.counts(weights.nnz))
+    reason = f"{zeros}, {way.instructions * geometry.out[0] / 1e6:.2f} M instructions"
+    builder.choose(conv.node, way.weight_format, kernel, reason, **conv.counts(weights.nnz))
+    return {argument.name: known[argument.name] for argument in kernel.family.signature}
 
 
 LOWER = {"conv2d": lower}

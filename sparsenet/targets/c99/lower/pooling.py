@@ -7,12 +7,11 @@ from sparsenet.plan.lowering.geometry import Geometry, reciprocals
 from sparsenet.targets.c99.builder import Builder
 from sparsenet.targets.c99.constant import Word
 from sparsenet.targets.c99.kernel import Kernel
+from sparsenet.targets.c99.machine import max_pool_instructions
 from sparsenet.targets.c99.stage import Read
 
 #: Numbers that a tile of max pooling may keep, and pixels that it makes.
 _MOST_TAPS, _WIDTHS = 12, range(8, 0, -1)
-#: What a tile takes beside its pixels, in pixels.
-_PER_TILE = 2
 
 
 def _window(builder: Builder, node: Node) -> tuple[Geometry, Read, dict[str, Word]]:
@@ -41,12 +40,19 @@ def lower_max(builder: Builder, node: Node) -> None:
     begin = -(-before // stride)
     end = min(geometry.out[1], (geometry.size[1] - 1 - extent + before) // stride + 1)
     fits = [w for w in _WIDTHS if w <= end - begin and (w - 1) * stride + extent + 1 <= _MOST_TAPS]
-    tile = min(fits, key=lambda w: -(-(end - begin) // w) * (w + _PER_TILE), default=0)
-    kernel = Kernel("f32_maxpool_none_rows", (tile, stride, columns, dilation))
-    builder.add(
-        out, kernel, [read], known | {"out_channel": out.channel, "begin": begin, "end": max(begin, end)}
-    )
-    builder.choose(node, "none", kernel)
+    end = max(begin, end)
+    instructions = {
+        Kernel("f32_maxpool_none_rows", (tile, stride, columns, dilation)): max_pool_instructions(
+            out.shape[0], geometry.kernel[0], columns, end - begin, tile, stride, dilation
+        )
+        for tile in fits or (0,)
+    }
+
+    def settle(kernel: Kernel) -> dict[str, Word]:
+        builder.choose(node, "none", kernel)
+        return known | {"out_channel": out.channel, "begin": begin, "end": end}
+
+    builder.add_best(out, instructions, settle, [read], units=out.height)
 
 
 def lower_average(builder: Builder, node: Node) -> None:
