@@ -108,7 +108,7 @@ def _sums(tile: int) -> str:
     plain = [
         *(f"sums[{place}] = 0;" for place in places),
         *block(f"for (; group != end; group += {GROUP})", block(f"for (uint32_t i = 0; i < {QUAD * QUAD}u; ++i)", [
-            "const int32_t w = (int32_t)((group[i / 2u] >> 8u * (i % 2u) & 255u) ^ 128u) - 128;",
+            "const int32_t w = (int32_t)(((uint32_t)group[i / 2u] >> 8u * (i % 2u) & 255u) ^ 128u) - 128;",
             f"const int8_t *const x = (const int8_t *)pixels + group[{QUAD * QUAD // 2}u + i / 4u] + i % 4u;",
             *(f"sums[{place}] += w * x[{4 * t}];" for t, place in enumerate(places)),
         ])),

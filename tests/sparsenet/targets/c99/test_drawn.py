@@ -168,7 +168,7 @@ def test_a_network_drawn_at_random_is_right(graph: Graph, values: str, sparse: b
 
 @needs_compiler
 @settings(max_examples=200 if FULL else 8)
-@given(networks(), st.sampled_from(("generic", "cortex-m")))
+@given(networks(), st.sampled_from(("generic", "cortex-m", "mve")))
 def test_a_quantized_network_drawn_at_random_is_exact(graph: Graph, target: str) -> None:
     """Or, where some nodes are computed in float32, right but for a step of a grid."""
     graph = quantized(graph)
