@@ -44,7 +44,7 @@ def chosen(choices: Sequence[Choice]) -> list[Kernel]:
         return []
     costs = [choice.instructions for choice in choices]
     kernels = list(dict.fromkeys(min(cost, key=cost.__getitem__) for cost in costs))
-    table = np.array([[cost.get(kernel, math.inf) for kernel in kernels] for cost in costs])
+    table = np.array([[cost.get(kernel, math.inf) for kernel in kernels] for cost in costs], np.float64)
     worth = _PART_PER_BYTE * table.min(axis=1).sum()
     code = [worth * _STATEMENT_BYTES * kernel.source().count(";") for kernel in kernels]
     while True:

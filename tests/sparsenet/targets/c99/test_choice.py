@@ -41,5 +41,7 @@ def test_every_layer_gets_a_kernel_of_its_own_ways() -> None:
     )
 
 
-def test_nothing_to_choose() -> None:
+def test_little_to_choose() -> None:
     assert chosen([]) == []
+    assert chosen(choices({WIDE: 7})) == [WIDE]
+    assert chosen(choices({NARROW: 0, WIDE: 0}, {WIDE: 0})) in ([WIDE, WIDE], [NARROW, WIDE])
