@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import re
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -61,14 +62,24 @@ class Kernel:
             return f"const {_BY_NAME[argument.pointee or str(self.family.element)]} *{argument.name}"
         return f"{_NUMBERS[argument.kind]} {argument.name}"
 
+    @cached_property
+    def body(self) -> str:
+        """The statements of the function."""
+        module = importlib.import_module(f"sparsenet.targets.c99.kernels.{self.family.module}")
+        return "\n".join(module.body(self))
+
+    @cached_property
+    def members(self) -> list[Argument]:
+        """The arguments that the statements read, at least one: parameters may leave some without a use."""
+        read = set(re.findall(r"\ba->(\w+)", self.body))
+        return [argument for argument in self.signature if argument.name in read] or self.signature[:1]
+
     def source(self) -> str:
         """The struct of its arguments and the function, with ``@`` where the prefix of the network goes."""
-        module = importlib.import_module(f"sparsenet.targets.c99.kernels.{self.family.module}")
-        members = "".join(f"    {self.declaration(argument)};\n" for argument in self.signature)
-        body = "\n".join(module.body(self))
+        members = "".join(f"    {self.declaration(argument)};\n" for argument in self.members)
         return (
             f"/* {self.family.summary} */\n"
             f"typedef struct {{\n{members}}} @{self.name}_args;\n\n"
             f"static void @{self.name}(const void *arguments, const void **rows, void *out_row, uint32_t y)\n{{\n"
-            f"    const @{self.name}_args *a = (const @{self.name}_args *)arguments;\n{body}\n}}\n"
+            f"    const @{self.name}_args *a = (const @{self.name}_args *)arguments;\n{self.body}\n}}\n"
         )

@@ -55,7 +55,7 @@ def make_plan(graph: Graph, options: Options) -> CPlan:
     outputs = [_give(builder, number, name) for number, name in enumerate(graph.outputs)]
     counts, counted = _counts(builder, facts)
     found = schedule(builder.stages, outputs + counted)
-    words = [word for stage in found.stages for word in stage.arguments.values()]
+    words = [stage.arguments[argument.name] for stage in found.stages for argument in stage.kernel.members]
     words += [read.table for stage in found.stages for read in stage.reads if read.table is not None]
     words += [value.fixed for value in found.values if value.fixed is not None]
     used = {id(word) for word in words if isinstance(word, Constant)}

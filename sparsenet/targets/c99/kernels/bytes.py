@@ -18,23 +18,8 @@ MOST_ROUNDED = 2.0**21
 #: Bits behind the point of results in fixed point, and the parameter ``clamp`` of kernels that make bytes so.
 FRACTION, FIXED = 4, 3
 
-#: Helpers by the beginning of a call of them; those that others call come behind them.
+#: Helpers by the beginning of their names; those that others call come behind them.
 HELPERS = {
-    "@without_line(": f"""\
-/* Sums in fixed point, multiplied in float32, by the number of which these are the bits. Seldom called. */
-#if defined(__GNUC__)
-__attribute__((noinline, cold))
-#endif
-static void @without_line(int32_t *numbers, uint32_t count, int32_t bits, int32_t zero)
-{{
-    float multiplier;
-    memcpy(&multiplier, &bits, sizeof multiplier);
-    for (uint32_t i = 0; i < count; ++i) {{
-        const float number = @clamped((float)numbers[i] * multiplier, (float)-zero, (float)(255 - zero));
-        numbers[i] = @rounded(number, zero) * {1 << FRACTION};
-    }}
-}}
-""",
     "@rounded(": """\
 /* The nearest integer to a number of at most 2^21, plus another. */
 static inline int32_t @rounded(float number, int32_t added)
@@ -69,6 +54,19 @@ static inline int32_t @scaled(int32_t number, int32_t factor, int32_t added)
 #endif
 }
 """,
+    "@store_quad(": """\
+static inline void @store_quad(uint8_t *out, uint32_t v)
+{
+#if defined(__ARM_FEATURE_SIMD32) && !defined(__ARM_BIG_ENDIAN)
+    memcpy(out, &v, sizeof v);
+#else
+    out[0] = (uint8_t)v;
+    out[1] = (uint8_t)(v >> 8);
+    out[2] = (uint8_t)(v >> 16);
+    out[3] = (uint8_t)(v >> 24);
+#endif
+}
+""",
     "@quad(": """\
 /* Four bytes as a word, the first in its lowest bits. */
 static inline uint32_t @quad(const void *x)
@@ -83,7 +81,7 @@ static inline uint32_t @quad(const void *x)
 #endif
 }
 """,
-    "@dot4(": """\
+    "@dot4": """\
 #if defined(__ARM_FEATURE_SIMD32) && !defined(__ARM_BIG_ENDIAN)
 #include <arm_acle.h>
 #define $SIMD32
@@ -94,37 +92,49 @@ typedef struct {
     uint32_t even, odd;
 } @pairs;
 
-/* Adds the products of a quad of a pixel and one of weights: two in one instruction where there is one. */
-static inline int32_t @dot4(const @pairs *x, @pairs w, int32_t sum)
+/* Adds the products of the quads of two neighbouring pixels and one of weights; returns what is behind the pixels. */
+static inline const @pairs *@dot4(const @pairs *x, @pairs w, int32_t *first, int32_t *second)
 {
-#ifdef $SIMD32
-#if defined(__GNUC__) && defined(__thumb2__)
-    int32_t even, odd;
-    __asm__("ldrd %0, %1, %2" : "=r"(even), "=r"(odd) : "m"(*x));
+#if defined($SIMD32) && defined(__GNUC__)
+    int32_t a = *first, b = *second;
+    __asm__("ldmia %0!, {r4, r5, r6, r8}; smlad %1, r4, %3, %1; smlad %2, r6, %3, %2; "
+            "smlad %1, r5, %4, %1; smlad %2, r8, %4, %2"
+            : "+r"(x), "+r"(a), "+r"(b) : "r"(w.even), "r"(w.odd) : "r4", "r5", "r6", "r8", "memory");
+    *first = a;
+    *second = b;
+    return x;
 #else
-    const int32_t even = (int32_t)x->even, odd = (int32_t)x->odd;
+    *first = @dot2(x[0].odd, w.odd, @dot2(x[0].even, w.even, *first));
+    *second = @dot2(x[1].odd, w.odd, @dot2(x[1].even, w.even, *second));
+    return x + 2;
 #endif
-    return __smlad(odd, (int32_t)w.odd, __smlad(even, (int32_t)w.even, sum));
-#else
-    sum += (int32_t)(x->even & 0xFFFFu) * ((int32_t)(w.even & 0xFFFFu) - 128);
-    sum += (int32_t)(x->even >> 16) * ((int32_t)(w.even >> 16) - 128);
-    sum += (int32_t)(x->odd & 0xFFFFu) * ((int32_t)(w.odd & 0xFFFFu) - 128);
-    return sum + (int32_t)(x->odd >> 16) * ((int32_t)(w.odd >> 16) - 128);
-#endif
+}
+
+/* The same of one pixel. */
+static inline const @pairs *@dot4_once(const @pairs *x, @pairs w, int32_t *sum)
+{
+    *sum = @dot2(x->odd, w.odd, @dot2(x->even, w.even, *sum));
+    return x + 1;
 }
 
 /* Of bytes of pixels. */
 static inline @pairs @of_pixel(uint32_t quad)
 {
 #ifdef $SIMD32
-    const @pairs made = {__uxtb16(quad), __uxtb16(quad >> 8)};
+    @pairs made;
+    made.even = __uxtb16(quad);
+#if defined(__GNUC__)
+    __asm__("uxtb16 %0, %1, ror #8" : "=r"(made.odd) : "r"(quad));
+#else
+    made.odd = __uxtb16(quad >> 8);
+#endif
 #else
     const @pairs made = {quad & 0x00FF00FFu, quad >> 8 & 0x00FF00FFu};
 #endif
     return made;
 }
 
-/* Of weights; where there is no instruction for it, 128 more than they are. */
+/* Of weights. */
 static inline @pairs @of_weights(uint32_t quad)
 {
 #ifdef $SIMD32
@@ -136,9 +146,18 @@ static inline @pairs @of_weights(uint32_t quad)
     made.odd = (uint32_t)__sxtb16((int32_t)(quad >> 8));
 #endif
 #else
-    const @pairs made = {(quad & 0x00FF00FFu) ^ 0x00800080u, (quad >> 8 & 0x00FF00FFu) ^ 0x00800080u};
+    const @pairs made = {
+        ((uint32_t)(int8_t)(quad & 255u) & 0xFFFFu) | (uint32_t)(int8_t)(quad >> 16 & 255u) << 16,
+        ((uint32_t)(int8_t)(quad >> 8 & 255u) & 0xFFFFu) | (uint32_t)(int8_t)(quad >> 24) << 16,
+    };
 #endif
     return made;
+}
+""",
+    "@short(": """\
+static inline int32_t @short(const uint8_t *x)
+{
+    return (int16_t)(uint16_t)(x[0] | x[1] << 8);
 }
 """,
     "@dot2(": """\
@@ -228,7 +247,11 @@ def _by_fixed_point(sums: Sequence[str]) -> list[str]:
         "const int32_t factor = term[1], added = term[2];",
         *block("if (added == INT32_MIN)", [
             f"int32_t numbers[{len(sums)}] = {{{', '.join(sums)}}};",
-            f"@without_line(numbers, {len(sums)}u, factor, zero);",
+            "float multiplier;",
+            "memcpy(&multiplier, &factor, sizeof multiplier);",
+            *block(f"for (uint32_t t = 0; t < {len(sums)}u; ++t)", [
+                f"numbers[t] = @rounded((float)numbers[t] * multiplier, zero) * {1 << FRACTION};",
+            ]),
             *(f"{s} = numbers[{t}];" for t, s in enumerate(sums)),
         ]),
         *block("else", [f"{s} = @scaled({s}, factor, added);" for s in sums]),

@@ -59,7 +59,20 @@ def _pointer(name: str, row: int) -> str:
 
 
 def _table(_kernel: Kernel) -> list[str]:
-    return _each_byte([_pointer("x", 0)], ["out[i] = a->table[x[i]];"])
+    return [
+        "const uint8_t *const table = a->table;",
+        "(void)y;",
+        *block("for (uint32_t q = 0; q < a->channels; ++q)", [
+            _pointer("x", 0),
+            "uint8_t *out = (uint8_t *)out_row + 4u * (size_t)q * a->out_channel;",
+            *block("for (uint32_t i = 0; i < a->width; ++i)", [
+                "const uint8_t made[4] = {table[x[0]], table[x[1]], table[x[2]], table[x[3]]};",
+                *(f"out[{j}] = made[{j}];" for j in range(4)),
+                "x += 4;",
+                "out += 4;",
+            ]),
+        ]),
+    ]  # fmt: skip
 
 
 def _add(kernel: Kernel) -> list[str]:
@@ -94,30 +107,47 @@ def _window(kernel: Kernel, begin: str, each: str) -> list[str]:
 
 
 def _max_pool(kernel: Kernel) -> list[str]:
-    """Quad by quad."""
-    stride, columns, dilation = kernel.tile
+    """Quad by quad. A row that is padding is as good as another of the window; pixels ``begin`` to ``end`` are those
+    whose windows are inside of the line.
+    """
+    stride, columns, dilation, rows = kernel.tile
+    lines = [f"p{r}" for r in range(rows)]
+    taps = [(p, 4 * dilation * k) for k in range(columns) for p in lines]
+    inside = [
+        f"uint32_t most = @quad({taps[0][0]});",
+        *(f"most = @max4(@quad({p} + {at}), most);" for p, at in taps[1:]),
+        *(f"{p} += {4 * stride};" for p in lines),
+        "@store_quad(out + 4u * i, most);",
+    ]
+    edge = [
+        f"const ptrdiff_t first = (ptrdiff_t)i * {stride} - (ptrdiff_t)a->before;",
+        "uint32_t most = 0;",
+        *block(f"for (uint32_t r = 0; there && r < {rows}u; ++r)",
+            block(f"for (ptrdiff_t k = first; k < first + {columns * dilation}; k += {dilation})",
+                block("if (k >= 0 && k < (ptrdiff_t)a->x_width)", [
+                    "most = @max4(@quad((const uint8_t *)rows[r] + 4 * ((ptrdiff_t)at + k)), most);",
+                ]))),
+        "@store_quad(out + 4u * i, most);",
+    ]  # fmt: skip
     return [
         "uint8_t *out = (uint8_t *)out_row;",
+        "const void *row = NULL;",
+        *block(f"for (uint32_t r = 0; r < {rows}u; ++r)", ["row = rows[r] != NULL ? rows[r] : row;"]),
+        *block(f"for (uint32_t r = 0; r < {rows}u; ++r)", ["rows[r] = rows[r] != NULL ? rows[r] : row;"]),
+        "const int there = row != NULL;",
         "(void)y;",
         *block("for (uint32_t q = 0; q < a->channels; ++q)", [
-            *block("for (uint32_t i = 0; i < a->width; ++i)", [
-                f"const ptrdiff_t first = (ptrdiff_t)i * {stride} - (ptrdiff_t)a->before;",
-                f"const ptrdiff_t end = first + {columns * dilation};",
-                "uint32_t most = 0;",
-                *block("for (uint32_t r = 0; r < a->kernel_rows; ++r)", [
-                    "const uint8_t *x = (const uint8_t *)rows[r];",
-                    *block(f"for (ptrdiff_t k = first; x != NULL && k < end; k += {dilation})",
-                        block("if (k >= 0 && k < (ptrdiff_t)a->x_width)", [
-                            "most = @max4(@quad(x + 4 * ((ptrdiff_t)(q * a->x_channel) + k)), most);",
-                        ])),
+            "const uint32_t at = q * a->x_channel;",
+            "uint32_t i = 0;",
+            *block("while (i < a->width)", [
+                *block("if (there && i == a->begin && i < a->end)", [
+                    f"const ptrdiff_t first = 4 * ((ptrdiff_t)(at + i * {stride}u) - (ptrdiff_t)a->before);",
+                    *(f"const uint8_t *{p} = (const uint8_t *)rows[{r}] + first;" for r, p in enumerate(lines)),
+                    *block("for (; i < a->end; ++i)", inside),
                 ]),
-                "out[0] = (uint8_t)most;",
-                "out[1] = (uint8_t)(most >> 8);",
-                "out[2] = (uint8_t)(most >> 16);",
-                "out[3] = (uint8_t)(most >> 24);",
-                "out += 4;",
+                *block("else", [*edge, "++i;"]),
             ]),
-            "out += 4u * (a->out_channel - a->width);",
+            "out += 4u * a->out_channel;",
         ]),
     ]  # fmt: skip
 

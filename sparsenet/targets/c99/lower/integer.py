@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 
@@ -17,6 +18,7 @@ from sparsenet.targets.c99.constant import Word
 from sparsenet.targets.c99.kernel import Kernel
 from sparsenet.targets.c99.lower.integer_product import lower_product
 from sparsenet.targets.c99.lower.mve_lines import lines_kernel, max_pool_in_vectors
+from sparsenet.targets.c99.lower.pooling import inside
 from sparsenet.targets.c99.lower.resize import resize
 from sparsenet.targets.c99.stage import Read
 from sparsenet.targets.c99.value import Value
@@ -113,39 +115,49 @@ def _mean(builder: Builder, node: Node) -> None:
         }
         builder.add(out, kernel, [Read(sums, whole=True)], means)
     else:
-        geometry = Geometry.of(node, builder.shapes)
-        counts = np.multiply.outer(*(window_counts(node, geometry, axis) for axis in (0, 1)))
-        shares = (np.float64(x_grid.scale) / (np.float64(out_grid.scale) * counts)).astype(np.float32)
-        out, kernel = _pool(builder, node, "u8x4_avgpool_none_rows", {
-            "shares": builder.constant(shares), "x_zero": x_grid.zero_point, "zero": out_grid.zero_point,
-        })  # fmt: skip
+        out, kernel = _pool(builder, node, partial(_average, node))
     builder.choose(node, "int8", kernel)
 
 
+#: The kernel of a pooling, the arguments that others do not have, and its scratch memory.
+_Pooling = tuple[Kernel, dict[str, Word], Value | None]
+
+
 def _pool(
-    builder: Builder,
-    node: Node,
-    family: str,
-    more: dict[str, Word],
-    in_vectors: Callable[[Builder, Geometry, Value, Value], tuple[Kernel, Value] | None] | None = None,
+    builder: Builder, node: Node, how: Callable[[Builder, Geometry, Value, Value], _Pooling]
 ) -> tuple[Value, Kernel]:
     geometry, x = Geometry.of(node, builder.shapes), builder.quads(node.inputs[0])
     out = builder.new_quads(node.output)
-    kernel, scratch = Kernel(family, (geometry.stride[1], geometry.kernel[1], geometry.dilation[1])), None
-    vectors = in_vectors(builder, geometry, x, out) if in_vectors is not None else None
-    if vectors is not None:
-        kernel, scratch = vectors
-        more = {**more, "length": scratch.width}
-    known: dict[str, Word] = {
-        "kernel_rows": geometry.kernel[0],
-        "before": geometry.before[1],
-        "x_width": x.width,
-        **_lines(x, out),
-        **more,
-    }
+    kernel, own, scratch = how(builder, geometry, x, out)
+    known: dict[str, Word] = {"before": geometry.before[1], "x_width": x.width, **_lines(x, out), **own}
     read = Read(x, geometry.kernel[0], geometry.stride[0], -geometry.before[0], geometry.dilation[0])
     builder.add(out, kernel, [read], known, scratch=scratch)
     return out, kernel
+
+
+def _average(node: Node, builder: Builder, geometry: Geometry, _x: Value, _out: Value) -> _Pooling:
+    x_grid, out_grid = (builder.graph.quantization[name] for name in (node.inputs[0], node.output))
+    counts = np.multiply.outer(*(window_counts(node, geometry, axis) for axis in (0, 1)))
+    shares = (np.float64(x_grid.scale) / (np.float64(out_grid.scale) * counts)).astype(np.float32)
+    kernel = Kernel("u8x4_avgpool_none_rows", (geometry.stride[1], geometry.kernel[1], geometry.dilation[1]))
+    own: dict[str, Word] = {
+        "shares": builder.constant(shares),
+        "kernel_rows": geometry.kernel[0],
+        "x_zero": x_grid.zero_point,
+        "zero": out_grid.zero_point,
+    }
+    return kernel, own, None
+
+
+def _largest(builder: Builder, geometry: Geometry, x: Value, out: Value) -> _Pooling:
+    begin, end = inside(geometry)
+    own: dict[str, Word] = {"begin": begin, "end": end}
+    vectors = max_pool_in_vectors(builder, geometry, x, out)
+    if vectors is not None:
+        kernel, scratch = vectors
+        return kernel, {**own, "length": scratch.width}, scratch
+    tile = (geometry.stride[1], geometry.kernel[1], geometry.dilation[1], geometry.kernel[0])
+    return Kernel("u8x4_maxpool_none_rows", tile), own, None
 
 
 def _table(builder: Builder, node: Node) -> None:
@@ -158,7 +170,7 @@ def _table(builder: Builder, node: Node) -> None:
 
 
 def _max_pool(builder: Builder, node: Node) -> bool:
-    _, kernel = _pool(builder, node, "u8x4_maxpool_none_rows", {}, max_pool_in_vectors)
+    _, kernel = _pool(builder, node, _largest)
     builder.choose(node, "int8", kernel)
     return True
 

@@ -18,7 +18,7 @@ from sparsenet.targets.c99.constant import Word
 from sparsenet.targets.c99.errors import NoKernelError
 from sparsenet.targets.c99.kernel import Kernel
 from sparsenet.targets.c99.kernels.bytes import FIXED, MOST_ROUNDED
-from sparsenet.targets.c99.kernels.conv_quads import columns_of
+from sparsenet.targets.c99.kernels.conv_quads import END, phases
 from sparsenet.targets.c99.lower.fixed_point import fixed_point
 from sparsenet.targets.c99.lower.mve_product import ways_by_vectors
 from sparsenet.targets.c99.lower.product_ways import Layer, Numbers, Way
@@ -77,7 +77,7 @@ def _depthwise(layer: Layer) -> Iterator[Way]:
         )
         weights = layer.weights.astype(np.int8)
         if in_pairs:
-            seen = columns_of(width, stride, k_w, layer.columns)
+            seen = (width - 1) * stride + (k_w - 1) * layer.columns + 1
             packed = {"weights": weights, "x_zero": layer.product.x.zero_point, "seen": seen}
             yield Way(count, "depthwise_densepairs", (*shape, k_h), packed, seen)
         else:
@@ -124,28 +124,36 @@ def _by_quad(layer: Layer) -> Iterator[Way]:
         0, 3, 1, 4, 2
     )  # c_out, row, quad, column, channel
     rows, row, quad, column = np.nonzero(blocks.any(axis=-1))
+    ahead, phase = np.divmod(np.arange(k_w) * layer.columns, stride)
     for tile in range(1, min(_MOST_SUMS, width) + 1):
-        seen = columns_of(tile, stride, k_w, layer.columns)
-        places = (row * quads + quad) * seen + column * layer.columns
-        if places.max(initial=0) > MOST_PLACE // 2:
+        lengths = phases(tile, stride, k_w, layer.columns)
+        seen = sum(lengths.values())
+        before = np.array([sum(length for p, length in lengths.items() if p < own) for own in phase])
+        places = (row * quads + quad) * seen + (before + ahead)[column]
+        stream = _stream(rows, places, blocks[rows, row, quad, column], c_out, tile)
+        if stream is None:
             continue
-        packed = {
-            "weights": blocks[rows, row, quad, column].astype(np.int8),
-            "steps": _steps(rows, places, c_out),
-            "quads": quads,
-            "x_zero": layer.product.x.zero_point,
-        }
+        packed = {"stream": stream, "quads": quads, "x_zero": layer.product.x.zero_point}
         unpacked = k_h * quads * seen
         count = quads_instructions(len(rows), c_out, unpacked, width, tile, dot=dot)
         yield Way(count, "conv_csrquads", (tile, stride, k_w, layer.columns), packed, 2 * unpacked)
 
 
-def _steps(channels: Numbers, places: Numbers, c_out: int) -> Numbers:
-    """How far each place is from the one before, the first of a channel from 0; behind each channel's stands -1."""
-    steps, first = np.diff(places, prepend=0), np.diff(channels, prepend=-1) != 0
-    steps[first] = places[first]
-    ends = np.bincount(channels, minlength=c_out).cumsum()
-    return np.insert(steps, ends, MOST_PLACE).astype(np.uint16)
+def _stream(channels: Numbers, places: Numbers, quads: Numbers, c_out: int, tile: int) -> Numbers | None:
+    """Of each quad the step to its place from the end of the tile of the one before, and its weights, in bytes; None
+    if a step is more than 16 bits hold.
+    """
+    first = np.diff(channels, prepend=-1) != 0
+    steps = places - np.where(first, 0, np.roll(places, 1) + tile)
+    if np.abs(steps).max(initial=0) >= -END:
+        return None
+    records = np.concatenate(
+        [steps.astype("<i2")[:, None].view(np.uint8), quads.astype(np.int8).view(np.uint8)], axis=1
+    )
+    ends = records.shape[1] * np.bincount(channels, minlength=c_out).cumsum()
+    return np.insert(
+        records.reshape(-1), np.repeat(ends, 2), np.tile(np.array([END], "<i2").view(np.uint8), c_out)
+    )
 
 
 def _add(layer: Layer, way: Way, pooled: Node | None) -> Kernel:
@@ -181,9 +189,7 @@ def _add(layer: Layer, way: Way, pooled: Node | None) -> Kernel:
 
 def _may_be_fixed(layer: Layer, rounding: Rounding) -> bool:
     """Whether bytes may be made of sums in fixed point: the target is fast at it, and nothing else is done to them."""
-    whole = bool((rounding.low == 0).all() and (rounding.high == 255).all())
-    alone = rounding.bend is None and layer.product.other is None
-    return layer.builder.options.machine.high and whole and alone
+    return layer.builder.options.machine.high and rounding.bend is None and layer.product.other is None
 
 
 def _finish(layer: Layer, middle: int, mean: bool) -> tuple[Sequence[int], dict[str, Word]]:
@@ -204,7 +210,7 @@ def _finish(layer: Layer, middle: int, mean: bool) -> tuple[Sequence[int], dict[
     clamp = 2 if numbers.max() > MOST_ROUNDED else int(bool((low > 0).any() or (high < 255).any()))
     bent = rounding is not None and rounding.bend is not None
     multiplier, terms, plain = np.broadcast_to(product.multiplier, (c_out,)), np.zeros(0), c_out
-    if rounding is not None and _may_be_fixed(layer, rounding):
+    if rounding is not None and clamp == 0 and _may_be_fixed(layer, rounding):
         sums = [
             (bias - middle * each.sum(axis=1)) + 255 * part.sum(axis=1)
             for part in (each.clip(max=0), each.clip(0))

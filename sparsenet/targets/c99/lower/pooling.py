@@ -29,18 +29,26 @@ def _window(builder: Builder, node: Node) -> tuple[Geometry, Read, dict[str, Wor
     return geometry, read, known
 
 
+def inside(geometry: Geometry) -> tuple[int, int]:
+    """The first of the pixels whose windows are inside of the line, and the one behind the last."""
+    extent, before, stride = (
+        (geometry.kernel[1] - 1) * geometry.dilation[1],
+        geometry.before[1],
+        geometry.stride[1],
+    )
+    begin = -(-before // stride)
+    end = min(geometry.out[1], (geometry.size[1] - 1 - extent + before) // stride + 1)
+    return begin, max(begin, end)
+
+
 def lower_max(builder: Builder, node: Node) -> None:
     """A tile of windows inside of the line at a time, and those at the edges one by one."""
     geometry, read, known = _window(builder, node)
     out = builder.new(node.output)
-    stride, columns, dilation, before = (
-        geometry.stride[1], geometry.kernel[1], geometry.dilation[1], geometry.before[1],
-    )  # fmt: skip
+    stride, columns, dilation = geometry.stride[1], geometry.kernel[1], geometry.dilation[1]
     extent = (columns - 1) * dilation
-    begin = -(-before // stride)
-    end = min(geometry.out[1], (geometry.size[1] - 1 - extent + before) // stride + 1)
+    begin, end = inside(geometry)
     fits = [w for w in _WIDTHS if w <= end - begin and (w - 1) * stride + extent + 1 <= _MOST_TAPS]
-    end = max(begin, end)
     instructions = {
         Kernel("f32_maxpool_none_rows", (tile, stride, columns, dilation)): max_pool_instructions(
             out.shape[0], geometry.kernel[0], columns, end - begin, tile, stride, dilation

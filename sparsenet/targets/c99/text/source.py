@@ -144,7 +144,7 @@ def source(names: Names) -> str:
 def table_bytes(plan: CPlan) -> int:
     """Bytes of the tables: maps, reads, arguments, stages and the schedule, where pointers have four."""
     reads = sum(len(stage.pointers) for stage in plan.stages)
-    words = sum(len(stage.kernel.signature) for stage in plan.stages)
+    words = sum(len(stage.kernel.members) for stage in plan.stages)
     tables = _MAP * len(plan.values) + _READ * max(1, reads) + WORD * words + _STAGE * len(plan.stages)
     return tables + _order(plan).nbytes
 
@@ -180,7 +180,7 @@ def _stages(stages: list[Stage], places: dict[Value, int]) -> list[str]:
 
 
 def _arguments(number: int, stage: Stage) -> str:
-    members = ",\n".join(f"    {_word(stage.arguments[a.name], a.kind)}" for a in stage.kernel.signature)
+    members = ",\n".join(f"    {_word(stage.arguments[a.name], a.kind)}" for a in stage.kernel.members)
     return f"/* {comment(stage.layer)} */\nstatic const @{stage.kernel.name}_args @a{number} = {{\n{members},\n}};\n"
 
 
