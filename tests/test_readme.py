@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import onnx
 import pytest
 import torch
@@ -40,14 +41,16 @@ def test_the_pages_that_show_python_are_these() -> None:
     assert sorted(WITH_PYTHON) == pages
 
 
-def relu(shape: Sequence[int | str]) -> onnx.ModelProto:
-    """A network of one operator over "input", as the examples name it."""
+def network(op: str, shape: Sequence[int | str]) -> onnx.ModelProto:
+    """A network of one operator over "input", as the examples name it; what it has of weights is random."""
     infos = [
         onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, shape) for name in ("input", "y")
     ]
-    graph = onnx.helper.make_graph(
-        [onnx.helper.make_node("Relu", ["input"], ["y"])], "relu", infos[:1], infos[1:]
+    weight = onnx.numpy_helper.from_array(
+        np.random.default_rng(0).standard_normal((8, 3, 1, 1), np.float32), "w"
     )
+    node = onnx.helper.make_node(op, ["input", *(["w"] if op == "Conv" else [])], ["y"])
+    graph = onnx.helper.make_graph([node], op, infos[:1], infos[1:], [weight] if op == "Conv" else [])
     return onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 13)], ir_version=8)
 
 
@@ -64,13 +67,14 @@ def test_the_python_examples_run(page: str, tmp_path: Path, monkeypatch: pytest.
         "network": ("N", 3, "H", "W"),
         "model": ("N", 3, 32, 32),
     }.items():
-        onnx.save(relu(shape), f"{name}.onnx")
+        onnx.save(network("Conv" if name == "model" else "Relu", shape), f"{name}.onnx")
     names: dict[str, Any] = {
         "module": module,
         "model": module,
         "example_inputs": example,
         "images": example,
         "labels": torch.tensor([1]),
+        "batches": [example.numpy()],
     }
     for block in re.findall(r"```python\n(.*?)```", PAGES[page], re.DOTALL):
         exec(block, names)

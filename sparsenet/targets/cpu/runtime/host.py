@@ -6,6 +6,9 @@ import platform
 import sys
 from functools import cache
 from pathlib import Path
+from typing import Any
+
+from sparsenet.errors import MissingCompilerError
 
 #: Features that code over floats and integers may use, in LLVM's spelling → in Linux's.
 _X86_FEATURES = {
@@ -19,12 +22,14 @@ _X86_FEATURES = {
 
 @cache
 def host_features() -> frozenset[str]:
-    """Names, in LLVM's spelling, of this CPU's features that matter to kernels."""
+    """Names, in LLVM's spelling, of this CPU's features that matter to kernels.
+
+    Raises:
+        MissingCompilerError: this is no x86 CPU, and LLVM, which knows others, is not installed.
+    """
     block = _first_processor()
     if block is None:
-        import llvmlite.binding as llvm
-
-        found = {name for name, present in llvm.get_host_cpu_features().items() if present}
+        found = {name for name, present in _llvm().get_host_cpu_features().items() if present}
         # Emulators tell LLVM nothing; this much every processor of the kind has.
         return frozenset(found | ({"neon"} if platform.machine() in ("aarch64", "arm64") else set()))
     flags = set(block.get("flags", "").split())
@@ -46,10 +51,18 @@ def host_identity() -> str:
     """A text that differs wherever a compiler might choose other instructions."""
     block = _first_processor()
     if block is None:
-        import llvmlite.binding as llvm
-
-        return f"{llvm.get_host_cpu_name()} {sorted(host_features())}"
+        return f"{_llvm().get_host_cpu_name()} {sorted(host_features())}"
     return " ".join(block.get(key, "") for key in ("vendor_id", "cpu family", "model", "stepping", "flags"))
+
+
+def _llvm() -> Any:
+    try:
+        import llvmlite.binding as llvm
+    except ImportError as error:
+        raise MissingCompilerError(
+            f"machine code for {platform.machine()} is loaded by LLVM: {error}; install llvmlite"
+        ) from error
+    return llvm
 
 
 @cache

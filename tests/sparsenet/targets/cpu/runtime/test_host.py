@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import llvmlite.binding as llvm
 import pytest
 
+from sparsenet.errors import MissingCompilerError
 from sparsenet.targets.cpu.runtime import host as cpu
 
 
@@ -43,6 +44,13 @@ def test_features_of_an_older_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
         "sse", "sse2", "sse3", "ssse3", "sse4.1", "sse4.2", "popcnt", "avx", "f16c", "fma", "avx2", "bmi", "bmi2",
         "lzcnt",
     }  # fmt: skip
+
+
+def test_other_cpus_need_llvm(monkeypatch: pytest.MonkeyPatch) -> None:
+    pretend(monkeypatch, None)
+    monkeypatch.setitem(sys.modules, "llvmlite.binding", None)
+    with pytest.raises(MissingCompilerError, match="install llvmlite"):
+        cpu.host_features()
 
 
 def test_identity_changes_with_the_cpu_and_not_with_its_clock(monkeypatch: pytest.MonkeyPatch) -> None:
