@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
@@ -15,6 +12,7 @@ import click
 from converters.conversion.size_options import size_options
 from converters.quantization.ranges import Method
 from converters.quantization.weight_scales import WeightMethod
+from sparsenet.commands.bar import bar
 from sparsenet.commands.model_path import ModelName
 from sparsenet.commands.options import json_option, threads_option
 from sparsenet.io.files import require_outputs
@@ -24,7 +22,6 @@ from sparsenet.text.table import render, to_json
 if TYPE_CHECKING:
     from converters.batch_axis import Batch
     from converters.passes.permute_channels import QuadCount
-    from converters.quantization.observe import Progress
     from converters.quantization.report import QuantizationReport
 
 #: Samples on which the two networks are compared, and channels are equalized.
@@ -132,9 +129,9 @@ def quantize(
     graph = open_graph(model, image_size, batch, shapes=shapes, dims=dims)
     data = open_samples(calibrate, graph, samples, seed)
     if not (no_equalization or per_tensor):
-        with _bar("equalizing", min(COMPARED, len(data.names)), as_json) as progress:
+        with bar("equalizing", min(COMPARED, len(data.names)), as_json) as progress:
             graph = equalize(graph, data.batches(COMPARED), threads=threads, progress=progress)
-    with _bar("calibrating", len(data.names), as_json) as progress:
+    with bar("calibrating", len(data.names), as_json) as progress:
         quantized = run_quantization(
             graph,
             data.batches(),
@@ -148,7 +145,7 @@ def quantize(
         )
     if data.random:
         quantized.metadata[METADATA] += ", which were random numbers: for tests of speed alone"
-    with _bar("comparing", min(COMPARED, len(data.names)), as_json) as progress:
+    with bar("comparing", min(COMPARED, len(data.names)), as_json) as progress:
         report = quantization_report(
             graph, quantized, data.batches(COMPARED), threads=threads, progress=progress
         )
@@ -182,13 +179,3 @@ def _text(facts: dict[str, Any], report: QuantizationReport, quads: QuadCount | 
         lines.append(f"output    {name}: {'not compared' if snr is None else f'{snr:.1f} dB'}")
     table = render(("layer", "op", "computed in", "dB"), rows)
     return "\n".join([table, "", *map(one_line, lines)])
-
-
-@contextmanager
-def _bar(label: str, length: int, quiet: bool) -> Iterator[Progress]:
-    """A bar on stderr, where somebody looks at it."""
-    if quiet or not sys.stderr.isatty():
-        yield lambda _: None
-        return
-    with click.progressbar(length=length, label=label, file=sys.stderr) as bar:
-        yield bar.update

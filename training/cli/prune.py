@@ -11,6 +11,7 @@ import click
 from sparsenet.commands.options import FiniteRange, json_option
 from sparsenet.errors import InputError
 from sparsenet.io.files import require_outputs
+from training.cli.calibrated import ONLY_CALIBRATED, SHARED, calibration_options, prune_calibrated
 from training.cli.options import (
     QUANTIZE,
     data_options,
@@ -25,6 +26,7 @@ EPILOG = """\b
 Examples:
   sparsenet prune student.safetensors -o pruned.safetensors --sparsity 0.8
   sparsenet prune student.safetensors -o pruned.safetensors --finetune 256:4 --teacher teacher.safetensors --data faces
+  sparsenet prune model.onnx -o fast.safetensors --calibrate faces --speedup 2.5      (no labels, no training)
   sparsenet prune student.safetensors -o half.safetensors --structured output --sparsity 0.5 --exclude head
   sparsenet prune student.safetensors -o quads.safetensors --block 1x4 --finetune 256:4 --data faces
   sparsenet prune student.safetensors -o int8.safetensors --block 1x4 --finetune 256:4 --quantize 256:2 \\
@@ -41,6 +43,7 @@ ONLY_TRAINING = ("teachers", "temperature", "alpha", "checkpoint", "validation",
 @click.argument("weights", metavar="WEIGHTS|MODEL")
 @click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="Weights file to write.")
 @scoring_options
+@calibration_options
 @click.option(
     "--masks", "masks_file", type=click.Path(path_type=Path), help="Write the masks to a file of their own."
 )
@@ -91,7 +94,16 @@ def prune(
     instead of a file stands for an untrained network. With --quantize the sparse network then learns to compute with
     8-bit integers. Images are needed for training and for methods that look at the
     loss; with --data the result is tested as well.
+
+    With --calibrate neither labels nor training are needed, nor PyTorch for an .onnx or model file: weights are removed
+    and the others changed so that each layer makes what it made.
     """
+    if options["calibrate"] is not None:
+        _refuse_others(ctx)
+        prune_calibrated(Path(weights), output, as_json, options)
+        return
+    if lonely := _given(ctx, ONLY_CALIBRATED):
+        raise InputError(f"{', '.join(lonely)} needs --calibrate DIR")
     from training.cli.pruning import run
     from training.data.sources import image_folders
 
@@ -104,10 +116,27 @@ def prune(
     run(weights, output, masks_file, as_json, options)
 
 
+def _given(ctx: click.Context, names: Iterable[str]) -> list[str]:
+    """Those of the options of these names that were typed."""
+    typed = [n for n in names if ctx.get_parameter_source(n) == click.core.ParameterSource.COMMANDLINE]
+    return [param.opts[-1] for param in ctx.command.params if param.name in typed]
+
+
+def _refuse_others(ctx: click.Context) -> None:
+    """Raise InputError for options that mean nothing beside --calibrate, and for two that say the same."""
+    others = {param.name or "" for param in ctx.command.params} - {*ONLY_CALIBRATED, *SHARED}
+    if _given(ctx, others):
+        raise InputError(
+            f"--calibrate prunes at once, without labels: leave out {', '.join(_given(ctx, others))}"
+        )
+    targets = _given(ctx, ("sparsity", "n_m", "latency", "speedup"))
+    if len(targets) > 1:
+        raise InputError(f"{', '.join(targets)}: give one of them")
+
+
 def _refuse_contradictions(ctx: click.Context, options: dict[str, Any]) -> None:
     def given(names: Iterable[str]) -> list[str]:
-        explicit = [n for n in names if ctx.get_parameter_source(n) == click.core.ParameterSource.COMMANDLINE]
-        return [param.opts[-1] for param in ctx.command.params if param.name in explicit]
+        return _given(ctx, names)
 
     if len(given(("sparsity", "keep"))) == 2:
         raise InputError("--sparsity and --keep are two ways to say the same: give one of them")

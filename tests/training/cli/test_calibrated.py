@@ -1,0 +1,89 @@
+"""``sparsenet prune --calibrate``: a model file and some inputs become a model file with zeros, and a table."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner, Result
+
+from sparsenet.cli import main
+from sparsenet.io.model_file import load_graph, save
+from sparsenet.latency import network as latency
+from sparsenet.latency import table
+from tests.converters.pruning.networks import multiply_adds, network, samples
+
+
+def run(*arguments: object) -> Result:
+    return CliRunner().invoke(main, ["prune", *map(str, arguments)], prog_name="sparsenet")
+
+
+@pytest.fixture
+def given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[object]:
+    """Model and inputs, on a machine of which nothing is known."""
+    monkeypatch.setattr(table.cache, "kept", lambda *_: None)
+    save(network(), tmp_path / "dense.safetensors")
+    np.save(tmp_path / "x.npy", samples(24))
+    return [tmp_path / "dense.safetensors", "--calibrate", tmp_path / "x.npy", "--threads", 1]
+
+
+def test_a_model_file_is_pruned(given: list[object], tmp_path: Path) -> None:
+    out = tmp_path / "pruned.safetensors"
+    result = run(*given, "-o", out, "--block", "1x4", "--sparsity", 0.5, "--samples", 20, "--exclude", "head")
+    assert result.exit_code == 0, result.output
+    weights = {node.name: weight for node, _, weight in load_graph(out).weights()}
+    assert np.count_nonzero(weights["head"]) == weights["head"].size
+    grouped = (weights["grouped"] != 0).reshape(16, 2, 4, 3, 3)
+    np.testing.assert_array_equal(grouped.any(axis=2), grouped.all(axis=2))
+    for words in ("variance lost", "grouped", "on 20 samples", "predict MODEL --measure"):
+        assert words in result.stdout, words
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "dense.safetensors",
+        "pruned.safetensors",
+        "x.npy",
+    ]
+
+
+def test_milliseconds_are_met_and_told(
+    given: list[object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(latency, "layer_ms", lambda: multiply_adds)
+    out = tmp_path / "pruned.safetensors"
+    whole = sum(multiply_adds(network()).values())
+    result = run(*given, "-o", out, "--latency", f"{whole / 2}ms", "--json")
+    assert result.exit_code == 0, result.output
+    report = json.loads(result.stdout)
+    assert report["predicted_dense_ms"] == pytest.approx(whole)
+    assert 0.97 * whole / 2 < report["predicted_ms"] <= 1.005 * whole / 2
+    layers = {layer["layer"]: layer for layer in report["layers"]}
+    assert layers["stem"]["ms"] < layers["stem"]["dense_ms"]
+    assert report["file_bytes"] == out.stat().st_size
+
+
+@pytest.mark.parametrize(
+    "arguments, words",
+    [
+        (("--method", "snip", "--finetune", "32:1"), "leave out --method, --finetune"),
+        (("--sparsity", 0.5, "--n-m", "2:4"), "--sparsity, --n-m: give one of them"),
+        (("--n-m", "2/4"), "'2/4' is not of the form 2:4"),
+        (("--n-m", "4:2"), "N of n_m"),
+        (("--latency", "3"), "'3' is no duration, for example 3ms"),
+        (("--latency", "3ms"), "nothing was measured on this machine"),
+        (("-o", "pruned.onnx"), "ONNX is not written yet"),
+    ],
+)  # fmt: skip
+def test_what_does_not_go_together_is_refused(
+    given: list[object], tmp_path: Path, arguments: tuple[object, ...], words: str
+) -> None:
+    result = run(*given, "-o", tmp_path / "out.safetensors", *arguments)
+    assert result.exit_code == 2, result.output
+    assert words in result.stderr
+    assert result.stderr.count("\n") == 1
+
+
+def test_options_of_calibration_need_it(given: list[object], tmp_path: Path) -> None:
+    result = run(given[0], "-o", tmp_path / "out", "--speedup", 2, "--samples", 3)
+    assert result.exit_code == 2
+    assert "--samples, --speedup needs --calibrate DIR" in result.stderr

@@ -1,0 +1,188 @@
+"""``sparsenet prune --calibrate``: networks of any kind pruned at once, from inputs without labels."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from converters.conversion.size_options import size_options
+from sparsenet.commands.bar import bar
+from sparsenet.commands.options import FiniteRange
+from sparsenet.errors import InputError, SparsenetError
+from sparsenet.io.files import require_outputs
+from sparsenet.text.quantities import time_text
+from sparsenet.text.table import render, to_json
+
+if TYPE_CHECKING:
+    from converters.pruning.prune import Pruned
+
+#: Options of this way alone …
+ONLY_CALIBRATED = ("samples", "n_m", "latency", "speedup", "image_size", "shapes", "dims")
+#: … and those that it shares with pruning by masks.
+SHARED = ("weights", "output", "calibrate", "sparsity", "scope", "block", "exclude", "min_density", "seed", "threads",
+          "quiet", "as_json")  # fmt: skip
+_UNITS = {"s": 1e3, "ms": 1.0, "us": 1e-3, "µs": 1e-3}
+
+Milliseconds = dict[str, float] | None
+
+
+class _Duration(click.ParamType):
+    """``3ms``, as milliseconds."""
+
+    name = "duration"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Parse the text; a number that is parsed already passes."""
+        if isinstance(value, float):
+            return value
+        found = re.fullmatch(r"(\d+\.?\d*|\.\d+)\s*(s|ms|us|µs)", value.strip())
+        if not found or not float(found[1]):
+            self.fail(f"'{value}' is no duration, for example 3ms", param, ctx)
+        return float(found[1]) * _UNITS[found[2]]
+
+
+class _Pair(click.ParamType):
+    """``2:4``."""
+
+    name = "n-m"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[int, int]:
+        """Parse the text; a pair that is parsed already passes."""
+        if isinstance(value, tuple):
+            return value
+        found = re.fullmatch(r"(\d{1,4}):(\d{1,4})", value)
+        if not found:
+            self.fail(f"'{value}' is not of the form 2:4", param, ctx)
+        return int(found[1]), int(found[2])
+
+
+def calibration_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """--calibrate and what goes with it."""
+    options = [
+        click.option(
+            "--calibrate", type=click.Path(path_type=Path), metavar="DIR|FILE|random",
+            help="Prune at once, from inputs without labels, by optimal brain surgeon: a folder of images, or arrays, "
+            "as for quantize. MODEL may then be an .onnx or a model file, too, and a model file is written.",
+        ),
+        click.option("--samples", type=click.IntRange(1), default=256, show_default=True,
+                     help="With --calibrate: inputs to look at, drawn from all."),
+        click.option("--n-m", type=_Pair(), metavar="N:M",
+                     help="With --calibrate: keep N of every M consecutive input channels of an output and a tap."),
+        click.option("--latency", type=_Duration(), metavar="TIME",
+                     help="With --calibrate: instead of --sparsity, what an inference may take here on a thread: 3ms."),
+        click.option("--speedup", type=FiniteRange(1), metavar="TIMES",
+                     help="With --calibrate: or how many times as fast as dense it is to be. Both take what `sparsenet "
+                     "predict --measure` has measured."),
+        click.option("--image-size", type=int, nargs=2, metavar="ROWS COLUMNS", help="As for convert."),
+    ]  # fmt: skip
+    for option in reversed(options):
+        function = option(function)
+    return size_options(function)
+
+
+def prune_calibrated(model: Path, output: Path, as_json: bool, options: dict[str, Any]) -> None:
+    """Prune as the options say, save the network, and print what came of it.
+
+    What is done is kept in a folder beside ``output`` until all of it is.
+    """
+    from converters.conversion.sources import open_graph, source_files
+    from converters.pruning.prune import prune
+    from converters.quantization.samples import open_samples
+    from sparsenet.io.model_file import save
+
+    if output.suffix.lower() == ".onnx":
+        raise InputError(f"{output}: ONNX is not written yet, only model files (.safetensors)")
+    state = output.with_name(f"{output.name}.state")
+    require_outputs([output], itertools.chain([options["calibrate"]], source_files(model)))
+    graph = open_graph(model, options["image_size"] or None, shapes=options["shapes"], dims=options["dims"])
+    data = open_samples(options["calibrate"], graph, options["samples"], options["seed"])
+    with bar("pruning", 1000, as_json or options["quiet"]) as advance:
+        shown = 0
+
+        def progress(done: int, of: int) -> None:
+            nonlocal shown
+            advance(1000 * done // of - shown)
+            shown = max(shown, 1000 * done // of)
+
+        found = prune(
+            graph,
+            data.batches(),
+            options["sparsity"],
+            scope=options["scope"] or "global",
+            ms=options["latency"],
+            speedup=options["speedup"],
+            block=options["block"],
+            n_m=options["n_m"],
+            skip=options["exclude"],
+            min_density=options["min_density"],
+            state=state,
+            threads=options["threads"],
+            progress=progress,
+        )
+    if data.random:
+        found.graph.metadata["pruning"] += ", which were random numbers: for tests of speed alone"
+    save(found.graph, output)
+    before, after = _predicted(graph), _predicted(found.graph)
+    if as_json:
+        click.echo(to_json(_summary(output, found, before, after)))
+    else:
+        click.echo(_text(output, found, before, after))
+
+
+def _predicted(graph: Any) -> Milliseconds:
+    """By layer, the milliseconds that this machine's table tells; None if nothing was measured here."""
+    from sparsenet.latency.network import layer_ms
+
+    try:
+        return layer_ms()(graph)
+    except SparsenetError:
+        return None
+
+
+def _rows(found: Pruned, before: Milliseconds, after: Milliseconds) -> list[dict[str, Any]]:
+    rows = []
+    for layer in found.layers:
+        row = {"layer": layer.layer, "weights": layer.weights, "nnz": layer.nnz,
+               "sparsity": layer.sparsity, "error": layer.error}  # fmt: skip
+        if before is not None and after is not None:
+            row |= {"dense_ms": before.get(layer.layer, 0.0), "ms": after.get(layer.layer, 0.0)}
+        rows.append(row)
+    return rows
+
+
+def _summary(output: Path, found: Pruned, before: Milliseconds, after: Milliseconds) -> dict[str, Any]:
+    total, nnz = sum(x.weights for x in found.layers), sum(x.nnz for x in found.layers)
+    return {
+        "output": str(output),
+        "file_bytes": output.stat().st_size,
+        "pruning": found.graph.metadata["pruning"],
+        "sparsity": 1 - nnz / total,
+        "predicted_dense_ms": None if before is None else sum(before.values()),
+        "predicted_ms": None if after is None else sum(after.values()),
+        "layers": _rows(found, before, after),
+    }
+
+
+def _text(output: Path, found: Pruned, before: Milliseconds, after: Milliseconds) -> str:
+    facts, rows = _summary(output, found, before, after), _rows(found, before, after)
+    table = [(x["layer"], x["weights"], f"{x['sparsity']:.1%}", f"{x['error']:.2%}",
+              *([x["dense_ms"], x["ms"]] if "ms" in x else [])) for x in rows]  # fmt: skip
+    titles = ["layer", "weights", "zeros", "variance lost"] + ["dense ms", "ms"] * ("ms" in rows[0])
+    lines = [
+        f"written   {output}: {facts['file_bytes']:,} bytes",
+        f"zeros     {facts['sparsity']:.1%} of the weights above, by {facts['pruning']}",
+    ]
+    if before is None or after is None:
+        lines.append("time      not known: `sparsenet predict MODEL --measure` measures this machine once")
+    else:
+        dense, sparse = sum(before.values()), sum(after.values())
+        words = f"{time_text(dense / 1e3)} dense, {time_text(sparse / 1e3)} pruned: {dense / sparse:.3g} times as fast"
+        lines.append(f"predicted {words}; `sparsenet bench` measures")
+    return "\n".join([render(titles, table), "", *lines])
