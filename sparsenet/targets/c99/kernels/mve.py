@@ -58,6 +58,7 @@ def finished(kernel: Kernel) -> list[str]:
         "const uint32_t first = c, tile = x0;",
         *block("for (uint32_t t = 0; t < count; ++t)", [
             "const size_t c = first + j, x0 = tile + t;",
+            "(void)x0;",
             "int32_t sum = sums[16u * (t / 4u) + 4u * j + t % 4u] + a->bias[c];",
             *to_bytes.finished(kernel, ["sum"]),
         ]),
