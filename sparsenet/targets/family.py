@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import IntEnum
+from enum import IntEnum, IntFlag
 from functools import cached_property
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, TypeVar
 
 from sparsenet.graph.types import ELEMENT_TYPES, ElementType
 
+T = TypeVar("T")
 Kind = Literal["pointer", "integer", "number"]
 
 
@@ -43,6 +44,26 @@ class Dot(IntEnum):
     def middle(self) -> int:
         """What is subtracted from every byte of pixels before it is multiplied: sums of products lack as much."""
         return 128 if self in (Dot.SMULL, Dot.SDOT) else 0
+
+
+class Clip(IntFlag):
+    """What rounded numbers may need to become bytes, beside saturation to 0 and 255: a tile parameter, `clip`.
+
+    Attributes:
+        WORDS: saturation to 16 bits, which some pass.
+        ZERO: a zero point.
+        BOUNDS: bounds of each channel.
+    """
+
+    WORDS, ZERO, BOUNDS = 1, 2, 4
+
+    def arguments(self, zero: T, low: T, high: T) -> tuple[T, ...]:
+        """Those of the three that are needed; bounds are behind a zero point."""
+        return (zero, low, high) if Clip.BOUNDS in self else (zero,) if Clip.ZERO in self else ()
+
+
+#: Whatever may come.
+CLIP_ANY = Clip.WORDS | Clip.ZERO | Clip.BOUNDS
 
 
 class Argument(NamedTuple):

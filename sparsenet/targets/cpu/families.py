@@ -62,7 +62,7 @@ CPU_FAMILIES = by_name(
         "panelconv_csr_rows",
         "cpu.panel_conv_quads",
         f"*x *tap_offsets:i32 *row_offsets:i32 *stream:any {_REQUANTIZE} taps {_GEOMETRY} {_OUT}",
-        ("rows", "vectors", "dot"),
+        ("rows", "vectors", "dot", "clip"),
         "convolution in 8 bits, CSR weights of four channels each, pixels of a tile copied behind each other",
     ),
     Family(
@@ -86,7 +86,7 @@ CPU_FAMILIES = by_name(
         "depthwise_dense_rows",
         "cpu.depthwise_quads",
         f"*x *column_offsets:i32 *weights:any {_REQUANTIZE} tap_row x_channel {_GEOMETRY} {_OUT}",
-        ("height", "width", "stride", "rows", "dot"),
+        ("height", "width", "stride", "rows", "dot", "clip"),
         "depthwise convolution in 8 bits, any kernel size, stride 1 or 2, padding and dilation",
     ),
     Family(

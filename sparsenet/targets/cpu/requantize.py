@@ -19,7 +19,7 @@ from sparsenet.targets.cpu.vector_ir import (
 )
 from sparsenet.targets.cpu.vector_ir.casts import from_bytes, to_bytes, within
 from sparsenet.targets.cpu.vector_ir.channel_bytes import steps_of_channel, store_octets, to_octets
-from sparsenet.targets.family import Dot
+from sparsenet.targets.family import Clip, Dot
 from sparsenet.targets.registry import Kernel
 
 
@@ -51,29 +51,23 @@ def requantized(kernel: Kernel, rows: int, vectors: int) -> Any:
 def requantized_by_channel(kernel: Kernel, rows: int, vectors: int) -> tuple[list[Any], Any]:
     """``ends`` and ``store``, which make of four channels' sums, one after the other, what ``requantized`` makes.
 
-    ``ends[j](acc, free, place)`` makes bytes of channel j of a quad; ``store(pointer, row_stride, a, b, c, d)`` stores
-    those of all four as quads. ``free`` is true where no channel has bounds.
-    ``place`` are the arguments of ``requantized`` behind the sums.
+    ``ends[j](acc, place)`` makes bytes of channel j of a quad, ``store(pointer, row_stride, a, b, c, d)`` stores those
+    of all four as quads. ``place`` are the arguments of ``requantized`` behind the sums.
     """
-    values, dot = Tile(F32, kernel.lanes, rows, vectors), Dot(kernel.parameter("dot"))
+    values = Tile(F32, kernel.lanes, rows, vectors)
     as_float, multiply, each = to_float(Tile(I32, kernel.lanes, rows, vectors)), values.mul, values.splat
-    saturate = to_octets(values, dot, shifted=False, bounded=False)
-    shift, bound = to_octets(values, dot, bounded=False), to_octets(values, dot)
+    octets = to_octets(values, Dot(kernel.parameter("dot")), Clip(kernel.parameter("clip")))
     load_byte = load_number(U8)
 
     def end_of(j: int) -> Any:
         epilogue = fused(kernel, values, j)
 
-        def end(acc, free, place):  # type: ignore[no-untyped-def]
+        def end(acc, place):  # type: ignore[no-untyped-def]
             given, args, bases, channel, y, x_bytes = place
-            number, zero = QUAD * channel + j, given.zero
+            number = QUAD * channel + j
             scaled = multiply(as_float(acc), each(load_f32(given.scale, number)))
             numbers = epilogue(scaled, args, bases, channel, y, x_bytes)
-            if not free:
-                return bound(numbers, zero, load_byte(given.low, number), load_byte(given.high, number))
-            if zero != 0:
-                return shift(numbers, zero, 0, 0)
-            return saturate(numbers, zero, 0, 0)
+            return octets(numbers, given.zero, load_byte(given.low, number), load_byte(given.high, number))
 
         return inlined(end, exact=True)
 

@@ -8,7 +8,7 @@ from sparsenet.graph.types import EVERY_BYTE, F32, I32, QUAD, U8X4
 from sparsenet.targets.cpu.arguments import arguments
 from sparsenet.targets.cpu.device import inlined, kernel_entry
 from sparsenet.targets.cpu.requantize import fused
-from sparsenet.targets.cpu.vector_ir import NO_BOUNDS, Tile, load_i32, to_float
+from sparsenet.targets.cpu.vector_ir import Tile, load_i32, to_float
 from sparsenet.targets.cpu.vector_ir.window_quads import (
     WindowSize,
     multiply_adjacent,
@@ -16,7 +16,7 @@ from sparsenet.targets.cpu.vector_ir.window_quads import (
     pack_windows,
     per_channel,
 )
-from sparsenet.targets.family import Dot
+from sparsenet.targets.family import Clip, Dot
 from sparsenet.targets.registry import Kernel
 
 
@@ -114,13 +114,8 @@ def _requantized(kernel: Kernel, size: WindowSize) -> tuple[Any, Any, Any]:
     lanes, dot = kernel.lanes, kernel.parameter("dot")
     values, sums = Tile(F32, lanes, size.rows, QUAD), Tile(I32, lanes, size.rows, QUAD)
     multiply, factors, biases = values.mul, per_channel(values), per_channel(sums)
-    as_float, pack, shift = (
-        to_float(sums),
-        pack_windows(size, lanes, dot),
-        pack_windows(size, lanes, dot, bounded=False),
-    )
+    as_float, pack = to_float(sums), pack_windows(size, lanes, dot, Clip(kernel.parameter("clip")))
     epilogue, number_bytes = fused(kernel, values), QUAD * F32.itemsize
-    lowest, highest = NO_BOUNDS
 
     def read_channel(given, channel):  # type: ignore[no-untyped-def]
         start, scales = (
@@ -138,8 +133,6 @@ def _requantized(kernel: Kernel, size: WindowSize) -> tuple[Any, Any, Any]:
         def finish(acc, opened, given, args, bases, channel, y, x_bytes):  # type: ignore[no-untyped-def]
             _, scales, low, high = opened
             numbers = epilogue(multiply(as_float(acc), scales), args, bases, channel, y, x_bytes)
-            if low == lowest and high == highest:
-                return shift(numbers, given.zero, low, high)
             return pack(numbers, given.zero, low, high)
 
         return read_channel, inlined(start, exact=True), inlined(finish, exact=True)

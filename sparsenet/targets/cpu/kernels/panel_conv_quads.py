@@ -15,7 +15,7 @@ from sparsenet.targets.cpu.arguments import arguments
 from sparsenet.targets.cpu.device import inlined, kernel_entry
 from sparsenet.targets.cpu.panels import PANEL_BYTES
 from sparsenet.targets.cpu.requantize import requantized_by_channel
-from sparsenet.targets.cpu.vector_ir import NO_BOUNDS, Tile, load_i32, stack_memory
+from sparsenet.targets.cpu.vector_ir import Tile, load_i32, stack_memory
 from sparsenet.targets.cpu.vector_ir.panel import STEP_BYTES, made_ready, multiply_stream
 from sparsenet.targets.family import Dot
 from sparsenet.targets.registry import Kernel
@@ -36,14 +36,14 @@ def build(kernel: Kernel) -> Any:
     splat_one, store_one = single.splat, single.store
     splat, ready, multiply = sums.splat, made_ready(pixels, dot), multiply_stream(sums, pixels, dot)
     (end_0, end_1, end_2, end_3), store_channels = requantized_by_channel(kernel, rows, vectors)
-    memory, (lowest, highest) = stack_memory(PANEL_BYTES), NO_BOUNDS
+    memory = stack_memory(PANEL_BYTES)
     # The rows of a tile are behind each other in a panel.
     row_bytes = vectors * vector_bytes
 
     @inlined
-    def products(channel, row_offsets, stream, bias, panel):  # type: ignore[no-untyped-def]
-        first, end = load_i32(row_offsets, channel), load_i32(row_offsets, channel + 1)
-        return multiply(splat(load_i32(bias, channel)), stream + first * STEP_BYTES, end - first, panel)
+    def products(channel, row_offsets, at, bias, panel):  # type: ignore[no-untyped-def]
+        count = load_i32(row_offsets, channel + 1) - load_i32(row_offsets, channel)
+        return multiply(splat(load_i32(bias, channel)), at, count, panel)
 
     def panel_conv_quads(args, bases):  # type: ignore[no-untyped-def]
         given = read(args, bases)
@@ -54,9 +54,8 @@ def build(kernel: Kernel) -> Any:
         line_vectors, halo_vectors, x_row = given.line_vectors, given.halo_vectors, given.x_row
         out, out_row, out_channel = given.out, given.out_row, given.out_channel
 
-        panel, zeros, free = memory(), zero * EVERY_BYTE, True
-        for channel in range(c_out):
-            free &= load_i32(given.low, channel) == lowest and load_i32(given.high, channel) == highest
+        panel, zeros = memory(), zero * EVERY_BYTE
+        begin = stream + load_i32(row_offsets, 0) * STEP_BYTES
         for row_tile in range((height + rows - 1) // rows):
             # The last tile of a map or line moves back to end with it: a few pixels twice, no tail kernels.
             y = min(row_tile * rows, height - rows)
@@ -70,17 +69,18 @@ def build(kernel: Kernel) -> Any:
                         row_bytes,
                         ready(load(source + load_i32(tap_offsets, tap), x_row)),
                     )
+                at = begin
                 for channel in range(c_out):
                     first, to = QUAD * channel, target + channel * out_channel
                     place = given, args, bases, channel, y, x_bytes
-                    store_channels(
-                        to,
-                        out_row,
-                        end_0(products(first, row_offsets, stream, bias, panel), free, place),
-                        end_1(products(first + 1, row_offsets, stream, bias, panel), free, place),
-                        end_2(products(first + 2, row_offsets, stream, bias, panel), free, place),
-                        end_3(products(first + 3, row_offsets, stream, bias, panel), free, place),
-                    )
+                    acc, at = products(first, row_offsets, at, bias, panel)
+                    a = end_0(acc, place)
+                    acc, at = products(first + 1, row_offsets, at, bias, panel)
+                    b = end_1(acc, place)
+                    acc, at = products(first + 2, row_offsets, at, bias, panel)
+                    c = end_2(acc, place)
+                    acc, at = products(first + 3, row_offsets, at, bias, panel)
+                    store_channels(to, out_row, a, b, c, end_3(acc, place))
                     if vector + vectors > full_vectors:
                         quads = keep_lanes(load(to, out_row), lane_bits + vector * mask_bytes, zeros)
                         store(to, out_row, quads)

@@ -23,7 +23,7 @@ from sparsenet.targets.cpu.lower.pack_quads import in_pairs, quad_pattern, whole
 from sparsenet.targets.cpu.lower.row_convolution import RowConvolution
 from sparsenet.targets.cpu.lower.select import PixelTile, pixel_tile
 from sparsenet.targets.cpu.panels import PANEL_BYTES
-from sparsenet.targets.family import Dot
+from sparsenet.targets.family import Clip, Dot
 from sparsenet.targets.target import SHORTEST_VECTOR, Target
 
 #: Share of quads that are not zero below which pattern buckets are faster than dense weights, and CSR than both where
@@ -46,10 +46,12 @@ class QuadConvolution(RowConvolution):
     Attributes:
         zero: the zero point of the result.
         each: other arguments of the kernels with a number for each output channel.
+        clip: what is known of the result.
     """
 
     zero: int
     each: Mapping[str, npt.NDArray[Any]]
+    clip: Clip
 
 
 class _Products(NamedTuple):
@@ -131,7 +133,9 @@ def _panel_tile(target: Target, layer: QuadConvolution, products: _Products) -> 
 def _candidate(
     layer: QuadConvolution, products: _Products, name: str, kind: str, limit: float, tile: PixelTile
 ) -> Candidate:
-    sizes = (tile.rows, tile.vectors, products.dot)
+    sizes: tuple[int, ...] = (tile.rows, tile.vectors, products.dot)
+    if kind == "panel":
+        sizes = (*sizes, layer.clip)
     kernel = layer.lines.kernel(ALGORITHMS.get(kind, f"conv_{kind}_rows"), sizes, layer.epilogue.ops)
 
     def make(weights: Weights) -> Stage:

@@ -18,8 +18,8 @@ from sparsenet.plan.window import Window, open_window
 from sparsenet.targets.cpu.lower.conv_rows import ConvRows
 from sparsenet.targets.cpu.lower.depthwise import IN_PLACE_STRIDE
 from sparsenet.targets.cpu.lower.pack_quads import bias_at, whole_quads, window_quads
-from sparsenet.targets.cpu.lower.quad_epilogue import bounds, fused
-from sparsenet.targets.family import Dot
+from sparsenet.targets.cpu.lower.quad_epilogue import bounds, clip_of, fused
+from sparsenet.targets.family import CLIP_ANY, Dot
 
 
 def lower_depthwise(builder: Builder, conv: Convolution, product: Product) -> None:
@@ -31,7 +31,8 @@ def lower_depthwise(builder: Builder, conv: Convolution, product: Product) -> No
     out = builder.new_rows(node.output, row_by_row=not as_line)
     lines = out.rows.as_line() if as_line and isinstance(out.rows, Flattened) else out.rows
     dot = _dot(builder, window)
-    tile = (*geo.kernel, window.column_step, _rows(geo, window, lines), dot)
+    clip = clip_of(product) if dot.is_arm else CLIP_ANY
+    tile = (*geo.kernel, window.column_step, _rows(geo, window, lines), dot, clip)
     epilogue = fused(builder, product, over_rows=True)
     kernel = lines.kernel("depthwise_dense_rows", tile, epilogue.ops)
     reason = "depthwise weights are too few for indices to pay"

@@ -7,8 +7,13 @@ import numpy.typing as npt
 
 from sparsenet.graph.integer import Product
 from sparsenet.graph.ops import split_inputs
+from sparsenet.graph.types import QUAD
 from sparsenet.plan.builder import Builder
 from sparsenet.targets.cpu.lower.epilogues import Epilogue
+from sparsenet.targets.family import Clip
+
+#: The largest numbers of 8 bits, and of 16 with a sign.
+U8_MOST, WORD_MOST = 255, 2**15 - 1
 
 
 def bounds(product: Product, channels: int) -> dict[str, npt.NDArray[np.uint8]]:
@@ -16,6 +21,20 @@ def bounds(product: Product, channels: int) -> dict[str, npt.NDArray[np.uint8]]:
     rounding = product.rounding
     both = (np.broadcast_to(bound, channels) for bound in (rounding.low, rounding.high))
     return dict(zip(("low", "high"), both, strict=True))
+
+
+def clip_of(product: Product) -> Clip:
+    """What the numbers of a product may need to become bytes."""
+    weights, rounding = product.weights, product.rounding
+    clip = Clip.ZERO if rounding.zero_point else Clip(0)
+    low, high = bounds(product, len(weights)).values()
+    if len(weights) % QUAD or low.any() or (high != U8_MOST).any():
+        clip |= Clip.BOUNDS
+    sums = U8_MOST * np.abs(weights.reshape(len(weights), -1), dtype=np.int64).sum(axis=1)
+    numbers = (sums + np.abs(product.bias, dtype=np.int64)) * np.abs(product.multiplier, dtype=np.float64)
+    if product.other is not None or product.line.bend is not None or numbers.max() > WORD_MOST - U8_MOST:
+        clip |= Clip.WORDS
+    return clip
 
 
 def fused(builder: Builder, product: Product, *, over_rows: bool) -> Epilogue:

@@ -17,6 +17,7 @@ from sparsenet.targets.cpu.vector_ir.llvm import (
     load_several,
     loads_together,
     narrowed,
+    opaque,
     scalar_type,
     splat,
     typed_pointer,
@@ -124,7 +125,8 @@ class Block:
                 out += [self._load(b, displaced(b, address, i * self.vector_bytes)) for i in range(together)]
             else:
                 out += load_several(b, address, self._vector, together)
-            address = displaced(b, address, together * self.vector_bytes)
+            # Instructions advance the address by themselves if it is that of the one before.
+            address = opaque(b, displaced(b, address, together * self.vector_bytes))
         return out
 
     def _store(self, b: ir.IRBuilder, vector: ir.Value, address: ir.Value) -> None:

@@ -21,13 +21,14 @@ from sparsenet.targets.cpu.vector_ir.llvm import (
     clipped,
     constant,
     displaced,
+    made_here,
     mangled,
     splat,
     typed_pointer,
 )
 from sparsenet.targets.cpu.vector_ir.quads import BYTE_BITS, all_of, rounded
 from sparsenet.targets.cpu.vector_ir.tile import Tile
-from sparsenet.targets.family import Dot
+from sparsenet.targets.family import Clip, Dot
 
 _OCTETS = 16
 
@@ -37,36 +38,39 @@ def octets_of(pixels: Tile) -> Tile:
     return Tile(U8, _OCTETS, pixels.rows, -(-pixels.vectors // QUAD))
 
 
-def to_octets(values: Tile, dot: Dot, *, shifted: bool = True, bounded: bool = True) -> Any:
+def to_octets(values: Tile, dot: Dot, clip: Clip) -> Any:
     """``f(values, zero, low, high)``: min(max(rint(value) + zero, low), high), half to even, of float32 below 2**30.
 
-    If not ``bounded``, low and high are known to be 0 and 255; if not ``shifted``, zero is known to be 0.
+    ``clip`` tells what else is known of the numbers.
     """
     octets = octets_of(values)
 
+    def words(b: ir.IRBuilder, integers: ir.Value) -> ir.Value:
+        if Clip.WORDS in clip:
+            return clipped(b, integers, -(2**15), 2**15 - 1, I16)
+        return b.trunc(integers, ir.VectorType(I16, integers.type.count))
+
+    def octet(b: ir.IRBuilder, own: list[ir.Value], given: Sequence[ir.Value]) -> ir.Value:
+        """The bytes of up to four vectors."""
+        own = own + [ir.Constant(own[0].type, ir.Undefined)] * (QUAD - len(own))
+        halves = [words(b, all_of(b, *pair)) for pair in (own[:2], own[2:])]
+        for number in given[:1]:
+            zero = splat(b, b.trunc(number, I16), halves[0].type.count)
+            halves = [
+                call_intrinsic(b, f"llvm.sadd.sat.{mangled(v.type)}", v.type, [v, zero]) for v in halves
+            ]
+        out = clipped(b, all_of(b, *halves), 0, 2**BYTE_BITS - 1, I8)
+        for name, bound in zip(("umax", "umin"), given[1:], strict=False):
+            limit = splat(b, b.trunc(bound, I8), _OCTETS)
+            out = call_intrinsic(b, f"llvm.{name}.{mangled(out.type)}", out.type, [out, limit])
+        # Put off behind the sums of the next channel, it would take the registers of both.
+        return made_here(b, out) if dot.is_arm else out
+
     def emit(b: ir.IRBuilder, block: ir.Value, *given: ir.Value) -> list[ir.Value]:
-        integers, out = rounded(b, values, block, dot), []
+        integers, needed, out = rounded(b, values, block, dot), clip.arguments(*given), []
         for row in range(values.rows):
             line = integers[row * values.vectors : (row + 1) * values.vectors]
-            for first in range(0, values.vectors, QUAD):
-                own = line[first : first + QUAD]
-                own += [ir.Constant(own[0].type, ir.Undefined)] * (QUAD - len(own))
-                words = [
-                    clipped(b, all_of(b, *pair), -(2**15), 2**15 - 1, I16) for pair in (own[:2], own[2:])
-                ]
-                if shifted:
-                    zero = splat(b, b.trunc(given[0], I16), words[0].type.count)
-                    words = [
-                        call_intrinsic(b, f"llvm.sadd.sat.{mangled(v.type)}", v.type, [v, zero])
-                        for v in words
-                    ]
-                octet = clipped(b, all_of(b, *words), 0, 2**BYTE_BITS - 1, I8)
-                for name, bound in zip(("umax", "umin"), given[1:] if bounded else (), strict=False):
-                    limit = splat(b, b.trunc(bound, I8), _OCTETS)
-                    octet = call_intrinsic(
-                        b, f"llvm.{name}.{mangled(octet.type)}", octet.type, [octet, limit]
-                    )
-                out.append(octet)
+            out += [octet(b, line[first : first + QUAD], needed) for first in range(0, values.vectors, QUAD)]
         return out
 
     return octets._intrinsic([values.type, *[types.int64] * 3], octets.type, emit)

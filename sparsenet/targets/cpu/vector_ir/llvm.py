@@ -100,6 +100,16 @@ def load_several(b: ir.IRBuilder, address: ir.Value, vector: ir.VectorType, coun
     return [b.extract_value(block, i) for i in range(count)]
 
 
+def opaque(b: ir.IRBuilder, number: ir.Value) -> ir.Value:
+    """The number, of which LLVM forgets how it was made; no instruction."""
+    return b.asm(ir.FunctionType(I64, [I64]), "", "=r,0", [number], side_effect=False)
+
+
+def made_here(b: ir.IRBuilder, vector: ir.Value) -> ir.Value:
+    """The vector, which LLVM on AArch64 does not put off to where it is used; no instruction."""
+    return b.asm(ir.FunctionType(vector.type, [vector.type]), "", "=w,0", [vector], side_effect=True)
+
+
 def clipped(b: ir.IRBuilder, x: ir.Value, low: int, high: int, item: ir.Type) -> ir.Value:
     """A vector of signed integers as one of shorter ones, between two limits that these can have."""
     for name, limit in (("smax", low), ("smin", high)):

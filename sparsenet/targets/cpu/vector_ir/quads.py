@@ -16,7 +16,16 @@ from sparsenet.errors import SparsenetError
 from sparsenet.graph.types import EVERY_BYTE, F32, QUAD
 from sparsenet.targets.cpu.runtime.jit import cpu_features
 from sparsenet.targets.cpu.vector_ir import llvm
-from sparsenet.targets.cpu.vector_ir.llvm import I8, I16, Product, call_intrinsic, constant, mangled, splat
+from sparsenet.targets.cpu.vector_ir.llvm import (
+    I8,
+    I16,
+    Product,
+    call_intrinsic,
+    clipped,
+    constant,
+    mangled,
+    splat,
+)
 from sparsenet.targets.cpu.vector_ir.tile import Tile
 from sparsenet.targets.family import Dot
 
@@ -254,20 +263,25 @@ def _join_arm(b: ir.IRBuilder, channels: Sequence[ir.Value], bounds: Sequence[ir
 
 
 def narrowed(
-    b: ir.IRBuilder, sums: Sequence[ir.Value], bounds: Sequence[ir.Value], order: Sequence[int]
+    b: ir.IRBuilder,
+    sums: Sequence[ir.Value],
+    bounds: Sequence[ir.Value],
+    order: Sequence[int],
+    *,
+    words: bool = True,
 ) -> ir.Value:
-    """Four vectors of int32 as one of their bytes on AArch64: with saturation to 16 bits, then 8.
+    """Four vectors of int32 as one of their bytes on AArch64: with saturation to 16 bits, if ``words``, then 8.
 
-    Byte i of the result is number ``order[i]`` of all. ``bounds`` as of ``saturated``.
+    Byte i of the result is number ``order[i]`` of all. ``bounds`` are nothing, zero, or as of ``saturated``.
     """
     kind = sums[0].type
-    short, words = ir.VectorType(I16, kind.count), ir.VectorType(I16, 2 * kind.count)
+    pair = ir.VectorType(I16, 2 * kind.count)
     few, octets = ir.VectorType(I8, 2 * kind.count), ir.VectorType(I8, QUAD * kind.count)
-    parts = [call_intrinsic(b, f"llvm.aarch64.neon.sqxtn.{mangled(short)}", short, [v]) for v in sums]
-    halves = [all_of(b, *pair) for pair in (parts[:2], parts[2:])]
+    halves = [all_of(b, *two) for two in (sums[:2], sums[2:])]
+    halves = [clipped(b, half, -(2**15), 2**15 - 1, I16) if words else b.trunc(half, pair) for half in halves]
     if bounds:
-        zero = splat(b, b.trunc(bounds[0], I16), words.count)
-        halves = [call_intrinsic(b, f"llvm.sadd.sat.{mangled(words)}", words, [v, zero]) for v in halves]
+        zero = splat(b, b.trunc(bounds[0], I16), pair.count)
+        halves = [call_intrinsic(b, f"llvm.sadd.sat.{mangled(pair)}", pair, [v, zero]) for v in halves]
     parts = [call_intrinsic(b, f"llvm.aarch64.neon.sqxtun.{mangled(few)}", few, [v]) for v in halves]
     octet = all_of(b, *parts)
     octet = b.shuffle_vector(octet, octet, ir.Constant(ir.VectorType(llvm.I32, octets.count), list(order)))

@@ -35,7 +35,7 @@ from sparsenet.targets.cpu.vector_ir.quads import (
     saturated,
 )
 from sparsenet.targets.cpu.vector_ir.tile import Tile
-from sparsenet.targets.family import Dot
+from sparsenet.targets.family import CLIP_ANY, Clip, Dot
 
 #: Weights of four channels for four rows.
 WEIGHT_BYTES = QUAD * QUAD
@@ -219,18 +219,23 @@ def _zip(b: ir.IRBuilder, x: ir.Value, y: ir.Value, block: int, upper: bool) -> 
     return b.shuffle_vector(x, y, ir.Constant(ir.VectorType(llvm.I32, count), order))
 
 
-def pack_windows(size: WindowSize, lanes: int, dot: int, *, bounded: bool = True) -> Any:
+def pack_windows(size: WindowSize, lanes: int, dot: int, clip: Clip = CLIP_ANY) -> Any:
     """``f(values, zero, low, high)``: quads of float32 in the order of the sums; otherwise as ``pack_quads``.
 
-    On AArch64, if not ``bounded``, low and high are known to be as ``NO_BOUNDS``.
+    ``clip`` tells what else is known of the numbers; only AArch64 gains by it.
     """
     floats = Tile(elements.F32, lanes, size.rows, QUAD)
     pixels = Tile(U8X4, lanes, size.rows, 1)
-    join = saturated if Dot(dot).is_x86 else _join_arm if Dot(dot).is_arm else _join_plain
+
+    def join(b: ir.IRBuilder, sums: Sequence[ir.Value], given: Sequence[ir.Value]) -> ir.Value:
+        if Dot(dot).is_arm:
+            order, words = _bytes_in_order(sums[0].type.count), Clip.WORDS in clip
+            return narrowed(b, sums, clip.arguments(*given), order, words=words)
+        return saturated(b, sums, given) if Dot(dot).is_x86 else _join_plain(b, sums, given)
 
     def emit(b: ir.IRBuilder, block: ir.Value, *given: ir.Value) -> list[ir.Value]:
-        vectors, bounds = rounded(b, floats, block, dot), given if bounded else given[:1]
-        return [join(b, vectors[i * QUAD : (i + 1) * QUAD], bounds) for i in range(size.rows)]
+        vectors = rounded(b, floats, block, dot)
+        return [join(b, vectors[i * QUAD : (i + 1) * QUAD], given) for i in range(size.rows)]
 
     return pixels._intrinsic([floats.type, *[types.int64] * 3], pixels.type, emit)
 
@@ -247,10 +252,6 @@ def _join_plain(b: ir.IRBuilder, sums: Sequence[ir.Value], bounds: Sequence[ir.V
     n = kind.count
     pairs = [b.shuffle_vector(x, y, _numbers(range(2 * n))) for x, y in (parts[:2], parts[2:])]
     return b.bitcast(b.shuffle_vector(*pairs, _numbers(_bytes_in_order(n))), kind)
-
-
-def _join_arm(b: ir.IRBuilder, sums: Sequence[ir.Value], bounds: Sequence[ir.Value]) -> ir.Value:
-    return narrowed(b, sums, bounds, _bytes_in_order(sums[0].type.count))
 
 
 def _bytes_in_order(n: int) -> list[int]:

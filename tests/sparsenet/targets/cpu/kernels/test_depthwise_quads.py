@@ -10,7 +10,7 @@ from bench.kernels.one_kernel import At, Map, OneKernel
 from bench.kernels.one_quad_conv import bytes_of, quads_of
 from sparsenet.graph.types import EVERY_BYTE, QUAD, U8X4
 from sparsenet.targets.cpu.lower.pack_quads import bias_at, whole_quads, window_quads
-from sparsenet.targets.family import Dot
+from sparsenet.targets.family import CLIP_ANY, Dot
 from sparsenet.targets.host import host
 from sparsenet.targets.registry import Kernel
 from tests.full import FULL
@@ -68,7 +68,7 @@ def assert_exact(
     sums = exact(x, weight, bias, stride, dilation, zero_in)
     out = Map(source.channels, *sums.shape[1:], lanes, side=1, fill=leftovers, element=U8X4)
     first = source.at(-down)
-    kernel = Kernel("u8x4_depthwise_dense_rows", lanes, (*window, stride, rows, dot))
+    kernel = Kernel("u8x4_depthwise_dense_rows", lanes, (*window, stride, rows, dot, CLIP_ANY))
     OneKernel(
         kernel,
         {

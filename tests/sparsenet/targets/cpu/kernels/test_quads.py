@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -18,7 +20,7 @@ from sparsenet.targets.cpu.lower.pack_quads import (
 from sparsenet.targets.cpu.patterns import bucket_kinds, rows_of
 from sparsenet.targets.cpu.runtime.jit import cpu_features
 from sparsenet.targets.cpu.vector_ir import quads
-from sparsenet.targets.family import Dot
+from sparsenet.targets.family import CLIP_ANY, Clip, Dot
 from sparsenet.targets.host import host
 from sparsenet.targets.registry import Kernel
 from tests.full import FULL
@@ -85,10 +87,13 @@ def expected(conv: QuadConvolution) -> npt.NDArray[np.uint8]:
     return np.clip(np.rint(values).astype(np.int64) + conv.zero_out, *bounds).astype(np.uint8)
 
 
-def assert_exact(conv: QuadConvolution, algorithm: str, tile: tuple[int, int], dot: Dot) -> None:
+def assert_exact(
+    conv: QuadConvolution, algorithm: str, tile: tuple[int, int], dot: Dot, clip: Clip | None = None
+) -> None:
     """Pixels are those of NumPy, and the rest of every line that is written is the zero point."""
     epilogue = ("add",) if conv.added else ()
-    kernel = Kernel(f"u8x4_{algorithm}_rows", conv.lanes, (*tile, dot), epilogue)
+    sizes = (*tile, dot) if clip is None else (*tile, dot, clip)
+    kernel = Kernel(f"u8x4_{algorithm}_rows", conv.lanes, sizes, epilogue)
     ways = {
         "conv_csr": conv.csr,
         "conv_pattern": conv.pattern,
@@ -131,8 +136,12 @@ def test_convolutions(algorithm: str, dot: Dot) -> None:
 
 def test_panels() -> None:
     """Short vectors, as AArch64 has: more rows than one, and fewer than a tile's."""
+    dot = BEST if BEST != Dot.BYTES else Dot.PLAIN
     for conv in (*sharp(), convolution((4, 21), (12, 7), 3, add=True, bounds=(20, 200))):
-        assert_exact(conv, "panelconv_csr", (2, 1), BEST if BEST != Dot.BYTES else Dot.PLAIN)
+        assert_exact(conv, "panelconv_csr", (2, 1), dot, CLIP_ANY)
+    conv = convolution((4, 29), (8, 8), 3)
+    conv = replace(conv, low=0 * conv.low, high=255 + 0 * conv.high)
+    assert_exact(conv, "panelconv_csr", (1, 7), dot, Clip.ZERO)
 
 
 #: Vectors of 128 bits are tested above.
