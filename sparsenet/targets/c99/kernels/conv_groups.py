@@ -93,7 +93,6 @@ def _sums(tile: int) -> str:
         f"group += {GROUP};",
     ]
     vectors = [
-        "volatile int32_t *const sum = sums;",
         f"int32_t {', '.join(sums)};",
         "uint32x4_t at;",
         "int8x16_t w;",
@@ -103,7 +102,7 @@ def _sums(tile: int) -> str:
             *taken,
             *(f"{s} = vmladavaq_s8({s}, {gathered.format(4 * t)}, w);" for t, s in enumerate(sums)),
         ]),
-        *(f"sum[{place}] = {s};" for place, s in zip(places, sums, strict=True)),
+        *mve.kept(sums, "sums"),
     ]  # fmt: skip
     plain = [
         *(f"sums[{place}] = 0;" for place in places),

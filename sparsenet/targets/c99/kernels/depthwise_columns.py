@@ -83,10 +83,10 @@ def _sums_by_vectors(kernel: Kernel) -> list[str]:
     return [
         *(f"const int8x16_t w{v} = vldrbq_s8(w + {COLUMN * v});" for v in range(vectors)),
         *(f"uint32x4_t at{v} = {places.format(4 * v)};" for v in range(vectors)),
-        "volatile int32_t *sum = sums + 4u * j;",
+        "int32_t *sum = sums + 4u * j;",
         *block(f"for (uint32_t x = 0; x < count; x += {tile}u)", [
             *lines,
-            *(f"sum[{place}] = {s};" for place, s in zip(mve.sum_places(tile), sums, strict=True)),
+            *mve.kept(sums),
             f"sum += {4 * tile};",
             *(f"at{v} = vaddq_n_u32(at{v}, {COLUMN * stride * tile}u);" for v in range(vectors)),
         ]),

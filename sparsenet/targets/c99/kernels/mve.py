@@ -49,6 +49,16 @@ def sum_places(tile: int) -> list[int]:
     return [t // LANES * LANES * QUAD + t % LANES for t in range(tile)]
 
 
+def kept(sums: list[str], where: str = "sum") -> list[str]:
+    """Store the sums of a channel's pixels. Compilers make vectors of them, by way of other memory, unless something is
+    between the stores; two of them are one instruction.
+    """
+    lines = []
+    for t, (place, s) in enumerate(zip(sum_places(len(sums)), sums, strict=True)):
+        lines += [f"{where}[{place}] = {s};", *(['__asm volatile("" ::: "memory");'] if t % 2 else [])]
+    return lines
+
+
 def finished(kernel: Kernel) -> list[str]:
     """Make bytes of ``sums``, to which the bias is to be added, of four channels from ``c`` on and ``count`` pixels,
     and store them at ``x0``, or add up how far they are from the zero point. A vector of four pixels of one channel is
