@@ -146,6 +146,21 @@ class Builder(LoweringBuilder[Constant]):
             self.add(out, Kernel("u8x4_quantize_none_rows"), [Read(x)], self._grid(tensor, x, out, x.shape))
         return self._quads[tensor]
 
+    def take_quads(self, tensor: str, number: int, in_pixels: bool) -> None:
+        """Round one of the caller's arrays to bytes; ``in_pixels``: the channels of a pixel lie together."""
+        channels, _, width = self.map_shape(tensor)
+        grid, out = self.graph.quantization[tensor], self.new_quads(tensor)
+        known: dict[str, Word] = {
+            "scale": float(grid.scale),
+            "zero": grid.zero_point,
+            "channels": channels,
+            "width": width,
+            "out_channel": out.channel,
+        }
+        kernel = Kernel("u8x4_input_quads_rows", (channels if in_pixels else 1,))
+        self.add(out, kernel, [], known).input = number
+        self.rounded.add(tensor)
+
     @contextmanager
     def on_grid(self, tensors: Sequence[str]) -> Iterator[None]:
         """A context in which the numbers of ``tensors`` in float32 are those that their bytes stand for."""

@@ -33,6 +33,14 @@ FAMILIES = by_name(
         "a row of the caller's image in bytes, each channel scaled and shifted",
     ),
     Family(
+        U8X4,
+        "input_quads_rows",
+        "quads",
+        "scale:f32 zero channels width out_channel",
+        ("pixel",),
+        "a row of the caller's image, to the nearest bytes of a grid",
+    ),
+    Family(
         F32,
         "conv_csr_rows",
         "conv_csr",

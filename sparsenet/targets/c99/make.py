@@ -48,7 +48,7 @@ def make_plan(graph: Graph, options: Options) -> CPlan:
     )  # fmt: skip
     for number, info in enumerate(graph.inputs):
         builder.layer = "input"
-        _take(builder, number, info)
+        _take(builder, number, info, rounded=_is_rounded(graph, info.name, integers))
     _lower(builder, graph, integers)
     builder.settle_choices()
     builder.layer = "output"
@@ -127,10 +127,19 @@ def _pooled(
     return pooled
 
 
-def _take(builder: Builder, number: int, info: TensorInfo) -> None:
+def _is_rounded(graph: Graph, name: str, integers: Collection[str]) -> bool:
+    """Whether all that read an input are integer nodes: then its numbers are only wanted in bytes."""
+    readers = [node.name in integers for node in graph.nodes if name in node.inputs]
+    return name not in graph.outputs and bool(readers) and all(readers)
+
+
+def _take(builder: Builder, number: int, info: TensorInfo, *, rounded: bool) -> None:
     """The stage that takes one of the caller's arrays."""
-    options, out = builder.options, builder.new(info.name)
-    shape = builder.image_shape(info.name)
+    options, shape = builder.options, builder.image_shape(info.name)
+    if rounded and not options.u8:
+        builder.take_quads(info.name, number, options.layout == "hwc" and is_image(shape))
+        return
+    out = builder.new(info.name)
     if options.u8 and not is_image(shape):
         raise InputError(f"input '{info.name}' is no image, so it cannot be given in bytes: {info.shape}")
     pixel = out.shape[0] if options.layout == "hwc" and is_image(shape) else 1

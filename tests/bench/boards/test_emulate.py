@@ -24,7 +24,7 @@ FIGURES = {
     ("cortex-m7", "-Os", "f32"): (96.1, 5500),
     ("cortex-m7", "-O3", "f32"): (95.6, 7360),
     ("cortex-m7", "-O2", "int8"): (120.7, 5780),
-    ("cortex-m7", "-O2", "int8 1x4"): (64.4, 7320),
+    ("cortex-m7", "-O2", "int8 1x4"): (62.3, 7252),
     ("cortex-m7", "-O2", "i8"): (101.2, 7364),
     ("aarch64", "-O2", "f32"): (40.3, 5840),
     ("cortex-m55", "-O2", "int8 1x4"): (23.2, 5816),
@@ -96,7 +96,7 @@ def test_instructions_and_code_stay_what_they_are(tmp_path: Path, case: tuple[st
     if values == "int8":
         graph, stored = quantized(graph), "f32"
     exported = sparsenet.export_c(graph, tmp_path, name="face", values=stored, target=target)
-    assert exported.report["ram"]["arena_bytes"] <= (165_000 if values == "int8" else 626_000)
+    assert exported.report["ram"]["arena_bytes"] <= (164_000 if values == "int8" else 626_000)
     assert (
         exported.report["flash"]["constant_bytes"] <= {"f32": 565_000, "i8": 208_000, "int8": 388_000}[values]
     )

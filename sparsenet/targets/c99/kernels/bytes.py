@@ -22,7 +22,7 @@ FRACTION, FIXED = 4, 3
 HELPERS = {
     "@rounded(": """\
 /* The nearest integer to a number of at most 2^21, plus another. */
-static inline int32_t @rounded(float number, int32_t added)
+$INLINE int32_t @rounded(float number, int32_t added)
 {
     uint32_t bits;
     number += 12582912.0f;
@@ -31,20 +31,36 @@ static inline int32_t @rounded(float number, int32_t added)
 }
 """,
     "@clamped(": """\
-static inline float @clamped(float number, float low, float high)
+$INLINE float @clamped(float number, float low, float high)
 {
     return !(number >= low) ? low : number > high ? high : number;
 }
 """,
+    "@product(": """\
+/* A product, rounded: compilers may not make one operation of it and a sum, which they do unless told otherwise. */
+$INLINE float @product(float x, float y)
+{
+#if defined(__GNUC__) && defined(__arm__) && defined(__ARM_FP)
+    float product = x * y;
+    __asm__("" : "+t"(product));
+#elif defined(__GNUC__) && defined(__aarch64__)
+    float product = x * y;
+    __asm__("" : "+w"(product));
+#else
+    const volatile float product = x * y;
+#endif
+    return product;
+}
+""",
     "@byte(": """\
-static inline int32_t @byte(int32_t number)
+$INLINE int32_t @byte(int32_t number)
 {
     return number < 0 ? 0 : number > 255 ? 255 : number;
 }
 """,
     "@scaled(": """\
 /* The upper half of a product, and another number: one instruction where there is one. */
-static inline int32_t @scaled(int32_t number, int32_t factor, int32_t added)
+$INLINE int32_t @scaled(int32_t number, int32_t factor, int32_t added)
 {
 #if defined(__ARM_FEATURE_DSP) && defined(__GNUC__)
     __asm__("smmla %0, %1, %2, %3" : "=r"(number) : "r"(number), "r"(factor), "r"(added));
@@ -55,7 +71,7 @@ static inline int32_t @scaled(int32_t number, int32_t factor, int32_t added)
 }
 """,
     "@store_quad(": """\
-static inline void @store_quad(uint8_t *out, uint32_t v)
+$INLINE void @store_quad(uint8_t *out, uint32_t v)
 {
 #if defined(__ARM_FEATURE_SIMD32) && !defined(__ARM_BIG_ENDIAN)
     memcpy(out, &v, sizeof v);
@@ -69,7 +85,7 @@ static inline void @store_quad(uint8_t *out, uint32_t v)
 """,
     "@quad(": """\
 /* Four bytes as a word, the first in its lowest bits. */
-static inline uint32_t @quad(const void *x)
+$INLINE uint32_t @quad(const void *x)
 {
 #if defined(__ARM_FEATURE_SIMD32) && !defined(__ARM_BIG_ENDIAN)
     uint32_t v;
@@ -93,7 +109,7 @@ typedef struct {
 } @pairs;
 
 /* Adds the products of the quads of two neighbouring pixels and one of weights; returns what is behind the pixels. */
-static inline const @pairs *@dot4(const @pairs *x, @pairs w, int32_t *first, int32_t *second)
+$INLINE const @pairs *@dot4(const @pairs *x, @pairs w, int32_t *first, int32_t *second)
 {
 #if defined($SIMD32) && defined(__GNUC__)
     int32_t a = *first, b = *second;
@@ -111,14 +127,14 @@ static inline const @pairs *@dot4(const @pairs *x, @pairs w, int32_t *first, int
 }
 
 /* The same of one pixel. */
-static inline const @pairs *@dot4_once(const @pairs *x, @pairs w, int32_t *sum)
+$INLINE const @pairs *@dot4_once(const @pairs *x, @pairs w, int32_t *sum)
 {
     *sum = @dot2(x->odd, w.odd, @dot2(x->even, w.even, *sum));
     return x + 1;
 }
 
 /* Of bytes of pixels. */
-static inline @pairs @of_pixel(uint32_t quad)
+$INLINE @pairs @of_pixel(uint32_t quad)
 {
 #ifdef $SIMD32
     @pairs made;
@@ -135,7 +151,7 @@ static inline @pairs @of_pixel(uint32_t quad)
 }
 
 /* Of weights. */
-static inline @pairs @of_weights(uint32_t quad)
+$INLINE @pairs @of_weights(uint32_t quad)
 {
 #ifdef $SIMD32
     @pairs made;
@@ -155,7 +171,7 @@ static inline @pairs @of_weights(uint32_t quad)
 }
 """,
     "@short(": """\
-static inline int32_t @short(const uint8_t *x)
+$INLINE int32_t @short(const uint8_t *x)
 {
     return (int16_t)(uint16_t)(x[0] | x[1] << 8);
 }
@@ -166,7 +182,7 @@ static inline int32_t @short(const uint8_t *x)
 #include <arm_acle.h>
 #define @dot2(x, w, sum) __smlad((int32_t)(x), (int32_t)(w), (sum))
 #else
-static inline int32_t @dot2(uint32_t x, uint32_t w, int32_t sum)
+$INLINE int32_t @dot2(uint32_t x, uint32_t w, int32_t sum)
 {
     sum += (int32_t)(x & 0xFFFFu) * (int16_t)(w & 0xFFFFu);
     return sum + (int32_t)(x >> 16) * (int16_t)(w >> 16);
@@ -178,7 +194,7 @@ static inline int32_t @dot2(uint32_t x, uint32_t w, int32_t sum)
 #if defined(__ARM_FEATURE_SIMD32)
 #include <arm_acle.h>
 #endif
-static inline uint32_t @max4(uint32_t x, uint32_t y)
+$INLINE uint32_t @max4(uint32_t x, uint32_t y)
 {
 #if defined(__ARM_FEATURE_SIMD32)
     return (uint32_t)__uqsub8(x, y) + y;
@@ -250,7 +266,7 @@ def _by_fixed_point(sums: Sequence[str]) -> list[str]:
             "float multiplier;",
             "memcpy(&multiplier, &factor, sizeof multiplier);",
             *block(f"for (uint32_t t = 0; t < {len(sums)}u; ++t)", [
-                f"numbers[t] = @rounded((float)numbers[t] * multiplier, zero) * {1 << FRACTION};",
+                f"numbers[t] = @rounded(@product((float)numbers[t], multiplier), zero) * {1 << FRACTION};",
             ]),
             *(f"{s} = numbers[{t}];" for t, s in enumerate(sums)),
         ]),
@@ -260,10 +276,7 @@ def _by_fixed_point(sums: Sequence[str]) -> list[str]:
 
 
 def _by_float(kernel: Kernel, sums: Sequence[str]) -> list[str]:
-    """By products in float32.
-
-    A product that a number is added to is volatile: compilers may not make one operation of both.
-    """
+    """By products in float32."""
     bent, added, clamp = (kernel.parameter(name) for name in ("bend", "add", "clamp"))
     lines = ["const float multiplier = a->multiplier[c];"]
     if clamp == 2:
@@ -276,12 +289,11 @@ def _by_float(kernel: Kernel, sums: Sequence[str]) -> list[str]:
             "other += 4u * (x0 + (size_t)(c / 4u) * a->other_channel) + c % 4u;",
         ]
     for t, s in enumerate(sums):
-        made = [f"float number = (float){s} * multiplier;"]
+        made = [f"float number = @product((float){s}, multiplier);"]
         if added:
             made = [
-                f"const volatile float own = (float){s} * multiplier;",
-                f"const volatile float more = (float)((int32_t)other[{QUAD * t}] - (int32_t)a->other_zero) * a->share;",
-                "float number = own + more;",
+                f"const float far = (float)((int32_t)other[{QUAD * t}] - (int32_t)a->other_zero);",
+                f"float number = @product((float){s}, multiplier) + @product(far, a->share);",
             ]
         lines += block("", [*made, *bend("number", bool(bent)), *_to_byte(s, clamp)])
     return lines
@@ -304,4 +316,4 @@ def _to_byte(byte: str, clamp: int) -> list[str]:
 
 def bend(number: str, bent: bool) -> list[str]:
     """Multiply a number below 0, where a leaky ReLU follows."""
-    return block(f"if ({number} < 0.0f)", [f"{number} *= a->bend;"]) if bent else []
+    return block(f"if ({number} < 0.0f)", [f"{number} = @product({number}, a->bend);"]) if bent else []

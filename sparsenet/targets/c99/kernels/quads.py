@@ -12,17 +12,21 @@ def body(kernel: Kernel) -> list[str]:
     return indented(_BODIES[kernel.family_name](kernel))
 
 
-def _quantize(_kernel: Kernel) -> list[str]:
+def _quantize(kernel: Kernel) -> list[str]:
+    """Of a map, or of the caller's image, whose channels are ``y`` numbers apart and its pixels as many as told."""
+    pixel, line = (kernel.parameter("pixel"), "y") if kernel.tile else (1, "a->x_channel")
     return [
         "const float *x = (const float *)rows[0];",
+        "const float scale = a->scale;",
         "const int32_t zero = (int32_t)a->zero;",
+        "const float low = (float)-zero, high = (float)(255 - zero);",
         "(void)y;",
         *block("for (uint32_t c = 0; c < a->channels; ++c)", [
             "uint8_t *out = (uint8_t *)out_row + 4u * (size_t)(c / 4u) * a->out_channel + c % 4u;",
             *block("for (uint32_t i = 0; i < a->width; ++i)", [
-                "out[4u * i] = (uint8_t)@rounded(@clamped(x[i] / a->scale, (float)-zero, (float)(255 - zero)), zero);"
+                f"out[4u * i] = (uint8_t)@rounded(@clamped(x[{pixel}u * i] / scale, low, high), zero);",
             ]),
-            "x += a->x_channel;",
+            f"x += {line};",
         ]),
     ]  # fmt: skip
 
@@ -76,16 +80,18 @@ def _table(_kernel: Kernel) -> list[str]:
 
 
 def _add(kernel: Kernel) -> list[str]:
-    lines = [
-        "const volatile float p = (float)((int32_t)x[i] - (int32_t)a->x_zero) * a->x_share;",
-        "const volatile float r = (float)((int32_t)z[i] - (int32_t)a->z_zero) * a->z_share;",
-        "const int32_t zero = (int32_t)a->zero;",
-        "float number = p + r;",
-        *to_bytes.bend("number", bool(kernel.parameter("bend"))),
-        "number = @clamped(number, (float)((int32_t)a->low - zero), (float)((int32_t)a->high - zero));",
-        "out[i] = (uint8_t)@rounded(number, zero);",
-    ]
-    return _each_byte([_pointer("x", 0), _pointer("z", 1)], lines)
+    """Numbers of the arguments are read once: a byte that is stored may be anyone's."""
+    bent = bool(kernel.parameter("bend"))
+    return [
+        "const int32_t zero = (int32_t)a->zero, x_zero = (int32_t)a->x_zero, z_zero = (int32_t)a->z_zero;",
+        "const float x_share = a->x_share, z_share = a->z_share;",
+        "const float low = (float)((int32_t)a->low - zero), high = (float)((int32_t)a->high - zero);",
+        *_each_byte([_pointer("x", 0), _pointer("z", 1)], [
+            "float number = @product((float)(x[i] - x_zero), x_share) + @product((float)(z[i] - z_zero), z_share);",
+            *to_bytes.bend("number", bent),
+            "out[i] = (uint8_t)@rounded(@clamped(number, low, high), zero);",
+        ]),
+    ]  # fmt: skip
 
 
 def _window(kernel: Kernel, begin: str, each: str) -> list[str]:
@@ -188,6 +194,7 @@ def _mean(_kernel: Kernel) -> list[str]:
 
 
 _BODIES = {
+    "u8x4_input_quads_rows": _quantize,
     "u8x4_quantize_none_rows": _quantize,
     "f32_dequantize_none_rows": _dequantize,
     "u8x4_table_none_rows": _table,

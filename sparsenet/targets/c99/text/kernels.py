@@ -29,6 +29,13 @@ _TEXT = """\
 #define $VECTORS
 #endif
 
+/* A part of what calls it, also where the compiler is to make little code. */
+#if defined(__GNUC__)
+#define $INLINE __attribute__((always_inline)) static inline
+#else
+#define $INLINE static inline
+#endif
+
 /* x * y + sum, in one instruction where there is one. */
 #if defined(FP_FAST_FMAF) || defined(__FP_FAST_FMAF)
 #define $FMA(x, y, sum) fmaf((x), (y), (sum))
