@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 @bench_command(
-    "python -m bench.board_answers W/single-80.safetensors W/block-80-int8.safetensors --data DIR",
+    "python -m bench.board_answers face.safetensors face.int8.safetensors --data DIR",
     "python -m bench.board_answers face.safetensors --data DIR --board cortex-m55 --json out.json",
 )
 @click.argument("models", nargs=-1, required=True, type=click.Path(path_type=Path, exists=True))
