@@ -24,6 +24,7 @@ def body(kernel: Kernel) -> list[str]:
         f"uint8_t *const pixels = (uint8_t *)rows[a->kernel_rows + {kernel.parameter('add')}u];",
         f"int32_t *const sums = (int32_t *)(pixels + {COLUMN}u * ((a->kernel_rows + 3u) / 4u) * a->columns);",
         f"const uint32_t x0 = 0, count = a->width, seen = (count - 1u) * {stride}u + a->span;",
+        *(["(void)x0;"] if kernel.parameter("mean") else []),
         "const int8_t *w = a->weights;",
         *mve.either([
             "const uint8_t padding[16] = {0};",
@@ -71,24 +72,23 @@ def _row() -> list[str]:
 
 def _sums_by_vectors(kernel: Kernel) -> list[str]:
     tile, stride, vectors = (kernel.parameter(name) for name in ("width", "stride", "vectors"))
-    sums = named("s", tile)
-    lines = []
-    for v in range(vectors):
-        for t, s in enumerate(sums):
-            gathered = f"vreinterpretq_s8_u32(vldrwq_gather_base_u32(at{v}, {COLUMN * stride * t}))"
-            first = f"const int32_t {s} = vmladavq_s8({gathered}, w{v});" if vectors == 1 else None
-            begun = f"int32_t {s} = vmladavq_s8({gathered}, w{v});" if v == 0 else None
-            lines.append(first or begun or f"{s} = vmladavaq_s8({s}, {gathered}, w{v});")
+    sums, apart = named("s", tile), COLUMN * stride
+    gathered = "vreinterpretq_s8_u32(vldrwq_gather_base_u32(at{}, {}))"
     places = "vaddq_n_u32(vldrhq_u32(a->places + {}), (uint32_t)(uintptr_t)pixels + 4u * j)"
     return [
         *(f"const int8x16_t w{v} = vldrbq_s8(w + {COLUMN * v});" for v in range(vectors)),
         *(f"uint32x4_t at{v} = {places.format(4 * v)};" for v in range(vectors)),
         "int32_t *sum = sums + 4u * j;",
         *block(f"for (uint32_t x = 0; x < count; x += {tile}u)", [
-            *lines,
+            f"int32_t {', '.join(sums)};",
+            *(
+                f"{s} = {'vmladavaq_s8(' + s + ', ' if v else 'vmladavq_s8('}{gathered.format(v, apart * t)}, w{v});"
+                for v in range(vectors)
+                for t, s in enumerate(sums)
+            ),
             *mve.kept(sums),
             f"sum += {4 * tile};",
-            *(f"at{v} = vaddq_n_u32(at{v}, {COLUMN * stride * tile}u);" for v in range(vectors)),
+            *(f"at{v} = vaddq_n_u32(at{v}, {apart * tile}u);" for v in range(vectors)),
         ]),
     ]  # fmt: skip
 

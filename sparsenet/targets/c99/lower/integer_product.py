@@ -42,7 +42,7 @@ def lower_product(builder: Builder, node: Node) -> None:
     )
     pooled = builder.pooled.get(node.name)
     width = conv.geometry.out[1]
-    ways = [way for way in _ways(layer) if pooled is None or width % way.width == 0]
+    ways = [way for way in _ways(layer) if pooled is None or not (way.overlaps and width % way.width)]
     if not ways:
         raise NoKernelError("its rows are longer than 16 bits can tell")
     way = min(ways, key=lambda way: way.instructions)

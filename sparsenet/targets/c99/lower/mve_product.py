@@ -57,14 +57,8 @@ def _by_group(layer: Layer) -> Iterator[Way]:
         }
         lines = k_h * quads * phases
         count = groups_instructions(len(groups), c_out, lines, length, width, tile)
-        yield Way(
-            count,
-            "conv_csrgroups",
-            (tile,),
-            packed,
-            lines * length + QUAD * MOST_SUMS,
-            MIDDLE,
-        )
+        scratch = lines * length + QUAD * MOST_SUMS
+        yield Way(count, "conv_csrgroups", (tile,), packed, scratch, MIDDLE, overlaps=False)
 
 
 def _by_column(layer: Layer) -> Iterator[Way]:
@@ -78,24 +72,25 @@ def _by_column(layer: Layer) -> Iterator[Way]:
     padded = np.pad(layer.weights, padding).reshape(-1, rows, QUAD, -(-k_w // _GROUP), _GROUP)
     column = np.arange(-(-k_w // _GROUP) * _GROUP)
     column[k_w:] = 0  # of zero weights, but a column that there is
-    for tile in range(LANES, min(MOST_SUMS, _MOST_OFFSET // (COLUMN * stride) + 1) + 1, LANES):
-        across = tiles(width, tile) * tile
-        columns = -(-((across - 1) * stride + span) // LANES) * LANES
-        places = COLUMN * np.add.outer(np.arange(rows) * columns, column * layer.columns)
-        if places.max() > MOST_PLACE:
-            continue
-        vectors = places.size // _GROUP
-        packed = {
-            "weights": padded.transpose(0, 1, 3, 4, 2).astype(np.int8),
-            "places": places.astype(np.uint16),
-            "x_zero": layer.product.x.zero_point,
-            "span": span,
-            "columns": columns,
-        }
-        count = columns_instructions(vectors, width, tile)
-        scratch = COLUMN // 4 * rows * columns + QUAD * across
-        parameters = (tile, stride, vectors)
-        yield Way(count, "depthwise_densecolumns", parameters, packed, scratch, MIDDLE)
+    most = (_MOST_OFFSET // (COLUMN * stride) + 1) // LANES * LANES
+    tile = min(MOST_SUMS, most, -(-width // LANES) * LANES)
+    across = tiles(width, max(tile, 1)) * tile
+    columns = -(-((across - 1) * stride + span) // LANES) * LANES
+    places = COLUMN * np.add.outer(np.arange(rows) * columns, column * layer.columns)
+    if not tile or places.max() > MOST_PLACE:
+        return
+    vectors = places.size // _GROUP
+    packed = {
+        "weights": padded.transpose(0, 1, 3, 4, 2).astype(np.int8),
+        "places": places.astype(np.uint16),
+        "x_zero": layer.product.x.zero_point,
+        "span": span,
+        "columns": columns,
+    }
+    count = columns_instructions(vectors, width, tile)
+    scratch = COLUMN // 4 * rows * columns + QUAD * across
+    parameters = (tile, stride, vectors)
+    yield Way(count, "depthwise_densecolumns", parameters, packed, scratch, MIDDLE, overlaps=False)
 
 
 def _grouped(

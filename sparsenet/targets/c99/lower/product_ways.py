@@ -34,8 +34,8 @@ class Layer:
 @dataclass(frozen=True, eq=False)
 class Way:
     """One way to compute it: how many instructions a row takes, the kernel's family and first tile parameters, the
-    arguments that other ways do not have, the words of scratch memory that it needs, and what it takes from the bytes
-    of pixels before it multiplies them.
+    arguments that other ways do not have, the words of scratch memory that it needs, what it takes from the bytes of
+    pixels before it multiplies them, and whether the last tile of a line may make pixels again that others made.
     """
 
     instructions: int
@@ -44,6 +44,7 @@ class Way:
     packed: dict[str, Any]
     scratch: int = 0
     middle: int = 0
+    overlaps: bool = True
 
     @property
     def width(self) -> int:

@@ -87,5 +87,8 @@ def odd_net() -> Graph:
     add("avg_pool2d", [f], kernel=[3, 3], stride=[1, 2], **same, count_include_pad=False)
     g = add("conv2d", [f, weight(5, 7, 1, 1)], stride=[3, 3])
     add("global_avg_pool2d", [g])
+    h = add("conv2d", [f, weight(7, 1, 3, 3)], **same, stride=[1, 2], groups=7)
+    add("global_avg_pool2d", [h])
+    graph.outputs.remove(h)  # so that it may be added up at once
     graph.verify()
     return graph
