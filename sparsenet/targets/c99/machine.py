@@ -48,9 +48,9 @@ _PER_CHANNEL, _PER_ROW, _PER_CALL = 12, 6, 60
 #: Of one nonzero, beside a load and a multiply-add for each pixel: weight, offset, address, loop.
 _PER_NONZERO, _PER_NONZERO_I8 = 5, 8
 #: Of one nonzero in integers, and of one quad of them, beside what each pixel takes.
-_PER_BYTE, _PER_QUAD = 7, 7
+_PER_BYTE, _PER_QUAD = 6, 7
 #: Around the sums of a channel in integers.
-_PER_SUMS = 20
+_PER_SUMS = 25
 #: Of one tap of a dense block, beside its loads and multiply-adds.
 _PER_TAP = 3
 
@@ -99,9 +99,10 @@ def max_pool_instructions(
     return channels * tiles(inside, tile) * (k_h * (3 * pixels + _PER_ROW) + tile * (k_w + 2) + 30)
 
 
-def bytes_instructions(nonzeros: int, width: int, tile: int) -> int:
-    """Instructions of one output row in integers, weight by weight, without what all ways take."""
-    return tiles(width, tile) * nonzeros * (2 * tile + _PER_BYTE)
+def bytes_instructions(nonzeros: int, channels: int, kernel_rows: int, width: int, tile: int) -> int:
+    """Instructions of one output row in integers, weight by weight."""
+    per_channel = kernel_rows * _PER_ROW + _PER_SUMS + 4 * tile
+    return tiles(width, tile) * (nonzeros * (2 * tile + _PER_BYTE) + channels * per_channel)
 
 
 def depthwise_bytes_instructions(k_h: int, k_w: int, width: int, tile: int, stride: int) -> int:
@@ -112,7 +113,8 @@ def depthwise_bytes_instructions(k_h: int, k_w: int, width: int, tile: int, stri
 
 def quads_instructions(quads: int, channels: int, unpacked: int, width: int, tile: int, *, dot: bool) -> int:
     """The same quad by quad; ``unpacked``: quads of pixels that a tile sees; ``dot``: pairs take one instruction."""
-    each = quads * ((3 if dot else 16) * tile + _PER_QUAD) + channels * (_PER_SUMS + tile)
+    pixels = 5 * tile // 2 if dot else 16 * tile
+    each = quads * (pixels + _PER_QUAD) + channels * (_PER_SUMS + 4 * tile)
     return tiles(width, tile) * (each + 8 * unpacked)
 
 

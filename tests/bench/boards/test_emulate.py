@@ -23,8 +23,8 @@ FIGURES = {
     ("cortex-m7", "-O2", "f32"): (95.7, 6572),
     ("cortex-m7", "-Os", "f32"): (96.1, 5500),
     ("cortex-m7", "-O3", "f32"): (95.6, 7360),
-    ("cortex-m7", "-O2", "int8"): (120.7, 5780),
-    ("cortex-m7", "-O2", "int8 1x4"): (62.3, 7252),
+    ("cortex-m7", "-O2", "int8"): (112.8, 6288),
+    ("cortex-m7", "-O2", "int8 1x4"): (59.7, 6288),
     ("cortex-m7", "-O2", "i8"): (101.2, 7364),
     ("aarch64", "-O2", "f32"): (40.3, 5840),
     ("cortex-m55", "-O2", "int8 1x4"): (23.2, 5232),
@@ -70,15 +70,15 @@ def test_a_quantized_network_is_right_on_every_board(tmp_path: Path, name: str) 
     assert run(board, link(board, tmp_path, "face", "face_test.c", "program")) == "ok\n"
 
 
-@pytest.mark.parametrize(
-    "name, target", [("cortex-m55", "mve"), ("cortex-m4", "cortex-m"), ("cortex-m7", "cortex-m")]
-)
-def test_maps_that_fill_neither_tiles_nor_quads_are_exact(tmp_path: Path, name: str, target: str) -> None:
+@pytest.mark.parametrize("name, level", [("cortex-m55", "-Os"), ("cortex-m4", "-O0"), ("cortex-m7", "-Os")])
+def test_maps_that_fill_neither_tiles_nor_quads_are_exact(tmp_path: Path, name: str, level: str) -> None:
     """All maps are results; the program's tolerance is less than a step of their grids."""
     board = board_or_skip(name)
-    exported = sparsenet.export_c(quantized(odd_net()), tmp_path, name="face", target=target)
+    exported = sparsenet.export_c(
+        quantized(odd_net()), tmp_path, name="face", target=TARGETS.get(name, "cortex-m")
+    )
     assert not exported.plan.is_mixed
-    compile_network(board, tmp_path, "face", "-Os")
+    compile_network(board, tmp_path, "face", level)
     assert run(board, link(board, tmp_path, "face", "face_test.c", "program")) == "ok\n"
 
 
@@ -98,7 +98,7 @@ def test_instructions_and_code_stay_what_they_are(tmp_path: Path, case: tuple[st
     exported = sparsenet.export_c(graph, tmp_path, name="face", values=stored, target=target)
     assert exported.report["ram"]["arena_bytes"] <= (164_000 if values == "int8" else 626_000)
     assert (
-        exported.report["flash"]["constant_bytes"] <= {"f32": 565_000, "i8": 208_000, "int8": 388_000}[values]
+        exported.report["flash"]["constant_bytes"] <= {"f32": 565_000, "i8": 208_000, "int8": 430_000}[values]
     )
     found = compile_network(board, tmp_path, "face", level)
     millions = instructions(board, tmp_path, "face", build_plugin(tmp_path)) / 1e6

@@ -111,7 +111,7 @@ typedef struct {
 /* Adds the products of the quads of two neighbouring pixels and one of weights; returns what is behind the pixels. */
 $INLINE const @pairs *@dot4(const @pairs *x, @pairs w, int32_t *first, int32_t *second)
 {
-#if defined($SIMD32) && defined(__GNUC__)
+#if defined($SIMD32) && defined(__GNUC__) && defined(__OPTIMIZE__) /* it takes too many registers otherwise */
     int32_t a = *first, b = *second;
     __asm__("ldmia %0!, {r4, r5, r6, r8}; smlad %1, r4, %3, %1; smlad %2, r6, %3, %2; "
             "smlad %1, r5, %4, %1; smlad %2, r8, %4, %2"

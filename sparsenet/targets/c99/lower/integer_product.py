@@ -111,7 +111,7 @@ def _by_weight(layer: Layer) -> Iterator[Way]:
     }
     width = geometry.out[1]
     for tile in range(1, min(_MOST_SUMS, width) + 1):
-        count = bytes_instructions(len(rows), width, tile)
+        count = bytes_instructions(len(rows), c_out, k_h, width, tile)
         yield Way(count, "conv_csr", (int(one_row), tile, geometry.stride[1]), packed)
 
 
