@@ -6,7 +6,7 @@ Engines that compute in fewer bits than float32 are held against float32 of the 
 from __future__ import annotations
 
 import resource
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +17,7 @@ from sparsenet import Engine, Graph
 from sparsenet.errors import InputError
 from sparsenet.graph import FloatArray
 from sparsenet.targets.cpu.runtime.threads import available_cpus
-from sparsenet.timing import Clock, Rounds, rounds_for, stopwatch, take_rounds
+from sparsenet.timing import Clock, Rounds, rounds_for, stopwatch, take_rounds, turns_of
 
 FEWEST_ROUNDS, MOST_ROUNDS = 5, 2000
 #: How many images engines of fewer bits answer before they are believed.
@@ -108,9 +108,19 @@ class Contest:
         """What all of them are timed by."""
         return session_clock(self.entrants, self.settings.threads)
 
-    def take(self, progress: Callable[[int, int], object] = lambda *_: None) -> Rounds:
-        """Warm up, then let all have a turn in every round; ``progress`` is told rounds done and rounds in all."""
+    def take(
+        self,
+        progress: Callable[[int, int], object] = lambda *_: None,
+        beside: Mapping[str, Callable[[], object]] | None = None,
+    ) -> Rounds:
+        """Warm up, then let all have a turn in every round.
+
+        Args:
+            progress: is told rounds done and rounds in all.
+            beside: name → a call that takes part beside the engines.
+        """
         settings, turns = self.settings, session_turns(self.sessions, self.clock)
+        turns |= turns_of(beside or {}, self.clock)
         rounds = rounds_for(
             turns, settings.seconds, FEWEST_ROUNDS, MOST_ROUNDS, tries=1, warmup=settings.warmup
         )

@@ -87,7 +87,8 @@ def batches_option(default: Sequence[int], *names: str) -> Decorator:
     """Several batches, as ``batch``."""
     return click.option(
         *(names or ("--batch",)), "batch", cls=Several, type=click.IntRange(1), metavar="N...",
-        default=tuple(default), show_default=True, help="Images at a time.",
+        default=tuple(default), show_default=bool(default),
+        help=f"Images at a time.{'' if default else '  [default: 1]'}",
     )  # fmt: skip
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -13,10 +13,11 @@ import numpy as np
 from bench.engines import ENGINES
 from bench.engines.deepsparse import PYTHON_VARIABLE
 from bench.measure.contest import Contest, Settings, contest
+from bench.model.yardstick import YARDSTICK, yardstick
 from bench.subjects.sparsity import sparsify
 from sparsenet import Graph
 from sparsenet.graph.counts import count_layers, total
-from sparsenet.timing import Rounds
+from sparsenet.timing import Rounds, quartile_ratio
 
 
 @dataclass(frozen=True)
@@ -36,10 +37,16 @@ class Result:
     latency_ms_min: float
     latency_ms_p90: float
     latency_ms_p99: float
+    latency_ms_p25: float
+    latency_ms_p75: float
+    latency_ms_max: float
     speedup: float | None
     speedup_low: float | None
     speedup_high: float | None
     too_noisy: bool
+    yardsticks: float | None
+    yardsticks_low: float | None
+    yardsticks_high: float | None
     prepare_ms: float
     first_ms: float
     memory_mb: float | None
@@ -83,7 +90,7 @@ def measure(
     zeros = total(count_layers(pruned)).sparsity
     as_it_is = file if sparsity is None else None
     with contest(pruned, settings, skipped, f"{graph.name}{label}", as_it_is) as field:
-        taken = field.take(progress)
+        taken = field.take(progress, {YARDSTICK: yardstick()})
         inspect(field)
         return [_result(name, sparsity, imposed, zeros, field, taken) for name in field.entrants]
 
@@ -96,13 +103,20 @@ def _result(
     samples, _ = taken.seconds(name, first)
     ms, ratio = samples * 1e3, taken.ratio(name, first)
     low, high = ratio.interval or (None, None)
+    counted, dropped = taken.count(name, YARDSTICK)
+    ours, fixed = taken.seconds(name, YARDSTICK)
+    absolute = replace(quartile_ratio(ours, fixed, dropped), rounds=counted)
+    least, most = absolute.interval or (None, None)
     return Result(
         engine=name, sparsity=sparsity, block=block, zeros=zeros, threads=settings.threads, batch=settings.batch,
         items_per_second=settings.batch / float(np.median(samples)),
         latency_ms_mean=float(ms.mean()), latency_ms_std=float(ms.std(ddof=1)) if ms.size > 1 else 0.0,
         latency_ms_median=float(np.median(ms)), latency_ms_min=float(ms.min()),
         latency_ms_p90=float(np.quantile(ms, 0.9)), latency_ms_p99=float(np.quantile(ms, 0.99)),
+        latency_ms_p25=float(np.quantile(ms, 0.25)), latency_ms_p75=float(np.quantile(ms, 0.75)),
+        latency_ms_max=float(ms.max()),
         speedup=ratio.told, speedup_low=low, speedup_high=high, too_noisy=ratio.noisy,
+        yardsticks=absolute.told, yardsticks_low=least, yardsticks_high=most,
         prepare_ms=entrant.prepare * 1e3, first_ms=entrant.first * 1e3,
         memory_mb=None if entrant.memory is None else entrant.memory / 1e6, error=field.errors[name],
         same_top=rounded.same_top if rounded else None,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from bench.engines import LABELS
+from bench.model.hold import Held, verdict
 from bench.model.layers import Layer
 from bench.model.results import Result
 from sparsenet.text.quantities import time_text
@@ -30,7 +31,10 @@ def results_table(results: Sequence[Result]) -> str:
     first = results[0].engine if results else ""
     header = [f"{LABELS[first]} is × as fast" if name == RATIO else name for name in COLUMNS]
     table = render(header, [_row(result, result.engine == first) for result in results])
-    return "\n\n".join([table, *dict.fromkeys(COUNTED[result.clock] for result in results)])
+    notes = list(dict.fromkeys(COUNTED[result.clock] for result in results))
+    if any(result.engine == first and result.yardsticks is None for result in results):
+        notes.append("The machine was too noisy for these times to be a --baseline.")
+    return "\n\n".join([table, *notes])
 
 
 def _row(r: Result, first: bool) -> list[object]:
@@ -44,7 +48,7 @@ def _row(r: Result, first: bool) -> list[object]:
     ]  # fmt: skip
 
 
-def _imposed(r: Result) -> str:
+def _imposed(r: Result | Held) -> str:
     if r.sparsity is None:
         return "as it is"
     return f"{r.sparsity:.0%}" if r.block == "1x1" else f"{r.sparsity:.0%} in {r.block}"
@@ -54,6 +58,28 @@ def _ratio(r: Result, first: bool) -> tuple[float | None, str | None]:
     if first:
         return None, None
     return r.speedup, "too noisy to tell" if r.too_noisy else f"{r.speedup_low:.3g} to {r.speedup_high:.3g}"
+
+
+def held_table(held: Sequence[Held], least: float) -> str:
+    """A line for each row that was held against the baseline, and what comes of it."""
+    header = (
+        "sparsity",
+        "threads",
+        "batch",
+        "engine",
+        "× as fast as the baseline",
+        "interval",
+        "looks",
+        "answer",
+    )
+    rows = [
+        (_imposed(one), one.threads, one.batch, LABELS[one.engine], one.speed,
+         "-" if one.low is None else f"{one.low:.3g} to {one.high:.3g}", one.looks, one.answer)
+        for one in held
+    ]  # fmt: skip
+    return (
+        f"{render(header, rows)}\n\nagainst the baseline, at least {least:g} × as fast: {verdict(held).value}"
+    )
 
 
 def layers_table(layers: Sequence[Layer]) -> str:

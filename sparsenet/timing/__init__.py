@@ -5,7 +5,17 @@ disturbed, ``ratio`` compares them or says that the machine was too noisy to tel
 """
 
 from sparsenet.timing.clock import CLOCKS, DEVICE, PROCESS, THREAD, WALL, Clock, Sample, clock_for, stopwatch
-from sparsenet.timing.ratio import FEWEST, Ratio, Samples, Spread, few, median_interval, paired_ratio, spread
+from sparsenet.timing.ratio import (
+    FEWEST,
+    Ratio,
+    Samples,
+    Spread,
+    few,
+    median_interval,
+    paired_ratio,
+    quartile_ratio,
+    spread,
+)
 from sparsenet.timing.rounds import (
     PATIENCE,
     SETTLE,
@@ -38,6 +48,7 @@ __all__ = [
     "median_interval",
     "no_collection",
     "paired_ratio",
+    "quartile_ratio",
     "rounds_for",
     "spread",
     "stopwatch",

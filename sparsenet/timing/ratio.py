@@ -104,6 +104,25 @@ def paired_ratio(a: npt.ArrayLike, b: npt.ArrayLike, dropped: int = 0) -> Ratio:
     return Ratio(median, low / (1 + FLOOR), high * (1 + FLOOR), first.size, dropped, apart(ratios))
 
 
+def quartile_ratio(a: npt.ArrayLike, b: npt.ArrayLike, dropped: int = 0, seed: int = 0) -> Ratio:
+    """How many times longer ``a`` took than ``b`` when little else ran: the ratio of their lower quartiles.
+
+    For what is compared between runs. Beside thirteen processes on two cores, a network's time in products of matrices
+    differed by 3 % between six runs so, by 7 % as the ratio of medians; in ms by 6 % and by 12 %.
+
+    Args:
+        a, b: seconds of undisturbed rounds, at least one.
+        dropped: how many others were left out.
+        seed: of the bootstrap, which is that of ``median_interval``.
+    """
+    first, second = np.asarray(a, np.float64), np.asarray(b, np.float64)
+    drawn = _resamples(first.size, seed)
+    ratios = np.quantile(first[drawn], 0.25, axis=1) / np.quantile(second[drawn], 0.25, axis=1)
+    low, high = np.quantile(ratios, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
+    middle = float(np.quantile(first, 0.25) / np.quantile(second, 0.25))
+    return Ratio(middle, float(low) / (1 + FLOOR), float(high) * (1 + FLOOR), first.size, dropped)
+
+
 def apart(samples: npt.ArrayLike) -> float:
     """How far samples are apart: their interquartile range, divided by their median."""
     median, (low, high) = spread(samples)
@@ -123,9 +142,14 @@ def median_interval(
     given = np.asarray(values, np.float64)
     if given.ndim != 1 or given.size == 0:
         raise ValueError("a median needs at least one value")
-    length = math.isqrt(given.size)
-    runs = -(-given.size // length)
-    first = np.random.default_rng(seed).integers(0, given.size, (RESAMPLES, runs))
-    draws = (first[:, :, None] + np.arange(length)).reshape(RESAMPLES, -1)[:, : given.size] % given.size
-    low, high = np.quantile(np.median(given[draws], axis=1), [(1 - confidence) / 2, (1 + confidence) / 2])
+    medians = np.median(given[_resamples(given.size, seed)], axis=1)
+    low, high = np.quantile(medians, [(1 - confidence) / 2, (1 + confidence) / 2])
     return float(np.median(given)), float(low), float(high)
+
+
+def _resamples(size: int, seed: int) -> npt.NDArray[np.int64]:
+    """(resamples, size) indices: runs of neighbours, around the end to the beginning."""
+    length = math.isqrt(size)
+    runs = -(-size // length)
+    first = np.random.default_rng(seed).integers(0, size, (RESAMPLES, runs))
+    return (first[:, :, None] + np.arange(length)).reshape(RESAMPLES, -1)[:, :size] % size

@@ -30,7 +30,8 @@ PLAN = Plan(("tiny", "<other>"), (0.0, 0.5, 0.9), (1, 2), ("ours", "dense", "ort
 def result(engine: str, sparsity: float, threads: int, speedup: float) -> Result:
     return Result(
         engine, sparsity, "1x1", sparsity, threads, 1, 100.0, 10.0, 1.0, 10.0 * speedup / threads, 9.0, 11.0, 12.0,
-        speedup, 0.9 * speedup, 1.1 * speedup, False, 5.0, 6.0, 7.0, 1e-7, None, "cpu", 20, 3,
+        9.5, 10.5, 13.0, speedup, 0.9 * speedup, 1.1 * speedup, False, 2.0, 1.9, 2.1, 5.0, 6.0, 7.0,
+        1e-7, None, "cpu", 20, 3,
     )  # fmt: skip
 
 

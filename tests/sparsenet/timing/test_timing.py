@@ -28,6 +28,7 @@ from sparsenet.timing import (
     interleaved,
     median_interval,
     paired_ratio,
+    quartile_ratio,
     rounds_for,
     spread,
     take_rounds,
@@ -243,6 +244,19 @@ def test_rounds_that_lie_apart_tell_nothing_however_sure_their_median_is(width: 
     assert ratio.high < 1.05
     assert (ratio.told is not None) == told
     assert told or "12% apart" in ratio.why_noisy
+
+
+def test_other_work_in_many_rounds_moves_the_ratio_of_quartiles_least() -> None:
+    rng = np.random.default_rng(0)
+    b = rng.normal(3, 0.03, 400)
+    a = 2 * rng.normal(3, 0.03, 400)
+    a[::2] *= rng.uniform(1.0, 1.4, 200)  # every other round a neighbour slows a down alone
+    found = quartile_ratio(a, b, dropped=7)
+    assert found.median == pytest.approx(2, rel=0.02)
+    assert abs(found.median - 2) < 0.6 * abs(float(np.median(a) / np.median(b)) - 2)
+    assert found.low < 2 < found.high
+    assert (found.rounds, found.dropped, found.noisy) == (400, 7, False)
+    assert quartile_ratio(10 * a, b).median == pytest.approx(10 * found.median)
 
 
 def test_the_interval_of_a_median() -> None:
