@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from sparsenet.targets.c99.constant import Constant
-from sparsenet.targets.c99.kernels import bytes as of_bytes
-from sparsenet.targets.c99.kernels import conv_groups, heap, index, mve, nms
+from sparsenet.targets.c99.kernels import byte_helpers, conv_groups, heap, index, mve, nms
 from sparsenet.targets.c99.text.literals import array, c_type, numbers
 from sparsenet.targets.c99.text.names import Names
 from sparsenet.text.c_names import comment
@@ -61,7 +60,7 @@ _TEXT = """\
 
 #: Helpers by the beginning of a call of them, each before those that it calls.
 _HELPERS = {
-    **of_bytes.HELPERS,
+    **byte_helpers.HELPERS,
     **conv_groups.HELPERS,
     **mve.HELPERS,
     **heap.HELPERS,
