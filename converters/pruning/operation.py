@@ -13,27 +13,32 @@ from converters.pruning.reconstruct import damping, inverse_factor, refit, sweep
 from sparsenet.graph import FloatArray
 
 
-def losses(
+def tried(
     weight: FloatArray,
+    bias: FloatArray,
     columns: Columns,
     moments: Sequence[Moments],
     pattern: Pattern,
     sparsities: Sequence[float],
-) -> FloatArray:
-    """What the layer would lose at each of some sparsities, as a share of its outputs' variance, before any refitting.
+) -> tuple[list[tuple[FloatArray, FloatArray]], Float64Array]:
+    """The layer at each of some sparsities, before any refitting: weight and bias, and the variance that is lost.
 
     Args:
-        weight: dense.
+        weight, bias: dense.
         columns: the layer's.
         moments: of each group, where nothing is pruned before the layer.
         pattern: of the zeros.
         sparsities: to try.
     """
-    lost = np.zeros(len(sparsities))
-    for rows, group in zip(columns.rows(weight), moments, strict=True):
-        factor = inverse_factor(_damped(group))
-        lost += sweep(rows.astype(np.float64), factor, pattern, columns, sparsities)[1].sum(axis=1)
-    return (lost / _variance(moments)).astype(np.float32)
+    swept = [
+        sweep(rows.astype(np.float64), inverse_factor(_damped(group)), pattern, columns, sparsities)
+        for rows, group in zip(columns.rows(weight), moments, strict=True)
+    ]
+    found = [
+        _layer([rows[level] for rows, _ in swept], weight, bias, columns, moments)
+        for level in range(len(sparsities))
+    ]
+    return found, sum((loss.sum(axis=1) for _, loss in swept), np.zeros(len(sparsities)))
 
 
 def operated(
@@ -49,14 +54,24 @@ def operated(
         _pruned(rows, group, pattern, columns, sparsity)
         for rows, group in zip(columns.rows(weight), moments, strict=True)
     ]
-    shift = [group.made - rows @ group.means for rows, group in zip(found, moments, strict=True)]
     rest = sum(
         float(group.variance.sum() + (rows * (rows @ group.covariance - 2 * group.cross)).sum())
         for rows, group in zip(found, moments, strict=True)
     )
+    return *_layer(found, weight, bias, columns, moments), max(rest, 0.0) / _variance(moments)
+
+
+def _layer(
+    found: Sequence[Float64Array],
+    weight: FloatArray,
+    bias: FloatArray,
+    columns: Columns,
+    moments: Sequence[Moments],
+) -> tuple[FloatArray, FloatArray]:
+    """Weight and bias of a layer with these rows in its groups: each output keeps the mean that it had."""
+    shift = [group.made - rows @ group.means for rows, group in zip(found, moments, strict=True)]
     pruned = columns.weight(np.stack(found).astype(np.float32)).reshape(weight.shape)
-    shifted = (bias + np.concatenate(shift)).astype(np.float32)
-    return pruned, shifted, max(rest, 0.0) / _variance(moments)
+    return pruned, (bias + np.concatenate(shift)).astype(np.float32)
 
 
 def _pruned(

@@ -80,16 +80,16 @@ def prune(
     """Set weights to zero, and change those that are left so that each layer makes what it made, as nearly as it can.
 
     Layers are pruned in execution order, by optimal brain surgeon in column order (see ``reconstruct``): what a layer
-    reads from the pruned layers before it is to give what it gave in the dense network. Its bias then repairs the
-    mean of each output channel. BatchNorms have been folded into the layers.
+    reads from the pruned layers before it is to give what it gave in the dense network, whether it is pruned itself or
+    not. Its bias then repairs the mean of each output channel. BatchNorms have been folded into the layers.
 
     Args:
         graph: any graph that is not quantized; passes are run on it first.
         batches: a few hundred inputs like those to come, as ``quantize`` takes them.
         sparsity: share of zeros of all layers that can be pruned together; or of each by the name of its node, 0 for
-            those that are not named.
-        scope: "global" spreads the zeros so that the shares that layers would lose of their outputs' variance add up
-            to the least (see ``allocate``); "layer" prunes all layers alike.
+            those that are not named. No layer gets fewer than it has.
+        scope: "global" spreads the zeros so that what layers, each alone, do to the network's outputs adds up to the
+            least (see ``allocate``); "layer" prunes all layers alike.
         ms: instead of a sparsity, the milliseconds that the network may take, for one sample on one thread.
         speedup: or by what the milliseconds of the dense network are to be divided.
         layer_ms: what each node of a network takes; None estimates it from what was measured on this machine.
@@ -132,7 +132,7 @@ def prune(
                 given = by_latency(dense, layers, errors, pattern, *timed, most)
             else:
                 given = by_weights(layers, errors, next(iter(given.values())), most)
-        wanted = {name: share for name, share in given.items() if share > 0 or pattern.of}
+        wanted = _repaired(dense, layers, given, pattern)
         steps.total += len(wanted) - len(layers)
         pruned, lost = surgery.prune(wanted, steps)
     pruned.metadata[METADATA] = f"optimal brain surgeon on {len(next(iter(inputs.values())))} samples"
@@ -185,6 +185,21 @@ def _given(sparsity: object, layers: Sequence[Layer]) -> dict[str, float]:
         if name not in names:
             raise InputError(f"sparsity: no layer that can be pruned is called {shown(name)}")
     return {name: real_number(sparsity.get(name, 0.0), f"sparsity of '{name}'", most=1.0) for name in names}
+
+
+def _repaired(
+    graph: Graph, layers: Sequence[Layer], given: Mapping[str, float], pattern: Pattern
+) -> dict[str, float]:
+    """The layers to operate on: from the first that is pruned on, all, as they repair what is lost before them.
+
+    None gets fewer zeros than it has.
+    """
+    wanted: dict[str, float] = {}
+    for layer in layers:
+        if wanted or given[layer.name] > 0 or pattern.of:
+            weight = graph.constants[layer.weight]
+            wanted[layer.name] = max(given[layer.name], 1.0 - np.count_nonzero(weight) / weight.size)
+    return wanted
 
 
 @contextmanager

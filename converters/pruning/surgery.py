@@ -8,9 +8,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from converters.pruning.damage import change, follow
 from converters.pruning.layers import Layer
 from converters.pruning.moments import Float64Array, Moments, Sums
-from converters.pruning.operation import losses, operated
+from converters.pruning.operation import operated, tried
 from converters.pruning.pattern import Pattern
 from converters.pruning.state import State
 from converters.pruning.walk import Walk
@@ -20,6 +21,8 @@ from sparsenet.graph import FloatArray, Graph
 WINDOWS = 2**18
 #: Samples that are laid out at once.
 _SAMPLES = 8
+#: Samples on which outputs are compared, and sparsities at which they are.
+JUDGED, PROBES = 32, (0.6, 0.85)
 
 
 @dataclass(frozen=True)
@@ -43,23 +46,44 @@ class Surgery:
     threads: int | None
 
     def errors(self, sparsities: Sequence[float], step: Callable[[], object]) -> Float64Array:
-        """What each layer alone would lose, (layers, sparsities), as a share of its outputs' variance.
+        """What pruning each layer alone does to the network's outputs, (layers, sparsities).
+
+        That is the mean square of their change by their variance, measured on some samples at some of the sparsities;
+        in between it follows what the layer loses itself, as a power of it.
 
         Args:
-            sparsities: to try.
+            sparsities: to try, ascending.
             step: called after each layer.
         """
         walk, rows = self._walk(self.dense, "dense"), []
+        names = [info.name for info in self.dense.output_infos() if info.partial is None]
+        exact: Mapping[str, FloatArray] = {}
         for number, layer in enumerate(self.layers):
             known = self.state.known(f"errors-{number}")
             if known is None:
-                reads = walk.to(layer.reads)
-                weight, moments = self.dense.constants[layer.weight], self._moments(layer, reads, reads)
-                known = {"errors": losses(weight, layer.columns, moments, self.pattern, sparsities)}
+                lost, probes = self._tried(layer, walk.to(layer.reads), sparsities)
+                if names:
+                    exact = exact or walk.outputs(names, {}, JUDGED)
+                    changes = [change(exact, walk.outputs(names, probe, JUDGED)) for probe in probes.values()]
+                    lost = follow(lost, list(probes), changes)
+                known = {"errors": lost.astype(np.float32)}
                 self.state.keep(f"errors-{number}", known)
             rows.append(known["errors"].astype(np.float64))
             step()
         return np.stack(rows)
+
+    def _tried(
+        self, layer: Layer, reads: FloatArray, sparsities: Sequence[float]
+    ) -> tuple[Float64Array, dict[int, dict[str, FloatArray]]]:
+        """What the layer loses at each sparsity, and its constants at those of ``PROBES``, by their number."""
+        weight, bias = (self.dense.constants[name] for name in (layer.weight, layer.bias))
+        moments = self._moments(layer, reads, reads)
+        found, lost = tried(weight, bias, layer.columns, moments, self.pattern, sparsities)
+        return lost, {
+            level: {layer.weight: found[level][0], layer.bias: found[level][1]}
+            for level, sparsity in enumerate(sparsities)
+            if sparsity in PROBES
+        }
 
     def prune(
         self, wanted: Mapping[str, float], step: Callable[[], object]

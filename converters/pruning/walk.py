@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
+from converters.passes.eliminate_dead import eliminate_dead
 from converters.quantization.observe import Batches, arrays_of
 from sparsenet.engine import Engine
 from sparsenet.errors import InputError
@@ -76,22 +77,46 @@ class Walk:
             self._run(nodes, [node.output for node in nodes if node.output in wanted])
         return self._held[tensor]
 
+    def outputs(
+        self, names: Sequence[str], changed: Mapping[str, FloatArray], samples: int
+    ) -> dict[str, FloatArray]:
+        """Outputs of the network for the first samples, if constants of nodes still to come were others.
+
+        Args:
+            names: of the outputs; those that are computed already are left out.
+            changed: constants by name.
+            samples: how many.
+        """
+        made = [node.output for node in self._left if node.output in names]
+        part = self._part(self._left, made)
+        for name, array in changed.items():
+            part.constants[name] = array
+        engine = Engine(part, self._threads)
+        try:
+            return engine.run({info.name: self._held[info.name][:samples] for info in part.inputs})
+        finally:
+            engine.close()
+
+    def _part(self, nodes: list[Node], made: list[str]) -> Graph:
+        """Some nodes, fed with tensors that are held, as a network that makes ``made``."""
+        reads = {name for node in nodes for name in node.inputs}
+        part = self._graph.copy()
+        part.inputs = [TensorInfo(name, self._shapes[name]) for name in self._held if name in reads]
+        part.nodes, part.outputs = nodes, made
+        return eliminate_dead(part)
+
     def _run(self, nodes: list[Node], made: list[str]) -> None:
         """Compute some nodes, and hold the tensors ``made`` of them."""
-        reads = {name for node in nodes for name in node.inputs}
-        inputs = [TensorInfo(name, self._shapes[name]) for name in self._held if name in reads]
-        part = self._graph.copy()
-        part.inputs, part.nodes, part.outputs = inputs, nodes, made
-        part.drop_unused_constants()
+        part = self._part(nodes, made)
         for name in made:
             self._files[name] = self._folder / f"{next(self._numbers)}.npy"
             shape = (self._samples, *(int(size or 1) for size in self._shapes[name][1:]))
             self._held[name] = np.lib.format.open_memmap(self._files[name], "w+", np.float32, shape)
-        bytes_each = sum(_bytes(self._shapes[name]) for name in [*made, *(info.name for info in inputs)])
+        bytes_each = sum(_bytes(self._shapes[name]) for name in [*made, *(info.name for info in part.inputs)])
         step = max(1, MOST_BYTES // bytes_each)
         engine = Engine(part, self._threads)
         for start in range(0, self._samples, step):
-            feeds = {info.name: self._held[info.name][start : start + step] for info in inputs}
+            feeds = {info.name: self._held[info.name][start : start + step] for info in part.inputs}
             for name, array in engine.run(feeds).items():
                 self._held[name][start : start + step] = array
         engine.close()

@@ -47,12 +47,20 @@ def test_a_pruned_network_makes_nearly_what_it_made() -> None:
     assert ((pairs.constants["point.w"] != 0).reshape(16, 4, 4).sum(axis=2) == 2).all()
 
 
-def test_means_of_channels_stay_what_they_were() -> None:
+def test_layers_that_stay_dense_repair_what_is_lost_before_them() -> None:
     graph, x = network(), samples(64)
-    pruned = prune(graph, x, {"stem": 0.8, "head": 0.5}, threads=1).graph
-    exact, got = (Engine(g, 1)(x).mean(axis=0) for g in (graph, pruned))
+    repaired = prune(graph, x, {"grouped": 0.8}, threads=1).graph
+    left = prune(graph, x, {"grouped": 0.8}, skip=["point", "head"], threads=1).graph
+    assert error(graph, repaired) < 0.7 * error(graph, left)
+    for name, weight in graph.constants.items():
+        assert np.count_nonzero(repaired.constants[name]) >= np.count_nonzero(weight) or name == "grouped.w"
+        if name != "grouped.b":
+            assert np.array_equal(left.constants[name], weight) == (name != "grouped.w")
+    exact, got = (Engine(g, 1)(x).mean(axis=0) for g in (graph, repaired))
     np.testing.assert_allclose(got, exact, atol=1e-4)
-    np.testing.assert_array_equal(pruned.constants["grouped.w"], graph.constants["grouped.w"])
+    once = prune(graph, x, 0.6, scope="layer", threads=1)
+    twice = prune(once.graph, x, {"stem": 0.7}, threads=1)
+    assert [layer.nnz for layer in twice.layers[1:]] == [layer.nnz for layer in once.layers[1:]]
 
 
 def test_what_is_done_is_not_done_again(tmp_path: Path) -> None:
