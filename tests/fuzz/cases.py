@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cache
 from random import Random
 
-from tests.fuzz import check, grow, media, mutate_model, mutate_onnx, qdq, seeds
+from tests.fuzz import check, check_c, grow, media, mutate_model, mutate_onnx, qdq, seeds
 
 
 @dataclass(frozen=True)
@@ -22,6 +22,7 @@ class Kind:
 KINDS = {
     "model": Kind(cache(seeds.model_files), mutate_model.mutate, check.check_model_file),
     "quantized": Kind(cache(seeds.quantized_files), mutate_model.mutate_quantized, check.check_model_file),
+    "c": Kind(cache(seeds.all_model_files), mutate_model.mutate_quantized, check_c.check_in_c),
     "media": Kind(cache(media.files), media.mutate, media.check),
     "onnx": Kind(cache(seeds.onnx_files), mutate_onnx.mutate, check.check_onnx),
     "quantized-onnx": Kind(cache(qdq.files), qdq.mutate, check.check_onnx),

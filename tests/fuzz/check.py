@@ -83,10 +83,15 @@ def _outcome(read: Callable[[], Graph], optimize: Callable[[Graph], Graph], run:
             return compare(graph, optimized) if run else "loaded"
         except SparsenetError as error:
             meter.check(graph)
-            message = str(error)
-            if not message.isprintable() or len(message) > LONGEST:
-                raise MismatchError(f"not one clear line: {message[:300]!r}") from error
+            is_clear(error)
             return f"refused: {type(error).__name__}"
+
+
+def is_clear(error: SparsenetError) -> None:
+    """Raise MismatchError unless what an error says is one clear line."""
+    message = str(error)
+    if not message.isprintable() or len(message) > LONGEST:
+        raise MismatchError(f"not one clear line: {message[:300]!r}") from error
 
 
 def compare(graph: Graph, optimized: Graph, threads: int | None = None) -> str:
@@ -100,9 +105,9 @@ def compare(graph: Graph, optimized: Graph, threads: int | None = None) -> str:
     """
     engine = Engine(optimized, threads or (2 if len(graph.nodes) % 5 == 2 else 1))
     try:
-        if _work(graph) > 1:
+        if work(graph) > 1:
             return "planned, too large to run"
-        feeds = _feeds(graph, 0.0)
+        feeds = feeds_of(graph, 0.0)
         got = engine.run(feeds)
         again = engine.run(feeds)
         _run_elsewhere(graph, engine)
@@ -111,7 +116,7 @@ def compare(graph: Graph, optimized: Graph, threads: int | None = None) -> str:
     if is_rounded(graph) and optimized is not graph:
         compare_layers(graph, optimized, feeds)
         graph = optimized
-    whole, near = (compute(graph, f, keep="all") for f in (feeds, _feeds(graph, 1e-6)))
+    whole, near = (compute(graph, f, keep="all") for f in (feeds, feeds_of(graph, 1e-6)))
     tame = all(np.abs(array).max(initial=0) < LARGEST_COMPARED for array in whole.values())  # False for NaN
     rounded, step = _rounded(graph, feeds), _step_on_the_edge(graph, whole)
     want, moved, single = (
@@ -197,10 +202,10 @@ def _run_elsewhere(graph: Graph, engine: Engine) -> None:
         for info in graph.inputs
     }
     if any(info.open for info in graph.inputs):
-        feeds = _feeds(replace(graph, inputs=[replace(i, shape=shapes[i.name]) for i in graph.inputs]), 0.0)
+        feeds = feeds_of(replace(graph, inputs=[replace(i, shape=shapes[i.name]) for i in graph.inputs]), 0.0)
         try:
             other = graph.at_shapes(shapes)
-            if other.verify() and _work(other) > 1:
+            if other.verify() and work(other) > 1:
                 return
         except GraphError:
             with suppress(InputError):
@@ -240,7 +245,7 @@ def _on_grids(graph: Graph, feeds: dict[str, np.ndarray]) -> dict[str, np.ndarra
     return values
 
 
-def _feeds(graph: Graph, change: float) -> dict[str, np.ndarray]:
+def feeds_of(graph: Graph, change: float) -> dict[str, np.ndarray]:
     rng = np.random.default_rng(0)
     noise = np.random.default_rng(1)
     feeds = {}
@@ -250,7 +255,7 @@ def _feeds(graph: Graph, change: float) -> dict[str, np.ndarray]:
     return feeds
 
 
-def _work(graph: Graph) -> float:
+def work(graph: Graph) -> float:
     """How much there is to compute, 1 being the most that is run here."""
     values = sum(math.prod(int(d or 1) for d in shape) for shape in graph.shapes().values())
     windows = 0

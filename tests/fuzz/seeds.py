@@ -143,6 +143,11 @@ def model_files() -> list[bytes]:
     ]
 
 
+def all_model_files() -> list[bytes]:
+    """A file of each network, with grids and without."""
+    return [*model_files()[::3], *quantized_files()]
+
+
 def quantized_files() -> list[bytes]:
     """Each with a grid for every weight, of each output channel or of the whole array, and for most tensors."""
     made = [_quantized(graph, rows=i % 3 > 0) for i, graph in enumerate(graphs())]

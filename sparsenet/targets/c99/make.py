@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping
 import numpy as np
 import numpy.typing as npt
 
-from sparsenet.errors import InputError, UnsupportedOpError
+from sparsenet.errors import InputError, MemoryLimitError, UnsupportedOpError
 from sparsenet.graph import Graph, Node, Shape
 from sparsenet.graph.facts import Facts
 from sparsenet.graph.graph import TensorInfo
@@ -25,8 +25,11 @@ from sparsenet.targets.c99.lower.forms import reads_rows
 from sparsenet.targets.c99.lower.integer import lower_integer
 from sparsenet.targets.c99.plan import Count, CPlan
 from sparsenet.targets.c99.stage import Read
-from sparsenet.targets.c99.trace import schedule
+from sparsenet.targets.c99.trace import MOST_ROWS, Schedule, schedule
 from sparsenet.targets.c99.value import Value, is_image, map_shape
+
+#: Inputs are counted in 8 bits.
+MOST_INPUTS = 2**8 - 1
 
 
 def make_plan(graph: Graph, options: Options) -> CPlan:
@@ -60,10 +63,21 @@ def make_plan(graph: Graph, options: Options) -> CPlan:
     words += [value.fixed for value in found.values if value.fixed is not None]
     used = {id(word) for word in words if isinstance(word, Constant)}
     constants = [constant for constant in builder.constants_made if id(constant) in used]
+    _require_counted(graph, found)
     return CPlan(
         found.stages, found.order, found.values, found.arena_bytes, constants,
         list(graph.inputs), facts.output_infos, counts, builder.decisions, options,
     )  # fmt: skip
+
+
+def _require_counted(graph: Graph, found: Schedule) -> None:
+    """Raise MemoryLimitError unless 8 bits count the inputs, and 16 bits the stages, their maps and what they read."""
+    reads = sum(len(stage.pointers) for stage in found.stages)
+    if len(graph.inputs) > MOST_INPUTS or max(len(found.stages), len(found.values), reads) > MOST_ROWS:
+        raise MemoryLimitError(
+            f"{len(graph.inputs)} inputs, {len(found.stages)} calls, {len(found.values)} maps that are read {reads} "
+            f"times: C code counts {MOST_INPUTS} inputs, and {MOST_ROWS} of all else"
+        )
 
 
 def _results(graph: Graph, facts: Facts) -> dict[str, int]:

@@ -9,9 +9,11 @@ from sparsenet.graph.ops import attributes
 from sparsenet.plan.lowering.resize import resize_tables
 from sparsenet.targets.c99.builder import Builder
 from sparsenet.targets.c99.constant import Word
+from sparsenet.targets.c99.errors import NoKernelError
 from sparsenet.targets.c99.kernel import Kernel
 from sparsenet.targets.c99.stage import Read
 from sparsenet.targets.c99.value import Value
+from sparsenet.targets.c99.weights import MOST_PLACE
 
 
 def lower(builder: Builder, node: Node) -> None:
@@ -24,6 +26,8 @@ def lower(builder: Builder, node: Node) -> None:
 def resize(builder: Builder, node: Node, x: Value, out: Value, family: str) -> Kernel:
     """Add the stage: row by row; of each row of the result a table tells the rows that it is made of."""
     rows, columns = resize_tables(node, x.shape[1:], out.shape[1:])
+    if max(x.shape[1:]) > MOST_PLACE:
+        raise NoKernelError(f"it resizes a map of {x.height} x {x.width}, the most are {MOST_PLACE} each")
     known: dict[str, Word] = {
         "left": builder.constant(columns.low.astype(np.uint16)),
         "channels": out.shape[0],

@@ -32,7 +32,8 @@ _TEXT = """\
 typedef struct {{
     const void *constant;
     uint32_t start, row, height, capacity, front, clear;
-    uint8_t output, zero;
+    uint16_t output;
+    uint8_t zero;
 }} @map;
 
 /* The rows of a map that a unit reads: `rows`, `dilation` apart, from `unit * step + first` on, or those of a table. */
@@ -122,15 +123,12 @@ def source(names: Names) -> str:
     """The text of the file."""
     plan = names.plan
     places, order = {value: place for place, value in enumerate(plan.values)}, _order(plan)
-    reads = [read for stage in plan.stages for read in stage.pointers]
+    reads = [_read(read, stage, places) for stage in plan.stages for read in stage.pointers]
     return names.fill(
         _TEXT.format(
             name=names.name,
             maps=array("static const @map @maps", [_map(value) for value in plan.values]),
-            reads=array(
-                "static const @read @reads",
-                [_read(read, places) for read in reads] or ["{NULL, 0, 0, 0, 0, 0}"],
-            ),
+            reads=array("static const @read @reads", reads or ["{NULL, 0, 0, 0, 0, 0}"]),
             stages=array("static const @stage @stages", _stages(plan.stages, places)),
             calls=len(plan.order),
             order=array(f"static const {c_type(order)} @order", numbers(order)),
@@ -163,8 +161,10 @@ def _map(value: Value) -> str:
     return f"{{{constant}, {', '.join(f'{word}u' for word in words)}, {output}u, {value.zero}u}}"
 
 
-def _read(read: Read, places: dict[Value, int]) -> str:
-    words = (places[read.source], read.rows, 0 if read.whole else read.step, read.dilation)
+def _read(read: Read, stage: Stage, places: dict[Value, int]) -> str:
+    """Steps are those that are taken: of a single unit, and between the rows of a window of one, there are none."""
+    step = 0 if read.whole or stage.units == 1 else read.step
+    words = (places[read.source], read.rows, step, read.dilation if read.rows > 1 else 0)
     table = "NULL" if read.table is None else name_of(read.table)
     return f"{{{table}, {', '.join(f'{word}u' for word in words)}, {read.first}}}"
 

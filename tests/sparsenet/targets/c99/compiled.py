@@ -6,6 +6,7 @@ import ctypes
 import re
 import shutil
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,11 +26,13 @@ GUARD = 64
 FILL = 0xFF  # four of them are NaN
 
 
-def compile_c(folder: Path, *arguments: str, compiler: str | None = COMPILER) -> None:
-    """Run the compiler in ``folder``, warnings being errors."""
+def compile_c(
+    folder: Path, *arguments: str, compiler: str | None = COMPILER, before: Sequence[str] = ()
+) -> None:
+    """Run the compiler in ``folder``, warnings being errors; ``before``: a command that runs it."""
     assert compiler is not None
     done = subprocess.run(
-        [compiler, *STRICT, *arguments], cwd=folder, capture_output=True, text=True, check=False
+        [*before, compiler, *STRICT, *arguments], cwd=folder, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr[:2000]
 
