@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -30,11 +31,15 @@ class Baseline:
         results: of its first engine.
         engines: of it, in the order of its table.
         versions: of what it ran on and with.
+        when: it was written, with its time zone.
+        name: of the network.
     """
 
     results: dict[Cell, Result]
     engines: tuple[str, ...]
     versions: dict[str, str]
+    when: datetime
+    name: str = ""
 
     @property
     def block(self) -> str | None:
@@ -68,10 +73,18 @@ class Baseline:
 
 
 def read_baseline(path: Path) -> Baseline:
+    """``read_record`` of what has to be a baseline; InputError, too, if the machine was too noisy for one."""
+    record = read_record(path)
+    if any(row.yardsticks is None for row in record.results.values()):
+        raise InputError(f"{path}: the machine was too noisy for a baseline; {RECORD}, while it is quieter")
+    return record
+
+
+def read_record(path: Path) -> Baseline:
     """Read what ``sparsenet bench --export-path`` has written.
 
     Raises:
-        InputError: it cannot be read, is something else, or was too noisy to be a baseline.
+        InputError: it cannot be read, or is something else.
     """
     try:
         record = strict_json.read(path)
@@ -79,6 +92,7 @@ def read_baseline(path: Path) -> Baseline:
         if not rows:
             raise ValueError
         versions = {str(key): str(value) for key, value in record["versions"].items()}
+        when = datetime.fromisoformat(record["datetime"])
         engines = tuple(dict.fromkeys(row.engine for row in rows))
         first = {cell_of(row): row for row in rows if row.engine == engines[0]}
     except OSError as error:
@@ -87,12 +101,7 @@ def read_baseline(path: Path) -> Baseline:
         raise
     except (AttributeError, IndexError, KeyError, TypeError, ValueError):
         raise InputError(f"{path} is not what `sparsenet bench --export-path` writes: {RECORD}") from None
-    for row in first.values():
-        if row.yardsticks is None:
-            raise InputError(
-                f"{path}: the machine was too noisy for a baseline; {RECORD}, while it is quieter"
-            )
-    return Baseline(first, engines, versions)
+    return Baseline(first, engines, versions, when, str(record["name"]))
 
 
 def _result(row: dict[str, Any]) -> Result:

@@ -26,6 +26,7 @@ WRONG = {
     "cuda": ["--batch x", f"--json {FOLDER}", "--models", "--models nosuch", "--sparsity 2", "--rounds 0", "nosuch"],
     "dense_shapes": ["--only nosuch", "--rounds nan", f"--json {FOLDER}"],
     "gate.trial": ["--runs -1", "--runs 0 --planted 0", "--runs 0 --record", f"--json {FOLDER}"],
+    "history": ["", f"{FILE} -o {FOLDER}", f"nosuch -o {FOLDER}/x.svg", f"{TEXT} -o {TEXT}", f"{FILE} {TEXT} -o x.svg"],
     "kernels": ["--family nosuch", "--family conv nosuch", "--lanes 3", f"--json {FOLDER}",
         f"--markdown {FOLDER}/none/file"],
     "limits": ["--rounds 2", "nosuch", f"--json {FOLDER}"],

@@ -7,6 +7,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from sparsenet.errors import InputError
 from sparsenet.timing import PROCESS, Sample
 from tests.sparsenet.sample_graphs import tiny_graph
 
+NOW = datetime.now(UTC)
 QUICK = ["--rounds", "3", "-w", "0", "-q"]
 
 
@@ -40,7 +42,7 @@ def result(yardsticks: float | None, half: float = 0.01, threads: int = 1) -> Re
 def held(looks: list[float | None], least: float = 0.95) -> Held:
     """What becomes of a network of two yardsticks that these looks find so many times as fast."""
     found: Iterator[Result] = iter([result(None if speed is None else 2 / speed) for speed in looks])
-    old = Baseline({cell_of(result(2.0)): result(2.0)}, ("ours",), {})
+    old = Baseline({cell_of(result(2.0)): result(2.0)}, ("ours",), {}, NOW)
     (one,) = hold(old, [next(found)], least, lambda _: next(found))
     assert next(found, None) is None
     return one
@@ -79,7 +81,7 @@ def test_the_worst_row_decides_and_rows_of_one_run_alone_do_not() -> None:
     def never(cell: Cell) -> Result:
         raise AssertionError(cell)
 
-    old = Baseline({cell_of(result(2.0)): result(2.0)}, ("ours",), {})
+    old = Baseline({cell_of(result(2.0)): result(2.0)}, ("ours",), {}, NOW)
     assert len(hold(old, [result(2.0), result(9.0, threads=2)], 0.95, never)) == 1
     with pytest.raises(InputError, match="no row of the baseline"):
         hold(old, [result(2.0, threads=2)], 0.95, never)

@@ -1,0 +1,1 @@
+"""How fast a network was, record after record: ``python -m bench.history``."""
