@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from bench.kernels.one_kernel import Argument, At, Map, OneKernel
 from sparsenet.graph.types import EVERY_BYTE, QUAD, U8X4
+from sparsenet.targets.cpu.lower.fixed_point import multipliers, range_of_sums
 from sparsenet.targets.cpu.lower.pack import csr_stream, dense_blocks
 from sparsenet.targets.cpu.lower.pack_quads import (
     bias_at,
@@ -142,8 +143,11 @@ class QuadConvolution:
         taps, places = np.unique(offsets, return_inverse=True)
         tap_bytes = math.prod(tile) * self.lanes * U8X4.itemsize
         row_offsets, stream = csr_stream(matrix, places.reshape(offsets.shape) * tap_bytes)
+        ends = range_of_sums(self.weight, self.bias, self.zero_in)
+        limits = (np.broadcast_to(bound, len(self.weight)) - self.zero_out for bound in (self.low, self.high))
         return {
             "row_offsets": row_offsets,
+            "multiplier": whole_quads(multipliers(self.scale, *ends, *limits)),
             "stream": in_pairs(row_offsets, stream),
             "tap_offsets": taps.astype(np.int32),
             "taps": taps.size,

@@ -4,3 +4,5 @@ from __future__ import annotations
 
 #: The most that a panel may take, of a thread's stack and of the first-level cache.
 PANEL_BYTES = 24 * 1024
+#: Bits by which products of sums and fixed-point multipliers are shifted to be numbers of steps.
+SHIFT = 5

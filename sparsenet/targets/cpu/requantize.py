@@ -18,7 +18,13 @@ from sparsenet.targets.cpu.vector_ir import (
     to_float,
 )
 from sparsenet.targets.cpu.vector_ir.casts import from_bytes, to_bytes, within
-from sparsenet.targets.cpu.vector_ir.channel_bytes import steps_of_channel, store_octets, to_octets
+from sparsenet.targets.cpu.vector_ir.channel_bytes import (
+    multiply_to_halves,
+    round_to_halves,
+    steps_of_channel,
+    store_octets,
+    to_octets,
+)
 from sparsenet.targets.family import Clip, Dot
 from sparsenet.targets.registry import Kernel
 
@@ -54,10 +60,15 @@ def requantized_by_channel(kernel: Kernel, rows: int, vectors: int) -> tuple[lis
     ``ends[j](acc, place)`` makes bytes of channel j of a quad, ``store(pointer, row_stride, a, b, c, d)`` stores those
     of all four as quads. ``place`` are the arguments of ``requantized`` behind the sums.
     """
-    values = Tile(F32, kernel.lanes, rows, vectors)
-    as_float, multiply, each = to_float(Tile(I32, kernel.lanes, rows, vectors)), values.mul, values.splat
-    octets = to_octets(values, Dot(kernel.parameter("dot")), Clip(kernel.parameter("clip")))
-    load_byte = load_number(U8)
+    values, sums = Tile(F32, kernel.lanes, rows, vectors), Tile(I32, kernel.lanes, rows, vectors)
+    dot, clip = Dot(kernel.parameter("dot")), Clip(kernel.parameter("clip"))
+    as_float, multiply, each, load_byte = to_float(sums), values.mul, values.splat, load_number(U8)
+    to_halves, by_fixed, octets = (
+        round_to_halves(values, dot, clip),
+        multiply_to_halves(sums, dot),
+        to_octets(values, dot, clip),
+    )
+    alone = not kernel.epilogue
 
     def end_of(j: int) -> Any:
         epilogue = fused(kernel, values, j)
@@ -65,9 +76,13 @@ def requantized_by_channel(kernel: Kernel, rows: int, vectors: int) -> tuple[lis
         def end(acc, place):  # type: ignore[no-untyped-def]
             given, args, bases, channel, y, x_bytes = place
             number = QUAD * channel + j
-            scaled = multiply(as_float(acc), each(load_f32(given.scale, number)))
-            numbers = epilogue(scaled, args, bases, channel, y, x_bytes)
-            return octets(numbers, given.zero, load_byte(given.low, number), load_byte(given.high, number))
+            multiplier = load_i32(given.multiplier, number)
+            if alone and multiplier != 0:
+                halves = by_fixed(acc, multiplier)
+            else:
+                scaled = multiply(as_float(acc), each(load_f32(given.scale, number)))
+                halves = to_halves(epilogue(scaled, args, bases, channel, y, x_bytes))
+            return octets(halves, given.zero, load_byte(given.low, number), load_byte(given.high, number))
 
         return inlined(end, exact=True)
 

@@ -13,6 +13,7 @@ from sparsenet.targets.cpu.vector_ir.window_quads import (
     WindowSize,
     multiply_adjacent,
     multiply_windows,
+    pack_products,
     pack_windows,
     per_channel,
 )
@@ -115,6 +116,7 @@ def _requantized(kernel: Kernel, size: WindowSize) -> tuple[Any, Any, Any]:
     values, sums = Tile(F32, lanes, size.rows, QUAD), Tile(I32, lanes, size.rows, QUAD)
     multiply, factors, biases = values.mul, per_channel(values), per_channel(sums)
     as_float, pack = to_float(sums), pack_windows(size, lanes, dot, Clip(kernel.parameter("clip")))
+    pack_fixed = pack_products(size, lanes, Dot(dot), Clip(kernel.parameter("clip")))
     epilogue, number_bytes = fused(kernel, values), QUAD * F32.itemsize
 
     def read_channel(given, channel):  # type: ignore[no-untyped-def]
@@ -122,7 +124,9 @@ def _requantized(kernel: Kernel, size: WindowSize) -> tuple[Any, Any, Any]:
             biases(given.bias + channel * number_bytes),
             factors(given.scale + channel * number_bytes),
         )
-        return start, scales, load_i32(given.low, channel), load_i32(given.high, channel)
+        multipliers = biases(given.multiplier + channel * number_bytes)
+        fixed = load_i32(given.multiplier, QUAD * channel) != 0
+        return start, scales, multipliers, fixed, load_i32(given.low, channel), load_i32(given.high, channel)
 
     read_channel = inlined(read_channel, exact=True)
     if Dot(dot).is_arm:
@@ -131,7 +135,9 @@ def _requantized(kernel: Kernel, size: WindowSize) -> tuple[Any, Any, Any]:
             return opened[0]
 
         def finish(acc, opened, given, args, bases, channel, y, x_bytes):  # type: ignore[no-untyped-def]
-            _, scales, low, high = opened
+            _, scales, multipliers, fixed, low, high = opened
+            if fixed:
+                return pack_fixed(acc, multipliers, given.zero, low, high)
             numbers = epilogue(multiply(as_float(acc), scales), args, bases, channel, y, x_bytes)
             return pack(numbers, given.zero, low, high)
 

@@ -18,7 +18,7 @@ from sparsenet.targets.cpu.lower.integer_linear import lower_matrix
 from sparsenet.targets.cpu.lower.pack_quads import bias_at, weight_quads, whole_quads, without_groups
 from sparsenet.targets.cpu.lower.quad_convolution import QuadConvolution, quad_candidates
 from sparsenet.targets.cpu.lower.quad_depthwise import lower_depthwise
-from sparsenet.targets.cpu.lower.quad_epilogue import bounds, clip_of, fused
+from sparsenet.targets.cpu.lower.quad_epilogue import bounds, fused
 from sparsenet.targets.cpu.lower.unfold import open_unfolded, unfolded_weight, unfolds
 
 
@@ -56,7 +56,7 @@ def _convolution(builder: Builder, conv: Convolution, product: Product) -> None:
     layer = QuadConvolution(
         node.name, out, window, epilogue, matrix, int(np.count_nonzero(matrix)),
         whole_quads(bias_at(product.bias, weight, product.x.zero_point, builder.target.dot)), geo, groups, as_line,
-        product.rounding.zero_point, {"scale": product.multiplier} | bounds(product, c_out), clip_of(product),
+        product.rounding.zero_point, {"scale": product.multiplier} | bounds(product, c_out), product,
     )  # fmt: skip
     candidates = quad_candidates(builder.target, layer, builder.options.race is not None)
     chosen, reason = choose(builder, candidates, layer.density, layer.key, "quads of zeros")

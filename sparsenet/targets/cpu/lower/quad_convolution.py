@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from sparsenet.graph.integer import Product
 from sparsenet.graph.types import QUAD
 from sparsenet.plan.candidate import Candidate
 from sparsenet.plan.ref import Ref, Word
@@ -20,10 +21,11 @@ from sparsenet.plan.weights import Weights
 from sparsenet.targets.cpu.lower.conv_rows import ConvRows
 from sparsenet.targets.cpu.lower.pack import csr_stream, dense_blocks
 from sparsenet.targets.cpu.lower.pack_quads import in_pairs, quad_pattern, whole_quads, without_saturation
+from sparsenet.targets.cpu.lower.quad_epilogue import clip_of, fixed_point
 from sparsenet.targets.cpu.lower.row_convolution import RowConvolution
 from sparsenet.targets.cpu.lower.select import PixelTile, pixel_tile
 from sparsenet.targets.cpu.panels import PANEL_BYTES
-from sparsenet.targets.family import Clip, Dot
+from sparsenet.targets.family import Dot
 from sparsenet.targets.target import SHORTEST_VECTOR, Target
 
 #: Share of quads that are not zero below which pattern buckets are faster than dense weights, and CSR than both where
@@ -46,12 +48,12 @@ class QuadConvolution(RowConvolution):
     Attributes:
         zero: the zero point of the result.
         each: other arguments of the kernels with a number for each output channel.
-        clip: what is known of the result.
+        product: what it computes.
     """
 
     zero: int
     each: Mapping[str, npt.NDArray[Any]]
-    clip: Clip
+    product: Product
 
 
 class _Products(NamedTuple):
@@ -135,7 +137,7 @@ def _candidate(
 ) -> Candidate:
     sizes: tuple[int, ...] = (tile.rows, tile.vectors, products.dot)
     if kind == "panel":
-        sizes = (*sizes, layer.clip)
+        sizes = (*sizes, clip_of(layer.product))
     kernel = layer.lines.kernel(ALGORITHMS.get(kind, f"conv_{kind}_rows"), sizes, layer.epilogue.ops)
 
     def make(weights: Weights) -> Stage:
@@ -192,7 +194,11 @@ def _panel(layer: QuadConvolution, products: _Products, tile: PixelTile, weights
         "tap_offsets": weights.constant(taps.astype(np.int32)), "taps": taps.size,
         "stream": weights.constant(stream),
     }  # fmt: skip
-    per_quad = {"row_offsets": (weights.constant(row_offsets), QUAD * row_offsets.itemsize)}
+    multiplier = whole_quads(fixed_point(layer.product))
+    per_quad = {
+        name: (weights.constant(numbers), QUAD * numbers.itemsize)
+        for name, numbers in (("row_offsets", row_offsets), ("multiplier", multiplier))
+    }
     return _Packed(per_quad, fixed, stream.nbytes)
 
 

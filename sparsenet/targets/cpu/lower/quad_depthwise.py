@@ -18,7 +18,7 @@ from sparsenet.plan.window import Window, open_window
 from sparsenet.targets.cpu.lower.conv_rows import ConvRows
 from sparsenet.targets.cpu.lower.depthwise import IN_PLACE_STRIDE
 from sparsenet.targets.cpu.lower.pack_quads import bias_at, whole_quads, window_quads
-from sparsenet.targets.cpu.lower.quad_epilogue import bounds, clip_of, fused
+from sparsenet.targets.cpu.lower.quad_epilogue import bounds, clip_of, fixed_point, fused
 from sparsenet.targets.family import CLIP_ANY, Dot
 
 
@@ -49,7 +49,7 @@ def lower_depthwise(builder: Builder, conv: Convolution, product: Product) -> No
         "bias": bias_at(product.bias, weight, product.x.zero_point, dot),
         "scale": product.multiplier,
     }
-    each |= bounds(product, len(weight))
+    each |= bounds(product, len(weight)) | {"multiplier": _multipliers(product, dot)}
     per_quad = {"weights": (builder.constant(packed), packed[0].nbytes)} | {
         name: (builder.constant(whole_quads(numbers)), QUAD * numbers.itemsize)
         for name, numbers in each.items()
@@ -69,6 +69,16 @@ def _dot(builder: Builder, window: Window) -> Dot:
     gaps = window.columns != tuple(range(0, item * len(window.columns), item))
     dot = builder.target.dot
     return Dot.PLAIN if dot.is_arm and window.column_step == 1 and gaps else dot
+
+
+def _multipliers(product: Product, dot: Dot) -> npt.NDArray[np.int32]:
+    """Fixed-point multipliers on AArch64, of quads of which every channel has one."""
+    if not dot.is_arm:
+        return np.zeros(len(product.weights), np.int32)
+    own = fixed_point(product)
+    quads = np.arange(len(own)) // QUAD
+    missing = np.bincount(quads, own == 0) > 0
+    return np.where(missing[quads], np.int32(0), own)
 
 
 def _rows(geo: Geometry, window: Window, lines: Rows) -> int:

@@ -10,6 +10,7 @@ from sparsenet.graph.ops import split_inputs
 from sparsenet.graph.types import QUAD
 from sparsenet.plan.builder import Builder
 from sparsenet.targets.cpu.lower.epilogues import Epilogue
+from sparsenet.targets.cpu.lower.fixed_point import multipliers, range_of_sums
 from sparsenet.targets.family import Clip
 
 #: The largest numbers of 8 bits, and of 16 with a sign.
@@ -35,6 +36,17 @@ def clip_of(product: Product) -> Clip:
     if product.other is not None or product.line.bend is not None or numbers.max() > WORD_MOST - U8_MOST:
         clip |= Clip.WORDS
     return clip
+
+
+def fixed_point(product: Product) -> npt.NDArray[np.int32]:
+    """The fixed-point multiplier of each channel; 0 for that by its scale in float32."""
+    count = len(product.weights)
+    if product.other is not None or product.line.bend is not None:
+        return np.zeros(count, np.int32)
+    ends = range_of_sums(product.weights, product.bias, product.x.zero_point)
+    zero = product.rounding.zero_point
+    limits = (bound.astype(np.int64) - zero for bound in bounds(product, count).values())
+    return multipliers(np.broadcast_to(product.multiplier, count), *ends, *limits)
 
 
 def fused(builder: Builder, product: Product, *, over_rows: bool) -> Epilogue:

@@ -12,11 +12,13 @@ import numpy as np
 from llvmlite import ir
 from numba import types
 
-from sparsenet.graph.types import F32, QUAD, U8
+from sparsenet.graph.types import F32, QUAD, U8, U16
 from sparsenet.targets.cpu.vector_ir import llvm
+from sparsenet.targets.cpu.vector_ir.fixed_point import steps_of_sums
 from sparsenet.targets.cpu.vector_ir.llvm import (
     I8,
     I16,
+    all_of,
     call_intrinsic,
     clipped,
     constant,
@@ -26,7 +28,7 @@ from sparsenet.targets.cpu.vector_ir.llvm import (
     splat,
     typed_pointer,
 )
-from sparsenet.targets.cpu.vector_ir.quads import BYTE_BITS, all_of, rounded
+from sparsenet.targets.cpu.vector_ir.quads import BYTE_BITS, halves_of, rounded
 from sparsenet.targets.cpu.vector_ir.tile import Tile
 from sparsenet.targets.family import Clip, Dot
 
@@ -38,28 +40,50 @@ def octets_of(pixels: Tile) -> Tile:
     return Tile(U8, _OCTETS, pixels.rows, -(-pixels.vectors // QUAD))
 
 
+def halves_tile(values: Tile) -> Tile:
+    """The tile of one channel's 16-bit numbers of steps: two vectors of a row become one, in whole pairs."""
+    return Tile(U16, 2 * values.lanes, values.rows, 2 * octets_of(values).vectors)
+
+
+def _in_fours(values: Tile, vectors: Sequence[ir.Value]) -> list[list[ir.Value]]:
+    """The vectors of a tile by four of a row; what is missing is undefined."""
+    missing = [ir.Constant(vectors[0].type, ir.Undefined)] * (QUAD - 1)
+    lines = [vectors[row * values.vectors : (row + 1) * values.vectors] for row in range(values.rows)]
+    firsts = range(0, values.vectors, QUAD)
+    return [[*line[first : first + QUAD], *missing][:QUAD] for line in lines for first in firsts]
+
+
+def round_to_halves(values: Tile, dot: Dot, clip: Clip) -> Any:
+    """``f(values)``: float32 below 2**30 rounded, half to even; ``clip`` tells what else is known of them."""
+    halves = halves_tile(values)
+
+    def emit(b: ir.IRBuilder, block: ir.Value) -> list[ir.Value]:
+        fours = _in_fours(values, rounded(b, values, block, dot))
+        return [half for four in fours for half in halves_of(b, four, words=Clip.WORDS in clip)]
+
+    return halves._intrinsic([values.type], halves.type, emit)
+
+
+def multiply_to_halves(sums: Tile, dot: Dot) -> Any:
+    """``f(sums, multiplier)``: int32 sums times one fixed-point multiplier."""
+    halves = halves_tile(sums)
+
+    def emit(b: ir.IRBuilder, block: ir.Value, multiplier: ir.Value) -> list[ir.Value]:
+        fours, by = _in_fours(sums, sums._split(b, block)), sums._splat(b, multiplier)
+        return [steps_of_sums(b, dot, pair, by) for four in fours for pair in (four[:2], four[2:])]
+
+    return halves._intrinsic([sums.type, types.int64], halves.type, emit)
+
+
 def to_octets(values: Tile, dot: Dot, clip: Clip) -> Any:
-    """``f(values, zero, low, high)``: min(max(rint(value) + zero, low), high), half to even, of float32 below 2**30.
+    """``f(halves, zero, low, high)``: min(max(number + zero, low), high); ``clip`` tells what of it is needed."""
+    octets, halves = octets_of(values), halves_tile(values)
 
-    ``clip`` tells what else is known of the numbers.
-    """
-    octets = octets_of(values)
-
-    def words(b: ir.IRBuilder, integers: ir.Value) -> ir.Value:
-        if Clip.WORDS in clip:
-            return clipped(b, integers, -(2**15), 2**15 - 1, I16)
-        return b.trunc(integers, ir.VectorType(I16, integers.type.count))
-
-    def octet(b: ir.IRBuilder, own: list[ir.Value], given: Sequence[ir.Value]) -> ir.Value:
-        """The bytes of up to four vectors."""
-        own = own + [ir.Constant(own[0].type, ir.Undefined)] * (QUAD - len(own))
-        halves = [words(b, all_of(b, *pair)) for pair in (own[:2], own[2:])]
+    def octet(b: ir.IRBuilder, own: Sequence[ir.Value], given: Sequence[ir.Value]) -> ir.Value:
         for number in given[:1]:
-            zero = splat(b, b.trunc(number, I16), halves[0].type.count)
-            halves = [
-                call_intrinsic(b, f"llvm.sadd.sat.{mangled(v.type)}", v.type, [v, zero]) for v in halves
-            ]
-        out = clipped(b, all_of(b, *halves), 0, 2**BYTE_BITS - 1, I8)
+            zero = splat(b, b.trunc(number, I16), halves.lanes)
+            own = [call_intrinsic(b, f"llvm.sadd.sat.{mangled(v.type)}", v.type, [v, zero]) for v in own]
+        out = clipped(b, all_of(b, *own), 0, 2**BYTE_BITS - 1, I8)
         for name, bound in zip(("umax", "umin"), given[1:], strict=False):
             limit = splat(b, b.trunc(bound, I8), _OCTETS)
             out = call_intrinsic(b, f"llvm.{name}.{mangled(out.type)}", out.type, [out, limit])
@@ -67,13 +91,10 @@ def to_octets(values: Tile, dot: Dot, clip: Clip) -> Any:
         return made_here(b, out) if dot.is_arm else out
 
     def emit(b: ir.IRBuilder, block: ir.Value, *given: ir.Value) -> list[ir.Value]:
-        integers, needed, out = rounded(b, values, block, dot), clip.arguments(*given), []
-        for row in range(values.rows):
-            line = integers[row * values.vectors : (row + 1) * values.vectors]
-            out += [octet(b, line[first : first + QUAD], needed) for first in range(0, values.vectors, QUAD)]
-        return out
+        numbers, needed = halves._split(b, block), clip.arguments(*given)
+        return [octet(b, numbers[i : i + 2], needed) for i in range(0, halves.count, 2)]
 
-    return octets._intrinsic([values.type, *[types.int64] * 3], octets.type, emit)
+    return octets._intrinsic([halves.type, *[types.int64] * 3], octets.type, emit)
 
 
 def store_octets(pixels: Tile) -> Any:

@@ -76,6 +76,12 @@ def shuffled(
     return b.shuffle_vector(x, y, ir.Constant(ir.VectorType(I32, lanes), [lane(i) for i in range(lanes)]))
 
 
+def all_of(b: ir.IRBuilder, x: ir.Value, y: ir.Value) -> ir.Value:
+    """The lanes of x, then those of y."""
+    numbers = list(range(2 * x.type.count))
+    return b.shuffle_vector(x, y, ir.Constant(ir.VectorType(I32, len(numbers)), numbers))
+
+
 def constant(value: float, vector: ir.VectorType) -> ir.Value:
     """A vector of one number known now."""
     return ir.Constant(vector, [value] * vector.count)

@@ -20,6 +20,7 @@ from sparsenet.targets.cpu.vector_ir.llvm import (
     I8,
     I16,
     Product,
+    all_of,
     call_intrinsic,
     clipped,
     constant,
@@ -259,39 +260,35 @@ def bytes_of_word(b: ir.IRBuilder, word: ir.Value) -> list[ir.Value]:
 def _join_arm(b: ir.IRBuilder, channels: Sequence[ir.Value], bounds: Sequence[ir.Value]) -> ir.Value:
     """As ``_join_plain``, by saturation."""
     count = channels[0].type.count
-    return narrowed(b, channels, bounds, [j * count + i for i in range(count) for j in range(QUAD)])
+    return narrowed(
+        b, halves_of(b, channels), bounds, [j * count + i for i in range(count) for j in range(QUAD)]
+    )
+
+
+def halves_of(b: ir.IRBuilder, sums: Sequence[ir.Value], *, words: bool = True) -> list[ir.Value]:
+    """Four vectors of int32 as two of int16; with saturation, if ``words``."""
+    halves = [all_of(b, *two) for two in (sums[:2], sums[2:])]
+    if words:
+        return [clipped(b, half, -(2**15), 2**15 - 1, I16) for half in halves]
+    return [b.trunc(half, ir.VectorType(I16, half.type.count)) for half in halves]
 
 
 def narrowed(
-    b: ir.IRBuilder,
-    sums: Sequence[ir.Value],
-    bounds: Sequence[ir.Value],
-    order: Sequence[int],
-    *,
-    words: bool = True,
+    b: ir.IRBuilder, halves: Sequence[ir.Value], bounds: Sequence[ir.Value], order: Sequence[int]
 ) -> ir.Value:
-    """Four vectors of int32 as one of their bytes on AArch64: with saturation to 16 bits, if ``words``, then 8.
+    """Two vectors of int16 as one of their bytes on AArch64, with saturation, in a vector of int32.
 
     Byte i of the result is number ``order[i]`` of all. ``bounds`` are nothing, zero, or as of ``saturated``.
     """
-    kind = sums[0].type
-    pair = ir.VectorType(I16, 2 * kind.count)
-    few, octets = ir.VectorType(I8, 2 * kind.count), ir.VectorType(I8, QUAD * kind.count)
-    halves = [all_of(b, *two) for two in (sums[:2], sums[2:])]
-    halves = [clipped(b, half, -(2**15), 2**15 - 1, I16) if words else b.trunc(half, pair) for half in halves]
-    if bounds:
-        zero = splat(b, b.trunc(bounds[0], I16), pair.count)
-        halves = [call_intrinsic(b, f"llvm.sadd.sat.{mangled(pair)}", pair, [v, zero]) for v in halves]
+    pair = halves[0].type
+    few, octets = ir.VectorType(I8, pair.count), ir.VectorType(I8, 2 * pair.count)
+    for zero in bounds[:1]:
+        start = splat(b, b.trunc(zero, I16), pair.count)
+        halves = [call_intrinsic(b, f"llvm.sadd.sat.{mangled(pair)}", pair, [v, start]) for v in halves]
     parts = [call_intrinsic(b, f"llvm.aarch64.neon.sqxtun.{mangled(few)}", few, [v]) for v in halves]
     octet = all_of(b, *parts)
     octet = b.shuffle_vector(octet, octet, ir.Constant(ir.VectorType(llvm.I32, octets.count), list(order)))
-    return b.bitcast(within(b, octet, bounds[1:]), kind)
-
-
-def all_of(b: ir.IRBuilder, x: ir.Value, y: ir.Value) -> ir.Value:
-    """The lanes of x, then those of y."""
-    numbers = list(range(2 * x.type.count))
-    return b.shuffle_vector(x, y, ir.Constant(ir.VectorType(llvm.I32, len(numbers)), numbers))
+    return b.bitcast(within(b, octet, bounds[1:]), ir.VectorType(llvm.I32, pair.count // 2))
 
 
 def within(b: ir.IRBuilder, octet: ir.Value, bounds: Sequence[ir.Value]) -> ir.Value:

@@ -16,6 +16,7 @@ from numba import types
 from sparsenet.graph import types as elements
 from sparsenet.graph.types import QUAD, U8X4
 from sparsenet.targets.cpu.vector_ir import llvm
+from sparsenet.targets.cpu.vector_ir.fixed_point import steps_of_sums
 from sparsenet.targets.cpu.vector_ir.llvm import (
     I8,
     I16,
@@ -27,6 +28,7 @@ from sparsenet.targets.cpu.vector_ir.llvm import (
     typed_pointer,
 )
 from sparsenet.targets.cpu.vector_ir.quads import (
+    halves_of,
     narrowed,
     quad_product,
     ready,
@@ -229,8 +231,8 @@ def pack_windows(size: WindowSize, lanes: int, dot: int, clip: Clip = CLIP_ANY) 
 
     def join(b: ir.IRBuilder, sums: Sequence[ir.Value], given: Sequence[ir.Value]) -> ir.Value:
         if Dot(dot).is_arm:
-            order, words = _bytes_in_order(sums[0].type.count), Clip.WORDS in clip
-            return narrowed(b, sums, clip.arguments(*given), order, words=words)
+            halves = halves_of(b, sums, words=Clip.WORDS in clip)
+            return narrowed(b, halves, clip.arguments(*given), _bytes_in_order(lanes))
         return saturated(b, sums, given) if Dot(dot).is_x86 else _join_plain(b, sums, given)
 
     def emit(b: ir.IRBuilder, block: ir.Value, *given: ir.Value) -> list[ir.Value]:
@@ -238,6 +240,21 @@ def pack_windows(size: WindowSize, lanes: int, dot: int, clip: Clip = CLIP_ANY) 
         return [join(b, vectors[i * QUAD : (i + 1) * QUAD], given) for i in range(size.rows)]
 
     return pixels._intrinsic([floats.type, *[types.int64] * 3], pixels.type, emit)
+
+
+def pack_products(size: WindowSize, lanes: int, dot: Dot, clip: Clip) -> Any:
+    """``f(sums, multipliers, zero, low, high)``: as ``pack_windows``, of sums times fixed-point multipliers."""
+    sums, pixels = Tile(elements.I32, lanes, size.rows, QUAD), Tile(U8X4, lanes, size.rows, 1)
+
+    def emit(b: ir.IRBuilder, block: ir.Value, by: ir.Value, *given: ir.Value) -> list[ir.Value]:
+        vectors, factors, out = sums._split(b, block), sums._split(b, by), []
+        for i in range(0, sums.count, QUAD):
+            pairs = [vectors[first : first + 2] for first in (i, i + 2)]
+            halves = [steps_of_sums(b, dot, pair, factors[i]) for pair in pairs]
+            out.append(narrowed(b, halves, clip.arguments(*given), _bytes_in_order(lanes)))
+        return out
+
+    return pixels._intrinsic([sums.type, sums.type, *[types.int64] * 3], pixels.type, emit)
 
 
 def _join_plain(b: ir.IRBuilder, sums: Sequence[ir.Value], bounds: Sequence[ir.Value]) -> ir.Value:

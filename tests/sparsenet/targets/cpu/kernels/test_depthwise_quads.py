@@ -78,6 +78,7 @@ def assert_exact(
             "bias": whole_quads(bias_at(bias, weight, zero_in, dot)),
             "scale": whole_quads(scale),
             "zero": zero_out, "low": whole_quads(low), "high": whole_quads(high),
+            "multiplier": np.zeros(4 * source.channels, np.int32),
             "tap_row": dilation * source.row_bytes, "x_row": stride * source.row_bytes,
             "x_channel": source.channel_bytes, "c_out": source.channels,
             **out.lines(), **out.output(),
