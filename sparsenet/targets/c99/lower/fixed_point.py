@@ -67,11 +67,12 @@ def fixed_point(multiplier: npt.NDArray[Any], zero: int, least: Integers, most: 
     added, moved, found = _height(slope, low, high)
     found &= known & (np.abs(moved) + np.maximum(np.abs(least), np.abs(most)) <= MOST_SUM)
     bits = np.ascontiguousarray(multiplier, np.float32).view(np.int32)
-    return FixedPoint(
-        np.where(found, slope, bits).astype(np.int32),
-        np.where(found, added, NO_LINE).astype(np.int32),
-        np.where(found, moved, 0),
-    )
+    terms = np.where(found, (slope, added, moved), (bits, np.full_like(slope, NO_LINE), np.zeros_like(slope)))
+    # Channels without weights have one sum, whatever their multiplier: a line that is level.
+    number = np.rint(least.astype(np.float32) * multiplier.astype(np.float32))
+    byte = np.clip(number + zero, 0, 255).astype(np.int64)
+    terms = np.where(least == most, (np.zeros_like(slope), byte << FRACTION, -least), terms)
+    return FixedPoint(terms[0].astype(np.int32), terms[1].astype(np.int32), terms[2])
 
 
 def _first_sums(multiplier: npt.NDArray[Any], zero: int) -> tuple[Integers, npt.NDArray[np.bool_]]:

@@ -15,7 +15,9 @@ def test_every_sum_gives_the_same_byte(zero: int) -> None:
     multiplier = np.exp(rng.uniform(np.log(2e-4), np.log(3e-2), 20)).astype(np.float32)
     least, most = rng.integers(-200_000, -10, 20), rng.integers(0, 200_000, 20)
     least[0] = most[0] = 7
+    multiplier[1], least[1], most[1] = 1e-9, 10**9, 10**9
     found = fixed_point(multiplier, zero, least, most)
+    assert (found.added[:2] != NO_LINE).all()
     assert found.lines >= 16
     for channel in np.flatnonzero(found.added != NO_LINE):
         sums = np.arange(least[channel], most[channel] + 1)
