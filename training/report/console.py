@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from training.report.findings import findings
+from training.report.findings import findings, headline
 from training.report.model import Report
 from training.report.names import ENGINES, ratio_name, row_title
 from training.report.numbers import number, percent, ratio
@@ -48,6 +48,8 @@ def console_table(report: Report) -> str:
     )
     return "\n".join(
         [
+            headline(report),
+            "",
             _align(quality),
             "",
             _align(speed),

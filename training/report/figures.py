@@ -11,8 +11,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, PercentFormatter
 
+from training.report.findings import FINAL, one_shot
 from training.report.model import Report, Stage
-from training.report.names import ENGINE_NAMES
+from training.report.names import ENGINE_NAMES, row_title
 from training.report.paper import ACCURACY_AT_SPARSITY
 
 #: Okabe and Ito's palette, told apart by colour-blind readers too.
@@ -56,6 +57,43 @@ def _draw(
 
 def _percent(axis: Axes, which: str = "y") -> None:
     (axis.yaxis if which == "y" else axis.xaxis).set_major_formatter(PercentFormatter(1))
+
+
+def result(report: Report) -> str:
+    """The whole story: accuracy after every step, and the final student's milliseconds in every engine."""
+
+    def paint(axes: list[Axes]) -> None:
+        quality, speed = axes
+        steps = {row_title(stage, stored): (stored or stage).scores.accuracy for stage, stored in report.rows}
+        point = one_shot(report)
+        bars = [(name, share, "#0072B2") for name, share in steps.items()]
+        if point:
+            place = list(steps).index(report.stage(FINAL).title)
+            bars.insert(place, ("Distilled, pruned at once", point.accuracy, "#D55E00"))
+        _bars(quality, bars, 1.0, lambda share: f"{share:.1%}")
+        quality.set(title="Accuracy on the test images", xticks=(0, 0.25, 0.5, 0.75, 1))
+        _percent(quality, "x")
+        times = [
+            (ENGINE_NAMES[engine], found.median, colour)
+            for engine, colour in ENGINE_COLOURS.items()
+            if (found := report.speed.latency(FINAL, engine))
+        ]
+        _bars(speed, times, max((ms for _, ms, _ in times), default=1.0), lambda ms: f"{ms:.3g} ms")
+        speed.set(title=f"{report.stage(FINAL).title}: ms per image")
+
+    return _draw(9.6, 3.0, 2, paint)
+
+
+def _bars(
+    axis: Axes, bars: list[tuple[str, float, str]], longest: float, text: Callable[[float], str]
+) -> None:
+    """Horizontal bars (name, value, colour), the first on top, each with its value written behind it."""
+    for y, (_, value, colour) in enumerate(bars):
+        axis.barh(y, value, color=colour, height=0.62)
+        axis.text(value + longest * 0.02, y, text(value), va="center")
+    axis.set_yticks(range(len(bars)), [name for name, _, _ in bars])
+    axis.set(xlim=(0, longest * 1.25), ylim=(len(bars) - 0.5, -0.5))
+    axis.grid(visible=False, axis="y")
 
 
 def accuracy_curve(report: Report) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from training.report.model import INT8, Report, Speedup, StoredFile
+from training.report.model import INT8, AccuracyPoint, Report, Speedup, StoredFile
 from training.report.numbers import TOO_NOISY, number, percent, points, scientific
 from training.report.paper import published
 
@@ -33,6 +33,34 @@ def findings(report: Report) -> list[Finding]:
         "Reading these numbers": _resolution(report),
     }
     return [Finding(topic, text) for topic, text in texts.items() if text]
+
+
+def headline(report: Report) -> str:
+    """The result in one sentence: what is left of the distilled student's accuracy, and what it costs now."""
+    whole, final = report.stage("distilled"), report.stage(FINAL)
+    stored = report.file(FINAL, INT8) or main_file(report, FINAL)
+    scores = stored.scores if stored else final.scores
+    integers = " and computed in 8-bit integers" if stored and stored.values == INT8 else ""
+    text = (
+        f"With {percent(final.sparsity, 0)} % of its weights zero{integers}, the student is right on "
+        f"{percent(scores.accuracy)} % of the test images (before: {percent(whole.scores.accuracy)} %)"
+    )
+    if stored:
+        text += (
+            f"; its file has {number(stored.bytes)} bytes, {number(stored.compression)} times less than the teacher's "
+            f"weights"
+        )
+    engine = "int8-sparse" if integers else "sparse"
+    ours, torch = report.speed.latency(FINAL, engine), report.speed.latency(FINAL, "pytorch")
+    if ours and torch:
+        text += f"; one image takes {ours.median:.2f} ms, in PyTorch {torch.median:.2f} ms"
+    return text + "."
+
+
+def one_shot(report: Report) -> AccuracyPoint | None:
+    """The distilled student pruned at once to about the final student's zeros, if the curve has such a point."""
+    sparsity = report.stage(FINAL).sparsity
+    return next((p for p in reversed(report.accuracy_curve) if p.sparsity <= sparsity + 0.005), None)
 
 
 def main_file(report: Report, stage: str) -> StoredFile | None:
@@ -156,9 +184,8 @@ def _pruning(report: Report) -> str:
         f"Bringing the distilled student to {percent(after.sparsity, 0)} % zeros while fine-tuning it "
         f"{_change('gained', 'cost', before.scores.macro_f1, after.scores.macro_f1, 'macro F1')}"
     )
-    one_shot = [p for p in report.accuracy_curve if p.sparsity <= after.sparsity + 0.005]
-    if one_shot:
-        point = one_shot[-1]
+    point = one_shot(report)
+    if point:
         text += (
             f"; pruned in one shot to {percent(point.sparsity, 0)} %, without fine-tuning, it has "
             f"{percent(point.macro_f1)} %"

@@ -9,7 +9,7 @@ from markupsafe import Markup
 
 from training.report import figures
 from training.report.files import write_text
-from training.report.findings import FINAL, findings, main_file
+from training.report.findings import FINAL, findings, headline, main_file
 from training.report.model import Report
 from training.report.names import ENGINE_NAMES, ENGINES, RATIOS, ratio_name, row_title
 from training.report.numbers import interval, number, percent, scientific
@@ -28,6 +28,7 @@ def render_page(report: Report) -> str:
     }
     return page_template("training.report", filters).render(
         report=report,
+        headline=headline(report),
         findings=findings(report),
         cards=_cards(report),
         published=published,

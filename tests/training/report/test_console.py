@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 
 from training.report.console import console_table
-from training.report.findings import findings
+from training.report.findings import findings, headline
 from training.report.model import Report
 
 
 def test_every_stage_measurement_and_finding_is_there(report: Report) -> None:
     lines = console_table(report).splitlines()
+    assert lines[0] == headline(report)
     [row] = [line for line in lines if re.match(r"Distilled \+ pruned +80 %", line)]
     cells = ["80", "%", "91.0", "89.0", "90.0", "70,000", "1,189×", "0.90/0.76/0.92/1004×"]
     assert re.split(" +", row)[3:] == cells
@@ -35,6 +36,6 @@ def test_every_stage_measurement_and_finding_is_there(report: Report) -> None:
 
 def test_columns_line_up(report: Report) -> None:
     lines = console_table(report).splitlines()
-    head, rows = lines[0], lines[2:7]
+    head, rows = lines[2], lines[4:9]
     edge = head.index("accuracy") + len("accuracy")
     assert [row[edge - 4 : edge] for row in rows] == ["98.0", "89.0", "84.0", "93.0", "91.0"]

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from training.report.findings import findings
+from training.report.findings import findings, headline, one_shot
 from training.report.model import LatencyPoint, Report, Speedup
 
 
@@ -31,6 +31,29 @@ def with_ratio(report: Report, new: Speedup) -> Report:
     pair = (new.stage, new.slow, new.fast)
     kept = [s for s in report.speed.speedups if (s.stage, s.slow, s.fast) != pair]
     return replace(report, speed=replace(report.speed, speedups=[*kept, new]))
+
+
+def test_the_result_is_one_sentence(report: Report) -> None:
+    assert headline(report) == (
+        "With 80 % of its weights zero and computed in 8-bit integers, the student is right on 90.0 % of the test "
+        "images (before: 94.0 %); its file has 60,000 bytes, 1,388 times less than the teacher's weights; one image "
+        "takes 0.50 ms, in PyTorch 3.00 ms."
+    )
+
+
+def test_without_int8_and_times_the_sentence_is_of_the_stored_file(report: Report) -> None:
+    files = [file for file in report.files if file.values != "int8"]
+    bare = replace(report, files=files, speed=replace(report.speed, latencies=[]))
+    assert "integers" not in headline(bare)
+    assert headline(bare).endswith("right on 91.0 % of the test images (before: 94.0 %); its file has 70,000 bytes, "
+                                   "1,189 times less than the teacher's weights.")  # fmt: skip
+
+
+def test_pruned_at_once_is_the_point_at_the_final_sparsity(report: Report) -> None:
+    point = one_shot(report)
+    assert point is not None
+    assert point.sparsity == max(p.sparsity for p in report.accuracy_curve if p.sparsity <= 0.805)
+    assert one_shot(replace(report, accuracy_curve=[])) is None
 
 
 def test_every_topic_has_a_sentence(report: Report) -> None:
