@@ -15,7 +15,7 @@ from sparsenet.cli import main
 from training.checkpoint import load_model
 from training.data.sources import load_split
 from training.demo.model_files import run
-from training.demo.settings import DRAWN_ALPHA, DemoSettings, Schedules
+from training.demo.settings import DemoSettings, Schedules
 from training.evaluate import evaluate, metrics
 from training.models import build_model
 from training.models.registry import count_parameters
@@ -36,7 +36,6 @@ def tiny(out: Path) -> DemoSettings:
         teacher="minixception-128-256",
         student="minixception-128",
         schedules=Schedules(teacher=((32, 1),), student=((32, 1),), prune=((32, 1),)),
-        alpha=DRAWN_ALPHA,
         curve=(0.0, 0.9),
         seconds=0.1,
         progress=False,

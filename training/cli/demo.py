@@ -13,7 +13,16 @@ from sparsenet.commands.several import Several, SeveralValues
 from sparsenet.io.files import require_output_folder
 from sparsenet.text.table import to_json
 from training.cli.options import BLOCK, Stages
-from training.demo.settings import ALPHA, DRAWN_ALPHA, QUICK, THOROUGH, DemoSettings, Schedules, stages_text
+from training.demo.settings import (
+    ALPHA,
+    DRAWN_TEACHER,
+    QUICK,
+    TEACHER,
+    THOROUGH,
+    DemoSettings,
+    Schedules,
+    stages_text,
+)
 from training.models.registry import MODELS
 
 if TYPE_CHECKING:
@@ -54,7 +63,10 @@ def _stages_option(flag: str, name: str, what: str) -> Any:
     "--on-error", type=click.Choice(["raise", "skip"]), default="raise", show_default=True,
     help="A broken image is an error, or is skipped and counted.",
 )  # fmt: skip
-@click.option("--teacher", type=click.Choice(list(MODELS)), default=DemoSettings.teacher, show_default=True)
+@click.option(
+    "--teacher", type=click.Choice(list(MODELS)),
+    help=f"[default: {DRAWN_TEACHER}; with --data {TEACHER}]",
+)  # fmt: skip
 @click.option("--student", type=click.Choice(list(MODELS)), default=DemoSettings.student, show_default=True)
 @_stages_option("--teacher-stages", "teacher", "the teacher")
 @_stages_option("--stages", "student", "both students")
@@ -78,7 +90,9 @@ def _stages_option(flag: str, name: str, what: str) -> Any:
 @click.option(
     "--alpha",
     type=FiniteRange(0, 1),
-    help="Weight of the labels in distillation.  [default: 0.1; 0.5 for drawn faces, whose teacher learns briefly]",
+    default=ALPHA,
+    show_default=True,
+    help="Weight of the labels in distillation.",
 )
 @click.option(
     "--threads", type=THREADS, default=1, show_default=True,
@@ -106,10 +120,10 @@ def _stages_option(flag: str, name: str, what: str) -> Any:
 @json_option
 def demo(
     data: Path | None,
+    teacher: str | None,
     teacher_stages: Any,
     student_stages: Any,
     prune_stages: Any,
-    alpha: float | None,
     precision: str,
     quiet: bool,
     as_json: bool,
@@ -117,7 +131,8 @@ def demo(
 ) -> None:
     """Teacher, student, distillation, pruning, conversion, int8, engine: train it, run it, measure it, report it.
 
-    Prints the table of the published tables 3 to 5 with this run beside it, and writes report.html and report.json.
+    Prints the result and its tables, beside the published tables 3 to 5 where they are of the same networks, and writes
+    report.html and report.json.
     """
     from training.pipeline import run_demo
     from training.report.console import console_table
@@ -126,7 +141,7 @@ def demo(
     defaults = QUICK if data is None else THOROUGH
     settings = DemoSettings(
         data=data,
-        alpha=alpha if alpha is not None else DRAWN_ALPHA if data is None else ALPHA,
+        teacher=teacher or (DRAWN_TEACHER if data is None else TEACHER),
         schedules=Schedules(
             teacher_stages or defaults.teacher,
             student_stages or defaults.student,

@@ -12,7 +12,7 @@ from PIL import Image
 
 from sparsenet.checks import MANY
 from sparsenet.errors import DataError
-from training.data.faces.geometry import EYES, MOUTH, NOSE_TIP, Geometry
+from training.data.faces.geometry import EYES, MOUTH, NOSE_TIP, SNAPSHOT, Geometry
 from training.data.faces.head import Head
 from training.data.faces.mask import draw_mask
 from training.data.faces.paint import Brush
@@ -80,7 +80,7 @@ def _faces(rng: Generator, canvas: int) -> Iterator[Geometry]:
     placed: list[Geometry] = []
     for _ in range(int(rng.integers(1, 5))):
         for _ in range(_TRIES):
-            pose = Geometry.sample(rng, int(rng.integers(len(CLASS_NAMES))), canvas)
+            pose = Geometry.sample(rng, int(rng.integers(len(CLASS_NAMES))), canvas, SNAPSHOT)
             scale = canvas * float(np.exp(rng.uniform(np.log(0.05), np.log(0.2))))
             centre = tuple(rng.uniform(1.1 * scale, canvas - 1.1 * scale, 2).tolist())
             pose = replace(pose, scale=scale, center=centre)

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from training.report.findings import findings, headline
+from training.report.findings import findings, headline, paper_row
 from training.report.model import Report
 from training.report.names import ENGINES, ratio_name, row_title
 from training.report.numbers import number, percent, ratio
-from training.report.paper import published
 
 #: (slow, fast) of the speed-ups that find place on a line.
 PAIRS = (("dense", "sparse"), ("sparse", "int8-sparse"))
 
 
 def console_table(report: Report) -> str:
-    """Quality and size beside the paper, speed, and the findings, as plain text."""
+    """The result, quality and size (beside the paper if it has both networks), speed and findings, as plain text."""
     quality = [["network", "zeros", "accuracy", "macro F1", "weighted F1", "bytes", "compression", "paper"]]
     for stage, stored in report.rows:
-        paper = published(report.student, stage.key)
+        paper = paper_row(report, stage.key)
         scores = stored.scores if stored else stage.scores
         quality.append(
             [
@@ -32,6 +31,8 @@ def console_table(report: Report) -> str:
                 else "–",
             ]
         )
+    if not paper_row(report, "teacher"):
+        quality = [row[:-1] for row in quality]
     speed = [["ms per image", *ENGINES.values(), *(ratio_name(*pair) for pair in PAIRS)]]
     for key in dict.fromkeys(m.stage for m in report.speed.latencies):
         found = [report.speed.latency(key, engine) for engine in ENGINES]

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from training.report.model import INT8, AccuracyPoint, Report, Speedup, StoredFile
 from training.report.numbers import TOO_NOISY, number, percent, points, scientific
-from training.report.paper import published
+from training.report.paper import Published, published
 
 FINAL = "distilled-pruned"
 
@@ -63,6 +63,12 @@ def one_shot(report: Report) -> AccuracyPoint | None:
     return next((p for p in reversed(report.accuracy_curve) if p.sparsity <= sparsity + 0.005), None)
 
 
+def paper_row(report: Report, stage: str) -> Published | None:
+    """The paper's row beside a stage of this run; ``None`` if its student or its teacher, an Xception, is another."""
+    same_teacher = report.stage("teacher").model == "xception"
+    return published(report.student, stage) if same_teacher else None
+
+
 def main_file(report: Report, stage: str) -> StoredFile | None:
     """The file of a stage whose numbers stand in the main table."""
     return report.file(stage, report.table_values)
@@ -76,7 +82,7 @@ def _change(verb_up: str, verb_down: str, before: float, after: float, measure: 
 
 
 def _size(report: Report) -> str:
-    stored, paper = main_file(report, FINAL), published(report.student, FINAL)
+    stored, paper = main_file(report, FINAL), paper_row(report, FINAL)
     if stored is None:
         return ""
     text = (

@@ -9,11 +9,11 @@ from markupsafe import Markup
 
 from training.report import figures
 from training.report.files import write_text
-from training.report.findings import FINAL, findings, headline, main_file
+from training.report.findings import FINAL, findings, headline, main_file, paper_row
 from training.report.model import Report
 from training.report.names import ENGINE_NAMES, ENGINES, RATIOS, ratio_name, row_title
 from training.report.numbers import interval, number, percent, scientific
-from training.report.paper import CITATION, published
+from training.report.paper import CITATION
 from training.report.templates import page_template
 
 
@@ -31,7 +31,7 @@ def render_page(report: Report) -> str:
         headline=headline(report),
         findings=findings(report),
         cards=_cards(report),
-        published=published,
+        paper_row=paper_row,
         citation=CITATION,
         figures=figures,
         final=FINAL,

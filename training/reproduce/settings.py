@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from sparsenet.errors import DataError, InputError
 from sparsenet.io import strict_json
-from training.demo.settings import ALPHA, DRAWN_ALPHA, DRAWN_AUGMENT
+from training.demo.settings import ALPHA, DRAWN_AUGMENT
 from training.pruning.scores import Mode
 from training.report.files import write_text
 
@@ -61,7 +61,7 @@ class StudentSettings:
         teacher_stages, student_stages, prune_stages: input sizes and epochs.
         batch_size: images per step.
         teacher_lr, student_lr, prune_lr: peak learning rates.
-        temperature, alpha: of distillation; alpha weighs the labels.
+        temperature, alpha: of distillation; alpha weighs the labels: half, for a teacher of few epochs is often wrong.
         sparsity: fraction of zeros after pruning.
         prune_first: whether the first convolution loses weights as well; depthwise ones never do.
         mask_every: optimizer steps from one tightening of the masks to the next; None spreads a number of them evenly.
@@ -78,7 +78,7 @@ class StudentSettings:
     student_lr: float = 3e-3
     prune_lr: float = 1e-3
     temperature: float = 5.0
-    alpha: float = DRAWN_ALPHA
+    alpha: float = 0.5
     sparsity: float = 0.8
     prune_first: bool = False
     mask_every: int | None = None
@@ -245,10 +245,7 @@ class Settings:
 
 
 def _small(data: str | None) -> Settings:
-    if data is None:
-        return Settings(augment=DRAWN_AUGMENT)
-    # A teacher of few epochs on few photographs is right in two cases of three, like one of drawn faces.
-    return Settings(data=data)
+    return Settings(data=data) if data else Settings(augment=DRAWN_AUGMENT)
 
 
 def _paper(data: str) -> Settings:

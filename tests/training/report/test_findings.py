@@ -112,8 +112,10 @@ def test_compression_is_compared_with_the_paper_as_it_is(report: Report, size: i
     assert f"{relation} the paper's 1,004×" in text(replace(report, files=files), "Size")
 
 
-def test_a_student_the_paper_does_not_know_is_compared_with_nothing(report: Report) -> None:
+def test_a_student_or_teacher_that_the_paper_does_not_know_is_compared_with_nothing(report: Report) -> None:
     assert "paper" not in text(replace(report, student="mobilenetv1"), "Size")
+    teacher = replace(report.stage("teacher"), model="mobilenetv1")
+    assert "paper" not in text(replace(report, stages=[teacher, *report.stages[1:]]), "Size")
 
 
 @pytest.mark.parametrize(

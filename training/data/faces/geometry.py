@@ -33,6 +33,30 @@ _EDGES = {
 
 
 @dataclass(frozen=True)
+class Framing:
+    """How a face may lie in its picture: the ranges that poses are drawn from.
+
+    Attributes:
+        center: ranges of x and of y of the head's middle, as shares of the canvas.
+        scale: range of the unit of the face frame, as a share of the canvas.
+        yaw, pitch: largest angles to either side, radians.
+        roll: standard deviation, radians.
+    """
+
+    center: tuple[tuple[float, float], tuple[float, float]]
+    scale: tuple[float, float]
+    yaw: float
+    pitch: float
+    roll: float
+
+
+#: As photographs that were aligned by the eyes show it, MaskedFace-Net's among them: the face fills the picture.
+PORTRAIT = Framing(((0.46, 0.54), (0.45, 0.51)), (0.36, 0.46), yaw=0.35, pitch=0.18, roll=0.09)
+#: As a camera in a room sees it.
+SNAPSHOT = Framing(((0.42, 0.58), (0.46, 0.58)), (0.26, 0.4), yaw=0.5, pitch=0.28, roll=0.16)
+
+
+@dataclass(frozen=True)
 class Geometry:
     """Pose of a head, its proportions and its mask, in pixels of the canvas and in the face frame."""
 
@@ -50,7 +74,7 @@ class Geometry:
     peak: float  # 1: a straight rise of the upper edge to the nose; higher: a flat edge that bends at the cheeks
 
     @classmethod
-    def sample(cls, rng: Generator, label: int, canvas: float) -> Geometry:
+    def sample(cls, rng: Generator, label: int, canvas: float, framing: Framing = PORTRAIT) -> Geometry:
         """A random pose with the mask as ``label`` says, on a canvas of ``canvas`` × ``canvas`` pixels."""
         upper, lower = _EDGES[label]
         upper_edge, lower_edge = rng.uniform(*upper), rng.uniform(*lower)
@@ -59,13 +83,14 @@ class Geometry:
         else:
             upper_side = upper_edge + rng.uniform(0.0, 0.22)
         lower_side = rng.uniform(0.5, 0.64) if label == UNCOVERED_CHIN else rng.uniform(0.76, 0.86)
-        scale = canvas * rng.uniform(0.26, 0.4)
+        scale = canvas * rng.uniform(*framing.scale)
+        across, down = framing.center
         return cls(
-            center=(canvas * rng.uniform(0.42, 0.58), canvas * rng.uniform(0.46, 0.58)),
+            center=(canvas * rng.uniform(*across), canvas * rng.uniform(*down)),
             scale=scale,
-            yaw=rng.uniform(-0.5, 0.5),
-            pitch=rng.uniform(-0.28, 0.28),
-            roll=rng.normal(0.0, 0.16),
+            yaw=rng.uniform(-framing.yaw, framing.yaw),
+            pitch=rng.uniform(-framing.pitch, framing.pitch),
+            roll=rng.normal(0.0, framing.roll),
             width=rng.uniform(0.7, 0.84),
             jaw=rng.uniform(0.1, 0.4),
             upper_edge=upper_edge,
