@@ -71,18 +71,23 @@ def object_file(plan: Plan, codes: Sequence[Code], machine: Machine, name: str) 
 
 
 def _kernel(code: Code, number: int) -> Any:
-    """The module of a kernel, whose function alone is known outside, as ``kernel.<number>``."""
+    """The module of a kernel, whose function alone is known outside, as ``kernel.<number>``.
+
+    Numba's names for the rest count what its process had compiled before: the same library shall have the same bytes.
+    """
     module = llvm.parse_bitcode(code.bitcode)
-    for function in module.functions:
+    for i, function in enumerate(module.functions):
         if function.name == code.entry:
             function.name = f"kernel.{number}"
             function.linkage = "external"
         elif function.name in _INSTRUCTIONS:
             function.name = _INSTRUCTIONS[function.name]
         elif not function.is_declaration:
+            function.name = f"function.{number}.{i}"
             function.linkage = "internal"
-    for variable in module.global_variables:
+    for i, variable in enumerate(module.global_variables):
         if not variable.is_declaration:
+            variable.name = f"variable.{number}.{i}"
             variable.linkage = "internal"
     return module
 
