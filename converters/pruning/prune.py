@@ -22,10 +22,13 @@ from sparsenet.checks import one_of, path_of, real_number, shown
 from sparsenet.engine_options import EngineOptions
 from sparsenet.errors import InputError
 from sparsenet.graph import Graph
+from sparsenet.limits import require_memory
 
 Scope = Literal["layer", "global"]
 #: Called after each layer with how many steps are done, and how many there are.
 Progress = Callable[[int, int], object]
+#: Matrices of columns by columns that there are at a time.
+_COPIES = 4
 #: Metadata that says how a network was pruned.
 METADATA = "pruning"
 
@@ -107,7 +110,8 @@ def prune(
             layer, the samples do not fit, or no choice of zeros does.
         SparsenetError: ``ms`` or ``speedup`` is given, and nothing was measured on this machine yet.
         GraphError: the graph is invalid.
-        MemoryLimitError: the calibration data would take more than ``limits.memory_limit``.
+        MemoryLimitError: the calibration data, or matrices of a layer's inputs by inputs, would take more than
+            ``limits.memory_limit``.
     """
     pattern = Pattern.parsed(block, n_m)
     one_of(scope, "scope", get_args(Scope))
@@ -116,6 +120,9 @@ def prune(
     given = _given(sparsity, layers)
     timed = _timed(dense, pattern, ms, speedup, layer_ms)
     spread = bool(timed) or not (pattern.of or scope == "layer" or isinstance(sparsity, Mapping))
+    for layer in layers:
+        needed = _COPIES * 8 * layer.columns.count**2 * layer.columns.groups
+        require_memory(needed, f"pruning layer '{layer.name}', which may be skipped,")
     threads = EngineOptions(threads).threads
     inputs = gathered(dense.inputs, batches)
     texts = [

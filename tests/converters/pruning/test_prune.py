@@ -9,7 +9,7 @@ import pytest
 
 from converters import prune
 from sparsenet import Engine
-from sparsenet.errors import InputError
+from sparsenet.errors import InputError, MemoryLimitError
 from sparsenet.graph import Graph
 from sparsenet.graph.quantization import Quantization
 from tests.converters.pruning.networks import multiply_adds, network, samples
@@ -120,6 +120,12 @@ def test_zeros_are_spread_by_what_they_cost_and_save() -> None:
     assert again.layers == fast.layers
     with pytest.raises(InputError, match="allow more time"):
         prune(graph, x, ms=0.05 * target, layer_ms=multiply_adds, threads=1)
+
+
+def test_a_layer_with_too_many_inputs_is_named_before_work_begins(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SPARSENET_MAX_MEMORY", "100K")
+    with pytest.raises(MemoryLimitError, match="layer 'grouped', which may be skipped"):
+        prune(network(), samples(2), skip=["stem"])
 
 
 def test_wrong_arguments_are_named() -> None:
