@@ -195,13 +195,16 @@ class Builder(LoweringBuilder[Constant]):
 
     # --- maps in float32
 
-    def rows(self, tensor: str, side: int = 0) -> Value:
-        """``tensor`` with at least ``side`` zeros beside its lines: a copy, if its only form is flat."""
+    def rows(self, tensor: str, side: int = 0, farthest: int | None = None) -> Value:
+        """``tensor`` with at least ``side`` zeros beside its lines: a copy, if its only form is flat, also where the
+        numbers of a row are then more than ``farthest`` apart.
+        """
         value = self.any(tensor)
-        if value.side >= side:
+        far = farthest is not None and value.flat and (value.shape[0] - 1) * value.channel > farthest
+        if value.side >= side and not (far and value.height > 1):
             return value
         if tensor not in self._rows:
-            copy = Value(tensor, value.shape, side=self.sides[tensor])
+            copy = Value(tensor, value.shape, side=self.sides.get(tensor, 0))
             self._rows[tensor] = copy
             self.copy(copy, value)
         return self._rows[tensor]

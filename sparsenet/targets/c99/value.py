@@ -16,11 +16,11 @@ def is_image(shape: Sequence[int]) -> bool:
 
 
 def map_shape(shape: Sequence[int]) -> tuple[int, int, int]:
-    """(channels, height, width) of an image; any other tensor has one line for each channel."""
+    """(channels, height, width) of an image; any other tensor has one line for each channel, a single number one."""
     if is_image(shape):
         channels, height, width = shape[-3:]
         return channels, height, width
-    return shape[0], 1, prod(shape[1:])
+    return (shape[0] if shape else 1), 1, prod(shape[1:])
 
 
 @dataclass(eq=False)

@@ -11,12 +11,13 @@ from sparsenet.plan.lowering.convolution import Convolution
 from sparsenet.plan.lowering.weights import zeros_in_words
 from sparsenet.targets.c99.builder import Builder
 from sparsenet.targets.c99.constant import Word
+from sparsenet.targets.c99.errors import NoKernelError
 from sparsenet.targets.c99.kernel import Kernel
 from sparsenet.targets.c99.lower.epilogues import Epilogue, epilogue_of
 from sparsenet.targets.c99.machine import csr_instructions, dense_instructions, depthwise_instructions
 from sparsenet.targets.c99.stage import Read
 from sparsenet.targets.c99.value import Value
-from sparsenet.targets.c99.weights import Sparse, Weights, blocked, sparse, stepped
+from sparsenet.targets.c99.weights import MOST_PLACE, Sparse, Weights, blocked, sparse, stepped
 
 #: Output channels that a dense kernel makes at a time.
 _OUTPUTS = (4, 2, 1)
@@ -24,7 +25,7 @@ _OUTPUTS = (4, 2, 1)
 
 @dataclass(frozen=True, eq=False)
 class _Layer:
-    """A convolution on its way."""
+    """A convolution on its way; ``widths`` and ``outputs``: pixels, and channels of a dense kernel, made at a time."""
 
     builder: Builder
     conv: Convolution
@@ -32,6 +33,7 @@ class _Layer:
     x: Value
     epilogue: Epilogue
     widths: list[int]
+    outputs: list[int]
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,15 +51,18 @@ def lower(builder: Builder, node: Node) -> None:
     """Add the stage of a convolution; the mean of the whole result is made along with it where it is wanted alone."""
     conv = Convolution.of(builder.graph, builder.shapes, node)
     geometry = conv.geometry
-    x = builder.rows(conv.x, geometry.halo[2])
     weights = builder.once(partial(Weights.of, values=builder.options.values), conv)
-    width = geometry.out[1]
+    few = builder.options.sparse and 2 * weights.nnz < weights.numbers.size
+    by_place = not conv.depthwise and (conv.groups > 1 or few)
+    x = builder.rows(conv.x, geometry.halo[2], MOST_PLACE if by_place else None)
+    c_out, width = len(weights.bias), geometry.out[1]
     widths = list(builder.options.machine.widths(width))
+    outputs = [number for number in _OUTPUTS if number <= c_out]
     pooled = builder.pooled.get(node.name)
-    if pooled is not None:
+    if pooled is not None:  # tiles may not overlap: what is made twice would be added up twice
         widths = [tile for tile in widths if width % tile == 0]
-    layer = _Layer(builder, conv, weights, x, epilogue_of(builder, node), widths)
-    _add(layer, pooled)
+        outputs = [number for number in outputs if c_out % number == 0]
+    _add(_Layer(builder, conv, weights, x, epilogue_of(builder, node), widths, outputs), pooled)
 
 
 def _ways(layer: _Layer) -> Iterator[_Way]:
@@ -68,14 +73,14 @@ def _ways(layer: _Layer) -> Iterator[_Way]:
     finish, i8 = layer.epilogue.instructions, "i8" if small else ""
     if conv.depthwise:
         for tile in layer.widths:
-            if tile + k_w + 1 <= most + 4:
+            if tile + k_w + 1 <= most + 4 or tile == 1:
                 count = depthwise_instructions(
                     c_out, k_h, k_w, width, tile, stride, small=small, finish=finish
                 )
                 yield _Way(count, "dense", f"depthwise_dense{i8}", (tile, stride, k_w, dilation))
         return
     if conv.groups == 1:
-        for outputs in (o for o in _OUTPUTS if o <= c_out):
+        for outputs in layer.outputs:
             for tile in layer.widths:
                 if outputs * tile + outputs + tile <= most + 8 or (outputs, tile) == (1, 1):
                     count = dense_instructions(
@@ -105,6 +110,8 @@ def _add(layer: _Layer, pooled: Node | None) -> None:
         arguments |= {f"rows_{len(fused)}": rows, f"share_{len(fused)}": 1 / (rows * columns)}
         fused += ("mean",)
     ways = {Kernel(f"f32_{way.family}_rows", way.tile, fused): way for way in _ways(layer)}
+    if not ways:
+        raise NoKernelError("its rows are longer than 16 bits can tell")
 
     def settle(kernel: Kernel) -> dict[str, Word]:
         return _settle(layer, ways[kernel], kernel, out) | arguments

@@ -12,7 +12,7 @@ from sparsenet.graph.ops import ACTIVATIONS, OPS
 from sparsenet.graph.partial import whole_counts
 from sparsenet.reference.oracle import compute
 from sparsenet.targets.c99.lower import LOWER
-from tests.sparsenet.targets.c99.compiled import Compiled, assert_same, needs_compiler
+from tests.sparsenet.targets.c99.compiled import Compiled, assert_exports, assert_same, needs_compiler
 
 Shape = tuple[int, ...]
 #: Ops that are not defined for negative numbers.
@@ -145,3 +145,32 @@ def test_every_op_computes_what_the_reference_does(tmp_path: Path) -> None:
 
 def test_every_op_has_c_and_is_tried_here_or_in_a_network() -> None:
     assert {case[0] for case in CASES} | {"conv2d"} == set(LOWER) == set(OPS)
+
+
+@needs_compiler
+def test_windows_that_no_tile_fits(tmp_path: Path) -> None:
+    """The mean of a dense layer of seven channels, a depthwise window of 31 columns, groups of a map whose channels are
+    further apart than 16 bits tell, and the sum of it all, which is a single number.
+    """
+    constants = {
+        "dense": number(1, 7, 64, 1, 1),
+        "wide": number(2, 64, 1, 1, 31),
+        "groups": number(3, 6, 32, 1, 1),
+    }
+    nodes = [
+        Node("conv2d", "dense", ["x", "dense"], ["a"], {"stride": [2, 3]}),
+        Node("global_avg_pool2d", "mean", ["a"], ["of_seven"], {}),
+        Node(
+            "conv2d",
+            "wide",
+            ["x", "wide"],
+            ["of_31"],
+            {"groups": 64, "padding": [0, 15, 0, 15], "stride": [8, 2]},
+        ),
+        Node("transpose", "there", ["x"], ["b"], {"perm": [0, 2, 3, 1]}),
+        Node("transpose", "back", ["b"], ["c"], {"perm": [0, 3, 1, 2]}),
+        Node("conv2d", "groups", ["c", "groups"], ["of_two"], {"groups": 2, "stride": [4, 4]}),
+        Node("reduce", "sum", ["of_two"], ["alone"], {"axes": [1, 2, 3], "keepdims": False, "kind": "sum"}),
+    ]
+    outputs = ["of_seven", "of_31", "of_two", "alone"]
+    assert_exports(Graph("odd", [TensorInfo("x", (None, 64, 32, 33))], outputs, nodes, constants), tmp_path)
