@@ -7,10 +7,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import numpy.typing as npt
 
 from sparsenet.graph import Node
-from sparsenet.graph.types import F32, QUAD, U8X4
+from sparsenet.graph.types import F32, QUAD, U8X4, FloatArray
 from sparsenet.plan.lowering.builder import ONLY_KERNEL, LoweringBuilder
 from sparsenet.plan.plan import Decision
 from sparsenet.targets.c99.choice import Choice, chosen
@@ -41,6 +42,11 @@ class Options:
     mean: tuple[float, ...] = (0.0,)
     std: tuple[float, ...] = (255.0,)
     layout: str = "chw"
+
+    def numbers(self, images: npt.NDArray[np.uint8]) -> FloatArray:
+        """The float32 numbers that ``images`` (..., C, H, W) in bytes stand for."""
+        mean, std = (np.asarray(given, np.float64).reshape(-1, 1, 1) for given in (self.mean, self.std))
+        return ((images - mean) / std).astype(np.float32)
 
 
 @dataclass
@@ -150,15 +156,17 @@ class Builder(LoweringBuilder[Constant]):
         """Round one of the caller's arrays to bytes; ``in_pixels``: the channels of a pixel lie together."""
         channels, _, width = self.map_shape(tensor)
         grid, out = self.graph.quantization[tensor], self.new_quads(tensor)
-        known: dict[str, Word] = {
-            "scale": float(grid.scale),
-            "zero": grid.zero_point,
-            "channels": channels,
-            "width": width,
-            "out_channel": out.channel,
-        }
-        kernel = Kernel("u8x4_input_quads_rows", (channels if in_pixels else 1,))
-        self.add(out, kernel, [], known).input = number
+        known: dict[str, Word] = {"channels": channels, "width": width, "out_channel": out.channel}
+        if self.options.u8:
+            tables = grid.round(
+                self.options.numbers(np.tile(np.arange(256, dtype=np.uint8), (channels, 1, 1)))
+            )
+            alike = bool((tables == tables[0]).all())
+            known |= {"table": self.constant(tables[0] if alike else tables), "apart": 0 if alike else 256}
+        else:
+            known |= {"scale": float(grid.scale), "zero": grid.zero_point}
+        family = "u8x4_input_bytes_rows" if self.options.u8 else "u8x4_input_quads_rows"
+        self.add(out, Kernel(family, (channels if in_pixels else 1,)), [], known).input = number
         self.rounded.add(tensor)
 
     @contextmanager

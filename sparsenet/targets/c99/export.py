@@ -226,5 +226,4 @@ def _settled(names: Names, graph: Graph) -> tuple[list[npt.NDArray[np.uint8]], d
 def _as_numbers(numbers: npt.NDArray[np.uint8], options: Options) -> FloatArray:
     if not options.u8:
         return numbers.astype(np.float32) / np.float32(256)
-    mean, std = (np.asarray(given, np.float64).reshape(-1, 1, 1) for given in (options.mean, options.std))
-    return ((numbers - mean) / std).astype(np.float32)
+    return options.numbers(numbers)

@@ -41,6 +41,14 @@ FAMILIES = by_name(
         "a row of the caller's image, to the nearest bytes of a grid",
     ),
     Family(
+        U8X4,
+        "input_bytes_rows",
+        "input",
+        "*table:u8 apart channels width out_channel",
+        ("pixel",),
+        "a row of the caller's image in bytes, to those of a grid by a table, or one for each channel",
+    ),
+    Family(
         F32,
         "conv_csr_rows",
         "conv_csr",

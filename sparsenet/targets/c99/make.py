@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
-import numpy.typing as npt
 
 from sparsenet.errors import InputError, MemoryLimitError, UnsupportedOpError
 from sparsenet.graph import Graph, Node, Shape
@@ -150,31 +149,37 @@ def _is_rounded(graph: Graph, name: str, integers: Collection[str]) -> bool:
 def _take(builder: Builder, number: int, info: TensorInfo, *, rounded: bool) -> None:
     """The stage that takes one of the caller's arrays."""
     options, shape = builder.options, builder.image_shape(info.name)
-    if rounded and not options.u8:
-        builder.take_quads(info.name, number, options.layout == "hwc" and is_image(shape))
+    if options.u8:
+        _require_bytes(options, info, shape)
+    in_pixels = options.layout == "hwc" and is_image(shape)
+    if rounded:
+        builder.take_quads(info.name, number, in_pixels)
         return
     out = builder.new(info.name)
-    if options.u8 and not is_image(shape):
-        raise InputError(f"input '{info.name}' is no image, so it cannot be given in bytes: {info.shape}")
-    pixel = out.shape[0] if options.layout == "hwc" and is_image(shape) else 1
-    lines: dict[str, Word] = {"channels": out.shape[0], "width": out.width, "out_channel": out.channel}
+    channels, pixel = out.shape[0], (out.shape[0] if in_pixels else 1,)
+    lines: dict[str, Word] = {"channels": channels, "width": out.width, "out_channel": out.channel}
     if options.u8:
-        mean, std = (_per_channel(name, getattr(options, name), out.shape[0]) for name in ("mean", "std"))
-        if not (np.isfinite(mean).all() and np.isfinite(std).all() and (std != 0).all()):
-            raise InputError("mean and std must be finite numbers, and std not 0")
+        mean, std = (
+            np.broadcast_to(np.asarray(n, np.float64), (channels,)) for n in (options.mean, options.std)
+        )
         scale, shift = (builder.constant(array.astype(np.float32)) for array in (1 / std, -mean / std))
         stage = builder.add(
-            out, Kernel("f32_input_u8_rows", (pixel,)), [], {"scale": scale, "shift": shift, **lines}
+            out, Kernel("f32_input_u8_rows", pixel), [], {"scale": scale, "shift": shift, **lines}
         )
     else:
-        stage = builder.add(out, Kernel("f32_input_f32_rows", (pixel,)), [], lines)
+        stage = builder.add(out, Kernel("f32_input_f32_rows", pixel), [], lines)
     stage.input = number
 
 
-def _per_channel(name: str, given: tuple[float, ...], channels: int) -> npt.NDArray[np.float64]:
-    if len(given) not in (1, channels):
-        raise InputError(f"{name} has {len(given)} numbers; the image has {channels} channels")
-    return np.broadcast_to(np.asarray(given, np.float64), (channels,)).copy()
+def _require_bytes(options: Options, info: TensorInfo, shape: Sequence[int]) -> None:
+    """Raise InputError unless an input can be given in bytes with the mean and the deviation of the options."""
+    if not is_image(shape):
+        raise InputError(f"input '{info.name}' is no image, so it cannot be given in bytes: {info.shape}")
+    for name, given in (("mean", options.mean), ("std", options.std)):
+        if len(given) not in (1, shape[-3]):
+            raise InputError(f"{name} has {len(given)} numbers; the image has {shape[-3]} channels")
+    if not np.isfinite([*options.mean, *options.std]).all() or 0 in options.std:
+        raise InputError("mean and std must be finite numbers, and std not 0")
 
 
 def _lower(builder: Builder, graph: Graph, integers: Collection[str]) -> None:

@@ -11,6 +11,7 @@ import pytest
 from sparsenet import Graph, Node, TensorInfo, reference
 from sparsenet.graph.integer import KINDS, integer_nodes
 from sparsenet.graph.ops import OPS
+from sparsenet.graph.quantization import Quantization
 from sparsenet.targets.c99.export import Export
 from tests.sparsenet.quantized import quantized
 from tests.sparsenet.targets.c99.compiled import Compiled, needs_compiler
@@ -53,6 +54,24 @@ def test_a_quantized_network_is_exact(tmp_path: Path, values: str) -> None:
     }
     exported = assert_exact(graph, tmp_path, values=values)
     assert {d.format for d in exported.plan.decisions if d.op == "conv2d"} == {"int8 csr", "int8 dense"}
+
+
+@needs_compiler
+@pytest.mark.parametrize("layout, std", [("chw", (127.5,)), ("hwc", (127.5, 99.0, 64.0))])
+def test_images_in_bytes_are_rounded_as_their_numbers_are(
+    tmp_path: Path, layout: str, std: tuple[float, ...]
+) -> None:
+    """Also where each byte stands for a number halfway between two of the grid."""
+    graph = quantized(separable_net())
+    graph.quantization["x"] = Quantization.of_activations(2 / 255, 127)
+    options = {"input": "u8", "mean": (127.5,), "std": std, "layout": layout}
+    image = np.random.default_rng(0).integers(0, 256, (3, 13, 13), np.uint8)
+    numbers = ((image - 127.5) / np.reshape(std, (-1, 1, 1))).astype(np.float32)
+    expected = reference.run(graph, {"x": numbers[None]})["y"][0]
+    given = image if layout == "chw" else image.transpose(1, 2, 0)
+    context = Compiled(graph, tmp_path, **options).context()
+    for found in (context.run(given), context.push(given, layout)):
+        np.testing.assert_array_equal(found[0], expected)
 
 
 @needs_compiler
