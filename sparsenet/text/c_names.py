@@ -17,10 +17,11 @@ mutable namespace new noexcept not not_eq nullptr operator or or_eq private prot
 return short signed sizeof static static_assert struct switch template this thread_local throw true try typedef
 typeid typename typeof union unsigned using virtual void volatile wchar_t while xor xor_eq
 """
-#: What no network may be called: standard headers, which an include might then miss, and targets of build tools.
+#: What no network may be called: headers of C libraries, which an include might then miss, and targets of build tools.
 _TAKEN = frozenset((
     *("assert", "complex", "ctype", "errno", "fenv", "float", "inttypes", "limits", "locale", "math", "setjmp"),
     *("signal", "stdarg", "stdbool", "stddef", "stdint", "stdio", "stdlib", "string", "tgmath", "time", "wchar"),
+    *("features", "strings"),
     *("all", "clean", "help", "install", "test"),
 ))  # fmt: skip
 #: Characters of a network's name, which all its others begin with, and of a parameter's.

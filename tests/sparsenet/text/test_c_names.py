@@ -30,6 +30,7 @@ def test_a_network_is_named_after_its_folder_unless_it_has_a_name() -> None:
         ("", "x"),
         ("a" * 32, "x"),
         (None, "math"),
+        ("features", "x"),
     ]:
         with pytest.raises(InputError, match="cannot begin names in C"):
             network_name(name, Path(folder))
