@@ -43,13 +43,13 @@ def check_program(
     for tensor in interface.inputs:
         stored = inputs[tensor.info.name].reshape(-1) * _STEP + _MIDDLE
         lines += [
-            f"static const unsigned char {tensor.name}_bytes[{tensor.macro}_SIZE] = {{",
+            f"static const unsigned char given_{tensor.name}[{tensor.macro}_SIZE] = {{",
             *_rows([str(int(number)) for number in stored]),
             f"}};\nstatic float {tensor.name}[{tensor.macro}_SIZE];",
         ]
     for tensor in interface.outputs:
         lines += [
-            f"static const float {tensor.name}_expected[{tensor.macro}_SIZE] = {{",
+            f"static const float expected_{tensor.name}[{tensor.macro}_SIZE] = {{",
             *_rows([_number(number) for number in outputs[tensor.info.name].reshape(-1).tolist()]),
             f"}};\nstatic float {tensor.name}[{tensor.macro}_SIZE];",
         ]
@@ -62,7 +62,7 @@ def check_program(
     for tensor in interface.inputs:
         lines.append(
             f"  for (i = 0; i < {tensor.macro}_SIZE; i++) "
-            f"{tensor.name}[i] = ((float){tensor.name}_bytes[i] - {_MIDDLE}.0f) / {_STEP}.0f;"
+            f"{tensor.name}[i] = ((float)given_{tensor.name}[i] - {_MIDDLE}.0f) / {_STEP}.0f;"
         )
     arguments = ", ".join(tensor.name for tensor in (*interface.inputs, *interface.outputs))
     lines += [
@@ -73,7 +73,7 @@ def check_program(
     ]
     for tensor in interface.outputs:
         lines.append(
-            f'  wrong += check("{tensor.name}", {tensor.name}, {tensor.name}_expected, {tensor.macro}_SIZE);'
+            f'  wrong += check("{tensor.name}", {tensor.name}, expected_{tensor.name}, {tensor.macro}_SIZE);'
         )
     lines += ["  return wrong != 0;", "}", ""]
     return "\n".join(lines)
@@ -85,7 +85,8 @@ static int check(const char *name, const float *got, const float *expected, size
   size_t i;
   for (i = 0; i < size; i++) {{
     if (isnan(expected[i])) continue; /* behind the valid elements */
-    if (!(fabsf(expected[i]) <= largest)) largest = fabsf(expected[i]);
+    if (!isinf(expected[i]) && fabsf(expected[i]) > largest) largest = fabsf(expected[i]);
+    if (got[i] == expected[i]) continue; /* infinity has no distance */
     if (!(fabsf(got[i] - expected[i]) <= error)) error = fabsf(got[i] - expected[i]);
   }}
   printf("%s: %g from what was expected, of at most %g\\n", name, (double)error, (double)largest);
