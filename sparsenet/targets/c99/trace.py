@@ -83,10 +83,13 @@ def schedule(stages: Sequence[Stage], results: Sequence[Value]) -> Schedule:
 def _require_small(stages: Sequence[Stage]) -> None:
     """Raise MemoryLimitError unless 16 bits count the rows of every map, and 31 bits its numbers."""
     for stage in stages:
-        rows = max(stage.units, stage.out.height, *(read.rows for read in stage.reads), 0)
+        spans = (max(read.rows, (read.rows - 1) * read.dilation) for read in stage.reads)
+        steps = (read.step for read in stage.reads if stage.units > 1)
+        rows = max(stage.units, stage.out.height, *spans, *steps, 0)
         if rows > MOST_ROWS or stage.out.size > MOST_NUMBERS:
             raise MemoryLimitError(
-                f"'{stage.layer}' makes {stage.out.shape}: C code counts {MOST_ROWS} rows and {MOST_NUMBERS} numbers"
+                f"'{stage.layer}' makes {stage.out.shape} by steps of up to {rows} rows: C code counts "
+                f"{MOST_ROWS} rows and {MOST_NUMBERS} numbers"
             )
 
 

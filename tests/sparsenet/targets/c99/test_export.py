@@ -214,6 +214,13 @@ def test_a_map_with_more_rows_than_c_counts_is_refused(tmp_path: Path) -> None:
     )
     with pytest.raises(MemoryLimitError, match="65535 rows"):
         sparsenet.export_c(graph, tmp_path)
+    far = {"dilation": [65537, 1], "padding": [65537, 1, 65537, 1]}
+    node = Node("conv2d", "far", ["x", "w"], ["y"], far)
+    graph = Graph(
+        "far", [TensorInfo("x", (None, 1, 3, 4))], ["y"], [node], {"w": np.ones((2, 1, 3, 3), np.float32)}
+    )
+    with pytest.raises(MemoryLimitError, match="steps of up to 131074 rows"):
+        sparsenet.export_c(graph, tmp_path)
 
 
 @pytest.mark.parametrize(
