@@ -16,7 +16,7 @@ from sparsenet.checks import one_of, path_of
 from sparsenet.errors import InputError, MemoryLimitError
 from sparsenet.graph import FloatArray, Graph
 from sparsenet.graph.partial import whole_counts
-from sparsenet.io.files import require_output_folder, write_output
+from sparsenet.io.files import read_whole, require_output_folder, write_output
 from sparsenet.io.metadata import meaning, normalisation
 from sparsenet.reference.oracle import compute
 from sparsenet.targets.c99.builder import Options
@@ -34,8 +34,8 @@ from sparsenet.targets.c99.text.test_program import test_program
 from sparsenet.targets.c99.weights import as_stored
 from sparsenet.text.c_names import network_name
 
-#: The file that tells a folder that was exported to before.
-_REPORT = "report.json"
+#: The file that tells a folder that was exported to before, and the most bytes that it has.
+_REPORT, _MOST_REPORT = "report.json", 2**26
 #: How many of the largest maps a refusal names.
 _NAMED = 4
 #: Ops whose results jump where their inputs hardly change, and how often an input for the test program is sought for
@@ -122,7 +122,8 @@ def export_c(
     plan = make_plan(graph, options)
     _require_ram(plan, max_ram)
     names = Names(name, plan)
-    files = {
+    files = {  # the report first: where writing fails, the rest can be written again
+        _REPORT: json.dumps(report(plan, name), indent=1) + "\n",
         f"{name}.h": header(names, f"'{graph.name}', exported by sparsenet", _notes(graph, options)),
         f"{name}.c": source(names),
         f"{name}_kernels.h": kernels(names),
@@ -131,7 +132,6 @@ def export_c(
         "Makefile": makefile(names),
         "CMakeLists.txt": cmake_lists(names),
         **(project_files(names, project) if project else {}),
-        _REPORT: json.dumps(report(plan, name), indent=1) + "\n",
     }
     _require_place(folder, files)
     try:
@@ -146,12 +146,21 @@ def export_c(
 
 def _require_place(folder: Path, files: Iterable[str]) -> None:
     """Raise InputError if the folder holds such files that are no older export's."""
-    if not (folder / _REPORT).is_file():
+    if not _is_export(folder / _REPORT):
         for file in files:
             if os.path.lexists(folder / file):
                 raise InputError(
                     f"{folder}: holds '{file}' already, of something else; choose another folder"
                 )
+
+
+def _is_export(file: Path) -> bool:
+    """Whether ``file`` is the report of an export."""
+    try:
+        found = json.loads(read_whole(file, _MOST_REPORT))
+    except (OSError, ValueError, RecursionError, MemoryLimitError):
+        return False
+    return isinstance(found, dict) and found.keys() >= {"ram", "flash"}
 
 
 def _normalisation(

@@ -104,6 +104,9 @@ def test_a_folder_of_other_files_is_left_alone(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"holds 'CMakeLists\.txt' already"):
         sparsenet.export_c(separable_net(), tmp_path, name="face")
     assert [file.name for file in tmp_path.iterdir()] == ["CMakeLists.txt"]
+    (tmp_path / "report.json").write_text('{"of": "something else"}')
+    with pytest.raises(InputError, match=r"holds 'report\.json' already"):
+        sparsenet.export_c(separable_net(), tmp_path, name="face")
     sparsenet.export_c(separable_net(), tmp_path / "face")
     sparsenet.export_c(separable_net(), tmp_path / "face", project="zephyr")
 
