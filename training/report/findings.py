@@ -47,8 +47,8 @@ def headline(report: Report) -> str:
     )
     if stored:
         text += (
-            f"; its file has {number(stored.bytes)} bytes, {number(stored.compression)} times less than the teacher's "
-            f"weights"
+            f"; its file has {number(stored.bytes)} bytes, {number(stored.compression)} times smaller than the "
+            f"teacher's weights"
         )
     engine = "int8-sparse" if integers else "sparse"
     ours, torch = report.speed.latency(FINAL, engine), report.speed.latency(FINAL, "pytorch")

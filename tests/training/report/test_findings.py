@@ -36,7 +36,7 @@ def with_ratio(report: Report, new: Speedup) -> Report:
 def test_the_result_is_one_sentence(report: Report) -> None:
     assert headline(report) == (
         "With 80 % of its weights zero and computed in 8-bit integers, the student is right on 90.0 % of the test "
-        "images (before: 94.0 %); its file has 60,000 bytes, 1,388 times less than the teacher's weights; one image "
+        "images (before: 94.0 %); its file has 60,000 bytes, 1,388 times smaller than the teacher's weights; one image "
         "takes 0.50 ms, in PyTorch 3.00 ms."
     )
 
@@ -46,7 +46,7 @@ def test_without_int8_and_times_the_sentence_is_of_the_stored_file(report: Repor
     bare = replace(report, files=files, speed=replace(report.speed, latencies=[]))
     assert "integers" not in headline(bare)
     assert headline(bare).endswith("right on 91.0 % of the test images (before: 94.0 %); its file has 70,000 bytes, "
-                                   "1,189 times less than the teacher's weights.")  # fmt: skip
+                                   "1,189 times smaller than the teacher's weights.")  # fmt: skip
 
 
 def test_pruned_at_once_is_the_point_at_the_final_sparsity(report: Report) -> None:
