@@ -14,7 +14,8 @@ from tests.sparsenet.against_reference import random_feeds
 def quantized(graph: Graph) -> Graph:
     """``graph`` with weights on grids, one scale per channel, and a grid for every tensor.
 
-    What an op only moves has the grid of what it moves.
+    What an op only moves has the grid of what it moves. Grids reach as far as finite numbers do: the maximum of a
+    window that sees padding alone is -infinity.
     """
     graph = graph.copy()
     graph.quantization = {}
@@ -25,9 +26,9 @@ def quantized(graph: Graph) -> Graph:
             together = {group[name] for name in (*value_inputs(node), node.output) if name in group}
             group = {name: min(together) if own in together else own for name, own in group.items()}
     for name in values:
-        members = [values[other] for other in values if group[other] == group[name]]
-        low = min(0.0, *(float(member.min()) for member in members))
-        high = max(low + 1e-6, *(float(member.max()) for member in members))
+        finite = [array[np.isfinite(array)] for other, array in values.items() if group[other] == group[name]]
+        low = min(float(array.min(initial=0)) for array in finite)
+        high = max(low + 1e-6, *(float(array.max(initial=0)) for array in finite))
         scale = (high - low) / 255
         zero = min(255, max(0, round(-low / scale)))
         graph.quantization[name] = Quantization.of_activations(scale, zero)
