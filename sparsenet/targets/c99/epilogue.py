@@ -61,7 +61,7 @@ def finish(kernel: Kernel, numbers: Sequence[str], channel: str, residual: str =
         kernel: with the fused ops.
         numbers: names of the results.
         channel: the channel's number, in C.
-        residual: what to add to the pointers of what is added, in C.
+        residual: what to add to the pointers of what is added, in C, ``{step}`` being the number of the op.
     """
     lines = []
     for step, op in enumerate(kernel.fused):
@@ -71,7 +71,7 @@ def finish(kernel: Kernel, numbers: Sequence[str], channel: str, residual: str =
             )
             lines += [f"{x} = $FMA({x}, scale{step}, shift{step});" for x in numbers]
         elif op == "add":
-            pointer = f"(r{step} + {residual})" if residual else f"r{step}"
+            pointer = f"(r{step} + {residual.format(step=step)})" if residual else f"r{step}"
             lines += [f"{x} += {pointer}[{place}];" for place, x in enumerate(numbers)]
         elif op != "mean":
             names = {name: f"{name}{step}" for name in ACTIVATIONS[op].parameters}

@@ -41,10 +41,8 @@ def body(kernel: Kernel) -> list[str]:
     )
     finish = []
     for o, row in enumerate(sums):
-        channel, residual = f"c + {o}u", f"{o}u * a->residual_channel_{{}}" if o else ""
-        lines = [*results.scaled(in_bytes, row, channel)]
-        offset = residual.format(epilogue.residuals(kernel)[0]) if o and epilogue.residuals(kernel) else ""
-        lines += epilogue.finish(kernel, row, channel, offset)
+        channel, residual = f"c + {o}u", f"{o}u * a->residual_channel_{{step}}" if o else ""
+        lines = [*results.scaled(in_bytes, row, channel), *epilogue.finish(kernel, row, channel, residual)]
         finish += block("", [*lines, *results.stored(kernel, row)])
     channels = block(
         f"for (uint32_t c = 0;; c = c + {2 * outputs}u > c_out ? c_out - {outputs}u : c + {outputs}u)",

@@ -11,6 +11,7 @@ from sparsenet import Graph, Node, TensorInfo
 from sparsenet.graph.ops import ACTIVATIONS, OPS
 from sparsenet.graph.partial import whole_counts
 from sparsenet.reference.oracle import compute
+from sparsenet.targets.c99.kernel import Kernel
 from sparsenet.targets.c99.lower import LOWER
 from tests.sparsenet.targets.c99.compiled import Compiled, assert_exports, assert_same, needs_compiler
 
@@ -174,3 +175,8 @@ def test_windows_that_no_tile_fits(tmp_path: Path) -> None:
     ]
     outputs = ["of_seven", "of_31", "of_two", "alone"]
     assert_exports(Graph("odd", [TensorInfo("x", (None, 64, 32, 33))], outputs, nodes, constants), tmp_path)
+
+
+def test_channels_of_two_added_maps_are_as_far_apart_as_each_says() -> None:
+    body = Kernel("f32_conv_dense_rows", (2, 1, 1, 1), ("add", "add")).body
+    assert all(f"(r{step} + 1u * a->residual_channel_{step})" in body for step in (0, 1))
