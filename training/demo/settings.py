@@ -40,7 +40,7 @@ class Schedules:
 
 
 #: For drawn faces: minutes on two cores.
-QUICK = Schedules(teacher=((48, 8),), student=((48, 4),), prune=((48, 3),))
+QUICK = Schedules(teacher=((48, 8),), student=((48, 3),), prune=((48, 3),))
 #: For a folder of photographs: as long as real accuracy takes.
 THOROUGH = Schedules(teacher=((96, 20),), student=((128, 24), (256, 6)), prune=((256, 4),))
 
@@ -82,7 +82,7 @@ class DemoSettings:
 
     out: Path
     data: Path | None = None
-    images: int = 2000
+    images: int = 2400
     on_error: OnError = "raise"
     teacher: str = DRAWN_TEACHER
     student: str = "minixception-128-256"
