@@ -121,6 +121,8 @@ def require_place(folder: Path, name: str) -> None:
     require_output_folder(folder)
     if folder.exists():
         own = {f"{name}.h", f"lib{name}.a", f"lib{name}.so", f"{name}_test.c", "CMakeLists.txt"}
+        if not (folder / f"lib{name}.a").exists():
+            own.remove("CMakeLists.txt")  # it is of another project
         others = sorted(file.name for file in folder.iterdir() if file.name not in own)
         if others:
             raise InputError(

@@ -34,11 +34,13 @@ def test_arguments(target: str | None, cpu: str | None, name: str, message: str,
     assert not list(tmp_path.iterdir())
 
 
-def test_a_folder_of_other_files_is_left_alone(tmp_path: Path) -> None:
-    (tmp_path / "thesis.tex").write_text("")
-    with pytest.raises(InputError, match=r"holds 'thesis\.tex'"):
-        compile_c(tiny_graph(), tmp_path, "aarch64-linux")
-    assert [file.name for file in tmp_path.iterdir()] == ["thesis.tex"]
+@pytest.mark.parametrize("other", ["thesis.tex", "CMakeLists.txt"])
+def test_a_folder_of_other_files_is_left_alone(other: str, tmp_path: Path) -> None:
+    (tmp_path / other).write_text("")
+    with pytest.raises(InputError, match=rf"holds '{other}'"):
+        compile_c(tiny_graph(), tmp_path, "aarch64-linux", name="net")
+    assert [file.name for file in tmp_path.iterdir()] == [other]
+    assert not (tmp_path / other).read_text()
 
 
 def test_sizes_must_be_fixed(tmp_path: Path) -> None:

@@ -1,21 +1,12 @@
-"""Every kernel family of exported C, once: names, arguments and what each computes."""
+"""Kernel families over float32 numbers, and those that bring the caller's images in."""
 
 from __future__ import annotations
 
-from sparsenet.graph.types import F32, I32, U8, U8X4
-from sparsenet.targets.family import Family, by_name
+from sparsenet.graph.types import F32, I32, U8X4
+from sparsenet.targets.c99.families.arguments import CONV, LINES
+from sparsenet.targets.family import Family
 
-_CONV = "c_out kernel_rows before width out_channel"
-#: From sums of integer products to bytes: the bias, what multiplies them, levels, a slope below 0, what is added; or,
-#: in fixed point, three terms for each channel.
-_ROUNDED = (
-    "*bias:i32 *multiplier:f32 *low:u8 *high:u8 *terms:i32 zero bend:f32 other_channel other_zero share:f32"
-)
-_FINISH = ("bend", "add", "clamp", "mean")
-_LINES = "channels width x_channel out_channel"
-_ADD = f"x_zero x_share:f32 z_zero z_share:f32 zero low high bend:f32 z_channel {_LINES}"
-
-FAMILIES = by_name(
+NUMBERS = (
     Family(
         F32,
         "input_f32_rows",
@@ -52,7 +43,7 @@ FAMILIES = by_name(
         F32,
         "conv_csr_rows",
         "conv_csr",
-        f"*weights *places:u16 *counts:u16 *bias {_CONV}",
+        f"*weights *places:u16 *counts:u16 *bias {CONV}",
         ("rows", "width", "stride"),
         "sparse convolution: of every output channel its nonzeros, and where each reads",
     ),
@@ -60,7 +51,7 @@ FAMILIES = by_name(
         F32,
         "conv_csri8_rows",
         "conv_csr",
-        f"*weights:i8 *places:u16 *counts:u16 *bias *scale {_CONV}",
+        f"*weights:i8 *places:u16 *counts:u16 *bias *scale {CONV}",
         ("rows", "width", "stride"),
         "sparse convolution, weights in bytes with a scale for each output channel",
     ),
@@ -68,7 +59,7 @@ FAMILIES = by_name(
         F32,
         "conv_stepsi8_rows",
         "conv_csr",
-        f"*weights:i8 *places:u8 *counts:u16 *bias *scale x_channel {_CONV}",
+        f"*weights:i8 *places:u8 *counts:u16 *bias *scale x_channel {CONV}",
         ("rows", "width", "stride"),
         "sparse 1x1 convolution, weights in bytes, places as steps from channel to channel",
     ),
@@ -76,7 +67,7 @@ FAMILIES = by_name(
         F32,
         "conv_dense_rows",
         "conv_dense",
-        f"*weights *bias x_channel c_in dilation {_CONV}",
+        f"*weights *bias x_channel c_in dilation {CONV}",
         ("outputs", "width", "stride", "columns"),
         "dense convolution, blocks of output channels and pixels",
     ),
@@ -84,7 +75,7 @@ FAMILIES = by_name(
         F32,
         "conv_densei8_rows",
         "conv_dense",
-        f"*weights:i8 *bias *scale x_channel c_in dilation {_CONV}",
+        f"*weights:i8 *bias *scale x_channel c_in dilation {CONV}",
         ("outputs", "width", "stride", "columns"),
         "dense convolution, weights in bytes with a scale for each output channel",
     ),
@@ -92,7 +83,7 @@ FAMILIES = by_name(
         F32,
         "depthwise_dense_rows",
         "depthwise",
-        f"*weights *bias x_channel multiplier {_CONV}",
+        f"*weights *bias x_channel multiplier {CONV}",
         ("width", "stride", "columns", "dilation"),
         "depthwise convolution: each output channel reads one input channel",
     ),
@@ -100,7 +91,7 @@ FAMILIES = by_name(
         F32,
         "depthwise_densei8_rows",
         "depthwise",
-        f"*weights:i8 *bias *scale x_channel multiplier {_CONV}",
+        f"*weights:i8 *bias *scale x_channel multiplier {CONV}",
         ("width", "stride", "columns", "dilation"),
         "depthwise convolution, weights in bytes with a scale for each output channel",
     ),
@@ -135,7 +126,7 @@ FAMILIES = by_name(
         F32,
         "maxpool_none_rows",
         "max_pool",
-        f"kernel_rows before x_width begin end {_LINES}",
+        f"kernel_rows before x_width begin end {LINES}",
         ("width", "stride", "columns", "dilation"),
         "max pooling, tiles of pixels whose windows are inside, one by one at the edges",
     ),
@@ -143,7 +134,7 @@ FAMILIES = by_name(
         F32,
         "avgpool_none_rows",
         "avg_pool",
-        f"*row_share *column_share kernel_rows before x_width {_LINES}",
+        f"*row_share *column_share kernel_rows before x_width {LINES}",
         ("stride", "columns", "dilation"),
         "average pooling, padding counted or not",
     ),
@@ -155,7 +146,7 @@ FAMILIES = by_name(
         (),
         "mean of each channel over a whole map",
     ),
-    Family(F32, "copy_none_rows", "copy", _LINES, (), "copy of a row, with fused ops"),
+    Family(F32, "copy_none_rows", "copy", LINES, (), "copy of a row, with fused ops"),
     Family(
         F32,
         "pick_none_flat",
@@ -204,16 +195,16 @@ FAMILIES = by_name(
         (),
         "tensors one behind the other",
     ),
-    Family(F32, "nearest_none_rows", "resize", f"*left:u16 {_LINES}", (), "resizing to the nearest pixel"),
+    Family(F32, "nearest_none_rows", "resize", f"*left:u16 {LINES}", (), "resizing to the nearest pixel"),
     Family(
         F32,
         "bilinear_none_rows",
         "resize",
-        f"*left:u16 *right:u16 *across *down {_LINES}",
+        f"*left:u16 *right:u16 *across *down {LINES}",
         (),
         "bilinear resizing",
     ),
-    Family(F32, "pad_none_rows", "pad", f"before x_width value:f32 {_LINES}", (), "a constant border"),
+    Family(F32, "pad_none_rows", "pad", f"before x_width value:f32 {LINES}", (), "a constant border"),
     Family(F32, "softmax_none_flat", "along_axis", "outer size inner", (), "softmax along an axis"),
     Family(
         F32,
@@ -262,145 +253,4 @@ FAMILIES = by_name(
         F32, "fill_none_flat", "valid", "outer size inner value:f32", (), "a number behind the valid elements"
     ),
     Family(I32, "count_none_flat", "valid", "most", (), "how many elements are valid, for the caller"),
-    Family(
-        U8X4,
-        "conv_csr_rows",
-        "conv_bytes",
-        f"*weights:i8 *places:u16 *counts:u16 *absent:i32 {_ROUNDED} {_CONV}",
-        ("rows", "width", "stride", *_FINISH, "numbers"),
-        "sparse convolution or fully connected layer in integers, weight by weight",
-    ),
-    Family(
-        U8X4,
-        "conv_csrquads_rows",
-        "conv_quads",
-        f"*stream:u8 quads x_channel x_zero {_ROUNDED} {_CONV}",
-        ("width", "stride", "columns", "dilation", *_FINISH),
-        "convolution in integers, quad by quad of input channels",
-    ),
-    Family(
-        U8X4,
-        "conv_csrgroups_rows",
-        "conv_groups",
-        f"*groups:u16 *sizes:u16 quads x_channel x_zero stride span phases length {_ROUNDED} {_CONV}",
-        ("width", *_FINISH),
-        "convolution in integers, four quads of input channels at a time in vectors",
-    ),
-    Family(
-        U8X4,
-        "depthwise_densepairs_rows",
-        "depthwise_pairs",
-        f"*weights:i8 x_channel x_zero seen {_ROUNDED} {_CONV}",
-        ("width", "stride", "columns", "dilation", "rows", *_FINISH),
-        "depthwise convolution in integers, two rows at a time",
-    ),
-    Family(
-        U8X4,
-        "depthwise_dense_rows",
-        "depthwise_bytes",
-        f"*weights:i8 *absent:i32 x_channel multiple {_ROUNDED} {_CONV}",
-        ("width", "stride", "columns", "dilation", *_FINISH),
-        "depthwise convolution in integers",
-    ),
-    Family(
-        U8X4,
-        "depthwise_densecolumns_rows",
-        "depthwise_columns",
-        f"*weights:i8 *places:u16 x_channel x_zero span columns {_ROUNDED} {_CONV}",
-        ("width", "stride", "vectors", *_FINISH),
-        "depthwise convolution in integers, four columns of four rows of the window at a time in vectors",
-    ),
-    Family(
-        U8X4,
-        "quantize_none_rows",
-        "quads",
-        f"scale:f32 zero {_LINES}",
-        (),
-        "float32 numbers to the nearest bytes of a grid",
-    ),
-    Family(
-        F32, "dequantize_none_rows", "quads", f"scale:f32 zero {_LINES}", (), "the numbers of a grid's bytes"
-    ),
-    Family(U8X4, "table_none_rows", "quads", f"*table:u8 {_LINES}", (), "functions of one byte, by a table"),
-    Family(
-        U8X4,
-        "add_none_rows",
-        "quads",
-        _ADD,
-        ("bend",),
-        "sums of two maps in bytes",
-    ),
-    Family(
-        U8X4,
-        "mul_none_rows",
-        "multiply",
-        "x_zero z_zero share:f32 zero low high bend:f32 z_channel " + _LINES,
-        ("bend", "per_channel"),
-        "products of two maps in bytes, or of one and a byte for each channel",
-    ),
-    Family(
-        U8X4,
-        "concat_none_rows",
-        "join",
-        "*lines:i32 *steps:i32 operands width out_step",
-        (),
-        "channels of maps in bytes put together",
-    ),
-    Family(
-        U8X4,
-        "nearest_none_rows",
-        "resize",
-        f"*left:u16 {_LINES}",
-        (),
-        "resizing to the nearest pixel, quad by quad",
-    ),
-    Family(
-        U8X4,
-        "maxpool_none_rows",
-        "quads",
-        f"before x_width begin end {_LINES}",
-        ("stride", "columns", "dilation", "rows"),
-        "max pooling of bytes",
-    ),
-    Family(
-        U8X4,
-        "tablevectors_none_rows",
-        "quads_mve",
-        f"*table:u8 {_LINES}",
-        ("tail",),
-        "functions of one byte by a table, in vectors",
-    ),
-    Family(
-        U8X4,
-        "addvectors_none_rows",
-        "quads_mve",
-        _ADD,
-        ("bend", "tail"),
-        "sums of two maps in bytes, in vectors",
-    ),
-    Family(
-        U8X4,
-        "maxpoolvectors_none_rows",
-        "quads_mve",
-        f"before x_width begin end length {_LINES}",
-        ("stride", "columns", "dilation", "rows", "tail"),
-        "max pooling of bytes, in vectors",
-    ),
-    Family(
-        U8X4,
-        "avgpool_none_rows",
-        "quads",
-        f"*shares:f32 kernel_rows before x_width x_zero zero {_LINES}",
-        ("stride", "columns", "dilation"),
-        "average pooling of bytes, padding counted or not",
-    ),
-    Family(I32, "sum_none_rows", "quads", "channels width x_channel x_zero", (), "sums of bytes over a map"),
-    Family(
-        U8,
-        "mean_none_flat",
-        "quads",
-        "channels out_channel share:f32 zero",
-        (),
-        "means in bytes, of sums over a map",
-    ),
 )
