@@ -18,12 +18,13 @@ _OF_A_SIZE: dict[type[ast.operator], set[int]] = {
     ast.RShift: {2, 3},
     ast.BitAnd: {3, 7},
 }
-#: What these mean really: bits of a byte, parts of a cache or of the registers, how many of something.
+#: What these mean really: bits of a byte, parts of a cache or of the registers, counts of instructions or others.
 _NO_SIZES = {
     *("8 * element.itemsize", "8 * self.mask_bytes", "8 * index_bytes", "8 * width", "lanes // 8"),
     *("l1_bytes * 3 // 4", "target.registers // 4", "4 * self.threads", "4 * kernel.element.itemsize"),
     *("size // 4", "tap_offsets(conv, x.maps) % 4", "8 * values", "4 * tile.rows", "splits * 4"),
     *("8 * QUAD", "4 * step", "quads // 4", "quads // 4 * 4", "8 * unpacked"),
+    *("4 * tile", "k_h * k_w * 8", "-length // 4", "8 * j", "8 * self.item"),
 }
 
 

@@ -97,10 +97,10 @@ def _sums(tile: int) -> str:
         "uint32x4_t at;",
         "int8x16_t w;",
         *taken,
-        *(f"{s} = vmladavq_s8({gathered.format(4 * t)}, w);" for t, s in enumerate(sums)),
+        *(f"{s} = vmladavq_s8({gathered.format(QUAD * t)}, w);" for t, s in enumerate(sums)),
         *block("while (group != end)", [
             *taken,
-            *(f"{s} = vmladavaq_s8({s}, {gathered.format(4 * t)}, w);" for t, s in enumerate(sums)),
+            *(f"{s} = vmladavaq_s8({s}, {gathered.format(QUAD * t)}, w);" for t, s in enumerate(sums)),
         ]),
         *mve.kept(sums, "sums"),
     ]  # fmt: skip
@@ -109,7 +109,7 @@ def _sums(tile: int) -> str:
         *block(f"for (; group != end; group += {GROUP})", block(f"for (uint32_t i = 0; i < {QUAD * QUAD}u; ++i)", [
             "const int32_t w = (int32_t)(((uint32_t)group[i / 2u] >> 8u * (i % 2u) & 255u) ^ 128u) - 128;",
             f"const int8_t *const x = (const int8_t *)pixels + group[{QUAD * QUAD // 2}u + i / 4u] + i % 4u;",
-            *(f"sums[{place}] += w * x[{4 * t}];" for t, place in enumerate(places)),
+            *(f"sums[{place}] += w * x[{QUAD * t}];" for t, place in enumerate(places)),
         ])),
     ]  # fmt: skip
     lines = block("for (const uint16_t *const last = size + channels; size != last; ++size, sums += 4)", [

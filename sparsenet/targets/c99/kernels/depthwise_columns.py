@@ -77,7 +77,7 @@ def _sums_by_vectors(kernel: Kernel) -> list[str]:
     places = "vaddq_n_u32(vldrhq_u32(a->places + {}), (uint32_t)(uintptr_t)pixels + 4u * j)"
     return [
         *(f"const int8x16_t w{v} = vldrbq_s8(w + {COLUMN * v});" for v in range(vectors)),
-        *(f"uint32x4_t at{v} = {places.format(4 * v)};" for v in range(vectors)),
+        *(f"uint32x4_t at{v} = {places.format(QUAD * v)};" for v in range(vectors)),
         "int32_t *sum = sums + 4u * j;",
         *block(f"for (uint32_t x = 0; x < count; x += {tile}u)", [
             f"int32_t {', '.join(sums)};",
@@ -87,7 +87,7 @@ def _sums_by_vectors(kernel: Kernel) -> list[str]:
                 for t, s in enumerate(sums)
             ),
             *mve.kept(sums),
-            f"sum += {4 * tile};",
+            f"sum += {QUAD * tile};",
             *(f"at{v} = vaddq_n_u32(at{v}, {apart * tile}u);" for v in range(vectors)),
         ]),
     ]  # fmt: skip

@@ -132,7 +132,7 @@ def _other() -> list[str]:
 
 def _number(j: int, added: bool = False, bent: bool = False) -> list[str]:
     """The numbers of channel ``j`` of four, four pixels whose sums are at ``from``."""
-    sums = f"vaddq_n_s32(vldrwq_s32(from + {4 * j}), b{j})"
+    sums = f"vaddq_n_s32(vldrwq_s32(from + {QUAD * j}), b{j})"
     lines = [f"number[{j}] = vmulq_n_f32(vcvtq_f32_s32({sums}), m{j});"]
     if added:
         far = f"vreinterpretq_s32_u32(vldrbq_gather_offset_z_u32(other + 4u * t + {j}u, steps, there))"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from sparsenet.graph.types import QUAD
 from sparsenet.targets.c99.kernel import Kernel
 from sparsenet.targets.c99.kernels import bytes as to_bytes
 from sparsenet.targets.c99.kernels.text import block, indented
@@ -118,11 +119,11 @@ def _max_pool(kernel: Kernel) -> list[str]:
     """
     stride, columns, dilation, rows = kernel.tile
     lines = [f"p{r}" for r in range(rows)]
-    taps = [(p, 4 * dilation * k) for k in range(columns) for p in lines]
+    taps = [(p, QUAD * dilation * k) for k in range(columns) for p in lines]
     inside = [
         f"uint32_t most = @quad({taps[0][0]});",
         *(f"most = @max4(@quad({p} + {at}), most);" for p, at in taps[1:]),
-        *(f"{p} += {4 * stride};" for p in lines),
+        *(f"{p} += {QUAD * stride};" for p in lines),
         "@store_quad(out + 4u * i, most);",
     ]
     edge = [

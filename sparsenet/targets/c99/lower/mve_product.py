@@ -18,7 +18,7 @@ from sparsenet.targets.c99.weights import MOST_PLACE
 #: Quads of a group, columns of a vector.
 _GROUP = 4
 #: Bytes from the addresses that a vector holds to where it may gather.
-_MOST_OFFSET = 127 * 4
+_MOST_OFFSET = 127 * QUAD
 
 
 def ways_by_vectors(layer: Layer) -> Iterator[Way]:
@@ -88,7 +88,7 @@ def _by_column(layer: Layer) -> Iterator[Way]:
         "columns": columns,
     }
     count = columns_instructions(vectors, width, tile)
-    scratch = COLUMN // 4 * rows * columns + QUAD * across
+    scratch = COLUMN // QUAD * rows * columns + QUAD * across
     parameters = (tile, stride, vectors)
     yield Way(count, "depthwise_densecolumns", parameters, packed, scratch, MIDDLE, overlaps=False)
 
