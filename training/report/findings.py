@@ -228,19 +228,24 @@ def _break_even(report: Report) -> str:
     }
     if not ratios:
         return ""
+    noisy = sum(ratio.noisy for ratio in ratios.values())
+    unknown = f" At {noisy} of {len(ratios)} sparsities the machine was too noisy to tell." if noisy else ""
+    if noisy == len(ratios):
+        return unknown.strip()
+    ratios = {sparsity: ratio for sparsity, ratio in ratios.items() if not ratio.noisy}
     # From here on every higher sparsity measured is faster too, by more than the spread.
     paying: list[float] = []
     for sparsity in sorted(ratios, reverse=True):
-        if ratios[sparsity].low <= 1 or ratios[sparsity].noisy:
+        if ratios[sparsity].low <= 1:
             break
         paying.append(sparsity)
     if not paying:
-        return "At no sparsity measured is the sparse engine faster than the dense one beyond the spread."
+        return f"At no sparsity measured is the sparse engine faster than the dense one beyond the spread.{unknown}"
     best = max(paying, key=lambda sparsity: ratios[sparsity].median)
     return (
         f"Of the sparsities measured on the student pruned in one shot, the sparse engine is faster than the dense "
         f"one from {percent(min(paying), 0)} % zeros on; the most is {ratios[best].median:.2f}× at "
-        f"{percent(best, 0)} %."
+        f"{percent(best, 0)} %.{unknown}"
     )
 
 

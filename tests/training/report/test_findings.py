@@ -191,6 +191,18 @@ def test_break_even_needs_every_higher_sparsity_to_pay(
     assert expected in text(replace(report, latency_curve=curve(ratios)), "Break-even")
 
 
+def test_break_even_leaves_out_what_was_too_noisy(report: Report) -> None:
+    points = curve({0.0: (0.8, 0.7), 0.5: (1.2, 1.1), 0.9: (3.0, 2.9)})
+    points[2] = replace(points[2], speedups=[replace(points[2].speedups[0], noisy=True)])
+    found = text(replace(report, latency_curve=points), "Break-even")
+    assert (
+        "from 50 % zeros on; the most is 1.20× at 50 %. At 1 of 3 sparsities the machine was too noisy"
+        in found
+    )
+    alone = text(replace(report, latency_curve=points[2:]), "Break-even")
+    assert alone == "At 1 of 1 sparsities the machine was too noisy to tell."
+
+
 def test_the_difference_is_the_largest_of_the_exact_files(report: Report) -> None:
     files = [
         replace(f, max_difference=7.7e-6) if (f.stage, f.values) == ("scratch", "f32") else f
