@@ -9,7 +9,7 @@ from typing import Any
 import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, PercentFormatter
+from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator, PercentFormatter
 
 from training.report.findings import FINAL, one_shot
 from training.report.model import Report, Stage
@@ -196,11 +196,15 @@ def _columns(points: list[tuple[int, float]]) -> tuple[list[int], list[float]]:
     return [x for x, _ in points], [y for _, y in points]
 
 
+def _narrow(title: str) -> str:
+    """In two lines, so that it does not touch its neighbours'."""
+    return title.replace(" + ", "\n+ ")
+
+
 def _paint_losses(axis: Axes, stage: Stage) -> None:
     x = [e.epoch for e in stage.epochs]
     axis.plot(x, [e.train_loss for e in stage.epochs], "o-", color="#52606d")
-    axis.set(title=stage.title)
-    axis.set_ylim(bottom=0)
+    axis.set(title=_narrow(stage.title), ylim=(0, 1.08 * max(e.train_loss for e in stage.epochs)))
     axis.xaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{v:.0f}" if v == int(v) else ""))
 
 
@@ -236,10 +240,10 @@ def confusion_matrices(report: Report) -> str:
             names = [name.replace("uncovered_", "").replace("_and_", "+") for name in report.data.classes]
             axis.set_xticks(range(count), names, rotation=40, ha="right", fontsize=7.5)
             axis.set_yticks(range(count), names if i == 0 else [""] * count, fontsize=7.5)
-            axis.set(title=stage.title, xlabel="predicted", ylabel="true" if i == 0 else "")
+            axis.set(title=_narrow(stage.title), xlabel="predicted", ylabel="true" if i == 0 else "")
             axis.grid(visible=False)
 
-    return _draw(9.6, 2.6, len(report.stages), paint)
+    return _draw(9.6, 2.9, len(report.stages), paint)
 
 
 def size_against_quality(report: Report) -> str:
@@ -263,7 +267,12 @@ def size_against_quality(report: Report) -> str:
                     label=stage.title,
                 )
         axis.set_xscale("log")
-        axis.set(xlabel="bytes (logarithmic; the fewer bits, the further left)", ylabel="macro F1")
+        axis.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axis.xaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{v / 1000:,.0f}"))
+        axis.xaxis.set_minor_locator(NullLocator())
+        axis.set(
+            xlabel="thousands of bytes (logarithmic; the fewer bits, the further left)", ylabel="macro F1"
+        )
         _percent(axis)
         axis.legend(fontsize=8)
         axis.spines["left"].set_color(_FAINT)
