@@ -14,18 +14,20 @@ from sparsenet.lazy import lazy_names
 if TYPE_CHECKING:
     from converters.onnx_import import from_onnx
     from converters.pruning.prune import prune
+    from converters.pruning.sensitivity import sensitivity
     from converters.quantization.equalize import equalize
     from converters.quantization.quantize import quantize
     from converters.quantization.report import quantization_report
     from converters.torch_import import from_torch
 
-__all__ = ["equalize", "from_onnx", "from_torch", "prune", "quantization_report", "quantize"]
+__all__ = ["equalize", "from_onnx", "from_torch", "prune", "quantization_report", "quantize", "sensitivity"]
 
 __getattr__, __dir__ = lazy_names(
     __name__,
     {
         "from_onnx": "onnx_import",
         "prune": "pruning.prune",
+        "sensitivity": "pruning.sensitivity",
         "equalize": "quantization.equalize",
         "quantize": "quantization.quantize",
         "quantization_report": "quantization.report",

@@ -54,6 +54,7 @@ SECTIONS: dict[str, dict[str, str]] = {
         "profile": "Time each layer.",
         "bench": "Time a model here and in other engines, side by side.",
         "predict": "What pruning would bring here, from measured tables.",
+        "sensitivity": "What pruning each layer alone would cost and save.",
         "explain": "Format and kernel of each layer, and why; the schedule, drawn.",
         "compile": "Model file to a bundle that starts at once on CPUs like this one.",
         "export-c": "Model file to C99 for microcontrollers, with exact RAM and flash.",

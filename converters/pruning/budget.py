@@ -10,7 +10,7 @@ from converters.pruning.allocate import allocate
 from converters.pruning.layers import Layer
 from converters.pruning.moments import Float64Array
 from converters.pruning.pattern import Pattern
-from sparsenet.errors import InputError
+from sparsenet.errors import InputError, SparsenetError
 from sparsenet.graph import FloatArray, Graph
 
 #: Milliseconds of each node of a network, as it is, for one sample.
@@ -48,8 +48,8 @@ def by_latency(
 ) -> Sparsities:
     """The sparsity of each layer with which the network takes no more than ``ms`` milliseconds.
 
-    What a layer takes at a sparsity is asked of the network with all layers at that. What the layers of the choice take
-    together may differ, as their schedule does: the budget is corrected by that until it is met.
+    What the layers of a choice take together may differ from what ``level_ms`` tells of each, as their schedule does:
+    the budget is corrected by that until it is met.
 
     Args:
         graph: dense.
@@ -61,11 +61,8 @@ def by_latency(
     Raises:
         InputError: it would take more at the highest sparsities.
     """
-    tables = [
-        layer_ms(thinned(graph, dict.fromkeys((x.name for x in layers), s), layers, pattern)) for s in LEVELS
-    ]
-    costs = np.array([[table.get(layer.name, 0.0) for table in tables] for layer in layers])
-    allowed, rest = _allowed(costs, most), sum(tables[0].values()) - costs[:, 0].sum()
+    costs, rest = level_ms(graph, layers, pattern, layer_ms, LEVELS)
+    allowed = _allowed(costs, most)
     best: tuple[float, Sparsities] | None = None
     for _ in range(_ROUNDS):
         if allowed.min(axis=1).sum() > ms - rest:
@@ -81,6 +78,31 @@ def by_latency(
     if best is None:
         raise InputError(f"'{graph.name}' would take {ms:.4g} ms with no choice of zeros: allow more time")
     return best[1]
+
+
+def measured_ms() -> LayerMs | None:
+    """What this machine's table tells of the nodes of a network; None if nothing was measured here yet."""
+    from sparsenet.latency.network import layer_ms
+
+    try:
+        return layer_ms()
+    except SparsenetError:
+        return None
+
+
+def level_ms(
+    graph: Graph, layers: Sequence[Layer], pattern: Pattern, layer_ms: LayerMs, sparsities: Sequence[float]
+) -> tuple[Float64Array, float]:
+    """Milliseconds of each layer at each sparsity, (layers, sparsities), and of all else at the first.
+
+    What a layer takes at a sparsity is asked of the network with all layers at that.
+    """
+    tables = [
+        layer_ms(thinned(graph, dict.fromkeys((layer.name for layer in layers), sparsity), layers, pattern))
+        for sparsity in sparsities
+    ]
+    costs = np.array([[table.get(layer.name, 0.0) for table in tables] for layer in layers])
+    return costs, sum(tables[0].values()) - float(costs[:, 0].sum())
 
 
 def thinned(

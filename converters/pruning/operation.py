@@ -21,7 +21,7 @@ def tried(
     pattern: Pattern,
     sparsities: Sequence[float],
 ) -> tuple[list[tuple[FloatArray, FloatArray]], Float64Array]:
-    """The layer at each of some sparsities, before any refitting: weight and bias, and the variance that is lost.
+    """The layer at each of some sparsities, not refitted: weight and bias, and the share of its outputs' variance lost.
 
     Args:
         weight, bias: dense.
@@ -38,7 +38,8 @@ def tried(
         _layer([rows[level] for rows, _ in swept], weight, bias, columns, moments)
         for level in range(len(sparsities))
     ]
-    return found, sum((loss.sum(axis=1) for _, loss in swept), np.zeros(len(sparsities)))
+    lost = sum((loss.sum(axis=1) for _, loss in swept), np.zeros(len(sparsities)))
+    return found, lost / _variance(moments)
 
 
 def operated(

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
@@ -14,21 +12,14 @@ import numpy as np
 from converters.pruning.budget import LEVELS, LayerMs, by_latency, by_weights
 from converters.pruning.layers import Layer, prepared
 from converters.pruning.pattern import Pattern
-from converters.pruning.state import State, key_of
+from converters.pruning.steps import Progress, Steps
 from converters.pruning.surgery import Surgery
-from converters.pruning.walk import gathered
 from converters.quantization.observe import Batches
-from sparsenet.checks import one_of, path_of, real_number, shown
-from sparsenet.engine_options import EngineOptions
+from sparsenet.checks import one_of, real_number, shown
 from sparsenet.errors import InputError
 from sparsenet.graph import Graph
-from sparsenet.limits import require_memory
 
 Scope = Literal["layer", "global"]
-#: Called after each layer with how many steps are done, and how many there are.
-Progress = Callable[[int, int], object]
-#: Matrices of columns by columns that there are at a time.
-_COPIES = 4
 #: Metadata that says how a network was pruned.
 METADATA = "pruning"
 
@@ -120,47 +111,24 @@ def prune(
     given = _given(sparsity, layers)
     timed = _timed(dense, pattern, ms, speedup, layer_ms)
     spread = bool(timed) or not (pattern.of or scope == "layer" or isinstance(sparsity, Mapping))
-    for layer in layers:
-        needed = _COPIES * 8 * layer.columns.count**2 * layer.columns.groups
-        require_memory(needed, f"pruning layer '{layer.name}', which may be skipped,")
-    threads = EngineOptions(threads).threads
-    inputs = gathered(dense.inputs, batches)
-    texts = [
-        __name__,
-        repr((pattern, sorted(given.items()), spread, timed and timed[0], most)),
-        *(x.name for x in layers),
-    ]
-    steps = _Steps(progress, len(layers) * (1 + spread))
-    with _kept(state, key_of(texts, [*inputs.values(), *dense.constants.values()])) as kept:
-        surgery = Surgery(dense, layers, inputs, pattern, kept, threads)
+    what = repr((__name__, sorted(given.items()), spread, timed and timed[0], most))
+    steps = Steps(progress, len(layers) * (1 + spread))
+    with Surgery.opened(dense, layers, batches, pattern, what, state, threads) as surgery:
         if spread:
-            errors = surgery.errors(LEVELS, steps)
+            _, changes = surgery.errors(LEVELS, steps)
             if timed:
-                given = by_latency(dense, layers, errors, pattern, *timed, most)
+                given = by_latency(dense, layers, changes, pattern, *timed, most)
             else:
-                given = by_weights(layers, errors, next(iter(given.values())), most)
+                given = by_weights(layers, changes, next(iter(given.values())), most)
         wanted = _repaired(dense, layers, given, pattern)
         steps.total += len(wanted) - len(layers)
         pruned, lost = surgery.prune(wanted, steps)
-    pruned.metadata[METADATA] = f"optimal brain surgeon on {len(next(iter(inputs.values())))} samples"
+    pruned.metadata[METADATA] = f"optimal brain surgeon on {surgery.samples} samples"
     rows = [
         PrunedLayer(x.name, x.size, int(np.count_nonzero(pruned.constants[x.weight])), lost.get(x.name, 0.0))
         for x in layers
     ]
     return Pruned(pruned, rows)
-
-
-@dataclass
-class _Steps:
-    """Counts layers for a ``Progress``."""
-
-    progress: Progress
-    total: int
-    done: int = 0
-
-    def __call__(self) -> None:
-        self.done += 1
-        self.progress(self.done, self.total)
 
 
 def _timed(
@@ -207,15 +175,3 @@ def _repaired(
             weight = graph.constants[layer.weight]
             wanted[layer.name] = max(given[layer.name], 1.0 - np.count_nonzero(weight) / weight.size)
     return wanted
-
-
-@contextmanager
-def _kept(folder: str | Path | None, key: str) -> Iterator[State]:
-    """A state that is removed where the work within is done, and whatever happens if it has no folder of its own."""
-    if folder is None:
-        with tempfile.TemporaryDirectory() as temporary:
-            yield State(Path(temporary), key)
-        return
-    state = State(path_of(folder, "state"), key)
-    yield state
-    state.forget()

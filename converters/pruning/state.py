@@ -5,12 +5,15 @@ from __future__ import annotations
 import hashlib
 import io
 import shutil
-from collections.abc import Iterable, Mapping
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
+from sparsenet.checks import path_of
 from sparsenet.errors import InputError
 from sparsenet.graph import FloatArray
 from sparsenet.io.array_files import read_npz
@@ -77,3 +80,15 @@ class State:
 
     def _path(self, name: str) -> Path:
         return self.folder / f"{name}.npz"
+
+
+@contextmanager
+def kept(folder: str | Path | None, key: str) -> Iterator[State]:
+    """A state that is removed where the work within is done, and whatever happens if it has no folder of its own."""
+    if folder is None:
+        with tempfile.TemporaryDirectory() as temporary:
+            yield State(Path(temporary), key)
+        return
+    state = State(path_of(folder, "state"), key)
+    yield state
+    state.forget()

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
@@ -13,14 +15,17 @@ from converters.pruning.layers import Layer
 from converters.pruning.moments import Float64Array, Moments, Sums
 from converters.pruning.operation import operated, tried
 from converters.pruning.pattern import Pattern
-from converters.pruning.state import State
-from converters.pruning.walk import Walk
+from converters.pruning.state import State, kept, key_of
+from converters.pruning.walk import Walk, gathered
+from converters.quantization.observe import Batches
+from sparsenet.engine_options import EngineOptions
 from sparsenet.graph import FloatArray, Graph
+from sparsenet.limits import require_memory
 
 #: Of a layer with more windows than that in all samples, a part is looked at, no smaller than a quarter of it.
 WINDOWS = 2**18
-#: Samples that are laid out at once.
-_SAMPLES = 8
+#: Samples that are laid out at once, and matrices of columns by columns that there are at a time.
+_SAMPLES, _COPIES = 8, 4
 #: Samples on which outputs are compared, and sparsities at which they are.
 JUDGED, PROBES = 32, (0.6, 0.85)
 
@@ -45,32 +50,75 @@ class Surgery:
     state: State
     threads: int | None
 
-    def errors(self, sparsities: Sequence[float], step: Callable[[], object]) -> Float64Array:
-        """What pruning each layer alone does to the network's outputs, (layers, sparsities).
-
-        That is the mean square of their change by their variance, measured on some samples at some of the sparsities;
-        in between it follows what the layer loses itself, as a power of it.
+    @classmethod
+    @contextmanager
+    def opened(
+        cls,
+        dense: Graph,
+        layers: Sequence[Layer],
+        batches: Batches,
+        pattern: Pattern,
+        what: str,
+        state: str | Path | None,
+        threads: int | None,
+    ) -> Iterator[Surgery]:
+        """A surgery that goes on where it was left, and whose state is removed where the work within is done.
 
         Args:
-            sparsities: to try, ascending.
+            dense, layers, pattern, threads: as of ``Surgery``.
+            batches: with all samples.
+            what: is done, so that the state of other work is told apart.
+            state: the folder of the state; None takes a temporary one.
+
+        Raises:
+            InputError: the samples do not fit, or the folder cannot be used.
+            MemoryLimitError: the samples, or the matrices of a layer, would take more than ``limits.memory_limit``.
+        """
+        for layer in layers:
+            needed = _COPIES * 8 * layer.columns.count**2 * layer.columns.groups
+            require_memory(needed, f"pruning layer '{layer.name}', which may be skipped,")
+        threads = EngineOptions(threads).threads
+        inputs = gathered(dense.inputs, batches)
+        texts = [what, repr(pattern), *(layer.name for layer in layers)]
+        with kept(state, key_of(texts, [*inputs.values(), *dense.constants.values()])) as done:
+            yield cls(dense, layers, inputs, pattern, done, threads)
+
+    @property
+    def samples(self) -> int:
+        """How many there are."""
+        return len(next(iter(self.inputs.values())))
+
+    def errors(
+        self, sparsities: Sequence[float], step: Callable[[], object]
+    ) -> tuple[Float64Array, Float64Array]:
+        """What pruning each layer alone does to it, and to the network, (layers, sparsities) each; nothing is refitted.
+
+        The first is the share of its outputs' variance that the layer loses. The second is the mean square of the
+        change of the network's outputs by their variance, measured on some samples at the sparsities of ``PROBES``; in
+        between it follows what the layer loses, as a power of it. Of a network that has no output to compare, the
+        second is the first.
+
+        Args:
+            sparsities: to try, ascending, those of ``PROBES`` among them.
             step: called after each layer.
         """
-        walk, rows = self._walk(self.dense, "dense"), []
+        walk, rows = self._walk(self.dense, "dense"), list[tuple[Float64Array, Float64Array]]()
         names = [info.name for info in self.dense.output_infos() if info.partial is None]
         exact: Mapping[str, FloatArray] = {}
         for number, layer in enumerate(self.layers):
             known = self.state.known(f"errors-{number}")
             if known is None:
                 lost, probes = self._tried(layer, walk.to(layer.reads), sparsities)
+                followed = lost
                 if names:
                     exact = exact or walk.outputs(names, {}, JUDGED)
                     changes = [change(exact, walk.outputs(names, probe, JUDGED)) for probe in probes.values()]
-                    lost = follow(lost, list(probes), changes)
-                known = {"errors": lost.astype(np.float32)}
+                    followed = follow(lost, list(probes), changes)
+                known = {"lost": lost.astype(np.float32), "changes": followed.astype(np.float32)}
                 self.state.keep(f"errors-{number}", known)
-            rows.append(known["errors"].astype(np.float64))
+            rows.append((known["lost"].astype(np.float64), known["changes"].astype(np.float64)))
             step()
-        return np.stack(rows)
+        return np.stack([lost for lost, _ in rows]), np.stack([changes for _, changes in rows])
 
     def _tried(
         self, layer: Layer, reads: FloatArray, sparsities: Sequence[float]

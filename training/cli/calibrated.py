@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,7 @@ import click
 from converters.conversion.size_options import size_options
 from sparsenet.commands.bar import bar
 from sparsenet.commands.options import FiniteRange
-from sparsenet.errors import InputError, SparsenetError
+from sparsenet.errors import InputError
 from sparsenet.io.files import require_outputs
 from sparsenet.text.quantities import time_text
 from sparsenet.text.table import render, to_json
@@ -26,9 +27,11 @@ ONLY_CALIBRATED = ("samples", "n_m", "latency", "speedup", "image_size", "shapes
 #: … and those that it shares with pruning by masks.
 SHARED = ("weights", "output", "calibrate", "sparsity", "scope", "block", "exclude", "min_density", "seed", "threads",
           "quiet", "as_json")  # fmt: skip
+#: What is said of times where nothing was measured.
+UNKNOWN_TIME = "not known: `sparsenet predict MODEL --measure` measures this machine once"
 _UNITS = {"s": 1e3, "ms": 1.0, "us": 1e-3, "µs": 1e-3}
 
-Milliseconds = dict[str, float] | None
+Milliseconds = Mapping[str, float] | None
 
 
 class _Duration(click.ParamType):
@@ -87,6 +90,20 @@ def calibration_options(function: Callable[..., Any]) -> Callable[..., Any]:
     return size_options(function)
 
 
+@contextmanager
+def layer_bar(label: str, quiet: bool) -> Iterator[Callable[[int, int], None]]:
+    """A bar for work whose number of steps is known as it goes: it is told how many are done, and of how many."""
+    with bar(label, 1000, quiet) as advance:
+        shown = 0
+
+        def progress(done: int, of: int) -> None:
+            nonlocal shown
+            advance(1000 * done // of - shown)
+            shown = max(shown, 1000 * done // of)
+
+        yield progress
+
+
 def prune_calibrated(model: Path, output: Path, as_json: bool, options: dict[str, Any]) -> None:
     """Prune as the options say, save the network, and print what came of it.
 
@@ -103,14 +120,7 @@ def prune_calibrated(model: Path, output: Path, as_json: bool, options: dict[str
     require_outputs([output], itertools.chain([options["calibrate"]], source_files(model)))
     graph = open_graph(model, options["image_size"] or None, shapes=options["shapes"], dims=options["dims"])
     data = open_samples(options["calibrate"], graph, options["samples"], options["seed"])
-    with bar("pruning", 1000, as_json or options["quiet"]) as advance:
-        shown = 0
-
-        def progress(done: int, of: int) -> None:
-            nonlocal shown
-            advance(1000 * done // of - shown)
-            shown = max(shown, 1000 * done // of)
-
+    with layer_bar("pruning", as_json or options["quiet"]) as progress:
         found = prune(
             graph,
             data.batches(),
@@ -138,12 +148,10 @@ def prune_calibrated(model: Path, output: Path, as_json: bool, options: dict[str
 
 def _predicted(graph: Any) -> Milliseconds:
     """By layer, the milliseconds that this machine's table tells; None if nothing was measured here."""
-    from sparsenet.latency.network import layer_ms
+    from converters.pruning.budget import measured_ms
 
-    try:
-        return layer_ms()(graph)
-    except SparsenetError:
-        return None
+    layer_ms = measured_ms()
+    return layer_ms(graph) if layer_ms else None
 
 
 def _rows(found: Pruned, before: Milliseconds, after: Milliseconds) -> list[dict[str, Any]]:
@@ -180,7 +188,7 @@ def _text(output: Path, found: Pruned, before: Milliseconds, after: Milliseconds
         f"zeros     {facts['sparsity']:.1%} of the weights above, by {facts['pruning']}",
     ]
     if before is None or after is None:
-        lines.append("time      not known: `sparsenet predict MODEL --measure` measures this machine once")
+        lines.append(f"time      {UNKNOWN_TIME}")
     else:
         dense, sparse = sum(before.values()), sum(after.values())
         words = f"{time_text(dense / 1e3)} dense, {time_text(sparse / 1e3)} pruned: {dense / sparse:.3g} times as fast"

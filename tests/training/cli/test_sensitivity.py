@@ -1,0 +1,77 @@
+"""``sparsenet sensitivity``: a model file and some inputs become tables, JSON and a picture."""
+
+from __future__ import annotations
+
+import json
+import xml.etree.ElementTree
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner, Result
+
+from sparsenet.cli import main
+from sparsenet.io.model_file import save
+from sparsenet.latency import network as latency
+from sparsenet.latency import table
+from tests.converters.pruning.networks import multiply_adds, network, samples
+
+
+def run(*arguments: object) -> Result:
+    return CliRunner().invoke(main, ["sensitivity", *map(str, arguments)], prog_name="sparsenet")
+
+
+@pytest.fixture
+def given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[object]:
+    """Model and inputs, on a machine of which nothing is known."""
+    monkeypatch.setattr(table.cache, "kept", lambda *_: None)
+    save(network(), tmp_path / "dense.safetensors")
+    np.save(tmp_path / "x.npy", samples(24))
+    return [tmp_path / "dense.safetensors", "--calibrate", tmp_path / "x.npy", "--threads", 1]
+
+
+def test_json_and_a_picture(given: list[object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(latency, "layer_ms", lambda: multiply_adds)
+    picture = tmp_path / "sensitivity.svg"
+    result = run(
+        *given, "-o", picture, "--sparsity", "0.5,0.9", "--samples", 20, "--exclude", "head", "--json"
+    )
+    assert result.exit_code == 0, result.output
+    report = json.loads(result.stdout)
+    assert report["samples"] == 20
+    assert [layer["layer"] for layer in report["layers"]] == ["stem", "grouped", "point"]
+    low, high = report["layers"][0]["points"]
+    assert 0 < low["change"] < high["change"]
+    assert low["lost"] < high["lost"]
+    assert low["ms"] > high["ms"]
+    xml.etree.ElementTree.fromstring(picture.read_text())
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "dense.safetensors",
+        "sensitivity.svg",
+        "x.npy",
+    ]
+
+
+def test_tables_where_no_time_is_known(given: list[object]) -> None:
+    result = run(*given, "--sparsity", 0.8)
+    assert result.exit_code == 0, result.output
+    for words in ("Outputs of the network changed by", "Variance of the layer lost", "stem", "24 samples",
+                  "predict MODEL --measure"):  # fmt: skip
+        assert words in result.stdout, words
+    assert "Milliseconds" not in result.stdout
+
+
+@pytest.mark.parametrize(
+    "arguments, words",
+    [
+        (("-o", "picture.txt"), "sensitivity is drawn as one of .png, .svg, .pdf"),
+        (("--exclude", "tail"), "no layer with weights is called 'tail'"),
+        (("--sparsity", "2"), "2.0 is not in the range"),
+        (("--block", "4"), "is no block of input channels"),
+    ],
+)
+def test_what_cannot_be_done_is_one_line(given: list[object], arguments: tuple[str, ...], words: str) -> None:
+    result = run(*given, *arguments)
+    assert result.exit_code == 2, result.output
+    assert words in result.stderr
+    assert result.stderr.count("\n") == 1
