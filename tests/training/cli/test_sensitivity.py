@@ -6,28 +6,16 @@ import json
 import xml.etree.ElementTree
 from pathlib import Path
 
-import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 
 from sparsenet.cli import main
-from sparsenet.io.model_file import save
 from sparsenet.latency import network as latency
-from sparsenet.latency import table
-from tests.converters.pruning.networks import multiply_adds, network, samples
+from tests.converters.pruning.networks import multiply_adds
 
 
 def run(*arguments: object) -> Result:
     return CliRunner().invoke(main, ["sensitivity", *map(str, arguments)], prog_name="sparsenet")
-
-
-@pytest.fixture
-def given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[object]:
-    """Model and inputs, on a machine of which nothing is known."""
-    monkeypatch.setattr(table.cache, "kept", lambda *_: None)
-    save(network(), tmp_path / "dense.safetensors")
-    np.save(tmp_path / "x.npy", samples(24))
-    return [tmp_path / "dense.safetensors", "--calibrate", tmp_path / "x.npy", "--threads", 1]
 
 
 def test_json_and_a_picture(given: list[object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
