@@ -146,10 +146,11 @@ def written_file(path: str | os.PathLike[str]) -> Path:
 def write_atomically(path: str | os.PathLike[str], data: bytes) -> None:
     """Write ``data`` to a temporary file beside ``path``, flush it to disk, then let it take that name.
 
-    On Linux the temporary file has no name until it is whole: a process that is killed leaves nothing behind. A file
-    that is replaced keeps its permissions, and a link goes on pointing: what it points to is replaced. Where the folder
-    lets no file be made or replaced but the file itself may be written, it is overwritten in place, once there is room
-    for all of it; that alone is not atomic.
+    On Linux the temporary file has no name until it is whole, and a new file gets its own name at once: a process that
+    is killed leaves no part of a file. Only between the two calls that replace an old file, whole data may stay behind
+    as ``.*.part``. A file that is replaced keeps its permissions, and a link goes on pointing: what it points to is
+    replaced. Where the folder lets no file be made or replaced but the file itself may be written, it is overwritten in
+    place, once there is room for all of it; that alone is not atomic.
 
     Raises:
         OSError: the folder does not exist or cannot be written, there is no room, or no regular file stands at
@@ -184,13 +185,21 @@ def replace_file(target: Path, data: bytes, mode: int | None = None) -> None:
             file.flush()
             os.fsync(descriptor)
             if nameless:
-                # Only with a folder given does Python follow the link, and without that there is none to it.
-                os.link(f"/proc/self/fd/{descriptor}", temporary, src_dir_fd=descriptor, follow_symlinks=True)
+                with contextlib.suppress(FileExistsError):
+                    _name(descriptor, target)
+                    return
+                _name(descriptor, temporary)
         temporary.replace(target)
     except BaseException:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
         raise
+
+
+def _name(descriptor: int, path: Path) -> None:
+    """Give an open file without a name this one; FileExistsError where anything has it."""
+    # Only with a folder given does Python follow the link, and without that the link itself would get the name.
+    os.link(f"/proc/self/fd/{descriptor}", path, src_dir_fd=descriptor, follow_symlinks=True)
 
 
 def _overwrite(target: Path, data: bytes) -> None:
