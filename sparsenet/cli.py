@@ -16,6 +16,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 import click
 
+from sparsenet.entry_points import load_extensions
 from sparsenet.errors import InputError, MemoryLimitError, MissingExtraError, SparsenetError
 from sparsenet.text.nearest import did_you_mean
 from sparsenet.text.one_line import one_line
@@ -97,6 +98,7 @@ class CommandGroup(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         """Run the subcommand; every error that names a problem of the caller's becomes one line."""
         with one_line_errors(ctx.command_path, ctx):
+            load_extensions()
             return super().invoke(ctx)
 
     def resolve_command(

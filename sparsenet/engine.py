@@ -19,13 +19,14 @@ from sparsenet.graph import FloatArray, Graph, TensorInfo
 from sparsenet.graph.feeds import by_name, checked, image_shape, shape_text
 from sparsenet.graph.kept_graph import KeptGraph
 from sparsenet.io.files import is_folder
-from sparsenet.plan.plan import Decision, Plan
+from sparsenet.plan.plan import Plan
 from sparsenet.start_up import Timings, add_seconds
 from sparsenet.targets import backends
 from sparsenet.text.one_line import one_line
 
 if TYPE_CHECKING:
     from sparsenet.bundle import Bundle
+    from sparsenet.plan.decisions import Decisions
     from sparsenet.timing.layer_profile import Profile, StepTimes, TimedSteps
 
 
@@ -130,6 +131,17 @@ class Engine:
         where = "cuda" if self.device == "cuda" else f"{self.threads} thread{'s' * (self.threads > 1)}"
         return one_line(f"<{type(self).__name__}: {' → '.join(ports)}, {where}>")
 
+    def __str__(self) -> str:
+        """A table of inputs and outputs."""
+        from sparsenet.text.table import render
+
+        return render(*self._ports())
+
+    def _repr_html_(self) -> str:
+        from sparsenet.text.table import render_html
+
+        return render_html(*self._ports(), repr(self)[1:-1])
+
     @property
     def plan(self) -> Plan:
         """The plan that runs: inputs, outputs and decisions; on the CPU the whole schedule."""
@@ -204,15 +216,24 @@ class Engine:
         """
         return self._time_steps(arrays, runs).times
 
-    def explain(self) -> list[Decision]:
-        """Per layer: the weight format and kernel chosen, and why."""
-        return list(self.plan.decisions)
+    def explain(self) -> Decisions:
+        """Per layer: the weight format and kernel chosen, and why; its text is a table."""
+        from sparsenet.plan.decisions import Decisions
+
+        return Decisions(self.plan.decisions)
 
     def close(self) -> None:
         """End the worker threads, or give the GPU's memory back. Optional: they also end with the process."""
         self._backend.close()
 
     # ---
+
+    def _ports(self) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+        """Header and rows of a table of inputs and outputs."""
+        ports = [("input", info) for info in self.inputs] + [("output", info) for info in self.outputs]
+        return ("", "name", "shape", "dtype"), [
+            (kind, info.name, shape_text(info), str(info.dtype)) for kind, info in ports
+        ]
 
     def _time_steps(self, arrays: tuple[FloatArray, ...], runs: int) -> TimedSteps:
         runs = whole_number(runs, "runs", MAX_RUNS)

@@ -36,7 +36,7 @@ SHELL = [
 def test_the_pages_that_show_python_are_these() -> None:
     pages = [
         "README.md", "docs/code_in_an_hour.md", "docs/extending.md", "docs/from_deepsparse.md",
-        "docs/importing.md", "docs/pruning.md", "docs/quantization.md",
+        "docs/importing.md", "docs/pruning.md", "docs/quantization.md", "docs/research.md",
     ]  # fmt: skip
     assert sorted(WITH_PYTHON) == pages
 

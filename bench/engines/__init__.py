@@ -1,7 +1,8 @@
 """The engines compared: each prepares a network and hands back a session that answers and times itself.
 
 To add one: a file with ``prepare(network, threads) -> Session`` (raising ``EngineMissing`` where it is not installed)
-and a line in ``ENGINES``.
+and a line in ``ENGINES``; in another package, an ``Entry``, to which an entry point of the group ``sparsenet.engines``
+leads.
 """
 
 from __future__ import annotations
@@ -9,9 +10,12 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from bench.engines.session import EngineMissing, Network, Session, session_turns
+from sparsenet.checks import shown
+from sparsenet.entry_points import OpenTable
+from sparsenet.errors import SparsenetError
 from sparsenet.timing import DEVICE, PROCESS, WALL, Clock
 
 #: (network, threads) → a session ready to run it. Raises EngineMissing where the engine is not installed.
@@ -55,7 +59,19 @@ def _engine(module: str, function: str = "prepare") -> Prepare:
     return prepare
 
 
-ENGINES: dict[str, Entry] = {
+class Engines(OpenTable[Entry]):
+    """Engines by name: those of this package, and those that installed ones bring."""
+
+    def made(self, name: str, found: Any) -> Entry:
+        """What was found; SparsenetError unless it is an ``Entry``."""
+        if not isinstance(found, Entry):
+            raise SparsenetError(
+                f"the entry point '{name}' of {self.group} leads to {shown(found)}, not to a bench.engines.Entry"
+            )
+        return found
+
+
+_ENTRIES = {
     "ours": Entry("ours, sparse", _engine("ours", "prepare_sparse"), ours=True),
     "dense": Entry("ours, dense", _engine("ours", "prepare_dense"), ours=True),
     "ours-int8": Entry("ours, int8", _engine("ours", "prepare_int8"), "onnxruntime", "int8", ours=True),
@@ -76,8 +92,12 @@ ENGINES: dict[str, Entry] = {
     "scipy": Entry("SciPy CSR im2col", _engine("matrices", "prepare_scipy")),
 }
 
-#: For people.
-LABELS = {name: entry.label for name, entry in ENGINES.items()}
+ENGINES = Engines("sparsenet.engines", _ENTRIES)
+
+
+def label_of(name: str) -> str:
+    """An engine for people; of one that is not installed here, such as another machine's, its name."""
+    return ENGINES[name].label if name in ENGINES else name
 
 
 def session_clock(engines: Iterable[str], threads: int) -> Clock:
@@ -89,13 +109,13 @@ def session_clock(engines: Iterable[str], threads: int) -> Clock:
 
 __all__ = [
     "ENGINES",
-    "LABELS",
     "EngineMissing",
     "Entry",
     "Network",
     "Precision",
     "Prepare",
     "Session",
+    "label_of",
     "session_clock",
     "session_turns",
 ]

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
-from bench.engines import LABELS
+from bench.engines import label_of
 from bench.model.baseline import Baseline, Cell
 from bench.model.results import Result
 
@@ -64,4 +64,4 @@ def _told(row: Result) -> tuple[float, float, float] | None:
 def _label(cell: Cell) -> str:
     engine, sparsity, _, threads, batch = cell
     zeros = "as it is" if sparsity is None else f"{sparsity:.0%} zeros"
-    return f"{LABELS[engine]}, {zeros}, {threads} thread(s), batch {batch}"
+    return f"{label_of(engine)}, {zeros}, {threads} thread(s), batch {batch}"

@@ -38,7 +38,8 @@ def models_option(default: Sequence[str], note: str = "") -> Decorator:
 
 def engines_option(default: Sequence[str], text: str = "") -> Decorator:
     """Several engines, as ``engines``."""
-    offered = ", ".join(f"{name} ({entry.label})" for name, entry in ENGINES.items())
+    here = ENGINES.entered  # others are not imported for the sake of their labels
+    offered = ", ".join(f"{name} ({here[name].label})" if name in here else name for name in ENGINES)
     text = f"{text or 'Engines.'} Of: {offered}."
     return click.option(
         "--engines", "--engine", "engines", cls=Several, type=click.Choice(list(ENGINES)), metavar="NAME...",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from bench.engines import LABELS
+from bench.engines import label_of
 from bench.measure.output import plain
 from bench.measure.versions import versions
 from bench.model.for_pytest_benchmark import benchmarks_of
@@ -54,7 +54,7 @@ def text_of(report: Report, held: Sequence[Held], least: float) -> str:
     parts = [results_table(report.results)]
     if report.layers:
         parts.append(layers_table(report.layers))
-    parts += [f"{LABELS[name]} left out: {note}." for name, note in report.skipped.items()]
+    parts += [f"{label_of(name)} left out: {note}." for name, note in report.skipped.items()]
     if held:
         parts.append(held_table(held, least))
     return "\n\n".join(parts)

@@ -10,7 +10,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from bench.engines import LABELS
+from bench.engines import label_of
 from bench.measure.contest import Contest, Settings
 from bench.model.layers import Layer, layers_of
 from bench.model.results import Result, measure
@@ -65,6 +65,6 @@ def _events(contest: Contest, sparsity: float | None, first: int) -> list[dict[s
     at = "" if sparsity is None else f" at {sparsity:.0%}"
     for number, (name, session) in enumerate(contest.sessions.items()):
         if session.engine is not None:
-            title = f"{LABELS[name]}{at}, {session.engine.threads} thread(s)"
+            title = f"{label_of(name)}{at}, {session.engine.threads} thread(s)"
             events += trace_events(session.engine, contest.x, first + number, title)
     return events

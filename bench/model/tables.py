@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from bench.engines import LABELS
+from bench.engines import label_of
 from bench.model.hold import Held, verdict
 from bench.model.layers import Layer
 from bench.model.results import Result
@@ -29,7 +29,7 @@ COUNTED = {
 def results_table(results: Sequence[Result]) -> str:
     """One line per engine; what a column means stands in docs/benchmark.md."""
     first = results[0].engine if results else ""
-    header = [f"{LABELS[first]} is × as fast" if name == RATIO else name for name in COLUMNS]
+    header = [f"{label_of(first)} is × as fast" if name == RATIO else name for name in COLUMNS]
     table = render(header, [_row(result, result.engine == first) for result in results])
     notes = list(dict.fromkeys(COUNTED[result.clock] for result in results))
     if any(result.engine == first and result.yardsticks is None for result in results):
@@ -40,7 +40,7 @@ def results_table(results: Sequence[Result]) -> str:
 def _row(r: Result, first: bool) -> list[object]:
     return [
         _imposed(r), f"{r.zeros:.1%}",
-        r.threads, r.batch, LABELS[r.engine], r.items_per_second, r.latency_ms_median, r.latency_ms_mean,
+        r.threads, r.batch, label_of(r.engine), r.items_per_second, r.latency_ms_median, r.latency_ms_mean,
         r.latency_ms_std, r.latency_ms_p90, r.latency_ms_p99, r.latency_ms_min,
         *_ratio(r, first), r.rounds, r.dropped,
         time_text(r.prepare_ms / 1e3), time_text(r.first_ms / 1e3), r.memory_mb, f"{r.error:.0e}",
@@ -73,7 +73,7 @@ def held_table(held: Sequence[Held], least: float) -> str:
         "answer",
     )
     rows = [
-        (_imposed(one), one.threads, one.batch, LABELS[one.engine], one.speed,
+        (_imposed(one), one.threads, one.batch, label_of(one.engine), one.speed,
          "-" if one.low is None else f"{one.low:.3g} to {one.high:.3g}", one.looks, one.answer)
         for one in held
     ]  # fmt: skip

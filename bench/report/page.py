@@ -7,7 +7,7 @@ from pathlib import Path
 
 from markupsafe import Markup
 
-from bench.engines import LABELS
+from bench.engines import label_of
 from bench.kernels import tables as kernels
 from bench.report import pictures
 from bench.report.data import LAYERS_AT, Data
@@ -22,7 +22,7 @@ def render_page(data: Data) -> str:
     return page_template("bench.report", {"picture": _picture}).render(
         data=data,
         plan=data.plan,
-        labels=LABELS,
+        label_of=label_of,
         pictures=pictures,
         cards=_cards(data),
         break_even=_break_even,
@@ -59,7 +59,7 @@ def _cards(data: Data) -> list[tuple[str, str, str]]:
         ]
         if ratios:
             beside = f"{highest:.0%} zeros, geometric mean of {len(ratios)} networks, {threads} thread(s)"
-            cards.append((f"{geometric_mean(ratios):.2f}×", f"as fast as {LABELS[engine]}", beside))
+            cards.append((f"{geometric_mean(ratios):.2f}×", f"as fast as {label_of(engine)}", beside))
     return cards
 
 

@@ -13,7 +13,7 @@ from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, PercentFormatter
 
-from bench.engines import LABELS
+from bench.engines import label_of
 from bench.report.data import Data
 from bench.report.derived import atlas, break_even, geometric_mean
 from sparsenet.latency.kinds import is_sparse
@@ -65,7 +65,7 @@ def speedups(data: Data) -> str:
                 if not results:
                     continue
                 x, y = [r.sparsity or 0 for r in results], [r.speedup or 0 for r in results]
-                axis.plot(x, y, "o-", color=colour, label=f"over {LABELS[engine]}")
+                axis.plot(x, y, "o-", color=colour, label=f"over {label_of(engine)}")
                 low, high = [r.speedup_low or 0 for r in results], [r.speedup_high or 0 for r in results]
                 axis.fill_between(x, low, high, color=colour, alpha=0.2, linewidth=0)
                 pays = break_even(zip(x, low, strict=True))
@@ -184,7 +184,7 @@ def thread_scaling(data: Data) -> str:
                 heights.append(times[few] / times[many] if few in times and many in times else 0)
             places = np.arange(len(data.plan.models)) + number * width
             axis.bar(places, heights, 0.9 * width, color=COLOURS[engines.index(engine)], alpha=1 - 0.5 * (number % 2),
-                label=f"{LABELS[engine]}, {sparsity:.0%} zeros")  # fmt: skip
+                label=f"{label_of(engine)}, {sparsity:.0%} zeros")  # fmt: skip
         axis.axhline(many / few, color="#9aa5b1", linewidth=1)
         axis.set_xticks(np.arange(len(data.plan.models)) + 0.4 - width / 2, data.plan.models)
         axis.set(ylabel=f"times as fast on {many} threads as on {few}")
@@ -210,7 +210,7 @@ def history(data: Data) -> str:
             ]  # fmt: skip
             points = [(i, geometric_mean(values)) for i, values in enumerate(means) if values]
             axis.plot(
-                *zip(*points, strict=True), "o-", color=colour, label=f"over {LABELS[engine]}"
+                *zip(*points, strict=True), "o-", color=colour, label=f"over {label_of(engine)}"
             ) if points else None
         axis.set_xticks(range(len(commits)), commits, rotation=30, ha="right")
         axis.set(ylabel=f"times as fast at {highest:.0%} zeros", ylim=(0, None))

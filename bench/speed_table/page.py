@@ -7,14 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from bench.engines import ENGINES, LABELS
+from bench.engines import ENGINES, label_of
 from bench.measure.output import markdown_table
 from bench.speed_table.runs import Runs
 
 
 def means(runs: Runs) -> str:
     """A row per baseline: geometric means over the networks on which all its ratios are known."""
-    rows = [_mean(runs, LABELS[engine], [engine]) for engine in runs.baselines]
+    rows = [_mean(runs, label_of(engine), [engine]) for engine in runs.baselines]
     others = [engine for engine in runs.baselines if not ENGINES[engine].ours]
     if len(others) > 1:
         rows.append(_mean(runs, "the fastest of others", others))
@@ -32,7 +32,7 @@ def every(runs: Runs) -> str:
             if not any(cells):
                 continue
             own = engine == runs.first
-            rows.append([f"**{model}**" if own else LABELS[engine], *(_cell(cell, own) for cell in cells)])
+            rows.append([f"**{model}**" if own else label_of(engine), *(_cell(cell, own) for cell in cells)])
     return markdown_table(["", *map(_percent, runs.sparsities)], rows)
 
 
@@ -78,5 +78,5 @@ def page(all_runs: Sequence[Runs]) -> str:
 
 def _what(runs: Runs) -> str:
     threads = "one thread" if runs.threads == 1 else f"{runs.threads} threads"
-    first = "" if runs.first == "ours" else f"{LABELS[runs.first]}, "
+    first = "" if runs.first == "ours" else f"{label_of(runs.first)}, "
     return f"{first}{threads}" + ("" if runs.block == "1x1" else f", zeros in {runs.block} blocks")

@@ -41,8 +41,8 @@ def save(plan: Plan, path: str | os.PathLike[str], *, sparse: bool, metadata: Ma
     """
     require_place(path)
     target = written_name(path)
-    builds: dict[str, jit.Build] = {kernel.name: kernel.build for kernel in plan.used_kernels}
-    code = {name: jit.payload(name, build) for name, build in {**builds, **tape.FUNCTIONS}.items()}
+    code = {kernel.name: jit.payload(kernel.code_name, kernel.build) for kernel in plan.used_kernels}
+    code |= {name: jit.payload(name, build) for name, build in tape.FUNCTIONS.items()}
     files: dict[str, bytes | memoryview] = {
         PLAN: json.dumps(_describe(plan, code, sparse, metadata), separators=(",", ":")).encode(),
         TAPES: b"".join(table.tobytes() for table in _numbered(plan)),

@@ -18,8 +18,9 @@ from sparsenet.commands.options import (
 )
 from sparsenet.errors import InputError, MissingExtraError
 from sparsenet.io.files import is_folder, require_outputs
+from sparsenet.plan.decisions import Decisions
 from sparsenet.targets.target import TARGETS
-from sparsenet.text.table import render, to_json
+from sparsenet.text.table import to_json
 
 if TYPE_CHECKING:
     from sparsenet.engine_options import Device
@@ -123,8 +124,7 @@ def explain(
     if as_json:
         click.echo(to_json([dataclasses.asdict(decision) for decision in plan.decisions]))
         return
-    rows = [(d.layer, d.op, d.format, d.kernel, d.reason) for d in plan.decisions]
-    click.echo(render(("layer", "op", "format", "kernel", "reason"), rows))
+    click.echo(str(Decisions(plan.decisions)))
     if plan.tapes:
         weights, working = plan.weights.nbytes, plan.working_bytes
         click.echo(

@@ -17,20 +17,19 @@ from sparsenet.commands.options import (
 )
 from sparsenet.graph.feeds import random_inputs
 from sparsenet.text.quantities import time_text
-from sparsenet.text.table import render, to_json
+from sparsenet.text.table import to_json
 from sparsenet.timing import DEVICE, clock_for, few, interleaved, spread
 
 if TYPE_CHECKING:
     from sparsenet.engine import Engine
     from sparsenet.engine_options import Device
     from sparsenet.graph import FloatArray
+    from sparsenet.timing.layer_profile import Profile
 
 EPILOG = """\b
 Examples:
   sparsenet profile model.safetensors --threads 1
   sparsenet profile model.safetensors --dense --runs 50 --json"""
-
-COLUMNS = ("layer", "op", "ms", "share", "nnz", "density", "Gop/s", "kernel")
 
 
 @click.command(epilog=EPILOG)
@@ -54,12 +53,12 @@ def profile(model: Path, threads: int | None, device: Device, runs: int, dense: 
     import sparsenet
 
     engine = sparsenet.load(model, threads=threads, sparse=not dense, device=device)
-    result = measure(engine, random_inputs(engine.inputs, 1, 0), runs)
-    click.echo(to_json(result) if as_json else _text(result))
+    result, layers = measure(engine, random_inputs(engine.inputs, 1, 0), runs)
+    click.echo(to_json(result) if as_json else _text(result, layers))
 
 
-def measure(engine: Engine, feeds: dict[str, FloatArray], runs: int) -> dict[str, Any]:
-    """Start-up times, steady time and time per layer, all in milliseconds, as plain values."""
+def measure(engine: Engine, feeds: dict[str, FloatArray], runs: int) -> tuple[dict[str, Any], Profile]:
+    """Start-up times, steady time and time per layer, all in milliseconds, as plain values; the layers as records."""
     arrays = [feeds[tensor.name] for tensor in engine.inputs]
     engine.warmup()
     clock = clock_for(engine.threads) if engine.device == "cpu" else DEVICE
@@ -67,7 +66,7 @@ def measure(engine: Engine, feeds: dict[str, FloatArray], runs: int) -> dict[str
     counted, dropped = taken.count("steady")
     layers = engine.profile(*arrays, runs=runs)
     timings = dataclasses.asdict(engine.timings) | {"steady": spread(taken.seconds("steady")[0]).median}
-    return {
+    result = {
         "threads": engine.threads,
         "runs": runs,
         "clock": clock.counts,
@@ -80,28 +79,16 @@ def measure(engine: Engine, feeds: dict[str, FloatArray], runs: int) -> dict[str
         "layers_too_noisy": layers.too_noisy,
         "layers": [dataclasses.asdict(layer) for layer in layers],
     }
+    return result, layers
 
 
-def _text(result: dict[str, Any]) -> str:
-    rows = [
-        [
-            layer["layer"],
-            layer["op"],
-            layer["ms"],
-            f"{layer['share']:.1%}",
-            layer["nnz"] or None,
-            layer["density"] if layer["nnz"] else None,
-            layer["gops"] or None,
-            layer["kernel"],
-        ]
-        for layer in result["layers"]
-    ]
+def _text(result: dict[str, Any], layers: Profile) -> str:
     times = ", ".join(f"{name} {time_text(ms / 1e3)}" for name, ms in result["ms"].items())
     return "\n".join(
         [
-            render(COLUMNS, rows),
+            str(layers),
             "",
-            f"sum of layers {time_text(sum(layer['ms'] for layer in result['layers']) / 1e3)}",
+            f"sum of layers {time_text(sum(layer.ms for layer in layers) / 1e3)}",
             f"{times} (threads: {result['threads']})",
             _counted("steady", result, ""),
             _counted("layers", result, "layers_"),

@@ -11,6 +11,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sparsenet.entry_points import loaded, names
 from sparsenet.errors import InputError
 from sparsenet.text.nearest import did_you_mean
 
@@ -22,7 +23,7 @@ NETWORKS = "sparsenet.networks"
 
 def network_names() -> list[str]:
     """Names of all networks, none of which is made or imported for it."""
-    return [point.name for point in importlib.metadata.entry_points(group=NETWORKS)]
+    return names(NETWORKS)
 
 
 def is_network(name: str | os.PathLike[str]) -> bool:
@@ -39,9 +40,10 @@ def make_network(name: str, size: int | None = None) -> Graph:
 
     Raises:
         InputError: there is none of that name, or it does not take images of that size.
+        SparsenetError: the function that makes it cannot be imported.
     """
     for point in importlib.metadata.entry_points(group=NETWORKS, name=name):
-        graph: Graph = point.load()(name, size)
+        graph: Graph = loaded(point)(name, size)
         return graph
     known = network_names()
     hint = did_you_mean(name, known) or f": choose from {', '.join(known)}"

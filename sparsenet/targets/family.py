@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
+import inspect
+import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import IntEnum, IntFlag
 from functools import cached_property
-from typing import Literal, NamedTuple, TypeVar
+from pathlib import Path
+from typing import Any, Literal, NamedTuple, TypeVar
 
 from sparsenet.graph.types import ELEMENT_TYPES, ElementType
 
@@ -116,11 +121,13 @@ class Family:
         element: the type of the tensor that it makes, and of all arrays that are declared without one.
         algorithm: the op, the weight format and the layout, as ``conv_csr_rows``.
         module: target and file of its ``kernels``, as ``cpu.softmax``, whose ``build(kernel)`` returns the Numba
-            cfunc, or for a GPU the function that ``simt.machine.entry`` makes a kernel.
+            cfunc, or for a GPU the function that ``simt.machine.entry`` makes a kernel; of one from elsewhere the
+            target and any name.
         declared: the arguments in order, as ``signature`` reads them; those of the epilogue follow. A CUDA kernel's are
             its int64 parameters, between the three arrays and what the epilogue reads.
         tile: names of the tile parameters, in the order of the last part of a kernel's name.
         summary: what it computes, for the support table.
+        build: of one from elsewhere, what ``build`` of a module is otherwise.
     """
 
     element: ElementType
@@ -129,6 +136,7 @@ class Family:
     declared: str
     tile: tuple[str, ...]
     summary: str
+    build: Callable[[Any], object] | None = None
 
     @cached_property
     def name(self) -> str:
@@ -144,6 +152,16 @@ class Family:
     def arguments(self) -> tuple[str, ...]:
         """The names of the arguments, in order."""
         return tuple(argument.name for argument in self.signature)
+
+
+def source_hash(function: Callable[..., object]) -> str:
+    """Hash of the file in which ``function`` stands, or of its own lines; if nobody has these, another each time."""
+    try:
+        file = Path(inspect.getsourcefile(function) or "")
+        source = file.read_bytes() if file.is_file() else inspect.getsource(function).encode()
+    except (OSError, TypeError):
+        source = os.urandom(16)
+    return hashlib.sha256(source).hexdigest()[:16]
 
 
 def by_name(*families: Family) -> dict[str, Family]:

@@ -18,10 +18,11 @@ from functools import cached_property
 
 from sparsenet.graph.ops import ACTIVATIONS, FUSED_OP_TENSORS
 from sparsenet.graph.types import ELEMENT_TYPES, ElementType
+from sparsenet.tables import Table
 from sparsenet.targets.cpu.families import CPU_FAMILIES
 from sparsenet.targets.cpu.runtime import jit
 from sparsenet.targets.cuda.families import CUDA_FAMILIES
-from sparsenet.targets.family import Argument, Family, signature
+from sparsenet.targets.family import Argument, Family, signature, source_hash
 
 #: Fused op → the tape arguments it reads; activations read their parameters.
 EPILOGUE_ARGUMENTS: dict[str, tuple[Argument, ...]] = {
@@ -65,7 +66,7 @@ BROADCAST_OPERATIONS = (
 )
 REDUCE_OPERATIONS = ("sum", "max", "min", "prod")
 
-FAMILIES: dict[str, Family] = {**CPU_FAMILIES, **CUDA_FAMILIES}
+FAMILIES: Table[Family] = Table.joined(CPU_FAMILIES, CUDA_FAMILIES)
 
 
 @dataclass(frozen=True)
@@ -90,6 +91,12 @@ class Kernel:
         parts = [self.family, *self.epilogue]
         tile = "x".join(map(str, self.tile))
         return "_".join(parts) + f"__{self.target}_v{self.lanes}" + (f"_{tile}" if tile else "")
+
+    @cached_property
+    def code_name(self) -> str:
+        """What its machine code is kept under: its name; of a kernel from elsewhere the hash of its source, too."""
+        build = FAMILIES[self.family].build
+        return self.name if build is None else f"{self.name}_{source_hash(build)}"
 
     @property
     def algorithm(self) -> str:
@@ -137,19 +144,23 @@ class Kernel:
 
     def address(self) -> int:
         """Address of the machine code, compiled or loaded now if it was not yet."""
-        return jit.function_address(self.name, self.build)
+        return jit.function_address(self.code_name, self.build)
 
     def build(self) -> object:
         """Compile: returns the Numba ``cfunc``, or for a GPU the kernel as a Python function."""
-        target, _, name = FAMILIES[self.family].module.partition(".")
+        family = FAMILIES[self.family]
+        if family.build is not None:
+            return family.build(self)
+        target, _, name = family.module.partition(".")
         module = importlib.import_module(f"sparsenet.targets.{target}.kernels.{name}")
         return module.build(self)
 
 
 def addresses_of(kernels: Iterable[Kernel]) -> dict[str, int]:
     """Address of the machine code of every kernel by its name, compiled or loaded now, together, if it was not yet."""
-    builds = {kernel.name: kernel.build for kernel in kernels}
-    return dict(zip(builds, jit.function_addresses(builds), strict=True))
+    kernels = list(kernels)
+    addresses = jit.function_addresses({kernel.code_name: kernel.build for kernel in kernels})
+    return {kernel.name: address for kernel, address in zip(kernels, addresses, strict=True)}
 
 
 def support_table() -> Sequence[tuple[str, str]]:

@@ -1,4 +1,4 @@
-"""Aligned plain-text tables and JSON, the two ways every command shows its rows."""
+"""Rows as aligned plain text, as JSON and as HTML: the ways in which they are shown everywhere."""
 
 from __future__ import annotations
 
@@ -17,13 +17,7 @@ def render(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
 
     Floats show four significant digits, integers a thin grouping (1,234), ``None`` a dash; text is put on one line.
     """
-    table = [list(row) for row in rows]
-    numeric = [
-        any(_is_number(row[i]) for row in table)
-        and all(row[i] is None or _is_number(row[i]) for row in table)
-        for i in range(len(header))
-    ]
-    text = [[one_line(name) for name in header]] + [[_cell(value) for value in row] for row in table]
+    text, numeric = _cells(header, rows)
     widths = [max(len(row[i]) for row in text) for i in range(len(header))]
     lines = [
         "  ".join(
@@ -34,6 +28,21 @@ def render(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
     ]
     lines.insert(1, "  ".join("-" * width for width in widths))
     return "\n".join(lines)
+
+
+def render_html(header: Sequence[str], rows: Iterable[Sequence[Any]], caption: str = "") -> str:
+    """The same rows as an HTML table, every character of theirs as text; ``caption`` stands above."""
+    from html import escape  # not on the way to the first inference
+
+    text, numeric = _cells(header, rows)
+    sides = [f' style="text-align: {"right" if right else "left"}"' for right in numeric]
+    lines = [
+        "".join(f"<{tag}{side}>{escape(cell)}</{tag}>" for cell, side in zip(row, sides, strict=True))
+        for tag, row in zip(["th", *["td"] * (len(text) - 1)], text, strict=True)
+    ]
+    head, *body = (f"<tr>{line}</tr>" for line in lines)
+    title = f"<caption>{escape(one_line(caption))}</caption>" if caption else ""
+    return "\n".join([f"<table>{title}<thead>{head}</thead><tbody>", *body, "</tbody></table>"])
 
 
 def to_json(value: Any) -> str:
@@ -48,6 +57,18 @@ def to_json(value: Any) -> str:
 def shape_text(shape: Sequence[int | None]) -> str:
     """A shape as it is read aloud: ``N×3×256×256``."""
     return "×".join("N" if size is None else str(size) for size in shape)
+
+
+def _cells(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> tuple[list[list[str]], list[bool]]:
+    """Header and rows as text, and which columns are numbers."""
+    table = [list(row) for row in rows]
+    numeric = [
+        any(_is_number(row[i]) for row in table)
+        and all(row[i] is None or _is_number(row[i]) for row in table)
+        for i in range(len(header))
+    ]
+    text = [[one_line(name) for name in header], *([_cell(value) for value in row] for row in table)]
+    return text, numeric
 
 
 def _is_number(value: Any) -> bool:

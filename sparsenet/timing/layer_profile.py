@@ -10,6 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from sparsenet.plan.plan import WAIT, Decision
+from sparsenet.text.quantities import time_text
+from sparsenet.text.records import Records
 from sparsenet.timing import Clock, few, take_rounds
 
 
@@ -72,17 +74,34 @@ class TimedSteps(NamedTuple):
         return layer_profile(*self)
 
 
-class Profile(list[LayerProfile]):
+class Profile(Records[LayerProfile]):
     """One record for each layer, and how they were measured.
 
     Attributes:
         clock, counted, dropped, too_noisy: as of the ``StepTimes`` that they come from.
     """
 
+    columns = ("layer", "op", "ms", "share", "nnz", "density", "Gop/s", "kernel")
+
     def __init__(self, layers: Iterable[LayerProfile], times: StepTimes) -> None:
         super().__init__(layers)
         self.clock, self.counted, self.dropped = times.clock, times.counted, times.dropped
         self.too_noisy = times.too_noisy
+
+    def row(self, record: LayerProfile) -> tuple[Any, ...]:
+        """As ``sparsenet profile`` shows it."""
+        density = record.density if record.nnz else None
+        share, speed = f"{record.share:.1%}", record.gops or None
+        return record.layer, record.op, record.ms, share, record.nnz or None, density, speed, record.kernel
+
+    def line(self) -> str:
+        """Layers, the time of all of them, and what it rests on."""
+        time = time_text(sum(layer.ms for layer in self) / 1e3)
+        kind = "processor time" if self.clock == "cpu" else "wall time"
+        noisy = "too noisy to tell; " if self.too_noisy else ""
+        return (
+            f"{len(self)} layers, {time}: {noisy}median {kind}, {self.counted} runs, {self.dropped} dropped"
+        )
 
 
 def step_times(run: Callable[[], Any], runs: int, clock: Clock, *, warm: int = 1) -> StepTimes:

@@ -42,7 +42,7 @@ def invoke(monkeypatch: pytest.MonkeyPatch) -> Invoke:
 
         def entry_points(*, group: str, name: str | None = None) -> list[object]:
             found: list[object] = list(real(group=group, name=name) if name else real(group=group))
-            return found + [point] * (name in (None, "extra"))
+            return found + [point] * (group == cli.ENTRY_POINTS and name in (None, "extra"))
 
         monkeypatch.setattr(importlib.metadata, "entry_points", entry_points)
         return CliRunner().invoke(cli.main, arguments)

@@ -1,7 +1,8 @@
 """How important is a weight? One small class per criterion, each with its source, all in one registry.
 
 To add one, subclass ``Scorer`` under ``@register``: ``find_masks(method=name)`` and the tests pick it up from the
-registry. A line in ``MODULES`` lets the command line list it without importing PyTorch.
+registry. A line in ``MODULES``, or in another package an entry point of the group ``sparsenet.pruning_methods`` that
+leads to the class, lets the command line list it without importing PyTorch.
 
     @register
     class WeightTimesIndex(Scorer):
@@ -15,10 +16,11 @@ from __future__ import annotations
 
 import importlib
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, MutableMapping
-from typing import TYPE_CHECKING, ClassVar, Literal, TypeVar
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar
 
 from sparsenet.checks import shown
+from sparsenet.entry_points import OpenTable
 from sparsenet.errors import MaskError
 
 if TYPE_CHECKING:
@@ -81,36 +83,35 @@ class Scorer(ABC):
         return scores.sum(dim=1) / sizes
 
 
-class Registry(MutableMapping[str, Scorer]):
-    """Scorers by name: those of ``MODULES``, imported when they are asked for, and whatever else is registered."""
-
-    def __init__(self) -> None:
-        self._registered: dict[str, Scorer] = {}
+class Registry(OpenTable[Scorer]):
+    """Scorers by name: those of ``MODULES``, imported when they are asked for, and all that are registered."""
 
     def __getitem__(self, name: str) -> Scorer:
-        if name not in self._registered and name in MODULES:
+        if name not in self.entered and name in MODULES:
             importlib.import_module(f"training.pruning.{MODULES[name]}")
-        return self._registered[name]
+        return super().__getitem__(name)
 
-    def __setitem__(self, name: str, scorer: Scorer) -> None:
-        self._registered[name] = scorer
-
-    def __delitem__(self, name: str) -> None:
-        del self._registered[name]
+    def __contains__(self, name: object) -> bool:
+        return name in MODULES or super().__contains__(name)
 
     def __iter__(self) -> Iterator[str]:
-        return iter(dict.fromkeys((*MODULES, *self._registered)))
+        return iter(dict.fromkeys((*MODULES, *super().__iter__())))
 
-    def __len__(self) -> int:
-        return len(list(iter(self)))
+    def made(self, name: str, found: Any) -> Scorer:
+        """An instance of the class; MaskError unless it is a scorer of that name."""
+        if not (isinstance(found, type) and issubclass(found, Scorer) and getattr(found, "name", "") == name):
+            raise MaskError(
+                f"the entry point '{name}' of {self.group} leads to {shown(found)}, not to a Scorer named '{name}'"
+            )
+        return found()
 
     def free(self, scorer: type[Scorer]) -> bool:
         """Whether the class may have its name: nobody has it, and it is not one of another module's here."""
         home = MODULES.get(scorer.name)
-        return scorer.name not in self._registered and home in (None, scorer.__module__.rpartition(".")[2])
+        return scorer.name not in self.entered and home in (None, scorer.__module__.rpartition(".")[2])
 
 
-SCORERS = Registry()
+SCORERS = Registry("sparsenet.pruning_methods")
 
 S = TypeVar("S", bound=type[Scorer])
 

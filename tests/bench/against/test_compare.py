@@ -57,7 +57,7 @@ def test_an_engine_that_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> 
     def missing(network: Network, threads: int) -> Session:
         raise EngineMissing("it is not here")
 
-    monkeypatch.setitem(ENGINES, "deepsparse", Entry("deepsparse", missing))
+    monkeypatch.setitem(ENGINES, "deepsparse", Entry("DeepSparse", missing))
     text = run(*TINY, "--sparsity", "0.5", "--engines", "ort", "deepsparse")
     assert "DeepSparse left out: it is not here." in text
     done = CliRunner().invoke(main, [*TINY, "--sparsity", "0.5", "--engines", "deepsparse"])
