@@ -6,6 +6,7 @@ import dataclasses
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
 
@@ -15,12 +16,13 @@ import torch
 from sparsenet.errors import CheckpointError, DataError, InputError
 from tests.training.distributed_train import main as train_alone
 from tests.training.tiny_images import tiny_images
+from training.checkpoint import load_checkpoint
 from training.distill import Distillation
 from training.evaluate import evaluate
 from training.loop.config import TrainConfig
-from training.loop.run import TrainResult
+from training.loop.run import Hook, TrainResult
 from training.models import build_model
-from training.pruning import GradualPruner, PolynomialSchedule
+from training.pruning import DropSchedule, DynamicSparsity, GradualPruner, PolynomialSchedule, find_masks
 from training.train import train
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -67,17 +69,45 @@ def pruner(target: torch.nn.Module, structured: Literal["output"] | None = None)
     return GradualPruner(target, PolynomialSchedule(0.3, 0.8, 0, 6), structured=structured)
 
 
-@pytest.mark.parametrize("stop", [1, 2, 5])
-def test_an_interrupted_run_ends_with_the_same_result(tmp_path: Path, stop: int) -> None:
+def tightening() -> GradualPruner:
+    return pruner(model())
+
+
+def moving() -> DynamicSparsity:
+    masks = find_masks(model(), "random", 0.8, scope="layer", block=(1, 4))
+    return DynamicSparsity(masks, DropSchedule(5, every=1))
+
+
+@pytest.mark.parametrize("hook, stop", [(tightening, 1), (tightening, 2), (tightening, 5), (moving, 3)])
+def test_an_interrupted_run_ends_with_the_same_result(
+    tmp_path: Path, hook: Callable[[], Hook], stop: int
+) -> None:
     """Killed within and between epochs (2 steps each), with pruning and validation under way."""
     data, validation = tiny_images(16), tiny_images(8, seed=4)
-    whole = train(model(), data, CONFIG, hooks=[pruner(model())], validation=validation, progress=False)
+    whole = train(model(), data, CONFIG, hooks=[hook()], validation=validation, progress=False)
     path = tmp_path / "run.ckpt"
     options = {"validation": validation, "checkpoint": path, "progress": False}
-    train(model(), data, CONFIG, hooks=[pruner(model())], stop_after_steps=stop, **options)  # type: ignore[arg-type]
+    train(model(), data, CONFIG, hooks=[hook()], stop_after_steps=stop, **options)  # type: ignore[arg-type]
     torch.rand(5)  # what another process would have drawn meanwhile
-    resumed = train(model(), data, CONFIG, hooks=[pruner(model())], **options)  # type: ignore[arg-type]
+    resumed = train(model(), data, CONFIG, hooks=[hook()], **options)  # type: ignore[arg-type]
     assert same(whole, resumed)
+
+
+def test_what_grows_starts_anew_and_the_average_is_as_sparse(tmp_path: Path) -> None:
+    """After steps that each move the masks, what is zero has neither moments nor a part in the average."""
+    hook, path = moving(), tmp_path / "run.ckpt"
+    before = hook.masks
+    train(model(), tiny_images(16), CONFIG, hooks=[hook], checkpoint=path, stop_after_steps=4, progress=False)
+    assert hook.masks != before
+    state = load_checkpoint(path)
+    moments = state["optimizer"]["state"]
+    decayed = [name for name, parameter in model().named_parameters() if parameter.ndim > 1]
+    for number, name in enumerate(decayed):
+        zero = state["model"][name] == 0
+        assert torch.all(zero[~hook.masks[name]])
+        for tensor in (state["average"][name], moments[number]["exp_avg"], moments[number]["exp_avg_sq"]):
+            assert not tensor[zero].any()
+            assert tensor[~zero].any()
 
 
 @pytest.mark.parametrize("structured", [None, "output"])

@@ -156,6 +156,7 @@ class Run:
         self.steps_here += 1
         for hook in self.hooks:
             hook.after_step(self.step, self.plain)
+        self._forget_pruned()
         self._update_average()
         return float(self.accelerator.reduce(loss.detach(), reduction="mean"))
 
@@ -163,6 +164,13 @@ class Run:
         warm = min(1.0, (self.step + 1) / max(1, min(self.config.warmup_steps, self.total_steps // 5)))
         cosine = 0.5 * (1 + math.cos(math.pi * self.step / self.total_steps))
         return self.config.lr * warm * (0.99 * cosine + 0.01)
+
+    @torch.no_grad()
+    def _forget_pruned(self) -> None:
+        """Clear AdamW's moments of what a hook has pruned: a weight that grows there starts as if it were new."""
+        for parameter, moments in self.optimizer.state.items() if self.hooks else ():
+            for name in ("exp_avg", "exp_avg_sq"):
+                moments[name].masked_fill_(parameter == 0, 0.0)
 
     @torch.no_grad()
     def _update_average(self) -> None:

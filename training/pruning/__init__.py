@@ -2,7 +2,8 @@
 
 ``scores`` is the registry of criteria (``magnitude``, ``snip``, ``grasp``, ``synflow``, ``controls``), ``select`` turns
 scores and a budget into masks, ``masks`` holds and applies them, ``schedule`` and ``gradual`` raise sparsity during
-training. A new criterion is one small class; everything else stays as it is.
+training, ``drop_schedule`` and ``dynamic`` move masks of a constant density. A new criterion is one small class;
+everything else stays as it is.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ from sparsenet.lazy import lazy_names
 
 if TYPE_CHECKING:
     from training.pruning.controls import shuffle
+    from training.pruning.drop_schedule import DropSchedule
+    from training.pruning.dynamic import DynamicSparsity
     from training.pruning.find import find_masks, score_weights
     from training.pruning.gradual import GradualPruner
     from training.pruning.masks import Masks
@@ -22,6 +25,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "SCORERS",
+    "DropSchedule",
+    "DynamicSparsity",
     "GradualPruner",
     "Masks",
     "PolynomialSchedule",
@@ -37,6 +42,8 @@ __getattr__, __dir__ = lazy_names(
     __name__,
     {
         "shuffle": "controls",
+        "DropSchedule": "drop_schedule",
+        "DynamicSparsity": "dynamic",
         "find_masks": "find",
         "score_weights": "find",
         "GradualPruner": "gradual",
