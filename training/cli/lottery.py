@@ -52,8 +52,9 @@ A killed run continues when the same command is given again."""
 @click.option("--control", "controls", type=click.Choice(["shuffled", "reinitialised", "none"]), multiple=True,
               default=["shuffled"], show_default=True,
               help="Networks to train beside each ticket: weights at random places, or new weights.")  # fmt: skip
-@click.option("--scope", type=click.Choice(["layer", "global"]), default="global", show_default=True,
-              help="The same share of every layer, or the smallest weights wherever they are.")  # fmt: skip
+@click.option("--scope", type=click.Choice(["layer", "global", "erk"]), default="global", show_default=True,
+              help="The same share of every layer, the smallest weights wherever they are, or with small layers "
+                   "spared, as their shapes tell (Erdős-Rényi-Kernel).")  # fmt: skip
 @click.option(
     "--include", metavar="PATTERN", multiple=True, help="Layers to prune, e.g. 'blocks.*'.  [default: all]"
 )

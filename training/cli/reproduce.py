@@ -34,7 +34,8 @@ Examples:
 )
 @click.option("--methods", metavar="METHOD[,…]",
               help="Ways to prune in the comparison, as snip,snip-1x4: magnitude, lottery and snip take blocks of four "
-                   "input channels with -1x4.  [default: those of --scale]")  # fmt: skip
+                   "input channels with -1x4, magnitude and snip spare small layers with -erk.  "
+                   "[default: those of --scale]")  # fmt: skip
 @click.option("--out", type=click.Path(path_type=Path), default="reproduce-out", show_default=True,
               help="Folder for results and the page; an interrupted run continues from it.")  # fmt: skip
 @click.option(

@@ -24,8 +24,9 @@ def scoring_options(function: Callable[..., Any]) -> Callable[..., Any]:
         click.option("--sparsity", type=FiniteRange(0, 1), default=0.8, show_default=True,
                      help="Fraction of zeros to reach."),
         click.option("--keep", type=click.IntRange(0), help="Number of weights to keep, instead of --sparsity."),
-        click.option("--scope", type=click.Choice(["layer", "global"]),
-                     help="The same share of every layer, or the least important weights wherever they are.  "
+        click.option("--scope", type=click.Choice(["layer", "global", "erk"]),
+                     help="The same share of every layer, the least important weights wherever they are, or with "
+                     "small layers spared, as their shapes tell (Erdős-Rényi-Kernel).  "
                      "[default: the method's own, layer for l1 and random, else global]"),
         click.option("--structured", type=click.Choice(["output", "input"]),
                      help="Prune whole channels.  [default: single weights]"),

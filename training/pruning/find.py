@@ -16,11 +16,13 @@ from sparsenet.errors import MaskError
 from sparsenet.text.one_line import warn
 from training.pruning.affine import affine_masks
 from training.pruning.block_shape import Block
+from training.pruning.budget import Budget
 from training.pruning.masks import Masks
 from training.pruning.problem import Batches, Loss, Problem, checked_batches, undisturbed
 from training.pruning.prunable import PrunableWeight, matching, prunable_weights, with_plain_weights
+from training.pruning.scopes import Scope, chooser
 from training.pruning.scores import Mode, Scorer, get_scorer
-from training.pruning.select import Budget, OnEmpty, Scope, select
+from training.pruning.select import OnEmpty, select
 from training.pruning.units import Structured, Units
 
 
@@ -54,8 +56,8 @@ def find_masks(
     method      a registered scorer: "l1", "random", "snip", "iterative-snip", "force", "grasp", "synflow".
     sparsity    fraction of zeros over the chosen layers (of channels, for structured pruning within a layer);
                 or keep: the number of weights that stay. Exactly one of the two.
-    scope       "layer": the same share in every layer; "global": the best weights wherever they are; None: the
-                method's own.
+    scope       "layer": the same share in every layer; "global": the best weights wherever they are; "erk": more of
+                small layers, as their shapes tell (see ``erk``); None: the method's own.
     include     shell patterns of layers to prune (default: every Conv2d and Linear); exclude: to leave out.
     batches, loss, mode, temperature, input_shape   what the scorer looks at, see ``score_weights``.
     min_density, on_empty   the guard against emptied layers, see ``select.select``.
@@ -88,6 +90,8 @@ def find_masks(
         raise MaskError(f"within must be Masks, got {shown(within)}")
     scorer = get_scorer(method)
     scope = scorer.scope if scope is None else scope
+    if scope == "erk" and structured is not None:
+        raise MaskError(f"scope 'erk' tells densities of weights; structured='{structured}' prunes channels")
     rounds = scorer.rounds if rounds is None else rounds
     rounds = whole_number(rounds, "rounds", error=MaskError)
     chosen, weights = _chosen(model, include, exclude, whole)
@@ -100,6 +104,7 @@ def find_masks(
         budget = _budget_of_rest(budget, total, spared)
     problem = _problem(model, scorer, weights, batches, loss, seed, input_shape, temperature)
     units = Units(model, weights, structured, block)
+    shapes = {name: weight.tensor.shape for name, weight in weights.items()}
     allowed = kept = may_stay
     mode = _mode(scorer, mode)
     with undisturbed(model, mode, seed):
@@ -108,10 +113,9 @@ def find_masks(
             scores = scorer.score(problem.pruned_to(kept))
             if not scorer.revives:
                 allowed = kept
-            selection = select(
-                units.scores(scores, allowed, scorer), units.sizes(), _part(budget, ranked, number / rounds),
-                scope, min_density, on_empty,
-            )  # fmt: skip
+            choose = chooser(scope, _part(budget, ranked, number / rounds), shapes)
+            rated = units.scores(scores, allowed, scorer)
+            selection = select(rated, units.sizes(), choose, min_density, on_empty)
             kept = units.masks(selection.kept, allowed)
     if shuffle:
         kept = units.masks(units.shuffled(selection.kept, may_stay, seed), may_stay)

@@ -16,7 +16,8 @@ from training.pruning.find import find_masks
 from training.pruning.masks import Masks
 from training.pruning.prunable import prunable_weights
 from training.pruning.schedule import PolynomialSchedule
-from training.pruning.select import OnEmpty, Scope
+from training.pruning.scopes import Scope
+from training.pruning.select import OnEmpty
 from training.pruning.units import Structured
 
 

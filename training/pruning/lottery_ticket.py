@@ -16,7 +16,7 @@ import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, get_args
 
 from safetensors import SafetensorError
 from safetensors.torch import load_file
@@ -34,7 +34,7 @@ from training.pruning.find import find_masks
 from training.pruning.masks import Masks
 from training.pruning.prunable import prunable_weights
 from training.pruning.rewind import Rewind, Snapshot
-from training.pruning.select import Scope
+from training.pruning.scopes import Scope
 
 Control = Literal["shuffled", "reinitialised"]
 DENSE, TICKET = "dense", "ticket"
@@ -96,7 +96,7 @@ class LotterySettings:
             raise InputError(f"rewind must be a Rewind, got {shown(self.rewind)}")
         for control in items(self.controls, "controls"):
             one_of(control, "controls", ("shuffled", "reinitialised"))
-        one_of(self.scope, "scope", ("layer", "global"))
+        one_of(self.scope, "scope", get_args(Scope))
         for name in ("include", "exclude"):
             for pattern in items(getattr(self, name), name):
                 if not isinstance(pattern, str):

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from training.pruning.problem import Problem
-    from training.pruning.select import Scope
+    from training.pruning.scopes import Scope
 
 #: How BatchNorm and dropout behave while a network is scored.
 Mode = Literal["train", "eval", "current"]

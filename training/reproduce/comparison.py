@@ -23,7 +23,7 @@ from training.loop.run import Hook
 from training.models import build_model
 from training.pruning import Masks, find_masks
 from training.pruning.block_shape import Block
-from training.pruning.select import Scope
+from training.pruning.scopes import Scope
 from training.reproduce.checkpoints import checkpoint_for
 from training.reproduce.images import load_images
 from training.reproduce.networks import history, judge
@@ -57,6 +57,7 @@ class Method:
 METHODS = {
     "random": Method("random", "foresight", "random"),
     "snip": Method("SNIP", "foresight", "snip"),
+    "snip-erk": Method("SNIP, Erdős-Rényi-Kernel", "foresight", "snip", "erk"),
     "snip-shuffled": Method("SNIP, shuffled within layers", "foresight", "snip", shuffle=True),
     "synflow": Method("SynFlow", "foresight", "synflow"),
     "grasp": Method("GraSP", "foresight", "grasp"),
@@ -64,6 +65,7 @@ METHODS = {
     # MiniXception's classifier, which starts from the smallest ones, and with it what the network has learned.
     "magnitude": Method("magnitude", "after", "l1", "layer"),
     "magnitude-global": Method("magnitude, over all layers", "after", "l1"),
+    "magnitude-erk": Method("magnitude, Erdős-Rényi-Kernel", "after", "l1", "erk"),
     "lottery": Method("lottery ticket", "ticket", "l1", "layer"),
     "snip-1x4": Method("SNIP, 1×4 blocks", "foresight", "snip", block=(1, 4)),
     "magnitude-1x4": Method("magnitude, 1×4 blocks", "after", "l1", "layer", block=(1, 4)),

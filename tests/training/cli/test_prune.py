@@ -75,7 +75,7 @@ def same(first: Path, second: Path) -> bool:
         {"scope": "global", "sparsity": 0.9, "min_density": 0.05},
         {"structured": "output", "sparsity": 0.5},
         {"structured": "input", "sparsity": 0.5, "exclude": ["head", "stem.*"]},
-        {"include": ["blocks.*"]},
+        {"include": ["blocks.*"], "scope": "erk"},
         {"block": "1x4", "scope": "global"},
     ],
 )

@@ -42,7 +42,7 @@ def test_global_count_is_exact(sparsity: float, method: str, seed: int) -> None:
     assert masks.nnz == total(model) - round(sparsity * total(model))
 
 
-@given(st.integers(4, 768), st.integers(1, 9), st.sampled_from(["layer", "global"]))
+@given(st.integers(4, 768), st.integers(1, 9), st.sampled_from(["layer", "global", "erk"]))
 def test_rounds_end_at_the_exact_budget(keep: int, rounds: int, scope: str) -> None:
     assert find_masks(small_net(), "l1", keep=keep, rounds=rounds, scope=scope).nnz == keep
 
@@ -55,6 +55,29 @@ def test_no_rounds() -> None:
 @pytest.mark.parametrize("scope", ["layer", "global"])
 def test_keep_counts_weights(scope: str) -> None:
     assert find_masks(small_net(), keep=123, scope=scope).nnz == 123
+
+
+@pytest.mark.parametrize("sparsity", [0.1, 0.5, 0.9])
+def test_erk_scope_gives_layers_the_densities_of_the_paper(sparsity: float) -> None:
+    masks = find_masks(small_net(), sparsity=sparsity, scope="erk")
+    assert masks.nnz == masks.total - round(sparsity * masks.total)
+    scaled = {name: sum(mask.shape) / mask.numel() for name, mask in masks.items()}
+
+    def kept(epsilon: float) -> float:
+        return sum(min(1.0, epsilon * scaled[name]) * mask.numel() for name, mask in masks.items())
+
+    low, high = 0.0, 100.0
+    for _ in range(80):  # the one number of the paper, by bisection
+        middle = (low + high) / 2
+        low, high = (middle, high) if kept(middle) < masks.nnz else (low, middle)
+    for name, mask in masks.items():
+        assert abs(int(mask.sum()) - min(1.0, low * scaled[name]) * mask.numel()) <= 1
+    assert (masks.density_per_layer()["8.weight"] == 1.0) == (sparsity < 0.9)  # no denser than dense
+
+
+def test_erk_scope_is_of_weights() -> None:
+    with pytest.raises(MaskError, match="scope 'erk' tells densities of weights; structured='output'"):
+        find_masks(small_net(), sparsity=0.5, scope="erk", structured="output")
 
 
 @pytest.mark.parametrize("sparsity", [0.0, 0.05, 0.3, 0.85])

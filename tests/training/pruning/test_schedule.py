@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from sparsenet.errors import CheckpointError, MaskError
 from tests.training.pruning.networks import small_net, take_steps
 from training.pruning import GradualPruner, Masks, PolynomialSchedule
-from training.pruning.select import Scope
+from training.pruning.scopes import Scope
 
 schedules = st.builds(
     lambda low, high, begin, length, power, every: PolynomialSchedule(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import pytest
 import torch
@@ -11,7 +12,10 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from sparsenet.errors import MaskError
-from training.pruning.select import Budget, select, share_out, top_k
+from training.pruning.budget import Budget, share_out
+from training.pruning.scopes import chooser
+from training.pruning.select import Selection, top_k
+from training.pruning.select import select as select_by
 
 few_values = st.sampled_from([0.0, 0.25, 1.0, 2.0])  # so that ties are common
 layers = st.lists(st.lists(few_values, min_size=1, max_size=12), min_size=1, max_size=5).map(
@@ -21,6 +25,12 @@ layers = st.lists(st.lists(few_values, min_size=1, max_size=12), min_size=1, max
 
 def ones(scores: dict[str, Tensor]) -> dict[str, int]:
     return dict.fromkeys(scores, 1)
+
+
+def select(
+    scores: dict[str, Tensor], sizes: dict[str, int], budget: Budget, scope: str, *guard: Any, **options: Any
+) -> Selection:
+    return select_by(scores, sizes, chooser(scope, budget, {}), *guard, **options)  # type: ignore[arg-type]
 
 
 def count(kept: dict[str, Tensor]) -> int:
@@ -97,17 +107,19 @@ def test_guard_can_be_switched_off() -> None:
 
 
 @given(
-    st.lists(st.integers(1, 50), min_size=1, max_size=6).map(lambda s: {str(i): n for i, n in enumerate(s)}),
-    st.data(),
+    st.lists(st.tuples(st.integers(1, 50), st.integers(0, 9), st.integers(0, 20)), min_size=1, max_size=6),
+    st.integers(0, 150),
 )
-def test_share_out_is_exact_and_within_one_of_proportional(
-    sizes: dict[str, int], data: st.DataObject
-) -> None:
-    total = sum(sizes.values())
-    keep = data.draw(st.integers(0, total))
-    shares = share_out(sizes, keep, dict.fromkeys(sizes, 0))
-    assert sum(shares.values()) == keep
-    assert all(abs(shares[name] - keep * sizes[name] / total) < 1 for name in sizes)
+def test_shares_are_proportional_within_their_bounds(rows: list[tuple[int, int, int]], total: int) -> None:
+    shares = {str(i): row[0] for i, row in enumerate(rows)}
+    least = {str(i): row[1] for i, row in enumerate(rows)}
+    most = {str(i): row[1] + row[2] for i, row in enumerate(rows)}
+    found = share_out(shares, total, least, most)
+    assert sum(found.values()) == min(max(total, sum(least.values())), sum(most.values()))
+    assert all(least[name] <= found[name] <= most[name] for name in shares)
+    # Weights by share are the same but for the last weight; more at floors, less at ceilings.
+    lowest = max([(found[n] - 1) / shares[n] for n in shares if found[n] > least[n]], default=0.0)
+    assert all((found[n] + 1) / shares[n] >= lowest for n in shares if found[n] < most[n])
 
 
 def test_what_a_layer_cannot_take_goes_to_the_others() -> None:
