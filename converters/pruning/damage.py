@@ -7,10 +7,26 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from converters.pruning.moments import Float64Array
-from sparsenet.graph import FloatArray
+from sparsenet.graph import FloatArray, Graph
+from sparsenet.graph.ops import OPS
 
 #: Changes below this are none that could be told from rounding.
 LEAST = 1e-12
+
+
+def compared(graph: Graph) -> list[str]:
+    """The tensors that tell a network from a changed one: its outputs, as long as nothing in them was chosen by place.
+
+    Of detectors that suppress boxes, sort them or count them, a small change may put others in their rows. What such
+    an output was chosen from is compared instead: all tensors that nodes behind a choice read, and that depend on none.
+    """
+    chosen: set[str] = set()
+    read = set(graph.outputs)
+    for node in graph.nodes:
+        if OPS[node.op].places or not chosen.isdisjoint(node.inputs):
+            chosen.update(node.outputs)
+            read.update(node.inputs)
+    return [node.output for node in graph.nodes if node.output in read - chosen]
 
 
 def change(exact: Mapping[str, FloatArray], got: Mapping[str, FloatArray]) -> float:

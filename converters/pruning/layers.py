@@ -17,6 +17,9 @@ from sparsenet.errors import InputError
 from sparsenet.graph import Graph
 from sparsenet.graph.ops import OPS, split_inputs
 
+#: Fewer weights than that are no layer that learned, but arithmetic: a detector's matrix that makes corners of centres.
+FEWEST = 64
+
 
 @dataclass(frozen=True)
 class Layer:
@@ -45,7 +48,7 @@ def prepared(graph: Graph, skip: Iterable[str]) -> tuple[Graph, list[Layer]]:
     """The network after all passes, each layer to prune with a bias of its own, and these layers in order.
 
     Depthwise convolutions stay dense: they have few weights, and none that could do what another did. So do layers that
-    share their weight with others.
+    share their weight with others, and those of fewer than ``FEWEST`` weights.
 
     Args:
         graph: in float32.
@@ -67,7 +70,7 @@ def prepared(graph: Graph, skip: Iterable[str]) -> tuple[Graph, list[Layer]]:
     layers = []
     for node in wiring.nodes():
         weight = node.inputs[1] if OPS[node.op].weighted else ""
-        if weight not in given.constants:
+        if weight not in given.constants or given.constants[weight].size < FEWEST:
             continue
         columns = Columns.of(node, given.constants[weight])
         if node.name in kept or uses[weight] > 1 or (columns.groups > 1 and columns.channels == 1):

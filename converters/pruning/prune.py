@@ -90,7 +90,7 @@ def prune(
         block: (1, 4) to prune 4 consecutive input channels of an output channel and a tap together.
         n_m: (2, 4) to keep 2 of every 4 such channels, which decides the sparsity.
         skip: layers that stay dense: names, patterns of names such as "head.*", or the words "first" and "last".
-            Depthwise convolutions, and layers that share a weight, always do.
+            Depthwise convolutions, layers that share a weight, and those of fewer than 64 weights always do.
         min_density: share of its weights that every layer keeps at least, where zeros are spread.
         state: a folder for what is done; the same call, begun again, goes on there, and removes it in the end.
         threads: of the engine that computes what layers read; None takes the CPUs this process may use.

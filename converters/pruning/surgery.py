@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from converters.pruning.damage import change, follow
+from converters.pruning.damage import change, compared, follow
 from converters.pruning.layers import Layer
 from converters.pruning.moments import Float64Array, Moments, Sums
 from converters.pruning.operation import operated, tried
@@ -95,25 +95,23 @@ class Surgery:
 
         The first is the share of its outputs' variance that the layer loses. The second is the mean square of the
         change of the network's outputs by their variance, measured on some samples at the sparsities of ``PROBES``; in
-        between it follows what the layer loses, as a power of it. Of a network that has no output to compare, the
-        second is the first.
+        between it follows what the layer loses, as a power of it. Of a layer that changes none of the outputs that can
+        be compared, the second is the first.
 
         Args:
             sparsities: to try, ascending, those of ``PROBES`` among them.
             step: called after each layer.
         """
         walk, rows = self._walk(self.dense, "dense"), list[tuple[Float64Array, Float64Array]]()
-        names = [info.name for info in self.dense.output_infos() if info.partial is None]
+        names = compared(self.dense)
         exact: Mapping[str, FloatArray] = {}
         for number, layer in enumerate(self.layers):
             known = self.state.known(f"errors-{number}")
             if known is None:
                 lost, probes = self._tried(layer, walk.to(layer.reads), sparsities)
-                followed = lost
-                if names:
-                    exact = exact or walk.outputs(names, {}, JUDGED)
-                    changes = [change(exact, walk.outputs(names, probe, JUDGED)) for probe in probes.values()]
-                    followed = follow(lost, list(probes), changes)
+                exact = exact or walk.outputs(names, {}, JUDGED)
+                changes = [change(exact, walk.outputs(names, probe, JUDGED)) for probe in probes.values()]
+                followed = follow(lost, list(probes), changes) if any(changes) else lost
                 known = {"lost": lost.astype(np.float32), "changes": followed.astype(np.float32)}
                 self.state.keep(f"errors-{number}", known)
             rows.append((known["lost"].astype(np.float64), known["changes"].astype(np.float64)))

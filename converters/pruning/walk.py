@@ -33,7 +33,11 @@ def gathered(infos: list[TensorInfo], batches: Batches) -> dict[str, FloatArray]
         require_memory(sum(array.nbytes for part in parts for array in part), "the calibration data")
     if not parts:
         raise InputError("there is no calibration data: batches holds none")
-    whole = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
+    counts = [len(part[0]) for part in parts]
+    whole = [np.empty((sum(counts), *array.shape[1:]), array.dtype) for array in parts[0]]
+    for end in np.cumsum(counts)[::-1]:  # from behind, so that each batch can go as soon as it is copied
+        for array, batch in zip(whole, parts.pop(), strict=True):
+            array[end - len(batch) : end] = batch
     return {info.name: array for info, array in zip(infos, whole, strict=True)}
 
 
@@ -83,11 +87,13 @@ class Walk:
         """Outputs of the network for the first samples, if constants of nodes still to come were others.
 
         Args:
-            names: of the outputs; those that are computed already are left out.
+            names: of the outputs, or of other tensors; those that are computed already are left out.
             changed: constants by name.
             samples: how many.
         """
         made = [node.output for node in self._left if node.output in names]
+        if not made:
+            return {}
         part = self._part(self._left, made)
         for name, array in changed.items():
             part.constants[name] = array

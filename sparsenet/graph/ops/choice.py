@@ -128,6 +128,7 @@ OPS: dict[str, OpSchema] = {
         _top_k,
         {"axis": integer(), "count": integer(), "largest": flag(True)},
         parts.beside,
+        places=True,
     ),
     # Elements by computed indices; a negative one counts from the back, and none leaves its axis: it stops at the end.
     "gather_elements": OpSchema(("x", "indices"), _gather_elements, {"axis": integer()}, _part_of_elements),
@@ -143,9 +144,10 @@ OPS: dict[str, OpSchema] = {
             "score_threshold": number(-LARGEST_FLOAT32),
             "center": flag(False),
         },
+        places=True,
     ),
     # Where x is not 0: one column each; what is left over is -1.
-    "nonzero": OpSchema(("x",), _nonzero),
+    "nonzero": OpSchema(("x",), _nonzero, places=True),
     # Only the first `count` elements of an axis are valid, a number known only at run time (see `graph.Partial`).
     "first": OpSchema(("x", "count"), _first, {"axis": integer()}, _first_part, makes_part=True),
     # Whatever follows the first `count` elements of an axis becomes `value`: then it is data like any other.

@@ -76,7 +76,7 @@ OPS: dict[str, OpSchema] = {
         _reduced_part,
     ),
     # The index of the largest number, the first or last of equal ones.
-    "argmax": OpSchema(("x",), _argmax, {"axis": integer(), "last": flag(False)}, parts.beside),
+    "argmax": OpSchema(("x",), _argmax, {"axis": integer(), "last": flag(False)}, parts.beside, places=True),
     # y = (x - mean) / sqrt(var + eps), both over all elements from `axis` on.
     "normalize": OpSchema(("x",), _normalize, {"axis": integer(), "eps": number(1e-5)}, _normalized_part),
 }

@@ -43,6 +43,7 @@ class OpSchema:
         keeps_order: trait; the numbers of x in C order, in another shape.
         returns_input: trait; the result is x.
         sign_keeping: trait; no number of the result is negative where none of x is.
+        places: trait; its result says where in x something is: another place altogether if x changes by a little.
         integer: trait; how it is computed where its tensors are quantized, one of ``graph.integer.KINDS``.
         windowed: trait; slides a window over the rows and columns of x, by its attributes ``stride`` and ``padding``.
         weighted: trait; a product of x with a constant (outputs, inputs of a group, …), its second input, plus (if
@@ -68,6 +69,7 @@ class OpSchema:
     keeps_order: bool = False
     returns_input: bool = False
     sign_keeping: bool = False
+    places: bool = False
     integer: str = ""
     windowed: bool = False
     weighted: bool = False

@@ -5,7 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from converters.pruning.damage import change, follow
+from converters import from_onnx
+from converters.pruning.damage import change, compared, follow
+from converters.pruning.layers import prepared
+from tests.converters.detectors import ssd, yolo
+from tests.converters.pruning.networks import network
 
 
 def test_a_change_is_told_by_the_variance_over_samples() -> None:
@@ -14,6 +18,21 @@ def test_a_change_is_told_by_the_variance_over_samples() -> None:
     assert change(exact, exact) == 0
     means = {"a": np.broadcast_to(exact["a"].mean(axis=0), (50, 3, 2)), "b": exact["b"]}
     assert change(exact, means) == pytest.approx(1)
+
+
+def test_what_boxes_were_chosen_from_is_compared() -> None:
+    assert compared(network()) == ["y"]
+    for make, boxes, scores in (
+        (ssd, (None, 1, 396, 4), (None, 1, 3, 396)),
+        (yolo, (None, 1, 240, 4), (None, 1, 240, 5)),
+    ):
+        graph, layers = prepared(from_onnx(make(), batch="fixed"), ())
+        facts, names = graph.facts(), compared(graph)
+        assert {boxes, scores} <= {facts.shapes[name] for name in names}
+        assert not {*names} & {*facts.partial, *graph.outputs}
+        assert [layer.name.startswith("Conv") for layer in layers] == [True] * len(
+            layers
+        )  # no matrix of corners
 
 
 def test_powers_are_found_again() -> None:

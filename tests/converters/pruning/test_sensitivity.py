@@ -11,7 +11,7 @@ from converters import prune, sensitivity
 from converters.pruning.damage import change
 from sparsenet import Engine
 from sparsenet.errors import InputError
-from sparsenet.graph import Graph
+from sparsenet.graph import Graph, Node
 from tests.converters.pruning.networks import multiply_adds, network, samples
 
 #: As many as outputs are compared on.
@@ -40,6 +40,14 @@ def test_errors_and_milliseconds_of_each_layer() -> None:
         assert 0.75 * point.lost < point.change < point.lost  # but for what is added to the covariance
     refitted = prune(graph, X, {"stem": 0.85}, skip=["grouped", "point", "head"], threads=1).graph
     assert 0.6 < change(outputs(graph), outputs(refitted)) / found.layers[0].points[2].change < 1
+
+
+def test_of_labels_what_they_were_chosen_from_is_compared() -> None:
+    labels = network()
+    labels.nodes.append(Node("argmax", "label", ["y"], ["label"], {"axis": 1}))
+    labels.outputs = ["label"]
+    arguments = {"sparsities": [0.6], "layer_ms": multiply_adds, "threads": 1, "skip": ["grouped", "head"]}
+    assert sensitivity(labels, X, **arguments).layers == sensitivity(network(), X, **arguments).layers
 
 
 def test_what_is_measured_is_not_measured_again(tmp_path: Path) -> None:
