@@ -20,6 +20,7 @@ from training.cli.options import (
     training_stages,
 )
 from training.cli.scoring import CRITERIA, ONLY_AT_ONCE, scoring_options
+from training.pruning.drop_schedule import SPARSE_TRAINING
 from training.pruning.scores import SCORERS
 
 EPILOG = """\b
@@ -33,9 +34,12 @@ Examples:
       --teacher teacher.safetensors --data faces
   sparsenet prune student.safetensors -o same.safetensors --apply-masks pruned.masks.safetensors
   sparsenet prune maskcnn -o snip.safetensors --method snip --sparsity 0.9 --data faces --finetune 124:20 --lr 3e-3
-  sparsenet prune maskcnn -o flow.safetensors --method synflow --keep 50000 --whole head"""
+  sparsenet prune maskcnn -o flow.safetensors --method synflow --keep 50000 --whole head
+  sparsenet prune minixception-128 -o rigl.safetensors --method rigl --sparsity 0.95 --block 1x4 --data faces \
+      --finetune 128:20 --lr 3e-3 --teacher teacher.safetensors"""
 
 ONLY_ON_SCHEDULE = ("initial", "ramp", "mask_every")
+ONLY_SPARSE_TRAINING = ("drop",)
 ONLY_TRAINING = ("teachers", "temperature", "alpha", "checkpoint", "validation", "lr")
 
 
@@ -59,12 +63,18 @@ ONLY_TRAINING = ("teachers", "temperature", "alpha", "checkpoint", "validation",
     help="Sparsity that fine-tuning starts from.  [default: 0.5, or --sparsity if lower]",
 )  # fmt: skip
 @click.option(
-    "--ramp", type=FiniteRange(0, 1), default=0.6, show_default=True,
-    help="Share of the fine-tuning steps after which --sparsity is reached.",
+    "--ramp", type=FiniteRange(0, 1),
+    help="Share of the fine-tuning steps after which --sparsity is reached, or rigl and set leave the masks as they "
+    "are.  [default: 0.6; rigl and set 0.75]",
 )  # fmt: skip
 @click.option(
     "--mask-every", type=click.IntRange(1), metavar="STEPS",
-    help="Optimizer steps from one tightening of the masks to the next.  [default: 10, or fewer for 30 of them]",
+    help="Optimizer steps from one change of the masks to the next.  [default: 10, rigl and set 100, or fewer for 30 "
+    "of them]",
+)  # fmt: skip
+@click.option(
+    "--drop", type=FiniteRange(0, 1), default=0.3, show_default=True,
+    help="Share of the weights left that rigl and set trade for others at first; it falls along a cosine.",
 )  # fmt: skip
 @click.option("--teacher", "teachers", type=click.Path(path_type=Path), multiple=True,
               help="Weights of a teacher to fine-tune with; several are averaged.")  # fmt: skip
@@ -90,10 +100,10 @@ def prune(
     """Set the least important of WEIGHTS to zero and save the sparse network.
 
     With --finetune sparsity rises from --initial to --sparsity while the network trains (polynomial schedule), or, with
-    --at-once and for methods made for untrained networks, the masks are found first and held. The name of a MODEL
-    instead of a file stands for an untrained network. With --quantize the sparse network then learns to compute with
-    8-bit integers. Images are needed for training and for methods that look at the
-    loss; with --data the result is tested as well.
+    --at-once and for methods made for untrained networks, the masks are found first and held; with rigl and set they
+    start at --sparsity and move. The name of a MODEL instead of a file stands for an untrained network. With --quantize
+    the sparse network then learns to compute with 8-bit integers. Images are needed for training and for methods that
+    look at the loss; with --data the result is tested as well.
 
     With --calibrate neither labels nor training are needed, nor PyTorch for an .onnx or model file: weights are removed
     and the others changed so that each layer makes what it made.
@@ -107,7 +117,6 @@ def prune(
     from training.cli.pruning import run
     from training.data.sources import image_folders
 
-    options["at_once"] = options["at_once"] or SCORERS[options["method"]].foresight
     _refuse_contradictions(ctx, options)
     require_outputs(
         [output, masks_file, options["checkpoint"], quantized_checkpoint(options["checkpoint"])],
@@ -135,6 +144,8 @@ def _refuse_others(ctx: click.Context) -> None:
 
 
 def _refuse_contradictions(ctx: click.Context, options: dict[str, Any]) -> None:
+    """Raise InputError for options that do not go together; find out which masks are found at once."""
+
     def given(names: Iterable[str]) -> list[str]:
         return _given(ctx, names)
 
@@ -148,6 +159,20 @@ def _refuse_contradictions(ctx: click.Context, options: dict[str, Any]) -> None:
     lonely += [] if training_stages(options) else given(ONLY_TRAINING)
     if lonely:
         raise InputError(f"{', '.join(lonely)} needs --finetune SIZE:EPOCHS")
+    method = options["method"]
+    if method in SPARSE_TRAINING:
+        if not options["stages"]:
+            raise InputError(
+                f"--method {method} moves masks while the network trains: add --finetune SIZE:EPOCHS"
+            )
+        if contrary := given(("initial", "at_once", "structured")):
+            raise InputError(
+                f"--method {method} moves a constant number of weights: leave out {', '.join(contrary)}"
+            )
+        return
+    if given(ONLY_SPARSE_TRAINING):
+        raise InputError(f"--drop needs --method {' or '.join(SPARSE_TRAINING)}")
+    options["at_once"] = options["at_once"] or SCORERS[method].foresight
     if options["at_once"] and given(ONLY_ON_SCHEDULE):
         raise InputError(
             f"{', '.join(given(ONLY_ON_SCHEDULE))}: these masks are found at once, on no schedule"

@@ -27,11 +27,19 @@ from training.cli.scoring import CRITERIA, needs_images
 from training.data.images import LabeledImages
 from training.distill import Distillation
 from training.evaluate import Metrics, evaluate
-from training.loop.config import TrainConfig
 from training.models import build_model, default_input_size
 from training.models.registry import MODELS
-from training.pruning import SCORERS, GradualPruner, Masks, PolynomialSchedule, prunable_weights
+from training.pruning import (
+    SCORERS,
+    DropSchedule,
+    DynamicSparsity,
+    GradualPruner,
+    Masks,
+    PolynomialSchedule,
+    prunable_weights,
+)
 from training.pruning.block_shape import block_text
+from training.pruning.drop_schedule import SPARSE_TRAINING
 from training.train import train
 
 UPDATES = 30  # how often masks tighten on the way to the final sparsity, where there are steps enough
@@ -43,6 +51,14 @@ def run(weights: str, output: Path, masks_file: Path | None, as_json: bool, opti
     stages = training_stages(options)
     fresh = weights in MODELS and not Path(weights).exists()
     given = given_masks(options)
+    dynamic = options["method"] if options["method"] in SPARSE_TRAINING else None
+    if dynamic:
+        # What it starts from, spread so that no small layer is all but empty.
+        options |= {
+            "at_once": True,
+            "method": "random" if fresh else "l1",
+            "scope": options["scope"] or "erk",
+        }
     data: LabeledImages | None = None
     if fresh:
         size = stages[-1][0] if stages else default_input_size(weights)
@@ -67,7 +83,7 @@ def run(weights: str, output: Path, masks_file: Path | None, as_json: bool, opti
         masks = masks_at_once(model, info.input_size, data, trained=not fresh, options=options)
     if options["stages"]:
         assert data is not None
-        model, masks = _fine_tune(model, masks, data, validation, options)
+        model, masks = _fine_tune(model, masks, dynamic, data, validation, options)
     assert masks is not None
     masks.finalize(model)
     if options["quantize"]:
@@ -92,20 +108,26 @@ def _training_images(size: int, options: dict[str, Any]) -> LabeledImages:
 def _fine_tune(
     model: nn.Module,
     masks: Masks | None,
+    dynamic: str | None,
     data: LabeledImages,
     validation: LabeledImages | None,
     options: dict[str, Any],
 ) -> tuple[nn.Module, Masks]:
-    """Under ``masks``, or on a schedule if there are none yet."""
+    """Under ``masks``, which move if there is a ``dynamic`` method; on a schedule if there are none yet."""
     config = config_from(options)
-    hook: GradualPruner | Masks
+    steps = max(1, len(data) // config.batch_size) * len(config.epochs)
+    hook: GradualPruner | DynamicSparsity | Masks
     if masks is not None:
         masks.apply(model)
         hook = masks
+        if dynamic is not None:
+            until = 0.75 if options["ramp"] is None else options["ramp"]
+            schedule = DropSchedule.over(steps, until, options["mask_every"], options["drop"])
+            hook = DynamicSparsity(masks, schedule, dynamic, options["seed"])
     else:
         criteria = {name: options[name] for name in CRITERIA}
         criteria["scope"] = criteria["scope"] or SCORERS[options["method"]].scope
-        hook = GradualPruner(model, _schedule(config, len(data), options), **criteria)
+        hook = GradualPruner(model, _rising(steps, options), **criteria)
     result = train(
         model,
         data,
@@ -131,10 +153,10 @@ def _loss(data: LabeledImages, options: dict[str, Any]) -> Distillation | None:
     return Distillation(pairs, options["temperature"], options["alpha"]) if pairs else None
 
 
-def _schedule(config: TrainConfig, images: int, options: dict[str, Any]) -> PolynomialSchedule:
+def _rising(steps: int, options: dict[str, Any]) -> PolynomialSchedule:
+    """From --initial to --sparsity."""
     final: float = options["sparsity"]
-    steps = max(1, images // config.batch_size) * len(config.epochs)
-    end = max(1, round(options["ramp"] * steps))
+    end = max(1, round((0.6 if options["ramp"] is None else options["ramp"]) * steps))
     initial = min(0.5, final) if options["initial"] is None else options["initial"]
     every = options["mask_every"] or max(1, min(10, end // UPDATES))
     return PolynomialSchedule(initial, final, 0, end, every=every)

@@ -33,9 +33,9 @@ Examples:
     "--only", metavar="SECTION[,…]", help=f"Sections to make: {', '.join(SECTIONS)}.  [default: all]"
 )
 @click.option("--methods", metavar="METHOD[,…]",
-              help="Ways to prune in the comparison, as snip,snip-1x4: magnitude, lottery and snip take blocks of four "
-                   "input channels with -1x4, magnitude and snip spare small layers with -erk.  "
-                   "[default: those of --scale]")  # fmt: skip
+              help="Ways to prune in the comparison, as rigl,snip,snip-1x4: magnitude, lottery, snip and rigl take "
+                   "blocks of four input channels with -1x4; magnitude, lottery, snip and random spare small layers "
+                   "with -erk.  [default: those of --scale]")  # fmt: skip
 @click.option("--out", type=click.Path(path_type=Path), default="reproduce-out", show_default=True,
               help="Folder for results and the page; an interrupted run continues from it.")  # fmt: skip
 @click.option(

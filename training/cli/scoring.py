@@ -9,6 +9,7 @@ import click
 
 from sparsenet.commands.options import FiniteRange
 from training.cli.options import BLOCK
+from training.pruning.drop_schedule import SPARSE_TRAINING
 from training.pruning.scores import SCORERS
 
 # What decides the masks, in the words of ``find_masks``; a mask file decides all of it.
@@ -20,7 +21,8 @@ ONLY_AT_ONCE = ("keep", "whole", "rounds", "shuffle", "mode", "score_temperature
 def scoring_options(function: Callable[..., Any]) -> Callable[..., Any]:
     """--method, --sparsity or --keep, the scope and its layers, and the images that are looked at."""
     options = [
-        click.option("--method", type=click.Choice(sorted(SCORERS)), default="l1", show_default=True),
+        click.option("--method", type=click.Choice(sorted([*SCORERS, *SPARSE_TRAINING])), default="l1",
+                     show_default=True),
         click.option("--sparsity", type=FiniteRange(0, 1), default=0.8, show_default=True,
                      help="Fraction of zeros to reach."),
         click.option("--keep", type=click.IntRange(0), help="Number of weights to keep, instead of --sparsity."),

@@ -32,6 +32,17 @@ class DropSchedule:
         whole_number(self.every, "a schedule's every", error=MaskError)
         real_number(self.fraction, "a schedule's fraction", 0, 1, error=MaskError)
 
+    @classmethod
+    def over(
+        cls, steps: int, until: float = 0.75, every: int | None = None, fraction: float = 0.3
+    ) -> DropSchedule:
+        """Of a training of so many steps, to its share ``until``; the defaults are those of RigL's authors.
+
+        Their 100 steps from one update to the next are fewer where a training is too short for 30 updates.
+        """
+        end = max(1, round(until * steps))
+        return cls(end, max(1, min(100, end // 30)) if every is None else every, fraction)
+
     def share(self, step: int) -> float:
         """Share of the kept weights to drop after optimizer step ``step``."""
         return self.fraction / 2 * (1 + math.cos(math.pi * min(1.0, step / max(1, self.end_step))))

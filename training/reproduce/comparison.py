@@ -21,7 +21,7 @@ from training.demo.stages import spared_layers
 from training.loop.config import TrainConfig
 from training.loop.run import Hook
 from training.models import build_model
-from training.pruning import Masks, find_masks
+from training.pruning import DropSchedule, DynamicSparsity, Masks, find_masks
 from training.pruning.block_shape import Block
 from training.pruning.scopes import Scope
 from training.reproduce.checkpoints import checkpoint_for
@@ -43,6 +43,7 @@ class Method:
         scorer: registered name of the criterion.
         scope: "global" compares weights of all layers, "layer" takes the same share of each.
         shuffle: whether what is kept moves to random places within each layer.
+        moves: what masks move by while the network trains ("rigl", "set"), if they do.
         block: what is kept or pruned together, if not single weights.
     """
 
@@ -52,11 +53,13 @@ class Method:
     scope: Scope = "global"
     shuffle: bool = False
     block: Block | None = None
+    moves: str | None = None
 
 
 METHODS = {
     "random": Method("random", "foresight", "random"),
     "snip": Method("SNIP", "foresight", "snip"),
+    "random-erk": Method("random, Erdős-Rényi-Kernel", "foresight", "random", "erk"),
     "snip-erk": Method("SNIP, Erdős-Rényi-Kernel", "foresight", "snip", "erk"),
     "snip-shuffled": Method("SNIP, shuffled within layers", "foresight", "snip", shuffle=True),
     "synflow": Method("SynFlow", "foresight", "synflow"),
@@ -67,6 +70,10 @@ METHODS = {
     "magnitude-global": Method("magnitude, over all layers", "after", "l1"),
     "magnitude-erk": Method("magnitude, Erdős-Rényi-Kernel", "after", "l1", "erk"),
     "lottery": Method("lottery ticket", "ticket", "l1", "layer"),
+    "lottery-erk": Method("lottery ticket, Erdős-Rényi-Kernel", "ticket", "l1", "erk"),
+    "rigl": Method("RigL", "foresight", "random", "erk", moves="rigl"),
+    "set": Method("SET", "foresight", "random", "erk", moves="set"),
+    "rigl-1x4": Method("RigL, 1×4 blocks", "foresight", "random", "erk", block=(1, 4), moves="rigl"),
     "snip-1x4": Method("SNIP, 1×4 blocks", "foresight", "snip", block=(1, 4)),
     "magnitude-1x4": Method("magnitude, 1×4 blocks", "after", "l1", "layer", block=(1, 4)),
     "lottery-1x4": Method("lottery ticket, 1×4 blocks", "ticket", "l1", "layer", block=(1, 4)),
@@ -127,7 +134,9 @@ def train_sparse(
         if way.kind == "ticket":
             total = asked.epochs * (2 + asked.levels.index(float(sparsity)))
     found.apply(model)
-    model, epochs = task.train(model, [found], length, rate, out)
+    hook = found if way.moves is None else task.moving(found, way.moves, length)
+    model, epochs = task.train(model, [hook], length, rate, out)
+    found = hook if isinstance(hook, Masks) else hook.masks
     masks.parent.mkdir(parents=True, exist_ok=True)
     found.save(masks)
     notes = {"method": method, "sparsity": float(sparsity), "epochs": total, "rescued": found.info["rescued"]}
@@ -162,6 +171,10 @@ class _Task:
             mode=self.asked.mode if way.kind == "foresight" and way.scorer != "synflow" else None,
             temperature=self.asked.grasp_temperature if way.scorer == "grasp" else None,
         )
+
+    def moving(self, masks: Masks, method: str, epochs: int) -> DynamicSparsity:
+        steps = max(1, len(self.images) // self.asked.batch_size) * epochs
+        return DynamicSparsity(masks, DropSchedule.over(steps), method, self.seed)
 
     def train(
         self, model: nn.Module, hooks: list[Hook], epochs: int, lr: float, out: Path

@@ -21,7 +21,7 @@ SECTIONS = {
     "maskcnn": "paper 1, tables 1 and 2: one-shot pruning",
     "students": "paper 1, tables 3 to 5: distillation and pruning",
     "snip": "paper 2: SNIP on RetinaFace",
-    "comparison": "SNIP, random, magnitude and lottery tickets side by side",
+    "comparison": "SNIP, random, magnitude, lottery tickets and sparse training side by side",
     "int8": "zeros and eight bits: what both together cost",
 }
 RATIOS = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.85)
@@ -144,7 +144,7 @@ class ComparisonSettings:
     batch_size: int = 16
     lr: float = 3e-3
     fine_tune_lr: float = 1e-3
-    methods: tuple[str, ...] = ("random", "snip", "magnitude", "lottery")
+    methods: tuple[str, ...] = ("random", "snip", "magnitude", "lottery", "rigl")
     sparsities: tuple[float, ...] = (0.8, 0.95)
     levels: tuple[float, ...] = (0.8, 0.95)
     seeds: tuple[int, ...] = (0, 1, 2)
@@ -268,7 +268,10 @@ def _paper(data: str) -> Settings:
         ),
         comparison=ComparisonSettings(
             size=256, epochs=20, fine_tune_epochs=10, batch_size=64,
-            methods=("random", "snip", "synflow", "grasp", "snip-shuffled", "magnitude", "lottery"),
+            methods=(
+                "random", "random-erk", "snip", "synflow", "grasp", "snip-shuffled", "magnitude", "lottery",
+                "lottery-erk", "set", "rigl",
+            ),
             sparsities=(0.5, 0.8, 0.9, 0.95), levels=(0.2, 0.36, 0.5, 0.68, 0.8, 0.9, 0.95), seeds=(0, 1, 2, 3, 4),
             snip_batch=128, mode=None,
         ),

@@ -211,6 +211,47 @@ def test_quantized_training_holds_the_zeros_and_continues(tmp_path: Path, weight
     fails("cannot be quantized", out, "-o", other, "--quantize", "32:1", "--data", faces, "--quiet")
 
 
+def test_sparse_training_moves_blocks_and_continues(tmp_path: Path, faces: Path) -> None:
+    """Of an untrained network; a second call with the same checkpoint finds the work done."""
+    flags = [
+        "minixception-128",
+        "--method",
+        "rigl",
+        "--sparsity",
+        0.9,
+        "--block",
+        "1x4",
+        "--data",
+        faces,
+        "--quiet",
+    ]
+    flags += ["--finetune", "16:2", "--batch-size", 8, "--mask-every", 2, "--seed", 2]
+    out, other, file = (tmp_path / f"{name}.safetensors" for name in ("out", "other", "masks"))
+    told = summary(*flags, "-o", out, "--masks", file, "--checkpoint", tmp_path / "c")
+    summary(*flags, "-o", other, "--checkpoint", tmp_path / "c")
+    assert same(out, other)
+    masks, network = Masks.load(file), build_model("minixception-128", 4, seed=2)
+    begun = find_masks(network, "random", 0.9, scope="erk", block=(1, 4), seed=2)
+    assert masks != begun
+    assert masks.density_per_layer() == begun.density_per_layer()
+    masks.check(load_model(out)[0])
+    assert told["sparsity"] == pytest.approx(0.9, abs=0.001)
+    assert masks.info["drop_schedule"] == {"end_step": 6, "every": 2, "fraction": 0.3}
+    notes = load_model(out)[1].notes
+    assert (notes["method"], notes["scope"], notes["block"]) == ("rigl", "erk", "1x4")
+    fails("--method rigl moves masks while the network trains", *flags[:9], "-o", other, "--method", "rigl")
+    fails(
+        "number of weights: leave out --at-once, --initial",
+        *flags,
+        "-o",
+        other,
+        "--initial",
+        0.5,
+        "--at-once",
+    )
+    fails("--drop needs --method rigl or set", *flags, "-o", other, "--method", "l1", "--drop", 0.5)
+
+
 def test_finetuning_under_given_masks_keeps_them(tmp_path: Path, weights: Path, faces: Path) -> None:
     masks = find_masks(load_model(weights)[0], "random", 0.5, include=["blocks.*"])
     file, out = tmp_path / "m.safetensors", tmp_path / "out.safetensors"

@@ -1,8 +1,9 @@
-"""SNIP beside random, magnitude and lottery tickets: accuracy and milliseconds at equal budgets."""
+"""SNIP beside random, magnitude, lottery tickets and sparse training: accuracy and milliseconds at equal budgets."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -61,12 +62,13 @@ def build(settings: Settings, folder: Path) -> Section:
         f"on {images} images by the engine. Every row of one budget has the same number of weights; depthwise "
         "convolutions and the first one stay whole. Random and SNIP prune the initial weights, choosing over all "
         "layers together; magnitude takes the same share of each layer of the trained network and fine-tunes it; a "
-        "lottery ticket is pruned so in levels and trained from the initial weights again on each. Epochs count all "
-        "of it; multiply-adds are those left of the unpruned network's."
+        "lottery ticket is pruned so in levels and trained from the initial weights again on each; RigL and SET start "
+        "with random weights, more of small layers (Erdős-Rényi-Kernel), and trade some for others while they train. "
+        "Epochs count all of it; multiply-adds are those left of the unpruned network's."
     )
     return Section(
         "comparison",
-        "SNIP, random, magnitude and lottery tickets",
+        "SNIP, random, magnitude, lottery tickets and sparse training",
         "The same network, initial weights, images and budgets; what differs is which weights stay, and how long it "
         "took to know.",
         _findings(rows),
@@ -131,12 +133,12 @@ def _picture(rows: Sequence[Row], methods: Sequence[str]) -> Picture:
                 [whole["sparse_ms"]], [whole[key] * 100], [(whole[f"{key}_spread"] or 0) * 100],
                 marker="D", color="#1f2933", capsize=3, linestyle="", label="unpruned",
             )  # fmt: skip
-            for colour, method in zip(COLOURS, methods, strict=False):
+            for (marker, colour), method in zip(product("os^", COLOURS), methods, strict=False):
                 own = [r for r in pruned if r["method"] == TITLES[method]]
                 axis.errorbar(
                     [r["sparse_ms"] for r in own], [r[key] * 100 for r in own],
                     [(r[f"{key}_spread"] or 0) * 100 for r in own],
-                    marker="o", capsize=3, color=colour, label=TITLES[method],
+                    marker=marker, capsize=3, color=colour, label=TITLES[method],
                 )  # fmt: skip
                 for r in own:
                     axis.annotate(

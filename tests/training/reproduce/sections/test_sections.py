@@ -102,6 +102,7 @@ def test_every_method_gets_the_same_budget(run: Run, page: str) -> None:
         assert mask["stem.0.weight"].all()
         assert mask["blocks.0.body.1.depthwise.weight"].all()
     assert masks["snip"] != masks["random"] != masks["magnitude"]
+    assert masks["rigl"].info["method"] == "rigl"
     before = Masks.load(run.folder / "comparison/masks/lottery-0.5-0.safetensors")
     assert (masks["lottery"] & before) == masks["lottery"]
 
@@ -109,7 +110,7 @@ def test_every_method_gets_the_same_budget(run: Run, page: str) -> None:
 def test_the_comparison_says_how_long_each_method_trained(run: Run, page: str) -> None:
     rows = {row["method"]: row for row in table(run, "comparison")}
     assert {name: int(row["epochs"]) for name, row in rows.items()} == {
-        "unpruned": 1, "random": 1, "SNIP": 1, "magnitude": 2, "lottery ticket": 3
+        "unpruned": 1, "random": 1, "SNIP": 1, "magnitude": 2, "lottery ticket": 3, "RigL": 1
     }  # fmt: skip
     assert all(float(row["sparse_ms"]) > 0 and 0 <= float(row["accuracy"]) <= 1 for row in rows.values())
     assert all(float(row["macs"]) < 1 for name, row in rows.items() if name != "unpruned")
