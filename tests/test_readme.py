@@ -47,7 +47,7 @@ def network(op: str, shape: Sequence[int | str]) -> onnx.ModelProto:
         onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, shape) for name in ("input", "y")
     ]
     weight = onnx.numpy_helper.from_array(
-        np.random.default_rng(0).standard_normal((8, 3, 1, 1), np.float32), "w"
+        np.random.default_rng(0).standard_normal((8, 3, 3, 3), np.float32), "w"
     )
     node = onnx.helper.make_node(op, ["input", *(["w"] if op == "Conv" else [])], ["y"])
     graph = onnx.helper.make_graph([node], op, infos[:1], infos[1:], [weight] if op == "Conv" else [])
