@@ -60,7 +60,7 @@ $(STAMP): pyproject.toml constraints.txt
 	echo "setting up $(VENV) with $$($$found --version): once, some minutes"; \
 	$$found -m venv $(VENV)
 	@# Of tens of thousands of files some thousands are imported, and Python compiles those by itself.
-	@$(BIN)/python -m pip install -qq --no-compile -c constraints.txt -e '.[train,onnx,bench,reproduce,dev]'
+	@$(BIN)/python -m pip install -qq --no-compile -c constraints.txt -e '.[train,onnx,bench,reproduce,cluster,dev]'
 	@touch $@
 
 clean:

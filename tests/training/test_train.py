@@ -172,6 +172,12 @@ def test_a_model_of_one_size_is_not_trained_at_another() -> None:
         train(build_model("maskcnn", 4), tiny_images(8), config, progress=False)
 
 
+def test_processes_share_a_batch_evenly(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("accelerate.Accelerator.num_processes", 3)
+    with pytest.raises(InputError, match="4 images cannot be shared out evenly among 3 processes"):
+        train(model(), tiny_images(8), TrainConfig(stages=((32, 1),), batch_size=4), progress=False)
+
+
 @pytest.mark.slow
 def test_two_processes_train_the_same_network_as_one(tmp_path: Path) -> None:
     """gloo, global batch norm statistics, the same global batches: equal up to the order of float32 sums."""

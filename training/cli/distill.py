@@ -14,6 +14,7 @@ from sparsenet.text.table import to_json
 from training.cli.options import (
     config_from,
     data_options,
+    first_process,
     load_data,
     metrics_table,
     model_info,
@@ -88,6 +89,8 @@ def distill(
         progress=not options["quiet"],
         on_epoch=report_epoch(options["quiet"]),
     )
+    if not first_process():
+        return
     notes = {
         "teacher": ", ".join(info.model for _, info in loaded),
         "temperature": str(temperature),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -167,13 +168,18 @@ def training_stages(options: dict[str, Any]) -> tuple[tuple[int, int], ...]:
     return (*(options["stages"] or ()), *(options["quantize"] or ()))
 
 
+def first_process() -> bool:
+    """Whether this process writes files and reports, of those that ``torchrun`` started for one command."""
+    return os.environ.get("RANK", "0") == "0"
+
+
 def load_data(options: dict[str, Any], size: int, split: Split) -> LabeledImages:
     """The images behind ``data_options``."""
     from training.data.sources import load_split
 
     return load_split(
         options["data"], size, split, task=options["task"], count=options["images"],
-        on_error=options["on_error"], seed=options["seed"], progress=not options["quiet"],
+        on_error=options["on_error"], seed=options["seed"], progress=first_process() and not options["quiet"],
     )  # fmt: skip
 
 
@@ -191,8 +197,8 @@ def split_validation(
 
 
 def report_epoch(quiet: bool) -> Callable[[EpochRecord], None] | None:
-    """A callback that prints one line per epoch on standard error."""
-    if quiet:
+    """A callback that prints one line per epoch on standard error, in the first process."""
+    if quiet or not first_process():
         return None
 
     def show(record: EpochRecord) -> None:

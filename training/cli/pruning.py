@@ -15,6 +15,7 @@ from training.checkpoint import ModelInfo, load_model, save_model
 from training.cli.finding import given_masks, masks_at_once
 from training.cli.options import (
     config_from,
+    first_process,
     load_data,
     metrics_table,
     report_epoch,
@@ -90,6 +91,8 @@ def run(weights: str, output: Path, masks_file: Path | None, as_json: bool, opti
         assert data is not None
         model = train_quantized(model, data, validation, lambda: _loss(data, options), options)
         info = replace(info, quantized=True)
+    if not first_process():
+        return
     if stages:
         info = replace(info, input_size=stages[-1][0], seed=options["seed"])
     save_model(output, model, replace(info, notes=info.notes | _notes(masks, options)))

@@ -13,6 +13,7 @@ from sparsenet.text.table import to_json
 from training.cli.options import (
     config_from,
     data_options,
+    first_process,
     load_data,
     metrics_table,
     model_info,
@@ -60,6 +61,8 @@ def train(model: str, output: Path, as_json: bool, **options: Any) -> None:
         progress=not options["quiet"],
         on_epoch=report_epoch(options["quiet"]),
     )
+    if not first_process():
+        return
     save_model(output, result.model, model_info(model, data, options))
     metrics = evaluate(result.model, load_data(options, size, "test"), config.stages[-1][0])
     click.echo(to_json({"weights": str(output), **metrics.to_json()}) if as_json else metrics_table(metrics))

@@ -78,6 +78,11 @@ class Run:
         gpu = torch.cuda.is_available()
         precision = ("bf16" if gpu else "fp32") if config.precision == "auto" else config.precision
         self.accelerator = Accelerator(cpu=not gpu, mixed_precision="bf16" if precision == "bf16" else "no")
+        if config.batch_size % self.accelerator.num_processes:
+            raise InputError(
+                f"a batch of {config.batch_size} images cannot be shared out evenly among "
+                f"{self.accelerator.num_processes} processes"
+            )
         self.data, self.config, self.hooks = data, config, hooks
         self.loss = loss or _CrossEntropy(config.label_smoothing)
         if hasattr(self.loss, "to"):

@@ -16,6 +16,11 @@ PLAN = plan.Plan(SETTINGS)
 CELL = f"OMP_NUM_THREADS={{threads}} SPARSENET_SWEEP=$PPID exec '{sys.executable}' -m training.reproduce.cell"
 
 
+# Of this machine's GPUs there are as many as it has; on a cluster its scheduler counts them.
+resource_scopes:
+    gpu="local",
+
+
 wildcard_constraints:
     split="train|test",
     size=r"\d+",

@@ -49,3 +49,14 @@ def test_no_image_is_replaced(command: str, option: str, data: Path) -> None:
     assert "which is read; choose another name" in result.stderr
     assert image.read_bytes() == before
     assert not (data / "new").exists()
+
+
+def test_of_several_processes_the_first_writes_and_reports(
+    data: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As torchrun tells the second one, whose neighbours this test leaves out."""
+    monkeypatch.setenv("RANK", "1")
+    train = ["train", "minixception-128", "--stages", "32:1", "--batch-size", "4", "-o", str(data / "new")]
+    result = CliRunner().invoke(main, [*train, "--data", str(data), "--threads", "1"])
+    assert (result.exit_code, result.output) == (0, "")
+    assert not (data / "new").exists()
