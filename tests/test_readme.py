@@ -15,6 +15,8 @@ import pytest
 import torch
 
 import sparsenet
+from bench.speed_table.figures import figures
+from bench.speed_table.picture import draw
 from converters import from_torch
 from training.models import MiniXception
 
@@ -114,6 +116,13 @@ def test_the_speed_in_the_readme_is_that_of_its_page() -> None:
     measured = table_after("**one thread**\n\n", PAGES["docs/speed.md"])
     assert repeated.keys() == names.keys()
     assert repeated == {name: measured[label] for name, label in names.items()}
+
+
+def test_the_picture_in_the_readme_is_that_of_its_page() -> None:
+    drawn = draw(figures(PAGES["docs/speed.md"]))
+    assert drawn == (ROOT / "docs" / "zeros_and_bits.svg").read_text()
+    gains = re.findall(r"([\d.]+)×", drawn)
+    assert f"takes {min(gains)} to {max(gains)} times less" in PAGES["README.md"]
 
 
 def table_after(mark: str, text: str) -> dict[str, str]:

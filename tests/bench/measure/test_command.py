@@ -34,6 +34,7 @@ WRONG = {
     "noise": ["--model nosuch", "--threads 1025", f"--json {FOLDER}", "--tries nan"],
     "report": ["--model nosuch", "--engine nosuch", "--threads 1000", f"-o {FILE}/folder", "--seconds inf"],
     "speed_table": ["", "nosuch", FOLDER, FILE, TEXT],
+    "speed_table.picture": ["", f"{FILE} -o x.svg", f"{TEXT} -o x.svg", f"{TEXT} -o {FOLDER}"],
     "start_up": ["--model nosuch", "--size 7", "--sparsity 2", "--rounds nan", f"--json {FOLDER}"],
     "threads": ["--model nosuch", "--threads 1", "--sparsity 1", "--load zz", f"--json {FOLDER}"],
 }  # fmt: skip
