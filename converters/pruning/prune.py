@@ -9,11 +9,12 @@ from typing import Literal, get_args
 
 import numpy as np
 
-from converters.pruning.budget import LEVELS, LayerMs, by_latency, by_weights
+from converters.pruning.budget import LEVELS, by_weights
 from converters.pruning.layers import Layer, prepared
 from converters.pruning.pattern import Pattern
 from converters.pruning.steps import Progress, Steps
 from converters.pruning.surgery import Surgery
+from converters.pruning.timetable import Choice, LayerMs, Timetable
 from converters.quantization.observe import Batches
 from sparsenet.checks import one_of, real_number, shown
 from sparsenet.errors import InputError
@@ -48,10 +49,19 @@ class PrunedLayer:
 
 @dataclass(frozen=True)
 class Pruned:
-    """A pruned network, and what became of each layer that could be pruned, in execution order."""
+    """A pruned network.
+
+    Attributes:
+        graph: the network.
+        layers: what became of each that could be pruned, in execution order.
+        dense: the network before, after all passes.
+        predicted: what it and its layers would take, when the zeros were spread; None if no time was asked for.
+    """
 
     graph: Graph
     layers: list[PrunedLayer]
+    dense: Graph
+    predicted: Choice | None = None
 
 
 def prune(
@@ -84,9 +94,10 @@ def prune(
             those that are not named. No layer gets fewer than it has.
         scope: "global" spreads the zeros so that what layers, each alone, do to the network's outputs adds up to the
             least (see ``allocate``); "layer" prunes all layers alike.
-        ms: instead of a sparsity, the milliseconds that the network may take, for one sample on one thread.
+        ms: instead of a sparsity, the milliseconds that the network may take, for one sample on one thread. Which zeros
+            do that is measured before any layer is reconstructed, in turn with the dense network.
         speedup: or by what the milliseconds of the dense network are to be divided.
-        layer_ms: what each node of a network takes; None estimates it from what was measured on this machine.
+        layer_ms: what tells the milliseconds of each node of a network; None measures them on this machine.
         block: (1, 4) to prune 4 consecutive input channels of an output channel and a tap together.
         n_m: (2, 4) to keep 2 of every 4 such channels, which decides the sparsity.
         skip: layers that stay dense: names, patterns of names such as "head.*", or the words "first" and "last".
@@ -99,7 +110,6 @@ def prune(
     Raises:
         InputError: an argument has the wrong type or value, the graph is quantized, ``skip`` or ``sparsity`` names no
             layer, the samples do not fit, or no choice of zeros does.
-        SparsenetError: ``ms`` or ``speedup`` is given, and nothing was measured on this machine yet.
         GraphError: the graph is invalid.
         MemoryLimitError: the calibration data, or matrices of a layer's inputs by inputs, would take more than
             ``limits.memory_limit``.
@@ -109,17 +119,18 @@ def prune(
     most = 1.0 - real_number(min_density, "min_density", most=1.0)
     dense, layers = prepared(graph, skip)
     given = _given(sparsity, layers)
-    timed = _timed(dense, pattern, ms, speedup, layer_ms)
-    spread = bool(timed) or not (pattern.of or scope == "layer" or isinstance(sparsity, Mapping))
-    what = repr((__name__, sorted(given.items()), spread, timed and timed[0], most))
-    steps = Steps(progress, len(layers) * (1 + spread))
+    timed = _timed(pattern, ms, speedup)
+    spread = timed or not (pattern.of or scope == "layer" or isinstance(sparsity, Mapping))
+    what = repr((__name__, sorted(given.items()), spread, ms, speedup, most))
+    steps = Steps(progress, len(layers) * (1 + spread) + len(LEVELS) * timed)
+    choice = None
     with Surgery.opened(dense, layers, batches, pattern, what, state, threads) as surgery:
-        if spread:
+        if timed:
+            choice = _chosen(surgery, steps, ms, speedup, layer_ms, most)
+            given = choice.sparsities
+        elif spread:
             _, changes = surgery.errors(LEVELS, steps)
-            if timed:
-                given = by_latency(dense, layers, changes, pattern, *timed, most)
-            else:
-                given = by_weights(layers, changes, next(iter(given.values())), most)
+            given = by_weights(layers, changes, next(iter(given.values())), most)
         wanted = _repaired(dense, layers, given, pattern)
         steps.total += len(wanted) - len(layers)
         pruned, lost = surgery.prune(wanted, steps)
@@ -128,26 +139,46 @@ def prune(
         PrunedLayer(x.name, x.size, int(np.count_nonzero(pruned.constants[x.weight])), lost.get(x.name, 0.0))
         for x in layers
     ]
-    return Pruned(pruned, rows)
+    return Pruned(pruned, rows, dense, choice)
 
 
-def _timed(
-    graph: Graph, pattern: Pattern, ms: float | None, speedup: float | None, layer_ms: LayerMs | None
-) -> tuple[float, LayerMs] | None:
-    """The milliseconds that are asked for, and what tells those of a network; None if zeros are asked for."""
-    if ms is None and speedup is None:
-        return None
+def _timed(pattern: Pattern, ms: float | None, speedup: float | None) -> bool:
+    """Whether milliseconds are asked for, instead of zeros."""
     if ms is not None and speedup is not None:
         raise InputError("ms and speedup are two ways to say the same: give one of them")
-    if pattern.of:
+    if pattern.of and (ms or speedup):
         raise InputError("n_m decides the sparsity of every layer, and with it the time")
-    if layer_ms is None:
-        from sparsenet.latency.network import layer_ms as measured
+    if ms is not None:
+        real_number(ms, "ms", above=True)
+    if speedup is not None:
+        real_number(speedup, "speedup", 1.0)
+    return ms is not None or speedup is not None
 
-        layer_ms = measured()
-    if speedup is None:
-        return real_number(ms, "ms", above=True), layer_ms
-    return sum(layer_ms(graph).values()) / real_number(speedup, "speedup", 1.0), layer_ms
+
+def _chosen(
+    surgery: Surgery,
+    steps: Steps,
+    ms: float | None,
+    speedup: float | None,
+    layer_ms: LayerMs | None,
+    most: float,
+) -> Choice:
+    """The sparsities with which the network is as fast as asked for; what was chosen once stays so."""
+    graph, layers = surgery.dense, surgery.layers
+    known = surgery.state.known("choice")
+    if known is None:
+        if layer_ms is None:
+            from sparsenet.latency.paired import PairedTimer
+
+            layer_ms = PairedTimer(graph)
+        table = Timetable.of(graph, layers, surgery.pattern, layer_ms, most, steps)
+        budget = table.budget(ms, speedup or 1.0)
+        _, changes = surgery.errors(LEVELS, steps)
+        known = table.choose(changes, budget).arrays()
+        surgery.state.keep("choice", known)
+    else:
+        steps.skip(len(LEVELS) + len(layers))
+    return Choice.of(layers, known)
 
 
 def _given(sparsity: object, layers: Sequence[Layer]) -> dict[str, float]:

@@ -6,11 +6,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from converters.pruning.budget import LayerMs, level_ms, measured_ms
 from converters.pruning.layers import prepared
 from converters.pruning.pattern import Pattern
 from converters.pruning.steps import Progress, Steps
 from converters.pruning.surgery import PROBES, Surgery
+from converters.pruning.timetable import LayerMs, level_ms
 from converters.quantization.observe import Batches
 from sparsenet.checks import items, real_number
 from sparsenet.errors import InputError
@@ -28,13 +28,13 @@ class Point:
         sparsity: share of zeros.
         lost: share of the variance of the layer's outputs that is lost, at most, before any refitting.
         change: mean square of the change of the network's outputs by their variance.
-        ms: what the layer takes, for one sample on one thread; None if nothing was measured on this machine.
+        ms: what the layer takes, for one sample on one thread, in a network with all layers at this sparsity.
     """
 
     sparsity: float
     lost: float
     change: float
-    ms: float | None
+    ms: float
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class SensitiveLayer:
 
     layer: str
     weights: int
-    dense_ms: float | None
+    dense_ms: float
     points: list[Point]
 
 
@@ -62,13 +62,13 @@ class Sensitivity:
         network: its name.
         samples: how many inputs were looked at.
         layers: each pruned alone.
-        rest_ms: what all else in the network takes; None if nothing was measured on this machine.
+        rest_ms: what all else in the network takes.
     """
 
     network: str
     samples: int
     layers: list[SensitiveLayer]
-    rest_ms: float | None
+    rest_ms: float
 
 
 def sensitivity(
@@ -92,7 +92,7 @@ def sensitivity(
         graph: any graph that is not quantized; passes are run on it first.
         batches: a few hundred inputs like those to come, as ``quantize`` takes them.
         sparsities: to try, in any order.
-        layer_ms: what each node of a network takes; None estimates it from what was measured on this machine.
+        layer_ms: what tells the milliseconds of each node of a network; None measures them on this machine.
         block: (1, 4) to prune 4 consecutive input channels of an output and a tap together.
         skip: layers to leave out, as for ``prune``, which says which ones always are.
         state: a folder for what is done; the same call, begun again, goes on there, and removes it in the end.
@@ -114,15 +114,18 @@ def sensitivity(
     dense, layers = prepared(graph, skip)
     what = repr((__name__, tried))
     with Surgery.opened(dense, layers, batches, pattern, what, state, threads) as surgery:
-        lost, changes = surgery.errors(tried, Steps(progress, len(layers)))
+        steps = Steps(progress, len(layers) + 1 + len(asked))
+        lost, changes = surgery.errors(tried, steps)
         samples = surgery.samples
-    estimate = layer_ms or measured_ms()
-    costs, rest = level_ms(dense, layers, pattern, estimate, [0.0, *asked]) if estimate else (None, None)
+        if layer_ms is None:
+            from sparsenet.latency.paired import PairedTimer
+
+            layer_ms = PairedTimer(dense)
+        costs, rests = level_ms(dense, layers, pattern, layer_ms, [0.0, *asked], steps)
     found = []
     for row, layer in enumerate(layers):
-        times = [None] * (1 + len(asked)) if costs is None else costs[row].tolist()
         at = [tried.index(one) for one in asked]
-        values = zip(asked, lost[row, at].tolist(), changes[row, at].tolist(), times[1:], strict=True)
-        points = [Point(*value) for value in values]
-        found.append(SensitiveLayer(layer.name, layer.size, times[0], points))
-    return Sensitivity(graph.name, samples, found, rest)
+        told = (asked, lost[row, at].tolist(), changes[row, at].tolist(), costs[row, 1:].tolist())
+        points = [Point(*values) for values in zip(*told, strict=True)]
+        found.append(SensitiveLayer(layer.name, layer.size, float(costs[row, 0]), points))
+    return Sensitivity(graph.name, samples, found, rests[0])

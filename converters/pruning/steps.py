@@ -19,5 +19,9 @@ class Steps:
 
     def __call__(self) -> None:
         """Count one more."""
-        self.done += 1
+        self.skip(1)
+
+    def skip(self, steps: int) -> None:
+        """Count some that were done before."""
+        self.done += steps
         self.progress(self.done, self.total)

@@ -102,14 +102,16 @@ class Surgery:
             sparsities: to try, ascending, those of ``PROBES`` among them.
             step: called after each layer.
         """
-        walk, rows = self._walk(self.dense, "dense"), list[tuple[Float64Array, Float64Array]]()
+        walk, rows = self._walk(self.dense, self.layers, "dense"), list[tuple[Float64Array, Float64Array]]()
         names = compared(self.dense)
         exact: Mapping[str, FloatArray] = {}
         for number, layer in enumerate(self.layers):
             known = self.state.known(f"errors-{number}")
             if known is None:
-                lost, probes = self._tried(layer, walk.to(layer.reads), sparsities)
-                exact = exact or walk.outputs(names, {}, JUDGED)
+                if not exact:
+                    walk.to(0)
+                    exact = walk.outputs(names, {}, JUDGED)
+                lost, probes = self._tried(layer, walk.to(number), sparsities)
                 changes = [change(exact, walk.outputs(names, probe, JUDGED)) for probe in probes.values()]
                 followed = follow(lost, list(probes), changes) if any(changes) else lost
                 known = {"lost": lost.astype(np.float32), "changes": followed.astype(np.float32)}
@@ -141,11 +143,15 @@ class Surgery:
             step: called after each that is.
         """
         pruned, errors = self.dense.copy(), {}
-        before, after = self._walk(self.dense, "dense"), self._walk(pruned, "pruned")
-        for number, layer in enumerate(layer for layer in self.layers if layer.name in wanted):
+        operated_on = [layer for layer in self.layers if layer.name in wanted]
+        before, after = (
+            self._walk(self.dense, operated_on, "dense"),
+            self._walk(pruned, operated_on, "pruned"),
+        )
+        for number, layer in enumerate(operated_on):
             known = self.state.known(f"layer-{number}")
             if known is None:
-                moments = self._moments(layer, after.to(layer.reads), before.to(layer.reads))
+                moments = self._moments(layer, after.to(number), before.to(number))
                 weight, bias = self.dense.constants[layer.weight], self.dense.constants[layer.bias]
                 weight, bias, error = operated(
                     weight, bias, layer.columns, moments, self.pattern, wanted[layer.name]
@@ -158,8 +164,9 @@ class Surgery:
         pruned.verify()
         return pruned, errors
 
-    def _walk(self, graph: Graph, name: str) -> Walk:
-        return Walk(graph, self.inputs, self.state.scratch(name), self.threads)
+    def _walk(self, graph: Graph, layers: Sequence[Layer], name: str) -> Walk:
+        stops = [layer.reads for layer in layers]
+        return Walk(graph, self.inputs, self.state.scratch(name), stops, self.threads)
 
     def _moments(self, layer: Layer, pruned: FloatArray, dense: FloatArray) -> list[Moments]:
         """Of each group, given what the layer reads, (samples, …), in both networks."""

@@ -48,11 +48,18 @@ class Walk:
         graph: in float32; constants of nodes that are still to come may change on the way.
         inputs: of all samples, by name.
         folder: an empty one.
+        stops: tensors to come by, in this order. Where an engine begins and ends decides on the last bits of what it
+            computes: so all of them are visited, whichever is wanted.
         threads: of the engines; None takes the CPUs this process may use.
     """
 
     def __init__(
-        self, graph: Graph, inputs: Mapping[str, FloatArray], folder: Path, threads: int | None
+        self,
+        graph: Graph,
+        inputs: Mapping[str, FloatArray],
+        folder: Path,
+        stops: Sequence[str],
+        threads: int | None,
     ) -> None:
         self._graph, self._folder, self._threads = graph, folder, threads
         self._shapes = graph.shapes()
@@ -61,25 +68,14 @@ class Walk:
         self._numbers = itertools.count()
         self._left = list(graph.nodes)
         self._samples = len(next(iter(inputs.values())))
+        self._stops, self._next = stops, 0
 
-    def to(self, tensor: str) -> FloatArray:
-        """The numbers of ``tensor``, (samples, …), computed with all that it depends on; there until the next call."""
-        wanted = {name for node in self._left for name in node.inputs} | {tensor}
-        for name in self._held.keys() - wanted:
-            del self._held[name]
-            if name in self._files:
-                self._files.pop(name).unlink()
-        if tensor not in self._held:
-            needed = {tensor}
-            nodes: list[Node] = []
-            for node in reversed(self._left):
-                if needed.intersection(node.outputs):
-                    nodes.insert(0, node)
-                    needed.update(node.inputs)
-            self._left = [node for node in self._left if not needed.intersection(node.outputs)]
-            wanted = {name for node in self._left for name in node.inputs} | {tensor}
-            self._run(nodes, [node.output for node in nodes if node.output in wanted])
-        return self._held[tensor]
+    def to(self, stop: int) -> FloatArray:
+        """The numbers of the tensor at a stop, (samples, …), counted from 0; there until the next call."""
+        while self._next <= stop:
+            self._visit(self._stops[self._next])
+            self._next += 1
+        return self._held[self._stops[stop]]
 
     def outputs(
         self, names: Sequence[str], changed: Mapping[str, FloatArray], samples: int
@@ -102,6 +98,24 @@ class Walk:
             return engine.run({info.name: self._held[info.name][:samples] for info in part.inputs})
         finally:
             engine.close()
+
+    def _visit(self, tensor: str) -> None:
+        """Compute a tensor with all that it depends on, and forget what nobody needs any more."""
+        wanted = {name for node in self._left for name in node.inputs} | {tensor}
+        for name in self._held.keys() - wanted:
+            del self._held[name]
+            if name in self._files:
+                self._files.pop(name).unlink()
+        if tensor not in self._held:
+            needed = {tensor}
+            nodes: list[Node] = []
+            for node in reversed(self._left):
+                if needed.intersection(node.outputs):
+                    nodes.insert(0, node)
+                    needed.update(node.inputs)
+            self._left = [node for node in self._left if not needed.intersection(node.outputs)]
+            wanted = {name for node in self._left for name in node.inputs} | {tensor}
+            self._run(nodes, [node.output for node in nodes if node.output in wanted])
 
     def _part(self, nodes: list[Node], made: list[str]) -> Graph:
         """Some nodes, fed with tensors that are held, as a network that makes ``made``."""

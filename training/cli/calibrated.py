@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
@@ -16,22 +16,14 @@ from sparsenet.commands.bar import bar
 from sparsenet.commands.options import FiniteRange
 from sparsenet.errors import InputError
 from sparsenet.io.files import require_outputs
-from sparsenet.text.quantities import time_text
-from sparsenet.text.table import render, to_json
-
-if TYPE_CHECKING:
-    from converters.pruning.prune import Pruned
+from sparsenet.text.table import to_json
 
 #: Options of this way alone …
 ONLY_CALIBRATED = ("samples", "n_m", "latency", "speedup", "image_size", "shapes", "dims")
 #: … and those that it shares with pruning by masks.
 SHARED = ("weights", "output", "calibrate", "sparsity", "scope", "block", "exclude", "min_density", "seed", "threads",
           "quiet", "as_json")  # fmt: skip
-#: What is said of times where nothing was measured.
-UNKNOWN_TIME = "not known: `sparsenet predict MODEL --measure` measures this machine once"
 _UNITS = {"s": 1e3, "ms": 1.0, "us": 1e-3, "µs": 1e-3}
-
-Milliseconds = Mapping[str, float] | None
 
 
 class _Duration(click.ParamType):
@@ -81,8 +73,7 @@ def calibration_options(function: Callable[..., Any]) -> Callable[..., Any]:
         click.option("--latency", type=_Duration(), metavar="TIME",
                      help="With --calibrate: instead of --sparsity, what an inference may take here on a thread: 3ms."),
         click.option("--speedup", type=FiniteRange(1), metavar="TIMES",
-                     help="With --calibrate: or how many times as fast as dense it is to be. Both take what `sparsenet "
-                     "predict --measure` has measured."),
+                     help="With --calibrate: or how many times as fast as dense it is to be. Both are measured here."),
         click.option("--image-size", type=int, nargs=2, metavar="ROWS COLUMNS", help="As for convert."),
     ]  # fmt: skip
     for option in reversed(options):
@@ -113,6 +104,8 @@ def prune_calibrated(model: Path, output: Path, as_json: bool, options: dict[str
     from converters.pruning.prune import prune
     from converters.quantization.samples import open_samples
     from sparsenet.io.model_file import save
+    from sparsenet.latency.paired import PairedTimer
+    from training.cli.calibrated_report import summary, text
 
     if output.suffix.lower() == ".onnx":
         raise InputError(f"{output}: ONNX is not written yet, only model files (.safetensors)")
@@ -139,58 +132,9 @@ def prune_calibrated(model: Path, output: Path, as_json: bool, options: dict[str
     if data.random:
         found.graph.metadata["pruning"] += ", which were random numbers: for tests of speed alone"
     save(found.graph, output)
-    before, after = _predicted(graph), _predicted(found.graph)
+    timer = PairedTimer(found.dense)
+    took = timer.measure(found.graph)
     if as_json:
-        click.echo(to_json(_summary(output, found, before, after)))
+        click.echo(to_json(summary(output, found, timer.first, took)))
     else:
-        click.echo(_text(output, found, before, after))
-
-
-def _predicted(graph: Any) -> Milliseconds:
-    """By layer, the milliseconds that this machine's table tells; None if nothing was measured here."""
-    from converters.pruning.budget import measured_ms
-
-    layer_ms = measured_ms()
-    return layer_ms(graph) if layer_ms else None
-
-
-def _rows(found: Pruned, before: Milliseconds, after: Milliseconds) -> list[dict[str, Any]]:
-    rows = []
-    for layer in found.layers:
-        row = {"layer": layer.layer, "weights": layer.weights, "nnz": layer.nnz,
-               "sparsity": layer.sparsity, "error": layer.error}  # fmt: skip
-        if before is not None and after is not None:
-            row |= {"dense_ms": before.get(layer.layer, 0.0), "ms": after.get(layer.layer, 0.0)}
-        rows.append(row)
-    return rows
-
-
-def _summary(output: Path, found: Pruned, before: Milliseconds, after: Milliseconds) -> dict[str, Any]:
-    total, nnz = sum(x.weights for x in found.layers), sum(x.nnz for x in found.layers)
-    return {
-        "output": str(output),
-        "file_bytes": output.stat().st_size,
-        "pruning": found.graph.metadata["pruning"],
-        "sparsity": 1 - nnz / total,
-        "predicted_dense_ms": None if before is None else sum(before.values()),
-        "predicted_ms": None if after is None else sum(after.values()),
-        "layers": _rows(found, before, after),
-    }
-
-
-def _text(output: Path, found: Pruned, before: Milliseconds, after: Milliseconds) -> str:
-    facts, rows = _summary(output, found, before, after), _rows(found, before, after)
-    table = [(x["layer"], x["weights"], f"{x['sparsity']:.1%}", f"{x['error']:.2%}",
-              *([x["dense_ms"], x["ms"]] if "ms" in x else [])) for x in rows]  # fmt: skip
-    titles = ["layer", "weights", "zeros", "variance lost"] + ["dense ms", "ms"] * ("ms" in rows[0])
-    lines = [
-        f"written   {output}: {facts['file_bytes']:,} bytes",
-        f"zeros     {facts['sparsity']:.1%} of the weights above, by {facts['pruning']}",
-    ]
-    if before is None or after is None:
-        lines.append(f"time      {UNKNOWN_TIME}")
-    else:
-        dense, sparse = sum(before.values()), sum(after.values())
-        words = f"{time_text(dense / 1e3)} dense, {time_text(sparse / 1e3)} pruned: {dense / sparse:.3g} times as fast"
-        lines.append(f"predicted {words}; `sparsenet bench` measures")
-    return "\n".join([render(titles, table), "", *lines])
+        click.echo(text(output, found, timer.first, took))

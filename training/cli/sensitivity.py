@@ -19,7 +19,7 @@ from sparsenet.errors import InputError, MissingExtraError
 from sparsenet.io.files import require_outputs, write_output
 from sparsenet.text.quantities import time_text
 from sparsenet.text.table import render, to_json
-from training.cli.calibrated import UNKNOWN_TIME, layer_bar
+from training.cli.calibrated import layer_bar
 from training.cli.options import BLOCK
 
 if TYPE_CHECKING:
@@ -59,8 +59,8 @@ def sensitivity(
 
     MODEL is an .onnx, a checkpoint or a model file. Three tables, layers down and zeros across: by how much the outputs
     of the network change (mean square by their variance), what share of its own variance the layer loses, and what it
-    takes, for one sample on one thread, as `sparsenet predict --measure` has measured this machine. Layers are pruned
-    as by `sparsenet prune --calibrate`, but without the refitting that comes last there.
+    takes, for one sample on one thread, measured here where all layers have these zeros. Layers are pruned as by
+    `sparsenet prune --calibrate`, but without the refitting that comes last there.
     """
     from converters.conversion.sources import open_graph, source_files
     from converters.pruning.sensitivity import SPARSITIES
@@ -106,17 +106,16 @@ def _drawing(output: Path) -> Callable[[Sensitivity, str], bytes]:
 
 
 def _text(found: Sensitivity) -> str:
-    timed = found.rest_ms is not None
     parts = [
         "Outputs of the network changed by, %\n" + _table(found, lambda point: 100 * point.change),
         "Variance of the layer lost, %\n" + _table(found, lambda point: 100 * point.lost),
+        "Milliseconds\n" + _table(found, lambda point: point.ms, dense=True),
+        "\n".join(_facts(found)),
     ]
-    if timed:
-        parts.append("Milliseconds, predicted\n" + _table(found, lambda point: point.ms, dense=True))
-    return "\n\n".join([*parts, "\n".join(_facts(found))])
+    return "\n\n".join(parts)
 
 
-def _table(found: Sensitivity, value: Callable[[Point], float | None], dense: bool = False) -> str:
+def _table(found: Sensitivity, value: Callable[[Point], float], dense: bool = False) -> str:
     titles = [f"{point.sparsity:.4g}" for point in found.layers[0].points]
     rows = [
         (layer.layer, layer.weights, *[layer.dense_ms] * dense, *map(value, layer.points))
@@ -128,12 +127,10 @@ def _table(found: Sensitivity, value: Callable[[Point], float | None], dense: bo
 def _facts(found: Sensitivity) -> list[str]:
     most = sorted(found.layers, key=lambda layer: -layer.points[-1].change)[:_NAMED]
     names = ", ".join(layer.layer for layer in most)
-    lines = [
+    whole = found.rest_ms + sum(layer.dense_ms for layer in found.layers)
+    rest = f"{time_text(found.rest_ms / 1e3)} of them in what cannot be pruned"
+    return [
         f"measured  on {found.samples:,} samples, each layer alone",
         f"sensitive {names}: they change the outputs most, at {found.layers[0].points[-1].sparsity:.4g} zeros",
+        f"time      {time_text(whole / 1e3)} as it is, {rest}",
     ]
-    if found.rest_ms is None:
-        return [*lines, f"time      {UNKNOWN_TIME}"]
-    whole = found.rest_ms + sum(layer.dense_ms or 0.0 for layer in found.layers)
-    rest = f"{time_text(found.rest_ms / 1e3)} of them in what cannot be pruned"
-    return [*lines, f"time      {time_text(whole / 1e3)} as it is, {rest}"]

@@ -25,32 +25,25 @@ def draw(found: Sensitivity, kind: str) -> bytes:
         found: of a network.
         kind: of file: png, svg or pdf.
     """
-    layers, timed = found.layers, found.rest_ms is not None
+    layers = found.layers
     levels = [f"{point.sparsity:.4g}" for point in layers[0].points]
     changes = np.array([[point.change for point in layer.points] for layer in layers])
-    width = 2.2 + _COLUMN_INCHES * (len(levels) + (len(levels) + 1) * timed)
+    width = 2.2 + _COLUMN_INCHES * (2 * len(levels) + 1)
     figure = Figure(figsize=(max(width, 5.0), 1.5 + _ROW_INCHES * len(layers)), layout="constrained")
-    panels = figure.subplots(
-        1, 1 + timed, sharey=True, squeeze=False, width_ratios=_widths(len(levels), timed)
-    )
+    left, right = figure.subplots(1, 2, sharey=True, width_ratios=[len(levels), len(levels) + 1])
     shades = LogNorm(LEAST, MOST, clip=True)
-    _panel(panels[0, 0], np.maximum(changes, LEAST), shades, "YlOrRd", levels)
-    _numbers(panels[0, 0], 100 * changes, changes > _DARK)
-    panels[0, 0].set_title("outputs changed by, %", fontsize=9)
-    panels[0, 0].set_yticks(range(len(layers)), [layer.layer for layer in layers])
-    if timed:
-        times = np.array([[layer.dense_ms, *(point.ms for point in layer.points)] for layer in layers], float)
-        _panel(panels[0, 1], times, Normalize(0, max(times.max(), 1e-9)), "Blues", ["as it is", *levels])
-        _numbers(panels[0, 1], times, times > 0.6 * times.max())
-        panels[0, 1].set_title("milliseconds, predicted", fontsize=9)
+    _panel(left, np.maximum(changes, LEAST), shades, "YlOrRd", levels)
+    _numbers(left, 100 * changes, changes > _DARK)
+    left.set_title("outputs changed by, %", fontsize=9)
+    left.set_yticks(range(len(layers)), [layer.layer for layer in layers])
+    times = np.array([[layer.dense_ms, *(point.ms for point in layer.points)] for layer in layers])
+    _panel(right, times, Normalize(0, max(times.max(), 1e-9)), "Blues", ["as it is", *levels])
+    _numbers(right, times, times > 0.6 * times.max())
+    right.set_title("milliseconds", fontsize=9)
     figure.suptitle(f"{found.network}: each layer pruned alone, {found.samples:,} samples", fontsize=10)
     buffer = io.BytesIO()
     figure.savefig(buffer, format=kind, dpi=130)
     return buffer.getvalue()
-
-
-def _widths(levels: int, timed: bool) -> list[int]:
-    return [levels, levels + 1] if timed else [levels]
 
 
 def _panel(axis: Axes, values: np.ndarray, shades: Normalize, colours: str, titles: list[str]) -> None:

@@ -112,7 +112,7 @@ def test_zeros_are_spread_by_what_they_cost_and_save() -> None:
     assert error(graph, spread.graph) < error(graph, alike.graph)
     whole, target = sum(multiply_adds(graph).values()), 25.0
     fast = prune(graph, x, ms=target, layer_ms=multiply_adds, min_density=0.1, threads=1)
-    assert 0.95 * target < sum(multiply_adds(fast.graph).values()) <= 1.005 * target < whole / 2
+    assert 0.95 * target < sum(multiply_adds(fast.graph).values()) <= 1.01 * target < whole / 2
     assert all(layer.sparsity < 0.91 for layer in fast.layers)
     head, stem = fast.layers[-1], fast.layers[0]
     assert head.sparsity < stem.sparsity, "80 weights at one place cost next to nothing"

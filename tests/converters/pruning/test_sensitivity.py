@@ -66,12 +66,11 @@ def test_what_is_measured_is_not_measured_again(tmp_path: Path) -> None:
     assert len(kept) == 2
 
     def look(done: int, of: int) -> None:
-        assert done <= of == 4
+        assert done <= of == 6
         assert all((folder / name).stat().st_mtime_ns == time for name, time in kept.items())
 
     again = sensitivity(network(), X, [0.7], state=folder, progress=look, **arguments)
-    for layer, same in zip(again.layers, sensitivity(network(), X, [0.7], **arguments).layers, strict=True):
-        assert layer.points[0].change == pytest.approx(same.points[0].change, rel=1e-3)
+    assert again == sensitivity(network(), X, [0.7], **arguments)
     assert not folder.exists()
 
 
