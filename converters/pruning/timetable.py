@@ -120,19 +120,20 @@ class Timetable:
             errors: of each layer at each level, (layers, levels).
             budget: of the whole network.
         """
-        spare = budget - self.rest
         least, most = float(self.costs.min(axis=1).sum()) * (1 + _NEAR), float(self.costs[:, 0].sum())
-        tried = dict[tuple[int, ...], Choice]()
+        if (most + self.rest) * (1 - _NEAR) <= budget:
+            return self._choice([0] * len(self.layers))
+        spare, tried = max(budget - self.rest, least), dict[tuple[int, ...], Choice]()
         for _ in range(_ROUNDS):
-            if not least < spare < most:
-                spare = (least + most) / 2
             levels = tuple(allocate(self.costs, errors, spare))
             known = levels in tried
             choice = tried[levels] = tried.get(levels) or self._choice(levels)
             if abs(choice.ms - budget) <= budget * _NEAR:
                 break
             least, most = (least, spare) if choice.ms > budget else (spare, most)
-            spare = least if known else spare + budget - choice.ms  # an end: halved in the next round
+            spare += budget - choice.ms
+            if known or not least < spare < most:
+                spare = (least + most) / 2
         return min(tried.values(), key=lambda choice: _missed(choice.ms / budget))
 
     def _choice(self, levels: Sequence[int]) -> Choice:

@@ -43,3 +43,5 @@ def test_a_budget_is_met_where_layers_take_more_together() -> None:
     assert len(set(choice.sparsities.values())) > 1
     assert 0.97 * budget < choice.ms <= 1.01 * budget
     assert sum(choice.layer_ms.values()) < choice.ms, "the depthwise layer is none of them"
+    for ample in (table.budget(None, 1.0), 2 * budget * 2.5):
+        assert not any(table.choose(errors, ample).sparsities.values()), "what is fast enough loses nothing"
