@@ -36,7 +36,9 @@ class Moments:
 class Sums:
     """Moments of all groups of a layer while they are added up.
 
-    Products are made in float32 for some samples at a time, and added in float64.
+    Products are made in float32 for some samples at a time, and added in float64. All of them are of the
+    distances from about the mean: of features that hardly vary around a large one rounding would leave a covariance
+    that is not positive definite.
 
     Args:
         columns: the layer's.
@@ -48,6 +50,7 @@ class Sums:
         groups, outputs, count = rows.shape
         self._columns, self._rows, self._every = columns, rows, every
         self._windows = self._calls = 0
+        self._around = [np.zeros((groups, count, 1), np.float32)] * 2
         self._x, self._y = np.zeros((groups, count)), np.zeros((groups, outputs))
         self._yy = np.zeros((groups, outputs))
         self._xx, self._yx = np.zeros((groups, count, count)), np.zeros((groups, outputs, count))
@@ -55,12 +58,16 @@ class Sums:
     def add(self, pruned: FloatArray, dense: FloatArray) -> None:
         """Add what the layer reads in both networks, (N, C_in, H, W) or (N, F); it may be the same array."""
         for seen, true in self._both(pruned, dense):
-            made, turned = self._rows @ true, seen.transpose(0, 2, 1)
-            self._windows += seen.shape[2]
-            self._x += seen.sum(axis=2, dtype=np.float64)
+            if not self._windows:
+                self._around = [part.mean(axis=2, keepdims=True) for part in (seen, true)]
+            x = seen - self._around[0]
+            made = self._rows @ (x if seen is true else true - self._around[1])
+            turned = x.transpose(0, 2, 1)
+            self._windows += x.shape[2]
+            self._x += x.sum(axis=2, dtype=np.float64)
             self._y += made.sum(axis=2, dtype=np.float64)
             self._yy += np.square(made, dtype=np.float64).sum(axis=2)
-            self._xx += seen @ turned
+            self._xx += x @ turned
             self._yx += made @ turned
         self._calls += 1
 
@@ -68,11 +75,12 @@ class Sums:
         """Of each group."""
         n = max(self._windows, 1)
         x, y = self._x / n, self._y / n
+        seen, true = (part[:, :, 0].astype(np.float64) for part in self._around)
         return [
             Moments(
-                x[i],
+                seen[i] + x[i],
                 self._xx[i] / n - np.outer(x[i], x[i]),
-                y[i],
+                self._rows[i] @ true[i] + y[i],
                 np.maximum(self._yy[i] / n - np.square(y[i]), 0.0),
                 self._yx[i] / n - np.outer(y[i], x[i]),
             )
