@@ -14,6 +14,7 @@ from converters.pruning.layers import Layer, prepared
 from converters.pruning.pattern import Pattern
 from converters.pruning.steps import Progress, Steps
 from converters.pruning.surgery import Surgery
+from converters.pruning.timer import timer
 from converters.pruning.timetable import Choice, LayerMs, Timetable
 from converters.quantization.observe import Batches
 from sparsenet.checks import one_of, real_number, shown
@@ -167,11 +168,7 @@ def _chosen(
     graph, layers = surgery.dense, surgery.layers
     known = surgery.state.known("choice")
     if known is None:
-        if layer_ms is None:
-            from sparsenet.latency.paired import PairedTimer
-
-            layer_ms = PairedTimer(graph)
-        table = Timetable.of(graph, layers, surgery.pattern, layer_ms, most, steps)
+        table = Timetable.of(graph, layers, surgery.pattern, timer(graph, layer_ms), most, steps)
         budget = table.budget(ms, speedup or 1.0)
         _, changes = surgery.errors(LEVELS, steps)
         known = table.choose(changes, budget).arrays()

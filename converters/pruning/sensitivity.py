@@ -10,6 +10,7 @@ from converters.pruning.layers import prepared
 from converters.pruning.pattern import Pattern
 from converters.pruning.steps import Progress, Steps
 from converters.pruning.surgery import PROBES, Surgery
+from converters.pruning.timer import timer
 from converters.pruning.timetable import LayerMs, level_ms
 from converters.quantization.observe import Batches
 from sparsenet.checks import items, real_number
@@ -117,11 +118,7 @@ def sensitivity(
         steps = Steps(progress, len(layers) + 1 + len(asked))
         lost, changes = surgery.errors(tried, steps)
         samples = surgery.samples
-        if layer_ms is None:
-            from sparsenet.latency.paired import PairedTimer
-
-            layer_ms = PairedTimer(dense)
-        costs, rests = level_ms(dense, layers, pattern, layer_ms, [0.0, *asked], steps)
+        costs, rests = level_ms(dense, layers, pattern, timer(dense, layer_ms), [0.0, *asked], steps)
     found = []
     for row, layer in enumerate(layers):
         at = [tried.index(one) for one in asked]

@@ -87,7 +87,7 @@ def quantize(
     for name, histogram in seen.histograms.items():
         together.setdefault(choice.groups[name], Histogram()).merge(histogram)
     ranges = {name: range_of(numbers, method, activations.get(name)) for name, numbers in together.items()}
-    quantized = _annotated(choice, seen, ranges, weights, per_channel, correct)
+    quantized = annotated(choice, seen, ranges, weights, per_channel, correct)
     quantized.metadata[METADATA] = f"{method} ranges of {seen.samples} samples, {weights} weights"
     quantized.verify()
     return quantized
@@ -100,7 +100,7 @@ def _names(skip: Iterable[str]) -> Collection[str]:
     return names
 
 
-def _annotated(
+def annotated(
     choice: Choice,
     seen: Observed,
     ranges: dict[str, Range],
@@ -108,6 +108,15 @@ def _annotated(
     per_channel: bool,
     correct: bool,
 ) -> Graph:
+    """The network that was chosen, with grids and weights on them.
+
+    Args:
+        choice: the float32 network, and what integers compute of it.
+        seen: means of what its layers read; looked at to correct biases alone.
+        ranges: of each group of tensors with one grid.
+        weights, per_channel: how scales of weights are found.
+        correct: whether biases make up for what rounding does to means.
+    """
     graph = _own_weights(choice)
     nodes = [node for node in graph.nodes if node.name in {n.name for n in choice.nodes}]
     weighted = [node for node in nodes if OPS[node.op].weighted]

@@ -8,6 +8,7 @@ import pytest
 from converters.pruning.budget import LEVELS
 from converters.pruning.layers import prepared
 from converters.pruning.pattern import Pattern
+from converters.pruning.timer import timer
 from converters.pruning.timetable import Timetable
 from sparsenet.graph import Graph
 from sparsenet.latency import paired
@@ -45,3 +46,18 @@ def test_a_budget_is_met_where_layers_take_more_together() -> None:
     assert sum(choice.layer_ms.values()) < choice.ms, "the depthwise layer is none of them"
     for ample in (table.budget(None, 1.0), 2 * budget * 2.5):
         assert not any(table.choose(errors, ample).sparsities.values()), "what is fast enough loses nothing"
+
+
+def test_a_timer_of_integers_asks_about_networks_in_bytes() -> None:
+    graph, layers = prepared(network(), ())
+    asked: list[Graph] = []
+
+    def ask(one: Graph) -> dict[str, float]:
+        asked.append(one)
+        return multiply_adds(one)
+
+    for int8 in (False, True):
+        took = timer(graph, ask, int8)(graph)
+        assert {layer.name for layer in layers} <= took.keys()
+    assert not asked[0].quantization
+    assert {layer.weight for layer in layers} <= asked[1].quantization.keys()
