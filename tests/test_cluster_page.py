@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 import subprocess
@@ -72,6 +73,20 @@ def test_a_dask_cluster(answers: list[int], monkeypatch: pytest.MonkeyPatch) -> 
     ) as cluster:
         assert follow("bulk_dask.py", cluster.scheduler_address) == answers
     assert len(made) == 2
+
+
+def test_training_in_two_processes(tmp_path: Path) -> None:
+    """The page's line on few small images; that the network is that of one process, test_train.py asks."""
+    (line,) = re.findall(r"^torchrun (--nproc-per-node 2 .* sparsenet train .*)$", PAGE, re.MULTILINE)
+    words = shlex.split(line.replace("--images 200 --stages 48:2", "--images 16 --stages 32:1"))
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(
+        [*launcher, *words], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("accuracy") == done.stderr.count("epoch 1 at 32²") == 1
+    assert (tmp_path / "student.safetensors").is_file()
 
 
 def test_a_sweep_through_a_scheduler(tmp_path: Path, answers: list[int]) -> None:

@@ -26,9 +26,11 @@ PAGES = {
     for path in [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 }
 WITH_PYTHON = {name for name, text in PAGES.items() if "```python" in text}
-#: Shell lines of all pages, those of workflows too, continued ones joined, comments cut off.
+#: What stands before the command in lines of workflows, and in those of torchrun.
+FRAME = r"^ *- run: (test [^|]*\|\| )?|^torchrun .* -m (?=sparsenet)"
+#: Shell lines of all pages, those of workflows and of torchrun too, continued ones joined, comments cut off.
 SHELL = [
-    re.sub(r"^ *- run: (test [^|]*\|\| )?", "", line.partition(" #")[0]).partition(" || ")[0]
+    re.sub(FRAME, "", line.partition(" #")[0]).partition(" || ")[0]
     for text in PAGES.values()
     for block in re.findall(r"```(?:sh|yaml)\n(.*?)```", text, re.DOTALL)
     for line in block.replace("\\\n", " ").splitlines()

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-import math
 import re
 from pathlib import Path
 from typing import Any
 
 import click
 
-from sparsenet.commands.options import dense_option, folder_option, json_option, model_argument, name_option
+from sparsenet.commands.options import (
+    FiniteRange,
+    dense_option,
+    folder_option,
+    json_option,
+    model_argument,
+    name_option,
+)
+from sparsenet.commands.several import Several, SeveralValues
 from sparsenet.text.table import render, to_json
 
 EPILOG = """\b
@@ -35,27 +42,7 @@ class Size(click.ParamType[int]):
         return int(match[1]) * _UNITS[match[2]]
 
 
-class Numbers(click.ParamType[tuple[float, ...]]):
-    """Finite numbers with commas between them."""
-
-    name = "numbers"
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> tuple[float, ...]:
-        """Read the text."""
-        if isinstance(value, tuple):
-            return value
-        try:
-            numbers = tuple(float(word) for word in str(value).split(","))
-        except ValueError:
-            numbers = ()
-        if not numbers or not all(map(math.isfinite, numbers)):
-            self.fail(f"'{value}' is no list of numbers such as 0.5 or 123.7,116.3,103.5", param, ctx)
-        return numbers
-
-
-@click.command("export-c", epilog=EPILOG)
+@click.command("export-c", cls=SeveralValues, epilog=EPILOG)
 @model_argument
 @folder_option("Folder to write; what was exported to it before is replaced.")
 @name_option
@@ -77,10 +64,14 @@ class Numbers(click.ParamType[tuple[float, ...]]):
 )
 @click.option(
     "--mean",
-    type=Numbers(),
-    help="Of bytes, from 0 to 255; one number, or one for each channel.  [default: what the model says, else 127.5]",
+    cls=Several,
+    type=FiniteRange(0, 255),
+    metavar="NUMBER...",
+    help="Of bytes; one number, or one for each channel.  [default: what the model says, else 127.5]",
 )
-@click.option("--std", type=Numbers(), help="Of bytes, likewise.")
+@click.option(
+    "--std", cls=Several, type=FiniteRange(0, min_open=True), metavar="NUMBER...", help="Of bytes, likewise."
+)
 @click.option(
     "--layout",
     type=click.Choice(("chw", "hwc")),
@@ -102,7 +93,16 @@ class Numbers(click.ParamType[tuple[float, ...]]):
 )
 @dense_option
 @json_option
-def export_c(model: Path, output: Path, dense: bool, as_json: bool, input_: str, **options: Any) -> None:
+def export_c(
+    model: Path,
+    output: Path,
+    dense: bool,
+    as_json: bool,
+    input_: str,
+    mean: tuple[float, ...],
+    std: tuple[float, ...],
+    **options: Any,
+) -> None:
     """Write MODEL as C99 into a folder: no framework, no heap, no operating system.
 
     RAM is one arena whose exact size is a macro, and the table tells what each map takes of it; flash is the table of
@@ -111,7 +111,15 @@ def export_c(model: Path, output: Path, dense: bool, as_json: bool, input_: str,
     from sparsenet.io.model_file import load_graph
     from sparsenet.targets.c99.export import export_c as write
 
-    exported = write(load_graph(model), output, sparse=not dense, input=input_, **options)
+    exported = write(
+        load_graph(model),
+        output,
+        sparse=not dense,
+        input=input_,
+        mean=mean or None,
+        std=std or None,
+        **options,
+    )
     click.echo(to_json(exported.report) if as_json else _text(exported.report, output))
 
 

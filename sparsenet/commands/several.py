@@ -16,21 +16,34 @@ class Several(click.Option):
     def __init__(self, *names: Any, **settings: Any) -> None:
         super().__init__(*names, **{"multiple": True, **settings})
 
+    def make_metavar(self, ctx: click.Context) -> str:
+        """What stands for the values in ``--help``, and that there may be several."""
+        return super().make_metavar(ctx).removesuffix("...") + "..."
+
     def takes(self, word: str) -> bool:
-        """Whether ``word`` is of this option's kind: numbers, or some of its choices."""
+        """Whether ``word`` is of this option's kind: numbers, some of its choices, or what its type can read."""
         return all(self._is_value(part) for part in word.split(","))
 
     def _is_value(self, word: str) -> bool:
         if isinstance(self.type, click.Choice):
             return word in self.type.choices
-        return word.isdigit() if isinstance(self.type, click.types.IntParamType) else is_number(word)
+        if isinstance(self.type, click.types.IntParamType):
+            return word.isdigit()
+        if isinstance(self.type, click.types.FloatParamType):
+            return is_number(word)
+        try:
+            self.type.convert(word, self, None)
+        except click.UsageError:
+            return False
+        return True
 
 
 class SeveralValues(click.Command):
     """A command that reads ``--option a b c`` of its ``Several`` as ``--option a --option b --option c``.
 
     ``--option a,b,c`` and ``--option=a,b,c`` are the same. Every word that is no option is a value. Where the command
-    has arguments, too, words that are not of the option's kind are these.
+    needs arguments, too, words that are not of the option's kind are these; arguments that it can do without come
+    behind ``--``.
     """
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
@@ -41,7 +54,9 @@ class SeveralValues(click.Command):
         several = {
             name: option for option in self.params if isinstance(option, Several) for name in option.opts
         }
-        arguments = any(isinstance(parameter, click.Argument) for parameter in self.params)
+        arguments = any(
+            isinstance(parameter, click.Argument) and parameter.required for parameter in self.params
+        )
         out: list[str] = []
         option = ""  # the last word, if that is one of these options
         current = ""  # the option whose values are being read
@@ -49,7 +64,7 @@ class SeveralValues(click.Command):
             if option or (current and (several[current].takes(word) if arguments else word[:1] != "-")):
                 # The first word belongs to it whatever it is: click says what is wrong with it.
                 for part in word.split(","):
-                    out += [current, part]
+                    out += [current, part.strip()]
                 option = ""
             elif word in several:
                 option = current = word

@@ -12,7 +12,7 @@ from sparsenet.commands.options import THREADS, FiniteRange, json_option
 from sparsenet.commands.several import Several, SeveralValues
 from sparsenet.io.files import require_output_folder
 from sparsenet.text.table import to_json
-from training.cli.options import BLOCK, Stages
+from training.cli.options import BLOCK, Stage
 from training.demo.settings import (
     ALPHA,
     DRAWN_TEACHER,
@@ -38,7 +38,7 @@ Examples:
 def _stages_option(flag: str, name: str, what: str) -> Any:
     quick, thorough = (stages_text(getattr(schedules, name)) for schedules in (QUICK, THOROUGH))
     return click.option(
-        flag, f"{name}_stages", type=Stages(), metavar="SIZE:EPOCHS[,…]",
+        flag, f"{name}_stages", cls=Several, type=Stage(), metavar="SIZE:EPOCHS...",
         help=f"Input sizes and epochs of {what}.  [default: {quick}; with --data {thorough}]",
     )  # fmt: skip
 

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from sparsenet.commands.options import FiniteRange, json_option
+from sparsenet.commands.several import SeveralValues
 from sparsenet.errors import InputError
 from sparsenet.io.files import require_outputs
 from sparsenet.text.table import to_json
@@ -31,7 +32,7 @@ Examples:
   sparsenet distill minixception-128 --teacher a.safetensors --teacher b.safetensors -o s.safetensors"""
 
 
-@click.command(epilog=EPILOG)
+@click.command(cls=SeveralValues, epilog=EPILOG)
 @click.argument("model", type=click.Choice(list(MODELS)))
 @click.option(
     "--teacher", "teachers", type=click.Path(path_type=Path), multiple=True, required=True,
@@ -46,7 +47,7 @@ Examples:
     "--alpha", type=FiniteRange(0, 1), default=0.1, show_default=True, help="Weight of the hard labels."
 )
 @data_options
-@training_options(stages="128:24,256:6", lr=3e-3)
+@training_options(stages=("128:24", "256:6"), lr=3e-3)
 @json_option
 def distill(
     model: str,

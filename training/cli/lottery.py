@@ -32,8 +32,8 @@ EPILOG = """\b
 Examples:
   sparsenet lottery minixception-128 -o tickets --data faces --levels 8
   sparsenet lottery minixception-128 -o tickets --data faces --sparsity 0.5 0.7 0.8 0.9 --rewind epoch:1
-  sparsenet lottery maskcnn -o fresh --data faces --task 2-class --stages 124:20 --rewind fresh --control shuffled \\
-      --control reinitialised --json
+  sparsenet lottery maskcnn -o fresh --data faces --task 2-class --stages 124:20 --rewind fresh \\
+      --control shuffled reinitialised --json
 
 A killed run continues when the same command is given again."""
 
@@ -49,8 +49,8 @@ A killed run continues when the same command is given again."""
               help="Fractions of zeros of the levels, instead of --levels and --rate.")  # fmt: skip
 @click.option("--rewind", default="initial", show_default=True, metavar="initial|epoch:K|step:K|fresh",
               help="Where the weights left start again: as at first, as after K, or as new ones.")  # fmt: skip
-@click.option("--control", "controls", type=click.Choice(["shuffled", "reinitialised", "none"]), multiple=True,
-              default=["shuffled"], show_default=True,
+@click.option("--control", "controls", cls=Several,
+              type=click.Choice(["shuffled", "reinitialised", "none"]), default=["shuffled"], show_default=True,
               help="Networks to train beside each ticket: weights at random places, or new weights.")  # fmt: skip
 @click.option("--scope", type=click.Choice(["layer", "global", "erk"]), default="global", show_default=True,
               help="The same share of every layer, the smallest weights wherever they are, or with small layers "
@@ -63,7 +63,7 @@ A killed run continues when the same command is given again."""
 @click.option("--min-density", type=FiniteRange(0, 1), default=0.0, show_default=True,
               help="Share of its weights that every layer keeps; at least one in any case.")  # fmt: skip
 @data_options
-@training_options(stages="128:12", lr=3e-3, early_stopping=False, single_run=False)
+@training_options(stages=("128:12",), lr=3e-3, early_stopping=False, single_run=False)
 @json_option
 @click.pass_context
 def lottery(ctx: click.Context, /, model: str, folder: Path, as_json: bool, **options: Any) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from sparsenet.commands.options import THREADS, FiniteRange
+from sparsenet.commands.several import Several
 from sparsenet.errors import MaskError
 from sparsenet.text.table import render
 from training.loop.config import TrainConfig
@@ -25,22 +26,22 @@ if TYPE_CHECKING:
 TASKS = ("2-class", "4-class", "cascade-1", "cascade-2")
 
 
-class Stages(click.ParamType):
-    """``SIZE:EPOCHS[,SIZE:EPOCHS...]``."""
+class Stage(click.ParamType):
+    """``SIZE:EPOCHS``."""
 
-    name = "stages"
+    name = "stage"
 
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> tuple[tuple[int, int], ...]:
+    ) -> tuple[int, int]:
         """Parse the text; a value that is parsed already passes."""
         if isinstance(value, tuple):
             return value
         try:
-            pairs = [part.split(":") for part in str(value).split(",")]
-            return tuple((int(size), int(epochs)) for size, epochs in pairs)
+            size, epochs = str(value).split(":")
+            return int(size), int(epochs)
         except ValueError:
-            self.fail(f"'{value}' is not SIZE:EPOCHS[,SIZE:EPOCHS...], for example 128:24,256:6", param, ctx)
+            self.fail(f"'{value}' is not SIZE:EPOCHS, as in 128:24 256:6", param, ctx)
 
 
 class Blocks(click.ParamType):
@@ -66,7 +67,7 @@ BLOCK = click.option(
 
 
 QUANTIZE = click.option(
-    "--quantize", type=Stages(), metavar="SIZE:EPOCHS[,…]",
+    "--quantize", cls=Several, type=Stage(), metavar="SIZE:EPOCHS...",
     help="Train on in the end, with weights and activations rounded to 8 bits, zeros held and the same teachers, at a "
     "tenth of --lr; `convert` then takes the grids that were trained.",
 )  # fmt: skip
@@ -111,7 +112,7 @@ def data_options(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def training_options(
-    stages: str | None,
+    stages: tuple[str, ...],
     lr: float,
     flag: str = "--stages",
     early_stopping: bool = True,
@@ -119,15 +120,16 @@ def training_options(
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """The options behind ``TrainConfig``, with a command's own defaults for schedule and learning rate.
 
-    ``flag`` is the name of the option that gives the stages; without a default, no training is asked for. A command
-    that trains several networks (``single_run=False``) has no validation images and checkpoint files of its own.
+    ``flag`` is the name of the option that gives the stages; without a default, no training is asked for. Its command
+    is a ``SeveralValues``. One that trains several networks (``single_run=False``) has no validation images and
+    checkpoint files of its own.
     """
 
     def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
         options = [
             click.option(
-                flag, "stages", type=Stages(), default=stages, show_default=stages is not None,
-                metavar="SIZE:EPOCHS[,…]", help="Input sizes and epochs, in order.",
+                flag, "stages", cls=Several, type=Stage(), default=stages, show_default=bool(stages),
+                metavar="SIZE:EPOCHS...", help="Input sizes and epochs, in order.",
             ),
             click.option("--batch-size", type=click.IntRange(2), default=32, show_default=True),
             click.option("--lr", type=FiniteRange(0, min_open=True), default=lr, show_default=True,
@@ -165,7 +167,7 @@ def config_from(options: dict[str, Any]) -> TrainConfig:
 
 def training_stages(options: dict[str, Any]) -> tuple[tuple[int, int], ...]:
     """Of all training that is asked for."""
-    return (*(options["stages"] or ()), *(options["quantize"] or ()))
+    return (*options["stages"], *options["quantize"])
 
 
 def first_process() -> bool:

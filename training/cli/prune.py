@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from sparsenet.commands.options import FiniteRange, json_option
+from sparsenet.commands.several import SeveralValues
 from sparsenet.errors import InputError
 from sparsenet.io.files import require_outputs
 from training.cli.calibrated import ONLY_CALIBRATED, SHARED, calibration_options, prune_calibrated
@@ -43,7 +44,7 @@ ONLY_SPARSE_TRAINING = ("drop",)
 ONLY_TRAINING = ("teachers", "temperature", "alpha", "checkpoint", "validation", "lr")
 
 
-@click.command(epilog=EPILOG)
+@click.command(cls=SeveralValues, epilog=EPILOG)
 @click.argument("weights", metavar="WEIGHTS|MODEL")
 @click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="Weights file to write.")
 @scoring_options
@@ -84,7 +85,7 @@ ONLY_TRAINING = ("teachers", "temperature", "alpha", "checkpoint", "validation",
 )
 @data_options
 # Early stopping could bring back an epoch from before the final sparsity.
-@training_options(stages=None, lr=1e-3, flag="--finetune", early_stopping=False)
+@training_options(stages=(), lr=1e-3, flag="--finetune", early_stopping=False)
 @QUANTIZE
 @json_option
 @click.pass_context

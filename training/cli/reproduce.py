@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from sparsenet.commands.options import THREADS
+from sparsenet.commands.several import Several, SeveralValues
 from sparsenet.io.files import require_output_folder
 from training.reproduce.settings import SECTIONS, Scale, Settings
 
@@ -19,7 +20,7 @@ Examples:
   sparsenet reproduce --scale paper --data faces -- --executor slurm --jobs 40"""
 
 
-@click.command(epilog=EPILOG)
+@click.command(cls=SeveralValues, epilog=EPILOG)
 @click.option("--scale", type=click.Choice(["small", "paper"]), default="small", show_default=True,
               help="small: half an hour on two cores. paper: the papers' own sizes and epochs, for a GPU.")  # fmt: skip
 @click.option("--data", type=click.Path(path_type=Path, exists=True, file_okay=False),
@@ -30,10 +31,10 @@ Examples:
 @click.option("--backbone", type=click.Path(path_type=Path, exists=True, dir_okay=False),
               help="Trained ResNet-50 (.pth) RetinaFace starts from and keeps.  [default: random]")  # fmt: skip
 @click.option(
-    "--only", metavar="SECTION[,…]", help=f"Sections to make: {', '.join(SECTIONS)}.  [default: all]"
+    "--only", cls=Several, type=click.Choice(list(SECTIONS)), help="Sections to make.  [default: all]"
 )
-@click.option("--methods", metavar="METHOD[,…]",
-              help="Ways to prune in the comparison, as rigl,snip,snip-1x4: magnitude, lottery, snip and rigl take "
+@click.option("--methods", cls=Several, metavar="METHOD...",
+              help="Ways to prune in the comparison, as rigl snip snip-1x4: magnitude, lottery, snip and rigl take "
                    "blocks of four input channels with -1x4; magnitude, lottery, snip and random spare small layers "
                    "with -erk.  [default: those of --scale]")  # fmt: skip
 @click.option("--out", type=click.Path(path_type=Path), default="reproduce-out", show_default=True,
@@ -50,8 +51,8 @@ def reproduce(
     data: Path | None,
     widerface: Path | None,
     backbone: Path | None,
-    only: str | None,
-    methods: str | None,
+    only: tuple[str, ...],
+    methods: tuple[str, ...],
     out: Path,
     cores: int | None,
     threads: int,
@@ -74,17 +75,11 @@ def reproduce(
     )
     settings = dataclasses.replace(settings, threads=threads, snip=snip)
     if only:
-        asked = [name.strip() for name in only.split(",")]
-        # In the page's order, whatever the order asked for; an unknown name stays, to be complained about.
-        known = [name for name in SECTIONS if name in asked]
-        settings = dataclasses.replace(
-            settings, sections=(*known, *(name for name in asked if name not in SECTIONS))
-        )
+        # In the page's order, whatever the order asked for.
+        settings = dataclasses.replace(settings, sections=tuple(name for name in SECTIONS if name in only))
     if methods:
-        chosen = tuple(name.strip() for name in methods.split(","))
-        settings = dataclasses.replace(
-            settings, comparison=dataclasses.replace(settings.comparison, methods=chosen)
-        )
+        comparison = dataclasses.replace(settings.comparison, methods=methods)
+        settings = dataclasses.replace(settings, comparison=comparison)
     require_inputs(settings)
     page = run(settings, out, cores, snakemake_options, quiet)
     click.echo(f"tables: {out / 'tables'}\nfigures: {out / 'figures'}\npage: {page}")

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from sparsenet.commands.options import json_option
+from sparsenet.commands.several import SeveralValues
 from sparsenet.io.files import require_outputs
 from sparsenet.text.table import to_json
 from training.cli.options import (
@@ -31,11 +32,11 @@ Examples:
   torchrun --nproc-per-node 2 -m sparsenet train mobilenetv1 --data faces -o m.safetensors"""
 
 
-@click.command(epilog=EPILOG)
+@click.command(cls=SeveralValues, epilog=EPILOG)
 @click.argument("model", type=click.Choice(list(MODELS)))
 @click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="Weights file to write.")
 @data_options
-@training_options(stages="128:24,256:6", lr=3e-3)
+@training_options(stages=("128:24", "256:6"), lr=3e-3)
 @json_option
 def train(model: str, output: Path, as_json: bool, **options: Any) -> None:
     """Train MODEL on images, test it, and save its weights."""

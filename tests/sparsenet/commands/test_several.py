@@ -27,6 +27,13 @@ def without(kind: tuple[str, ...], x: tuple[float, ...]) -> None:
     click.echo(f"{kind} {x}")
 
 
+@click.command(cls=SeveralValues)
+@click.argument("others", nargs=-1)
+@click.option("--kind", cls=Several, type=click.Choice(["a", "b"]))
+def hands_on(others: tuple[str, ...], kind: tuple[str, ...]) -> None:
+    click.echo(f"{others} {kind}")
+
+
 def output(command: click.Command, *words: str) -> str:
     return CliRunner().invoke(command, words).output.strip()
 
@@ -46,6 +53,15 @@ def test_what_is_no_value_is_told() -> None:
     assert "not a valid float" in output(with_argument, "file", "--x", "no")
     assert "not a valid float" in output(with_argument, "file", "--x", "1,,2")
     assert "10 is not in the range" in output(with_argument, "file", "-c", "1", "10")
+
+
+def test_what_is_handed_on_comes_behind_two_dashes() -> None:
+    assert output(hands_on, "--kind", "a", "b", "--", "--jobs", "4") == "('--jobs', '4') ('a', 'b')"
+    assert "'c' is not one of" in output(hands_on, "--kind", "a", "c")
+
+
+def test_help_says_that_there_may_be_several() -> None:
+    assert "--kind [a|b]..." in output(without, "--help")
 
 
 def test_without_arguments_every_word_is_a_value() -> None:

@@ -44,7 +44,7 @@ def test_options_reach_the_settings_and_the_rest_snakemake(asked: list[Any], tmp
     torch.save({}, tmp_path / "resnet50.pth")
     result = reproduce(
         "--scale", "paper", "--data", str(tmp_path / "faces"), "--widerface", str(tmp_path), "--backbone",
-        str(tmp_path / "resnet50.pth"), "--only", "comparison,maskcnn", "--methods", "snip, snip-1x4",
+        str(tmp_path / "resnet50.pth"), "--only", "comparison", "maskcnn", "--methods", "snip", "snip-1x4",
         "--threads", "2", "--cores", "3", "--quiet", "--out", "here", "--", "--executor", "slurm",
     )  # fmt: skip
     assert result.exit_code == 0, result.output
@@ -59,8 +59,8 @@ def test_options_reach_the_settings_and_the_rest_snakemake(asked: list[Any], tmp
 @pytest.mark.parametrize(
     "arguments, told",
     [
-        (["--only", "comparison,tables"], "tables"),
-        (["--methods", "snip,magic"], "unknown method 'magic': choose of random, snip,"),
+        (["--only", "comparison,tables"], "'tables' is not one of 'maskcnn'"),
+        (["--methods", "snip", "magic"], "unknown method 'magic': choose of random, snip,"),
         (["--scale", "paper"], "--data"),
         (["--data", "/nowhere"], "/nowhere"),
     ],
