@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -14,6 +15,7 @@ from converters.pruning.layers import Layer, prepared
 from converters.pruning.pattern import Pattern
 from converters.pruning.steps import Progress, Steps
 from converters.pruning.surgery import Surgery
+from converters.pruning.thinned import thinned
 from converters.pruning.timer import timer
 from converters.pruning.timetable import Choice, LayerMs, Timetable
 from converters.quantization.observe import Batches
@@ -168,7 +170,8 @@ def _chosen(
     graph, layers = surgery.dense, surgery.layers
     known = surgery.state.known("choice")
     if known is None:
-        table = Timetable.of(graph, layers, surgery.pattern, timer(graph, layer_ms), most, steps)
+        thin = partial(thinned, graph, layers=layers, pattern=surgery.pattern)
+        table = Timetable.of(layers, thin, timer(graph, layer_ms), most, steps)
         budget = table.budget(ms, speedup or 1.0)
         _, changes = surgery.errors(LEVELS, steps)
         known = table.choose(changes, budget).arrays()

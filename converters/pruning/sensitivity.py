@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from converters.pruning.layers import prepared
 from converters.pruning.pattern import Pattern
 from converters.pruning.steps import Progress, Steps
 from converters.pruning.surgery import PROBES, Surgery
+from converters.pruning.thinned import thinned
 from converters.pruning.timer import timer
 from converters.pruning.timetable import LayerMs, level_ms
 from converters.quantization.observe import Batches
@@ -118,7 +120,8 @@ def sensitivity(
         steps = Steps(progress, len(layers) + 1 + len(asked))
         lost, changes = surgery.errors(tried, steps)
         samples = surgery.samples
-        costs, rests = level_ms(dense, layers, pattern, timer(dense, layer_ms), [0.0, *asked], steps)
+        thin = partial(thinned, dense, layers=layers, pattern=pattern)
+        costs, rests = level_ms(layers, thin, timer(dense, layer_ms), [0.0, *asked], steps)
     found = []
     for row, layer in enumerate(layers):
         at = [tried.index(one) for one in asked]

@@ -11,13 +11,13 @@ from converters.pruning.allocate import allocate
 from converters.pruning.budget import LEVELS, Sparsities, allowed, named
 from converters.pruning.layers import Layer
 from converters.pruning.moments import Float64Array
-from converters.pruning.pattern import Pattern
-from converters.pruning.thinned import thinned
 from sparsenet.errors import InputError
 from sparsenet.graph import FloatArray, Graph
 
 #: Milliseconds of each node of a network, as it is, for one sample.
 LayerMs = Callable[[Graph], Mapping[str, float]]
+#: A network with these shares of zeros.
+Thin = Callable[[Sparsities], Graph]
 #: How often a budget is corrected by what a choice takes, and how exactly it is met.
 _ROUNDS, _NEAR = 8, 0.01
 
@@ -54,18 +54,16 @@ class Timetable:
     """What the layers of a network take at each of ``LEVELS``.
 
     Attributes:
-        graph: dense.
-        layers: of it.
-        pattern: of the zeros.
+        layers: of a network.
+        thin: what gives it zeros (see ``thinned``).
         layer_ms: what tells the milliseconds of nodes.
         costs: (layers, levels); infinite where a level is more than a layer may get.
         rest: of all that is no layer.
         least: of the network at the highest level.
     """
 
-    graph: Graph
     layers: Sequence[Layer]
-    pattern: Pattern
+    thin: Thin
     layer_ms: LayerMs
     costs: Float64Array
     rest: float
@@ -74,9 +72,8 @@ class Timetable:
     @classmethod
     def of(
         cls,
-        graph: Graph,
         layers: Sequence[Layer],
-        pattern: Pattern,
+        thin: Thin,
         layer_ms: LayerMs,
         most: float,
         step: Callable[[], object] = lambda: None,
@@ -84,16 +81,19 @@ class Timetable:
         """Ask what networks take that have all layers at one level.
 
         Args:
-            graph, layers, pattern, layer_ms: as of ``Timetable``.
+            layers, thin, layer_ms: as of ``Timetable``.
             most: the highest sparsity that a layer may get.
             step: called after each level.
         """
-        costs, rests = level_ms(graph, layers, pattern, layer_ms, LEVELS, step)
+        costs, rests = level_ms(layers, thin, layer_ms, LEVELS, step)
         costs = allowed(costs, most)
         last = np.flatnonzero(np.isfinite(costs[0]))[-1]
-        return cls(
-            graph, layers, pattern, layer_ms, costs, rests[0], float(costs[:, last].sum()) + rests[last]
-        )
+        return cls(layers, thin, layer_ms, costs, rests[0], float(costs[:, last].sum()) + rests[last])
+
+    @property
+    def dense_ms(self) -> float:
+        """Of the network without more zeros than it has."""
+        return float(self.costs[:, 0].sum()) + self.rest
 
     def budget(self, ms: float | None, speedup: float) -> float:
         """The milliseconds that the network may take: ``ms``, or those of the dense one divided by ``speedup``.
@@ -101,10 +101,10 @@ class Timetable:
         Raises:
             InputError: it takes more at the highest level.
         """
-        budget = ms if ms is not None else (float(self.costs[:, 0].sum()) + self.rest) / speedup
+        budget = ms if ms is not None else self.dense_ms / speedup
         if self.least > budget * (1 + _NEAR):
             raise InputError(
-                f"'{self.graph.name}' would take {self.least:.4g} ms with as many zeros as there may be, "
+                f"the network would take {self.least:.4g} ms with as many zeros as there may be, "
                 f"and is to take {budget:.4g} ms: allow more time"
             )
         return budget
@@ -120,8 +120,8 @@ class Timetable:
             errors: of each layer at each level, (layers, levels).
             budget: of the whole network.
         """
-        least, most = float(self.costs.min(axis=1).sum()) * (1 + _NEAR), float(self.costs[:, 0].sum())
-        if (most + self.rest) * (1 - _NEAR) <= budget:
+        least, most = float(self.costs.min(axis=1).sum()) * (1 + _NEAR), self.dense_ms - self.rest
+        if self.dense_ms * (1 - _NEAR) <= budget:
             return self._choice([0] * len(self.layers))
         spare, tried = max(budget - self.rest, least), dict[tuple[int, ...], Choice]()
         for _ in range(_ROUNDS):
@@ -138,14 +138,13 @@ class Timetable:
 
     def _choice(self, levels: Sequence[int]) -> Choice:
         sparsities = named(self.layers, levels)
-        took = self.layer_ms(thinned(self.graph, sparsities, self.layers, self.pattern))
+        took = self.layer_ms(self.thin(sparsities))
         return Choice(sparsities, {name: took.get(name, 0.0) for name in sparsities}, sum(took.values()))
 
 
 def level_ms(
-    graph: Graph,
     layers: Sequence[Layer],
-    pattern: Pattern,
+    thin: Thin,
     layer_ms: LayerMs,
     sparsities: Sequence[float],
     step: Callable[[], object] = lambda: None,
@@ -157,7 +156,7 @@ def level_ms(
     tables = []
     for sparsity in sparsities:
         alike = dict.fromkeys((layer.name for layer in layers), sparsity)
-        tables.append(layer_ms(thinned(graph, alike, layers, pattern)))
+        tables.append(layer_ms(thin(alike)))
         step()
     costs = np.array([[table.get(layer.name, 0.0) for table in tables] for layer in layers])
     return costs, [

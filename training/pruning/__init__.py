@@ -16,10 +16,11 @@ if TYPE_CHECKING:
     from training.pruning.controls import shuffle
     from training.pruning.drop_schedule import DropSchedule
     from training.pruning.dynamic import DynamicSparsity
-    from training.pruning.find import find_masks, score_weights
+    from training.pruning.find import find_masks
     from training.pruning.gradual import GradualPruner
     from training.pruning.masks import Masks
     from training.pruning.prunable import prunable_weights
+    from training.pruning.rating import score_weights
     from training.pruning.schedule import PolynomialSchedule
     from training.pruning.scores import SCORERS, Scorer, register
 
@@ -45,7 +46,7 @@ __getattr__, __dir__ = lazy_names(
         "DropSchedule": "drop_schedule",
         "DynamicSparsity": "dynamic",
         "find_masks": "find",
-        "score_weights": "find",
+        "score_weights": "rating",
         "GradualPruner": "gradual",
         "Masks": "masks",
         "prunable_weights": "prunable",

@@ -39,6 +39,25 @@ class Budget:
         assert self.sparsity is not None
         return total - round(self.sparsity * total)
 
+    def without(self, total: int, whole: int) -> Budget:
+        """What is left of it for the others, if ``whole`` weights of ``total`` stay in any case."""
+        keep = self.weights_of(total) - whole
+        if keep < 0:
+            raise MaskError(
+                f"the layers to be kept whole have {whole:,} weights, the budget is {keep + whole:,} of {total:,}"
+            )
+        return Budget(keep=keep)
+
+    def part(self, total: int, progress: float) -> Budget:
+        """The budget after this share of the rounds: density^progress, exact at the end."""
+        if progress == 1:
+            return self
+        # An empty network in the end is still approached by ratios.
+        density = max(self.weights_of(total), 1) / total
+        if self.sparsity is not None:
+            return Budget(sparsity=1 - density**progress)
+        return Budget(keep=round(total * density**progress))
+
 
 def share_out(
     shares: Mapping[str, float], total: int, least: Mapping[str, int], most: Mapping[str, int]

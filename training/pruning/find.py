@@ -4,24 +4,27 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from numbers import Integral
 from typing import Any, get_args
 
 import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from sparsenet.checks import flag, one_of, real_number, shown, whole_number
+from converters.pruning.timetable import LayerMs
+from sparsenet.checks import flag, one_of, shown, whole_number
 from sparsenet.errors import MaskError
 from sparsenet.text.one_line import warn
 from training.pruning.affine import affine_masks
 from training.pruning.block_shape import Block
 from training.pruning.budget import Budget
+from training.pruning.deadline import Deadline, exported
+from training.pruning.latency import ByLatency
 from training.pruning.masks import Masks
-from training.pruning.problem import Batches, Loss, Problem, checked_batches, undisturbed
+from training.pruning.problem import Batches, Loss, undisturbed
 from training.pruning.prunable import PrunableWeight, matching, prunable_weights, with_plain_weights
-from training.pruning.scopes import Scope, chooser
-from training.pruning.scores import Mode, Scorer, get_scorer
+from training.pruning.rating import mode_of, problem_of
+from training.pruning.scopes import ByWeights, Scope, WeightScope
+from training.pruning.scores import Mode, get_scorer
 from training.pruning.select import OnEmpty, select
 from training.pruning.units import Structured, Units
 
@@ -50,14 +53,23 @@ def find_masks(
     temperature: float | None = None,
     input_shape: Sequence[int] | None = None,
     progress: bool = False,
+    ms: float | None = None,
+    speedup: float | None = None,
+    int8: bool = False,
+    layer_ms: LayerMs | None = None,
 ) -> Masks:
     """Masks of the weights worth keeping; the model is not changed (see ``Masks.apply``).
 
     method      a registered scorer: "l1", "random", "snip", "iterative-snip", "force", "grasp", "synflow".
     sparsity    fraction of zeros over the chosen layers (of channels, for structured pruning within a layer);
-                or keep: the number of weights that stay. Exactly one of the two.
+                or keep: the number of weights that stay. Exactly one of the two, unless milliseconds are asked for.
     scope       "layer": the same share in every layer; "global": the best weights wherever they are; "erk": more of
-                small layers, as their shapes tell (see ``erk``); None: the method's own.
+                small layers, as their shapes tell (see ``erk``); "latency": what loses least among all that is fast
+                enough (see ``latency``), not for channels; None: the method's own.
+    ms          with "latency", instead of a sparsity, the milliseconds that an inference may take, for one sample of
+                ``input_shape`` on one thread; or speedup: by what those of the dense network are to be divided. With
+                int8, both compute in 8-bit integers. What networks take is measured on this machine, or told by
+                layer_ms, of each node of a graph (``sparsenet.latency.network.layer_ms()``: as predicted).
     include     shell patterns of layers to prune (default: every Conv2d and Linear); exclude: to leave out.
     batches, loss, mode, temperature, input_shape   what the scorer looks at, see ``score_weights``.
     min_density, on_empty   the guard against emptied layers, see ``select.select``.
@@ -76,10 +88,15 @@ def find_masks(
                 schedule of de Jorge et al. 2021 and Tanaka et al. 2020); None: the method's own number. Such masks are
                 chaotic: one weight more or less kept in an early round ends in thousands of other weights.
     shuffle     the control: in the end, move what is kept to random places within each layer, blocks as a whole.
-    progress    show a bar of the rounds, on terminals only.
+    progress    show a bar of the rounds, and of what is measured, on terminals only.
 
-    ``Masks.info`` records all of it, the batches by samples and hash, the layers that the guard rescued, and those
-    left empty where that is allowed, of which a warning tells as well. Raises MaskError.
+    ``Masks.info`` records all of it, the batches by samples and hash, the milliseconds, the layers that the guard
+    rescued, and those left empty where that is allowed, of which a warning tells as well.
+
+    Raises:
+        MaskError: an argument is wrong, or leaves nothing to prune.
+        InputError: no zeros make the network as fast as asked for.
+        UnsupportedOpError: it is to be timed, and cannot be converted.
     """
     if structured is not None:
         one_of(structured, "structured", ("output", "input"), MaskError)
@@ -90,32 +107,37 @@ def find_masks(
         raise MaskError(f"within must be Masks, got {shown(within)}")
     scorer = get_scorer(method)
     scope = scorer.scope if scope is None else scope
-    if scope == "erk" and structured is not None:
-        raise MaskError(f"scope 'erk' tells densities of weights; structured='{structured}' prunes channels")
+    one_of(scope, "scope", get_args(Scope), MaskError)
+    if scope in ("erk", "latency") and structured is not None:
+        raise MaskError(
+            f"scope '{scope}' tells densities of weights; structured='{structured}' prunes channels"
+        )
     rounds = scorer.rounds if rounds is None else rounds
     rounds = whole_number(rounds, "rounds", error=MaskError)
     chosen, weights = _chosen(model, include, exclude, whole)
     model = with_plain_weights(model)
-    budget = Budget(sparsity, keep)
+    times = {"ms": ms, "speedup": speedup, "int8": int8 or None, "layer_ms": layer_ms}
+    _refuse(scope, {"sparsity": sparsity, "keep": keep} if scope == "latency" else times)
     may_stay = {name: _allowed(weight, within) for name, weight in chosen.items()}
-    total, ranked = _count(chosen), _count(weights)
-    if len(weights) < len(chosen):
-        spared = sum(int(may_stay[name].sum()) for name in chosen.keys() - weights.keys())
-        budget = _budget_of_rest(budget, total, spared)
-    problem = _problem(model, scorer, weights, batches, loss, seed, input_shape, temperature)
+    problem = problem_of(model, scorer, weights, batches, loss, seed, input_shape, temperature)
     units = Units(model, weights, structured, block)
-    shapes = {name: weight.tensor.shape for name, weight in weights.items()}
+    spread: ByWeights | ByLatency
+    if scope == "latency":
+        deadline = Deadline(ms, speedup, int8, layer_ms)
+        graph = exported(model, problem.input_shape, may_stay)
+        spread = ByLatency(graph, weights, may_stay, units, scorer, deadline, min_density, not progress)
+    else:
+        spread = _by_weights(scope, Budget(sparsity, keep), chosen, weights, may_stay)
     allowed = kept = may_stay
-    mode = _mode(scorer, mode)
+    mode = mode_of(scorer, mode)
     with undisturbed(model, mode, seed):
         hidden = None if progress and rounds > 1 else True
         for number in tqdm(range(1, rounds + 1), desc=method, unit="round", leave=False, disable=hidden):
             scores = scorer.score(problem.pruned_to(kept))
             if not scorer.revives:
                 allowed = kept
-            choose = chooser(scope, _part(budget, ranked, number / rounds), shapes)
             rated = units.scores(scores, allowed, scorer)
-            selection = select(rated, units.sizes(), choose, min_density, on_empty)
+            selection = select(rated, units.sizes(), spread.at(number / rounds), min_density, on_empty)
             kept = units.masks(selection.kept, allowed)
     if shuffle:
         kept = units.masks(units.shuffled(selection.kept, may_stay, seed), may_stay)
@@ -129,9 +151,10 @@ def find_masks(
         "seed": seed,
         "sparsity": sparsity,
         "keep": keep,
-        "total": total,
+        "total": _count(chosen),
         "kept": sum(int(mask.sum()) for mask in tensors.values()),
         "scope": scope,
+        "latency": spread.info() if isinstance(spread, ByLatency) else None,
         "structured": structured,
         "block": None if block is None else list(block),
         "whole": [weight.layer for name, weight in chosen.items() if name not in weights],
@@ -152,41 +175,6 @@ def find_masks(
     return Masks(tensors | affine, info, affine=affine)
 
 
-def score_weights(
-    model: nn.Module,
-    method: str,
-    batches: Batches | None = None,
-    loss: Loss | None = None,
-    include: Sequence[str] | None = None,
-    exclude: Sequence[str] | None = None,
-    seed: int = 0,
-    mode: Mode | None = None,
-    temperature: float | None = None,
-    input_shape: Sequence[int] | None = None,
-) -> dict[str, Tensor]:
-    """The scores behind ``find_masks``: parameter name → tensor of its shape, higher = keep. The model is not changed.
-
-    batches     (x, y) pairs with samples along dim 0, and loss(model(x), y), the mean over the samples: for scorers
-                that look at gradients. What counts is the mean over all samples of all batches, so it does not matter
-                how they were split, as long as the model treats samples one by one; BatchNorm in training mode
-                normalises by the batch, and then each batch is one question of its own.
-    mode        run the model in "train" or "eval" mode for that, or leave every module in its "current" one; None: as
-                the method's authors do in their code: SNIP and its relatives and SynFlow evaluate, GraSP trains. For
-                networks with BatchNorm the two modes give quite different masks. Dropout is off.
-    temperature divides what the model answers before the loss; None: the method's own, 200 for "grasp", else 1.
-    input_shape of one sample, for "synflow"; None: that of the first batch.
-
-    Raises:
-        MaskError: no such method or layers, or the method needs what is not given.
-    """
-    weights = prunable_weights(model, include, exclude)
-    model = with_plain_weights(model)
-    scorer = get_scorer(method)
-    problem = _problem(model, scorer, weights, batches, loss, seed, input_shape, temperature)
-    with undisturbed(model, _mode(scorer, mode), seed):
-        return scorer.score(problem)
-
-
 def _chosen(
     model: nn.Module,
     include: Sequence[str] | None,
@@ -202,70 +190,26 @@ def _chosen(
     return chosen, weights
 
 
-def _problem(
-    model: nn.Module,
-    scorer: Scorer,
+def _refuse(scope: Scope, others: Mapping[str, object]) -> None:
+    """MaskError if an argument is given that this scope has no use for."""
+    if given := [name for name, value in others.items() if value is not None]:
+        raise MaskError(
+            f"scope '{scope}' goes without {', '.join(given)}: with 'latency' ms or speedup says how much "
+            "stays, with others sparsity or keep"
+        )
+
+
+def _by_weights(
+    scope: WeightScope,
+    budget: Budget,
+    chosen: Mapping[str, PrunableWeight],
     weights: Mapping[str, PrunableWeight],
-    batches: Batches | None,
-    loss: Loss | None,
-    seed: int,
-    input_shape: Sequence[int] | None,
-    temperature: float | None,
-) -> Problem:
-    samples = checked_batches(batches)
-    if loss is not None and not callable(loss):
-        raise MaskError(f"loss must be a function of what the model answers and y, got {shown(loss)}")
-    if scorer.needs_data and (loss is None or sum(len(x) for x, _ in samples) == 0):
-        raise MaskError(
-            f"method '{scorer.name}' looks at gradients: give batches=[(x, y), ...] and loss=f(model(x), y)"
-        )
-    temperature = scorer.temperature if temperature is None else temperature
-    temperature = real_number(temperature, "temperature", above=True, error=MaskError)
-    seed = whole_number(seed, "seed", 2**64 - 1, -(2**63), MaskError)
-    if input_shape is not None and not (
-        isinstance(input_shape, Sequence) and all(isinstance(n, Integral) and n > 0 for n in input_shape)
-    ):
-        raise MaskError(
-            f"input_shape must be the sizes of one sample, as in (3, 224, 224), got {input_shape!r:.60}"
-        )
-    if input_shape is None and samples:
-        input_shape = samples[0][0].shape[1:]
-    return Problem(
-        model,
-        {name: weight.tensor.detach() for name, weight in weights.items()},
-        {name: weight.tensor.detach() for name, weight in weights.items()},
-        samples,
-        loss,
-        temperature,
-        torch.Generator().manual_seed(seed),
-        None if input_shape is None else tuple(input_shape),
-    )
-
-
-def _mode(scorer: Scorer, mode: Mode | None) -> Mode:
-    if mode is not None:
-        one_of(mode, "mode", get_args(Mode), MaskError)
-    return mode or scorer.mode or "current"
-
-
-def _budget_of_rest(budget: Budget, total: int, whole: int) -> Budget:
-    keep = budget.weights_of(total) - whole
-    if keep < 0:
-        raise MaskError(
-            f"the layers to be kept whole have {whole:,} weights, the budget is {keep + whole:,} of {total:,}"
-        )
-    return Budget(keep=keep)
-
-
-def _part(budget: Budget, total: int, progress: float) -> Budget:
-    """The budget after this share of the rounds: density^progress, exact at the end."""
-    if progress == 1:
-        return budget
-    # An empty network in the end is still approached by ratios.
-    density = max(budget.weights_of(total), 1) / total
-    if budget.sparsity is not None:
-        return Budget(sparsity=1 - density**progress)
-    return Budget(keep=round(total * density**progress))
+    may_stay: Mapping[str, Tensor],
+) -> ByWeights:
+    if len(weights) < len(chosen):
+        spared = sum(int(may_stay[name].sum()) for name in chosen.keys() - weights.keys())
+        budget = budget.without(_count(chosen), spared)
+    return ByWeights(scope, budget, {name: weight.tensor.shape for name, weight in weights.items()})
 
 
 def _count(weights: Mapping[str, PrunableWeight]) -> int:

@@ -16,7 +16,7 @@ from training.pruning.find import find_masks
 from training.pruning.masks import Masks
 from training.pruning.prunable import prunable_weights
 from training.pruning.schedule import PolynomialSchedule
-from training.pruning.scopes import Scope
+from training.pruning.scopes import WeightScope
 from training.pruning.select import OnEmpty
 from training.pruning.units import Structured
 
@@ -35,7 +35,7 @@ class GradualPruner:
         model: nn.Module,
         schedule: PolynomialSchedule,
         method: str = "l1",
-        scope: Scope = "layer",
+        scope: WeightScope = "layer",
         include: Sequence[str] | None = None,
         exclude: Sequence[str] | None = None,
         structured: Structured | None = None,

@@ -34,7 +34,7 @@ from training.pruning.find import find_masks
 from training.pruning.masks import Masks
 from training.pruning.prunable import prunable_weights
 from training.pruning.rewind import Rewind, Snapshot
-from training.pruning.scopes import Scope
+from training.pruning.scopes import WeightScope
 
 Control = Literal["shuffled", "reinitialised"]
 DENSE, TICKET = "dense", "ticket"
@@ -78,7 +78,7 @@ class LotterySettings:
     sparsities: tuple[float, ...]
     rewind: Rewind = field(default_factory=Rewind)
     controls: tuple[Control, ...] = ("shuffled",)
-    scope: Scope = "global"
+    scope: WeightScope = "global"
     include: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
     block: Block | None = None
@@ -96,7 +96,7 @@ class LotterySettings:
             raise InputError(f"rewind must be a Rewind, got {shown(self.rewind)}")
         for control in items(self.controls, "controls"):
             one_of(control, "controls", ("shuffled", "reinitialised"))
-        one_of(self.scope, "scope", get_args(Scope))
+        one_of(self.scope, "scope", get_args(WeightScope))
         for name in ("include", "exclude"):
             for pattern in items(getattr(self, name), name):
                 if not isinstance(pattern, str):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
 from training.pruning.problem import Problem
@@ -21,3 +22,8 @@ class L1(Scorer):
     def score(self, problem: Problem) -> dict[str, Tensor]:
         """Absolute value of the weight."""
         return {name: weight.abs() for name, weight in problem.weights.items()}
+
+    def loss(self, scores: Tensor, sizes: int | Tensor) -> Tensor:
+        """The share of the layer's squares, as layers differ in scale (Lee et al. 2021, LAMP, section 3.1)."""
+        squares = scores.square() * sizes
+        return squares / squares.sum().clamp(min=torch.finfo(squares.dtype).tiny)

@@ -1,9 +1,10 @@
-"""Where the budget is spent: within each layer, over all of them, or by their shapes."""
+"""Where a budget of weights is spent: within each layer, over all of them, or by their shapes."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Literal, get_args
 
@@ -16,10 +17,31 @@ from training.pruning.budget import Budget, share_out
 from training.pruning.erk import erk_densities
 from training.pruning.select import Chooser, Sizes, best, top_k, total_of, weights_of
 
-Scope = Literal["layer", "global", "erk"]
+#: Of a budget of weights, and of any.
+WeightScope = Literal["layer", "global", "erk"]
+Scope = Literal[WeightScope, "latency"]
 
 
-def chooser(scope: Scope, budget: Budget, shapes: Mapping[str, Sequence[int]]) -> Chooser:
+@dataclass(frozen=True)
+class ByWeights:
+    """A budget of weights on its way into layers.
+
+    Attributes:
+        scope, budget: as of ``chooser``.
+        shapes: of the weights, by parameter.
+    """
+
+    scope: WeightScope
+    budget: Budget
+    shapes: Mapping[str, Sequence[int]]
+
+    def at(self, progress: float) -> Chooser:
+        """What ``select`` chooses by, after this share of the rounds."""
+        total = sum(map(math.prod, self.shapes.values()))
+        return chooser(self.scope, self.budget.part(total, progress), self.shapes)
+
+
+def chooser(scope: WeightScope, budget: Budget, shapes: Mapping[str, Sequence[int]]) -> Chooser:
     """What ``select`` chooses by.
 
     Unstructured budgets are met exactly. Blocks and whole channels come in lumps: as many as fit are kept, never more
@@ -31,7 +53,7 @@ def chooser(scope: Scope, budget: Budget, shapes: Mapping[str, Sequence[int]]) -
         budget: of all layers.
         shapes: of the weights, by layer; for "erk" alone.
     """
-    one_of(scope, "scope", get_args(Scope), MaskError)
+    one_of(scope, "scope", get_args(WeightScope), MaskError)
     if scope == "global":
         return partial(_everywhere, budget)
     return partial(_by_shape, budget, shapes) if scope == "erk" else partial(_alike, budget)

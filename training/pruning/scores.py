@@ -82,6 +82,13 @@ class Scorer(ABC):
         """
         return scores.sum(dim=1) / sizes
 
+    def loss(self, scores: Tensor, sizes: int | Tensor) -> Tensor:
+        """What the network loses with each unit of a layer, (units,), in numbers that compare between layers.
+
+        ``scores`` are those of ``unit_score``, 0 where a unit is gone already; here, the sum of its weights' scores.
+        """
+        return scores * sizes
+
 
 class Registry(OpenTable[Scorer]):
     """Scorers by name: those of ``MODULES``, imported when they are asked for, and all that are registered."""

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import pytest
 
 from converters.pruning.budget import LEVELS
 from converters.pruning.layers import prepared
 from converters.pruning.pattern import Pattern
+from converters.pruning.thinned import thinned
 from converters.pruning.timer import timer
 from converters.pruning.timetable import Timetable
 from sparsenet.graph import Graph
@@ -36,7 +39,7 @@ def test_a_budget_is_met_where_layers_take_more_together() -> None:
         shares = [np.count_nonzero(graph.constants[layer.weight]) / layer.size for layer in layers]
         return {name: ms * (1 + np.ptp(shares)) if name in names else ms for name, ms in took.items()}
 
-    table = Timetable.of(graph, layers, Pattern(), crowded, 0.9)
+    table = Timetable.of(layers, partial(thinned, graph, layers=layers, pattern=Pattern()), crowded, 0.9)
     assert np.isinf(table.costs[:, LEVELS.index(0.93) :]).all()
     budget = table.budget(None, 2.5)
     errors = np.outer([1.0, 0.1, 0.3, 1.0], LEVELS)
