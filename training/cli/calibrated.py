@@ -13,32 +13,15 @@ import click
 
 from converters.conversion.size_options import size_options
 from sparsenet.commands.bar import bar
-from sparsenet.commands.options import FiniteRange
 from sparsenet.errors import InputError
 from sparsenet.io.files import require_outputs
 from sparsenet.text.table import to_json
 
 #: Options of this way alone …
-ONLY_CALIBRATED = ("samples", "n_m", "latency", "speedup", "image_size", "shapes", "dims")
+ONLY_CALIBRATED = ("samples", "n_m", "image_size", "shapes", "dims")
 #: … and those that it shares with pruning by masks.
-SHARED = ("weights", "output", "calibrate", "sparsity", "scope", "block", "exclude", "min_density", "seed", "threads",
-          "quiet", "as_json")  # fmt: skip
-_UNITS = {"s": 1e3, "ms": 1.0, "us": 1e-3, "µs": 1e-3}
-
-
-class _Duration(click.ParamType):
-    """``3ms``, as milliseconds."""
-
-    name = "duration"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        """Parse the text; a number that is parsed already passes."""
-        if isinstance(value, float):
-            return value
-        found = re.fullmatch(r"(\d+\.?\d*|\.\d+)\s*(s|ms|us|µs)", value.strip())
-        if not found or not float(found[1]):
-            self.fail(f"'{value}' is no duration, for example 3ms", param, ctx)
-        return float(found[1]) * _UNITS[found[2]]
+SHARED = ("weights", "output", "calibrate", "sparsity", "latency", "speedup", "scope", "block", "exclude",
+          "min_density", "seed", "threads", "quiet", "as_json")  # fmt: skip
 
 
 class _Pair(click.ParamType):
@@ -70,10 +53,6 @@ def calibration_options(function: Callable[..., Any]) -> Callable[..., Any]:
                      help="With --calibrate: inputs to look at, drawn from all."),
         click.option("--n-m", type=_Pair(), metavar="N:M",
                      help="With --calibrate: keep N of every M consecutive input channels of an output and a tap."),
-        click.option("--latency", type=_Duration(), metavar="TIME",
-                     help="With --calibrate: instead of --sparsity, what an inference may take here on a thread: 3ms."),
-        click.option("--speedup", type=FiniteRange(1), metavar="TIMES",
-                     help="With --calibrate: or how many times as fast as dense it is to be. Both are measured here."),
         click.option("--image-size", type=int, nargs=2, metavar="ROWS COLUMNS", help="As for convert."),
     ]  # fmt: skip
     for option in reversed(options):

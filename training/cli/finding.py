@@ -25,12 +25,16 @@ def masks_at_once(
         assert data is not None
         chosen = _draw(data, options["score_images"], options)
         batches = _batches(data, chosen, size, options)
+    by_latency = options["scope"] == "latency"
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="nothing is left of")  # told in the report
         masks = find_masks(
             model,
-            sparsity=None if options["keep"] is not None else options["sparsity"],
+            sparsity=None if by_latency or options["keep"] is not None else options["sparsity"],
             keep=options["keep"],
+            ms=options["latency"],
+            speedup=options["speedup"],
+            int8=options["int8"],
             whole=options["whole"],
             rounds=options["rounds"],
             shuffle=options["shuffle"],

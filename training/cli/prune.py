@@ -13,6 +13,7 @@ from sparsenet.commands.several import SeveralValues
 from sparsenet.errors import InputError
 from sparsenet.io.files import require_outputs
 from training.cli.calibrated import ONLY_CALIBRATED, SHARED, calibration_options, prune_calibrated
+from training.cli.deadline_options import deadline_options
 from training.cli.options import (
     QUANTIZE,
     data_options,
@@ -20,7 +21,7 @@ from training.cli.options import (
     training_options,
     training_stages,
 )
-from training.cli.scoring import CRITERIA, ONLY_AT_ONCE, scoring_options
+from training.cli.scoring import CRITERIA, DEADLINE, ONLY_AT_ONCE, scoring_options
 from training.pruning.drop_schedule import SPARSE_TRAINING
 from training.pruning.scores import SCORERS
 
@@ -35,6 +36,7 @@ Examples:
       --teacher teacher.safetensors --data faces
   sparsenet prune student.safetensors -o same.safetensors --apply-masks pruned.masks.safetensors
   sparsenet prune maskcnn -o snip.safetensors --method snip --sparsity 0.9 --data faces --finetune 124:20 --lr 3e-3
+  sparsenet prune student.safetensors -o fast.safetensors --method snip --scope latency --speedup 2.5 --data faces
   sparsenet prune maskcnn -o flow.safetensors --method synflow --keep 50000 --whole head
   sparsenet prune minixception-128 -o rigl.safetensors --method rigl --sparsity 0.95 --block 1x4 --data faces \
       --finetune 128:20 --lr 3e-3 --teacher teacher.safetensors"""
@@ -48,6 +50,7 @@ ONLY_TRAINING = ("teachers", "temperature", "alpha", "checkpoint", "validation",
 @click.argument("weights", metavar="WEIGHTS|MODEL")
 @click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="Weights file to write.")
 @scoring_options
+@deadline_options
 @calibration_options
 @click.option(
     "--masks", "masks_file", type=click.Path(path_type=Path), help="Write the masks to a file of their own."
@@ -160,6 +163,7 @@ def _refuse_contradictions(ctx: click.Context, options: dict[str, Any]) -> None:
     lonely += [] if training_stages(options) else given(ONLY_TRAINING)
     if lonely:
         raise InputError(f"{', '.join(lonely)} needs --finetune SIZE:EPOCHS")
+    _refuse_times(ctx, options)
     method = options["method"]
     if method in SPARSE_TRAINING:
         if not options["stages"]:
@@ -183,3 +187,18 @@ def _refuse_contradictions(ctx: click.Context, options: dict[str, Any]) -> None:
         raise InputError(
             f"{', '.join(static)}: a schedule cannot follow this; add --at-once to find the masks first"
         )
+
+
+def _refuse_times(ctx: click.Context, options: dict[str, Any]) -> None:
+    """Raise InputError for milliseconds without their scope, and the scope without milliseconds or with weights."""
+    times = _given(ctx, DEADLINE)
+    if options["scope"] != "latency":
+        if times:
+            raise InputError(f"{', '.join(times)} needs --scope latency, or --calibrate DIR")
+        return
+    if (options["latency"] is None) == (options["speedup"] is None):
+        raise InputError("--scope latency needs either --speedup or --latency")
+    if weights := _given(ctx, ("sparsity", "keep")):
+        raise InputError(f"--scope latency is told by --speedup or --latency: leave out {', '.join(weights)}")
+    if options["structured"]:
+        raise InputError("--scope latency spreads zeros of weights: leave out --structured")

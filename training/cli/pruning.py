@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from sparsenet.errors import InputError
 from sparsenet.text.table import render, shape_text, to_json
 from training.checkpoint import ModelInfo, load_model, save_model
+from training.cli.deadline_options import latency_text
 from training.cli.finding import given_masks, masks_at_once
 from training.cli.options import (
     config_from,
@@ -180,6 +181,8 @@ def _notes(masks: Masks, options: dict[str, Any]) -> dict[str, str]:
     found = ("method", "scope", "structured")
     notes = {"sparsity": f"{masks.sparsity:.6f}"}
     notes |= {name: str(masks.info[name]) for name in found if masks.info.get(name) is not None}
+    if masks.info.get("latency"):
+        notes["latency"] = latency_text(masks.info["latency"])
     if masks.info.get("block") is not None:
         notes["block"] = block_text(masks.info["block"])
     if masks.info.get("shuffled"):
@@ -211,6 +214,7 @@ def _report(
         summary = {"weights": str(output), "masks": str(masks_file) if masks_file else None,
                    "sparsity": masks.sparsity, "total": masks.total, "nnz": masks.nnz,
                    "affine_pruned": masks.affine_pruned, "rescued": rescued, "emptied": emptied,
+                   "latency": masks.info.get("latency"),
                    "layers": [dict(zip(columns, row, strict=True)) for row in rows],
                    "test": tested.to_json() if tested else None}  # fmt: skip
         click.echo(to_json(summary))
@@ -220,6 +224,8 @@ def _report(
     click.echo(f"\nsparsity {masks.sparsity:.4f} over the {len(masks.weights)} pruned layers; wrote {output}")
     if masks.affine_pruned:
         click.echo(f"with them {masks.affine_pruned:,} biases and BatchNorm values of pruned channels")
+    if masks.info.get("latency"):
+        click.echo(latency_text(masks.info["latency"]))
     if rescued:
         click.echo(f"kept from running empty: {', '.join(rescued)}")
     if emptied:

@@ -12,10 +12,12 @@ from training.cli.options import BLOCK
 from training.pruning.drop_schedule import SPARSE_TRAINING
 from training.pruning.scores import SCORERS
 
+#: How fast the network is to be.
+DEADLINE = ("latency", "speedup", "int8")
 # What decides the masks, in the words of ``find_masks``; a mask file decides all of it.
 CRITERIA = ("method", "scope", "structured", "block", "include", "exclude", "min_density", "on_empty", "seed")
 # … and what only masks found at once know of: no schedule raises these.
-ONLY_AT_ONCE = ("keep", "whole", "rounds", "shuffle", "mode", "score_temperature", "score_images")
+ONLY_AT_ONCE = ("keep", "whole", "rounds", "shuffle", "mode", "score_temperature", "score_images", *DEADLINE)
 
 
 def scoring_options(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -26,9 +28,10 @@ def scoring_options(function: Callable[..., Any]) -> Callable[..., Any]:
         click.option("--sparsity", type=FiniteRange(0, 1), default=0.8, show_default=True,
                      help="Fraction of zeros to reach."),
         click.option("--keep", type=click.IntRange(0), help="Number of weights to keep, instead of --sparsity."),
-        click.option("--scope", type=click.Choice(["layer", "global", "erk"]),
-                     help="The same share of every layer, the least important weights wherever they are, or with "
-                     "small layers spared, as their shapes tell (Erdős-Rényi-Kernel).  "
+        click.option("--scope", type=click.Choice(["layer", "global", "erk", "latency"]),
+                     help="The same share of every layer, the least important weights wherever they are, with small "
+                     "layers spared, as their shapes tell (Erdős-Rényi-Kernel), or what is fast enough and loses "
+                     "least (latency: with --speedup or --latency).  "
                      "[default: the method's own, layer for l1 and random, else global]"),
         click.option("--structured", type=click.Choice(["output", "input"]),
                      help="Prune whole channels.  [default: single weights]"),

@@ -73,6 +73,6 @@ def test_what_does_not_go_together_is_refused(
 
 
 def test_options_of_calibration_need_it(given: list[object], tmp_path: Path) -> None:
-    result = run(given[0], "-o", tmp_path / "out", "--speedup", 2, "--samples", 3)
+    result = run(given[0], "-o", tmp_path / "out", "--samples", 3)
     assert result.exit_code == 2
-    assert "--samples, --speedup needs --calibrate DIR" in result.stderr
+    assert "--samples needs --calibrate DIR" in result.stderr

@@ -13,6 +13,8 @@ from click.testing import CliRunner, Result
 from PIL import Image
 
 from sparsenet.cli import main
+from sparsenet.latency import paired
+from tests.training.cli.conftest import CountingTimer
 from tests.training.tiny_images import tiny_images
 from training.checkpoint import ModelInfo, load_model, save_model
 from training.data.images import to_float
@@ -413,6 +415,41 @@ def test_masks_at_once_are_held(tmp_path: Path, weights: Path, faces: Path) -> N
     summary(weights, "-o", out, "--masks", file, "--at-once", *tune, "--sparsity", 0.7)
     assert Masks.load(file) == find_masks(load_model(weights)[0], "l1", 0.7)
     Masks.load(file).check(load_model(out)[0])
+
+
+def test_milliseconds_are_met_and_told(
+    tmp_path: Path, weights: Path, faces: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(paired, "PairedTimer", CountingTimer)
+    out, file = tmp_path / "out.safetensors", tmp_path / "m.safetensors"
+    asked = [weights, "-o", out, "--scope", "latency", "--speedup", 2, "--masks", file]
+    report = summary(*asked, "--method", "snip", "--data", faces, "--score-images", 8, "--whole", "head")
+    took = report["latency"]
+    assert took["measured"]
+    assert not took["int8"]
+    assert took["ms"] == pytest.approx(took["dense_ms"] / 2, rel=0.02)
+    rows = {row["name"]: row for row in report["layers"]}
+    assert rows["head"]["density"] == rows["blocks.0.body.1.depthwise"]["density"] == 1
+    assert len({row["density"] for row in rows.values()}) > 2
+    result = run(*asked, "--method", "random", "--int8", "--threads", 1)
+    assert result.exit_code == 0, result.output
+    assert "both in 8-bit integers: 2" in result.stdout
+    assert load_model(out)[1].notes["latency"] in result.stdout
+    run(weights, "-o", out, "--apply-masks", file)
+    assert "latency" in load_model(out)[1].notes
+
+
+def test_contradictions_of_milliseconds(tmp_path: Path, weights: Path, faces: Path) -> None:
+    flags = (weights, "-o", tmp_path / "out.safetensors")
+    latency = (*flags, "--scope", "latency")
+    fails("--speedup, --int8 needs --scope latency, or --calibrate DIR", *flags, "--speedup", 2, "--int8")
+    fails("--scope latency needs either --speedup or --latency", *latency)
+    fails("needs either", *latency, "--latency", "3ms", "--speedup", 2)
+    fails("'3' is no duration", *latency, "--latency", "3")
+    fails("leave out --sparsity", *latency, "--speedup", 2, "--sparsity", 0.5)
+    fails("leave out --structured", *latency, "--speedup", 2, "--structured", "output")
+    tune = ("--finetune", "32:1", "--data", faces, "--quiet")
+    fails("--speedup: a schedule cannot follow this; add --at-once", *latency, "--speedup", 2, *tune)
 
 
 def test_help_has_examples() -> None:
