@@ -18,23 +18,30 @@ SUITABLE   := import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))
 # Whatever the user set: hundreds of processes import PyTorch and Numba, which take thrice as long without bytecode.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: demo test lint bytecode gate format install clean
+.PHONY: demo test lint style types tests bytecode gate format install clean
 
 demo: install
 	$(BIN)/sparsenet demo $(DEMO_ARGS)
 
 test: install
-	@# Beside the checks of types, on another core: Python's code of all that each test process imports.
-	@$(MAKE) --no-print-directory -j2 lint bytecode
-	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
+	@# The checks of types take long on one core; beside them is all that comes before the tests, and their beginning.
+	@$(MAKE) --no-print-directory -j3 types tests
 	@$(MAKE) --no-print-directory gate
 
-lint: install
+lint: style types
+
+style: install
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+types: install
+	$(BIN)/mypy
+
+tests: style bytecode
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
+
+# Python's code of all that each test process imports, made once.
 bytecode: install
 	@$(BIN)/python -m pytest --collect-only -q >/dev/null 2>&1 || true # what is wrong, the tests say
 

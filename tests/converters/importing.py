@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 
 from converters import from_torch, passes
 from sparsenet import reference
 from sparsenet.graph import Graph
+
+if TYPE_CHECKING:
+    import torch  # in functions: processes that import ONNX models alone start in half the time without it
 
 TOLERANCE = 1e-5
 
@@ -32,6 +35,8 @@ def assert_outputs(
 
 def flat(outputs: object) -> list[np.ndarray]:
     """Arrays of whatever a module returned, in order."""
+    import torch
+
     return [leaf.numpy() for leaf in torch.utils._pytree.tree_leaves(outputs)]
 
 
@@ -39,6 +44,8 @@ def assert_converts(
     module: torch.nn.Module, *shapes: tuple[int, ...], batch: int = 3, tolerance: float = TOLERANCE
 ) -> Graph:
     """Trace at batch 1, compare at another batch, both as imported and optimized; returns the imported graph."""
+    import torch
+
     torch.manual_seed(0)
     for part in module.modules():
         if isinstance(part, torch.nn.BatchNorm2d) and part.running_mean is not None:

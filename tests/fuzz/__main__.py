@@ -37,8 +37,8 @@ def main() -> None:
         click.echo(Case.parse(arguments.replay).check())
         return
     numbers = range(arguments.first, arguments.first + arguments.cases)
-    worker = campaign.Worker(arguments.timeout, arguments.run_every)
-    result = campaign.run((Case.numbered(arguments.kind, n) for n in numbers), worker, progress=2000)
+    with campaign.Worker(arguments.timeout, arguments.run_every) as worker:
+        result = campaign.run((Case.numbered(arguments.kind, n) for n in numbers), worker, progress=2000)
     for outcome, count in result.outcomes.most_common():
         click.echo(f"{count:8d}  {outcome}")
     seen: set[str] = set()

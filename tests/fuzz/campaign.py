@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Self
 
 import click
 
@@ -35,13 +36,19 @@ class Result:
 
 
 class Worker:
-    """The process that runs cases; started when needed, replaced when it dies."""
+    """The process that runs cases; started when needed, replaced when it dies, stopped at a ``with``'s end."""
 
     def __init__(self, timeout: float, run_every: int = 1, module: str = "tests.fuzz.worker") -> None:
         self.timeout = timeout
         self.command = [sys.executable, "-m", module, str(run_every)]
         self.process: subprocess.Popen[bytes] | None = None
         self._read = b""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
 
     def ask(self, cases: Sequence[Case]) -> Iterator[str]:
         """The worker's answer to each case, ``finding crash …`` and ``finding hang …`` among them."""
@@ -113,25 +120,20 @@ def run(
 ) -> Result:
     """Try ``cases`` until they or the time run out; after every ``progress`` of them say how it goes."""
     result, start = Result(), time.monotonic()
-    try:
-        for some in _batched(cases, 100):
-            for case, answer in zip(some, worker.ask(some), strict=True):
-                word, _, rest = answer.partition(" ")
-                if word == "ok":
-                    result.outcomes[rest] += 1
-                    continue
-                result.findings.append((case, rest))
-                if progress:
-                    click.echo(f"finding: {rest}\n  {case}")
-            took = time.monotonic() - start
-            if progress and result.cases % progress < len(some):
-                click.echo(
-                    f"{result.cases} files, {result.cases / took:.0f}/s, {len(result.findings)} findings"
-                )
-            if took > seconds:
-                break
-    finally:
-        worker.stop()
+    for some in _batched(cases, 100):
+        for case, answer in zip(some, worker.ask(some), strict=True):
+            word, _, rest = answer.partition(" ")
+            if word == "ok":
+                result.outcomes[rest] += 1
+                continue
+            result.findings.append((case, rest))
+            if progress:
+                click.echo(f"finding: {rest}\n  {case}")
+        took = time.monotonic() - start
+        if progress and result.cases % progress < len(some):
+            click.echo(f"{result.cases} files, {result.cases / took:.0f}/s, {len(result.findings)} findings")
+        if took > seconds:
+            break
     return result
 
 
@@ -152,8 +154,7 @@ def _cpu_seconds(process: int) -> float:
 
 def minimise(case: Case, what: str, timeout: float = 60) -> Case:
     """The same kind of finding with as few changes as possible: each is left out in turn."""
-    worker = Worker(timeout)
-    try:
+    with Worker(timeout) as worker:
         smaller = True
         while smaller:
             smaller = False
@@ -162,8 +163,6 @@ def minimise(case: Case, what: str, timeout: float = 60) -> Case:
                 if answer.startswith("finding") and signature(answer.partition(" ")[2]) == signature(what):
                     case, smaller = shorter, True
                     break
-    finally:
-        worker.stop()
     return case
 
 

@@ -6,18 +6,16 @@ import os
 import sys
 import time
 
-from tests.fuzz.cases import Case
-
 ANSWERS = ["ok fine", "finding ValueError at x.py:1: wrong"]
 CRASH, HANG = 2, 3
 
 if __name__ == "__main__":
     for line in sys.stdin:
-        case = Case.parse(line)
-        if case.seed == CRASH:
+        seed = int(line.split()[1])
+        if seed == CRASH:
             os.abort()
-        elif case.seed == HANG:
+        elif seed == HANG:
             while True:
                 time.process_time()
-        sys.stdout.write(ANSWERS[case.seed] + "\n")
+        sys.stdout.write(ANSWERS[seed] + "\n")
         sys.stdout.flush()
