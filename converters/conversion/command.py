@@ -61,7 +61,8 @@ Examples:
     type=int,
     nargs=2,
     metavar="ROWS COLUMNS",
-    help="For an ONNX model of images that leaves them open; they must stay open, this size is planned first.",
+    help="Of images: for an ONNX model that leaves them open; they must stay open, this size is planned first. "
+    "Networks of the zoo and trained ones take this size in place of their own.",
 )
 @size_options
 @click.option(

@@ -51,7 +51,9 @@ def open_source(
     Args:
         path: the file, or a network's name; by its suffix .onnx is ONNX, everything else goes to the model loaders.
         masks: weight name → 0/1 array, applied before conversion.
-        image_size, shapes, dims: sizes that an ONNX model leaves open (see ``from_onnx``).
+        image_size: rows and columns: those that an ONNX model leaves open (see ``from_onnx``), or others than the
+            network was trained with last.
+        shapes, dims: sizes that an ONNX model leaves open.
         batch: what dimension 0 of the model's tensors is (see ``from_onnx``).
 
     Raises:
@@ -71,19 +73,25 @@ def open_source(
                 + open_ones(source.declared)
             )
         return source
-    options: dict[str, object] = {"an image size": image_size, "a shape": shapes, "a dimension": dims}
-    for option, given in options.items():
+    for option, given in {"a shape": shapes, "a dimension": dims}.items():
         if given:
             raise InputError(f"'{file}' is not ONNX: {option} is for ONNX models")
     module, info = _load(MODEL_LOADERS, file, "model")
-    return trained_source(module, info, masks, batch)
+    return trained_source(module, info, masks, batch, image_size)
 
 
 def trained_source(
-    module: Any, info: Any, masks: Mapping[str, Any] | None = None, batch: Batch = "free"
+    module: Any,
+    info: Any,
+    masks: Mapping[str, Any] | None = None,
+    batch: Batch = "free",
+    image_size: tuple[int, int] | None = None,
 ) -> TorchSource:
     """Trace a trained module, given what a model loader returns with it (see ``open_source``)."""
-    size = (2 if batch == "free" else 1, 3, info.input_size, info.input_size)
+    rows, columns = image_size or (info.input_size, info.input_size)
+    if min(rows, columns) < 1:
+        raise InputError(f"an image has at least one row and one column, not {rows}×{columns}")
+    size = (2 if batch == "free" else 1, 3, rows, columns)
     example = np.random.default_rng(0).standard_normal(size, np.float32)
     metadata = {key: json.dumps(getattr(info, key)) for key in METADATA if hasattr(info, key)}
     return TorchSource(module, example, masks, metadata=metadata, batch=batch)

@@ -51,12 +51,17 @@ class ModelPath(ModelName):
         self, value: str | os.PathLike[str], param: click.Parameter | None, ctx: click.Context | None
     ) -> Any:
         """The path."""
-        path = super().convert(value, param, ctx)
+        path: Path = super().convert(value, param, ctx)
         if ctx is None or ctx.resilient_parsing or not is_network(path):
+            if path.suffix.lower() == ".onnx" and path.is_file():
+                made = path.with_suffix(".safetensors").name
+                raise InputError(
+                    f"'{path}' is no model file: `sparsenet convert {path} -o {made}` makes one of it"
+                )
             return path
         from sparsenet.io.model_file import save
 
         folder = ctx.with_resource(tempfile.TemporaryDirectory(prefix="sparsenet-"))
-        made = Path(folder) / f"{path}.safetensors"
-        save(make_network(str(path)), made)
-        return made
+        file = Path(folder) / f"{path}.safetensors"
+        save(make_network(str(path)), file)
+        return file

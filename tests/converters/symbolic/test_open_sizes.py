@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from converters import from_onnx, from_torch
 from converters.conversion.command import convert
 from converters.conversion.sources import open_source
+from converters.passes.optimize import optimize
 from sparsenet import Engine, Graph, TensorInfo, load, reference, save
 from sparsenet.errors import InputError, UnsupportedOpError
 from sparsenet.io.model_file import load_graph
@@ -22,6 +23,7 @@ from tests.converters.importing import relative_error
 from tests.converters.onnx.models import model, node, run_onnxruntime, weights
 from training.checkpoint import ModelInfo, save_model
 from training.models import build_model
+from training.zoo import open_network
 
 
 class Pyramid(nn.Module):
@@ -169,5 +171,17 @@ def test_the_command_refuses_a_size_that_nothing_leaves_open(tmp_path: Path) -> 
         open_source(source, image_size=(9, 9))
     other = tmp_path / "m.safetensors"
     save_model(other, build_model("minixception-128", 4), ModelInfo("minixception-128", tuple("abcd"), 32))
-    with pytest.raises(InputError, match="is not ONNX: an image size is for ONNX models"):
-        open_source(other, image_size=(9, 9))
+    with pytest.raises(InputError, match="is not ONNX: a shape is for ONNX models"):
+        open_source(other, shapes={"input": (1, 3, 9, 9)})
+    with pytest.raises(InputError, match="at least one row and one column, not 0×9"):
+        open_source(other, image_size=(0, 9))
+
+
+def test_networks_of_the_zoo_take_images_of_another_size() -> None:
+    graph = open_source("minixception-128", image_size=(32, 48)).converted(optimize)
+    assert graph.inputs[0].shape == (None, 3, 32, 48)
+    images = np.random.default_rng(0).standard_normal((1, 3, 32, 48), np.float32)
+    theirs, _ = open_network("minixception-128")
+    with torch.no_grad():
+        expected = theirs(torch.from_numpy(images)).numpy()
+    np.testing.assert_allclose(Engine(graph, 1)(images), expected, rtol=1e-4, atol=1e-5)

@@ -51,6 +51,15 @@ def test_engine_commands_take_a_name(command: list[str], tmp_path: Path) -> None
     assert not list(tmp_path.glob("sparsenet-*/*.safetensors"))
 
 
+def test_an_onnx_file_is_sent_to_convert(tmp_path: Path) -> None:
+    (tmp_path / "net.onnx").write_bytes(b"\x08\x0a")
+    result = CliRunner().invoke(main, ["info", "net.onnx"])
+    assert result.exit_code == 2
+    assert result.stderr == (
+        "error: 'net.onnx' is no model file: `sparsenet convert net.onnx -o net.safetensors` makes one of it\n"
+    )
+
+
 def test_a_file_of_that_name_is_meant_first(tmp_path: Path) -> None:
     graph = tiny_graph()
     graph.name = "the file"
