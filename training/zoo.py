@@ -29,6 +29,7 @@ CLASSES: dict[str, int | None] = {
     "xception": IMAGENET_CLASSES,
     "retinaface-resnet50": None,
     "retinaface-mobilenet0.25": None,
+    "ssd-mobilenet0.25": None,
 }
 
 

@@ -13,7 +13,7 @@ from sparsenet.commands.several import Several, SeveralValues
 from sparsenet.io.files import require_output_folder
 from sparsenet.text.table import render
 from training.cli.detection_options import annotated_images, faces_options, ground_truth
-from training.cli.options import use_threads
+from training.cli.options import Blocks, use_threads
 from training.detection.config import DetectionConfig
 
 EPILOG = """\b
@@ -48,6 +48,21 @@ FINETUNE = DetectionConfig(
 @click.option("--finetune", type=click.IntRange(0), default=0, show_default=True, metavar="EPOCHS",
               help="Fine-tune every pruned variant on half of the images, towards the dense detector's outputs; "
                    "all variants are then tested on the other half.")  # fmt: skip
+@click.option("--at-once", cls=Several, type=FiniteRange(0, 0.999), default=(), metavar="S...",
+              help="Fractions of zeros of variants pruned at once, by optimal brain surgeon, from images of the half "
+                   "that no variant is then tested on.")  # fmt: skip
+@click.option("--speedup", cls=Several, type=FiniteRange(1), default=(), metavar="TIMES...",
+              help="Variants pruned at once to be so many times as fast as dense, and for comparison two that are as "
+                   "fast by the same share of every layer and by the smallest weights wherever they are.")  # fmt: skip
+@click.option(
+    "--block",
+    type=Blocks(),
+    metavar="1xN",
+    help="Of both: the same again with zeros in blocks, for example 1x4.",
+)
+@click.option("--int8", is_flag=True, help="Of both, and of WEIGHTS: the same again in 8-bit integers.")
+@click.option("--samples", type=click.IntRange(1), default=48, show_default=True,
+              help="Images that pruning at once and 8-bit integers look at.")  # fmt: skip
 @click.option("--lr", type=FiniteRange(0, min_open=True), default=FINETUNE.lr, show_default=True,
               help="Of fine-tuning, with AdamW.")  # fmt: skip
 @click.option(
@@ -77,6 +92,11 @@ def evaluate_detector(
     scope: str,
     finetune: int,
     lr: float,
+    at_once: tuple[float, ...],
+    speedup: tuple[float, ...],
+    block: tuple[int, int] | None,
+    int8: bool,
+    samples: int,
     compare: bool,
     latency: bool,
     rounds: int,
@@ -90,20 +110,21 @@ def evaluate_detector(
     easy, medium and hard faces, over the given images.
     """
     from training.detection.published import open_detector
-    from training.detection.sweep import SCOPES, Sweep, SweepConfig, photographs
+    from training.detection.split import photographs
+    from training.detection.sweep import Sweep
     from training.detection.sweep_table import as_columns
+    from training.detection.variants import SCOPES, OneShot, SweepConfig
 
     require_output_folder(out)
     use_threads(options["threads"])
     model, info = open_detector(weights, options["size"])
     seed, quiet = options["seed"], options["quiet"]
-    images = annotated_images(
-        options["annotations"], options["images"], options["scenes"], info.input_size, seed
-    )
+    images = annotated_images(options, info.input_size)
     config = SweepConfig(
         sparsities=sparsity,
         scopes=tuple(s for s in SCOPES if scope in (s, "both")),
         finetune=replace(FINETUNE, epochs=finetune, lr=lr, seed=seed) if finetune else None,
+        one_shot=OneShot(speedup, at_once, block, int8, samples) if at_once or speedup or int8 else None,
         compare=compare,
         seed=seed,
     )
@@ -121,6 +142,6 @@ def evaluate_detector(
     tested, tuned, every = (len(photographs(part)) for part in (sweep.testing, sweep.tuning, images))
     click.echo(
         f"\nAP on {tested} of {every} images"
-        + (f", fine-tuned on the other {tuned}" if tuned else "")
+        + (f", the other {tuned} for what changes weights" if tuned else "")
         + f"; all of it in {out / 'table.csv'} and {out / 'table.json'}"
     )

@@ -93,7 +93,7 @@ def train_detector(
         network, info = build_detector(model, seed), detector_info(model, size, seed)
     if backbone is not None:
         load_backbone(network, backbone)
-    images = annotated_images(options["annotations"], options["images"], options["scenes"], size, seed)
+    images = annotated_images(options, size)
     require_outputs(
         [output, options["checkpoint"]], [image.path for image in images if isinstance(image, FaceImage)]
     )

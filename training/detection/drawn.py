@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import io
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -12,12 +14,14 @@ from PIL import Image
 
 from sparsenet.checks import MANY
 from sparsenet.errors import DataError
+from sparsenet.io.files import read_whole, write_atomically
 from training.data.faces.geometry import EYES, MOUTH, NOSE_TIP, SNAPSHOT, Geometry
 from training.data.faces.head import Head
 from training.data.faces.mask import draw_mask
 from training.data.faces.paint import Brush
 from training.data.faces.scene import background, develop
 from training.data.maskedface_net import CLASS_NAMES
+from training.detection.widerface import FaceImage, load_faces
 
 FloatArray = npt.NDArray[np.float32]
 _SUPERSAMPLING = 2
@@ -88,3 +92,36 @@ def _faces(rng: Generator, canvas: int) -> Iterator[Geometry]:
                 placed.append(pose)
                 break
     yield from sorted(placed, key=lambda face: face.center[1])
+
+
+def written(scenes: Sequence[DrawnScene], folder: Path) -> list[FaceImage]:
+    """The scenes as PNG files in ``folder`` beside a ``label.txt``, as RetinaFace has it; files that are there stay.
+
+    Raises:
+        DataError: the folder cannot be written to, or has the ``label.txt`` of other images.
+    """
+    labels = folder / "label.txt"
+    text = "".join(_label(scene) for scene in scenes).encode()
+    try:
+        if labels.exists() and read_whole(labels, 2 * len(text)) != text:
+            raise DataError(f"{labels} is of other images: name another folder")
+        for scene in scenes:
+            path = folder / f"{scene.name}.png"
+            if not path.exists():
+                path.parent.mkdir(parents=True, exist_ok=True)
+                pixels = io.BytesIO()
+                scene.read()[0].save(pixels, "PNG")
+                write_atomically(path, pixels.getvalue())
+        write_atomically(labels, text)
+    except OSError as error:
+        raise DataError(f"{folder}: cannot be written: {error.strerror or error}") from None
+    return load_faces(labels, folder)
+
+
+def _label(scene: DrawnScene) -> str:
+    """Of ``label.txt``: the file, and for each face left, top, width, height, five times x, y and a flag, and blur."""
+    lines = [f"# {scene.name}.png"]
+    for box, points in zip(scene.boxes, scene.landmarks, strict=True):
+        numbers = [*box[:2], *(box[2:] - box[:2]), *np.insert(points, 2, 0, axis=1).ravel(), 0]
+        lines.append(" ".join(f"{float(number):g}" for number in numbers))
+    return "\n".join(lines) + "\n"

@@ -1,4 +1,4 @@
-"""Weights that others published for the same two detectors, read from their .pth files."""
+"""Weights that others published for RetinaFace, read from their .pth files."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import torch
 from sparsenet.errors import CheckpointError, InputError
 from sparsenet.io.files import open_regular
 from training.checkpoint import ModelInfo, load_model
-from training.models import DETECTORS, RetinaFace, build_detector
+from training.models import DETECTORS, FaceDetector, RetinaFace
 from training.models.retinaface import PUBLISHED_MEAN, PUBLISHED_STD
 from training.torch_file import read_torch_file
 
@@ -41,7 +41,7 @@ def is_published(path: str | os.PathLike[str]) -> bool:
         return True
 
 
-def open_detector(path: str | os.PathLike[str], size: int | None = None) -> tuple[RetinaFace, ModelInfo]:
+def open_detector(path: str | os.PathLike[str], size: int | None = None) -> tuple[FaceDetector, ModelInfo]:
     """A detector from a weights file of ours, or from a .pth file of published weights.
 
     Args:
@@ -54,24 +54,25 @@ def open_detector(path: str | os.PathLike[str], size: int | None = None) -> tupl
     if is_published(path):
         return _published(path, size or RetinaFace.input_size)
     model, info = load_model(path)
-    if not isinstance(model, RetinaFace):
+    if not isinstance(model, FaceDetector):
         raise CheckpointError(f"{os.fspath(path)} holds '{info.model}', which is no face detector")
     return model, replace(info, input_size=size or info.input_size)
 
 
 def _published(path: str | os.PathLike[str], size: int) -> tuple[RetinaFace, ModelInfo]:
     state = _read(path)
-    for name in DETECTORS:
-        model = build_detector(name)
+    names = [name for name, entry in DETECTORS.items() if entry.kind() is RetinaFace]
+    for name in names:
+        model: RetinaFace = DETECTORS[name]()
         try:
             model.load_published(state)
         except InputError:
             continue
         return model.eval(), detector_info(name, size)
-    raise CheckpointError(f"{os.fspath(path)}: these weights fit none of {', '.join(DETECTORS)}")
+    raise CheckpointError(f"{os.fspath(path)}: these weights fit none of {', '.join(names)}")
 
 
-def load_backbone(model: RetinaFace, path: str | os.PathLike[str]) -> None:
+def load_backbone(model: FaceDetector, path: str | os.PathLike[str]) -> None:
     """Start the backbone from a classifier's published weights, whose last layers are left out.
 
     Raises:

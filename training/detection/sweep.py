@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import copy
 import json
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
-from functools import partial
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, replace
+from functools import cached_property
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import TypeVar
 
 import numpy as np
 from torch import nn
@@ -21,92 +21,35 @@ import sparsenet
 from sparsenet.detection import Detections
 from sparsenet.detection.detector import detector_of
 from sparsenet.errors import DataError, InputError
+from sparsenet.graph import Graph
 from sparsenet.io import strict_json
 from sparsenet.io.files import write_atomically
 from sparsenet.text.table import to_json
-from sparsenet.timing import clock_for, interleaved, spread
 from training.checkpoint import ModelInfo, load_model, save_model
-from training.detection.config import DetectionConfig
+from training.detection.at_once import AtOnce
 from training.detection.distill import TeacherLoss
 from training.detection.evaluate import find_faces, torch_detector
 from training.detection.loss import MultitaskLoss
 from training.detection.scoring import GroundTruth, average_precision
-from training.detection.sweep_table import Latency, Row, write_table
+from training.detection.split import photographs, split
+from training.detection.sweep_table import Row, counted, weights_of, write_table
+from training.detection.sweep_timing import latencies
 from training.detection.train import DetectionEpoch, train_detector
+from training.detection.variants import (
+    DENSE,
+    HEADS,
+    OneShot,
+    SweepConfig,
+    Variant,
+    prunable_layers,
+    variants_of,
+)
 from training.detection.widerface import AnnotatedImage
-from training.models import RetinaFace
+from training.models import FaceDetector
 from training.pruning import find_masks
 from training.traces import Traces
 
 T = TypeVar("T")
-
-Scope = Literal["layer", "global"]
-SCOPES: tuple[Scope, ...] = ("layer", "global")
-DENSE = "dense"
-
-
-@dataclass(frozen=True)
-class SweepConfig:
-    """Which variants to make.
-
-    Attributes:
-        sparsities: fractions of zeros in the prunable layers (see ``prunable_layers``); 0 is the detector as it is.
-        scopes: "layer": the same share in every layer; "global": the smallest weights wherever they are.
-        finetune: how to fine-tune every pruned variant as well; None for not at all.
-        share: of the images that fine-tuning sees; the others test all variants.
-        compare: run pruned variants in PyTorch as well; the dense one is in any case.
-        seed: of that split.
-    """
-
-    sparsities: tuple[float, ...] = (0.0, 0.5, 0.7, 0.8, 0.9)
-    scopes: tuple[Scope, ...] = SCOPES
-    finetune: DetectionConfig | None = None
-    share: float = 0.5
-    compare: bool = True
-    seed: int = 0
-
-
-@dataclass(frozen=True)
-class Variant:
-    """One row of the table."""
-
-    scope: Scope | None
-    sparsity: float
-    finetuned: bool
-
-    @property
-    def name(self) -> str:
-        """Also of its files."""
-        if self.sparsity == 0:
-            return DENSE
-        return f"{self.scope}-{self.sparsity:g}" + ("-finetuned" if self.finetuned else "")
-
-
-def prunable_layers(model: RetinaFace) -> list[str]:
-    """Names of the convolutions that lose weights: all but the first, the depthwise ones and the heads."""
-    names = [n for n, m in model.named_modules() if isinstance(m, nn.Conv2d) and m.groups == 1]
-    return [name for name in names[1:] if "_heads." not in name]
-
-
-def photographs(images: Sequence[AnnotatedImage]) -> list[str]:
-    """Names of what the images show; a photograph that is there in several files is named once."""
-    return list(dict.fromkeys(image.name for image in images))
-
-
-def split(
-    images: Sequence[AnnotatedImage], share: float, seed: int
-) -> tuple[list[AnnotatedImage], list[AnnotatedImage]]:
-    """A random ``share`` of the photographs and the rest, each in the order of the names.
-
-    A data set may hold a photograph in several files, stretched and as it was: all of them fall on the same side.
-    """
-    names = sorted({image.name for image in images})
-    if len(names) < 2:
-        raise DataError(f"cannot split {len(names)} image into one part to fine-tune on and one to test on")
-    shuffled = np.random.default_rng(seed).permutation(len(names))
-    chosen = {names[i] for i in shuffled[: min(max(1, round(share * len(names))), len(names) - 1)]}
-    ordered = sorted(images, key=lambda image: image.name)
-    return [i for i in ordered if i.name in chosen], [i for i in ordered if i.name not in chosen]
 
 
 class Sweep:
@@ -114,7 +57,7 @@ class Sweep:
 
     def __init__(
         self,
-        model: RetinaFace,
+        model: FaceDetector,
         info: ModelInfo,
         images: Sequence[AnnotatedImage],
         truth: GroundTruth,
@@ -132,35 +75,29 @@ class Sweep:
         self._traces = Traces()
         self.tuning: list[AnnotatedImage] = []
         self.testing = self.images
-        if config.finetune is not None:
+        if config.finetune or config.one_shot:
             self.tuning, self.testing = split(images, config.share, config.seed)
         self._claim_folder()
 
     def run(self, rounds: int = 0) -> list[Row]:
         """All rows, those of earlier runs read from their files; with ``rounds`` > 0, latencies of all as well."""
-        rows = [self._row(variant) for variant in self.variants()]
+        rows = [self._row(variant) for variant in variants_of(self.config)]
         if rounds > 0:
-            self._measure(rows, rounds)
+            self.say(f"timing {len(rows)} variants, {rounds} rounds")
+            files = {row.variant: self.model_file(row.variant) for row in rows}
+            taken = latencies(self.model_file(DENSE), files, rounds, self.threads)
+            rows = [replace(row, latency=taken[row.variant]) for row in rows]
         about = {
             "detector": self.info.model,
             "input": [1, 3, self.info.input_size, self.info.input_size],
             "threads": self.threads,
             "images": len(photographs(self.images)),
             "tested_on": len(photographs(self.testing)),
-            "fine_tuned_on": photographs(self.tuning),
+            "tuned_on": photographs(self.tuning),
             "split_seed": self.config.seed if self.tuning else None,
         }
         write_table(self.folder, about, rows)
         return rows
-
-    def variants(self) -> Iterator[Variant]:
-        """Dense first, then by sparsity, scope, and with fine-tuning after without."""
-        yield Variant(None, 0.0, False)
-        for sparsity in sorted(set(self.config.sparsities) - {0.0}):
-            for scope in self.config.scopes:
-                yield Variant(scope, sparsity, False)
-                if self.config.finetune is not None:
-                    yield Variant(scope, sparsity, True)
 
     def model_file(self, name: str) -> Path:
         """The engine's model file of a variant."""
@@ -178,9 +115,10 @@ class Sweep:
                     "size": self.info.input_size,
                     "weights": weights,
                     "images": sorted(image.name for image in self.images),
-                    "share": self.config.share if self.config.finetune else None,
+                    "share": self.config.share if self.tuning else None,
                     "seed": self.config.seed,
                     "finetune": asdict(self.config.finetune) if self.config.finetune else None,
+                    "samples": self.config.one_shot.samples if self.config.one_shot else None,
                 }
             )
         )
@@ -197,8 +135,15 @@ class Sweep:
         path = self.folder / f"{variant.name}.json"
         if path.exists() and self.model_file(variant.name).exists():
             return _read(path, Row)
-        self.say(f"{variant.name}: {'fine-tuning' if variant.finetuned else 'detecting'}")
-        row = self._evaluate(variant, self._weights(variant))
+        model = None
+        if variant.at_once:
+            self.say(f"{variant.name}: {'quantizing' if variant.int8 else 'pruning'}")
+            graph = self._made_at_once(variant)
+        else:
+            self.say(f"{variant.name}: {'fine-tuning' if variant.finetuned else 'detecting'}")
+            model = self._weights(variant)
+            graph = self._traces.graph(model, self.info)
+        row = self._evaluate(variant, graph, model)
         write_atomically(path, to_json(asdict(row)).encode())
         self.say(f"{variant.name}: AP {' / '.join(f'{v:.3f}' for v in row.test)}")
         return row
@@ -238,54 +183,53 @@ class Sweep:
 
         return report
 
-    def _evaluate(self, variant: Variant, model: nn.Module) -> Row:
-        graph = self._traces.graph(model, self.info)
+    def _made_at_once(self, variant: Variant) -> Graph:
+        """The graph of a variant that is pruned at once or quantized; the one it is made of has its file by then."""
+        if variant.int8:
+            return self._at_once.quantized(self._known(replace(variant, int8=False)))
+        chosen = replace(variant, spread="chosen")
+        state = self.folder / f"{variant.name}.state"
+        return self._at_once.pruned(variant, lambda: self._known(chosen), state)
+
+    def _known(self, variant: Variant) -> Graph:
+        return sparsenet.load_graph(self.model_file(variant.name))
+
+    @cached_property
+    def _at_once(self) -> AtOnce:
+        asked = self.config.one_shot or OneShot()
+        shown = list({image.name: image for image in reversed(self.tuning)}.values())[::-1]
+        spared = ["first", *(f"{heads}.*" for heads in HEADS)]
+        return AtOnce(
+            self._traces.graph(self.model, self.info), self.info, shown[: asked.samples], spared, self.threads
+        )
+
+    def _evaluate(self, variant: Variant, graph: Graph, model: nn.Module | None) -> Row:
         sparsenet.save(graph, self.model_file(variant.name))
         engine = sparsenet.Engine(graph, self.threads)
-        images = self.testing if variant.finetuned else self.images
+        images = self.testing if variant.finetuned or variant.at_once else self.images
         found = find_faces(detector_of(engine), images, self.progress)
         engine.close()
         expected = None
-        if variant.name == DENSE or self.config.compare:
+        if model is not None and (variant.name == DENSE or self.config.compare):
             expected = find_faces(torch_detector(model, self.info), images, self.progress)
         testing = photographs(self.testing)
-        kept = prunable_layers(self.model)
-        weights = [m.weight for n, m in model.named_modules() if n in kept and isinstance(m, nn.Conv2d)]
-        every = [m.weight for m in model.modules() if isinstance(m, nn.Conv2d)]
+        weights = weights_of(graph if model is None else model)
+        (prunable, nnz), (every, total_nnz) = counted(weights, prunable_layers(self.model)), counted(weights)
         return Row(
-            variant=variant.name, scope=variant.scope, sparsity=variant.sparsity,
-            prunable=sum(w.numel() for w in weights), nnz=sum(int(w.count_nonzero()) for w in weights),
-            weights=sum(w.numel() for w in every), total_nnz=sum(int(w.count_nonzero()) for w in every),
+            variant=variant.name, scope=variant.scope or variant.spread, sparsity=variant.sparsity,
+            prunable=prunable, nnz=nnz, weights=every, total_nnz=total_nnz,
             bytes=self.model_file(variant.name).stat().st_size,
             epochs=self.config.finetune.epochs if variant.finetuned and self.config.finetune else 0,
             images=len(testing),
             test=self._precision(found, testing),
             torch=None if expected is None else self._precision(expected, testing),
-            all=None if variant.finetuned else self._precision(found, list(found)),
+            all=self._precision(found, list(found)) if images is self.images else None,
             worst=None if expected is None else max(_score_difference(found[n], expected[n]) for n in found),
         )  # fmt: skip
 
     def _precision(self, found: dict[str, Detections], names: list[str]) -> list[float]:
         detections = {name: (found[name].boxes, found[name].scores) for name in names}
         return list(average_precision(detections, self.truth.restricted(names)))
-
-    def _measure(self, rows: list[Row], rounds: int) -> None:
-        self.say(f"timing {len(rows)} variants, {rounds} rounds")
-        x = np.random.default_rng(0).standard_normal(
-            (1, 3, self.info.input_size, self.info.input_size), np.float32
-        )
-        baseline = sparsenet.load(self.model_file(DENSE), self.threads, sparse=False)
-        engines = {row.variant: sparsenet.load(self.model_file(row.variant), self.threads) for row in rows}
-        calls: dict[str, Callable[[], object]] = {"": partial(baseline, x)}
-        calls |= {name: partial(engine, x) for name, engine in engines.items()}
-        taken = interleaved(calls, rounds, clock_for(baseline.threads))
-        for row in rows:
-            ms, ratio = spread(1e3 * taken.seconds(row.variant)[0]), taken.ratio("", row.variant)
-            row.latency = Latency(
-                ms.median, ms.iqr, ratio.told, ratio.interval, taken.clock.counts, ratio.rounds, ratio.dropped
-            )
-        for engine in (baseline, *engines.values()):
-            engine.close()
 
 
 def _score_difference(a: Detections, b: Detections) -> float:

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from torch import nn
+
+from sparsenet.graph import FloatArray, Graph
 from sparsenet.io.files import write_atomically
 from sparsenet.text.table import to_json
 from training.detection.scoring import SETTINGS
 
 
-@dataclass
+@dataclass(frozen=True)
 class Latency:
     """Milliseconds of one image, and how many times faster than the dense detector on dense kernels.
 
@@ -31,7 +35,7 @@ class Latency:
     dropped: int
 
 
-@dataclass
+@dataclass(frozen=True)
 class Row:
     """Figures of a variant; average precisions by the engine unless they say torch.
 
@@ -41,11 +45,13 @@ class Row:
         weights, total_nnz: the same of the whole network.
         bytes: of the model file.
         epochs: of fine-tuning.
-        test: AP (easy, medium, hard) on the images that fine-tuning does not see; on all, where there is none.
+        test: AP (easy, medium, hard) on the images that neither fine-tuning nor pruning at once sees; on all, where
+            there is neither.
         torch: the same in PyTorch, if asked for.
-        all: AP on all images; None after fine-tuning.
+        all: AP on all images; None where some were seen before.
         worst: largest difference of a score between engine and PyTorch, face by face in order of the scores; None if
             PyTorch was not asked.
+        latency: None if it was not measured.
     """
 
     variant: str
@@ -63,6 +69,21 @@ class Row:
     all: list[float] | None
     worst: float | None
     latency: Latency | None = field(default=None)
+
+
+def weights_of(network: nn.Module | Graph) -> dict[str, FloatArray]:
+    """The weights of its convolutions, by name."""
+    if isinstance(network, Graph):
+        nodes = (node for node in network.nodes if node.op == "conv2d")
+        return {node.name: np.asarray(network.constants[node.inputs[1]]) for node in nodes}
+    modules = ((n, m) for n, m in network.named_modules() if isinstance(m, nn.Conv2d))
+    return {name: module.weight.detach().numpy() for name, module in modules}
+
+
+def counted(weights: Mapping[str, FloatArray], layers: Container[str] | None = None) -> tuple[int, int]:
+    """How many weights there are, in some layers or in all, and how many of them are not zero."""
+    some = [array for name, array in weights.items() if layers is None or name in layers]
+    return sum(array.size for array in some), sum(int(np.count_nonzero(array)) for array in some)
 
 
 def as_columns(row: Row) -> dict[str, Any]:

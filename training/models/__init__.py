@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from sparsenet.lazy import lazy_names
 
 if TYPE_CHECKING:
+    from training.models.face_detector import FaceDetector
     from training.models.maskcnn import MaskCNN
     from training.models.minixception import MiniXception
     from training.models.mobilenetv1 import MobileNetV1
@@ -22,11 +23,14 @@ if TYPE_CHECKING:
     )
     from training.models.resnet import ResNet50
     from training.models.retinaface import RetinaFace
+    from training.models.ssd import SSD
     from training.models.xception import Xception
 
 __all__ = [
     "DETECTORS",
     "MODELS",
+    "SSD",
+    "FaceDetector",
     "MaskCNN",
     "MiniXception",
     "MobileNetV1",
@@ -42,6 +46,7 @@ __all__ = [
 __getattr__, __dir__ = lazy_names(
     __name__,
     {
+        "FaceDetector": "face_detector",
         "MaskCNN": "maskcnn",
         "MiniXception": "minixception",
         "MobileNetV1": "mobilenetv1",
@@ -53,6 +58,7 @@ __getattr__, __dir__ = lazy_names(
         "default_input_size": "registry",
         "ResNet50": "resnet",
         "RetinaFace": "retinaface",
+        "SSD": "ssd",
         "Xception": "xception",
     },
 )

@@ -12,7 +12,7 @@ from sparsenet.errors import InputError
 if TYPE_CHECKING:
     from torch import nn
 
-    from training.models.retinaface import RetinaFace
+    from training.models.face_detector import FaceDetector
 
     Model = TypeVar("Model", bound=nn.Module)
 
@@ -54,6 +54,7 @@ MODELS: dict[str, Entry] = {
 DETECTORS: dict[str, Entry] = {
     "retinaface-resnet50": Entry("retinaface:RetinaFace", backbone="resnet50"),
     "retinaface-mobilenet0.25": Entry("retinaface:RetinaFace", backbone="mobilenet0.25"),
+    "ssd-mobilenet0.25": Entry("ssd:SSD"),
 }
 
 
@@ -68,10 +69,10 @@ def build_model(name: str, num_classes: int, seed: int = 0) -> nn.Module:
     return model
 
 
-def build_detector(name: str, seed: int = 0) -> RetinaFace:
+def build_detector(name: str, seed: int = 0) -> FaceDetector:
     """A freshly initialised detector; otherwise as ``build_model``."""
     known_model(name, DETECTORS, "detector")
-    detector: RetinaFace = _seeded(DETECTORS[name], seed)
+    detector: FaceDetector = _seeded(DETECTORS[name], seed)
     return detector
 
 

@@ -14,7 +14,7 @@ from sparsenet.detection import Detector
 from sparsenet.detection.image import letterbox
 from sparsenet.errors import DataError
 from training.detection.augment import MIRRORED, Crop, target_rows
-from training.detection.drawn import draw_scenes
+from training.detection.drawn import draw_scenes, written
 from training.detection.widerface import load_faces
 
 MEAN, STD = (0.5, 0.25, 0.125), (0.5, 0.5, 0.5)
@@ -156,6 +156,21 @@ def test_drawn_scenes_repeat_and_differ() -> None:
         assert inside.mean() > 0.95
     with pytest.raises(DataError, match="at least 1 and 64"):
         draw_scenes(1, 16)
+
+
+def test_drawn_scenes_become_files_that_are_read_again(tmp_path: Path) -> None:
+    scenes = draw_scenes(2, 96, seed=3)
+    written(scenes, tmp_path)
+    stamps = {file: file.stat().st_mtime_ns for file in tmp_path.rglob("*.png")}
+    again = written(scenes, tmp_path)
+    assert stamps == {file: file.stat().st_mtime_ns for file in tmp_path.rglob("*.png")}
+    for scene, file in zip(scenes, again, strict=True):
+        assert file.name == scene.name
+        assert file.read()[0].tobytes() == scene.read()[0].tobytes()
+        np.testing.assert_allclose(file.boxes, scene.boxes, atol=1e-3)
+        np.testing.assert_allclose(file.landmarks, scene.landmarks, atol=1e-3)
+    with pytest.raises(DataError, match=r"label\.txt is of other images"):
+        written(draw_scenes(2, 96, seed=4), tmp_path)
 
 
 def marked_image(side: tuple[int, int], at: tuple[int, int]) -> Image.Image:

@@ -27,8 +27,10 @@ from training.detection.drawn import draw_scenes
 from training.detection.evaluate import find_faces, torch_detector
 from training.detection.published import detector_info, open_detector
 from training.detection.scoring import GroundTruth, average_precision
-from training.detection.sweep import Sweep, SweepConfig, prunable_layers, split
+from training.detection.split import split
+from training.detection.sweep import Sweep
 from training.detection.train import train_detector
+from training.detection.variants import SweepConfig, prunable_layers
 from training.detection.widerface import load_faces
 from training.models import RetinaFace, build_detector
 
@@ -176,7 +178,7 @@ def test_the_table_is_made_once_and_resumed(trained: Path, tmp_path: Path) -> No
                "--finetune", "1", "--rounds", "2", "--threads", "1", "--quiet", "--out", str(tmp_path)]  # fmt: skip
     result = CliRunner().invoke(main, command)
     assert result.exit_code == 0, result.output
-    assert "AP on 3 of 6 images, fine-tuned on the other 3" in result.stdout
+    assert "AP on 3 of 6 images, the other 3 for what changes weights" in result.stdout
     rows = list(csv.DictReader((tmp_path / "table.csv").read_text().splitlines()))
     assert [row["variant"] for row in rows] == ["dense", "global-0.5", "global-0.5-finetuned"]
     assert [float(row["sparsity"]) for row in rows] == pytest.approx([0, 0.5, 0.5])
