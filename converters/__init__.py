@@ -19,8 +19,18 @@ if TYPE_CHECKING:
     from converters.quantization.quantize import quantize
     from converters.quantization.report import quantization_report
     from converters.torch_import import from_torch
+    from converters.writing.onnx_model import write_onnx
 
-__all__ = ["equalize", "from_onnx", "from_torch", "prune", "quantization_report", "quantize", "sensitivity"]
+__all__ = [
+    "equalize",
+    "from_onnx",
+    "from_torch",
+    "prune",
+    "quantization_report",
+    "quantize",
+    "sensitivity",
+    "write_onnx",
+]
 
 __getattr__, __dir__ = lazy_names(
     __name__,
@@ -32,5 +42,6 @@ __getattr__, __dir__ = lazy_names(
         "quantize": "quantization.quantize",
         "quantization_report": "quantization.report",
         "from_torch": "torch_import",
+        "write_onnx": "writing.onnx_model",
     },
 )

@@ -8,7 +8,7 @@ import numpy as np
 
 from converters.builder import Const, Unsupported
 from converters.onnx.isolated import infer_shapes
-from converters.onnx.load import tensor_array
+from converters.onnx.load import sparse_tensor_array, tensor_array
 from converters.symbolic.given_sizes import AllSizes, Declared, Sizes, advice
 from sparsenet.errors import InputError, MaskError, UnsupportedOpError
 from sparsenet.graph import Shape
@@ -88,6 +88,8 @@ def constant_of(node: onnx.NodeProto) -> Const:
     """The value of a Constant node."""
     attrs = attributes_of(node)
     for key, value in attrs.items():
+        if key == "sparse_value":
+            return Const(sparse_tensor_array(value), node.output[0])
         if key == "value":
             return Const(value, node.output[0])
         if key in ("value_float", "value_floats"):

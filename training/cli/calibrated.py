@@ -13,12 +13,11 @@ import click
 
 from converters.conversion.size_options import size_options
 from sparsenet.commands.bar import bar
-from sparsenet.errors import InputError
 from sparsenet.io.files import require_outputs
 from sparsenet.text.table import to_json
 
 #: Options of this way alone …
-ONLY_CALIBRATED = ("samples", "n_m", "image_size", "shapes", "dims")
+ONLY_CALIBRATED = ("samples", "n_m", "sparse_initializers", "image_size", "shapes", "dims")
 #: … and those that it shares with pruning by masks.
 SHARED = ("weights", "output", "calibrate", "sparsity", "latency", "speedup", "scope", "block", "exclude",
           "min_density", "seed", "threads", "quiet", "as_json")  # fmt: skip
@@ -47,12 +46,16 @@ def calibration_options(function: Callable[..., Any]) -> Callable[..., Any]:
         click.option(
             "--calibrate", type=click.Path(path_type=Path), metavar="DIR|FILE|random",
             help="Prune at once, from inputs without labels, by optimal brain surgeon: a folder of images, or arrays, "
-            "as for quantize. MODEL may then be an .onnx or a model file, too, and a model file is written.",
+            "as for quantize. MODEL may then be an .onnx or a model file, too; what is written is a model file or, "
+            "if OUTPUT ends in .onnx, MODEL itself with other weights.",
         ),
         click.option("--samples", type=click.IntRange(1), default=256, show_default=True,
                      help="With --calibrate: inputs to look at, drawn from all."),
         click.option("--n-m", type=_Pair(), metavar="N:M",
                      help="With --calibrate: keep N of every M consecutive input channels of an output and a tap."),
+        click.option("--sparse-initializers", is_flag=True,
+                     help="With --calibrate, in an .onnx file: store weights as sparse initializers where that is "
+                     "shorter. onnxruntime reads them; what else reads ONNX may not."),
         click.option("--image-size", type=int, nargs=2, metavar="ROWS COLUMNS", help="As for convert."),
     ]  # fmt: skip
     for option in reversed(options):
@@ -79,18 +82,17 @@ def prune_calibrated(model: Path, output: Path, as_json: bool, options: dict[str
 
     What is done is kept in a folder beside ``output`` until all of it is.
     """
-    from converters.conversion.sources import open_graph, source_files
+    from converters.conversion.sources import source_files
     from converters.pruning.prune import prune
     from converters.quantization.samples import open_samples
-    from sparsenet.io.model_file import save
     from sparsenet.latency.paired import PairedTimer
+    from training.cli.calibrated_output import opened
     from training.cli.calibrated_report import summary, text
 
-    if output.suffix.lower() == ".onnx":
-        raise InputError(f"{output}: ONNX is not written yet, only model files (.safetensors)")
     state = output.with_name(f"{output.name}.state")
     require_outputs([output], itertools.chain([options["calibrate"]], source_files(model)))
-    graph = open_graph(model, options["image_size"] or None, shapes=options["shapes"], dims=options["dims"])
+    target = opened(model, output, options)
+    graph = target.graph
     data = open_samples(options["calibrate"], graph, options["samples"], options["seed"])
     with layer_bar("pruning", as_json or options["quiet"]) as progress:
         found = prune(
@@ -102,7 +104,7 @@ def prune_calibrated(model: Path, output: Path, as_json: bool, options: dict[str
             speedup=options["speedup"],
             block=options["block"],
             n_m=options["n_m"],
-            skip=options["exclude"],
+            skip=[*options["exclude"], *target.dense],
             min_density=options["min_density"],
             state=state,
             threads=options["threads"],
@@ -110,10 +112,10 @@ def prune_calibrated(model: Path, output: Path, as_json: bool, options: dict[str
         )
     if data.random:
         found.graph.metadata["pruning"] += ", which were random numbers: for tests of speed alone"
-    save(found.graph, output)
+    target.write(found.graph)
     timer = PairedTimer(found.dense)
     took = timer.measure(found.graph)
     if as_json:
-        click.echo(to_json(summary(output, found, timer.first, took)))
+        click.echo(to_json(summary(output, found, timer.first, took, target.dense)))
     else:
-        click.echo(text(output, found, timer.first, took))
+        click.echo(text(output, found, timer.first, took, target.dense))

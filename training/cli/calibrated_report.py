@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +12,16 @@ from sparsenet.text.quantities import time_text
 from sparsenet.text.table import render
 
 
-def summary(output: Path, found: Pruned, before: Measured, after: Measured) -> dict[str, Any]:
+def summary(
+    output: Path, found: Pruned, before: Measured, after: Measured, dense: Sequence[str] = ()
+) -> dict[str, Any]:
     """As plain values.
 
     Args:
         output: where it was written.
         found: the network.
         before, after: what it took dense, and takes.
+        dense: layers that could not have been written, and were left as they are.
     """
     total, nnz = sum(x.weights for x in found.layers), sum(x.nnz for x in found.layers)
     return {
@@ -32,6 +36,7 @@ def summary(output: Path, found: Pruned, before: Measured, after: Measured) -> d
         "speedup_low": after.speedup.low,
         "speedup_high": after.speedup.high,
         "too_noisy": after.speedup.noisy,
+        "left_dense": list(dense),
         "layers": [
             {
                 "layer": x.layer,
@@ -48,9 +53,9 @@ def summary(output: Path, found: Pruned, before: Measured, after: Measured) -> d
     }
 
 
-def text(output: Path, found: Pruned, before: Measured, after: Measured) -> str:
+def text(output: Path, found: Pruned, before: Measured, after: Measured, dense: Sequence[str] = ()) -> str:
     """The same as a table and some lines."""
-    facts = summary(output, found, before, after)
+    facts = summary(output, found, before, after, dense)
     times = ["dense_ms", *["predicted_ms"] * (found.predicted is not None), "ms"]
     rows = [
         (x["layer"], x["weights"], f"{x['sparsity']:.1%}", f"{x['error']:.2%}", *(x[time] for time in times))
@@ -65,6 +70,8 @@ def text(output: Path, found: Pruned, before: Measured, after: Measured) -> str:
     ]
     if found.predicted:
         lines.append(f"predicted {time_text(found.predicted.ms / 1e3)} when the zeros were spread")
+    if dense:
+        lines.append(f"dense     {', '.join(dense)}: could not be written back, and stay as they are")
     return "\n".join([render(titles, rows), "", *lines])
 
 

@@ -6,12 +6,15 @@ import json
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 from click.testing import CliRunner, Result
 
+from converters import from_onnx
 from sparsenet.cli import main
 from sparsenet.io.model_file import load_graph
 from tests.converters.pruning.networks import multiply_adds, network
+from tests.converters.writing.networks import model
 
 
 def run(*arguments: object) -> Result:
@@ -33,6 +36,22 @@ def test_a_model_file_is_pruned(given: list[object], tmp_path: Path) -> None:
         "pruned.safetensors",
         "x.npy",
     ]
+
+
+def test_an_onnx_model_is_pruned(given: list[object], tmp_path: Path) -> None:
+    onnx.save(model("transposed"), tmp_path / "dense.onnx")
+    np.save(tmp_path / "x.npy", np.random.default_rng(0).standard_normal((8, 3, 12, 12), np.float32))
+    out = tmp_path / "pruned.onnx"
+    result = run(tmp_path / "dense.onnx", *given[1:], "-o", out, "--sparse-initializers", "--json")
+    assert result.exit_code == 0, result.output
+    report = json.loads(result.stdout)
+    assert report["left_dense"] == ["ConvTranspose3.phases"]
+    written = onnx.load(out)
+    assert written.metadata_props[0].value == "optimal brain surgeon on 8 samples"
+    assert written.graph.sparse_initializer
+    weights = {node.name: weight for node, _, weight in from_onnx(written, optimize=False).weights()}
+    for layer in report["layers"]:
+        assert np.count_nonzero(weights[layer["layer"]]) == layer["nnz"]
 
 
 def test_milliseconds_are_met_and_told(given: list[object], tmp_path: Path) -> None:
@@ -60,7 +79,8 @@ def test_milliseconds_are_met_and_told(given: list[object], tmp_path: Path) -> N
         (("--n-m", "4:2"), "N of n_m"),
         (("--latency", "3"), "'3' is no duration, for example 3ms"),
         (("--latency", "3us"), "allow more time"),
-        (("-o", "pruned.onnx"), "ONNX is not written yet"),
+        (("-o", "pruned.onnx"), "only an .onnx model is written as one"),
+        (("--sparse-initializers",), "--sparse-initializers is for ONNX"),
     ],
 )  # fmt: skip
 def test_what_does_not_go_together_is_refused(
