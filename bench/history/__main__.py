@@ -8,6 +8,7 @@ import click
 
 from bench.measure.command import bench_command
 from bench.model.baseline import read_record
+from sparsenet.errors import MissingExtraError
 from sparsenet.io.files import require_outputs, write_output
 
 
@@ -21,7 +22,12 @@ def main(records: tuple[Path, ...], output: Path) -> None:
     Speeds are in yardsticks, of the first engine, against the oldest record on the same kind of processor.
     """
     require_outputs([output], list(records))
-    from bench.history.picture import draw
+    try:
+        from bench.history.picture import draw
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] != "matplotlib":
+            raise
+        raise MissingExtraError("`python -m bench.history`", "plot") from None
 
     write_output(output, draw([read_record(path) for path in records]))
     click.echo(f"{output}: {len(records)} records")

@@ -73,8 +73,8 @@ USUAL_INT8_ENGINES = ("ours-int8", "ours", "ort-int8", "deepsparse-int8", "openv
     help="Hold the first engine against what --export-path wrote another day, in units of fixed work that is timed in "
     "turn; unless told otherwise measure what was measured then. Exit code 0: as fast; 1: slower; 8: too noisy to "
     "tell.")  # fmt: skip
-@click.option("--fail-below", type=FiniteRange(0, min_open=True), default=0.95, show_default=True,
-    help="The smallest speed that is not slower, in units of the baseline's.")  # fmt: skip
+@click.option("--fail-below", type=FiniteRange(0, min_open=True),
+    help="The smallest speed that is not slower, in units of the --baseline's.  [default: 0.95]")  # fmt: skip
 @click.option("-q", "--quiet", is_flag=True, help="No progress bar.")
 @size_options
 @json_option
@@ -84,7 +84,8 @@ def bench(
     model: str, engines: tuple[str, ...], sparsity: tuple[float, ...], block: str, threads: tuple[int, ...],
     batch: tuple[int, ...], seconds: float, warmup: float, rounds: int | None, size: int | None,
     shapes: dict[str, tuple[int | None, ...]], dims: dict[str, int], seed: int, show_layers: bool,
-    trace: Path | None, export: Path | None, baseline: Path | None, fail_below: float, quiet: bool, as_json: bool,
+    trace: Path | None, export: Path | None, baseline: Path | None, fail_below: float | None,
+    quiet: bool, as_json: bool,
 ) -> None:  # fmt: skip
     """Time MODEL in several engines, side by side.
 
@@ -109,6 +110,9 @@ def bench(
     from sparsenet.targets.cpu.runtime.threads import available_cpus
 
     require_outputs([export, trace], itertools.chain([baseline], source_files(model)))
+    if fail_below and not baseline:
+        raise InputError("--fail-below is in units of a baseline's speed: add --baseline FILE")
+    least = fail_below or 0.95
     old = read_baseline(baseline) if baseline else None
     if old:
         old.require_same(versions())
@@ -139,11 +143,11 @@ def bench(
         )
         return next(result for result in looked.results if cell_of(result) == cell)
 
-    held = hold(old, report.results, fail_below, again) if old else []
+    held = hold(old, report.results, least, again) if old else []
     timing = {"time": seconds, "warmup_time": warmup, "rounds": rounds, "seed": seed}
-    record = record_of(graph, model, timing, report, held, fail_below)
+    record = record_of(graph, model, timing, report, held, least)
     write_json(export, record)
     write_json(trace, {"traceEvents": report.events, "displayTimeUnit": "ms"})
-    click.echo(to_json(record) if as_json else text_of(report, held, fail_below))
+    click.echo(to_json(record) if as_json else text_of(report, held, least))
     if verdict(held) is not Answer.HOLDS:
         ctx.exit(EXIT_CODES[verdict(held)])

@@ -87,6 +87,7 @@ def test_help_has_an_example_and_needs_no_framework(module: str) -> None:
         ("against", "--models maskcnn", "torch", "train"),
         ("threads", "--load nothing", "torch", "train"),
         ("report", "-o {folder}", "matplotlib", "train"),
+        ("history", "old.json -o {folder}/history.svg", "matplotlib", "plot"),
     ],
 )
 def test_what_is_not_installed_is_one_line(

@@ -153,6 +153,12 @@ def test_noise_has_a_code_of_its_own(model: Path, old: Path, monkeypatch: pytest
     assert ended.stdout.splitlines()[-1] == "against the baseline, at least 0.95 × as fast: too noisy to tell"
 
 
+def test_a_limit_without_a_baseline_holds_nothing_and_is_refused(model: Path) -> None:
+    ended = CliRunner().invoke(main, ["bench", str(model), "--fail-below", "0.95"])
+    assert (ended.exit_code, ended.stderr.count("\n")) == (2, 1)
+    assert "add --baseline FILE" in ended.stderr
+
+
 def test_what_is_no_baseline_is_one_line(model: Path, old: Path) -> None:
     scaled(old, 1.0, cpu="another")
     assert "another processor, another instead of" in against(model, old).stderr
