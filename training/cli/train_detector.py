@@ -18,6 +18,7 @@ from training.detection.config import CROP_SCALES, DetectionConfig
 from training.models.registry import DETECTORS, build_detector
 
 if TYPE_CHECKING:
+    from training.detection.distill import TeacherLoss
     from training.detection.train import DetectionEpoch
 
 EPILOG = """\b
@@ -26,7 +27,9 @@ Examples:
       --backbone resnet50.pth --freeze 'backbone.*' -o detector.safetensors
   sparsenet train-detector retinaface-mobilenet0.25 --size 128 --epochs 20 -o drawn.safetensors   # drawn scenes
   sparsenet train-detector retinaface-mobilenet0.25 --start mobilenet0.25_Final.pth --masks masks.safetensors \\
-      --annotations wider_face_train_bbx_gt.txt --images WIDER_train/images --epochs 10 -o pruned.safetensors"""
+      --annotations wider_face_train_bbx_gt.txt --images WIDER_train/images --epochs 10 -o pruned.safetensors
+  sparsenet train-detector ssd-mobilenet0.25 --start pruned.safetensors --teacher ssd.safetensors --size 256 \\
+      --epochs 10 -o finetuned.safetensors                                               # its zeros stay"""
 
 
 @click.command(cls=SeveralValues, epilog=EPILOG)
@@ -34,11 +37,14 @@ Examples:
 @click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="Weights file to write.")
 @faces_options
 @click.option(
-    "--start", type=click.Path(path_type=Path), help="Weights to start from, ours or a published .pth."
-)
+    "--start", type=click.Path(path_type=Path),
+    help="Weights to start from, ours or a published .pth; zeros of pruned ones stay zero.",
+)  # fmt: skip
 @click.option("--backbone", type=click.Path(path_type=Path),
               help="Classifier's weights (.pth) that the backbone starts from.")  # fmt: skip
 @click.option("--masks", type=click.Path(path_type=Path), help="Mask file: these weights are and stay zero.")
+@click.option("--teacher", type=click.Path(path_type=Path),
+              help="Weights of a trained detector, whose outputs are learned instead of the faces.")  # fmt: skip
 @click.option(
     "--freeze", metavar="PATTERN", multiple=True, help="Parameters that do not learn, e.g. 'backbone.*'."
 )
@@ -68,6 +74,7 @@ def train_detector(
     start: Path | None,
     backbone: Path | None,
     masks: Path | None,
+    teacher: Path | None,
     as_json: bool,
     **options: Any,
 ) -> None:
@@ -82,7 +89,9 @@ def train_detector(
     from training.pruning import Masks
 
     use_threads(options["threads"])
-    require_outputs([output, options["checkpoint"]], [start, backbone, masks, options["annotations"]])
+    require_outputs(
+        [output, options["checkpoint"]], [start, backbone, masks, teacher, options["annotations"]]
+    )
     size, seed, quiet = options["size"], options["seed"], options["quiet"]
     if start is not None:
         network, info = open_detector(start, size)
@@ -98,12 +107,15 @@ def train_detector(
         [output, options["checkpoint"]], [image.path for image in images if isinstance(image, FaceImage)]
     )
     names = DetectionConfig.__dataclass_fields__
+    config = DetectionConfig(**{name: value for name, value in options.items() if name in names})
+    held = Masks.load(masks) if masks else Masks.from_zeros(network)
     result = run_training(
         network,
         images,
-        DetectionConfig(**{name: value for name, value in options.items() if name in names}),
+        config,
         info,
-        hooks=[Masks.load(masks)] if masks else [],
+        loss=_towards(teacher, config) if teacher else None,
+        hooks=[held] if masks or held.sparsity else [],
         checkpoint=options["checkpoint"],
         progress=not quiet,
         on_epoch=None if quiet else _report,
@@ -114,6 +126,14 @@ def train_detector(
         click.echo(to_json({"weights": str(output), "images": len(images), "loss": losses}))
     else:
         click.echo(f"trained on {len(images)} images, loss {losses[0]:.3f} → {losses[-1]:.3f}: {output}")
+
+
+def _towards(teacher: Path, config: DetectionConfig) -> TeacherLoss:
+    from training.detection.distill import TeacherLoss
+    from training.detection.published import open_detector
+    from training.detection.train import multitask_loss
+
+    return TeacherLoss(open_detector(teacher, config.size)[0], multitask_loss(config))
 
 
 def _report(record: DetectionEpoch) -> None:

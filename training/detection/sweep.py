@@ -29,12 +29,11 @@ from training.checkpoint import ModelInfo, load_model, save_model
 from training.detection.at_once import AtOnce
 from training.detection.distill import TeacherLoss
 from training.detection.evaluate import find_faces, torch_detector
-from training.detection.loss import MultitaskLoss
 from training.detection.scoring import GroundTruth, average_precision
 from training.detection.split import photographs, split
 from training.detection.sweep_table import Row, counted, weights_of, write_table
 from training.detection.sweep_timing import latencies
-from training.detection.train import DetectionEpoch, train_detector
+from training.detection.train import DetectionEpoch, multitask_loss, train_detector
 from training.detection.variants import (
     DENSE,
     HEADS,
@@ -167,10 +166,9 @@ class Sweep:
             return load_model(path)[0]
         config = self.config.finetune
         assert config is not None
-        multitask = MultitaskLoss(config.size, config.size, config.box_weight, config.landmark_weight)
         checkpoint = self.folder / f"{variant.name}.checkpoint"
         result = train_detector(
-            model, self.tuning, config, self.info, loss=TeacherLoss(self.model, multitask), hooks=[masks],
+            model, self.tuning, config, self.info, loss=TeacherLoss(self.model, multitask_loss(config)), hooks=[masks],
             checkpoint=checkpoint, progress=self.progress, on_epoch=self._report(variant),
         )  # fmt: skip
         save_model(path, result.model, self.info)

@@ -227,8 +227,13 @@ def _identity(config: DetectionConfig) -> dict[str, Any]:
     return {key: value for key, value in asdict(config).items() if key != "workers"}
 
 
+def multitask_loss(config: DetectionConfig) -> MultitaskLoss:
+    """The loss on annotated faces for crops as configured."""
+    return MultitaskLoss(config.size, config.size, config.box_weight, config.landmark_weight)
+
+
 def _multitask(config: DetectionConfig) -> Loss:
-    multitask = MultitaskLoss(config.size, config.size, config.box_weight, config.landmark_weight)
+    multitask = multitask_loss(config)
     return lambda outputs, targets, _pixels: multitask(outputs, targets)
 
 

@@ -26,6 +26,7 @@ from training.models import ResNet50, build_detector
 from training.pruning import find_masks
 
 NAME, SIZE = "retinaface-mobilenet0.25", 64
+SMALL = "ssd-mobilenet0.25"
 INFO = detector_info(NAME, SIZE)
 SCENES = draw_scenes(8, SIZE, seed=1)
 CONFIG = DetectionConfig(epochs=2, batch_size=4, size=SIZE, lr=2e-3, clip_norm=10.0, optimizer="adamw")
@@ -203,6 +204,27 @@ def test_a_killed_run_ends_with_the_same_weights(tmp_path: Path) -> None:
     report = json.loads(result.stdout)
     assert report["images"] == 6
     assert len(report["loss"]) == 6
+
+
+def test_zeros_of_pruned_weights_stay_while_a_teacher_is_followed(tmp_path: Path) -> None:
+    teacher, pruned = build_detector(SMALL, seed=0), build_detector(SMALL, seed=0)
+    masks = find_masks(pruned, "l1", sparsity=0.8)
+    masks.finalize(pruned)
+    info = detector_info(SMALL, SIZE)
+    paths = [tmp_path / f"{name}.safetensors" for name in ("teacher", "pruned", "tuned", "plain")]
+    save_model(paths[0], teacher, info)
+    save_model(paths[1], pruned, info)
+    command = [SMALL, "--start", str(paths[1]), "--scenes", "4", "--size", str(SIZE), "--epochs", "2", "--lr", "1e-4",
+               "--optimizer", "adamw", "--threads", "1", "--quiet", "--json", "-o"]  # fmt: skip
+    losses = []
+    for path, options in ((paths[2], ["--teacher", str(paths[0])]), (paths[3], [])):
+        result = CliRunner().invoke(train_command, [*command, str(path), *options])
+        assert result.exit_code == 0, result.output
+        losses.append(json.loads(result.stdout)["loss"][0])
+        tuned = load_model(path)[0]
+        masks.check(tuned)
+        assert not same_weights(tuned, pruned)
+    assert losses[0] != pytest.approx(losses[1], rel=0.1)
 
 
 def test_weights_files(tmp_path: Path) -> None:
