@@ -10,16 +10,15 @@ from typing import Literal, get_args
 
 import numpy as np
 
-from converters.pruning.budget import LEVELS, by_weights
+from converters.pruning.budget import LEVELS
 from converters.pruning.layers import Layer, prepared
 from converters.pruning.pattern import Pattern
+from converters.pruning.spread import repaired, spread_by, within_time, within_weights
 from converters.pruning.steps import Progress, Steps
 from converters.pruning.surgery import Surgery
-from converters.pruning.thinned import thinned
-from converters.pruning.timer import timer
-from converters.pruning.timetable import Choice, LayerMs, Timetable
+from converters.pruning.timetable import Choice, LayerMs
 from converters.quantization.observe import Batches
-from sparsenet.checks import one_of, real_number, shown
+from sparsenet.checks import one_of, real_number, shown, whole_number
 from sparsenet.errors import InputError
 from sparsenet.graph import Graph
 
@@ -80,6 +79,7 @@ def prune(
     n_m: Sequence[int] | None = None,
     skip: Iterable[str] = (),
     min_density: float = 0.0,
+    search: int = 0,
     state: str | Path | None = None,
     threads: int | None = None,
     progress: Progress = lambda _done, _of: None,
@@ -106,6 +106,8 @@ def prune(
         skip: layers that stay dense: names, patterns of names such as "head.*", or the words "first" and "last".
             Depthwise convolutions, layers that share a weight, and those of fewer than 64 weights always do.
         min_density: share of its weights that every layer keeps at least, where zeros are spread.
+        search: how many other ways to spread them are tried (see ``searched``): each is reconstructed, and the one that
+            changes the outputs least is taken.
         state: a folder for what is done; the same call, begun again, goes on there, and removes it in the end.
         threads: of the engine that computes what layers read; None takes the CPUs this process may use.
         progress: called after each layer.
@@ -122,19 +124,30 @@ def prune(
     most = 1.0 - real_number(min_density, "min_density", most=1.0)
     dense, layers = prepared(graph, skip)
     given = _given(sparsity, layers)
+    search = whole_number(search, "search", least=0)
     timed = _timed(pattern, ms, speedup)
     spread = timed or not (pattern.of or scope == "layer" or isinstance(sparsity, Mapping))
-    what = repr((__name__, sorted(given.items()), spread, ms, speedup, most))
-    steps = Steps(progress, len(layers) * (1 + spread) + len(LEVELS) * timed)
+    if search and not spread:
+        raise InputError("search tries other ways to spread zeros, and these are given: leave it out")
+    what = repr((__name__, sorted(given.items()), spread, ms, speedup, most, search))
+    judged = search + 1 if search else 0
+    steps = Steps(progress, len(layers) * (1 + spread + judged) + len(LEVELS) * timed)
     choice = None
     with Surgery.opened(dense, layers, batches, pattern, what, state, threads) as surgery:
-        if timed:
-            choice = _chosen(surgery, steps, ms, speedup, layer_ms, most)
+        if spread:
+            known = surgery.state.known("choice")
+            if known is None:
+                if timed:
+                    choose = within_time(surgery, steps, ms, speedup, layer_ms, most)
+                else:
+                    choose = partial(within_weights, layers, next(iter(given.values())), most)
+                known = spread_by(surgery, steps, choose, search).arrays()
+                surgery.state.keep("choice", known)
+            else:
+                steps.skip(steps.total - len(layers))
+            choice = Choice.of(layers, known)
             given = choice.sparsities
-        elif spread:
-            _, changes = surgery.errors(LEVELS, steps)
-            given = by_weights(layers, changes, next(iter(given.values())), most)
-        wanted = _repaired(dense, layers, given, pattern)
+        wanted = repaired(dense, layers, given, pattern)
         steps.total += len(wanted) - len(layers)
         pruned, lost = surgery.prune(wanted, steps)
     pruned.metadata[METADATA] = f"optimal brain surgeon on {surgery.samples} samples"
@@ -142,7 +155,7 @@ def prune(
         PrunedLayer(x.name, x.size, int(np.count_nonzero(pruned.constants[x.weight])), lost.get(x.name, 0.0))
         for x in layers
     ]
-    return Pruned(pruned, rows, dense, choice)
+    return Pruned(pruned, rows, dense, choice if timed else None)
 
 
 def _timed(pattern: Pattern, ms: float | None, speedup: float | None) -> bool:
@@ -158,29 +171,6 @@ def _timed(pattern: Pattern, ms: float | None, speedup: float | None) -> bool:
     return ms is not None or speedup is not None
 
 
-def _chosen(
-    surgery: Surgery,
-    steps: Steps,
-    ms: float | None,
-    speedup: float | None,
-    layer_ms: LayerMs | None,
-    most: float,
-) -> Choice:
-    """The sparsities with which the network is as fast as asked for; what was chosen once stays so."""
-    graph, layers = surgery.dense, surgery.layers
-    known = surgery.state.known("choice")
-    if known is None:
-        thin = partial(thinned, graph, layers=layers, pattern=surgery.pattern)
-        table = Timetable.of(layers, thin, timer(graph, layer_ms), most, steps)
-        budget = table.budget(ms, speedup or 1.0)
-        _, changes = surgery.errors(LEVELS, steps)
-        known = table.choose(changes, budget).arrays()
-        surgery.state.keep("choice", known)
-    else:
-        steps.skip(len(LEVELS) + len(layers))
-    return Choice.of(layers, known)
-
-
 def _given(sparsity: object, layers: Sequence[Layer]) -> dict[str, float]:
     """By layer, the share of zeros that is asked for."""
     if not isinstance(sparsity, Mapping):
@@ -191,18 +181,3 @@ def _given(sparsity: object, layers: Sequence[Layer]) -> dict[str, float]:
         if name not in names:
             raise InputError(f"sparsity: no layer that can be pruned is called {shown(name)}")
     return {name: real_number(sparsity.get(name, 0.0), f"sparsity of '{name}'", most=1.0) for name in names}
-
-
-def _repaired(
-    graph: Graph, layers: Sequence[Layer], given: Mapping[str, float], pattern: Pattern
-) -> dict[str, float]:
-    """The layers to operate on: from the first that is pruned on, all, as they repair what is lost before them.
-
-    None gets fewer zeros than it has.
-    """
-    wanted: dict[str, float] = {}
-    for layer in layers:
-        if wanted or given[layer.name] > 0 or pattern.of:
-            weight = graph.constants[layer.weight]
-            wanted[layer.name] = max(given[layer.name], 1.0 - np.count_nonzero(weight) / weight.size)
-    return wanted

@@ -16,7 +16,7 @@ from converters.pruning.moments import Float64Array, Moments, Sums
 from converters.pruning.operation import operated, tried
 from converters.pruning.pattern import Pattern
 from converters.pruning.state import State, kept, key_of
-from converters.pruning.walk import Walk, gathered
+from converters.pruning.walk import Walk, gathered, outputs
 from converters.quantization.observe import Batches
 from sparsenet.engine_options import EngineOptions
 from sparsenet.graph import FloatArray, Graph
@@ -28,6 +28,8 @@ WINDOWS = 2**18
 _SAMPLES, _COPIES = 8, 4
 #: Samples on which outputs are compared, and sparsities at which they are.
 JUDGED, PROBES = 32, (0.6, 0.85)
+#: Samples on which whole networks are compared.
+COMPARED = 128
 
 
 @dataclass(frozen=True)
@@ -134,13 +136,14 @@ class Surgery:
         }
 
     def prune(
-        self, wanted: Mapping[str, float], step: Callable[[], object]
+        self, wanted: Mapping[str, float], step: Callable[[], object], keep: bool = True
     ) -> tuple[Graph, dict[str, float]]:
         """The network with these shares of zeros, by layer, and the share of its outputs' variance that each has lost.
 
         Args:
             wanted: layers that are not in it stay dense.
             step: called after each that is.
+            keep: whether the state has what is done of it.
         """
         pruned, errors = self.dense.copy(), {}
         operated_on = [layer for layer in self.layers if layer.name in wanted]
@@ -149,7 +152,7 @@ class Surgery:
             self._walk(pruned, operated_on, "pruned"),
         )
         for number, layer in enumerate(operated_on):
-            known = self.state.known(f"layer-{number}")
+            known = self.state.known(f"layer-{number}") if keep else None
             if known is None:
                 moments = self._moments(layer, after.to(number), before.to(number))
                 weight, bias = self.dense.constants[layer.weight], self.dense.constants[layer.bias]
@@ -157,12 +160,21 @@ class Surgery:
                     weight, bias, layer.columns, moments, self.pattern, wanted[layer.name]
                 )
                 known = {"weight": weight, "bias": bias, "error": np.array([error], np.float32)}
-                self.state.keep(f"layer-{number}", known)
+                if keep:
+                    self.state.keep(f"layer-{number}", known)
             pruned.constants[layer.weight], pruned.constants[layer.bias] = known["weight"], known["bias"]
             errors[layer.name] = float(known["error"][0])
             step()
         pruned.verify()
         return pruned, errors
+
+    def changed(self, pruned: Graph) -> float:
+        """The mean square of the change of the network's outputs by their variance, on some samples."""
+        names, count = compared(self.dense), min(COMPARED, self.samples)
+        exact, got = (
+            outputs(graph, self.inputs, names, count, self.threads) for graph in (self.dense, pruned)
+        )
+        return change(exact, got)
 
     def _walk(self, graph: Graph, layers: Sequence[Layer], name: str) -> Walk:
         stops = [layer.reads for layer in layers]

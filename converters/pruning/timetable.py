@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -60,6 +60,7 @@ class Timetable:
         costs: (layers, levels); infinite where a level is more than a layer may get.
         rest: of all that is no layer.
         least: of the network at the highest level.
+        known: choices asked for so far, by the levels of the layers.
     """
 
     layers: Sequence[Layer]
@@ -68,6 +69,7 @@ class Timetable:
     costs: Float64Array
     rest: float
     least: float
+    known: dict[tuple[int, ...], Choice] = field(default_factory=dict)
 
     @classmethod
     def of(
@@ -122,12 +124,12 @@ class Timetable:
         """
         least, most = float(self.costs.min(axis=1).sum()) * (1 + _NEAR), self.dense_ms - self.rest
         if self.dense_ms * (1 - _NEAR) <= budget:
-            return self._choice([0] * len(self.layers))
+            return self._choice((0,) * len(self.layers))
         spare, tried = max(budget - self.rest, least), dict[tuple[int, ...], Choice]()
         for _ in range(_ROUNDS):
             levels = tuple(allocate(self.costs, errors, spare))
             known = levels in tried
-            choice = tried[levels] = tried.get(levels) or self._choice(levels)
+            choice = tried[levels] = self._choice(levels)
             if abs(choice.ms - budget) <= budget * _NEAR:
                 break
             least, most = (least, spare) if choice.ms > budget else (spare, most)
@@ -136,10 +138,13 @@ class Timetable:
                 spare = (least + most) / 2
         return min(tried.values(), key=lambda choice: _missed(choice.ms / budget))
 
-    def _choice(self, levels: Sequence[int]) -> Choice:
-        sparsities = named(self.layers, levels)
-        took = self.layer_ms(self.thin(sparsities))
-        return Choice(sparsities, {name: took.get(name, 0.0) for name in sparsities}, sum(took.values()))
+    def _choice(self, levels: tuple[int, ...]) -> Choice:
+        if levels not in self.known:
+            sparsities = named(self.layers, levels)
+            took = self.layer_ms(self.thin(sparsities))
+            layer_ms = {name: took.get(name, 0.0) for name in sparsities}
+            self.known[levels] = Choice(sparsities, layer_ms, sum(took.values()))
+        return self.known[levels]
 
 
 def level_ms(

@@ -18,6 +18,8 @@ from sparsenet.limits import require_memory
 
 #: Bytes of tensors that are computed at once.
 MOST_BYTES = 2**27
+#: Samples that a whole network is given at once.
+_AT_ONCE = 8
 
 
 def gathered(infos: list[TensorInfo], batches: Batches) -> dict[str, FloatArray]:
@@ -39,6 +41,29 @@ def gathered(infos: list[TensorInfo], batches: Batches) -> dict[str, FloatArray]
         for array, batch in zip(whole, parts.pop(), strict=True):
             array[end - len(batch) : end] = batch
     return {info.name: array for info, array in zip(infos, whole, strict=True)}
+
+
+def outputs(
+    graph: Graph, inputs: Mapping[str, FloatArray], names: Sequence[str], samples: int, threads: int | None
+) -> dict[str, FloatArray]:
+    """Some tensors of a network for the first samples, (samples, …) each.
+
+    Args:
+        graph: in float32.
+        inputs: by name, of no fewer samples.
+        names: of the tensors.
+        samples: how many.
+        threads: of the engine; None takes the CPUs this process may use.
+    """
+    part = graph.copy()
+    part.outputs = list(names)
+    engine = Engine(eliminate_dead(part), threads)
+    parts = []
+    for start in range(0, samples, _AT_ONCE):
+        chunk = slice(start, min(start + _AT_ONCE, samples))
+        parts.append(engine.run({info.name: inputs[info.name][chunk] for info in engine.inputs}))
+    engine.close()
+    return {name: np.concatenate([found[name] for found in parts]) for name in names}
 
 
 class Walk:

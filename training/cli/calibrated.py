@@ -17,7 +17,7 @@ from sparsenet.io.files import require_outputs
 from sparsenet.text.table import to_json
 
 #: Options of this way alone …
-ONLY_CALIBRATED = ("samples", "n_m", "sparse_initializers", "image_size", "shapes", "dims")
+ONLY_CALIBRATED = ("samples", "n_m", "search", "sparse_initializers", "image_size", "shapes", "dims")
 #: … and those that it shares with pruning by masks.
 SHARED = ("weights", "output", "calibrate", "sparsity", "latency", "speedup", "scope", "block", "exclude",
           "min_density", "seed", "threads", "quiet", "as_json")  # fmt: skip
@@ -56,6 +56,8 @@ def calibration_options(function: Callable[..., Any]) -> Callable[..., Any]:
         click.option("--sparse-initializers", is_flag=True,
                      help="With --calibrate, in an .onnx file: store weights as sparse initializers where that is "
                      "shorter. onnxruntime reads them; what else reads ONNX may not."),
+        click.option("--search", type=click.IntRange(0), default=0, show_default=True, metavar="TRIES",
+                     help="With --calibrate: other ways to spread the zeros to try, each reconstructed."),
         click.option("--image-size", type=int, nargs=2, metavar="ROWS COLUMNS", help="As for convert."),
     ]  # fmt: skip
     for option in reversed(options):
@@ -106,6 +108,7 @@ def prune_calibrated(model: Path, output: Path, as_json: bool, options: dict[str
             n_m=options["n_m"],
             skip=[*options["exclude"], *target.dense],
             min_density=options["min_density"],
+            search=options["search"],
             state=state,
             threads=options["threads"],
             progress=progress,

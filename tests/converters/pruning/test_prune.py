@@ -141,6 +141,8 @@ def test_wrong_arguments_are_named() -> None:
         ({"speedup": 0.5}, "speedup must be"),
         ({"n_m": (2, 4), "ms": 1.0}, "n_m decides"),
         ({"scope": "erk"}, "scope must be"),
+        ({"search": -1}, "search must be"),
+        ({"search": 2, "scope": "layer"}, "search tries other ways to spread zeros"),
         ({"skip": ["*"]}, "no layer left to prune"),
     ]:
         with pytest.raises(InputError, match=words):
