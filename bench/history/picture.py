@@ -37,22 +37,27 @@ def curves(records: Sequence[Baseline]) -> dict[Curve, list[tuple[int, float, fl
 def draw(records: Sequence[Baseline]) -> bytes:
     """The curves as SVG."""
     ordered = sorted(records, key=lambda record: record.when)
-    figure = Figure(figsize=(max(6.0, 1.5 + 0.45 * len(ordered)), 4.2), layout="constrained")
+    figure = Figure(figsize=(max(5.2, 1.5 + 0.45 * len(ordered)), 4.2), layout="constrained")
     axis = figure.subplots()
     for (name, cell, cpu), points in curves(records).items():
         numbers, speeds, lows, highs = (list(values) for values in zip(*points, strict=True))
         (line,) = axis.plot(numbers, speeds, "o-", markersize=4, label=f"{name}, {_label(cell)}, {cpu}")
         axis.fill_between(numbers, lows, highs, color=line.get_color(), alpha=0.2, linewidth=0)
     axis.axhline(1, color="#9aa5b1", linewidth=1)
-    labels = [f"{record.when:%Y-%m-%d}\n{record.versions.get('commit', '')[:9]}" for record in ordered]
+    labels = [f"{record.when:%Y-%m-%d}\n{_commit(record)}" for record in ordered]
     axis.set_xticks(range(len(ordered)), labels, rotation=60, ha="right", fontsize=8)
     axis.set_ylabel("times as fast as the first record")
     axis.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}×"))
     axis.margins(x=0.08, y=0.12)
-    axis.legend(fontsize=8, frameon=False)
+    figure.legend(loc="outside upper left", fontsize=8, frameon=False)
     buffer = io.BytesIO()
     figure.savefig(buffer, format="svg", metadata={"Date": None})
     return buffer.getvalue()
+
+
+def _commit(record: Baseline) -> str:
+    commit = record.versions.get("commit", "unknown")
+    return "" if commit == "unknown" else commit[:9]
 
 
 def _told(row: Result) -> tuple[float, float, float] | None:

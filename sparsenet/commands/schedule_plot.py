@@ -26,10 +26,10 @@ def draw(segments: Sequence[PlannedSegment], path: Path, title: str) -> None:
     would take. Stages that stream together are in one box; a red line between two boxes is a barrier.
     """
     lines = sum(len(segment.stages) + 1 for segment in segments)
-    figure = Figure(figsize=(11, 1.4 + ROW_INCHES * lines), layout="constrained")
+    figure = Figure(figsize=(6.4, 1.4 + ROW_INCHES * lines), layout="constrained")
     axes = figure.add_subplot()
     sizes = [stage.buffer_bytes for segment in segments for stage in segment.stages if stage.buffer_bytes]
-    left, right = min(sizes, default=1e3) / 4, max([*map(_whole_bytes, _stages(segments)), 1e4]) * 20
+    left, right = min(sizes, default=1e3) / 4, max([*map(_whole_bytes, _stages(segments)), 1e4]) * 400
     y, ticks, labels = 0, [], []
     for number, segment in enumerate(segments):
         top = y
@@ -50,9 +50,8 @@ def draw(segments: Sequence[PlannedSegment], path: Path, title: str) -> None:
         axes.axhline(
             y - 0.5, color="#c0392b" if several and not last else "#d8dce2", lw=1.4 if several else 0.8
         )
-    axes.set(
-        xscale="log", xlim=(left, right), ylim=(y - 0.5, -0.5), xlabel="memory of one thread", title=title
-    )
+    axes.set(xscale="log", xlim=(left, right), ylim=(y - 0.5, -0.5), xlabel="memory of one thread")
+    axes.set_title(title, fontsize=10)
     axes.xaxis.set_major_formatter(EngFormatter("B"))
     axes.set_yticks(ticks, labels, fontsize=7)
     axes.tick_params(axis="y", length=0)
@@ -65,9 +64,9 @@ def draw(segments: Sequence[PlannedSegment], path: Path, title: str) -> None:
     ]
     if segments and len(segments[0].calls) > 1:
         legend.append(Patch(color="#c0392b", label="barrier"))
-    figure.legend(handles=legend, loc="outside lower center", ncols=len(legend), fontsize=7, frameon=False)
+    figure.legend(handles=legend, loc="outside lower center", ncols=3, fontsize=7.5, frameon=False)
     buffer = io.BytesIO()
-    figure.savefig(buffer, format=path.suffix[1:].lower(), dpi=130)
+    figure.savefig(buffer, format=path.suffix[1:].lower(), dpi=144)
     write_output(path, buffer.getvalue())
 
 

@@ -67,7 +67,7 @@ def _csv(records: Sequence[LevelRecord]) -> str:
 
 
 def _png(records: Sequence[LevelRecord], metric: str) -> bytes:
-    figure = Figure(figsize=(6.4, 4.0), layout="constrained", dpi=150)
+    figure = Figure(figsize=(5.2, 4.0), layout="constrained", dpi=150)
     axes = figure.subplots()
     dense = records[0].metrics[metric]
     axes.axhline(dense, color="#52606d", linewidth=1, linestyle="--", label="dense network")
@@ -81,14 +81,14 @@ def _png(records: Sequence[LevelRecord], metric: str) -> bytes:
             markersize=4,
             label=LABELS[network],
         )
-    axes.set_xlabel("sparsity (zeros among the weights that may be pruned)")
+    axes.set_xlabel("zeros among the weights that may be pruned")
     axes.set_ylabel(f"{metric.replace('_', ' ')} on test images")
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_major_formatter(PercentFormatter(1))
     axes.grid(color="#e8ecf0")
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(frameon=False, loc="best")
+    figure.legend(frameon=False, loc="outside upper center", ncols=2, fontsize=8)
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", metadata={"Software": None})
     return buffer.getvalue()

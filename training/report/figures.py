@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import matplotlib as mpl
@@ -59,11 +60,11 @@ def _percent(axis: Axes, which: str = "y") -> None:
     (axis.yaxis if which == "y" else axis.xaxis).set_major_formatter(PercentFormatter(1))
 
 
-def result(report: Report) -> str:
+def result(report: Report) -> tuple[str, str]:
     """The whole story: accuracy after every step, and the final student's milliseconds in every engine."""
 
-    def paint(axes: list[Axes]) -> None:
-        quality, speed = axes
+    def paint_quality(axes: list[Axes]) -> None:
+        (quality,) = axes
         steps = {row_title(stage, stored): (stored or stage).scores.accuracy for stage, stored in report.rows}
         point = one_shot(report)
         bars = [(name, share, "#0072B2") for name, share in steps.items()]
@@ -73,6 +74,9 @@ def result(report: Report) -> str:
         _bars(quality, bars, 1.0, lambda share: f"{share:.1%}")
         quality.set(title="Accuracy on the test images", xticks=(0, 0.25, 0.5, 0.75, 1))
         _percent(quality, "x")
+
+    def paint_speed(axes: list[Axes]) -> None:
+        (speed,) = axes
         times = [
             (ENGINE_NAMES[engine], found.median, colour)
             for engine, colour in ENGINE_COLOURS.items()
@@ -81,7 +85,7 @@ def result(report: Report) -> str:
         _bars(speed, times, max((ms for _, ms, _ in times), default=1.0), lambda ms: f"{ms:.3g} ms")
         speed.set(title=f"{report.stage(FINAL).title}: ms per image")
 
-    return _draw(9.6, 3.0, 2, paint)
+    return _draw(4.8, 3.0, 1, paint_quality), _draw(4.8, 3.0, 1, paint_speed)
 
 
 def _bars(
@@ -119,9 +123,9 @@ def accuracy_curve(report: Report) -> str:
         axis.set(xlabel="sparsity (share of zero weights)", ylim=(0, 1.03), xlim=(-0.02, 1))
         _percent(axis)
         _percent(axis, "x")
-        axis.legend(loc="lower left", fontsize=8)
+        axis.figure.legend(loc="outside upper center", ncols=2, fontsize=8)
 
-    return _draw(5.2, 3.5, 1, paint)
+    return _draw(4.8, 3.4, 1, paint)
 
 
 def latency_curve(report: Report) -> str:
@@ -142,36 +146,37 @@ def latency_curve(report: Report) -> str:
         _percent(axis, "x")
         axis.legend(loc="best", fontsize=8)
 
-    return _draw(5.2, 3.5, 1, paint)
+    return _draw(4.8, 3.4, 1, paint)
 
 
-def latency_bars(report: Report) -> str:
-    """Median latency of every engine on every network that was timed, with quartiles as whiskers."""
+def latency_bars(report: Report) -> list[str]:
+    """Median latency of every engine, with quartiles as whiskers: a picture for each student that was timed."""
     titles = {s.key: s.title for s in report.stages}
     # The teacher has its own scale: beside it the students' bars would vanish.
     groups = [
         s for s in ("distilled", "distilled-pruned") if any(m.stage == s for m in report.speed.latencies)
     ]
 
-    def paint(axes: list[Axes]) -> None:
-        longest = max((m.high for m in report.speed.latencies if m.stage in groups), default=1.0)
-        bars = max(sum(m.stage == stage for m in report.speed.latencies) for stage in groups)
-        for axis, stage in zip(axes, groups, strict=True):
-            found = [m for m in report.speed.latencies if m.stage == stage][::-1]
-            y = range(bars - len(found), bars)
-            values = [m.median for m in found]
-            errors = [[m.median - m.low for m in found], [m.high - m.median for m in found]]
-            colours = [ENGINE_COLOURS[m.engine] for m in found]
-            axis.barh(y, values, xerr=errors, color=colours, height=0.62, error_kw={"ecolor": _INK, "lw": 1})
-            for i, measured in zip(y, found, strict=True):
-                axis.text(measured.high + longest * 0.02, i, f"{measured.median:.3g} ms", va="center")
-            axis.set_yticks(list(y), [ENGINE_NAMES[m.engine] for m in found])
-            axis.set(
-                title=titles[stage], xlim=(0, longest * 1.25), ylim=(-0.6, bars - 0.4), xlabel="ms per image"
-            )
-            axis.grid(visible=False, axis="y")
+    longest = max((m.high for m in report.speed.latencies if m.stage in groups), default=1.0)
+    bars = max((sum(m.stage == stage for m in report.speed.latencies) for stage in groups), default=0)
 
-    return _draw(9.6, 2.7, len(groups), paint) if groups else ""
+    def paint(stage: str, axes: list[Axes]) -> None:
+        (axis,) = axes
+        found = [m for m in report.speed.latencies if m.stage == stage][::-1]
+        y = range(bars - len(found), bars)
+        values = [m.median for m in found]
+        errors = [[m.median - m.low for m in found], [m.high - m.median for m in found]]
+        colours = [ENGINE_COLOURS[m.engine] for m in found]
+        axis.barh(y, values, xerr=errors, color=colours, height=0.62, error_kw={"ecolor": _INK, "lw": 1})
+        for i, measured in zip(y, found, strict=True):
+            axis.text(measured.high + longest * 0.02, i, f"{measured.median:.3g} ms", va="center")
+        axis.set_yticks(list(y), [ENGINE_NAMES[m.engine] for m in found])
+        axis.set(
+            title=titles[stage], xlim=(0, longest * 1.25), ylim=(-0.6, bars - 0.4), xlabel="ms per image"
+        )
+        axis.grid(visible=False, axis="y")
+
+    return [_draw(4.8, 2.7, 1, partial(paint, stage)) for stage in groups]
 
 
 def training_curves(report: Report) -> str:
@@ -187,7 +192,12 @@ def training_curves(report: Report) -> str:
                 quality.set_yticklabels([])
             else:
                 loss.set_ylabel("loss")
-        axes[len(stages)].legend(fontsize=7.5, loc="lower right")
+        named = {
+            label: handle
+            for axis in axes[len(stages) :]
+            for handle, label in zip(*axis.get_legend_handles_labels(), strict=True)
+        }
+        axes[0].figure.legend(named.values(), named.keys(), loc="outside lower center", ncols=2, fontsize=8)
 
     return _draw(9.6, 3.9, len(stages), paint, rows=2)
 
@@ -214,7 +224,6 @@ def _paint_quality(axis: Axes, stage: Stage) -> None:
     if any(e.sparsity for e in stage.epochs):
         x = [e.epoch for e in stage.epochs]
         axis.plot(x, [e.sparsity for e in stage.epochs], "^:", color="#009E73", label="sparsity")
-        axis.legend(fontsize=7.5, loc="lower right")
     axis.set(xlabel="epoch", ylim=(0, 1.03))
     _percent(axis)
     axis.xaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{v:.0f}" if v == int(v) else ""))
@@ -277,4 +286,4 @@ def size_against_quality(report: Report) -> str:
         axis.legend(fontsize=8)
         axis.spines["left"].set_color(_FAINT)
 
-    return _draw(5.2, 3.5, 1, paint)
+    return _draw(4.8, 3.4, 1, paint)

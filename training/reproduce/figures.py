@@ -76,8 +76,8 @@ class Plot:
 
 
 def line_plots(key: str, caption: str, plots: Sequence[Plot]) -> Picture:
-    """Plots side by side, three in a row, and their lines as CSV."""
-    across = min(3, len(plots))
+    """Plots side by side, two in a row, and their lines as CSV."""
+    across = min(2, len(plots))
     down = -(-len(plots) // across)
     png = draw(4.8 * across, 3.3 * down, across, lambda axes: _paint(axes, plots), down)
     text = io.StringIO()

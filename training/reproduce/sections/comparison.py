@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.ticker import FuncFormatter
 
 from training.reproduce.comparison import METHODS
 from training.reproduce.figures import COLOURS, Picture, draw
@@ -140,18 +141,26 @@ def _picture(rows: Sequence[Row], methods: Sequence[str]) -> Picture:
                     [(r[f"{key}_spread"] or 0) * 100 for r in own],
                     marker=marker, capsize=3, color=colour, label=TITLES[method],
                 )  # fmt: skip
-                for r in own:
-                    axis.annotate(
-                        f"{r['zeros']:.0%}", (r["sparse_ms"], r[key] * 100), textcoords="offset points", xytext=(5, 4),
-                        fontsize=7, color=colour,
-                    )  # fmt: skip
-            axis.set(xlabel="ms per image, sparse engine", ylabel=label)
-            axis.set_xlim(left=0)
-        axes[0].legend(fontsize=8, loc="lower right")
+            for zeros in dict.fromkeys(row["zeros"] for row in rows):
+                _mark(axis, zeros, [row["sparse_ms"] for row in rows if row["zeros"] == zeros])
+            axis.set(xscale="log", xlabel="ms per image, sparse engine (logarithmic)", ylabel=label)
+            for side in (axis.xaxis.set_major_formatter, axis.xaxis.set_minor_formatter):
+                side(FuncFormatter(lambda v, _: f"{v:g}" if f"{v:e}"[0] in "125" else ""))
+        handles, labels = axes[0].get_legend_handles_labels()
+        axes[0].figure.legend(handles, labels, loc="outside upper center", ncols=3, fontsize=8)
 
     return Picture(
         "comparison",
-        "Quality against milliseconds: mean and standard deviation over the seeds; a line joins one method's budgets.",
-        draw(10.4, 3.9, 2, paint),
-        wide=True,
+        "Quality against milliseconds: mean and standard deviation over the seeds; a line joins one method's budgets, "
+        "whose share of zeros stands above.",
+        draw(4.8, 6.6, 1, paint, rows=2),
     )
+
+
+def _mark(axis: Axes, zeros: float, ms: Sequence[float]) -> None:
+    """Shade the milliseconds of one budget, and write its share of zeros above."""
+    axis.axvspan(min(ms) / 1.03, max(ms) * 1.03, color="#f3f5f8", zorder=0)
+    axis.annotate(
+        f"{zeros:.0%}", (float(np.sqrt(min(ms) * max(ms))), 1), xycoords=("data", "axes fraction"),
+        textcoords="offset points", xytext=(0, 2), ha="center", fontsize=7.5, color="#52606d",
+    )  # fmt: skip
