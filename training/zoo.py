@@ -22,6 +22,7 @@ IMAGENET_CLASSES, MASK_CLASSES, MASKCNN_CLASSES = 1000, 4, 2
 #: Name → classes of a classifier; None for a face detector.
 CLASSES: dict[str, int | None] = {
     **dict.fromkeys(("minixception-128", "minixception-128-256"), MASK_CLASSES),
+    **dict.fromkeys((f"minixception-128-256-x{width}" for width in (0.75, 0.5, 0.25, 0.125)), MASK_CLASSES),
     **dict.fromkeys(("minixception-128-keras", "minixception-128-256-keras"), MASK_CLASSES),
     "mobilenetv1": IMAGENET_CLASSES,
     "maskcnn": MASKCNN_CLASSES,

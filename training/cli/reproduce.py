@@ -37,6 +37,8 @@ Examples:
               help="Ways to prune in the comparison, as rigl snip snip-1x4: magnitude, lottery, snip and rigl take "
                    "blocks of four input channels with -1x4; magnitude, lottery, snip and random spare small layers "
                    "with -erk.  [default: those of --scale]")  # fmt: skip
+@click.option("--precision", type=click.Choice(["auto", "fp32", "bf16"]), default="auto", show_default=True,
+              help="Of the classifiers' training. auto: bf16 on a GPU, fp32 on a CPU.")  # fmt: skip
 @click.option("--out", type=click.Path(path_type=Path), default="reproduce-out", show_default=True,
               help="Folder for results and the page; an interrupted run continues from it.")  # fmt: skip
 @click.option(
@@ -53,6 +55,7 @@ def reproduce(
     backbone: Path | None,
     only: tuple[str, ...],
     methods: tuple[str, ...],
+    precision: str,
     out: Path,
     cores: int | None,
     threads: int,
@@ -73,7 +76,7 @@ def reproduce(
         data=str(widerface.resolve()) if widerface else None,
         backbone=str(backbone.resolve()) if backbone else None,
     )
-    settings = dataclasses.replace(settings, threads=threads, snip=snip)
+    settings = dataclasses.replace(settings, threads=threads, precision=precision, snip=snip)
     if only:
         # In the page's order, whatever the order asked for.
         settings = dataclasses.replace(settings, sections=tuple(name for name in SECTIONS if name in only))

@@ -218,9 +218,8 @@ class StageTrainer:
     def _schedule(self, recipe: Recipe) -> PolynomialSchedule | None:
         if recipe.sparsity == 0:
             return None
-        end = max(1, round(RISE * self._steps_per_epoch(recipe) * len(recipe.config.epochs)))
-        every = self.settings.mask_every or max(1, end // MASK_UPDATES)
-        return PolynomialSchedule(self.settings.initial_sparsity, recipe.sparsity, end_step=end, every=every)
+        steps = self._steps_per_epoch(recipe) * len(recipe.config.epochs)
+        return rising(self.settings.initial_sparsity, recipe.sparsity, steps, self.settings.mask_every)
 
     def _pruner(self, model: nn.Module, schedule: PolynomialSchedule) -> list[GradualPruner]:
         spared = spared_layers(model, first=not self.settings.prune_first)
@@ -240,6 +239,14 @@ class StageTrainer:
     def _say_epoch(self, record: EpochRecord) -> None:
         quality = f"loss {record.train_loss:.4f}, macro F1 {record.val_macro_f1:.4f}"
         self.say(f"      epoch {record.epoch} at {record.size}²: {quality}")
+
+
+def rising(initial: float, final: float, steps: int, every: int | None = None) -> PolynomialSchedule:
+    """From one sparsity to another in so many steps of training; masks are found anew ``MASK_UPDATES`` times if not
+    ``every`` so many steps.
+    """
+    end = max(1, round(RISE * steps))
+    return PolynomialSchedule(initial, final, end_step=end, every=every or max(1, end // MASK_UPDATES))
 
 
 def _from_file(

@@ -46,8 +46,9 @@ class MiniXception(nn.Module):
 
     Input (N, 3, H, W), made for 256×256; output logits (N, num_classes). 167,268 parameters for widths (128,)
     and 435,812 for (128, 256) with four classes. Convolutions keep their biases although a BatchNorm follows,
-    as in the Keras original; conversion folds them away. ``keras_padding`` gives the first layer Keras's padding, below
-    and on the right of an even image; else it is the same on all sides.
+    as in the Keras original; conversion folds them away. ``multiplier`` narrows all layers alike (Howard et al., arXiv
+    1704.04861, section 3.3). ``keras_padding`` gives the first layer Keras's padding, below and on the right of an even
+    image; else it is the same on all sides.
     """
 
     input_size = 256
@@ -58,18 +59,22 @@ class MiniXception(nn.Module):
         num_classes: int = 4,
         dropout: float = 0.3,
         *,
+        multiplier: float = 1.0,
         keras_padding: bool = False,
     ) -> None:
         super().__init__()
-        first = Conv2dSame(3, 32, 3, stride=2) if keras_padding else nn.Conv2d(3, 32, 3, stride=2, padding=1)
-        self.stem = nn.Sequential(first, nn.BatchNorm2d(32, eps=KERAS_BN_EPS), nn.ReLU())
-        channels = [32, *widths]
+        *channels, last = (round(multiplier * width) for width in (32, *widths, 1024))
+        stem = channels[0]
+        first = (
+            Conv2dSame(3, stem, 3, stride=2) if keras_padding else nn.Conv2d(3, stem, 3, stride=2, padding=1)
+        )
+        self.stem = nn.Sequential(first, nn.BatchNorm2d(stem, eps=KERAS_BN_EPS), nn.ReLU())
         self.blocks = nn.Sequential(*(ResidualBlock(a, b) for a, b in itertools.pairwise(channels)))
         self.exit = nn.Sequential(
-            SeparableConv2d(channels[-1], 1024, bias=True), nn.BatchNorm2d(1024, eps=KERAS_BN_EPS), nn.ReLU()
+            SeparableConv2d(channels[-1], last, bias=True), nn.BatchNorm2d(last, eps=KERAS_BN_EPS), nn.ReLU()
         )
         self.dropout = nn.Dropout(dropout)
-        self.head = nn.Linear(1024, num_classes)
+        self.head = nn.Linear(last, num_classes)
         initialise(self)
 
     def forward(self, x: Tensor) -> Tensor:

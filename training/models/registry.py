@@ -43,6 +43,12 @@ MODELS: dict[str, Entry] = {
     "maskcnn": Entry("maskcnn:MaskCNN"),
     "minixception-128": Entry("minixception:MiniXception", widths=(128,)),
     "minixception-128-256": Entry("minixception:MiniXception", widths=(128, 256)),
+    **{
+        f"minixception-128-256-x{multiplier}": Entry(
+            "minixception:MiniXception", widths=(128, 256), multiplier=multiplier
+        )
+        for multiplier in (0.75, 0.5, 0.25, 0.125)
+    },
     "minixception-128-keras": Entry("minixception:MiniXception", widths=(128,), keras_padding=True),
     "minixception-128-256-keras": Entry("minixception:MiniXception", widths=(128, 256), keras_padding=True),
     "mobilenetv1": Entry("mobilenetv1:MobileNetV1"),

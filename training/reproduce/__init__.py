@@ -4,9 +4,10 @@
 
 A run is a sweep of many small *cells* — train one network, prune it one way, time one family — described in
 ``workflow.smk`` for Snakemake, which runs them in parallel, on one machine or a cluster, and after a kill repeats only
-those that were not finished. ``settings`` says how large everything is, ``maskcnn``, ``students``, ``snip`` and
-``comparison`` hold the cells, ``latency`` the measurements, ``cell`` starts one of them. ``tables`` and ``figures``
-turn what they found into CSV and PNG, ``page`` into one HTML file; ``published`` holds the papers' figures.
+those that were not finished. ``settings`` says how large everything is, ``maskcnn``, ``students``, ``snip``,
+``comparison``, ``int8`` and ``tradeoff`` hold the cells, ``latency`` the measurements, ``cell`` starts one of them.
+``tables`` and ``figures`` turn what they found into CSV and PNG, ``report`` into one HTML file; ``published`` holds the
+papers' figures.
 """
 
 from __future__ import annotations

@@ -31,6 +31,9 @@ CELLS = (
     "comparison.train_dense",
     "comparison.train_sparse",
     "int8.prune_and_quantize",
+    "tradeoff.train_dense",
+    "tradeoff.train_sparse",
+    "tradeoff.prune_at_once",
     "latency.measure",
     "report.write",
 )

@@ -18,7 +18,7 @@ def checkpoint_for(weights: Path, settings: Settings, *sections: Any) -> Path:
     then. The workflow removes it once everything is made.
     """
     asked = [dataclasses.asdict(section) for section in sections]
-    identity = [*asked, settings.data, settings.images, settings.augment]
+    identity = [*asked, settings.data, settings.images, settings.augment, settings.precision]
     digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
     weights.parent.mkdir(parents=True, exist_ok=True)
     return weights.with_name(f"{weights.stem}-{digest[:12]}.checkpoint")

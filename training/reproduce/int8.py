@@ -128,6 +128,7 @@ def _trained(
         batch_size=students.batch_size,
         lr=asked.lr,
         seed=students.seed,
+        precision=settings.precision,
         augment=settings.augment,
     )
     network = quantized(made.model).requires_grad_(True)

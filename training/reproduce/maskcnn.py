@@ -30,6 +30,7 @@ def train_network(settings: Settings, images: Path, test: Path, seed: str, out: 
         lr=asked.lr,
         balance=0.0,
         seed=number,
+        precision=settings.precision,
         augment=settings.augment,
     )
     result = train(

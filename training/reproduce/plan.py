@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Any, NamedTuple
 
-from training.reproduce.settings import Settings
+from training.reproduce.settings import ComparisonSettings, Settings, TradeoffSettings
 
 MASKCNN_SIZE = 124
 #: Stages of a student, and the stages each one continues.
@@ -20,6 +20,8 @@ SNIP_VARIANTS = ("unpruned", *SNIP_METHODS)
 TEACHER = "students/teacher/weights/teacher.safetensors"
 #: How the weights of one network are stored and computed: in float32, and in integers after or by training.
 INT8_FORMS = ("f32", "int8", "trained")
+#: The same where nothing is trained in integers.
+TRADEOFF_FORMS = ("f32", "int8")
 PRUNING_METHODS = ("unstructured", "input-channels", "output-channels")
 
 
@@ -57,6 +59,8 @@ class Plan:
             found += [f"results/comparison/{name}.json" for name in self.comparison_names()]
         if "int8" in self.settings.sections:
             found += [f"results/int8/{name}.json" for name in self.int8_names()]
+        if "tradeoff" in self.settings.sections:
+            found += [f"results/tradeoff/{name}.json" for name in self.tradeoff_names()]
         return found + [f"results/latency/{family}.json" for family in self.families]
 
     @property
@@ -82,6 +86,11 @@ class Plan:
         if "int8" in self.settings.sections:
             files = [file for name in self.int8_names() for file in int8_files(name)]
             found["int8"] = Family(files[0], files)
+        if "tradeoff" in self.settings.sections:
+            for seed in self.settings.tradeoff.training.seeds:
+                names = [name for name in self.tradeoff_names() if name.endswith(f"-{seed}")]
+                files = [file for name in names for file in tradeoff_files(name)]
+                found[f"tradeoff-{seed}"] = Family(files[0], files)
         return found
 
     def maskcnn_names(self) -> list[str]:
@@ -112,17 +121,15 @@ class Plan:
         pruned = [f"{pattern}-{sparsity}" for pattern in asked.patterns for sparsity in asked.sparsities]
         return ["dense-0.0", *pruned]
 
+    def tradeoff_names(self) -> list[str]:
+        """``way-amount-seed`` of the picture of all ways, the dense network first."""
+        asked = self.settings.tradeoff
+        return [f"{way}-{amount}-{seed}" for seed in asked.training.seeds for way, amount in ways(asked)]
+
     @property
     def int8_student(self) -> str:
         """The network that is pruned and quantized."""
         return self.settings.students.students[-1]
-
-    def level_before(self, method: str, sparsity: str, seed: str) -> str:
-        """Name of the network that a lottery ticket of this level is drawn from."""
-        position = self.settings.comparison.levels.index(float(sparsity))
-        if position == 0:
-            return f"dense-0.0-{seed}"
-        return f"{method}-{self.settings.comparison.levels[position - 1]}-{seed}"
 
     @property
     def student_image_size(self) -> int:
@@ -138,7 +145,8 @@ class Plan:
         """For MaskCNN."""
         asked = self.settings.maskcnn
         return [
-            asked.epochs, asked.batch_size, asked.lr, asked.train_images, asked.test_images, self.settings.augment
+            asked.epochs, asked.batch_size, asked.lr, asked.train_images, asked.test_images, self.settings.augment,
+            self.settings.precision,
         ]  # fmt: skip
 
     @property
@@ -146,7 +154,8 @@ class Plan:
         """For the teacher."""
         asked = self.settings.students
         return [
-            asked.teacher, asked.teacher_stages, asked.batch_size, asked.teacher_lr, asked.seed, self.settings.augment
+            asked.teacher, asked.teacher_stages, asked.batch_size, asked.teacher_lr, asked.seed, self.settings.augment,
+            self.settings.precision,
         ]  # fmt: skip
 
     @property
@@ -154,7 +163,7 @@ class Plan:
         """For the students; which of them there are is no matter of training."""
         values = dataclasses.asdict(self.settings.students)
         del values["students"]
-        return [*values.values(), self.settings.augment]
+        return [*values.values(), self.settings.augment, self.settings.precision]
 
 
 def int8_files(name: str) -> list[str]:
@@ -170,12 +179,52 @@ def int8_training(settings: Settings) -> list[Any]:
     return list(values.values())
 
 
-def comparison_training(settings: Settings) -> list[Any]:
-    """For the comparison; which methods, budgets and seeds there are is no matter of one training."""
-    values = dataclasses.asdict(settings.comparison)
+def comparison_training(settings: Settings, asked: ComparisonSettings) -> list[Any]:
+    """For the comparison and what trains like it; which methods, budgets and seeds there are is no matter of one
+    training.
+    """
+    values = dataclasses.asdict(asked)
     for name in ("methods", "sparsities", "seeds", "levels"):
         del values[name]
-    return [*values.values(), settings.augment]
+    return [*values.values(), settings.augment, settings.precision]
+
+
+def before(
+    asked: ComparisonSettings, folder: str, unpruned: str, method: str, sparsity: str, seed: str
+) -> dict[str, str]:
+    """What a method starts from: weights that are ``trained``, and ``within`` which masks a lottery ticket is drawn.
+
+    Args:
+        asked: the comparison.
+        folder: its files.
+        unpruned: name of its network without zeros, but for the seed.
+        method, sparsity, seed: of the network to be made.
+    """
+    from training.reproduce.comparison import METHODS
+
+    kind = METHODS[method].kind
+    position = asked.levels.index(float(sparsity)) if kind == "ticket" else 0
+    if kind == "foresight":
+        return {}
+    name = f"{method}-{asked.levels[position - 1]}" if position else unpruned
+    found = {"trained": f"{folder}/weights/{name}-{seed}.safetensors"}
+    return found | ({"within": f"{folder}/masks/{name}-{seed}.safetensors"} if position else {})
+
+
+def ways(asked: TradeoffSettings) -> list[tuple[str, float]]:
+    """Ways and amounts: multipliers of the widths of dense networks, then how many times as fast pruning at once makes
+    one, then sparsities of those that are trained.
+    """
+    return [
+        *(("dense", amount) for amount in (1.0, *asked.multipliers)),
+        *((way, amount) for way in asked.at_once for amount in asked.speedups),
+        *((way, amount) for way in asked.training.methods for amount in asked.training.sparsities),
+    ]
+
+
+def tradeoff_files(name: str) -> list[str]:
+    """Model files of one network."""
+    return [f"tradeoff/models/{name}-{form}.safetensors" for form in TRADEOFF_FORMS]
 
 
 def snip_batch(settings: Settings) -> list[Any]:

@@ -13,7 +13,7 @@ from training.demo.environment import environment
 from training.report.files import write_text
 from training.report.templates import page_template
 from training.reproduce.figures import Picture
-from training.reproduce.sections import comparison, int8, maskcnn, snip, students
+from training.reproduce.sections import comparison, int8, maskcnn, snip, students, tradeoff
 from training.reproduce.sections.section import Section
 from training.reproduce.settings import Settings
 
@@ -23,6 +23,7 @@ BUILDERS = {
     "snip": snip.build,
     "comparison": comparison.build,
     "int8": int8.build,
+    "tradeoff": tradeoff.build,
 }
 
 

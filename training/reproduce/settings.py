@@ -23,6 +23,7 @@ SECTIONS = {
     "snip": "paper 2: SNIP on RetinaFace",
     "comparison": "SNIP, random, magnitude, lottery tickets and sparse training side by side",
     "int8": "zeros and eight bits: what both together cost",
+    "tradeoff": "macro F1 against milliseconds: all ways to a faster network",
 }
 RATIOS = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.85)
 
@@ -175,6 +176,32 @@ class Int8Settings:
 
 
 @dataclass(frozen=True)
+class TradeoffSettings:
+    """All ways to a faster network, each in float32 and in int8: macro F1 against measured milliseconds.
+
+    Attributes:
+        training: of every network, with the methods, budgets and seeds of those that training makes sparse.
+        multipliers: of the widths of the network, for dense ones that are narrower; the zoo has them.
+        at_once: ways to prune the dense network without training: see ``at_once.WAYS``.
+        speedups: how many times as fast as dense that makes it.
+        samples: training images, without labels, for pruning at once and for the ranges of int8.
+    """
+
+    training: ComparisonSettings = ComparisonSettings(
+        model="minixception-128-256",
+        size=64,
+        fine_tune_epochs=4,
+        methods=("gradual", "gradual-1x4", "snip", "lottery", "rigl"),
+        sparsities=(0.9,),
+        levels=(0.9,),
+    )
+    multipliers: tuple[float, ...] = (0.75, 0.5, 0.25, 0.125)
+    at_once: tuple[str, ...] = ("at-once", "at-once-uniform", "at-once-magnitude")
+    speedups: tuple[float, ...] = (5.0, 8.0)
+    samples: int = 256
+
+
+@dataclass(frozen=True)
 class Settings:
     """A whole run.
 
@@ -186,7 +213,8 @@ class Settings:
         threads: of the engine while it is timed.
         seconds: about how long to time each network.
         augment: options of the training images' augmentation that differ from its defaults.
-        maskcnn, students, snip, comparison, int8: the sections.
+        precision: of the training of classifiers, as in ``TrainConfig``.
+        maskcnn, students, snip, comparison, int8, tradeoff: the sections.
     """
 
     scale: Scale = "small"
@@ -196,19 +224,22 @@ class Settings:
     threads: int = 1
     seconds: float = 2.0
     augment: dict[str, Any] = field(default_factory=dict)
+    precision: str = "auto"
     maskcnn: MaskCNNSettings = MaskCNNSettings()
     students: StudentSettings = StudentSettings()
     snip: SnipSettings = SnipSettings()
     comparison: ComparisonSettings = ComparisonSettings()
     int8: Int8Settings = Int8Settings()
+    tradeoff: TradeoffSettings = TradeoffSettings()
 
     def __post_init__(self) -> None:
         unknown = [name for name in self.sections if name not in SECTIONS]
         if unknown or not self.sections:
             raise InputError(f"sections are {', '.join(SECTIONS)}; got {', '.join(unknown) or 'none'}")
-        missing = set(self.comparison.sparsities) - set(self.comparison.levels)
-        if missing and any(method.startswith("lottery") for method in self.comparison.methods):
-            raise InputError(f"lottery tickets pass {self.comparison.levels}, not the budget {min(missing)}")
+        for asked in (self.comparison, self.tradeoff.training):
+            missing = set(asked.sparsities) - set(asked.levels)
+            if missing and any(method.startswith("lottery") for method in asked.methods):
+                raise InputError(f"lottery tickets pass {asked.levels}, not the budget {min(missing)}")
 
     @classmethod
     def preset(cls, scale: Scale, data: str | None = None) -> Settings:
@@ -276,6 +307,14 @@ def _paper(data: str) -> Settings:
             snip_batch=128, mode=None,
         ),
         int8=Int8Settings(samples=1024, epochs=2),
+        tradeoff=TradeoffSettings(
+            ComparisonSettings(
+                model="minixception-128-256", size=256, epochs=20, fine_tune_epochs=10, batch_size=64,
+                methods=("gradual", "gradual-1x4", "snip", "lottery", "rigl"), sparsities=(0.8, 0.9, 0.95),
+                levels=(0.5, 0.8, 0.9, 0.95), seeds=(0, 1, 2, 3, 4), snip_batch=128,
+            ),
+            speedups=(2.0, 4.0, 6.0, 8.0), samples=1024,
+        ),
     )  # fmt: skip
 
 

@@ -103,7 +103,7 @@ def demo_settings(settings: Settings, student: str, out: Path) -> DemoSettings:
         temperature=asked.temperature,
         alpha=asked.alpha,
         threads=settings.threads,
-        precision="auto",
+        precision=settings.precision,
         seed=asked.seed,
         progress=False,
     )

@@ -68,7 +68,8 @@ def require_inputs(settings: Settings) -> None:
     """
     from training.reproduce.comparison import METHODS
 
-    unknown = [method for method in settings.comparison.methods if method not in METHODS]
+    asked = (*settings.comparison.methods, *settings.tradeoff.training.methods)
+    unknown = [method for method in asked if method not in METHODS]
     if unknown:
         raise InputError(f"unknown method '{unknown[0]}': choose of {', '.join(METHODS)}")
     if settings.data is not None:

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from training.reproduce import plan
+from training.reproduce.at_once import WAYS
 from training.reproduce.comparison import METHODS
 from training.reproduce.settings import Settings
 
@@ -26,6 +27,8 @@ wildcard_constraints:
     size=r"\d+",
     seed=r"\d+",
     ratio=r"[\d.]+",
+    multiplier=r"[\d.]+",
+    speedup=r"[\d.]+",
     sparsity=r"[\d.]+",
     method="[a-z-]+",
     student="[a-z0-9-]+",
@@ -183,7 +186,7 @@ rule dense:
         file="comparison/models/dense-0.0-{seed}.safetensors",
         result="results/comparison/dense-0.0-{seed}.json",
     params:
-        settings=plan.comparison_training(SETTINGS),
+        settings=plan.comparison_training(SETTINGS, SETTINGS.comparison),
     resources:
         gpu=1,
     log:
@@ -194,15 +197,8 @@ rule dense:
 
 
 def before(wildcards):
-    """What magnitude and lottery tickets start from: trained weights, and the masks of the level before."""
-    kind = METHODS[wildcards.method].kind
-    if kind == "after":
-        return {"trained": f"comparison/weights/dense-0.0-{wildcards.seed}.safetensors"}
-    if kind == "ticket":
-        name = PLAN.level_before(wildcards.method, wildcards.sparsity, wildcards.seed)
-        found = {"trained": f"comparison/weights/{name}.safetensors"}
-        return found if name.startswith("dense") else found | {"within": f"comparison/masks/{name}.safetensors"}
-    return {}
+    """What methods of the comparison start from."""
+    return plan.before(SETTINGS.comparison, "comparison", "dense-0.0", *wildcards)
 
 
 rule sparse:
@@ -218,7 +214,7 @@ rule sparse:
     wildcard_constraints:
         method="|".join(METHODS),
     params:
-        settings=plan.comparison_training(SETTINGS),
+        settings=plan.comparison_training(SETTINGS, SETTINGS.comparison),
         before=lambda wildcards: " ".join(f"{key}={file}" for key, file in before(wildcards).items()),
         levels=lambda wildcards: SETTINGS.comparison.levels if METHODS[wildcards.method].kind == "ticket" else (),
     resources:
@@ -256,6 +252,83 @@ rule int8:
         CELL + " int8.prune_and_quantize settings.json images={input.images} test={input.test} student={params.student}"
         " teacher={params.teacher} distilled={params.distilled} pattern={wildcards.pattern}"
         " sparsity={wildcards.sparsity} models=int8/models result={output.result} > {log} 2>&1"
+
+
+# --- macro F1 against milliseconds ------------------------------------------------------------------------------
+
+
+rule tradeoff_dense:
+    input:
+        images=plan.images("train", SETTINGS.tradeoff.training.size),
+        test=plan.images("test", SETTINGS.tradeoff.training.size),
+    output:
+        *plan.tradeoff_files("dense-{multiplier}-{seed}"),
+        weights="tradeoff/weights/dense-{multiplier}-{seed}.safetensors",
+        result="results/tradeoff/dense-{multiplier}-{seed}.json",
+    params:
+        settings=[plan.comparison_training(SETTINGS, SETTINGS.tradeoff.training), SETTINGS.tradeoff.samples],
+    resources:
+        gpu=1,
+    log:
+        "logs/tradeoff/dense-{multiplier}-{seed}.log",
+    shell:
+        CELL + " tradeoff.train_dense settings.json images={input.images} test={input.test}"
+        " multiplier={wildcards.multiplier} seed={wildcards.seed} out={output.weights} models=tradeoff/models"
+        " result={output.result} > {log} 2>&1"
+
+
+# Measures while others run: by processor time, each network in turn with the dense one.
+rule tradeoff_at_once:
+    input:
+        images=plan.images("train", SETTINGS.tradeoff.training.size),
+        test=plan.images("test", SETTINGS.tradeoff.training.size),
+        dense=plan.tradeoff_files("dense-1.0-{seed}")[0],
+    output:
+        *plan.tradeoff_files("{way}-{speedup}-{seed}"),
+        result="results/tradeoff/{way}-{speedup}-{seed}.json",
+    wildcard_constraints:
+        way="|".join(WAYS),
+    params:
+        settings=SETTINGS.tradeoff.samples,
+    log:
+        "logs/tradeoff/{way}-{speedup}-{seed}.log",
+    shell:
+        CELL + " tradeoff.prune_at_once settings.json images={input.images} test={input.test} way={wildcards.way}"
+        " speedup={wildcards.speedup} seed={wildcards.seed} dense={input.dense} models=tradeoff/models"
+        " result={output.result} > {log} 2>&1"
+
+
+def before_tradeoff(wildcards):
+    """The same where accuracy is drawn against milliseconds."""
+    return plan.before(SETTINGS.tradeoff.training, "tradeoff", "dense-1.0", *wildcards)
+
+
+rule tradeoff_sparse:
+    input:
+        unpack(before_tradeoff),
+        images=plan.images("train", SETTINGS.tradeoff.training.size),
+        test=plan.images("test", SETTINGS.tradeoff.training.size),
+    output:
+        *plan.tradeoff_files("{method}-{sparsity}-{seed}"),
+        weights="tradeoff/weights/{method}-{sparsity}-{seed}.safetensors",
+        masks="tradeoff/masks/{method}-{sparsity}-{seed}.safetensors",
+        result="results/tradeoff/{method}-{sparsity}-{seed}.json",
+    wildcard_constraints:
+        method="|".join(METHODS),
+    params:
+        settings=[plan.comparison_training(SETTINGS, SETTINGS.tradeoff.training), SETTINGS.tradeoff.samples],
+        before=lambda wildcards: " ".join(f"{key}={file}" for key, file in before_tradeoff(wildcards).items()),
+        levels=lambda wildcards: (
+            SETTINGS.tradeoff.training.levels if METHODS[wildcards.method].kind == "ticket" else ()
+        ),
+    resources:
+        gpu=1,
+    log:
+        "logs/tradeoff/{method}-{sparsity}-{seed}.log",
+    shell:
+        CELL + " tradeoff.train_sparse settings.json images={input.images} test={input.test}"
+        " method={wildcards.method} sparsity={wildcards.sparsity} seed={wildcards.seed} {params.before}"
+        " out={output.weights} masks={output.masks} models=tradeoff/models result={output.result} > {log} 2>&1"
 
 
 # --- time and report ------------------------------------------------------------------------------------------

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
+
+from sparsenet.graph import Graph
 from training.reproduce.cell import run_cell
 from training.reproduce.plan import (
     MASKCNN_SIZE,
@@ -13,10 +17,28 @@ from training.reproduce.plan import (
     STUDENT_STAGES,
     TEACHER,
     Plan,
+    before,
     images,
     stages_before,
+    tradeoff_files,
 )
 from training.reproduce.settings import Settings
+
+
+class ByWeights:
+    """Milliseconds as weights that are not zero: the same on every machine, and known at once."""
+
+    def __init__(self, first: Graph) -> None:
+        self.ms = sum(self(first).values())
+
+    def __call__(self, graph: Graph) -> dict[str, float]:
+        return {
+            node.name: float(np.count_nonzero(graph.constants[name])) for node, name in graph.weight_names()
+        }
+
+    def measure(self, graph: Graph) -> SimpleNamespace:
+        """How many times as fast as the first a network is."""
+        return SimpleNamespace(speedup=SimpleNamespace(median=self.ms / sum(self(graph).values())))
 
 
 class Run:
@@ -97,17 +119,10 @@ class Run:
                 else self.settings.comparison.sparsities
             )
             for sparsity in levels:
-                before: dict[str, str] = {}
-                if method == "magnitude":
-                    before["trained"] = "comparison/weights/dense-0.0-0.safetensors"
-                if method == "lottery":
-                    name = self.plan.level_before(method, str(sparsity), "0")
-                    before["trained"] = f"comparison/weights/{name}.safetensors"
-                    if not name.startswith("dense"):
-                        before["within"] = f"comparison/masks/{name}.safetensors"
                 name = f"{method}-{sparsity}-0"
                 self.cell(
-                    "comparison.train_sparse", **both, method=method, sparsity=sparsity, seed=0, **before,
+                    "comparison.train_sparse", **both, method=method, sparsity=sparsity, seed=0,
+                    **before(self.settings.comparison, "comparison", "dense-0.0", method, str(sparsity), "0"),
                     **files(name), masks=f"comparison/masks/{name}.safetensors",
                 )  # fmt: skip
 
@@ -121,6 +136,31 @@ class Run:
                 teacher=TEACHER, distilled=f"students/{student}/weights/distilled.safetensors", pattern=pattern,
                 sparsity=sparsity, models="int8/models", result=f"results/int8/{name}.json",
             )  # fmt: skip
+
+    def tradeoff(self) -> None:
+        """Every way of the picture."""
+        asked = self.settings.tradeoff
+        both = self.images(asked.training.size)
+        for name in self.plan.tradeoff_names():
+            way, amount, seed = name.rsplit("-", 2)
+            common = {
+                **both,
+                "seed": seed,
+                "models": "tradeoff/models",
+                "result": f"results/tradeoff/{name}.json",
+            }
+            out = f"tradeoff/weights/{name}.safetensors"
+            if way == "dense":
+                self.cell("tradeoff.train_dense", **common, multiplier=amount, out=out)
+            elif way in asked.at_once:
+                dense = tradeoff_files(f"dense-1.0-{seed}")[0]
+                self.cell("tradeoff.prune_at_once", **common, way=way, speedup=amount, dense=dense)
+            else:
+                self.cell(
+                    "tradeoff.train_sparse", **common, method=way, sparsity=amount, out=out,
+                    masks=f"tradeoff/masks/{name}.safetensors",
+                    **before(asked.training, "tradeoff", "dense-1.0", way, amount, seed),
+                )  # fmt: skip
 
     def finish(self) -> str:
         """Time everything, write the report, return the page."""

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from tests.training.reproduce.tiny import TINY, tiny
-from training.reproduce.plan import Plan, stages_before
+from training.reproduce.plan import Plan, before, stages_before
 
 
 def test_every_result_has_a_name_of_its_own() -> None:
     results = Plan(TINY).results
     assert len(results) == len(set(results))
-    for section in ("maskcnn", "students", "snip", "comparison", "int8", "latency"):
+    for section in ("maskcnn", "students", "snip", "comparison", "int8", "tradeoff", "latency"):
         assert any(f"/{section}/" in name for name in results)
     assert all("/snip/" in name or "latency/snip" in name for name in Plan(tiny("snip")).results)
 
@@ -23,9 +23,15 @@ def test_at_ratio_0_all_methods_are_one_network() -> None:
 
 
 def test_a_ticket_is_drawn_from_the_level_before() -> None:
-    plan = Plan(TINY)
-    assert plan.level_before("lottery-1x4", "0.8", "1") == "lottery-1x4-0.5-1"
-    assert plan.level_before("lottery", "0.5", "1") == "dense-0.0-1"
+    asked = TINY.comparison
+    assert before(asked, "f", "dense-0.0", "lottery-1x4", "0.8", "1") == {
+        "trained": "f/weights/lottery-1x4-0.5-1.safetensors",
+        "within": "f/masks/lottery-1x4-0.5-1.safetensors",
+    }
+    whole = {"trained": "f/weights/dense-0.0-1.safetensors"}
+    assert before(asked, "f", "dense-0.0", "lottery", "0.5", "1") == whole
+    assert before(asked, "f", "dense-0.0", "gradual", "0.8", "1") == whole
+    assert before(asked, "f", "dense-0.0", "snip", "0.8", "1") == {}
 
 
 def test_pruned_students_continue_whole_ones() -> None:
@@ -36,6 +42,7 @@ def test_pruned_students_continue_whole_ones() -> None:
 def test_every_family_is_timed_beside_the_unpruned_network() -> None:
     families = Plan(TINY).families
     assert families["comparison"].baseline == "comparison/models/dense-0.0-0.safetensors"
+    assert families["tradeoff-0"].baseline == "tradeoff/models/dense-1.0-0-f32.safetensors"
     assert families["maskcnn"].baseline == "maskcnn/models/unstructured-0.0-0.safetensors"
     for family in families.values():
         assert family.baseline == family.files[0]

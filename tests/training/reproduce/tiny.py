@@ -12,6 +12,7 @@ from training.reproduce.settings import (
     Settings,
     SnipSettings,
     StudentSettings,
+    TradeoffSettings,
 )
 
 TINY = Settings(
@@ -32,6 +33,13 @@ TINY = Settings(
         snip_batch=8,
     ),
     int8=Int8Settings(patterns=("1x4",), sparsities=(0.8,), samples=8),
+    tradeoff=TradeoffSettings(
+        ComparisonSettings(
+            model="minixception-128-256", size=32, epochs=1, fine_tune_epochs=1, batch_size=8, methods=("gradual",),
+            sparsities=(0.9,), levels=(0.9,), seeds=(0,),
+        ),
+        multipliers=(0.125,), speedups=(3.0,), samples=8,
+    ),
 )  # fmt: skip
 
 

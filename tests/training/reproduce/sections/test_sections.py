@@ -16,7 +16,7 @@ import torch
 from sparsenet import load_graph
 from sparsenet.graph import Graph
 from sparsenet.graph.integer import integer_nodes
-from tests.training.reproduce.runs import Run
+from tests.training.reproduce.runs import ByWeights, Run
 from tests.training.reproduce.tiny import TINY, tiny
 from training.pruning import Masks
 from training.report.paper import STAGES
@@ -36,6 +36,10 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     made.snip()
     made.comparison()
     made.int8()
+    with pytest.MonkeyPatch.context() as patch:
+        for user in ("sparsenet.latency.paired", "training.reproduce.at_once"):
+            patch.setattr(f"{user}.PairedTimer", ByWeights)
+        made.tradeoff()
     return made
 
 
@@ -138,6 +142,26 @@ def test_integers_keep_the_zeros_of_a_network(run: Run, page: str) -> None:
     assert all(kept.mean() < 0.5 for kept in places[0] if kept.shape[1] > 8)
 
 
+def test_every_way_stands_in_one_picture_twice(run: Run, page: str) -> None:
+    rows = table(run, "tradeoff")
+    ways = ["dense", "dense", *TINY.tradeoff.at_once, "gradual"]
+    assert [row["form"] for row in rows] == ["float32", "int8"] * len(ways)
+    assert [row["amount"] for row in rows[::2]] == ["×1", "×0.125", "×3", "×3", "×3", "90%"]
+    assert all(
+        float(row["lowest"]) <= float(row["macro_f1"]) <= float(row["highest"]) and float(row["ms"]) > 0
+        for row in rows
+    )
+    assert 0.9 <= float(rows[-2]["zeros"]) < 0.99  # channels that fell out count
+    assert [float(row["zeros"]) for row in rows[4:10]] == pytest.approx(
+        [2 / 3] * 6, abs=0.02
+    )  # a third of the time
+    assert (
+        int(rows[2]["bytes"]) < int(rows[0]["bytes"]) / 20
+    )  # an eighth of the width is a sixtieth of the weights
+    equal = table(run, "tradeoff-equal")
+    assert [row["behind"] == "" for row in equal] == [True, False, False]
+
+
 def quads(graph: Graph, name: str) -> npt.NDArray[np.bool_]:
     """Which quads of input channels of a weight hold numbers."""
     weight = graph.constants[name]
@@ -147,7 +171,7 @@ def quads(graph: Graph, name: str) -> npt.NDArray[np.bool_]:
 
 def test_the_page_holds_every_table_and_picture_and_fetches_nothing(run: Run, page: str) -> None:
     keys = [path.stem for path in sorted((run.folder / "tables").glob("*.csv"))]
-    assert len(keys) == 9
+    assert len(keys) == 11
     text = html.unescape(page)
     for key in keys:
         shown = text.split(f'<h3 id="{key}">')[1].split("</table>")[0]
@@ -157,7 +181,7 @@ def test_the_page_holds_every_table_and_picture_and_fetches_nothing(run: Run, pa
             name, first = next(iter(row.items()))
             assert (f"{100 * float(first):.1f}" if name == "zeros" else first.removesuffix(".0")) in shown
     pictures = sorted((run.folder / "figures").glob("*.png"))
-    assert page.count("data:image/png;base64,") == len(pictures) == 8
+    assert page.count("data:image/png;base64,") == len(pictures) == 9
     assert all(path.read_bytes().startswith(b"\x89PNG") for path in pictures)
     assert not re.search(r'(?:src|href)="(?!data:|#)', page)
     assert "http" not in page

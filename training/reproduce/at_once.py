@@ -1,0 +1,40 @@
+"""A trained network pruned at once to the same milliseconds by three ways to spread the zeros over its layers.
+
+How many weights of each layer go is what differs. Which of them, and how those that are left make up for it, is the
+same (see ``converters.pruning``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from converters.pruning.prune import prune
+from sparsenet.graph import FloatArray, Graph
+from sparsenet.latency.paired import PairedTimer
+from training.detection.equal_time import as_fast_as
+from training.detection.variants import Spread
+
+#: A way → what it is called.
+WAYS = {
+    "at-once": "pruned at once",
+    "at-once-uniform": "at once, all layers alike",
+    "at-once-magnitude": "at once, by magnitude over all layers",
+}
+_RULES: dict[str, Spread] = {"at-once-uniform": "layer", "at-once-magnitude": "magnitude"}
+
+
+def faster(graph: Graph, batches: Sequence[FloatArray], way: str, speedup: float) -> Graph:
+    """The network with as many zeros as make it so many times as fast as it is.
+
+    Args:
+        graph: dense, in float32.
+        batches: inputs without labels.
+        way: one of ``WAYS``: by what zeros cost and save, measured here; equal shares; or the smallest weights of all
+            layers together.
+        speedup: of one thread, measured here.
+    """
+    if way not in _RULES:
+        return prune(graph, batches, speedup=speedup, threads=1).graph
+    timer = PairedTimer(graph)
+    wanted = as_fast_as(speedup, graph, _RULES[way], (), lambda thin: timer.measure(thin).speedup.median)
+    return prune(graph, batches, wanted, threads=1).graph
