@@ -18,7 +18,7 @@ from converters.pruning.steps import Progress, Steps
 from converters.pruning.surgery import Surgery
 from converters.pruning.timetable import Choice, LayerMs
 from converters.quantization.observe import Batches
-from sparsenet.checks import one_of, real_number, shown, whole_number
+from sparsenet.checks import flag, one_of, real_number, shown, whole_number
 from sparsenet.errors import InputError
 from sparsenet.graph import Graph
 
@@ -75,6 +75,7 @@ def prune(
     ms: float | None = None,
     speedup: float | None = None,
     layer_ms: LayerMs | None = None,
+    int8: bool = False,
     block: Sequence[int] | None = None,
     n_m: Sequence[int] | None = None,
     skip: Iterable[str] = (),
@@ -101,6 +102,8 @@ def prune(
             do that is measured before any layer is reconstructed, in turn with the dense network.
         speedup: or by what the milliseconds of the dense network are to be divided.
         layer_ms: what tells the milliseconds of each node of a network; None measures them on this machine.
+        int8: whether milliseconds, dense and pruned, are those of the network in 8-bit integers. It is pruned in
+            float32 all the same, to be quantized afterwards.
         block: (1, 4) to prune 4 consecutive input channels of an output channel and a tap together.
         n_m: (2, 4) to keep 2 of every 4 such channels, which decides the sparsity.
         skip: layers that stay dense: names, patterns of names such as "head.*", or the words "first" and "last".
@@ -129,7 +132,7 @@ def prune(
     spread = timed or not (pattern.of or scope == "layer" or isinstance(sparsity, Mapping))
     if search and not spread:
         raise InputError("search tries other ways to spread zeros, and these are given: leave it out")
-    what = repr((__name__, sorted(given.items()), spread, ms, speedup, most, search))
+    what = repr((__name__, sorted(given.items()), spread, ms, speedup, most, search, flag(int8, "int8")))
     judged = search + 1 if search else 0
     steps = Steps(progress, len(layers) * (1 + spread + judged) + len(LEVELS) * timed)
     choice = None
@@ -138,7 +141,7 @@ def prune(
             known = surgery.state.known("choice")
             if known is None:
                 if timed:
-                    choose = within_time(surgery, steps, ms, speedup, layer_ms, most)
+                    choose = within_time(surgery, steps, ms, speedup, layer_ms, int8, most)
                 else:
                     choose = partial(within_weights, layers, next(iter(given.values())), most)
                 known = spread_by(surgery, steps, choose, search).arrays()

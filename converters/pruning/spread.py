@@ -26,12 +26,13 @@ def within_time(
     ms: float | None,
     speedup: float | None,
     layer_ms: LayerMs | None,
+    int8: bool,
     most: float,
 ) -> Callable[[Float64Array], Choice]:
     """What chooses, by errors of layers, the sparsities with which the network is as fast as asked for."""
     graph, layers = surgery.dense, surgery.layers
     thin = partial(thinned, graph, layers=layers, pattern=surgery.pattern)
-    table = Timetable.of(layers, thin, timer(graph, layer_ms), most, steps)
+    table = Timetable.of(layers, thin, timer(graph, layer_ms, int8), most, steps)
     return partial(table.choose, budget=table.budget(ms, speedup or 1.0))
 
 

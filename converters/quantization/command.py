@@ -12,7 +12,6 @@ import click
 from converters.conversion.size_options import size_options
 from converters.quantization.ranges import Method
 from converters.quantization.weight_scales import WeightMethod
-from sparsenet.commands.bar import bar
 from sparsenet.commands.model_path import ModelName
 from sparsenet.commands.options import json_option, threads_option
 from sparsenet.io.files import require_outputs
@@ -24,8 +23,6 @@ if TYPE_CHECKING:
     from converters.passes.permute_channels import QuadCount
     from converters.quantization.report import QuantizationReport
 
-#: Samples on which the two networks are compared, and channels are equalized.
-COMPARED = 32
 EPILOG = """\b
 Examples:
   sparsenet quantize student.safetensors --calibrate faces/ -o student.int8.safetensors
@@ -117,39 +114,28 @@ def quantize(
     An image is made RGB, resized to the input and normalised as the model says; where it does not, to -1 … 1.
     """
     from converters.conversion.sources import open_graph, source_files
-    from converters.quantization.equalize import equalize
-    from converters.quantization.order import ordered_for_quads
     from converters.quantization.quantize import METADATA
-    from converters.quantization.quantize import quantize as run_quantization
-    from converters.quantization.report import quantization_report
     from converters.quantization.samples import open_samples
+    from converters.quantization.steps import in_integers
     from sparsenet.io.model_file import save
 
     require_outputs([output], itertools.chain([calibrate], source_files(model)))
     graph = open_graph(model, image_size, batch, shapes=shapes, dims=dims)
     data = open_samples(calibrate, graph, samples, seed)
-    if not (no_equalization or per_tensor):
-        with bar("equalizing", min(COMPARED, len(data.names)), as_json) as progress:
-            graph = equalize(graph, data.batches(COMPARED), threads=threads, progress=progress)
-    with bar("calibrating", len(data.names), as_json) as progress:
-        quantized = run_quantization(
-            graph,
-            data.batches(),
-            method=method,
-            weights=weights,
-            per_channel=not per_tensor,
-            bias_correction=not no_bias_correction,
-            skip=skip,
-            threads=threads,
-            progress=progress,
-        )
-    if data.random:
-        quantized.metadata[METADATA] += ", which were random numbers: for tests of speed alone"
-    with bar("comparing", min(COMPARED, len(data.names)), as_json) as progress:
-        report = quantization_report(
-            graph, quantized, data.batches(COMPARED), threads=threads, progress=progress
-        )
-    quantized, quads = (quantized, None) if keep_order else ordered_for_quads(quantized)
+    found = in_integers(
+        graph,
+        data,
+        method=method,
+        weights=weights,
+        per_channel=not per_tensor,
+        equalization=not no_equalization,
+        bias_correction=not no_bias_correction,
+        skip=skip,
+        keep_order=keep_order,
+        threads=threads,
+        quiet=as_json,
+    )
+    quantized, report, quads = found.graph, found.report, found.quads
     save(quantized, output)
     facts = {
         "output": str(output),

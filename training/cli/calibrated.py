@@ -19,7 +19,7 @@ from sparsenet.text.table import to_json
 #: Options of this way alone …
 ONLY_CALIBRATED = ("samples", "n_m", "search", "sparse_initializers", "image_size", "shapes", "dims")
 #: … and those that it shares with pruning by masks.
-SHARED = ("weights", "output", "calibrate", "sparsity", "latency", "speedup", "scope", "block", "exclude",
+SHARED = ("weights", "output", "calibrate", "sparsity", "latency", "speedup", "int8", "scope", "block", "exclude",
           "min_density", "seed", "threads", "quiet", "as_json")  # fmt: skip
 
 
@@ -86,10 +86,12 @@ def prune_calibrated(model: Path, output: Path, as_json: bool, options: dict[str
     """
     from converters.conversion.sources import source_files
     from converters.pruning.prune import prune
+    from converters.quantization.annotate import in_bytes
     from converters.quantization.samples import open_samples
+    from converters.quantization.steps import in_integers
     from sparsenet.latency.paired import PairedTimer
     from training.cli.calibrated_output import opened
-    from training.cli.calibrated_report import summary, text
+    from training.cli.calibrated_report import Report
 
     state = output.with_name(f"{output.name}.state")
     require_outputs([output], itertools.chain([options["calibrate"]], source_files(model)))
@@ -104,6 +106,7 @@ def prune_calibrated(model: Path, output: Path, as_json: bool, options: dict[str
             scope=options["scope"] or "global",
             ms=options["latency"],
             speedup=options["speedup"],
+            int8=options["int8"],
             block=options["block"],
             n_m=options["n_m"],
             skip=[*options["exclude"], *target.dense],
@@ -115,10 +118,13 @@ def prune_calibrated(model: Path, output: Path, as_json: bool, options: dict[str
         )
     if data.random:
         found.graph.metadata["pruning"] += ", which were random numbers: for tests of speed alone"
-    target.write(found.graph)
-    timer = PairedTimer(found.dense)
-    took = timer.measure(found.graph)
-    if as_json:
-        click.echo(to_json(summary(output, found, timer.first, took, target.dense)))
-    else:
-        click.echo(text(output, found, timer.first, took, target.dense))
+    integers = None
+    if options["int8"]:
+        integers = in_integers(
+            found.graph, data, threads=options["threads"], quiet=as_json or options["quiet"]
+        )
+    pruned = integers.graph if integers else found.graph
+    target.write(pruned)
+    timer = PairedTimer(in_bytes(found.dense) if integers else found.dense)
+    report = Report(output, found, timer.first, timer.measure(pruned), target.dense, integers)
+    click.echo(to_json(report.summary()) if as_json else report.text())

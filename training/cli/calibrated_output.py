@@ -40,6 +40,10 @@ def opened(model: Path, path: Path, options: dict[str, Any]) -> Output:
     sizes = {name: options[name] for name in ("shapes", "dims")}
     image_size = options["image_size"] or None
     if path.suffix.lower() == ".onnx":
+        if options["int8"]:
+            raise InputError(
+                f"{path}: networks in 8-bit integers are written as model files (.safetensors) alone"
+            )
         return _onnx(model, path, image_size, options["sparse_initializers"], sizes, options["exclude"])
     if options["sparse_initializers"]:
         raise InputError(f"--sparse-initializers is for ONNX, and {path} will be a model file: name it .onnx")

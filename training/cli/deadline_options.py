@@ -38,7 +38,8 @@ def deadline_options(function: Callable[..., Any]) -> Callable[..., Any]:
         click.option("--speedup", type=FiniteRange(1), metavar="TIMES",
                      help="Or how many times as fast as dense it is to be. Both are measured here."),
         click.option("--int8", is_flag=True,
-                     help="With --scope latency: both, dense and pruned, in 8-bit integers."),
+                     help="In 8-bit integers: with --scope latency, these milliseconds, dense and pruned; with "
+                     "--calibrate the network itself, too, which the same inputs quantize as sparsenet quantize does."),
     ]  # fmt: skip
     for option in reversed(options):
         function = option(function)

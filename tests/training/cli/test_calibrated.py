@@ -11,9 +11,12 @@ import pytest
 from click.testing import CliRunner, Result
 
 from converters import from_onnx
+from converters.pruning.layers import prepared
+from converters.quantization.annotate import in_bytes
+from sparsenet import Engine
 from sparsenet.cli import main
 from sparsenet.io.model_file import load_graph
-from tests.converters.pruning.networks import multiply_adds, network
+from tests.converters.pruning.networks import multiply_adds, network, samples
 from tests.converters.writing.networks import model
 
 
@@ -54,6 +57,22 @@ def test_an_onnx_model_is_pruned(given: list[object], tmp_path: Path) -> None:
         assert np.count_nonzero(weights[layer["layer"]]) == layer["nnz"]
 
 
+def test_a_network_in_integers_is_as_fast_as_asked_for(given: list[object], tmp_path: Path) -> None:
+    out = tmp_path / "pruned.safetensors"
+    result = run(*given, "-o", out, "--speedup", 2, "--int8", "--json")
+    assert result.exit_code == 0, result.output
+    report, pruned = json.loads(result.stdout), load_graph(out)
+    assert report["quantization"] == "minmax ranges of 24 samples, max weights"
+    assert all(name in pruned.quantization for _, name, _ in pruned.weights())
+    dense = sum(multiply_adds(in_bytes(prepared(network(), ())[0])).values())
+    assert report["dense_ms"] == pytest.approx(dense)
+    assert report["ms"] == pytest.approx(sum(multiply_adds(pruned).values()))
+    assert report["ms"] == pytest.approx(dense / 2, rel=0.05)
+    x = samples(24)
+    wanted, got = (Engine(graph).run({"x": x})["y"] for graph in (network(), pruned))
+    assert np.square(got - wanted).mean() < 0.3 * wanted.var()
+
+
 def test_milliseconds_are_met_and_told(given: list[object], tmp_path: Path) -> None:
     out = tmp_path / "pruned.safetensors"
     whole = sum(multiply_adds(network()).values())
@@ -81,6 +100,7 @@ def test_milliseconds_are_met_and_told(given: list[object], tmp_path: Path) -> N
         (("--latency", "3us"), "allow more time"),
         (("-o", "pruned.onnx"), "only an .onnx model is written as one"),
         (("--sparse-initializers",), "--sparse-initializers is for ONNX"),
+        (("--int8", "-o", "pruned.onnx"), "8-bit integers are written as model files"),
     ],
 )  # fmt: skip
 def test_what_does_not_go_together_is_refused(
