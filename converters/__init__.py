@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from converters.quantization.report import quantization_report
     from converters.torch_import import from_torch
     from converters.writing.onnx_model import write_onnx
+    from converters.writing.torch_module import write_module
 
 __all__ = [
     "equalize",
@@ -29,6 +30,7 @@ __all__ = [
     "quantization_report",
     "quantize",
     "sensitivity",
+    "write_module",
     "write_onnx",
 ]
 
@@ -42,6 +44,7 @@ __getattr__, __dir__ = lazy_names(
         "quantize": "quantization.quantize",
         "quantization_report": "quantization.report",
         "from_torch": "torch_import",
+        "write_module": "writing.torch_module",
         "write_onnx": "writing.onnx_model",
     },
 )

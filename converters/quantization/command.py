@@ -12,6 +12,7 @@ import click
 from converters.conversion.size_options import size_options
 from converters.quantization.ranges import Method
 from converters.quantization.weight_scales import WeightMethod
+from sparsenet.commands.bar import bar
 from sparsenet.commands.model_path import ModelName
 from sparsenet.commands.options import json_option, threads_option
 from sparsenet.io.files import require_outputs
@@ -125,6 +126,7 @@ def quantize(
     found = in_integers(
         graph,
         data,
+        lambda label, count: bar(label, count, as_json),
         method=method,
         weights=weights,
         per_channel=not per_tensor,
@@ -133,7 +135,6 @@ def quantize(
         skip=skip,
         keep_order=keep_order,
         threads=threads,
-        quiet=as_json,
     )
     quantized, report, quads = found.graph, found.report, found.quads
     save(quantized, output)

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from converters.quantization.ranges import Method
 from converters.quantization.samples import Samples
 from converters.quantization.weight_scales import WeightMethod
-from sparsenet.commands.bar import bar
 from sparsenet.graph import Graph
 
 if TYPE_CHECKING:
     from converters.passes.permute_channels import QuadCount
     from converters.quantization.report import QuantizationReport
 
+#: A bar, given its label and how many samples there are: it is told of some whenever they are done.
+Bar = Callable[[str, int], AbstractContextManager[Callable[[int], object]]]
 #: Samples on which the two networks are compared, and channels are equalized.
 COMPARED = 32
 
@@ -38,6 +40,7 @@ class InIntegers:
 def in_integers(
     graph: Graph,
     data: Samples,
+    bar: Bar,
     *,
     method: Method = "minmax",
     weights: WeightMethod = "max",
@@ -47,17 +50,16 @@ def in_integers(
     skip: Iterable[str] = (),
     keep_order: bool = False,
     threads: int | None = None,
-    quiet: bool = False,
 ) -> InIntegers:
     """Equalize, quantize, compare and reorder a network.
 
     Args:
         graph: in float32.
         data: calibration inputs.
+        bar: shows each step.
         method, weights, per_channel, bias_correction, skip, threads: as for ``quantize``.
         equalization: whether ranges of channels are made alike before, which one scale for all of a weight undoes.
         keep_order: whether channels stay in their order.
-        quiet: without bars.
     """
     from converters.quantization.equalize import equalize
     from converters.quantization.order import ordered_for_quads
@@ -66,9 +68,9 @@ def in_integers(
 
     compared = min(COMPARED, len(data.names))
     if equalization and per_channel:
-        with bar("equalizing", compared, quiet) as progress:
+        with bar("equalizing", compared) as progress:
             graph = equalize(graph, data.batches(COMPARED), threads=threads, progress=progress)
-    with bar("calibrating", len(data.names), quiet) as progress:
+    with bar("calibrating", len(data.names)) as progress:
         quantized = quantize(
             graph,
             data.batches(),
@@ -82,7 +84,7 @@ def in_integers(
         )
     if data.random:
         quantized.metadata[METADATA] += ", which were random numbers: for tests of speed alone"
-    with bar("comparing", compared, quiet) as progress:
+    with bar("comparing", compared) as progress:
         report = quantization_report(
             graph, quantized, data.batches(COMPARED), threads=threads, progress=progress
         )

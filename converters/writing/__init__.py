@@ -1,1 +1,1 @@
-"""Weights of a changed graph, put back into the network that the graph was made of: an ONNX model."""
+"""Weights of a changed graph, put back into what the graph was made of: an ONNX model or a PyTorch module."""

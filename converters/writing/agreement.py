@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from converters.writing.origins import weights
+from sparsenet.errors import InputError
 from sparsenet.graph import FloatArray, Graph, Node
 from sparsenet.graph.ops import OPS, split_inputs
 
@@ -26,6 +28,28 @@ def biases_of(graph: Graph) -> dict[str, FloatArray]:
         node.name: graph.constants.get(split_inputs(node)[0][2], np.zeros(len(weight), np.float32))
         for node, _, weight in graph.weights()
     }
+
+
+def require_same(graph: Graph, source: Graph, name: str) -> None:
+    """Raise InputError unless a graph differs from that of its source, called ``name``, in numbers alone."""
+    if graph.quantization:
+        raise InputError(f"'{graph.name}' is quantized: a float32 network alone can be written back")
+    other = other_structure(graph, source)
+    if other is not None:
+        raise InputError(
+            f"'{graph.name}' is not what '{name}' becomes when it is converted: they differ in '{other}'; "
+            "prune what it becomes with optimize=False, so that no channels are cut"
+        )
+
+
+def changed_layers(graph: Graph, source: Graph) -> list[str]:
+    """The layers that have another weight or bias in one of two graphs of one structure."""
+    before, now = ((weights(one), biases_of(one)) for one in (source, graph))
+    return [
+        name
+        for name in now[0]
+        if not all(np.array_equal(a[name], b[name]) for a, b in zip(before, now, strict=True))
+    ]
 
 
 def other_structure(wanted: Graph, got: Graph) -> str | None:

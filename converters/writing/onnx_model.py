@@ -14,7 +14,13 @@ from converters.onnx.model import declared, inputs_of
 from converters.onnx_import import OnnxSource
 from converters.passes.optimize import optimize
 from converters.pruning.prune import METADATA
-from converters.writing.agreement import biases_of, other_numbers, other_structure
+from converters.writing.agreement import (
+    biases_of,
+    changed_layers,
+    other_numbers,
+    other_structure,
+    require_same,
+)
 from converters.writing.onnx_constants import OnnxConstants
 from converters.writing.onnx_layers import OnnxLayers
 from converters.writing.origins import Origins, weights
@@ -88,19 +94,15 @@ class OnnxTarget:
 
     def write(self, graph: Graph, path: Path, sparse_initializers: bool = False) -> None:
         """Write the model with the weights and biases of a graph; see ``write_onnx``."""
-        self._require_same(graph)
-        wanted, biases = weights(graph), biases_of(graph)
-        dense, before = weights(self._dense), biases_of(self._dense)
-        changed = [
-            name for name, weight in wanted.items()
-            if not (np.array_equal(weight, dense[name]) and np.array_equal(biases[name], before[name]))
-        ]  # fmt: skip
+        require_same(graph, self._dense, self._name)
+        changed = changed_layers(graph, self._dense)
         for name in changed:
             if not self.takes(name):
                 raise InputError(
                     f"layer '{name}' has changed, and cannot be written back into '{self._name}': it is made of no "
                     "constant of its own there, or has a bias for each phase; leave it out as you prune (skip)"
                 )
+        wanted, biases = weights(graph), biases_of(graph)
         arrays = self._origins.arrays({name: wanted[name] for name in changed})
         for name, array in arrays.items():
             self._constants.change(name, array)
@@ -134,16 +136,6 @@ class OnnxTarget:
             slope = raised[layer] - now[layer]
             step = np.divide(wanted[layer] - now[layer], slope, out=np.zeros_like(slope), where=slope != 0)
             self._constants.change(name, arrays[layer] + step.reshape(arrays[layer].shape))
-
-    def _require_same(self, graph: Graph) -> None:
-        if graph.quantization:
-            raise InputError(f"'{graph.name}' is quantized: of a float32 network alone ONNX can be written")
-        other = other_structure(graph, self._dense)
-        if other is not None:
-            raise InputError(
-                f"'{graph.name}' is not what '{self._name}' becomes when it is converted: they differ in '{other}'; "
-                "prune what from_onnx(model, optimize=False) gives, so that no channels are cut"
-            )
 
     def _bytes(self, graph: Graph) -> bytes:
         from google.protobuf.message import EncodeError  # type: ignore[import-untyped]

@@ -1,8 +1,8 @@
 """Which number of a source network each weight of its graph was made of, found out by converting other numbers.
 
 What an importer and the passes do to a weight is to move it (transposed matrices, flipped kernels) and to scale it
-(a batch norm, Gemm's alpha). So the source is converted with ones in place of its weights, which gives the factors, and
-with the two digits of a number for each weight, which tell where it went. No operator needs a rule of its own for that.
+(a batch norm, Gemm's alpha). So the source is converted with one number in place of all weights, which gives the
+factors, and with the two digits of a number for each weight, which tell where it went. No operator needs a rule for it.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from sparsenet.graph import FloatArray, Graph
 IntArray = npt.NDArray[np.int64]
 #: The graph of the source with other numbers in some of its arrays.
 Convert = Callable[[Mapping[str, FloatArray]], Graph]
+Read = Callable[[Graph], dict[str, FloatArray]]
 #: Of a digit: float32 still holds it, times a factor, to a hundredth.
 _BASE = 2**16
 #: How far from a whole number a digit may be found.
@@ -52,19 +53,23 @@ class Origins:
     Args:
         arrays: of the source, of which weights may be made, by name.
         convert: gives its graph with other numbers in ``arrays``.
+        read: gives what is to be traced, by layer, of a graph; its weights if nothing else is said.
     """
 
-    def __init__(self, arrays: Mapping[str, FloatArray], convert: Convert) -> None:
+    def __init__(self, arrays: Mapping[str, FloatArray], convert: Convert, read: Read | None = None) -> None:
         self._arrays = arrays
         sizes = [array.size for array in arrays.values()]
         self._starts = np.array([0, *itertools.accumulate(sizes)], np.int64)
-        ones, low, high = (
-            weights(convert(self._numbered(digit)))
-            for digit in (np.ones_like, lambda n: n % _BASE + 1, lambda n: n // _BASE + 1)
-        )
+
+        def read_with(digit: Callable[[IntArray], IntArray]) -> dict[str, FloatArray]:
+            return (read or weights)(convert(self._numbered(digit)))
+
+        full, low = read_with(lambda n: np.full_like(n, _BASE)), read_with(lambda n: n % _BASE + 1)
+        factors = {layer: filled / np.float32(_BASE) for layer, filled in full.items()}
+        high = factors if sum(sizes) <= _BASE else read_with(lambda n: n // _BASE + 1)
         traced = {
-            layer: self._traced(factors, low[layer], high[layer])
-            for layer, factors in ones.items()
+            layer: self._traced(factors[layer], low[layer], high[layer])
+            for layer in factors
             if layer in low and layer in high
         }
         found = {layer: origin for layer, origin in traced.items() if origin is not None}

@@ -6,6 +6,7 @@ import itertools
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from sparsenet.io.files import require_outputs
 from sparsenet.text.table import to_json
 
 #: Options of this way alone …
-ONLY_CALIBRATED = ("samples", "n_m", "search", "sparse_initializers", "image_size", "shapes", "dims")
+ONLY_CALIBRATED = ("samples", "n_m", "search", "kind", "sparse_initializers", "image_size", "shapes", "dims")
 #: … and those that it shares with pruning by masks.
 SHARED = ("weights", "output", "calibrate", "sparsity", "latency", "speedup", "int8", "scope", "block", "exclude",
           "min_density", "seed", "threads", "quiet", "as_json")  # fmt: skip
@@ -53,6 +54,9 @@ def calibration_options(function: Callable[..., Any]) -> Callable[..., Any]:
                      help="With --calibrate: inputs to look at, drawn from all."),
         click.option("--n-m", type=_Pair(), metavar="N:M",
                      help="With --calibrate: keep N of every M consecutive input channels of an output and a tap."),
+        click.option("--as", "kind", type=click.Choice(["model", "weights"]), default="model",
+                     help="With --calibrate: write a model file, or, of trained weights or a network's name, weights "
+                     "again, as train writes them.  [default: model]"),
         click.option("--sparse-initializers", is_flag=True,
                      help="With --calibrate, in an .onnx file: store weights as sparse initializers where that is "
                      "shorter. onnxruntime reads them; what else reads ONNX may not."),
@@ -120,9 +124,8 @@ def prune_calibrated(model: Path, output: Path, as_json: bool, options: dict[str
         found.graph.metadata["pruning"] += ", which were random numbers: for tests of speed alone"
     integers = None
     if options["int8"]:
-        integers = in_integers(
-            found.graph, data, threads=options["threads"], quiet=as_json or options["quiet"]
-        )
+        show = partial(bar, quiet=as_json or options["quiet"])
+        integers = in_integers(found.graph, data, show, threads=options["threads"])
     pruned = integers.graph if integers else found.graph
     target.write(pruned)
     timer = PairedTimer(in_bytes(found.dense) if integers else found.dense)

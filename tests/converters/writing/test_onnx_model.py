@@ -89,7 +89,7 @@ def test_a_layer_that_shares_its_weight_and_stays_shares_it_on(tmp_path: Path) -
     "name, other, reduce, words",
     [
         ("transposed", "transposed", False, "'ConvTranspose3.phases' has changed, and cannot be written back"),
-        ("plain", "plain", True, "they differ in 'Conv0'; prune what from_onnx(model, optimize=False) gives"),
+        ("plain", "plain", True, "they differ in 'Conv0'; prune what it becomes with optimize=False"),
         ("plain", "depthwise", False, "is not what 'detector' becomes when it is converted"),
     ],
 )  # fmt: skip

@@ -18,6 +18,7 @@ from sparsenet.cli import main
 from sparsenet.io.model_file import load_graph
 from tests.converters.pruning.networks import multiply_adds, network, samples
 from tests.converters.writing.networks import model
+from training.checkpoint import load_model
 
 
 def run(*arguments: object) -> Result:
@@ -55,6 +56,20 @@ def test_an_onnx_model_is_pruned(given: list[object], tmp_path: Path) -> None:
     weights = {node.name: weight for node, _, weight in from_onnx(written, optimize=False).weights()}
     for layer in report["layers"]:
         assert np.count_nonzero(weights[layer["layer"]]) == layer["nnz"]
+
+
+def test_weights_stay_weights(given: list[object], tmp_path: Path) -> None:
+    out = tmp_path / "pruned.safetensors"
+    small = ("--calibrate", "random", "--samples", 4, "--image-size", 32, 32, "--threads", 1)
+    result = run("minixception-128", *small, "-o", out, "--as", "weights", "--json")
+    assert result.exit_code == 0, result.output
+    report = json.loads(result.stdout)
+    assert not report["left_dense"]
+    module, info = load_model(out)
+    assert info.notes["pruned"].startswith("optimal brain surgeon on 4 samples")
+    weights = dict(module.named_parameters())
+    for layer in report["layers"]:
+        assert weights[f"{layer['layer']}.weight"].count_nonzero() == layer["nnz"]
 
 
 def test_a_network_in_integers_is_as_fast_as_asked_for(given: list[object], tmp_path: Path) -> None:
@@ -100,6 +115,8 @@ def test_milliseconds_are_met_and_told(given: list[object], tmp_path: Path) -> N
         (("--latency", "3us"), "allow more time"),
         (("-o", "pruned.onnx"), "only an .onnx model is written as one"),
         (("--sparse-initializers",), "--sparse-initializers is for ONNX"),
+        (("--as", "weights"), "dense.safetensors is a model file"),
+        (("--as", "weights", "-o", "pruned.onnx"), "weights are no ONNX model"),
         (("--int8", "-o", "pruned.onnx"), "8-bit integers are written as model files"),
     ],
 )  # fmt: skip
