@@ -20,7 +20,9 @@ EPILOG = """\b
 Examples:
   sparsenet evaluate-detector mobilenet0.25_Final.pth --annotations widerface_subset/subset_gt.json \\
       --ground-truth widerface_subset/gt --sparsity 0 0.5 0.7 0.8 0.9 --finetune 8 --out detector-out
-  sparsenet evaluate-detector drawn.safetensors --scenes 50 --no-latency                    # drawn scenes"""
+  sparsenet evaluate-detector mobilenet0.25_Final.pth --annotations widerface_subset/subset_gt.json \\
+      --ground-truth widerface_subset/gt --speedup 1.6 2.2 --int8                           # at equal milliseconds
+  sparsenet evaluate-detector drawn.safetensors --scenes 50 --beside fast.safetensors       # drawn scenes"""
 
 #: A few hundred steps repair a pruned detector, if they are AdamW's; on small crops they take minutes on one core.
 FINETUNE = DetectionConfig(
@@ -63,6 +65,8 @@ FINETUNE = DetectionConfig(
 @click.option("--int8", is_flag=True, help="Of both, and of WEIGHTS: the same again in 8-bit integers.")
 @click.option("--samples", type=click.IntRange(1), default=48, show_default=True,
               help="Images that pruning at once and 8-bit integers look at.")  # fmt: skip
+@click.option("--beside", cls=Several, type=click.Path(path_type=Path), default=(), metavar="FILE...",
+              help="Model files made of WEIGHTS by prune --calibrate or quantize, to test and time, too.")  # fmt: skip
 @click.option("--lr", type=FiniteRange(0, min_open=True), default=FINETUNE.lr, show_default=True,
               help="Of fine-tuning, with AdamW.")  # fmt: skip
 @click.option(
@@ -97,6 +101,7 @@ def evaluate_detector(
     block: tuple[int, int] | None,
     int8: bool,
     samples: int,
+    beside: tuple[Path, ...],
     compare: bool,
     latency: bool,
     rounds: int,
@@ -125,6 +130,7 @@ def evaluate_detector(
         scopes=tuple(s for s in SCOPES if scope in (s, "both")),
         finetune=replace(FINETUNE, epochs=finetune, lr=lr, seed=seed) if finetune else None,
         one_shot=OneShot(speedup, at_once, block, int8, samples) if at_once or speedup or int8 else None,
+        files=beside,
         compare=compare,
         seed=seed,
     )

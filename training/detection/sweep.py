@@ -132,11 +132,13 @@ class Sweep:
 
     def _row(self, variant: Variant) -> Row:
         path = self.folder / f"{variant.name}.json"
-        if path.exists() and self.model_file(variant.name).exists():
+        if not variant.file and path.exists() and self.model_file(variant.name).exists():
             return _read(path, Row)
         model = None
         if variant.at_once:
-            self.say(f"{variant.name}: {'quantizing' if variant.int8 else 'pruning'}")
+            self.say(
+                f"{variant.name}: {'reading' if variant.file else 'quantizing' if variant.int8 else 'pruning'}"
+            )
             graph = self._made_at_once(variant)
         else:
             self.say(f"{variant.name}: {'fine-tuning' if variant.finetuned else 'detecting'}")
@@ -182,7 +184,9 @@ class Sweep:
         return report
 
     def _made_at_once(self, variant: Variant) -> Graph:
-        """The graph of a variant that is pruned at once or quantized; the one it is made of has its file by then."""
+        """The graph of a variant that needs no training; what it is made of has its file by then."""
+        if variant.file:
+            return sparsenet.load_graph(variant.file)
         if variant.int8:
             return self._at_once.quantized(self._known(replace(variant, int8=False)))
         chosen = replace(variant, spread="chosen")

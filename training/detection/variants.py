@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Literal
 
 from torch import nn
@@ -51,6 +52,7 @@ class SweepConfig:
         finetune: how to fine-tune every pruned variant as well; None for not at all.
         one_shot: what to prune at once; None for nothing.
         share: of the images that fine-tuning and one-shot pruning see; the others test all variants.
+        files: model files that were made of the same detector elsewhere, tested and timed beside the others.
         compare: run pruned variants in PyTorch as well; the dense one is in any case.
         seed: of that split.
     """
@@ -59,6 +61,7 @@ class SweepConfig:
     scopes: tuple[Scope, ...] = SCOPES
     finetune: DetectionConfig | None = None
     one_shot: OneShot | None = None
+    files: tuple[Path, ...] = ()
     share: float = 0.5
     compare: bool = True
     seed: int = 0
@@ -76,6 +79,7 @@ class Variant:
         speedup: that is asked for, or 0.
         block: as in ``OneShot``.
         int8: whether it computes in 8-bit integers.
+        file: that it is, whatever it is.
     """
 
     scope: Scope | None = None
@@ -85,15 +89,18 @@ class Variant:
     speedup: float = 0.0
     block: tuple[int, int] | None = None
     int8: bool = False
+    file: Path | None = None
 
     @property
     def at_once(self) -> bool:
         """Whether it is made without training, from the graph of another."""
-        return self.spread is not None or self.int8
+        return self.spread is not None or self.int8 or self.file is not None
 
     @property
     def name(self) -> str:
         """Also of its files."""
+        if self.file:
+            return f"file-{self.file.stem}"
         if self.spread:
             name = f"at-once-{self.spread}-" + (
                 f"{self.speedup:g}x" if self.speedup else f"{self.sparsity:g}"
@@ -110,7 +117,7 @@ class Variant:
 
 
 def variants_of(config: SweepConfig) -> Iterator[Variant]:
-    """Dense first; then by sparsity, scope, and with fine-tuning after without; then what is pruned at once."""
+    """Dense first; then by sparsity, scope, fine-tuned after not; then what is pruned at once, and files."""
     yield Variant()
     for sparsity in sorted(set(config.sparsities) - {0.0}):
         for scope in config.scopes:
@@ -118,6 +125,7 @@ def variants_of(config: SweepConfig) -> Iterator[Variant]:
             if config.finetune is not None:
                 yield Variant(scope, sparsity, finetuned=True)
     yield from _at_once(config.one_shot) if config.one_shot else ()
+    yield from (Variant(file=file) for file in config.files)
 
 
 def _at_once(asked: OneShot) -> Iterator[Variant]:

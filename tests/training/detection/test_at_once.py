@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -117,3 +118,11 @@ def test_a_sweep_prunes_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     assert pruned.weights - pruned.total_nnz == pytest.approx(0.6 * sum(sizes), abs=len(sizes))
     assert pruned.prunable < pruned.weights
     assert (pruned.images, pruned.all, pruned.torch) == (2, None, None)
+    again = replace(config, files=(sweep.model_file(pruned.variant),))
+    sweep = Sweep(
+        build_detector(NAME, seed=1), INFO, SCENES, GroundTruth.of(SCENES), again, tmp_path, 1, False
+    )
+    same = sweep.run()[-1]
+    assert same.variant == f"file-{pruned.variant}.engine"
+    assert (same.test, same.nnz) == (pruned.test, pruned.nnz)
+    assert seen == [1]
