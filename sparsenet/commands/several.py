@@ -31,6 +31,8 @@ class Several(click.Option):
             return word.isdigit()
         if isinstance(self.type, click.types.FloatParamType):
             return is_number(word)
+        if word[:1] == "-":  # a path could have such a name, an option does
+            return False
         try:
             self.type.convert(word, self, None)
         except click.UsageError:
