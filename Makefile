@@ -39,7 +39,8 @@ types: install
 	$(BIN)/mypy
 
 tests: style bytecode
-	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
+	@# Tests that call make begin anew: a jobserver handed down is one more line of warnings.
+	MAKEFLAGS= MFLAGS= $(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
 
 # Python's code of all that each test process imports, made once.
 bytecode: install

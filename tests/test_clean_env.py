@@ -142,7 +142,9 @@ def environment(
     folder = tmp_path_factory.mktemp(f"python{request.param}")
     shutil.copytree(model, folder, dirs_exist_ok=True)
     checked(python, "-m", "venv", "--without-pip", folder / "venv", cwd=folder)
-    pip = (sys.executable, "-m", "pip", "--python", folder / "venv/bin/python")
+    # Its own pip, where it has one: an old pip cannot drive a Python that is newer than itself.
+    has_pip = run(python, "-m", "pip", "--version", cwd=folder).returncode == 0
+    pip = (python if has_pip else sys.executable, "-m", "pip", "--python", folder / "venv/bin/python")
     # Of thousands of files the tests import some hundreds, and Python compiles those by itself.
     checked(*pip, "install", "-qq", "--no-compile", "-c", ROOT / "constraints.txt", wheel, cwd=folder)
     yield CleanEnvironment(folder)

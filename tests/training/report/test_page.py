@@ -41,7 +41,7 @@ def page(report: Report) -> str:
 
 def test_nothing_is_fetched(report: Report, page: str) -> None:
     found = links(page)
-    assert found.images == len(report.examples) + len(report.mistakes) + 7
+    assert found.images == len(report.examples) + len(report.mistakes) + 9
     assert all(link.startswith("data:image/") for link in found.found)
     style = page[page.index("<style>") : page.index("</style>")]
     assert "url(" not in style
