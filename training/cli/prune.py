@@ -25,6 +25,8 @@ from training.cli.scoring import CRITERIA, DEADLINE, ONLY_AT_ONCE, scoring_optio
 from training.pruning.drop_schedule import SPARSE_TRAINING
 from training.pruning.scores import SCORERS
 
+_NO_DEADLINE = "--scope latency needs either --speedup or --latency"
+
 EPILOG = """\b
 Examples:
   sparsenet prune student.safetensors -o pruned.safetensors --sparsity 0.8
@@ -113,7 +115,7 @@ def prune(
     and the others changed so that each layer makes what it made.
     """
     if options["calibrate"] is not None:
-        _refuse_others(ctx)
+        _refuse_others(ctx, options)
         prune_calibrated(Path(weights), output, as_json, options)
         return
     if lonely := _given(ctx, ONLY_CALIBRATED):
@@ -135,8 +137,8 @@ def _given(ctx: click.Context, names: Iterable[str]) -> list[str]:
     return [param.opts[-1] for param in ctx.command.params if param.name in typed]
 
 
-def _refuse_others(ctx: click.Context) -> None:
-    """Raise InputError for options that mean nothing beside --calibrate, and for two that say the same."""
+def _refuse_others(ctx: click.Context, options: dict[str, Any]) -> None:
+    """Raise InputError for options that mean nothing beside --calibrate, or say the same; settle the scope."""
     others = {param.name or "" for param in ctx.command.params} - {*ONLY_CALIBRATED, *SHARED}
     if _given(ctx, others):
         raise InputError(
@@ -145,6 +147,10 @@ def _refuse_others(ctx: click.Context) -> None:
     targets = _given(ctx, ("sparsity", "n_m", "latency", "speedup"))
     if len(targets) > 1:
         raise InputError(f"{', '.join(targets)}: give one of them")
+    if options["scope"] == "latency":
+        if not _given(ctx, DEADLINE):
+            raise InputError(_NO_DEADLINE)
+        options["scope"] = "global"  # which goes by milliseconds wherever they are asked for
 
 
 def _refuse_contradictions(ctx: click.Context, options: dict[str, Any]) -> None:
@@ -197,7 +203,7 @@ def _refuse_times(ctx: click.Context, options: dict[str, Any]) -> None:
             raise InputError(f"{', '.join(times)} needs --scope latency, or --calibrate DIR")
         return
     if (options["latency"] is None) == (options["speedup"] is None):
-        raise InputError("--scope latency needs either --speedup or --latency")
+        raise InputError(_NO_DEADLINE)
     if weights := _given(ctx, ("sparsity", "keep")):
         raise InputError(f"--scope latency is told by --speedup or --latency: leave out {', '.join(weights)}")
     if options["structured"]:

@@ -91,7 +91,7 @@ def test_a_network_in_integers_is_as_fast_as_asked_for(given: list[object], tmp_
 def test_milliseconds_are_met_and_told(given: list[object], tmp_path: Path) -> None:
     out = tmp_path / "pruned.safetensors"
     whole = sum(multiply_adds(network()).values())
-    result = run(*given, "-o", out, "--latency", f"{whole / 2}ms", "--json")
+    result = run(*given, "-o", out, "--scope", "latency", "--latency", f"{whole / 2}ms", "--json")
     assert result.exit_code == 0, result.output
     report = json.loads(result.stdout)
     assert report["dense_ms"] == pytest.approx(whole)
@@ -113,6 +113,8 @@ def test_milliseconds_are_met_and_told(given: list[object], tmp_path: Path) -> N
         (("--n-m", "4:2"), "N of n_m"),
         (("--latency", "3"), "'3' is no duration, for example 3ms"),
         (("--latency", "3us"), "allow more time"),
+        (("--scope", "latency"), "--scope latency needs either --speedup or --latency"),
+        (("--scope", "latency", "--sparsity", 0.5), "--scope latency needs either --speedup or --latency"),
         (("-o", "pruned.onnx"), "only an .onnx model is written as one"),
         (("--sparse-initializers",), "--sparse-initializers is for ONNX"),
         (("--as", "weights"), "dense.safetensors is a model file"),
