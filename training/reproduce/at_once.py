@@ -19,6 +19,7 @@ WAYS = {
     "at-once": "pruned at once",
     "at-once-uniform": "at once, all layers alike",
     "at-once-magnitude": "at once, by magnitude over all layers",
+    "narrow-at-once": "narrower, and pruned at once",
 }
 _RULES: dict[str, Spread] = {"at-once-uniform": "layer", "at-once-magnitude": "magnitude"}
 

@@ -15,6 +15,8 @@ STUDENT_STAGES: dict[str, tuple[str, ...]] = {
     "distilled": (),
     "distilled-pruned": ("distilled",),
 }
+#: The way of ``at_once.WAYS`` that starts from a narrower network.
+NARROW = "narrow-at-once"
 SNIP_METHODS = ("snip", "modified-snip")
 SNIP_VARIANTS = ("unpruned", *SNIP_METHODS)
 TEACHER = "students/teacher/weights/teacher.safetensors"
@@ -213,13 +215,19 @@ def before(
 
 def ways(asked: TradeoffSettings) -> list[tuple[str, float]]:
     """Ways and amounts: multipliers of the widths of dense networks, then how many times as fast pruning at once makes
-    one, then sparsities of those that are trained.
+    the whole one and the narrow one, then sparsities of those that are trained.
     """
     return [
         *(("dense", amount) for amount in (1.0, *asked.multipliers)),
         *((way, amount) for way in asked.at_once for amount in asked.speedups),
+        *((NARROW, amount) for amount in asked.narrow_speedups),
         *((way, amount) for way in asked.training.methods for amount in asked.training.sparsities),
     ]
+
+
+def pruned_from(asked: TradeoffSettings, way: str) -> str:
+    """The dense network, without its seed, that a way makes sparse."""
+    return f"dense-{asked.narrow if way == NARROW else 1.0}"
 
 
 def tradeoff_files(name: str) -> list[str]:

@@ -184,6 +184,8 @@ class TradeoffSettings:
         multipliers: of the widths of the network, for dense ones that are narrower; the zoo has them.
         at_once: ways to prune the dense network without training: see ``at_once.WAYS``.
         speedups: how many times as fast as dense that makes it.
+        narrow: one of ``multipliers``, whose network is pruned at once as well, the first way.
+        narrow_speedups: how many times as fast as it is that makes it.
         samples: training images, without labels, for pruning at once and for the ranges of int8.
     """
 
@@ -198,6 +200,8 @@ class TradeoffSettings:
     multipliers: tuple[float, ...] = (0.75, 0.5, 0.25, 0.125)
     at_once: tuple[str, ...] = ("at-once", "at-once-uniform", "at-once-magnitude")
     speedups: tuple[float, ...] = (5.0, 8.0)
+    narrow: float = 0.25
+    narrow_speedups: tuple[float, ...] = (2.0,)
     samples: int = 256
 
 
@@ -240,6 +244,10 @@ class Settings:
             missing = set(asked.sparsities) - set(asked.levels)
             if missing and any(method.startswith("lottery") for method in asked.methods):
                 raise InputError(f"lottery tickets pass {asked.levels}, not the budget {min(missing)}")
+        if self.tradeoff.narrow_speedups and self.tradeoff.narrow not in self.tradeoff.multipliers:
+            raise InputError(
+                f"no dense network of {self.tradeoff.narrow} of the width is trained, to be pruned"
+            )
 
     @classmethod
     def preset(cls, scale: Scale, data: str | None = None) -> Settings:

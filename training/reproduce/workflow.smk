@@ -282,7 +282,9 @@ rule tradeoff_at_once:
     input:
         images=plan.images("train", SETTINGS.tradeoff.training.size),
         test=plan.images("test", SETTINGS.tradeoff.training.size),
-        dense=plan.tradeoff_files("dense-1.0-{seed}")[0],
+        dense=lambda wildcards: plan.tradeoff_files(
+            f"{plan.pruned_from(SETTINGS.tradeoff, wildcards.way)}-{wildcards.seed}"
+        )[0],
     output:
         *plan.tradeoff_files("{way}-{speedup}-{seed}"),
         result="results/tradeoff/{way}-{speedup}-{seed}.json",

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from sparsenet.graph import Graph
+from training.reproduce.at_once import WAYS
 from training.reproduce.cell import run_cell
 from training.reproduce.plan import (
     MASKCNN_SIZE,
@@ -19,6 +20,7 @@ from training.reproduce.plan import (
     Plan,
     before,
     images,
+    pruned_from,
     stages_before,
     tradeoff_files,
 )
@@ -152,8 +154,8 @@ class Run:
             out = f"tradeoff/weights/{name}.safetensors"
             if way == "dense":
                 self.cell("tradeoff.train_dense", **common, multiplier=amount, out=out)
-            elif way in asked.at_once:
-                dense = tradeoff_files(f"dense-1.0-{seed}")[0]
+            elif way in WAYS:
+                dense = tradeoff_files(f"{pruned_from(asked, way)}-{seed}")[0]
                 self.cell("tradeoff.prune_at_once", **common, way=way, speedup=amount, dense=dense)
             else:
                 self.cell(

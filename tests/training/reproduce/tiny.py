@@ -38,7 +38,7 @@ TINY = Settings(
             model="minixception-128-256", size=32, epochs=1, fine_tune_epochs=1, batch_size=8, methods=("gradual",),
             sparsities=(0.9,), levels=(0.9,), seeds=(0,),
         ),
-        multipliers=(0.125,), speedups=(3.0,), samples=8,
+        multipliers=(0.125,), speedups=(3.0,), narrow=0.125, narrow_speedups=(1.5,), samples=8,
     ),
 )  # fmt: skip
 

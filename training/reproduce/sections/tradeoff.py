@@ -14,7 +14,7 @@ from matplotlib.ticker import FuncFormatter, NullFormatter
 from training.reproduce.at_once import WAYS
 from training.reproduce.comparison import METHODS
 from training.reproduce.figures import COLOURS, Picture, draw
-from training.reproduce.plan import TRADEOFF_FORMS, Plan, ways
+from training.reproduce.plan import NARROW, TRADEOFF_FORMS, Plan, pruned_from, ways
 from training.reproduce.results import Result, read_result
 from training.reproduce.sections.section import Section, latencies
 from training.reproduce.settings import Settings
@@ -55,7 +55,7 @@ def build(settings: Settings, folder: Path) -> Section:
     seeds = asked.training.seeds
     measured = {name: row for seed in seeds for name, row in latencies(folder, f"tradeoff-{seed}").items()}
     rows = [
-        _row(folder, measured, way, amount, form, seeds)
+        _row(folder, measured, way, amount, form, seeds, pruned_from(asked, way))
         for way, amount in ways(asked)
         for form in TRADEOFF_FORMS
     ]
@@ -65,7 +65,8 @@ def build(settings: Settings, folder: Path) -> Section:
         f"{asked.training.model} at {asked.training.size} × {asked.training.size}; tested on {images} images by the "
         "engine; means over seeds, with the lowest and the highest. Dense: multiples of the width of all layers, "
         "trained alike. At once: the dense network pruned to so many times its speed, from "
-        f"{asked.samples} images without labels, and not trained again. All else has so many zeros. Int8: quantized "
+        f"{asked.samples} images without labels, and not trained again; narrower: of {asked.narrow} of the width, to "
+        "so many times its own speed. All else has so many zeros. Int8: quantized "
         f"after all training, ranges from {asked.samples} images. Times: by shares of the dense network's in equal "
         "rounds."
     )
@@ -86,11 +87,17 @@ def build(settings: Settings, folder: Path) -> Section:
 
 
 def _row(
-    folder: Path, measured: dict[str, Result], way: str, amount: float, form: str, seeds: Sequence[int]
+    folder: Path,
+    measured: dict[str, Result],
+    way: str,
+    amount: float,
+    form: str,
+    seeds: Sequence[int],
+    dense: str,
 ) -> Row:
     names = [f"{way}-{amount}-{seed}" for seed in seeds]
     found = [read_result(folder / "tradeoff" / f"{name}.json") for name in names]
-    weights = read_result(folder / "tradeoff" / f"dense-1.0-{seeds[0]}.json")["weights"]
+    weights = read_result(folder / "tradeoff" / f"{dense}-{seeds[0]}.json")["weights"]
     figures = [result["int8"] if form == "int8" else result for result in found]
     taken = [measured[f"{name}-{form}"] for name in names]
     share = float(np.median([one["sparse_ms"] / one["whole_ms"] for one in taken]))
@@ -116,7 +123,7 @@ def _row(
 
 def _equal(rows: Sequence[Row]) -> list[Row]:
     """Networks pruned at once, float32, by speed; each spread beside that by time, seed by seed."""
-    at_once = [row for row in rows if row["way"] in WAYS and row["form"] == FORMS["f32"]]
+    at_once = [row for row in rows if row["way"] in {*WAYS} - {NARROW} and row["form"] == FORMS["f32"]]
     by_time = {row["amount"]: row for row in at_once if row["way"] == "at-once"}
     found: list[Row] = []
     for row in sorted(at_once, key=lambda row: float(row["amount"][1:])):

@@ -144,9 +144,9 @@ def test_integers_keep_the_zeros_of_a_network(run: Run, page: str) -> None:
 
 def test_every_way_stands_in_one_picture_twice(run: Run, page: str) -> None:
     rows = table(run, "tradeoff")
-    ways = ["dense", "dense", *TINY.tradeoff.at_once, "gradual"]
+    ways = ["dense", "dense", *TINY.tradeoff.at_once, "narrow-at-once", "gradual"]
     assert [row["form"] for row in rows] == ["float32", "int8"] * len(ways)
-    assert [row["amount"] for row in rows[::2]] == ["×1", "×0.125", "×3", "×3", "×3", "90%"]
+    assert [row["amount"] for row in rows[::2]] == ["×1", "×0.125", "×3", "×3", "×3", "×1.5", "90%"]
     assert all(
         float(row["lowest"]) <= float(row["macro_f1"]) <= float(row["highest"]) and float(row["ms"]) > 0
         for row in rows
@@ -158,6 +158,7 @@ def test_every_way_stands_in_one_picture_twice(run: Run, page: str) -> None:
     assert (
         int(rows[2]["bytes"]) < int(rows[0]["bytes"]) / 20
     )  # an eighth of the width is a sixtieth of the weights
+    assert float(rows[10]["zeros"]) == pytest.approx(1 / 3, abs=0.03)  # of its own weights
     equal = table(run, "tradeoff-equal")
     assert [row["behind"] == "" for row in equal] == [True, False, False]
 
