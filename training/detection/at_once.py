@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from converters.pruning.equal_time import as_fast_as
 from converters.pruning.prune import Pruned, prune
 from converters.quantization.equalize import equalize
 from converters.quantization.order import ordered_for_quads
@@ -16,7 +17,6 @@ from sparsenet.detection.image import letterbox
 from sparsenet.graph import FloatArray, Graph
 from sparsenet.latency.paired import PairedTimer
 from training.checkpoint import ModelInfo
-from training.detection.equal_time import as_fast_as
 from training.detection.variants import Variant
 from training.detection.widerface import AnnotatedImage
 

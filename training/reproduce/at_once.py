@@ -8,11 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from converters.pruning.equal_time import Rule, as_fast_as
 from converters.pruning.prune import prune
 from sparsenet.graph import FloatArray, Graph
 from sparsenet.latency.paired import PairedTimer
-from training.detection.equal_time import as_fast_as
-from training.detection.variants import Spread
 
 #: A way → what it is called.
 WAYS = {
@@ -21,7 +20,7 @@ WAYS = {
     "at-once-magnitude": "at once, by magnitude over all layers",
     "narrow-at-once": "narrower, and pruned at once",
 }
-_RULES: dict[str, Spread] = {"at-once-uniform": "layer", "at-once-magnitude": "magnitude"}
+_RULES: dict[str, Rule] = {"at-once-uniform": "layer", "at-once-magnitude": "magnitude"}
 
 
 def faster(graph: Graph, batches: Sequence[FloatArray], way: str, speedup: float) -> Graph:

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from converters.pruning.equal_time import as_fast_as
 from converters.pruning.layers import prepared
 from converters.pruning.pattern import Pattern
 from converters.pruning.prune import Pruned
@@ -17,7 +18,6 @@ from sparsenet.graph import FloatArray, Graph
 from training.detection import at_once
 from training.detection.at_once import AtOnce
 from training.detection.drawn import draw_scenes
-from training.detection.equal_time import as_fast_as
 from training.detection.published import detector_info
 from training.detection.scoring import GroundTruth
 from training.detection.sweep import Sweep

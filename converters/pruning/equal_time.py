@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from typing import Literal
 
 import numpy as np
 
@@ -10,23 +11,24 @@ from converters.pruning.layers import Layer, prepared
 from converters.pruning.pattern import Pattern
 from converters.pruning.thinned import thinned
 from sparsenet.graph import Graph
-from training.detection.variants import Spread
 
 #: The most zeros that are tried, how often, and how near a time is to be to the wanted one.
 MOST, TRIES, NEAR = 0.98, 10, 0.005
+#: The same share of every layer, or the smallest weights wherever they are.
+Rule = Literal["layer", "magnitude"]
 #: Times as fast as the dense network, of a network.
 Speedup = Callable[[Graph], float]
 
 
 def as_fast_as(
-    wanted: float, graph: Graph, spread: Spread, skip: Iterable[str], speedup: Speedup
+    wanted: float, graph: Graph, rule: Rule, skip: Iterable[str], speedup: Speedup
 ) -> dict[str, float]:
     """The sparsity of each layer with which the network is as fast as wanted, by bisection.
 
     Args:
         wanted: times as fast as the dense network.
         graph: dense.
-        spread: "layer", the same share of every layer, or "magnitude", the smallest weights wherever they are.
+        rule: says which weights are zero.
         skip: layers that stay dense, as of ``converters.prune``.
         speedup: measures a network.
     """
@@ -35,7 +37,7 @@ def as_fast_as(
     best, error = dict[str, float](), np.inf
     for _ in range(TRIES):
         share = (low + high) / 2
-        sparsities = _sparsities(dense, layers, spread, share)
+        sparsities = _sparsities(dense, layers, rule, share)
         found = speedup(thinned(dense, sparsities, layers, Pattern()))
         if abs(found / wanted - 1) < error:
             best, error = sparsities, abs(found / wanted - 1)
@@ -45,8 +47,8 @@ def as_fast_as(
     return best
 
 
-def _sparsities(graph: Graph, layers: Sequence[Layer], spread: Spread, share: float) -> dict[str, float]:
-    if spread == "layer":
+def _sparsities(graph: Graph, layers: Sequence[Layer], rule: Rule, share: float) -> dict[str, float]:
+    if rule == "layer":
         return dict.fromkeys((layer.name for layer in layers), share)
     sizes = {layer.name: np.abs(graph.constants[layer.weight]) for layer in layers}
     limit = np.quantile(np.concatenate([weights.ravel() for weights in sizes.values()]), share)
