@@ -11,7 +11,7 @@ from converters import from_onnx
 from sparsenet import Engine
 from tests.converters.test_detectors import DETECTORS, images
 from tests.full import chosen
-from tests.sparsenet.targets.c99.compiled import Compiled, assert_same, compile_c, needs_compiler
+from tests.sparsenet.targets.c99.compiled import Compiled, assert_same, compile_c, needs_compiler, sanitizers
 
 
 @needs_compiler
@@ -36,6 +36,5 @@ def test_as_the_engine(name: str, tmp_path: Path) -> None:
             assert_same(result, expected[output][0], 1e-4)
     engine.close()
     assert len(lengths) > 1 or not plan.counts
-    flags = ["-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
-    compile_c(tmp_path, *flags, "net.c", "net_weights.c", "net_test.c", "-lm", "-o", "checked")
+    compile_c(tmp_path, "-O1", *sanitizers(), "net.c", "net_weights.c", "net_test.c", "-lm", "-o", "checked")
     assert subprocess.run([tmp_path / "checked"], capture_output=True, check=True).stdout == b"ok\n"

@@ -22,9 +22,8 @@ from sparsenet.targets.c99.export import export_c
 from sparsenet.targets.c99.machine import MACHINES
 from sparsenet.targets.c99.make import make_plan
 from tests.fuzz.check import LARGEST_COMPARED, MismatchError, feeds_of, is_clear, work
-from tests.sparsenet.targets.c99.compiled import COMPILER, compile_c
+from tests.sparsenet.targets.c99.compiled import COMPILER, compile_c, sanitizers
 
-SANITIZERS = ["-O0", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
 #: Sanitizers reserve more addresses than a worker may.
 UNLIMITED = ["prlimit", "--as=unlimited"]
 #: Seconds for a network that fits ``work``.
@@ -53,9 +52,8 @@ def check_in_c(data: bytes, run: bool = True) -> str:
 
 
 def _built(graph: Graph, folder: Path) -> str:
-    compile_c(
-        folder, *SANITIZERS, "net.c", "net_weights.c", "net_test.c", "-lm", "-o", "checked", before=UNLIMITED
-    )
+    sources = ["net.c", "net_weights.c", "net_test.c", "-lm", "-o", "checked"]
+    compile_c(folder, "-O0", *sanitizers(), *sources, before=UNLIMITED)
     done = subprocess.run(
         [*UNLIMITED, str(folder / "checked")], capture_output=True, text=True, check=False, timeout=PATIENCE
     )

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import ctypes
+import functools
 import re
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -35,6 +37,17 @@ def compile_c(
         [*before, compiler, *STRICT, *arguments], cwd=folder, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr[:2000]
+
+
+@functools.cache
+def sanitizers(compiler: str | None = COMPILER) -> tuple[str, ...]:
+    """Flags that make a program watch its memory; none where the compiler lacks their library, a package of its own."""
+    assert compiler is not None
+    flags = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all")
+    with tempfile.TemporaryDirectory() as name:
+        (Path(name) / "empty.c").write_text("int main(void) { return 0; }\n")
+        done = subprocess.run([compiler, *flags, "empty.c"], cwd=name, capture_output=True, check=False)
+    return flags if done.returncode == 0 else ()
 
 
 class Compiled:

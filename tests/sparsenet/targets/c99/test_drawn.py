@@ -22,6 +22,7 @@ from tests.sparsenet.targets.c99.compiled import (
     assert_same,
     compile_c,
     needs_compiler,
+    sanitizers,
 )
 
 Draw = Any
@@ -161,8 +162,9 @@ def test_a_network_drawn_at_random_is_right(graph: Graph, values: str, sparse: b
         folder = Path(name)
         assert_exports(graph, folder, values=values, sparse=sparse, target=target)
         if FULL:
-            flags = ["-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
-            compile_c(folder, *flags, "net.c", "net_weights.c", "net_test.c", "-lm", "-o", "checked")
+            compile_c(
+                folder, "-O1", *sanitizers(), "net.c", "net_weights.c", "net_test.c", "-lm", "-o", "checked"
+            )
             subprocess.run([folder / "checked"], capture_output=True, check=True)
 
 
