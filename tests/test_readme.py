@@ -16,7 +16,7 @@ import torch
 
 import sparsenet
 from bench.speed_table.figures import figures
-from bench.speed_table.picture import draw
+from bench.speed_table.picture import demo, draw
 from converters import from_torch
 from training.models import MiniXception
 
@@ -125,6 +125,12 @@ def test_the_picture_in_the_readme_is_that_of_its_page() -> None:
     assert drawn == (ROOT / "docs" / "zeros_and_bits.svg").read_text()
     gains = re.findall(r"([\d.]+)×", drawn)
     assert f"takes {min(gains)} to {max(gains)} times less" in PAGES["README.md"]
+
+
+def test_the_picture_of_the_demo_is_that_of_its_page() -> None:
+    found = demo.figures(PAGES["docs/results.md"])
+    assert [len(engines) for engines in found.values()] == [2, 3]
+    assert demo.draw(found) == (ROOT / "docs" / "speed.svg").read_text()
 
 
 def table_after(mark: str, text: str) -> dict[str, str]:

@@ -42,20 +42,20 @@ def figures(page: str) -> dict[str, tuple[Pair, Pair]]:
 
 
 def _float32(page: str, name: str) -> Pair:
-    header, *rows = _table(page.partition(_FLOAT32)[2])
+    header, *rows = table_of(page.partition(_FLOAT32)[2])
     at, first = header.index(ZEROS), [row[0] for row in rows].index(name.lower().replace("-50", "50"))
     others = [next(row for row in rows[first:] if row[0] == other) for other in OTHERS]
     return Pair(_number(rows[first][at]), min(_number(row[at]) for row in others))
 
 
 def _int8(page: str, name: str) -> Pair:
-    header, *rows = _table(page.partition(_INT8)[2].partition("\n\n|")[2])
+    header, *rows = table_of(page.partition(_INT8)[2].partition("\n\n|")[2])
     cell = next(row for row in rows if row[0] == name)[header.index(ZEROS)]  # blocks come first
     times, _, ours = cell.partition("(")
     return Pair(_number(ours), _number(times))
 
 
-def _table(text: str) -> list[list[str]]:
+def table_of(text: str) -> list[list[str]]:
     """Cells of the table with which ``text`` begins, its header first, without emphasis."""
     lines = text.partition("\n\n")[0].replace("*", "").splitlines()
     rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]

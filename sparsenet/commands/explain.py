@@ -106,7 +106,7 @@ def explain(
             raise InputError("a GPU runs layer by layer: there is a schedule with --device cpu alone")
         plan = engine.plan
     if plot is not None:
-        draw(plan.segments, plot, f"{model.name}, threads: {plan.threads}")
+        draw(plan.segments, plot, f"{model.name.removesuffix('.safetensors')}, threads: {plan.threads}")
         if not schedule:
             click.echo(f"{plot}: {len(plan.segments)} segments")
             return

@@ -15,56 +15,56 @@ from sparsenet.commands.schedule import headline
 from sparsenet.io.files import write_output
 from sparsenet.plan.plan import PlannedSegment, PlannedStage
 
-STREAMED, WHOLE, OUTLINE, WEIGHTS = "#1f77b4", "#9aa0a6", "#c9ced6", "#d95f02"
-ROW_INCHES = 0.21
+STREAMED, WHOLE, OUTLINE, WEIGHTS, BARRIER = "#1f77b4", "#9aa0a6", "#c9ced6", "#d95f02", "#c0392b"
+#: So narrow that a phone shows the text in nine pixels.
+WIDTH_INCHES, LINE_INCHES, POINTS = 4.4, 0.175, 9
+LONGEST_NAME = 29
+#: Lines of a stage: its words, its bar.
+LINES = 2
 
 
 def draw(segments: Sequence[PlannedSegment], path: Path, title: str) -> None:
-    """Draw one line per stage, top to bottom in the order of the network.
+    """Draw a bar per stage, under its words, top to bottom in the order of the network.
 
     A bar is the memory that the stage's result has at a time, on a logarithmic axis; its outline is what the whole map
     would take. Stages that stream together are in one box; a red line between two boxes is a barrier.
     """
-    lines = sum(len(segment.stages) + 1 for segment in segments)
-    figure = Figure(figsize=(6.4, 1.4 + ROW_INCHES * lines), layout="constrained")
+    height = sum(LINES * len(segment.stages) + len(_head(segment)) + 0.4 for segment in segments)
+    figure = Figure(figsize=(WIDTH_INCHES, 1.8 + LINE_INCHES * height), layout="constrained")
     axes = figure.add_subplot()
     sizes = [stage.buffer_bytes for segment in segments for stage in segment.stages if stage.buffer_bytes]
-    left, right = min(sizes, default=1e3) / 4, max([*map(_whole_bytes, _stages(segments)), 1e4]) * 400
-    y, ticks, labels = 0, [], []
+    left, right = min(sizes, default=1e3) / 4, max([*map(_whole_bytes, _stages(segments)), 1e4]) * 1.5
+    several = any(len(segment.calls) > 1 for segment in segments)
+    y = 0.0
     for number, segment in enumerate(segments):
         top = y
-        several = len(segment.calls) > 1
-        calls = "+".join(map(str, segment.calls))
-        axes.text(
-            left * 1.05, y, f"{headline(segment)}, {calls} calls", va="center", fontsize=7, style="italic"
-        )
-        for stage in segment.stages:
+        for line in _head(segment):
             y += 1
+            _words(axes, y - 0.4, line, style="italic")
+        for stage in segment.stages:
             _stage(axes, stage, y, left, segment.streamed)
-            ticks.append(y)
-            labels.append(stage.layer)
-        y += 1
+            y += LINES
+        y += 0.4
         if number % 2 == 0:
-            axes.axhspan(top - 0.5, y - 0.5, color="#f3f5f8", zorder=0)
-        last = number == len(segments) - 1
-        axes.axhline(
-            y - 0.5, color="#c0392b" if several and not last else "#d8dce2", lw=1.4 if several else 0.8
-        )
-    axes.set(xscale="log", xlim=(left, right), ylim=(y - 0.5, -0.5), xlabel="memory of one thread")
-    axes.set_title(title, fontsize=10)
-    axes.xaxis.set_major_formatter(EngFormatter("B"))
-    axes.set_yticks(ticks, labels, fontsize=7)
-    axes.tick_params(axis="y", length=0)
+            axes.axhspan(top, y, color="#f3f5f8", zorder=0)
+        if number < len(segments) - 1:
+            axes.axhline(y, color=BARRIER if several else "#d8dce2", lw=1.4 if several else 0.8)
+    axes.set(xscale="log", xlim=(left, right), ylim=(y, 0))
+    axes.set_xlabel("memory of one thread", fontsize=POINTS)
+    axes.set_title(title, fontsize=POINTS + 1)
+    axes.xaxis.set_major_formatter(EngFormatter("B", sep=" "))
+    axes.set_yticks([])
+    axes.tick_params(axis="x", labelsize=POINTS - 1)
     axes.spines[["top", "right"]].set_visible(False)
     legend = [
-        Patch(color=STREAMED, label="rows kept while they stream"),
-        Patch(color=WHOLE, label="map that stands whole"),
-        Patch(facecolor="white", edgecolor=OUTLINE, label="the whole map, were it to stand"),
+        Patch(color=STREAMED, label="rows kept"),
+        Patch(facecolor="white", edgecolor=OUTLINE, label="of the whole map"),
+        Patch(color=WHOLE, label="map kept whole"),
         Patch(color=WEIGHTS, label="weights"),
     ]
-    if segments and len(segments[0].calls) > 1:
-        legend.append(Patch(color="#c0392b", label="barrier"))
-    figure.legend(handles=legend, loc="outside lower center", ncols=3, fontsize=7.5, frameon=False)
+    if several:
+        legend.append(Patch(color=BARRIER, label="all threads wait"))
+    figure.legend(handles=legend, loc="outside lower center", ncols=2, fontsize=POINTS, frameon=False)
     buffer = io.BytesIO()
     figure.savefig(buffer, format=path.suffix[1:].lower(), dpi=144)
     write_output(path, buffer.getvalue())
@@ -74,31 +74,39 @@ def _stages(segments: Sequence[PlannedSegment]) -> list[PlannedStage]:
     return [stage for segment in segments for stage in segment.stages]
 
 
+def _head(segment: PlannedSegment) -> tuple[str, str]:
+    calls = " + ".join(f"{count:,}" for count in segment.calls)
+    return headline(segment), f"calls{' of each thread' if len(segment.calls) > 1 else ''}: {calls}"
+
+
 def _whole_bytes(stage: PlannedStage) -> float:
     return stage.buffer_bytes * max(1.0, stage.units / max(1, stage.kept))
 
 
-def _stage(axes: Axes, stage: PlannedStage, y: int, left: float, streamed: bool) -> None:
+def _stage(axes: Axes, stage: PlannedStage, y: float, left: float, streamed: bool) -> None:
     whole, kept = _whole_bytes(stage), stage.buffer_bytes
     sliding = streamed and stage.kept < stage.units
+    rows = f"{stage.kept} of {stage.units} rows" if sliding else f"{stage.units} rows" * (stage.units > 1)
+    _words(axes, y + 0.6, _shortened(stage.layer))
+    _words(axes, y + 0.6, ", ".join(filter(None, [rows, f"{kept / 1e3:,.0f} kB" if kept else ""])), end=True)
+    y += 1.5
     if sliding:
-        axes.barh(y, whole - left, left=left, height=0.72, facecolor="white", edgecolor=OUTLINE, zorder=1)
+        axes.barh(y, whole - left, left=left, height=0.8, facecolor="white", edgecolor=OUTLINE, zorder=1)
     if kept:
-        axes.barh(y, kept - left, left=left, height=0.72, color=STREAMED if sliding else WHOLE, zorder=2)
+        axes.barh(y, kept - left, left=left, height=0.8, color=STREAMED if sliding else WHOLE, zorder=2)
     if stage.weight_bytes > left:
-        axes.barh(y + 0.26, stage.weight_bytes - left, left=left, height=0.2, color=WEIGHTS, zorder=3)
-    rows = (
-        f"{stage.kept} of {stage.units} rows" if sliding else f"{stage.units} rows" if stage.units > 1 else ""
-    )
-    text = [
-        rows,
-        f"{stage.row_block} per call" if stage.units > 1 else "",
-        f"{kept / 1e3:,.0f} kB" if kept else "",
-    ]
+        axes.barh(y + 0.26, stage.weight_bytes - left, left=left, height=0.28, color=WEIGHTS, zorder=3)
+
+
+def _words(axes: Axes, y: float, text: str, end: bool = False, style: str = "normal") -> None:
+    """Write a line at the left, or at the right end."""
     axes.text(
-        max(whole, stage.weight_bytes, left) * 1.15,
-        y,
-        ", ".join(filter(None, text)),
-        va="center",
-        fontsize=6.5,
-    )
+        0.99 if end else 0.01, y, text, transform=axes.get_yaxis_transform(), va="center",
+        ha="right" if end else "left", fontsize=POINTS, style=style,
+    )  # fmt: skip
+
+
+def _shortened(name: str) -> str:
+    """A long name without its middle."""
+    half = LONGEST_NAME // 2
+    return name if len(name) <= LONGEST_NAME else f"{name[:half]}…{name[-half:]}"
