@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import MISSING, dataclass, fields
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -105,7 +105,8 @@ def read_record(path: Path) -> Baseline:
 
 
 def _result(row: dict[str, Any]) -> Result:
-    result = Result(**{field.name: row[field.name] for field in fields(Result)})
+    known = [field.name for field in fields(Result) if field.name in row or field.default is MISSING]
+    result = Result(**{name: row[name] for name in known})
     for number in (result.yardsticks, result.yardsticks_low, result.yardsticks_high):
         if number is not None and not (isinstance(number, float | int) and number > 0):
             raise ValueError

@@ -55,6 +55,7 @@ class Result:
     clock: str
     rounds: int
     dropped: int
+    speedup_at_least: float | None = None
 
 
 def measure(
@@ -121,6 +122,7 @@ def _result(
         memory_mb=None if entrant.memory is None else entrant.memory / 1e6, error=field.errors[name],
         same_top=rounded.same_top if rounded else None,
         clock=taken.clock.counts, rounds=ratio.rounds, dropped=ratio.dropped,
+        speedup_at_least=ratio.at_least if ratio.noisy else None,
     )  # fmt: skip
 
 

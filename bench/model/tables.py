@@ -8,7 +8,7 @@ from bench.engines import label_of
 from bench.model.hold import Held, verdict
 from bench.model.layers import Layer
 from bench.model.results import Result
-from sparsenet.text.quantities import time_text
+from sparsenet.text.quantities import at_least, time_text
 from sparsenet.text.table import render
 
 #: Stands for the name of the first engine's column.
@@ -57,7 +57,9 @@ def _imposed(r: Result | Held) -> str:
 def _ratio(r: Result, first: bool) -> tuple[float | None, str | None]:
     if first:
         return None, None
-    return r.speedup, "too noisy to tell" if r.too_noisy else f"{r.speedup_low:.3g} to {r.speedup_high:.3g}"
+    if not r.too_noisy:
+        return r.speedup, f"{r.speedup_low:.3g} to {r.speedup_high:.3g}"
+    return None, f"noisy: {at_least(r.speedup_at_least)}" if r.speedup_at_least else "too noisy to tell"
 
 
 def held_table(held: Sequence[Held], least: float) -> str:

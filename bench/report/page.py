@@ -14,12 +14,13 @@ from bench.report.data import LAYERS_AT, Data
 from bench.report.derived import break_even, geometric_mean
 from bench.subjects.sparsity import SPARSITY_NOTE
 from sparsenet.io.files import write_atomically
+from sparsenet.text.quantities import at_least
 from training.report.templates import page_template
 
 
 def render_page(data: Data) -> str:
     """The whole page as HTML text; every value that came from outside is escaped."""
-    return page_template("bench.report", {"picture": _picture}).render(
+    return page_template("bench.report", {"picture": _picture, "at_least": at_least}).render(
         data=data,
         plan=data.plan,
         label_of=label_of,

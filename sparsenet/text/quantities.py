@@ -1,8 +1,15 @@
-"""Durations as people read them."""
+"""Durations and bounds as people read them."""
 
 from __future__ import annotations
 
+import math
+
 _UNITS = (("s", 1.0), ("ms", 1e-3), ("µs", 1e-6), ("ns", 1e-9))
+
+
+def at_least(ratio: float) -> str:
+    """'at least 1.8', of 1.89: a bound is rounded down."""
+    return f"at least {math.floor(ratio * 10) / 10:.1f}"
 
 
 def time_text(seconds: float) -> str:

@@ -20,6 +20,8 @@ FEWEST, WIDEST = 5, 1.1
 #: counter shows, slow a short run down more than a long one, for seconds: of 158 windows of 1.7 s, 4 were off by 10 to
 #: 19 %, with narrow intervals of their medians. Their rounds were 0.10 to 0.15 apart, those of half the windows 0.05.
 APART = 0.08
+#: What is said of a noisy window nevertheless leaves room for all of it to be off, by more than any of those 158 was.
+DOUBT = 1.25
 
 
 class Spread(NamedTuple):
@@ -59,6 +61,15 @@ class Ratio:
         """The reason, as in ``too noisy to tell (3 of 120 rounds undisturbed, 5 % apart, 1.21 to 5.3 times)``."""
         rounds = f"{self.rounds} of {self.rounds + self.dropped} rounds undisturbed, {self.apart:.0%} apart"
         return f"too noisy to tell ({rounds}, {self.low:.3g} to {self.high:.3g} times)"
+
+    @property
+    def at_least(self) -> float | None:
+        """What the ratio surely exceeds even where the machine was noisy; None where that is not above 1.
+
+        The lower of the interval's end and the rounds' first quartile, divided by 1.25; None where few rounds are left.
+        """
+        sure = min(self.low, self.median * (1 - self.apart / 2)) / DOUBT
+        return sure if sure > 1 and not few(self.rounds, self.dropped) else None
 
     @property
     def told(self) -> float | None:

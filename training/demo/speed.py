@@ -96,7 +96,9 @@ def _timing(stage: str, taken: Rounds, layouts: Sequence[str], difference: float
     for slow, fast in PAIRS:
         if slow in chosen and fast in chosen:
             r = taken.ratio(chosen[slow], chosen[fast])
-            speedups.append(Speedup(stage, slow, fast, r.median, r.low, r.high, r.rounds, r.dropped, r.noisy))
+            speedups.append(
+                Speedup(stage, slow, fast, r.median, r.low, r.high, r.rounds, r.dropped, r.noisy, r.at_least)
+            )
     return Timing(latencies, speedups, difference)
 
 

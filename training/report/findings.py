@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from training.report.model import INT8, AccuracyPoint, Report, Speedup, StoredFile
-from training.report.numbers import TOO_NOISY, number, percent, points, scientific
+from training.report.numbers import TOO_NOISY, number, percent, points, scientific, times
 from training.report.paper import Published, published
 
 FINAL = "distilled-pruned"
@@ -149,8 +149,8 @@ def _at_sizes(report: Report) -> str:
 
 def _compared(ratios: Mapping[str, Speedup], engine: str = "the sparse engine") -> str:
     """How fast ``engine`` runs the final student; ``ratios`` by what it is compared with."""
-    verdicts = [_times_as_fast(ratio, other) for other, ratio in ratios.items() if not ratio.noisy]
-    untold = [other for other, ratio in ratios.items() if ratio.noisy]
+    verdicts = [_times_as_fast(ratio, other) for other, ratio in ratios.items() if ratio.told is not None]
+    untold = [other for other, ratio in ratios.items() if ratio.told is None]
     sentences = []
     if verdicts:
         sentences.append(f"On the final student {engine} is {' and '.join(verdicts)}.")
@@ -163,6 +163,8 @@ def _compared(ratios: Mapping[str, Speedup], engine: str = "the sparse engine") 
 
 
 def _times_as_fast(ratio: Speedup, other: str) -> str:
+    if ratio.noisy:
+        return f"{times(ratio, ' times')} as fast as {other} (the machine was too noisy to tell more)"
     # An interval on both sides of 1 is no verdict either way.
     if ratio.low <= 1 <= ratio.high:
         return f"as fast as {other} within the spread ({ratio.median:.2f}×)"
@@ -228,23 +230,23 @@ def _break_even(report: Report) -> str:
     }
     if not ratios:
         return ""
-    noisy = sum(ratio.noisy for ratio in ratios.values())
+    noisy = sum(ratio.told is None for ratio in ratios.values())
     unknown = f" At {noisy} of {len(ratios)} sparsities the machine was too noisy to tell." if noisy else ""
     if noisy == len(ratios):
         return unknown.strip()
-    ratios = {sparsity: ratio for sparsity, ratio in ratios.items() if not ratio.noisy}
+    ratios = {sparsity: ratio for sparsity, ratio in ratios.items() if ratio.told is not None}
     # From here on every higher sparsity measured is faster too, by more than the spread.
     paying: list[float] = []
     for sparsity in sorted(ratios, reverse=True):
-        if ratios[sparsity].low <= 1:
+        if not ratios[sparsity].noisy and ratios[sparsity].low <= 1:
             break
         paying.append(sparsity)
     if not paying:
         return f"At no sparsity measured is the sparse engine faster than the dense one beyond the spread.{unknown}"
-    best = max(paying, key=lambda sparsity: ratios[sparsity].median)
+    best = max(paying, key=lambda sparsity: ratios[sparsity].told or 0)
     return (
         f"Of the sparsities measured on the student pruned in one shot, the sparse engine is faster than the dense "
-        f"one from {percent(min(paying), 0)} % zeros on; the most is {ratios[best].median:.2f}× at "
+        f"one from {percent(min(paying), 0)} % zeros on; the most is {times(ratios[best])} at "
         f"{percent(best, 0)} %.{unknown}"
     )
 

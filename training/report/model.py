@@ -109,7 +109,8 @@ class Latency:
 class Speedup:
     """How many times faster ``fast`` is than ``slow``: median of the ratios of equal rounds, and its 95 % interval.
 
-    ``rounds`` count, ``dropped`` ones were disturbed; ``noisy`` where the machine was too noisy to tell.
+    ``rounds`` count, ``dropped`` ones were disturbed; ``noisy`` where the machine was too noisy to tell: then it
+    is ``at_least`` so many times faster, if anything can be said.
     """
 
     stage: str
@@ -121,6 +122,12 @@ class Speedup:
     rounds: int = 0
     dropped: int = 0
     noisy: bool = False
+    at_least: float | None = None
+
+    @property
+    def told(self) -> float | None:
+        """The ratio, or what it is at least; None where nothing can be told."""
+        return self.at_least if self.noisy else self.median
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from sparsenet.text.quantities import at_least
 from training.report.model import Speedup
 
 _SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
@@ -20,10 +21,18 @@ def number(value: float | None) -> str:
 
 
 def ratio(speedup: Speedup | None) -> str:
-    """'2.31× (2.28–2.36)': median and interval."""
+    """'2.31× (2.28–2.36)', median and interval; 'at least 1.8×', or nothing, where the machine was noisy."""
     if speedup is None:
         return "–"
-    return TOO_NOISY if speedup.noisy else f"{speedup.median:.2f}× {interval(speedup)}"
+    return times(speedup) if speedup.noisy else f"{times(speedup)} {interval(speedup)}"
+
+
+def times(speedup: Speedup, unit: str = "×") -> str:
+    """'2.31×', 'at least 1.8×' or that the machine was too noisy to tell."""
+    if not speedup.noisy:
+        return f"{speedup.median:.2f}{unit}"
+    least = speedup.at_least
+    return TOO_NOISY if least is None else f"{at_least(least)}{unit}"
 
 
 def interval(speedup: Speedup) -> str:

@@ -12,7 +12,7 @@ from training.report.files import write_text
 from training.report.findings import FINAL, findings, headline, main_file, paper_row
 from training.report.model import Report
 from training.report.names import ENGINE_NAMES, ENGINES, RATIOS, ratio_name, row_title
-from training.report.numbers import interval, number, percent, scientific
+from training.report.numbers import interval, number, percent, scientific, times
 from training.report.paper import CITATION
 from training.report.templates import page_template
 
@@ -23,6 +23,7 @@ def render_page(report: Report) -> str:
         "percent": percent,
         "number": number,
         "interval": interval,
+        "times": times,
         "scientific": scientific,
         "image": _image,
     }
@@ -70,11 +71,11 @@ def _cards(report: Report) -> list[tuple[str, str, str]]:
         ("pytorch", "int8-sparse", "of PyTorch, in int8"),
     ):
         speedup = report.speed.speedup(FINAL, slow, fast)
-        if speedup and not speedup.noisy:
+        if speedup and speedup.told:
             threads = f"{report.speed.threads} thread{'s' if report.speed.threads > 1 else ''}"
             cards.append(
                 (
-                    f"{speedup.median:.2f}×",
+                    times(speedup),
                     f"the speed {name}",
                     f"{percent(final.sparsity, 0)} % zeros, {threads}",
                 )

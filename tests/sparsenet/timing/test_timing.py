@@ -246,6 +246,25 @@ def test_rounds_that_lie_apart_tell_nothing_however_sure_their_median_is(width: 
     assert told or "12% apart" in ratio.why_noisy
 
 
+@pytest.mark.parametrize(
+    "ratio, least",
+    [
+        (
+            Ratio(3.0, 2.5, 3.6, 40, 0, 0.4),
+            2.4 / 1.25,
+        ),  # rounds are further apart than their median is unsure
+        (Ratio(3.0, 2.0, 4.0, 40, 0, 0.4), 2.0 / 1.25),
+        (Ratio(1.3, 1.2, 1.4, 40, 0, 0.1), None),  # 1.2 of a window that may be off by a quarter is no 1
+        (Ratio(3.0, 2.9, 3.1, 4, 30, 0.02), None),  # too few rounds
+        (Ratio(0.4, 0.3, 0.5, 40, 0, 0.4), None),
+    ],
+)
+def test_what_a_ratio_is_at_least_leaves_room_for_the_whole_window_to_be_off(
+    ratio: Ratio, least: float | None
+) -> None:
+    assert ratio.at_least == (least if least is None else pytest.approx(least))
+
+
 def test_other_work_in_many_rounds_moves_the_ratio_of_quartiles_least() -> None:
     rng = np.random.default_rng(0)
     b = rng.normal(3, 0.03, 400)

@@ -145,6 +145,14 @@ def test_speed_that_was_too_noisy_to_tell_is_no_verdict(report: Report) -> None:
     assert "does not pay" not in sentence
 
 
+def test_a_noisy_machine_may_tell_what_speed_is_at_least(report: Report) -> None:
+    noisy = Speedup("distilled-pruned", "dense", "sparse", 2.4, 1.9, 3.1, noisy=True, at_least=1.52)
+    assert (
+        "the sparse engine is at least 1.5 times as fast as the dense engine (the machine was too noisy to tell more)"
+        in text(with_ratio(report, noisy), "Speed")
+    )
+
+
 def test_eight_bits_cost_and_bring_what_was_measured(report: Report) -> None:
     found = text(report, "Eight bits")
     assert "cost 2.0 points of macro F1 (90.0 → 88.0 %); its file has 60,000 bytes." in found
@@ -199,6 +207,10 @@ def test_break_even_leaves_out_what_was_too_noisy(report: Report) -> None:
         "from 50 % zeros on; the most is 1.20× at 50 %. At 1 of 3 sparsities the machine was too noisy"
         in found
     )
+    known = replace(points[2], speedups=[replace(points[2].speedups[0], at_least=2.3)])
+    least = text(replace(report, latency_curve=[*points[:2], known]), "Break-even")
+    assert "from 50 % zeros on; the most is at least 2.3× at 90 %." in least
+    assert "too noisy" not in least
     alone = text(replace(report, latency_curve=points[2:]), "Break-even")
     assert alone == "At 1 of 1 sparsities the machine was too noisy to tell."
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from training.report.model import Speedup
@@ -35,5 +37,6 @@ def test_points(share: float, text: str) -> None:
 def test_ratio_shows_median_and_interval_or_says_that_it_cannot_tell() -> None:
     noisy = Speedup("s", "dense", "sparse", 2.314, 1.2, 4.0, noisy=True)
     assert ratio(noisy) == "too noisy to tell"
+    assert ratio(replace(noisy, at_least=1.89)) == "at least 1.8×"
     assert ratio(Speedup("s", "dense", "sparse", 2.314, 2.28, 2.361)) == "2.31× (2.28–2.36)"
     assert ratio(None) == "–"
