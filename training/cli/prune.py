@@ -40,7 +40,7 @@ Examples:
   sparsenet prune maskcnn -o snip.safetensors --method snip --sparsity 0.9 --data faces --finetune 124:20 --lr 3e-3
   sparsenet prune student.safetensors -o fast.safetensors --method snip --scope latency --speedup 2.5 --data faces
   sparsenet prune maskcnn -o flow.safetensors --method synflow --keep 50000 --whole head
-  sparsenet prune minixception-128 -o rigl.safetensors --method rigl --sparsity 0.95 --block 1x4 --data faces \
+  sparsenet prune minixception-128 -o rigl.safetensors --method rigl --sparsity 0.95 --block 1x4 --data faces \\
       --finetune 128:20 --lr 3e-3 --teacher teacher.safetensors"""
 
 ONLY_ON_SCHEDULE = ("initial", "ramp", "mask_every")
