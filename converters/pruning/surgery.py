@@ -24,7 +24,7 @@ from sparsenet.limits import require_memory
 
 #: Of a layer with more windows than that in all samples, a part is looked at, no smaller than a quarter of it.
 WINDOWS = 2**18
-#: Samples that are laid out at once, and matrices of columns by columns that there are at a time.
+#: Samples that the same part of the windows is taken of, and matrices of columns by columns that there are at a time.
 _SAMPLES, _COPIES = 8, 4
 #: Samples on which outputs are compared, and sparsities at which they are.
 JUDGED, PROBES = 32, (0.6, 0.85)
@@ -184,8 +184,9 @@ class Surgery:
         """Of each group, given what the layer reads, (samples, …), in both networks."""
         rows = layer.columns.rows(self.dense.constants[layer.weight])
         windows = len(dense) * math.prod(layer.columns.windows_of(dense))
-        sums = Sums(layer.columns, rows, max(1, math.isqrt(windows // WINDOWS)))
-        for start in range(0, len(dense), _SAMPLES):
-            true = dense[start : start + _SAMPLES]
-            sums.add(true if pruned is dense else pruned[start : start + _SAMPLES], true)
+        every = max(1, math.isqrt(windows // WINDOWS))
+        sums, step = Sums(layer.columns, rows, every), _SAMPLES if every > 1 else len(dense)
+        for start in range(0, len(dense), step):
+            true = dense[start : start + step]
+            sums.add(true if pruned is dense else pruned[start : start + step], true)
         return sums.moments()
