@@ -18,6 +18,8 @@ import numpy as np
 from torch import nn
 
 import sparsenet
+from converters.conversion.sources import trained_source
+from converters.writing.torch_module import TorchTarget
 from sparsenet.detection import Detections
 from sparsenet.detection.detector import detector_of
 from sparsenet.errors import DataError, InputError
@@ -45,7 +47,7 @@ from training.detection.variants import (
 )
 from training.detection.widerface import AnnotatedImage
 from training.models import FaceDetector
-from training.pruning import find_masks
+from training.pruning import Masks, find_masks
 from training.traces import Traces
 
 T = TypeVar("T")
@@ -150,22 +152,14 @@ class Sweep:
         return row
 
     def _weights(self, variant: Variant) -> nn.Module:
-        if variant.scope is None:
+        if variant == Variant():
             return self.model
-        masks = find_masks(
-            self.model,
-            "l1",
-            sparsity=variant.sparsity,
-            scope=variant.scope,
-            include=prunable_layers(self.model),
-        )
-        model: nn.Module = copy.deepcopy(self.model)
-        masks.finalize(model)
+        path = self.folder / f"{variant.name}.safetensors"
+        if variant.finetuned and path.exists():
+            return load_model(path)[0]
+        model, masks = self._pruned(variant)
         if not variant.finetuned:
             return model
-        path = self.folder / f"{variant.name}.safetensors"
-        if path.exists():
-            return load_model(path)[0]
         config = self.config.finetune
         assert config is not None
         checkpoint = self.folder / f"{variant.name}.checkpoint"
@@ -176,6 +170,19 @@ class Sweep:
         save_model(path, result.model, self.info)
         checkpoint.unlink(missing_ok=True)
         return result.model
+
+    def _pruned(self, variant: Variant) -> tuple[nn.Module, Masks]:
+        """A copy of the detector with a variant's zeros, which the masks hold."""
+        model: nn.Module = copy.deepcopy(self.model)
+        if variant.spread:
+            target = TorchTarget(model, trained_source(self.model, self.info))
+            target.write(self._known(replace(variant, finetuned=False)))
+            return model, Masks.from_zeros(model)
+        assert variant.scope is not None
+        prunable = prunable_layers(self.model)
+        masks = find_masks(model, "l1", sparsity=variant.sparsity, scope=variant.scope, include=prunable)
+        masks.finalize(model)
+        return model, masks
 
     def _report(self, variant: Variant) -> Callable[[DetectionEpoch], None]:
         def report(record: DetectionEpoch) -> None:

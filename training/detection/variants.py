@@ -94,7 +94,7 @@ class Variant:
     @property
     def at_once(self) -> bool:
         """Whether it is made without training, from the graph of another."""
-        return self.spread is not None or self.int8 or self.file is not None
+        return (self.spread is not None and not self.finetuned) or self.int8 or self.file is not None
 
     @property
     def name(self) -> str:
@@ -117,25 +117,31 @@ class Variant:
 
 
 def variants_of(config: SweepConfig) -> Iterator[Variant]:
-    """Dense first; then by sparsity, scope, fine-tuned after not; then what is pruned at once, and files."""
+    """Dense first; then by sparsity, scope; then what is pruned at once, and files. Fine-tuned ones after those not."""
     yield Variant()
     for sparsity in sorted(set(config.sparsities) - {0.0}):
         for scope in config.scopes:
             yield Variant(scope, sparsity)
             if config.finetune is not None:
                 yield Variant(scope, sparsity, finetuned=True)
-    yield from _at_once(config.one_shot) if config.one_shot else ()
+    yield from _at_once(config.one_shot, config.finetune is not None) if config.one_shot else ()
     yield from (Variant(file=file) for file in config.files)
 
 
-def _at_once(asked: OneShot) -> Iterator[Variant]:
-    kinds = [Variant(int8=int8, block=block) for block in (None, asked.block) for int8 in (False, asked.int8)]
-    kinds = list(dict.fromkeys(kinds))
+def _at_once(asked: OneShot, finetune: bool) -> Iterator[Variant]:
+    tunings = dict.fromkeys((False, finetune))
+    kinds = [
+        Variant(int8=int8, block=block, finetuned=finetuned)
+        for block in dict.fromkeys((None, asked.block))
+        for finetuned in tunings
+        for int8 in dict.fromkeys((False, asked.int8))
+    ]
     if asked.int8:
         yield Variant(int8=True)
     for speedup in sorted(asked.speedups):
         yield from (replace(kind, spread="chosen", speedup=speedup) for kind in kinds)
-        yield from (Variant(spread=spread, speedup=speedup) for spread in SPREADS[1:])
+        for spread in SPREADS[1:]:
+            yield from (Variant(spread=spread, speedup=speedup, finetuned=finetuned) for finetuned in tunings)
     for sparsity in sorted(set(asked.sparsities) - {0.0}):
         yield from (replace(kind, spread="chosen", sparsity=sparsity) for kind in kinds)
 

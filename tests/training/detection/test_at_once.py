@@ -17,6 +17,7 @@ from sparsenet import load_graph
 from sparsenet.graph import FloatArray, Graph
 from training.detection import at_once
 from training.detection.at_once import AtOnce
+from training.detection.config import DetectionConfig
 from training.detection.drawn import draw_scenes
 from training.detection.published import detector_info
 from training.detection.scoring import GroundTruth
@@ -28,6 +29,7 @@ from training.traces import Traces
 NAME, SIDE = "ssd-mobilenet0.25", 64
 INFO = detector_info(NAME, SIDE)
 SCENES = draw_scenes(4, SIDE, seed=1)
+TUNING = DetectionConfig(epochs=1, batch_size=2, size=SIDE, optimizer="adamw", freeze_statistics=True)
 
 
 @pytest.fixture(scope="module")
@@ -62,6 +64,17 @@ def test_names_of_variants_say_what_they_are() -> None:
         "at-once-chosen-2x",
         "at-once-layer-2x",
         "at-once-magnitude-2x",
+    ]
+    tuned = SweepConfig((0.0,), finetune=TUNING, one_shot=OneShot((2.0,), int8=True))
+    assert [variant.name for variant in variants_of(tuned)][2:] == [
+        "at-once-chosen-2x",
+        "at-once-chosen-2x-int8",
+        "at-once-chosen-2x-finetuned",
+        "at-once-chosen-2x-finetuned-int8",
+        "at-once-layer-2x",
+        "at-once-layer-2x-finetuned",
+        "at-once-magnitude-2x",
+        "at-once-magnitude-2x-finetuned",
     ]
 
 
@@ -118,6 +131,31 @@ def test_a_sweep_prunes_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     assert pruned.weights - pruned.total_nnz == pytest.approx(0.6 * sum(sizes), abs=len(sizes))
     assert pruned.prunable < pruned.weights
     assert (pruned.images, pruned.all, pruned.torch) == (2, None, None)
+    tuned = replace(
+        config, finetune=TUNING, one_shot=OneShot(sparsities=(0.6,), samples=1, int8=True), compare=True
+    )
+    sweep = Sweep(
+        build_detector(NAME, seed=1),
+        INFO,
+        SCENES,
+        GroundTruth.of(SCENES),
+        tuned,
+        tmp_path / "tuned",
+        1,
+        False,
+    )
+    rows = {row.variant: row for row in sweep.run()}
+    finetuned = rows["at-once-chosen-0.6-finetuned"]
+    assert (finetuned.epochs, rows["at-once-chosen-0.6-finetuned-int8"].epochs) == (1, 1)
+    assert finetuned.total_nnz == rows["at-once-chosen-0.6"].total_nnz
+    assert finetuned.worst is not None
+    assert finetuned.worst < 1e-4
+    before, after = (
+        load_graph(sweep.model_file(name)).constants for name in ("at-once-chosen-0.6", finetuned.variant)
+    )
+    weights = [name for name in before if before[name].ndim == 4]
+    assert all(np.array_equal(before[name] == 0, after[name] == 0) for name in weights)
+    assert not all(np.array_equal(before[name], after[name]) for name in weights)
     again = replace(config, files=(sweep.model_file(pruned.variant),))
     sweep = Sweep(
         build_detector(NAME, seed=1), INFO, SCENES, GroundTruth.of(SCENES), again, tmp_path, 1, False
@@ -125,4 +163,4 @@ def test_a_sweep_prunes_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     same = sweep.run()[-1]
     assert same.variant == f"file-{pruned.variant}.engine"
     assert (same.test, same.nnz) == (pruned.test, pruned.nnz)
-    assert seen == [1]
+    assert seen == [1, 1]
