@@ -57,8 +57,11 @@ def main(
             request = worker.Request(count, quick, family, 7 if quick else 15, 1e-4, tune)
             rates += worker.run(request, began)
     click.echo(tables.text(rates))
-    for name, reason in NOT_TIMED.items():
-        click.echo(f"{name} is not timed: it {reason}.")
+    for reason in dict.fromkeys(() if family else NOT_TIMED.values()):
+        names = [name for name, why in NOT_TIMED.items() if why == reason]
+        click.echo(
+            f"Not timed: {', '.join(names[:2])}{f' and {len(names) - 2} more' * (len(names) > 2)}; each {reason}."
+        )
     write_json(json_file, {"versions": versions(), "tuned": tune, "note": tables.NOTE, "rates": rates})
     if markdown_file:
         write_output(markdown_file, tables.markdown(rates).encode())

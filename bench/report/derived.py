@@ -4,29 +4,40 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from math import exp, log
 
 from bench.kernels.rates import Rate
+from bench.model.results import Result
 from sparsenet.latency.kinds import is_sparse
 
 
-def break_even(points: Iterable[tuple[float, float]]) -> float | None:
+def break_even(points: Iterable[tuple[float, float | None]]) -> float | None:
     """The sparsity from which the speed-up stays above 1 beyond its interval, between points by the logarithm.
 
     Args:
-        points: (sparsity, lower end of the interval of the speed-up).
+        points: (sparsity, lower end of the interval of the speed-up; None where it was too noisy to tell). Behind such
+            a point speed is known from the next one on.
 
     Returns:
-        None if even the last point is not above 1; the first sparsity if all are.
+        None if even the last point is not surely above 1; the first sparsity if all are.
     """
-    ordered = sorted(points)
-    if not ordered or ordered[-1][1] <= 1:
-        return None
-    for (low, before), (high, after) in reversed(list(pairwise(ordered))):
-        if before <= 1 < after:
-            return low + (high - low) * -log(before) / (log(after) - log(before))
-    return ordered[0][0]
+    ordered = sorted(points, key=lambda point: point[0])
+    pays = None
+    for sparsity, low in reversed(ordered):
+        if low is None or low <= 1:
+            if pays is None or low is None:
+                break
+            above, gain = pays
+            return sparsity + (above - sparsity) * -log(low) / (log(gain) - log(low))
+        pays = sparsity, low
+    return pays[0] if pays else None
+
+
+def surely(results: Iterable[Result]) -> list[tuple[float, float | None]]:
+    """(sparsity, how many times as fast it surely is, on a noisy machine at least; None where it was too noisy)."""
+    return [
+        (r.sparsity or 0.0, r.speedup_at_least if r.speedup_low is None else r.speedup_low) for r in results
+    ]
 
 
 @dataclass(frozen=True)

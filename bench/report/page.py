@@ -11,7 +11,7 @@ from bench.engines import label_of
 from bench.kernels import tables as kernels
 from bench.report import pictures
 from bench.report.data import LAYERS_AT, Data
-from bench.report.derived import break_even, geometric_mean
+from bench.report.derived import break_even, geometric_mean, surely
 from bench.subjects.sparsity import SPARSITY_NOTE
 from sparsenet.io.files import write_atomically
 from sparsenet.text.quantities import at_least
@@ -64,8 +64,10 @@ def _cards(data: Data) -> list[tuple[str, str, str]]:
     return cards
 
 
-def _break_even(data: Data, model: str, engine: str) -> str:
-    results = data.ratios(model, engine, data.plan.threads[0])
-    points = [(r.sparsity or 0.0, r.speedup_low) for r in results if r.speedup_low is not None]
+def _break_even(data: Data, model: str, engine: str, threads: int) -> str:
+    results = data.of(model, engine, threads)
+    points = surely(results)
+    if not points or points[-1][1] is None:
+        return "too noisy to tell"
     found = break_even(points)
     return "never" if found is None else "always" if found == 0 else f"{found:.0%}"

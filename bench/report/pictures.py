@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -15,7 +16,7 @@ from matplotlib.ticker import FuncFormatter, PercentFormatter
 
 from bench.engines import label_of
 from bench.report.data import Data
-from bench.report.derived import atlas, break_even, geometric_mean
+from bench.report.derived import atlas, break_even, geometric_mean, surely
 from sparsenet.latency.kinds import is_sparse
 
 #: Okabe and Ito's palette, told apart by colour-blind readers too.
@@ -60,19 +61,26 @@ def speedups(data: Data) -> str:
         for axis in axes[len(data.plan.models) :]:
             axis.set_axis_off()
         for axis, model in zip(axes, data.plan.models, strict=False):
-            for engine, colour in zip(others, COLOURS, strict=False):
-                results = data.ratios(model, engine, threads)
-                if not results:
+            for number, (engine, colour) in enumerate(zip(others, COLOURS, strict=False)):
+                if not data.ratios(model, engine, threads):
                     continue
-                x, y = [r.sparsity or 0 for r in results], [r.speedup or 0 for r in results]
+                results = data.of(model, engine, threads)
+                x = [r.sparsity or 0 for r in results]
+                # A curve has a gap where the machine was too noisy to tell.
+                y, low, high = (
+                    [math.nan if value is None else value for value in values]
+                    for values in zip(
+                        *((r.speedup, r.speedup_low, r.speedup_high) for r in results), strict=True
+                    )
+                )
                 axis.plot(x, y, "o-", color=colour, label=f"over {label_of(engine)}")
-                low, high = [r.speedup_low or 0 for r in results], [r.speedup_high or 0 for r in results]
                 axis.fill_between(x, low, high, color=colour, alpha=0.2, linewidth=0)
-                pays = break_even(zip(x, low, strict=True))
+                pays = break_even(surely(results))
                 if pays:
                     axis.plot([pays], [1], "D", color=colour, markersize=6, markeredgecolor="white")
+                    place = (3, 5 if number % 2 else -11)  # neighbours above and below the line
                     axis.annotate(
-                        f"{pays:.0%}", (pays, 1), xytext=(3, -11), textcoords="offset points", color=colour
+                        f"{pays:.0%}", (pays, 1), xytext=place, textcoords="offset points", color=colour
                     )
             axis.axhline(1, color="#9aa5b1", linewidth=1)
             axis.set(title=model, yscale="log", xlabel="sparsity (share of zeros)", xlim=(-0.02, 1))
@@ -151,13 +159,11 @@ def break_even_atlas(data: Data) -> str:
         image = axis.imshow(gains, aspect="auto", cmap="viridis", norm=norm)
         for (row, column), gain in np.ndenumerate(gains):
             light = norm(gain) < 0.6
-            axis.text(column, row, f"{names[row, column]} {gain:.1f}", ha="center", va="center", fontsize=7.5,
+            axis.text(column, row, f"{names[row, column]} {gain:.1f}", ha="center", va="center", fontsize=8.5,
                 color="white" if light else "black")  # fmt: skip
         axis.set_xticks(range(len(densities)), [f"{1 - density:.0%} zeros" for density in densities])
-        axis.set_yticks(range(len(layers)), layers, fontsize=7.5)
-        axis.figure.colorbar(
-            image, ax=axis, label="times as fast as the best dense kernel", format=FuncFormatter(_times)
-        )
+        axis.set_yticks(range(len(layers)), layers, fontsize=8.5)
+        axis.figure.colorbar(image, ax=axis, label="times as fast as dense", format=FuncFormatter(_times))
 
     return _draw(10, 0.8 + 0.24 * len(layers), 1, paint)
 

@@ -15,7 +15,7 @@ from sparsenet.text.one_line import one_line
 def render(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
     """Rows under a header, columns aligned: numbers to the right, words to the left.
 
-    Floats show four significant digits, integers a thin grouping (1,234), ``None`` a dash; text is put on one line.
+    Floats show four significant digits, thousands are grouped (1,234), ``None`` is a dash; text is put on one line.
     """
     text, numeric = _cells(header, rows)
     widths = [max(len(row[i]) for row in text) for i in range(len(header))]
@@ -41,7 +41,7 @@ def render_html(header: Sequence[str], rows: Iterable[Sequence[Any]], caption: s
         for tag, row in zip(["th", *["td"] * (len(text) - 1)], text, strict=True)
     ]
     head, *body = (f"<tr>{line}</tr>" for line in lines)
-    title = f"<caption>{escape(one_line(caption))}</caption>" if caption else ""
+    title = f'<caption style="text-align: left">{escape(one_line(caption))}</caption>' if caption else ""
     return "\n".join([f"<table>{title}<thead>{head}</thead><tbody>", *body, "</tbody></table>"])
 
 
@@ -82,7 +82,7 @@ def _cell(value: Any) -> str:
         return f"{value:,}"
     if isinstance(value, float | np.floating):
         value = float(value)
-        return f"{value:.4g}" if abs(value) < 1e4 else f"{value:,.0f}"
+        return f"{value:,.4g}" if abs(value) < 1e4 else f"{value:,.0f}"
     return one_line(str(value))
 
 

@@ -144,6 +144,10 @@ def evaluate_detector(
         return
     columns = ["variant", "sparsity", "epochs", "easy", "medium", "hard", "torch_easy", "torch_medium",
                "torch_hard", "bytes", "ms", "speedup"]  # fmt: skip
+    for row in rows:
+        row["sparsity"] = round(row["sparsity"], 4)
+        if row["ms"] is not None and row["speedup"] is None:
+            row["speedup"] = "too noisy to tell"
     click.echo(render(columns, [[row[column] for column in columns] for row in rows]))
     tested, tuned, every = (len(photographs(part)) for part in (sweep.testing, sweep.tuning, images))
     click.echo(

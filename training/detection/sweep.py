@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from torch import nn
@@ -125,11 +125,13 @@ class Sweep:
         )
         self.folder.mkdir(parents=True, exist_ok=True)
         path = self.folder / "sweep.json"
+        before: dict[str, Any] = _read(path, dict) if path.exists() else own
         if not path.exists():
             write_atomically(path, to_json(own).encode())
-        elif _read(path, dict) != own:
+        elif before != own:
+            other = [name for name, value in own.items() if before.get(name, value) != value]
             raise InputError(
-                f"{self.folder} holds figures of another detector, data or setting: name another folder"
+                f"{self.folder} holds figures of another {', '.join(other) or 'version'}: name another folder by --out"
             )
 
     def _row(self, variant: Variant) -> Row:

@@ -30,6 +30,10 @@ class Column:
         value = row.get(self.key)
         return "–" if value is None else self.show(value)
 
+    def words(self, rows: Sequence[Row]) -> bool:
+        """Whether it holds words, which begin at the left."""
+        return any(isinstance(row.get(self.key), str) for row in rows)
+
 
 @dataclass(frozen=True)
 class Table:
@@ -72,12 +76,12 @@ def fixed(digits: int = 3) -> Callable[[Value], str]:
 
 
 def times(value: Value) -> str:
-    """1003 → '1 003×', 2.3 → '2.30×'."""
+    """1003 → '1,003×', 2.3 → '2.30×'."""
     return f"{number(value)}×" if value >= 100 else f"{value:.2f}×"
 
 
 def count(value: Value) -> str:
-    """1187762 → '1 187 762'."""
+    """1187762 → '1,187,762'."""
     return number(value)
 
 

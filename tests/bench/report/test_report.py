@@ -86,7 +86,7 @@ def test_what_was_too_noisy_to_tell_is_said_and_left_out(data: Data) -> None:
             for r in data.results[model]
         ]  # fmt: skip
     page = render_page(data)
-    assert page.count("too noisy to tell") == len(PLAN.models) * len(PLAN.sparsities)
+    assert page.count("too noisy to tell") == len(PLAN.models) * (len(PLAN.sparsities) + 1)  # and what pays
     assert "as fast as ours, dense" in page
     assert "as fast as ONNX Runtime" not in page
     first = data.results[PLAN.models[0]]
@@ -148,10 +148,12 @@ def test_a_browser_shows_the_pictures(data: Data, tmp_path: Path) -> None:
         ([(0.0, 1.2), (0.5, 2.0)], 0.0),
         ([(0.0, 0.5), (0.5, 0.9)], None),
         ([(0.0, 1.1), (0.3, 0.5), (0.6, 2.0)], 0.45),  # from where it stays above
+        ([(0.0, 0.5), (0.5, None), (0.9, 2.0)], 0.9),  # what is not known does not pay
+        ([(0.0, 0.5), (0.5, 2.0), (0.9, None)], None),
         ([], None),
     ],
 )
-def test_break_even(points: list[tuple[float, float]], expected: float | None) -> None:
+def test_break_even(points: list[tuple[float, float | None]], expected: float | None) -> None:
     assert break_even(points) == (None if expected is None else pytest.approx(expected))
 
 

@@ -24,7 +24,8 @@ def test_no_rows_leave_the_header() -> None:
 
 
 @pytest.mark.parametrize(
-    "value, text", [(12345.6, "12,346"), (-0.5, "-0.5"), (np.float32(0.25), "0.25"), (True, "True")]
+    "value, text",
+    [(12345.6, "12,346"), (6887.3, "6,887"), (-0.5, "-0.5"), (np.float32(0.25), "0.25"), (True, "True")],
 )
 def test_cells(value: object, text: str) -> None:
     assert render(("x",), [(value,)]).splitlines()[-1].strip() == text
