@@ -23,6 +23,7 @@ from sparsenet.plan.plan import Plan
 from sparsenet.start_up import Timings, add_seconds
 from sparsenet.targets import backends
 from sparsenet.text.one_line import one_line
+from sparsenet.text.quantities import threads_text
 
 if TYPE_CHECKING:
     from sparsenet.bundle import Bundle
@@ -128,7 +129,7 @@ class Engine:
         ports = (
             ", ".join(f"{i.name} {shape_text(i)}" for i in infos) for infos in (self.inputs, self.outputs)
         )
-        where = "cuda" if self.device == "cuda" else f"{self.threads} thread{'s' * (self.threads > 1)}"
+        where = "cuda" if self.device == "cuda" else threads_text(self.threads)
         return one_line(f"<{type(self).__name__}: {' → '.join(ports)}, {where}>")
 
     def __str__(self) -> str:

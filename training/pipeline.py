@@ -18,6 +18,7 @@ from torch import Tensor
 import sparsenet
 from sparsenet.errors import DataError, InputError
 from sparsenet.graph import FloatArray, Graph
+from sparsenet.text.quantities import threads_text
 from training.data.images import LabeledImages, drawn_at_random
 from training.data.sources import load_split
 from training.demo import examples
@@ -94,7 +95,7 @@ def run_demo(settings: DemoSettings, say: Callable[[str], None] = lambda _: None
         quantized = in_integers(graphs[FINAL], shown, final.info.input_size)
         files.append(model_files.store_integers(final, quantized, logits[FINAL]))
     with clock("speed"):
-        say(f"speed: PyTorch, engine dense and sparse, in float32 and int8; {settings.threads} thread(s)")
+        say(f"speed: PyTorch, engine dense and sparse, in float32 and int8; {threads_text(settings.threads)}")
         timings = [
             _time(networks[key], graphs[key], test, settings, quantized if key == FINAL else None)
             for key in ("teacher", "distilled", FINAL)

@@ -6,6 +6,7 @@ from bench.against.compare import FASTEST, Comparison, Result
 from bench.engines import label_of
 from bench.measure.contest import Settings
 from bench.subjects.sparsity import SPARSITY_NOTE
+from sparsenet.text.quantities import threads_text
 from sparsenet.text.table import render
 
 HEADER = (
@@ -37,7 +38,7 @@ def tables(comparison: Comparison, batch: int) -> str:
 
 def notes(comparison: Comparison, settings: Settings) -> str:
     """What the figures mean, and which engines are not among them."""
-    lines = [f"{settings.threads} thread(s), batch {settings.batch}; {SPARSITY_NOTE}."]
+    lines = [f"{threads_text(settings.threads)}, batch {settings.batch}; {SPARSITY_NOTE}."]
     lines += [f"{label_of(engine)} left out: {note}." for engine, note in comparison.skipped.items()]
     return "\n".join(lines)
 

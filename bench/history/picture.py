@@ -11,6 +11,7 @@ from matplotlib.ticker import FuncFormatter
 from bench.engines import label_of
 from bench.model.baseline import Baseline, Cell
 from bench.model.results import Result
+from sparsenet.text.quantities import threads_text
 
 #: A network's name, what it was measured with, and the processor.
 Curve = tuple[str, Cell, str]
@@ -69,4 +70,4 @@ def _told(row: Result) -> tuple[float, float, float] | None:
 def _label(cell: Cell) -> str:
     engine, sparsity, _, threads, batch = cell
     zeros = "as it is" if sparsity is None else f"{sparsity:.0%} zeros"
-    return f"{label_of(engine)}, {zeros}, {threads} thread(s), batch {batch}"
+    return f"{label_of(engine)}, {zeros}, {threads_text(threads)}, batch {batch}"

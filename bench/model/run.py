@@ -16,6 +16,7 @@ from bench.model.layers import Layer, layers_of
 from bench.model.results import Result, measure
 from bench.model.trace import trace_events
 from sparsenet import Graph
+from sparsenet.text.quantities import threads_text
 
 
 @dataclass
@@ -43,7 +44,7 @@ def run(
     with tqdm(total=1000 * len(todo), disable=quiet or None, file=sys.stderr, bar_format=form) as bar:
         for number, (sparsity, settings) in enumerate(todo):
             at = "" if sparsity is None else f" at {sparsity:.0%}"
-            bar.set_description(f"{graph.name}{at}, {settings.threads} thread(s), batch {settings.batch}")
+            bar.set_description(f"{graph.name}{at}, {threads_text(settings.threads)}, batch {settings.batch}")
 
             def inspect(contest: Contest, sparsity: float | None = sparsity) -> None:
                 if show_layers:
@@ -65,6 +66,6 @@ def _events(contest: Contest, sparsity: float | None, first: int) -> list[dict[s
     at = "" if sparsity is None else f" at {sparsity:.0%}"
     for number, (name, session) in enumerate(contest.sessions.items()):
         if session.engine is not None:
-            title = f"{label_of(name)}{at}, {session.engine.threads} thread(s)"
+            title = f"{label_of(name)}{at}, {threads_text(session.engine.threads)}"
             events += trace_events(session.engine, contest.x, first + number, title)
     return events

@@ -8,7 +8,7 @@ from bench.engines import label_of
 from bench.model.hold import Held, verdict
 from bench.model.layers import Layer
 from bench.model.results import Result
-from sparsenet.text.quantities import at_least, time_text
+from sparsenet.text.quantities import at_least, threads_text, time_text
 from sparsenet.text.table import render
 
 #: Stands for the name of the first engine's column.
@@ -98,7 +98,7 @@ def layers_table(layers: Sequence[Layer]) -> str:
         ]  # fmt: skip
         title = "as it is" if sparsity is None else f"at {sparsity:.0%} zeros"
         parts.append(
-            f"layers {title}, {threads} thread(s), {_counted(own[0])}\n{render(LAYER_COLUMNS, rows)}"
+            f"layers {title}, {threads_text(threads)}, {_counted(own[0])}\n{render(LAYER_COLUMNS, rows)}"
         )
     return "\n\n".join(parts)
 

@@ -21,6 +21,7 @@ from bench.subjects.chain import chain, convolution
 from bench.subjects.sparsity import sparsify
 from sparsenet import Graph
 from sparsenet.errors import SparsenetError
+from sparsenet.text.quantities import threads_text
 from sparsenet.text.table import render
 
 #: A ratio that is off by no more than this is right.
@@ -90,7 +91,7 @@ def trials(
         sparsenet.save(pruned, files / "network.safetensors")
         write_onnx(pruned, files / "network.onnx", 1, "batch_norm")
         for command, count, beside in kinds:
-            progress.set_description(f"{command}, {count} thread(s), {beside}")
+            progress.set_description(f"{command}, {threads_text(count)}, {beside}")
             own, taken = placing(count, beside, cores)
             found = []
             with spinning_on(taken), pinned(own):

@@ -20,6 +20,7 @@ from sparsenet import Graph
 from sparsenet.io import strict_json
 from sparsenet.targets.cpu.runtime.jit import fingerprint
 from sparsenet.targets.host import host
+from sparsenet.text.quantities import threads_text
 from sparsenet.text.table import to_json
 
 #: What a cell consists of: one that an earlier version kept may lack some.
@@ -96,7 +97,7 @@ def gather(
     data.rates = [Rate(**rate) for rate in rates]
     graphs: dict[str, Graph] = {}
     for number, (model, threads, sparsity) in enumerate(combinations, 1):
-        progress(f"{model} at {sparsity:.0%}, {threads} thread(s)", number, total)
+        progress(f"{model} at {sparsity:.0%}, {threads_text(threads)}", number, total)
         identity = {"engines": plan.engines, "seconds": plan.seconds, "size": plan.size, "fields": FIELDS}
 
         def cell(model: str = model, threads: int = threads, sparsity: float = sparsity) -> dict[str, Any]:

@@ -14,13 +14,15 @@ from bench.report.data import LAYERS_AT, Data
 from bench.report.derived import break_even, geometric_mean, surely
 from bench.subjects.sparsity import SPARSITY_NOTE
 from sparsenet.io.files import write_atomically
-from sparsenet.text.quantities import at_least
+from sparsenet.text.quantities import at_least, threads_text
 from training.report.templates import page_template
 
 
 def render_page(data: Data) -> str:
     """The whole page as HTML text; every value that came from outside is escaped."""
-    return page_template("bench.report", {"picture": _picture, "at_least": at_least}).render(
+    return page_template(
+        "bench.report", {"picture": _picture, "at_least": at_least, "threads": threads_text}
+    ).render(
         data=data,
         plan=data.plan,
         label_of=label_of,
@@ -59,7 +61,7 @@ def _cards(data: Data) -> list[tuple[str, str, str]]:
             if r.sparsity == highest and r.speedup is not None
         ]
         if ratios:
-            beside = f"{highest:.0%} zeros, geometric mean of {len(ratios)} networks, {threads} thread(s)"
+            beside = f"{highest:.0%} zeros, geometric mean of {len(ratios)} networks, {threads_text(threads)}"
             cards.append((f"{geometric_mean(ratios):.2f}×", f"as fast as {label_of(engine)}", beside))
     return cards
 

@@ -27,6 +27,7 @@ from sparsenet.errors import BundleError, MemoryLimitError
 from sparsenet.io.files import read_open
 from sparsenet.io.trusted import UntrustedError, open_trusted
 from sparsenet.targets.cpu.runtime.host import host_features, platform_name
+from sparsenet.text.quantities import threads_text
 
 
 def load(path: str | os.PathLike[str], threads: int | None = None, *, sparse: bool = True) -> Bundle:
@@ -45,7 +46,7 @@ def load(path: str | os.PathLike[str], threads: int | None = None, *, sparse: bo
         compiled = bundle.plan.threads
         if threads not in (None, compiled):
             raise BundleError(
-                f"was compiled for {_threads(compiled)}, not {threads}: leave `threads` out, or "
+                f"was compiled for {threads_text(compiled)}, not {threads}: leave `threads` out, or "
                 f"run `sparsenet compile --threads {threads}`"
             )
         if bundle.sparse and not sparse:
@@ -123,7 +124,3 @@ def _read_file(folder: Path, name: str, manifest: Mapping[str, Any]) -> memoryvi
     if hashlib.sha256(data).hexdigest() != digest:
         raise BundleError(f"is damaged or was changed: the SHA-256 of {name} does not match")
     return data
-
-
-def _threads(count: int) -> str:
-    return f"{count} thread{'s' if count > 1 else ''}"

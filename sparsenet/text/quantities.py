@@ -12,6 +12,11 @@ def at_least(ratio: float) -> str:
     return f"at least {math.floor(ratio * 10) / 10:.1f}"
 
 
+def threads_text(count: int) -> str:
+    """'1 thread', '2 threads'."""
+    return f"{count} thread{'s' * (count != 1)}"
+
+
 def time_text(seconds: float) -> str:
     """Four digits and the unit in which there is one before the point: ``6.643 ms``, ``2.35 s``, ``12 min 5 s``."""
     if seconds >= 60:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from sparsenet.text.quantities import threads_text
 from training.report.findings import findings, headline, paper_row
 from training.report.model import Report
 from training.report.names import ENGINES, ratio_name, row_title
@@ -44,7 +45,8 @@ def console_table(report: Report) -> str:
             ]
         )
     counted = (
-        f"Students: the engine on its {report.table_values} files. Speed: one image, {report.speed.threads} thread(s), "
+        f"Students: the engine on its {report.table_values} files. "
+        f"Speed: one image, {threads_text(report.speed.threads)}, "
         f"medians of rounds in turn; ratios with 95 % intervals."
     )
     return "\n".join(

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from markupsafe import Markup
 
+from sparsenet.text.quantities import threads_text
 from training.report import figures
 from training.report.files import write_text
 from training.report.findings import FINAL, findings, headline, main_file, paper_row
@@ -72,7 +73,7 @@ def _cards(report: Report) -> list[tuple[str, str, str]]:
     ):
         speedup = report.speed.speedup(FINAL, slow, fast)
         if speedup and speedup.told:
-            threads = f"{report.speed.threads} thread{'s' if report.speed.threads > 1 else ''}"
+            threads = threads_text(report.speed.threads)
             cards.append(
                 (
                     times(speedup),
