@@ -66,9 +66,11 @@ class AtOnce:
         """
         if variant.spread == "chosen":
             return self._prune(variant, state).graph
-        wanted = self._speedup(chosen())
         assert variant.spread is not None
-        sparsities = as_fast_as(wanted, self.dense, variant.spread, self.spared, self._speedup)
+        beside = PairedTimer(chosen())
+        sparsities = as_fast_as(
+            lambda graph: beside.measure(graph).speedup.median, self.dense, variant.spread, self.spared
+        )
         return prune(self.dense, self.samples, sparsities, state=state, threads=self.threads).graph
 
     def quantized(self, graph: Graph) -> Graph:
@@ -87,6 +89,3 @@ class AtOnce:
             state=state,
             threads=self.threads,
         )
-
-    def _speedup(self, graph: Graph) -> float:
-        return self.timer.measure(graph).speedup.median

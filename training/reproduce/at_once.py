@@ -23,8 +23,10 @@ WAYS = {
 _RULES: dict[str, Rule] = {"at-once-uniform": "layer", "at-once-magnitude": "magnitude"}
 
 
-def faster(graph: Graph, batches: Sequence[FloatArray], way: str, speedup: float) -> Graph:
-    """The network with as many zeros as make it so many times as fast as it is.
+def faster(
+    graph: Graph, batches: Sequence[FloatArray], way: str, speedup: float, chosen: Graph | None = None
+) -> Graph:
+    """The network with as many zeros as make it so many times as fast as it is, or as fast as another one.
 
     Args:
         graph: dense, in float32.
@@ -32,9 +34,10 @@ def faster(graph: Graph, batches: Sequence[FloatArray], way: str, speedup: float
         way: one of ``WAYS``: by what zeros cost and save, measured here; equal shares; or the smallest weights of all
             layers together.
         speedup: of one thread, measured here.
+        chosen: what the first way made for that speedup, which the others are to be as fast as.
     """
-    if way not in _RULES:
+    if chosen is None:
         return prune(graph, batches, speedup=speedup, threads=1).graph
-    timer = PairedTimer(graph)
-    wanted = as_fast_as(speedup, graph, _RULES[way], (), lambda thin: timer.measure(thin).speedup.median)
+    timer = PairedTimer(chosen)
+    wanted = as_fast_as(lambda thin: timer.measure(thin).speedup.median, graph, _RULES[way], ())
     return prune(graph, batches, wanted, threads=1).graph

@@ -15,8 +15,9 @@ STUDENT_STAGES: dict[str, tuple[str, ...]] = {
     "distilled": (),
     "distilled-pruned": ("distilled",),
 }
-#: The way of ``at_once.WAYS`` that starts from a narrower network.
-NARROW = "narrow-at-once"
+#: The way of ``at_once.WAYS`` that the others of the same network are to be as fast as, and the one that starts from a
+#: narrower network.
+CHOSEN, NARROW = "at-once", "narrow-at-once"
 SNIP_METHODS = ("snip", "modified-snip")
 SNIP_VARIANTS = ("unpruned", *SNIP_METHODS)
 TEACHER = "students/teacher/weights/teacher.safetensors"
@@ -228,6 +229,14 @@ def ways(asked: TradeoffSettings) -> list[tuple[str, float]]:
 def pruned_from(asked: TradeoffSettings, way: str) -> str:
     """The dense network, without its seed, that a way makes sparse."""
     return f"dense-{asked.narrow if way == NARROW else 1.0}"
+
+
+def before_at_once(asked: TradeoffSettings, way: str, speedup: str, seed: str) -> dict[str, str]:
+    """Model files that a way to prune at once looks at: the ``dense`` one, and the one to be as fast as, ``chosen``."""
+    found = {"dense": tradeoff_files(f"{pruned_from(asked, way)}-{seed}")[0]}
+    if way not in (CHOSEN, NARROW):
+        found["chosen"] = tradeoff_files(f"{CHOSEN}-{speedup}-{seed}")[0]
+    return found
 
 
 def tradeoff_files(name: str) -> list[str]:

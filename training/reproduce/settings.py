@@ -194,8 +194,8 @@ class TradeoffSettings:
         size=64,
         fine_tune_epochs=4,
         methods=("gradual", "gradual-1x4", "snip", "lottery", "rigl"),
-        sparsities=(0.9,),
-        levels=(0.9,),
+        sparsities=(0.9, 0.95),
+        levels=(0.8, 0.9, 0.95),
     )
     multipliers: tuple[float, ...] = (0.75, 0.5, 0.25, 0.125)
     at_once: tuple[str, ...] = ("at-once", "at-once-uniform", "at-once-magnitude")

@@ -79,14 +79,18 @@ def prune_at_once(
     dense: Path,
     models: Path,
     result: Path,
+    chosen: Path | None = None,
 ) -> None:
-    """Cell: the network of the model file ``dense`` made so many times as fast, in one of ``at_once.WAYS``."""
+    """Cell: the network of the model file ``dense`` made so many times as fast, in one of ``at_once.WAYS``.
+
+    Or as fast as that of the file ``chosen``.
+    """
     asked = settings.tradeoff
     files = _files(models, f"{way}-{speedup}-{seed}")
     shown = drawn_at_random(load_images(images), asked.samples, seed=0)
-    graph = faster(
-        sparsenet.load_graph(dense), list(batches(shown, asked.training.size)), way, float(speedup)
-    )
+    matched = None if chosen is None else sparsenet.load_graph(chosen)
+    seen = list(batches(shown, asked.training.size))
+    graph = faster(sparsenet.load_graph(dense), seen, way, float(speedup), matched)
     sparsenet.save(graph, files["f32"])
     found = tested(files["f32"], load_images(test), asked.training.size)[0]
     found |= {"method": way, "sparsity": None, "epochs": asked.training.epochs, "seed": int(seed)}

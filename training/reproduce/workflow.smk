@@ -277,14 +277,17 @@ rule tradeoff_dense:
         " result={output.result} > {log} 2>&1"
 
 
-# Measures while others run: by processor time, each network in turn with the dense one.
+def before_at_once(wildcards):
+    """The files that pruning at once starts from."""
+    return plan.before_at_once(SETTINGS.tradeoff, *wildcards)
+
+
+# Measures while others run: by processor time, each network in turn with the one that it is compared to.
 rule tradeoff_at_once:
     input:
+        unpack(before_at_once),
         images=plan.images("train", SETTINGS.tradeoff.training.size),
         test=plan.images("test", SETTINGS.tradeoff.training.size),
-        dense=lambda wildcards: plan.tradeoff_files(
-            f"{plan.pruned_from(SETTINGS.tradeoff, wildcards.way)}-{wildcards.seed}"
-        )[0],
     output:
         *plan.tradeoff_files("{way}-{speedup}-{seed}"),
         result="results/tradeoff/{way}-{speedup}-{seed}.json",
@@ -292,11 +295,12 @@ rule tradeoff_at_once:
         way="|".join(WAYS),
     params:
         settings=SETTINGS.tradeoff.samples,
+        before=lambda wildcards: " ".join(f"{key}={file}" for key, file in before_at_once(wildcards).items()),
     log:
         "logs/tradeoff/{way}-{speedup}-{seed}.log",
     shell:
         CELL + " tradeoff.prune_at_once settings.json images={input.images} test={input.test} way={wildcards.way}"
-        " speedup={wildcards.speedup} seed={wildcards.seed} dense={input.dense} models=tradeoff/models"
+        " speedup={wildcards.speedup} seed={wildcards.seed} {params.before} models=tradeoff/models"
         " result={output.result} > {log} 2>&1"
 
 

@@ -19,10 +19,9 @@ from training.reproduce.plan import (
     TEACHER,
     Plan,
     before,
+    before_at_once,
     images,
-    pruned_from,
     stages_before,
-    tradeoff_files,
 )
 from training.reproduce.settings import Settings
 
@@ -155,8 +154,8 @@ class Run:
             if way == "dense":
                 self.cell("tradeoff.train_dense", **common, multiplier=amount, out=out)
             elif way in WAYS:
-                dense = tradeoff_files(f"{pruned_from(asked, way)}-{seed}")[0]
-                self.cell("tradeoff.prune_at_once", **common, way=way, speedup=amount, dense=dense)
+                files = before_at_once(asked, way, str(amount), str(seed))
+                self.cell("tradeoff.prune_at_once", **common, way=way, speedup=amount, **files)
             else:
                 self.cell(
                     "tradeoff.train_sparse", **common, method=way, sparsity=amount, out=out,
