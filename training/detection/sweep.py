@@ -131,7 +131,7 @@ class Sweep:
         elif before != own:
             other = [name for name, value in own.items() if before.get(name, value) != value]
             raise InputError(
-                f"{self.folder} holds figures of another {', '.join(other) or 'version'}: name another folder by --out"
+                f"{self.folder} holds figures with other {', '.join(other) or 'settings'}: name another folder by --out"
             )
 
     def _row(self, variant: Variant) -> Row:

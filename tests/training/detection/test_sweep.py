@@ -199,7 +199,7 @@ def test_the_table_is_made_once_and_resumed(trained: Path, tmp_path: Path) -> No
     }
     refused = CliRunner().invoke(main, [*command, "--seed", "1"])
     assert refused.exit_code == 2
-    assert "holds figures of another seed: name another folder by --out" in refused.stderr
+    assert "holds figures with other images, seed, finetune: name another folder by --out" in refused.stderr
 
 
 def test_sparsities_that_make_no_sense(tmp_path: Path) -> None:
