@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import shutil
 import tempfile
+import weakref
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -61,7 +63,9 @@ class ModelPath(ModelName):
             return path
         from sparsenet.io.model_file import save
 
-        folder = ctx.with_resource(tempfile.TemporaryDirectory(prefix="sparsenet-"))
+        folder = tempfile.mkdtemp(prefix="sparsenet-")
+        # A context is never closed where a required option is missing; then the folder goes with it, without a warning.
+        ctx.call_on_close(weakref.finalize(ctx, shutil.rmtree, folder, ignore_errors=True))
         file = Path(folder) / f"{path}.safetensors"
         save(make_network(str(path)), file)
         return file

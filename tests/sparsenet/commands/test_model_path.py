@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib.metadata
 import json
 import tempfile
@@ -49,6 +50,15 @@ def test_engine_commands_take_a_name(command: list[str], tmp_path: Path) -> None
     assert result.exit_code == 0, result.stderr
     assert json.loads(result.stdout)
     assert not list(tmp_path.glob("sparsenet-*/*.safetensors"))
+
+
+@pytest.mark.filterwarnings("error::ResourceWarning")
+def test_nothing_is_left_of_a_command_that_lacks_an_option(tmp_path: Path) -> None:
+    result = CliRunner().invoke(main, ["export-c", "tinynet"])
+    assert result.exit_code == 2
+    del result  # its traceback knows the context
+    gc.collect()
+    assert not list(tmp_path.glob("sparsenet-*"))
 
 
 def test_an_onnx_file_is_sent_to_convert(tmp_path: Path) -> None:
