@@ -47,6 +47,22 @@ def as_fast_as(speedup: Speedup, graph: Graph, rule: Rule, skip: Iterable[str]) 
     return best
 
 
+def thinned_like(graph: Graph, pruned: Graph) -> Graph:
+    """``graph`` with as many of the smallest weights of each layer zero as ``pruned`` has, which is what is timed.
+
+    Reconstruction leaves weights that rarely read anything before others, and networks 5 % faster than thinned ones;
+    networks that are to be compared are timed in the same state.
+
+    Args:
+        graph: dense.
+        pruned: made of it by ``converters.prune``.
+    """
+    dense, layers = prepared(graph, ())
+    left = {layer.name: np.count_nonzero(pruned.constants[layer.weight]) for layer in prepared(pruned, ())[1]}
+    sparsities = {layer.name: 1 - left[layer.name] / layer.size for layer in layers}
+    return thinned(dense, sparsities, layers, Pattern())
+
+
 def _sparsities(graph: Graph, layers: Sequence[Layer], rule: Rule, share: float) -> dict[str, float]:
     if rule == "layer":
         return dict.fromkeys((layer.name for layer in layers), share)

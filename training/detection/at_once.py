@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from converters.pruning.equal_time import as_fast_as
+from converters.pruning.equal_time import as_fast_as, thinned_like
 from converters.pruning.prune import Pruned, prune
 from converters.quantization.equalize import equalize
 from converters.quantization.order import ordered_for_quads
@@ -67,7 +67,7 @@ class AtOnce:
         if variant.spread == "chosen":
             return self._prune(variant, state).graph
         assert variant.spread is not None
-        beside = PairedTimer(chosen())
+        beside = PairedTimer(thinned_like(self.dense, chosen()))
         sparsities = as_fast_as(
             lambda graph: beside.measure(graph).speedup.median, self.dense, variant.spread, self.spared
         )

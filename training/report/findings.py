@@ -154,6 +154,8 @@ def _compared(ratios: Mapping[str, Speedup], engine: str = "the sparse engine") 
     sentences = []
     if verdicts:
         sentences.append(f"On the final student {engine} is {' and '.join(verdicts)}.")
+    if any(ratio.noisy and ratio.told for ratio in ratios.values()):
+        sentences.append(f"The machine was {TOO_NOISY} more.")
     if untold:
         sentences.append(
             f"The machine was {TOO_NOISY} how the speed of {engine} compares with that of "
@@ -164,7 +166,7 @@ def _compared(ratios: Mapping[str, Speedup], engine: str = "the sparse engine") 
 
 def _times_as_fast(ratio: Speedup, other: str) -> str:
     if ratio.noisy:
-        return f"{times(ratio, ' times')} as fast as {other} (the machine was too noisy to tell more)"
+        return f"{times(ratio, ' times')} as fast as {other}"
     # An interval on both sides of 1 is no verdict either way.
     if ratio.low <= 1 <= ratio.high:
         return f"as fast as {other} within the spread ({ratio.median:.2f}×)"

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from converters.pruning.equal_time import Rule, as_fast_as
+from converters.pruning.equal_time import Rule, as_fast_as, thinned_like
 from converters.pruning.prune import prune
 from sparsenet.graph import FloatArray, Graph
 from sparsenet.latency.paired import PairedTimer
@@ -38,6 +38,6 @@ def faster(
     """
     if chosen is None:
         return prune(graph, batches, speedup=speedup, threads=1).graph
-    timer = PairedTimer(chosen)
+    timer = PairedTimer(thinned_like(graph, chosen))
     wanted = as_fast_as(lambda thin: timer.measure(thin).speedup.median, graph, _RULES[way], ())
     return prune(graph, batches, wanted, threads=1).graph

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from converters.pruning.equal_time import as_fast_as
+from converters.pruning.equal_time import as_fast_as, thinned_like
 from converters.pruning.layers import prepared
 from converters.pruning.pattern import Pattern
 from converters.pruning.prune import Pruned
@@ -102,6 +102,15 @@ def test_zeros_by_a_rule_are_as_many_as_take_the_time(dense: Graph, spread: str)
         assert max(w[gone[n] - 1] for n, w in weights.items() if gone[n]) <= min(
             w[gone[n]] for n, w in weights.items() if gone[n] < len(w)
         )
+
+
+def test_what_is_timed_has_as_many_zeros_as_what_was_made(dense: Graph) -> None:
+    made, rng = dense.copy(), np.random.default_rng(0)
+    for number, weight in enumerate(_weights(dense).values()):
+        made.constants[weight] = np.where(
+            rng.random(dense.constants[weight].shape) < number / 60, 0, dense.constants[weight]
+        )
+    assert zeros(thinned_like(dense, made)) == pytest.approx(zeros(made))
 
 
 def _weights(graph: Graph) -> dict[str, str]:
