@@ -61,7 +61,8 @@ def _cards(data: Data) -> list[tuple[str, str, str]]:
             if r.sparsity == highest and r.speedup is not None
         ]
         if ratios:
-            beside = f"{highest:.0%} zeros, geometric mean of {len(ratios)} networks, {threads_text(threads)}"
+            of = f"geometric mean of {len(ratios)} networks" if len(ratios) > 1 else "one network"
+            beside = f"{highest:.0%} zeros, {of}, {threads_text(threads)}"
             cards.append((f"{geometric_mean(ratios):.2f}×", f"as fast as {label_of(engine)}", beside))
     return cards
 
