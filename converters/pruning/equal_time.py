@@ -23,8 +23,8 @@ Speedup = Callable[[Graph], float]
 def as_fast_as(speedup: Speedup, graph: Graph, rule: Rule, skip: Iterable[str]) -> dict[str, float]:
     """The sparsity of each layer with which a network is as fast as another one, by bisection.
 
-    The two are measured in turn. What zeros are worth beside dense kernels is no measure that lasts: on a core that
-    shares its multipliers with another one's work, the same two networks were 4.9 and 7.7 times as fast as dense.
+    The two are measured in turn. What zeros are worth beside dense kernels is no measure that lasts: in
+    processes minutes apart on a shared host, the same network was 4.9 and 7.7 times as fast as dense.
 
     Args:
         speedup: measures a network beside the one that is to be matched.
